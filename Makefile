@@ -1,0 +1,56 @@
+# One command to run (`make demo`), one to test (`make test`); everything else is for people who change the code.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+MANIFESTS := pyproject.toml executor_sdk/python/pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format generate constraints clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: .venv/.run ## Make .venv with fencepost in it
+
+demo: setup ## Start everything and import real data
+	@$(BIN)/fencepost demo
+
+test: .venv/.dev ## Run all tests
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: .venv/.dev ## Lint, types, layers, and drift of what is generated
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tests.generate --check
+
+format: .venv/.dev ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+generate: .venv/.dev ## Write again what is generated (openapi.yaml, schema.sql, the method reference)
+	@$(BIN)/python -m tests.generate
+
+constraints: .venv/.dev ## Resolve the dependencies again, with hashes
+	@$(PIP) install uv
+	@.ci/constraints
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "fencepost: needs Python 3.11 or newer, and $(PYTHON) is older; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.run: .venv/.python constraints/run.txt $(MANIFESTS)
+	@echo "fencepost: installing into .venv"
+	@$(PIP) install --require-hashes -r constraints/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e . -e executor_sdk/python
+	@touch $@
+
+.venv/.dev: .venv/.run constraints/dev.txt
+	@$(PIP) install --require-hashes -r constraints/dev.txt
+	@touch $@
+
+clean: ## Remove .venv and the demo's data
+	@rm -rf .venv .fencepost
