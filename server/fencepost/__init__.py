@@ -1,0 +1,1 @@
+"""Fencepost: an RPC task queue and workflow server on Postgres."""

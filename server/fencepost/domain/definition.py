@@ -1,0 +1,77 @@
+"""Definitions: what an author declares about a kind of task, and the settings that its tasks live under."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain.schema import Schema
+
+# Ten years: far beyond any real timeout, and sums of it with a date stay in Postgres' range.
+LONGEST_MS = 10 * 366 * 24 * 3600 * 1000
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.-]{1,100}(/[A-Za-z0-9_.-]{1,100}){1,5}\Z",
+        description="`namespace/name` of letters, digits, `_`, `.` and `-`",
+    ),
+]
+Milliseconds = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
+SchemaDocument = dict[str, Any] | bool
+
+
+class TaskDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True):
+    """A document of `kind: task`: the settings of one kind of task and the JSON Schemas of its payloads."""
+
+    kind: Literal["task"]
+    name: Name
+    requested_to_start_timeout: Annotated[
+        int, Meta(ge=1, le=LONGEST_MS, description="ms between the poll that leases a task and its start")
+    ] = 10_000
+    in_progress_timeout: Annotated[
+        int, Meta(ge=1, le=LONGEST_MS, description="ms that a started task may go without a notification")
+    ] = 120_000
+    allowed_retry_count: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="retries after the first attempt; 2 means three attempts")
+    ] = 2
+    retry_delay: Annotated[Milliseconds, Meta(description="ms between a failed attempt and the next")] = 10_000
+    params: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the params")] | UnsetType = UNSET
+    result: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the result")] | UnsetType = UNSET
+    error: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the error")] | UnsetType = UNSET
+
+    @cached_property
+    def params_schema(self) -> Schema | None:
+        """The compiled schema of the params; raises Refusal when it is not one."""
+        return _compiled(self.params, "$.params")
+
+    @cached_property
+    def result_schema(self) -> Schema | None:
+        """The compiled schema of the result; raises Refusal when it is not one."""
+        return _compiled(self.result, "$.result")
+
+    @cached_property
+    def error_schema(self) -> Schema | None:
+        """The compiled schema of the error; raises Refusal when it is not one."""
+        return _compiled(self.error, "$.error")
+
+    def compile(self) -> None:
+        """Compile every schema, so that a bad one is refused when it is declared and not when a task arrives."""
+        _ = self.params_schema, self.result_schema, self.error_schema
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """One version of a definition, as it is stored."""
+
+    name: str
+    version: int
+    document: bytes
+    created_at: str
+    task: TaskDefinition
+
+
+def _compiled(document: SchemaDocument | UnsetType, at: str) -> Schema | None:
+    return None if document is UNSET else Schema(document, at=at)

@@ -1,0 +1,68 @@
+"""A task as it stands, and one entry of its log."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fencepost.domain.definition import TaskDefinition
+
+
+class Task(NamedTuple):
+    """The resource row that every statement about a task gives, in the order of its columns.
+
+    JSON members are the text that was stored, times are ISO-8601 in UTC with microseconds.
+    """
+
+    id: str
+    definition: str
+    definition_version: int
+    label: str | None
+    params: bytes | None
+    requester: bytes
+    created_at: str
+    status: str
+    version: int
+    exec_id: str | None
+    retry_count: int
+    execute_at: str | None
+    deadline_at: str | None
+    updated_at: str
+    worker: str | None
+    outcome: str | None
+    reason_type: str | None
+    reason_message: str | None
+    result: bytes | None
+    error: bytes | None
+
+
+class HeldTask(NamedTuple):
+    """A task together with the version of the definition that it lives under."""
+
+    task: Task
+    settings: TaskDefinition
+
+
+class Entry(NamedTuple):
+    """One entry of a task's log: who did what, and the state that it left behind.
+
+    `exec_id` names the execution that the entry is about; a state without a lease has none.
+    `delay` is the time in ms from the entry to the deadline that it armed.
+    """
+
+    id: str
+    version: int
+    at: str
+    action: str
+    action_params: bytes | None
+    caller: str
+    worker: str | None
+    status_before: str | None
+    status: str
+    outcome: str | None
+    reason_type: str | None
+    reason_message: str | None
+    exec_id: str | None
+    retry_count: int
+    execute_at: str | None
+    deadline_at: str | None
+    delay: int | None

@@ -1,0 +1,81 @@
+"""Every failure that we expect, by name.
+
+    StartRefused        the server or a command cannot start: one sentence for the operator, exit status 2
+    Refusal             a call is refused: one of the kinds below, told to the caller
+        BadText         its text is not JSON or YAML that can be stored (rpc/text.py)
+
+Anything else that is raised is a bug and is answered as `internal-error`. docs/errors.md has a row for each kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class StartRefused(Exception):
+    """The process cannot start; its text is one full sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of refusal: the wire's `type`, the HTTP status that a lone call gets, and the sentence."""
+
+    type: str
+    status: int
+    template: str
+
+
+INVALID_REQUEST = Kind("invalid-request", 400, "{reason}")
+INVALID_PARAMS = Kind("invalid-params", 400, "{reason}")
+UNAUTHENTICATED = Kind("unauthenticated", 401, "{reason}")
+FORBIDDEN = Kind("forbidden", 403, "{reason}")
+NOT_FOUND = Kind("not-found", 404, "there is nothing at {path}")
+METHOD_NOT_FOUND = Kind("method-not-found", 404, "there is no method {name!r}{hint}")
+DEFINITION_NOT_FOUND = Kind("definition-not-found", 404, "there is no definition {name!r}{hint}")
+TASK_NOT_FOUND = Kind("task-not-found", 404, "there is no task {id!r}")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "{path} takes {allowed}")
+NOT_ACCEPTABLE = Kind("not-acceptable", 406, "cannot answer in {accept!r}; ask for application/json or text/yaml")
+EXEC_ID_MISMATCH = Kind("exec-id-mismatch", 409, "task {id!r} is no longer held under execId {exec_id}")
+ALREADY_EXISTS = Kind("already-exists", 409, "a task {id!r} with other content exists")
+REQUEST_ID_REUSED = Kind("request-id-reused", 409, "requestId {request_id!r} was used with other params")
+FINISHED_OTHERWISE = Kind("task-has-been-done", 409, "task {id!r} is done already: {outcome}")
+PAYLOAD_TOO_LARGE = Kind("payload-too-large", 413, "the body is larger than {limit} bytes")
+UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "cannot read {content_type!r}; {hint}")
+TASK_HAS_BEEN_DONE = Kind("task-has-been-done", 422, "task {id!r} is done already: {outcome}")
+TASK_NOT_DONE = Kind("task-not-done", 422, "task {id!r} is {status}; only a done task can be retried")
+TASK_NOT_REQUESTED = Kind("task-not-requested", 422, "task {id!r} is {status}, not requested")
+TASK_NOT_IN_PROGRESS = Kind("task-not-in-progress", 422, "task {id!r} is {status}, not in-progress")
+DEFINITION_IN_USE = Kind("definition-in-use", 422, "definition {name!r} has {live} live tasks")
+INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")
+UNAVAILABLE = Kind("unavailable", 503, "{reason}")
+
+CATALOGUE: tuple[Kind, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
+
+
+class Refusal(Exception):
+    """A call refused: `kind`, a sentence, the JSON path of the fault in the request, and further faults.
+
+    `path` is relative to the call's params until the dispatcher puts the call's own place in front.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        at: str | None = None,
+        errors: list[dict[str, Any]] | None = None,
+        retry_after: int | None = None,
+        **details: Any,
+    ) -> None:
+        self.kind = kind
+        self.message = kind.template.format(**details)
+        self.at = at
+        self.errors = errors
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+
+def invalid_params(reason: str, at: str | None = None, errors: list[dict[str, Any]] | None = None) -> Refusal:
+    """Return the refusal of a call's params; `at` is a JSON path from the params, such as `$.maxBatchSize`."""
+    return Refusal(INVALID_PARAMS, at=at, errors=errors, reason=reason)

@@ -1,0 +1,84 @@
+"""The settings of a server: built once, refused with the name of the one at fault, never changed.
+
+Each is a flag of `fencepost serve` and a variable `FENCEPOST_…`; docs/configuration.md has a row for each.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fencepost.errors import StartRefused
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SHORTEST_SECRET = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for at most."""
+
+    body_bytes: int = 1 << 20
+    batch: int = 1000
+    poll: int = 1000
+    wait_seconds: float = 600.0
+    depth: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a server is told when it starts."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    database_url: str | None = None
+    data_dir: Path = Path(".fencepost")
+    definitions: Path | None = None
+    clients: Mapping[str, str] = field(default_factory=dict)
+    connections: int = 4
+    lease_grace_seconds: float = 10.0
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not self.clients and not _is_loopback(self.host):
+            raise StartRefused(
+                f"--host {self.host} is not a loopback address, and anybody who reaches it could change every task: "
+                "name at least one client with --client id:secret, or listen on 127.0.0.1"
+            )
+
+
+def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
+    """Return secrets by client id from `id:secret` pairs and a file with one pair a line (`#` begins a comment)."""
+    clients: dict[str, str] = {}
+    sources = [("--client", pair) for pair in pairs]
+    if file is not None:
+        sources += [(f"{file} line {number}", line) for number, line in enumerate(_lines(file), 1) if line]
+    for source, pair in sources:
+        id, colon, secret = pair.partition(":")
+        if not colon or not _CLIENT_ID.fullmatch(id):
+            raise StartRefused(f"{source} must be id:secret, the id of letters, digits, `.`, `_` and `-`; got {id!r}")
+        if len(secret) < _SHORTEST_SECRET:
+            raise StartRefused(f"{source}: the secret of {id!r} must have at least {_SHORTEST_SECRET} characters")
+        if id in clients or secret in clients.values():
+            raise StartRefused(f"{source}: the id or the secret of {id!r} is used twice; each client needs its own")
+        clients[id] = secret
+    return clients
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartRefused(f"--client-file {file} cannot be read: {error}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

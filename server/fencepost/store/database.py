@@ -1,0 +1,152 @@
+"""A few connections to Postgres, each with a thread of its own, behind one awaitable.
+
+psycopg's synchronous connections wait inside libpq without the interpreter's lock, which makes a handful of threads
+more than twice as fast as its asynchronous pool. A job is a function of a connection; jobs wait in one queue and any
+free thread takes the next. A connection that breaks is opened anew, and the job that met the break runs once more:
+every statement of ours carries its guard, so that a second run after a lost commit changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import RowFactory, TupleRow, tuple_row
+
+from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.store.rows import register_loaders
+
+T = TypeVar("T")
+Connection = psycopg.Connection[TupleRow]
+Job = Callable[[Connection], T]
+
+# The statements are made for their indexes. A plan that was made while a table was empty, and cached, must not scan it
+# when it holds a million rows.
+_SESSION = "-c timezone=UTC -c jit=off -c enable_seqscan=off -c application_name=fencepost -c synchronous_commit=on"
+_PATIENCE = 5.0
+
+
+class Database:
+    """Runs jobs on `connections` threads; make it and close it on the event loop that awaits it."""
+
+    def __init__(self, conninfo: str, *, connections: int = 4) -> None:
+        self.conninfo = conninfo
+        self._jobs: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"fencepost-database-{number}", daemon=True)
+            for number in range(connections)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def run(self, job: Job[T]) -> T:
+        """Run `job` on a free connection; raise Refusal (`unavailable`) when the database cannot be reached."""
+        pending = _Pending(job, asyncio.get_running_loop())
+        self._jobs.put(pending)
+        result: T = await pending.future
+        return result
+
+    async def fetch(self, text: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows."""
+        return await self.run(lambda connection: fetch(connection, text, params))
+
+    async def close(self) -> None:
+        """Let the threads finish what they run and close their connections."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    def _serve(self) -> None:
+        connection: Connection | None = None
+        while (pending := self._jobs.get()) is not None:
+            connection = pending.attempt(connection, self.conninfo)
+        if connection is not None:
+            connection.close()
+
+
+def fetch(
+    connection: Connection, text: str, params: Mapping[str, Any], row_factory: RowFactory[Any] = tuple_row
+) -> list[Any]:
+    """Run one prepared statement inside a job and return its rows (none for a statement that has no result)."""
+    with connection.cursor(row_factory=row_factory) as cursor:
+        cursor.execute(text.encode(), params, prepare=True)
+        return cursor.fetchall() if cursor.description else []
+
+
+def connect(conninfo: str, options: str = _SESSION) -> Connection:
+    """Open a connection as the store uses it: autocommit, UTC, JSON and times as text."""
+    connection = psycopg.connect(conninfo, autocommit=True, options=options, connect_timeout=5)
+    register_loaders(connection)
+    return connection
+
+
+class _Pending:
+    """A job that waits for a connection, and the future of its caller."""
+
+    __slots__ = ("future", "job", "loop")
+
+    def __init__(self, job: Job[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.job = job
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+
+    def attempt(self, connection: Connection | None, conninfo: str) -> Connection | None:
+        """Run the job and settle the future; return the connection to go on with."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                if connection is None or connection.closed:
+                    connection = connect(conninfo)
+                result = self.job(connection)
+            except psycopg.OperationalError as error:
+                if connection is not None and not connection.closed and not connection.broken:
+                    self._settle(None, error)
+                    return connection
+                _discard(connection)
+                connection = None
+                if time.monotonic() >= until:
+                    self._settle(None, Refusal(UNAVAILABLE, retry_after=1, reason="the database cannot be reached"))
+                    return None
+                threading.Event().wait(0.05)
+            except BaseException as error:  # noqa: BLE001 the caller's future carries it; the thread must live on
+                self._settle(None, error)
+                return connection
+            else:
+                self._settle(result, None)
+                return connection
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            self.loop.call_soon_threadsafe(_resolve, self.future, result, error)
+
+
+def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+def _discard(connection: Connection | None) -> None:
+    if connection is not None:
+        with contextlib.suppress(psycopg.Error):
+            connection.close()
+
+
+def in_transaction(*statements: tuple[str, Mapping[str, Any]]) -> Job[Sequence[list[Any]]]:
+    """Return a job that runs statements in order in one transaction and gives the rows of each."""
+
+    def job(connection: Connection) -> Sequence[list[Any]]:
+        with connection.transaction():
+            return [fetch(connection, text, params) for text, params in statements]
+
+    return job

@@ -1,0 +1,86 @@
+"""Every statement about definitions, as a method of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fencepost.clock import Clock
+from fencepost.domain.definition import Definition, TaskDefinition
+from fencepost.store.database import Connection, Database, fetch
+from fencepost.store.statements import statement
+
+
+class Deletion(NamedTuple):
+    """What became of a delete: the version that was the newest (None: none was), and the live tasks that it met."""
+
+    version: int | None
+    live: int
+
+
+class DefinitionStore:
+    """The statements of sql/queries/definitions."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def put(self, task: TaskDefinition, document: bytes, *, caller: str) -> Definition:
+        """Store a document as the newest version of its name, unless the newest says the same; return the newest."""
+        params = {
+            "name": task.name,
+            "kind": task.kind,
+            "document": document.decode(),
+            "requested_to_start_timeout": task.requested_to_start_timeout,
+            "in_progress_timeout": task.in_progress_timeout,
+            "allowed_retry_count": task.allowed_retry_count,
+            "retry_delay": task.retry_delay,
+            "has_result_schema": task.result is not msgspec.UNSET,
+            "has_error_schema": task.error is not msgspec.UNSET,
+            "created_by": caller,
+            "now": self._clock.now(),
+        }
+
+        def job(connection: Connection) -> tuple[Any, ...]:
+            with connection.transaction():
+                fetch(connection, statement("definitions/lock"), params)
+                row: tuple[Any, ...] = fetch(connection, statement("definitions/put"), params)[0]
+                fetch(connection, statement("definitions/promote"), {"name": task.name, "version": row[0]})
+            return row
+
+        version, created_at, stored = await self._database.run(job)
+        return Definition(task.name, version, stored, created_at, task)
+
+    async def find(self, name: str, version: int | None = None) -> Definition | None:
+        """Return one version of a definition, or its newest."""
+        rows = await self._database.fetch(statement("definitions/find"), {"name": name, "version": version})
+        return _definition(rows[0]) if rows else None
+
+    async def list(self, *, after: str | None, size: int) -> list[Definition]:
+        """Return the newest versions, by name, behind the name `after`."""
+        rows = await self._database.fetch(statement("definitions/list"), {"after": after, "size": size})
+        return [_definition(row) for row in rows]
+
+    async def names(self) -> Sequence[str]:
+        """Return the names of all definitions."""
+        return [row[0] for row in await self._database.fetch(statement("definitions/names"), {})]
+
+    async def delete(self, name: str) -> Deletion:
+        """Delete a definition that no live task needs."""
+        params = {"name": name, "now": self._clock.now()}
+
+        def job(connection: Connection) -> tuple[Any, ...]:
+            with connection.transaction():
+                fetch(connection, statement("definitions/lock"), params)
+                fetch(connection, statement("definitions/lock_tasks"), params)
+                row: tuple[Any, ...] = fetch(connection, statement("definitions/delete"), params)[0]
+            return row
+
+        return Deletion._make(await self._database.run(job))
+
+
+def _definition(row: tuple[Any, ...]) -> Definition:
+    name, version, _kind, document, created_at = row
+    return Definition(name, version, document, created_at, msgspec.json.decode(document, type=TaskDefinition))

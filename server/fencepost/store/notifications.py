@@ -1,0 +1,110 @@
+"""What servers on one database tell each other: that work became ready, and that a definition changed.
+
+One connection a server listens. Sending is throttled, coalesced, and never part of a transaction that changes tasks,
+because NOTIFY makes commits wait for each other. A notification only saves time: nothing relies on its arrival.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import orjson
+import psycopg
+
+from fencepost.errors import Refusal
+from fencepost.store.server import ServerStore
+from fencepost.telemetry import Event, emit
+
+_THROTTLE = 0.025
+_RECONNECT = 1.0
+# Postgres takes 8,000 bytes; a definition's name is at most 605.
+_MOST_NAMES = 10
+
+
+class News(NamedTuple):
+    """What another server told: ready tasks by definition, and definitions that changed."""
+
+    ready: dict[str, int]
+    definitions: list[str]
+
+
+class Notifications:
+    """Hears other servers and tells them."""
+
+    def __init__(self, conninfo: str, server: ServerStore) -> None:
+        self._conninfo = conninfo
+        self._server = server
+        self._name = uuid.uuid4().hex
+        self._ready: Counter[str] = Counter()
+        self._definitions: set[str] = set()
+        self._sending: asyncio.Task[None] | None = None
+        self.on_news: Callable[[News], None] = lambda _: None
+        self.on_connected: Callable[[], None] = lambda: None
+
+    def ready(self, definition: str, count: int) -> None:
+        """Tell other servers of ready tasks, soon."""
+        self._ready[definition] += count
+        self._send_soon()
+
+    def definition(self, name: str) -> None:
+        """Tell other servers of a changed definition, soon."""
+        self._definitions.add(name)
+        self._send_soon()
+
+    async def run(self) -> None:
+        """Listen until cancelled, with a new connection whenever one breaks."""
+        while True:
+            try:
+                await self._listen()
+            except (psycopg.Error, OSError) as error:
+                emit(Event.LISTENER_LOST, reason=str(error).strip() or type(error).__name__)
+            await asyncio.sleep(_RECONNECT)
+
+    async def flush(self) -> None:
+        """Send what is still to be told."""
+        if self._sending is not None:
+            await self._sending
+
+    async def _listen(self) -> None:
+        async with await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, connect_timeout=5
+        ) as connection:
+            await connection.execute("listen fencepost")
+            emit(Event.LISTENING)
+            self.on_connected()
+            async for notification in connection.notifies():
+                self._hear(notification.payload)
+
+    def _hear(self, payload: str) -> None:
+        try:
+            news = orjson.loads(payload)
+            if news.pop("from") != self._name:
+                self.on_news(News(**news))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            # Somebody else's words on our channel; the lookout finds what they may have meant.
+            return
+
+    def _send_soon(self) -> None:
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        # The first one goes at once; what comes while it is on its way, and a moment longer, goes together.
+        try:
+            while self._ready or self._definitions:
+                ready = dict(self._ready.most_common(_MOST_NAMES))
+                definitions = sorted(self._definitions)[: _MOST_NAMES - len(ready)]
+                for name in ready:
+                    del self._ready[name]
+                self._definitions.difference_update(definitions)
+                news = {"from": self._name, "ready": ready, "definitions": definitions}
+                with contextlib.suppress(Refusal, psycopg.Error):  # it would only have saved time
+                    await self._server.notify(orjson.dumps(news).decode())
+                await asyncio.sleep(_THROTTLE)
+        finally:
+            self._sending = None

@@ -1,0 +1,188 @@
+"""Every statement about tasks, as a method of its name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from fencepost.clock import Clock
+from fencepost.domain.listing import Direction, Filter, Sort
+from fencepost.domain.task import Entry, Task
+from fencepost.store.batches import Batches
+from fencepost.store.database import Connection, Database, fetch
+from fencepost.store.statements import statement
+
+# The resource row stands behind the number of the call in every result.
+_RESOURCE = slice(1, 1 + len(Task._fields))
+
+
+class Page(NamedTuple):
+    """The tasks of one page, and where the next one begins (None behind the last)."""
+
+    tasks: list[Task]
+    position: tuple[str, int] | None
+
+
+class Attempt(NamedTuple):
+    """What an execution has done already: the action, its content, and the task as it stood after it."""
+
+    action: str
+    content: bytes | None
+    task: Task
+
+
+class Held(NamedTuple):
+    """What one ask was given, or that its requestId was used with other params."""
+
+    tasks: list[Task]
+    conflict: bool = False
+
+
+class TaskStore:
+    """The statements of sql/queries/tasks; those that change a task go through natural batches."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._batches = {
+            name: Batches(database, clock, f"tasks/{name}")
+            for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
+        }
+
+    async def create(self, call: dict[str, Any]) -> tuple[Task, float | None] | None:
+        """Return the new task and the seconds until it is ready; None when the id is taken or the version is old."""
+        row = await self._batches["create"].submit(call)
+        return None if row is None else (Task._make(row[_RESOURCE]), row[_RESOURCE.stop])
+
+    async def change(
+        self, verb: Literal["start", "success", "fail", "release", "cancel", "retry"], call: dict[str, Any]
+    ) -> Task | None:
+        """Change one task and return it, or None when the statement's guard failed."""
+        row = await self._batches[verb].submit(call)
+        return None if row is None else Task._make(row[_RESOURCE])
+
+    async def notify(self, call: dict[str, Any]) -> str | None:
+        """Renew a deadline and return it, or None when the guard failed."""
+        row = await self._batches["notify"].submit(call)
+        return None if row is None else str(row[1])
+
+    async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
+        """Lease ready tasks to `asks` (see claim.sql) and return what each was given, by its number.
+
+        Asks with a requestId are first answered with what they hold already.
+        """
+        params = {"definitions": list(definitions), "now": self._clock.now()}
+        named = [ask for ask in asks if ask["request_id"] is not None]
+
+        def job(connection: Connection) -> dict[int, Held]:
+            if not named:
+                return _lease(connection, params, asks)
+            # Two statements, because the claim must see what another server did while we waited for its lock.
+            with connection.transaction():
+                fetch(connection, statement("tasks/lock_requests"), {"keys": [_request_key(ask) for ask in named]})
+                held = _held(connection, named)
+                return held | _lease(connection, params, [ask for ask in asks if ask["ask"] not in held])
+
+        return await self._database.run(job)
+
+    async def deliver_cancel(self, id: str, exec_id: str, notification: bytes, caller: str) -> bool:
+        """Note that the worker of a canceled task was told; return whether it was canceled under this execId."""
+        params = {
+            "id": id,
+            "exec_id": exec_id,
+            "notification": notification.decode(),
+            "caller": caller,
+            "now": self._clock.now(),
+        }
+        return bool(await self._database.fetch(statement("tasks/deliver_cancel"), params))
+
+    async def find(self, id: str) -> Task | None:
+        """Return a task as it stands."""
+        rows = await self._database.fetch(statement("tasks/find"), {"id": id})
+        return Task._make(rows[0][_RESOURCE]) if rows else None
+
+    async def find_attempt(self, id: str, exec_id: str, actions: Sequence[str]) -> Attempt | None:
+        """Return what this execution has done with one of `actions`."""
+        params = {"id": id, "exec_id": exec_id, "actions": list(actions)}
+        rows = await self._database.fetch(statement("tasks/find_attempt"), params)
+        if not rows:
+            return None
+        action, content = rows[0][_RESOURCE.stop :]
+        return Attempt(action, content, Task._make(rows[0][_RESOURCE]))
+
+    async def asked_for(self, id: str, execute_at: str | None) -> bool:
+        """Return whether a task was created with this `executeAt`."""
+        rows = await self._database.fetch(statement("tasks/asked_for"), {"id": id, "execute_at": execute_at})
+        return bool(rows and rows[0][0])
+
+    async def list(
+        self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
+    ) -> Page:
+        """Return one page of tasks."""
+        beyond = {"asc": ">", "desc": "<"}[direction]
+        text = statement("tasks/list").replace("{sort}", sort).replace("{direction}", direction)
+        at, seq = position or (None, None)
+        params = {**wanted._asdict(), "position": at, "position_seq": seq, "size": size + 1}
+        rows = await self._database.fetch(text.replace("{beyond}", beyond), params)
+        more = rows[size - 1][_RESOURCE.stop :] if len(rows) > size else None
+        return Page([Task._make(row[_RESOURCE]) for row in rows[:size]], (more[0], more[1]) if more else None)
+
+    async def count(self, wanted: Filter) -> int:
+        """Return how many tasks there are."""
+        rows = await self._database.fetch(statement("tasks/count"), wanted._asdict())
+        return int(rows[0][0])
+
+    async def entries(self, id: str, *, after: int, size: int) -> Sequence[Entry]:
+        """Return entries of a task's log, oldest first, behind version `after`."""
+        params = {"id": id, "after": after, "size": size}
+        return [Entry._make(row) for row in await self._database.fetch(statement("tasks/entries"), params)]
+
+    async def reap(self, *, resumed_at: str, grace_seconds: float, batch: int) -> Sequence[tuple[str, str]]:
+        """Do what is due and return (definition, status) of each task it was done to."""
+        params = {
+            "resumed_at": resumed_at,
+            "grace": f"{grace_seconds} seconds",
+            "batch": batch,
+            "now": self._clock.now(),
+        }
+        rows = await self._database.fetch(statement("tasks/reap"), params)
+        return [(definition, status) for definition, status in rows]
+
+    async def next_deadline(self) -> float | None:
+        """Return the seconds until the next deadline (negative when it has passed), None when there is none."""
+        rows = await self._database.fetch(statement("tasks/next_deadline"), {"now": self._clock.now()})
+        due_in: float | None = rows[0][0]
+        return due_in
+
+    async def ready_definitions(self, definitions: Sequence[str]) -> Sequence[str]:
+        """Return those of `definitions` that have ready tasks."""
+        params = {"definitions": list(definitions)}
+        return [row[0] for row in await self._database.fetch(statement("tasks/ready_definitions"), params)]
+
+
+def _lease(connection: Connection, params: Mapping[str, Any], asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
+    given = {ask["ask"]: Held([]) for ask in asks}
+    if asks:
+        with_asks = {**params, "asks": orjson.dumps(asks).decode()}
+        for row in fetch(connection, statement("tasks/claim"), with_asks):
+            given[row[0]].tasks.append(Task._make(row[_RESOURCE]))
+    return given
+
+
+def _held(connection: Connection, asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
+    hashes = {ask["ask"]: ask["request_hash"] for ask in asks}
+    held: dict[int, Held] = {}
+    for row in fetch(connection, statement("tasks/held"), {"asks": orjson.dumps(asks).decode()}):
+        call, request_hash = row[0], row[-1]
+        if request_hash != hashes[call]:
+            held[call] = Held([], conflict=True)
+        else:
+            held.setdefault(call, Held([])).tasks.append(Task._make(row[_RESOURCE]))
+    return held
+
+
+def _request_key(ask: Mapping[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps([ask["caller"], ask["request_id"]])).hexdigest()

@@ -1,0 +1,40 @@
+"""The closed list of what the server says about itself; log lines, metrics and tests listen to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+_log = logging.getLogger("fencepost")
+
+
+class Event(Enum):
+    """Everything that may be emitted: a name, a log level, and a sentence over the event's fields."""
+
+    DATABASE_STARTED = ("database-started", logging.INFO, "Postgres {version} in {folder}, for this machine only")
+    MIGRATED = ("migrated", logging.INFO, "applied {name}")
+    DEFINITION_APPLIED = ("definition-applied", logging.INFO, "{name} is at version {version}")
+    LISTENING = ("listening", logging.INFO, "hearing other servers")
+    LISTENER_LOST = ("listener-lost", logging.WARNING, "cannot hear other servers: {reason}; trying again")
+    REAPED = ("reaped", logging.DEBUG, "did {count} things that were due")
+    LOOP_FAILED = ("loop-failed", logging.ERROR, "{loop} failed and goes on")
+    CALL_FAILED = ("call-failed", logging.ERROR, "{method} failed by a bug, reference {reference}")
+    DRAINING = ("draining", logging.INFO, "taking no more polls; finishing what runs")
+
+    def __init__(self, label: str, level: int, sentence: str) -> None:
+        self.label = label
+        self.level = level
+        self.sentence = sentence
+
+
+Listener = Callable[[Event, dict[str, Any]], None]
+listeners: list[Listener] = []
+
+
+def emit(event: Event, *, error: BaseException | None = None, **fields: Any) -> None:
+    """Say that something happened; `error` adds its traceback to the log line."""
+    _log.log(event.level, "%s: %s", event.label, event.sentence.format(**fields), exc_info=error)
+    for listener in listeners:
+        listener(event, fields)

@@ -1,0 +1,17 @@
+-- Delete a definition that no live task needs.
+-- Takes:   name; now.
+-- Returns: one row (version, live): the newest version, null when there is none, and how many live tasks stand in the
+--          way; it was deleted when there is a version and live is 0.
+-- Touches: definitions; reads live_tasks. Run behind lock_tasks.sql: no task may be created in between.
+with newest as (
+    select d.version from fencepost.definitions as d where d.name = %(name)s::text and d.is_newest
+),
+live as (
+    select count(*) as live from fencepost.live_tasks as l where l.definition = %(name)s::text
+),
+deleted as (
+    update fencepost.definitions as d
+    set is_newest = false, deleted_at = coalesce(%(now)s::timestamptz, now())
+    where d.name = %(name)s::text and d.is_newest and (select live from live) = 0
+)
+select (select version from newest) as version, live from live

@@ -1,0 +1,6 @@
+-- Keep tasks from being created until the transaction ends.
+-- Takes:   nothing.
+-- Returns: nothing.
+-- Touches: a table lock, which waits for creates under way. Locking the definition's row in every create instead would
+--          make all creates of one definition write to that one row.
+lock table fencepost.tasks in share row exclusive mode

@@ -1,0 +1,9 @@
+-- The names of all definitions, to suggest the nearest one.
+-- Takes:   nothing.
+-- Returns: per definition (name).
+-- Touches: nothing; reads definitions.
+select d.name
+from fencepost.definitions as d
+where d.is_newest
+order by d.name
+limit 10000

@@ -1,0 +1,37 @@
+-- Make a new version of a definition the newest, unless the newest one says the same already.
+-- Takes:   name, kind, document json, the settings (ms bigint, counts integer), has_result_schema, has_error_schema,
+--          created_by; now.
+-- Returns: one row (version, created_at, document) of what is newest afterwards.
+-- Touches: definitions. Run behind lock.sql in one transaction: two puts of a new name must not both be version 1.
+with newest as (
+    select d.version, d.created_at, d.document
+    from fencepost.definitions as d
+    where d.name = %(name)s::text and d.is_newest and d.document::jsonb = %(document)s::jsonb
+),
+superseded as (
+    update fencepost.definitions as d
+    set is_newest = false
+    where d.name = %(name)s::text and d.is_newest and not exists (select from newest)
+),
+created as (
+    insert into fencepost.definitions
+        (name, version, kind, document, is_newest, requested_to_start_timeout, in_progress_timeout,
+         allowed_retry_count, retry_delay, has_result_schema, has_error_schema, created_at, created_by)
+    select
+        %(name)s::text,
+        coalesce((select max(d.version) from fencepost.definitions as d where d.name = %(name)s::text), 0) + 1,
+        %(kind)s::text, %(document)s::json,
+        -- Made newest by promote.sql: the unique index would meet the version that is stepping down.
+        false,
+        %(requested_to_start_timeout)s::bigint * interval '1 millisecond',
+        %(in_progress_timeout)s::bigint * interval '1 millisecond',
+        %(allowed_retry_count)s::integer,
+        %(retry_delay)s::bigint * interval '1 millisecond',
+        %(has_result_schema)s::boolean, %(has_error_schema)s::boolean,
+        coalesce(%(now)s::timestamptz, now()), %(created_by)s::text
+    where not exists (select from newest)
+    returning version, created_at, document
+)
+select version, created_at, document from newest
+union all
+select version, created_at, document from created

@@ -1,0 +1,68 @@
+-- Lease ready tasks to the polls that wait for them.
+-- Takes:   definitions text[]; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
+--          request_id, request_hash}]; now.
+-- Returns: per leased task `call`, the number of the ask that gets it, and its resource row.
+-- Touches: live_tasks, task_log; reads tasks, definitions.
+with slots as materialized (
+    -- One row a task that somebody would take, numbered in the order in which polls arrived.
+    select row_number() over (order by a.ask) as slot, a.*
+    from json_to_recordset(%(asks)s::json) as a (
+        ask integer, size integer, start boolean, action text, worker text, caller text,
+        request_id text, request_hash text
+    )
+    cross join lateral generate_series(1, a.size)
+),
+picked as materialized (
+    -- A lateral probe a definition reads the index in queue order and stops; `definition = any(…) order by` alone
+    -- sorts all that is ready. SKIP LOCKED: what another server is claiming is not ours to wait for.
+    select r.seq, r.ready_at
+    from unnest(%(definitions)s::text[]) as w (definition)
+    cross join lateral (
+        select l.seq, l.ready_at
+        from fencepost.live_tasks as l
+        where l.status = 'ready' and l.definition = w.definition
+        order by l.ready_at, l.seq
+        limit (select count(*) from slots)
+        for update skip locked
+    ) as r
+    order by r.ready_at, r.seq
+    limit (select count(*) from slots)
+),
+ranked as (
+    select p.seq, row_number() over (order by p.ready_at, p.seq) as slot from picked as p
+),
+leased as (
+    update fencepost.live_tasks as l
+    set status = case when s.start then 'in-progress' else 'requested' end,
+        version = l.version + 1,
+        exec_id = gen_random_uuid(),
+        retry_count = l.retry_count + s.start::integer,
+        deadline_at = coalesce(%(now)s::timestamptz, now())
+            + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,
+        updated_at = coalesce(%(now)s::timestamptz, now()),
+        worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
+    from ranked as p
+    join slots as s on s.slot = p.slot
+    join fencepost.tasks as t on t.seq = p.seq
+    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
+    where l.seq = p.seq
+    returning
+        s.ask as call, s.action, s.caller, s.slot,
+        t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
+        l.seq, l.status, l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at, l.worker
+),
+logged as (
+    insert into fencepost.task_log
+        (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at, deadline_at)
+    select
+        l.seq, l.version, l.updated_at, l.action, l.caller, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
+        l.execute_at, l.deadline_at
+    from leased as l
+)
+select
+    l.call,
+    l.id, l.definition, l.definition_version, l.label, l.params, l.requester, l.created_at,
+    l.status, l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
+    l.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+from leased as l
+order by l.slot

@@ -1,0 +1,19 @@
+-- Note that the worker of a canceled task has been told so; only the first telling is logged.
+-- Takes:   id, exec_id, notification json, caller; now.
+-- Returns: (canceled) one row when the task was canceled under this execId, told now or before; else no row.
+-- Touches: done_tasks; reads tasks.
+with canceled as materialized (
+    select d.seq
+    from fencepost.tasks as t
+    join fencepost.done_tasks as d on d.seq = t.seq
+    where t.id = %(id)s::text and d.exec_id = %(exec_id)s::uuid and d.outcome = 'canceled'
+),
+told as (
+    update fencepost.done_tasks as d
+    set cancel_delivered_at = coalesce(%(now)s::timestamptz, now()), cancel_delivered_to = %(caller)s::text,
+        cancel_delivery = %(notification)s::json
+    from canceled as c
+    where d.seq = c.seq and d.cancel_delivered_at is null
+)
+select true as canceled
+from canceled

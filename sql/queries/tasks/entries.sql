@@ -1,0 +1,19 @@
+-- The log of one task, oldest first.
+-- Takes:   id; after integer, the version to go on behind (0 to begin); size integer.
+-- Returns: per entry (id, version, at, action, action_params, caller, worker, status_before, status, outcome,
+--          reason_type, reason_message, exec_id, retry_count, execute_at, deadline_at, delay in ms).
+-- Touches: nothing; reads tasks, task_entries.
+select
+    t.id, e.version, e.at, e.action,
+    coalesce(
+        e.action_params,
+        case when e.version = 1 then json_build_object('definition', t.definition, 'label', t.label, 'params', t.params) end
+    ) as action_params,
+    e.caller, e.worker, e.status_before, e.status, e.outcome, e.reason_type, e.reason_message, e.exec_id,
+    e.retry_count, e.execute_at, e.deadline_at,
+    (extract(epoch from e.deadline_at - e.at) * 1000)::bigint as delay
+from fencepost.tasks as t
+join fencepost.task_entries as e on e.seq = t.seq
+where t.id = %(id)s::text and e.version > %(after)s::integer
+order by e.version
+limit %(size)s::integer

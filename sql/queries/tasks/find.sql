@@ -1,0 +1,11 @@
+-- Find a task by its id.
+-- Takes:   id.
+-- Returns: its resource row, or none.
+-- Touches: nothing; reads task_resources.
+select
+    null::integer as call,
+    r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_at,
+    r.status, r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at, r.updated_at,
+    r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error
+from fencepost.task_resources as r
+where r.id = %(id)s::text

@@ -1,0 +1,25 @@
+-- Find what an execution of a task has already done with one kind of call, to answer a repeated one as the first time.
+-- Takes:   id, exec_id, actions text[].
+-- Returns: the newest such entry of the log: the resource row as it stood after it, action, action_params; or none.
+-- Touches: nothing; reads tasks, task_entries.
+select
+    null::integer as call,
+    t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
+    e.status, e.version,
+    case when e.status in ('requested', 'in-progress', 'done') then e.exec_id end as exec_id,
+    e.retry_count, e.execute_at, e.deadline_at, e.at as updated_at,
+    case when e.status in ('requested', 'in-progress', 'done') then e.worker end as worker,
+    e.outcome, e.reason_type, e.reason_message,
+    case when e.status = 'done' then e.action_params -> 'result' end as result,
+    case when e.status = 'done' then e.action_params -> 'error' end as error,
+    e.action,
+    e.action_params
+from fencepost.tasks as t
+join fencepost.task_entries as e on e.seq = t.seq
+where t.id = %(id)s::text
+    and e.exec_id = %(exec_id)s::uuid
+    and e.action = any(%(actions)s::text[])
+    -- A poll with `start` is a beginning too; one without is not.
+    and (e.action not in ('awf.task/poll', 'awf.task/long-poll') or e.status = 'in-progress')
+order by e.version desc
+limit 1

@@ -1,0 +1,30 @@
+-- List tasks, page by page.
+-- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern (each null for any); position timestamptz and
+--          position_seq bigint of the last row of the page before (null to begin); size integer. The words {sort},
+--          {direction} and {beyond} are filled in by the store from a closed list (created_at or updated_at; asc with
+--          >, desc with <), since neither can be a parameter.
+-- Returns: per task its resource row, and (position, position_seq) to go on behind it.
+-- Touches: nothing; reads task_resources.
+select
+    null::integer as call,
+    r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_at,
+    r.status, r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at, r.updated_at,
+    r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error,
+    r.{sort} as position, r.seq as position_seq
+from fencepost.task_resources as r
+where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
+    and (%(exclude)s::text[] is null or r.definition <> all(%(exclude)s::text[]))
+    and (%(statuses)s::text[] is null or r.status = any(%(statuses)s::text[]))
+    and (%(outcomes)s::text[] is null or r.outcome = any(%(outcomes)s::text[]))
+    and (%(ids)s::text[] is null or r.id = any(%(ids)s::text[]))
+    and (
+        %(pattern)s::text is null
+        or r.id ilike %(pattern)s::text or r.label ilike %(pattern)s::text
+        or r.definition ilike %(pattern)s::text or r.params::text ilike %(pattern)s::text
+    )
+    and (
+        %(position)s::timestamptz is null
+        or (r.{sort}, r.seq) {beyond} (%(position)s::timestamptz, %(position_seq)s::bigint)
+    )
+order by r.{sort} {direction}, r.seq {direction}
+limit %(size)s::integer

@@ -1,0 +1,70 @@
+-- Do what is due: ready what waited, requeue what was not started, end attempts that went silent.
+-- Takes:   batch integer, the most to do at once; resumed_at, grace interval: leases last renewed before `resumed_at`
+--          are spared until `resumed_at + grace`, so that an outage of ours costs no worker its task; now.
+-- Returns: per task done (definition, status), its state afterwards.
+-- Touches: live_tasks, done_tasks, task_log; reads tasks, definitions.
+with due as materialized (
+    select
+        l.seq, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id, l.retry_count,
+        l.execute_at, l.worker, d.retry_delay, coalesce(%(now)s::timestamptz, now()) as now,
+        case
+            when l.status in ('waiting', 'requested') then 'ready'
+            when l.retry_count <= d.allowed_retry_count then 'waiting'
+            else 'done'
+        end as status,
+        case l.status
+            when 'waiting' then 'awf.engine/ready'
+            when 'requested' then 'awf.engine/requeue'
+            else 'awf.engine/timeout'
+        end as action
+    from fencepost.live_tasks as l
+    join fencepost.tasks as t on t.seq = l.seq
+    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
+    where l.deadline_at <= coalesce(%(now)s::timestamptz, now())
+        and (
+            l.status = 'waiting'
+            or l.updated_at >= %(resumed_at)s::timestamptz
+            or coalesce(%(now)s::timestamptz, now()) >= %(resumed_at)s::timestamptz + %(grace)s::interval
+        )
+    order by l.deadline_at
+    limit %(batch)s::integer
+    -- What a worker or another server is changing this instant is theirs: they will leave a new deadline behind.
+    for update of l skip locked
+),
+requeued as (
+    update fencepost.live_tasks as l
+    set status = d.status, version = d.version, exec_id = null, worker = null, held_by = null,
+        request_id = null, request_hash = null,
+        execute_at = case when d.status = 'waiting' then d.now + d.retry_delay else l.execute_at end,
+        ready_at = case when d.status = 'waiting' then d.now + d.retry_delay else l.ready_at end,
+        deadline_at = case when d.status = 'waiting' then d.now + d.retry_delay end,
+        updated_at = d.now
+    from due as d
+    where l.seq = d.seq and d.status <> 'done'
+    returning l.seq, l.execute_at, l.deadline_at
+),
+ended as (
+    delete from fencepost.live_tasks as l using due as d where l.seq = d.seq and d.status = 'done'
+),
+done as (
+    insert into fencepost.done_tasks
+        (seq, version, action, done_by, status_before, outcome, reason_type, reason_message, exec_id, retry_count,
+         execute_at, worker, done_at)
+    select
+        d.seq, d.version, d.action, 'awf.engine', d.status_before, 'failed',
+        'awf.task/failed-due-to-in-progress-timeout', 'Failed due to in-progress timeout', d.exec_id, d.retry_count,
+        d.execute_at, d.worker, d.now
+    from due as d
+    where d.status = 'done'
+),
+logged as (
+    insert into fencepost.task_log
+        (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at, deadline_at)
+    select
+        d.seq, d.version, d.now, d.action, 'awf.engine', d.worker, d.status_before, d.status, d.exec_id,
+        d.retry_count, r.execute_at, r.deadline_at
+    from due as d
+    join requeued as r on r.seq = d.seq
+)
+select d.definition, d.status
+from due as d

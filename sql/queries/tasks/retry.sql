@@ -1,0 +1,54 @@
+-- Give done tasks that did not succeed a fresh allowance of attempts: done → ready.
+-- Takes:   calls json: [{call, id, caller}]; now.
+-- Returns: per reopened task its resource row; a call whose guard fails returns no row.
+-- Touches: done_tasks, live_tasks, task_log; reads tasks.
+with calls as materialized (
+    select c.*, coalesce(%(now)s::timestamptz, now()) as now
+    from json_to_recordset(%(calls)s::json) as c (call integer, id text, caller text)
+),
+reopened as (
+    delete from fencepost.done_tasks as d
+    using calls as c
+    join fencepost.tasks as t on t.id = c.id
+    where d.seq = t.seq and d.outcome <> 'succeeded'
+    returning
+        c.call, c.caller, c.now,
+        t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
+        d.*, d.version + 1 + (d.cancel_delivered_at is not null)::integer as next_version
+),
+queued as (
+    insert into fencepost.live_tasks (seq, definition, status, version, retry_count, execute_at, ready_at, updated_at)
+    select r.seq, r.definition, 'ready', r.next_version, 0, r.execute_at, r.now, r.now
+    from reopened as r
+),
+logged as (
+    -- The entries that lived in the row of `done_tasks` move to the log, and the reopening follows them.
+    insert into fencepost.task_log
+        (seq, version, at, action, action_params, caller, worker, status_before, status, outcome, reason_type,
+         reason_message, exec_id, retry_count, execute_at)
+    select
+        r.seq, r.version, r.done_at, r.action,
+        case when r.error is not null then json_build_object('error', r.error) end,
+        r.done_by, r.worker, r.status_before, 'done', r.outcome, r.reason_type, r.reason_message, r.exec_id,
+        r.retry_count, r.execute_at
+    from reopened as r
+    union all
+    select
+        r.seq, r.version + 1, r.cancel_delivered_at, 'awf.task/notify', r.cancel_delivery,
+        r.cancel_delivered_to, r.worker,
+        'done', 'done', r.outcome, null, null, r.exec_id, r.retry_count, r.execute_at
+    from reopened as r
+    where r.cancel_delivered_at is not null
+    union all
+    select
+        r.seq, r.next_version, r.now, 'awf.task/retry', null, r.caller, null, 'done', 'ready', null, null, null, null,
+        0, r.execute_at
+    from reopened as r
+)
+select
+    r.call,
+    r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_at,
+    'ready' as status, r.next_version as version, null::uuid as exec_id, 0 as retry_count, r.execute_at,
+    null as deadline_at, r.now as updated_at,
+    null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+from reopened as r

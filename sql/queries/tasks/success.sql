@@ -1,0 +1,39 @@
+-- End running tasks as succeeded.
+-- Takes:   calls json: [{call, id, exec_id, result json, checked integer, caller}]; now. `checked` is the version of
+--          the definition whose schema the result was checked against, null when it was not.
+-- Returns: per ended task its resource row; a call whose guard fails returns no row.
+-- Touches: live_tasks, done_tasks; reads tasks, definitions.
+with calls as materialized (
+    select c.*, coalesce(%(now)s::timestamptz, now()) as now
+    from json_to_recordset(%(calls)s::json) as c (
+        call integer, id text, exec_id uuid, result json, checked integer, caller text
+    )
+),
+ended as (
+    delete from fencepost.live_tasks as l
+    using calls as c
+    join fencepost.tasks as t on t.id = c.id
+    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
+    where l.seq = t.seq and l.status = 'in-progress' and l.exec_id = c.exec_id
+        -- Most definitions have no schema of results: they must not pay a second round trip for those that have.
+        and (not d.has_result_schema or c.checked = d.version)
+    returning
+        c.call, c.caller, c.result, c.now,
+        t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
+        l.seq, l.version, l.exec_id, l.retry_count, l.execute_at, l.worker
+),
+done as (
+    insert into fencepost.done_tasks
+        (seq, version, action, done_by, status_before, outcome, result, exec_id, retry_count, execute_at, worker, done_at)
+    select
+        e.seq, e.version + 1, 'awf.task/success', e.caller, 'in-progress', 'succeeded', e.result, e.exec_id,
+        e.retry_count, e.execute_at, e.worker, e.now
+    from ended as e
+)
+select
+    e.call,
+    e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_at,
+    'done' as status, e.version + 1 as version, e.exec_id, e.retry_count, e.execute_at, null as deadline_at,
+    e.now as updated_at,
+    e.worker, 'succeeded' as outcome, null as reason_type, null as reason_message, e.result, null as error
+from ended as e
