@@ -1,0 +1,176 @@
+"""Puts the parts together: the only file that wires.
+
+request  →  /rpc: rpc.Endpoint           →  engine  →  store
+            else: Starlette with rest.*  →  engine  →  store
+nobody   →  loops: reaper, lookout; notifications
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from fencepost.clock import Clock, DatabaseClock
+from fencepost.domain.task import Task
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.dispatcher import Dispatcher
+from fencepost.engine.engine import Engine
+from fencepost.engine.hints import Hints
+from fencepost.engine.polls import Polls
+from fencepost.engine.tasks import Lease, Tasks
+from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
+from fencepost.loops.lookout import Lookout
+from fencepost.loops.loop import Loop
+from fencepost.loops.reaper import Reaper
+from fencepost.rest.health import Health
+from fencepost.rest.tasks import TaskReads
+from fencepost.rpc.dispatch import Dispatch
+from fencepost.rpc.endpoint import Endpoint
+from fencepost.rpc.methods import registry
+from fencepost.settings import Settings
+from fencepost.store.database import Database
+from fencepost.store.definitions import DefinitionStore
+from fencepost.store.files import data_folder
+from fencepost.store.notifications import News, Notifications
+from fencepost.store.server import ServerStore
+from fencepost.store.tasks import TaskStore
+from fencepost.telemetry import Event, emit
+from fencepost.wire.callers import Callers
+from fencepost.wire.faults import bug, fault_of
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class App:
+    """A server's parts, and the ASGI application over them; `start` it on the loop that serves it."""
+
+    def __init__(self, settings: Settings, conninfo: str, clock: Clock) -> None:
+        self._database = Database(conninfo, connections=settings.connections)
+        self._server = ServerStore(self._database, clock)
+        tasks = TaskStore(self._database, clock)
+        hints = Hints()
+        definitions = Definitions(DefinitionStore(self._database, clock), hints)
+        self._dispatcher = Dispatcher(tasks, self._give_back)
+        self.engine = Engine(Tasks(tasks, definitions, hints), Polls(self._dispatcher, definitions, hints), definitions)
+        self._notifications = Notifications(conninfo, self._server)
+        self.reaper = Reaper(tasks, self._server, hints, grace_seconds=settings.lease_grace_seconds)
+        self._reaping = Loop("reaper", self.reaper.run_once)
+        self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher).run_once)
+        self._wire_hints(hints, definitions)
+        self._health = Health(self._server)
+        self._callers = Callers(settings.clients)
+        self._rpc = Endpoint(Dispatch(registry(), self.engine, settings.limits), self._callers, settings.limits)
+        self._rest = self._starlette()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and scope["path"] == "/rpc":
+            await self._rpc(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    async def start(self) -> None:
+        """Begin everything that goes on by itself."""
+        await self._server.now()
+        running = (self._reaping.run(), self._looking_out.run(), self._notifications.run())
+        self._tasks = [asyncio.create_task(coroutine) for coroutine in running]
+
+    async def drain(self) -> None:
+        """Take no more polls and answer those that wait."""
+        emit(Event.DRAINING)
+        self._health.draining = True
+        await self._dispatcher.drain()
+
+    async def stop(self) -> None:
+        """End what goes on by itself and close the database connections; nothing is served any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._notifications.flush()
+        await self._database.close()
+
+    async def _give_back(self, task: Task, caller: str) -> None:
+        lease = Lease(task.id, task.exec_id or "", caller)
+        await self.engine.tasks.release(lease, action="awf.engine/give-back")
+
+    def _wire_hints(self, hints: Hints, definitions: Definitions) -> None:
+        hints.on_ready += [self._dispatcher.ready, self._notifications.ready]
+        hints.on_deadline.append(self._reaping.nudge)
+        hints.on_definition += [definitions.forget, self._notifications.definition]
+
+        def heard(news: News) -> None:
+            for definition, count in news.ready.items():
+                self._dispatcher.ready(definition, count)
+            for name in news.definitions:
+                definitions.forget(name)
+
+        def connected() -> None:
+            # Nobody heard what was said while the connection was away, and the database may have been away with it.
+            definitions.forget_all()
+            self.reaper.resume()
+            self._reaping.nudge()
+            self._looking_out.nudge()
+
+        self._notifications.on_news = heard
+        self._notifications.on_connected = connected
+
+    def _starlette(self) -> Starlette:
+        reads = TaskReads(self.engine)
+        return Starlette(
+            routes=[
+                Route("/healthz", self._health.healthz),
+                Route("/readyz", self._health.readyz),
+                Route("/openapi.yaml", _openapi),
+                Route("/AidboxTask", self._known(reads.search)),
+                Route("/AidboxTask/{id}", self._known(reads.read)),
+                Route("/AidboxTaskLog", self._known(reads.log)),
+            ],
+            exception_handlers={Refusal: _refused, HTTPException: _not_served, Exception: _broken},
+        )
+
+    def _known(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            self._callers.identify(request.headers.get("authorization"))
+            return await handler(request)
+
+        return guarded
+
+
+def build_app(settings: Settings, conninfo: str, clock: Clock | None = None) -> App:
+    """Wire a server over a migrated database; call it on the event loop that will serve it."""
+    return App(settings, conninfo, clock or DatabaseClock())
+
+
+async def _openapi(_: Request) -> Response:
+    return FileResponse(data_folder("openapi") / "openapi.yaml", media_type="application/yaml")
+
+
+async def _refused(_: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
+    if refusal.kind.status == 401:
+        headers["www-authenticate"] = 'Basic realm="fencepost", charset="UTF-8"'
+    content = msgspec.json.encode({"error": fault_of(refusal)})
+    return Response(content, refusal.kind.status, headers, media_type="application/json")
+
+
+async def _not_served(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=request.url.path, allowed="GET"))
+    return await _refused(request, Refusal(NOT_FOUND, path=request.url.path))
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return await _refused(request, bug(error, f"{request.method} {request.url.path}"))

@@ -1,0 +1,70 @@
+"""Why a call about an execution changed nothing: it was said before, or it is refused, and by which name.
+
+The statement that changes a task has its guard in the `where`; only when that finds nothing is this asked, and the
+answer never changes anything.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import orjson
+
+from fencepost.domain.task import Task
+from fencepost.errors import (
+    EXEC_ID_MISMATCH,
+    FINISHED_OTHERWISE,
+    TASK_NOT_FOUND,
+    TASK_NOT_IN_PROGRESS,
+    TASK_NOT_REQUESTED,
+    Refusal,
+)
+from fencepost.store.tasks import Attempt, TaskStore
+
+Verb = Literal["start", "success", "fail", "release", "notify"]
+
+_BEGINNINGS = ("awf.task/start", "awf.task/poll", "awf.task/long-poll")
+_ENDINGS = ("awf.task/success", "awf.task/fail", "awf.task/release")
+_CONTENT = {"awf.task/success": "result", "awf.task/fail": "error"}
+
+
+async def explain(store: TaskStore, verb: Verb, id: str, exec_id: str, content: bytes | None = None) -> Task | None:
+    """Return the task as it stood when the same was said first; None when the call is worth another try.
+
+    Raises Refusal with the reason when it must not be.
+    """
+    if verb != "notify":
+        attempt = await store.find_attempt(id, exec_id, _BEGINNINGS if verb == "start" else _ENDINGS)
+        if attempt is not None:
+            return _repeated(attempt, verb, id, exec_id, content)
+    task = await store.find(id)
+    if task is None:
+        raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
+    if task.exec_id != exec_id:
+        raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=id, exec_id=exec_id)
+    if task.status == "done":
+        raise Refusal(FINISHED_OTHERWISE, at="$.execId", id=id, outcome=task.outcome)
+    if verb == "start" and task.status != "requested":
+        raise Refusal(TASK_NOT_REQUESTED, at="$.id", id=id, status=task.status)
+    if verb in ("success", "fail", "notify") and task.status != "in-progress":
+        raise Refusal(TASK_NOT_IN_PROGRESS, at="$.id", id=id, status=task.status)
+    return None
+
+
+def _repeated(attempt: Attempt, verb: Verb, id: str, exec_id: str, content: bytes | None) -> Task:
+    if verb == "start":
+        return attempt.task
+    if attempt.action == f"awf.task/{verb}" and _said(attempt) == _parsed(content):
+        return attempt.task
+    if attempt.task.status == "done":
+        raise Refusal(FINISHED_OTHERWISE, at="$.execId", id=id, outcome=attempt.task.outcome)
+    raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=id, exec_id=exec_id)
+
+
+def _said(attempt: Attempt) -> object:
+    params = _parsed(attempt.content)
+    return params.get(_CONTENT.get(attempt.action, "")) if isinstance(params, dict) else None
+
+
+def _parsed(content: bytes | None) -> object:
+    return None if content is None else orjson.loads(content)

@@ -1,0 +1,90 @@
+"""Definitions: put, read, delete; and the ones in use, kept in memory.
+
+A version never changes, so it may be kept for ever. Which version is the newest is kept until somebody announces a
+change; the statement that creates a task checks it once more, so that a stale memory costs a second try and no more.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from fencepost.domain.definition import Definition, TaskDefinition
+from fencepost.domain.task import HeldTask, Task
+from fencepost.engine.hints import Hints
+from fencepost.errors import DEFINITION_IN_USE, DEFINITION_NOT_FOUND, Refusal
+from fencepost.store.definitions import DefinitionStore
+
+
+class Definitions:
+    """The declared definitions."""
+
+    def __init__(self, store: DefinitionStore, hints: Hints) -> None:
+        self._store = store
+        self._hints = hints
+        self._newest: dict[str, Definition] = {}
+        self._versions: dict[tuple[str, int], TaskDefinition] = {}
+
+    async def put(self, task: TaskDefinition, document: bytes, *, caller: str) -> Definition:
+        """Declare a definition: a new version, unless the newest says the same."""
+        task.compile()
+        definition = await self._store.put(task, document, caller=caller)
+        self._hints.definition(task.name)
+        return definition
+
+    async def get(self, name: str, version: int | None = None) -> Definition:
+        """Return one version of a definition, or its newest; raise Refusal when there is none."""
+        definition = await self._store.find(name, version)
+        if definition is None:
+            raise await self._unknown(name)
+        return definition
+
+    async def list(self, *, after: str | None, size: int) -> list[Definition]:
+        """Return the newest versions, by name."""
+        return await self._store.list(after=after, size=size)
+
+    async def delete(self, name: str) -> Definition:
+        """Delete a definition that no live task needs and return what it was."""
+        definition = await self.get(name)
+        deletion = await self._store.delete(name)
+        if deletion.version is None:
+            raise await self._unknown(name)
+        if deletion.live:
+            raise Refusal(DEFINITION_IN_USE, at="$.name", name=name, live=deletion.live)
+        self._hints.definition(name)
+        return definition
+
+    async def newest(self, name: str) -> Definition:
+        """Return the newest version, from memory when it is there; raise Refusal when there is none."""
+        definition = self._newest.get(name)
+        if definition is None:
+            definition = self._newest[name] = await self.get(name)
+            self._versions[name, definition.version] = definition.task
+        return definition
+
+    def forget(self, name: str) -> None:
+        """Do not rely on what is remembered as the newest version."""
+        self._newest.pop(name, None)
+
+    def forget_all(self) -> None:
+        """Do not rely on anything that might have changed while nobody was listening."""
+        self._newest.clear()
+
+    async def held(self, task: Task) -> HeldTask:
+        """Put the settings that a task lives under beside it."""
+        return (await self.all_held([task]))[0]
+
+    async def all_held(self, tasks: Iterable[Task]) -> Sequence[HeldTask]:
+        """Put the settings that tasks live under beside them."""
+        return [HeldTask(task, await self._version(task.definition, task.definition_version)) for task in tasks]
+
+    async def _version(self, name: str, version: int) -> TaskDefinition:
+        settings = self._versions.get((name, version))
+        if settings is None:
+            settings = self._versions[name, version] = (await self.get(name, version)).task
+        return settings
+
+    async def _unknown(self, name: str) -> Refusal:
+        near = difflib.get_close_matches(name, await self._store.names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return Refusal(DEFINITION_NOT_FOUND, name=name, hint=hint)

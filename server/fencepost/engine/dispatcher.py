@@ -1,0 +1,265 @@
+"""Matches the polls that wait on this server with the work that is ready.
+
+A waiting poll is an `Ask` in memory and costs no query. Asks for the same set of definitions form a group; a group
+with something to find claims once for all its asks, in the order in which they came, while further asks gather for
+its next claim. The database decides who gets what: a claim leases at most what it finds, and an ask without a task
+goes on waiting until work is announced, its time is over, or its caller hangs up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fencepost.domain.task import Task
+from fencepost.errors import REQUEST_ID_REUSED, Refusal
+from fencepost.store.tasks import TaskStore
+
+GiveBack = Callable[[Task, str], Awaitable[None]]
+
+# Slots of one claim; more than a batch of this size gains nothing and holds its rows longer.
+_MOST_SLOTS = 1000
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """One poll: what it wants, in whose name, and the future of its answer."""
+
+    definitions: tuple[str, ...]
+    size: int
+    start: bool
+    action: str
+    caller: str
+    worker: str | None
+    request_id: str | None
+    request_hash: str | None
+    waits: bool
+    answer: asyncio.Future[list[Task]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def request(self) -> tuple[str, str] | None:
+        """The key that may only be in one claim at a time."""
+        return None if self.request_id is None else (self.caller, self.request_id)
+
+
+class _Group:
+    """The asks for one set of definitions, in the order of their arrival.
+
+    `fresh` asks have not been in a claim yet; `waiting` ones found nothing in theirs and stay for what is announced.
+    `wanted` is how many tasks were announced since the last claim.
+    """
+
+    __slots__ = ("claiming", "fresh", "waiting", "wanted")
+
+    def __init__(self) -> None:
+        self.fresh: dict[Ask, None] = {}
+        self.waiting: dict[Ask, None] = {}
+        self.claiming = False
+        self.wanted = 0
+
+    def __len__(self) -> int:
+        return len(self.fresh) + len(self.waiting)
+
+    @property
+    def hungry(self) -> bool:
+        """Whether a claim might find something for somebody."""
+        return bool(self.fresh or (self.wanted and self.waiting))
+
+    def remove(self, ask: Ask) -> None:
+        """Forget an ask."""
+        self.fresh.pop(ask, None)
+        self.waiting.pop(ask, None)
+
+    def take(self) -> list[Ask]:
+        """Choose the asks of the next claim: every fresh one, and as many waiting ones as work is announced for."""
+        chosen: list[Ask] = []
+        requests: set[tuple[str, str]] = set()
+        slots = 0
+        for asks, most in ((self.waiting, self.wanted), (self.fresh, _MOST_SLOTS)):
+            taken = 0
+            for ask in asks:
+                if taken >= most or slots >= _MOST_SLOTS:
+                    break
+                if ask.request is not None:
+                    if ask.request in requests:
+                        # The same poll again, from a client that gave up on the first: it goes into the next claim and
+                        # finds there what the first was given.
+                        continue
+                    requests.add(ask.request)
+                chosen.append(ask)
+                slots += ask.size
+                taken += ask.size
+        self.wanted = 0
+        return chosen
+
+
+class Dispatcher:
+    """The polls that wait on this server."""
+
+    def __init__(self, store: TaskStore, give_back: GiveBack) -> None:
+        self._store = store
+        self._give_back = give_back
+        self._groups: dict[tuple[str, ...], _Group] = {}
+        self._by_definition: dict[str, set[tuple[str, ...]]] = {}
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    @property
+    def waiting(self) -> int:
+        """How many polls wait."""
+        return sum(map(len, self._groups.values()))
+
+    @property
+    def definitions(self) -> Collection[str]:
+        """The definitions that some poll waits for."""
+        return self._by_definition.keys()
+
+    async def poll(self, ask: Ask, seconds: float) -> list[Task]:
+        """Return tasks for `ask` as soon as there are some, or an empty list after `seconds`.
+
+        When the caller is cancelled (a client hung up), what had been claimed for it goes back to the queue, unless it
+        carries a requestId: then the repeat will come for it, or the timeout.
+        """
+        if self._draining:
+            return []
+        group = self._enter(ask)
+        timer = asyncio.get_running_loop().call_later(seconds, self._expire, ask) if ask.waits else None
+        self._claim(ask.definitions, group)
+        try:
+            return await asyncio.shield(ask.answer)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._hang_up(ask))
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def ready(self, definition: str, count: int) -> None:
+        """Let the polls that wait for a definition look for `count` tasks."""
+        for key in tuple(self._by_definition.get(definition, ())):
+            group = self._groups[key]
+            group.wanted = min(group.wanted + count, _MOST_SLOTS)
+            self._claim(key, group)
+
+    async def drain(self) -> None:
+        """Answer every waiting poll with what it has, and take no more."""
+        self._draining = True
+        while self._rounds:
+            await asyncio.wait(self._rounds)
+        for group in self._groups.values():
+            for ask in (*group.waiting, *group.fresh):
+                self._settle(group, ask, [])
+        self._groups.clear()
+        self._by_definition.clear()
+
+    def _enter(self, ask: Ask) -> _Group:
+        group = self._groups.get(ask.definitions)
+        if group is None:
+            group = self._groups[ask.definitions] = _Group()
+            for definition in ask.definitions:
+                self._by_definition.setdefault(definition, set()).add(ask.definitions)
+        group.fresh[ask] = None
+        return group
+
+    def _leave_if_empty(self, key: tuple[str, ...], group: _Group) -> None:
+        if len(group) or group.claiming or self._groups.get(key) is not group:
+            return
+        del self._groups[key]
+        for definition in key:
+            self._by_definition[definition].discard(key)
+            if not self._by_definition[definition]:
+                del self._by_definition[definition]
+
+    def _claim(self, key: tuple[str, ...], group: _Group) -> None:
+        if group.claiming or not group.hungry:
+            return
+        group.claiming = True
+        task = asyncio.create_task(self._claims(key, group))
+        self._rounds.add(task)
+        task.add_done_callback(self._rounds.discard)
+
+    async def _claims(self, key: tuple[str, ...], group: _Group) -> None:
+        """Claim for a group until no ask is fresh and nothing is announced."""
+        try:
+            while group.hungry:
+                await self._round(key, group)
+        finally:
+            group.claiming = False
+            for ask in [ask for ask in group.waiting if not ask.waits]:
+                self._settle(group, ask, [])
+            self._leave_if_empty(key, group)
+
+    async def _round(self, key: tuple[str, ...], group: _Group) -> None:
+        chosen = group.take()
+        try:
+            given = await self._store.claim(key, [_as_json(number, ask) for number, ask in enumerate(chosen)])
+        except BaseException as error:  # noqa: BLE001 every caller of this claim gets it; the next claim must run
+            for ask in chosen:
+                group.remove(ask)
+                _fail(ask, error)
+            return
+        fed: set[tuple[str, str]] = set()
+        for number, ask in enumerate(chosen):
+            held = given[number]
+            if held.conflict:
+                group.remove(ask)
+                _fail(ask, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=ask.request_id))
+            elif held.tasks or not ask.waits:
+                self._settle(group, ask, held.tasks)
+                if held.tasks and ask.request is not None:
+                    fed.add(ask.request)
+            else:
+                group.fresh.pop(ask, None)
+                group.waiting[ask] = None
+        self._look_again(group, fed)
+        if sum(len(held.tasks) for held in given.values()) >= sum(ask.size for ask in chosen):
+            # Everything that was asked for was there, so there may be more.
+            group.wanted = _MOST_SLOTS
+
+    def _look_again(self, group: _Group, fed: set[tuple[str, str]]) -> None:
+        """Let polls that repeat one which was just fed find what it was given."""
+        if fed:
+            for ask in [ask for ask in group.waiting if ask.request in fed]:
+                del group.waiting[ask]
+                group.fresh[ask] = None
+
+    def _settle(self, group: _Group, ask: Ask, tasks: list[Task]) -> None:
+        group.remove(ask)
+        if not ask.answer.done():
+            ask.answer.set_result(tasks)
+
+    def _expire(self, ask: Ask) -> None:
+        """The time of a poll is over: a claim that is under way may still bring it something, else it gets nothing."""
+        ask.waits = False
+        group = self._groups.get(ask.definitions)
+        if group is not None and not group.claiming:
+            self._settle(group, ask, [])
+            self._leave_if_empty(ask.definitions, group)
+
+    async def _hang_up(self, ask: Ask) -> None:
+        self._expire(ask)
+        if ask.request_id is None:
+            with contextlib.suppress(Refusal):
+                for task in await ask.answer:
+                    await self._give_back(task, ask.caller)
+
+
+def _as_json(number: int, ask: Ask) -> Mapping[str, Any]:
+    return {
+        "ask": number,
+        "size": ask.size,
+        "start": ask.start,
+        "action": ask.action,
+        "worker": ask.worker,
+        "caller": ask.caller,
+        "request_id": ask.request_id,
+        "request_hash": ask.request_hash,
+    }
+
+
+def _fail(ask: Ask, error: BaseException) -> None:
+    if not ask.answer.done():
+        ask.answer.set_exception(error)

@@ -1,0 +1,17 @@
+"""Everything that an edge may ask for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.polls import Polls
+from fencepost.engine.tasks import Tasks
+
+
+class Engine(NamedTuple):
+    """The use cases, by noun."""
+
+    tasks: Tasks
+    polls: Polls
+    definitions: Definitions

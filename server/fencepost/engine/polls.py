@@ -1,0 +1,71 @@
+"""Handing out work: what a poll asks for becomes an ask to the dispatcher."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+
+from fencepost.domain.task import HeldTask
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.dispatcher import Ask, Dispatcher
+from fencepost.engine.hints import Hints
+
+
+class Wanted(NamedTuple):
+    """What a worker asks for: tasks of these definitions and decision tasks of these workflows, `size` at most."""
+
+    definitions: list[str]
+    workflows: list[str]
+    size: int
+    start: bool
+    worker: str | None
+    request_id: str | None
+
+
+class Polls:
+    """The polls of this server."""
+
+    def __init__(self, dispatcher: Dispatcher, definitions: Definitions, hints: Hints) -> None:
+        self._dispatcher = dispatcher
+        self._definitions = definitions
+        self._hints = hints
+
+    async def poll(self, wanted: Wanted, *, caller: str) -> Sequence[HeldTask]:
+        """Lease what is ready now."""
+        return await self._lease(wanted, caller, "awf.task/poll", None)
+
+    async def long_poll(self, wanted: Wanted, *, caller: str, seconds: float) -> Sequence[HeldTask]:
+        """Lease what is ready, or the first that becomes ready within `seconds`."""
+        return await self._lease(wanted, caller, "awf.task/long-poll", seconds)
+
+    async def _lease(self, wanted: Wanted, caller: str, action: str, seconds: float | None) -> Sequence[HeldTask]:
+        ask = Ask(
+            definitions=tuple(sorted({*wanted.definitions, *map(decisions_of, wanted.workflows)})),
+            size=wanted.size,
+            start=wanted.start,
+            action=action,
+            caller=caller,
+            worker=wanted.worker,
+            request_id=wanted.request_id,
+            request_hash=None if wanted.request_id is None else _hash(wanted),
+            waits=seconds is not None,
+        )
+        held = await self._definitions.all_held(await self._dispatcher.poll(ask, seconds or 0.0))
+        for _, settings in held:
+            timeout = settings.in_progress_timeout if wanted.start else settings.requested_to_start_timeout
+            self._hints.deadline(timeout / 1000)
+        return held
+
+
+def decisions_of(workflow: str) -> str:
+    """Return the name under which the decision tasks of a workflow wait; the blank keeps it apart from definitions."""
+    return f"awf.workflow/decision-task {workflow}"
+
+
+def _hash(wanted: Wanted) -> str:
+    """Tell polls with other params apart; which of the two poll methods repeats the request does not matter."""
+    what = [sorted(wanted.definitions), sorted(wanted.workflows), wanted.size, wanted.start, wanted.worker]
+    return hashlib.sha256(orjson.dumps(what)).hexdigest()[:32]

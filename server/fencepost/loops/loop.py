@@ -1,0 +1,52 @@
+"""The one contract of everything that the server does by itself: a step that says when it wants to be called again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from fencepost.telemetry import Event, emit
+
+Step = Callable[[], Awaitable[float]]
+
+_AFTER_FAILURE = 1.0
+
+
+class Loop:
+    """Calls `step` again and again, each time after the seconds that it returned, or sooner when it is nudged.
+
+    A step that raises is reported and called again: no failure may end a duty.
+    """
+
+    def __init__(self, name: str, step: Step) -> None:
+        self.name = name
+        self._step = step
+        self._nudged = asyncio.Event()
+        self._wake_at = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def nudge(self, seconds: float = 0.0) -> None:
+        """Call the step at the latest in `seconds`."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + max(seconds, 0.0)
+        if at < self._wake_at:
+            self._arm(at)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        while True:
+            self._nudged.clear()
+            self._wake_at = float("inf")
+            try:
+                delay = await self._step()
+            except Exception as error:  # noqa: BLE001 one of the two places that catch broadly
+                emit(Event.LOOP_FAILED, error=error, loop=self.name)
+                delay = _AFTER_FAILURE
+            self.nudge(delay)
+            await self._nudged.wait()
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake_at = at
+        self._timer = asyncio.get_running_loop().call_at(at, self._nudged.set)

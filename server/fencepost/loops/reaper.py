@@ -1,0 +1,54 @@
+"""The reaper: readies what waited, requeues what was not started, and ends attempts that went silent.
+
+It sleeps until the next deadline that it knows, at most five seconds, since another server that knew of a nearer one
+may have died. Any number of servers may run it: rows that one is at are skipped by the others.
+
+After an outage (this server was away, or the database was) live workers had nobody to report to. Leases that were last
+renewed before it get a grace in which their workers can come back before they are reaped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from fencepost.engine.hints import Hints
+from fencepost.store.server import ServerStore
+from fencepost.store.tasks import TaskStore
+from fencepost.telemetry import Event, emit
+
+_LONGEST_SLEEP = 5.0
+_BATCH = 500
+# A deadline has passed but its task was spared or is being changed by somebody else.
+_SHORTEST_SLEEP = 0.2
+
+
+class Reaper:
+    """What is due in the database is done by it."""
+
+    def __init__(self, store: TaskStore, server: ServerStore, hints: Hints, *, grace_seconds: float) -> None:
+        self._store = store
+        self._server = server
+        self._hints = hints
+        self._grace_seconds = grace_seconds
+        self._resumed_at: str | None = None
+
+    def resume(self) -> None:
+        """Begin a grace for the leases there are: the server or its database has just come back."""
+        self._resumed_at = None
+
+    async def run_once(self) -> float:
+        """Do what is due and return the seconds until something else is."""
+        if self._resumed_at is None:
+            self._resumed_at = await self._server.now()
+        reaped = await self._store.reap(resumed_at=self._resumed_at, grace_seconds=self._grace_seconds, batch=_BATCH)
+        if reaped:
+            emit(Event.REAPED, count=len(reaped))
+            ready = Counter(definition for definition, status in reaped if status == "ready")
+            for definition, count in ready.items():
+                self._hints.ready(definition, count)
+            if len(reaped) == _BATCH:
+                return 0.0
+        due_in = await self._store.next_deadline()
+        if due_in is None:
+            return _LONGEST_SLEEP
+        return min(max(due_in, _SHORTEST_SLEEP if due_in <= 0 else 0.0), _LONGEST_SLEEP)

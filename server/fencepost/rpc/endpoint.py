@@ -1,0 +1,134 @@
+"""`POST /rpc`: from the bytes of a request to the bytes of its answer.
+
+A raw ASGI callable: it answers most of the requests there are, and the framework would cost as much again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from fencepost.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, PAYLOAD_TOO_LARGE, Refusal
+from fencepost.rpc.dispatch import Dispatch, Outcome
+from fencepost.rpc.envelope import Answer, encoder
+from fencepost.rpc.formats import JSON, Format, answer_format, request_format
+from fencepost.rpc.text import BadText
+from fencepost.settings import Limits
+from fencepost.wire.callers import Callers
+from fencepost.wire.faults import bug, fault_of
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class _HangUp(Exception):
+    """The client went away before its answer."""
+
+
+class Endpoint:
+    """The ASGI application of `/rpc`."""
+
+    def __init__(self, dispatch: Dispatch, callers: Callers, limits: Limits) -> None:
+        self._dispatch = dispatch
+        self._callers = callers
+        self._limits = limits
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        format = JSON
+        try:
+            if scope["method"] != "POST":
+                raise Refusal(METHOD_NOT_ALLOWED, path="/rpc", allowed="POST")
+            caller = self._callers.identify(_text(headers, b"authorization"))
+            of_request = request_format(_text(headers, b"content-type") or "")
+            format = answer_format(_text(headers, b"accept") or "", of_request)
+            body = self._as_json(await self._body(headers, receive), of_request)
+            outcome = await self._answered(self._dispatch.run(body, caller), body, receive)
+        except _HangUp:
+            return
+        except Refusal as refusal:
+            outcome = Outcome(Answer(error=fault_of(refusal)), refusal)
+        except Exception as error:  # noqa: BLE001 the same place as the dispatcher's, for what is outside of calls
+            unexpected = bug(error, "POST /rpc")
+            outcome = Outcome(Answer(error=fault_of(unexpected)), unexpected)
+        await _send(send, format, outcome)
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._limits.body_bytes:
+            raise Refusal(PAYLOAD_TOO_LARGE, limit=self._limits.body_bytes)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _HangUp
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._limits.body_bytes:
+                raise Refusal(PAYLOAD_TOO_LARGE, limit=self._limits.body_bytes)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    def _as_json(self, body: bytes, format: Format) -> bytes:
+        if format.to_json is None:
+            return body
+        try:
+            return format.to_json(body, max_depth=self._limits.depth)
+        except BadText as bad:
+            raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
+
+    async def _answered(self, run: Any, body: bytes, receive: Receive) -> Outcome | list[Outcome]:
+        """Run the calls; when one of them may wait and the client hangs up meanwhile, cancel them."""
+        if b"long-poll" not in body:
+            return await run  # type: ignore[no-any-return]
+        calls = asyncio.create_task(run)
+        gone = asyncio.create_task(_disconnected(receive))
+        await asyncio.wait((calls, gone), return_when=asyncio.FIRST_COMPLETED)
+        hung_up = not calls.done()
+        (calls if hung_up else gone).cancel()
+        await asyncio.gather(calls, gone, return_exceptions=True)
+        if hung_up:
+            raise _HangUp
+        return calls.result()  # type: ignore[no-any-return]
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Send, format: Format, outcome: Outcome | list[Outcome]) -> None:
+    if isinstance(outcome, list):
+        status, refusal, content = 200, None, encoder.encode([one.answer for one in outcome])
+    else:
+        refusal = outcome.refusal
+        status, content = refusal.kind.status if refusal else 200, encoder.encode(outcome.answer)
+    if format.from_json is not None:
+        content = format.from_json(content)
+    headers = [
+        (b"content-type", format.media_type.encode()),
+        (b"content-length", str(len(content)).encode()),
+        *(_headers_of(refusal) if refusal else ()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _headers_of(refusal: Refusal) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    if refusal.retry_after is not None:
+        headers.append((b"retry-after", str(refusal.retry_after).encode()))
+    if refusal.kind.status == 401:
+        headers.append((b"www-authenticate", b'Basic realm="fencepost", charset="UTF-8"'))
+    if refusal.kind.status == 405:
+        headers.append((b"allow", b"POST"))
+    return headers
+
+
+def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")

@@ -1,0 +1,80 @@
+"""`awf.definition/*`: declaring what kinds of work there are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain.definition import Name, TaskDefinition
+from fencepost.rpc.registry import Context, Registry
+from fencepost.wire.resources import definition_resource
+
+definition_methods = Registry()
+
+
+class GetParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which definition; the newest version unless one is named."""
+
+    name: Name
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+
+
+class DeleteParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which definition."""
+
+    name: Name
+
+
+class ListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    after: Annotated[str, Meta(max_length=700, description="`next` of the page before")] | None = None
+
+
+class DefinitionResult(msgspec.Struct, frozen=True):
+    """A definition: its document with `version` and `meta`."""
+
+    resource: dict[str, Any]
+
+
+class DefinitionsResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of definitions; `next` is there while there are more."""
+
+    resources: list[dict[str, Any]]
+    next: str | UnsetType = UNSET
+
+
+@definition_methods.method(
+    "awf.definition/put", example={"kind": "task", "name": "demo/resize", "inProgressTimeout": 60000}
+)
+async def put(context: Context, params: TaskDefinition) -> DefinitionResult:
+    """Declare a definition; the document itself is the params. A put that changes nothing makes no new version."""
+    document = msgspec.json.encode(params)
+    return DefinitionResult(
+        definition_resource(await context.engine.definitions.put(params, document, caller=context.caller))
+    )
+
+
+@definition_methods.method("awf.definition/get", example={"name": "demo/resize"})
+async def get(context: Context, params: GetParams) -> DefinitionResult:
+    """Return one version of a definition, or its newest."""
+    return DefinitionResult(definition_resource(await context.engine.definitions.get(params.name, params.version)))
+
+
+@definition_methods.method("awf.definition/list", example={"limit": 10})
+async def list_(context: Context, params: ListParams) -> DefinitionsResult:
+    """List the newest versions by name, page by page."""
+    found = await context.engine.definitions.list(after=params.after, size=params.limit + 1)
+    page = found[: params.limit]
+    return DefinitionsResult(
+        [definition_resource(definition) for definition in page], page[-1].name if len(found) > len(page) else UNSET
+    )
+
+
+@definition_methods.method("awf.definition/delete", example={"name": "demo/resize"})
+async def delete(context: Context, params: DeleteParams) -> DefinitionResult:
+    """Delete a definition; refused while live tasks need it. Done tasks keep the version that they ran under."""
+    return DefinitionResult(definition_resource(await context.engine.definitions.delete(params.name)))

@@ -1,0 +1,63 @@
+"""Who calls: a client known by id and secret (Basic) or by its secret alone (Bearer)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from fencepost.errors import UNAUTHENTICATED, Refusal
+
+# The name under which calls are logged where no client is configured; only loopback is served then.
+LOCAL = "local"
+
+
+class Callers:
+    """The configured clients; without any, every caller is `local`."""
+
+    def __init__(self, clients: Mapping[str, str]) -> None:
+        """Take secrets by client id."""
+        self._digests = {id: _digest(secret) for id, secret in clients.items()}
+        self._by_digest = {digest: id for id, digest in self._digests.items()}
+
+    def identify(self, authorization: str | None) -> str:
+        """Return the client id behind an Authorization header; raise Refusal (`unauthenticated`)."""
+        if not self._digests:
+            return LOCAL
+        scheme, _, credentials = (authorization or "").partition(" ")
+        match scheme.lower():
+            case "basic":
+                return self._basic(credentials)
+            case "bearer":
+                return self._bearer(credentials)
+            case "":
+                raise _refused("this server wants Basic or Bearer credentials")
+            case _:
+                raise _refused(f"cannot use {scheme[:20]!r} credentials; send Basic or Bearer")
+
+    def _basic(self, credentials: str) -> str:
+        try:
+            id, _, secret = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            raise _refused("the Basic credentials are not base64 of id:secret") from None
+        # An unknown id costs the same comparison as a known one.
+        if not hmac.compare_digest(self._digests.get(id, b"-" * 32), _digest(secret)):
+            raise _refused("unknown client or wrong secret")
+        return id
+
+    def _bearer(self, token: str) -> str:
+        # A dictionary of digests gives nothing away: whoever could steer its timing would know the digest already.
+        id = self._by_digest.get(_digest(token.strip()))
+        if id is None:
+            raise _refused("unknown token")
+        return id
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+def _refused(reason: str) -> Refusal:
+    return Refusal(UNAUTHENTICATED, reason=reason)

@@ -1,0 +1,45 @@
+"""Failures as the wire spells them: `{type, message, path?, errors?}`."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from fencepost.errors import INTERNAL_ERROR, Refusal
+from fencepost.telemetry import Event, emit
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What went wrong: a kebab-case name, a sentence, the JSON path of the fault in the request, and single faults."""
+
+    type: str
+    message: str
+    path: str | UnsetType = UNSET
+    errors: list[dict[str, Any]] | UnsetType = UNSET
+
+
+def fault_of(refusal: Refusal, params_at: str | None = None) -> Fault:
+    """Write a refusal; `params_at` is the JSON path of the call's params, put in front of every path inside them."""
+
+    def located(path: str) -> str:
+        return path if params_at is None else params_at + path[1:]
+
+    errors: list[dict[str, Any]] | UnsetType = UNSET
+    if refusal.errors is not None:
+        errors = [{**error, "path": located(error["path"])} for error in refusal.errors]
+    return Fault(
+        type=refusal.kind.type,
+        message=refusal.message,
+        path=UNSET if refusal.at is None else located(refusal.at),
+        errors=errors,
+    )
+
+
+def bug(error: Exception, where: str) -> Refusal:
+    """Report an exception that nobody expected, and return what its caller is told."""
+    reference = secrets.token_hex(6)
+    emit(Event.CALL_FAILED, error=error, method=where, reference=reference)
+    return Refusal(INTERNAL_ERROR, reference=reference)

@@ -1,0 +1,29 @@
+"""Where the next page of a list begins, as an opaque word."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+
+import orjson
+
+from fencepost.errors import invalid_params
+
+
+def write_position(position: tuple[str, int]) -> str:
+    """Return the word for a position (a time and a number)."""
+    return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
+
+
+def read_position(word: str | None, at: str) -> tuple[str, int] | None:
+    """Return the position behind a word that `write_position` gave; raise Refusal (`invalid-params` at `at`)."""
+    if word is None:
+        return None
+    try:
+        moment, number = orjson.loads(base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True))
+        if not (isinstance(number, int) and abs(number) < 2**63):
+            raise ValueError(number)
+        return datetime.fromisoformat(moment).isoformat(), number
+    except (ValueError, TypeError, binascii.Error):
+        raise invalid_params("Expected the `next` of a page that came before", at) from None

@@ -1,0 +1,204 @@
+"""The resources as the wire spells them: AidboxTask, AidboxTaskLog and definitions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain.definition import Definition
+from fencepost.domain.task import Entry, HeldTask
+
+JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="UTC with microseconds")]
+
+
+class TaskMeta(msgspec.Struct, frozen=True, rename="camel"):
+    """When a resource was made and last changed, and a version that grows with every change."""
+
+    created_at: Time
+    last_updated: Time
+    version_id: str
+
+
+class OutcomeReason(msgspec.Struct, frozen=True):
+    """Why a task failed."""
+
+    type: str
+    message: str
+
+
+class AidboxTask(
+    msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType", tag="AidboxTask"
+):
+    """A task."""
+
+    id: str
+    definition: str
+    status: Literal["waiting", "ready", "requested", "in-progress", "done"]
+    requester: JsonObject
+    meta: TaskMeta
+    requested_to_start_timeout: Annotated[int, Meta(description="ms")]
+    in_progress_timeout: Annotated[int, Meta(description="ms")]
+    allowed_retry_count: int
+    retry_delay: Annotated[int, Meta(description="ms")]
+    definition_version: int = msgspec.field(name="definition-version")
+    label: str | None = None
+    params: JsonObject | UnsetType = UNSET
+    outcome: Literal["succeeded", "failed", "canceled"] | None = None
+    outcome_reason: OutcomeReason | None = None
+    result: JsonObject | UnsetType = UNSET
+    error: JsonObject | UnsetType = UNSET
+    exec_id: Annotated[str, Meta(description="the fence of the current execution, a UUID")] | None = None
+    retry_count: Annotated[int, Meta(description="attempts started")] = 0
+    execute_at: Time | None = None
+    in_progress_timeout_at: Time | None = None
+    worker: str | None = None
+
+
+class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
+    """The settings that a task lives under; times in ms."""
+
+    requested_to_start_timeout: int
+    in_progress_timeout: int
+    allowed_retry_count: int
+    retry_delay: int
+
+
+class Subject(msgspec.Struct, frozen=True, tag_field="resourceType", tag="AidboxTask"):
+    """What a log entry is about."""
+
+    id: str
+
+
+class Scheduled(msgspec.Struct, frozen=True, rename="kebab", omit_defaults=True):
+    """What the engine will do by itself, and when: the deadline that a change armed."""
+
+    action: str
+    id: str
+    at: Time
+    delay: Annotated[int, Meta(description="ms")]
+    action_params: JsonObject | UnsetType = UNSET
+
+
+class LogMeta(msgspec.Struct, frozen=True, rename="camel"):
+    """When a log entry was made."""
+
+    created_at: Time
+
+
+class AidboxTaskLog(
+    msgspec.Struct, frozen=True, rename="kebab", omit_defaults=True, tag_field="resourceType", tag="AidboxTaskLog"
+):
+    """One change of a task, or one notification: who did what, and the state that it left behind."""
+
+    id: str
+    subject: Subject
+    action: str
+    status_after: str
+    meta: LogMeta
+    caller: str
+    version_id: str = msgspec.field(name="versionId")
+    retry_count: int = msgspec.field(name="retryCount")
+    status_before: str | None = None
+    action_params: JsonObject | UnsetType = UNSET
+    scheduled: Scheduled | UnsetType = UNSET
+    re_scheduled: Scheduled | UnsetType = UNSET
+    outcome: str | None = None
+    outcome_reason: OutcomeReason | None = msgspec.field(name="outcomeReason", default=None)
+    exec_id: str | None = msgspec.field(name="execId", default=None)
+    execute_at: Time | None = msgspec.field(name="executeAt", default=None)
+    worker: str | None = None
+
+
+def task_resource(held: HeldTask) -> AidboxTask:
+    """Write a task for the wire."""
+    task, settings = held
+    return AidboxTask(
+        id=task.id,
+        definition=task.definition,
+        definition_version=task.definition_version,
+        status=task.status,  # type: ignore[arg-type]  # a check in the database says the same
+        label=task.label,
+        params=_raw(task.params),
+        requester=Raw(task.requester),
+        meta=TaskMeta(task.created_at, task.updated_at, str(task.version)),
+        outcome=task.outcome,  # type: ignore[arg-type]  # likewise
+        outcome_reason=_reason(task.reason_type, task.reason_message),
+        result=_raw(task.result),
+        error=_raw(task.error),
+        exec_id=task.exec_id,
+        retry_count=task.retry_count,
+        execute_at=task.execute_at,
+        in_progress_timeout_at=task.deadline_at if task.status == "in-progress" else None,
+        worker=task.worker,
+        requested_to_start_timeout=settings.requested_to_start_timeout,
+        in_progress_timeout=settings.in_progress_timeout,
+        allowed_retry_count=settings.allowed_retry_count,
+        retry_delay=settings.retry_delay,
+    )
+
+
+def settings_resource(held: HeldTask) -> TaskSettings:
+    """Write the settings of a task for the wire."""
+    settings = held.settings
+    return TaskSettings(
+        settings.requested_to_start_timeout,
+        settings.in_progress_timeout,
+        settings.allowed_retry_count,
+        settings.retry_delay,
+    )
+
+
+# What the engine does when the deadline passes that a state has.
+_ARMED = {"waiting": "awf.engine/ready", "requested": "awf.engine/requeue", "in-progress": "awf.engine/timeout"}
+
+
+def log_resource(entry: Entry) -> AidboxTaskLog:
+    """Write a log entry for the wire."""
+    scheduled = _scheduled(entry)
+    moved = entry.status_before == entry.status
+    return AidboxTaskLog(
+        id=f"{entry.id}.{entry.version}",
+        subject=Subject(entry.id),
+        action=entry.action,
+        action_params=_raw(entry.action_params),
+        status_before=entry.status_before,
+        status_after=entry.status,
+        scheduled=UNSET if moved else scheduled,
+        re_scheduled=scheduled if moved else UNSET,
+        outcome=entry.outcome,
+        outcome_reason=_reason(entry.reason_type, entry.reason_message),
+        exec_id=entry.exec_id,
+        retry_count=entry.retry_count,
+        execute_at=entry.execute_at,
+        worker=entry.worker,
+        caller=entry.caller,
+        version_id=str(entry.version),
+        meta=LogMeta(entry.at),
+    )
+
+
+def definition_resource(definition: Definition) -> dict[str, Any]:
+    """Write a definition for the wire: its document, its version, and when that was put."""
+    return {
+        **orjson.loads(definition.document),
+        "version": definition.version,
+        "meta": {"createdAt": definition.created_at},
+    }
+
+
+def _scheduled(entry: Entry) -> Scheduled | UnsetType:
+    if entry.deadline_at is None or entry.delay is None:
+        return UNSET
+    return Scheduled(action=_ARMED[entry.status], id=entry.id, at=entry.deadline_at, delay=entry.delay)
+
+
+def _reason(type: str | None, message: str | None) -> OutcomeReason | None:
+    return None if type is None else OutcomeReason(type, message or "")
+
+
+def _raw(text: bytes | None) -> Raw | UnsetType:
+    return UNSET if text is None else Raw(text)
