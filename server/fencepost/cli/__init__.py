@@ -1,0 +1,29 @@
+"""The command line; each group of commands has its own module, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+_COMMANDS = {"apply": "apply", "demo": "demo", "migrate": "migrate", "serve": "serve"}
+
+
+class _Commands(click.Group):
+    """Finds a command in its module, so that starting one does not import them all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"fencepost.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"auto_envvar_prefix": "FENCEPOST", "max_content_width": 110})
+@click.version_option(package_name="fencepost")
+def fencepost() -> None:
+    """An RPC task queue and workflow server on Postgres."""

@@ -1,0 +1,52 @@
+"""Documents in files: one or several (`---` between them) in YAML, or one in JSON."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from fencepost.errors import StartRefused
+from fencepost.rpc import json, yaml
+from fencepost.rpc.params import fault_of_struct
+from fencepost.rpc.text import BadText
+
+S = TypeVar("S", bound=msgspec.Struct)
+_ENDINGS = {".yaml", ".yml", ".json"}
+_BETWEEN = re.compile(rb"^---[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+
+
+class Document(NamedTuple):
+    """One document: where it stands, and its JSON text."""
+
+    source: str
+    text: bytes
+
+    def decode(self, struct: type[S]) -> S:
+        """Read it as a struct; raise Refusal that names the field."""
+        try:
+            return msgspec.json.decode(self.text, type=struct)
+        except msgspec.ValidationError as error:
+            raise fault_of_struct(str(error), struct) from None
+
+
+def read_documents(path: Path) -> list[Document]:
+    """Return the documents of a file, or of every YAML and JSON file below a folder; raise StartRefused."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
+        return [document for file in files for document in _read(file)]
+    return _read(path)
+
+
+def _read(file: Path) -> list[Document]:
+    try:
+        content = file.read_bytes()
+        if file.suffix == ".json":
+            json.check(content)
+            return [Document(str(file), content)]
+        parts = [part for part in _BETWEEN.split(content) if part.strip()]
+        return [Document(str(file), yaml.to_json(part)) for part in parts]
+    except (OSError, BadText) as error:
+        raise StartRefused(f"{file}: {error}") from None

@@ -1,0 +1,149 @@
+"""`fencepost serve`: one server, on its own Postgres or on yours."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fencepost.settings import Limits, Settings, read_clients
+
+
+def _from_environment(name: str) -> dict[str, Any]:
+    return {"envvar": f"FENCEPOST_{name}", "show_envvar": True}
+
+
+@click.command()
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on.", **_from_environment("HOST")
+)
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one.",
+    **_from_environment("PORT"),
+)
+@click.option(
+    "--database-url",
+    help="Postgres 15 or newer; without it the server starts its own in --data-dir.",
+    **_from_environment("DATABASE_URL"),
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".fencepost"),
+    show_default=True,
+    help="Folder of the server's own Postgres.",
+    **_from_environment("DATA_DIR"),
+)
+@click.option(
+    "--definitions",
+    type=click.Path(path_type=Path, exists=True),
+    help="File or folder of definitions to put before serving.",
+    **_from_environment("DEFINITIONS"),
+)
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    metavar="ID:SECRET",
+    help="A client that may call; repeat it for several. Without any, only this machine may.",
+    **_from_environment("CLIENT"),
+)
+@click.option(
+    "--client-file",
+    type=click.Path(path_type=Path),
+    help="File with one id:secret a line.",
+    **_from_environment("CLIENT_FILE"),
+)
+@click.option(
+    "--connections",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Connections to Postgres for statements.",
+    **_from_environment("CONNECTIONS"),
+)
+@click.option(
+    "--lease-grace",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, 3600),
+    help="Seconds that leases get after an outage before they are reaped.",
+    **_from_environment("LEASE_GRACE"),
+)
+@click.option(
+    "--max-body",
+    default=1 << 20,
+    show_default=True,
+    type=click.IntRange(1024, 1 << 30),
+    help="Bytes of a request's body.",
+    **_from_environment("MAX_BODY"),
+)
+@click.option(
+    "--max-batch",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Calls in one array.",
+    **_from_environment("MAX_BATCH"),
+)
+@click.option(
+    "--max-poll",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Tasks that one poll may take.",
+    **_from_environment("MAX_POLL"),
+)
+@click.option(
+    "--max-wait",
+    default=600.0,
+    show_default=True,
+    type=click.FloatRange(0, 86_400),
+    help="Seconds that a long poll may wait.",
+    **_from_environment("MAX_WAIT"),
+)
+@click.option(
+    "--max-depth",
+    default=64,
+    show_default=True,
+    type=click.IntRange(8, 512),
+    help="Nesting of a body.",
+    **_from_environment("MAX_DEPTH"),
+)
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="What to log on stderr.",
+    **_from_environment("LOG_LEVEL"),
+)
+def serve(**options: Any) -> None:
+    """Serve until SIGTERM or SIGINT; prints one line on stdout when it can take work."""
+    logging.basicConfig(level=options["log_level"].upper(), format="%(asctime)s %(levelname)s %(message)s")
+    from fencepost.cli.serving import run
+
+    settings = Settings(
+        host=options["host"],
+        port=options["port"],
+        database_url=options["database_url"],
+        data_dir=options["data_dir"],
+        definitions=options["definitions"],
+        clients=read_clients(options["clients"], options["client_file"]),
+        connections=options["connections"],
+        lease_grace_seconds=options["lease_grace"],
+        limits=Limits(
+            body_bytes=options["max_body"],
+            batch=options["max_batch"],
+            poll=options["max_poll"],
+            wait_seconds=options["max_wait"],
+            depth=options["max_depth"],
+        ),
+    )
+    run(settings)

@@ -1,0 +1,136 @@
+"""A server's life: Postgres, migrations, definitions, HTTP, and on a signal the way back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+import uvicorn
+
+from fencepost.app import App, build_app
+from fencepost.cli.documents import read_documents
+from fencepost.domain.definition import TaskDefinition
+from fencepost.errors import Refusal, StartRefused
+from fencepost.settings import Settings
+from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.migrations import migrate
+from fencepost.telemetry import Event, emit
+
+# Of the ten seconds in which a stopping server must be gone, two are for Postgres.
+_DRAIN_SECONDS = 8
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal; raise StartRefused when that cannot begin."""
+    with database(settings) as conninfo, _listening(settings) as listener:
+        for name in migrate(conninfo):
+            emit(Event.MIGRATED, name=name)
+        # uvloop where there is one; uvicorn decides.
+        factory = uvicorn.Config(_nothing, loop="auto").get_loop_factory()
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(_serve(settings, conninfo, listener))
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """Give the way to the database: the one that was named, or a Postgres of our own that ends with us."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    with EmbeddedPostgres(settings.data_dir) as postgres:
+        emit(Event.DATABASE_STARTED, version=postgres.version, folder=settings.data_dir)
+        yield postgres.conninfo
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        raise StartRefused(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
+    with listener:
+        yield listener
+
+
+async def _serve(settings: Settings, conninfo: str, listener: socket.socket) -> None:
+    app = build_app(settings, conninfo)
+    try:
+        await app.start()
+        if settings.definitions is not None:
+            await _put_definitions(app, settings)
+        host, port = listener.getsockname()[:2]
+        address = f"[{host}]" if ":" in host else host
+        server = HttpServer(app, lambda: click.echo(f"fencepost: ready on http://{address}:{port}"))
+        _stop_on_signals(app, server)
+        await server.serve(sockets=[listener])
+    finally:
+        await app.stop()
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn without its signal handlers: the drain comes first."""
+
+    def __init__(self, app: App, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+                backlog=2048,
+            )
+        )
+        self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell once requests are taken."""
+        await super().startup(sockets=sockets)
+        self._ready()
+
+
+def _stop_on_signals(app: App, server: HttpServer) -> None:
+    loop = asyncio.get_running_loop()
+    draining: list[asyncio.Task[None]] = []
+
+    async def drain() -> None:
+        await app.drain()
+        server.should_exit = True
+
+    def stop() -> None:
+        if draining:
+            server.force_exit = True
+        draining.append(asyncio.create_task(drain()))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+async def _put_definitions(app: App, settings: Settings) -> None:
+    assert settings.definitions is not None
+    for document in read_documents(settings.definitions):
+        try:
+            task = document.decode(TaskDefinition)
+            definition = await app.engine.definitions.put(task, document.text, caller="definitions")
+        except Refusal as refusal:
+            raise StartRefused(f"{document.source}: {refusal.message}") from None
+        emit(Event.DEFINITION_APPLIED, name=definition.name, version=definition.version)
+
+
+async def _nothing(scope: object, receive: object, send: object) -> None:
+    """Stand in where only uvicorn's choice of an event loop is wanted."""
