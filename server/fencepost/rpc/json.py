@@ -1,0 +1,118 @@
+"""Checks JSON text without keeping what it means: payloads travel on as the text they came in.
+
+Ordinary text pays for one parse, one print and a few scans in C. The scans only ask whether something *might* be wrong;
+a slow, exact walk then decides and finds the path. So a scan may be wrong in one direction only.
+
+- Duplicate keys: a parser that keeps the last one loses the other's colon, so the text and its reprint then differ in
+  the number of colons. An escaped colon would spoil the sum and goes to the walk, as does an escaped NUL.
+- Numbers: with every digit folded to 0, a numeral that is too long contains one fixed string. A quote after it tells an
+  id from a numeral. A numeral that is too small, and any zero with a large exponent, is reprinted as 0.0.
+- Depth: few brackets cannot nest deeply. For more, the brackets outside of strings become +1 and -1 and are summed up.
+"""
+
+import json
+import re
+from itertools import accumulate
+
+import orjson
+
+from fencepost.rpc.text import BadText, number, shown, sound, step
+
+_FOLD = bytes.maketrans(b"123456789E+", b"000000000e-")
+_LONG = b"0" * 19  # 2**63 has 19 digits
+_LONG_RUNS = re.compile(_LONG + rb'0*+("?)').findall
+_ZERO = re.compile(rb"\.0(?<=\b0\.0)(?:[,\]}]|\Z)").search  # the literal first, for re to search by
+_LARGE_EXPONENT = re.compile(rb"0e-?0000*+(?:[\s,\]}]|\Z)").search
+_DOUBTFUL_ESCAPE = re.compile(rb"\\u00(?:00|3[aA])").search
+
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+_UP_DOWN = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_STRING = re.compile(rb'"[^"]*"')
+
+
+def check(text: bytes | memoryview, *, max_depth: int = 64) -> None:
+    """Raise BadText unless the text is JSON that we can store and give back.
+
+    Refused are, beside what is not JSON: duplicate keys, NUL and lone surrogates in text, integers beyond 64 bits,
+    numbers that a 64-bit float cannot hold, and nesting deeper than `max_depth` (at most 254).
+    """
+    raw = bytes(text)
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise _explained(raw, error) from None
+    if _deeper(raw, max_depth):
+        raise BadText(f"nested more than {max_depth} levels deep")
+    printed = orjson.dumps(value)
+    folded = raw.translate(_FOLD)
+    if (
+        raw.count(b":") != printed.count(b":")
+        or _DOUBTFUL_ESCAPE(raw)
+        or (_LONG in folded and not all(_LONG_RUNS(folded)))  # found for each run: the quote that ends it, or nothing
+        or (_ZERO(printed) and _LARGE_EXPONENT(folded))
+    ):
+        _walk(_decoded(raw), "$")
+
+
+def _deeper(raw: bytes, max_depth: int) -> bool:
+    """Tell whether valid JSON nests deeper than that."""
+    if len(raw) <= 2 * max_depth:
+        return False
+    if b"\\" in raw:
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    structure = raw.translate(None, _NOT_STRUCTURE)
+    if len(structure) <= 2 * max_depth:
+        return False
+    # Two quotes side by side can go, even when one ends a string and the next begins another: what matters is
+    # only whether the number of quotes before a bracket is odd. What stays are strings that hold brackets.
+    structure = structure.replace(b'""', b"")
+    if b'"' in structure:
+        structure = _STRING.sub(b"", structure)
+    return max(accumulate(memoryview(structure.translate(_UP_DOWN)).cast("b")), default=0) > max_depth
+
+
+class _Numeral(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+
+def _decoded(raw: bytes) -> object:
+    """Parse JSON, and what Python takes for JSON, so that nothing is lost: objects become tuples of pairs."""
+    return json.loads(
+        raw.decode(), object_pairs_hook=tuple, parse_int=_Numeral, parse_float=_Numeral, parse_constant=_Numeral
+    )
+
+
+def _walk(value: object, path: str) -> None:
+    """Raise BadText at the first thing that we do not take."""
+    match value:
+        case str():
+            try:
+                number(value) if isinstance(value, _Numeral) else sound(value)
+            except ValueError as error:
+                raise BadText(str(error), path) from None
+        case list():
+            for index, item in enumerate(value):
+                _walk(item, step(path, index))
+        case tuple():
+            seen: set[str] = set()
+            for key, item in value:
+                _walk(key, step(path, key))
+                if key in seen:
+                    raise BadText(f"the key {shown(key)} stands twice in one object", path)
+                seen.add(key)
+                _walk(item, step(path, key))
+
+
+def _explained(raw: bytes, error: orjson.JSONDecodeError) -> BadText:
+    """Return the refusal with the best reason: the walk's where it finds one, for that has a path."""
+    try:
+        _walk(_decoded(raw), "$")
+    except BadText as found:
+        return found
+    except UnicodeDecodeError as found:
+        return BadText(f"not UTF-8: byte 0x{raw[found.start]:02x} at offset {found.start}")
+    except (json.JSONDecodeError, RecursionError):
+        pass
+    return BadText(f"not JSON: {error.msg}, at line {error.lineno} column {error.colno}")
