@@ -112,7 +112,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     "--max-depth",
     default=64,
     show_default=True,
-    type=click.IntRange(8, 512),
+    type=click.IntRange(8, 254),
     help="Nesting of a body.",
     **_from_environment("MAX_DEPTH"),
 )

@@ -1,0 +1,112 @@
+"""Declaring what kinds of work there are, and the schemas that guard them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.servers import Server
+
+WIDTH = {"type": "object", "required": ["width"], "properties": {"width": {"type": "integer", "minimum": 1}}}
+
+
+def test_a_put_that_changes_something_makes_a_new_version(server: Server) -> None:
+    assert server.define(retryDelay=5)["version"] == 1
+    assert server.define(retryDelay=5)["version"] == 1
+    assert server.define(retryDelay=6)["version"] == 2
+    assert server.rpc("awf.definition/get", {"name": "demo/resize"})["resource"]["retryDelay"] == 6
+    assert server.rpc("awf.definition/get", {"name": "demo/resize", "version": 1})["resource"]["retryDelay"] == 5
+
+
+def test_running_work_keeps_the_version_that_it_began_with(server: Server) -> None:
+    server.define(inProgressTimeout=1000)
+    before = server.create()["id"]
+    server.define(inProgressTimeout=2000)
+
+    assert server.task(before)["inProgressTimeout"] == 1000
+    assert server.create()["inProgressTimeout"] == 2000
+
+
+def test_list_gives_the_newest_versions_by_name(server: Server) -> None:
+    for name in ("demo/c", "demo/a", "demo/b"):
+        server.define(name)
+
+    first = server.rpc("awf.definition/list", {"limit": 2})
+
+    assert [resource["name"] for resource in first["resources"]] == ["demo/a", "demo/b"]
+    rest = server.rpc("awf.definition/list", {"limit": 2, "after": first["next"]})
+    assert ([resource["name"] for resource in rest["resources"]], "next" in rest) == (["demo/c"], False)
+
+
+def test_a_definition_in_use_is_not_deleted(server: Server) -> None:
+    server.define()
+    lease = server.started()
+
+    assert server.refused("awf.definition/delete", {"name": "demo/resize"})[:2] == (422, "definition-in-use")
+    server.rpc("awf.task/success", lease)
+    assert server.rpc("awf.definition/delete", {"name": "demo/resize"})["resource"]["name"] == "demo/resize"
+    assert server.refused("awf.definition/get", {"name": "demo/resize"})[:2] == (404, "definition-not-found")
+    assert server.refused("awf.task/create-and-execute", {"definition": "demo/resize"})[0] == 404
+    assert server.task(lease["id"])["outcome"] == "succeeded"
+    assert server.define()["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"kind": "taks", "name": "demo/x"}, "$.params.kind"),
+        ({"kind": "task"}, "$.params.name"),
+        ({"kind": "task", "name": "no-namespace"}, "$.params.name"),
+        ({"kind": "task", "name": "demo/x", "inProgressTimeout": 0}, "$.params.inProgressTimeout"),
+        ({"kind": "task", "name": "demo/x", "retryDelay": 1.5}, "$.params.retryDelay"),
+        ({"kind": "task", "name": "demo/x", "allowedRetries": 1}, "$.params.allowedRetries"),
+        ({"kind": "task", "name": "demo/x", "params": {"type": "strin"}}, "$.params.params"),
+        ({"kind": "task", "name": "demo/x", "result": {"$ref": "http://localhost/x"}}, "$.params.result"),
+        ({"kind": "task", "name": "demo/x", "error": {"$ref": "file:///etc/passwd"}}, "$.params.error"),
+        ({"kind": "task", "name": "demo/x", "params": {"pattern": "(?=a)"}}, "$.params.params"),
+    ],
+)
+def test_a_bad_document_is_refused_with_its_field(server: Server, document: dict[str, object], path: str) -> None:
+    assert server.refused("awf.definition/put", document) == (400, "invalid-params", path)
+
+
+def test_params_that_do_not_fit_create_nothing(server: Server) -> None:
+    server.define(params=WIDTH)
+
+    refusal = server.refused(
+        "awf.task/create-and-execute", {"definition": "demo/resize", "id": "x", "params": {"width": 0}}
+    )
+
+    assert refusal == (400, "invalid-params", "$.params.params.width")
+    assert server.refused("awf.task/create-and-execute", {"definition": "demo/resize"})[2] == "$.params.params"
+    assert server.refused("awf.task/status", {"id": "x"})[0] == 404
+
+
+def test_a_result_that_does_not_fit_leaves_the_task_in_progress(server: Server) -> None:
+    server.define(result=WIDTH)
+    lease = server.started()
+
+    refusal = server.refused("awf.task/success", {**lease, "result": {"width": "wide"}})
+
+    assert refusal == (400, "invalid-params", "$.params.result.width")
+    assert server.refused("awf.task/success", lease)[2] == "$.params.result"
+    assert server.task(lease["id"])["status"] == "in-progress"
+    assert server.rpc("awf.task/success", {**lease, "result": {"width": 9}})["resource"]["outcome"] == "succeeded"
+
+
+def test_an_error_that_does_not_fit_leaves_the_task_in_progress(server: Server) -> None:
+    server.define(error={"type": "object", "required": ["code"]})
+    lease = server.started()
+
+    assert server.refused("awf.task/fail", {**lease, "error": {}})[2] == "$.params.error"
+    assert server.task(lease["id"])["status"] == "in-progress"
+    assert server.rpc("awf.task/fail", {**lease, "error": {"code": 1}})["resource"]["status"] == "waiting"
+
+
+def test_every_fault_of_a_payload_is_told(server: Server) -> None:
+    server.define(params={"properties": {"a": {"type": "integer"}, "b": {"type": "string"}}})
+
+    _, answer = server.post(
+        {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "params": {"a": "x", "b": 1}}}
+    )
+
+    assert {fault["path"] for fault in answer["error"]["errors"]} == {"$.params.params.a", "$.params.params.b"}

@@ -1,0 +1,183 @@
+"""The envelope: one call or an array of them, formats, limits, and refusals that name the fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from fencepost.settings import Limits, Settings
+from tests.fixtures.servers import Server, running_server
+
+
+def call(method: str, **params: Any) -> dict[str, Any]:
+    return {"method": method, "params": params}
+
+
+def test_id_and_jsonrpc_come_back_with_the_answer(server: Server) -> None:
+    server.define()
+
+    _, answer = server.post({"jsonrpc": "2.0", "id": "a-1", **call("awf.task/poll", taskDefinitions=["demo/resize"])})
+
+    assert answer == {"result": {"resources": []}, "id": "a-1", "jsonrpc": "2.0"}
+
+
+def test_an_array_is_answered_in_its_order_with_the_errors_inside(server: Server) -> None:
+    server.define()
+
+    status, answers = server.post(
+        [
+            call("awf.task/create-and-execute", id="one", definition="demo/resize"),
+            call("awf.task/nonsense"),
+            call("awf.task/status", id="one"),
+            {"params": {}},
+            7,
+        ]
+    )
+
+    assert status == 200
+    assert answers[0]["result"]["resource"]["id"] == "one"
+    assert answers[1]["error"]["type"] == "method-not-found"
+    assert answers[2]["result"]["resource"]["status"] == "ready"
+    assert answers[3]["error"] == {"type": "invalid-request", "message": "'method' is missing", "path": "$[3].method"}
+    assert (answers[4]["error"]["type"], answers[4]["error"]["path"]) == ("invalid-request", "$[4]")
+
+
+def test_a_call_of_an_array_sees_what_those_before_it_did(server: Server) -> None:
+    server.define()
+    lease = server.started()
+
+    _, answers = server.post(
+        [
+            call("awf.task/success", **lease, result={"n": 1}),
+            call("awf.task/success", **lease, result={"n": 1}),
+            call("awf.task/fail", **lease),
+            call("awf.task/create-and-execute", id="next", definition="demo/resize"),
+            call("awf.task/poll", taskDefinitions=["demo/resize"]),
+        ]
+    )
+
+    assert answers[0] == answers[1]
+    assert answers[2]["error"]["type"] == "task-has-been-done"
+    assert [task["id"] for task in answers[4]["result"]["resources"]] == ["next"]
+
+
+def test_a_bad_payload_in_an_array_is_refused_alone(server: Server) -> None:
+    server.define()
+    body = (
+        b'[{"method": "awf.task/create-and-execute", "params": {"id": "a", "definition": "demo/resize"}},'
+        b' {"method": "awf.task/create-and-execute", "params": {"id": "b", "definition": "demo/resize",'
+        b' "params": {"text": "nul \\u0000"}}}]'
+    )
+
+    status, answers = server.post(body)
+
+    assert (status, answers[0]["result"]["resource"]["id"]) == (200, "a")
+    assert answers[1]["error"]["type"] == "invalid-request"
+    assert answers[1]["error"]["path"].startswith("$[1].params")
+
+
+def test_an_empty_array_is_refused(server: Server) -> None:
+    status, answer = server.post([])
+
+    assert (status, answer["error"]["type"]) == (400, "invalid-request")
+
+
+@pytest.mark.parametrize(
+    ("params", "path", "words"),
+    [
+        ({"id": "x"}, "$.params.execId", "missing"),
+        ({"id": "x", "execId": 5}, "$.params.execId", "Expected"),
+        ({"id": "x", "execId": "not-a-uuid"}, "$.params.execId", "UUID"),
+        ({"id": "x", "execID": "x"}, "$.params.execID", "did you mean 'execId'"),
+    ],
+)
+def test_a_fault_in_the_params_names_the_field(server: Server, params: Any, path: str, words: str) -> None:
+    status, answer = server.post(call("awf.task/start", **params))
+
+    assert (status, answer["error"]["type"], answer["error"]["path"]) == (400, "invalid-params", path)
+    assert words in answer["error"]["message"]
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_name(server: Server) -> None:
+    status, answer = server.post(call("awf.task/pol"))
+
+    assert (status, answer["error"]["path"]) == (404, "$.method")
+    assert "did you mean 'awf.task/poll'" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "accept", "answered"),
+    [
+        ("application/json", "text/yaml", "text/yaml"),
+        ("application/json; charset=utf-8", "*/*", "application/json"),
+        ("text/yaml", "", "text/yaml"),
+        ("application/x-yaml", "application/*", "application/x-yaml"),
+        ("text/yaml", "text/html, application/json;q=0.9", "application/json"),
+        ("application/json", "text/*", "text/yaml"),
+    ],
+)
+def test_the_answer_takes_the_format_that_is_accepted(
+    server: Server, content_type: str, accept: str, answered: str
+) -> None:
+    body = b'{"method": "awf.task/poll", "params": {"taskDefinitions": ["demo/resize"]}}'
+
+    status, headers, _ = server.send("POST", "/rpc", body, content_type=content_type, accept=accept)
+
+    assert (status, headers["content-type"]) == (200, answered)
+
+
+def test_a_form_is_refused_with_a_hint_for_curl(server: Server) -> None:
+    status, headers, answer = server.send(
+        "POST", "/rpc", b"method=x", content_type="application/x-www-form-urlencoded"
+    )
+
+    assert (status, headers["content-type"]) == (415, "application/json")
+    assert "content-type: text/yaml" in orjson.loads(answer)["error"]["message"]
+
+
+def test_a_format_that_nobody_speaks_is_not_acceptable(server: Server) -> None:
+    status, _, answer = server.send("POST", "/rpc", b"{}", content_type="application/json", accept="text/html")
+
+    assert (status, orjson.loads(answer)["error"]["type"]) == (406, "not-acceptable")
+
+
+def test_only_post_is_taken_at_rpc(server: Server) -> None:
+    status, headers, answer = server.send("GET", "/rpc")
+
+    assert (status, headers["allow"], orjson.loads(answer)["error"]["type"]) == (405, "POST", "method-not-allowed")
+
+
+def test_every_limit_is_refused_by_name(database: str) -> None:
+    limits = Limits(body_bytes=4096, batch=3, poll=5, wait_seconds=1, depth=8)
+    with running_server(database, settings=Settings(limits=limits)) as server:
+        assert server.post(b" " * 5000)[0] == 413
+        assert server.post([call("awf.task/status", id="x")] * 4)[1]["error"]["type"] == "invalid-request"
+        poll = {"taskDefinitions": ["demo/resize"]}
+        assert server.refused("awf.task/poll", {**poll, "maxBatchSize": 6})[2] == "$.params.maxBatchSize"
+        assert server.refused("awf.task/long-poll", {**poll, "timeout": 1001})[2] == "$.params.timeout"
+        deep = b'{"method": "awf.task/status", "params": {"id": ' + b"[" * 9 + b"]" * 9 + b"}}"
+        assert server.post(deep)[1]["error"]["type"] == "invalid-request"
+
+
+def test_payloads_keep_their_text(server: Server) -> None:
+    server.define()
+    payload = b'{"z": 1.50, "a": 1E2, "big": 9007199254740993, "nested": {"b": [1, 2.0]}}'
+    body = b'{"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "params": %s}}' % payload
+
+    _, _, answer = server.send("POST", "/rpc", body, content_type="application/json")
+
+    assert payload in answer
+    id = orjson.loads(answer)["result"]["resource"]["id"]
+    _, _, read = server.send("GET", f"/AidboxTask/{id}")
+    assert payload in read
+
+
+def test_yaml_is_read_as_plain_data(server: Server) -> None:
+    server.define()
+    body = b"method: awf.task/create-and-execute\nparams:\n  definition: demo/resize\n  params: {a: no, b: 2024-01-02}\n"
+
+    _, _, answer = server.send("POST", "/rpc", body, content_type="text/yaml", accept="application/json")
+
+    assert orjson.loads(answer)["result"]["resource"]["params"] == {"a": "no", "b": "2024-01-02"}
