@@ -15,7 +15,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fencepost.clock import Clock, DatabaseClock
@@ -55,11 +55,11 @@ class App:
     """A server's parts, and the ASGI application over them; `start` it on the loop that serves it."""
 
     def __init__(self, settings: Settings, conninfo: str, clock: Clock) -> None:
-        self._database = Database(conninfo, connections=settings.connections)
-        self._server = ServerStore(self._database, clock)
-        tasks = TaskStore(self._database, clock)
+        self.database = Database(conninfo, connections=settings.connections)
+        self._server = ServerStore(self.database, clock)
+        tasks = TaskStore(self.database, clock)
         hints = Hints()
-        definitions = Definitions(DefinitionStore(self._database, clock), hints)
+        definitions = Definitions(DefinitionStore(self.database, clock), hints)
         self._dispatcher = Dispatcher(tasks, self._give_back)
         self.engine = Engine(Tasks(tasks, definitions, hints), Polls(self._dispatcher, definitions, hints), definitions)
         self._notifications = Notifications(conninfo, self._server)
@@ -80,6 +80,16 @@ class App:
         else:
             await self._rest(scope, receive, send)
 
+    @property
+    def waiting_polls(self) -> int:
+        """How many polls wait on this server."""
+        return self._dispatcher.waiting
+
+    @property
+    def hanging_up(self) -> int:
+        """How many clients have gone away while something may have been claimed for them."""
+        return self._dispatcher.hanging_up
+
     async def start(self) -> None:
         """Begin everything that goes on by itself."""
         await self._server.now()
@@ -98,7 +108,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._notifications.flush()
-        await self._database.close()
+        await self.database.close()
 
     async def _give_back(self, task: Task, caller: str) -> None:
         lease = Lease(task.id, task.exec_id or "", caller)
@@ -153,7 +163,7 @@ def build_app(settings: Settings, conninfo: str, clock: Clock | None = None) -> 
 
 
 async def _openapi(_: Request) -> Response:
-    return FileResponse(data_folder("openapi") / "openapi.yaml", media_type="application/yaml")
+    return Response((data_folder("openapi") / "openapi.yaml").read_bytes(), media_type="application/yaml")
 
 
 async def _refused(_: Request, refusal: Exception) -> Response:

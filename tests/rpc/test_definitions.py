@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.fixtures.servers import Server
 
 WIDTH = {"type": "object", "required": ["width"], "properties": {"width": {"type": "integer", "minimum": 1}}}

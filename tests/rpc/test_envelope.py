@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.fixtures.servers import Server, running_server
 
 from fencepost.settings import Limits, Settings
-from tests.fixtures.servers import Server, running_server
 
 
 def call(method: str, **params: Any) -> dict[str, Any]:
@@ -129,9 +129,7 @@ def test_the_answer_takes_the_format_that_is_accepted(
 
 
 def test_a_form_is_refused_with_a_hint_for_curl(server: Server) -> None:
-    status, headers, answer = server.send(
-        "POST", "/rpc", b"method=x", content_type="application/x-www-form-urlencoded"
-    )
+    status, headers, answer = server.send("POST", "/rpc", b"method=x", content_type="application/x-www-form-urlencoded")
 
     assert (status, headers["content-type"]) == (415, "application/json")
     assert "content-type: text/yaml" in orjson.loads(answer)["error"]["message"]
@@ -176,7 +174,9 @@ def test_payloads_keep_their_text(server: Server) -> None:
 
 def test_yaml_is_read_as_plain_data(server: Server) -> None:
     server.define()
-    body = b"method: awf.task/create-and-execute\nparams:\n  definition: demo/resize\n  params: {a: no, b: 2024-01-02}\n"
+    body = (
+        b"method: awf.task/create-and-execute\nparams:\n  definition: demo/resize\n  params: {a: no, b: 2024-01-02}\n"
+    )
 
     _, _, answer = server.send("POST", "/rpc", body, content_type="text/yaml", accept="application/json")
 

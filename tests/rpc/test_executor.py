@@ -6,9 +6,9 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from tests.fixtures.servers import Server
 
 from fencepost.clock import FrozenClock
-from tests.fixtures.servers import Server
 
 OTHER = str(uuid.uuid4())
 FINISHES = ["awf.task/success", "awf.task/fail"]
@@ -19,9 +19,7 @@ def definition(server: Server) -> None:
     server.define(retryDelay=60_000)
 
 
-@pytest.mark.parametrize(
-    "method", ["awf.task/start", "awf.task/notify", "awf.task/release", *FINISHES]
-)
+@pytest.mark.parametrize("method", ["awf.task/start", "awf.task/notify", "awf.task/release", *FINISHES])
 def test_another_exec_id_is_409_and_an_unknown_task_404(server: Server, method: str) -> None:
     lease = server.started()
     extra = {"notification": "heartbeat"} if method == "awf.task/notify" else {}

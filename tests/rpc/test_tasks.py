@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from tests.fixtures.servers import Server
 
 from fencepost.clock import FrozenClock
-from tests.fixtures.servers import Server
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +46,7 @@ def test_an_id_of_other_characters_is_refused(server: Server, id: str) -> None:
 
 
 def test_an_unknown_definition_is_refused_with_the_nearest_name(server: Server) -> None:
-    status, answer = server.post(
-        {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resise"}}
-    )
+    status, answer = server.post({"method": "awf.task/create-and-execute", "params": {"definition": "demo/resise"}})
 
     assert (status, answer["error"]["type"]) == (404, "definition-not-found")
     assert "did you mean 'demo/resize'" in answer["error"]["message"]

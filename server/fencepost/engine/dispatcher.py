@@ -106,11 +106,17 @@ class Dispatcher:
         self._by_definition: dict[str, set[tuple[str, ...]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._hanging_up = 0
 
     @property
     def waiting(self) -> int:
         """How many polls wait."""
         return sum(map(len, self._groups.values()))
+
+    @property
+    def hanging_up(self) -> int:
+        """How many callers have gone away while a claim was under way that may bring them something."""
+        return self._hanging_up
 
     @property
     def definitions(self) -> Collection[str]:
@@ -241,10 +247,15 @@ class Dispatcher:
 
     async def _hang_up(self, ask: Ask) -> None:
         self._expire(ask)
-        if ask.request_id is None:
+        self._hanging_up += 1
+        try:
+            # Refused: the claim was, or its tasks went another way meanwhile (canceled, timed out).
             with contextlib.suppress(Refusal):
-                for task in await ask.answer:
+                tasks = await ask.answer
+                for task in tasks if ask.request_id is None else ():
                     await self._give_back(task, ask.caller)
+        finally:
+            self._hanging_up -= 1
 
 
 def _as_json(number: int, ask: Ask) -> Mapping[str, Any]:

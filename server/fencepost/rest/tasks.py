@@ -7,6 +7,7 @@ GET /AidboxTaskLog?subject={id}                            what happened to it
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -15,12 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.domain.listing import Filter
+from fencepost.domain.task import HeldTask
 from fencepost.domain.transitions import OUTCOMES, STATUSES
 from fencepost.engine.engine import Engine
-from fencepost.errors import invalid_params
+from fencepost.errors import TASK_NOT_FOUND, Refusal, invalid_params
 from fencepost.wire.pages import read_position, write_position
 from fencepost.wire.resources import log_resource, task_resource
 
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _MOST = 1000
 _DEFAULT = 100
 _SEARCH = {"_count", "_after", "_id", ".status", "status", ".outcome", "outcome", "definition", "definition-not"}
@@ -65,14 +68,14 @@ class TaskReads:
 
     async def read(self, request: Request) -> Response:
         """Answer `GET /AidboxTask/{id}`."""
-        return _json(task_resource(await self._engine.tasks.get(request.path_params["id"])))
+        return _json(task_resource(await self._get(request.path_params["id"])))
 
     async def log(self, request: Request) -> Response:
         """Answer `GET /AidboxTaskLog?subject={id}`."""
         query = request.query_params
         _refuse_unknown(query, {"subject", "_count", "_after"})
         subject = query.get("subject", "").removeprefix("AidboxTask/")
-        held = await self._engine.tasks.get(subject)
+        held = await self._get(subject)
         size = _number(query, "_count", _MOST, _MOST)
         after = _number(query, "_after", 0, 2**31 - 1)
         entries = await self._engine.tasks.log(subject, after=after, size=size) if size else []
@@ -80,6 +83,12 @@ class TaskReads:
         link = [{"relation": "next", "url": _url(request, _after=str(entries[-1].version))}] if more else []
         entry = [{"resource": log_resource(one)} for one in entries]
         return _json(Bundle(total=held.task.version, entry=entry, type="searchset", link=link))
+
+    async def _get(self, id: str) -> HeldTask:
+        # A path may hold what no id does and Postgres cannot even compare: a NUL.
+        if not _ID.fullmatch(id):
+            raise Refusal(TASK_NOT_FOUND, id=id[:64])
+        return await self._engine.tasks.get(id)
 
 
 def _json(value: Any) -> Response:

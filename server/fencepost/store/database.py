@@ -37,6 +37,7 @@ class Database:
 
     def __init__(self, conninfo: str, *, connections: int = 4) -> None:
         self.conninfo = conninfo
+        self.jobs_taken = 0
         self._jobs: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, name=f"fencepost-database-{number}", daemon=True)
@@ -47,6 +48,7 @@ class Database:
 
     async def run(self, job: Job[T]) -> T:
         """Run `job` on a free connection; raise Refusal (`unavailable`) when the database cannot be reached."""
+        self.jobs_taken += 1
         pending = _Pending(job, asyncio.get_running_loop())
         self._jobs.put(pending)
         result: T = await pending.future

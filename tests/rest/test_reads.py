@@ -1,0 +1,93 @@
+"""The REST reads of the vendor's clients, and what the other paths answer."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from tests.fixtures.servers import CallRefused, Server
+
+
+@pytest.fixture(autouse=True)
+def definition(server: Server) -> None:
+    server.define()
+    server.define("awf.workflow/decision-task")
+
+
+def test_a_search_counts_what_is_ready(server: Server) -> None:
+    server.started()
+    server.create()
+    server.create("awf.workflow/decision-task")
+
+    for query, total in {
+        "_count=0&.status=ready&definition-not=awf.workflow/decision-task": 1,
+        "_count=0&.status=in-progress": 1,
+        "_count=0&definition=demo/resize": 2,
+        "_count=0": 3,
+    }.items():
+        bundle = server.get(f"/AidboxTask?{query}")
+        assert (bundle["resourceType"], bundle["type"], bundle["total"], bundle["entry"]) == (
+            "Bundle",
+            "searchset",
+            total,
+            [],
+        ), query
+
+
+def test_a_search_goes_page_by_page(server: Server) -> None:
+    ids = [server.create()["id"] for _ in range(5)]
+    seen, path = [], "/AidboxTask?_count=2"
+    while path:
+        bundle = server.get(path)
+        assert bundle["total"] == 5
+        seen += [entry["resource"]["id"] for entry in bundle["entry"]]
+        path = next((link["url"] for link in bundle.get("link", []) if link["relation"] == "next"), "")
+
+    assert seen == ids[::-1]
+
+
+def test_a_task_and_its_log_are_read_by_id(server: Server) -> None:
+    lease = server.started()
+    server.rpc("awf.task/success", {**lease, "result": {"a": 1}})
+
+    assert server.get(f"/AidboxTask/{lease['id']}") == server.task(lease["id"])
+    bundle = server.get(f"/AidboxTaskLog?subject={lease['id']}")
+    assert [entry["resource"] for entry in bundle["entry"]] == server.log(lease["id"])
+    first = server.get(f"/AidboxTaskLog?subject=AidboxTask/{lease['id']}&_count=2")
+    rest = server.get(first["link"][0]["url"])
+    assert len(first["entry"]) + len(rest["entry"]) == bundle["total"] == 3
+    assert "link" not in rest
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "type"),
+    [
+        ("/AidboxTask/unknown", 404, "task-not-found"),
+        ("/AidboxTaskLog?subject=unknown", 404, "task-not-found"),
+        ("/AidboxTaskLog", 404, "task-not-found"),
+        ("/AidboxTask?_count=-1", 400, "invalid-params"),
+        ("/AidboxTask?.status=sleeping", 400, "invalid-params"),
+        ("/AidboxTask?stauts=ready", 400, "invalid-params"),
+        ("/AidboxTask?_after=x", 400, "invalid-params"),
+        ("/AidboxTask?definition=%00", 400, "invalid-params"),
+        ("/AidboxTask/%00", 404, "task-not-found"),
+        ("/nothing/here", 404, "not-found"),
+    ],
+)
+def test_a_read_that_cannot_be_is_refused_by_name(server: Server, path: str, status: int, type: str) -> None:
+    with pytest.raises(CallRefused) as caught:
+        server.get(path)
+
+    assert (caught.value.status, caught.value.fault["type"]) == (status, type)
+
+
+def test_probes_and_the_api_description_need_no_credentials(server: Server) -> None:
+    assert server.get("/healthz") == {"status": "ok"}
+    assert server.get("/readyz") == {"status": "ok"}
+    status, headers, body = server.send("GET", "/openapi.yaml")
+    assert (status, body.startswith(b"openapi")) == (200, True)
+
+
+def test_another_verb_is_refused_with_what_is_taken(server: Server) -> None:
+    status, _, body = server.send("DELETE", "/AidboxTask")
+
+    assert (status, orjson.loads(body)["error"]["type"]) == (405, "method-not-allowed")
