@@ -83,7 +83,7 @@ def test_a_read_that_cannot_be_is_refused_by_name(server: Server, path: str, sta
 def test_probes_and_the_api_description_need_no_credentials(server: Server) -> None:
     assert server.get("/healthz") == {"status": "ok"}
     assert server.get("/readyz") == {"status": "ok"}
-    status, headers, body = server.send("GET", "/openapi.yaml")
+    status, _, body = server.send("GET", "/openapi.yaml")
     assert (status, body.startswith(b"openapi")) == (200, True)
 
 

@@ -17,6 +17,7 @@ from fencepost.store.files import data_folder
 
 # Any number that no other program in this database is likely to lock.
 _LOCK = 0x66656E6365
+_OLDEST = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def migrations() -> list[Migration]:
 
 def migrate(conninfo: str) -> list[str]:
     """Apply what is missing and return the names of the files applied; needs a direct connection, not a pooled one."""
-    with psycopg.connect(conninfo, autocommit=True) as connection:
+    with _connect(conninfo) as connection:
         connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
         applied = _applied(connection)
         known = migrations()
@@ -50,6 +51,17 @@ def migrate(conninfo: str) -> list[str]:
         for migration in missing:
             _apply(connection, migration)
         return [migration.name for migration in missing]
+
+
+def _connect(conninfo: str) -> psycopg.Connection:
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True, connect_timeout=10)
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        raise StartRefused(f"cannot connect to the database: {' '.join(str(error).split())}") from None
+    if connection.info.server_version < _OLDEST * 10_000:
+        connection.close()
+        raise StartRefused(f"the database is older than Postgres {_OLDEST}, the oldest that Fencepost runs on")
+    return connection
 
 
 def _applied(connection: psycopg.Connection) -> dict[int, str]:

@@ -7,6 +7,8 @@ with canceled as materialized (
     from fencepost.tasks as t
     join fencepost.done_tasks as d on d.seq = t.seq
     where t.id = %(id)s::text and d.exec_id = %(exec_id)s::uuid and d.outcome = 'canceled'
+    -- Without the lock a row that a retry takes away meanwhile would still count as told.
+    for update of d
 ),
 told as (
     update fencepost.done_tasks as d

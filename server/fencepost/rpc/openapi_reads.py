@@ -1,0 +1,110 @@
+"""The reads beside `/rpc` as the OpenAPI document tells them; rest/ answers them, and a test holds the two together."""
+
+from __future__ import annotations
+
+from fencepost.domain.transitions import OUTCOMES, STATUSES
+from fencepost.rpc.openapi_parts import JSON, Json, content, ref, refused
+
+_OF_ALL = (400, 401, 500, 503)
+_TEXT = {"type": "string"}
+
+
+def paths() -> Json:
+    """Return the paths of the reads."""
+    return {
+        "/AidboxTask": {"get": _read("searchTasks", "Search tasks, newest first", "Tasks", _of_search())},
+        "/AidboxTask/{id}": {"get": _read("readTask", "Read one task", "AidboxTask", [_in_path("id")], 404)},
+        "/AidboxTaskLog": {
+            "get": _read("readTaskLog", "Read what happened to a task, oldest first", "TaskLogs", _of_log(), 404)
+        },
+        "/healthz": {"get": _probe("live", "Tell whether the process lives")},
+        "/readyz": {
+            "get": _probe(
+                "ready",
+                "Tell whether the server takes work",
+                "Its database cannot be reached, or it drains to its end.",
+            )
+        },
+        "/openapi.yaml": {
+            "get": {
+                "operationId": "openapi",
+                "summary": "Return this document",
+                "security": [],
+                "responses": {"200": {"description": "The document.", "content": {"application/yaml": {}}}},
+            }
+        },
+    }
+
+
+def schemas() -> Json:
+    """Return the pages that searches answer."""
+    return {"Tasks": _page("AidboxTask"), "TaskLogs": _page("AidboxTaskLog")}
+
+
+def _of_search() -> list[Json]:
+    return [
+        _size(100),
+        _in_query("_after", _TEXT, "where the page begins, as `link` of the page before has it"),
+        _words("_id", _TEXT, "one of these ids"),
+        *(_words(name, {"enum": list(STATUSES)}, "in one of these states") for name in (".status", "status")),
+        *(_words(name, {"enum": list(OUTCOMES)}, "with one of these outcomes") for name in (".outcome", "outcome")),
+        _words("definition", _TEXT, "of one of these definitions"),
+        _words("definition-not", _TEXT, "of none of these definitions"),
+    ]
+
+
+def _of_log() -> list[Json]:
+    return [
+        {**_in_query("subject", _TEXT, "id of the task, alone or behind `AidboxTask/`"), "required": True},
+        _size(1000),
+        _in_query("_after", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "`versionId` to go on behind"),
+    ]
+
+
+def _read(id: str, summary: str, schema: str, parameters: list[Json], *further: int) -> Json:
+    return {
+        "operationId": id,
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "What was found.", "content": content(ref(schema), JSON)},
+            **refused(*sorted((*_OF_ALL, *further))),
+        },
+    }
+
+
+def _probe(id: str, summary: str, unavailable: str | None = None) -> Json:
+    schema = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
+    well = {"200": {"description": "It does.", "content": content(schema, JSON)}}
+    ill = {} if unavailable is None else {"503": {"description": unavailable}}
+    return {"operationId": id, "summary": summary, "security": [], "responses": {**well, **ill}}
+
+
+def _page(resource: str) -> Json:
+    link = {"relation": {"const": "next"}, "url": _TEXT}
+    members = {
+        "resourceType": {"const": "Bundle"},
+        "type": {"const": "searchset"},
+        "total": {"type": "integer", "description": "on all pages together"},
+        "entry": {"type": "array", "items": {"type": "object", "properties": {"resource": ref(resource)}}},
+        "link": {"type": "array", "items": {"type": "object", "properties": link}},
+    }
+    return {"type": "object", "properties": members, "required": ["resourceType", "type", "total", "entry"]}
+
+
+def _size(default: int) -> Json:
+    return _in_query("_count", {"type": "integer", "minimum": 0, "maximum": 1000, "default": default}, "page size")
+
+
+def _words(name: str, schema: Json, description: str) -> Json:
+    """Describe a parameter of several words with commas between them."""
+    several = {"type": "array", "items": schema, "minItems": 1}
+    return {**_in_query(name, several, description), "style": "form", "explode": False}
+
+
+def _in_query(name: str, schema: Json, description: str) -> Json:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _in_path(name: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": _TEXT}
