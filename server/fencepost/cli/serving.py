@@ -30,7 +30,7 @@ def run(settings: Settings) -> None:
         for name in migrate(conninfo):
             emit(Event.MIGRATED, name=name)
         # uvloop where there is one; uvicorn decides.
-        factory = uvicorn.Config(_nothing, loop="auto").get_loop_factory()
+        factory = uvicorn.Config(_nothing, loop="auto", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(_serve(settings, conninfo, listener))
 
@@ -84,6 +84,7 @@ class HttpServer(uvicorn.Server):
                 lifespan="off",
                 access_log=False,
                 log_config=None,
+                log_level="warning",
                 server_header=False,
                 date_header=False,
                 timeout_keep_alive=75,
