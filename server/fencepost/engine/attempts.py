@@ -10,6 +10,7 @@ from typing import Literal
 
 import orjson
 
+from fencepost.domain.payload import canonical, same_payload
 from fencepost.domain.task import Task
 from fencepost.errors import (
     EXEC_ID_MISMATCH,
@@ -54,17 +55,15 @@ async def explain(store: TaskStore, verb: Verb, id: str, exec_id: str, content: 
 def _repeated(attempt: Attempt, verb: Verb, id: str, exec_id: str, content: bytes | None) -> Task:
     if verb == "start":
         return attempt.task
-    if attempt.action == f"awf.task/{verb}" and _said(attempt) == _parsed(content):
+    if attempt.action == f"awf.task/{verb}" and same_payload(_said(attempt), content):
         return attempt.task
     if attempt.task.status == "done":
         raise Refusal(FINISHED_OTHERWISE, at="$.execId", id=id, outcome=attempt.task.outcome)
     raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=id, exec_id=exec_id)
 
 
-def _said(attempt: Attempt) -> object:
-    params = _parsed(attempt.content)
-    return params.get(_CONTENT.get(attempt.action, "")) if isinstance(params, dict) else None
-
-
-def _parsed(content: bytes | None) -> object:
-    return None if content is None else orjson.loads(content)
+def _said(attempt: Attempt) -> bytes | None:
+    member = _CONTENT.get(attempt.action)
+    params = None if attempt.content is None else orjson.loads(attempt.content)
+    said = params.get(member) if isinstance(params, dict) and member else None
+    return None if said is None else canonical(said)

@@ -10,6 +10,7 @@ import orjson
 
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.listing import Direction, Filter, Sort
+from fencepost.domain.payload import same_payload
 from fencepost.domain.task import Entry, HeldTask, Task
 from fencepost.engine.attempts import Verb, explain
 from fencepost.engine.definitions import Definitions
@@ -193,7 +194,7 @@ class Tasks:
         same = (
             task.definition == new.definition
             and task.label == new.label
-            and _parsed(task.params) == _parsed(new.params)
+            and same_payload(task.params, new.params)
             and await self._store.asked_for(task.id, new.execute_at)
         )
         if not same:
@@ -219,10 +220,6 @@ def _fence(lease: Lease) -> dict[str, Any]:
 
 def _raw(text: bytes | None) -> orjson.Fragment | None:
     return None if text is None else orjson.Fragment(text)
-
-
-def _parsed(text: bytes | None) -> object:
-    return None if text is None else orjson.loads(text)
 
 
 def _contended(id: str) -> Refusal:

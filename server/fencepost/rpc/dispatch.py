@@ -10,10 +10,10 @@ import asyncio
 import difflib
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
@@ -23,7 +23,7 @@ from fencepost.rpc.params import fault_of_struct, read_params
 from fencepost.rpc.registry import Context, Method, Registry
 from fencepost.rpc.text import BadText
 from fencepost.settings import Limits
-from fencepost.wire.faults import bug, fault_of
+from fencepost.wire.faults import Fault, bug, fault_of
 
 
 class Outcome(NamedTuple):
@@ -34,12 +34,13 @@ class Outcome(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A call that was read: what to run, or why not."""
+    """A call that was read: what to run, or the fault and the refusal behind it."""
 
     place: str
-    call: Call | None
-    method: Method | None
-    refusal: Refusal | None
+    call: Call | None = None
+    method: Method | None = None
+    params: Any = None
+    refusal: tuple[Refusal, Fault] | None = None
 
 
 class Dispatch:
@@ -69,20 +70,21 @@ class Dispatch:
         return outcomes
 
     async def _run(self, context: Context, read: _Read) -> Outcome:
-        id: Raw | UnsetType = UNSET if read.call is None else read.call.id
-        jsonrpc: UnsetType | str = UNSET if read.call is None else read.call.jsonrpc
+        id = UNSET if read.call is None else read.call.id
+        jsonrpc = UNSET if read.call is None else read.call.jsonrpc
+        if read.method is None or read.refusal is not None:
+            assert read.refusal is not None, "a call without a method was refused when it was read"
+            refusal, fault = read.refusal
+            return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), refusal)
         try:
-            if read.refusal is not None or read.method is None or read.call is None:
-                raise read.refusal or Refusal(INVALID_REQUEST, reason="not a call")
-            params = read_params(read.method, read.call.params)
-            result = await read.method.function(context, params)
-            return Outcome(Answer(result=result, id=id, jsonrpc=jsonrpc))  # type: ignore[arg-type]
-        except Refusal as refusal:
-            failure, inside = refusal, read.refusal is None
+            result = await read.method.function(context, read.params)
+        except Refusal as refused:
+            fault = fault_of(refused, f"{read.place}.params")
+            return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), refused)
         except Exception as error:  # noqa: BLE001 one of the two places that catch broadly
-            failure, inside = bug(error, read.method.name if read.method else "?"), False
-        fault = fault_of(failure, f"{read.place}.params" if inside else None)
-        return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), failure)  # type: ignore[arg-type]
+            broken = bug(error, read.method.name)
+            return Outcome(Answer(error=fault_of(broken), id=id, jsonrpc=jsonrpc), broken)
+        return Outcome(Answer(result=result, id=id, jsonrpc=jsonrpc))
 
     def _check(self, body: bytes) -> Refusal | None:
         try:
@@ -105,29 +107,53 @@ class Dispatch:
         return texts
 
     def _read(self, text: bytes | Raw, place: str, *, checked: bool = True) -> _Read:
-        if not checked and (refusal := self._check(bytes(text))) is not None:
-            refusal.at = place + (refusal.at or "$")[1:]
-            return _Read(place, None, None, refusal)
+        call: Call | None = None
+        params_at: str | None = place
         try:
-            call = call_decoder.decode(text)
-        except msgspec.ValidationError as error:
-            refusal = fault_of_struct(str(error), Call)
-            at = place + (refusal.at or "$")[1:]
-            return _Read(place, None, None, Refusal(INVALID_REQUEST, at=at, reason=refusal.message))
-        except msgspec.DecodeError as error:
-            return _Read(place, None, None, Refusal(INVALID_REQUEST, at=place, reason=str(error)))
-        method = self._methods.get(call.method)
-        if method is None:
-            return _Read(place, call, None, self._unknown(call.method, place))
-        return _Read(place, call, method, None)
+            if not checked and (refusal := self._check(bytes(text))) is not None:
+                raise refusal
+            call = _decoded(text)
+            method = self._methods.get(call.method)
+            if method is None:
+                raise self._unknown(call.method)
+            params_at = f"{place}.params"
+            return _Read(place, call, method, read_params(method, call.params))
+        except Refusal as refused:
+            return _Read(place, call, refusal=(refused, fault_of(refused, params_at)))
 
-    def _unknown(self, name: str, place: str) -> Refusal:
+    def _unknown(self, name: str) -> Refusal:
         near = difflib.get_close_matches(name, self._methods, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return Refusal(METHOD_NOT_FOUND, at=f"{place}.method", name=name[:200], hint=hint)
+        return Refusal(METHOD_NOT_FOUND, at="$.method", name=name[:200], hint=hint)
+
+
+def _decoded(text: bytes | Raw) -> Call:
+    try:
+        return call_decoder.decode(text)
+    except msgspec.ValidationError as error:
+        refusal = fault_of_struct(str(error), Call)
+        raise Refusal(INVALID_REQUEST, at=refusal.at, reason=refusal.message) from None
+    except msgspec.DecodeError as error:
+        raise Refusal(INVALID_REQUEST, at="$", reason=str(error)) from None
 
 
 def _neighbours(reads: Iterable[_Read]) -> Iterator[tuple[bool, list[_Read]]]:
-    """Split calls into runs of one method, and tell whether a run may go side by side."""
-    for method, run in groupby(reads, lambda read: read.method):
-        yield method is not None and method.batched, list(run)
+    """Split calls into runs of one method, and tell whether a run may go side by side.
+
+    A second call about one task begins a run of its own: side by side, it might be decided first.
+    """
+    for method, same in groupby(reads, lambda read: read.method):
+        if method is None or not method.batched:
+            yield False, list(same)
+            continue
+        run: list[_Read] = []
+        ids: set[str] = set()
+        for read in same:
+            id = read.params.id
+            if id in ids:
+                yield True, run
+                run, ids = [], set()
+            if id is not None:
+                ids.add(id)
+            run.append(read)
+        yield True, run
