@@ -96,6 +96,10 @@ class App:
         running = (self._reaping.run(), self._looking_out.run(), self._notifications.run())
         self._tasks = [asyncio.create_task(coroutine) for coroutine in running]
 
+    async def listening(self) -> None:
+        """Return once this server hears the others."""
+        await self._notifications.connected.wait()
+
     async def drain(self) -> None:
         """Take no more polls and answer those that wait."""
         emit(Event.DRAINING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -20,8 +21,9 @@ from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.migrations import migrate
 from fencepost.telemetry import Event, emit
 
-# Of the ten seconds in which a stopping server must be gone, two are for Postgres.
-_DRAIN_SECONDS = 8
+# Parts of the ten seconds in which a stopping server must be gone; the rest is for its connections and its Postgres.
+_ANSWER_SECONDS = 2
+_FINISH_SECONDS = 5
 
 
 def run(settings: Settings) -> None:
@@ -88,7 +90,7 @@ class HttpServer(uvicorn.Server):
                 server_header=False,
                 date_header=False,
                 timeout_keep_alive=75,
-                timeout_graceful_shutdown=_DRAIN_SECONDS,
+                timeout_graceful_shutdown=_FINISH_SECONDS,
                 backlog=2048,
             )
         )
@@ -110,7 +112,9 @@ def _stop_on_signals(app: App, server: HttpServer) -> None:
     draining: list[asyncio.Task[None]] = []
 
     async def drain() -> None:
-        await app.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await app.drain()
         server.should_exit = True
 
     def stop() -> None:

@@ -28,8 +28,16 @@ Job = Callable[[Connection], T]
 
 # The statements are made for their indexes. A plan that was made while a table was empty, and cached, must not scan it
 # when it holds a million rows.
-_SESSION = "-c timezone=UTC -c jit=off -c enable_seqscan=off -c application_name=fencepost -c synchronous_commit=on"
+_SESSION = (
+    "-c timezone=UTC -c jit=off -c enable_seqscan=off -c application_name=fencepost -c synchronous_commit=on"
+    # A statement that waits longer holds up a thread that others need.
+    " -c lock_timeout=20s -c statement_timeout=60s"
+)
 _PATIENCE = 5.0
+_PAUSE = 0.05
+_CLOSING_SECONDS = 2.0
+# By class of SQLSTATE: read-only (25), out of resources (53), cannot lock in time (55), stopped from outside (57).
+_NOT_OUR_FAULT = {"25", "53", "55", "57"}
 
 
 class Database:
@@ -38,6 +46,7 @@ class Database:
     def __init__(self, conninfo: str, *, connections: int = 4) -> None:
         self.conninfo = conninfo
         self.jobs_taken = 0
+        self._closing = threading.Event()
         self._jobs: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, name=f"fencepost-database-{number}", daemon=True)
@@ -59,16 +68,17 @@ class Database:
         return await self.run(lambda connection: fetch(connection, text, params))
 
     async def close(self) -> None:
-        """Let the threads finish what they run and close their connections."""
+        """Let the threads finish what they run, for a moment, and close their connections."""
+        self._closing.set()
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(thread.join, _CLOSING_SECONDS)
 
     def _serve(self) -> None:
         connection: Connection | None = None
         while (pending := self._jobs.get()) is not None:
-            connection = pending.attempt(connection, self.conninfo)
+            connection = pending.attempt(connection, self.conninfo, self._closing)
         if connection is not None:
             connection.close()
 
@@ -99,7 +109,7 @@ class _Pending:
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
 
-    def attempt(self, connection: Connection | None, conninfo: str) -> Connection | None:
+    def attempt(self, connection: Connection | None, conninfo: str, closing: threading.Event) -> Connection | None:
         """Run the job and settle the future; return the connection to go on with."""
         until = time.monotonic() + _PATIENCE
         while True:
@@ -107,16 +117,18 @@ class _Pending:
                 if connection is None or connection.closed:
                     connection = connect(conninfo)
                 result = self.job(connection)
-            except psycopg.OperationalError as error:
-                if connection is not None and not connection.closed and not connection.broken:
-                    self._settle(None, error)
-                    return connection
-                _discard(connection)
-                connection = None
-                if time.monotonic() >= until:
-                    self._settle(None, Refusal(UNAVAILABLE, retry_after=1, reason="the database cannot be reached"))
-                    return None
-                threading.Event().wait(0.05)
+            except psycopg.Error as error:
+                if connection is None or connection.closed or connection.broken:
+                    _discard(connection)
+                    connection = None
+                    failure: Exception = Refusal(UNAVAILABLE, retry_after=1, reason="the database cannot be reached")
+                    again = True
+                else:
+                    failure, again = _judge(error)
+                if again and time.monotonic() < until and not closing.wait(_PAUSE):
+                    continue
+                self._settle(None, failure)
+                return connection
             except BaseException as error:  # noqa: BLE001 the caller's future carries it; the thread must live on
                 self._settle(None, error)
                 return connection
@@ -136,6 +148,15 @@ def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | No
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+def _judge(error: psycopg.Error) -> tuple[Exception, bool]:
+    """Return what the caller of a statement that Postgres refused is told, and whether it is worth another try."""
+    if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+        return Refusal(UNAVAILABLE, retry_after=1, reason="the database is contended"), True
+    if (error.sqlstate or "")[:2] in _NOT_OUR_FAULT:
+        return Refusal(UNAVAILABLE, retry_after=1, reason=f"the database says: {error.diag.message_primary}"), False
+    return error, False
 
 
 def _discard(connection: Connection | None) -> None:

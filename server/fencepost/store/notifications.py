@@ -43,6 +43,7 @@ class Notifications:
         self._ready: Counter[str] = Counter()
         self._definitions: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
+        self.connected = asyncio.Event()
         self.on_news: Callable[[News], None] = lambda _: None
         self.on_connected: Callable[[], None] = lambda: None
 
@@ -77,6 +78,7 @@ class Notifications:
             await connection.execute("listen fencepost")
             emit(Event.LISTENING)
             self.on_connected()
+            self.connected.set()
             async for notification in connection.notifies():
                 self._hear(notification.payload)
 

@@ -1,0 +1,105 @@
+"""The connections: what breaks under a job is mended, and what cannot be is told as unavailable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import psycopg
+import pytest
+from tests.fixtures.waiting import until
+
+from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.store.database import Connection, Database, fetch, in_transaction
+
+Use = Callable[[Database], Coroutine[Any, Any, Any]]
+
+
+def using(conninfo: str, use: Use, connections: int = 1) -> Any:
+    async def run() -> Any:
+        database = Database(conninfo, connections=connections)
+        try:
+            return await use(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def test_a_job_whose_connection_is_cut_runs_once_more_on_a_new_one(database: str) -> None:
+    seen: list[int] = []
+
+    def job(connection: Connection) -> int:
+        seen.append(connection.info.backend_pid)
+        if len(seen) == 1:
+            with psycopg.connect(database, autocommit=True) as other:
+                other.execute("select pg_terminate_backend(%s)", (seen[0],))
+        return int(fetch(connection, "select 7", {})[0][0])
+
+    async def use(used: Database) -> int:
+        return await used.run(job)
+
+    assert using(database, use) == 7
+    assert len(set(seen)) == 2
+
+
+def test_a_database_that_is_away_is_unavailable_and_not_a_bug(database: str) -> None:
+    async def use(used: Database) -> None:
+        await used.fetch("select 1", {})
+
+    with pytest.raises(Refusal) as caught:
+        using(database + " dbname=there_is_none", use)
+
+    assert (caught.value.kind, caught.value.retry_after) == (UNAVAILABLE, 1)
+
+
+def test_a_statement_that_cannot_lock_in_time_is_unavailable(database: str) -> None:
+    async def use(used: Database) -> None:
+        await used.fetch("set lock_timeout = '50ms'", {})
+        await used.fetch("select * from fencepost.tasks", {})
+
+    with psycopg.connect(database) as holder:
+        holder.execute("lock table fencepost.tasks")
+        with pytest.raises(Refusal, match="lock timeout"):
+            using(database, use)
+
+
+def test_a_statement_that_is_wrong_is_told_as_it_is(database: str) -> None:
+    async def use(used: Database) -> None:
+        await used.fetch("select nonsense", {})
+
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        using(database, use)
+
+
+def test_two_transactions_that_wait_for_each_other_both_get_through(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("create table pair (name text primary key, touched integer not null)")
+        connection.execute("insert into pair values ('a', 0), ('b', 0)")
+    touch = "update pair set touched = touched + 1 where name = %(name)s"
+
+    async def use(used: Database) -> None:
+        pause: tuple[str, dict[str, str]] = ("select pg_sleep(0.1)", {})
+        there = in_transaction((touch, {"name": "a"}), pause, (touch, {"name": "b"}))
+        back = in_transaction((touch, {"name": "b"}), pause, (touch, {"name": "a"}))
+        await asyncio.gather(used.run(there), used.run(back))
+
+    using(database, use, connections=2)
+
+    with psycopg.connect(database) as connection:
+        assert connection.execute("select touched from pair").fetchall() == [(2,), (2,)]
+
+
+def test_closing_does_not_wait_for_a_statement_that_waits(database: str) -> None:
+    async def use(used: Database) -> None:
+        stuck = asyncio.create_task(used.fetch("select * from fencepost.tasks", {}))
+        await asyncio.to_thread(until, waiting)
+        stuck.cancel()
+
+    def waiting() -> bool:
+        return bool(watcher.execute("select 1 from pg_stat_activity where wait_event_type = 'Lock'").fetchall())
+
+    with psycopg.connect(database) as holder, psycopg.connect(database, autocommit=True) as watcher:
+        holder.execute("lock table fencepost.tasks")
+        using(database, use)
