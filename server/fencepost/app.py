@@ -46,6 +46,7 @@ from fencepost.telemetry import Event, emit
 from fencepost.wire.callers import Callers
 from fencepost.wire.faults import bug, fault_of
 
+Handler = Callable[[Request], Awaitable[Response]]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -143,27 +144,41 @@ class App:
         reads = TaskReads(self.engine)
         return Starlette(
             routes=[
-                Route("/healthz", self._health.healthz),
-                Route("/readyz", self._health.readyz),
+                Route("/healthz", _reported(self._health.healthz)),
+                Route("/readyz", _reported(self._health.readyz)),
                 Route("/openapi.yaml", _openapi),
                 Route("/AidboxTask", self._known(reads.search)),
                 Route("/AidboxTask/{id}", self._known(reads.read)),
                 Route("/AidboxTaskLog", self._known(reads.log)),
             ],
-            exception_handlers={Refusal: _refused, HTTPException: _not_served, Exception: _broken},
+            exception_handlers={Refusal: _refused, HTTPException: _not_served},
         )
 
-    def _known(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def _known(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
             self._callers.identify(request.headers.get("authorization"))
             return await handler(request)
 
-        return guarded
+        return _reported(guarded)
 
 
 def build_app(settings: Settings, conninfo: str, clock: Clock | None = None) -> App:
     """Wire a server over a migrated database; call it on the event loop that will serve it."""
     return App(settings, conninfo, clock or DatabaseClock())
+
+
+def _reported(handler: Handler) -> Handler:
+    """Answer what nobody expected as any refusal; the framework would answer it and raise it once more."""
+
+    async def reporting(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 as the dispatcher does for calls
+            raise bug(error, f"{request.method} {request.url.path}") from None
+
+    return reporting
 
 
 async def _openapi(_: Request) -> Response:
@@ -184,7 +199,3 @@ async def _not_served(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=request.url.path, allowed="GET"))
     return await _refused(request, Refusal(NOT_FOUND, path=request.url.path))
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    return await _refused(request, bug(error, f"{request.method} {request.url.path}"))

@@ -180,3 +180,11 @@ def test_list_filters_by_definition_status_outcome_and_text(server: Server) -> N
 )
 def test_a_list_that_cannot_be_is_refused(server: Server, params: dict[str, object]) -> None:
     assert server.refused("awf.task/list", params)[:2] == (400, "invalid-params")
+
+
+def test_a_searched_text_means_itself(server: Server) -> None:
+    ids = {label: server.create(label=label)["id"] for label in ("a_b", "axb", "50%", "back\\slash")}
+
+    for part, labels in {"a_b": ["a_b"], "%": ["50%"], "\\": ["back\\slash"], "%\\": []}.items():
+        found = server.rpc("awf.task/list", {"filter": {"ilike": part}})["resources"]
+        assert [task["id"] for task in found] == [ids[label] for label in labels], part

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from fencepost.errors import Refusal, invalid_params
 from fencepost.rpc.registry import Method
+from fencepost.wire.times import utc_text
 
 _AT = re.compile(r" - at `(.+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
@@ -57,14 +57,9 @@ def time_text(text: str | None, at: str) -> str | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
-        raise invalid_params(
-            f"Expected an ISO-8601 date-time such as 2026-05-03T13:30:43Z, got {text[:40]!r}", at
-        ) from None
+        return utc_text(text)
+    except ValueError:
+        raise invalid_params(f"Expected a date-time such as 2026-05-03T13:30:43Z, got {text[:40]!r}", at) from None
 
 
 def _names(struct: type[msgspec.Struct]) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
 
 import orjson
 
 from fencepost.errors import invalid_params
+from fencepost.wire.times import utc_text
 
 
 def write_position(position: tuple[str, int]) -> str:
@@ -24,6 +24,6 @@ def read_position(word: str | None, at: str) -> tuple[str, int] | None:
         moment, number = orjson.loads(base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True))
         if not (isinstance(number, int) and abs(number) < 2**63):
             raise ValueError(number)
-        return datetime.fromisoformat(moment).isoformat(), number
+        return utc_text(moment), number
     except (ValueError, TypeError, binascii.Error):
         raise invalid_params("Expected the `next` of a page that came before", at) from None

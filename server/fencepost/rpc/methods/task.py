@@ -191,5 +191,6 @@ def _several(value: str | Sequence[str] | None) -> Sequence[str] | None:
 
 
 def _part(text: str) -> str:
-    """Return the pattern of `text` anywhere; a `%` of the caller's own means what it means in SQL."""
-    return text if "%" in text else f"%{text}%"
+    """Return the pattern of a text that stands anywhere."""
+    literally = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{literally}%"
