@@ -1,0 +1,174 @@
+"""The client, awaited. It says the same conversations as `Client`; only who waits is different."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Self
+
+from fencepost_sdk import conversations
+from fencepost_sdk.client import Connections, id_of
+from fencepost_sdk.conversations import Conversation, Pause, Said
+from fencepost_sdk.errors import ConnectionFailed
+from fencepost_sdk.protocol import Page, Status, Task
+from fencepost_sdk.threads import Threads
+from fencepost_sdk.transport import Endpoint
+
+
+class AsyncClient:
+    """`Client` for code that runs in an event loop; its methods take and give the same, awaited.
+
+    Up to `connections` requests are under way at once, each in a thread of the client's own.
+
+        async with AsyncClient("http://127.0.0.1:8080") as client:
+            task = await client.create("demo/greet", {"name": "Ada"})
+            print(await client.result(task, timeout=10))
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        client: str | None = None,
+        *,
+        patience: float = 30.0,
+        connections: int = 8,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._connections = Connections(Endpoint(url, client, tls))
+        self._threads = Threads(connections, "fencepost-client")
+        self._patience = patience
+
+    async def create(
+        self,
+        definition: str,
+        params: Any = None,
+        *,
+        id: str | None = None,
+        label: str | None = None,
+        execute_at: datetime | str | None = None,
+    ) -> Task:
+        """Create a task; see `Client.create`.
+
+        await client.create("demo/mail", {"to": "ada@example.org"}, id="mail-1815")
+        """
+        return await self._hold(
+            conversations.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
+        )
+
+    async def status(self, id: str | Task, include_log: bool = False, include_settings: bool = False) -> Status:
+        """Tell how a task stands; see `Client.status`.
+
+        (await client.status("mail-1815", include_log=True)).log
+        """
+        return await self._hold(
+            conversations.status(
+                id_of(id), include_log=include_log, include_settings=include_settings, patience=self._patience
+            )
+        )
+
+    async def cancel(self, id: str | Task) -> Task:
+        """End a live task as canceled; see `Client.cancel`.
+
+        await client.cancel("mail-1815")
+        """
+        return await self._hold(conversations.cancel(id_of(id), self._patience))
+
+    async def retry(self, id: str | Task) -> Task:
+        """Make a task that failed or was canceled ready again; see `Client.retry`.
+
+        await client.retry("mail-1815")
+        """
+        return await self._hold(conversations.retry(id_of(id), self._patience))
+
+    async def list(
+        self,
+        *,
+        definitions: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        status: str | Sequence[str] | None = None,
+        outcome: str | Sequence[str] | None = None,
+        ilike: str | None = None,
+        sort: Mapping[str, str] | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page:
+        """List tasks, newest first, one page at a time; see `Client.list`.
+
+        await client.list(definitions=["demo/mail"], outcome="failed", limit=20)
+        """
+        return await self._hold(
+            conversations.listing(
+                definitions=definitions,
+                exclude=exclude,
+                status=status,
+                outcome=outcome,
+                ilike=ilike,
+                sort=sort,
+                limit=limit,
+                after=after,
+                patience=self._patience,
+            )
+        )
+
+    async def result(self, id: str | Task, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as `Client.result`
+        """Wait until a task is done and return its result; see `Client.result`.
+
+        await client.result("mail-1815", timeout=60)
+        """
+        return await self._hold(conversations.result(id_of(id), timeout, self._patience))
+
+    async def define(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Put a definition; see `Client.define`.
+
+        await client.define({"kind": "task", "name": "demo/mail", "allowedRetryCount": 5})
+        """
+        return await self._hold(conversations.define(document, self._patience))
+
+    async def call(self, method: str, params: Any = None) -> Any:
+        """Make any call; see `Client.call`.
+
+        (await client.call("awf.task/status", {"id": "mail-1815"}))["resource"]["status"]
+        """
+        return await self._hold(conversations.call(method, params, Any, self._patience))
+
+    async def batch(self, calls: Sequence[tuple[str, Any]]) -> Sequence[Any]:
+        """Make calls in one request; see `Client.batch`.
+
+        await client.batch([("awf.task/cancel", {"id": id}) for id in ("mail-1", "mail-2")])
+        """
+        return await self._hold(conversations.batch(calls, self._patience))
+
+    def close(self) -> None:
+        """Close the connections and let the threads end.
+
+        client.close()
+        """
+        self._connections.close()
+        self._threads.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.close()
+
+    async def _hold(self, conversation: Conversation[Said]) -> Said:
+        try:
+            step = next(conversation)
+            while True:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = conversation.send(None)
+                    continue
+                try:
+                    reply = await self._threads.run(partial(self._connections.post, step.body))
+                except ConnectionFailed as failure:
+                    step = conversation.throw(failure)
+                else:
+                    step = conversation.send(reply)
+        except StopIteration as end:
+            said: Said = end.value
+            return said

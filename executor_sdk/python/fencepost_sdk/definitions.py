@@ -1,0 +1,56 @@
+"""From `@worker.task(...)`'s settings to the definition that is put on the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, TypedDict
+
+import msgspec
+
+Schema = Mapping[str, Any] | type
+
+
+class Settings(TypedDict, total=False):
+    """What `@worker.task` takes beside the name; see `Worker.task`."""
+
+    requested_to_start_timeout: timedelta
+    in_progress_timeout: timedelta
+    allowed_retry_count: int
+    retry_delay: timedelta
+    params: Schema
+    result: Schema
+    error: Schema
+
+
+WIRE = {
+    "requested_to_start_timeout": "requestedToStartTimeout",
+    "in_progress_timeout": "inProgressTimeout",
+    "allowed_retry_count": "allowedRetryCount",
+    "retry_delay": "retryDelay",
+}
+
+
+def task_document(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a task definition: durations in milliseconds, types as JSON Schema."""
+    document: dict[str, Any] = {"kind": "task", "name": name}
+    for setting, value in settings.items():
+        if setting in ("params", "result", "error"):
+            document[setting] = _schema(value)
+        elif setting not in WIRE:
+            raise TypeError(f"{name}: there is no setting {setting!r}; there are {', '.join([*WIRE, 'params'])}…")
+        else:
+            document[WIRE[setting]] = _wire_value(name, setting, value)
+    return document
+
+
+def _wire_value(name: str, setting: str, value: Any) -> Any:
+    if setting == "allowed_retry_count":
+        return value
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name}: {setting} is a timedelta, such as timedelta(minutes=2), not {value!r}")
+    return round(value / timedelta(milliseconds=1))
+
+
+def _schema(value: Schema) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else msgspec.json.schema(value)

@@ -1,0 +1,97 @@
+"""From a function's signature to how it is called for a task."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+import msgspec
+
+from fencepost_sdk.context import Context
+from fencepost_sdk.errors import TaskFailed
+
+Function = Callable[..., Any]
+Arguments = Callable[[Any, Context | None], tuple[Any, ...]]
+
+
+class Handler:
+    """A function for the tasks of one definition: `arguments(params, ctx)` are what to call it with.
+
+    A function takes any of two things, in any order: a parameter annotated `Context` (or, without an annotation, one
+    named `ctx` or `context`) and one other, the params. The params are read straight into the type of its
+    annotation: a dataclass, a TypedDict, a msgspec Struct, a dict, or whatever else msgspec reads.
+    """
+
+    def __init__(self, definition: str, function: Function) -> None:
+        self.definition = definition
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004 - not whether it can be called, but what calling it gives
+        )
+        order, params_type = _read_signature(function)
+        self.wants_context = "context" in order
+        self._decoder = _decoder(definition, params_type)
+        self.arguments = self._arguments(order)
+
+    def _arguments(self, order: list[str]) -> Arguments:
+        match order:
+            case []:
+                return lambda params, ctx: ()
+            case ["params"]:
+                return lambda params, ctx: (self._params(params),)
+            case ["context"]:
+                return lambda params, ctx: (ctx,)
+            case ["params", "context"]:
+                return lambda params, ctx: (self._params(params), ctx)
+            case _:
+                return lambda params, ctx: (ctx, self._params(params))
+
+    def _params(self, params: Any) -> Any:
+        try:
+            return self._decoder.decode(params)
+        except msgspec.ValidationError as error:
+            sentence, _, path = str(error).partition(" - at `$")
+            where = "$.params" + path.rstrip("`")
+            raise TaskFailed(
+                {
+                    "type": "invalid-params",
+                    "message": f"the params do not fit the handler of {self.definition}: {sentence} (at {where})",
+                    "path": where,
+                }
+            ) from error
+
+
+def _read_signature(function: Function) -> tuple[list[str], Any]:
+    """Return what the parameters are, in order, and the type of the params."""
+    name = getattr(function, "__qualname__", repr(function))
+    try:
+        hints = get_type_hints(function, include_extras=True) if hasattr(function, "__annotations__") else {}
+    except NameError as error:
+        raise TypeError(f"{name}: cannot resolve its annotations ({error}); define the type in the module") from error
+    order: list[str] = []
+    params_type: Any = Any
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints.get(parameter.name, parameter.empty)
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            raise TypeError(f"{name}: {parameter} must be an ordinary positional parameter")
+        if hint is Context or (hint is parameter.empty and parameter.name in ("ctx", "context")):
+            order.append("context")
+        elif parameter.default is not parameter.empty and "params" in order:
+            # A further parameter with a default is the function's own business.
+            continue
+        else:
+            order.append("params")
+            params_type = Any if hint is parameter.empty else hint
+    if len(set(order)) != len(order):
+        raise TypeError(f"{name}: a handler takes params and a Context, each at most once")
+    return order, params_type
+
+
+def _decoder(definition: str, params_type: Any) -> msgspec.json.Decoder[Any]:
+    if params_type is object:
+        params_type = Any
+    try:
+        return msgspec.json.Decoder(params_type)
+    except (TypeError, NotImplementedError) as error:
+        raise TypeError(f"the params of {definition} cannot be read as {params_type!r}: {error}") from error

@@ -1,0 +1,98 @@
+"""A connection of the worker's own, with its thread: one request at a time, repeated until it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.errors import ConnectionFailed
+from fencepost_sdk.protocol import Fault, WorkerAnswer, decode_fault, decode_worker_answers, encode_batch
+from fencepost_sdk.threads import Threads
+from fencepost_sdk.transport import Connection, Endpoint, Reply
+
+logger = logging.getLogger("fencepost_sdk")
+
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class Greeting:
+    """Whether the server has ever answered this worker: what is refused before that is a mistake in its settings."""
+
+    answered = False
+
+
+class Line:
+    """Exchanges batches of calls for their answers, over one connection.
+
+    No reply, an overload, and after the greeting even a refused login or a redirection are waited out, `longest_delay`
+    seconds at a time: whoever exchanges gets either answers, or RpcError for a request whose content the server
+    refuses. Stopping is up to the caller: cancel the exchange, then `hang_up` or `close`.
+    """
+
+    def __init__(self, endpoint: Endpoint, name: str, greeting: Greeting, longest_delay: float) -> None:
+        self._longest_delay = longest_delay
+        self._connection = Connection(endpoint)
+        self._thread = Threads(1, f"fencepost-{name}")
+        self._url = endpoint.url
+        self._greeting = greeting
+
+    async def exchange(self, calls: list[bytes], seconds: float) -> tuple[list[WorkerAnswer], bool]:
+        """Return an answer a call, and whether the request had to be repeated after it may have been served.
+
+        After `seconds` without a sign of an answer it is repeated.
+        """
+        body = encode_batch(calls)
+        backoff = Backoff(most=self._longest_delay)
+        repeated = False
+        while True:
+            try:
+                reply = await self._thread.run(partial(self._connection.post, body, seconds))
+                answers = self._read(reply, len(calls), repeated=repeated)
+            except ConnectionFailed as failure:
+                repeated = True
+                if failure.kept and backoff.failures == 0:
+                    # The server closes idle connections; that is no trouble and no reason to wait.
+                    backoff.failures = 1
+                    continue
+                await self._wait(backoff.next(), str(failure))
+            else:
+                if answers is not None:
+                    self._greeting.answered = True
+                    return answers, repeated
+                fault = decode_fault(reply.body, reply.status)
+                await self._wait(backoff.next(reply.retry_after), f"{fault.type}: {fault.message}")
+
+    def _read(self, reply: Reply, expected: int, *, repeated: bool) -> list[WorkerAnswer] | None:
+        """Return the answers, or None when the request is to be sent again."""
+        if reply.status == 200:
+            try:
+                return decode_worker_answers(reply.body, expected)
+            except ValueError as error:
+                raise ConnectionFailed(f"{self._url} answered something else: {error}") from error
+        fault = decode_fault(reply.body, reply.status)
+        if reply.status in PASSING or (self._greeting.answered and not _is_about_content(fault, reply.status)):
+            return None
+        raise fault.as_error(reply.status, repeated=repeated)
+
+    async def _wait(self, delay: float, why: str) -> None:
+        logger.warning("%s; again in %.1f s", why, delay)
+        await asyncio.sleep(delay)
+
+    async def hang_up(self) -> None:
+        """Cut the request on the way, if any, and make the line ready for another one."""
+        self._connection.abort()
+        await self._thread.run(self._connection.renew)
+
+    async def close(self) -> None:
+        """Hang up for good; a connection that is only being opened is not waited for."""
+        self._connection.abort()
+        closing = self._thread.run(self._connection.close)
+        self._thread.close()
+        await asyncio.wait((closing,), timeout=1.0)
+
+
+def _is_about_content(fault: Fault, status: int) -> bool:
+    """Tell whether sending less could help. A proxy may refuse the size as well, but not judge what the calls say."""
+    return status == 413 or (status in (400, 422) and fault.is_told)

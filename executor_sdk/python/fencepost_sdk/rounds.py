@@ -1,0 +1,205 @@
+"""Rounds: everything that there is to say goes out in one request, and while it is away the next one gathers.
+
+Nothing waits for a timer: a lone finish leaves at once, and under load a round carries hundreds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from operator import attrgetter
+from typing import NamedTuple
+
+from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.errors import RpcError
+from fencepost_sdk.finishes import Finish
+from fencepost_sdk.leases import Alarm, Lease, Leases
+from fencepost_sdk.line import Line
+from fencepost_sdk.polls import Ask, Slots
+from fencepost_sdk.protocol import LOST, Fault, WorkerAnswer
+
+logger = logging.getLogger("fencepost_sdk")
+
+REQUEST_SECONDS = 30.0
+# The server's limits unless it is told otherwise; a smaller one is found out when it refuses.
+MOST_CALLS = 1000
+MOST_BYTES = 900_000
+
+
+class Round(NamedTuple):
+    """What one request carries. A task's notes stand before its finish, finishes before the poll that refills."""
+
+    notes: list[tuple[Lease, bytes]]
+    finishes: list[Finish]
+    ask: Ask | None
+
+    def calls(self) -> list[bytes]:
+        """Return its calls, in order."""
+        calls = [call for _, call in self.notes]
+        calls += [finish.call for finish in self.finishes]
+        if self.ask is not None:
+            calls.append(self.ask.poll())
+        return calls
+
+    def halves(self) -> tuple[Round, Round]:
+        """Return two smaller rounds that say the same."""
+        if self.ask is not None and len(self.notes) + len(self.finishes) > 0:
+            return Round(self.notes, self.finishes, None), Round([], [], self.ask)
+        if self.notes and self.finishes:
+            return Round(self.notes, [], None), Round([], self.finishes, self.ask)
+        notes, finishes = len(self.notes) // 2, len(self.finishes) // 2
+        return (
+            Round(self.notes[:notes], self.finishes[:finishes], None),
+            Round(self.notes[notes:], self.finishes[finishes:], None),
+        )
+
+
+class Rounds:
+    """The outbox of a worker and the loop that empties it.
+
+    `lost` is called with a lease that the server no longer knows as ours, `answered` with a poll and its answer,
+    `stir` whenever a round has been answered.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        leases: Leases,
+        slots: Slots,
+        *,
+        lost: Callable[[Lease], None],
+        answered: Callable[[Ask, WorkerAnswer], None],
+        stir: Callable[[], None],
+    ) -> None:
+        self.alarm = Alarm(self._ring)
+        self._line = line
+        self._leases = leases
+        self._slots = slots
+        self._lost = lost
+        self._answered = answered
+        self._stir = stir
+        self._notes: list[tuple[Lease, bytes]] = []
+        self._finishes: list[Finish] = []
+        self._most_calls = MOST_CALLS
+        self._most_bytes = MOST_BYTES
+        self._later = 0
+        self._away: Round | None = None
+        self.wake = asyncio.Event()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a finish waits to leave."""
+        return bool(self._finishes)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was finished has been told and answered."""
+        return not (self._finishes or self._notes or self._away or self._later)
+
+    @property
+    def untold(self) -> int:
+        """How many finishes have not been taken over by the server, as far as we know."""
+        return len(self._finishes) + self._later + (len(self._away.finishes) if self._away is not None else 0)
+
+    def finish(self, finish: Finish, notes: list[bytes]) -> None:
+        """Tell the end of an execution, and before it what its handler had still to say."""
+        self._notes.extend((finish.lease, note) for note in notes)
+        self._finishes.append(finish)
+        self.wake.set()
+
+    async def run(self) -> None:
+        """Send rounds until canceled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            round_ = self._gather(loop.time())
+            self.alarm.set(self._leases.next_at)
+            if round_ is not None:
+                self._away = round_
+                await self._deliver(round_)
+                self._away = None
+                if self._finishes:
+                    self.wake.set()
+                self._stir()
+
+    def _ring(self) -> None:
+        self.wake.set()
+
+    def _gather(self, now: float) -> Round | None:
+        notes = [*self._notes, *self._leases.speak(now)]
+        if not notes and not self._finishes:
+            return None
+        # What is left over leaves with the next round, notes first: nothing of a task may overtake them.
+        self._notes = notes[self._most_calls - 1 :]
+        notes = notes[: self._most_calls - 1]
+        finishes = [] if self._notes else self._take(self._most_calls - 1 - len(notes))
+        if self._notes or self._finishes:
+            self.wake.set()
+        ask = self._slots.ask(now)
+        return Round(notes, sorted(finishes, key=attrgetter("kind")), ask)
+
+    def _take(self, most: int) -> list[Finish]:
+        """Take as many finishes as fit into a request, at least one."""
+        taken: list[Finish] = []
+        size = 0
+        for finish in self._finishes[:most]:
+            size += len(finish.call) + 1
+            if taken and size > self._most_bytes:
+                break
+            taken.append(finish)
+        self._finishes = self._finishes[len(taken) :]
+        return taken
+
+    async def _deliver(self, round_: Round) -> None:
+        calls = round_.calls()
+        try:
+            answers, repeated = await self._line.exchange(calls, REQUEST_SECONDS)
+        except RpcError as refused:
+            await self._in_halves(round_, refused, sum(map(len, calls)))
+            return
+        self._settle(round_, answers, repeated=repeated)
+
+    async def _in_halves(self, round_: Round, refused: RpcError, size: int) -> None:
+        """The server refuses the request as such: find the call that it means, so that the others come through."""
+        count = len(round_.notes) + len(round_.finishes) + (round_.ask is not None)
+        if count == 1:
+            fault = Fault(refused.type, refused.message, refused.path)
+            self._settle(round_, [WorkerAnswer(error=fault)], repeated=refused.repeated)
+            return
+        if refused.status == 413:
+            self._most_bytes = max(size // 2, 1)
+        elif refused.status == 400:
+            self._most_calls = max(count // 2, 2)
+        logger.info("a request of %d calls was refused: %s; sending it in halves", count, refused)
+        for half in round_.halves():
+            await self._deliver(half)
+
+    def _settle(self, round_: Round, answers: list[WorkerAnswer], *, repeated: bool) -> None:
+        noted = len(round_.notes)
+        for (lease, _), answer in zip(round_.notes, answers, strict=False):
+            if answer.error is not None:
+                if answer.error.type in LOST:
+                    self._lost(lease)
+            elif answer.result is not None and answer.result.cancel_requested:
+                self._lost(lease)
+        for finish, answer in zip(round_.finishes, answers[noted:], strict=False):
+            if answer.error is not None:
+                finish.refused(answer.error, repeated=repeated, again=self._again)
+        if round_.ask is not None:
+            self._answered(round_.ask, answers[-1])
+
+    def _again(self, finish: Finish) -> None:
+        """Put a finish back, at once the first time and then after a growing delay."""
+        if not finish.failures:
+            self.finish(finish, [])
+            return
+        backoff = Backoff()
+        backoff.failures = finish.failures
+        self._later += 1
+        asyncio.get_running_loop().call_later(backoff.next(), self._now, finish)
+
+    def _now(self, finish: Finish) -> None:
+        self._later -= 1
+        self.finish(finish, [])

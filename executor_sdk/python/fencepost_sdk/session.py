@@ -1,0 +1,175 @@
+"""One run of a worker: puts the parts together, starts them, and takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.executions import Executions
+from fencepost_sdk.handlers import Handler
+from fencepost_sdk.leases import Lease, Leases
+from fencepost_sdk.line import Greeting, Line
+from fencepost_sdk.long_poll import LongPoll
+from fencepost_sdk.polls import Ask, Slots
+from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, encode_call
+from fencepost_sdk.rounds import REQUEST_SECONDS, Rounds
+from fencepost_sdk.transport import Endpoint
+
+logger = logging.getLogger("fencepost_sdk")
+
+# The longest pauses between attempts to reach a server that is away. Who holds leases is back soon after the server
+# is: it spares them for ten seconds after an outage. Who only asks for work takes its time.
+ROUND_DELAY = 5.0
+POLL_DELAY = 15.0
+# What handlers get to clean up after they were canceled, and what the last request gets to arrive, in seconds.
+CLEAN_UP = 5.0
+LAST_WORDS = 5.0
+HURRIED = 1.0
+
+
+class Plan(NamedTuple):
+    """What a session works on: all that a Worker was told."""
+
+    endpoint: Endpoint
+    name: str
+    handlers: Mapping[str, Handler]
+    documents: Sequence[Mapping[str, Any]]
+    concurrency: int
+    drain_seconds: float
+
+
+class Session:
+    """The run of a worker, from `run` to the end of its drain."""
+
+    def __init__(self, plan: Plan) -> None:
+        greeting = Greeting()
+        self._plan = plan
+        self._leases = Leases()
+        self._slots = Slots(sorted(plan.handlers), plan.name, plan.concurrency)
+        self._round_line = Line(plan.endpoint, "rounds", greeting, ROUND_DELAY)
+        self._poll_line = Line(plan.endpoint, "poll", greeting, POLL_DELAY)
+        self._rounds = Rounds(
+            self._round_line, self._leases, self._slots, lost=self._lose, answered=self._answered, stir=self._stir
+        )
+        self._poll = LongPoll(self._poll_line, self._slots, busy=lambda: self._rounds.pending, answered=self._answered)
+        self._executions = Executions(
+            plan.handlers,
+            self._leases,
+            self._slots,
+            finish=self._rounds.finish,
+            speak=self._speak,
+            stir=self._stir,
+        )
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._hurried = False
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Begin the drain, or cut it short."""
+        self._hurried = self._hurried or at_once
+        self._stopping.set()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Work until stopped; raise RpcError when the server refuses this worker from the start."""
+        polling = asyncio.create_task(self._declare_and_poll())
+        sending = asyncio.create_task(self._rounds.run())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((polling, sending, stopping), return_when=asyncio.FIRST_COMPLETED)
+            for loop in (polling, sending):
+                if loop.done():
+                    loop.result()
+            await self._drain(polling)
+        finally:
+            await self._take_down(polling, sending, stopping)
+
+    async def _declare_and_poll(self) -> None:
+        calls = [encode_call("awf.definition/put", document) for document in self._plan.documents]
+        backoff = Backoff()
+        while calls:
+            answers, _ = await self._poll_line.exchange(calls, REQUEST_SECONDS)
+            faults = [answer.error for answer in answers if answer.error is not None]
+            if not faults:
+                break
+            if faults[0].type not in TRANSIENT:
+                raise faults[0].as_error()
+            await asyncio.sleep(backoff.next())
+        plan = self._plan
+        logger.info("%s works on %s at %s", plan.name, ", ".join(sorted(plan.handlers)), plan.endpoint.url)
+        await self._poll.run()
+
+    async def _drain(self, polling: asyncio.Task[None]) -> None:
+        """Take no more, let what runs come to its end or hand it back, and tell the last of it."""
+        logger.info("%s drains: %d tasks run", self._plan.name, len(self._leases))
+        self._slots.closed = True
+        polling.cancel()
+        await asyncio.wait((polling,))
+        reclaiming = asyncio.create_task(self._poll.reclaim())
+        reclaiming.add_done_callback(lambda _: self._stir())
+        try:
+            await self._until(lambda: not self._leases, self._plan.drain_seconds, 0.0)
+            await self._hand_back()
+            done = await self._until(lambda: self._rounds.settled and reclaiming.done(), LAST_WORDS, HURRIED)
+        finally:
+            reclaiming.cancel()
+            await asyncio.gather(reclaiming, return_exceptions=True)
+        if not done:
+            logger.error("%s leaves with %d finishes untold", self._plan.name, self._rounds.untold)
+
+    async def _hand_back(self) -> None:
+        left = [lease for lease in self._leases.all() if not lease.lost]
+        for lease in left:
+            logger.warning("task %s is handed back, its handler did not end in time", lease.id)
+            self._lose(lease)
+        # Only then are they given back: a handler that still cleans up must not meet its successor.
+        await self._until(lambda: not any(lease.handler.is_async for lease in self._leases.all()), CLEAN_UP, HURRIED)
+        self._executions.give_back(left)
+
+    async def _until(self, reached: Callable[[], bool], seconds: float, hurried: float) -> bool:
+        """Wait until something is reached, at most `seconds`, or `hurried` once there is a hurry."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while not reached():
+            left = begun + (min(seconds, hurried) if self._hurried else seconds) - loop.time()
+            if left <= 0:
+                return False
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                continue
+        return True
+
+    async def _take_down(self, *loops: asyncio.Task[Any]) -> None:
+        self._rounds.alarm.cancel()
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(self._round_line.close(), self._poll_line.close())
+        await self._executions.abandon(HURRIED)
+        await asyncio.gather(*loops, return_exceptions=True)
+
+    def _answered(self, ask: Ask, answer: WorkerAnswer) -> None:
+        if answer.error is not None:
+            self._slots.refused(answer.error, asyncio.get_running_loop().time())
+        elif answer.result is not None:
+            self._slots.answered()
+            self._executions.take(answer.result.resources)
+            if self._leases.next_at < math.inf:
+                self._rounds.alarm.set(self._leases.next_at)
+        self._stir()
+
+    def _lose(self, lease: Lease) -> None:
+        self._executions.lose(lease)
+
+    def _speak(self, lease: Lease) -> None:
+        self._leases.note(lease)
+        self._rounds.alarm.set(self._leases.next_at)
+
+    def _stir(self) -> None:
+        self._poll.wake.set()
+        self._changed.set()

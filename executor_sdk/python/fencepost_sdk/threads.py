@@ -1,0 +1,73 @@
+"""Threads for what blocks: sync handlers and the network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+Returned = TypeVar("Returned")
+Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop, contextvars.Context]
+
+
+class Threads:
+    """Up to `most` daemon threads, started when needed, whose results are awaited.
+
+    Daemon, which is why this is not a ThreadPoolExecutor: that one's exit hook joins its threads, so that one stuck
+    handler would keep a drained process alive until it is killed hard.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._started = 0
+        self._busy = 0
+
+    def run(self, function: Callable[[], Returned]) -> asyncio.Future[Returned]:
+        """Return a future of the running loop for `function`'s outcome; canceling it does not stop the thread."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Returned] = loop.create_future()
+        self._busy += 1
+        if self._busy > self._started < self._most:
+            self._started += 1
+            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        self._jobs.put((function, future, loop, contextvars.copy_context()))
+        return future
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end after their job."""
+        for _ in range(self._started):
+            self._jobs.put(None)
+        self._started = 0
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            function, future, loop, context = job
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = context.run(function)
+            except BaseException as raised:  # noqa: BLE001 - whatever the job raised belongs to who awaits it
+                error = raised
+            try:
+                loop.call_soon_threadsafe(self._tell, future, result, error)
+            except RuntimeError:
+                # The loop was closed while the job ran: nobody is left to be told.
+                return
+            del job, function, future, context, result, error
+
+    def _tell(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        self._busy -= 1
+        if future.done():
+            return
+        if isinstance(error, StopIteration):
+            # A future refuses it, because a coroutine would take it for its own end.
+            error = RuntimeError(f"a handler raised StopIteration: {error}")
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)

@@ -1,0 +1,163 @@
+"""The worker: functions on one side, a Fencepost server on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from types import FrameType
+from typing import Any, TypeVar, Unpack
+
+from fencepost_sdk.definitions import Settings, task_document
+from fencepost_sdk.handlers import Handler
+from fencepost_sdk.session import Plan, Session
+from fencepost_sdk.transport import Endpoint
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Worker:
+    """Runs handlers for the tasks of a server, up to `concurrency` at once.
+
+    `url` defaults to the variable FENCEPOST_URL, then to http://127.0.0.1:8080; `client` is `id:secret` or a bearer
+    token and defaults to FENCEPOST_CLIENT. `name` is shown with the tasks that it runs; the default names host and
+    process. `drain_timeout` is how long a graceful stop waits for running handlers before it hands their tasks back.
+
+        worker = Worker("http://127.0.0.1:8080", concurrency=10)
+
+        @worker.task("demo/greet", declare=True)
+        async def greet(params: dict) -> dict:
+            return {"greeting": f"Hello, {params['name']}"}
+
+        worker.run()
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        client: str | None = None,
+        concurrency: int = 10,
+        name: str | None = None,
+        *,
+        drain_timeout: timedelta = timedelta(seconds=30),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        self._endpoint = Endpoint(url, client, tls)
+        self._concurrency = concurrency
+        self._drain_timeout = drain_timeout
+        self._handlers: dict[str, Handler] = {}
+        self._documents: dict[str, dict[str, Any]] = {}
+        self._session: Session | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._stopped = False
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}"
+
+    def task(self, name: str, *, declare: bool = False, **settings: Unpack[Settings]) -> Callable[[Function], Function]:
+        """Make a function the handler of the tasks of definition `name`; it stays callable as it was.
+
+        It may be `async def` or `def` (which runs in a thread), and take the params, a Context, both or neither.
+        Params are read into the type of their annotation (dataclass, TypedDict, msgspec Struct, dict); when they do
+        not fit, the task fails with an error that names the field. What it returns, an object or None, is the result.
+
+        With any setting, or with `declare`, the worker puts the definition when it starts:
+        `requested_to_start_timeout`, `in_progress_timeout`, `retry_delay` (timedelta), `allowed_retry_count`,
+        and the schemas `params`, `result`, `error` (JSON Schema or a type).
+        Without, the definition must be there already.
+
+            @worker.task("demo/resize", in_progress_timeout=timedelta(minutes=2), allowed_retry_count=2)
+            async def resize(params: dict, ctx: Context) -> dict:
+                ctx.progress(1, 1)
+                return {"width": params["width"] // 2}
+        """
+        if name in self._handlers:
+            raise ValueError(f"{name} has a handler already: {self._handlers[name].function!r}")
+
+        def register(function: Function) -> Function:
+            self._handlers[name] = Handler(name, function)
+            if settings or declare:
+                self._documents[name] = task_document(name, settings)
+            return function
+
+        return register
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, which begin the drain; a second one stops at once.
+
+        Raises RpcError when the server refuses this worker from the start: a wrong secret, a bad definition.
+
+            if __name__ == "__main__":
+                worker.run()
+        """
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        signals = 0
+
+        def stop(number: int, frame: FrameType | None = None) -> None:
+            nonlocal signals
+            signals += 1
+            self.stop(at_once=signals > 1)
+
+        before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                before[number] = signal.signal(number, stop)
+        try:
+            await self.serve()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def serve(self) -> None:
+        """Work inside the running loop until `stop`, then drain and return.
+
+        Canceling it stops at once: tasks that run then come back to the queue when their timeout ends.
+
+            serving = asyncio.create_task(worker.serve())
+            ...
+            worker.stop()
+            await serving
+        """
+        if not self._handlers:
+            raise ValueError("this worker has no handler; give it one with @worker.task")
+        plan = Plan(
+            self._endpoint,
+            self.name,
+            self._handlers,
+            list(self._documents.values()),
+            self._concurrency,
+            self._drain_timeout.total_seconds(),
+        )
+        with self._lock:
+            if self._session is not None:
+                raise RuntimeError("this worker is running already")
+            self._loop = asyncio.get_running_loop()
+            self._session = Session(plan)
+            if self._stopped:
+                self._session.stop()
+        try:
+            await self._session.run()
+        finally:
+            with self._lock:
+                self._session = self._loop = None
+                self._stopped = False
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Begin the drain, from any thread; `at_once` hands running tasks back instead of waiting for them.
+
+        asyncio.get_running_loop().call_later(60, worker.stop)
+        """
+        # A signal handler may come here while this very thread holds the lock, so it is not taken: a session that
+        # begins in between sees the mark.
+        self._stopped = True
+        loop, session = self._loop, self._session
+        if loop is not None and session is not None:
+            loop.call_soon_threadsafe(lambda: session.stop(at_once=at_once))

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from fencepost_sdk.backoff import Backoff
+
+
+def highest(low: float, high: float) -> float:
+    return high
+
+
+def lowest(low: float, high: float) -> float:
+    return low
+
+
+def test_the_ceiling_doubles_up_to_fifteen_seconds() -> None:
+    backoff = Backoff(uniform=highest)
+    delays = [backoff.next() for _ in range(10)]
+    assert delays[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert delays[-1] == 15.0
+
+
+def test_delays_are_drawn_from_the_whole_interval_but_never_nothing() -> None:
+    assert Backoff(uniform=lowest).next() == 0.025
+
+
+def test_what_the_server_asks_for_is_the_least_that_is_waited() -> None:
+    assert Backoff(uniform=lowest).next(retry_after=7.0) == 7.0
+    assert Backoff(uniform=highest).next(retry_after=7.0) == 7.2
+
+
+def test_a_thousand_failures_do_not_overflow() -> None:
+    backoff = Backoff(uniform=highest)
+    backoff.failures = 5000
+    assert backoff.next() == 15.0
