@@ -29,7 +29,6 @@ class Kind:
 INVALID_REQUEST = Kind("invalid-request", 400, "{reason}")
 INVALID_PARAMS = Kind("invalid-params", 400, "{reason}")
 UNAUTHENTICATED = Kind("unauthenticated", 401, "{reason}")
-FORBIDDEN = Kind("forbidden", 403, "{reason}")
 NOT_FOUND = Kind("not-found", 404, "there is nothing at {path}")
 METHOD_NOT_FOUND = Kind("method-not-found", 404, "there is no method {name!r}{hint}")
 DEFINITION_NOT_FOUND = Kind("definition-not-found", 404, "there is no definition {name!r}{hint}")

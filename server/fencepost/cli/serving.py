@@ -28,7 +28,7 @@ _FINISH_SECONDS = 5
 
 def run(settings: Settings) -> None:
     """Serve until a signal; raise StartRefused when that cannot begin."""
-    with database(settings) as conninfo, _listening(settings) as listener:
+    with database(settings) as conninfo, listening(settings.host, settings.port) as listener:
         for name in migrate(conninfo):
             emit(Event.MIGRATED, name=name)
         # uvloop where there is one; uvicorn decides.
@@ -49,13 +49,17 @@ def database(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Give a socket that listens; raise StartRefused when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        raise StartRefused(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
+        raise StartRefused(f"cannot listen on {host}:{port}: {error}") from None
     with listener:
+        # Accepted connections inherit it. asyncio sets it by itself only where a socket was made with its protocol's
+        # number, and without it each answer on a kept connection waits for the client's delayed acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
 

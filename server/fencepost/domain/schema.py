@@ -16,6 +16,7 @@ from fencepost.errors import invalid_params
 # A pattern compiles to at most this many bytes; the library's own default is larger than any honest pattern needs.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 20)
 _MOST_ERRORS = 20
+_LONGEST_MESSAGE = 300
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -34,7 +35,7 @@ class Schema:
     def check(self, payload: bytes | None, *, at: str) -> None:
         """Raise Refusal (`invalid-params`, one entry of `errors` a fault) when the JSON text does not fit."""
         found = islice(self._validator.iter_errors(orjson.loads(payload or b"{}")), _MOST_ERRORS)
-        faults = [{"path": at + _json_path(fault.instance_path), "message": fault.message} for fault in found]
+        faults = [{"path": at + _json_path(fault.instance_path), "message": _short(fault.message)} for fault in found]
         if faults:
             raise invalid_params(faults[0]["message"], faults[0]["path"], faults)
 
@@ -43,6 +44,11 @@ def _of_our_dialect(document: Any) -> Any:
     if isinstance(document, dict) and document.get("$schema", _DIALECT) != _DIALECT:
         raise ValueError(f"$schema must be {_DIALECT}")
     return document
+
+
+def _short(message: str) -> str:
+    """Cut what repeats a payload in every message about it."""
+    return message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
 
 
 def _json_path(parts: list[str | int]) -> str:

@@ -15,6 +15,7 @@ from fencepost.domain.task import Task
 from fencepost.errors import (
     EXEC_ID_MISMATCH,
     FINISHED_OTHERWISE,
+    TASK_HAS_BEEN_DONE,
     TASK_NOT_FOUND,
     TASK_NOT_IN_PROGRESS,
     TASK_NOT_REQUESTED,
@@ -44,7 +45,7 @@ async def explain(store: TaskStore, verb: Verb, id: str, exec_id: str, content: 
     if task.exec_id != exec_id:
         raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=id, exec_id=exec_id)
     if task.status == "done":
-        raise Refusal(FINISHED_OTHERWISE, at="$.execId", id=id, outcome=task.outcome)
+        raise _over(verb, id, task)
     if verb == "start" and task.status != "requested":
         raise Refusal(TASK_NOT_REQUESTED, at="$.id", id=id, status=task.status)
     if verb in ("success", "fail", "notify") and task.status != "in-progress":
@@ -58,8 +59,13 @@ def _repeated(attempt: Attempt, verb: Verb, id: str, exec_id: str, content: byte
     if attempt.action == f"awf.task/{verb}" and same_payload(_said(attempt), content):
         return attempt.task
     if attempt.task.status == "done":
-        raise Refusal(FINISHED_OTHERWISE, at="$.execId", id=id, outcome=attempt.task.outcome)
+        raise _over(verb, id, attempt.task)
     raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=id, exec_id=exec_id)
+
+
+def _over(verb: Verb, id: str, task: Task) -> Refusal:
+    kind = FINISHED_OTHERWISE if verb in ("success", "fail") else TASK_HAS_BEEN_DONE
+    return Refusal(kind, at="$.id", id=id, outcome=task.outcome)
 
 
 def _said(attempt: Attempt) -> bytes | None:

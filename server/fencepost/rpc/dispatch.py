@@ -97,7 +97,7 @@ class Dispatch:
         """Split an array; when something in it is bad, it is the calls that are checked, so that good ones go on."""
         try:
             texts = array_decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise refusal or Refusal(INVALID_REQUEST, at="$", reason="not an array of calls") from None
         if not texts:
             raise Refusal(INVALID_REQUEST, at="$", reason="an empty array holds no call")

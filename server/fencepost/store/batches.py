@@ -15,7 +15,7 @@ import orjson
 import psycopg
 
 from fencepost.clock import Clock
-from fencepost.store.database import Database
+from fencepost.store.database import Database, StatementRefused
 from fencepost.store.statements import statement
 
 Row = tuple[Any, ...]
@@ -24,15 +24,15 @@ Row = tuple[Any, ...]
 class Batches:
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
-    `key` names the member of a call that no two calls of one batch may share: calls that touch the same task are
-    decided in the order in which they came.
+    No two calls of one batch share their `id`: calls that touch the same task are decided in the order in which they
+    came. `locks` is off for statements that only insert; their calls keep the order in which they came.
     """
 
-    def __init__(self, database: Database, clock: Clock, name: str, *, key: str = "id", most: int = 500) -> None:
+    def __init__(self, database: Database, clock: Clock, name: str, *, locks: bool = True, most: int = 500) -> None:
         self._database = database
         self._clock = clock
         self._text = statement(name)
-        self._key = key
+        self._locks = locks
         self._most = most
         self._waiting: deque[tuple[dict[str, Any], asyncio.Future[Row | None]]] = deque()
         self._running: asyncio.Task[None] | None = None
@@ -60,20 +60,21 @@ class Batches:
         seen: set[str] = set()
         while self._waiting and len(batch) < self._most:
             entry = self._waiting.popleft()
-            if entry[0][self._key] in seen:
+            if entry[0]["id"] in seen:
                 later.append(entry)
             else:
-                seen.add(entry[0][self._key])
+                seen.add(entry[0]["id"])
                 batch.append(entry)
         self._waiting.extendleft(reversed(later))
-        # Every batch locks its rows in one order, so that two of them cannot wait for each other.
-        batch.sort(key=lambda entry: str(entry[0][self._key]))
+        if self._locks:
+            # Every batch locks its rows in one order, so that two of them cannot wait for each other.
+            batch.sort(key=lambda entry: str(entry[0]["id"]))
         return batch
 
     async def _run(self, batch: list[tuple[dict[str, Any], asyncio.Future[Row | None]]]) -> None:
         try:
             rows = await self._execute([call for call, _ in batch])
-        except psycopg.Error as error:
+        except (psycopg.Error, StatementRefused) as error:
             if len(batch) == 1:
                 _fail(batch[0][1], error)
                 return

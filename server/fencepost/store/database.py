@@ -23,6 +23,12 @@ from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.rows import register_loaders
 
 T = TypeVar("T")
+
+
+class StatementRefused(Refusal):
+    """Postgres refused a statement for a reason that may pass; in a batch, perhaps for the sake of one call."""
+
+
 Connection = psycopg.Connection[TupleRow]
 Job = Callable[[Connection], T]
 
@@ -153,9 +159,10 @@ def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | No
 def _judge(error: psycopg.Error) -> tuple[Exception, bool]:
     """Return what the caller of a statement that Postgres refused is told, and whether it is worth another try."""
     if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
-        return Refusal(UNAVAILABLE, retry_after=1, reason="the database is contended"), True
+        return StatementRefused(UNAVAILABLE, retry_after=1, reason="the database is contended"), True
     if (error.sqlstate or "")[:2] in _NOT_OUR_FAULT:
-        return Refusal(UNAVAILABLE, retry_after=1, reason=f"the database says: {error.diag.message_primary}"), False
+        reason = f"the database says: {error.diag.message_primary}"
+        return StatementRefused(UNAVAILABLE, retry_after=1, reason=reason), False
     return error, False
 
 

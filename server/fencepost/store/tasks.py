@@ -48,7 +48,7 @@ class TaskStore:
         self._database = database
         self._clock = clock
         self._batches = {
-            name: Batches(database, clock, f"tasks/{name}")
+            name: Batches(database, clock, f"tasks/{name}", locks=name != "create")
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
         }
 

@@ -29,7 +29,11 @@ picked as materialized (
     limit (select count(*) from slots)
 ),
 ranked as (
-    select p.seq, row_number() over (order by p.ready_at, p.seq) as slot from picked as p
+    select t.*, row_number() over (order by p.ready_at, p.seq) as slot
+    from picked as p
+    join fencepost.tasks as t on t.seq = p.seq
+    -- An array makes this look-up a probe of an index in every plan, also in one made while a table was empty.
+    where t.seq = any(array(select p.seq from picked as p))
 ),
 leased as (
     update fencepost.live_tasks as l
@@ -41,11 +45,10 @@ leased as (
             + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,
         updated_at = coalesce(%(now)s::timestamptz, now()),
         worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
-    from ranked as p
-    join slots as s on s.slot = p.slot
-    join fencepost.tasks as t on t.seq = p.seq
+    from ranked as t
+    join slots as s on s.slot = t.slot
     join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    where l.seq = p.seq
+    where l.seq = t.seq and l.seq = any(array(select p.seq from picked as p))
     returning
         s.ask as call, s.action, s.caller, s.slot,
         t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,

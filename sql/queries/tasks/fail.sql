@@ -8,16 +8,23 @@ with calls as materialized (
         call integer, id text, exec_id uuid, error json, checked integer, caller text
     )
 ),
+wanted as materialized (
+    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
+    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
+    from fencepost.tasks as t
+    where t.id = any(array(select c.id from calls as c))
+),
 failed as materialized (
     select
         c.call, c.caller, c.error, c.now, d.retry_delay, l.retry_count <= d.allowed_retry_count as again,
         t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
         l.seq, l.version + 1 as version, l.exec_id, l.retry_count, l.execute_at, l.worker
     from calls as c
-    join fencepost.tasks as t on t.id = c.id
+    join wanted as t on t.id = c.id
     join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
     join fencepost.live_tasks as l on l.seq = t.seq
-    where l.status = 'in-progress' and l.exec_id = c.exec_id
+    where l.seq = any(array(select w.seq from wanted as w))
+        and l.status = 'in-progress' and l.exec_id = c.exec_id
         and (not d.has_error_schema or c.checked = d.version)
     order by l.seq
     for update of l
@@ -29,11 +36,13 @@ retried as (
         execute_at = f.now + f.retry_delay, ready_at = f.now + f.retry_delay, deadline_at = f.now + f.retry_delay,
         updated_at = f.now
     from failed as f
-    where l.seq = f.seq and f.again
+    where l.seq = f.seq and l.seq = any(array(select g.seq from failed as g)) and f.again
     returning l.seq, l.execute_at, l.deadline_at
 ),
 ended as (
-    delete from fencepost.live_tasks as l using failed as f where l.seq = f.seq and not f.again
+    delete from fencepost.live_tasks as l
+    using failed as f
+    where l.seq = f.seq and l.seq = any(array(select g.seq from failed as g)) and not f.again
 ),
 done as (
     insert into fencepost.done_tasks

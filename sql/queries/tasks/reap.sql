@@ -40,11 +40,13 @@ requeued as (
         deadline_at = case when d.status = 'waiting' then d.now + d.retry_delay end,
         updated_at = d.now
     from due as d
-    where l.seq = d.seq and d.status <> 'done'
+    where l.seq = d.seq and l.seq = any(array(select e.seq from due as e)) and d.status <> 'done'
     returning l.seq, l.execute_at, l.deadline_at
 ),
 ended as (
-    delete from fencepost.live_tasks as l using due as d where l.seq = d.seq and d.status = 'done'
+    delete from fencepost.live_tasks as l
+    using due as d
+    where l.seq = d.seq and l.seq = any(array(select e.seq from due as e)) and d.status = 'done'
 ),
 done as (
     insert into fencepost.done_tasks

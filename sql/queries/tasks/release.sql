@@ -6,6 +6,12 @@ with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, now()) as now
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, exec_id uuid, action text, caller text)
 ),
+wanted as materialized (
+    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
+    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
+    from fencepost.tasks as t
+    where t.id = any(array(select c.id from calls as c))
+),
 held as materialized (
     select
         c.call, c.action, c.caller, c.now, l.status as status_before, l.exec_id, l.worker,
@@ -13,9 +19,10 @@ held as materialized (
         l.seq, l.version + 1 as version, l.execute_at,
         l.retry_count - (l.status = 'in-progress')::integer as retry_count
     from calls as c
-    join fencepost.tasks as t on t.id = c.id
+    join wanted as t on t.id = c.id
     join fencepost.live_tasks as l on l.seq = t.seq
-    where l.status in ('requested', 'in-progress') and l.exec_id = c.exec_id
+    where l.seq = any(array(select w.seq from wanted as w))
+        and l.status in ('requested', 'in-progress') and l.exec_id = c.exec_id
     order by l.seq
     for update of l
 ),
@@ -24,7 +31,7 @@ released as (
     set status = 'ready', version = h.version, retry_count = h.retry_count, exec_id = null, deadline_at = null,
         worker = null, held_by = null, request_id = null, request_hash = null, updated_at = h.now
     from held as h
-    where l.seq = h.seq
+    where l.seq = h.seq and l.seq = any(array(select g.seq from held as g))
 ),
 logged as (
     insert into fencepost.task_log

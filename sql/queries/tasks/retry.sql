@@ -6,11 +6,17 @@ with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, now()) as now
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, caller text)
 ),
+wanted as materialized (
+    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
+    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
+    from fencepost.tasks as t
+    where t.id = any(array(select c.id from calls as c))
+),
 reopened as (
     delete from fencepost.done_tasks as d
     using calls as c
-    join fencepost.tasks as t on t.id = c.id
-    where d.seq = t.seq and d.outcome <> 'succeeded'
+    join wanted as t on t.id = c.id
+    where d.seq = t.seq and d.seq = any(array(select w.seq from wanted as w)) and d.outcome <> 'succeeded'
     returning
         c.call, c.caller, c.now,
         t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,

@@ -6,6 +6,12 @@ with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, now()) as now
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, exec_id uuid, caller text)
 ),
+wanted as materialized (
+    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
+    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
+    from fencepost.tasks as t
+    where t.id = any(array(select c.id from calls as c))
+),
 started as (
     update fencepost.live_tasks as l
     set status = 'in-progress',
@@ -14,9 +20,10 @@ started as (
         deadline_at = c.now + d.in_progress_timeout,
         updated_at = c.now
     from calls as c
-    join fencepost.tasks as t on t.id = c.id
+    join wanted as t on t.id = c.id
     join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    where l.seq = t.seq and l.status = 'requested' and l.exec_id = c.exec_id
+    where l.seq = t.seq and l.seq = any(array(select w.seq from wanted as w))
+        and l.status = 'requested' and l.exec_id = c.exec_id
     returning
         c.call, c.caller,
         t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,

@@ -9,12 +9,19 @@ with calls as materialized (
         call integer, id text, exec_id uuid, result json, checked integer, caller text
     )
 ),
+wanted as materialized (
+    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
+    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
+    from fencepost.tasks as t
+    where t.id = any(array(select c.id from calls as c))
+),
 ended as (
     delete from fencepost.live_tasks as l
     using calls as c
-    join fencepost.tasks as t on t.id = c.id
+    join wanted as t on t.id = c.id
     join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    where l.seq = t.seq and l.status = 'in-progress' and l.exec_id = c.exec_id
+    where l.seq = t.seq and l.seq = any(array(select w.seq from wanted as w))
+        and l.status = 'in-progress' and l.exec_id = c.exec_id
         -- Most definitions have no schema of results: they must not pay a second round trip for those that have.
         and (not d.has_result_schema or c.checked = d.version)
     returning
