@@ -64,7 +64,7 @@ class App:
         self._dispatcher = Dispatcher(tasks, self._give_back)
         self.engine = Engine(Tasks(tasks, definitions, hints), Polls(self._dispatcher, definitions, hints), definitions)
         self._notifications = Notifications(conninfo, self._server)
-        self.reaper = Reaper(tasks, self._server, hints, grace_seconds=settings.lease_grace_seconds)
+        self.reaper = Reaper(tasks, hints, grace_seconds=settings.lease_grace_seconds)
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher).run_once)
         self._wire_hints(hints, definitions)
@@ -131,9 +131,8 @@ class App:
                 definitions.forget(name)
 
         def connected() -> None:
-            # Nobody heard what was said while the connection was away, and the database may have been away with it.
+            # Nobody heard what was said while the connection was away.
             definitions.forget_all()
-            self.reaper.resume()
             self._reaping.nudge()
             self._looking_out.nudge()
 

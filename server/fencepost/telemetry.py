@@ -14,6 +14,7 @@ class Event(Enum):
     """Everything that may be emitted: a name, a log level, and a sentence over the event's fields."""
 
     DATABASE_STARTED = ("database-started", logging.INFO, "Postgres {version} in {folder}, for this machine only")
+    DATABASE_DIED = ("database-died", logging.ERROR, "the server's own Postgres ended; starting it again")
     MIGRATED = ("migrated", logging.INFO, "applied {name}")
     DEFINITION_APPLIED = ("definition-applied", logging.INFO, "{name} is at version {version}")
     LISTENING = ("listening", logging.INFO, "hearing other servers")

@@ -16,6 +16,8 @@ from fencepost.app import App, build_app
 from fencepost.cli.documents import read_documents
 from fencepost.domain.definition import TaskDefinition
 from fencepost.errors import Refusal, StartRefused
+from fencepost.loops.keeper import Keeper
+from fencepost.loops.loop import Loop
 from fencepost.settings import Settings
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.migrations import migrate
@@ -28,24 +30,24 @@ _FINISH_SECONDS = 5
 
 def run(settings: Settings) -> None:
     """Serve until a signal; raise StartRefused when that cannot begin."""
-    with database(settings) as conninfo, listening(settings.host, settings.port) as listener:
+    with database(settings) as (conninfo, postgres), listening(settings.host, settings.port) as listener:
         for name in migrate(conninfo):
             emit(Event.MIGRATED, name=name)
         # uvloop where there is one; uvicorn decides.
         factory = uvicorn.Config(_nothing, loop="auto", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(_serve(settings, conninfo, listener))
+            runner.run(_serve(settings, conninfo, postgres, listener))
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[str]:
+def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
     """Give the way to the database: the one that was named, or a Postgres of our own that ends with us."""
     if settings.database_url is not None:
-        yield settings.database_url
+        yield settings.database_url, None
         return
     with EmbeddedPostgres(settings.data_dir) as postgres:
         emit(Event.DATABASE_STARTED, version=postgres.version, folder=settings.data_dir)
-        yield postgres.conninfo
+        yield postgres.conninfo, postgres
 
 
 @contextmanager
@@ -63,8 +65,9 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-async def _serve(settings: Settings, conninfo: str, listener: socket.socket) -> None:
+async def _serve(settings: Settings, conninfo: str, postgres: EmbeddedPostgres | None, listener: socket.socket) -> None:
     app = build_app(settings, conninfo)
+    keeping = None if postgres is None else asyncio.create_task(Loop("keeper", Keeper(postgres).run_once).run())
     try:
         await app.start()
         if settings.definitions is not None:
@@ -75,6 +78,8 @@ async def _serve(settings: Settings, conninfo: str, listener: socket.socket) -> 
         _stop_on_signals(app, server)
         await server.serve(sockets=[listener])
     finally:
+        if keeping is not None:
+            keeping.cancel()
         await app.stop()
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 
 from fencepost.engine.hints import Hints
-from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
 from fencepost.telemetry import Event, emit
 
@@ -25,22 +24,14 @@ _SHORTEST_SLEEP = 0.2
 class Reaper:
     """What is due in the database is done by it."""
 
-    def __init__(self, store: TaskStore, server: ServerStore, hints: Hints, *, grace_seconds: float) -> None:
+    def __init__(self, store: TaskStore, hints: Hints, *, grace_seconds: float) -> None:
         self._store = store
-        self._server = server
         self._hints = hints
         self._grace_seconds = grace_seconds
-        self._resumed_at: str | None = None
-
-    def resume(self) -> None:
-        """Begin a grace for the leases there are: the server or its database has just come back."""
-        self._resumed_at = None
 
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is."""
-        if self._resumed_at is None:
-            self._resumed_at = await self._server.now()
-        reaped = await self._store.reap(resumed_at=self._resumed_at, grace_seconds=self._grace_seconds, batch=_BATCH)
+        reaped = await self._store.reap(grace_seconds=self._grace_seconds, batch=_BATCH)
         if reaped:
             emit(Event.REAPED, count=len(reaped))
             ready = Counter(definition for definition, status in reaped if status == "ready")

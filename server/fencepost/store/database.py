@@ -52,7 +52,9 @@ class Database:
     def __init__(self, conninfo: str, *, connections: int = 4) -> None:
         self.conninfo = conninfo
         self.jobs_taken = 0
-        self._closing = threading.Event()
+        # How often a connection broke or could not be opened; the reaper compares.
+        self.outages = 0
+        self.closing = threading.Event()
         self._jobs: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, name=f"fencepost-database-{number}", daemon=True)
@@ -75,7 +77,7 @@ class Database:
 
     async def close(self) -> None:
         """Let the threads finish what they run, for a moment, and close their connections."""
-        self._closing.set()
+        self.closing.set()
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
@@ -84,7 +86,7 @@ class Database:
     def _serve(self) -> None:
         connection: Connection | None = None
         while (pending := self._jobs.get()) is not None:
-            connection = pending.attempt(connection, self.conninfo, self._closing)
+            connection = pending.attempt(connection, self)
         if connection is not None:
             connection.close()
 
@@ -108,30 +110,32 @@ def connect(conninfo: str, options: str = _SESSION) -> Connection:
 class _Pending:
     """A job that waits for a connection, and the future of its caller."""
 
-    __slots__ = ("future", "job", "loop")
+    __slots__ = ("future", "job", "loop", "until")
 
     def __init__(self, job: Job[Any], loop: asyncio.AbstractEventLoop) -> None:
         self.job = job
         self.loop = loop
+        # From here and not from when a thread is free: without a database, jobs must not wait behind each other.
+        self.until = time.monotonic() + _PATIENCE
         self.future: asyncio.Future[Any] = loop.create_future()
 
-    def attempt(self, connection: Connection | None, conninfo: str, closing: threading.Event) -> Connection | None:
+    def attempt(self, connection: Connection | None, database: Database) -> Connection | None:
         """Run the job and settle the future; return the connection to go on with."""
-        until = time.monotonic() + _PATIENCE
         while True:
             try:
                 if connection is None or connection.closed:
-                    connection = connect(conninfo)
+                    connection = self._connect(database)
                 result = self.job(connection)
             except psycopg.Error as error:
                 if connection is None or connection.closed or connection.broken:
                     _discard(connection)
                     connection = None
+                    database.outages += 1
                     failure: Exception = Refusal(UNAVAILABLE, retry_after=1, reason="the database cannot be reached")
                     again = True
                 else:
                     failure, again = _judge(error)
-                if again and time.monotonic() < until and not closing.wait(_PAUSE):
+                if again and time.monotonic() < self.until and not database.closing.wait(_PAUSE):
                     continue
                 self._settle(None, failure)
                 return connection
@@ -141,6 +145,11 @@ class _Pending:
             else:
                 self._settle(result, None)
                 return connection
+
+    def _connect(self, database: Database) -> Connection:
+        if database.outages and time.monotonic() >= self.until:
+            raise psycopg.OperationalError("no time left to open a connection")
+        return connect(database.conninfo)
 
     def _settle(self, result: Any, error: BaseException | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more

@@ -47,6 +47,8 @@ class TaskStore:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._outages = -1
+        self._resumed_at: str | None = None
         self._batches = {
             name: Batches(database, clock, f"tasks/{name}", locks=name != "create")
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
@@ -140,16 +142,21 @@ class TaskStore:
         params = {"id": id, "after": after, "size": size}
         return [Entry._make(row) for row in await self._database.fetch(statement("tasks/entries"), params)]
 
-    async def reap(self, *, resumed_at: str, grace_seconds: float, batch: int) -> Sequence[tuple[str, str]]:
-        """Do what is due and return (definition, status) of each task it was done to."""
-        params = {
-            "resumed_at": resumed_at,
-            "grace": f"{grace_seconds} seconds",
-            "batch": batch,
-            "now": self._clock.now(),
-        }
-        rows = await self._database.fetch(statement("tasks/reap"), params)
-        return [(definition, status) for definition, status in rows]
+    async def reap(self, *, grace_seconds: float, batch: int) -> Sequence[tuple[str, str]]:
+        """Do what is due and return (definition, status) of each task it was done to.
+
+        Leases last renewed before an outage (of this server or its database) are spared for `grace_seconds` after it.
+        """
+        params = {"grace": f"{grace_seconds} seconds", "batch": batch, "now": self._clock.now()}
+
+        def job(connection: Connection) -> Sequence[tuple[str, str]]:
+            # Here and not before: a job that meets an outage is run again after it, and must know.
+            if self._outages != self._database.outages:
+                self._resumed_at = fetch(connection, statement("server/now"), params)[0][0]
+                self._outages = self._database.outages
+            return fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed_at})
+
+        return await self._database.run(job)
 
     async def next_deadline(self) -> float | None:
         """Return the seconds until the next deadline (negative when it has passed), None when there is none."""

@@ -14,6 +14,9 @@ select
     (extract(epoch from e.deadline_at - e.at) * 1000)::bigint as delay
 from fencepost.tasks as t
 join fencepost.task_entries as e on e.seq = t.seq
-where t.id = %(id)s::text and e.version > %(after)s::integer
+-- A key that is known before reaches into each part of the view; a join's does not.
+where t.seq = (select u.seq from fencepost.tasks as u where u.id = %(id)s::text)
+    and e.seq = (select u.seq from fencepost.tasks as u where u.id = %(id)s::text)
+    and e.version > %(after)s::integer
 order by e.version
 limit %(size)s::integer

@@ -16,7 +16,9 @@ select
     e.action_params
 from fencepost.tasks as t
 join fencepost.task_entries as e on e.seq = t.seq
-where t.id = %(id)s::text
+-- A key that is known before reaches into each part of the view; a join's does not.
+where t.seq = (select u.seq from fencepost.tasks as u where u.id = %(id)s::text)
+    and e.seq = (select u.seq from fencepost.tasks as u where u.id = %(id)s::text)
     and e.exec_id = %(exec_id)s::uuid
     and e.action = any(%(actions)s::text[])
     -- A poll with `start` is a beginning too; one without is not.
