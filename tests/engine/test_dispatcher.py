@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 

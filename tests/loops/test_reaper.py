@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.fixtures.servers import Server, running_server
-from tests.fixtures.waiting import until
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
 
 
 @pytest.fixture

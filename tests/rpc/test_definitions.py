@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.fixtures.servers import Server
 
 WIDTH = {"type": "object", "required": ["width"], "properties": {"width": {"type": "integer", "minimum": 1}}}

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.fixtures.servers import Server, running_server
 
 from fencepost.settings import Limits, Settings
+from tests.fixtures.servers import Server, running_server
 
 
 def call(method: str, **params: Any) -> dict[str, Any]:

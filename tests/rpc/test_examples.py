@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.fixtures.servers import Server
 
 from fencepost.rpc.yaml import to_json
+from tests.fixtures.servers import Server
 
 IMPORT = "aidbox.bulk/import-resource-task"
 

@@ -6,9 +6,9 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from tests.fixtures.servers import Server
 
 from fencepost.clock import FrozenClock
+from tests.fixtures.servers import Server
 
 OTHER = str(uuid.uuid4())
 FINISHES = ["awf.task/success", "awf.task/fail"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.fixtures.servers import Server
 
 from fencepost.clock import FrozenClock
+from tests.fixtures.servers import Server
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.fixtures.faulty_proxy import FaultyProxy, faulty_proxy
-from tests.fixtures.servers import Server
 
 from fencepost_sdk import Client, Worker
+from tests.fixtures.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.fixtures.servers import Server
 
 
 class Running:

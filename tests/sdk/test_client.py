@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.fixtures.servers import Server
 
 from fencepost_sdk import AsyncClient, Client, RpcError, Task, TaskCanceled, TaskFailed
+from tests.fixtures.servers import Server
 
 
 class Awaited:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fixtures.servers import Server
-from tests.fixtures.waiting import until
-from tests.sdk.conftest import Run
 
 import fencepost_sdk
 from fencepost_sdk import AsyncClient, Client, Context, LostLease, TaskFailed, Worker
+from tests.fixtures.servers import Server
+from tests.fixtures.waiting import until
+from tests.sdk.conftest import Run
 
 SDK = Path(__file__).parents[2] / "executor_sdk" / "python"
 BLOCKS = re.findall(r"```python\n(.*?)```", (SDK / "README.md").read_text("utf-8"), re.DOTALL)

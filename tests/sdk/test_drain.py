@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
+from fencepost_sdk import Client, Context, LostLease, Worker
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
-
-from fencepost_sdk import Client, Context, LostLease, Worker
 
 
 class Endless:

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
+
+from fencepost_sdk import AsyncClient, Client, Worker
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
-
-from fencepost_sdk import AsyncClient, Client, Worker
 
 
 def counting(worker: Worker) -> dict[int, int]:

@@ -5,11 +5,11 @@ import threading
 from datetime import timedelta
 
 import pytest
+
+from fencepost_sdk import Client, Context, LostLease, Worker
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
-
-from fencepost_sdk import Client, Context, LostLease, Worker
 
 SHORT = timedelta(milliseconds=600)
 

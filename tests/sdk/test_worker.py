@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.fixtures.servers import Server, running_server
-from tests.fixtures.waiting import until
-from tests.sdk.conftest import Run
 
 from fencepost.settings import Limits, Settings
 from fencepost_sdk import Client, Context, RpcError, TaskFailed, Worker
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
+from tests.sdk.conftest import Run
 
 
 @dataclass

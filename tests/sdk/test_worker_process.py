@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fixtures.servers import Server
-from tests.fixtures.waiting import until
 
 from fencepost_sdk import Client
+from tests.fixtures.servers import Server
+from tests.fixtures.waiting import until
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.fixtures.waiting import until
 
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.database import Connection, Database, fetch, in_transaction
+from tests.fixtures.waiting import until
 
 Use = Callable[[Database], Coroutine[Any, Any, Any]]
 

@@ -12,6 +12,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from fencepost.errors import StartRefused
+from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.embedded.account import Account, account_for
+from fencepost.store.embedded.binaries import Binaries, find_binaries, known_places
+from fencepost.store.embedded.folder import LARGEST_LOG
 from tests.fixtures.waiting import until
 from tests.store.embedded_servers import (
     as_root,
@@ -21,12 +27,6 @@ from tests.store.embedded_servers import (
     mode,
     on_linux,
 )
-
-from fencepost.errors import StartRefused
-from fencepost.store.embedded import EmbeddedPostgres
-from fencepost.store.embedded.account import Account, account_for
-from fencepost.store.embedded.binaries import Binaries, find_binaries, known_places
-from fencepost.store.embedded.folder import LARGEST_LOG
 
 # What a start gives
 

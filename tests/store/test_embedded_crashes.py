@@ -14,6 +14,12 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from fencepost.errors import StartRefused
+from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.embedded.account import account_for
+from fencepost.store.embedded.binaries import find_binaries
+from fencepost.store.embedded.leftovers import is_deserted
 from tests.fixtures.waiting import until
 from tests.store.embedded_servers import (
     Owner,
@@ -26,12 +32,6 @@ from tests.store.embedded_servers import (
     owner,
     states,
 )
-
-from fencepost.errors import StartRefused
-from fencepost.store.embedded import EmbeddedPostgres
-from fencepost.store.embedded.account import account_for
-from fencepost.store.embedded.binaries import find_binaries
-from fencepost.store.embedded.leftovers import is_deserted
 
 # The lock
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.fixtures.waiting import until
 
 CHECKOUT = Path(__file__).parents[2]

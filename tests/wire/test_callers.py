@@ -8,10 +8,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.fixtures.servers import Server, running_server
 
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings, read_clients
+from tests.fixtures.servers import Server, running_server
 
 ALICE, BOB = "alice-secret-0123456789", "bob-secret-01234567890"
 BODY = b'{"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}'

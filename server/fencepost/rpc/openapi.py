@@ -1,0 +1,173 @@
+"""The OpenAPI document: every method of the registry, every refusal of the catalogue, and the reads beside them.
+
+It is written to openapi/openapi.yaml by `make generate`, and that file is what the server gives out. Its schemas follow
+from the structs that check the calls, so that it cannot promise anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from fencepost.rpc import openapi_reads
+from fencepost.rpc.openapi_parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
+from fencepost.rpc.registry import Method, Registry
+from fencepost.settings import Limits
+from fencepost.wire.faults import Fault
+from fencepost.wire.resources import AidboxTask, AidboxTaskLog
+
+_DESCRIPTION = (
+    "A task queue that any language can work against. Everything that changes something is a call: `POST /rpc` with "
+    "`{method, params}`, or with an array of calls, in JSON or YAML. A lone call that is refused answers with the HTTP "
+    "status of its error; an array answers 200 and carries the errors inside."
+)
+
+
+def document(registry: Registry) -> Json:
+    """Return the OpenAPI 3.1 document of a server with these methods: the same text for the same methods."""
+    methods = list(registry.methods.values())
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Fencepost",
+            "version": version("fencepost"),
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"basic": []}, {"bearer": []}, {}],
+        "paths": {"/rpc": {"post": _rpc()}, **openapi_reads.paths()},
+        "components": {
+            "schemas": dict(sorted({**_structs(methods), **_calls(methods), **openapi_reads.schemas()}.items())),
+            "responses": refusals(),
+            "securitySchemes": {
+                "basic": {"type": "http", "scheme": "basic", "description": "client id and secret"},
+                "bearer": {"type": "http", "scheme": "bearer", "description": "the secret of a client"},
+            },
+        },
+    }
+
+
+def per_method(document: Json, registry: Registry) -> Json:
+    """Return a view of the document with one path a method, `/rpc/{name}`, whose body is the params: for fuzzing.
+
+    A fuzzer explores one path with a big oneOf badly. No server has these paths; the test that uses them translates.
+    """
+    names = component_names(registry.methods.values())
+
+    def operation(method: Method) -> Json:
+        answer = {"type": "object", "properties": {"result": ref(names[method.result])}, "required": ["result"]}
+        return {
+            "operationId": method.name,
+            "summary": method.summary,
+            "requestBody": {"required": True, "content": content(ref(names[method.params]), JSON)},
+            "responses": {"200": {"description": "It was done.", "content": content(answer, JSON)}, **refused()},
+        }
+
+    paths = {f"/rpc/{method.name}": {"post": operation(method)} for method in registry.methods.values()}
+    return {**document, "paths": paths}
+
+
+def component_names(methods: Iterable[Method]) -> dict[type[msgspec.Struct], str]:
+    """Return the names of params and results in the document: the struct's, behind its noun where two share one."""
+    structs = list(dict.fromkeys(struct for method in methods for struct in (method.params, method.result)))
+    names = [struct.__name__ for struct in structs]
+    return {
+        struct: name if names.count(name) == 1 else f"{struct.__module__.rpartition('.')[2].capitalize()}{name}"
+        for struct, name in zip(structs, names, strict=True)
+    }
+
+
+def _rpc() -> Json:
+    calls = {"type": "array", "items": ref("Call"), "minItems": 1, "maxItems": Limits().batch}
+    answers = {"type": "array", "items": {"anyOf": [ref("Answer"), ref("Refusal")]}}
+    return {
+        "operationId": "call",
+        "summary": "Make one call, or an array of calls that are answered in their order",
+        "requestBody": {"required": True, "content": content({"oneOf": [ref("Call"), calls]})},
+        "responses": {
+            "200": {
+                "description": "The result of a lone call; the results and errors of an array.",
+                "content": content({"anyOf": [ref("Answer"), answers]}),
+            },
+            **refused(),
+        },
+    }
+
+
+def _calls(methods: list[Method]) -> Json:
+    """Return a schema for the call of each method, for any call, and for the two kinds of answers."""
+    names = component_names(methods)
+    calls = {method.name.replace("/", "."): _call(method, names[method.params]) for method in methods}
+    mapping = {method.name: SCHEMAS + method.name.replace("/", ".") for method in methods}
+    results = [ref(name) for name in dict.fromkeys(names[method.result] for method in methods)]
+    return {
+        **calls,
+        "Call": {
+            "oneOf": [ref(name) for name in calls],
+            "discriminator": {"propertyName": "method", "mapping": mapping},
+        },
+        "Answer": _envelope("result", {"anyOf": results}, "The answer to a call that was done."),
+        "Refusal": _envelope("error", ref("Fault"), "The answer to a call that was refused."),
+    }
+
+
+def _call(method: Method, params: str) -> Json:
+    needs_params = any(field.required for field in msgspec.structs.fields(method.params))
+    return {
+        "description": method.summary,
+        "type": "object",
+        "properties": {
+            "method": {"const": method.name},
+            "params": ref(params),
+            "id": {"description": "anything; it comes back with the answer"},
+            "jsonrpc": {"const": "2.0"},
+        },
+        "required": ["method", "params"] if needs_params else ["method"],
+        "additionalProperties": False,
+        "examples": [{"method": method.name, "params": method.example}],
+    }
+
+
+def _envelope(member: str, schema: Json, description: str) -> Json:
+    return {
+        "description": description,
+        "type": "object",
+        "properties": {member: schema, "id": {"description": "that of the call"}, "jsonrpc": {"const": "2.0"}},
+        "required": [member],
+    }
+
+
+def _structs(methods: list[Method]) -> Json:
+    """Return the schemas of all params, results and resources, under the names that `component_names` gives them."""
+    names = component_names(methods)
+    structs: list[Any] = [*names, Fault, AidboxTask, AidboxTaskLog]
+    refs, schemas = msgspec.json.schema_components(structs, ref_template=SCHEMAS + "{name}")
+    # msgspec spells out the module where two structs share a name, and nobody outside should see our modules.
+    renamed = {
+        found["$ref"]: SCHEMAS + names.get(struct, struct.__name__) for found, struct in zip(refs, structs, strict=True)
+    }
+    return {
+        renamed.get(SCHEMAS + name, name).removeprefix(SCHEMAS): _portable(schema, renamed)
+        for name, schema in schemas.items()
+    }
+
+
+def _portable(schema: Any, renamed: dict[str, str]) -> Any:
+    """Return a schema as everyone reads it: with our names, and the end of a text as ECMA 262 writes it."""
+    if isinstance(schema, list):
+        return [_portable(item, renamed) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _portable(value, renamed) for key, value in schema.items()}
+    if isinstance(pattern := changed.get("pattern"), str):
+        changed["pattern"] = re.sub(r"\\Z$", "$", pattern)
+    if isinstance(target := changed.get("$ref"), str):
+        changed["$ref"] = renamed.get(target, target)
+    if changed.get("required") == []:
+        del changed["required"]
+    return changed

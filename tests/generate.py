@@ -1,0 +1,70 @@
+"""Writes what is generated from the code; `--check` says what no longer agrees with it.
+
+python -m tests.generate [--check]
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+
+from fencepost.rpc import yaml
+from fencepost.rpc.methods import registry
+from fencepost.rpc.openapi import document
+from tests.generators.method_reference import method_reference
+from tests.generators.schema_dump import schema_dump
+from tests.generators.tables import errors_table, settings_table, with_table
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def openapi() -> str:
+    """Return openapi/openapi.yaml."""
+    return yaml.from_json(orjson.dumps(document(registry()))).decode()
+
+
+def _table(path: str, name: str, table: Callable[[], str]) -> Callable[[], str]:
+    return lambda: with_table((ROOT / path).read_text("utf-8"), name, table())
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "openapi/openapi.yaml": openapi,
+    "sql/schema.sql": schema_dump,
+    "docs/reference/methods.md": method_reference,
+    "docs/errors.md": _table("docs/errors.md", "errors", errors_table),
+    "docs/configuration.md": _table("docs/configuration.md", "settings", settings_table),
+}
+
+
+def difference(path: str) -> str:
+    """Return how a file differs from what would be generated, as the first lines of a diff."""
+    file, wanted = ROOT / path, GENERATED[path]()
+    there = file.read_text("utf-8") if file.exists() else ""
+    lines = difflib.unified_diff(there.splitlines(), wanted.splitlines(), path, f"{path}, generated", "", "", 0, "")
+    return "\n".join(itertools.islice(lines, 12))
+
+
+def main(arguments: list[str]) -> int:
+    """Write everything, or with `--check` nothing; return the exit status."""
+    if arguments not in ([], ["--check"]):
+        print("usage: python -m tests.generate [--check]", file=sys.stderr)
+        return 2
+    if arguments:
+        stale = {path: found for path in GENERATED if (found := difference(path))}
+        for path, found in stale.items():
+            print(f"{path} is stale; run `make generate`\n{found}\n", file=sys.stderr)
+        return 1 if stale else 0
+    for path, generated in GENERATED.items():
+        text = generated()
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""What is documented is what there is: each method, error, event and setting has its place in the docs."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import click
+import msgspec
+import pytest
+
+from fencepost import errors
+from fencepost.cli.serve import serve
+from fencepost.errors import CATALOGUE, Kind
+from fencepost.rpc.methods import registry
+from fencepost.rpc.registry import Method
+from fencepost.telemetry import Event
+from tests.house.sources import DOCS, ROOT, server, table_words
+
+METHODS = list(registry().methods.values())
+MOST_MINUTES = 10
+WORDS_A_MINUTE = 200
+
+each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+
+
+@each_method
+def test_a_method_says_what_it_does_in_sentences(method: Method) -> None:
+    assert method.summary.endswith(".")
+    assert method.summary[0].isupper()
+
+
+@each_method
+def test_a_method_has_an_example_that_it_takes(method: Method) -> None:
+    assert method.example
+    method.decoder.decode(msgspec.json.encode(method.example))
+
+
+@each_method
+def test_a_method_has_a_heading_in_the_reference(method: Method) -> None:
+    assert f"\n## {method.name}\n" in (DOCS / "reference" / "methods.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", CATALOGUE, ids=lambda kind: f"{kind.type}-{kind.status}")
+def test_an_error_has_a_row_that_says_what_to_do(kind: Kind) -> None:
+    advice = (DOCS / "errors.md").read_text("utf-8").partition("\n## What to do\n")[2]
+    assert re.search(rf"^\| `{kind.type}` \|", advice, re.MULTILINE)
+
+
+def test_no_error_is_documented_that_does_not_exist() -> None:
+    advice = (DOCS / "errors.md").read_text("utf-8").partition("\n## What to do\n")[2]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", advice, re.MULTILINE)) == {kind.type for kind in CATALOGUE}
+
+
+def test_every_error_of_the_catalogue_is_raised_somewhere() -> None:
+    names = {name for name, value in vars(errors).items() if isinstance(value, Kind)}
+    nodes = [node for source in server() for node in ast.walk(source.tree)]
+    assert names - {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)} == set()
+
+
+@pytest.mark.parametrize("event", Event, ids=lambda event: event.label)
+def test_an_event_has_a_row_in_the_operations_page(event: Event) -> None:
+    assert event.label in table_words("operations.md")
+
+
+@pytest.mark.parametrize("option", serve.params, ids=lambda option: option.name)
+def test_a_setting_has_a_flag_a_variable_a_sentence_and_a_row(option: click.Parameter) -> None:
+    assert isinstance(option, click.Option)
+    assert option.envvar == f"FENCEPOST_{option.opts[0].removeprefix('--').replace('-', '_').upper()}"
+    assert option.help is not None
+    assert option.help.endswith(".")
+    assert {option.opts[0], option.envvar} <= table_words("configuration.md")
+
+
+@pytest.mark.parametrize("page", ["concepts.md", "operations.md"])
+def test_a_page_that_promises_ten_minutes_keeps_it(page: str) -> None:
+    text = (DOCS / page).read_text("utf-8")
+    assert "ten minutes" in text
+    assert len(text.split()) <= MOST_MINUTES * WORDS_A_MINUTE
+
+
+def test_no_link_between_our_pages_is_broken() -> None:
+    broken = []
+    for page in [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+            path, _, anchor = target.partition("#")
+            if "://" in target:
+                continue
+            linked = (page.parent / path).resolve() if path else page
+            if not linked.exists() or (anchor and anchor not in _anchors(linked.read_text("utf-8"))):
+                broken.append((page.relative_to(ROOT).as_posix(), target))
+    assert broken == []
+
+
+def _anchors(page: str) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

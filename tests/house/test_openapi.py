@@ -1,0 +1,136 @@
+"""The OpenAPI document is valid, complete, and says of the calls and the reads what the code says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema_rs import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from fencepost.errors import CATALOGUE
+from fencepost.rest import tasks as rest_tasks
+from fencepost.rpc.methods import registry
+from fencepost.rpc.openapi import component_names, document, per_method
+from fencepost.rpc.registry import Method
+from tests.fixtures.servers import Server
+
+METHODS = registry()
+DOCUMENT = document(METHODS)
+VIEW = per_method(DOCUMENT, METHODS)
+
+each_method = pytest.mark.parametrize("method", METHODS.methods.values(), ids=lambda method: method.name)
+each_document = pytest.mark.parametrize("described", [DOCUMENT, VIEW], ids=["document", "per method"])
+
+
+@each_document
+def test_the_document_is_openapi(described: dict[str, Any]) -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(described).iter_errors()] == []
+
+
+@each_document
+def test_every_reference_leads_to_something_in_the_document_itself(described: dict[str, Any]) -> None:
+    references = {value for key, value in _members(described) if key == "$ref"}
+    assert references
+    assert [reference for reference in references if _find(described, reference) is None] == []
+
+
+def test_every_schema_and_every_response_is_used() -> None:
+    references = {value for key, value in _members(DOCUMENT) if key == "$ref"}
+    parts = DOCUMENT["components"]
+    there = {f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in parts[kind]}
+    assert there - references == set()
+
+
+def test_every_operation_says_what_it_answers_and_has_its_own_id() -> None:
+    for described in (DOCUMENT, VIEW):
+        operations = [operation for path in described["paths"].values() for operation in path.values()]
+        assert all(operation["responses"] for operation in operations)
+        assert len({operation["operationId"] for operation in operations}) == len(operations)
+
+
+def test_every_error_is_listed_under_its_status() -> None:
+    responses = DOCUMENT["components"]["responses"]
+    for kind in CATALOGUE:
+        assert f"`{kind.type}`" in responses[f"Refused{kind.status}"]["description"]
+        assert str(kind.status) in DOCUMENT["paths"]["/rpc"]["post"]["responses"]
+
+
+@each_method
+def test_the_example_of_a_method_fits_the_schemas(method: Method) -> None:
+    call = {"method": method.name, "params": method.example}
+    assert _errors(DOCUMENT, "Call", call) == []
+    assert _errors(DOCUMENT, component_names(METHODS.methods.values())[method.params], method.example) == []
+
+
+@each_method
+def test_params_take_no_member_that_is_not_there(method: Method) -> None:
+    schema = DOCUMENT["components"]["schemas"][component_names(METHODS.methods.values())[method.params]]
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) == {field.encode_name for field in msgspec.structs.fields(method.params)}
+
+
+def test_patterns_end_as_ecma_262_writes_it_and_integers_have_bounds() -> None:
+    names = component_names(METHODS.methods.values())
+    params = [DOCUMENT["components"]["schemas"][names[method.params]] for method in METHODS.methods.values()]
+    patterns = [value for schema in params for key, value in _members(schema) if key == "pattern"]
+    assert patterns
+    assert all(pattern.startswith("^") and pattern.endswith("$") for pattern in patterns)
+    integers = [value for schema in params for _, value in _members(schema) if _is_integer(value)]
+    assert integers
+    assert all("minimum" in one and "maximum" in one for one in integers)
+
+
+def test_the_search_describes_every_parameter_that_it_takes() -> None:
+    described = {parameter["name"] for parameter in DOCUMENT["paths"]["/AidboxTask"]["get"]["parameters"]}
+    assert described == rest_tasks._SEARCH
+
+
+def test_the_answers_of_a_server_fit_the_document(server: Server) -> None:
+    server.define()
+    execution = server.started(params={"width": 1})
+    server.rpc("awf.task/notify", {**execution, "notification": "heartbeat"})
+    answers = {
+        "Answer": {"result": server.rpc("awf.task/status", {"id": execution["id"], "include-log?": True})},
+        "StatusResult": server.rpc("awf.task/status", {"id": execution["id"], "include-settings?": True}),
+        "Tasks": server.get("/AidboxTask"),
+        "TaskLogs": server.get(f"/AidboxTaskLog?subject={execution['id']}&_count=1"),
+        "Refusal": server.post({"method": "no"})[1],
+    }
+    for name, answer in answers.items():
+        assert _errors(DOCUMENT, name, answer) == []
+
+
+def test_a_server_gives_the_document_out(server: Server) -> None:
+    status, headers, body = server.send("GET", "/openapi.yaml")
+    assert (status, headers["content-type"]) == (200, "application/yaml")
+    assert body.startswith(b'openapi: "3.1.0"\n')
+
+
+def _errors(described: dict[str, Any], name: str, value: Any) -> list[str]:
+    validator = Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": described["components"]})
+    return [error.message for error in validator.iter_errors(value)]
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every member of every object in a document."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key, item
+            yield from _members(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _members(item)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("type") == "integer"
+
+
+def _find(described: dict[str, Any], reference: str) -> Any:
+    value: Any = described if reference.startswith("#/") else None
+    for part in reference.removeprefix("#/").split("/"):
+        value = value.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(value, dict) else None
+    return value

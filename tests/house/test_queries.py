@@ -1,0 +1,102 @@
+"""Every statement is a file: with a header, in our manner, used by the store, and good against the migrated schema."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from psycopg import pq
+
+from fencepost.domain.listing import Direction, Sort
+from fencepost.store.database import Connection, connect
+from tests.house.sources import QUERIES, modules
+
+FILES = sorted(QUERIES.rglob("*.sql"))
+NAMES = [file.relative_to(QUERIES).with_suffix("").as_posix() for file in FILES]
+LONGEST = 100
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+
+each_file = pytest.mark.parametrize("file", FILES, ids=NAMES)
+
+
+@each_file
+def test_a_statement_file_says_what_it_takes_returns_and_touches(file: Path) -> None:
+    lines = file.read_text("utf-8").splitlines()
+    header = list(itertools.takewhile(lambda line: line.startswith("-- "), lines))
+    assert lines[len(header)][:2] != "--", "an empty comment line"
+    assert header[0].endswith("."), "the first line is one sentence"
+    words = [line.split(":")[0] for line in header[1:] if re.match(r"-- [A-Z][a-z]+: ", line)]
+    assert words == ["-- Takes", "-- Returns", "-- Touches"]
+    assert header[1].startswith("-- Takes:   "), "nothing stands between the sentence and what it takes"
+
+
+@each_file
+def test_a_statement_file_is_one_statement_of_at_most_100_lines_in_lower_case(file: Path) -> None:
+    text = file.read_text("utf-8")
+    code = _code(text)
+    assert len(text.splitlines()) <= LONGEST
+    assert ";" not in code
+    assert not re.search(r"[A-Z]", code)
+
+
+def test_every_statement_that_the_store_names_is_a_file_and_every_file_is_named() -> None:
+    assert sorted(_named()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_statement_can_be_prepared_against_the_migrated_schema(name: str, connection: Connection) -> None:
+    for text in variants((QUERIES / f"{name}.sql").read_text("utf-8")):
+        result = connection.pgconn.prepare(b"", numbered(text)[0].encode())
+        assert result.status == pq.ExecStatus.COMMAND_OK, result.get_error_message()
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    """A connection as the store opens it."""
+    with connect(database) as connection:
+        yield connection
+
+
+def variants(text: str) -> Iterator[str]:
+    """Yield a statement with every filling of the words that cannot be parameters."""
+    if "{sort}" not in text:
+        yield text
+        return
+    for sort in get_args(Sort):
+        for direction in get_args(Direction):
+            beyond = {"asc": ">", "desc": "<"}[direction]
+            filled = text.replace("{sort}", sort).replace("{direction}", direction)
+            yield filled.replace("{beyond}", beyond)
+
+
+def numbered(text: str) -> tuple[str, list[str]]:
+    """Return a statement with `$1` for its first parameter and so on, and the names of the parameters."""
+    names = list(dict.fromkeys(_PARAMETER.findall(text)))
+    return _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text), names
+
+
+def _code(text: str) -> str:
+    """Return a statement without its comments and the texts that it quotes."""
+    return re.sub(r"'[^']*'", "''", re.sub(r"--.*", "", text))
+
+
+def _named() -> set[str]:
+    """Return the names that the store gives to `statement`, and to the batches that it makes of several verbs."""
+    named: set[str] = set()
+    for source in modules("server/fencepost/store"):
+        for node in ast.walk(source.tree):
+            match node:
+                case ast.Call(func=ast.Name(id="statement"), args=[ast.Constant(value=str(name))]):
+                    named.add(name)
+                case ast.DictComp(
+                    value=ast.Call(func=ast.Name(id="Batches")), generators=[ast.comprehension(iter=ast.Tuple(elts))]
+                ):
+                    noun = re.search(r'f"(\w+)/\{', ast.unparse(node).replace("'", '"'))
+                    assert noun is not None
+                    named |= {f"{noun[1]}/{ast.literal_eval(verb)}" for verb in elts}
+    return named

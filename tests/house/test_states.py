@@ -1,0 +1,84 @@
+"""The states of a task are told four times: to Python, to Postgres, on the wire and to readers. All say the same."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import get_args, get_type_hints
+
+import psycopg
+import pytest
+
+from fencepost.domain.transitions import OUTCOMES, STATUSES, TRANSITIONS
+from fencepost.rpc.methods.task import OutcomeName, Status
+from fencepost.store.database import Connection, connect
+from fencepost.wire.resources import AidboxTask
+from tests.house.sources import DOCS
+
+_LOG = """
+    insert into fencepost.task_log (seq, version, at, action, caller, status_before, status, retry_count)
+    values (%s, 1, now(), 'test', 'test', %s, %s, 0)
+"""
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    """A connection as the store opens it."""
+    with connect(database) as connection:
+        yield connection
+
+
+def test_the_log_takes_exactly_the_transitions_of_the_domain(connection: Connection) -> None:
+    every = enumerate(itertools.product((*STATUSES, "lost"), repeat=2))
+    assert {way for seq, way in every if _violated(connection, seq, *way) is None} == TRANSITIONS
+
+
+def test_the_diagram_shows_exactly_the_transitions_of_the_domain() -> None:
+    assert _drawn() == TRANSITIONS
+
+
+def test_a_live_task_has_every_state_but_done(connection: Connection) -> None:
+    assert set(_words_of(connection, "live_tasks_status")) == set(STATUSES) - {"done"}
+
+
+def test_a_done_task_has_one_of_the_outcomes(connection: Connection) -> None:
+    assert set(_words_of(connection, "done_tasks_outcome")) == set(OUTCOMES)
+
+
+def test_the_wire_says_the_same_states_and_outcomes() -> None:
+    members = get_type_hints(AidboxTask, include_extras=True)
+    assert get_args(Status) == get_args(members["status"]) == STATUSES
+    assert get_args(OutcomeName) == OUTCOMES
+    assert get_args(get_args(members["outcome"])[0]) == OUTCOMES
+
+
+def test_the_concepts_page_explains_every_state() -> None:
+    section = (DOCS / "concepts.md").read_text("utf-8").partition("## States")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE) == list(STATUSES)
+
+
+def _violated(connection: Connection, seq: int, before: str, after: str) -> str | None:
+    """Return the check that keeps a log entry out; None when the entry is taken."""
+    try:
+        connection.execute(_LOG, (seq, before, after))
+    except psycopg.errors.CheckViolation as violation:
+        return violation.diag.constraint_name
+    return None
+
+
+def _drawn() -> set[tuple[str, str]]:
+    """Return the arrows of the Mermaid diagram between states."""
+    diagram = re.search(r"```mermaid\nstateDiagram-v2\n(.*?)```", (DOCS / "concepts.md").read_text("utf-8"), re.DOTALL)
+    assert diagram is not None
+    names = {alias: name for name, alias in re.findall(r'state "([^"]+)" as (\w+)', diagram[1])}
+    arrows = re.findall(r"^\s*(\S+) --> (\w+)", diagram[1], re.MULTILINE)
+    return {(names.get(one, one), names.get(other, other)) for one, other in arrows if one != "[*]"}
+
+
+def _words_of(connection: Connection, constraint: str) -> list[str]:
+    """Return the texts that a check of the form `column in (…)` names."""
+    rows = connection.execute(
+        "select pg_get_constraintdef(oid) from pg_constraint where conname = %s", (constraint,)
+    ).fetchall()
+    return re.findall(r"'([^']+)'", rows[0][0])
