@@ -16,7 +16,7 @@ demo: setup ## Start everything and import real data
 	@$(BIN)/fencepost demo
 
 test: .venv/.dev ## Run all tests
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n 2 $(TESTS)
 
 check: .venv/.dev ## Lint, types, layers, and drift of what is generated
 	@$(BIN)/ruff check .

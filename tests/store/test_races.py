@@ -1,0 +1,97 @@
+"""Two calls about one task at the same moment, from two servers: the lock is held until both are seen to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import product
+from typing import Any
+
+import pytest
+
+from tests.fixtures.locks import locked_rows, until_stuck
+from tests.fixtures.pairs import Pair, essence, history
+from tests.fixtures.servers import Server
+
+Saying = tuple[str, dict[str, Any]]
+
+SAYINGS: list[Saying] = [
+    ("awf.task/start", {}),
+    ("awf.task/notify", {"notification": "heartbeat"}),
+    ("awf.task/success", {"result": {"rows": 1}}),
+    ("awf.task/success", {"result": {"rows": 2}}),
+    ("awf.task/fail", {"error": {"reason": "no disk"}}),
+    ("awf.task/release", {}),
+    ("awf.task/cancel", {}),
+]
+
+
+def requested(server: Server) -> dict[str, str]:
+    id = server.create()["id"]
+    (task,) = server.poll()
+    return {"id": id, "execId": task["execId"]}
+
+
+def in_progress(server: Server) -> dict[str, str]:
+    return server.started()
+
+
+def canceled(server: Server) -> dict[str, str]:
+    lease = server.started()
+    server.rpc("awf.task/cancel", {"id": lease["id"]})
+    return lease
+
+
+def say(server: Server, saying: Saying, lease: dict[str, str]) -> Any:
+    method, members = saying
+    about = {"id": lease["id"]} if method in ("awf.task/cancel", "awf.task/retry") else lease
+    return essence(server, method, {**about, **members})
+
+
+def either_way(servers: Pair, begin: Callable[[Server], dict[str, str]], first: Saying, second: Saying) -> Any:
+    """Return what comes of the two calls one after the other, the one way and the other way round."""
+    one_way = in_turn(servers, begin, first, second)
+    (b, a), log = in_turn(servers, begin, second, first)
+    return one_way, ((a, b), log)
+
+
+def in_turn(servers: Pair, begin: Callable[[Server], dict[str, str]], first: Saying, second: Saying) -> Any:
+    lease = begin(servers.one)
+    answers = say(servers.one, first, lease), say(servers.other, second, lease)
+    end(servers.one, lease)
+    return answers, history(servers.one, lease["id"])[:-1]
+
+
+def at_once(servers: Pair, pool: ThreadPoolExecutor, table: str, lease: dict[str, str], *sayings: Saying) -> Any:
+    calls: list[Future[Any]] = []
+    with locked_rows(servers.conninfo, table):
+        for server, saying in zip(servers, sayings, strict=True):
+            calls.append(pool.submit(say, server, saying, lease))
+            until_stuck(servers.conninfo, *calls)
+    answers = tuple(call.result(10) for call in calls)
+    end(servers.one, lease)
+    return answers, history(servers.one, lease["id"])[:-1]
+
+
+def end(server: Server, lease: dict[str, str]) -> None:
+    """Take a task out of the way of the next ones."""
+    essence(server, "awf.task/retry", {"id": lease["id"]})
+    essence(server, "awf.task/cancel", {"id": lease["id"]})
+
+
+@pytest.mark.parametrize("begin", [requested, in_progress])
+def test_two_calls_at_once_end_as_if_one_had_come_after_the_other(
+    servers: Pair, pool: ThreadPoolExecutor, begin: Callable[[Server], dict[str, str]]
+) -> None:
+    for first, second in product(SAYINGS, SAYINGS):
+        raced = at_once(servers, pool, "live_tasks", begin(servers.one), first, second)
+        assert raced in either_way(servers, begin, first, second), (first, second)
+
+
+def test_what_is_said_about_a_canceled_task_at_once_ends_as_if_one_had_come_after_the_other(
+    servers: Pair, pool: ThreadPoolExecutor
+) -> None:
+    sayings = [*SAYINGS, ("awf.task/retry", {})]
+    for first, second in product(sayings, sayings):
+        raced = at_once(servers, pool, "done_tasks", canceled(servers.one), first, second)
+        assert raced in either_way(servers, canceled, first, second), (first, second)

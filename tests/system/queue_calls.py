@@ -1,0 +1,143 @@
+"""Calls that mean something to the queue as it stands: drawn as small numbers, which pick from what the model knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from hypothesis import strategies as st
+
+from tests.system.queue_model import Model
+from tests.system.queue_tasks import Params
+
+T = TypeVar("T")
+Call = tuple[str, Params]
+
+# Contents of payloads: some are equal for Python and are not for us.
+CONTENTS: list[Any] = [None, {}, {"a": 1}, {"a": True}, {"a": {"b": [1.5, "é", None]}}]
+STRANGER = "5c1d3f7e-0000-4000-8000-000000000000"
+PICK = st.integers(0, 20)
+
+
+class Spec(Protocol):
+    """What can become a call."""
+
+    def call(self, model: Model, definitions: Sequence[str]) -> Call:
+        """Return method and params for the queue as it stands."""
+
+
+def pick(things: Sequence[T], number: int) -> T:
+    """Return one of the things; 0 is the newest."""
+    return things[-1 - number % len(things)]
+
+
+@dataclass(frozen=True)
+class Create:
+    """A new task, or with `again` one whose id is taken; `other` says which member of its content is not the same."""
+
+    definition: int
+    named: bool
+    label: str | None
+    content: Any
+    due: int | None
+    again: int | None
+    other: str | None
+
+    def call(self, model: Model, definitions: Sequence[str]) -> Call:
+        params: Params = {"definition": pick(definitions, self.definition), "params": self.content}
+        if self.due is not None:
+            params["executeAt"] = (model.now + timedelta(seconds=self.due)).isoformat()
+        params["label"] = self.label
+        if self.again is not None and model.tasks:
+            task = pick(list(model.tasks.values()), self.again)
+            old = {"id": task.id, "definition": task.definition, "label": task.label, "params": task.params}
+            old["executeAt"] = None if task.asked_for is None else task.asked_for.isoformat()
+            params = {**old, self.other: params.get(self.other)} if self.other else old
+        elif self.named:
+            params["id"] = f"{definitions[0].replace('/', '.')}.{len(model.tasks)}"
+        return "awf.task/create-and-execute", {name: value for name, value in params.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Poll:
+    """A poll for some of the definitions; requestIds come again."""
+
+    definitions: int
+    size: int
+    start: bool
+    request: int | None
+    worker: str | None
+    long: bool
+
+    def call(self, model: Model, definitions: Sequence[str]) -> Call:
+        wanted = [name for bit, name in enumerate(definitions) if self.definitions & 1 << bit]
+        params: Params = {"taskDefinitions": [*wanted, "model/unknown"], "maxBatchSize": self.size, "start": self.start}
+        if self.request is not None:
+            params["requestId"] = f"{definitions[0]} {self.request}"
+        if self.worker is not None:
+            params["worker"] = self.worker
+        return ("awf.task/long-poll", {**params, "timeout": 0}) if self.long else ("awf.task/poll", params)
+
+
+@dataclass(frozen=True)
+class Say:
+    """Something about an execution: a live one, any one that ever was (`old`), or one that never was (`stray`)."""
+
+    verb: str
+    execution: int
+    old: bool
+    stray: str | None
+    content: Any
+
+    def call(self, model: Model, definitions: Sequence[str]) -> Call:
+        known = list(model.executions)
+        live = [exec_id for exec_id in known if model.executions[exec_id].task.exec_id == exec_id]
+        exec_id = pick((known if self.old else live) or [STRANGER], self.execution)
+        ids = list(model.tasks) or ["nobody"]
+        id = model.executions[exec_id].task.id if exec_id in model.executions else ids[0]
+        if self.stray is not None:
+            id, exec_id = {"id": ("nobody", exec_id), "task": (pick(ids, self.execution), exec_id)}.get(
+                self.stray, (id, STRANGER)
+            )
+        return f"awf.task/{self.verb}", {"id": id, "execId": exec_id, **self._members()}
+
+    def _members(self) -> Params:
+        if self.verb == "notify":
+            kind = "awf.task/progress" if self.content else "heartbeat"
+            return {"notification": kind, **({"progress-current": 7, "progress-unit": "rows"} if self.content else {})}
+        name = {"success": "result", "fail": "result" if self.execution % 2 else "error"}.get(self.verb)
+        return {} if name is None or self.content is None else {name: self.content}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a user says about a task."""
+
+    verb: str
+    task: int
+    unknown: bool
+
+    def call(self, model: Model, definitions: Sequence[str]) -> Call:
+        ids = ["nobody"] if self.unknown or not model.tasks else list(model.tasks)
+        return f"awf.task/{self.verb}", {"id": pick(ids, self.task)}
+
+
+contents = st.sampled_from(CONTENTS)
+labels = st.none() | st.sampled_from(["first", "second"])
+dues = st.none() | st.sampled_from([-5, 0, 3, 60])
+members = st.sampled_from(["definition", "label", "params", "executeAt"])
+workers = st.none() | st.just("w-1")
+rarely = st.sampled_from([False, False, False, True])
+strays = st.none() | st.none() | st.sampled_from(["id", "task", "execution"])
+verbs = st.sampled_from(["start", "notify", "success", "fail", "release"])
+
+creates = st.builds(Create, PICK, st.booleans(), labels, contents, dues, st.none(), st.none())
+creates_again = st.builds(Create, PICK, st.just(True), labels, contents, dues, PICK, st.none() | members)
+polls = st.builds(
+    Poll, st.integers(1, 3), st.integers(1, 4), st.booleans(), st.none() | st.integers(0, 2), workers, rarely
+)
+says = st.builds(Say, verbs, PICK, st.just(False), st.none(), contents)
+says_late = st.builds(Say, verbs, PICK, st.just(True), strays, contents)
+abouts = st.builds(About, st.sampled_from(["cancel", "retry"]), PICK, rarely)

@@ -1,0 +1,64 @@
+"""kill -9 under load, again and again: what was acknowledged is there, it is done once, and nothing is stuck."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.processes import Client, Process, postgres_pid, serving
+from tests.fixtures.waiting import until
+from tests.system.load import DEFINITION, Load
+
+KILLS = ["server", "server", "postgres", "server", "server", "postgres", "server", "server"]
+# Tasks to be finished between two kills.
+PROGRESS = 60
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may pass through: as root, Postgres runs as somebody else."""
+    with tempfile.TemporaryDirectory(prefix="fencepost-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def process(folder: Path) -> Iterator[Process]:
+    """A server on its own Postgres, which writes to the disk as it does for users."""
+    with serving(folder, "--data-dir", str(folder / "data"), "--lease-grace", "0.5") as running:
+        with Client(running.port) as client:
+            times = {"requestedToStartTimeout": 1000, "inProgressTimeout": 1500, "retryDelay": 100}
+            definition = {"kind": "task", "name": DEFINITION, "allowedRetryCount": 1000, **times}
+            client.call("awf.definition/put", definition)
+        yield running
+
+
+def test_whatever_is_killed_everything_acknowledged_is_there_and_done_once(process: Process, folder: Path) -> None:
+    load = Load(process.port)
+    with load.running():
+        for victim in KILLS:
+            load.until_finished(PROGRESS)
+            if victim == "postgres":
+                os.kill(postgres_pid(folder / "data"), signal.SIGKILL)
+            process.kill()
+            process.start()
+    load.check()
+    assert len(load.created) >= len(KILLS) * PROGRESS
+    assert load.retries >= len(KILLS), "the kills met nobody"
+    assert "Traceback" not in process.said
+
+
+def test_a_server_whose_postgres_was_killed_recovers_or_ends(process: Process, folder: Path) -> None:
+    with Client(process.port) as client:
+        client.call("awf.task/create-and-execute", {"definition": DEFINITION, "id": "kept"})
+        killed = postgres_pid(folder / "data")
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: process.status is not None or postgres_pid(folder / "data") != killed, timeout=20)
+        if process.status is not None:
+            process.start()
+        assert client.call("awf.task/status", {"id": "kept"})["resource"]["status"] == "ready"

@@ -1,0 +1,208 @@
+"""The HTTP API beside a model of the queue: whatever is called, both say the same after every step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import count, pairwise
+from typing import Any, ClassVar
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from fencepost.clock import FrozenClock
+from fencepost.domain.transitions import TRANSITIONS
+from tests.fixtures.servers import Server
+from tests.fixtures.waiting import until
+from tests.system import queue_calls as calls
+from tests.system.queue_model import Model
+from tests.system.queue_tasks import Params, Terms, seen
+
+# In CI the same examples every time; on a desk new ones, and a failure comes again until it is mended.
+SETTINGS = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=os.environ.get("CI") == "true",
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+TERMS = st.builds(
+    lambda requested, in_progress, retries, delay: (requested, in_progress, retries, delay),
+    st.sampled_from([5, 10]),
+    st.sampled_from([4, 20]),
+    st.integers(0, 2),
+    st.sampled_from([1, 30]),
+)
+_numbers = count(1)
+
+
+class Queue(RuleBasedStateMachine):
+    """One example: a few definitions of its own, on the server and the clock that all examples share."""
+
+    server: ClassVar[Server]
+    clock: ClassVar[FrozenClock]
+    database: ClassVar[psycopg.Connection[Any]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        now = self.clock.now()
+        assert now is not None
+        self.model = Model(now)
+        prefix = f"model/{next(_numbers)}"
+        self.definitions = [f"{prefix}-a", f"{prefix}-b"]
+        self._define(self.definitions[0], (10, 20, 1, 5))
+        self._define(self.definitions[1], (5, 4, 0, 30))
+
+    # Calls, one by one and together
+
+    @rule(spec=calls.creates)
+    def create(self, spec: calls.Create) -> None:
+        self._one(spec)
+
+    @precondition(lambda self: self.model.tasks)
+    @rule(spec=calls.creates_again)
+    def create_again(self, spec: calls.Create) -> None:
+        self._one(spec)
+
+    @rule(spec=calls.polls)
+    def poll(self, spec: calls.Poll) -> None:
+        self._one(spec)
+
+    @precondition(lambda self: self.model.executions)
+    @rule(spec=calls.says)
+    def say(self, spec: calls.Say) -> None:
+        self._one(spec)
+
+    @precondition(lambda self: self.model.executions)
+    @rule(spec=calls.says_late)
+    def say_late(self, spec: calls.Say) -> None:
+        self._one(spec)
+
+    @precondition(lambda self: self.model.tasks)
+    @rule(spec=calls.abouts)
+    def cancel_or_retry(self, spec: calls.About) -> None:
+        self._one(spec)
+
+    @rule(
+        specs=st.lists(
+            calls.creates | calls.creates_again | calls.polls | calls.says | calls.says_late | calls.abouts,
+            min_size=2,
+            max_size=8,
+        )
+    )
+    def several_in_one_array(self, specs: list[calls.Spec]) -> None:
+        self._array([spec.call(self.model, self.definitions) for spec in specs])
+
+    @precondition(lambda self: self.model.executions)
+    @rule(spec=calls.says, times=st.integers(2, 4))
+    def the_same_again_in_one_array(self, spec: calls.Say, times: int) -> None:
+        self._array([spec.call(self.model, self.definitions)] * times)
+
+    @rule(number=calls.PICK, terms=TERMS)
+    def change_a_definition(self, number: int, terms: tuple[int, int, int, int]) -> None:
+        self._define(calls.pick(self.definitions, number), terms)
+
+    @rule(milliseconds=st.sampled_from([1, 999, 1000, 4000, 10_000, 60_000]))
+    def time_passes(self, milliseconds: int) -> None:
+        self.clock.advance(timedelta(milliseconds=milliseconds))
+        until(self._nothing_is_due)
+        self.model.advance(timedelta(milliseconds=milliseconds))
+
+    def _one(self, spec: calls.Spec) -> None:
+        method, params = spec.call(self.model, self.definitions)
+        status, answer = self.server.post({"method": method, "params": params})
+        self.model.answer(method, params, status, answer)
+
+    def _array(self, array: Sequence[calls.Call]) -> None:
+        status, answers = self.server.post([{"method": method, "params": params} for method, params in array])
+        assert status == 200
+        for (method, params), answer in zip(array, answers, strict=True):
+            self.model.answer(method, params, None, answer)
+
+    def _define(self, name: str, terms: tuple[int, int, int, int]) -> None:
+        requested, in_progress, retries, delay = terms
+        in_seconds = {"requestedToStartTimeout": requested, "inProgressTimeout": in_progress, "retryDelay": delay}
+        in_ms = {member: seconds * 1000 for member, seconds in in_seconds.items()}
+        version = self.server.define(name, allowedRetryCount=retries, **in_ms)["version"]
+        times = [timedelta(seconds=seconds) for seconds in (requested, in_progress, delay)]
+        said = Terms(version, times[0], times[1], retries, times[2])
+        now = self.model.terms.get(name)
+        assert said == now or version == (now.version + 1 if now else 1)
+        self.model.terms[name] = said
+
+    def _nothing_is_due(self) -> bool:
+        self.server.reap()
+        due = "select exists (select from fencepost.live_tasks where deadline_at <= %s)"
+        return self.database.execute(due, (self.clock.now(),)).fetchone() == (False,)
+
+    # After every step
+
+    @invariant()
+    def every_task_is_as_the_model_says(self) -> None:
+        ids = list(self.model.tasks)
+        if not ids:
+            return
+        _, answers = self.server.post(
+            [{"method": "awf.task/status", "params": {"id": id, "include-log?": True}} for id in ids]
+        )
+        for task, answer in zip(self.model.tasks.values(), answers, strict=True):
+            resource, log = answer["result"]["resource"], answer["result"]["log"]
+            assert seen(resource) == task.view()
+            assert [(entry["action"], entry.get("status-before"), entry["status-after"]) for entry in log] == task.log
+            check_replay(resource, log)
+
+    @invariant()
+    def no_task_is_lost_or_lives_twice(self) -> None:
+        rows = self.database.execute(
+            "select t.id, (select count(*) from fencepost.live_tasks as l where l.seq = t.seq)"
+            " + (select count(*) from fencepost.done_tasks as d where d.seq = t.seq)"
+            " from fencepost.tasks as t where t.definition = any(%s)",
+            (self.definitions,),
+        ).fetchall()
+        assert sorted(rows) == sorted((id, 1) for id in self.model.tasks)
+
+    @invariant()
+    def every_execution_is_of_one_task(self) -> None:
+        live = [task.exec_id for task in self.model.tasks.values() if task.exec_id is not None]
+        assert len(live) == len(set(live))
+        assert all(self.model.executions[exec_id].task.exec_id == exec_id for exec_id in live)
+
+
+def check_replay(resource: Params, log: list[Params]) -> None:
+    """Check that the log leads to the state, one step after the other, with one execution at a time."""
+    assert [int(entry["versionId"]) for entry in log] == list(range(1, len(log) + 1))
+    assert "status-before" not in log[0]
+    for before, after in pairwise(log):
+        assert after["status-before"] == before["status-after"]
+        assert (before["status-after"], after["status-after"]) in TRANSITIONS
+        assert after["meta"]["createdAt"] >= before["meta"]["createdAt"]
+        if before["status-after"] in ("requested", "in-progress"):
+            assert after.get("execId") == before["execId"], "an execution goes on until it ends"
+    last = log[-1]
+    assert last["versionId"] == resource["meta"]["versionId"]
+    assert last["status-after"] == resource["status"]
+    assert last["meta"]["createdAt"] == resource["meta"]["lastUpdated"]
+    assert last["retryCount"] == resource.get("retryCount", 0)
+    for member in ("outcome", "outcomeReason", "executeAt"):
+        assert last.get(member) == resource.get(member)
+    if resource["status"] not in ("waiting", "ready"):
+        assert last.get("execId") == resource.get("execId")
+    armed = {**last.get("scheduled", {}), **last.get("re-scheduled", {})}.get("at")
+    if resource["status"] == "in-progress":
+        assert armed == resource["inProgressTimeoutAt"]
+    elif resource["status"] == "waiting":
+        assert armed == resource["executeAt"]
+    else:
+        assert (armed is not None) == (resource["status"] == "requested")
+
+
+@pytest.mark.timeout(600)  # it passes in seconds; a failure takes minutes to be made small enough to be read
+def test_the_queue_does_what_its_documents_say(frozen_server: Server, clock: FrozenClock) -> None:
+    with psycopg.connect(frozen_server.conninfo, autocommit=True) as connection:
+        here = {"server": frozen_server, "clock": clock, "database": connection}
+        run_state_machine_as_test(type("Queue", (Queue,), here), settings=SETTINGS)

@@ -1,0 +1,89 @@
+"""Several servers on one database: nothing twice, nothing lost, and work is found wherever it was created."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.fixtures.pairs import Pair
+from tests.fixtures.processes import Client, Process, serving
+from tests.fixtures.waiting import until
+from tests.system.load import DEFINITION, Load
+
+KILLS = 3
+
+
+@pytest.fixture
+def replicas(database: str, tmp_path: Any) -> Iterator[list[Process]]:
+    """Two server processes on one database."""
+    arguments = ("--database-url", database, "--lease-grace", "0.5")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "one", *arguments) as one, serving(tmp_path / "other", *arguments) as other:
+        with Client(one.port) as client:
+            times = {"requestedToStartTimeout": 1000, "inProgressTimeout": 1500, "retryDelay": 100}
+            definition = {"kind": "task", "name": DEFINITION, "allowedRetryCount": 1000, **times}
+            client.call("awf.definition/put", definition)
+        yield [one, other]
+
+
+def test_clients_that_go_to_the_next_server_when_one_is_killed_lose_nothing(replicas: list[Process]) -> None:
+    load = Load(*(process.port for process in replicas))
+    with load.running(creators=2, workers=4):
+        for number in range(KILLS):
+            load.until_finished(100)
+            replicas[number % 2].kill()
+            replicas[number % 2].start()
+    load.check()
+    assert load.retries >= KILLS, "the kills met nobody"
+
+
+def test_two_servers_may_start_at_once_on_an_empty_database(empty_database: str, tmp_path: Any) -> None:
+    processes = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        processes.append(Process(tmp_path / name, "--database-url", empty_database))
+    try:
+        for process in processes:
+            process.start(wait=False)
+        for process in processes:
+            process.until_ready()
+            with Client(process.port) as client:
+                assert client.call("awf.task/list", {}) == {"resources": []}
+    finally:
+        for process in processes:
+            process.stop()
+
+
+def test_a_poll_that_waits_at_one_server_is_woken_by_a_task_created_at_the_other(
+    servers: Pair, pool: ThreadPoolExecutor
+) -> None:
+    """Well before the lookout, which looks once a second, would find it: the best of some tries must be quick."""
+    waits = []
+    for _ in range(5):
+        waiting = {"taskDefinitions": ["demo/resize"], "timeout": 10_000}
+        poll = pool.submit(servers.one.rpc, "awf.task/long-poll", waiting)
+        until(lambda: servers.one.app.waiting_polls == 1)
+        began = time.monotonic()
+        id = servers.other.create()["id"]
+        assert [task["id"] for task in poll.result(10)["resources"]] == [id]
+        waits.append(time.monotonic() - began)
+    assert min(waits) < 0.2
+
+
+def test_a_definition_changed_at_one_server_holds_at_the_other_at_once(servers: Pair) -> None:
+    assert servers.one.create()["inProgressTimeout"] == servers.other.create()["inProgressTimeout"] == 120_000
+    servers.other.define(inProgressTimeout=5000)
+    assert servers.one.create()["inProgressTimeout"] == 5000
+    servers.other.rpc("awf.task/list")
+    for task in servers.one.rpc("awf.task/list")["resources"]:
+        servers.one.rpc("awf.task/cancel", {"id": task["id"]})
+    servers.other.rpc("awf.definition/delete", {"name": "demo/resize"})
+    assert servers.one.refused("awf.task/create-and-execute", {"definition": "demo/resize"})[:2] == (
+        404,
+        "definition-not-found",
+    )
