@@ -118,7 +118,8 @@ def aimless_scans(plan: dict[str, Any], above: str = "") -> Iterator[str]:
     """Yield the scans of growing tables that no condition leads to their rows."""
     if plan.get("Relation Name") in _GROWING and "Scan" in plan["Node Type"]:
         # A bitmap's condition stands with the index below it. The first row of an index needs none.
-        led = any(_LOOKUP.search(step.get("Index Cond", "")) for step in (plan, *plan.get("Plans", ())))
+        steps = (plan, *plan.get("Plans", ()))
+        led = any("TID Cond" in step or _LOOKUP.search(step.get("Index Cond", "")) for step in steps)
         if not led and not (above == "Limit" and "Filter" not in plan):
             yield f"{plan['Node Type']} of {plan['Relation Name']} by {plan.get('Index Name')}"
     for part in plan.get("Plans", ()):

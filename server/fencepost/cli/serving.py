@@ -96,6 +96,7 @@ class HttpServer(uvicorn.Server):
                 access_log=False,
                 log_config=None,
                 log_level="warning",
+                proxy_headers=False,
                 server_header=False,
                 date_header=False,
                 timeout_keep_alive=75,

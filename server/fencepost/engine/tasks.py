@@ -126,22 +126,26 @@ class Tasks:
 
     async def cancel(self, id: str, *, caller: str) -> HeldTask:
         """End a live task as canceled."""
-        task = await self._store.change("cancel", {"id": id, "caller": caller})
-        if task is None:
-            done = await self.get(id)
-            raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=done.task.outcome)
-        return await self._definitions.held(task)
-
-    async def retry(self, id: str, *, caller: str) -> HeldTask:
-        """Give a done task that did not succeed a fresh allowance of attempts."""
-        task = await self._store.change("retry", {"id": id, "caller": caller})
-        if task is None:
+        for _ in range(_TRIES):
+            if task := await self._store.change("cancel", {"id": id, "caller": caller}):
+                return await self._definitions.held(task)
             now = (await self.get(id)).task
             if now.status == "done":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
-            raise Refusal(TASK_NOT_DONE, at="$.id", id=id, status=now.status)
-        self._hints.ready(task.definition)
-        return await self._definitions.held(task)
+        raise _contended(id)
+
+    async def retry(self, id: str, *, caller: str) -> HeldTask:
+        """Give a done task that did not succeed a fresh allowance of attempts."""
+        for _ in range(_TRIES):
+            if task := await self._store.change("retry", {"id": id, "caller": caller}):
+                self._hints.ready(task.definition)
+                return await self._definitions.held(task)
+            now = (await self.get(id)).task
+            if now.status != "done":
+                raise Refusal(TASK_NOT_DONE, at="$.id", id=id, status=now.status)
+            if now.outcome == "succeeded":
+                raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
+        raise _contended(id)
 
     async def get(self, id: str) -> HeldTask:
         """Return a task as it stands; raise Refusal when there is none."""

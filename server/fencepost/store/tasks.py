@@ -12,7 +12,7 @@ from fencepost.clock import Clock
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import Entry, Task
 from fencepost.store.batches import Batches
-from fencepost.store.database import Connection, Database, fetch
+from fencepost.store.database import Connection, Database, fetch, fetch_planned
 from fencepost.store.statements import statement
 
 # The resource row stands behind the number of the call in every result.
@@ -128,13 +128,15 @@ class TaskStore:
         text = statement("tasks/list").replace("{sort}", sort).replace("{direction}", direction)
         at, seq = position or (None, None)
         params = {**wanted._asdict(), "position": at, "position_seq": seq, "size": size + 1}
-        rows = await self._database.fetch(text.replace("{beyond}", beyond), params)
+        text = text.replace("{beyond}", beyond)
+        rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
         more = rows[size - 1][_RESOURCE.stop :] if len(rows) > size else None
         return Page([Task._make(row[_RESOURCE]) for row in rows[:size]], (more[0], more[1]) if more else None)
 
     async def count(self, wanted: Filter) -> int:
         """Return how many tasks there are."""
-        rows = await self._database.fetch(statement("tasks/count"), wanted._asdict())
+        params = wanted._asdict()
+        rows = await self._database.run(lambda connection: fetch_planned(connection, statement("tasks/count"), params))
         return int(rows[0][0])
 
     async def entries(self, id: str, *, after: int, size: int) -> Sequence[Entry]:

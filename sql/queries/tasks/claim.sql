@@ -15,10 +15,10 @@ with slots as materialized (
 picked as materialized (
     -- A lateral probe a definition reads the index in queue order and stops; `definition = any(…) order by` alone
     -- sorts all that is ready. SKIP LOCKED: what another server is claiming is not ours to wait for.
-    select r.seq, r.ready_at
+    select r.place, r.seq, r.ready_at
     from unnest(%(definitions)s::text[]) as w (definition)
     cross join lateral (
-        select l.seq, l.ready_at
+        select l.ctid as place, l.seq, l.ready_at
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.definition = w.definition
         order by l.ready_at, l.seq
@@ -29,11 +29,10 @@ picked as materialized (
     limit (select count(*) from slots)
 ),
 ranked as (
-    select t.*, row_number() over (order by p.ready_at, p.seq) as slot
+    select t.*, p.place, row_number() over (order by p.ready_at, p.seq) as slot
     from picked as p
-    join fencepost.tasks as t on t.seq = p.seq
-    -- An array makes this look-up a probe of an index in every plan, also in one made while a table was empty.
-    where t.seq = any(array(select p.seq from picked as p))
+    -- `offset 0` keeps this look-up a probe of the index in every plan, also in one made while a table was empty.
+    cross join lateral (select t.* from fencepost.tasks as t where t.seq = p.seq offset 0) as t
 ),
 leased as (
     update fencepost.live_tasks as l
@@ -48,7 +47,8 @@ leased as (
     from ranked as t
     join slots as s on s.slot = t.slot
     join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    where l.seq = t.seq and l.seq = any(array(select p.seq from picked as p))
+    -- The rows are locked, so that they stay where they were found.
+    where l.ctid = t.place
     returning
         s.ask as call, s.action, s.caller, s.slot,
         t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,

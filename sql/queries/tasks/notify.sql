@@ -6,24 +6,34 @@ with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, now()) as now
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, exec_id uuid, notification json, caller text)
 ),
-wanted as materialized (
-    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
-    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
-    from fencepost.tasks as t
-    where t.id = any(array(select c.id from calls as c))
+held as materialized (
+    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
+    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    select c.call, c.caller, c.exec_id, c.notification, c.now, d.in_progress_timeout, l.place
+    from calls as c
+    cross join lateral (
+        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
+        from fencepost.tasks as t
+        where t.id = c.id
+        offset 0
+    ) as t
+    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
+    cross join lateral (
+        select l.ctid as place
+        from fencepost.live_tasks as l
+        where l.seq = t.seq and l.status = 'in-progress' and l.exec_id = c.exec_id
+        offset 0
+    ) as l
 ),
 renewed as (
     update fencepost.live_tasks as l
     set version = l.version + 1,
-        deadline_at = c.now + d.in_progress_timeout,
-        updated_at = c.now
-    from calls as c
-    join wanted as t on t.id = c.id
-    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    where l.seq = t.seq and l.seq = any(array(select w.seq from wanted as w))
-        and l.status = 'in-progress' and l.exec_id = c.exec_id
+        deadline_at = h.now + h.in_progress_timeout,
+        updated_at = h.now
+    from held as h
+    where l.ctid = h.place and l.status = 'in-progress' and l.exec_id = h.exec_id
     returning
-        c.call, c.caller, c.notification,
+        h.call, h.caller, h.notification,
         l.seq, l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at, l.worker
 ),
 logged as (

@@ -5,7 +5,7 @@
 -- Touches: live_tasks, done_tasks, task_log; reads tasks, definitions.
 with due as materialized (
     select
-        l.seq, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id, l.retry_count,
+        l.ctid as place, l.seq, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id, l.retry_count,
         l.execute_at, l.worker, d.retry_delay, coalesce(%(now)s::timestamptz, now()) as now,
         case
             when l.status in ('waiting', 'requested') then 'ready'
@@ -29,6 +29,7 @@ with due as materialized (
     order by l.deadline_at
     limit %(batch)s::integer
     -- What a worker or another server is changing this instant is theirs: they will leave a new deadline behind.
+    -- What one of them has just changed lies elsewhere and is left for the next time.
     for update of l skip locked
 ),
 requeued as (
@@ -40,13 +41,14 @@ requeued as (
         deadline_at = case when d.status = 'waiting' then d.now + d.retry_delay end,
         updated_at = d.now
     from due as d
-    where l.seq = d.seq and l.seq = any(array(select e.seq from due as e)) and d.status <> 'done'
+    where l.ctid = d.place and d.status <> 'done'
     returning l.seq, l.execute_at, l.deadline_at
 ),
 ended as (
     delete from fencepost.live_tasks as l
     using due as d
-    where l.seq = d.seq and l.seq = any(array(select e.seq from due as e)) and d.status = 'done'
+    where l.ctid = d.place and d.status = 'done'
+    returning d.*
 ),
 done as (
     insert into fencepost.done_tasks
@@ -56,8 +58,7 @@ done as (
         d.seq, d.version, d.action, 'awf.engine', d.status_before, 'failed',
         'awf.task/failed-due-to-in-progress-timeout', 'Failed due to in-progress timeout', d.exec_id, d.retry_count,
         d.execute_at, d.worker, d.now
-    from due as d
-    where d.status = 'done'
+    from ended as d
 ),
 logged as (
     insert into fencepost.task_log
@@ -70,3 +71,4 @@ logged as (
 )
 select d.definition, d.status
 from due as d
+where d.seq in (select r.seq from requeued as r) or d.seq in (select e.seq from ended as e)

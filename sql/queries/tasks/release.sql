@@ -6,45 +6,48 @@ with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, now()) as now
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, exec_id uuid, action text, caller text)
 ),
-wanted as materialized (
-    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
-    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
-    from fencepost.tasks as t
-    where t.id = any(array(select c.id from calls as c))
-),
 held as materialized (
-    select
-        c.call, c.action, c.caller, c.now, l.status as status_before, l.exec_id, l.worker,
-        t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
-        l.seq, l.version + 1 as version, l.execute_at,
-        l.retry_count - (l.status = 'in-progress')::integer as retry_count
+    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
+    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    select c.call, c.action, c.caller, c.exec_id, c.now, t.*, l.place, l.status as status_before, l.worker
     from calls as c
-    join wanted as t on t.id = c.id
-    join fencepost.live_tasks as l on l.seq = t.seq
-    where l.seq = any(array(select w.seq from wanted as w))
-        and l.status in ('requested', 'in-progress') and l.exec_id = c.exec_id
-    order by l.seq
-    for update of l
+    cross join lateral (
+        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
+        from fencepost.tasks as t
+        where t.id = c.id
+        offset 0
+    ) as t
+    cross join lateral (
+        select l.ctid as place, l.status, l.worker
+        from fencepost.live_tasks as l
+        where l.seq = t.seq and l.status in ('requested', 'in-progress') and l.exec_id = c.exec_id
+        offset 0
+    ) as l
 ),
 released as (
     update fencepost.live_tasks as l
-    set status = 'ready', version = h.version, retry_count = h.retry_count, exec_id = null, deadline_at = null,
+    set status = 'ready', version = l.version + 1, exec_id = null, deadline_at = null,
+        retry_count = l.retry_count - (l.status = 'in-progress')::integer,
         worker = null, held_by = null, request_id = null, request_hash = null, updated_at = h.now
     from held as h
-    where l.seq = h.seq and l.seq = any(array(select g.seq from held as g))
+    where l.ctid = h.place and l.status = h.status_before and l.exec_id = h.exec_id
+    returning
+        h.call, h.action, h.caller, h.status_before, h.exec_id, h.worker,
+        h.id, h.definition, h.definition_version, h.label, h.params, h.requester, h.created_at,
+        l.seq, l.version, l.retry_count, l.execute_at, l.updated_at
 ),
 logged as (
     insert into fencepost.task_log
         (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at)
     select
-        h.seq, h.version, h.now, h.action, h.caller, h.worker, h.status_before, 'ready', h.exec_id, h.retry_count,
-        h.execute_at
-    from held as h
+        r.seq, r.version, r.updated_at, r.action, r.caller, r.worker, r.status_before, 'ready', r.exec_id,
+        r.retry_count, r.execute_at
+    from released as r
 )
 select
-    h.call,
-    h.id, h.definition, h.definition_version, h.label, h.params, h.requester, h.created_at,
-    'ready' as status, h.version, null::uuid as exec_id, h.retry_count, h.execute_at, null as deadline_at,
-    h.now as updated_at,
+    r.call,
+    r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_at,
+    'ready' as status, r.version, null::uuid as exec_id, r.retry_count, r.execute_at, null as deadline_at,
+    r.updated_at,
     null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
-from held as h
+from released as r

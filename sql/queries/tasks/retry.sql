@@ -6,20 +6,31 @@ with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, now()) as now
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, caller text)
 ),
-wanted as materialized (
-    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
-    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
-    from fencepost.tasks as t
-    where t.id = any(array(select c.id from calls as c))
+held as materialized (
+    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
+    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    select c.call, c.caller, c.now, t.*, d.place
+    from calls as c
+    cross join lateral (
+        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
+        from fencepost.tasks as t
+        where t.id = c.id
+        offset 0
+    ) as t
+    cross join lateral (
+        select d.ctid as place
+        from fencepost.done_tasks as d
+        where d.seq = t.seq and d.outcome <> 'succeeded'
+        offset 0
+    ) as d
 ),
 reopened as (
     delete from fencepost.done_tasks as d
-    using calls as c
-    join wanted as t on t.id = c.id
-    where d.seq = t.seq and d.seq = any(array(select w.seq from wanted as w)) and d.outcome <> 'succeeded'
+    using held as h
+    where d.ctid = h.place and d.outcome <> 'succeeded'
     returning
-        c.call, c.caller, c.now,
-        t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
+        h.call, h.caller, h.now,
+        h.id, h.definition, h.definition_version, h.label, h.params, h.requester, h.created_at,
         d.*, d.version + 1 + (d.cancel_delivered_at is not null)::integer as next_version
 ),
 queued as (

@@ -9,24 +9,34 @@ with calls as materialized (
         call integer, id text, exec_id uuid, result json, checked integer, caller text
     )
 ),
-wanted as materialized (
-    -- An array makes both look-ups probes of an index in every plan, also in one made while a table was empty.
-    select t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at
-    from fencepost.tasks as t
-    where t.id = any(array(select c.id from calls as c))
+held as materialized (
+    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
+    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    select c.call, c.caller, c.exec_id, c.result, c.now, t.*, l.place
+    from calls as c
+    cross join lateral (
+        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
+        from fencepost.tasks as t
+        where t.id = c.id
+        offset 0
+    ) as t
+    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
+    cross join lateral (
+        select l.ctid as place
+        from fencepost.live_tasks as l
+        where l.seq = t.seq and l.status = 'in-progress' and l.exec_id = c.exec_id
+        offset 0
+    ) as l
+    -- Most definitions have no schema of results: they must not pay a second round trip for those that have.
+    where not d.has_result_schema or c.checked = d.version
 ),
 ended as (
     delete from fencepost.live_tasks as l
-    using calls as c
-    join wanted as t on t.id = c.id
-    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    where l.seq = t.seq and l.seq = any(array(select w.seq from wanted as w))
-        and l.status = 'in-progress' and l.exec_id = c.exec_id
-        -- Most definitions have no schema of results: they must not pay a second round trip for those that have.
-        and (not d.has_result_schema or c.checked = d.version)
+    using held as h
+    where l.ctid = h.place and l.status = 'in-progress' and l.exec_id = h.exec_id
     returning
-        c.call, c.caller, c.result, c.now,
-        t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
+        h.call, h.caller, h.result, h.now,
+        h.id, h.definition, h.definition_version, h.label, h.params, h.requester, h.created_at,
         l.seq, l.version, l.exec_id, l.retry_count, l.execute_at, l.worker
 ),
 done as (
