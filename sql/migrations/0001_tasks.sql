@@ -43,11 +43,9 @@ create table fencepost.tasks (
     created_at timestamptz not null,
     constraint tasks_pkey primary key (seq),
     constraint tasks_id_key unique (id),
-    constraint tasks_id_form check (id ~ '^[A-Za-z0-9.-]{1,64}$')
+    -- Its letters are checked at the door: a pattern here costs a fifth of the whole insert.
+    constraint tasks_id_length check (length(id) between 1 and 64)
 );
-
--- Reader: tasks/list.sql by createdAt.
-create index tasks_created_at on fencepost.tasks (created_at, seq);
 
 create table fencepost.live_tasks (
     seq bigint not null,

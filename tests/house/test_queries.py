@@ -14,6 +14,7 @@ from psycopg import pq
 
 from fencepost.domain.listing import Direction, Sort
 from fencepost.store.database import Connection, connect
+from fencepost.store.tasks import list_statement
 from tests.house.sources import QUERIES, modules
 
 FILES = sorted(QUERIES.rglob("*.sql"))
@@ -64,14 +65,12 @@ def connection(database: str) -> Iterator[Connection]:
 
 def variants(text: str) -> Iterator[str]:
     """Yield a statement with every filling of the words that cannot be parameters."""
-    if "{sort}" not in text:
+    if "{order}" not in text:
         yield text
         return
     for sort in get_args(Sort):
         for direction in get_args(Direction):
-            beyond = {"asc": ">", "desc": "<"}[direction]
-            filled = text.replace("{sort}", sort).replace("{direction}", direction)
-            yield filled.replace("{beyond}", beyond)
+            yield list_statement(sort, direction)
 
 
 def numbered(text: str) -> tuple[str, list[str]]:

@@ -124,11 +124,9 @@ class TaskStore:
         self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
     ) -> Page:
         """Return one page of tasks."""
-        beyond = {"asc": ">", "desc": "<"}[direction]
-        text = statement("tasks/list").replace("{sort}", sort).replace("{direction}", direction)
         at, seq = position or (None, None)
         params = {**wanted._asdict(), "position": at, "position_seq": seq, "size": size + 1}
-        text = text.replace("{beyond}", beyond)
+        text = list_statement(sort, direction)
         rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
         more = rows[size - 1][_RESOURCE.stop :] if len(rows) > size else None
         return Page([Task._make(row[_RESOURCE]) for row in rows[:size]], (more[0], more[1]) if more else None)
@@ -170,6 +168,24 @@ class TaskStore:
         """Return those of `definitions` that have ready tasks."""
         params = {"definitions": list(definitions)}
         return [row[0] for row in await self._database.fetch(statement("tasks/ready_definitions"), params)]
+
+
+def list_statement(sort: Sort, direction: Direction) -> str:
+    """Return the text of list.sql for an order."""
+    columns = {
+        "created_at": {"r.seq": "%(position_seq)s::bigint"},
+        "updated_at": {"r.updated_at": "%(position)s::timestamptz", "r.seq": "%(position_seq)s::bigint"},
+    }[sort]
+    filled = {
+        "{key}": ", ".join(columns),
+        "{position}": ", ".join(columns.values()),
+        "{beyond}": {"asc": ">", "desc": "<"}[direction],
+        "{order}": ", ".join(f"{column} {direction}" for column in columns),
+    }
+    text = statement("tasks/list")
+    for word, filling in filled.items():
+        text = text.replace(word, filling)
+    return text
 
 
 def _lease(connection: Connection, params: Mapping[str, Any], asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:

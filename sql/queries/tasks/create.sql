@@ -31,14 +31,15 @@ queued as (
         case when t.execute_at > t.created_at then t.execute_at end,
         t.created_at
     from created as t
-    returning seq, status, version, retry_count, execute_at, deadline_at, updated_at
 )
 select
     c.call,
     t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
-    l.status, l.version, null::uuid as exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
+    case when t.execute_at > t.created_at then 'waiting' else 'ready' end as status,
+    1 as version, null::uuid as exec_id, 0 as retry_count, t.execute_at,
+    case when t.execute_at > t.created_at then t.execute_at end as deadline_at,
+    t.created_at as updated_at,
     null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error,
-    extract(epoch from l.deadline_at - t.created_at)::float8 as due_in
+    case when t.execute_at > t.created_at then extract(epoch from t.execute_at - t.created_at)::float8 end as due_in
 from created as t
-join queued as l on l.seq = t.seq
 join calls as c on c.id = t.id

@@ -1,8 +1,8 @@
 -- List tasks, page by page.
 -- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern (each null for any); position timestamptz and
---          position_seq bigint of the last row of the page before (null to begin); size integer. The words {sort},
---          {direction} and {beyond} are filled in by the store from a closed list (created_at or updated_at; asc with
---          >, desc with <), since neither can be a parameter.
+--          position_seq bigint of the last row of the page before (null to begin); size integer. What stands in braces
+--          is filled in by the store from a closed list, since an order cannot be a parameter: by seq, which grows with
+--          the time of creation, or by updated_at and seq.
 -- Returns: per task its resource row, and (position, position_seq) to go on behind it.
 -- Touches: nothing; reads task_resources.
 select
@@ -10,7 +10,7 @@ select
     r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_at,
     r.status, r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at, r.updated_at,
     r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error,
-    r.{sort} as position, r.seq as position_seq
+    r.updated_at as position, r.seq as position_seq
 from fencepost.task_resources as r
 where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
     and (%(exclude)s::text[] is null or r.definition <> all(%(exclude)s::text[]))
@@ -22,9 +22,6 @@ where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
         or r.id ilike %(pattern)s::text or r.label ilike %(pattern)s::text
         or r.definition ilike %(pattern)s::text or r.params::text ilike %(pattern)s::text
     )
-    and (
-        %(position)s::timestamptz is null
-        or (r.{sort}, r.seq) {beyond} (%(position)s::timestamptz, %(position_seq)s::bigint)
-    )
-order by r.{sort} {direction}, r.seq {direction}
+    and (%(position)s::timestamptz is null or ({key}) {beyond} ({position}))
+order by {order}
 limit %(size)s::integer
