@@ -22,6 +22,7 @@ class Event(Enum):
     REAPED = ("reaped", logging.DEBUG, "did {count} things that were due")
     LOOP_FAILED = ("loop-failed", logging.ERROR, "{loop} failed and goes on")
     CALL_FAILED = ("call-failed", logging.ERROR, "{method} failed by a bug, reference {reference}")
+    WORKER_DIED = ("worker-died", logging.ERROR, "worker {pid} ended with status {status}; starting another")
     DRAINING = ("draining", logging.INFO, "taking no more polls; finishing what runs")
 
     def __init__(self, label: str, level: int, sentence: str) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import click
 import uvicorn
@@ -26,17 +26,43 @@ from fencepost.telemetry import Event, emit
 # Parts of the ten seconds in which a stopping server must be gone; the rest is for its connections and its Postgres.
 _ANSWER_SECONDS = 2
 _FINISH_SECONDS = 5
+# What a Postgres of our own is ready for at least, and what it keeps free for visitors with psql.
+_USUAL_CONNECTIONS = 100
+_VISITORS = 10
 
 
 def run(settings: Settings) -> None:
     """Serve until a signal; raise StartRefused when that cannot begin."""
     with database(settings) as (conninfo, postgres), listening(settings.host, settings.port) as listener:
-        for name in migrate(conninfo):
-            emit(Event.MIGRATED, name=name)
-        # uvloop where there is one; uvicorn decides.
-        factory = uvicorn.Config(_nothing, loop="auto", log_config=None).get_loop_factory()
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(_serve(settings, conninfo, postgres, listener))
+        bring_to_schema(conninfo)
+        serve(settings, conninfo, listener, lambda: tell_ready(listener), postgres)
+
+
+def serve(
+    settings: Settings,
+    conninfo: str,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    postgres: EmbeddedPostgres | None = None,
+) -> None:
+    """Serve over a migrated database until a signal, and keep its Postgres going if it is ours."""
+    # uvloop where there is one; uvicorn decides.
+    factory = uvicorn.Config(_nothing, loop="auto", log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(settings, conninfo, listener, ready, postgres))
+
+
+def bring_to_schema(conninfo: str) -> None:
+    """Apply the migrations that the database has not seen."""
+    for name in migrate(conninfo):
+        emit(Event.MIGRATED, name=name)
+
+
+def tell_ready(listener: socket.socket) -> None:
+    """Print the one line on stdout."""
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    click.echo(f"fencepost: ready on http://{address}:{port}")
 
 
 @contextmanager
@@ -45,17 +71,20 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
     if settings.database_url is not None:
         yield settings.database_url, None
         return
-    with EmbeddedPostgres(settings.data_dir) as postgres:
+    # Each worker uses one more to listen.
+    wanted = settings.workers * (settings.connections + 1) + _VISITORS
+    options = {"max_connections": str(max(_USUAL_CONNECTIONS, wanted))}
+    with EmbeddedPostgres(settings.data_dir, options=options) as postgres:
         emit(Event.DATABASE_STARTED, version=postgres.version, folder=settings.data_dir)
         yield postgres.conninfo, postgres
 
 
 @contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Give a socket that listens; raise StartRefused when the address cannot be had."""
+def listening(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
+    """Give a socket that listens, `shared` with others of ours; raise StartRefused when the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared)
     except (OSError, UnicodeError) as error:
         raise StartRefused(f"cannot listen on {host}:{port}: {error}") from None
     with listener:
@@ -65,22 +94,34 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-async def _serve(settings: Settings, conninfo: str, postgres: EmbeddedPostgres | None, listener: socket.socket) -> None:
-    app = build_app(settings, conninfo)
+@asynccontextmanager
+async def kept(postgres: EmbeddedPostgres | None) -> AsyncIterator[None]:
+    """Start our own Postgres again whenever it dies, until the block ends."""
     keeping = None if postgres is None else asyncio.create_task(Loop("keeper", Keeper(postgres).run_once).run())
     try:
-        await app.start()
-        if settings.definitions is not None:
-            await _put_definitions(app, settings)
-        host, port = listener.getsockname()[:2]
-        address = f"[{host}]" if ":" in host else host
-        server = HttpServer(app, lambda: click.echo(f"fencepost: ready on http://{address}:{port}"))
-        _stop_on_signals(app, server)
-        await server.serve(sockets=[listener])
+        yield
     finally:
         if keeping is not None:
             keeping.cancel()
-        await app.stop()
+
+
+async def _serve(
+    settings: Settings,
+    conninfo: str,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    postgres: EmbeddedPostgres | None,
+) -> None:
+    app = build_app(settings, conninfo)
+    async with kept(postgres):
+        try:
+            await app.start()
+            await put_definitions(app, settings)
+            server = HttpServer(app, ready)
+            _stop_on_signals(app, server)
+            await server.serve(sockets=[listener])
+        finally:
+            await app.stop()
 
 
 class HttpServer(uvicorn.Server):
@@ -136,9 +177,9 @@ def _stop_on_signals(app: App, server: HttpServer) -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def _put_definitions(app: App, settings: Settings) -> None:
-    assert settings.definitions is not None
-    for document in read_documents(settings.definitions):
+async def put_definitions(app: App, settings: Settings) -> None:
+    """Put the documents of --definitions, if it was given; raise StartRefused for one that cannot be used."""
+    for document in () if settings.definitions is None else read_documents(settings.definitions):
         try:
             task = document.decode(TaskDefinition)
             definition = await app.engine.definitions.put(task, document.text, caller="definitions")

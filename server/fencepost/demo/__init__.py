@@ -3,7 +3,6 @@
 rehearsal       the whole: start, import, check, stop
 server          a `fencepost serve` as a child
 executor        the worker: `python -m fencepost.demo.executor`
-child           a process that ends with the one that started it
 definition      aidbox.bulk/import-resource-task, as it is declared
 airports        the airports of the world, written out as files
 source          a file to import

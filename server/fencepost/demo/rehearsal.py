@@ -15,8 +15,9 @@ from types import FrameType
 import click
 import psycopg
 
-from fencepost.demo import child, imports
-from fencepost.demo.child import Child
+from fencepost import child
+from fencepost.child import Child
+from fencepost.demo import imports
 from fencepost.demo.display import display
 from fencepost.demo.imports import Import
 from fencepost.demo.rows import BadInput

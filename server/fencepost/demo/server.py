@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fencepost.demo import child
-from fencepost.demo.child import Child
+from fencepost import child
+from fencepost.child import Child
 from fencepost.errors import StartRefused
 
 HOST = "127.0.0.1"

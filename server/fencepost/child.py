@@ -1,10 +1,10 @@
 """A process that ends with the one that started it, however that ends.
 
 On Linux the kernel sends it a signal when its parent dies, kill -9 included. The kernel means the thread that started
-it, so children are started from the main thread. Elsewhere, children of a killed demo run on until they are stopped.
+it, so children are started from the main thread. Elsewhere, children of a killed parent run on until they are stopped.
 
 Between fork and exec stands a small program that asks for the signal: Python code between the two (preexec_fn) can
-deadlock in a process with threads, and the display has one.
+deadlock in a process with threads.
 """
 
 from __future__ import annotations
@@ -28,20 +28,28 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
+def launch(module: str, arguments: Sequence[str], *, orphaned: signal.Signals) -> list[str]:
+    """Return the command that runs a Python module; `orphaned` is the signal it gets when this process dies."""
+    # -P: a file of the user's in the current folder is not taken for a module of ours.
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(int(orphaned)), *command]
+
+
+def environment() -> dict[str, str]:
+    """Return ours without our settings: a child is told all of its own, and a FENCEPOST_DATABASE_URL is not for it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FENCEPOST_")}
+
+
 class Child:
     """A Python module run as a child; `orphaned` is the signal it gets when this process dies."""
 
     def __init__(self, module: str, arguments: Sequence[str], *, orphaned: signal.Signals, output: int | None) -> None:
-        # -P: a file of the user's in the current folder is not taken for a module of ours.
-        command = [sys.executable, "-P", "-m", module, *arguments]
-        launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(int(orphaned)), *command]
         self._process = subprocess.Popen(
-            launch,
+            launch(module, arguments, orphaned=orphaned),
             stdin=subprocess.DEVNULL,
             stdout=output,
             text=True,
-            # It is told by its arguments; a FENCEPOST_DATABASE_URL of the user's is not for a demo to write to.
-            env={name: value for name, value in os.environ.items() if not name.startswith("FENCEPOST_")},
+            env=environment(),
             # A Ctrl-C on the terminal is the parent's to answer, in order: executors first, the server last.
             start_new_session=True,
         )
