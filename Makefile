@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MANIFESTS := pyproject.toml executor_sdk/python/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate constraints clean
+.PHONY: help setup demo test bench bench-full check format generate constraints clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -17,6 +17,12 @@ demo: setup ## Start everything and import real data
 
 test: .venv/.dev ## Run all tests
 	@$(BIN)/python -m pytest -n 2 $(TESTS)
+
+bench: .venv/.bench ## Measure it beside other queues on Postgres: five minutes
+	@$(BIN)/fencepost bench $(BENCH)
+
+bench-full: .venv/.bench ## The same with more rounds and the long scenarios: an hour
+	@$(BIN)/fencepost bench --full $(BENCH)
 
 check: .venv/.dev ## Lint, types, layers, and drift of what is generated
 	@$(BIN)/ruff check .
@@ -50,6 +56,13 @@ constraints: .venv/.dev ## Resolve the dependencies again, with hashes
 
 .venv/.dev: .venv/.run constraints/dev.txt
 	@$(PIP) install --require-hashes -r constraints/dev.txt
+	@touch $@
+
+# The peers on Node take part where npm is there.
+.venv/.bench: .venv/.run constraints/bench.txt bench/package-lock.json
+	@$(PIP) install --require-hashes -r constraints/bench.txt
+	@if command -v npm >/dev/null; then npm ci --prefix bench --no-audit --no-fund --silent || \
+		echo "fencepost: npm could not install the peers on Node; they are left out"; fi
 	@touch $@
 
 clean: ## Remove .venv and the demo's data

@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-_COMMANDS = {"apply": "apply", "demo": "demo", "migrate": "migrate", "serve": "serve"}
+_COMMANDS = {"apply": "apply", "bench": "bench", "demo": "demo", "migrate": "migrate", "serve": "serve"}
 
 
 class _Commands(click.Group):

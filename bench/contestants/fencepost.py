@@ -1,0 +1,173 @@
+"""Fencepost: `fencepost serve` processes, workers of the Python SDK over HTTP, tasks created in arrays of calls.
+
+Variants: `fencepost:two` has two servers on one database, `fencepost:limits` spreads its tasks over 1,000 keys with a
+`concurrencyLimit` of 2 each. Everything goes through HTTP; the database is not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from bench.child import Child, python
+from bench.contestant import Drained
+from bench.contestants.fencepost_worker import CELLS, DEFINITION, LIMITED, SINGLE
+from fencepost_sdk import Client
+from fencepost_sdk.errors import RpcError
+
+KEYS = 1000
+_CREATE = "awf.task/create-and-execute"
+_DRAIN_SECONDS = 240.0
+
+
+def contestant(variant: str = "", **options: Any) -> FencepostContestant:
+    """Return the contestant; options: serve (more arguments of the server), processes, concurrency, array, creators."""
+    return FencepostContestant(variant, **options)
+
+
+class FencepostContestant:
+    """A server or two, and worker processes that are started once and told when to work."""
+
+    def __init__(
+        self,
+        variant: str = "",
+        *,
+        serve: list[str] | None = None,
+        processes: int = 2,
+        concurrency: int = 500,
+        array: int = 1000,
+        creators: int = 2,
+    ) -> None:
+        self.name = f"fencepost:{variant}" if variant else "fencepost"
+        self._is_limited = variant == "limits"
+        self._definition = LIMITED if self._is_limited else DEFINITION
+        self._server_count = 2 if variant == "two" else 1
+        self._serve = serve or []
+        self._worker_count = max(processes, self._server_count)
+        self._concurrency, self._array, self._creators = concurrency, array, creators
+        self._servers: list[Child] = []
+        self._workers: list[Child] = []
+        self._urls: list[str] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="fencepost-bench-")
+        self._cells: memoryview[int] = memoryview(b"").cast("q")
+        self.manner = (
+            f"HTTP; history and log kept; one async handler call a task; {self._worker_count} worker process(es), "
+            f"concurrency {concurrency}; creates in arrays of {array} over {creators} connections"
+        )
+
+    def available(self) -> str | None:
+        """It is what this checkout holds."""
+        return None
+
+    def prepare(self, dsn: str) -> None:
+        """Start the servers, put the definitions, start the workers."""
+        for _ in range(self._server_count):
+            command = python("fencepost", "serve", "--port", "0", "--log-level", "warning", *self._serve)
+            server = Child([*command, "--database-url", dsn])
+            self._servers.append(server)
+            self._urls.append(server.read().decode().rpartition(" ")[2])
+        with Client(self._urls[0]) as client:
+            for name in (DEFINITION, SINGLE):
+                client.define({"kind": "task", "name": name})
+            limit = {"concurrencyLimit": 2, "concurrencyPath": ["params", "key"]} if self._is_limited else {}
+            try:
+                client.define({"kind": "task", "name": LIMITED, **limit})
+            except RpcError as error:
+                raise NotImplementedError(f"this server does not know concurrencyLimit ({error})") from None
+        shared = Path(self._folder.name) / "cells"
+        shared.write_bytes(bytes(8 * CELLS * self._worker_count))
+        with shared.open("r+b") as file:
+            self._cells = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
+        for index in range(self._worker_count):
+            self._workers.append(Child(python("bench.contestants.fencepost_worker", str(shared), str(index))))
+
+    def url(self) -> str:
+        """Return where the first server listens."""
+        return self._urls[0]
+
+    def servers(self) -> list[int]:
+        """Return the server processes."""
+        return [server.pid for server in self._servers]
+
+    def create(self, count: int, definition: str | None = None) -> float:
+        """Create in arrays of calls over a few connections of the SDK's client."""
+        arrays = [range(at, min(at + self._array, count)) for at in range(0, count, self._array)]
+        clients = [Client(self._urls[index % len(self._urls)]) for index in range(self._creators)]
+
+        def send(numbered: tuple[int, range]) -> None:
+            index, numbers = numbered
+            client = clients[index % len(clients)]
+            for answer in client.batch([(_CREATE, self._task(number, definition)) for number in numbers]):
+                if isinstance(answer, Exception):
+                    raise answer
+
+        with ThreadPoolExecutor(self._creators) as threads:
+            began = time.perf_counter()
+            list(threads.map(send, enumerate(arrays)))
+            seconds = time.perf_counter() - began
+        for client in clients:
+            client.close()
+        return seconds
+
+    def drain(self, count: int) -> Drained:
+        """Let the workers work until as many handlers were called as there are tasks, and let them end in order."""
+        self._start_workers()
+        give_up = time.monotonic() + _DRAIN_SECONDS
+        while sum(self._cells[0::CELLS]) < count and time.monotonic() < give_up:
+            time.sleep(0.002)
+        said = self._stop_workers()
+        first = min((value for value in self._cells[1::CELLS] if value), default=0)
+        seen = [number for what in said for number in what["seen"]]
+        seconds = (max(what["ended"] for what in said) - first) / 1e9
+        return Drained(seconds, len(seen), len(set(seen)), self.left())
+
+    def latency(self, count: int) -> list[float]:
+        """Create one task after another while the worker waits in a long poll."""
+        self._start_workers()
+        taken: list[float] = []
+        with Client(self._urls[0]) as client:
+            for number in range(count):
+                for place in range(2, len(self._cells), CELLS):
+                    self._cells[place] = 0
+                began = time.perf_counter_ns()
+                client.create(self._definition, {"n": number, "key": 0})
+                while not any(self._cells[2::CELLS]):
+                    time.sleep(0.002)
+                taken.append((max(self._cells[2::CELLS]) - began) / 1e9)
+                time.sleep(0.01)
+        self._stop_workers()
+        return taken
+
+    def left(self, definition: str | None = None) -> int:
+        """Return how many tasks are not done."""
+        wanted = f"definition={definition or self._definition}&.status=waiting,ready,requested,in-progress&_count=0"
+        with urlopen(f"{self._urls[0]}/AidboxTask?{wanted}") as answer:  # noqa: S310 our own server
+            return int(json.load(answer)["total"])
+
+    def close(self) -> None:
+        """Stop workers, then servers."""
+        for child in (*self._workers, *self._servers):
+            child.stop()
+        self._folder.cleanup()
+
+    def _task(self, number: int, definition: str | None) -> dict[str, Any]:
+        params = {"n": number, "key": number % KEYS} if self._is_limited else {"n": number}
+        return {"definition": definition or self._definition, "params": params}
+
+    def _start_workers(self) -> None:
+        for index, worker in enumerate(self._workers):
+            order = {"work": self._urls[index % len(self._urls)], "concurrency": self._concurrency}
+            worker.write(json.dumps(order).encode())
+        for worker in self._workers:
+            worker.read()
+
+    def _stop_workers(self) -> list[dict[str, Any]]:
+        for worker in self._workers:
+            worker.write(b"stop")
+        return [json.loads(worker.read()) for worker in self._workers]

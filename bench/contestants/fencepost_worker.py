@@ -1,0 +1,77 @@
+"""A worker process of the Fencepost contestant: the SDK's `Worker` with a handler that counts.
+
+It starts once and works when told, a JSON command a line: {"work": url, "concurrency": n} until a line "stop" comes.
+Meanwhile it keeps what others look at without asking in shared memory: how many handlers have started, and when the
+first did and when the last did (`time.perf_counter_ns`, one clock for all processes on Linux).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mmap
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from fencepost_sdk import Worker
+
+DEFINITION = "bench/no-op"
+LIMITED = "bench/limited"
+SINGLE = "bench/single"
+# Numbers of eight bytes, so many a worker: count, first, last.
+CELLS = 3
+
+
+def main() -> None:
+    """Work as told until stdin ends."""
+    path, index = Path(sys.argv[1]), int(sys.argv[2])
+    with (
+        path.open("r+b") as file,
+        mmap.mmap(file.fileno(), 0) as shared,
+        memoryview(shared).cast("q") as cells,
+        cells[index * CELLS : (index + 1) * CELLS] as mine,
+    ):
+        asyncio.run(_serve(mine))
+
+
+async def _serve(cells: memoryview[int]) -> None:
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := await lines.readline():
+        _say(await _work(json.loads(line), lines, cells))
+
+
+async def _work(order: dict[str, Any], lines: asyncio.StreamReader, cells: memoryview[int]) -> dict[str, Any]:
+    seen: list[int] = []
+    cells[0] = cells[1] = cells[2] = 0
+    worker = Worker(order["work"], concurrency=order["concurrency"])
+
+    @worker.task(DEFINITION)
+    @worker.task(LIMITED)
+    async def handle(params: dict[str, Any]) -> None:
+        now = time.perf_counter_ns()
+        if not seen:
+            cells[1] = now
+        seen.append(params["n"])
+        cells[2] = now
+        cells[0] = len(seen)
+
+    serving = asyncio.create_task(worker.serve())
+    _say({"working": True})
+    stopping = asyncio.create_task(lines.readline())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    worker.stop()
+    # It returns when the last finish is acknowledged, that is, committed.
+    await serving
+    return {"ended": time.perf_counter_ns(), "calls": len(seen), "seen": seen}
+
+
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A contestant's process, and how the harness speaks to it: a JSON command a line, a JSON answer a line.
+
+What a contestant prints goes to stderr, so that it cannot spoil an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import selectors
+import signal
+import sys
+import traceback
+from typing import Any
+
+from bench.child import Child, python
+from bench.contestant import Contestant, Drained
+from bench.loads.idlers import raise_file_limit
+
+
+class LaneFailed(Exception):
+    """A contestant could not do what it was asked; the message is for the table's notes."""
+
+
+class Lane:
+    """A contestant in its own process, as the harness sees it."""
+
+    def __init__(self, name: str, options: dict[str, Any] | None = None) -> None:
+        self.name = name
+        # Killed with us: its own children ask to end with it.
+        self._child = Child(python("bench.lane", name, json.dumps(options or {})), orphaned=signal.SIGTERM)
+        self.pid = self._child.pid
+        self.alive = True
+
+    def ask(self, what: str, *arguments: Any, seconds: float = 300.0) -> Any:
+        """Call a method of the contestant; raise LaneFailed when it fails or takes too long, which ends the lane."""
+        try:
+            self._child.write(json.dumps([what, *arguments]).encode())
+            answer = json.loads(self._line(seconds))
+        except (EOFError, OSError) as error:
+            self.stop()
+            raise LaneFailed(f"{self.name}: its process ended ({error})") from None
+        if "failed" in answer:
+            raise LaneFailed(f"{self.name}: {what}: {answer['failed']}")
+        return answer["result"]
+
+    def drain(self, count: int, seconds: float = 300.0) -> Drained:
+        """Drain and return what came of it."""
+        return Drained(**self.ask("drain", count, seconds=seconds))
+
+    def stop(self) -> None:
+        """End the process, in order if it can."""
+        if self.alive:
+            self.alive = False
+            self._child.stop()
+
+    def _line(self, seconds: float) -> bytes:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._child.stdout, selectors.EVENT_READ)
+            # An answer is one line, written at once: when its beginning is there, all of it is about to be.
+            if not selector.select(seconds):
+                self.stop()
+                raise LaneFailed(f"{self.name}: no answer within {seconds:.0f} s")
+        return self._child.read()
+
+
+def find(name: str, options: dict[str, Any]) -> Contestant:
+    """Return a contestant by its name; what stands behind a colon or plus is for its module."""
+    module, _, variant = name.replace("+", ":").partition(":")
+    made = importlib.import_module(f"bench.contestants.{module}")
+    contestant: Contestant = made.contestant(variant, **options) if variant or options else made.contestant()
+    return contestant
+
+
+def _answer(contestant: Contestant, what: str, arguments: list[Any]) -> Any:
+    if what in {"name", "manner"}:
+        return getattr(contestant, what)
+    if what == "servers" and not hasattr(contestant, what):
+        return []
+    result = getattr(contestant, what)(*arguments)
+    return dataclasses.asdict(result) if isinstance(result, Drained) else result
+
+
+def main() -> None:
+    """Serve commands until stdin ends, then close."""
+    raise_file_limit()
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    contestant = find(sys.argv[1], json.loads(sys.argv[2]))
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        for line in sys.stdin:
+            what, *arguments = json.loads(line)
+            try:
+                answer = {"result": _answer(contestant, what, arguments)}
+            except Exception as error:  # noqa: BLE001 the harness is told, and goes on with the others
+                traceback.print_exc()
+                answer = {"failed": f"{type(error).__name__}: {error}"}
+            out.write(json.dumps(answer).encode() + b"\n")
+            out.flush()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with contextlib.suppress(Exception):
+            contestant.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Idle long polls: connections that ask for work which never comes. Runs as a process of its own.
+
+`python -m bench.loads.idlers HOST PORT COUNT` prints a line once all polls have been sent and holds them until stdin
+ends; then it prints how many were answered or cut meanwhile (0 is right).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+
+_WAIT_MS = 600_000
+# So many connections at once while they are being made: a listener's backlog is finite.
+_AT_ONCE = 200
+
+
+class _Poll(asyncio.Protocol):
+    ended = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Count an answer, which nobody expects."""
+        _Poll.ended += 1
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Count a cut, which nobody expects either."""
+        _Poll.ended += 1
+
+
+async def _hold(host: str, port: int, count: int) -> None:
+    loop = asyncio.get_running_loop()
+    params = {"taskDefinitions": ["bench/idle"], "timeout": _WAIT_MS, "start": True}
+    body = json.dumps({"method": "awf.task/long-poll", "params": params}).encode()
+    head = f"POST /rpc HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def connect() -> asyncio.BaseTransport:
+        async with gate:
+            transport, _ = await loop.create_connection(_Poll, host, port)
+        transport.write(head.encode() + body)
+        return transport
+
+    transports = await asyncio.gather(*(connect() for _ in range(count)))
+    print("polling", flush=True)  # noqa: T201 to the harness
+    await loop.run_in_executor(None, sys.stdin.read)
+    print(_Poll.ended, flush=True)  # noqa: T201
+    for transport in transports:
+        transport.close()
+
+
+def raise_file_limit() -> None:
+    """Allow this process and those that it starts as many files as the system lets them have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    raise_file_limit()
+    asyncio.run(_hold(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

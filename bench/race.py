@@ -1,0 +1,182 @@
+"""The run: every contestant once a round, each round beginning with another one, everything checked.
+
+Rounds are interleaved because the machine changes with the hour: what is compared was measured within minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from bench.contestant import Drained
+from bench.lane import Lane, LaneFailed
+from bench.loads.idle import idle_polls
+from bench.loads.preload import preload
+from bench.loads.single import CONNECTIONS, DEFINITION, missing, single_calls
+from bench.meter import Cost, Meter
+from bench.plan import OURS, SINGLE, Plan
+from bench.postgres import Postgres, dead_tuples
+from bench.samples import Samples
+
+_WARM_UP = 500
+_IDLE = "fencepost:idle"
+# More than can be done in a second, so that no poll comes back empty.
+_MOST_SINGLE_TASKS = 5000
+
+
+class Race:
+    """One run of a plan; `samples` holds what came of it, `tell` is told what goes on."""
+
+    def __init__(self, plan: Plan, postgres: Postgres, tell: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._postgres = postgres
+        self._tell = tell
+        self._lanes: dict[str, Lane] = {}
+        self._dsn: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._left: dict[str, int] = {}
+        self._snapshot: psycopg.Connection[Any] | None = None
+        self._snapshot_since = 0.0
+        self.samples = Samples()
+
+    def run(self) -> None:
+        """Run all rounds; a contestant that fails is noted and leaves."""
+        try:
+            for name in self._plan.contestants:
+                self._guard(name, partial(self._enter, name))
+            for number in range(self._plan.rounds):
+                names = list(self._lanes)
+                first = number * max(1, len(names) // self._plan.rounds) % max(1, len(names))
+                for name in names[first:] + names[:first]:
+                    self._tell(f"round {number + 1} of {self._plan.rounds}: {name}")
+                    self._guard(name, partial(self._turn, name))
+            self._look_back()
+            if self._plan.takes_part(OURS, "idle") and OURS in self._lanes:
+                self._tell(f"{self._plan.idle_polls} idle polls")
+                self._guard(_IDLE, self._idle)
+        finally:
+            if self._snapshot is not None:
+                self._snapshot.close()
+            for lane in self._lanes.values():
+                lane.stop()
+
+    def _guard(self, name: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except LaneFailed as failed:
+            self.samples.note(name, str(failed))
+            self._tell(str(failed))
+            if (lane := self._lanes.pop(name, None)) is not None:
+                lane.stop()
+
+    def _enter(self, name: str) -> None:
+        self._tell(f"preparing {name}")
+        lane = self._lanes[name] = Lane(name, self._plan.ours if name.startswith(OURS) else None)
+        if (reason := lane.ask("available")) is not None:
+            raise LaneFailed(f"{name}: {reason}")
+        self._dsn[name] = self._postgres.new_database(name)
+        lane.ask("prepare", self._dsn[name])
+        self.samples.note(name, f"{name}: {lane.ask('manner')}")
+        if self._plan.takes_part(name, "drain"):
+            self._warm_up(name, lane)
+
+    def _warm_up(self, name: str, lane: Lane) -> None:
+        """Let it run once, and see how much it can be given."""
+        if name.endswith(":loaded"):
+            preload(lane, self._dsn[name], finished=self._plan.finished, waiting=self._plan.waiting)
+            self._left[name] = lane.ask("left")
+            self.samples.note(name, f"{name}: {self._plan.finished} finished, {self._left[name]} ready before")
+        if name.endswith(":snapshot"):
+            self._snapshot = psycopg.connect(self._dsn[name])
+            self._snapshot.execute("set transaction isolation level repeatable read")
+            self._snapshot.execute("select count(*) from pg_class")
+            self._snapshot_since = time.monotonic()
+        count = min(_WARM_UP, self._plan.count)
+        lane.ask("create", count)
+        drained = self._checked(name, count, lane.drain(count))
+        rate = drained.calls / drained.seconds
+        self._counts[name] = max(100, min(self._plan.count, int(rate * self._plan.most_seconds) // 100 * 100))
+
+    def _turn(self, name: str) -> None:
+        lane = self._lanes[name]
+        if self._plan.takes_part(name, "create") or self._plan.takes_part(name, "drain"):
+            self._queue(name, lane)
+        if self._plan.takes_part(name, "latency"):
+            for seconds in lane.ask("latency", self._plan.latencies):
+                self.samples.add("latency", name, {"ms": seconds * 1000})
+        if self._plan.takes_part(name, "single"):
+            self._single(name, lane)
+
+    def _queue(self, name: str, lane: Lane) -> None:
+        count = self._counts[name]
+        meter = self._meter(lane)
+        seconds = lane.ask("create", count)
+        self.samples.add("create", name, _per_task(count, seconds, meter.stop()))
+        meter = self._meter(lane)
+        drained = lane.drain(count)
+        cost = meter.stop()
+        self._checked(name, count, drained)
+        self.samples.add("drain", name, _per_task(drained.calls, drained.seconds, cost))
+
+    def _checked(self, name: str, created: int, drained: Drained) -> Drained:
+        """Return what was drained; raise LaneFailed unless each task was done exactly once and none was lost."""
+        left = self._left.get(name, 0) + created - drained.calls
+        if drained.calls != drained.tasks or drained.left != left or drained.calls < created:
+            raise LaneFailed(f"{name}: not exactly once: created {created}, expected {left} left, and got {drained}")
+        self._left[name] = left
+        return drained
+
+    def _single(self, name: str, lane: Lane) -> None:
+        if (reason := missing()) is not None:
+            self.samples.note("single", f"single calls: {reason}")
+            return
+        before = 0
+        if name == SINGLE:
+            lane.ask("create", self._plan.single_seconds * _MOST_SINGLE_TASKS, DEFINITION)
+            before = lane.ask("left", DEFINITION)
+        meter = self._meter(lane)
+        counted = single_calls(lane.ask("url"), self._plan.single_seconds)
+        calls = counted["polls"] + counted["started"] + counted["succeeded"]
+        self.samples.add("single", name, {**counted, **_per_task(calls, counted["seconds"], meter.stop())})
+        if name == SINGLE:
+            # What was in hand when the load ended may have been finished without its answer being read.
+            done = before - lane.ask("left", DEFINITION)
+            if not counted["succeeded"] <= done <= counted["succeeded"] + CONNECTIONS or counted["wrong"]:
+                raise LaneFailed(f"{name}: {done} tasks are done after {counted}")
+
+    def _idle(self) -> None:
+        lane = self._lanes[_IDLE] = Lane(OURS, self._plan.ours)
+        dsn = self._postgres.new_database(_IDLE)
+        lane.ask("prepare", dsn)
+        cost = idle_polls(self._postgres, lane, _IDLE, count=self._plan.idle_polls, seconds=self._plan.idle_seconds)
+        self.samples.add("idle", OURS, cost)
+
+    def _look_back(self) -> None:
+        """Count the dead tuples that the rounds left, while the snapshot is still held."""
+        for name, dsn in self._dsn.items():
+            if name in self._lanes and self._plan.takes_part(name, "drain"):
+                self.samples.add("dead", name, {"tuples": dead_tuples(dsn)})
+        if self._snapshot is not None:
+            held = time.monotonic() - self._snapshot_since
+            self.samples.note("snapshot", f"fencepost:snapshot: a transaction held its snapshot for {held:.0f} s")
+
+    def _meter(self, lane: Lane) -> Meter:
+        servers = lane.ask("servers")
+        return Meter(self._postgres.observer, {"postgres": [self._postgres.pid], "all": [lane.pid], "server": servers})
+
+
+def _per_task(count: int, seconds: float, cost: Cost) -> dict[str, float]:
+    micros = {group: spent / count * 1e6 for group, spent in cost.cpu.items()}
+    return {
+        "count": count,
+        "rate": count / seconds,
+        "postgres_us": micros["postgres"],
+        "server_us": micros["server"],
+        "client_us": micros["all"] - micros["server"],
+        "wal_bytes": cost.wal_bytes / count,
+        "commits": cost.commits / count,
+    }

@@ -1,0 +1,56 @@
+"""What was measured: samples by figure and contestant, their medians, and notes; written as JSON."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+
+class Samples:
+    """Samples of a run, in the order in which they were taken."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, dict[str, list[Mapping[str, float]]]] = {}
+        self.notes: dict[str, list[str]] = {}
+
+    def add(self, figure: str, name: str, sample: Mapping[str, float]) -> None:
+        """Keep a sample."""
+        self._taken.setdefault(figure, {}).setdefault(name, []).append(sample)
+
+    def note(self, name: str, text: str) -> None:
+        """Keep a remark."""
+        self.notes.setdefault(name, []).append(text)
+
+    def names(self, figure: str) -> list[str]:
+        """Return who has samples for a figure."""
+        return list(self._taken.get(figure, ()))
+
+    def values(self, figure: str, name: str, what: str) -> list[float]:
+        """Return one measure of all samples."""
+        return [sample[what] for sample in self._taken.get(figure, {}).get(name, ())]
+
+    def median(self, figure: str, name: str, what: str) -> float | None:
+        """Return the median of a measure, None without samples."""
+        values = self.values(figure, name, what)
+        return statistics.median(values) if values else None
+
+    def quantile(self, figure: str, name: str, what: str, share: float) -> float | None:
+        """Return the value that `share` of the samples do not exceed, None without samples."""
+        values = sorted(self.values(figure, name, what))
+        return values[min(len(values) - 1, int(share * len(values)))] if values else None
+
+    def best(self, figure: str, names: tuple[str, ...], what: str, *, lowest: bool = False) -> float | None:
+        """Return the best median among some contestants, None when none of them was measured."""
+        medians = [median for name in names if (median := self.median(figure, name, what)) is not None]
+        return (min if lowest else max)(medians) if medians else None
+
+    def write(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Write everything with what it was measured on."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        now = datetime.now().astimezone().isoformat()
+        written = {"written": now, **about, "samples": self._taken, "notes": self.notes}
+        path.write_text(json.dumps(written, indent=1) + "\n")

@@ -1,0 +1,48 @@
+"""The benchmark runs: a tiny round of it yields the tables and the JSON, and every task in it was done exactly once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.house.sources import ROOT
+
+pytest.importorskip("fencepost_sdk")
+
+RACERS = ("sql:100", "fencepost", "fencepost:single", "starlette")
+TINY = {"single_seconds": 1, "latencies": 5, "idle_polls": 20, "idle_seconds": 0.1}
+
+
+def test_a_tiny_round_yields_tables_and_json(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    figures = "create,drain,latency" + (",single" if shutil.which("wrk") else "")
+    options = ["--rounds", "1", "--count", "200", "--figures", figures, "--only", ",".join(RACERS)]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bench", *options, "--plan", json.dumps(TINY), "--json", str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(path.read_text())
+    assert written["settings"]["fsync"] == written["settings"]["synchronous_commit"] == "on"
+    assert set(written["samples"]["drain"]) == {"sql:100", "fencepost"}
+    # A contestant that failed, as one that did not do each task exactly once, is a note more.
+    assert {name: len(notes) for name, notes in written["notes"].items()} == dict.fromkeys(RACERS, 1)
+    for title in ("Bulk create", "Drain", "Create to start", "Fencepost against its bars"):
+        assert title in done.stdout
+    tables = done.stdout[done.stdout.index("Bulk create") : done.stdout.index("sql:100: ")]
+    assert max(map(len, tables.splitlines())) <= 110
+
+
+def test_the_tables_of_a_bench_hold_no_registry() -> None:
+    for path in ("bench/package-lock.json", "constraints/bench.txt"):
+        text = (ROOT / path).read_text()
+        assert "resolved" not in text
+        assert "registry" not in text
