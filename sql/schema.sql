@@ -3,6 +3,10 @@
 
 CREATE SCHEMA fencepost;
 
+CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT CASE WHEN (found.value IS NULL) THEN '-'::text WHEN (octet_length(found.value) > 200) THEN ('sha256:'::text || encode(sha256(convert_to(found.value, 'UTF8'::name)), 'hex'::text)) ELSE found.value END AS value FROM (SELECT (jsonb_path_query_first((limit_key.params)::jsonb, limit_key.path, silent => true))::text AS value) found);
+
 CREATE TABLE fencepost.definitions (
     name text NOT NULL,
     version integer NOT NULL,
@@ -18,8 +22,12 @@ CREATE TABLE fencepost.definitions (
     created_at timestamp with time zone NOT NULL,
     created_by text NOT NULL,
     deleted_at timestamp with time zone,
+    concurrency_limit integer,
+    concurrency_path jsonpath,
+    CONSTRAINT definitions_concurrency_limit CHECK ((concurrency_limit >= 1)),
     CONSTRAINT definitions_deleted_is_not_newest CHECK (((deleted_at IS NULL) OR (NOT is_newest))),
-    CONSTRAINT definitions_kind CHECK ((kind = 'task'::text))
+    CONSTRAINT definitions_kind CHECK ((kind = 'task'::text)),
+    CONSTRAINT definitions_path_of_a_limit CHECK (((concurrency_path IS NULL) OR (concurrency_limit IS NOT NULL)))
 );
 
 CREATE TABLE fencepost.done_tasks (
@@ -61,6 +69,7 @@ CREATE TABLE fencepost.live_tasks (
     held_by text,
     request_id text,
     request_hash text,
+    limit_key text COLLATE pg_catalog."C",
     CONSTRAINT live_tasks_fenced_while_held CHECK (((exec_id IS NOT NULL) = (status = ANY (ARRAY['requested'::text, 'in-progress'::text])))),
     CONSTRAINT live_tasks_one_deadline CHECK (((deadline_at IS NULL) = (status = 'ready'::text))),
     CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
@@ -106,7 +115,7 @@ CREATE TABLE fencepost.tasks (
     requester json NOT NULL,
     created_by text NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    CONSTRAINT tasks_id_form CHECK ((id ~ '^[A-Za-z0-9.-]{1,64}$'::text))
+    CONSTRAINT tasks_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64)))
 );
 
 CREATE VIEW fencepost.task_entries AS
@@ -253,14 +262,18 @@ ALTER TABLE ONLY fencepost.tasks
 ALTER TABLE ONLY fencepost.tasks
     ADD CONSTRAINT tasks_pkey PRIMARY KEY (seq);
 
+CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHERE (is_newest AND (concurrency_limit IS NOT NULL));
+
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
 
 CREATE INDEX done_tasks_outcome ON fencepost.done_tasks USING btree (outcome, seq);
 
 CREATE INDEX live_tasks_deadline ON fencepost.live_tasks USING btree (deadline_at) WHERE (deadline_at IS NOT NULL);
 
-CREATE INDEX live_tasks_ready ON fencepost.live_tasks USING btree (definition, ready_at, seq) WHERE (status = 'ready'::text);
+CREATE INDEX live_tasks_held_by_key ON fencepost.live_tasks USING btree (definition, limit_key) WHERE ((exec_id IS NOT NULL) AND (limit_key IS NOT NULL));
+
+CREATE INDEX live_tasks_ready ON fencepost.live_tasks USING btree (definition, ready_at, seq) WHERE ((status = 'ready'::text) AND (limit_key IS NULL));
+
+CREATE INDEX live_tasks_ready_by_key ON fencepost.live_tasks USING btree (definition, limit_key, ready_at, seq) WHERE ((status = 'ready'::text) AND (limit_key IS NOT NULL));
 
 CREATE INDEX live_tasks_request ON fencepost.live_tasks USING btree (held_by, request_id) WHERE (request_id IS NOT NULL);
-
-CREATE INDEX tasks_created_at ON fencepost.tasks USING btree (created_at, seq);

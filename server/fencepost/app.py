@@ -39,6 +39,7 @@ from fencepost.settings import Settings
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
 from fencepost.store.files import data_folder
+from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
@@ -58,16 +59,16 @@ class App:
     def __init__(self, settings: Settings, conninfo: str, clock: Clock) -> None:
         self.database = Database(conninfo, connections=settings.connections)
         self._server = ServerStore(self.database, clock)
-        tasks = TaskStore(self.database, clock)
+        tasks = TaskStore(self.database, clock, waiting=settings.limits.waiting)
         hints = Hints()
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
         self._dispatcher = Dispatcher(tasks, self._give_back)
         self.engine = Engine(Tasks(tasks, definitions, hints), Polls(self._dispatcher, definitions, hints), definitions)
         self._notifications = Notifications(conninfo, self._server)
-        self.reaper = Reaper(tasks, hints, grace_seconds=settings.lease_grace_seconds)
+        self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher).run_once)
-        self._wire_hints(hints, definitions)
+        self._wire_hints(hints, definitions, tasks.limits)
         self._health = Health(self._server)
         self._callers = Callers(settings.clients)
         self._rpc = Endpoint(Dispatch(registry(), self.engine, settings.limits), self._callers, settings.limits)
@@ -119,20 +120,22 @@ class App:
         lease = Lease(task.id, task.exec_id or "", caller)
         await self.engine.tasks.release(lease, action="awf.engine/give-back")
 
-    def _wire_hints(self, hints: Hints, definitions: Definitions) -> None:
+    def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         hints.on_ready += [self._dispatcher.ready, self._notifications.ready]
         hints.on_deadline.append(self._reaping.nudge)
-        hints.on_definition += [definitions.forget, self._notifications.definition]
+        hints.on_definition += [definitions.forget, limits.forget, self._notifications.definition]
 
         def heard(news: News) -> None:
             for definition, count in news.ready.items():
                 self._dispatcher.ready(definition, count)
             for name in news.definitions:
                 definitions.forget(name)
+                limits.forget()
 
         def connected() -> None:
             # Nobody heard what was said while the connection was away.
             definitions.forget_all()
+            limits.forget()
             self._reaping.nudge()
             self._looking_out.nudge()
 

@@ -19,13 +19,14 @@ _SHORTEST_SECRET = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for at most."""
+    """What one request may ask for at most, and how many calls of a kind may wait for the database."""
 
     body_bytes: int = 1 << 20
     batch: int = 1000
     poll: int = 1000
     wait_seconds: float = 600.0
     depth: int = 64
+    waiting: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Settings:
     data_dir: Path = Path(".fencepost")
     definitions: Path | None = None
     clients: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
     connections: int = 4
     lease_grace_seconds: float = 10.0
     limits: Limits = field(default_factory=Limits)

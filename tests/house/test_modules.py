@@ -27,7 +27,7 @@ CATCHES_BROADLY = {
 }
 READS_THE_ENVIRONMENT = {
     "server/fencepost/settings.py": "settings",
-    "server/fencepost/demo/child.py": "keeps FENCEPOST_* of the outside away from the demo's servers",
+    "server/fencepost/child.py": "keeps FENCEPOST_* of the outside away from children",
     "server/fencepost/demo/rehearsal.py": "excepts this machine from a proxy",
 }
 SLEEPS = {

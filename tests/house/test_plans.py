@@ -22,24 +22,28 @@ from fencepost.store.embedded import EmbeddedPostgres
 from tests.house.sources import QUERIES
 from tests.house.test_queries import numbered
 
-# Two thousand live tasks in every state, a quarter each, and as many done ones.
+# Two thousand live tasks in every state, a quarter each, and as many done ones; two of ten definitions have a limit.
 _ROWS = """
 insert into fencepost.definitions
     (name, version, kind, document, is_newest, requested_to_start_timeout, in_progress_timeout, allowed_retry_count,
-     retry_delay, has_result_schema, has_error_schema, created_at, created_by)
-select 'demo/kind-' || n, 1, 'task', '{}', true, '10 s', '1 min', 2, '10 s', false, false, now(), 'test'
+     retry_delay, concurrency_limit, concurrency_path, has_result_schema, has_error_schema, created_at, created_by)
+select
+    'demo/kind-' || n, 1, 'task', '{}', true, '10 s', '1 min', 2, '10 s', case when n > 7 then 3 end,
+    case when n > 7 then 'strict $."n"'::jsonpath end, false, false, now(), 'test'
 from generate_series(0, 9) as n;
 
 insert into fencepost.tasks (id, definition, definition_version, params, requester, created_by, created_at)
 select 'task-' || n, 'demo/kind-' || n % 10, 1, '{"n": 1}', '{}', 'test', now() from generate_series(1, 4000) as n;
 
 insert into fencepost.live_tasks
-    (seq, definition, status, version, retry_count, exec_id, ready_at, deadline_at, updated_at, held_by, request_id)
+    (seq, definition, status, version, retry_count, exec_id, ready_at, deadline_at, updated_at, held_by, request_id,
+     limit_key)
 select
     t.seq, t.definition, (array['waiting', 'ready', 'requested', 'in-progress'])[1 + t.seq % 4], 1, 0,
     case when t.seq % 4 > 1 then gen_random_uuid() end, now(),
     case when t.seq % 4 <> 1 then now() + t.seq * interval '1 second' end, now(),
-    case when t.seq % 4 > 1 then 'test' end, case when t.seq % 4 > 1 then 'request-' || t.seq end
+    case when t.seq % 4 > 1 then 'test' end, case when t.seq % 4 > 1 then 'request-' || t.seq end,
+    case when t.seq % 10 > 7 then t.seq % 97 end
 from fencepost.tasks as t
 where t.seq <= 2000;
 
@@ -58,6 +62,8 @@ _NEW = {"definition": "demo/kind-1", "version": 1, "requester": {}}
 HOT: dict[str, dict[str, Any]] = {
     "tasks/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}"} for call in _TASKS]},
     "tasks/claim": {"definitions": ["demo/kind-1", "demo/kind-2"], "asks": [_ASK]},
+    "tasks/free_places": {"definitions": ["demo/kind-8", "demo/kind-9"], "afters": ["5", ""], "size": 5},
+    "tasks/claim_limited": {"seqs": [8, 9], "definitions": ["demo/kind-1", "demo/kind-9"], "asks": [_ASK]},
     "tasks/held": {"asks": [_ASK]},
     "tasks/start": {"calls": _TASKS},
     "tasks/notify": {"calls": _TASKS},
@@ -72,7 +78,7 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/entries": {"id": "task-1", "after": 0, "size": 100},
     "tasks/reap": {"resumed_at": "2026-01-01T00:00:00Z", "grace": "10 s", "batch": 500},
     "tasks/next_deadline": {},
-    "tasks/ready_definitions": {"definitions": ["demo/kind-1", "demo/kind-2"]},
+    "tasks/ready_definitions": {"definitions": ["demo/kind-1", "demo/kind-9"]},
 }
 _GROWING = {"tasks", "live_tasks", "done_tasks", "task_log"}
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")

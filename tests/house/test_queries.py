@@ -81,7 +81,7 @@ def numbered(text: str) -> tuple[str, list[str]]:
 
 def _code(text: str) -> str:
     """Return a statement without its comments and the texts that it quotes."""
-    return re.sub(r"'[^']*'", "''", re.sub(r"--.*", "", text))
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "''", re.sub(r"--.*", "", text))
 
 
 def _named() -> set[str]:

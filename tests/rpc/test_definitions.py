@@ -59,6 +59,22 @@ def test_a_definition_in_use_is_not_deleted(server: Server) -> None:
         ({"kind": "task", "name": "demo/x", "inProgressTimeout": 0}, "$.params.inProgressTimeout"),
         ({"kind": "task", "name": "demo/x", "retryDelay": 1.5}, "$.params.retryDelay"),
         ({"kind": "task", "name": "demo/x", "allowedRetries": 1}, "$.params.allowedRetries"),
+        ({"kind": "task", "name": "demo/x", "concurrencyLimit": 0}, "$.params.concurrencyLimit"),
+        ({"kind": "task", "name": "demo/x", "concurrencyLimit": "2"}, "$.params.concurrencyLimit"),
+        ({"kind": "task", "name": "demo/x", "concurrencyPath": ["params"]}, "$.params.concurrencyPath"),
+        (
+            {"kind": "task", "name": "demo/x", "concurrencyLimit": 1, "concurrencyPath": "params"},
+            "$.params.concurrencyPath",
+        ),
+        ({"kind": "task", "name": "demo/x", "concurrencyLimit": 1, "concurrencyPath": []}, "$.params.concurrencyPath"),
+        (
+            {"kind": "task", "name": "demo/x", "concurrencyLimit": 1, "concurrencyPath": ["result", "x"]},
+            "$.params.concurrencyPath[0]",
+        ),
+        (
+            {"kind": "task", "name": "demo/x", "concurrencyLimit": 1, "concurrencyPath": ["params", -1]},
+            "$.params.concurrencyPath[1]",
+        ),
         ({"kind": "task", "name": "demo/x", "params": {"type": "strin"}}, "$.params.params"),
         ({"kind": "task", "name": "demo/x", "result": {"$ref": "http://localhost/x"}}, "$.params.result"),
         ({"kind": "task", "name": "demo/x", "error": {"$ref": "file:///etc/passwd"}}, "$.params.error"),

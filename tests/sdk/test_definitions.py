@@ -21,6 +21,8 @@ def test_durations_are_spelled_in_milliseconds_and_names_as_on_the_wire() -> Non
             "in_progress_timeout": timedelta(minutes=2),
             "allowed_retry_count": 0,
             "retry_delay": timedelta(milliseconds=250),
+            "concurrency_limit": 2,
+            "concurrency_path": ("params", "customers", 0),
         },
     ) == {
         "kind": "task",
@@ -29,6 +31,8 @@ def test_durations_are_spelled_in_milliseconds_and_names_as_on_the_wire() -> Non
         "inProgressTimeout": 120_000,
         "allowedRetryCount": 0,
         "retryDelay": 250,
+        "concurrencyLimit": 2,
+        "concurrencyPath": ["params", "customers", 0],
     }
 
 
@@ -41,6 +45,11 @@ def test_a_schema_may_be_given_as_a_type() -> None:
 def test_a_duration_that_is_only_a_number_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="demo/resize: retry_delay is a timedelta"):
         task_document("demo/resize", {"retry_delay": 5})
+
+
+def test_a_path_that_is_only_a_text_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="demo/resize: concurrency_path is a list"):
+        task_document("demo/resize", {"concurrency_limit": 1, "concurrency_path": "params.customer"})
 
 
 def test_an_unknown_setting_is_refused_by_name() -> None:

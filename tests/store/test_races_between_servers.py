@@ -92,6 +92,51 @@ def test_one_request_id_for_two_different_polls_at_once_is_refused_to_the_second
         second.result(10)
 
 
+def test_two_claims_at_once_do_not_take_more_than_the_limit_between_them(
+    servers: Pair, pool: ThreadPoolExecutor
+) -> None:
+    servers.one.define("demo/import", concurrencyLimit=2, concurrencyPath=["params", "lane"])
+    for lane in (1, 1, 1, 2):
+        servers.one.create("demo/import", params={"lane": lane})
+    polls = []
+    with stopped_in(servers.conninfo, "live_tasks", "update"):
+        for server, size in zip(servers, (1, 5), strict=True):
+            polls.append(pool.submit(server.poll, "demo/import", maxBatchSize=size))
+            until_stuck(servers.conninfo, *polls)
+    lanes = [[task["params"]["lane"] for task in poll.result(10)] for poll in polls]
+    assert lanes == [[1], [1, 2]]
+
+
+def test_the_limit_holds_for_an_older_task_that_becomes_ready_under_a_claim(
+    frozen: Pair, clock: FrozenClock, pool: ThreadPoolExecutor
+) -> None:
+    frozen.one.define("demo/import", concurrencyLimit=1, requestedToStartTimeout=60_000)
+    frozen.one.create("demo/import", id="older", executeAt="2026-01-01T00:00:01Z")
+    clock.advance(timedelta(seconds=2))
+    frozen.one.create("demo/import", id="newer")
+    polls = []
+    with stopped_in(frozen.conninfo, "live_tasks", "update", when="new.status = 'requested'"):
+        for server in frozen:
+            polls.append(pool.submit(server.poll, "demo/import"))
+            until_stuck(frozen.conninfo, *polls)
+            frozen.one.reap()
+    assert [[task["id"] for task in poll.result(10)] for poll in polls] == [["newer"], []]
+
+
+def test_a_limit_that_is_lowered_under_a_claim_holds_for_the_next_one(servers: Pair, pool: ThreadPoolExecutor) -> None:
+    servers.one.define("demo/import", concurrencyLimit=3)
+    for _ in range(4):
+        servers.one.create("demo/import")
+    with stopped_in(servers.conninfo, "live_tasks", "update"):
+        poll = pool.submit(servers.one.poll, "demo/import", maxBatchSize=2)
+        until_stuck(servers.conninfo, poll)
+        put = pool.submit(servers.other.define, "demo/import", concurrencyLimit=1)
+        until_stuck(servers.conninfo, poll, put)
+    assert len(poll.result(10)) == 2
+    assert put.result(10)["version"] == 2
+    assert servers.one.poll("demo/import", maxBatchSize=4) == []
+
+
 # The reaper
 
 

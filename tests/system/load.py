@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ class Load:
         self.too_late = 0
         self.retries = 0
         self._ports = ports
+        self._clients: list[Future[None]] = []
         self._no_more = threading.Event()
         self._stop = threading.Event()
 
@@ -35,6 +36,7 @@ class Load:
         with ThreadPoolExecutor(creators + workers) as pool:
             making = [pool.submit(self._create, number) for number in range(creators)]
             working = [pool.submit(self._work, number) for number in range(workers)]
+            self._clients = [*making, *working]
             try:
                 yield
                 self._no_more.set()
@@ -50,7 +52,14 @@ class Load:
     def until_finished(self, more: int) -> None:
         """Wait until `more` tasks have been finished from now on."""
         enough = len(self.finished) + more
-        until(lambda: len(self.finished) >= enough, timeout=20)
+
+        def is_enough() -> bool:
+            for client in self._clients:
+                if client.done():
+                    client.result()  # it raises why the client gave up
+            return len(self.finished) >= enough
+
+        until(is_enough, timeout=20)
 
     def _client(self, number: int) -> Client:
         """Return a client that begins with one of the servers and goes on with the next when that one fails."""

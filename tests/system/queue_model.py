@@ -6,6 +6,8 @@ spec/aidbox.md and rules.md, not from the server.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -159,17 +161,45 @@ class Model:
 
     def _lease(self, params: Params, result: Params, action: str, request: tuple[str, str] | None) -> list[Task]:
         wanted = params["taskDefinitions"]
-        ready = [task for task in self.tasks.values() if task.status == "ready" and task.definition in wanted]
         resources = result.get("resources", [])
         given = [self.tasks[resource["id"]] for resource in resources]
         # The longest ready first; the order between those that became ready at the same moment is the server's.
-        assert [task.ready_at for task in given] == sorted(task.ready_at for task in ready)[: params["maxBatchSize"]]
+        assert [task.ready_at for task in given] == self._ready_times(wanted)[: params["maxBatchSize"]]
         for task, resource in zip(given, resources, strict=True):
-            assert task in ready
+            assert task.status == "ready"
+            assert task.definition in wanted
+            assert self._held_by_key()[self._key(task)] < self._limit(task)
             assert resource["execId"] not in self.executions, "an execId names one execution"
             self._begin(task, resource["execId"], params, action)
             self.executions[resource["execId"]].request = request
         return given
+
+    def _ready_times(self, wanted: list[str]) -> list[datetime]:
+        """Return since when the tasks are ready that the limits leave places for, the longest ready first."""
+        taken = self._held_by_key()
+        times: list[datetime] = []
+        ready = [task for task in self.tasks.values() if task.status == "ready" and task.definition in wanted]
+        for task in sorted(ready, key=lambda task: task.ready_at):
+            if taken[self._key(task)] < self._limit(task):
+                taken[self._key(task)] += 1
+                times.append(task.ready_at)
+        return times
+
+    def _held_by_key(self) -> Counter[tuple[str, str]]:
+        return Counter(self._key(task) for task in self.tasks.values() if task.status in ("requested", "in-progress"))
+
+    def _limit(self, task: Task) -> float:
+        limit = self.terms[task.definition].limit
+        return math.inf if limit is None else limit
+
+    def _key(self, task: Task) -> tuple[str, str]:
+        """Return what a task is counted under: the newest version of its definition says where that is found."""
+        value = {"params": task.params}
+        for step in self.terms[task.definition].path:
+            if not isinstance(value, dict) or step not in value:
+                return task.definition, "nothing is there"
+            value = value[step]
+        return task.definition, repr(value) if self.terms[task.definition].path else ""
 
     def _begin(self, task: Task, exec_id: str, params: Params, action: str) -> None:
         task.exec_id, task.worker = exec_id, params.get("worker")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
+
+from fencepost.domain.transitions import TRANSITIONS
 
 Params = dict[str, Any]
 
@@ -18,6 +21,8 @@ class Terms:
     in_progress: timedelta
     retries: int
     delay: timedelta
+    limit: int | None = None
+    path: tuple[str, ...] = ()
 
 
 @dataclass
@@ -99,3 +104,35 @@ def seen(resource: Params) -> Params:
         "retryCount": resource.get("retryCount", 0),
         "versionId": resource["meta"]["versionId"],
     }
+
+
+def check_replay(resource: Params, log: list[Params], *, waited: timedelta = timedelta(0)) -> None:
+    """Check that the log leads to the state, one step after the other, with one execution at a time.
+
+    Entries are dated from the start of their statement: one that waited for another may look that much older.
+    """
+    assert [int(entry["versionId"]) for entry in log] == list(range(1, len(log) + 1))
+    assert "status-before" not in log[0]
+    for before, after in pairwise(log):
+        assert after["status-before"] == before["status-after"]
+        assert (before["status-after"], after["status-after"]) in TRANSITIONS
+        times = (datetime.fromisoformat(entry["meta"]["createdAt"]) for entry in (before, after))
+        assert next(times) <= next(times) + waited
+        if before["status-after"] in ("requested", "in-progress"):
+            assert after.get("execId") == before["execId"], "an execution goes on until it ends"
+    last = log[-1]
+    assert last["versionId"] == resource["meta"]["versionId"]
+    assert last["status-after"] == resource["status"]
+    assert last["meta"]["createdAt"] == resource["meta"]["lastUpdated"]
+    assert last["retryCount"] == resource.get("retryCount", 0)
+    for member in ("outcome", "outcomeReason", "executeAt"):
+        assert last.get(member) == resource.get(member)
+    if resource["status"] not in ("waiting", "ready"):
+        assert last.get("execId") == resource.get("execId")
+    armed = {**last.get("scheduled", {}), **last.get("re-scheduled", {})}.get("at")
+    if resource["status"] == "in-progress":
+        assert armed == resource["inProgressTimeoutAt"]
+    elif resource["status"] == "waiting":
+        assert armed == resource["executeAt"]
+    else:
+        assert (armed is not None) == (resource["status"] == "requested")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
-from itertools import count, pairwise
+from itertools import count
 from typing import Any, ClassVar
 
 import psycopg
@@ -15,12 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from fencepost.clock import FrozenClock
-from fencepost.domain.transitions import TRANSITIONS
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.system import queue_calls as calls
 from tests.system.queue_model import Model
-from tests.system.queue_tasks import Params, Terms, seen
+from tests.system.queue_tasks import Terms, check_replay, seen
 
 # In CI the same examples every time; on a desk new ones, and a failure comes again until it is mended.
 SETTINGS = settings(
@@ -31,13 +31,17 @@ SETTINGS = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
-TERMS = st.builds(
-    lambda requested, in_progress, retries, delay: (requested, in_progress, retries, delay),
-    st.sampled_from([5, 10]),
-    st.sampled_from([4, 20]),
-    st.integers(0, 2),
-    st.sampled_from([1, 30]),
-)
+
+
+@st.composite
+def terms_of_all_kinds(draw: st.DrawFn) -> Terms:
+    requested, in_progress, delay = (draw(st.sampled_from(some)) for some in ([5, 10], [4, 20], [1, 30]))
+    limit = draw(st.none() | st.integers(1, 2))
+    path = draw(st.sampled_from([(), ("params", "a"), ("params", "a", "b")])) if limit else ()
+    times = [timedelta(seconds=seconds) for seconds in (requested, in_progress, delay)]
+    return Terms(0, times[0], times[1], draw(st.integers(0, 2)), times[2], limit, path)
+
+
 _numbers = count(1)
 
 
@@ -55,8 +59,9 @@ class Queue(RuleBasedStateMachine):
         self.model = Model(now)
         prefix = f"model/{next(_numbers)}"
         self.definitions = [f"{prefix}-a", f"{prefix}-b"]
-        self._define(self.definitions[0], (10, 20, 1, 5))
-        self._define(self.definitions[1], (5, 4, 0, 30))
+        seconds = [timedelta(seconds=number) for number in range(31)]
+        self._define(self.definitions[0], Terms(0, seconds[10], seconds[20], 1, seconds[5]))
+        self._define(self.definitions[1], Terms(0, seconds[5], seconds[4], 0, seconds[30], 2, ("params", "a")))
 
     # Calls, one by one and together
 
@@ -103,8 +108,8 @@ class Queue(RuleBasedStateMachine):
     def the_same_again_in_one_array(self, spec: calls.Say, times: int) -> None:
         self._array([spec.call(self.model, self.definitions)] * times)
 
-    @rule(number=calls.PICK, terms=TERMS)
-    def change_a_definition(self, number: int, terms: tuple[int, int, int, int]) -> None:
+    @rule(number=calls.PICK, terms=terms_of_all_kinds())
+    def change_a_definition(self, number: int, terms: Terms) -> None:
         self._define(calls.pick(self.definitions, number), terms)
 
     @rule(milliseconds=st.sampled_from([1, 999, 1000, 4000, 10_000, 60_000]))
@@ -124,14 +129,20 @@ class Queue(RuleBasedStateMachine):
         for (method, params), answer in zip(array, answers, strict=True):
             self.model.answer(method, params, None, answer)
 
-    def _define(self, name: str, terms: tuple[int, int, int, int]) -> None:
-        requested, in_progress, retries, delay = terms
-        in_seconds = {"requestedToStartTimeout": requested, "inProgressTimeout": in_progress, "retryDelay": delay}
-        in_ms = {member: seconds * 1000 for member, seconds in in_seconds.items()}
-        version = self.server.define(name, allowedRetryCount=retries, **in_ms)["version"]
-        times = [timedelta(seconds=seconds) for seconds in (requested, in_progress, delay)]
-        said = Terms(version, times[0], times[1], retries, times[2])
+    def _define(self, name: str, terms: Terms) -> None:
+        times = {
+            "requestedToStartTimeout": terms.requested,
+            "inProgressTimeout": terms.in_progress,
+            "retryDelay": terms.delay,
+        }
+        members: dict[str, Any] = {member: round(time.total_seconds() * 1000) for member, time in times.items()}
+        if terms.limit is not None:
+            members["concurrencyLimit"] = terms.limit
+        if terms.path:
+            members["concurrencyPath"] = list(terms.path)
+        version = self.server.define(name, allowedRetryCount=terms.retries, **members)["version"]
         now = self.model.terms.get(name)
+        said = replace(terms, version=version)
         assert said == now or version == (now.version + 1 if now else 1)
         self.model.terms[name] = said
 
@@ -171,34 +182,6 @@ class Queue(RuleBasedStateMachine):
         live = [task.exec_id for task in self.model.tasks.values() if task.exec_id is not None]
         assert len(live) == len(set(live))
         assert all(self.model.executions[exec_id].task.exec_id == exec_id for exec_id in live)
-
-
-def check_replay(resource: Params, log: list[Params]) -> None:
-    """Check that the log leads to the state, one step after the other, with one execution at a time."""
-    assert [int(entry["versionId"]) for entry in log] == list(range(1, len(log) + 1))
-    assert "status-before" not in log[0]
-    for before, after in pairwise(log):
-        assert after["status-before"] == before["status-after"]
-        assert (before["status-after"], after["status-after"]) in TRANSITIONS
-        assert after["meta"]["createdAt"] >= before["meta"]["createdAt"]
-        if before["status-after"] in ("requested", "in-progress"):
-            assert after.get("execId") == before["execId"], "an execution goes on until it ends"
-    last = log[-1]
-    assert last["versionId"] == resource["meta"]["versionId"]
-    assert last["status-after"] == resource["status"]
-    assert last["meta"]["createdAt"] == resource["meta"]["lastUpdated"]
-    assert last["retryCount"] == resource.get("retryCount", 0)
-    for member in ("outcome", "outcomeReason", "executeAt"):
-        assert last.get(member) == resource.get(member)
-    if resource["status"] not in ("waiting", "ready"):
-        assert last.get("execId") == resource.get("execId")
-    armed = {**last.get("scheduled", {}), **last.get("re-scheduled", {})}.get("at")
-    if resource["status"] == "in-progress":
-        assert armed == resource["inProgressTimeoutAt"]
-    elif resource["status"] == "waiting":
-        assert armed == resource["executeAt"]
-    else:
-        assert (armed is not None) == (resource["status"] == "requested")
 
 
 @pytest.mark.timeout(600)  # it passes in seconds; a failure takes minutes to be made small enough to be read

@@ -15,6 +15,12 @@ from tests.fixtures.waiting import until
 from tests.system.load import DEFINITION, Load
 
 KILLS = 3
+STRANGE_WORDS = [
+    *("", "x", "[]", "null", "{}", '{"from": 1}', '{"from": "x", "ready": [], "definitions": {}}'),
+    *('{"from": "x", "ready": {"demo/resize": "many"}, "definitions": []}', "[" * 2000),
+    *('{"from": "x", "ready": {"demo/resize": -1, "demo/none": 1e99}, "definitions": [[], null]}', "{" * 2000),
+    '{"from": "x", "ready": {}, "definitions": [], "further": 1}',
+]
 
 
 @pytest.fixture
@@ -87,3 +93,15 @@ def test_a_definition_changed_at_one_server_holds_at_the_other_at_once(servers: 
         404,
         "definition-not-found",
     )
+
+
+def test_what_strangers_say_on_the_channel_changes_nothing(servers: Pair, pool: ThreadPoolExecutor) -> None:
+    waiting = {"taskDefinitions": ["demo/resize"], "timeout": 10_000}
+    poll = pool.submit(servers.one.rpc, "awf.task/long-poll", waiting)
+    until(lambda: servers.one.app.waiting_polls == 1)
+    for words in STRANGE_WORDS:
+        servers.one.query(f"notify fencepost, '{words}'")
+    began = time.monotonic()
+    id = servers.other.create()["id"]
+    assert [task["id"] for task in poll.result(10)["resources"]] == [id]
+    assert time.monotonic() - began < 0.9, "the listener did not live through it: only the lookout found the task"

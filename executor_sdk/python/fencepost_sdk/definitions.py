@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypedDict
 
@@ -18,6 +18,8 @@ class Settings(TypedDict, total=False):
     in_progress_timeout: timedelta
     allowed_retry_count: int
     retry_delay: timedelta
+    concurrency_limit: int
+    concurrency_path: Sequence[str | int]
     params: Schema
     result: Schema
     error: Schema
@@ -28,6 +30,8 @@ WIRE = {
     "in_progress_timeout": "inProgressTimeout",
     "allowed_retry_count": "allowedRetryCount",
     "retry_delay": "retryDelay",
+    "concurrency_limit": "concurrencyLimit",
+    "concurrency_path": "concurrencyPath",
 }
 
 
@@ -45,8 +49,12 @@ def task_document(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wire_value(name: str, setting: str, value: Any) -> Any:
-    if setting == "allowed_retry_count":
+    if setting in ("allowed_retry_count", "concurrency_limit"):
         return value
+    if setting == "concurrency_path":
+        if isinstance(value, str):
+            raise TypeError(f"{name}: {setting} is a list such as ['params', 'customer'], not {value!r}")
+        return list(value)
     if not isinstance(value, timedelta):
         raise TypeError(f"{name}: {setting} is a timedelta, such as timedelta(minutes=2), not {value!r}")
     return round(value / timedelta(milliseconds=1))

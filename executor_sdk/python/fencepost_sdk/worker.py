@@ -69,7 +69,8 @@ class Worker:
 
         With any setting, or with `declare`, the worker puts the definition when it starts:
         `requested_to_start_timeout`, `in_progress_timeout`, `retry_delay` (timedelta), `allowed_retry_count`,
-        and the schemas `params`, `result`, `error` (JSON Schema or a type).
+        `concurrency_limit` (how many at once, among all workers), `concurrency_path` (per value found there in the
+        params, such as `["params", "customer"]`), and the schemas `params`, `result`, `error` (JSON Schema or a type).
         Without, the definition must be there already.
 
             @worker.task("demo/resize", in_progress_timeout=timedelta(minutes=2), allowed_retry_count=2)

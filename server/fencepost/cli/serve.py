@@ -61,11 +61,19 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("CLIENT_FILE"),
 )
 @click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Server processes on the one port.",
+    **_from_environment("WORKERS"),
+)
+@click.option(
     "--connections",
     default=4,
     show_default=True,
     type=click.IntRange(1, 100),
-    help="Connections to Postgres for statements.",
+    help="Connections to Postgres for statements, of each worker.",
     **_from_environment("CONNECTIONS"),
 )
 @click.option(
@@ -117,6 +125,14 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("MAX_DEPTH"),
 )
 @click.option(
+    "--max-waiting",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="Calls of a kind that may wait for the database; further ones are answered 503.",
+    **_from_environment("MAX_WAITING"),
+)
+@click.option(
     "--log-level",
     default="info",
     show_default=True,
@@ -127,7 +143,7 @@ def _from_environment(name: str) -> dict[str, Any]:
 def serve(**options: Any) -> None:
     """Serve until SIGTERM or SIGINT; prints one line on stdout when it can take work."""
     logging.basicConfig(level=options["log_level"].upper(), format="%(asctime)s %(levelname)s %(message)s")
-    from fencepost.cli.serving import run
+    from fencepost.cli import serving, workers
 
     settings = Settings(
         host=options["host"],
@@ -136,6 +152,7 @@ def serve(**options: Any) -> None:
         data_dir=options["data_dir"],
         definitions=options["definitions"],
         clients=read_clients(options["clients"], options["client_file"]),
+        workers=options["workers"],
         connections=options["connections"],
         lease_grace_seconds=options["lease_grace"],
         limits=Limits(
@@ -144,6 +161,10 @@ def serve(**options: Any) -> None:
             poll=options["max_poll"],
             wait_seconds=options["max_wait"],
             depth=options["max_depth"],
+            waiting=options["max_waiting"],
         ),
     )
-    run(settings)
+    if settings.workers == 1:
+        serving.run(settings)
+    else:
+        workers.run(settings, options["log_level"])

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.schema import Schema
+from fencepost.errors import invalid_params
 
 # Ten years: far beyond any real timeout, and sums of it with a date stay in Postgres' range.
 LONGEST_MS = 10 * 366 * 24 * 3600 * 1000
@@ -21,6 +22,7 @@ Name = Annotated[
     ),
 ]
 Milliseconds = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
+Step = Annotated[str, Meta(max_length=200)] | Annotated[int, Meta(ge=0, le=2**31 - 1)]
 SchemaDocument = dict[str, Any] | bool
 
 
@@ -39,6 +41,21 @@ class TaskDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         int, Meta(ge=0, le=1_000_000, description="retries after the first attempt; 2 means three attempts")
     ] = 2
     retry_delay: Annotated[Milliseconds, Meta(description="ms between a failed attempt and the next")] = 10_000
+    concurrency_limit: (
+        Annotated[int, Meta(ge=1, le=1_000_000, description="how many of its tasks workers may hold at once")]
+        | UnsetType
+    ) = UNSET
+    concurrency_path: (
+        Annotated[
+            tuple[Step, ...],
+            Meta(
+                min_length=1,
+                max_length=32,
+                description="the limit holds for each value found there, such as `[params, resourceType]`",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     params: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the params")] | UnsetType = UNSET
     result: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the result")] | UnsetType = UNSET
     error: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the error")] | UnsetType = UNSET
@@ -60,6 +77,13 @@ class TaskDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     def compile(self) -> None:
         """Compile every schema, so that a bad one is refused when it is declared and not when a task arrives."""
+        if self.concurrency_path is not UNSET:
+            if self.concurrency_path[0] != "params":
+                raise invalid_params(
+                    "a path begins with `params`, such as [params, resourceType]", "$.concurrencyPath[0]"
+                )
+            if self.concurrency_limit is UNSET:
+                raise invalid_params("a path needs a concurrencyLimit, which then holds per value", "$.concurrencyPath")
         _ = self.params_schema, self.result_schema, self.error_schema
 
 

@@ -9,11 +9,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from msgspec import UNSET
+
 from fencepost.domain.definition import Definition, TaskDefinition
 from fencepost.domain.task import HeldTask, Task
 from fencepost.engine.hints import Hints
 from fencepost.errors import DEFINITION_IN_USE, DEFINITION_NOT_FOUND, Refusal
 from fencepost.store.definitions import DefinitionStore
+
+# As many as anybody may wait for.
+_MANY = 1000
 
 
 class Definitions:
@@ -30,6 +35,8 @@ class Definitions:
         task.compile()
         definition = await self._store.put(task, document, caller=caller)
         self._hints.definition(task.name)
+        # A limit that is higher now, or gone, lets work go that was ready before.
+        self._hints.ready(task.name, _MANY)
         return definition
 
     async def get(self, name: str, version: int | None = None) -> Definition:
@@ -61,6 +68,13 @@ class Definitions:
             definition = self._newest[name] = await self.get(name)
             self._versions[name, definition.version] = definition.task
         return definition
+
+    async def limited(self, name: str) -> bool:
+        """Return whether the newest version has a limit, so that the end of a lease frees a place for somebody."""
+        try:
+            return (await self.newest(name)).task.concurrency_limit is not UNSET
+        except Refusal:
+            return False
 
     def forget(self, name: str) -> None:
         """Do not rely on what is remembered as the newest version."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fencepost.domain.task import Task
-from fencepost.errors import REQUEST_ID_REUSED, Refusal
+from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.tasks import TaskStore
 
 GiveBack = Callable[[Task, str], Awaitable[None]]
@@ -126,11 +126,14 @@ class Dispatcher:
     async def poll(self, ask: Ask, seconds: float) -> list[Task]:
         """Return tasks for `ask` as soon as there are some, or an empty list after `seconds`.
 
+        Raises Refusal (`unavailable`) when other calls pile up: polls are the first to be turned away.
         When the caller is cancelled (a client hung up), what had been claimed for it goes back to the queue, unless it
         carries a requestId: then the repeat will come for it, or the timeout.
         """
         if self._draining:
             return []
+        if self._store.pressed:
+            raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: what was begun is finished first")
         group = self._enter(ask)
         timer = asyncio.get_running_loop().call_later(seconds, self._expire, ask) if ask.waits else None
         self._claim(ask.definitions, group)

@@ -98,13 +98,16 @@ class Tasks:
 
     async def success(self, lease: Lease, result: bytes | None) -> HeldTask:
         """End an execution well; a result that does not fit the definition's schema is refused and nothing changes."""
-        return await self._change("success", lease, {"result": _raw(result), "checked": None}, result)
+        held = await self._change("success", lease, {"result": _raw(result), "checked": None}, result)
+        await self._freed(held.task)
+        return held
 
     async def fail(self, lease: Lease, error: bytes | None) -> HeldTask:
         """End an execution as failed: the task waits for its next attempt, or is done when none is left."""
         held = await self._change("fail", lease, {"error": _raw(error), "checked": None}, error)
         if held.task.status == "waiting":
             self._hints.deadline(held.settings.retry_delay / 1000)
+        await self._freed(held.task)
         return held
 
     async def release(self, lease: Lease, *, action: str = "awf.task/release") -> HeldTask:
@@ -128,6 +131,7 @@ class Tasks:
         """End a live task as canceled."""
         for _ in range(_TRIES):
             if task := await self._store.change("cancel", {"id": id, "caller": caller}):
+                await self._freed(task)
                 return await self._definitions.held(task)
             now = (await self.get(id)).task
             if now.status == "done":
@@ -185,6 +189,11 @@ class Tasks:
             if "checked" in call:
                 call["checked"] = await self._check(verb, lease.id, content)
         raise _contended(lease.id)
+
+    async def _freed(self, task: Task) -> None:
+        """Let the polls that wait for a place hear of one."""
+        if await self._definitions.limited(task.definition):
+            self._hints.ready(task.definition)
 
     async def _check(self, verb: Verb, id: str, content: bytes | None) -> int:
         """Check what ends an execution against the schema that the task lives under; return that version."""

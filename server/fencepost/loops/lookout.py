@@ -19,6 +19,8 @@ class Lookout:
     async def run_once(self) -> float:
         """Wake the polls that wait for definitions with ready tasks; return the seconds until the next look."""
         if self._dispatcher.definitions:
-            for definition in await self._store.ready_definitions(tuple(self._dispatcher.definitions)):
+            for definition, limited in await self._store.ready_definitions(tuple(self._dispatcher.definitions)):
+                if limited and definition not in self._store.limits:
+                    self._store.limits.forget()
                 self._dispatcher.ready(definition, _MANY)
         return _INTERVAL

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
 from fencepost.store.tasks import TaskStore
 from fencepost.telemetry import Event, emit
@@ -24,8 +25,9 @@ _SHORTEST_SLEEP = 0.2
 class Reaper:
     """What is due in the database is done by it."""
 
-    def __init__(self, store: TaskStore, hints: Hints, *, grace_seconds: float) -> None:
+    def __init__(self, store: TaskStore, definitions: Definitions, hints: Hints, *, grace_seconds: float) -> None:
         self._store = store
+        self._definitions = definitions
         self._hints = hints
         self._grace_seconds = grace_seconds
 
@@ -35,6 +37,9 @@ class Reaper:
         if reaped:
             emit(Event.REAPED, count=len(reaped))
             ready = Counter(definition for definition, status in reaped if status == "ready")
+            for definition in {definition for definition, _ in reaped} - ready.keys():
+                if await self._definitions.limited(definition):
+                    ready[definition] = _BATCH  # a lease that ends makes room, also when its task is not ready again
             for definition, count in ready.items():
                 self._hints.ready(definition, count)
             if len(reaped) == _BATCH:

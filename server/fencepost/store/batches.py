@@ -15,6 +15,7 @@ import orjson
 import psycopg
 
 from fencepost.clock import Clock
+from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.database import Database, StatementRefused
 from fencepost.store.statements import statement
 
@@ -25,25 +26,39 @@ class Batches:
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
     No two calls of one batch share their `id`: calls that touch the same task are decided in the order in which they
-    came. `locks` is off for statements that only insert; their calls keep the order in which they came.
+    came. `locks` is off for statements that only insert; their calls keep the order in which they came. `waiting` is
+    how many may wait: who comes then is told to come again, which is kinder than an answer after its deadline.
     """
 
-    def __init__(self, database: Database, clock: Clock, name: str, *, locks: bool = True, most: int = 500) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, name: str, *, locks: bool = True, most: int = 500, waiting: int = 20_000
+    ) -> None:
         self._database = database
         self._clock = clock
         self._text = statement(name)
         self._locks = locks
         self._most = most
+        self._most_waiting = waiting
         self._waiting: deque[tuple[dict[str, Any], asyncio.Future[Row | None]]] = deque()
         self._running: asyncio.Task[None] | None = None
 
     async def submit(self, call: dict[str, Any]) -> Row | None:
-        """Return the row of this call, or None when its guard failed; raise what Postgres says of this call alone."""
+        """Return the row of this call, or None when its guard failed; raise what Postgres says of this call alone.
+
+        Raises Refusal (`unavailable`) when too many calls wait already.
+        """
+        if len(self._waiting) >= self._most_waiting:
+            raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: too many calls wait already")
         future: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, future))
         if self._running is None:
             self._running = asyncio.create_task(self._drain())
         return await future
+
+    @property
+    def pressed(self) -> bool:
+        """Whether half as many calls wait as may wait."""
+        return 2 * len(self._waiting) >= self._most_waiting
 
     async def _drain(self) -> None:
         try:

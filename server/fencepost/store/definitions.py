@@ -37,6 +37,8 @@ class DefinitionStore:
             "in_progress_timeout": task.in_progress_timeout,
             "allowed_retry_count": task.allowed_retry_count,
             "retry_delay": task.retry_delay,
+            "concurrency_limit": None if task.concurrency_limit is msgspec.UNSET else task.concurrency_limit,
+            "concurrency_path": _jsonpath(task),
             "has_result_schema": task.result is not msgspec.UNSET,
             "has_error_schema": task.error is not msgspec.UNSET,
             "created_by": caller,
@@ -48,9 +50,12 @@ class DefinitionStore:
                 fetch(connection, statement("definitions/lock"), params)
                 row: tuple[Any, ...] = fetch(connection, statement("definitions/put"), params)[0]
                 fetch(connection, statement("definitions/promote"), {"name": task.name, "version": row[0]})
+                if row[-1]:
+                    fetch(connection, statement("definitions/lock_tasks"), params)
+                    fetch(connection, statement("definitions/relabel"), params)
             return row
 
-        version, created_at, stored = await self._database.run(job)
+        version, created_at, stored, _ = await self._database.run(job)
         return Definition(task.name, version, stored, created_at, task)
 
     async def find(self, name: str, version: int | None = None) -> Definition | None:
@@ -84,3 +89,16 @@ class DefinitionStore:
 def _definition(row: tuple[Any, ...]) -> Definition:
     name, version, _kind, document, created_at = row
     return Definition(name, version, document, created_at, msgspec.json.decode(document, type=TaskDefinition))
+
+
+def _jsonpath(task: TaskDefinition) -> str | None:
+    """Return the way to the limited value from the params on, as Postgres takes it."""
+    if task.concurrency_path is msgspec.UNSET:
+        return None
+    steps = (f"[{step}]" if isinstance(step, int) else f".{_quoted(step)}" for step in task.concurrency_path[1:])
+    # Strict: a member of every object in an array would otherwise be found under the array's own name.
+    return "strict $" + "".join(steps)
+
+
+def _quoted(name: str) -> str:
+    return msgspec.json.encode(name).decode()

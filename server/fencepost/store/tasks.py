@@ -13,6 +13,7 @@ from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import Entry, Task
 from fencepost.store.batches import Batches
 from fencepost.store.database import Connection, Database, fetch, fetch_planned
+from fencepost.store.limits import Limits
 from fencepost.store.statements import statement
 
 # The resource row stands behind the number of the call in every result.
@@ -44,15 +45,21 @@ class Held(NamedTuple):
 class TaskStore:
     """The statements of sql/queries/tasks; those that change a task go through natural batches."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, waiting: int = 20_000) -> None:
         self._database = database
         self._clock = clock
+        self.limits = Limits()
         self._outages = -1
         self._resumed_at: str | None = None
         self._batches = {
-            name: Batches(database, clock, f"tasks/{name}", locks=name != "create")
+            name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
         }
+
+    @property
+    def pressed(self) -> bool:
+        """Whether calls pile up, so that polls, which would only bring more, should wait outside."""
+        return any(batches.pressed for batches in self._batches.values())
 
     async def create(self, call: dict[str, Any]) -> tuple[Task, float | None] | None:
         """Return the new task and the seconds until it is ready; None when the id is taken or the version is old."""
@@ -80,13 +87,20 @@ class TaskStore:
         named = [ask for ask in asks if ask["request_id"] is not None]
 
         def job(connection: Connection) -> dict[int, Held]:
-            if not named:
-                return _lease(connection, params, asks)
-            # Two statements, because the claim must see what another server did while we waited for its lock.
+            limited = self.limits.among(connection, definitions)
+            if not named and not limited:
+                return _lease(connection, statement("tasks/claim"), params, asks)
+            # Several statements, because each must see what another server did while we waited for its lock.
             with connection.transaction():
-                fetch(connection, statement("tasks/lock_requests"), {"keys": [_request_key(ask) for ask in named]})
-                held = _held(connection, named)
-                return held | _lease(connection, params, [ask for ask in asks if ask["ask"] not in held])
+                held: dict[int, Held] = {}
+                if named:
+                    fetch(connection, statement("tasks/lock_requests"), {"keys": [_request_key(ask) for ask in named]})
+                    held = _held(connection, named)
+                rest = [ask for ask in asks if ask["ask"] not in held]
+                if not limited or not rest:
+                    return held | _lease(connection, statement("tasks/claim"), params, rest)
+                seqs = self.limits.lock_places(connection, limited, sum(ask["size"] for ask in rest))
+                return held | _lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
 
         return await self._database.run(job)
 
@@ -164,10 +178,10 @@ class TaskStore:
         due_in: float | None = rows[0][0]
         return due_in
 
-    async def ready_definitions(self, definitions: Sequence[str]) -> Sequence[str]:
-        """Return those of `definitions` that have ready tasks."""
+    async def ready_definitions(self, definitions: Sequence[str]) -> Sequence[tuple[str, bool]]:
+        """Return (definition, whether it has a limit) for those of `definitions` that have tasks to give."""
         params = {"definitions": list(definitions)}
-        return [row[0] for row in await self._database.fetch(statement("tasks/ready_definitions"), params)]
+        return await self._database.fetch(statement("tasks/ready_definitions"), params)
 
 
 def list_statement(sort: Sort, direction: Direction) -> str:
@@ -188,11 +202,13 @@ def list_statement(sort: Sort, direction: Direction) -> str:
     return text
 
 
-def _lease(connection: Connection, params: Mapping[str, Any], asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
+def _lease(
+    connection: Connection, text: str, params: Mapping[str, Any], asks: Sequence[Mapping[str, Any]]
+) -> dict[int, Held]:
     given = {ask["ask"]: Held([]) for ask in asks}
     if asks:
         with_asks = {**params, "asks": orjson.dumps(asks).decode()}
-        for row in fetch(connection, statement("tasks/claim"), with_asks):
+        for row in fetch(connection, text, with_asks):
             given[row[0]].tasks.append(Task._make(row[_RESOURCE]))
     return given
 

@@ -56,6 +56,8 @@ class AidboxTask(
     execute_at: Time | None = None
     in_progress_timeout_at: Time | None = None
     worker: str | None = None
+    concurrency_limit: int | UnsetType = UNSET
+    concurrency_path: tuple[str | int, ...] | UnsetType = UNSET
 
 
 class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
@@ -65,6 +67,8 @@ class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
     in_progress_timeout: int
     allowed_retry_count: int
     retry_delay: int
+    concurrency_limit: int | UnsetType = UNSET
+    concurrency_path: tuple[str | int, ...] | UnsetType = UNSET
 
 
 class Subject(msgspec.Struct, frozen=True, tag_field="resourceType", tag="AidboxTask"):
@@ -138,6 +142,8 @@ def task_resource(held: HeldTask) -> AidboxTask:
         in_progress_timeout=settings.in_progress_timeout,
         allowed_retry_count=settings.allowed_retry_count,
         retry_delay=settings.retry_delay,
+        concurrency_limit=settings.concurrency_limit,
+        concurrency_path=settings.concurrency_path,
     )
 
 
@@ -149,6 +155,8 @@ def settings_resource(held: HeldTask) -> TaskSettings:
         settings.in_progress_timeout,
         settings.allowed_retry_count,
         settings.retry_delay,
+        settings.concurrency_limit,
+        settings.concurrency_path,
     )
 
 

@@ -11,7 +11,7 @@ live as (
 ),
 deleted as (
     update fencepost.definitions as d
-    set is_newest = false, deleted_at = coalesce(%(now)s::timestamptz, now())
+    set is_newest = false, deleted_at = coalesce(%(now)s::timestamptz, statement_timestamp())
     where d.name = %(name)s::text and d.is_newest and (select live from live) = 0
 )
 select (select version from newest) as version, live from live

@@ -1,12 +1,22 @@
 -- Make a new version of a definition the newest, unless the newest one says the same already.
--- Takes:   name, kind, document json, the settings (ms bigint, counts integer), has_result_schema, has_error_schema,
---          created_by; now.
--- Returns: one row (version, created_at, document) of what is newest afterwards.
+-- Takes:   name, kind, document json, the settings (ms bigint, counts integer, concurrency_path jsonpath),
+--          has_result_schema, has_error_schema, created_by; now.
+-- Returns: one row (version, created_at, document) of what is newest afterwards, and relabel: whether its live tasks
+--          are limited by other keys than before, so that relabel.sql has to follow.
 -- Touches: definitions. Run behind lock.sql in one transaction: two puts of a new name must not both be version 1.
 with newest as (
     select d.version, d.created_at, d.document
     from fencepost.definitions as d
     where d.name = %(name)s::text and d.is_newest and d.document::jsonb = %(document)s::jsonb
+),
+before as (
+    -- A deleted definition may still have live tasks, by a retry: they have no keys.
+    select d.concurrency_limit is not null as limited, d.concurrency_path::text as path
+    from fencepost.definitions as d
+    where d.name = %(name)s::text and d.is_newest
+    union all
+    select false, null
+    limit 1
 ),
 superseded as (
     update fencepost.definitions as d
@@ -16,7 +26,8 @@ superseded as (
 created as (
     insert into fencepost.definitions
         (name, version, kind, document, is_newest, requested_to_start_timeout, in_progress_timeout,
-         allowed_retry_count, retry_delay, has_result_schema, has_error_schema, created_at, created_by)
+         allowed_retry_count, retry_delay, concurrency_limit, concurrency_path, has_result_schema, has_error_schema,
+         created_at, created_by)
     select
         %(name)s::text,
         coalesce((select max(d.version) from fencepost.definitions as d where d.name = %(name)s::text), 0) + 1,
@@ -27,11 +38,14 @@ created as (
         %(in_progress_timeout)s::bigint * interval '1 millisecond',
         %(allowed_retry_count)s::integer,
         %(retry_delay)s::bigint * interval '1 millisecond',
+        %(concurrency_limit)s::integer, %(concurrency_path)s::jsonpath,
         %(has_result_schema)s::boolean, %(has_error_schema)s::boolean,
-        coalesce(%(now)s::timestamptz, now()), %(created_by)s::text
+        coalesce(%(now)s::timestamptz, statement_timestamp()), %(created_by)s::text
     where not exists (select from newest)
-    returning version, created_at, document
+    returning version, created_at, document, concurrency_limit is not null as limited, concurrency_path::text as path
 )
-select version, created_at, document from newest
+select version, created_at, document, false as relabel from newest
 union all
-select version, created_at, document from created
+select c.version, c.created_at, c.document, (c.limited, c.path) is distinct from (b.limited, b.path)
+from created as c
+cross join before as b

@@ -2,4 +2,4 @@
 -- Takes:   now.
 -- Returns: one row (now).
 -- Touches: nothing.
-select coalesce(%(now)s::timestamptz, now()) as now
+select coalesce(%(now)s::timestamptz, statement_timestamp()) as now

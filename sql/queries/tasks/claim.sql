@@ -20,7 +20,7 @@ picked as materialized (
     cross join lateral (
         select l.ctid as place, l.seq, l.ready_at
         from fencepost.live_tasks as l
-        where l.status = 'ready' and l.definition = w.definition
+        where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
         order by l.ready_at, l.seq
         limit (select count(*) from slots)
         for update skip locked
@@ -40,9 +40,9 @@ leased as (
         version = l.version + 1,
         exec_id = gen_random_uuid(),
         retry_count = l.retry_count + s.start::integer,
-        deadline_at = coalesce(%(now)s::timestamptz, now())
+        deadline_at = coalesce(%(now)s::timestamptz, statement_timestamp())
             + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,
-        updated_at = coalesce(%(now)s::timestamptz, now()),
+        updated_at = coalesce(%(now)s::timestamptz, statement_timestamp()),
         worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
     from ranked as t
     join slots as s on s.slot = t.slot

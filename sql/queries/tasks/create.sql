@@ -4,7 +4,7 @@
 --          A call whose id is taken, or whose definition has moved on from `version`, returns no row.
 -- Touches: tasks, live_tasks; reads definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, now()) as now
+    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (
         call integer, id text, definition text, version integer, label text, params json,
         execute_at timestamptz, requester json, caller text
@@ -21,16 +21,25 @@ created as (
     on conflict (id) do nothing
     returning seq, id, definition, definition_version, label, params, execute_at, requester, created_at
 ),
+limits as materialized (
+    -- Apart, so that tasks without a limit pay no look-up each.
+    select d.name, d.concurrency_path
+    from fencepost.definitions as d
+    where d.is_newest and d.concurrency_limit is not null
+        and d.name = any(array(select distinct c.definition from calls as c))
+),
 queued as (
     insert into fencepost.live_tasks
-        (seq, definition, status, version, retry_count, execute_at, ready_at, deadline_at, updated_at)
+        (seq, definition, status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, limit_key)
     select
         t.seq, t.definition,
         case when t.execute_at > t.created_at then 'waiting' else 'ready' end,
         1, 0, t.execute_at, greatest(t.execute_at, t.created_at),
         case when t.execute_at > t.created_at then t.execute_at end,
-        t.created_at
+        t.created_at,
+        case when m.name is not null then fencepost.limit_key(t.params, m.concurrency_path) end
     from created as t
+    left join limits as m on m.name = t.definition
 )
 select
     c.call,

@@ -12,7 +12,8 @@ with canceled as materialized (
 ),
 told as (
     update fencepost.done_tasks as d
-    set cancel_delivered_at = coalesce(%(now)s::timestamptz, now()), cancel_delivered_to = %(caller)s::text,
+    set cancel_delivered_at = coalesce(%(now)s::timestamptz, statement_timestamp()),
+        cancel_delivered_to = %(caller)s::text,
         cancel_delivery = %(notification)s::json
     from canceled as c
     where d.seq = c.seq and d.cancel_delivered_at is null

@@ -3,7 +3,7 @@
 -- Returns: per task its resource row; a call whose guard fails returns no row.
 -- Touches: live_tasks, done_tasks, task_log; reads tasks, definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, now()) as now
+    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (
         call integer, id text, exec_id uuid, error json, checked integer, caller text
     )

@@ -5,8 +5,9 @@
 -- Touches: live_tasks, done_tasks, task_log; reads tasks, definitions.
 with due as materialized (
     select
-        l.ctid as place, l.seq, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id, l.retry_count,
-        l.execute_at, l.worker, d.retry_delay, coalesce(%(now)s::timestamptz, now()) as now,
+        l.ctid as place, l.seq, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id,
+        l.retry_count, l.execute_at, l.worker, d.retry_delay,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
         case
             when l.status in ('waiting', 'requested') then 'ready'
             when l.retry_count <= d.allowed_retry_count then 'waiting'
@@ -20,11 +21,12 @@ with due as materialized (
     from fencepost.live_tasks as l
     join fencepost.tasks as t on t.seq = l.seq
     join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    where l.deadline_at <= coalesce(%(now)s::timestamptz, now())
+    where l.deadline_at <= coalesce(%(now)s::timestamptz, statement_timestamp())
         and (
             l.status = 'waiting'
             or l.updated_at >= %(resumed_at)s::timestamptz
-            or coalesce(%(now)s::timestamptz, now()) >= %(resumed_at)s::timestamptz + %(grace)s::interval
+            or coalesce(%(now)s::timestamptz, statement_timestamp())
+                >= %(resumed_at)s::timestamptz + %(grace)s::interval
         )
     order by l.deadline_at
     limit %(batch)s::integer

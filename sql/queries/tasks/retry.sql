@@ -1,9 +1,9 @@
 -- Give done tasks that did not succeed a fresh allowance of attempts: done → ready.
 -- Takes:   calls json: [{call, id, caller}]; now.
 -- Returns: per reopened task its resource row; a call whose guard fails returns no row.
--- Touches: done_tasks, live_tasks, task_log; reads tasks.
+-- Touches: done_tasks, live_tasks, task_log; reads tasks, definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, now()) as now
+    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, caller text)
 ),
 held as materialized (
@@ -34,9 +34,17 @@ reopened as (
         d.*, d.version + 1 + (d.cancel_delivered_at is not null)::integer as next_version
 ),
 queued as (
-    insert into fencepost.live_tasks (seq, definition, status, version, retry_count, execute_at, ready_at, updated_at)
-    select r.seq, r.definition, 'ready', r.next_version, 0, r.execute_at, r.now, r.now
+    insert into fencepost.live_tasks
+        (seq, definition, status, version, retry_count, execute_at, ready_at, updated_at, limit_key)
+    select
+        r.seq, r.definition, 'ready', r.next_version, 0, r.execute_at, r.now, r.now,
+        case when d.concurrency_limit is not null then fencepost.limit_key(r.params, d.concurrency_path) end
     from reopened as r
+    left join fencepost.definitions as d on d.name = r.definition and d.is_newest
+),
+waited as (
+    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/relabel.sql.
+    update fencepost.tasks set label = label where false
 ),
 logged as (
     -- The entries that lived in the row of `done_tasks` move to the log, and the reopening follows them.

@@ -19,10 +19,11 @@ UNFINISHED = "pgdata.new-"
 
 def ensure_cluster(folder: DataFolder, binaries: Binaries, account: Account) -> None:
     """Make `pgdata` if it is not there, and refuse one that these binaries cannot open."""
-    for unfinished in folder.path.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(unfinished, ignore_errors=True)
+    _sweep(folder)
     if not folder.pgdata.exists() or not any(folder.pgdata.iterdir()):
         _create(folder, binaries, account)
+        # Once more: a killed setup's last children may have gone on writing into its folder during the first.
+        _sweep(folder)
         return
     _check_version(folder.pgdata, binaries)
     if folder.pgdata.stat().st_uid != account.uid and account.is_foreign:
@@ -42,6 +43,12 @@ def _check_version(pgdata: Path, binaries: Binaries) -> None:
             f"{binaries.version}; start it with binaries of version {major}, and to move to {binaries.major} copy it "
             "with pg_dump and psql or convert it with pg_upgrade."
         )
+
+
+def _sweep(folder: DataFolder) -> None:
+    """Remove what setups that did not get to their end have left."""
+    for unfinished in folder.path.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _create(folder: DataFolder, binaries: Binaries, account: Account) -> None:

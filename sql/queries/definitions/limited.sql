@@ -1,0 +1,7 @@
+-- The names of the definitions that have a limit.
+-- Takes:   nothing.
+-- Returns: per definition (name).
+-- Touches: nothing; reads definitions.
+select d.name
+from fencepost.definitions as d
+where d.is_newest and d.concurrency_limit is not null

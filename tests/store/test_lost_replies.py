@@ -1,0 +1,169 @@
+"""The database does what a statement says, and its reply is lost: the statement runs again, and nobody may notice.
+
+A proxy stands between the server and its Postgres and cuts the connection when the reply has come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from fencepost.settings import Settings
+from tests.fixtures.pairs import essence, history
+from tests.fixtures.servers import Server, running_server
+
+
+class Wire:
+    """A proxy for one Postgres, on TCP; `lose` names a word, and the next reply to what contains it is lost."""
+
+    def __init__(self, conninfo: str) -> None:
+        parts = conninfo_to_dict(conninfo)
+        self._target = f"{parts['host']}/.s.PGSQL.{parts['port']}"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.conninfo = make_conninfo(conninfo, host="127.0.0.1", port=self._listener.getsockname()[1])
+        self.lose = b""
+        self.lost = 0
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def close(self) -> None:
+        """Take no more connections and wait for the end of those that there are."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self._threads.append(threading.Thread(target=self._carry, args=(client,)))
+                self._threads[-1].start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as database, selectors.DefaultSelector() as selector:
+            database.connect(self._target)
+            selector.register(client, selectors.EVENT_READ, database)
+            selector.register(database, selectors.EVENT_READ, client)
+            cut = False
+            while True:
+                for key, _ in selector.select():
+                    data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    if key.fileobj is client and self.lose and self.lose in data:
+                        self.lose, cut = b"", True
+                    elif key.fileobj is database and cut:
+                        self.lost += 1
+                        return
+                    key.data.sendall(data)
+
+
+@pytest.fixture
+def wire(database: str) -> Iterator[Wire]:
+    proxy = Wire(database)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def server(wire: Wire, database: str) -> Iterator[Server]:
+    """A server behind the wire, with one connection, so that what is said comes over one line."""
+    with running_server(wire.conninfo, settings=Settings(connections=1)) as running:
+        running.conninfo = database
+        running.define()
+        yield running
+
+
+EXECUTIONS = [
+    ("awf.task/notify", {"notification": "heartbeat", "message": "lose-me"}),
+    ("awf.task/success", {"result": {"word": "lose-me"}}),
+    ("awf.task/fail", {"error": {"word": "lose-me"}}),
+]
+
+
+@pytest.mark.parametrize(("method", "members"), EXECUTIONS)
+def test_what_a_worker_said_is_done_once_and_answered(
+    server: Server, wire: Wire, method: str, members: dict[str, Any]
+) -> None:
+    lease = server.started()
+    wire.lose = b"lose-me"
+    server.rpc(method, {**lease, **members})
+    assert wire.lost == 1
+    actions = [action for action, _, _ in history(server, lease["id"])]
+    # A heartbeat that is noted twice does no harm.
+    assert actions.count(method) == (2 if method == "awf.task/notify" else 1)
+
+
+@pytest.mark.parametrize("method", ["awf.task/start", "awf.task/release"])
+def test_a_call_by_id_is_done_once_and_answered(server: Server, wire: Wire, method: str) -> None:
+    id = server.create(id="lose-me")["id"]
+    (task,) = server.poll()
+    wire.lose = b"lose-me"
+    server.rpc(method, {"id": id, "execId": task["execId"]})
+    assert wire.lost == 1
+    assert [action for action, _, _ in history(server, id)].count(method) == 1
+
+
+@pytest.mark.parametrize("members", [{}, {"id": "mine"}])
+def test_a_task_is_created_once_and_answered(server: Server, wire: Wire, members: dict[str, str]) -> None:
+    server.create()
+    wire.lose = b"lose-me"
+    id = server.create(label="lose-me", **members)["id"]
+    assert wire.lost == 1
+    assert server.query("select id from fencepost.tasks where label = 'lose-me'") == [(id,)]
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_a_poll_with_a_request_id_gets_what_was_leased_to_it(server: Server, wire: Wire, start: bool) -> None:
+    for _ in range(3):
+        server.create()
+    wire.lose = b"COMMIT"
+    tasks = server.poll(maxBatchSize=2, start=start, requestId="once")
+    assert wire.lost == 1
+    held = server.query("select count(*) from fencepost.live_tasks where exec_id is not null")
+    assert (len(tasks), held) == (2, [(2,)])
+
+
+def test_a_definition_is_put_once_and_answered(server: Server, wire: Wire) -> None:
+    wire.lose = b"COMMIT"
+    assert server.define(inProgressTimeout=7000)["version"] == 2
+    assert wire.lost == 1
+    assert server.query("select max(version) from fencepost.definitions") == [(2,)]
+
+
+# What has no name to be repeated by is done once all the same, and at worst told to be so already.
+
+
+def test_a_cancel_is_done_once(server: Server, wire: Wire) -> None:
+    server.create(id="lose-me")
+    wire.lose = b"lose-me"
+    said = essence(server, "awf.task/cancel", {"id": "lose-me"})
+    assert wire.lost == 1
+    assert said == (422, "task-has-been-done") or said["outcome"] == "canceled"
+    assert [action for action, _, _ in history(server, "lose-me")].count("awf.task/cancel") == 1
+
+
+def test_a_retry_is_done_once(server: Server, wire: Wire) -> None:
+    server.create(id="lose-me")
+    server.rpc("awf.task/cancel", {"id": "lose-me"})
+    wire.lose = b"lose-me"
+    said = essence(server, "awf.task/retry", {"id": "lose-me"})
+    assert wire.lost == 1
+    assert said == (422, "task-not-done") or said["status"] == "ready"
+    assert [action for action, _, _ in history(server, "lose-me")].count("awf.task/retry") == 1
+
+
+def test_a_definition_is_deleted_once(server: Server, wire: Wire) -> None:
+    wire.lose = b"COMMIT"
+    said = essence(server, "awf.definition/delete", {"name": "demo/resize"})
+    assert wire.lost == 1
+    assert said == (404, "definition-not-found") or isinstance(said, dict)
+    assert server.query("select count(*) from fencepost.definitions where is_newest") == [(0,)]

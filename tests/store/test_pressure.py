@@ -1,0 +1,42 @@
+"""Too much at once: who cannot be served in time is told so, polls before everybody else, and nothing is half done."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+import psycopg
+
+from fencepost.settings import Limits, Settings
+from tests.fixtures.locks import until_stuck
+from tests.fixtures.servers import running_server
+from tests.fixtures.waiting import until
+
+
+def test_under_pressure_polls_are_turned_away_first_and_finishes_last(database: str) -> None:
+    with running_server(database, settings=Settings(limits=Limits(waiting=4))) as server, ThreadPoolExecutor(8) as pool:
+        server.define()
+        leases = [server.started() for _ in range(8)]
+
+        def send(method: str, **params: Any) -> tuple[int, str | None]:
+            body = orjson.dumps({"method": method, "params": params})
+            status, headers, _ = server.send("POST", "/rpc", body, content_type="application/json")
+            return status, headers.get("retry-after")
+
+        with psycopg.connect(database) as holder:
+            holder.execute("lock table fencepost.done_tasks in share mode")
+            # One runs into the lock, two wait: half of what may.
+            finishes = [pool.submit(send, "awf.task/success", **leases[0])]
+            until_stuck(database, *finishes)
+            finishes += [pool.submit(send, "awf.task/success", **lease) for lease in leases[1:3]]
+            until(lambda: send("awf.task/poll", taskDefinitions=["demo/resize"]) == (503, "1"))
+            finishes += [pool.submit(send, "awf.task/success", **lease) for lease in leases[3:]]
+            until(lambda: sum(finish.done() for finish in finishes) == 3)
+            holder.rollback()
+        answers = [finish.result(10) for finish in finishes]
+
+        assert sorted(answers) == [(200, None)] * 5 + [(503, "1")] * 3
+        for lease, (status, _) in zip(leases, answers, strict=True):
+            assert server.task(lease["id"])["status"] == ("done" if status == 200 else "in-progress")
+        assert send("awf.task/poll", taskDefinitions=["demo/resize"])[0] == 200

@@ -1,0 +1,130 @@
+"""A crowd that calls two servers about a few tasks at random, with deadlines that pass all the time."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.fixtures.pairs import Pair
+from tests.fixtures.servers import Server
+from tests.system.queue_tasks import check_replay
+
+CALLERS = 12
+CALLS = 150
+DEFINITIONS = ["crowd/one", "crowd/other"]
+LIMITED = "crowd/limited"
+LIMIT = 2
+TIMES = {"requestedToStartTimeout": 20, "inProgressTimeout": 30, "retryDelay": 5}
+
+
+class Caller:
+    """Somebody who calls at random, and knows of every task and execution that anybody knows of."""
+
+    def __init__(self, server: Server, seed: int, leases: list[dict[str, str]]) -> None:
+        self.answers: Counter[str] = Counter()
+        self._server = server
+        self._random = random.Random(seed)
+        self._leases = leases
+
+    def run(self) -> Counter[str]:
+        """Call at random and return how often what was answered."""
+        for _ in range(CALLS):
+            calls = [self._call() for _ in range(self._random.choice([1, 1, 1, 5]))]
+            body = [{"method": f"awf.{method}", "params": params} for method, params in calls]
+            status, answers = self._server.post(body)
+            assert status == 200
+            for (method, _), answer in zip(calls, answers, strict=True):
+                self.answers[f"{method} {answer.get('error', {}).get('type', 'ok')}"] += 1
+                for task in answer.get("result", {}).get("resources", []):
+                    self._leases.append({"id": task["id"], "execId": task["execId"]})
+        return self.answers
+
+    def _call(self) -> tuple[str, dict[str, Any]]:
+        choose = self._random.choice
+        method = choose(
+            ["create-and-execute"] * 3
+            + ["poll"] * 4
+            + ["start", "notify", "success", "fail", "release"] * 3
+            + ["cancel"]
+            + ["retry", "put", "delete"]
+        )
+        lease = choose(self._leases[-10:] or [{"id": "task-0", "execId": "5c1d3f7e-0000-4000-8000-000000000000"}])
+        match method:
+            case "create-and-execute":
+                about = {"definition": choose([*DEFINITIONS, LIMITED]), "id": f"task-{self._random.randrange(90)}"}
+                return f"task/{method}", {**about, "params": {"lane": self._random.randrange(2)}}
+            case "poll":
+                params = {
+                    "taskDefinitions": choose([[*DEFINITIONS, LIMITED], DEFINITIONS[:1], [LIMITED]]),
+                    "maxBatchSize": choose([1, 3]),
+                }
+                request = {"requestId": f"r-{self._random.randrange(4)}"} if choose([True, False]) else {}
+                return "task/poll", {**params, **request, "start": choose([True, False])}
+            case "cancel" | "retry":
+                return f"task/{method}", {"id": lease["id"]}
+            case "put":
+                return "definition/put", definition(choose(DEFINITIONS), choose([0, 1, 2]))
+            case "delete":
+                return "definition/delete", {"name": choose(DEFINITIONS)}
+            case "notify":
+                return "task/notify", {**lease, "notification": "heartbeat"}
+            case _:
+                return f"task/{method}", lease
+
+
+def definition(name: str, retries: int) -> dict[str, Any]:
+    return {"kind": "task", "name": name, "allowedRetryCount": retries, **TIMES}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_a_crowd_does_at_once_every_log_leads_to_its_task(
+    servers: Pair, pool: ThreadPoolExecutor, seed: int
+) -> None:
+    for name in DEFINITIONS:
+        servers.one.rpc("awf.definition/put", definition(name, 1))
+    limits = {"concurrencyLimit": LIMIT, "concurrencyPath": ["params", "lane"]}
+    servers.one.rpc("awf.definition/put", {**definition(LIMITED, 1), **limits})
+    leases: list[dict[str, str]] = []
+    callers = [Caller(servers[number % 2], seed * 100 + number, leases) for number in range(CALLERS)]
+    running = [pool.submit(caller.run) for caller in callers]
+    most = most_held(servers.conninfo, running)
+    answers = sum((one.result() for one in running), Counter[str]())
+    assert most == LIMIT, "no more than the limit, and not fewer all the time"
+
+    assert not {answer for answer in answers if answer.endswith(("internal-error", "unavailable"))}
+    check(servers.one)
+
+
+def most_held(conninfo: str, running: list[Future[Counter[str]]]) -> int:
+    """Look again and again, until the crowd has gone, how many limited tasks of one lane are held at once."""
+    most = 0
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        while not all(one.done() for one in running):
+            row = connection.execute(
+                "select count(*) from fencepost.live_tasks as l join fencepost.tasks as t using (seq) where"
+                " t.definition = %s and l.exec_id is not null group by t.params ->> 'lane' order by 1 desc limit 1",
+                (LIMITED,),
+            ).fetchone()
+            most = max(most, row[0] if row else 0)
+    return most
+
+
+def check(server: Server) -> None:
+    """Check that every task is in one place, and that its log leads there with one execution at a time."""
+    ids = [id for (id,) in server.query("select id from fencepost.tasks")]
+    live_and_done = server.query(
+        "select (select count(*) from fencepost.live_tasks) + (select count(*) from fencepost.done_tasks)"
+    )
+    assert live_and_done == [(len(ids),)]
+    owners: dict[str, str] = {}
+    for id in ids:
+        answer = server.rpc("awf.task/status", {"id": id, "include-log?": True})
+        check_replay(answer["resource"], answer["log"], waited=timedelta(seconds=1))
+        for entry in answer["log"]:
+            assert owners.setdefault(entry.get("execId", id), id) == id, "an execId names one execution of one task"
