@@ -64,7 +64,11 @@ def main(
         for name, value in about.items():
             click.echo(f"{name:12}{_flat(value)}")
         race = Race(plan, postgres, lambda text: click.echo(f"[{time.monotonic() - began:5.0f} s] {text}", err=True))
-        race.run()
+        try:
+            race.run()
+        except KeyboardInterrupt:
+            # What has been measured is worth showing.
+            race.samples.note("run", "the run was cut off before its end")
     about["seconds"] = round(time.monotonic() - began)
     for line in lines(race.samples):
         click.echo(line)

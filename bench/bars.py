@@ -24,6 +24,8 @@ class Bar:
         sign = -1 if self.lower else 1
         if sign * self.measured >= sign * self.goal:
             return "goal met"
+        if not self.floor:
+            return "below"
         return "floor met" if sign * self.measured >= sign * self.floor else "MISSED"
 
 

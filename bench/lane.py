@@ -28,18 +28,19 @@ class LaneFailed(Exception):
 class Lane:
     """A contestant in its own process, as the harness sees it."""
 
-    def __init__(self, name: str, options: dict[str, Any] | None = None) -> None:
+    def __init__(self, name: str, options: dict[str, Any] | None = None, *, patience: float = 300.0) -> None:
         self.name = name
+        self._patience = patience
         # Killed with us: its own children ask to end with it.
         self._child = Child(python("bench.lane", name, json.dumps(options or {})), orphaned=signal.SIGTERM)
         self.pid = self._child.pid
         self.alive = True
 
-    def ask(self, what: str, *arguments: Any, seconds: float = 300.0) -> Any:
+    def ask(self, what: str, *arguments: Any) -> Any:
         """Call a method of the contestant; raise LaneFailed when it fails or takes too long, which ends the lane."""
         try:
             self._child.write(json.dumps([what, *arguments]).encode())
-            answer = json.loads(self._line(seconds))
+            answer = json.loads(self._line(what))
         except (EOFError, OSError) as error:
             self.stop()
             raise LaneFailed(f"{self.name}: its process ended ({error})") from None
@@ -47,9 +48,9 @@ class Lane:
             raise LaneFailed(f"{self.name}: {what}: {answer['failed']}")
         return answer["result"]
 
-    def drain(self, count: int, seconds: float = 300.0) -> Drained:
+    def drain(self, count: int) -> Drained:
         """Drain and return what came of it."""
-        return Drained(**self.ask("drain", count, seconds=seconds))
+        return Drained(**self.ask("drain", count))
 
     def stop(self) -> None:
         """End the process, in order if it can."""
@@ -57,13 +58,13 @@ class Lane:
             self.alive = False
             self._child.stop()
 
-    def _line(self, seconds: float) -> bytes:
+    def _line(self, what: str) -> bytes:
         with selectors.DefaultSelector() as selector:
             selector.register(self._child.stdout, selectors.EVENT_READ)
             # An answer is one line, written at once: when its beginning is there, all of it is about to be.
-            if not selector.select(seconds):
+            if not selector.select(self._patience):
                 self.stop()
-                raise LaneFailed(f"{self.name}: no answer within {seconds:.0f} s")
+                raise LaneFailed(f"{self.name}: {what}: no answer within {self._patience:.0f} s")
         return self._child.read()
 
 

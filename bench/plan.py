@@ -26,6 +26,8 @@ class Plan:
     count: int = 10_000
     most_seconds: float = 3.0
     latencies: int = 50
+    # Seconds for one step of a contestant; who needs longer hangs.
+    patience: float = 60.0
     single_seconds: int = 4
     idle_polls: int = 10_000
     idle_seconds: float = 15.0
@@ -57,6 +59,7 @@ FULL = Plan(
     count=20_000,
     most_seconds=20.0,
     latencies=200,
+    patience=300.0,
     single_seconds=10,
     idle_seconds=60.0,
     finished=5_000_000,

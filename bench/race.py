@@ -75,7 +75,7 @@ class Race:
 
     def _enter(self, name: str) -> None:
         self._tell(f"preparing {name}")
-        lane = self._lanes[name] = Lane(name, self._plan.ours if name.startswith(OURS) else None)
+        lane = self._lanes[name] = self._lane(name)
         if (reason := lane.ask("available")) is not None:
             raise LaneFailed(f"{name}: {reason}")
         self._dsn[name] = self._postgres.new_database(name)
@@ -83,6 +83,9 @@ class Race:
         self.samples.note(name, f"{name}: {lane.ask('manner')}")
         if self._plan.takes_part(name, "drain"):
             self._warm_up(name, lane)
+
+    def _lane(self, name: str) -> Lane:
+        return Lane(name, self._plan.ours if name.startswith(OURS) else None, patience=self._plan.patience)
 
     def _warm_up(self, name: str, lane: Lane) -> None:
         """Let it run once, and see how much it can be given."""
@@ -149,7 +152,7 @@ class Race:
                 raise LaneFailed(f"{name}: {done} tasks are done after {counted}")
 
     def _idle(self) -> None:
-        lane = self._lanes[_IDLE] = Lane(OURS, self._plan.ours)
+        lane = self._lanes[_IDLE] = self._lane(OURS)
         dsn = self._postgres.new_database(_IDLE)
         lane.ask("prepare", dsn)
         cost = idle_polls(self._postgres, lane, _IDLE, count=self._plan.idle_polls, seconds=self._plan.idle_seconds)

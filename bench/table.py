@@ -25,6 +25,7 @@ def lines(samples: Samples) -> Iterator[str]:
             yield from _queue(samples, figure, title)
     yield from _latency(samples)
     yield from _idle(samples)
+    yield from _dead(samples)
     yield from _bars(bars(samples))
     yield ""
     for notes in samples.notes.values():
@@ -60,6 +61,16 @@ def _idle(samples: Samples) -> Iterator[str]:
         value = {what: samples.median("idle", name, what) or 0.0 for what in _IDLE}
         yield ""
         yield f"Idle polls on {name}: " + ", ".join(text.format(value[what]) for what, text in _IDLE.items())
+
+
+def _dead(samples: Samples) -> Iterator[str]:
+    names = samples.names("dead")
+    if names:
+        yield ""
+        yield "Dead row versions after the last round (counted by pgstattuple), thousands"
+    for at in range(0, len(names), 4):
+        cells = ((name, samples.median("dead", name, "tuples") or 0.0) for name in names[at : at + 4])
+        yield "".join(f"{name:18}{tuples / 1000:>7,.1f}  " for name, tuples in cells).rstrip()
 
 
 _IDLE = {

@@ -9,7 +9,6 @@ it is part of a number.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from bench.contestant import Drained
-from bench.contestants.peer import DRAIN_SECONDS, Count, Start, left, missing, one_by_one, url
+from bench.contestants.crew import Crew, Tally, serve
+from bench.contestants.peer import Start, left, missing, one_by_one, url
 
 if TYPE_CHECKING:
     from awa import AsyncClient
 
 _QUEUE = "noop"
+_CONNECTIONS = 20
 _SHUTDOWN_MS = 10_000
 # What is ready stays in its table when it is done, until the table's turn comes in the ring; completions are batches
 # beside it. Its own `queue_stats` takes a minute for 10,000 finished jobs when it is to be exact.
@@ -34,9 +35,9 @@ select (select count(*) from awa.ready_entries)
 """
 
 
-def contestant(*, workers: int = 1000, connections: int = 20, chunk: int = 5000) -> Awa:
-    """Return the contestant; options: handlers at a time, connections, jobs a COPY."""
-    return Awa(workers, connections, chunk)
+def contestant(variant: str = "1", *, at_once: int = 1000, chunk: int = 5000) -> Awa:
+    """Return the contestant; variant: worker processes; options: handlers at a time, jobs a COPY."""
+    return Awa(int(variant), at_once, chunk)
 
 
 @dataclass
@@ -47,16 +48,17 @@ class Noop:
 
 
 class Awa:
-    """Worker and producer in this process; the claiming happens in threads of its Rust part."""
+    """Workers are processes of their own; the producer, and the one worker of a latency, are in this one."""
 
     name = "awa"
 
-    def __init__(self, workers: int, connections: int, chunk: int) -> None:
-        self._workers, self._connections, self._chunk = workers, connections, chunk
+    def __init__(self, workers: int, at_once: int, chunk: int) -> None:
+        self._workers, self._at_once, self._chunk = workers, at_once, chunk
         self._dsn = ""
+        self._crew: Crew | None = None
         self.manner = (
             "keeps a finished job until its ring of tables turns; one async Python handler call a job; "
-            f"max_workers {workers:,}, enqueue_many_copy of {chunk:,}"
+            f"{workers} worker process(es), max_workers {at_once:,}, enqueue_many_copy of {chunk:,}"
         )
 
     def available(self) -> str | None:
@@ -67,55 +69,39 @@ class Awa:
         """Migrate, and switch its queue storage on."""
         self._dsn = dsn
         uvloop.run(self._prepare())
+        self._crew = Crew(__name__, self._workers)
 
     def create(self, count: int) -> float:
         """Enqueue by COPY."""
         return uvloop.run(self._create(count))
 
     def drain(self, count: int) -> Drained:
-        """Run a worker until the handler was called often enough."""
-        return uvloop.run(self._drain(count))
+        """Run workers until the handlers were called often enough."""
+        assert self._crew is not None
+        seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "at_once": self._at_once}, count)
+        return Drained(seconds, calls, tasks, left(self._dsn, _LEFT))
 
     def latency(self, count: int) -> list[float]:
         """Insert one job after another; NOTIFY wakes the worker."""
         return uvloop.run(self._latency(count))
 
     def close(self) -> None:
-        """Nothing runs between two calls."""
-
-    def _client(self) -> AsyncClient:
-        from awa import AsyncClient
-
-        return AsyncClient(url(self._dsn), max_connections=self._connections)
+        """End the workers."""
+        if self._crew is not None:
+            self._crew.close()
 
     async def _prepare(self) -> None:
-        async with self._client() as client:
+        async with _client(self._dsn) as client:
             await client.migrate()
             await client.install_queue_storage()
 
     async def _create(self, count: int) -> float:
-        async with self._client() as client:
+        async with _client(self._dsn) as client:
             began = time.perf_counter()
             for at in range(0, count, self._chunk):
                 jobs = [Noop(number) for number in range(at, min(at + self._chunk, count))]
                 await client.enqueue_many_copy(jobs, queue=_QUEUE)
             return time.perf_counter() - began
-
-    async def _drain(self, count: int) -> Drained:
-        done = asyncio.Event()
-        counted = Count(count, done.set)
-
-        async def handle(job: Any) -> None:
-            counted.add(job.args.n)
-
-        async with self._client() as client:
-            await self._start(client, handle)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), DRAIN_SECONDS)
-            # Returns when the completions that were still collected are committed.
-            await client.shutdown(timeout_ms=_SHUTDOWN_MS)
-            ended = time.perf_counter()
-        return counted.drained(left(self._dsn, _LEFT), ended)
 
     async def _latency(self, count: int) -> list[float]:
         start = Start()
@@ -123,8 +109,8 @@ class Awa:
         async def handle(job: Any) -> None:
             start.now()
 
-        async with self._client() as client:
-            await self._start(client, handle)
+        async with _client(self._dsn) as client:
+            await _start(client, self._at_once, handle)
             # The worker listens soon after it has begun, and says so nowhere.
             await asyncio.sleep(1.0)
             try:
@@ -132,6 +118,28 @@ class Awa:
             finally:
                 await client.shutdown(timeout_ms=_SHUTDOWN_MS)
 
-    async def _start(self, client: AsyncClient, handle: Any) -> None:
-        client.task(Noop, queue=_QUEUE)(handle)
-        await client.start([{"name": _QUEUE, "max_workers": self._workers}])
+
+def _client(dsn: str) -> AsyncClient:
+    from awa import AsyncClient
+
+    return AsyncClient(url(dsn), max_connections=_CONNECTIONS)
+
+
+async def _start(client: AsyncClient, at_once: int, handle: Any) -> None:
+    client.task(Noop, queue=_QUEUE)(handle)
+    await client.start([{"name": _QUEUE, "max_workers": at_once}])
+
+
+async def _work(order: dict[str, Any], tally: Tally, enough: asyncio.Event) -> None:
+    async def handle(job: Any) -> None:
+        tally.add(job.args.n)
+
+    async with _client(order["dsn"]) as client:
+        await _start(client, order["at_once"], handle)
+        await enough.wait()
+        # Returns when the completions that were still collected are committed.
+        await client.shutdown(timeout_ms=_SHUTDOWN_MS)
+
+
+if __name__ == "__main__":
+    serve(_work)

@@ -5,6 +5,8 @@ import { Count, chunks, full, oneByOne, serve } from "./peer.mjs";
 
 const TASK = "noop";
 const CHUNK = 5000;
+// Of a drain; while one waits for Postgres the other calls handlers.
+const POOLS = 2;
 const logger = new Logger(() => (level, message) => {
   if (level === "error") console.error(message);
 });
@@ -47,10 +49,10 @@ const contestant = {
 
   async drain(count, seconds) {
     const counted = new Count(count);
-    const runner = await start(({ n }) => counted.add(n));
+    const runners = await Promise.all(Array.from({ length: POOLS }, () => start(({ n }) => counted.add(n))));
     await full(counted, seconds);
-    // Stops when the completions that were still collected are committed.
-    await runner.stop();
+    // Each stops when the completions that it still collected are committed.
+    await Promise.all(runners.map((runner) => runner.stop()));
     return counted.result();
   },
 

@@ -10,6 +10,6 @@ def contestant() -> NodePeer:
     return NodePeer(
         "graphile_worker",
         "graphile-worker",
-        "deletes a finished job; one handler call a job; 24 at a time, local queue of 2,000, addJobs of 5,000",
+        "deletes a finished job; one handler call a job; two pools, local queue of 2,000, addJobs of 5,000",
         "select count(*) from graphile_worker.jobs",
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -21,11 +22,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bench.child import Child
 from bench.contestant import NODE_FOLDER, Drained
+from bench.contestants.crew import DRAIN_SECONDS
 
 # What pg-boss 12 asks for.
 NODE_VERSION = (22, 12)
-# A drain that takes longer gives up and returns what it did; the harness sees that tasks are left.
-DRAIN_SECONDS = 240
 # Between two tasks of a latency measurement: the queue is idle, and the worker has gone back to waiting.
 PAUSE_SECONDS = 0.01
 # Tasks before those whose latency counts: caches, prepared statements, a compiler that has to see a function often.
@@ -53,29 +53,6 @@ def left(dsn: str, query: str) -> int:
         row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])
-
-
-class Count:
-    """What the handlers of a drain count; `finish` is called when there were enough calls, in the handler's thread."""
-
-    def __init__(self, wanted: int, finish: Callable[[], object]) -> None:
-        self.calls = 0
-        self._wanted, self._finish = wanted, finish
-        self._seen: set[Hashable] = set()
-        self._began = 0.0
-
-    def add(self, task: Hashable) -> None:
-        """Note a call of a handler for this task."""
-        if not self.calls:
-            self._began = time.perf_counter()
-        self.calls += 1
-        self._seen.add(task)
-        if self.calls == self._wanted:
-            self._finish()
-
-    def drained(self, remaining: int, ended: float) -> Drained:
-        """Return the result, `ended` being when the last completion was committed."""
-        return Drained(ended - self._began, self.calls, len(self._seen), remaining)
 
 
 class Start:
@@ -135,7 +112,8 @@ class NodePeer:
         assert program is not None
         self._dsn = dsn
         script = NODE_FOLDER / "contestants" / f"{self.name}.mjs"
-        self._child = Child([program, str(script)], env={"NODE_ENV": "production", "NO_LOG_SUCCESS": "1"})
+        quiet = {"NODE_ENV": "production", "NO_LOG_SUCCESS": "1"}
+        self._child = Child([program, str(script)], env=quiet, orphaned=signal.SIGKILL)
         self._ask("prepare", url(dsn))
 
     def create(self, count: int) -> float:

@@ -5,8 +5,14 @@ import { Count, chunks, full, oneByOne, serve } from "./peer.mjs";
 
 const QUEUE = "noop";
 const CHUNK = 5000;
-// A second worker in this process and a table of the queue's own gained nothing here.
-const WORK = { batchSize: 2000, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 0.5 };
+// Two fetches at a time: while one batch is completed, the next is on its way.
+const WORK = {
+  batchSize: 2000,
+  localConcurrency: 2,
+  burstWhenBatchFull: true,
+  pollingIntervalSeconds: 0.5,
+  notifyPollingIntervalSeconds: 0.5,
+};
 
 let boss;
 

@@ -13,6 +13,6 @@ def contestant() -> NodePeer:
     return NodePeer(
         "pg_boss",
         "pg-boss",
-        "keeps a finished job; one handler call for up to 2,000 jobs; insert of 5,000",
+        "keeps a finished job; one handler call for up to 2,000 jobs, two at a time; insert of 5,000",
         "select count(*) from pgboss.job where state < 'completed'",
     )

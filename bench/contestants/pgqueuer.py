@@ -1,20 +1,20 @@
 """PgQueuer (PyPI `pgqueuer`), on asyncpg and uvloop, through `Queries.enqueue` with lists and `QueueManager.run`.
 
 As its page about performance says: one direct connection for the manager, large batches for short jobs, its own
-settings for autovacuum; durability stays at its default, `durable`. A second worker process gained nothing on two
-cores.
+settings for autovacuum; durability stays at its default, `durable`. Two worker processes are a third faster than one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from bench.contestant import Drained
-from bench.contestants.peer import DRAIN_SECONDS, Count, Start, left, missing, one_by_one, url
+from bench.contestants.crew import Crew, Tally, serve
+from bench.contestants.peer import Start, left, missing, one_by_one, url
 
 if TYPE_CHECKING:
     import asyncpg
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 _ENTRYPOINT = "noop"
 
 
-def contestant(*, batch: int = 500, chunk: int = 1000) -> PgQueuer:
-    """Return the contestant; options: jobs a claim, jobs an enqueue."""
-    return PgQueuer(batch, chunk)
+def contestant(variant: str = "2", *, batch: int = 500, chunk: int = 1000) -> PgQueuer:
+    """Return the contestant; variant: worker processes; options: jobs a claim, jobs an enqueue."""
+    return PgQueuer(int(variant), batch, chunk)
 
 
 class PgQueuer:
-    """Worker and producer in this process, a connection each."""
+    """Workers are processes of their own; the producer, and the one worker of a latency, are in this one."""
 
     name = "pgqueuer"
 
-    def __init__(self, batch: int, chunk: int) -> None:
-        self._batch, self._chunk = batch, chunk
+    def __init__(self, workers: int, batch: int, chunk: int) -> None:
+        self._workers, self._batch, self._chunk = workers, batch, chunk
         self._dsn = ""
+        self._crew: Crew | None = None
         self.manner = (
             "deletes a finished job, keeps a log row a transition; one async handler call a job; "
-            f"batch_size {batch:,}, enqueue of {chunk:,}, asyncpg"
+            f"{workers} worker process(es), batch_size {batch:,}, enqueue of {chunk:,}, asyncpg"
         )
 
     def available(self) -> str | None:
@@ -50,37 +51,31 @@ class PgQueuer:
         """Install its schema, with its settings for autovacuum."""
         self._dsn = dsn
         uvloop.run(self._prepare())
+        self._crew = Crew(__name__, self._workers)
 
     def create(self, count: int) -> float:
         """Enqueue lists of jobs."""
         return uvloop.run(self._create(count))
 
     def drain(self, count: int) -> Drained:
-        """Run a queue manager until the handler was called often enough."""
-        return uvloop.run(self._drain(count))
+        """Run queue managers until the handlers were called often enough."""
+        assert self._crew is not None
+        seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "batch": self._batch}, count)
+        return Drained(seconds, calls, tasks, left(self._dsn, "select count(*) from pgqueuer"))
 
     def latency(self, count: int) -> list[float]:
         """Enqueue one job after another; NOTIFY wakes the manager."""
         return uvloop.run(self._latency(count))
 
     def close(self) -> None:
-        """Nothing runs between two calls."""
-
-    async def _connect(self) -> asyncpg.Connection:
-        import asyncpg
-
-        return await asyncpg.connect(url(self._dsn))
-
-    def _manager(self, connection: asyncpg.Connection) -> QueueManager:
-        from pgqueuer.qm import QueueManager
-        from pgqueuer.queries import Queries
-
-        return QueueManager(Queries.from_asyncpg_connection(connection))
+        """End the workers."""
+        if self._crew is not None:
+            self._crew.close()
 
     async def _prepare(self) -> None:
         from pgqueuer.queries import Queries
 
-        connection = await self._connect()
+        connection = await _connect(self._dsn)
         queries = Queries.from_asyncpg_connection(connection)
         await queries.install()
         await queries.optimize_autovacuum()
@@ -89,7 +84,7 @@ class PgQueuer:
     async def _create(self, count: int) -> float:
         from pgqueuer.queries import Queries
 
-        connection = await self._connect()
+        connection = await _connect(self._dsn)
         queries = Queries.from_asyncpg_connection(connection)
         began = time.perf_counter()
         for at in range(0, count, self._chunk):
@@ -99,27 +94,11 @@ class PgQueuer:
         await connection.close()
         return seconds
 
-    async def _drain(self, count: int) -> Drained:
-        connection = await self._connect()
-        manager = self._manager(connection)
-        counted = Count(count, manager.shutdown.set)
-
-        @manager.entrypoint(_ENTRYPOINT)
-        async def handle(job: Job) -> None:
-            counted.add(job.payload)
-
-        asyncio.get_running_loop().call_later(DRAIN_SECONDS, manager.shutdown.set)
-        # Returns when the statuses that were still collected are committed.
-        await manager.run(batch_size=self._batch)
-        ended = time.perf_counter()
-        await connection.close()
-        return counted.drained(left(self._dsn, "select count(*) from pgqueuer"), ended)
-
     async def _latency(self, count: int) -> list[float]:
         from pgqueuer.queries import Queries
 
-        producer, connection = await self._connect(), await self._connect()
-        queries, manager, start = Queries.from_asyncpg_connection(producer), self._manager(connection), Start()
+        producer, connection = await _connect(self._dsn), await _connect(self._dsn)
+        queries, manager, start = Queries.from_asyncpg_connection(producer), _manager(connection), Start()
 
         @manager.entrypoint(_ENTRYPOINT)
         async def handle(job: Job) -> None:
@@ -137,3 +116,36 @@ class PgQueuer:
 
 def _payload(number: int) -> bytes:
     return b'{"n": %d}' % number
+
+
+async def _connect(dsn: str) -> asyncpg.Connection:
+    import asyncpg
+
+    return await asyncpg.connect(url(dsn))
+
+
+def _manager(connection: asyncpg.Connection) -> QueueManager:
+    from pgqueuer.qm import QueueManager
+    from pgqueuer.queries import Queries
+
+    return QueueManager(Queries.from_asyncpg_connection(connection))
+
+
+async def _work(order: dict[str, Any], tally: Tally, enough: asyncio.Event) -> None:
+    connection = await _connect(order["dsn"])
+    manager = _manager(connection)
+    # What it waits for is what the crew sets.
+    manager.shutdown = enough
+
+    @manager.entrypoint(_ENTRYPOINT)
+    async def handle(job: Job) -> None:
+        assert job.payload is not None
+        tally.add(job.payload.decode())
+
+    # Returns when the statuses that were still collected are committed.
+    await manager.run(batch_size=order["batch"])
+    await connection.close()
+
+
+if __name__ == "__main__":
+    serve(_work)

@@ -8,7 +8,6 @@ which is its default.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from bench.contestant import Drained
-from bench.contestants.peer import DRAIN_SECONDS, Count, Start, left, missing, one_by_one
+from bench.contestants.crew import Crew, Tally, serve
+from bench.contestants.peer import Start, left, missing, one_by_one
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -25,22 +25,23 @@ _TASK = "noop"
 _LEFT = "select count(*) from procrastinate_jobs where status in ('todo', 'doing')"
 
 
-def contestant(*, concurrency: int = 10, chunk: int = 1000) -> Procrastinate:
-    """Return the contestant; options: jobs at a time, jobs a batch_defer."""
-    return Procrastinate(concurrency, chunk)
+def contestant(variant: str = "2", *, concurrency: int = 10, chunk: int = 1000) -> Procrastinate:
+    """Return the contestant; variant: worker processes; options: jobs at a time, jobs a batch_defer."""
+    return Procrastinate(int(variant), concurrency, chunk)
 
 
 class Procrastinate:
-    """Worker and producer in this process."""
+    """Workers are processes of their own; the producer, and the one worker of a latency, are in this one."""
 
     name = "procrastinate"
 
-    def __init__(self, concurrency: int, chunk: int) -> None:
-        self._concurrency, self._chunk = concurrency, chunk
+    def __init__(self, workers: int, concurrency: int, chunk: int) -> None:
+        self._workers, self._concurrency, self._chunk = workers, concurrency, chunk
         self._dsn = ""
+        self._crew: Crew | None = None
         self.manner = (
             "keeps a finished job and its events; one async handler call a job; "
-            f"concurrency {concurrency}, batch_defer of {chunk:,}"
+            f"{workers} worker process(es), concurrency {concurrency}, batch_defer of {chunk:,}"
         )
 
     def available(self) -> str | None:
@@ -50,56 +51,39 @@ class Procrastinate:
     def prepare(self, dsn: str) -> None:
         """Apply its schema."""
         self._dsn = dsn
-        # It logs two lines a job at INFO.
-        logging.getLogger("procrastinate").setLevel(logging.WARNING)
         uvloop.run(self._prepare())
+        self._crew = Crew(__name__, self._workers)
 
     def create(self, count: int) -> float:
         """Defer in batches."""
         return uvloop.run(self._create(count))
 
     def drain(self, count: int) -> Drained:
-        """Run a worker until no job is left."""
-        return uvloop.run(self._drain(count))
+        """Run workers until the handlers were called often enough."""
+        assert self._crew is not None
+        seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "concurrency": self._concurrency}, count)
+        return Drained(seconds, calls, tasks, left(self._dsn, _LEFT))
 
     def latency(self, count: int) -> list[float]:
         """Defer one job after another; NOTIFY wakes the worker."""
         return uvloop.run(self._latency(count))
 
     def close(self) -> None:
-        """Nothing runs between two calls."""
-
-    def _app(self, handle: Any) -> App:
-        from procrastinate import App, PsycopgConnector
-
-        app = App(connector=PsycopgConnector(conninfo=self._dsn, min_size=1, max_size=self._concurrency + 2))
-        app.task(name=_TASK)(handle)
-        return app
+        """End the workers."""
+        if self._crew is not None:
+            self._crew.close()
 
     async def _prepare(self) -> None:
-        async with self._app(_nothing).open_async() as app:
+        async with _app(self._dsn, self._concurrency, _nothing).open_async() as app:
             await app.schema_manager.apply_schema_async()
 
     async def _create(self, count: int) -> float:
-        async with self._app(_nothing).open_async() as app:
+        async with _app(self._dsn, self._concurrency, _nothing).open_async() as app:
             began = time.perf_counter()
             for at in range(0, count, self._chunk):
                 jobs: list[dict[str, Any]] = [{"n": number} for number in range(at, min(at + self._chunk, count))]
                 await app.tasks[_TASK].batch_defer_async(*jobs)
             return time.perf_counter() - began
-
-    async def _drain(self, count: int) -> Drained:
-        counted = Count(count, lambda: None)
-
-        async def handle(n: int) -> None:
-            counted.add(n)
-
-        async with self._app(handle).open_async() as app:
-            working = app.run_worker_async(wait=False, concurrency=self._concurrency, install_signal_handlers=False)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(working, DRAIN_SECONDS)
-            ended = time.perf_counter()
-        return counted.drained(left(self._dsn, _LEFT), ended)
 
     async def _latency(self, count: int) -> list[float]:
         start = Start()
@@ -107,11 +91,9 @@ class Procrastinate:
         async def handle(n: int) -> None:
             start.now()
 
-        async with self._app(handle).open_async() as app:
+        async with _app(self._dsn, self._concurrency, handle).open_async() as app:
             task = app.tasks[_TASK]
-            working = asyncio.create_task(
-                app.run_worker_async(concurrency=self._concurrency, install_signal_handlers=False)
-            )
+            working = _start(app, self._concurrency)
             # The worker listens soon after it has begun, and says so nowhere.
             await asyncio.sleep(1.0)
             try:
@@ -123,3 +105,33 @@ class Procrastinate:
 
 async def _nothing(n: int) -> None:
     """Stand for the task where none is run."""
+
+
+def _app(dsn: str, concurrency: int, handle: Any) -> App:
+    from procrastinate import App, PsycopgConnector
+
+    # It logs two lines a job at INFO, and a warning that this module is run as a program.
+    logging.getLogger("procrastinate").setLevel(logging.ERROR)
+    app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=concurrency + 2))
+    app.task(name=_TASK)(handle)
+    return app
+
+
+def _start(app: App, concurrency: int) -> asyncio.Task[None]:
+    return asyncio.create_task(app.run_worker_async(concurrency=concurrency, install_signal_handlers=False))
+
+
+async def _work(order: dict[str, Any], tally: Tally, enough: asyncio.Event) -> None:
+    async def handle(n: int) -> None:
+        tally.add(n)
+
+    async with _app(order["dsn"], order["concurrency"], handle).open_async() as app:
+        working = _start(app, order["concurrency"])
+        await enough.wait()
+        working.cancel()
+        # Ends when the jobs in hand are finished, and that is committed.
+        await asyncio.wait((working,))
+
+
+if __name__ == "__main__":
+    serve(_work)

@@ -1,0 +1,121 @@
+"""Worker processes of a Python peer: started once, they work when told and until enough was done.
+
+The processes keep how many handlers have started, and when the first did, in shared memory: whoever tells them to stop
+looks there without asking. A peer's module is its own worker: it calls `serve` when it is run as a program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mmap
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from bench.child import Child, python
+
+# A drain that takes longer gives up and returns what it did; the harness sees that tasks are left.
+DRAIN_SECONDS = 240
+_LOOK_SECONDS = 0.002
+# Numbers of eight bytes a worker: handler calls, when the first was (CLOCK_MONOTONIC, one for all processes on Linux).
+_CELLS = 2
+
+
+class Tally:
+    """What the handlers of one worker process count."""
+
+    def __init__(self, cells: memoryview[int]) -> None:
+        self._cells = cells
+        self._calls = 0
+        self.seen: set[Hashable] = set()
+        cells[0] = cells[1] = 0
+
+    def add(self, task: Hashable) -> None:
+        """Note a call of a handler for this task."""
+        if not self._calls:
+            self._cells[1] = time.perf_counter_ns()
+        self._calls += 1
+        self.seen.add(task)
+        self._cells[0] = self._calls
+
+
+Work = Callable[[dict[str, Any], Tally, asyncio.Event], Awaitable[None]]
+"""Takes the order, the tally and an event; works until the event is set and all that was done is committed."""
+
+
+class Crew:
+    """The processes, as the contestant sees them."""
+
+    def __init__(self, module: str, size: int) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="fencepost-bench-")
+        shared = Path(self._folder.name) / "cells"
+        shared.write_bytes(bytes(8 * _CELLS * size))
+        with shared.open("r+b") as file:
+            self._cells = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
+        # Awa takes SIGTERM for itself, so orphans are killed.
+        orphaned = signal.SIGKILL
+        self._children = [Child(python(module, str(shared), str(index)), orphaned=orphaned) for index in range(size)]
+
+    def drain(self, order: dict[str, Any], count: int) -> tuple[float, int, int]:
+        """Let all work until handlers were called so often; return seconds, calls and different tasks."""
+        for child in self._children:
+            child.write(json.dumps(order).encode())
+        for child in self._children:
+            child.read()
+        give_up = time.monotonic() + DRAIN_SECONDS
+        while sum(self._cells[0::_CELLS]) < count and time.monotonic() < give_up:
+            time.sleep(_LOOK_SECONDS)
+        for child in self._children:
+            child.write(b"stop")
+        said = [json.loads(child.read()) for child in self._children]
+        began = min((value for value in self._cells[1::_CELLS] if value), default=0)
+        tasks = {task for what in said for task in what["seen"]}
+        return (max(what["ended"] for what in said) - began) / 1e9, sum(self._cells[0::_CELLS]), len(tasks)
+
+    def close(self) -> None:
+        """End the processes."""
+        for child in self._children:
+            child.stop()
+        self._folder.cleanup()
+
+
+def serve(work: Work) -> None:
+    """Be a process of a crew: a JSON order a line, then a line "stop", until stdin ends."""
+    path, index = Path(sys.argv[1]), int(sys.argv[2])
+    with (
+        path.open("r+b") as file,
+        mmap.mmap(file.fileno(), 0) as shared,
+        memoryview(shared).cast("q") as cells,
+        cells[index * _CELLS : (index + 1) * _CELLS] as mine,
+    ):
+        uvloop.run(_serve(work, mine))
+
+
+async def _serve(work: Work, cells: memoryview[int]) -> None:
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := await lines.readline():
+        tally, enough = Tally(cells), asyncio.Event()
+        _say({"working": True})
+        stopping = asyncio.create_task(_wait_for_stop(lines, enough))
+        await work(json.loads(line), tally, enough)
+        ended = time.perf_counter_ns()
+        await stopping
+        _say({"ended": ended, "seen": list(tally.seen)})
+
+
+async def _wait_for_stop(lines: asyncio.StreamReader, enough: asyncio.Event) -> None:
+    await lines.readline()
+    enough.set()
+
+
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
