@@ -72,12 +72,14 @@ class Child:
             raise EOFError(f"it ended with status {self.process.wait()}")
         return line.rstrip(b"\n")
 
-    def stop(self, seconds: float = 15.0) -> None:
-        """Close its stdin, ask it to end, and kill it when it has not after so many seconds."""
+    def stop(self, seconds: float = 15.0, *, patience: float = 0.0) -> None:
+        """Close its stdin, after `patience` ask it to end, and kill it when it has not after so many seconds more."""
         for pipe in (self.stdin, self.stdout):
             # It may be gone, with something unsent.
             with contextlib.suppress(OSError):
                 pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(patience)
         if self.alive:
             self.process.terminate()
         try:

@@ -52,18 +52,18 @@ class Lane:
         """Drain and return what came of it."""
         return Drained(**self.ask("drain", count))
 
-    def stop(self) -> None:
-        """End the process, in order if it can."""
+    def stop(self, *, patience: float = 15.0) -> None:
+        """End the process: it takes down what it started when its stdin ends, or else when it is told."""
         if self.alive:
             self.alive = False
-            self._child.stop()
+            self._child.stop(patience=patience)
 
     def _line(self, what: str) -> bytes:
         with selectors.DefaultSelector() as selector:
             selector.register(self._child.stdout, selectors.EVENT_READ)
             # An answer is one line, written at once: when its beginning is there, all of it is about to be.
             if not selector.select(self._patience):
-                self.stop()
+                self.stop(patience=0.0)
                 raise LaneFailed(f"{self.name}: {what}: no answer within {self._patience:.0f} s")
         return self._child.read()
 
