@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -46,10 +48,21 @@ def serve(
     postgres: EmbeddedPostgres | None = None,
 ) -> None:
     """Serve over a migrated database until a signal, and keep its Postgres going if it is ours."""
+    _tune()
     # uvloop where there is one; uvicorn decides.
     factory = uvicorn.Config(_nothing, loop="auto", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(_serve(settings, conninfo, listener, ready, postgres))
+
+
+def _tune() -> None:
+    """Set the interpreter up for a process that makes and drops hundreds of thousands of small objects a second.
+
+    Measured on a drain: the collector took a fifth of the process, for nothing in these objects makes a cycle; and a
+    database thread with rows to read waited whole milliseconds for an event loop that did not let go.
+    """
+    gc.set_threshold(100_000, 50, 1000)
+    sys.setswitchinterval(0.0005)
 
 
 def bring_to_schema(conninfo: str) -> None:

@@ -16,11 +16,11 @@ class Task(NamedTuple):
     id: str
     definition: str
     definition_version: int
+    status: str
     label: str | None
     params: bytes | None
     requester: bytes
     created_at: str
-    status: str
     version: int
     exec_id: str | None
     retry_count: int

@@ -64,7 +64,7 @@ class TaskStore:
     async def create(self, call: dict[str, Any]) -> tuple[Task, float | None] | None:
         """Return the new task and the seconds until it is ready; None when the id is taken or the version is old."""
         row = await self._batches["create"].submit(call)
-        return None if row is None else (Task._make(row[_RESOURCE]), row[_RESOURCE.stop])
+        return None if row is None else (Task._make(row[2:]), row[1])
 
     async def change(
         self, verb: Literal["start", "success", "fail", "release", "cancel", "retry"], call: dict[str, Any]

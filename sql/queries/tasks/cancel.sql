@@ -43,8 +43,10 @@ done as (
 )
 select
     e.call,
-    e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_at,
-    'done' as status, e.version + 1 as version, e.exec_id, e.retry_count, e.execute_at, null as deadline_at,
+    e.id, e.definition, e.definition_version, 'done' as status,
+    -- The rest of the resource.
+    e.label, e.params, e.requester, e.created_at,
+    e.version + 1 as version, e.exec_id, e.retry_count, e.execute_at, null as deadline_at,
     e.now as updated_at,
     e.worker, 'canceled' as outcome, null as reason_type, null as reason_message, null as result, null as error
 from ended as e

@@ -72,8 +72,10 @@ logged as (
 )
 select
     l.call,
-    l.id, l.definition, l.definition_version, l.label, l.params, l.requester, l.created_at,
-    l.status, l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
+    l.id, l.definition, l.definition_version, l.status,
+    -- The rest of the resource.
+    l.label, l.params, l.requester, l.created_at,
+    l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
     l.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from leased as l
 order by l.slot

@@ -1,6 +1,6 @@
 -- Create tasks, each under the newest version of its definition.
 -- Takes:   calls json: [{call, id, definition, version, label, params, execute_at, requester, caller}]; now.
--- Returns: per created task its resource row and due_in (seconds until it becomes ready, null when it is).
+-- Returns: per created task due_in (seconds until it becomes ready, null when it is) and its resource row.
 --          A call whose id is taken, or whose definition has moved on from `version`, returns no row.
 -- Touches: tasks, live_tasks; reads definitions.
 with calls as materialized (
@@ -43,12 +43,13 @@ queued as (
 )
 select
     c.call,
-    t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
+    case when t.execute_at > t.created_at then extract(epoch from t.execute_at - t.created_at)::float8 end as due_in,
+    t.id, t.definition, t.definition_version,
     case when t.execute_at > t.created_at then 'waiting' else 'ready' end as status,
-    1 as version, null::uuid as exec_id, 0 as retry_count, t.execute_at,
+    -- The rest of the resource.
+    t.label, t.params, t.requester, t.created_at, 1 as version, null::uuid as exec_id, 0 as retry_count, t.execute_at,
     case when t.execute_at > t.created_at then t.execute_at end as deadline_at,
     t.created_at as updated_at,
-    null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error,
-    case when t.execute_at > t.created_at then extract(epoch from t.execute_at - t.created_at)::float8 end as due_in
+    null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from created as t
 join calls as c on c.id = t.id

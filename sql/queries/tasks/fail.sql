@@ -68,8 +68,9 @@ logged as (
 )
 select
     f.call,
-    f.id, f.definition, f.definition_version, f.label, f.params, f.requester, f.created_at,
-    r.status, r.version,
+    f.id, f.definition, f.definition_version, r.status,
+    -- The rest of the resource.
+    f.label, f.params, f.requester, f.created_at, r.version,
     case when not f.again then f.exec_id end as exec_id,
     f.retry_count, r.execute_at, r.deadline_at, f.now as updated_at,
     case when not f.again then f.worker end as worker,

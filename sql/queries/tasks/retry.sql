@@ -72,8 +72,10 @@ logged as (
 )
 select
     r.call,
-    r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_at,
-    'ready' as status, r.next_version as version, null::uuid as exec_id, 0 as retry_count, r.execute_at,
+    r.id, r.definition, r.definition_version, 'ready' as status,
+    -- The rest of the resource.
+    r.label, r.params, r.requester, r.created_at,
+    r.next_version as version, null::uuid as exec_id, 0 as retry_count, r.execute_at,
     null as deadline_at, r.now as updated_at,
     null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from reopened as r

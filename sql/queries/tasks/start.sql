@@ -49,7 +49,9 @@ logged as (
 )
 select
     s.call,
-    s.id, s.definition, s.definition_version, s.label, s.params, s.requester, s.created_at,
-    s.status, s.version, s.exec_id, s.retry_count, s.execute_at, s.deadline_at, s.updated_at,
+    s.id, s.definition, s.definition_version, s.status,
+    -- The rest of the resource.
+    s.label, s.params, s.requester, s.created_at,
+    s.version, s.exec_id, s.retry_count, s.execute_at, s.deadline_at, s.updated_at,
     s.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from started as s
