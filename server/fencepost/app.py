@@ -8,8 +8,9 @@ nobody   →  loops: reaper, lookout; notifications
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,9 +24,10 @@ from fencepost.domain.task import Task
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
+from fencepost.engine.executions import Executions, Lease
 from fencepost.engine.hints import Hints
 from fencepost.engine.polls import Polls
-from fencepost.engine.tasks import Lease, Tasks
+from fencepost.engine.tasks import Tasks
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from fencepost.loops.lookout import Lookout
 from fencepost.loops.loop import Loop
@@ -63,7 +65,12 @@ class App:
         hints = Hints()
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
         self._dispatcher = Dispatcher(tasks, self._give_back)
-        self.engine = Engine(Tasks(tasks, definitions, hints), Polls(self._dispatcher, definitions, hints), definitions)
+        self.engine = Engine(
+            Tasks(tasks, definitions, hints),
+            Executions(tasks, definitions, hints),
+            Polls(self._dispatcher, definitions, hints),
+            definitions,
+        )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self._reaping = Loop("reaper", self.reaper.run_once)
@@ -116,9 +123,9 @@ class App:
         await self._notifications.flush()
         await self.database.close()
 
-    async def _give_back(self, task: Task, caller: str) -> None:
-        lease = Lease(task.id, task.exec_id or "", caller)
-        await self.engine.tasks.release(lease, action="awf.engine/give-back")
+    async def _give_back(self, tasks: Sequence[Task], caller: str) -> None:
+        leases = [Lease(task.id, UUID(task.exec_id), caller) for task in tasks]
+        await self.engine.executions.release(leases, short=True, action="awf.engine/give-back")
 
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         hints.on_ready += [self._dispatcher.ready, self._notifications.ready]

@@ -14,7 +14,7 @@ HIDING_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager
 
 # Two places catch what nobody expects, and tell of it with the traceback. The others pass it on to who waits for it.
 CATCHES_BROADLY = {
-    "server/fencepost/rpc/dispatch.py": "one call's bug must not spoil its neighbours; the caller gets internal-error",
+    "server/fencepost/rpc/registry.py": "one call's bug must not spoil its neighbours; the caller gets internal-error",
     "server/fencepost/rpc/endpoint.py": "the same for what happens outside of calls",
     "server/fencepost/app.py": "the same for the reads",
     "server/fencepost/loops/loop.py": "a duty goes on after a failure",

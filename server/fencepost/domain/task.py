@@ -7,10 +7,19 @@ from typing import NamedTuple
 from fencepost.domain.definition import TaskDefinition
 
 
+class ShortTask(NamedTuple):
+    """What is enough to know of a task that was changed, when nobody wants to see all of it."""
+
+    id: str
+    definition: str
+    definition_version: int
+    status: str
+
+
 class Task(NamedTuple):
     """The resource row that every statement about a task gives, in the order of its columns.
 
-    JSON members are the text that was stored, times are ISO-8601 in UTC with microseconds.
+    It begins as ShortTask does. JSON members are the text that was stored, times are ISO-8601 in UTC with microseconds.
     """
 
     id: str
@@ -39,6 +48,13 @@ class HeldTask(NamedTuple):
     """A task together with the version of the definition that it lives under."""
 
     task: Task
+    settings: TaskDefinition
+
+
+class ChangedTask(NamedTuple):
+    """A task that was changed, whole or short, together with the version of the definition that it lives under."""
+
+    task: Task | ShortTask
     settings: TaskDefinition
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import UNSET
 
 from fencepost.domain.definition import Definition, TaskDefinition
-from fencepost.domain.task import HeldTask, Task
+from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
 from fencepost.engine.hints import Hints
 from fencepost.errors import DEFINITION_IN_USE, DEFINITION_NOT_FOUND, Refusal
 from fencepost.store.definitions import DefinitionStore
@@ -86,11 +86,15 @@ class Definitions:
 
     async def held(self, task: Task) -> HeldTask:
         """Put the settings that a task lives under beside it."""
-        return (await self.all_held([task]))[0]
+        return HeldTask(task, await self._version(task.definition, task.definition_version))
 
     async def all_held(self, tasks: Iterable[Task]) -> Sequence[HeldTask]:
         """Put the settings that tasks live under beside them."""
         return [HeldTask(task, await self._version(task.definition, task.definition_version)) for task in tasks]
+
+    async def changed(self, task: Task | ShortTask) -> ChangedTask:
+        """Put the settings that a changed task lives under beside it."""
+        return ChangedTask(task, await self._version(task.definition, task.definition_version))
 
     async def _version(self, name: str, version: int) -> TaskDefinition:
         settings = self._versions.get((name, version))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from fencepost.domain.task import Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.tasks import TaskStore
 
-GiveBack = Callable[[Task, str], Awaitable[None]]
+GiveBack = Callable[[Sequence[Task], str], Awaitable[None]]
 
 # Slots of one claim; more than a batch of this size gains nothing and holds its rows longer.
 _MOST_SLOTS = 1000
@@ -255,8 +255,8 @@ class Dispatcher:
             # Refused: the claim was, or its tasks went another way meanwhile (canceled, timed out).
             with contextlib.suppress(Refusal):
                 tasks = await ask.answer
-                for task in tasks if ask.request_id is None else ():
-                    await self._give_back(task, ask.caller)
+                if ask.request_id is None:
+                    await self._give_back(tasks, ask.caller)
         finally:
             self._hanging_up -= 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.executions import Executions
 from fencepost.engine.polls import Polls
 from fencepost.engine.tasks import Tasks
 
@@ -13,5 +14,6 @@ class Engine(NamedTuple):
     """The use cases, by noun."""
 
     tasks: Tasks
+    executions: Executions
     polls: Polls
     definitions: Definitions

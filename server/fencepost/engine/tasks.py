@@ -1,40 +1,22 @@
-"""What can be done with a task, a use case a method."""
+"""What can be done with a task by who wants it done, a use case a method. Creates come as a list."""
 
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-import orjson
-
-from fencepost.domain.definition import TaskDefinition
+from fencepost.domain.definition import Definition
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.payload import same_payload
-from fencepost.domain.task import Entry, HeldTask, Task
-from fencepost.engine.attempts import Verb, explain
+from fencepost.domain.task import ChangedTask, Entry, HeldTask, ShortTask, Task
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.executions import fragment
 from fencepost.engine.hints import Hints
-from fencepost.errors import (
-    ALREADY_EXISTS,
-    TASK_HAS_BEEN_DONE,
-    TASK_NOT_DONE,
-    TASK_NOT_FOUND,
-    UNAVAILABLE,
-    Refusal,
-)
-from fencepost.store.tasks import Page, TaskStore
-
-# A guard fails, the explanation finds nothing wrong, and so on: somebody changed the task in between each time.
-_TRIES = 5
-
-
-class Lease(NamedTuple):
-    """Which execution of which task a worker speaks of, and who speaks."""
-
-    id: str
-    exec_id: str
-    caller: str
+from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.errors import ALREADY_EXISTS, TASK_HAS_BEEN_DONE, TASK_NOT_DONE, TASK_NOT_FOUND, Refusal
+from fencepost.store.tasks import Created, Page, TaskStore
 
 
 class NewTask(NamedTuple):
@@ -49,99 +31,51 @@ class NewTask(NamedTuple):
     caller: str
 
 
-class Renewal(NamedTuple):
-    """The answer to a notification: the new deadline, or that the task was canceled."""
-
-    deadline_at: str | None
-    cancel_requested: bool
-
-
 class Tasks:
-    """The tasks of a database."""
+    """The tasks of a database. With `short`, the tasks given back may be short ones."""
 
     def __init__(self, store: TaskStore, definitions: Definitions, hints: Hints) -> None:
         self._store = store
         self._definitions = definitions
         self._hints = hints
 
-    async def create(self, new: NewTask) -> HeldTask:
-        """Create a task under the newest version of its definition; the same id and content again is the same task."""
-        id = new.id or str(uuid.uuid4())
-        for _ in range(_TRIES):
-            definition = await self._definitions.newest(new.definition)
-            if schema := definition.task.params_schema:
-                schema.check(new.params, at="$.params")
-            created = await self._store.create(
-                {
-                    "id": id,
-                    "definition": new.definition,
-                    "version": definition.version,
-                    "label": new.label,
-                    "params": _raw(new.params),
-                    "execute_at": new.execute_at,
-                    "requester": _raw(new.requester),
-                    "caller": new.caller,
-                }
-            )
-            if created is not None:
-                task, due_in = created
-                self._announce(task, due_in)
-                return HeldTask(task, definition.task)
-            if existing := await self._store.find(id):
-                return await self._existing(existing, new)
-            self._definitions.forget(new.definition)
-        raise _contended(id)
-
-    async def start(self, lease: Lease) -> HeldTask:
-        """Begin the execution of a leased task."""
-        return await self._change("start", lease, {})
-
-    async def success(self, lease: Lease, result: bytes | None) -> HeldTask:
-        """End an execution well; a result that does not fit the definition's schema is refused and nothing changes."""
-        held = await self._change("success", lease, {"result": _raw(result), "checked": None}, result)
-        await self._freed(held.task)
-        return held
-
-    async def fail(self, lease: Lease, error: bytes | None) -> HeldTask:
-        """End an execution as failed: the task waits for its next attempt, or is done when none is left."""
-        held = await self._change("fail", lease, {"error": _raw(error), "checked": None}, error)
-        if held.task.status == "waiting":
-            self._hints.deadline(held.settings.retry_delay / 1000)
-        await self._freed(held.task)
-        return held
-
-    async def release(self, lease: Lease, *, action: str = "awf.task/release") -> HeldTask:
-        """Give a lease back: the task is ready at once and the attempt is not counted."""
-        held = await self._change("release", lease, {"action": action})
-        self._hints.ready(held.task.definition)
-        return held
-
-    async def notify(self, lease: Lease, notification: bytes) -> Renewal:
-        """Renew the deadline of a running task; tell its worker when it was canceled."""
-        call = {**_fence(lease), "notification": _raw(notification)}
-        for _ in range(_TRIES):
-            if deadline_at := await self._store.notify(call):
-                return Renewal(deadline_at, cancel_requested=False)
-            if await self._store.deliver_cancel(lease.id, lease.exec_id, notification, lease.caller):
-                return Renewal(None, cancel_requested=True)
-            await explain(self._store, "notify", lease.id, lease.exec_id)
-        raise _contended(lease.id)
+    async def create(self, news: Sequence[NewTask], *, short: bool = False) -> Outcomes[ChangedTask]:
+        """Create tasks under the newest versions of their definitions; an id and content again is the same task."""
+        outcomes: list[ChangedTask | Exception | None] = [None] * len(news)
+        calls: dict[int, dict[str, Any]] = {}
+        for place, new in enumerate(news):
+            try:
+                calls[place] = _call(new, await self._checked(new))
+            except Refusal as refusal:
+                outcomes[place] = refusal
+        created = await self._store.create(list(calls.values()), short=short)
+        self._announce(created)
+        for place, one in zip(calls, created, strict=True):
+            outcomes[place] = await self._definitions.changed(one.task) if isinstance(one, Created) else one
+        late = [place for place, outcome in enumerate(outcomes) if outcome is None]
+        for place, settled in zip(
+            late, await each(self._settled(news[place], calls[place]) for place in late), strict=True
+        ):
+            outcomes[place] = settled
+        return [outcome for outcome in outcomes if outcome is not None]
 
     async def cancel(self, id: str, *, caller: str) -> HeldTask:
         """End a live task as canceled."""
-        for _ in range(_TRIES):
-            if task := await self._store.change("cancel", {"id": id, "caller": caller}):
-                await self._freed(task)
+        for _ in range(TRIES):
+            if task := await self._changed("cancel", id, caller):
+                if await self._definitions.limited(task.definition):
+                    # A poll may wait for the place that this one had.
+                    self._hints.ready(task.definition)
                 return await self._definitions.held(task)
             now = (await self.get(id)).task
             if now.status == "done":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
-        raise _contended(id)
+        raise contended(id)
 
     async def retry(self, id: str, *, caller: str) -> HeldTask:
         """Give a done task that did not succeed a fresh allowance of attempts."""
-        for _ in range(_TRIES):
-            if task := await self._store.change("retry", {"id": id, "caller": caller}):
+        for _ in range(TRIES):
+            if task := await self._changed("retry", id, caller):
                 self._hints.ready(task.definition)
                 return await self._definitions.held(task)
             now = (await self.get(id)).task
@@ -149,7 +83,7 @@ class Tasks:
                 raise Refusal(TASK_NOT_DONE, at="$.id", id=id, status=now.status)
             if now.outcome == "succeeded":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
-        raise _contended(id)
+        raise contended(id)
 
     async def get(self, id: str) -> HeldTask:
         """Return a task as it stands; raise Refusal when there is none."""
@@ -173,37 +107,35 @@ class Tasks:
         """Return a task's log, oldest first, behind version `after`."""
         return await self._store.entries(id, after=after, size=size)
 
-    async def _change(
-        self,
-        verb: Literal["start", "success", "fail", "release"],
-        lease: Lease,
-        members: dict[str, Any],
-        content: bytes | None = None,
-    ) -> HeldTask:
-        call = {**_fence(lease), **members}
-        for _ in range(_TRIES):
-            if task := await self._store.change(verb, call):
-                return await self._definitions.held(task)
-            if task := await explain(self._store, verb, lease.id, lease.exec_id, content):
-                return await self._definitions.held(task)
-            if "checked" in call:
-                call["checked"] = await self._check(verb, lease.id, content)
-        raise _contended(lease.id)
+    async def _changed(self, verb: Literal["cancel", "retry"], id: str, caller: str) -> Task | None:
+        (outcome,) = await self._store.change(verb, [{"id": id, "caller": caller}])
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert not isinstance(outcome, ShortTask), "nobody asked for a short one"
+        return outcome
 
-    async def _freed(self, task: Task) -> None:
-        """Let the polls that wait for a place hear of one."""
-        if await self._definitions.limited(task.definition):
-            self._hints.ready(task.definition)
+    async def _checked(self, new: NewTask) -> Definition:
+        definition = await self._definitions.newest(new.definition)
+        if schema := definition.task.params_schema:
+            schema.check(new.params, at="$.params")
+        return definition
 
-    async def _check(self, verb: Verb, id: str, content: bytes | None) -> int:
-        """Check what ends an execution against the schema that the task lives under; return that version."""
-        task, settings = await self.get(id)
-        schema, at = _schema_of(verb, settings)
-        if schema:
-            schema.check(content, at=at)
-        return task.definition_version
+    async def _settled(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:
+        """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""
+        for _ in range(TRIES):
+            if existing := await self._store.find(call["id"]):
+                return await self._existing(existing, new)
+            self._definitions.forget(new.definition)
+            call["version"] = (await self._checked(new)).version
+            (created,) = await self._store.create([call], short=False)
+            if isinstance(created, Exception):
+                raise created
+            if created is not None:
+                self._announce([created])
+                return await self._definitions.changed(created.task)
+        raise contended(call["id"])
 
-    async def _existing(self, task: Task, new: NewTask) -> HeldTask:
+    async def _existing(self, task: Task, new: NewTask) -> ChangedTask:
         same = (
             task.definition == new.definition
             and task.label == new.label
@@ -212,28 +144,26 @@ class Tasks:
         )
         if not same:
             raise Refusal(ALREADY_EXISTS, at="$.id", id=task.id)
-        return await self._definitions.held(task)
+        return await self._definitions.changed(task)
 
-    def _announce(self, task: Task, due_in: float | None) -> None:
-        if due_in is None:
-            self._hints.ready(task.definition)
-        else:
-            self._hints.deadline(due_in)
-
-
-def _schema_of(verb: Verb, settings: TaskDefinition) -> tuple[Any, str]:
-    if verb == "success":
-        return settings.result_schema, "$.result"
-    return settings.error_schema, "$.error"
+    def _announce(self, created: Sequence[Created | Exception | None]) -> None:
+        """Tell who waits of the tasks that are ready, and of the deadlines at which others will be."""
+        new = [one for one in created if isinstance(one, Created)]
+        for definition, count in Counter(one.task.definition for one in new if one.due_in is None).items():
+            self._hints.ready(definition, count)
+        for one in new:
+            if one.due_in is not None:
+                self._hints.deadline(one.due_in)
 
 
-def _fence(lease: Lease) -> dict[str, Any]:
-    return {"id": lease.id, "exec_id": lease.exec_id, "caller": lease.caller}
-
-
-def _raw(text: bytes | None) -> orjson.Fragment | None:
-    return None if text is None else orjson.Fragment(text)
-
-
-def _contended(id: str) -> Refusal:
-    return Refusal(UNAVAILABLE, retry_after=1, reason=f"task {id!r} keeps changing; try again")
+def _call(new: NewTask, definition: Definition) -> dict[str, Any]:
+    return {
+        "id": new.id or str(uuid.uuid4()),
+        "definition": new.definition,
+        "version": definition.version,
+        "label": new.label,
+        "params": fragment(new.params),
+        "execute_at": new.execute_at,
+        "requester": fragment(new.requester),
+        "caller": new.caller,
+    }

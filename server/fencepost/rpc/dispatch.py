@@ -1,16 +1,16 @@
 """Runs calls: finds the method, reads the params, and turns whatever happens into an answer.
 
-The calls of an array run in its order. Neighbours that are of one batched kind run side by side, and meet again in
-one statement further down; the order between those that concern one task is kept there.
+The calls of an array run in its order. Neighbours of one batched method go to it as a list, and into one statement
+further down; no two calls of such a list concern one task.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -18,12 +18,14 @@ from msgspec import UNSET, Raw
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
 from fencepost.rpc import json
-from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder
+from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, texts_decoder
 from fencepost.rpc.params import fault_of_struct, read_params
 from fencepost.rpc.registry import Context, Method, Registry
 from fencepost.rpc.text import BadText
 from fencepost.settings import Limits
-from fencepost.wire.faults import Fault, bug, fault_of
+from fencepost.wire.faults import bug, fault_of
+
+T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
@@ -34,13 +36,13 @@ class Outcome(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A call that was read: what to run, or the fault and the refusal behind it."""
+    """A call that was read: what to run, or why it is refused. `place` is its JSON path in the request."""
 
     place: str
-    call: Call | None = None
+    call: Call | None
     method: Method | None = None
     params: Any = None
-    refusal: tuple[Refusal, Fault] | None = None
+    refusal: Refusal | None = None
 
 
 class Dispatch:
@@ -58,33 +60,17 @@ class Dispatch:
         if body.lstrip()[:1] != b"[":
             if refusal is not None:
                 raise refusal
-            return await self._run(context, self._read(body, "$"))
-        texts = self._calls(body, refusal)
-        reads = [self._read(text, f"$[{number}]", checked=refusal is None) for number, text in enumerate(texts)]
+            return (await self._run(context, [self._decoded(body, "$")]))[0]
         outcomes: list[Outcome] = []
-        for batched, neighbours in _neighbours(reads):
-            if batched:
-                outcomes += await asyncio.gather(*(self._run(context, read) for read in neighbours))
-            else:
-                outcomes += [await self._run(context, read) for read in neighbours]
+        for neighbours in _neighbours(self._array(body, refusal)):
+            outcomes += await self._run(context, neighbours)
         return outcomes
 
-    async def _run(self, context: Context, read: _Read) -> Outcome:
-        id = UNSET if read.call is None else read.call.id
-        jsonrpc = UNSET if read.call is None else read.call.jsonrpc
-        if read.method is None or read.refusal is not None:
-            assert read.refusal is not None, "a call without a method was refused when it was read"
-            refusal, fault = read.refusal
-            return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), refusal)
-        try:
-            result = await read.method.function(context, read.params)
-        except Refusal as refused:
-            fault = fault_of(refused, f"{read.place}.params")
-            return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), refused)
-        except Exception as error:  # noqa: BLE001 one of the two places that catch broadly
-            broken = bug(error, read.method.name)
-            return Outcome(Answer(error=fault_of(broken), id=id, jsonrpc=jsonrpc), broken)
-        return Outcome(Answer(result=result, id=id, jsonrpc=jsonrpc))
+    async def _run(self, context: Context, reads: Sequence[_Read]) -> Sequence[Outcome]:
+        """Run neighbours: calls of one method, or calls that were refused when they were read."""
+        if (method := reads[0].method) is None or reads[0].refusal is not None:
+            return [_outcome(read, read.refusal) for read in reads]
+        return list(map(_outcome, reads, await method.run(context, [read.params for read in reads])))
 
     def _check(self, body: bytes) -> Refusal | None:
         try:
@@ -93,33 +79,46 @@ class Dispatch:
             return Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message)
         return None
 
-    def _calls(self, body: bytes, refusal: Refusal | None) -> list[Raw]:
-        """Split an array; when something in it is bad, it is the calls that are checked, so that good ones go on."""
+    def _array(self, body: bytes, refusal: Refusal | None) -> list[_Read]:
+        """Read an array of calls; when something in it is bad, each is read by itself, so that good ones go on."""
+        if refusal is None:
+            with contextlib.suppress(msgspec.DecodeError):
+                calls = self._counted(array_decoder.decode(body))
+                return [self._read(call, f"$[{number}]") for number, call in enumerate(calls)]
         try:
-            texts = array_decoder.decode(body)
+            texts = self._counted(texts_decoder.decode(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise refusal or Refusal(INVALID_REQUEST, at="$", reason="not an array of calls") from None
-        if not texts:
-            raise Refusal(INVALID_REQUEST, at="$", reason="an empty array holds no call")
-        if len(texts) > self._limits.batch:
-            reason = f"{len(texts)} calls in one array; the limit is {self._limits.batch}"
-            raise Refusal(INVALID_REQUEST, at="$", reason=reason)
-        return texts
+        checked = refusal is None
+        return [self._decoded(text, f"$[{number}]", checked=checked) for number, text in enumerate(texts)]
 
-    def _read(self, text: bytes | Raw, place: str, *, checked: bool = True) -> _Read:
-        call: Call | None = None
-        params_at: str | None = place
+    def _counted(self, calls: list[T]) -> list[T]:
+        if not calls:
+            raise Refusal(INVALID_REQUEST, at="$", reason="an empty array holds no call")
+        if len(calls) > self._limits.batch:
+            reason = f"{len(calls)} calls in one array; the limit is {self._limits.batch}"
+            raise Refusal(INVALID_REQUEST, at="$", reason=reason)
+        return calls
+
+    def _decoded(self, text: bytes | Raw, place: str, *, checked: bool = True) -> _Read:
+        if not checked and (refusal := self._check(bytes(text))) is not None:
+            return _Read(place, None, refusal=refusal)
         try:
-            if not checked and (refusal := self._check(bytes(text))) is not None:
-                raise refusal
-            call = _decoded(text)
-            method = self._methods.get(call.method)
-            if method is None:
-                raise self._unknown(call.method)
-            params_at = f"{place}.params"
+            return self._read(call_decoder.decode(text), place)
+        except msgspec.ValidationError as error:
+            fault = fault_of_struct(str(error), Call)
+            return _Read(place, None, refusal=Refusal(INVALID_REQUEST, at=fault.at, reason=fault.message))
+        except msgspec.DecodeError as error:
+            return _Read(place, None, refusal=Refusal(INVALID_REQUEST, at="$", reason=str(error)))
+
+    def _read(self, call: Call, place: str) -> _Read:
+        method = self._methods.get(call.method)
+        if method is None:
+            return _Read(place, call, refusal=self._unknown(call.method))
+        try:
             return _Read(place, call, method, read_params(method, call.params))
-        except Refusal as refused:
-            return _Read(place, call, refusal=(refused, fault_of(refused, params_at)))
+        except Refusal as refusal:
+            return _Read(place, call, method, refusal=refusal)
 
     def _unknown(self, name: str) -> Refusal:
         near = difflib.get_close_matches(name, self._methods, n=1)
@@ -127,33 +126,33 @@ class Dispatch:
         return Refusal(METHOD_NOT_FOUND, at="$.method", name=name[:200], hint=hint)
 
 
-def _decoded(text: bytes | Raw) -> Call:
-    try:
-        return call_decoder.decode(text)
-    except msgspec.ValidationError as error:
-        refusal = fault_of_struct(str(error), Call)
-        raise Refusal(INVALID_REQUEST, at=refusal.at, reason=refusal.message) from None
-    except msgspec.DecodeError as error:
-        raise Refusal(INVALID_REQUEST, at="$", reason=str(error)) from None
+def _outcome(read: _Read, result: Any) -> Outcome:
+    call, method = read.call, read.method
+    id, jsonrpc = (UNSET, UNSET) if call is None else (call.id, call.jsonrpc)
+    if not isinstance(result, Exception):
+        return Outcome(Answer(result=result, id=id, jsonrpc=jsonrpc))
+    refusal = result if isinstance(result, Refusal) else bug(result, "" if method is None else method.name)
+    fault = fault_of(refusal, read.place if method is None else f"{read.place}.params")
+    return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), refusal)
 
 
-def _neighbours(reads: Iterable[_Read]) -> Iterator[tuple[bool, list[_Read]]]:
-    """Split calls into runs of one method, and tell whether a run may go side by side.
+def _neighbours(reads: Iterable[_Read]) -> Iterator[list[_Read]]:
+    """Split calls into runs of one method; calls that were refused make runs of their own.
 
-    A second call about one task begins a run of its own: side by side, it might be decided first.
+    A second call about one task begins a new run: side by side with the first, it might be decided before it.
     """
-    for method, same in groupby(reads, lambda read: read.method):
+    for method, same in groupby(reads, lambda read: None if read.refusal is not None else read.method):
         if method is None or not method.batched:
-            yield False, list(same)
+            yield list(same)
             continue
         run: list[_Read] = []
         ids: set[str] = set()
         for read in same:
             id = read.params.id
             if id in ids:
-                yield True, run
+                yield run
                 run, ids = [], set()
             if id is not None:
                 ids.add(id)
             run.append(read)
-        yield True, run
+        yield run

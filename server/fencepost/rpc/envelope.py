@@ -29,5 +29,6 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 call_decoder = msgspec.json.Decoder(Call)
-array_decoder = msgspec.json.Decoder(list[Raw])
+array_decoder = msgspec.json.Decoder(list[Call])
+texts_decoder = msgspec.json.Decoder(list[Raw])
 encoder = msgspec.json.Encoder()

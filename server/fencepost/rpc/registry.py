@@ -6,13 +6,14 @@ Validation, the OpenAPI document and the reference page follow from what is regi
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from fencepost.engine.engine import Engine
+from fencepost.engine.outcomes import Outcomes
 from fencepost.settings import Limits
 
 
@@ -27,24 +28,35 @@ class Context(NamedTuple):
 P = TypeVar("P", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 Function = Callable[[Context, P], Awaitable[R]]
+BatchFunction = Callable[[Context, Sequence[P]], Awaitable[Outcomes[R]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
     """A method: its name on the wire, how its params are read, and what runs it.
 
-    `batched`: neighbours of this method in an array may run side by side, because what they change is decided in the
-    order in which they came.
+    A `batched` one takes the params of neighbours in an array together, no two of them about one task.
     """
 
     name: str
     params: type[msgspec.Struct]
     result: type[msgspec.Struct]
-    function: Function[Any, Any]
+    function: BatchFunction[Any, Any]
     decoder: msgspec.json.Decoder[Any]
     summary: str
     batched: bool
     example: dict[str, Any]
+
+    async def run(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
+        """Return the outcome of each call; one that is refused, or meets a bug, does not spoil the others."""
+        outcomes: list[Any] = []
+        # What cannot be taken together is taken one by one.
+        for some in [calls] if self.batched else [[params] for params in calls]:
+            try:
+                outcomes += await self.function(context, some)
+            except Exception as error:  # noqa: BLE001 the caller is told; the dispatcher reports what is not a refusal
+                outcomes += [error] * len(some)
+        return outcomes
 
 
 class Registry:
@@ -53,23 +65,51 @@ class Registry:
     def __init__(self) -> None:
         self.methods: dict[str, Method] = {}
 
-    def method(
-        self, name: str, *, batched: bool = False, example: dict[str, Any] | None = None
-    ) -> Callable[[Function[P, R]], Function[P, R]]:
+    def method(self, name: str, *, example: dict[str, Any] | None = None) -> Callable[[Function[P, R]], Function[P, R]]:
         """Register a function `(context, params) -> result` under its name on the wire; `example` shows its params."""
 
         def register(function: Function[P, R]) -> Function[P, R]:
             hints = get_type_hints(function)
-            self.methods[name] = Method(
-                name=name,
-                params=hints["params"],
-                result=hints["return"],
-                function=function,
-                decoder=msgspec.json.Decoder(hints["params"]),
-                summary=inspect.getdoc(function) or "",
-                batched=batched,
-                example=example or {},
-            )
+
+            async def alone(context: Context, calls: Sequence[P]) -> Outcomes[R]:
+                return [await function(context, calls[0])]
+
+            alone.__doc__ = function.__doc__
+            self._add(name, alone, hints["params"], hints["return"], example, batched=False)
             return function
 
         return register
+
+    def batched(
+        self, name: str, *, example: dict[str, Any] | None = None
+    ) -> Callable[[BatchFunction[P, R]], BatchFunction[P, R]]:
+        """Register a function `(context, list of params) -> outcome of each`, for calls that cost less together."""
+
+        def register(function: BatchFunction[P, R]) -> BatchFunction[P, R]:
+            hints = get_type_hints(function)
+            (params,), (result, _) = get_args(hints["calls"]), get_args(get_args(hints["return"])[0])
+            self._add(name, function, params, result, example, batched=True)
+            return function
+
+        return register
+
+    def _add(
+        self,
+        name: str,
+        function: Any,
+        params: type[msgspec.Struct],
+        result: type[msgspec.Struct],
+        example: dict[str, Any] | None,
+        *,
+        batched: bool,
+    ) -> None:
+        self.methods[name] = Method(
+            name=name,
+            params=params,
+            result=result,
+            function=function,
+            decoder=msgspec.json.Decoder(params),
+            summary=inspect.getdoc(function) or "",
+            batched=batched,
+            example=example or {},
+        )

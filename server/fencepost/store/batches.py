@@ -1,7 +1,7 @@
 """Natural batching: calls of one kind that arrive while their statement runs go together into its next run.
 
 There is no timer, so that a lone call is not delayed; under load one commit carries hundreds. Each call keeps its own
-result: a statement returns rows marked with the number of the call, and a call without a row had its guard fail.
+outcome: a statement returns rows marked with the number of the call, and a call without a row had its guard fail.
 When Postgres refuses a whole batch, its calls are run one by one, so that only the guilty one fails.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import orjson
 import psycopg
@@ -17,9 +18,37 @@ import psycopg
 from fencepost.clock import Clock
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.database import Database, StatementRefused
-from fencepost.store.statements import statement
+from fencepost.store.statements import short_statement, statement
 
 Row = tuple[Any, ...]
+# The row of a call, None when its guard failed, or what Postgres says of this call alone.
+Outcome = Row | Exception | None
+
+
+class _Submission:
+    """Calls that came together: one future for all of them, done when the last has its outcome."""
+
+    __slots__ = ("future", "left", "outcomes", "short")
+
+    def __init__(self, count: int, *, short: bool) -> None:
+        self.outcomes: list[Outcome] = [None] * count
+        self.left = count
+        self.short = short
+        self.future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+
+
+class _Entry(NamedTuple):
+    call: dict[str, Any]
+    submission: _Submission
+    place: int
+
+    def settle(self, outcome: Outcome) -> None:
+        """Note the outcome, and wake the caller with the last one."""
+        submission = self.submission
+        submission.outcomes[self.place] = outcome
+        submission.left -= 1
+        if not submission.left and not submission.future.done():
+            submission.future.set_result(submission.outcomes)
 
 
 class Batches:
@@ -36,24 +65,27 @@ class Batches:
         self._database = database
         self._clock = clock
         self._text = statement(name)
+        self._short_text = short_statement(name)
         self._locks = locks
         self._most = most
         self._most_waiting = waiting
-        self._waiting: deque[tuple[dict[str, Any], asyncio.Future[Row | None]]] = deque()
+        self._waiting: deque[_Entry] = deque()
         self._running: asyncio.Task[None] | None = None
 
-    async def submit(self, call: dict[str, Any]) -> Row | None:
-        """Return the row of this call, or None when its guard failed; raise what Postgres says of this call alone.
+    async def submit(self, calls: Sequence[dict[str, Any]], *, short: bool = False) -> list[Outcome]:
+        """Return the outcome of each call; `short` says that the rows may lack the rest of the resource.
 
-        Raises Refusal (`unavailable`) when too many calls wait already.
+        Raises Refusal (`unavailable`) when too many calls wait already; then none of these was taken.
         """
         if len(self._waiting) >= self._most_waiting:
             raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: too many calls wait already")
-        future: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((call, future))
+        if not calls:
+            return []
+        submission = _Submission(len(calls), short=short)
+        self._waiting.extend(_Entry(call, submission, place) for place, call in enumerate(calls))
         if self._running is None:
             self._running = asyncio.create_task(self._drain())
-        return await future
+        return await submission.future
 
     @property
     def pressed(self) -> bool:
@@ -63,53 +95,52 @@ class Batches:
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                batch = self._take()
-                await self._run(batch)
+                await self._run(self._take())
         finally:
             self._running = None
 
-    def _take(self) -> list[tuple[dict[str, Any], asyncio.Future[Row | None]]]:
+    def _take(self) -> list[_Entry]:
         """Take the calls that may run together; a second call for one task waits for the next run."""
-        batch: list[tuple[dict[str, Any], asyncio.Future[Row | None]]] = []
-        later: list[tuple[dict[str, Any], asyncio.Future[Row | None]]] = []
+        batch: list[_Entry] = []
+        later: list[_Entry] = []
         seen: set[str] = set()
         while self._waiting and len(batch) < self._most:
             entry = self._waiting.popleft()
-            if entry[0]["id"] in seen:
+            id = entry.call["id"]
+            if id in seen:
                 later.append(entry)
-            else:
-                seen.add(entry[0]["id"])
-                batch.append(entry)
+                continue
+            if id is not None:
+                seen.add(id)
+            batch.append(entry)
         self._waiting.extendleft(reversed(later))
         if self._locks:
             # Every batch locks its rows in one order, so that two of them cannot wait for each other.
-            batch.sort(key=lambda entry: str(entry[0]["id"]))
+            batch.sort(key=lambda entry: str(entry.call["id"]))
         return batch
 
-    async def _run(self, batch: list[tuple[dict[str, Any], asyncio.Future[Row | None]]]) -> None:
+    async def _run(self, batch: list[_Entry]) -> None:
         try:
-            rows = await self._execute([call for call, _ in batch])
+            rows = await self._execute(batch)
         except (psycopg.Error, StatementRefused) as error:
             if len(batch) == 1:
-                _fail(batch[0][1], error)
+                batch[0].settle(error)
                 return
             for entry in batch:
                 await self._run([entry])
-        except BaseException as error:  # noqa: BLE001 every caller gets it, and the next batch must run
-            for _, future in batch:
-                _fail(future, error)
+        except Exception as error:  # noqa: BLE001 every caller gets it, and the next batch must run
+            for entry in batch:
+                entry.settle(error)
         else:
-            for number, (_, future) in enumerate(batch):
-                if not future.done():
-                    future.set_result(rows.get(number))
+            for number, entry in enumerate(batch):
+                entry.settle(rows.get(number))
 
-    async def _execute(self, calls: list[dict[str, Any]]) -> dict[int, Row]:
-        for number, call in enumerate(calls):
-            call["call"] = number
-        params = {"calls": orjson.dumps(calls).decode(), "now": self._clock.now()}
-        return {row[0]: row for row in await self._database.fetch(self._text, params)}
-
-
-def _fail(future: asyncio.Future[Row | None], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+    async def _execute(self, batch: list[_Entry]) -> dict[int, Row]:
+        short = True
+        for number, entry in enumerate(batch):
+            entry.call["call"] = number
+            short = short and entry.submission.short
+        calls = orjson.dumps([entry.call for entry in batch]).decode()
+        text = self._short_text if short else self._text
+        rows = await self._database.fetch(text, {"calls": calls, "now": self._clock.now()})
+        return {row[0]: row for row in rows}

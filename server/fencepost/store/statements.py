@@ -6,8 +6,19 @@ from functools import cache
 
 from fencepost.store.files import data_folder
 
+_REST = "-- The rest of the resource."
+
 
 @cache
 def statement(name: str) -> str:
     """Return the text of a statement, named as its file is: `tasks/claim`."""
     return (data_folder("sql") / "queries" / f"{name}.sql").read_text("utf-8")
+
+
+@cache
+def short_statement(name: str) -> str:
+    """Return the same statement with what its result has up to "the rest of the resource"; whole where nothing has."""
+    head, marked, rest = statement(name).partition(_REST)
+    if not marked:
+        return head
+    return head.rstrip().removesuffix(",") + rest[rest.index("\nfrom ") :]

@@ -10,14 +10,17 @@ import orjson
 
 from fencepost.clock import Clock
 from fencepost.domain.listing import Direction, Filter, Sort
-from fencepost.domain.task import Entry, Task
+from fencepost.domain.task import Entry, ShortTask, Task
 from fencepost.store.batches import Batches
 from fencepost.store.database import Connection, Database, fetch, fetch_planned
 from fencepost.store.limits import Limits
 from fencepost.store.statements import statement
 
+Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
+
 # The resource row stands behind the number of the call in every result.
 _RESOURCE = slice(1, 1 + len(Task._fields))
+_SHORT = len(ShortTask._fields)
 
 
 class Page(NamedTuple):
@@ -42,6 +45,13 @@ class Held(NamedTuple):
     conflict: bool = False
 
 
+class Created(NamedTuple):
+    """A new task, whole or short, and the seconds until it is ready (None: it is)."""
+
+    task: Task | ShortTask
+    due_in: float | None
+
+
 class TaskStore:
     """The statements of sql/queries/tasks; those that change a task go through natural batches."""
 
@@ -61,22 +71,22 @@ class TaskStore:
         """Whether calls pile up, so that polls, which would only bring more, should wait outside."""
         return any(batches.pressed for batches in self._batches.values())
 
-    async def create(self, call: dict[str, Any]) -> tuple[Task, float | None] | None:
-        """Return the new task and the seconds until it is ready; None when the id is taken or the version is old."""
-        row = await self._batches["create"].submit(call)
-        return None if row is None else (Task._make(row[2:]), row[1])
+    async def create(self, calls: Sequence[dict[str, Any]], *, short: bool) -> Sequence[Created | Exception | None]:
+        """Return each new task and the seconds until it is ready; None when its id is taken or its version is old."""
+        rows = await self._batches["create"].submit(calls, short=short)
+        return [Created(_task(row[2:]), row[1]) if isinstance(row, tuple) else row for row in rows]
 
     async def change(
-        self, verb: Literal["start", "success", "fail", "release", "cancel", "retry"], call: dict[str, Any]
-    ) -> Task | None:
-        """Change one task and return it, or None when the statement's guard failed."""
-        row = await self._batches[verb].submit(call)
-        return None if row is None else Task._make(row[_RESOURCE])
+        self, verb: Verb, calls: Sequence[dict[str, Any]], *, short: bool = False
+    ) -> Sequence[Task | ShortTask | Exception | None]:
+        """Change tasks and return each, or None where the statement's guard failed."""
+        rows = await self._batches[verb].submit(calls, short=short)
+        return [_task(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
-    async def notify(self, call: dict[str, Any]) -> str | None:
-        """Renew a deadline and return it, or None when the guard failed."""
-        row = await self._batches["notify"].submit(call)
-        return None if row is None else str(row[1])
+    async def notify(self, calls: Sequence[dict[str, Any]]) -> Sequence[str | Exception | None]:
+        """Renew deadlines and return each, or None where the guard failed."""
+        rows = await self._batches["notify"].submit(calls)
+        return [row[1] if isinstance(row, tuple) else row for row in rows]
 
     async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
         """Lease ready tasks to `asks` (see claim.sql) and return what each was given, by its number.
@@ -200,6 +210,10 @@ def list_statement(sort: Sort, direction: Direction) -> str:
     for word, filling in filled.items():
         text = text.replace(word, filling)
     return text
+
+
+def _task(row: Sequence[Any]) -> Task | ShortTask:
+    return ShortTask._make(row) if len(row) == _SHORT else Task._make(row)
 
 
 def _lease(

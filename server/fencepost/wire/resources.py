@@ -9,7 +9,7 @@ import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Definition
-from fencepost.domain.task import Entry, HeldTask
+from fencepost.domain.task import ChangedTask, Entry, HeldTask, Task
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="UTC with microseconds")]
@@ -117,9 +117,10 @@ class AidboxTaskLog(
     worker: str | None = None
 
 
-def task_resource(held: HeldTask) -> AidboxTask:
-    """Write a task for the wire."""
+def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
+    """Write a task for the wire; a short one cannot be."""
     task, settings = held
+    assert isinstance(task, Task), "a short task was asked for where all of it is shown"
     return AidboxTask(
         id=task.id,
         definition=task.definition,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
-from fencepost.domain.task import HeldTask
+from fencepost.domain.task import ChangedTask, HeldTask
+from fencepost.engine.executions import Lease
+from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.polls import Wanted
-from fencepost.engine.tasks import Lease
 from fencepost.errors import invalid_params
 from fencepost.rpc.params import object_text
 from fencepost.rpc.registry import Context, Registry
@@ -22,6 +23,7 @@ executor_methods = Registry()
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a task")]
 ExecId = Annotated[UUID, Meta(description="the fence that the poll gave out")]
+IncludeResource = Annotated[bool, Meta(description="answer the task's resource; without, its id alone, for less")]
 _EXEC_ID = "aac4c869-daa4-45fb-917a-46fe14359ed4"
 _LEASE = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b", "execId": _EXEC_ID}
 
@@ -59,6 +61,12 @@ class LeaseParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     exec_id: ExecId
 
 
+class ChangeParams(LeaseParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which execution of which task, and whether its resource is wanted with the answer."""
+
+    include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
+
+
 class NotifyParams(LeaseParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A sign of life, and what there is to say."""
 
@@ -74,24 +82,39 @@ class NotifyParams(LeaseParams, frozen=True, forbid_unknown_fields=True, rename=
     )
     progress_unit: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="progress-unit", default=None)
 
+    def __post_init__(self) -> None:
+        """Refuse progress without a number."""
+        if self.notification.endswith("progress") and self.progress_current is None:
+            raise invalid_params("'progress-current' is missing", "$.progress-current")
 
-class SuccessParams(LeaseParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+
+class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How an execution ended well."""
 
     result: JsonObject | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        """Refuse what is not an object."""
+        object_text(self.result, "$.result")
 
-class FailParams(LeaseParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+
+class FailParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How an execution failed; `result` is what a vendor's SDK calls `error`."""
 
     error: JsonObject | UnsetType = UNSET
     result: JsonObject | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        """Refuse what is not an object."""
+        object_text(self.error, "$.error")
+        object_text(self.result, "$.result")
 
-class TaskResult(msgspec.Struct, frozen=True):
-    """One task."""
 
-    resource: AidboxTask
+class TaskResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One task, or only its id where the call said so."""
+
+    resource: AidboxTask | UnsetType = UNSET
+    id: str | UnsetType = UNSET
 
 
 class TasksResult(msgspec.Struct, frozen=True):
@@ -127,49 +150,74 @@ async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
     return _leased(await context.engine.polls.long_poll(wanted, caller=context.caller, seconds=seconds))
 
 
-@executor_methods.method("awf.task/start", batched=True, example=_LEASE)
-async def start(context: Context, params: LeaseParams) -> TaskResult:
+@executor_methods.batched("awf.task/start", example=_LEASE)
+async def start(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[TaskResult]:
     """Begin the execution of a leased task: requested → in-progress; counts as an attempt."""
-    return _one(await context.engine.tasks.start(_lease(context, params)))
+    leases = [Lease(call.id, call.exec_id, context.caller) for call in calls]
+    return changed_tasks(calls, await context.engine.executions.start(leases, short=all_short(calls)))
 
 
-@executor_methods.method(
-    "awf.task/notify", batched=True, example={**_LEASE, "notification": "heartbeat", "message": "task is alive"}
+@executor_methods.batched(
+    "awf.task/notify", example={**_LEASE, "notification": "heartbeat", "message": "task is alive"}
 )
-async def notify(context: Context, params: NotifyParams) -> NotifyResult:
+async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[NotifyResult]:
     """Renew the deadline of a running task, and log a message or its progress."""
-    kind = params.notification.removeprefix("awf.task/")
-    if kind == "progress" and params.progress_current is None:
-        raise invalid_params("'progress-current' is missing", "$.progress-current")
-    said = {
-        "notification": kind,
-        "message": params.message,
-        "progress-current": params.progress_current,
-        "progress-total": params.progress_total,
-        "progress-unit": params.progress_unit,
-    }
-    notification = msgspec.json.encode({name: value for name, value in said.items() if value is not None})
-    renewal = await context.engine.tasks.notify(_lease(context, params), notification)
-    return NotifyResult(renewal.deadline_at, renewal.cancel_requested)
+    leases = [Lease(call.id, call.exec_id, context.caller, _notification(call)) for call in calls]
+    return [
+        renewal if isinstance(renewal, Exception) else NotifyResult(renewal.deadline_at, renewal.cancel_requested)
+        for renewal in await context.engine.executions.notify(leases)
+    ]
 
 
-@executor_methods.method("awf.task/success", batched=True, example={**_LEASE, "result": {"imported-resources": 42}})
-async def success(context: Context, params: SuccessParams) -> TaskResult:
+@executor_methods.batched("awf.task/success", example={**_LEASE, "result": {"imported-resources": 42}})
+async def success(context: Context, calls: Sequence[SuccessParams]) -> Outcomes[TaskResult]:
     """End an execution well: in-progress → done, outcome succeeded."""
-    return _one(await context.engine.tasks.success(_lease(context, params), object_text(params.result, "$.result")))
+    leases = [Lease(call.id, call.exec_id, context.caller, object_text(call.result, "$.result")) for call in calls]
+    return changed_tasks(calls, await context.engine.executions.success(leases, short=all_short(calls)))
 
 
-@executor_methods.method("awf.task/fail", batched=True, example={**_LEASE, "error": {"reason": "no such file"}})
-async def fail(context: Context, params: FailParams) -> TaskResult:
+@executor_methods.batched("awf.task/fail", example={**_LEASE, "error": {"reason": "no such file"}})
+async def fail(context: Context, calls: Sequence[FailParams]) -> Outcomes[TaskResult]:
     """End an execution as failed: in-progress → waiting while retries are left, else done, outcome failed."""
-    error = object_text(params.error, "$.error") or object_text(params.result, "$.result")
-    return _one(await context.engine.tasks.fail(_lease(context, params), error))
+    leases = [
+        Lease(
+            call.id,
+            call.exec_id,
+            context.caller,
+            object_text(call.error, "$.error") or object_text(call.result, "$.result"),
+        )
+        for call in calls
+    ]
+    return changed_tasks(calls, await context.engine.executions.fail(leases, short=all_short(calls)))
 
 
-@executor_methods.method("awf.task/release", batched=True, example=_LEASE)
-async def release(context: Context, params: LeaseParams) -> TaskResult:
+@executor_methods.batched("awf.task/release", example=_LEASE)
+async def release(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[TaskResult]:
     """Give a leased task back: requested or in-progress → ready at once; the attempt is not counted."""
-    return _one(await context.engine.tasks.release(_lease(context, params)))
+    leases = [Lease(call.id, call.exec_id, context.caller) for call in calls]
+    return changed_tasks(calls, await context.engine.executions.release(leases, short=all_short(calls)))
+
+
+class _MayBeShort(Protocol):
+    @property
+    def include_resource(self) -> bool: ...
+
+
+def all_short(calls: Sequence[_MayBeShort]) -> bool:
+    """Return whether nobody wants to see a resource."""
+    return not any(call.include_resource for call in calls)
+
+
+def changed_tasks(calls: Sequence[_MayBeShort], outcomes: Outcomes[ChangedTask]) -> Outcomes[TaskResult]:
+    """Write what became of changes for the wire, each as its call wants it."""
+    return [
+        outcome
+        if isinstance(outcome, Exception)
+        else TaskResult(resource=task_resource(outcome))
+        if call.include_resource
+        else TaskResult(id=outcome.task.id)
+        for call, outcome in zip(calls, outcomes, strict=True)
+    ]
 
 
 def _wanted(context: Context, params: PollParams) -> Wanted:
@@ -187,12 +235,15 @@ def _wanted(context: Context, params: PollParams) -> Wanted:
     )
 
 
-def _lease(context: Context, params: LeaseParams) -> Lease:
-    return Lease(params.id, str(params.exec_id), context.caller)
-
-
-def _one(held: HeldTask) -> TaskResult:
-    return TaskResult(task_resource(held))
+def _notification(call: NotifyParams) -> bytes:
+    said = {
+        "notification": call.notification.removeprefix("awf.task/"),
+        "message": call.message,
+        "progress-current": call.progress_current,
+        "progress-total": call.progress_total,
+        "progress-unit": call.progress_unit,
+    }
+    return msgspec.json.encode({name: value for name, value in said.items() if value is not None})
 
 
 def _leased(tasks: Sequence[HeldTask]) -> TasksResult:

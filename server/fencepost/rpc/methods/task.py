@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,9 +11,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.listing import Direction, Filter
+from fencepost.domain.task import HeldTask
+from fencepost.engine.outcomes import Outcomes, each
 from fencepost.engine.tasks import NewTask
 from fencepost.errors import invalid_params
-from fencepost.rpc.methods.executor import TaskId, TaskResult
+from fencepost.rpc.methods.executor import IncludeResource, TaskId, TaskResult, all_short, changed_tasks
 from fencepost.rpc.params import object_text, time_text
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.pages import read_position, write_position
@@ -48,6 +50,13 @@ class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     execute_at: Annotated[str, Meta(description="ISO-8601, UTC when it names no zone; at once when absent")] | None = (
         None
     )
+    include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
+
+    def __post_init__(self) -> None:
+        """Refuse params that are no object and a time that is none; write the time in UTC."""
+        object_text(self.params, "$.params")
+        if self.execute_at is not None:
+            msgspec.structs.force_setattr(self, "execute_at", time_text(self.execute_at, "$.executeAt"))
 
 
 class IdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,48 +116,41 @@ class ListResult(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | UnsetType = UNSET
 
 
-@task_methods.method(
-    "awf.task/create-and-execute", batched=True, example={"definition": "demo/resize", "params": {"width": 320}}
-)
-async def create_and_execute(context: Context, params: CreateParams) -> TaskResult:
+@task_methods.batched("awf.task/create-and-execute", example={"definition": "demo/resize", "params": {"width": 320}})
+async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[TaskResult]:
     """Create a task: ready, or waiting while `executeAt` is ahead. The same `id` and content again is the same task."""
-    new = NewTask(
-        definition=params.definition,
-        id=params.id,
-        label=params.label,
-        params=object_text(params.params, "$.params"),
-        execute_at=time_text(params.execute_at, "$.executeAt"),
-        requester=orjson.dumps({"resourceType": "Client", "id": context.caller}),
-        caller=context.caller,
-    )
-    return TaskResult(task_resource(await context.engine.tasks.create(new)))
+    requester = orjson.dumps({"resourceType": "Client", "id": context.caller})
+    news = [
+        NewTask(
+            call.definition,
+            call.id,
+            call.label,
+            object_text(call.params, "$.params"),
+            call.execute_at,
+            requester,
+            context.caller,
+        )
+        for call in calls
+    ]
+    return changed_tasks(calls, await context.engine.tasks.create(news, short=all_short(calls)))
 
 
-@task_methods.method(
-    "awf.task/status", batched=True, example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b", "include-log?": True}
-)
-async def status(context: Context, params: StatusParams) -> StatusResult:
+@task_methods.batched("awf.task/status", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b", "include-log?": True})
+async def status(context: Context, calls: Sequence[StatusParams]) -> Outcomes[StatusResult]:
     """Tell how a task stands, on request with its settings and its log."""
-    held = await context.engine.tasks.get(params.id)
-    return StatusResult(
-        resource=task_resource(held),
-        settings=settings_resource(held) if params.include_settings else UNSET,
-        log=[log_resource(entry) for entry in await context.engine.tasks.log(params.id)]
-        if params.include_log
-        else UNSET,
-    )
+    return await each(_status(context, call) for call in calls)
 
 
-@task_methods.method("awf.task/cancel", batched=True, example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"})
-async def cancel(context: Context, params: IdParams) -> TaskResult:
+@task_methods.batched("awf.task/cancel", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"})
+async def cancel(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskResult]:
     """End a live task as canceled, at once; its worker is told with its next notification."""
-    return TaskResult(task_resource(await context.engine.tasks.cancel(params.id, caller=context.caller)))
+    return await each(_one(context.engine.tasks.cancel(call.id, caller=context.caller)) for call in calls)
 
 
-@task_methods.method("awf.task/retry", batched=True, example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"})
-async def retry(context: Context, params: IdParams) -> TaskResult:
+@task_methods.batched("awf.task/retry", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"})
+async def retry(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskResult]:
     """Run a done task that did not succeed once more: done → ready, same id, with a fresh allowance of retries."""
-    return TaskResult(task_resource(await context.engine.tasks.retry(params.id, caller=context.caller)))
+    return await each(_one(context.engine.tasks.retry(call.id, caller=context.caller)) for call in calls)
 
 
 @task_methods.method(
@@ -166,6 +168,20 @@ async def list_(context: Context, params: ListParams) -> ListResult:
         size=params.limit,
     )
     return ListResult([task_resource(held) for held in tasks], UNSET if position is None else write_position(position))
+
+
+async def _status(context: Context, params: StatusParams) -> StatusResult:
+    held = await context.engine.tasks.get(params.id)
+    log = await context.engine.tasks.log(params.id) if params.include_log else None
+    return StatusResult(
+        resource=task_resource(held),
+        settings=settings_resource(held) if params.include_settings else UNSET,
+        log=UNSET if log is None else [log_resource(entry) for entry in log],
+    )
+
+
+async def _one(changing: Awaitable[HeldTask]) -> TaskResult:
+    return TaskResult(resource=task_resource(await changing))
 
 
 def _order(sort: ListSort) -> tuple[Literal["created_at", "updated_at"], Direction]:

@@ -1,0 +1,158 @@
+"""What workers do with the tasks that they hold: start, notify, finish, give back. Calls of one kind come as a list.
+
+Each call has its own outcome: a task, or the reason why there is none. What a call says and the fence it says it under
+go to the statement together; only a call whose guard failed is looked at once more by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from fencepost.domain.definition import TaskDefinition
+from fencepost.domain.task import ChangedTask, ShortTask, Task
+from fencepost.engine.attempts import explain
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.hints import Hints
+from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.errors import TASK_NOT_FOUND, Refusal
+from fencepost.store.tasks import TaskStore
+
+Verb = Literal["start", "success", "fail", "release"]
+
+
+class Lease(NamedTuple):
+    """Which execution of which task a worker speaks of, who speaks, and what is said: a JSON object's text."""
+
+    id: str
+    exec_id: UUID
+    caller: str
+    content: bytes | None = None
+
+
+class Renewal(NamedTuple):
+    """The answer to a notification: the new deadline, or that the task was canceled."""
+
+    deadline_at: str | None
+    cancel_requested: bool
+
+
+class Executions:
+    """The executions of a database's tasks. With `short`, the tasks given back may be short ones."""
+
+    def __init__(self, store: TaskStore, definitions: Definitions, hints: Hints) -> None:
+        self._store = store
+        self._definitions = definitions
+        self._hints = hints
+
+    async def start(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
+        """Begin the executions of leased tasks."""
+        return await self._change("start", leases, [_fence(lease) for lease in leases], short=short)
+
+    async def success(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
+        """End executions well; a result that does not fit its definition's schema is refused and nothing changes."""
+        calls = [{**_fence(lease), "result": fragment(lease.content), "checked": None} for lease in leases]
+        changed = await self._change("success", leases, calls, short=short)
+        await self._freed(changed)
+        return changed
+
+    async def fail(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
+        """End executions as failed: a task waits for its next attempt, or is done when none is left."""
+        calls = [{**_fence(lease), "error": fragment(lease.content), "checked": None} for lease in leases]
+        changed = await self._change("fail", leases, calls, short=short)
+        for one in changed:
+            if isinstance(one, ChangedTask) and one.task.status == "waiting":
+                self._hints.deadline(one.settings.retry_delay / 1000)
+        await self._freed(changed)
+        return changed
+
+    async def release(
+        self, leases: Sequence[Lease], *, short: bool = False, action: str = "awf.task/release"
+    ) -> Outcomes[ChangedTask]:
+        """Give leases back: each task is ready at once and the attempt is not counted."""
+        calls = [{**_fence(lease), "action": action} for lease in leases]
+        changed = await self._change("release", leases, calls, short=short)
+        for one in changed:
+            if isinstance(one, ChangedTask):
+                self._hints.ready(one.task.definition)
+        return changed
+
+    async def notify(self, leases: Sequence[Lease]) -> Outcomes[Renewal]:
+        """Renew the deadlines of running tasks; tell the workers of canceled ones. Content is the notification."""
+        calls = [{**_fence(lease), "notification": fragment(lease.content)} for lease in leases]
+        outcomes = await self._store.notify(calls)
+        return await each(map(self._renewed, leases, calls, outcomes))
+
+    async def _change(
+        self, verb: Verb, leases: Sequence[Lease], calls: Sequence[dict[str, Any]], *, short: bool
+    ) -> Outcomes[ChangedTask]:
+        outcomes = list(await self._store.change(verb, calls, short=short))
+        late = [number for number, outcome in enumerate(outcomes) if outcome is None]
+        if late:
+            again = await each(self._explained(verb, leases[number], calls[number]) for number in late)
+            for number, outcome in zip(late, again, strict=True):
+                outcomes[number] = outcome
+        return [
+            outcome if isinstance(outcome, Exception) else await self._definitions.changed(outcome)
+            for outcome in outcomes
+            if outcome is not None
+        ]
+
+    async def _explained(self, verb: Verb, lease: Lease, call: dict[str, Any]) -> Task | ShortTask | Exception:
+        """Find out why a guard failed: the same was said before, it is refused, or it is worth another try."""
+        for _ in range(TRIES):
+            if task := await explain(self._store, verb, lease.id, str(lease.exec_id), lease.content):
+                return task
+            if "checked" in call:
+                call["checked"] = await self._check(verb, lease)
+            (outcome,) = await self._store.change(verb, [call])
+            if outcome is not None:
+                return outcome
+        raise contended(lease.id)
+
+    async def _check(self, verb: Verb, lease: Lease) -> int:
+        """Check what ends an execution against the schema that the task lives under; return that version."""
+        task = await self._store.find(lease.id)
+        if task is None:
+            raise Refusal(TASK_NOT_FOUND, at="$.id", id=lease.id)
+        schema, at = _schema_of(verb, (await self._definitions.held(task)).settings)
+        if schema:
+            schema.check(lease.content, at=at)
+        return task.definition_version
+
+    async def _renewed(self, lease: Lease, call: dict[str, Any], outcome: str | Exception | None) -> Renewal:
+        exec_id = str(lease.exec_id)
+        for _ in range(TRIES):
+            if isinstance(outcome, Exception):
+                raise outcome
+            if outcome is not None:
+                return Renewal(outcome, cancel_requested=False)
+            if await self._store.deliver_cancel(lease.id, exec_id, lease.content or b"{}", lease.caller):
+                return Renewal(None, cancel_requested=True)
+            await explain(self._store, "notify", lease.id, exec_id)
+            (outcome,) = await self._store.notify([call])
+        raise contended(lease.id)
+
+    async def _freed(self, changed: Outcomes[ChangedTask]) -> None:
+        """Let the polls that wait for a place hear of one."""
+        for definition in [one.task.definition for one in changed if isinstance(one, ChangedTask)]:
+            if await self._definitions.limited(definition):
+                self._hints.ready(definition)
+
+
+def fragment(text: bytes | None) -> orjson.Fragment | None:
+    """Return JSON text as something that goes into other JSON as it stands."""
+    return None if text is None else orjson.Fragment(text)
+
+
+def _fence(lease: Lease) -> dict[str, Any]:
+    return {"id": lease.id, "exec_id": lease.exec_id, "caller": lease.caller}
+
+
+def _schema_of(verb: Verb, settings: TaskDefinition) -> tuple[Any, str]:
+    if verb == "success":
+        return settings.result_schema, "$.result"
+    return settings.error_schema, "$.error"
