@@ -191,3 +191,70 @@ def test_two_allowed_retries_are_three_attempts(frozen_server: Server, clock: Fr
 
     assert [state["status"] for state in states] == ["waiting", "waiting", "done"]
     assert (states[-1]["outcome"], states[-1]["retryCount"]) == ("failed", 3)
+
+
+# Short answers
+
+SHORT = {"include-resource?": False}
+
+
+@pytest.mark.parametrize("method", ["awf.task/start", "awf.task/release", *FINISHES])
+def test_a_call_that_does_not_want_the_resource_gets_the_id_and_does_the_same(server: Server, method: str) -> None:
+    tasks = []
+    for members in ({}, SHORT):
+        server.create()
+        (task,) = server.poll(start=method != "awf.task/start")
+        lease = {"id": task["id"], "execId": task["execId"]}
+        answer = server.rpc(method, {**lease, **members})
+        assert ("resource" in answer, answer.get("id")) == ((False, task["id"]) if members else (True, None))
+        assert server.rpc(method, {**lease, **members}) == answer, "the same again"
+        tasks.append(server.task(task["id"]))
+        if tasks[-1]["status"] != "done":
+            server.rpc("awf.task/cancel", {"id": task["id"]})
+
+    whole, short = ({name: task.get(name) for name in ("status", "outcome", "retryCount")} for task in tasks)
+    assert whole == short
+
+
+def test_neighbours_may_want_different_answers(server: Server) -> None:
+    for _ in range(4):
+        server.create()
+    tasks = server.poll(maxBatchSize=4, start=True)
+    finishes = [
+        {"id": task["id"], "execId": OTHER if place == 2 else task["execId"], **(SHORT if place % 2 else {})}
+        for place, task in enumerate(tasks)
+    ]
+
+    _, answers = server.post([{"method": "awf.task/success", "params": params} for params in finishes])
+
+    assert [sorted(answer.get("result", answer.get("error"))) for answer in answers] == [
+        ["resource"],
+        ["id"],
+        ["message", "path", "type"],
+        ["id"],
+    ]
+    assert answers[2]["error"]["type"] == "exec-id-mismatch"
+
+
+def test_a_create_may_answer_with_the_id_alone(server: Server) -> None:
+    create = {"definition": "demo/resize", "params": {"width": 3}, **SHORT}
+
+    answer = server.rpc("awf.task/create-and-execute", create)
+    named = server.rpc("awf.task/create-and-execute", {**create, "id": "mine"})
+    again = server.rpc("awf.task/create-and-execute", {**create, "id": "mine"})
+    (first,) = server.poll()
+
+    assert (sorted(answer), named, again) == (["id"], {"id": "mine"}, {"id": "mine"})
+    assert (first["id"], first["params"]) == (answer["id"], {"width": 3})
+    assert server.refused("awf.task/create-and-execute", {**create, "id": "mine", "params": {}})[1] == "already-exists"
+
+
+def test_a_failed_attempt_is_retried_in_time_although_nobody_wanted_its_resource(server: Server) -> None:
+    server.define(retryDelay=100)
+    lease = server.started()
+
+    server.rpc("awf.task/fail", {**lease, **SHORT})
+
+    params = {"taskDefinitions": ["demo/resize"], "timeout": 20_000}
+    (again,) = server.rpc("awf.task/long-poll", params)["resources"]
+    assert again["id"] == lease["id"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import psycopg
 from psycopg.adapt import Buffer, Loader
+from psycopg.pq import Format
 
 
 class _JsonText(Loader):
@@ -17,21 +20,22 @@ class _IsoTime(Loader):
     """timestamptz as `2026-01-01T12:00:00.000000Z`; the session's time zone is UTC."""
 
     def load(self, data: Buffer) -> str:
-        # `2026-01-01 12:00:00.1234+00`: a blank to replace, zeros that Postgres leaves out, and a zone to drop.
-        text = bytes(data).decode()
-        moment, _, fraction = text[:-3].partition(".")
-        return f"{moment.replace(' ', 'T')}.{fraction:0<6}Z"
+        return _iso(bytes(data))
 
 
-class _Text(Loader):
-    """uuid as its text."""
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data).decode()
+@lru_cache(maxsize=1024)
+def _iso(data: bytes) -> str:
+    # `2026-01-01 12:00:00.1234+00`: a blank to replace, zeros that Postgres leaves out, and a zone to drop. The rows of
+    # a batch were written at one time, so that most of its times have been seen.
+    moment, _, fraction = data.decode()[:-3].partition(".")
+    return f"{moment.replace(' ', 'T')}.{fraction:0<6}Z"
 
 
 def register_loaders(connection: psycopg.Connection) -> None:
     """Make a connection give JSON as bytes and times and uuids as text."""
-    connection.adapters.register_loader("json", _JsonText)
-    connection.adapters.register_loader("timestamptz", _IsoTime)
-    connection.adapters.register_loader("uuid", _Text)
+    adapters = connection.adapters
+    adapters.register_loader("json", _JsonText)
+    adapters.register_loader("timestamptz", _IsoTime)
+    text = adapters.get_loader(adapters.types["text"].oid, Format.TEXT)
+    assert text is not None, "psycopg knows text"
+    adapters.register_loader("uuid", text)
