@@ -74,7 +74,7 @@ class App:
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self._reaping = Loop("reaper", self.reaper.run_once)
-        self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher).run_once)
+        self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
         self._health = Health(self._server)
         self._callers = Callers(settings.clients)

@@ -78,7 +78,7 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/entries": {"id": "task-1", "after": 0, "size": 100},
     "tasks/reap": {"resumed_at": "2026-01-01T00:00:00Z", "grace": "10 s", "batch": 500},
     "tasks/next_deadline": {},
-    "tasks/ready_definitions": {"definitions": ["demo/kind-1", "demo/kind-9"]},
+    "tasks/look": {"definitions": ["demo/kind-1", "demo/kind-9"]},
 }
 _GROWING = {"tasks", "live_tasks", "done_tasks", "task_log"}
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")

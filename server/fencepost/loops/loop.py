@@ -15,6 +15,7 @@ _AFTER_FAILURE = 1.0
 class Loop:
     """Calls `step` again and again, each time after the seconds that it returned, or sooner when it is nudged.
 
+    After infinitely many seconds means: only when it is nudged.
     A step that raises is reported and called again: no failure may end a duty.
     """
 

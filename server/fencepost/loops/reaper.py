@@ -1,7 +1,7 @@
 """The reaper: readies what waited, requeues what was not started, and ends attempts that went silent.
 
-It sleeps until the next deadline that it knows, at most five seconds, since another server that knew of a nearer one
-may have died. Any number of servers may run it: rows that one is at are skipped by the others.
+It sleeps until the next deadline that it knows; the lookout tells it of those that another server knew of and did not
+live to reap. Any number of servers may run it: rows that one is at are skipped by the others.
 
 After an outage (this server was away, or the database was) live workers had nobody to report to. Leases that were last
 renewed before it get a grace in which their workers can come back before they are reaped.
@@ -9,6 +9,7 @@ renewed before it get a grace in which their workers can come back before they a
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from fencepost.engine.definitions import Definitions
@@ -16,7 +17,6 @@ from fencepost.engine.hints import Hints
 from fencepost.store.tasks import TaskStore
 from fencepost.telemetry import Event, emit
 
-_LONGEST_SLEEP = 5.0
 _BATCH = 500
 # A deadline has passed but its task was spared or is being changed by somebody else.
 _SHORTEST_SLEEP = 0.2
@@ -32,7 +32,7 @@ class Reaper:
         self._grace_seconds = grace_seconds
 
     async def run_once(self) -> float:
-        """Do what is due and return the seconds until something else is."""
+        """Do what is due and return the seconds until something else is (infinity: nobody knows)."""
         reaped = await self._store.reap(grace_seconds=self._grace_seconds, batch=_BATCH)
         if reaped:
             emit(Event.REAPED, count=len(reaped))
@@ -46,5 +46,5 @@ class Reaper:
                 return 0.0
         due_in = await self._store.next_deadline()
         if due_in is None:
-            return _LONGEST_SLEEP
-        return min(max(due_in, _SHORTEST_SLEEP if due_in <= 0 else 0.0), _LONGEST_SLEEP)
+            return math.inf
+        return due_in if due_in > 0 else _SHORTEST_SLEEP

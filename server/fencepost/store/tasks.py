@@ -52,6 +52,16 @@ class Created(NamedTuple):
     due_in: float | None
 
 
+class Sight(NamedTuple):
+    """What can be seen in the database: (definition, whether it has a limit) with tasks to give; seconds to a deadline.
+
+    `due_in` is negative when a deadline has passed, None when no live task has one.
+    """
+
+    ready: Sequence[tuple[str, bool]]
+    due_in: float | None
+
+
 class TaskStore:
     """The statements of sql/queries/tasks; those that change a task go through natural batches."""
 
@@ -188,10 +198,12 @@ class TaskStore:
         due_in: float | None = rows[0][0]
         return due_in
 
-    async def ready_definitions(self, definitions: Sequence[str]) -> Sequence[tuple[str, bool]]:
-        """Return (definition, whether it has a limit) for those of `definitions` that have tasks to give."""
-        params = {"definitions": list(definitions)}
-        return await self._database.fetch(statement("tasks/ready_definitions"), params)
+    async def look(self, definitions: Sequence[str]) -> Sight:
+        """Return which of `definitions` have tasks to give, and how far the next deadline is."""
+        params = {"definitions": list(definitions), "now": self._clock.now()}
+        rows = await self._database.fetch(statement("tasks/look"), params)
+        ready = [(definition, limited) for definition, limited, _ in rows if definition is not None]
+        return Sight(ready, rows[0][2])
 
 
 def list_statement(sort: Sort, direction: Direction) -> str:
