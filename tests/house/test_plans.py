@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from fencepost.store.database import Connection, connect
+from fencepost.store.connection import Connection, connect
 from fencepost.store.embedded import EmbeddedPostgres
 from tests.house.sources import QUERIES
 from tests.house.test_queries import numbered

@@ -13,7 +13,7 @@ import pytest
 from psycopg import pq
 
 from fencepost.domain.listing import Direction, Sort
-from fencepost.store.database import Connection, connect
+from fencepost.store.connection import Connection, connect
 from fencepost.store.tasks import list_statement
 from tests.house.sources import QUERIES, modules
 

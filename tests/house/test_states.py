@@ -12,7 +12,7 @@ import pytest
 
 from fencepost.domain.transitions import OUTCOMES, STATUSES, TRANSITIONS
 from fencepost.rpc.methods.task import OutcomeName, Status
-from fencepost.store.database import Connection, connect
+from fencepost.store.connection import Connection, connect
 from fencepost.wire.resources import AidboxTask
 from tests.house.sources import DOCS
 

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from fencepost.errors import UNAVAILABLE, Refusal
-from fencepost.store.database import Connection, Database, fetch, in_transaction
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database, in_transaction
 from tests.fixtures.waiting import until
 
 Use = Callable[[Database], Coroutine[Any, Any, Any]]

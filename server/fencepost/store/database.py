@@ -17,10 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.rows import RowFactory, TupleRow, tuple_row
 
 from fencepost.errors import UNAVAILABLE, Refusal
-from fencepost.store.rows import register_loaders
+from fencepost.store.connection import Connection, connect, fetch
 
 T = TypeVar("T")
 
@@ -29,18 +28,8 @@ class StatementRefused(Refusal):
     """Postgres refused a statement for a reason that may pass; in a batch, perhaps for the sake of one call."""
 
 
-Connection = psycopg.Connection[TupleRow]
 Job = Callable[[Connection], T]
 
-# The statements are made for their indexes. A plan that was made while a table was empty, and cached, must not scan it
-# when it holds a million rows.
-_SESSION = (
-    "-c timezone=UTC -c jit=off -c enable_seqscan=off -c application_name=fencepost -c synchronous_commit=on"
-    # Planning a statement of this kind takes as long as running it for one call; the plans do not depend on the values.
-    " -c plan_cache_mode=force_generic_plan"
-    # A statement that waits longer holds up a thread that others need.
-    " -c lock_timeout=20s -c statement_timeout=60s"
-)
 _PATIENCE = 5.0
 _PAUSE = 0.05
 _CLOSING_SECONDS = 2.0
@@ -91,29 +80,6 @@ class Database:
             connection = pending.attempt(connection, self)
         if connection is not None:
             connection.close()
-
-
-def fetch(
-    connection: Connection, text: str, params: Mapping[str, Any], row_factory: RowFactory[Any] = tuple_row
-) -> list[Any]:
-    """Run one prepared statement inside a job and return its rows (none for a statement that has no result)."""
-    with connection.cursor(row_factory=row_factory) as cursor:
-        cursor.execute(text.encode(), params, prepare=True)
-        return cursor.fetchall() if cursor.description else []
-
-
-def fetch_planned(connection: Connection, text: str, params: Mapping[str, Any]) -> list[Any]:
-    """Run a statement whose plan depends on which of its parameters are null: it is planned for their values."""
-    with connection.transaction():
-        connection.execute("set local plan_cache_mode = force_custom_plan")
-        return connection.execute(text.encode(), params, prepare=False).fetchall()
-
-
-def connect(conninfo: str, options: str = _SESSION) -> Connection:
-    """Open a connection as the store uses it: autocommit, UTC, JSON and times as text."""
-    connection = psycopg.connect(conninfo, autocommit=True, options=options, connect_timeout=5)
-    register_loaders(connection)
-    return connection
 
 
 class _Pending:

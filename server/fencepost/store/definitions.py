@@ -9,7 +9,8 @@ import msgspec
 
 from fencepost.clock import Clock
 from fencepost.domain.definition import Definition, TaskDefinition
-from fencepost.store.database import Connection, Database, fetch
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database
 from fencepost.store.statements import statement
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from fencepost.store.database import Connection, fetch
+from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
 
 # Somebody may have put a definition and died before it was announced.

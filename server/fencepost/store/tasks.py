@@ -12,7 +12,8 @@ from fencepost.clock import Clock
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import Entry, ShortTask, Task
 from fencepost.store.batches import Batches
-from fencepost.store.database import Connection, Database, fetch, fetch_planned
+from fencepost.store.connection import Connection, fetch, fetch_planned
+from fencepost.store.database import Database
 from fencepost.store.limits import Limits
 from fencepost.store.statements import statement
 
