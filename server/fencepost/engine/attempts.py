@@ -35,13 +35,14 @@ async def explain(store: TaskStore, verb: Verb, id: str, exec_id: str, content: 
 
     Raises Refusal with the reason when it must not be.
     """
+    task = await store.find(id)
+    if task is None:
+        raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
+    # Behind the look at the task: if the same was said in between, this finds it, and a task that is over is explained.
     if verb != "notify":
         attempt = await store.find_attempt(id, exec_id, _BEGINNINGS if verb == "start" else _ENDINGS)
         if attempt is not None:
             return _repeated(attempt, verb, id, exec_id, content)
-    task = await store.find(id)
-    if task is None:
-        raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
     if task.exec_id != exec_id:
         raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=id, exec_id=exec_id)
     if task.status == "done":
