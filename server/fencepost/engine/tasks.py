@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +21,9 @@ from fencepost.errors import (
     TASK_NOT_FOUND,
     UNAVAILABLE,
     Refusal,
+    invalid_params,
 )
+from fencepost.store.ids import seq_of
 from fencepost.store.tasks import Page, TaskStore
 
 # A guard fails, the explanation finds nothing wrong, and so on: somebody changed the task in between each time.
@@ -66,14 +67,15 @@ class Tasks:
 
     async def create(self, new: NewTask) -> HeldTask:
         """Create a task under the newest version of its definition; the same id and content again is the same task."""
-        id = new.id or str(uuid.uuid4())
+        if new.id is not None and seq_of(new.id) is not None:
+            return await self._known(new.id, new)
         for _ in range(_TRIES):
             definition = await self._definitions.newest(new.definition)
             if schema := definition.task.params_schema:
                 schema.check(new.params, at="$.params")
             created = await self._store.create(
                 {
-                    "id": id,
+                    "id": new.id,
                     "definition": new.definition,
                     "version": definition.version,
                     "label": new.label,
@@ -87,10 +89,10 @@ class Tasks:
                 task, due_in = created
                 self._announce(task, due_in)
                 return HeldTask(task, definition.task)
-            if existing := await self._store.find(id):
+            if new.id is not None and (existing := await self._store.find(new.id)):
                 return await self._existing(existing, new)
             self._definitions.forget(new.definition)
-        raise _contended(id)
+        raise Refusal(UNAVAILABLE, retry_after=1, reason=f"definition {new.definition!r} keeps changing; try again")
 
     async def start(self, lease: Lease) -> HeldTask:
         """Begin the execution of a leased task."""
@@ -202,6 +204,13 @@ class Tasks:
         if schema:
             schema.check(content, at=at)
         return task.definition_version
+
+    async def _known(self, id: str, new: NewTask) -> HeldTask:
+        """Answer a create whose id only the server can have given out: again, or made up."""
+        existing = await self._store.find(id)
+        if existing is None:
+            raise invalid_params(f"{id!r} is of the form that only the server gives out", at="$.id")
+        return await self._existing(existing, new)
 
     async def _existing(self, task: Task, new: NewTask) -> HeldTask:
         same = (

@@ -13,6 +13,7 @@ from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import Entry, Task
 from fencepost.store.batches import Batches
 from fencepost.store.database import Connection, Database, fetch, fetch_planned
+from fencepost.store.ids import new_prefix, prefix_of, seq_of
 from fencepost.store.limits import Limits
 from fencepost.store.statements import statement
 
@@ -62,20 +63,31 @@ class TaskStore:
         return any(batches.pressed for batches in self._batches.values())
 
     async def create(self, call: dict[str, Any]) -> tuple[Task, float | None] | None:
-        """Return the new task and the seconds until it is ready; None when the id is taken or the version is old."""
-        row = await self._batches["create"].submit(call)
-        return None if row is None else (Task._make(row[2:]), row[1])
+        """Return the new task and the seconds until it is ready; None when the id is taken or the version is old.
+
+        `id` is None for a task that the server shall name.
+        """
+        prefix = new_prefix() if call["id"] is None else None
+        row = await self._batches["create"].submit({**call, "id": call["id"] or prefix, "prefix": prefix})
+        if row is None:
+            return None
+        task = Task._make(row[2:])
+        if task.status is None:  # it was made before, and the reply was lost
+            params = {"prefix": prefix_of(task.id), "before": seq_of(task.id)}
+            (row,) = await self._database.fetch(statement("tasks/remade"), params)
+            task = Task._make(row[2:])
+        return task, row[1]
 
     async def change(
         self, verb: Literal["start", "success", "fail", "release", "cancel", "retry"], call: dict[str, Any]
     ) -> Task | None:
         """Change one task and return it, or None when the statement's guard failed."""
-        row = await self._batches[verb].submit(call)
+        row = await self._batches[verb].submit(_located(call))
         return None if row is None else Task._make(row[_RESOURCE])
 
     async def notify(self, call: dict[str, Any]) -> str | None:
         """Renew a deadline and return it, or None when the guard failed."""
-        row = await self._batches["notify"].submit(call)
+        row = await self._batches["notify"].submit(_located(call))
         return None if row is None else str(row[1])
 
     async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
@@ -107,7 +119,7 @@ class TaskStore:
     async def deliver_cancel(self, id: str, exec_id: str, notification: bytes, caller: str) -> bool:
         """Note that the worker of a canceled task was told; return whether it was canceled under this execId."""
         params = {
-            "id": id,
+            **_at(id),
             "exec_id": exec_id,
             "notification": notification.decode(),
             "caller": caller,
@@ -117,12 +129,12 @@ class TaskStore:
 
     async def find(self, id: str) -> Task | None:
         """Return a task as it stands."""
-        rows = await self._database.fetch(statement("tasks/find"), {"id": id})
+        rows = await self._database.fetch(statement("tasks/find"), _at(id))
         return Task._make(rows[0][_RESOURCE]) if rows else None
 
     async def find_attempt(self, id: str, exec_id: str, actions: Sequence[str]) -> Attempt | None:
         """Return what this execution has done with one of `actions`."""
-        params = {"id": id, "exec_id": exec_id, "actions": list(actions)}
+        params = {**_at(id), "exec_id": exec_id, "actions": list(actions)}
         rows = await self._database.fetch(statement("tasks/find_attempt"), params)
         if not rows:
             return None
@@ -131,7 +143,7 @@ class TaskStore:
 
     async def asked_for(self, id: str, execute_at: str | None) -> bool:
         """Return whether a task was created with this `executeAt`."""
-        rows = await self._database.fetch(statement("tasks/asked_for"), {"id": id, "execute_at": execute_at})
+        rows = await self._database.fetch(statement("tasks/asked_for"), {**_at(id), "execute_at": execute_at})
         return bool(rows and rows[0][0])
 
     async def list(
@@ -153,7 +165,7 @@ class TaskStore:
 
     async def entries(self, id: str, *, after: int, size: int) -> Sequence[Entry]:
         """Return entries of a task's log, oldest first, behind version `after`."""
-        params = {"id": id, "after": after, "size": size}
+        params = {**_at(id), "after": after, "size": size}
         return [Entry._make(row) for row in await self._database.fetch(statement("tasks/entries"), params)]
 
     async def reap(self, *, grace_seconds: float, batch: int) -> Sequence[tuple[str, str]]:
@@ -200,6 +212,14 @@ def list_statement(sort: Sort, direction: Direction) -> str:
     for word, filling in filled.items():
         text = text.replace(word, filling)
     return text
+
+
+def _at(id: str) -> dict[str, Any]:
+    return {"id": id, "seq": seq_of(id)}
+
+
+def _located(call: dict[str, Any]) -> dict[str, Any]:
+    return {**call, "seq": seq_of(call["id"])}
 
 
 def _lease(

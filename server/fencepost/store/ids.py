@@ -1,0 +1,29 @@
+"""The ids that the server gives out: UUIDs of version 8 that end with the number of their task.
+
+`xxxxxxxx-xxxx-8xxx-8000-SSSSSSSSSSSS`: what is x is random, S is `seq`. A call that names such a task carries the way
+to its row with it, so that no index over ids is kept for them. Ids that callers chose stand in `task_names`.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+_OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-8000-([0-9a-f]{12})")
+
+
+def new_prefix() -> str:
+    """Return the random beginning of an id; create.sql adds the rest."""
+    digits = secrets.token_hex(8)
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[12:15]}"
+
+
+def prefix_of(id: str) -> str:
+    """Return the random beginning of an id of the server's own."""
+    return id[:18]
+
+
+def seq_of(id: str) -> int | None:
+    """Return the number that an id of the server's own carries, None for any other id."""
+    own = _OWN.fullmatch(id)
+    return int(own[1], 16) if own else None
