@@ -1,7 +1,8 @@
-"""The ids that the server gives out: UUIDs of version 8 that end with the number of their task.
+"""The ids and execIds that the server gives out: UUIDs of version 8 that end with the number of their task.
 
 `xxxxxxxx-xxxx-8xxx-8000-SSSSSSSSSSSS`: what is x is random, S is `seq`. A call that names such a task carries the way
-to its row with it, so that no index over ids is kept for them. Ids that callers chose stand in `task_names`.
+to its row with it, so that no index over ids is kept for them. Ids that callers chose stand in `task_names`; calls of
+workers need not look there, because the execId knows the way too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-8000-([0-9a-f]{12})")
 
 
 def new_prefix() -> str:
-    """Return the random beginning of an id; create.sql adds the rest."""
+    """Return the random beginning of an id or execId; SQL adds the rest."""
     digits = secrets.token_hex(8)
     return f"{digits[:8]}-{digits[8:12]}-8{digits[12:15]}"
 

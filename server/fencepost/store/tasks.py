@@ -219,7 +219,8 @@ def _at(id: str) -> dict[str, Any]:
 
 
 def _located(call: dict[str, Any]) -> dict[str, Any]:
-    return {**call, "seq": seq_of(call["id"])}
+    seq = seq_of(call["exec_id"]) if "exec_id" in call else None
+    return {**call, "seq": seq or seq_of(call["id"])}
 
 
 def _lease(
@@ -227,7 +228,9 @@ def _lease(
 ) -> dict[int, Held]:
     given = {ask["ask"]: Held([]) for ask in asks}
     if asks:
-        with_asks = {**params, "asks": orjson.dumps(asks).decode()}
+        # New ones with every run: no execId is given out twice, whatever became of the run before.
+        prefixed = [{**ask, "prefix": new_prefix()} for ask in asks]
+        with_asks = {**params, "asks": orjson.dumps(prefixed).decode()}
         for row in fetch(connection, text, with_asks):
             given[row[0]].tasks.append(Task._make(row[_RESOURCE]))
     return given

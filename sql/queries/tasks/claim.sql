@@ -1,6 +1,7 @@
 -- Lease ready tasks to the polls that wait for them.
 -- Takes:   definitions text[]; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
---          request_id, request_hash}]; now.
+--          request_id, request_hash, prefix}]; now. `prefix` is the random beginning of the execIds, which end as ids do
+--          that the server gives out (store/ids.py).
 -- Returns: per leased task `call`, the number of the ask that gets it, and its resource row.
 -- Touches: live_tasks, task_log; reads definitions.
 with slots as materialized (
@@ -8,7 +9,7 @@ with slots as materialized (
     select row_number() over (order by a.ask) as slot, a.*
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
-        request_id text, request_hash text
+        request_id text, request_hash text, prefix text
     )
     cross join lateral generate_series(1, a.size)
 ),
@@ -32,7 +33,7 @@ leased as (
     update fencepost.live_tasks as l
     set status = case when s.start then 'in-progress' else 'requested' end,
         version = l.version + 1,
-        exec_id = gen_random_uuid(),
+        exec_id = (s.prefix || '-8000-' || lpad(to_hex(l.seq), 12, '0'))::uuid,
         retry_count = l.retry_count + s.start::integer,
         deadline_at = coalesce(%(now)s::timestamptz, statement_timestamp())
             + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,

@@ -7,7 +7,7 @@ with slots as materialized (
     select row_number() over (order by a.ask) as slot, a.*
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
-        request_id text, request_hash text
+        request_id text, request_hash text, prefix text
     )
     cross join lateral generate_series(1, a.size)
 ),
@@ -44,7 +44,7 @@ leased as (
     update fencepost.live_tasks as l
     set status = case when s.start then 'in-progress' else 'requested' end,
         version = l.version + 1,
-        exec_id = gen_random_uuid(),
+        exec_id = (s.prefix || '-8000-' || lpad(to_hex(l.seq), 12, '0'))::uuid,
         retry_count = l.retry_count + s.start::integer,
         deadline_at = coalesce(%(now)s::timestamptz, statement_timestamp())
             + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,

@@ -8,7 +8,10 @@
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now, nextval('fencepost.task_seq') as seq
     from (
-        select c.*
+        select
+            c.*,
+            case when d.concurrency_limit is not null then fencepost.limit_key(c.params, d.concurrency_path) end
+                as limit_key
         from json_to_recordset(%(calls)s::json) as c (
             call integer, id text, prefix text, definition text, version integer, label text, params json,
             execute_at timestamptz, requester json, caller text
@@ -30,17 +33,10 @@ named as (
     on conflict (id) do nothing
     returning seq
 ),
-limits as materialized (
-    -- Apart, so that tasks without a limit pay no look-up each.
-    select d.name, d.concurrency_path
-    from fencepost.definitions as d
-    where d.is_newest and d.concurrency_limit is not null
-        and d.name = any(array(select distinct c.definition from calls as c))
-),
 created as materialized (
     select
         c.call, c.seq, c.definition, c.version as definition_version, c.label, c.params, c.execute_at, c.requester,
-        c.caller, c.now as created_at, w.made,
+        c.caller, c.limit_key, c.now as created_at, w.made,
         case when c.prefix is null then c.id else c.prefix || '-8000-' || lpad(to_hex(c.seq), 12, '0') end as id,
         case when w.made then case when c.execute_at > c.now then 'waiting' else 'ready' end end as status,
         case when c.execute_at > c.now then c.execute_at end as deadline_at
@@ -60,9 +56,8 @@ queued as (
     select
         t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.caller, t.created_at,
         t.execute_at, t.status, 1, 0, t.execute_at, greatest(t.execute_at, t.created_at), t.deadline_at, t.created_at,
-        case when m.name is not null then fencepost.limit_key(t.params, m.concurrency_path) end
+        t.limit_key
     from created as t
-    left join limits as m on m.name = t.definition
     where t.made
 )
 select

@@ -1,6 +1,6 @@
 -- End running tasks as succeeded.
 -- Takes:   calls json: [{call, id, seq, exec_id, result json, checked integer, caller}]; now. `seq` is the number that
---          an id of the server's own carries, null for others; `checked` is the version of the definition whose schema
+--          the execId or the id carries, null when neither does; `checked` is the version of the definition whose schema
 --          the result was checked against, null when it was not.
 -- Returns: per ended task its resource row; a call whose guard fails returns no row.
 -- Touches: live_tasks, done_tasks; reads task_names, definitions.
