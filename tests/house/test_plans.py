@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 import psycopg
@@ -17,8 +17,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from fencepost.domain.listing import Sort
 from fencepost.store.database import Connection, connect
 from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.ids import new_prefix
+from fencepost.store.tasks import list_statement
 from tests.house.sources import QUERIES
 from tests.house.test_queries import numbered
 
@@ -62,7 +65,15 @@ _TASKS = [
     {"call": number, "id": f"task-{number}", "seq": None, "exec_id": str(uuid.uuid4()), "caller": "test"}
     for number in range(3)
 ]
-_ASK = {"ask": 0, "size": 5, "start": True, "action": "awf.task/poll", "caller": "test", "request_id": "request-2"}
+_ASK = {
+    "ask": 0,
+    "size": 5,
+    "start": True,
+    "action": "awf.task/poll",
+    "caller": "test",
+    "request_id": "request-2",
+    "prefix": "01234567-89ab-8def",
+}
 _NEW = {"definition": "demo/kind-1", "version": 1, "requester": {}}
 HOT: dict[str, dict[str, Any]] = {
     "tasks/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}", "prefix": None} for call in _TASKS]},
@@ -111,19 +122,26 @@ def connection(request: pytest.FixtureRequest, postgres: EmbeddedPostgres, templ
 @pytest.mark.parametrize("planned", ["custom", "generic"])
 @pytest.mark.parametrize("name", HOT)
 def test_a_hot_statement_goes_to_its_rows_by_a_key(name: str, planned: Planned, connection: Connection) -> None:
-    assert list(aimless_scans(plan_of(connection, name, planned))) == []
+    text = (QUERIES / f"{name}.sql").read_text("utf-8")
+    assert list(aimless_scans(plan_of(connection, text, HOT[name], planned))) == []
 
 
-def plan_of(connection: Connection, name: str, planned: Planned) -> dict[str, Any]:
+@pytest.mark.parametrize("sort", get_args(Sort))
+def test_a_list_of_ids_goes_to_its_rows_by_a_key(sort: Sort, connection: Connection) -> None:
+    params = {"ids": ["task-1", f"{new_prefix()}-8000-000000000bb8"], "seqs": [3000], "size": 100}
+    for text in (list_statement(sort, "desc"), (QUERIES / "tasks/count.sql").read_text("utf-8")):
+        assert list(aimless_scans(plan_of(connection, text, params, "custom"))) == []
+
+
+def plan_of(connection: Connection, text: str, params: dict[str, Any], planned: Planned) -> dict[str, Any]:
     """Return the plan that Postgres has for a statement: for these params, or for any."""
-    text, names = numbered((QUERIES / f"{name}.sql").read_text("utf-8"))
-    prepared = f"{name.replace('/', '_')}_{planned}"
+    text, names = numbered(text)
     connection.execute(f"set plan_cache_mode = force_{planned}_plan".encode())
-    connection.execute(f"prepare {prepared} as {text}".encode())
-    values = sql.SQL(", ").join(sql.Literal(_text(HOT[name].get(param))) for param in names)
+    connection.execute(f"prepare planned as {text}".encode())
+    values = sql.SQL(", ").join(sql.Literal(_text(params.get(param))) for param in names)
     execute = sql.SQL("({})").format(values) if names else sql.SQL("")
-    explain = sql.SQL("explain (format json) execute {}").format(sql.Identifier(prepared))
-    (plan,) = connection.execute(explain + execute).fetchone() or ()
+    (plan,) = connection.execute(sql.SQL("explain (format json) execute planned") + execute).fetchone() or ()
+    connection.execute("deallocate planned")
     return orjson.loads(plan)[0]["Plan"]  # type: ignore[no-any-return]
 
 

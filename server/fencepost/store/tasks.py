@@ -151,7 +151,7 @@ class TaskStore:
     ) -> Page:
         """Return one page of tasks."""
         at, seq = position or (None, None)
-        params = {**wanted._asdict(), "position": at, "position_seq": seq, "size": size + 1}
+        params = {**_wanted(wanted), "position": at, "position_seq": seq, "size": size + 1}
         text = list_statement(sort, direction)
         rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
         more = rows[size - 1][_RESOURCE.stop :] if len(rows) > size else None
@@ -159,7 +159,7 @@ class TaskStore:
 
     async def count(self, wanted: Filter) -> int:
         """Return how many tasks there are."""
-        params = wanted._asdict()
+        params = _wanted(wanted)
         rows = await self._database.run(lambda connection: fetch_planned(connection, statement("tasks/count"), params))
         return int(rows[0][0])
 
@@ -212,6 +212,10 @@ def list_statement(sort: Sort, direction: Direction) -> str:
     for word, filling in filled.items():
         text = text.replace(word, filling)
     return text
+
+
+def _wanted(wanted: Filter) -> dict[str, Any]:
+    return {**wanted._asdict(), "seqs": [seq for id in wanted.ids or () if (seq := seq_of(id))]}
 
 
 def _at(id: str) -> dict[str, Any]:
