@@ -31,45 +31,103 @@ CREATE TABLE fencepost.definitions (
 );
 
 CREATE TABLE fencepost.done_tasks (
-    seq bigint NOT NULL,
-    version integer NOT NULL,
-    action text NOT NULL,
-    done_by text NOT NULL,
-    status_before text NOT NULL,
-    outcome text NOT NULL,
+    seq bigint CONSTRAINT done_tasks_seq_not_null1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    asked_execute_at timestamp with time zone,
+    execute_at timestamp with time zone,
+    done_at timestamp with time zone CONSTRAINT done_tasks_done_at_not_null1 NOT NULL,
+    exec_id uuid,
+    version integer CONSTRAINT done_tasks_version_not_null1 NOT NULL,
+    retry_count integer CONSTRAINT done_tasks_retry_count_not_null1 NOT NULL,
+    action text CONSTRAINT done_tasks_action_not_null1 NOT NULL,
+    done_by text CONSTRAINT done_tasks_done_by_not_null1 NOT NULL,
+    status_before text CONSTRAINT done_tasks_status_before_not_null1 NOT NULL,
+    outcome text CONSTRAINT done_tasks_outcome_not_null1 NOT NULL,
     reason_type text,
     reason_message text,
-    result json,
-    error json,
-    exec_id uuid,
-    retry_count integer NOT NULL,
-    execute_at timestamp with time zone,
     worker text,
-    done_at timestamp with time zone NOT NULL,
     cancel_delivered_at timestamp with time zone,
     cancel_delivered_to text,
     cancel_delivery json,
+    id text NOT NULL,
+    definition text NOT NULL,
+    definition_version integer NOT NULL,
+    label text,
+    created_by text NOT NULL,
+    requester json NOT NULL,
+    params json,
+    result json,
+    error json,
+    CONSTRAINT done_tasks_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
+    CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
+    CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
+)
+PARTITION BY RANGE (done_at);
+
+CREATE TABLE fencepost.done_tasks_default (
+    seq bigint CONSTRAINT done_tasks_seq_not_null1 NOT NULL,
+    created_at timestamp with time zone CONSTRAINT done_tasks_created_at_not_null NOT NULL,
+    asked_execute_at timestamp with time zone,
+    execute_at timestamp with time zone,
+    done_at timestamp with time zone CONSTRAINT done_tasks_done_at_not_null1 NOT NULL,
+    exec_id uuid,
+    version integer CONSTRAINT done_tasks_version_not_null1 NOT NULL,
+    retry_count integer CONSTRAINT done_tasks_retry_count_not_null1 NOT NULL,
+    action text CONSTRAINT done_tasks_action_not_null1 NOT NULL,
+    done_by text CONSTRAINT done_tasks_done_by_not_null1 NOT NULL,
+    status_before text CONSTRAINT done_tasks_status_before_not_null1 NOT NULL,
+    outcome text CONSTRAINT done_tasks_outcome_not_null1 NOT NULL,
+    reason_type text,
+    reason_message text,
+    worker text,
+    cancel_delivered_at timestamp with time zone,
+    cancel_delivered_to text,
+    cancel_delivery json,
+    id text CONSTRAINT done_tasks_id_not_null NOT NULL,
+    definition text CONSTRAINT done_tasks_definition_not_null NOT NULL,
+    definition_version integer CONSTRAINT done_tasks_definition_version_not_null NOT NULL,
+    label text,
+    created_by text CONSTRAINT done_tasks_created_by_not_null NOT NULL,
+    requester json CONSTRAINT done_tasks_requester_not_null NOT NULL,
+    params json,
+    result json,
+    error json,
     CONSTRAINT done_tasks_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
     CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
 );
 
+CREATE SEQUENCE fencepost.task_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    MAXVALUE 281474976710655
+    CACHE 1;
+
 CREATE TABLE fencepost.live_tasks (
-    seq bigint NOT NULL,
-    definition text NOT NULL,
-    status text NOT NULL,
-    version integer NOT NULL,
-    retry_count integer NOT NULL,
-    exec_id uuid,
+    seq bigint DEFAULT nextval('fencepost.task_seq'::regclass) CONSTRAINT live_tasks_seq_not_null1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    asked_execute_at timestamp with time zone,
     execute_at timestamp with time zone,
-    ready_at timestamp with time zone NOT NULL,
+    ready_at timestamp with time zone CONSTRAINT live_tasks_ready_at_not_null1 NOT NULL,
+    updated_at timestamp with time zone CONSTRAINT live_tasks_updated_at_not_null1 NOT NULL,
     deadline_at timestamp with time zone,
-    updated_at timestamp with time zone NOT NULL,
+    exec_id uuid,
+    version integer CONSTRAINT live_tasks_version_not_null1 NOT NULL,
+    retry_count integer CONSTRAINT live_tasks_retry_count_not_null1 NOT NULL,
+    status text CONSTRAINT live_tasks_status_not_null1 NOT NULL,
     worker text,
     held_by text,
     request_id text,
     request_hash text,
     limit_key text COLLATE pg_catalog."C",
+    id text NOT NULL,
+    definition text CONSTRAINT live_tasks_definition_not_null1 NOT NULL,
+    definition_version integer NOT NULL,
+    label text,
+    created_by text NOT NULL,
+    requester json NOT NULL,
+    params json,
     CONSTRAINT live_tasks_fenced_while_held CHECK (((exec_id IS NOT NULL) = (status = ANY (ARRAY['requested'::text, 'in-progress'::text])))),
     CONSTRAINT live_tasks_one_deadline CHECK (((deadline_at IS NULL) = (status = 'ready'::text))),
     CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
@@ -85,40 +143,48 @@ CREATE TABLE fencepost.migrations (
 );
 
 CREATE TABLE fencepost.task_log (
-    seq bigint NOT NULL,
-    version integer NOT NULL,
-    at timestamp with time zone NOT NULL,
-    action text NOT NULL,
-    action_params json,
-    caller text NOT NULL,
+    seq bigint CONSTRAINT task_log_seq_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT task_log_at_not_null1 NOT NULL,
+    version integer CONSTRAINT task_log_version_not_null1 NOT NULL,
+    retry_count integer CONSTRAINT task_log_retry_count_not_null1 NOT NULL,
+    execute_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    exec_id uuid,
+    action text CONSTRAINT task_log_action_not_null1 NOT NULL,
+    caller text CONSTRAINT task_log_caller_not_null1 NOT NULL,
     worker text,
-    status_before text NOT NULL,
-    status text NOT NULL,
+    status_before text CONSTRAINT task_log_status_before_not_null1 NOT NULL,
+    status text CONSTRAINT task_log_status_not_null1 NOT NULL,
     outcome text,
     reason_type text,
     reason_message text,
-    exec_id uuid,
-    retry_count integer NOT NULL,
-    execute_at timestamp with time zone,
-    deadline_at timestamp with time zone,
-    CONSTRAINT task_log_transition CHECK ((((((((((((((((status_before = 'waiting'::text) AND (status = 'ready'::text)) OR ((status_before = 'waiting'::text) AND (status = 'done'::text))) OR ((status_before = 'ready'::text) AND (status = 'requested'::text))) OR ((status_before = 'ready'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'ready'::text) AND (status = 'done'::text))) OR ((status_before = 'requested'::text) AND (status = 'ready'::text))) OR ((status_before = 'requested'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'requested'::text) AND (status = 'done'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'ready'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'waiting'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'done'::text))) OR ((status_before = 'done'::text) AND (status = 'ready'::text))) OR ((status_before = 'done'::text) AND (status = 'done'::text))))
-);
-
-CREATE TABLE fencepost.tasks (
-    seq bigint NOT NULL,
-    id text NOT NULL,
-    definition text NOT NULL,
-    definition_version integer NOT NULL,
-    label text,
-    params json,
-    execute_at timestamp with time zone,
-    requester json NOT NULL,
-    created_by text NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT tasks_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64)))
-);
+    action_params json,
+    CONSTRAINT task_log_transition CHECK ((status = ANY (
+CASE status_before
+    WHEN 'waiting'::text THEN '{ready,done}'::text[]
+    WHEN 'ready'::text THEN '{requested,in-progress,done}'::text[]
+    WHEN 'requested'::text THEN '{ready,in-progress,done}'::text[]
+    WHEN 'in-progress'::text THEN '{ready,waiting,in-progress,done}'::text[]
+    WHEN 'done'::text THEN '{ready,done}'::text[]
+    ELSE '{}'::text[]
+END)))
+)
+PARTITION BY RANGE (at);
 
 CREATE VIEW fencepost.task_entries AS
+ WITH created AS NOT MATERIALIZED (
+         SELECT l.seq,
+            l.created_at,
+            l.created_by,
+            l.asked_execute_at
+           FROM fencepost.live_tasks l
+        UNION ALL
+         SELECT d.seq,
+            d.created_at,
+            d.created_by,
+            d.asked_execute_at
+           FROM fencepost.done_tasks d
+        )
  SELECT t.seq,
     1 AS version,
     t.created_at AS at,
@@ -128,7 +194,7 @@ CREATE VIEW fencepost.task_entries AS
     NULL::text AS worker,
     NULL::text AS status_before,
         CASE
-            WHEN (t.execute_at > t.created_at) THEN 'waiting'::text
+            WHEN (t.asked_execute_at > t.created_at) THEN 'waiting'::text
             ELSE 'ready'::text
         END AS status,
     NULL::text AS outcome,
@@ -136,12 +202,12 @@ CREATE VIEW fencepost.task_entries AS
     NULL::text AS reason_message,
     NULL::uuid AS exec_id,
     0 AS retry_count,
-    t.execute_at,
+    t.asked_execute_at AS execute_at,
         CASE
-            WHEN (t.execute_at > t.created_at) THEN t.execute_at
+            WHEN (t.asked_execute_at > t.created_at) THEN t.asked_execute_at
             ELSE NULL::timestamp with time zone
         END AS deadline_at
-   FROM fencepost.tasks t
+   FROM created t
 UNION ALL
  SELECT g.seq,
     g.version,
@@ -202,50 +268,99 @@ UNION ALL
    FROM fencepost.done_tasks d
   WHERE (d.cancel_delivered_at IS NOT NULL);
 
+CREATE TABLE fencepost.task_log_default (
+    seq bigint CONSTRAINT task_log_seq_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT task_log_at_not_null1 NOT NULL,
+    version integer CONSTRAINT task_log_version_not_null1 NOT NULL,
+    retry_count integer CONSTRAINT task_log_retry_count_not_null1 NOT NULL,
+    execute_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    exec_id uuid,
+    action text CONSTRAINT task_log_action_not_null1 NOT NULL,
+    caller text CONSTRAINT task_log_caller_not_null1 NOT NULL,
+    worker text,
+    status_before text CONSTRAINT task_log_status_before_not_null1 NOT NULL,
+    status text CONSTRAINT task_log_status_not_null1 NOT NULL,
+    outcome text,
+    reason_type text,
+    reason_message text,
+    action_params json,
+    CONSTRAINT task_log_transition CHECK ((status = ANY (
+CASE status_before
+    WHEN 'waiting'::text THEN '{ready,done}'::text[]
+    WHEN 'ready'::text THEN '{requested,in-progress,done}'::text[]
+    WHEN 'requested'::text THEN '{ready,in-progress,done}'::text[]
+    WHEN 'in-progress'::text THEN '{ready,waiting,in-progress,done}'::text[]
+    WHEN 'done'::text THEN '{ready,done}'::text[]
+    ELSE '{}'::text[]
+END)))
+);
+
+CREATE TABLE fencepost.task_names (
+    id text NOT NULL,
+    seq bigint NOT NULL,
+    CONSTRAINT task_names_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64)))
+);
+
 CREATE VIEW fencepost.task_resources AS
- SELECT t.seq,
-    t.id,
-    t.definition,
-    t.definition_version,
-    t.label,
-    t.params,
-    t.requester,
-    t.created_at,
-    COALESCE(l.status, 'done'::text) AS status,
-    COALESCE(l.version, (d.version + ((d.cancel_delivered_at IS NOT NULL))::integer)) AS version,
-    COALESCE(l.exec_id, d.exec_id) AS exec_id,
-    COALESCE(l.retry_count, d.retry_count) AS retry_count,
-        CASE
-            WHEN (l.seq IS NULL) THEN d.execute_at
-            ELSE l.execute_at
-        END AS execute_at,
+ SELECT l.seq,
+    l.id,
+    l.definition,
+    l.definition_version,
+    l.label,
+    l.params,
+    l.requester,
+    l.created_at,
+    l.status,
+    l.version,
+    l.exec_id,
+    l.retry_count,
+    l.execute_at,
     l.deadline_at,
-    COALESCE(l.updated_at, d.cancel_delivered_at, d.done_at) AS updated_at,
-    COALESCE(l.worker, d.worker) AS worker,
+    l.updated_at,
+    l.worker,
+    NULL::text AS outcome,
+    NULL::text AS reason_type,
+    NULL::text AS reason_message,
+    NULL::json AS result,
+    NULL::json AS error
+   FROM fencepost.live_tasks l
+UNION ALL
+ SELECT d.seq,
+    d.id,
+    d.definition,
+    d.definition_version,
+    d.label,
+    d.params,
+    d.requester,
+    d.created_at,
+    'done'::text AS status,
+    (d.version + ((d.cancel_delivered_at IS NOT NULL))::integer) AS version,
+    d.exec_id,
+    d.retry_count,
+    d.execute_at,
+    NULL::timestamp with time zone AS deadline_at,
+    COALESCE(d.cancel_delivered_at, d.done_at) AS updated_at,
+    d.worker,
     d.outcome,
     d.reason_type,
     d.reason_message,
     d.result,
     d.error
-   FROM ((fencepost.tasks t
-     LEFT JOIN fencepost.live_tasks l ON ((l.seq = t.seq)))
-     LEFT JOIN fencepost.done_tasks d ON ((d.seq = t.seq)))
-  WHERE ((l.seq IS NOT NULL) OR (d.seq IS NOT NULL));
+   FROM fencepost.done_tasks d;
 
-ALTER TABLE fencepost.tasks ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME fencepost.tasks_seq_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
+ALTER TABLE ONLY fencepost.done_tasks ATTACH PARTITION fencepost.done_tasks_default DEFAULT;
+
+ALTER TABLE ONLY fencepost.task_log ATTACH PARTITION fencepost.task_log_default DEFAULT;
 
 ALTER TABLE ONLY fencepost.definitions
     ADD CONSTRAINT definitions_pkey PRIMARY KEY (name, version);
 
 ALTER TABLE ONLY fencepost.done_tasks
-    ADD CONSTRAINT done_tasks_pkey PRIMARY KEY (seq);
+    ADD CONSTRAINT done_tasks_pkey PRIMARY KEY (seq, done_at);
+
+ALTER TABLE ONLY fencepost.done_tasks_default
+    ADD CONSTRAINT done_tasks_default_pkey PRIMARY KEY (seq, done_at);
 
 ALTER TABLE ONLY fencepost.live_tasks
     ADD CONSTRAINT live_tasks_pkey PRIMARY KEY (seq);
@@ -254,19 +369,21 @@ ALTER TABLE ONLY fencepost.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY fencepost.task_log
-    ADD CONSTRAINT task_log_pkey PRIMARY KEY (seq, version);
+    ADD CONSTRAINT task_log_pkey PRIMARY KEY (seq, version, at);
 
-ALTER TABLE ONLY fencepost.tasks
-    ADD CONSTRAINT tasks_id_key UNIQUE (id);
+ALTER TABLE ONLY fencepost.task_log_default
+    ADD CONSTRAINT task_log_default_pkey PRIMARY KEY (seq, version, at);
 
-ALTER TABLE ONLY fencepost.tasks
-    ADD CONSTRAINT tasks_pkey PRIMARY KEY (seq);
+ALTER TABLE ONLY fencepost.task_names
+    ADD CONSTRAINT task_names_pkey PRIMARY KEY (id);
 
 CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHERE (is_newest AND (concurrency_limit IS NOT NULL));
 
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
 
-CREATE INDEX done_tasks_outcome ON fencepost.done_tasks USING btree (outcome, seq);
+CREATE INDEX done_tasks_outcome ON ONLY fencepost.done_tasks USING btree (outcome, seq) WHERE (outcome <> 'succeeded'::text);
+
+CREATE INDEX done_tasks_default_outcome_seq_idx ON fencepost.done_tasks_default USING btree (outcome, seq) WHERE (outcome <> 'succeeded'::text);
 
 CREATE INDEX live_tasks_deadline ON fencepost.live_tasks USING btree (deadline_at) WHERE (deadline_at IS NOT NULL);
 
@@ -277,3 +394,9 @@ CREATE INDEX live_tasks_ready ON fencepost.live_tasks USING btree (definition, r
 CREATE INDEX live_tasks_ready_by_key ON fencepost.live_tasks USING btree (definition, limit_key, ready_at, seq) WHERE ((status = 'ready'::text) AND (limit_key IS NOT NULL));
 
 CREATE INDEX live_tasks_request ON fencepost.live_tasks USING btree (held_by, request_id) WHERE (request_id IS NOT NULL);
+
+ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
+
+ALTER INDEX fencepost.done_tasks_pkey ATTACH PARTITION fencepost.done_tasks_default_pkey;
+
+ALTER INDEX fencepost.task_log_pkey ATTACH PARTITION fencepost.task_log_default_pkey;

@@ -1,7 +1,8 @@
 """A database that has been in use: finished and waiting tasks by the million, copied from a few real ones by SQL.
 
-It knows the tables only by what they share: a column `seq` that orders tasks, an `id` that is unique, and `params`.
-Copies lie before the originals (negative numbers), as older tasks do, so that new ones go to the end of each index.
+It knows the tables only by what they share: a column `seq` that orders tasks, an `id` that is unique, and `params`. An
+id that the server gave out ends with `seq` in the copies too. Copies lie before the originals, as older tasks do, so
+that new ones go to the end of each index; to leave room for them, numbers begin high.
 """
 
 from __future__ import annotations
@@ -13,24 +14,29 @@ from psycopg import sql
 
 from bench.lane import Lane
 
+_FIRST = 10**13
 _STRIDE = 10_000_000
 _FINISHED = 1000
 _WAITING = 500
 
 _CHANGED = {
     "seq": "t.seq - g * {stride}",
-    "id": "t.id || '-' || g",
+    "id": (
+        "case when t.id ~ '^.{{14}}8.{{3}}-8000-' then left(t.id, 24) || lpad(to_hex(t.seq - g * {stride}), 12, '0')"
+        " else t.id || '-' || g end"
+    ),
     "params": "json_build_object('n', t.seq - g * {stride})",
 }
 
 
 def preload(lane: Lane, dsn: str, *, finished: int, waiting: int) -> None:
     """Fill a database that the lane has prepared; counts are rounded to a multiple of what is copied."""
-    lane.ask("create", _FINISHED)
-    lane.drain(_FINISHED)
     with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("select setval('fencepost.task_seq', {})").format(sql.Literal(_FIRST)))
+        lane.ask("create", _FINISHED)
+        lane.drain(_FINISHED)
         _multiply(connection, finished // _FINISHED)
-        last = _scalar(connection, "select max(seq) from fencepost.tasks")
+        last = _scalar(connection, "select max(seq) from fencepost.task_resources")
         lane.ask("create", _WAITING)
         _multiply(connection, waiting // _WAITING, after=last)
         connection.execute("vacuum analyze")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 import psycopg
@@ -17,8 +17,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from fencepost.domain.listing import Sort
 from fencepost.store.connection import Connection, connect
 from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.ids import new_prefixes
+from fencepost.store.tasks import list_statement
 from tests.house.sources import QUERIES
 from tests.house.test_queries import numbered
 
@@ -32,35 +35,48 @@ select
     case when n > 7 then 'strict $."n"'::jsonpath end, false, false, now(), 'test'
 from generate_series(0, 9) as n;
 
-insert into fencepost.tasks (id, definition, definition_version, params, requester, created_by, created_at)
-select 'task-' || n, 'demo/kind-' || n % 10, 1, '{"n": 1}', '{}', 'test', now() from generate_series(1, 4000) as n;
+insert into fencepost.task_names (id, seq) select 'task-' || n, n from generate_series(1, 4000) as n;
 
 insert into fencepost.live_tasks
-    (seq, definition, status, version, retry_count, exec_id, ready_at, deadline_at, updated_at, held_by, request_id,
-     limit_key)
+    (seq, id, definition, definition_version, params, requester, created_by, created_at, status, version, retry_count,
+     exec_id, ready_at, deadline_at, updated_at, held_by, request_id, limit_key)
 select
-    t.seq, t.definition, (array['waiting', 'ready', 'requested', 'in-progress'])[1 + t.seq % 4], 1, 0,
-    case when t.seq % 4 > 1 then gen_random_uuid() end, now(),
-    case when t.seq % 4 <> 1 then now() + t.seq * interval '1 second' end, now(),
-    case when t.seq % 4 > 1 then 'test' end, case when t.seq % 4 > 1 then 'request-' || t.seq end,
-    case when t.seq % 10 > 7 then t.seq % 97 end
-from fencepost.tasks as t
-where t.seq <= 2000;
+    n, 'task-' || n, 'demo/kind-' || n % 10, 1, '{"n": 1}', '{}', 'test', now(),
+    (array['waiting', 'ready', 'requested', 'in-progress'])[1 + n % 4], 1, 0,
+    case when n % 4 > 1 then gen_random_uuid() end, now(),
+    case when n % 4 <> 1 then now() + n * interval '1 second' end, now(),
+    case when n % 4 > 1 then 'test' end, case when n % 4 > 1 then 'request-' || n end,
+    case when n % 10 > 7 then n % 97 end
+from generate_series(1, 2000) as n;
 
-insert into fencepost.done_tasks (seq, version, action, done_by, status_before, outcome, retry_count, done_at)
-select t.seq, 2, 'awf.task/cancel', 'test', 'ready', 'canceled', 0, now() from fencepost.tasks as t where t.seq > 2000;
+insert into fencepost.done_tasks
+    (seq, id, definition, definition_version, params, requester, created_by, created_at, version, action, done_by,
+     status_before, outcome, retry_count, done_at)
+select
+    n, 'task-' || n, 'demo/kind-' || n % 10, 1, '{"n": 1}', '{}', 'test', now(), 2, 'awf.task/cancel', 'test', 'ready',
+    'canceled', 0, now()
+from generate_series(2001, 4000) as n;
 
 insert into fencepost.task_log (seq, version, at, action, caller, status_before, status, retry_count)
-select t.seq, version, now(), 'awf.task/notify', 'test', 'in-progress', 'in-progress', 1
-from fencepost.tasks as t, generate_series(2, 4) as version;
+select n, version, now(), 'awf.task/notify', 'test', 'in-progress', 'in-progress', 1
+from generate_series(1, 4000) as n, generate_series(2, 4) as version;
 """
 _TASKS = [
-    {"call": number, "id": f"task-{number}", "exec_id": str(uuid.uuid4()), "caller": "test"} for number in range(3)
+    {"call": number, "id": f"task-{number}", "seq": None, "exec_id": str(uuid.uuid4()), "caller": "test"}
+    for number in range(3)
 ]
-_ASK = {"ask": 0, "size": 5, "start": True, "action": "awf.task/poll", "caller": "test", "request_id": "request-2"}
+_ASK = {
+    "ask": 0,
+    "size": 5,
+    "start": True,
+    "action": "awf.task/poll",
+    "caller": "test",
+    "request_id": "request-2",
+    "prefix": "01234567-89ab-8def",
+}
 _NEW = {"definition": "demo/kind-1", "version": 1, "requester": {}}
 HOT: dict[str, dict[str, Any]] = {
-    "tasks/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}"} for call in _TASKS]},
+    "tasks/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}", "prefix": None} for call in _TASKS]},
     "tasks/claim": {"definitions": ["demo/kind-1", "demo/kind-2"], "asks": [_ASK]},
     "tasks/free_places": {"definitions": ["demo/kind-8", "demo/kind-9"], "afters": ["5", ""], "size": 5},
     "tasks/claim_limited": {"seqs": [8, 9], "definitions": ["demo/kind-1", "demo/kind-9"], "asks": [_ASK]},
@@ -73,6 +89,8 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/cancel": {"calls": _TASKS},
     "tasks/retry": {"calls": _TASKS},
     "tasks/find": {"id": "task-1"},
+    "tasks/remade": {"prefix": "0123", "before": 1000},
+    "tasks/asked_for": {"id": "task-1"},
     "tasks/find_attempt": {**_TASKS[1], "actions": ["awf.task/start"]},
     "tasks/deliver_cancel": {**_TASKS[1], "notification": "{}"},
     "tasks/entries": {"id": "task-1", "after": 0, "size": 100},
@@ -80,7 +98,7 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/next_deadline": {},
     "tasks/look": {"definitions": ["demo/kind-1", "demo/kind-9"]},
 }
-_GROWING = {"tasks", "live_tasks", "done_tasks", "task_log"}
+_GROWING = {"task_names", "live_tasks", "done_tasks_default", "task_log_default"}
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
 
 Planned = Literal["custom", "generic"]
@@ -104,19 +122,26 @@ def connection(request: pytest.FixtureRequest, postgres: EmbeddedPostgres, templ
 @pytest.mark.parametrize("planned", ["custom", "generic"])
 @pytest.mark.parametrize("name", HOT)
 def test_a_hot_statement_goes_to_its_rows_by_a_key(name: str, planned: Planned, connection: Connection) -> None:
-    assert list(aimless_scans(plan_of(connection, name, planned))) == []
+    text = (QUERIES / f"{name}.sql").read_text("utf-8")
+    assert list(aimless_scans(plan_of(connection, text, HOT[name], planned))) == []
 
 
-def plan_of(connection: Connection, name: str, planned: Planned) -> dict[str, Any]:
+@pytest.mark.parametrize("sort", get_args(Sort))
+def test_a_list_of_ids_goes_to_its_rows_by_a_key(sort: Sort, connection: Connection) -> None:
+    params = {"ids": ["task-1", f"{new_prefixes(1)[0]}-8000-000000000bb8"], "seqs": [3000], "size": 100}
+    for text in (list_statement(sort, "desc"), (QUERIES / "tasks/count.sql").read_text("utf-8")):
+        assert list(aimless_scans(plan_of(connection, text, params, "custom"))) == []
+
+
+def plan_of(connection: Connection, text: str, params: dict[str, Any], planned: Planned) -> dict[str, Any]:
     """Return the plan that Postgres has for a statement: for these params, or for any."""
-    text, names = numbered((QUERIES / f"{name}.sql").read_text("utf-8"))
-    prepared = f"{name.replace('/', '_')}_{planned}"
+    text, names = numbered(text)
     connection.execute(f"set plan_cache_mode = force_{planned}_plan".encode())
-    connection.execute(f"prepare {prepared} as {text}".encode())
-    values = sql.SQL(", ").join(sql.Literal(_text(HOT[name].get(param))) for param in names)
+    connection.execute(f"prepare planned as {text}".encode())
+    values = sql.SQL(", ").join(sql.Literal(_text(params.get(param))) for param in names)
     execute = sql.SQL("({})").format(values) if names else sql.SQL("")
-    explain = sql.SQL("explain (format json) execute {}").format(sql.Identifier(prepared))
-    (plan,) = connection.execute(explain + execute).fetchone() or ()
+    (plan,) = connection.execute(sql.SQL("explain (format json) execute planned") + execute).fetchone() or ()
+    connection.execute("deallocate planned")
     return orjson.loads(plan)[0]["Plan"]  # type: ignore[no-any-return]
 
 

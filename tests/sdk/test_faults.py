@@ -50,7 +50,7 @@ def test_a_request_whose_reply_never_came_is_sent_again_and_every_task_is_done_o
     until(lambda: ended(server, 40))
     # Some faults need more polls than this work gives cause for.
     until(lambda: server.create("demo/count", params={"n": len(done)}) and hit.hits == 3)
-    until(lambda: ended(server, server.query("select count(*) from fencepost.tasks")[0][0]))
+    until(lambda: ended(server, server.query("select count(*) from fencepost.task_resources")[0][0]))
     assert set(done.values()) == {1}
     assert entries(server, "awf.task/success") == len(done)
     assert not server.query("select 1 from fencepost.done_tasks where retry_count <> 1")

@@ -157,7 +157,7 @@ def test_a_call_that_the_database_refuses_fails_alone(
 
 
 def test_a_create_that_the_database_refuses_fails_alone(server: Server, bugs: list[str]) -> None:
-    server.query("alter table fencepost.tasks add check (label <> 'cursed')")
+    server.query("alter table fencepost.live_tasks add check (label <> 'cursed')")
     creates = [(CREATE, {"definition": "demo/resize", "label": label}) for label in ("a", "b", "cursed", "c", "d")]
 
     assert array(server, *creates) == ["ready", "ready", "internal-error", "ready", "ready"]
@@ -167,7 +167,7 @@ def test_a_create_that_the_database_refuses_fails_alone(server: Server, bugs: li
 
 def curse(server: Server, id: str, table: str, event: str, code: str) -> None:
     """Let the database refuse whatever does `event` to a table for this task."""
-    ((seq,),) = server.query(f"select seq from fencepost.tasks where id = '{id}'")
+    ((seq,),) = server.query(f"select seq from fencepost.task_resources where id = '{id}'")
     server.query(
         f"create function curse() returns trigger language plpgsql as $$ begin if new.seq = {seq} then "
         f"raise exception 'cursed' using errcode = '{code}'; end if; return null; end $$"

@@ -58,10 +58,10 @@ def test_a_database_that_is_away_is_unavailable_and_not_a_bug(database: str) -> 
 def test_a_statement_that_cannot_lock_in_time_is_unavailable(database: str) -> None:
     async def use(used: Database) -> None:
         await used.fetch("set lock_timeout = '50ms'", {})
-        await used.fetch("select * from fencepost.tasks", {})
+        await used.fetch("select * from fencepost.live_tasks", {})
 
     with psycopg.connect(database) as holder:
-        holder.execute("lock table fencepost.tasks")
+        holder.execute("lock table fencepost.live_tasks")
         with pytest.raises(Refusal, match="lock timeout"):
             using(database, use)
 
@@ -94,7 +94,7 @@ def test_two_transactions_that_wait_for_each_other_both_get_through(database: st
 
 def test_closing_does_not_wait_for_a_statement_that_waits(database: str) -> None:
     async def use(used: Database) -> None:
-        stuck = asyncio.create_task(used.fetch("select * from fencepost.tasks", {}))
+        stuck = asyncio.create_task(used.fetch("select * from fencepost.live_tasks", {}))
         await asyncio.to_thread(until, waiting)
         stuck.cancel()
 
@@ -102,5 +102,5 @@ def test_closing_does_not_wait_for_a_statement_that_waits(database: str) -> None
         return bool(watcher.execute("select 1 from pg_stat_activity where wait_event_type = 'Lock'").fetchall())
 
     with psycopg.connect(database) as holder, psycopg.connect(database, autocommit=True) as watcher:
-        holder.execute("lock table fencepost.tasks")
+        holder.execute("lock table fencepost.live_tasks")
         using(database, use)

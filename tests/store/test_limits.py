@@ -291,7 +291,7 @@ def test_a_task_that_is_retried_lives_under_the_limit_of_now(server: Server) -> 
     for _ in range(2):
         server.rpc("awf.task/fail", server.started(params={"k": 1}))
     server.define(concurrencyLimit=1, **BY_K)
-    for (id,) in server.query("select id from fencepost.tasks"):
+    for (id,) in server.query("select id from fencepost.task_resources"):
         server.rpc("awf.task/retry", {"id": id})
     assert keys(server) == {"1": 2}
     assert len(server.poll(maxBatchSize=5)) == 1

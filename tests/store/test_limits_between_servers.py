@@ -24,13 +24,13 @@ BY_K: dict[str, Any] = {"concurrencyPath": ["params", "k"]}
 _JUDGE = """
 create function public.judge() returns trigger language plpgsql as $$
 declare
-    asked text := coalesce((select params ->> 'k' from fencepost.tasks where seq = new.seq), 'none');
+    asked text := coalesce(new.params ->> 'k', 'none');
     held integer;
     most integer := (select concurrency_limit from fencepost.definitions where name = new.definition and is_newest);
 begin
     perform pg_advisory_xact_lock(4712, hashtext(new.definition || asked));
-    select count(*) into held from fencepost.live_tasks as l join fencepost.tasks as t using (seq)
-    where l.definition = new.definition and coalesce(t.params ->> 'k', 'none') = asked and l.exec_id is not null;
+    select count(*) into held from fencepost.live_tasks as l
+    where l.definition = new.definition and coalesce(l.params ->> 'k', 'none') = asked and l.exec_id is not null;
     if held > most then
         insert into public.judged values (new.definition || ' ' || asked || ': ' || held);
     end if;
@@ -42,8 +42,8 @@ create constraint trigger judge after update on fencepost.live_tasks deferrable 
 """
 _MOST = """
 select definition, max(held) from (
-    select l.definition, count(*) as held from fencepost.live_tasks as l join fencepost.tasks as t using (seq)
-    where l.exec_id is not null group by l.definition, t.params ->> 'k'
+    select l.definition, count(*) as held from fencepost.live_tasks as l
+    where l.exec_id is not null group by l.definition, l.params ->> 'k'
 ) as leases group by definition
 """
 
@@ -115,7 +115,7 @@ def test_no_limit_is_exceeded_at_any_commit_however_servers_and_dying_workers_ra
 
     assert verdicts(servers.one) == []
     assert (most["demo/resize"], most["demo/mail"]) == (2, 3), "they did work side by side"
-    outcomes = "select definition, outcome, count(*) from fencepost.tasks join fencepost.done_tasks using (seq)"
+    outcomes = "select definition, outcome, count(*) from fencepost.done_tasks"
     done = servers.one.query(f"{outcomes} group by 1, 2 order by 1")
     assert done == [(name, "succeeded", 140) for name in sorted(limits)]
     timeouts = (

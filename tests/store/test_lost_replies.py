@@ -118,7 +118,7 @@ def test_a_task_is_created_once_and_answered(server: Server, wire: Wire, members
     wire.lose = b"lose-me"
     id = server.create(label="lose-me", **members)["id"]
     assert wire.lost == 1
-    assert server.query("select id from fencepost.tasks where label = 'lose-me'") == [(id,)]
+    assert server.query("select id from fencepost.task_resources where label = 'lose-me'") == [(id,)]
 
 
 @pytest.mark.parametrize("start", [True, False])

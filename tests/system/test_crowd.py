@@ -107,8 +107,8 @@ def most_held(conninfo: str, running: list[Future[Counter[str]]]) -> int:
     with psycopg.connect(conninfo, autocommit=True) as connection:
         while not all(one.done() for one in running):
             row = connection.execute(
-                "select count(*) from fencepost.live_tasks as l join fencepost.tasks as t using (seq) where"
-                " t.definition = %s and l.exec_id is not null group by t.params ->> 'lane' order by 1 desc limit 1",
+                "select count(*) from fencepost.live_tasks as l where"
+                " l.definition = %s and l.exec_id is not null group by l.params ->> 'lane' order by 1 desc limit 1",
                 (LIMITED,),
             ).fetchone()
             most = max(most, row[0] if row else 0)
@@ -117,7 +117,7 @@ def most_held(conninfo: str, running: list[Future[Counter[str]]]) -> int:
 
 def check(server: Server) -> None:
     """Check that every task is in one place, and that its log leads there with one execution at a time."""
-    ids = [id for (id,) in server.query("select id from fencepost.tasks")]
+    ids = [id for (id,) in server.query("select id from fencepost.task_resources")]
     live_and_done = server.query(
         "select (select count(*) from fencepost.live_tasks) + (select count(*) from fencepost.done_tasks)"
     )

@@ -88,7 +88,7 @@ def test_calls_while_the_database_restarts_succeed_or_are_told_to_come_again(
         caller.result(PATIENCE)
 
     assert set(statuses) <= {200, 503}
-    there = server.query("select id from fencepost.tasks where definition = 'outage/restart'")
+    there = server.query("select id from fencepost.task_resources where definition = 'outage/restart'")
     assert {id for (id,) in there} >= set(created)
 
 

@@ -170,9 +170,7 @@ class Queue(RuleBasedStateMachine):
     @invariant()
     def no_task_is_lost_or_lives_twice(self) -> None:
         rows = self.database.execute(
-            "select t.id, (select count(*) from fencepost.live_tasks as l where l.seq = t.seq)"
-            " + (select count(*) from fencepost.done_tasks as d where d.seq = t.seq)"
-            " from fencepost.tasks as t where t.definition = any(%s)",
+            "select id, count(*) from fencepost.task_resources where definition = any(%s) group by id",
             (self.definitions,),
         ).fetchall()
         assert sorted(rows) == sorted((id, 1) for id in self.model.tasks)

@@ -111,7 +111,7 @@ class Executions:
             (outcome,) = await self._store.change(verb, [call])
             if outcome is not None:
                 return outcome
-        raise contended(lease.id)
+        raise contended(f"task {lease.id!r}")
 
     async def _check(self, verb: Verb, lease: Lease) -> int:
         """Check what ends an execution against the schema that the task lives under; return that version."""
@@ -134,7 +134,7 @@ class Executions:
                 return Renewal(None, cancel_requested=True)
             await explain(self._store, "notify", lease.id, exec_id)
             (outcome,) = await self._store.notify([call])
-        raise contended(lease.id)
+        raise contended(f"task {lease.id!r}")
 
     async def _freed(self, changed: Outcomes[ChangedTask]) -> None:
         """Let the polls that wait for a place hear of one."""

@@ -21,6 +21,6 @@ async def each(calls: Iterable[Awaitable[T]]) -> Outcomes[T]:
     return cast("Outcomes[T]", await asyncio.gather(*calls, return_exceptions=True))
 
 
-def contended(id: str) -> Refusal:
-    """Return what is said of a task that somebody else changed in between, again and again."""
-    return Refusal(UNAVAILABLE, retry_after=1, reason=f"task {id!r} keeps changing; try again")
+def contended(what: str) -> Refusal:
+    """Return what is said of something that somebody else changed in between, again and again."""
+    return Refusal(UNAVAILABLE, retry_after=1, reason=f"{what} keeps changing; try again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -15,7 +14,8 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import fragment
 from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
-from fencepost.errors import ALREADY_EXISTS, TASK_HAS_BEEN_DONE, TASK_NOT_DONE, TASK_NOT_FOUND, Refusal
+from fencepost.errors import ALREADY_EXISTS, TASK_HAS_BEEN_DONE, TASK_NOT_DONE, TASK_NOT_FOUND, Refusal, invalid_params
+from fencepost.store.ids import seq_of
 from fencepost.store.tasks import Created, Page, TaskStore
 
 
@@ -48,9 +48,11 @@ class Tasks:
                 calls[place] = _call(new, await self._checked(new))
             except Refusal as refusal:
                 outcomes[place] = refusal
-        created = await self._store.create(list(calls.values()), short=short)
+        # What has an id of the server's own can only exist already.
+        begun = [place for place in calls if (id := news[place].id) is None or seq_of(id) is None]
+        created = await self._store.create([calls[place] for place in begun], short=short)
         self._announce(created)
-        for place, one in zip(calls, created, strict=True):
+        for place, one in zip(begun, created, strict=True):
             outcomes[place] = await self._definitions.changed(one.task) if isinstance(one, Created) else one
         late = [place for place, outcome in enumerate(outcomes) if outcome is None]
         for place, settled in zip(
@@ -70,7 +72,7 @@ class Tasks:
             now = (await self.get(id)).task
             if now.status == "done":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
-        raise contended(id)
+        raise contended(f"task {id!r}")
 
     async def retry(self, id: str, *, caller: str) -> HeldTask:
         """Give a done task that did not succeed a fresh allowance of attempts."""
@@ -83,7 +85,7 @@ class Tasks:
                 raise Refusal(TASK_NOT_DONE, at="$.id", id=id, status=now.status)
             if now.outcome == "succeeded":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
-        raise contended(id)
+        raise contended(f"task {id!r}")
 
     async def get(self, id: str) -> HeldTask:
         """Return a task as it stands; raise Refusal when there is none."""
@@ -123,8 +125,10 @@ class Tasks:
     async def _settled(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:
         """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""
         for _ in range(TRIES):
-            if existing := await self._store.find(call["id"]):
+            if new.id is not None and (existing := await self._store.find(new.id)):
                 return await self._existing(existing, new)
+            if new.id is not None and seq_of(new.id) is not None:
+                raise invalid_params(f"{new.id!r} is of the form that only the server gives out", at="$.id")
             self._definitions.forget(new.definition)
             call["version"] = (await self._checked(new)).version
             (created,) = await self._store.create([call], short=False)
@@ -133,7 +137,7 @@ class Tasks:
             if created is not None:
                 self._announce([created])
                 return await self._definitions.changed(created.task)
-        raise contended(call["id"])
+        raise contended(f"definition {new.definition!r}" if new.id is None else f"task {new.id!r}")
 
     async def _existing(self, task: Task, new: NewTask) -> ChangedTask:
         same = (
@@ -158,7 +162,7 @@ class Tasks:
 
 def _call(new: NewTask, definition: Definition) -> dict[str, Any]:
     return {
-        "id": new.id or str(uuid.uuid4()),
+        "id": new.id,
         "definition": new.definition,
         "version": definition.version,
         "label": new.label,

@@ -14,6 +14,7 @@ from fencepost.domain.task import Entry, ShortTask, Task
 from fencepost.store.batches import Batches
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.database import Database
+from fencepost.store.ids import new_prefixes, prefix_of, seq_of
 from fencepost.store.limits import Limits
 from fencepost.store.statements import statement
 
@@ -83,20 +84,33 @@ class TaskStore:
         return any(batches.pressed for batches in self._batches.values())
 
     async def create(self, calls: Sequence[dict[str, Any]], *, short: bool) -> Sequence[Created | Exception | None]:
-        """Return each new task and the seconds until it is ready; None when its id is taken or its version is old."""
+        """Return each new task and the seconds until it is ready; None when its id is taken or its version is old.
+
+        `id` is None for a task that the server shall name.
+        """
+        for call, prefix in zip(calls, new_prefixes(len(calls)), strict=True):
+            call["prefix"] = prefix if call["id"] is None else None
         rows = await self._batches["create"].submit(calls, short=short)
-        return [Created(_task(row[2:]), row[1]) if isinstance(row, tuple) else row for row in rows]
+        return [await self._created(row) if isinstance(row, tuple) else row for row in rows]
+
+    async def _created(self, row: Sequence[Any]) -> Created:
+        task = _task(row[2:])
+        if task.status is None:  # it was made before, and the reply was lost
+            params = {"prefix": prefix_of(task.id), "before": seq_of(task.id)}
+            (row,) = await self._database.fetch(statement("tasks/remade"), params)
+            task = _task(row[2:])
+        return Created(task, row[1])
 
     async def change(
         self, verb: Verb, calls: Sequence[dict[str, Any]], *, short: bool = False
     ) -> Sequence[Task | ShortTask | Exception | None]:
         """Change tasks and return each, or None where the statement's guard failed."""
-        rows = await self._batches[verb].submit(calls, short=short)
+        rows = await self._batches[verb].submit(_located(calls), short=short)
         return [_task(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
     async def notify(self, calls: Sequence[dict[str, Any]]) -> Sequence[str | Exception | None]:
         """Renew deadlines and return each, or None where the guard failed."""
-        rows = await self._batches["notify"].submit(calls)
+        rows = await self._batches["notify"].submit(_located(calls))
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
     async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
@@ -128,7 +142,7 @@ class TaskStore:
     async def deliver_cancel(self, id: str, exec_id: str, notification: bytes, caller: str) -> bool:
         """Note that the worker of a canceled task was told; return whether it was canceled under this execId."""
         params = {
-            "id": id,
+            **_at(id),
             "exec_id": exec_id,
             "notification": notification.decode(),
             "caller": caller,
@@ -138,12 +152,12 @@ class TaskStore:
 
     async def find(self, id: str) -> Task | None:
         """Return a task as it stands."""
-        rows = await self._database.fetch(statement("tasks/find"), {"id": id})
+        rows = await self._database.fetch(statement("tasks/find"), _at(id))
         return Task._make(rows[0][_RESOURCE]) if rows else None
 
     async def find_attempt(self, id: str, exec_id: str, actions: Sequence[str]) -> Attempt | None:
         """Return what this execution has done with one of `actions`."""
-        params = {"id": id, "exec_id": exec_id, "actions": list(actions)}
+        params = {**_at(id), "exec_id": exec_id, "actions": list(actions)}
         rows = await self._database.fetch(statement("tasks/find_attempt"), params)
         if not rows:
             return None
@@ -152,7 +166,7 @@ class TaskStore:
 
     async def asked_for(self, id: str, execute_at: str | None) -> bool:
         """Return whether a task was created with this `executeAt`."""
-        rows = await self._database.fetch(statement("tasks/asked_for"), {"id": id, "execute_at": execute_at})
+        rows = await self._database.fetch(statement("tasks/asked_for"), {**_at(id), "execute_at": execute_at})
         return bool(rows and rows[0][0])
 
     async def list(
@@ -160,7 +174,7 @@ class TaskStore:
     ) -> Page:
         """Return one page of tasks."""
         at, seq = position or (None, None)
-        params = {**wanted._asdict(), "position": at, "position_seq": seq, "size": size + 1}
+        params = {**_wanted(wanted), "position": at, "position_seq": seq, "size": size + 1}
         text = list_statement(sort, direction)
         rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
         more = rows[size - 1][_RESOURCE.stop :] if len(rows) > size else None
@@ -168,13 +182,13 @@ class TaskStore:
 
     async def count(self, wanted: Filter) -> int:
         """Return how many tasks there are."""
-        params = wanted._asdict()
+        params = _wanted(wanted)
         rows = await self._database.run(lambda connection: fetch_planned(connection, statement("tasks/count"), params))
         return int(rows[0][0])
 
     async def entries(self, id: str, *, after: int, size: int) -> Sequence[Entry]:
         """Return entries of a task's log, oldest first, behind version `after`."""
-        params = {"id": id, "after": after, "size": size}
+        params = {**_at(id), "after": after, "size": size}
         return [Entry._make(row) for row in await self._database.fetch(statement("tasks/entries"), params)]
 
     async def reap(self, *, grace_seconds: float, batch: int) -> Sequence[tuple[str, str]]:
@@ -225,6 +239,21 @@ def list_statement(sort: Sort, direction: Direction) -> str:
     return text
 
 
+def _wanted(wanted: Filter) -> dict[str, Any]:
+    return {**wanted._asdict(), "seqs": [seq for id in wanted.ids or () if (seq := seq_of(id))]}
+
+
+def _at(id: str) -> dict[str, Any]:
+    return {"id": id, "seq": seq_of(id)}
+
+
+def _located(calls: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    for call in calls:
+        seq = seq_of(str(call["exec_id"])) if "exec_id" in call else None
+        call["seq"] = seq or seq_of(call["id"])
+    return calls
+
+
 def _task(row: Sequence[Any]) -> Task | ShortTask:
     return ShortTask._make(row) if len(row) == _SHORT else Task._make(row)
 
@@ -234,8 +263,9 @@ def _lease(
 ) -> dict[int, Held]:
     given = {ask["ask"]: Held([]) for ask in asks}
     if asks:
-        with_asks = {**params, "asks": orjson.dumps(asks).decode()}
-        for row in fetch(connection, text, with_asks):
+        # New ones with every run: no execId is given out twice, whatever became of the run before.
+        prefixed = [{**ask, "prefix": prefix} for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
+        for row in fetch(connection, text, {**params, "asks": orjson.dumps(prefixed).decode()}):
             given[row[0]].tasks.append(Task._make(row[_RESOURCE]))
     return given
 

@@ -1,21 +1,21 @@
 -- Lease ready tasks to the polls that wait for them, where some of the definitions have a limit.
 -- Takes:   seqs bigint[], what free_places.sql found; definitions, asks and now as in claim.sql.
 -- Returns: as claim.sql.
--- Touches: live_tasks, task_log; reads tasks, definitions. Run behind free_places.sql in the same transaction.
+-- Touches: live_tasks, task_log; reads definitions. Run behind free_places.sql in the same transaction.
 with slots as materialized (
     -- One row a task that somebody would take, numbered in the order in which polls arrived.
     select row_number() over (order by a.ask) as slot, a.*
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
-        request_id text, request_hash text
+        request_id text, request_hash text, prefix text
     )
     cross join lateral generate_series(1, a.size)
 ),
-picked as materialized (
-    select r.place, r.seq, r.ready_at
+found as materialized (
+    select r.*
     from unnest(%(seqs)s::bigint[]) as w (seq)
     cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at
+        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version
         from fencepost.live_tasks as l
         where l.seq = w.seq and l.status = 'ready'
         offset 0
@@ -23,50 +23,45 @@ picked as materialized (
     ) as r
     union all
     -- What has no limit, as in claim.sql.
-    select r.place, r.seq, r.ready_at
+    select r.*
     from unnest(%(definitions)s::text[]) as w (definition)
     cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at
+        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
         order by l.ready_at, l.seq
         limit (select count(*) from slots)
         for update skip locked
     ) as r
-    order by ready_at, seq
-    limit (select count(*) from slots)
 ),
-ranked as (
-    select t.*, p.place, row_number() over (order by p.ready_at, p.seq) as slot
-    from picked as p
-    -- `offset 0` keeps this look-up a probe of the index in every plan, also in one made while a table was empty.
-    cross join lateral (select t.* from fencepost.tasks as t where t.seq = p.seq offset 0) as t
+picked as materialized (
+    select f.*, row_number() over (order by f.ready_at, f.seq) as slot
+    from found as f
+    order by f.ready_at, f.seq
+    limit (select count(*) from slots)
 ),
 leased as (
     update fencepost.live_tasks as l
     set status = case when s.start then 'in-progress' else 'requested' end,
         version = l.version + 1,
-        exec_id = gen_random_uuid(),
+        exec_id = (s.prefix || '-8000-' || lpad(to_hex(l.seq), 12, '0'))::uuid,
         retry_count = l.retry_count + s.start::integer,
         deadline_at = coalesce(%(now)s::timestamptz, statement_timestamp())
             + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,
         updated_at = coalesce(%(now)s::timestamptz, statement_timestamp()),
         worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
-    from ranked as t
-    join slots as s on s.slot = t.slot
-    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
+    from picked as p
+    join slots as s on s.slot = p.slot
+    join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
     -- The rows are locked, so that they stay where they were found.
-    where l.ctid = t.place
-    returning
-        s.ask as call, s.action, s.caller, s.slot,
-        t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at,
-        l.seq, l.status, l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at, l.worker
+    where l.ctid = p.place
+    returning s.ask as call, s.action, s.slot, l.*
 ),
 logged as (
     insert into fencepost.task_log
         (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at, deadline_at)
     select
-        l.seq, l.version, l.updated_at, l.action, l.caller, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
+        l.seq, l.version, l.updated_at, l.action, l.held_by, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
         l.execute_at, l.deadline_at
     from leased as l
 )

@@ -1,14 +1,22 @@
 -- Count tasks.
--- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern, as in list.sql.
+-- Takes:   ids, seqs, include, exclude, statuses, outcomes text[] and pattern, as in list.sql.
 -- Returns: one row (total).
--- Touches: nothing; reads task_resources.
+-- Touches: nothing; reads task_names, task_resources.
 select count(*) as total
 from fencepost.task_resources as r
 where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
     and (%(exclude)s::text[] is null or r.definition <> all(%(exclude)s::text[]))
     and (%(statuses)s::text[] is null or r.status = any(%(statuses)s::text[]))
     and (%(outcomes)s::text[] is null or r.outcome = any(%(outcomes)s::text[]))
-    and (%(ids)s::text[] is null or r.id = any(%(ids)s::text[]))
+    and (
+        %(ids)s::text[] is null
+        -- By number: rows are in no index by id.
+        or r.id = any(%(ids)s::text[]) and r.seq = any(array(
+            select n.seq from fencepost.task_names as n where n.id = any(%(ids)s::text[])
+            union all
+            select u.seq from unnest(%(seqs)s::bigint[]) as u (seq)
+        ))
+    )
     and (
         %(pattern)s::text is null
         or r.id ilike %(pattern)s::text or r.label ilike %(pattern)s::text

@@ -1,55 +1,71 @@
 -- Create tasks, each under the newest version of its definition.
--- Takes:   calls json: [{call, id, definition, version, label, params, execute_at, requester, caller}]; now.
+-- Takes:   calls json: [{call, id, prefix, definition, version, label, params, execute_at, requester, caller}]; now.
+--          `prefix` is the random beginning of an id that the server gives out, null when the caller gave `id`.
 -- Returns: per created task due_in (seconds until it becomes ready, null when it is) and its resource row.
---          A call whose id is taken, or whose definition has moved on from `version`, returns no row.
--- Touches: tasks, live_tasks; reads definitions.
+--          A call whose id is taken, or whose definition has moved on from `version`, returns no row. A row without a
+--          status says that these calls have run before, and gives the id that the task would have now (remade.sql).
+-- Touches: task_names, live_tasks; reads definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
-    from json_to_recordset(%(calls)s::json) as c (
-        call integer, id text, definition text, version integer, label text, params json,
-        execute_at timestamptz, requester json, caller text
-    )
+    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now, nextval('fencepost.task_seq') as seq
+    from (
+        select
+            c.*,
+            case when d.concurrency_limit is not null then fencepost.limit_key(c.params, d.concurrency_path) end
+                as limit_key
+        from json_to_recordset(%(calls)s::json) as c (
+            call integer, id text, prefix text, definition text, version integer, label text, params json,
+            execute_at timestamptz, requester json, caller text
+        )
+        -- The version that the caller's params were checked against must still be the newest when the task commits.
+        join fencepost.definitions as d on d.name = c.definition and d.version = c.version and d.is_newest
+        order by c.call
+    ) as c
 ),
-created as (
-    insert into fencepost.tasks
-        (id, definition, definition_version, label, params, execute_at, requester, created_by, created_at)
-    select c.id, c.definition, c.version, c.label, c.params, c.execute_at, c.requester, c.caller, c.now
-    from calls as c
-    -- The version that the caller's params were checked against must still be the newest when the task commits.
-    join fencepost.definitions as d on d.name = c.definition and d.version = c.version and d.is_newest
-    order by c.call
+unnamed as materialized (
+    -- One name for all tasks that the server names: when the reply is lost and the statement runs again, it is taken.
+    select c.seq, c.prefix from calls as c where c.prefix is not null order by c.call limit 1
+),
+named as (
+    insert into fencepost.task_names (id, seq)
+    select c.id, c.seq from calls as c where c.prefix is null
+    union all
+    select u.prefix, u.seq from unnamed as u
     on conflict (id) do nothing
-    returning seq, id, definition, definition_version, label, params, execute_at, requester, created_at
+    returning seq
 ),
-limits as materialized (
-    -- Apart, so that tasks without a limit pay no look-up each.
-    select d.name, d.concurrency_path
-    from fencepost.definitions as d
-    where d.is_newest and d.concurrency_limit is not null
-        and d.name = any(array(select distinct c.definition from calls as c))
+created as materialized (
+    select
+        c.call, c.seq, c.definition, c.version as definition_version, c.label, c.params, c.execute_at, c.requester,
+        c.caller, c.limit_key, c.now as created_at, w.made,
+        case when c.prefix is null then c.id else c.prefix || '-8000-' || lpad(to_hex(c.seq), 12, '0') end as id,
+        case when w.made then case when c.execute_at > c.now then 'waiting' else 'ready' end end as status,
+        case when c.execute_at > c.now then c.execute_at end as deadline_at
+    from calls as c
+    -- `in` without a join: it is looked up in a hash whatever Postgres believes of the size of either.
+    cross join lateral (
+        select case when c.prefix is null then c.seq else (select u.seq from unnamed as u) end
+            in (select n.seq from named as n)
+        offset 0
+    ) as w (made)
+    where w.made or c.prefix is not null
 ),
 queued as (
     insert into fencepost.live_tasks
-        (seq, definition, status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, limit_key)
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, limit_key)
     select
-        t.seq, t.definition,
-        case when t.execute_at > t.created_at then 'waiting' else 'ready' end,
-        1, 0, t.execute_at, greatest(t.execute_at, t.created_at),
-        case when t.execute_at > t.created_at then t.execute_at end,
-        t.created_at,
-        case when m.name is not null then fencepost.limit_key(t.params, m.concurrency_path) end
+        t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.caller, t.created_at,
+        t.execute_at, t.status, 1, 0, t.execute_at, greatest(t.execute_at, t.created_at), t.deadline_at, t.created_at,
+        t.limit_key
     from created as t
-    left join limits as m on m.name = t.definition
+    where t.made
 )
 select
-    c.call,
-    case when t.execute_at > t.created_at then extract(epoch from t.execute_at - t.created_at)::float8 end as due_in,
-    t.id, t.definition, t.definition_version,
-    case when t.execute_at > t.created_at then 'waiting' else 'ready' end as status,
+    t.call,
+    extract(epoch from t.deadline_at - t.created_at)::float8 as due_in,
+    t.id, t.definition, t.definition_version, t.status,
     -- The rest of the resource.
     t.label, t.params, t.requester, t.created_at, 1 as version, null::uuid as exec_id, 0 as retry_count, t.execute_at,
-    case when t.execute_at > t.created_at then t.execute_at end as deadline_at,
-    t.created_at as updated_at,
+    t.deadline_at, t.created_at as updated_at,
     null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from created as t
-join calls as c on c.id = t.id

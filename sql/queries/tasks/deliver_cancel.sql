@@ -1,12 +1,12 @@
 -- Note that the worker of a canceled task has been told so; only the first telling is logged.
--- Takes:   id, exec_id, notification json, caller; now.
+-- Takes:   id, seq (as in find.sql), exec_id, notification json, caller; now.
 -- Returns: (canceled) one row when the task was canceled under this execId, told now or before; else no row.
--- Touches: done_tasks; reads tasks.
+-- Touches: done_tasks; reads task_names.
 with canceled as materialized (
-    select d.seq
-    from fencepost.tasks as t
-    join fencepost.done_tasks as d on d.seq = t.seq
-    where t.id = %(id)s::text and d.exec_id = %(exec_id)s::uuid and d.outcome = 'canceled'
+    select d.seq, d.done_at
+    from fencepost.done_tasks as d
+    where d.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
+        and d.id = %(id)s::text and d.exec_id = %(exec_id)s::uuid and d.outcome = 'canceled'
     -- Without the lock a row that a retry takes away meanwhile would still count as told.
     for update of d
 ),
@@ -16,7 +16,7 @@ told as (
         cancel_delivered_to = %(caller)s::text,
         cancel_delivery = %(notification)s::json
     from canceled as c
-    where d.seq = c.seq and d.cancel_delivered_at is null
+    where d.seq = c.seq and d.done_at = c.done_at and d.cancel_delivered_at is null
 )
 select true as canceled
 from canceled

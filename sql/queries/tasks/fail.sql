@@ -1,33 +1,31 @@
 -- End the attempts of running tasks as failed: back to waiting while retries are left, else done.
--- Takes:   calls json: [{call, id, exec_id, error json, checked integer, caller}]; now. `checked` as in success.sql.
+-- Takes:   calls json: [{call, id, seq, exec_id, error json, checked integer, caller}]; now. `seq` and `checked` as in
+--          success.sql.
 -- Returns: per task its resource row; a call whose guard fails returns no row.
--- Touches: live_tasks, done_tasks, task_log; reads tasks, definitions.
+-- Touches: live_tasks, done_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    select
+        c.call, c.id, c.exec_id, c.error, c.checked, c.caller,
+        coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (
-        call integer, id text, exec_id uuid, error json, checked integer, caller text
+        call integer, id text, seq bigint, exec_id uuid, error json, checked integer, caller text
     )
 ),
 failed as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
     select
-        c.call, c.caller, c.error, c.now, d.retry_delay, l.retry_count <= d.allowed_retry_count as again,
-        t.*, c.exec_id, l.retry_count, l.worker, l.place
+        c.call, c.caller, c.exec_id, c.error, c.now, l.place, l.worker, d.retry_delay,
+        l.retry_count <= d.allowed_retry_count as again
     from calls as c
     cross join lateral (
-        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
-        from fencepost.tasks as t
-        where t.id = c.id
-        offset 0
-    ) as t
-    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    cross join lateral (
-        select l.ctid as place, l.retry_count, l.worker
+        select l.ctid as place, l.definition, l.definition_version, l.retry_count, l.worker
         from fencepost.live_tasks as l
-        where l.seq = t.seq and l.status = 'in-progress' and l.exec_id = c.exec_id
+        where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
         offset 0
     ) as l
+    join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
     where not d.has_error_schema or c.checked = d.version
 ),
 retried as (
@@ -38,46 +36,46 @@ retried as (
         updated_at = f.now
     from failed as f
     where l.ctid = f.place and l.status = 'in-progress' and l.exec_id = f.exec_id and f.again
-    returning f.call, 'waiting' as status, l.seq, l.version, l.execute_at, l.deadline_at
+    returning f.call, f.caller, f.error, f.again, f.now, f.exec_id as ended_id, f.worker as ended_by, l.*
 ),
 ended as (
     delete from fencepost.live_tasks as l
     using failed as f
     where l.ctid = f.place and l.status = 'in-progress' and l.exec_id = f.exec_id and not f.again
-    returning f.call, 'done' as status, l.seq, l.version + 1 as version, l.execute_at, null::timestamptz as deadline_at
+    returning f.call, f.caller, f.error, f.again, f.now, f.exec_id as ended_id, f.worker as ended_by, l.*
 ),
 done as (
     insert into fencepost.done_tasks
-        (seq, version, action, done_by, status_before, outcome, reason_type, reason_message, error, exec_id,
-         retry_count, execute_at, worker, done_at)
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         version, action, done_by, status_before, outcome, reason_type, reason_message, error, exec_id, retry_count,
+         execute_at, worker, done_at)
     select
-        e.seq, e.version, 'awf.task/fail', f.caller, 'in-progress', 'failed', 'awf.task/failed-by-executor',
-        'Failed by executor', f.error, f.exec_id, f.retry_count, e.execute_at, f.worker, f.now
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
+        e.asked_execute_at, e.version + 1, 'awf.task/fail', e.caller, 'in-progress', 'failed',
+        'awf.task/failed-by-executor', 'Failed by executor', e.error, e.exec_id, e.retry_count, e.execute_at, e.worker,
+        e.now
     from ended as e
-    join failed as f on f.call = e.call
 ),
 logged as (
     insert into fencepost.task_log
         (seq, version, at, action, action_params, caller, worker, status_before, status, exec_id, retry_count,
          execute_at, deadline_at)
     select
-        r.seq, r.version, f.now, 'awf.task/fail', json_build_object('error', f.error), f.caller, f.worker,
-        'in-progress', 'waiting', f.exec_id, f.retry_count, r.execute_at, r.deadline_at
+        r.seq, r.version, r.now, 'awf.task/fail', json_build_object('error', r.error), r.caller, r.ended_by,
+        'in-progress', 'waiting', r.ended_id, r.retry_count, r.execute_at, r.deadline_at
     from retried as r
-    join failed as f on f.call = r.call
 )
 select
-    f.call,
-    f.id, f.definition, f.definition_version, r.status,
+    r.call,
+    r.id, r.definition, r.definition_version, case when r.again then 'waiting' else 'done' end as status,
     -- The rest of the resource.
-    f.label, f.params, f.requester, f.created_at, r.version,
-    case when not f.again then f.exec_id end as exec_id,
-    f.retry_count, r.execute_at, r.deadline_at, f.now as updated_at,
-    case when not f.again then f.worker end as worker,
-    case when not f.again then 'failed' end as outcome,
-    case when not f.again then 'awf.task/failed-by-executor' end as reason_type,
-    case when not f.again then 'Failed by executor' end as reason_message,
+    r.label, r.params, r.requester, r.created_at,
+    r.version + (not r.again)::integer as version, r.exec_id,
+    r.retry_count, r.execute_at, case when r.again then r.deadline_at end as deadline_at, r.now as updated_at,
+    r.worker,
+    case when not r.again then 'failed' end as outcome,
+    case when not r.again then 'awf.task/failed-by-executor' end as reason_type,
+    case when not r.again then 'Failed by executor' end as reason_message,
     null as result,
-    case when not f.again then f.error end as error
+    case when not r.again then r.error end as error
 from (select * from retried union all select * from ended) as r
-join failed as f on f.call = r.call

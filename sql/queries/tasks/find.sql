@@ -1,7 +1,7 @@
 -- Find a task by its id.
--- Takes:   id.
+-- Takes:   id; seq bigint, the number that an id of the server's own carries, null for others.
 -- Returns: its resource row, or none.
--- Touches: nothing; reads task_resources.
+-- Touches: nothing; reads task_names, task_resources.
 select
     null::integer as call,
     r.id, r.definition, r.definition_version, r.status,
@@ -11,4 +11,5 @@ select
     r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error
 from fencepost.task_resources as r
 -- A key that is known before reaches into each part of the view; a join's does not.
-where r.seq = (select t.seq from fencepost.tasks as t where t.id = %(id)s::text)
+where r.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
+    and r.id = %(id)s::text

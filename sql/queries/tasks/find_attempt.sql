@@ -1,7 +1,7 @@
 -- Find what an execution of a task has already done with one kind of call, to answer a repeated one as the first time.
--- Takes:   id, exec_id, actions text[].
+-- Takes:   id, seq (as in find.sql), exec_id, actions text[].
 -- Returns: the newest such entry of the log: the resource row as it stood after it, action, action_params; or none.
--- Touches: nothing; reads tasks, task_entries.
+-- Touches: nothing; reads task_names, task_resources, task_entries.
 select
     null::integer as call,
     t.id, t.definition, t.definition_version, e.status,
@@ -15,11 +15,12 @@ select
     case when e.status = 'done' then e.action_params -> 'error' end as error,
     e.action,
     e.action_params
-from fencepost.tasks as t
+from fencepost.task_resources as t
 join fencepost.task_entries as e on e.seq = t.seq
 -- A key that is known before reaches into each part of the view; a join's does not.
-where t.seq = (select u.seq from fencepost.tasks as u where u.id = %(id)s::text)
-    and e.seq = (select u.seq from fencepost.tasks as u where u.id = %(id)s::text)
+where t.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
+    and e.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
+    and t.id = %(id)s::text
     and e.exec_id = %(exec_id)s::uuid
     and e.action = any(%(actions)s::text[])
     -- A poll with `start` is a beginning too; one without is not.

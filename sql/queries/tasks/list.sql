@@ -1,10 +1,10 @@
 -- List tasks, page by page.
--- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern (each null for any); position timestamptz and
---          position_seq bigint of the last row of the page before (null to begin); size integer. What stands in braces
---          is filled in by the store from a closed list, since an order cannot be a parameter: by seq, which grows with
---          the time of creation, or by updated_at and seq.
+-- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern (each null for any); seqs bigint[], the numbers
+--          that `ids` carry; position timestamptz and position_seq bigint of the last row of the page before (null to
+--          begin); size integer. What stands in braces is filled in by the store from a closed list, since an order
+--          cannot be a parameter: by seq, which grows with the time of creation, or by updated_at and seq.
 -- Returns: per task its resource row, and (position, position_seq) to go on behind it.
--- Touches: nothing; reads task_resources.
+-- Touches: nothing; reads task_names, task_resources.
 select
     null::integer as call,
     r.id, r.definition, r.definition_version, r.status,
@@ -18,7 +18,15 @@ where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
     and (%(exclude)s::text[] is null or r.definition <> all(%(exclude)s::text[]))
     and (%(statuses)s::text[] is null or r.status = any(%(statuses)s::text[]))
     and (%(outcomes)s::text[] is null or r.outcome = any(%(outcomes)s::text[]))
-    and (%(ids)s::text[] is null or r.id = any(%(ids)s::text[]))
+    and (
+        %(ids)s::text[] is null
+        -- By number: rows are in no index by id.
+        or r.id = any(%(ids)s::text[]) and r.seq = any(array(
+            select n.seq from fencepost.task_names as n where n.id = any(%(ids)s::text[])
+            union all
+            select u.seq from unnest(%(seqs)s::bigint[]) as u (seq)
+        ))
+    )
     and (
         %(pattern)s::text is null
         or r.id ilike %(pattern)s::text or r.label ilike %(pattern)s::text

@@ -1,10 +1,15 @@
 -- Renew the deadline of running tasks and log what their workers had to say.
--- Takes:   calls json: [{call, id, exec_id, notification json, caller}]; now.
+-- Takes:   calls json: [{call, id, seq, exec_id, notification json, caller}]; now. `seq` as in success.sql.
 -- Returns: per renewed task (call, deadline_at); a call whose guard fails returns no row.
--- Touches: live_tasks, task_log; reads tasks, definitions.
+-- Touches: live_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
-    from json_to_recordset(%(calls)s::json) as c (call integer, id text, exec_id uuid, notification json, caller text)
+    select
+        c.call, c.id, c.exec_id, c.notification, c.caller,
+        coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from json_to_recordset(%(calls)s::json) as c (
+        call integer, id text, seq bigint, exec_id uuid, notification json, caller text
+    )
 ),
 held as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
@@ -12,18 +17,12 @@ held as materialized (
     select c.call, c.caller, c.exec_id, c.notification, c.now, d.in_progress_timeout, l.place
     from calls as c
     cross join lateral (
-        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
-        from fencepost.tasks as t
-        where t.id = c.id
-        offset 0
-    ) as t
-    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    cross join lateral (
-        select l.ctid as place
+        select l.ctid as place, l.definition, l.definition_version
         from fencepost.live_tasks as l
-        where l.seq = t.seq and l.status = 'in-progress' and l.exec_id = c.exec_id
+        where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
         offset 0
     ) as l
+    join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
 ),
 renewed as (
     update fencepost.live_tasks as l

@@ -2,7 +2,7 @@
 -- Takes:   batch integer, the most to do at once; resumed_at, grace interval: leases last renewed before `resumed_at`
 --          are spared until `resumed_at + grace`, so that an outage of ours costs no worker its task; now.
 -- Returns: per task done (definition, status), its state afterwards.
--- Touches: live_tasks, done_tasks, task_log; reads tasks, definitions.
+-- Touches: live_tasks, done_tasks, task_log; reads definitions.
 with due as materialized (
     select
         l.ctid as place, l.seq, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id,
@@ -19,8 +19,7 @@ with due as materialized (
             else 'awf.engine/timeout'
         end as action
     from fencepost.live_tasks as l
-    join fencepost.tasks as t on t.seq = l.seq
-    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
+    join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
     where l.deadline_at <= coalesce(%(now)s::timestamptz, statement_timestamp())
         and (
             l.status = 'waiting'
@@ -50,17 +49,19 @@ ended as (
     delete from fencepost.live_tasks as l
     using due as d
     where l.ctid = d.place and d.status = 'done'
-    returning d.*
+    returning d.action, d.now, l.*
 ),
 done as (
     insert into fencepost.done_tasks
-        (seq, version, action, done_by, status_before, outcome, reason_type, reason_message, exec_id, retry_count,
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         version, action, done_by, status_before, outcome, reason_type, reason_message, exec_id, retry_count,
          execute_at, worker, done_at)
     select
-        d.seq, d.version, d.action, 'awf.engine', d.status_before, 'failed',
-        'awf.task/failed-due-to-in-progress-timeout', 'Failed due to in-progress timeout', d.exec_id, d.retry_count,
-        d.execute_at, d.worker, d.now
-    from ended as d
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
+        e.asked_execute_at, e.version + 1, e.action, 'awf.engine', e.status, 'failed',
+        'awf.task/failed-due-to-in-progress-timeout', 'Failed due to in-progress timeout', e.exec_id, e.retry_count,
+        e.execute_at, e.worker, e.now
+    from ended as e
 ),
 logged as (
     insert into fencepost.task_log

@@ -1,26 +1,25 @@
 -- Give leased tasks back to the queue at once, in their old place; an attempt that had begun is not counted.
--- Takes:   calls json: [{call, id, exec_id, action, caller}]; now.
+-- Takes:   calls json: [{call, id, seq, exec_id, action, caller}]; now. `seq` as in success.sql.
 -- Returns: per released task its resource row; a call whose guard fails returns no row.
--- Touches: live_tasks, task_log; reads tasks.
+-- Touches: live_tasks, task_log; reads task_names.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
-    from json_to_recordset(%(calls)s::json) as c (call integer, id text, exec_id uuid, action text, caller text)
+    select
+        c.call, c.id, c.exec_id, c.action, c.caller,
+        coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from json_to_recordset(%(calls)s::json) as c (
+        call integer, id text, seq bigint, exec_id uuid, action text, caller text
+    )
 ),
 held as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
-    select c.call, c.action, c.caller, c.exec_id, c.now, t.*, l.place, l.status as status_before, l.worker
+    select c.call, c.action, c.caller, c.exec_id, c.now, l.place, l.status as status_before, l.worker
     from calls as c
-    cross join lateral (
-        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
-        from fencepost.tasks as t
-        where t.id = c.id
-        offset 0
-    ) as t
     cross join lateral (
         select l.ctid as place, l.status, l.worker
         from fencepost.live_tasks as l
-        where l.seq = t.seq and l.status in ('requested', 'in-progress') and l.exec_id = c.exec_id
+        where l.seq = c.seq and l.id = c.id and l.status in ('requested', 'in-progress') and l.exec_id = c.exec_id
         offset 0
     ) as l
 ),
@@ -32,16 +31,14 @@ released as (
     from held as h
     where l.ctid = h.place and l.status = h.status_before and l.exec_id = h.exec_id
     returning
-        h.call, h.action, h.caller, h.status_before, h.exec_id, h.worker,
-        h.id, h.definition, h.definition_version, h.label, h.params, h.requester, h.created_at,
-        l.seq, l.version, l.retry_count, l.execute_at, l.updated_at
+        h.call, h.action, h.caller, h.status_before, h.exec_id as ended_id, h.worker as ended_by, l.*
 ),
 logged as (
     insert into fencepost.task_log
         (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at)
     select
-        r.seq, r.version, r.updated_at, r.action, r.caller, r.worker, r.status_before, 'ready', r.exec_id,
-        r.retry_count, r.execute_at
+        r.seq, r.version, r.updated_at, r.action, r.caller, r.ended_by, r.status_before, 'ready',
+        r.ended_id, r.retry_count, r.execute_at
     from released as r
 )
 select

@@ -1,50 +1,50 @@
 -- Give done tasks that did not succeed a fresh allowance of attempts: done → ready.
--- Takes:   calls json: [{call, id, caller}]; now.
+-- Takes:   calls json: [{call, id, seq, caller}]; now. `seq` as in success.sql.
 -- Returns: per reopened task its resource row; a call whose guard fails returns no row.
--- Touches: done_tasks, live_tasks, task_log; reads tasks, definitions.
+-- Touches: done_tasks, live_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
-    from json_to_recordset(%(calls)s::json) as c (call integer, id text, caller text)
+    select
+        c.call, c.id, c.caller,
+        coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint, caller text)
 ),
 held as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
-    select c.call, c.caller, c.now, t.*, d.place
+    select c.call, c.caller, c.now, d.seq, d.done_at
     from calls as c
     cross join lateral (
-        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
-        from fencepost.tasks as t
-        where t.id = c.id
-        offset 0
-    ) as t
-    cross join lateral (
-        select d.ctid as place
+        select d.seq, d.done_at
         from fencepost.done_tasks as d
-        where d.seq = t.seq and d.outcome <> 'succeeded'
+        where d.seq = c.seq and d.id = c.id and d.outcome <> 'succeeded'
         offset 0
     ) as d
 ),
 reopened as (
     delete from fencepost.done_tasks as d
     using held as h
-    where d.ctid = h.place and d.outcome <> 'succeeded'
+    -- There is no way by place to a row among partitions. As ranges, since equal keys would be joined by reading all of
+    -- the index. An outcome never changes: to ask for it again would only lead to the index of all that failed.
+    where d.seq between h.seq and h.seq and d.done_at between h.done_at and h.done_at
     returning
         h.call, h.caller, h.now,
-        h.id, h.definition, h.definition_version, h.label, h.params, h.requester, h.created_at,
         d.*, d.version + 1 + (d.cancel_delivered_at is not null)::integer as next_version
 ),
 queued as (
     insert into fencepost.live_tasks
-        (seq, definition, status, version, retry_count, execute_at, ready_at, updated_at, limit_key)
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         status, version, retry_count, execute_at, ready_at, updated_at, limit_key)
     select
-        r.seq, r.definition, 'ready', r.next_version, 0, r.execute_at, r.now, r.now,
+        r.seq, r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_by, r.created_at,
+        r.asked_execute_at, 'ready', r.next_version, 0, r.execute_at, r.now, r.now,
         case when d.concurrency_limit is not null then fencepost.limit_key(r.params, d.concurrency_path) end
     from reopened as r
     left join fencepost.definitions as d on d.name = r.definition and d.is_newest
 ),
 waited as (
     -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/relabel.sql.
-    update fencepost.tasks set label = label where false
+    update fencepost.task_names set seq = seq where false
 ),
 logged as (
     -- The entries that lived in the row of `done_tasks` move to the log, and the reopening follows them.

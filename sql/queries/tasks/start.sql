@@ -1,29 +1,26 @@
 -- Begin the execution of leased tasks: requested → in-progress.
--- Takes:   calls json: [{call, id, exec_id, caller}]; now.
+-- Takes:   calls json: [{call, id, seq, exec_id, caller}]; now. `seq` as in success.sql.
 -- Returns: per started task its resource row; a call whose guard fails returns no row.
--- Touches: live_tasks, task_log; reads tasks, definitions.
+-- Touches: live_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
-    from json_to_recordset(%(calls)s::json) as c (call integer, id text, exec_id uuid, caller text)
+    select
+        c.call, c.id, c.exec_id, c.caller,
+        coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint, exec_id uuid, caller text)
 ),
 held as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
-    select c.call, c.caller, c.exec_id, c.now, t.*, d.in_progress_timeout, l.place
+    select c.call, c.caller, c.exec_id, c.now, d.in_progress_timeout, l.place
     from calls as c
     cross join lateral (
-        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
-        from fencepost.tasks as t
-        where t.id = c.id
-        offset 0
-    ) as t
-    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    cross join lateral (
-        select l.ctid as place
+        select l.ctid as place, l.definition, l.definition_version
         from fencepost.live_tasks as l
-        where l.seq = t.seq and l.status = 'requested' and l.exec_id = c.exec_id
+        where l.seq = c.seq and l.id = c.id and l.status = 'requested' and l.exec_id = c.exec_id
         offset 0
     ) as l
+    join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
 ),
 started as (
     update fencepost.live_tasks as l
@@ -34,10 +31,7 @@ started as (
         updated_at = h.now
     from held as h
     where l.ctid = h.place and l.status = 'requested' and l.exec_id = h.exec_id
-    returning
-        h.call, h.caller,
-        h.id, h.definition, h.definition_version, h.label, h.params, h.requester, h.created_at,
-        l.seq, l.status, l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at, l.worker
+    returning h.call, h.caller, l.*
 ),
 logged as (
     insert into fencepost.task_log

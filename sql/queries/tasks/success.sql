@@ -1,32 +1,30 @@
 -- End running tasks as succeeded.
--- Takes:   calls json: [{call, id, exec_id, result json, checked integer, caller}]; now. `checked` is the version of
---          the definition whose schema the result was checked against, null when it was not.
+-- Takes:   calls json: [{call, id, seq, exec_id, result json, checked integer, caller}]; now. `seq` is the number that
+--          the execId or the id carries, null when neither does; `checked` is the version of the definition whose schema
+--          the result was checked against, null when it was not.
 -- Returns: per ended task its resource row; a call whose guard fails returns no row.
--- Touches: live_tasks, done_tasks; reads tasks, definitions.
+-- Touches: live_tasks, done_tasks; reads task_names, definitions.
 with calls as materialized (
-    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    select
+        c.call, c.id, c.exec_id, c.result, c.checked, c.caller,
+        coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (
-        call integer, id text, exec_id uuid, result json, checked integer, caller text
+        call integer, id text, seq bigint, exec_id uuid, result json, checked integer, caller text
     )
 ),
 held as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
-    select c.call, c.caller, c.exec_id, c.result, c.now, t.*, l.place
+    select c.call, c.caller, c.exec_id, c.result, c.now, l.place
     from calls as c
     cross join lateral (
-        select t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.created_at, t.seq
-        from fencepost.tasks as t
-        where t.id = c.id
-        offset 0
-    ) as t
-    join fencepost.definitions as d on d.name = t.definition and d.version = t.definition_version
-    cross join lateral (
-        select l.ctid as place
+        select l.ctid as place, l.definition, l.definition_version
         from fencepost.live_tasks as l
-        where l.seq = t.seq and l.status = 'in-progress' and l.exec_id = c.exec_id
+        where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
         offset 0
     ) as l
+    join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
     -- Most definitions have no schema of results: they must not pay a second round trip for those that have.
     where not d.has_result_schema or c.checked = d.version
 ),
@@ -34,17 +32,16 @@ ended as (
     delete from fencepost.live_tasks as l
     using held as h
     where l.ctid = h.place and l.status = 'in-progress' and l.exec_id = h.exec_id
-    returning
-        h.call, h.caller, h.result, h.now,
-        h.id, h.definition, h.definition_version, h.label, h.params, h.requester, h.created_at,
-        l.seq, l.version, l.exec_id, l.retry_count, l.execute_at, l.worker
+    returning h.call, h.caller, h.result, h.now, l.*
 ),
 done as (
     insert into fencepost.done_tasks
-        (seq, version, action, done_by, status_before, outcome, result, exec_id, retry_count, execute_at, worker, done_at)
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         version, action, done_by, status_before, outcome, result, exec_id, retry_count, execute_at, worker, done_at)
     select
-        e.seq, e.version + 1, 'awf.task/success', e.caller, 'in-progress', 'succeeded', e.result, e.exec_id,
-        e.retry_count, e.execute_at, e.worker, e.now
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
+        e.asked_execute_at, e.version + 1, 'awf.task/success', e.caller, 'in-progress', 'succeeded', e.result,
+        e.exec_id, e.retry_count, e.execute_at, e.worker, e.now
     from ended as e
 )
 select

@@ -1,0 +1,33 @@
+"""The ids and execIds that the server gives out: UUIDs of version 8 that end with the number of their task.
+
+`xxxxxxxx-xxxx-8xxx-8000-SSSSSSSSSSSS`: what is x is random, S is `seq`. A call that names such a task carries the way
+to its row with it, so that no index over ids is kept for them. Ids that callers chose stand in `task_names`; calls of
+workers need not look there, because the execId knows the way too.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+_OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-8000-([0-9a-f]{12})")
+
+
+def new_prefixes(count: int) -> list[str]:
+    """Return so many random beginnings of ids or execIds; SQL adds the rest."""
+    digits = secrets.token_hex(8 * count)
+    return [
+        f"{digits[at : at + 8]}-{digits[at + 8 : at + 12]}-8{digits[at + 12 : at + 15]}"
+        for at in range(0, 16 * count, 16)
+    ]
+
+
+def prefix_of(id: str) -> str:
+    """Return the random beginning of an id of the server's own."""
+    return id[:18]
+
+
+def seq_of(id: str) -> int | None:
+    """Return the number that an id of the server's own carries, None for any other id."""
+    own = _OWN.fullmatch(id)
+    return int(own[1], 16) if own else None

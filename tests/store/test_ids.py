@@ -1,0 +1,119 @@
+"""Ids: those of callers are names, those of the server carry the way to the row; neither passes for the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from fencepost.store.connection import Connection, connect, fetch
+from fencepost.store.ids import new_prefixes, prefix_of, seq_of
+from fencepost.store.statements import statement
+from tests.fixtures.servers import Server
+
+CREATE = "awf.task/create-and-execute"
+OWN = "0d1f5d39-5d5b-8c3f-8000-000000000001"
+
+
+@pytest.fixture(autouse=True)
+def definition(server: Server) -> None:
+    server.define()
+
+
+@pytest.mark.parametrize(("id", "seq"), [(OWN, 1), ("ffffffff-ffff-8fff-8000-ffffffffffff", 2**48 - 1)])
+def test_an_id_of_the_servers_own_carries_its_number(id: str, seq: int) -> None:
+    assert seq_of(id) == seq
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        "mine",
+        OWN[:-1],
+        OWN + "0",
+        OWN + "\n",
+        OWN.upper(),
+        OWN.replace("8c3f", "4c3f"),
+        OWN.replace("8000", "9000"),
+        OWN.replace("1", "_"),
+    ],
+)
+def test_any_other_id_carries_none(id: str) -> None:
+    assert seq_of(id) is None
+
+
+def test_a_task_without_an_id_gets_one_of_the_servers_own(server: Server) -> None:
+    ids = [server.create()["id"] for _ in range(3)]
+    seqs = [seq for (seq,) in server.query("select seq from fencepost.live_tasks order by seq")]
+    assert [seq_of(id) for id in ids] == seqs
+    assert len({prefix_of(id) for id in ids}) == 3
+    assert [server.task(id)["id"] for id in ids] == ids
+
+
+def test_prefixes_differ_and_fit() -> None:
+    prefixes = set(new_prefixes(1000))
+    assert len(prefixes) == 1000
+    assert all(seq_of(f"{prefix}-8000-00000000000a") == 10 for prefix in prefixes)
+
+
+def test_an_id_of_the_servers_own_with_the_number_of_another_task_names_none(server: Server) -> None:
+    id = server.create()["id"]
+    made_up = new_prefixes(1)[0] + id[18:]
+    assert server.refused("awf.task/status", {"id": made_up}) == (404, "task-not-found", "$.params.id")
+    assert server.refused("awf.task/cancel", {"id": made_up}) == (404, "task-not-found", "$.params.id")
+    assert server.task(id)["status"] == "ready"
+
+
+def test_an_id_of_the_servers_own_cannot_be_chosen(server: Server) -> None:
+    server.create()
+    params = {"definition": "demo/resize", "id": OWN}
+    assert server.refused(CREATE, params) == (400, "invalid-params", "$.params.id")
+    assert server.query("select count(*) from fencepost.live_tasks") == [(1,)]
+
+
+def test_a_create_with_the_id_that_was_given_out_is_the_same_task(server: Server) -> None:
+    task = server.create(params={"width": 1})
+    again = {"definition": "demo/resize", "id": task["id"]}
+    assert server.rpc(CREATE, {**again, "params": {"width": 1}})["resource"] == task
+    assert server.refused(CREATE, {**again, "params": {"width": 2}}) == (409, "already-exists", "$.params.id")
+
+
+def test_a_batch_of_creates_takes_a_name_for_each_id_chosen_and_one_for_all_others(connection: Connection) -> None:
+    ids = ["mine", None, "yours", None, None]
+    calls = [creating(number, id) for number, id in enumerate(ids)]
+    rows = fetch(connection, statement("tasks/create"), {"calls": text(calls), "now": None})
+    assert [row[0] for row in rows] == [0, 1, 2, 3, 4]
+    names = connection.execute("select n.id from fencepost.task_names as n order by n.seq").fetchall()
+    assert names == [("mine",), (calls[1]["prefix"],), ("yours",)]
+
+
+def test_a_batch_of_creates_that_runs_again_makes_nothing_and_leads_to_what_was_made(connection: Connection) -> None:
+    calls = [creating(number, id) for number, id in enumerate(["mine", None, None])]
+    first = fetch(connection, statement("tasks/create"), {"calls": text(calls), "now": None})
+    fetch(connection, statement("tasks/create"), {"calls": text([creating(0, None)]), "now": None})
+    again = fetch(connection, statement("tasks/create"), {"calls": text(calls), "now": None})
+
+    assert connection.execute("select count(*) from fencepost.live_tasks").fetchone() == (4,)
+    assert [(row[0], row[5]) for row in again] == [(1, None), (2, None)]
+    for made, row in zip(first[1:], again, strict=True):
+        before = {"prefix": prefix_of(row[2]), "before": seq_of(row[2])}
+        (found,) = fetch(connection, statement("tasks/remade"), before)
+        assert found[1:] == made[1:]
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[Connection]:
+    """A connection as the store opens it."""
+    with connect(server.conninfo) as connection:
+        yield connection
+
+
+def creating(call: int, id: str | None) -> dict[str, Any]:
+    named = {"id": id, "prefix": None} if id else {"id": (prefix := new_prefixes(1)[0]), "prefix": prefix}
+    return {"call": call, **named, "definition": "demo/resize", "version": 1, "requester": {}, "caller": "test"}
+
+
+def text(calls: list[dict[str, Any]]) -> str:
+    return orjson.dumps(calls).decode()
