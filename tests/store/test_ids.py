@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
 
 from fencepost.store.connection import Connection, connect, fetch
-from fencepost.store.ids import new_prefixes, prefix_of, seq_of
+from fencepost.store.ids import new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.store.statements import statement
 from tests.fixtures.servers import Server
 
@@ -42,6 +43,20 @@ def test_an_id_of_the_servers_own_carries_its_number(id: str, seq: int) -> None:
 )
 def test_any_other_id_carries_none(id: str) -> None:
     assert seq_of(id) is None
+
+
+@pytest.mark.parametrize(
+    ("exec_id", "seq"),
+    [
+        (OWN, 1),
+        ("ffffffff-ffff-8fff-8000-ffffffffffff", 2**48 - 1),
+        (OWN.replace("8c3f", "4c3f"), None),
+        (OWN.replace("8000", "8001"), None),
+        (OWN.replace("8000", "9000"), None),
+    ],
+)
+def test_an_exec_id_carries_the_number_of_its_task_too(exec_id: str, seq: int | None) -> None:
+    assert seq_of_exec_id(UUID(exec_id)) == seq
 
 
 def test_a_task_without_an_id_gets_one_of_the_servers_own(server: Server) -> None:

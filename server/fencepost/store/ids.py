@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from uuid import UUID
 
 _OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-8000-([0-9a-f]{12})")
 
@@ -29,5 +30,11 @@ def prefix_of(id: str) -> str:
 
 def seq_of(id: str) -> int | None:
     """Return the number that an id of the server's own carries, None for any other id."""
-    own = _OWN.fullmatch(id)
+    own = _OWN.fullmatch(id) if id[18:24] == "-8000-" else None
     return int(own[1], 16) if own else None
+
+
+def seq_of_exec_id(exec_id: UUID) -> int | None:
+    """Return the number that an execId carries, None for one that was not given out in this form."""
+    bits = exec_id.int
+    return bits & 0xFFFF_FFFF_FFFF if bits >> 48 & 0xFFFF == 0x8000 and bits >> 76 & 0xF == 8 else None

@@ -14,7 +14,7 @@ from fencepost.domain.task import Entry, ShortTask, Task
 from fencepost.store.batches import Batches
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.database import Database
-from fencepost.store.ids import new_prefixes, prefix_of, seq_of
+from fencepost.store.ids import new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.store.limits import Limits
 from fencepost.store.statements import statement
 
@@ -249,8 +249,7 @@ def _at(id: str) -> dict[str, Any]:
 
 def _located(calls: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     for call in calls:
-        seq = seq_of(str(call["exec_id"])) if "exec_id" in call else None
-        call["seq"] = seq or seq_of(call["id"])
+        call["seq"] = ("exec_id" in call and seq_of_exec_id(call["exec_id"])) or seq_of(call["id"])
     return calls
 
 
