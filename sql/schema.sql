@@ -133,7 +133,7 @@ CREATE TABLE fencepost.live_tasks (
     CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
     CONSTRAINT live_tasks_status CHECK ((status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))
 )
-WITH (fillfactor='80');
+WITH (fillfactor='50');
 
 CREATE TABLE fencepost.migrations (
     number integer NOT NULL,
@@ -159,7 +159,15 @@ CREATE TABLE fencepost.task_log (
     reason_type text,
     reason_message text,
     action_params json,
-    CONSTRAINT task_log_transition CHECK ((((((((((((((((status_before = 'waiting'::text) AND (status = 'ready'::text)) OR ((status_before = 'waiting'::text) AND (status = 'done'::text))) OR ((status_before = 'ready'::text) AND (status = 'requested'::text))) OR ((status_before = 'ready'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'ready'::text) AND (status = 'done'::text))) OR ((status_before = 'requested'::text) AND (status = 'ready'::text))) OR ((status_before = 'requested'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'requested'::text) AND (status = 'done'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'ready'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'waiting'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'done'::text))) OR ((status_before = 'done'::text) AND (status = 'ready'::text))) OR ((status_before = 'done'::text) AND (status = 'done'::text))))
+    CONSTRAINT task_log_transition CHECK ((status = ANY (
+CASE status_before
+    WHEN 'waiting'::text THEN '{ready,done}'::text[]
+    WHEN 'ready'::text THEN '{requested,in-progress,done}'::text[]
+    WHEN 'requested'::text THEN '{ready,in-progress,done}'::text[]
+    WHEN 'in-progress'::text THEN '{ready,waiting,in-progress,done}'::text[]
+    WHEN 'done'::text THEN '{ready,done}'::text[]
+    ELSE '{}'::text[]
+END)))
 )
 PARTITION BY RANGE (at);
 
@@ -277,7 +285,15 @@ CREATE TABLE fencepost.task_log_default (
     reason_type text,
     reason_message text,
     action_params json,
-    CONSTRAINT task_log_transition CHECK ((((((((((((((((status_before = 'waiting'::text) AND (status = 'ready'::text)) OR ((status_before = 'waiting'::text) AND (status = 'done'::text))) OR ((status_before = 'ready'::text) AND (status = 'requested'::text))) OR ((status_before = 'ready'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'ready'::text) AND (status = 'done'::text))) OR ((status_before = 'requested'::text) AND (status = 'ready'::text))) OR ((status_before = 'requested'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'requested'::text) AND (status = 'done'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'ready'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'waiting'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'in-progress'::text))) OR ((status_before = 'in-progress'::text) AND (status = 'done'::text))) OR ((status_before = 'done'::text) AND (status = 'ready'::text))) OR ((status_before = 'done'::text) AND (status = 'done'::text))))
+    CONSTRAINT task_log_transition CHECK ((status = ANY (
+CASE status_before
+    WHEN 'waiting'::text THEN '{ready,done}'::text[]
+    WHEN 'ready'::text THEN '{requested,in-progress,done}'::text[]
+    WHEN 'requested'::text THEN '{ready,in-progress,done}'::text[]
+    WHEN 'in-progress'::text THEN '{ready,waiting,in-progress,done}'::text[]
+    WHEN 'done'::text THEN '{ready,done}'::text[]
+    ELSE '{}'::text[]
+END)))
 );
 
 CREATE TABLE fencepost.task_names (

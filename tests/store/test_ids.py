@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from fencepost.store.database import Connection, connect, fetch
 from fencepost.store.ids import new_prefix, prefix_of, seq_of
 from fencepost.store.statements import statement
+from tests.fixtures.locks import until_stuck
 from tests.fixtures.servers import Server
 
 CREATE = "awf.task/create-and-execute"
@@ -101,6 +103,21 @@ def test_a_batch_of_creates_that_runs_again_makes_nothing_and_leads_to_what_was_
         before = {"prefix": prefix_of(row[2]), "before": seq_of(row[2])}
         (found,) = fetch(connection, statement("tasks/remade"), before)
         assert found[1:] == made[1:]
+
+
+def test_a_batch_of_creates_that_runs_again_while_its_first_run_goes_on_waits_for_it(
+    server: Server, connection: Connection, pool: ThreadPoolExecutor
+) -> None:
+    params = {"calls": text([creating(0, None)]), "now": None}
+    with connect(server.conninfo) as first:
+        with first.transaction():
+            (made,) = fetch(first, statement("tasks/create"), params)
+            again = pool.submit(fetch, connection, statement("tasks/create"), params)
+            until_stuck(server.conninfo, again)
+        ((*_, id, _, _, status),) = [row[:6] for row in again.result(10)]
+        assert status is None
+        (found,) = fetch(first, statement("tasks/remade"), {"prefix": prefix_of(id), "before": seq_of(id)})
+    assert found[1:] == made[1:]
 
 
 @pytest.fixture
