@@ -88,7 +88,7 @@ def test_a_batch_of_creates_takes_a_name_for_each_id_chosen_and_one_for_all_othe
     rows = fetch(connection, statement("tasks/create"), {"calls": text(calls), "now": None})
     assert [row[0] for row in rows] == [0, 1, 2, 3, 4]
     names = connection.execute("select n.id from fencepost.task_names as n order by n.seq").fetchall()
-    assert names == [("mine",), (calls[1]["prefix"],), ("yours",)]
+    assert names == [("mine",), (f":{calls[1]['prefix']}",), ("yours",)]
 
 
 def test_a_batch_of_creates_that_runs_again_makes_nothing_and_leads_to_what_was_made(connection: Connection) -> None:
