@@ -133,7 +133,7 @@ CREATE TABLE fencepost.live_tasks (
     CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
     CONSTRAINT live_tasks_status CHECK ((status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))
 )
-WITH (fillfactor='80');
+WITH (fillfactor='50');
 
 CREATE TABLE fencepost.migrations (
     number integer NOT NULL,

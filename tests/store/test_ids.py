@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 from fencepost.store.connection import Connection, connect, fetch
 from fencepost.store.ids import new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.store.statements import statement
+from tests.fixtures.locks import until_stuck
 from tests.fixtures.servers import Server
 
 CREATE = "awf.task/create-and-execute"
@@ -101,7 +103,7 @@ def test_a_batch_of_creates_takes_a_name_for_each_id_chosen_and_one_for_all_othe
     rows = fetch(connection, statement("tasks/create"), {"calls": text(calls), "now": None})
     assert [row[0] for row in rows] == [0, 1, 2, 3, 4]
     names = connection.execute("select n.id from fencepost.task_names as n order by n.seq").fetchall()
-    assert names == [("mine",), (calls[1]["prefix"],), ("yours",)]
+    assert names == [("mine",), (f":{calls[1]['prefix']}",), ("yours",)]
 
 
 def test_a_batch_of_creates_that_runs_again_makes_nothing_and_leads_to_what_was_made(connection: Connection) -> None:
@@ -116,6 +118,21 @@ def test_a_batch_of_creates_that_runs_again_makes_nothing_and_leads_to_what_was_
         before = {"prefix": prefix_of(row[2]), "before": seq_of(row[2])}
         (found,) = fetch(connection, statement("tasks/remade"), before)
         assert found[1:] == made[1:]
+
+
+def test_a_batch_of_creates_that_runs_again_while_its_first_run_goes_on_waits_for_it(
+    server: Server, connection: Connection, pool: ThreadPoolExecutor
+) -> None:
+    params = {"calls": text([creating(0, None)]), "now": None}
+    with connect(server.conninfo) as first:
+        with first.transaction():
+            (made,) = fetch(first, statement("tasks/create"), params)
+            again = pool.submit(fetch, connection, statement("tasks/create"), params)
+            until_stuck(server.conninfo, again)
+        ((*_, id, _, _, status),) = [row[:6] for row in again.result(10)]
+        assert status is None
+        (found,) = fetch(first, statement("tasks/remade"), {"prefix": prefix_of(id), "before": seq_of(id)})
+    assert found[1:] == made[1:]
 
 
 @pytest.fixture

@@ -23,13 +23,14 @@ with calls as materialized (
 ),
 unnamed as materialized (
     -- One name for all tasks that the server names: when the reply is lost and the statement runs again, it is taken.
-    select c.seq, c.prefix from calls as c where c.prefix is not null order by c.call limit 1
+    -- No caller can choose an id with a colon.
+    select c.seq, ':' || c.prefix as id from calls as c where c.prefix is not null order by c.call limit 1
 ),
 named as (
     insert into fencepost.task_names (id, seq)
     select c.id, c.seq from calls as c where c.prefix is null
     union all
-    select u.prefix, u.seq from unnamed as u
+    select u.id, u.seq from unnamed as u
     on conflict (id) do nothing
     returning seq
 ),
