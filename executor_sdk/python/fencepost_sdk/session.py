@@ -55,7 +55,9 @@ class Session:
         self._rounds = Rounds(
             self._round_line, self._leases, self._slots, lost=self._lose, answered=self._answered, stir=self._stir
         )
-        self._poll = LongPoll(self._poll_line, self._slots, busy=lambda: self._rounds.pending, answered=self._answered)
+        self._poll = LongPoll(
+            self._poll_line, self._slots, held=lambda: self._rounds.poll_waits, answered=self._answered
+        )
         self._executions = Executions(
             plan.handlers,
             self._leases,
