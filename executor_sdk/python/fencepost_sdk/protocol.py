@@ -105,7 +105,7 @@ class Page(Struct, rename={"tasks": "resources"}):
         return len(self.tasks)
 
 
-class Handed(Struct, rename={"exec_id": "execId", "in_progress_timeout_ms": "inProgressTimeout"}):
+class Handed(Struct, gc=False, rename={"exec_id": "execId", "in_progress_timeout_ms": "inProgressTimeout"}):
     """The little that a worker needs of a task before its handler runs."""
 
     id: str
@@ -133,37 +133,38 @@ class Fault(Struct):
         return RpcError(self.type, self.message, status=status, path=self.path, errors=self.errors, repeated=repeated)
 
 
-class Answer(Struct):
+class Answer(Struct, gc=False):
     """The answer to one call, its result not yet read."""
 
     result: Raw = Raw(b"null")
     error: Fault | None = None
 
 
-class WorkerResult(Struct, rename={"cancel_requested": "cancelRequested"}):
+class WorkerResult(Struct, gc=False, rename={"cancel_requested": "cancelRequested"}):
     """What a worker reads of results: what a poll brought, and whether somebody canceled."""
 
     resources: list[Raw] = msgspec.field(default_factory=list)
     cancel_requested: bool = False
 
 
-class WorkerAnswer(Struct):
+class WorkerAnswer(Struct, gc=False):
     """The answer to one call of a worker's round."""
 
     result: WorkerResult | None = None
     error: Fault | None = None
 
 
-class Execution(Struct, omit_defaults=True, rename={"exec_id": "execId"}):
-    """The params of a call that ends an execution."""
+class Execution(Struct, gc=False, rename={"exec_id": "execId", "include_resource": "include-resource?"}):
+    """The params of a call that ends an execution; nobody here reads the task that it leaves."""
 
     id: str
     exec_id: str
     result: Any = UNSET
     error: Any = UNSET
+    include_resource: bool = False
 
 
-class Call(Struct):
+class Call(Struct, gc=False):
     """One call."""
 
     method: str
