@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fencepost_sdk import AsyncClient, Client, Worker
+from fencepost_sdk import AsyncClient, Client, ConnectionFailed, Worker
 from fencepost_sdk.rounds import RIDES_WITH
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.servers import Server
@@ -213,6 +213,25 @@ def test_a_create_whose_reply_was_lost_makes_one_task(server: Server, proxy: Fau
         task = client.create("demo/count", {"n": 1})
     assert lost.hits == 2
     assert [one["id"] for one in server.rpc("awf.task/list")["resources"]] == [task.id]
+
+
+def test_many_creates_whose_reply_was_lost_make_each_task_once(server: Server, proxy: FaultyProxy) -> None:
+    server.define("demo/count")
+    lost = proxy.lose_reply("create-and-execute", times=3)
+    with Client(proxy.url) as client:
+        ids = client.create_many("demo/count", [{"n": number} for number in range(2500)])
+    assert lost.hits == 3
+    assert sorted(server.query("select id from fencepost.tasks")) == sorted((id,) for id in ids)
+
+
+def test_many_creates_under_the_servers_ids_are_not_repeated_after_a_lost_reply(
+    server: Server, proxy: FaultyProxy
+) -> None:
+    server.define("demo/count")
+    proxy.lose_reply("create-and-execute")
+    with Client(proxy.url) as client, pytest.raises(ConnectionFailed):
+        client.create_many("demo/count", [{"n": 1}], repeatable=False)
+    assert len(server.query("select 1 from fencepost.tasks")) == 1
 
 
 async def create_and_cancel(url: str) -> Any:

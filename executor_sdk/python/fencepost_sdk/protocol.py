@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +11,17 @@ from msgspec import UNSET, Raw, Struct
 
 from fencepost_sdk.errors import RpcError
 
+CREATE = "awf.task/create-and-execute"
 POLL = "awf.task/poll"
 LONG_POLL = "awf.task/long-poll"
 NOTIFY = "awf.task/notify"
 SUCCESS = "awf.task/success"
 FAIL = "awf.task/fail"
 RELEASE = "awf.task/release"
+
+# The server's limits for one request, unless it is told otherwise; a smaller one is found out when it refuses.
+MOST_CALLS = 1000
+MOST_BYTES = 900_000
 
 # One call of a batch was not served this time; sent again it may be.
 TRANSIENT = frozenset({"unavailable", "internal-error", "too-many-requests"})
@@ -164,6 +169,23 @@ class Execution(Struct, gc=False, rename={"exec_id": "execId", "include_resource
     include_resource: bool = False
 
 
+class New(
+    Struct,
+    gc=False,
+    kw_only=True,
+    omit_defaults=True,
+    rename={"execute_at": "executeAt", "include_resource": "include-resource?"},
+):
+    """The params of a create whose task is not wanted back."""
+
+    definition: str
+    id: str | None = None
+    label: str | None = None
+    params: Any = None
+    execute_at: str | None = None
+    include_resource: bool
+
+
 class Call(Struct, gc=False):
     """One call."""
 
@@ -188,6 +210,12 @@ def encode_call(method: str, params: Any) -> bytes:
     return _encoder.encode(Call(method, params))
 
 
+def encode_create(definition: str, id: str | None, params: Any, label: str | None, execute_at: str | None) -> bytes:
+    """Return the JSON of a create that answers with the id alone; None for an id of the server's own."""
+    new = New(definition=definition, id=id, label=label, params=params, execute_at=execute_at, include_resource=False)
+    return _encoder.encode(Call(CREATE, new))
+
+
 def encode_success(id: str, exec_id: str, result: Any) -> bytes:
     """Return the JSON of a success; None is no result."""
     return _encoder.encode(Call(SUCCESS, Execution(id, exec_id, result=UNSET if result is None else result)))
@@ -208,7 +236,7 @@ def encode_notify(id: str, exec_id: str, notification: Mapping[str, Any]) -> byt
     return _encoder.encode(Call(NOTIFY, {"id": id, "execId": exec_id, **notification}))
 
 
-def encode_batch(calls: list[bytes]) -> bytes:
+def encode_batch(calls: Iterable[bytes]) -> bytes:
     """Return the JSON array of calls that are encoded already."""
     return b"[" + b",".join(calls) + b"]"
 

@@ -17,14 +17,11 @@ from fencepost_sdk.finishes import Finish
 from fencepost_sdk.leases import Alarm, Lease, Leases
 from fencepost_sdk.line import Line
 from fencepost_sdk.polls import Ask, Slots
-from fencepost_sdk.protocol import LOST, Fault, WorkerAnswer
+from fencepost_sdk.protocol import LOST, MOST_BYTES, MOST_CALLS, Fault, WorkerAnswer
 
 logger = logging.getLogger("fencepost_sdk")
 
 REQUEST_SECONDS = 30.0
-# The server's limits unless it is told otherwise; a smaller one is found out when it refuses.
-MOST_CALLS = 1000
-MOST_BYTES = 900_000
 # A poll behind so many finishes saves a request. Behind more it is sent by itself: the server decides an array in its
 # order, and the handlers would have nothing to do while it commits hundreds.
 RIDES_WITH = 8
