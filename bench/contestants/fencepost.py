@@ -26,7 +26,7 @@ _DRAIN_SECONDS = 240.0
 
 
 def contestant(variant: str = "", **options: Any) -> FencepostContestant:
-    """Return the contestant; options: serve (more arguments of the server), processes, concurrency, repeatable."""
+    """Return the contestant; options: serve (more arguments), processes, concurrency, prefetch, repeatable."""
     return FencepostContestant(variant, **options)
 
 
@@ -40,6 +40,7 @@ class FencepostContestant:
         serve: list[str] | None = None,
         processes: int = 2,
         concurrency: int = 500,
+        prefetch: int = 500,
         repeatable: bool = True,
     ) -> None:
         self.name = f"fencepost:{variant}" if variant else "fencepost"
@@ -48,7 +49,8 @@ class FencepostContestant:
         self._server_count = 2 if variant == "two" else 1
         self._serve = serve or []
         self._worker_count = max(processes, self._server_count)
-        self._concurrency, self._repeatable = concurrency, repeatable
+        self._settings = {"concurrency": concurrency, "prefetch": prefetch}
+        self._repeatable = repeatable
         self._servers: list[Child] = []
         self._workers: list[Child] = []
         self._urls: list[str] = []
@@ -56,7 +58,8 @@ class FencepostContestant:
         self._cells: memoryview[int] = memoryview(b"").cast("q")
         self.manner = (
             f"HTTP; history and log kept; one async handler call a task; {self._worker_count} worker process(es), "
-            f"concurrency {concurrency}; creates with create_many{'' if repeatable else ', not repeatable'}"
+            f"concurrency {concurrency} and {prefetch} ahead; creates with create_many"
+            f"{'' if repeatable else ', not repeatable'}"
         )
 
     def available(self) -> str | None:
@@ -155,7 +158,7 @@ class FencepostContestant:
 
     def _start_workers(self) -> None:
         for index, worker in enumerate(self._workers):
-            order = {"work": self._urls[index % len(self._urls)], "concurrency": self._concurrency}
+            order = {"work": self._urls[index % len(self._urls)], "settings": self._settings}
             worker.write(json.dumps(order).encode())
         for worker in self._workers:
             worker.read()

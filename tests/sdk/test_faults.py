@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from fencepost_sdk import AsyncClient, Client, ConnectionFailed, Worker
-from fencepost_sdk.rounds import RIDES_WITH
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
@@ -106,8 +105,9 @@ def test_one_request_carries_the_finishes_and_the_poll_that_refills(
 
 @pytest.mark.parametrize("fault", ["lose_reply", "cut"])
 def test_the_poll_does_not_wait_behind_many_finishes_and_a_lost_reply_to_them_does_no_harm(
-    server: Server, proxy: FaultyProxy, run: Run, fault: str
+    server: Server, proxy: FaultyProxy, run: Run, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fencepost_sdk.rounds.RIDES_WITH", 8)
     server.define("demo/count")
     worker = Worker(proxy.url, concurrency=20)
     done = counting(worker)
@@ -119,7 +119,7 @@ def test_the_poll_does_not_wait_behind_many_finishes_and_a_lost_reply_to_them_do
     assert hit.hits == 2
     assert set(done.values()) == {1}
     assert entries(server, "awf.task/success") == 100
-    full = [calls for calls in map(methods, proxy.requests) if len(calls) > RIDES_WITH + 1]
+    full = [calls for calls in map(methods, proxy.requests) if len(calls) > 8 + 1]
     assert full
     assert all(calls == ["awf.task/success"] * len(calls) for calls in full)
 

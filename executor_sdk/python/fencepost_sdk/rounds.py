@@ -23,8 +23,8 @@ logger = logging.getLogger("fencepost_sdk")
 
 REQUEST_SECONDS = 30.0
 # A poll behind so many finishes saves a request. Behind more it is sent by itself: the server decides an array in its
-# order, and the handlers would have nothing to do while it commits hundreds.
-RIDES_WITH = 8
+# order, and the handlers would have nothing to do while it commits them.
+RIDES_WITH = 250
 
 
 class Round(NamedTuple):
