@@ -1,4 +1,4 @@
-"""Fencepost: `fencepost serve` processes, workers of the Python SDK over HTTP, tasks created in arrays of calls.
+"""Fencepost: `fencepost serve` processes, workers of the Python SDK over HTTP, tasks created with its `create_many`.
 
 Variants: `fencepost:two` has two servers on one database, `fencepost:limits` spreads its tasks over 1,000 keys with a
 `concurrencyLimit` of 2 each. Everything goes through HTTP; the database is not looked at.
@@ -22,12 +22,11 @@ from fencepost_sdk import Client
 from fencepost_sdk.errors import RpcError
 
 KEYS = 1000
-_CREATE = "awf.task/create-and-execute"
 _DRAIN_SECONDS = 240.0
 
 
 def contestant(variant: str = "", **options: Any) -> FencepostContestant:
-    """Return the contestant; options: serve (more arguments of the server), processes, concurrency, array, creators."""
+    """Return the contestant; options: serve (more arguments), processes, concurrency, prefetch, repeatable."""
     return FencepostContestant(variant, **options)
 
 
@@ -41,8 +40,8 @@ class FencepostContestant:
         serve: list[str] | None = None,
         processes: int = 2,
         concurrency: int = 500,
-        array: int = 1000,
-        creators: int = 2,
+        prefetch: int = 500,
+        repeatable: bool = True,
     ) -> None:
         self.name = f"fencepost:{variant}" if variant else "fencepost"
         self._is_limited = variant == "limits"
@@ -50,7 +49,8 @@ class FencepostContestant:
         self._server_count = 2 if variant == "two" else 1
         self._serve = serve or []
         self._worker_count = max(processes, self._server_count)
-        self._concurrency, self._array, self._creators = concurrency, array, creators
+        self._settings = {"concurrency": concurrency, "prefetch": prefetch}
+        self._repeatable = repeatable
         self._servers: list[Child] = []
         self._workers: list[Child] = []
         self._urls: list[str] = []
@@ -58,7 +58,8 @@ class FencepostContestant:
         self._cells: memoryview[int] = memoryview(b"").cast("q")
         self.manner = (
             f"HTTP; history and log kept; one async handler call a task; {self._worker_count} worker process(es), "
-            f"concurrency {concurrency}; creates in arrays of {array} over {creators} connections"
+            f"concurrency {concurrency} and {prefetch} ahead; creates with create_many"
+            f"{'' if repeatable else ', not repeatable'}"
         )
 
     def available(self) -> str | None:
@@ -96,20 +97,19 @@ class FencepostContestant:
         return [server.pid for server in self._servers]
 
     def create(self, count: int, definition: str | None = None) -> float:
-        """Create in arrays of calls over a few connections of the SDK's client."""
-        arrays = [range(at, min(at + self._array, count)) for at in range(0, count, self._array)]
-        clients = [Client(self._urls[index % len(self._urls)]) for index in range(self._creators)]
+        """Create with the SDK's `create_many`, an equal share at each server."""
+        shares = [range(index, count, len(self._urls)) for index in range(len(self._urls))]
+        clients = [Client(url) for url in self._urls]
 
-        def send(numbered: tuple[int, range]) -> None:
-            index, numbers = numbered
-            client = clients[index % len(clients)]
-            for answer in client.batch([(_CREATE, self._task(number, definition)) for number in numbers]):
-                if isinstance(answer, Exception):
-                    raise answer
+        def send(client: Client, numbers: range) -> None:
+            params = ({"n": number, "key": number % KEYS} if self._is_limited else {"n": number} for number in numbers)
+            for said in client.create_many(definition or self._definition, params, repeatable=self._repeatable):
+                if isinstance(said, Exception):
+                    raise said
 
-        with ThreadPoolExecutor(self._creators) as threads:
+        with ThreadPoolExecutor(len(clients)) as threads:
             began = time.perf_counter()
-            list(threads.map(send, enumerate(arrays)))
+            list(threads.map(send, clients, shares))
             seconds = time.perf_counter() - began
         for client in clients:
             client.close()
@@ -156,13 +156,9 @@ class FencepostContestant:
             child.stop()
         self._folder.cleanup()
 
-    def _task(self, number: int, definition: str | None) -> dict[str, Any]:
-        params = {"n": number, "key": number % KEYS} if self._is_limited else {"n": number}
-        return {"definition": definition or self._definition, "params": params}
-
     def _start_workers(self) -> None:
         for index, worker in enumerate(self._workers):
-            order = {"work": self._urls[index % len(self._urls)], "concurrency": self._concurrency}
+            order = {"work": self._urls[index % len(self._urls)], "settings": self._settings}
             worker.write(json.dumps(order).encode())
         for worker in self._workers:
             worker.read()

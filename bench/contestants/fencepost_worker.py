@@ -1,6 +1,6 @@
 """A worker process of the Fencepost contestant: the SDK's `Worker` with a handler that counts.
 
-It starts once and works when told, a JSON command a line: {"work": url, "concurrency": n} until a line "stop" comes.
+It starts once and works when told, a JSON command a line: {"work": url, "settings": {…}} until a line "stop" comes.
 Meanwhile it keeps what others look at without asking in shared memory: how many handlers have started, and when the
 first did and when the last did (`time.perf_counter_ns`, one clock for all processes on Linux).
 """
@@ -46,7 +46,7 @@ async def _serve(cells: memoryview[int]) -> None:
 async def _work(order: dict[str, Any], lines: asyncio.StreamReader, cells: memoryview[int]) -> dict[str, Any]:
     seen: list[int] = []
     cells[0] = cells[1] = cells[2] = 0
-    worker = Worker(order["work"], concurrency=order["concurrency"])
+    worker = Worker(order["work"], **order["settings"])
 
     @worker.task(DEFINITION)
     @worker.task(LIMITED)

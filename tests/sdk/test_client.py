@@ -180,3 +180,36 @@ def test_the_two_clients_take_the_same() -> None:
         }
 
     assert signatures(Client) == signatures(AsyncClient)
+
+
+def test_many_tasks_are_created_in_order_and_a_refused_one_spoils_nothing_but_itself(
+    either: Any, server: Server
+) -> None:
+    wanted: list[Any] = [{"n": number} for number in range(2500)]
+    wanted[1200] = "no object"
+    ids = either.create_many("demo/mail", wanted, label="bulk")
+    assert isinstance(ids[1200], RpcError)
+    assert ids[1200].type == "invalid-params"
+    there = dict(server.query("select id, (params->>'n')::integer from fencepost.tasks where label = 'bulk'"))
+    assert [there[id] for number, id in enumerate(ids) if number != 1200] == [n for n in range(2500) if n != 1200]
+
+
+def test_many_tasks_under_ids_of_the_callers_own_can_be_created_again(either: Any, server: Server) -> None:
+    params = [{"n": number} for number in range(3)]
+    assert either.create_many("demo/mail", params[:2], ids=["a", "b"]) == ["a", "b"]
+    assert either.create_many("demo/mail", params, ids=["a", "b", "c"]) == ["a", "b", "c"]
+    (refused,) = either.create_many("demo/mail", [{"n": 9}], ids=["a"])
+    assert refused.type == "already-exists"
+    assert len(server.query("select 1 from fencepost.tasks")) == 3
+    with pytest.raises(ValueError, match="longer"):
+        either.create_many("demo/mail", params, ids=["a"])
+
+
+def test_many_tasks_can_be_created_for_later_and_under_ids_of_the_servers_own(either: Any, server: Server) -> None:
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    (id,) = either.create_many("demo/mail", [None], execute_at=later, repeatable=False)
+    assert server.task(id)["status"] == "waiting"
+    assert either.create_many("demo/mail", []) == []
+    with pytest.raises(TypeError):
+        either.create_many("demo/mail", [{"n": 1}, {"n": object()}])
+    assert len(server.query("select 1 from fencepost.tasks")) == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fencepost_sdk import AsyncClient, Client, Worker
+from fencepost_sdk import AsyncClient, Client, ConnectionFailed, Worker
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
@@ -33,6 +33,10 @@ def ended(server: Server, expected: int) -> bool:
 
 def entries(server: Server, action: str) -> int:
     return int(server.query(f"select count(*) from fencepost.task_entries where action = '{action}'")[0][0])
+
+
+def methods(body: bytes) -> list[str]:
+    return [call["method"] for call in json.loads(body)]
 
 
 @pytest.mark.parametrize("fault", ["lose_reply", "cut"])
@@ -92,11 +96,46 @@ def test_one_request_carries_the_finishes_and_the_poll_that_refills(
     run(worker)
     until(lambda: ended(server, 20))
     until(lambda: proxy.sent("long-poll") >= 2)
-    calls = [[call["method"] for call in json.loads(body)] for body in proxy.requests]
+    calls = [methods(body) for body in proxy.requests]
     assert calls[0] == ["awf.task/long-poll"]
     assert calls[1] == ["awf.task/success"] * 5 + ["awf.task/poll"]
     assert calls[-1] == ["awf.task/long-poll"]
     assert len(calls) <= 7
+
+
+@pytest.mark.parametrize("fault", ["lose_reply", "cut"])
+def test_the_poll_does_not_wait_behind_many_finishes_and_a_lost_reply_to_them_does_no_harm(
+    server: Server, proxy: FaultyProxy, run: Run, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fencepost_sdk.rounds.RIDES_WITH", 8)
+    server.define("demo/count")
+    worker = Worker(proxy.url, concurrency=20)
+    done = counting(worker)
+    for number in range(100):
+        server.create("demo/count", params={"n": number})
+    hit = getattr(proxy, fault)("awf.task/success", times=2)
+    run(worker)
+    until(lambda: ended(server, 100))
+    assert hit.hits == 2
+    assert set(done.values()) == {1}
+    assert entries(server, "awf.task/success") == 100
+    full = [calls for calls in map(methods, proxy.requests) if len(calls) > 8 + 1]
+    assert full
+    assert all(calls == ["awf.task/success"] * len(calls) for calls in full)
+
+
+def test_a_worker_whose_finishes_do_not_arrive_stops_taking_work(server: Server, proxy: FaultyProxy, run: Run) -> None:
+    server.define("demo/count")
+    worker = Worker(proxy.url, concurrency=10)
+    done = counting(worker)
+    for number in range(60):
+        server.create("demo/count", params={"n": number})
+    refused = proxy.refuse(503, needle="awf.task/success", times=4)
+    run(worker)
+    until(lambda: refused.hits == 4)
+    assert len(done) <= 2 * 10
+    until(lambda: ended(server, 60))
+    assert set(done.values()) == {1}
 
 
 def test_an_idle_worker_has_one_long_poll_open_and_sends_nothing_else(
@@ -174,6 +213,25 @@ def test_a_create_whose_reply_was_lost_makes_one_task(server: Server, proxy: Fau
         task = client.create("demo/count", {"n": 1})
     assert lost.hits == 2
     assert [one["id"] for one in server.rpc("awf.task/list")["resources"]] == [task.id]
+
+
+def test_many_creates_whose_reply_was_lost_make_each_task_once(server: Server, proxy: FaultyProxy) -> None:
+    server.define("demo/count")
+    lost = proxy.lose_reply("create-and-execute", times=3)
+    with Client(proxy.url) as client:
+        ids = client.create_many("demo/count", [{"n": number} for number in range(2500)])
+    assert lost.hits == 3
+    assert sorted(server.query("select id from fencepost.tasks")) == sorted((id,) for id in ids)
+
+
+def test_many_creates_under_the_servers_ids_are_not_repeated_after_a_lost_reply(
+    server: Server, proxy: FaultyProxy
+) -> None:
+    server.define("demo/count")
+    proxy.lose_reply("create-and-execute")
+    with Client(proxy.url) as client, pytest.raises(ConnectionFailed):
+        client.create_many("demo/count", [{"n": 1}], repeatable=False)
+    assert len(server.query("select 1 from fencepost.tasks")) == 1
 
 
 async def create_and_cancel(url: str) -> Any:

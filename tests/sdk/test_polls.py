@@ -27,6 +27,17 @@ def test_one_poll_at_a_time_asks_for_all_that_is_free() -> None:
     assert free.ask(0.0) is None
 
 
+def test_what_waits_for_a_slot_counts_as_taken() -> None:
+    free = Slots(["demo/x"], "me", 10, prefetch=5)
+    free.running, free.waiting = 10, 2
+    asked = free.ask(0.0)
+    assert asked is not None
+    assert asked.size == 3
+    free.answered()
+    free.waiting = 5
+    assert free.ask(0.0) is None
+
+
 def test_a_poll_is_the_same_request_by_either_method() -> None:
     asked = slots().ask(0.0)
     assert asked is not None

@@ -25,10 +25,10 @@ def spawn(server: Server) -> Iterator[Spawn]:
     """Start worker processes that do not outlive the test."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start(kind: str = "async", name: str = "first") -> subprocess.Popen[bytes]:
+    def start(kind: str = "async", name: str = "first", prefetch: int = 0) -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("worker_process.py")
         environment = {**os.environ, "FENCEPOST_URL": server.url}
-        processes.append(subprocess.Popen([sys.executable, str(script), kind, name], env=environment))
+        processes.append(subprocess.Popen([sys.executable, str(script), kind, name, str(prefetch)], env=environment))
         return processes[-1]
 
     yield start
@@ -90,3 +90,17 @@ def test_what_a_killed_worker_held_is_done_by_another_after_the_timeout(
     assert client.result(task, timeout=30) == {"by": "second"}
     assert server.task(task.id)["retryCount"] == 2
     assert "awf.engine/timeout" in [entry["action"] for entry in server.log(task.id)]
+
+
+def test_what_a_killed_worker_had_taken_ahead_is_done_by_another_and_has_cost_an_attempt(
+    server: Server, client: Client, spawn: Spawn
+) -> None:
+    server.define("demo/work", inProgressTimeout=1000, retryDelay=0)
+    tasks = [client.create("demo/work", {"seconds": 2.0}) for _ in range(4)]
+    first = spawn(name="first", prefetch=2)
+    until(lambda: all(server.task(task.id).get("worker") == "first" for task in tasks))
+    until(lambda: begun(server, tasks) == 2)
+    first.kill()
+    spawn(name="second")
+    assert [client.result(task, timeout=30) for task in tasks] == [{"by": "second"}] * 4
+    assert [server.task(task.id)["retryCount"] for task in tasks] == [2] * 4

@@ -8,7 +8,7 @@ import time
 
 from fencepost_sdk import Context, Worker
 
-worker = Worker(concurrency=2, name=sys.argv[2])
+worker = Worker(concurrency=2, name=sys.argv[2], prefetch=int(sys.argv[3]))
 
 
 async def work(params: dict[str, float], ctx: Context) -> dict[str, str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
 from fencepost_sdk import conversations
+from fencepost_sdk.bulk import CONNECTIONS, Bulk
 from fencepost_sdk.client import Connections, id_of
 from fencepost_sdk.conversations import Conversation, Pause, Said
-from fencepost_sdk.errors import ConnectionFailed
+from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.protocol import Page, Status, Task
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.transport import Endpoint
@@ -57,6 +58,34 @@ class AsyncClient:
         return await self._hold(
             conversations.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
         )
+
+    async def create_many(
+        self,
+        definition: str,
+        params: Iterable[Any],
+        *,
+        ids: Iterable[str] | None = None,
+        label: str | None = None,
+        execute_at: datetime | str | None = None,
+        repeatable: bool = True,
+    ) -> Sequence[str | RpcError]:
+        """Create a task for each of `params`; see `Client.create_many`.
+
+        await client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
+        """
+        bulk = Bulk(definition, params, ids=ids, label=label, execute_at=execute_at, repeatable=repeatable)
+        gate = asyncio.Semaphore(CONNECTIONS)
+
+        async def send(calls: Sequence[bytes]) -> Sequence[str | RpcError]:
+            async with gate:
+                return await self._hold(bulk.send(calls, self._patience))
+
+        sending = [asyncio.create_task(send(calls)) for calls in bulk.arrays]
+        try:
+            return [said for array in await asyncio.gather(*sending) for said in array]
+        finally:
+            for one in sending:
+                one.cancel()
 
     async def status(self, id: str | Task, include_log: bool = False, include_settings: bool = False) -> Status:
         """Tell how a task stands; see `Client.status`.

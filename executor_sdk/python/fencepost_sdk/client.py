@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Self
 
 from fencepost_sdk import conversations
+from fencepost_sdk.bulk import CONNECTIONS, Bulk
 from fencepost_sdk.conversations import Conversation, Pause, Said
-from fencepost_sdk.errors import ConnectionFailed
+from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.protocol import Page, Status, Task
 from fencepost_sdk.transport import Connection, Endpoint, Reply
 
@@ -80,6 +82,30 @@ class Client:
         return self._hold(
             conversations.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
         )
+
+    def create_many(
+        self,
+        definition: str,
+        params: Iterable[Any],
+        *,
+        ids: Iterable[str] | None = None,
+        label: str | None = None,
+        execute_at: datetime | str | None = None,
+        repeatable: bool = True,
+    ) -> Sequence[str | RpcError]:
+        """Create a task for each of `params` and return their ids in order, an RpcError in place of a refused one.
+
+        For thousands: they go in large requests, two at a time, and each is a task of its own, not one transaction.
+        Without `ids` the client makes them up, so that a request whose reply was lost can be repeated. When it is
+        not `repeatable` the server makes them, for less. ConnectionFailed leaves some of them created: with `ids` of
+        your own, the same call again creates what is missing.
+
+            client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
+        """
+        bulk = Bulk(definition, params, ids=ids, label=label, execute_at=execute_at, repeatable=repeatable)
+        with ThreadPoolExecutor(CONNECTIONS, "fencepost-bulk") as threads:
+            answers = threads.map(lambda calls: self._hold(bulk.send(calls, self._patience)), bulk.arrays)
+            return [said for array in answers for said in array]
 
     def status(self, id: str | Task, include_log: bool = False, include_settings: bool = False) -> Status:
         """Tell how a task stands; with its log (oldest entry first) and its settings when asked for.

@@ -57,7 +57,7 @@ class Resource(msgspec.Struct):
     resource: Task
 
 
-def _deliver(body: bytes, patience: float, *, repeatable: bool) -> Conversation[tuple[Reply, bool]]:
+def deliver(body: bytes, patience: float, *, repeatable: bool) -> Conversation[tuple[Reply, bool]]:
     """Return the reply, and whether an earlier one was lost; raise ConnectionFailed once `patience` is used up.
 
     What may have been served is sent again only when it is `repeatable`; what was turned away always.
@@ -88,7 +88,7 @@ def _deliver(body: bytes, patience: float, *, repeatable: bool) -> Conversation[
 def call(method: str, params: Any, read: type[Read], patience: float) -> Conversation[Read]:
     """Make one call and read its result."""
     body = encode_call(method, {} if params is None else params)
-    reply, repeated = yield from _deliver(body, patience, repeatable=is_repeatable(method, params))
+    reply, repeated = yield from deliver(body, patience, repeatable=is_repeatable(method, params))
     try:
         answer = decode_answer(reply.body)
         if answer.error is None and reply.status == 200:
@@ -105,7 +105,7 @@ def batch(calls: Sequence[tuple[str, Any]], patience: float) -> Conversation[lis
         return []
     body = encode_batch([encode_call(method, {} if params is None else params) for method, params in calls])
     repeatable = all(is_repeatable(method, params) for method, params in calls)
-    reply, repeated = yield from _deliver(body, patience, repeatable=repeatable)
+    reply, repeated = yield from deliver(body, patience, repeatable=repeatable)
     if reply.status != 200:
         raise decode_fault(reply.body, reply.status).as_error(reply.status, repeated=repeated)
     try:

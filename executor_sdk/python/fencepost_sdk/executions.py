@@ -45,11 +45,13 @@ class Executions:
         self._finish = finish
         self._speak = speak
         self._stir = stir
+        # Taken ahead, by execId, in the order in which they are to begin.
+        self._waiting: dict[str, tuple[Lease, Raw]] = {}
         self._threads = Threads(slots.concurrency, "fencepost-handler")
         self._loop = asyncio.get_running_loop()
 
     def take(self, resources: list[Raw]) -> None:
-        """Begin the tasks that a poll brought; during a drain give them back."""
+        """Begin the tasks that a poll brought, or let them wait for a slot; during a drain give them back."""
         now = self._loop.time()
         for resource in resources:
             try:
@@ -66,20 +68,46 @@ class Executions:
             if handler is None or self._slots.closed:
                 self._finish(release(lease), [])
             else:
-                self._begin(lease, handler, resource, now)
+                self._leases.add(lease, now)
+                if self._slots.running < self._slots.concurrency:
+                    self._begin(lease, resource)
+                else:
+                    self._waiting[lease.exec_id] = lease, resource
+                    self._slots.waiting += 1
 
-    def _begin(self, lease: Lease, handler: Handler, resource: Raw, now: float) -> None:
-        if handler.wants_context:
+    def _begin(self, lease: Lease, resource: Raw) -> None:
+        if lease.handler.wants_context:
             lease.context = Context(memoryview(resource), partial(self._say, lease))
-        self._leases.add(lease, now)
         self._slots.running += 1
-        lease.job = self._loop.create_task(self._handle(lease, handler))
+        lease.job = self._loop.create_task(self._handle(lease, lease.handler))
+
+    def _begin_next(self) -> None:
+        """Begin what waits longest, if anything does."""
+        for exec_id in self._waiting:
+            self._begin(*self._unqueue(exec_id))
+            return
+
+    def _unqueue(self, exec_id: str) -> tuple[Lease, Raw]:
+        self._slots.waiting -= 1
+        return self._waiting.pop(exec_id)
+
+    def give_back_waiting(self) -> None:
+        """Let the server hand to others what has not begun."""
+        for exec_id in list(self._waiting):
+            lease, _ = self._unqueue(exec_id)
+            self._leases.remove(lease)
+            self._finish(release(lease), [])
 
     def lose(self, lease: Lease) -> None:
         """Stop a handler whose execution is no longer ours; a sync one can only be told."""
         if lease.lost or lease.over:
             return
         lease.lost = True
+        if lease.exec_id in self._waiting:
+            self._unqueue(lease.exec_id)
+            self._leases.remove(lease)
+            self._stir()
+            return
         if lease.context is not None:
             lease.context._lose()
         if lease.job is not None and (lease.handler.is_async or not lease.began):
@@ -96,6 +124,7 @@ class Executions:
 
     async def abandon(self, seconds: float) -> None:
         """Stop every handler that can be stopped and give them `seconds` to clean up; threads are left behind."""
+        self._waiting.clear()
         jobs = [lease.job for lease in self._leases.all() if lease.job is not None]
         for lease in self._leases.all():
             self.lose(lease)
@@ -139,6 +168,7 @@ class Executions:
             logger.info("task %s is no longer ours, its handler's outcome is dropped", lease.id)
         elif finish is not None:
             self._finish(finish, lease.notes())
+        self._begin_next()
         self._stir()
 
     def _say(self, lease: Lease) -> None:

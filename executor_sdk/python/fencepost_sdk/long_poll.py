@@ -13,17 +13,18 @@ from fencepost_sdk.rounds import REQUEST_SECONDS
 
 
 class LongPoll:
-    """The loop that waits for work while there is nothing to say; `busy` tells whether there is.
+    """The loop that asks for work and waits for it, while the rounds tell what was done.
 
-    While something is to be said, the round that says it asks as well: one request instead of two.
+    `held` tells when it is not to ask: a round with little to say is about to ask as well, one request instead of
+    two, or too much has been done that the server has not heard of.
     """
 
     def __init__(
-        self, line: Line, slots: Slots, *, busy: Callable[[], bool], answered: Callable[[Ask, WorkerAnswer], None]
+        self, line: Line, slots: Slots, *, held: Callable[[], bool], answered: Callable[[Ask, WorkerAnswer], None]
     ) -> None:
         self._line = line
         self._slots = slots
-        self._busy = busy
+        self._held = held
         self._answered = answered
         self._ask: Ask | None = None
         self.wake = asyncio.Event()
@@ -40,7 +41,7 @@ class LongPoll:
             if now < self._slots.not_before:
                 # The last poll was refused; nothing else wakes us when its delay is over.
                 self._alarm.set(self._slots.not_before)
-            elif not self._busy() and (ask := self._slots.ask(now)) is not None:
+            elif not self._held() and (ask := self._slots.ask(now)) is not None:
                 self._ask = ask
                 (answer,), _ = await self._line.exchange([ask.long_poll()], LONG_POLL_SECONDS + 10.0)
                 self._ask = None

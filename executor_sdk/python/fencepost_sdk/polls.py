@@ -43,26 +43,28 @@ class Ask:
 class Slots:
     """How many more tasks this worker can take, and the one poll that may be on the way for them.
 
-    One poll at a time: what it may bring is set aside, so that the handlers running never exceed `concurrency`.
+    One poll at a time: what it may bring is set aside, so that no more than `concurrency` run and `prefetch` wait.
     """
 
-    def __init__(self, definitions: Sequence[str], worker: str, concurrency: int) -> None:
+    def __init__(self, definitions: Sequence[str], worker: str, concurrency: int, prefetch: int = 0) -> None:
         self._definitions = definitions
         self._worker = worker
         self._backoff = Backoff()
         self.concurrency = concurrency
+        self.prefetch = prefetch
         self.running = 0
+        self.waiting = 0
         self.asked: Ask | None = None
         # A poll that the server failed to answer; it may have been given something, so it is the next one to be sent.
         self.unserved: Ask | None = None
         self.not_before = 0.0
         self.closed = False
         # The server may have a smaller limit for one poll; found out when it says so.
-        self._most = concurrency
+        self._most = concurrency + prefetch
 
     def ask(self, now: float) -> Ask | None:
         """Return the poll to send now, which is on the way from then on, or None."""
-        free = min(self.concurrency - self.running, self._most)
+        free = min(self.concurrency + self.prefetch - self.running - self.waiting, self._most)
         if self.closed or self.asked is not None or free <= 0 or now < self.not_before:
             return None
         self.asked = self.unserved or Ask(self._definitions, free, self._worker)

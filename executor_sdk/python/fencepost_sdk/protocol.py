@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +11,17 @@ from msgspec import UNSET, Raw, Struct
 
 from fencepost_sdk.errors import RpcError
 
+CREATE = "awf.task/create-and-execute"
 POLL = "awf.task/poll"
 LONG_POLL = "awf.task/long-poll"
 NOTIFY = "awf.task/notify"
 SUCCESS = "awf.task/success"
 FAIL = "awf.task/fail"
 RELEASE = "awf.task/release"
+
+# The server's limits for one request, unless it is told otherwise; a smaller one is found out when it refuses.
+MOST_CALLS = 1000
+MOST_BYTES = 900_000
 
 # One call of a batch was not served this time; sent again it may be.
 TRANSIENT = frozenset({"unavailable", "internal-error", "too-many-requests"})
@@ -105,7 +110,7 @@ class Page(Struct, rename={"tasks": "resources"}):
         return len(self.tasks)
 
 
-class Handed(Struct, rename={"exec_id": "execId", "in_progress_timeout_ms": "inProgressTimeout"}):
+class Handed(Struct, gc=False, rename={"exec_id": "execId", "in_progress_timeout_ms": "inProgressTimeout"}):
     """The little that a worker needs of a task before its handler runs."""
 
     id: str
@@ -133,37 +138,55 @@ class Fault(Struct):
         return RpcError(self.type, self.message, status=status, path=self.path, errors=self.errors, repeated=repeated)
 
 
-class Answer(Struct):
+class Answer(Struct, gc=False):
     """The answer to one call, its result not yet read."""
 
     result: Raw = Raw(b"null")
     error: Fault | None = None
 
 
-class WorkerResult(Struct, rename={"cancel_requested": "cancelRequested"}):
+class WorkerResult(Struct, gc=False, rename={"cancel_requested": "cancelRequested"}):
     """What a worker reads of results: what a poll brought, and whether somebody canceled."""
 
     resources: list[Raw] = msgspec.field(default_factory=list)
     cancel_requested: bool = False
 
 
-class WorkerAnswer(Struct):
+class WorkerAnswer(Struct, gc=False):
     """The answer to one call of a worker's round."""
 
     result: WorkerResult | None = None
     error: Fault | None = None
 
 
-class Execution(Struct, omit_defaults=True, rename={"exec_id": "execId"}):
-    """The params of a call that ends an execution."""
+class Execution(Struct, gc=False, rename={"exec_id": "execId", "include_resource": "include-resource?"}):
+    """The params of a call that ends an execution; nobody here reads the task that it leaves."""
 
     id: str
     exec_id: str
     result: Any = UNSET
     error: Any = UNSET
+    include_resource: bool = False
 
 
-class Call(Struct):
+class New(
+    Struct,
+    gc=False,
+    kw_only=True,
+    omit_defaults=True,
+    rename={"execute_at": "executeAt", "include_resource": "include-resource?"},
+):
+    """The params of a create whose task is not wanted back."""
+
+    definition: str
+    id: str | None = None
+    label: str | None = None
+    params: Any = None
+    execute_at: str | None = None
+    include_resource: bool
+
+
+class Call(Struct, gc=False):
     """One call."""
 
     method: str
@@ -187,6 +210,12 @@ def encode_call(method: str, params: Any) -> bytes:
     return _encoder.encode(Call(method, params))
 
 
+def encode_create(definition: str, id: str | None, params: Any, label: str | None, execute_at: str | None) -> bytes:
+    """Return the JSON of a create that answers with the id alone; None for an id of the server's own."""
+    new = New(definition=definition, id=id, label=label, params=params, execute_at=execute_at, include_resource=False)
+    return _encoder.encode(Call(CREATE, new))
+
+
 def encode_success(id: str, exec_id: str, result: Any) -> bytes:
     """Return the JSON of a success; None is no result."""
     return _encoder.encode(Call(SUCCESS, Execution(id, exec_id, result=UNSET if result is None else result)))
@@ -207,7 +236,7 @@ def encode_notify(id: str, exec_id: str, notification: Mapping[str, Any]) -> byt
     return _encoder.encode(Call(NOTIFY, {"id": id, "execId": exec_id, **notification}))
 
 
-def encode_batch(calls: list[bytes]) -> bytes:
+def encode_batch(calls: Iterable[bytes]) -> bytes:
     """Return the JSON array of calls that are encoded already."""
     return b"[" + b",".join(calls) + b"]"
 

@@ -17,14 +17,14 @@ from fencepost_sdk.finishes import Finish
 from fencepost_sdk.leases import Alarm, Lease, Leases
 from fencepost_sdk.line import Line
 from fencepost_sdk.polls import Ask, Slots
-from fencepost_sdk.protocol import LOST, Fault, WorkerAnswer
+from fencepost_sdk.protocol import LOST, MOST_BYTES, MOST_CALLS, Fault, WorkerAnswer
 
 logger = logging.getLogger("fencepost_sdk")
 
 REQUEST_SECONDS = 30.0
-# The server's limits unless it is told otherwise; a smaller one is found out when it refuses.
-MOST_CALLS = 1000
-MOST_BYTES = 900_000
+# A poll behind so many finishes saves a request. Behind more it is sent by itself: the server decides an array in its
+# order, and the handlers would have nothing to do while it commits them.
+RIDES_WITH = 250
 
 
 class Round(NamedTuple):
@@ -88,9 +88,14 @@ class Rounds:
         self.wake = asyncio.Event()
 
     @property
-    def pending(self) -> bool:
-        """Whether a finish waits to leave."""
-        return bool(self._finishes)
+    def poll_waits(self) -> bool:
+        """Whether the next round is to carry the poll, or must be gone before there is another one.
+
+        Work is taken while finishes are still on the way, but not more than the slots hold: what a server that is
+        away has not heard of would time out.
+        """
+        untold = self.untold
+        return (bool(self._finishes) and untold <= RIDES_WITH) or untold > self._slots.concurrency
 
     @property
     def settled(self) -> bool:
@@ -104,7 +109,8 @@ class Rounds:
 
     def finish(self, finish: Finish, notes: list[bytes]) -> None:
         """Tell the end of an execution, and before it what its handler had still to say."""
-        self._notes.extend((finish.lease, note) for note in notes)
+        if notes:
+            self._notes.extend((finish.lease, note) for note in notes)
         self._finishes.append(finish)
         self.wake.set()
 
@@ -137,7 +143,7 @@ class Rounds:
         finishes = [] if self._notes else self._take(self._most_calls - 1 - len(notes))
         if self._notes or self._finishes:
             self.wake.set()
-        ask = self._slots.ask(now)
+        ask = self._slots.ask(now) if len(finishes) <= RIDES_WITH and not self._finishes else None
         return Round(notes, sorted(finishes, key=attrgetter("kind")), ask)
 
     def _take(self, most: int) -> list[Finish]:

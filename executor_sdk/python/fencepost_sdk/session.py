@@ -39,6 +39,7 @@ class Plan(NamedTuple):
     handlers: Mapping[str, Handler]
     documents: Sequence[Mapping[str, Any]]
     concurrency: int
+    prefetch: int
     drain_seconds: float
 
 
@@ -49,13 +50,15 @@ class Session:
         greeting = Greeting()
         self._plan = plan
         self._leases = Leases()
-        self._slots = Slots(sorted(plan.handlers), plan.name, plan.concurrency)
+        self._slots = Slots(sorted(plan.handlers), plan.name, plan.concurrency, plan.prefetch)
         self._round_line = Line(plan.endpoint, "rounds", greeting, ROUND_DELAY)
         self._poll_line = Line(plan.endpoint, "poll", greeting, POLL_DELAY)
         self._rounds = Rounds(
             self._round_line, self._leases, self._slots, lost=self._lose, answered=self._answered, stir=self._stir
         )
-        self._poll = LongPoll(self._poll_line, self._slots, busy=lambda: self._rounds.pending, answered=self._answered)
+        self._poll = LongPoll(
+            self._poll_line, self._slots, held=lambda: self._rounds.poll_waits, answered=self._answered
+        )
         self._executions = Executions(
             plan.handlers,
             self._leases,
@@ -107,6 +110,7 @@ class Session:
         """Take no more, let what runs come to its end or hand it back, and tell the last of it."""
         logger.info("%s drains: %d tasks run", self._plan.name, len(self._leases))
         self._slots.closed = True
+        self._executions.give_back_waiting()
         polling.cancel()
         await asyncio.wait((polling,))
         reclaiming = asyncio.create_task(self._poll.reclaim())

@@ -27,6 +27,8 @@ class Worker:
     `url` defaults to the variable FENCEPOST_URL, then to http://127.0.0.1:8080; `client` is `id:secret` or a bearer
     token and defaults to FENCEPOST_CLIENT. `name` is shown with the tasks that it runs; the default names host and
     process. `drain_timeout` is how long a graceful stop waits for running handlers before it hands their tasks back.
+    `prefetch` is how many tasks more it takes ahead, so that short handlers need not wait for the next poll: meanwhile
+    nobody else gets them, a graceful stop hands them back, and a crash costs them an attempt as if they had begun.
 
         worker = Worker("http://127.0.0.1:8080", concurrency=10)
 
@@ -44,13 +46,17 @@ class Worker:
         concurrency: int = 10,
         name: str | None = None,
         *,
+        prefetch: int = 0,
         drain_timeout: timedelta = timedelta(seconds=30),
         tls: ssl.SSLContext | None = None,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        if prefetch < 0:
+            raise ValueError(f"prefetch must not be negative: {prefetch}")
         self._endpoint = Endpoint(url, client, tls)
         self._concurrency = concurrency
+        self._prefetch = prefetch
         self._drain_timeout = drain_timeout
         self._handlers: dict[str, Handler] = {}
         self._documents: dict[str, dict[str, Any]] = {}
@@ -135,6 +141,7 @@ class Worker:
             self._handlers,
             list(self._documents.values()),
             self._concurrency,
+            self._prefetch,
             self._drain_timeout.total_seconds(),
         )
         with self._lock:
