@@ -41,7 +41,7 @@ class FencepostContestant:
         processes: int = 2,
         concurrency: int = 500,
         prefetch: int = 500,
-        repeatable: bool = True,
+        repeatable: bool = False,
     ) -> None:
         self.name = f"fencepost:{variant}" if variant else "fencepost"
         self._is_limited = variant == "limits"
