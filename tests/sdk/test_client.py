@@ -190,7 +190,7 @@ def test_many_tasks_are_created_in_order_and_a_refused_one_spoils_nothing_but_it
     ids = either.create_many("demo/mail", wanted, label="bulk")
     assert isinstance(ids[1200], RpcError)
     assert ids[1200].type == "invalid-params"
-    there = dict(server.query("select id, (params->>'n')::integer from fencepost.tasks where label = 'bulk'"))
+    there = dict(server.query("select id, (params->>'n')::integer from fencepost.task_resources where label = 'bulk'"))
     assert [there[id] for number, id in enumerate(ids) if number != 1200] == [n for n in range(2500) if n != 1200]
 
 
@@ -200,7 +200,7 @@ def test_many_tasks_under_ids_of_the_callers_own_can_be_created_again(either: An
     assert either.create_many("demo/mail", params, ids=["a", "b", "c"]) == ["a", "b", "c"]
     (refused,) = either.create_many("demo/mail", [{"n": 9}], ids=["a"])
     assert refused.type == "already-exists"
-    assert len(server.query("select 1 from fencepost.tasks")) == 3
+    assert len(server.query("select 1 from fencepost.task_resources")) == 3
     with pytest.raises(ValueError, match="longer"):
         either.create_many("demo/mail", params, ids=["a"])
 
@@ -212,4 +212,4 @@ def test_many_tasks_can_be_created_for_later_and_under_ids_of_the_servers_own(ei
     assert either.create_many("demo/mail", []) == []
     with pytest.raises(TypeError):
         either.create_many("demo/mail", [{"n": 1}, {"n": object()}])
-    assert len(server.query("select 1 from fencepost.tasks")) == 1
+    assert len(server.query("select 1 from fencepost.task_resources")) == 1

@@ -221,7 +221,7 @@ def test_many_creates_whose_reply_was_lost_make_each_task_once(server: Server, p
     with Client(proxy.url) as client:
         ids = client.create_many("demo/count", [{"n": number} for number in range(2500)])
     assert lost.hits == 3
-    assert sorted(server.query("select id from fencepost.tasks")) == sorted((id,) for id in ids)
+    assert sorted(server.query("select id from fencepost.task_resources")) == sorted((id,) for id in ids)
 
 
 def test_many_creates_under_the_servers_ids_are_not_repeated_after_a_lost_reply(
@@ -231,7 +231,7 @@ def test_many_creates_under_the_servers_ids_are_not_repeated_after_a_lost_reply(
     proxy.lose_reply("create-and-execute")
     with Client(proxy.url) as client, pytest.raises(ConnectionFailed):
         client.create_many("demo/count", [{"n": 1}], repeatable=False)
-    assert len(server.query("select 1 from fencepost.tasks")) == 1
+    assert len(server.query("select 1 from fencepost.task_resources")) == 1
 
 
 async def create_and_cancel(url: str) -> Any:
