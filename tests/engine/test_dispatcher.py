@@ -62,6 +62,20 @@ def test_a_poll_answers_an_empty_array_when_its_time_is_over(server: Server) -> 
     assert server.app.waiting_polls == 0
 
 
+def test_a_poll_whose_time_is_over_does_not_wait_for_the_claim_of_others(server: Server) -> None:
+    with ThreadPoolExecutor() as pool, psycopg.connect(server.conninfo) as holder:
+        waiting = waiting_poll(server, pool, timeout=1000)
+        assert server.poll() == [], "a claim behind the one of the poll that waits"
+        holder.execute("lock table fencepost.live_tasks in access exclusive mode")
+        other = pool.submit(server.poll)
+        until(lambda: _blocked(server))
+
+        assert waiting.result(10) == []
+        assert not other.done()
+        holder.rollback()
+        assert other.result(10) == []
+
+
 def test_polls_for_several_definitions_hear_of_each(server: Server) -> None:
     server.define("demo/other")
     with ThreadPoolExecutor() as pool:

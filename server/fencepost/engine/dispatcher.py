@@ -48,20 +48,21 @@ class Ask:
 class _Group:
     """The asks for one set of definitions, in the order of their arrival.
 
-    `fresh` asks have not been in a claim yet; `waiting` ones found nothing in theirs and stay for what is announced.
-    `wanted` is how many tasks were announced since the last claim.
+    `fresh` asks have not been in a claim yet; `waiting` ones found nothing in theirs and stay for what is announced;
+    `claimed` ones are in the claim that is under way. `wanted` is how many tasks were announced since the last claim.
     """
 
-    __slots__ = ("claiming", "fresh", "waiting", "wanted")
+    __slots__ = ("claimed", "claiming", "fresh", "waiting", "wanted")
 
     def __init__(self) -> None:
         self.fresh: dict[Ask, None] = {}
         self.waiting: dict[Ask, None] = {}
+        self.claimed: dict[Ask, None] = {}
         self.claiming = False
         self.wanted = 0
 
     def __len__(self) -> int:
-        return len(self.fresh) + len(self.waiting)
+        return len(self.fresh) + len(self.waiting) + len(self.claimed)
 
     @property
     def hungry(self) -> bool:
@@ -72,9 +73,10 @@ class _Group:
         """Forget an ask."""
         self.fresh.pop(ask, None)
         self.waiting.pop(ask, None)
+        self.claimed.pop(ask, None)
 
     def take(self) -> list[Ask]:
-        """Choose the asks of the next claim: every fresh one, and as many waiting ones as work is announced for."""
+        """Move the asks of the next claim to `claimed`: every fresh one, and waiting ones for what is announced."""
         chosen: list[Ask] = []
         requests: set[tuple[str, str]] = set()
         slots = 0
@@ -85,13 +87,16 @@ class _Group:
                     break
                 if ask.request is not None:
                     if ask.request in requests:
-                        # The same poll again, from a client that gave up on the first: it goes into the next claim and
+                        # The same poll again, from a client that gave up on the first: it goes into a later claim and
                         # finds there what the first was given.
                         continue
                     requests.add(ask.request)
                 chosen.append(ask)
                 slots += ask.size
                 taken += ask.size
+        for ask in chosen:
+            self.remove(ask)
+            self.claimed[ask] = None
         self.wanted = 0
         return chosen
 
@@ -159,7 +164,7 @@ class Dispatcher:
         while self._rounds:
             await asyncio.wait(self._rounds)
         for group in self._groups.values():
-            for ask in (*group.waiting, *group.fresh):
+            for ask in (*group.waiting, *group.fresh, *group.claimed):
                 self._settle(group, ask, [])
         self._groups.clear()
         self._by_definition.clear()
@@ -194,15 +199,12 @@ class Dispatcher:
         """Claim for a group until no ask is fresh and nothing is announced."""
         try:
             while group.hungry:
-                await self._round(key, group)
+                await self._round(key, group, group.take())
         finally:
             group.claiming = False
-            for ask in [ask for ask in group.waiting if not ask.waits]:
-                self._settle(group, ask, [])
             self._leave_if_empty(key, group)
 
-    async def _round(self, key: tuple[str, ...], group: _Group) -> None:
-        chosen = group.take()
+    async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[Ask]) -> None:
         try:
             given = await self._store.claim(key, [_as_json(number, ask) for number, ask in enumerate(chosen)])
         except BaseException as error:  # noqa: BLE001 every caller of this claim gets it; the next claim must run
@@ -221,7 +223,7 @@ class Dispatcher:
                 if held.tasks and ask.request is not None:
                     fed.add(ask.request)
             else:
-                group.fresh.pop(ask, None)
+                group.remove(ask)
                 group.waiting[ask] = None
         self._look_again(group, fed)
         if sum(len(held.tasks) for held in given.values()) >= sum(ask.size for ask in chosen):
@@ -241,10 +243,10 @@ class Dispatcher:
             ask.answer.set_result(tasks)
 
     def _expire(self, ask: Ask) -> None:
-        """The time of a poll is over: a claim that is under way may still bring it something, else it gets nothing."""
+        """The time of a poll is over: a claim that it is in may still bring it something, else it gets nothing."""
         ask.waits = False
         group = self._groups.get(ask.definitions)
-        if group is not None and not group.claiming:
+        if group is not None and ask in group.waiting:
             self._settle(group, ask, [])
             self._leave_if_empty(ask.definitions, group)
 
