@@ -97,6 +97,46 @@ CREATE TABLE fencepost.done_tasks_default (
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
 );
 
+CREATE TABLE fencepost.task_log (
+    seq bigint CONSTRAINT task_log_seq_not_null1 NOT NULL,
+    at timestamp with time zone CONSTRAINT task_log_at_not_null1 NOT NULL,
+    version integer CONSTRAINT task_log_version_not_null1 NOT NULL,
+    retry_count integer CONSTRAINT task_log_retry_count_not_null1 NOT NULL,
+    execute_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    exec_id uuid,
+    action text CONSTRAINT task_log_action_not_null1 NOT NULL,
+    caller text CONSTRAINT task_log_caller_not_null1 NOT NULL,
+    worker text,
+    status_before text CONSTRAINT task_log_status_before_not_null1 NOT NULL,
+    status text CONSTRAINT task_log_status_not_null1 NOT NULL,
+    outcome text,
+    reason_type text,
+    reason_message text,
+    action_params json,
+    CONSTRAINT task_log_transition CHECK (((status = ANY (
+CASE status_before
+    WHEN 'waiting'::text THEN '{ready,done}'::text[]
+    WHEN 'ready'::text THEN '{requested,in-progress,done}'::text[]
+    WHEN 'requested'::text THEN '{ready,in-progress,done}'::text[]
+    WHEN 'in-progress'::text THEN '{ready,waiting,in-progress,done}'::text[]
+    WHEN 'done'::text THEN '{ready,done}'::text[]
+    ELSE '{}'::text[]
+END)) OR ((action = 'awf.engine/snapshot'::text) AND (status = status_before) AND (status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))))
+)
+PARTITION BY RANGE (at);
+
+CREATE VIEW fencepost.history_partitions AS
+ SELECT (p.relname)::text AS parent,
+    (c.relname)::text AS name,
+    ((regexp_match(b.bound, 'FROM \(''([^'']+)''\)'::text))[1])::timestamp with time zone AS begins_at,
+    ((regexp_match(b.bound, 'TO \(''([^'']+)''\)'::text))[1])::timestamp with time zone AS ends_at
+   FROM (((pg_inherits i
+     JOIN pg_class p ON ((p.oid = i.inhparent)))
+     JOIN pg_class c ON ((c.oid = i.inhrelid)))
+     CROSS JOIN LATERAL ( SELECT pg_get_expr(c.relpartbound, c.oid) AS bound) b)
+  WHERE (i.inhparent = ANY (ARRAY[('fencepost.done_tasks'::regclass)::oid, ('fencepost.task_log'::regclass)::oid]));
+
 CREATE SEQUENCE fencepost.task_seq
     START WITH 1
     INCREMENT BY 1
@@ -141,35 +181,6 @@ CREATE TABLE fencepost.migrations (
     sha256 text NOT NULL,
     applied_at timestamp with time zone NOT NULL
 );
-
-CREATE TABLE fencepost.task_log (
-    seq bigint CONSTRAINT task_log_seq_not_null1 NOT NULL,
-    at timestamp with time zone CONSTRAINT task_log_at_not_null1 NOT NULL,
-    version integer CONSTRAINT task_log_version_not_null1 NOT NULL,
-    retry_count integer CONSTRAINT task_log_retry_count_not_null1 NOT NULL,
-    execute_at timestamp with time zone,
-    deadline_at timestamp with time zone,
-    exec_id uuid,
-    action text CONSTRAINT task_log_action_not_null1 NOT NULL,
-    caller text CONSTRAINT task_log_caller_not_null1 NOT NULL,
-    worker text,
-    status_before text CONSTRAINT task_log_status_before_not_null1 NOT NULL,
-    status text CONSTRAINT task_log_status_not_null1 NOT NULL,
-    outcome text,
-    reason_type text,
-    reason_message text,
-    action_params json,
-    CONSTRAINT task_log_transition CHECK ((status = ANY (
-CASE status_before
-    WHEN 'waiting'::text THEN '{ready,done}'::text[]
-    WHEN 'ready'::text THEN '{requested,in-progress,done}'::text[]
-    WHEN 'requested'::text THEN '{ready,in-progress,done}'::text[]
-    WHEN 'in-progress'::text THEN '{ready,waiting,in-progress,done}'::text[]
-    WHEN 'done'::text THEN '{ready,done}'::text[]
-    ELSE '{}'::text[]
-END)))
-)
-PARTITION BY RANGE (at);
 
 CREATE VIEW fencepost.task_entries AS
  WITH created AS NOT MATERIALIZED (
@@ -285,7 +296,7 @@ CREATE TABLE fencepost.task_log_default (
     reason_type text,
     reason_message text,
     action_params json,
-    CONSTRAINT task_log_transition CHECK ((status = ANY (
+    CONSTRAINT task_log_transition CHECK (((status = ANY (
 CASE status_before
     WHEN 'waiting'::text THEN '{ready,done}'::text[]
     WHEN 'ready'::text THEN '{requested,in-progress,done}'::text[]
@@ -293,7 +304,7 @@ CASE status_before
     WHEN 'in-progress'::text THEN '{ready,waiting,in-progress,done}'::text[]
     WHEN 'done'::text THEN '{ready,done}'::text[]
     ELSE '{}'::text[]
-END)))
+END)) OR ((action = 'awf.engine/snapshot'::text) AND (status = status_before) AND (status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))))
 );
 
 CREATE TABLE fencepost.task_names (
@@ -381,6 +392,8 @@ CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHE
 
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
 
+CREATE INDEX done_tasks_default_done_at ON fencepost.done_tasks_default USING btree (done_at);
+
 CREATE INDEX done_tasks_outcome ON ONLY fencepost.done_tasks USING btree (outcome, seq) WHERE (outcome <> 'succeeded'::text);
 
 CREATE INDEX done_tasks_default_outcome_seq_idx ON fencepost.done_tasks_default USING btree (outcome, seq) WHERE (outcome <> 'succeeded'::text);
@@ -394,6 +407,8 @@ CREATE INDEX live_tasks_ready ON fencepost.live_tasks USING btree (definition, r
 CREATE INDEX live_tasks_ready_by_key ON fencepost.live_tasks USING btree (definition, limit_key, ready_at, seq) WHERE ((status = 'ready'::text) AND (limit_key IS NOT NULL));
 
 CREATE INDEX live_tasks_request ON fencepost.live_tasks USING btree (held_by, request_id) WHERE (request_id IS NOT NULL);
+
+CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
 
 ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
 

@@ -2,7 +2,7 @@
 
 request  →  /rpc: rpc.Endpoint           →  engine  →  store
             else: Starlette with rest.*  →  engine  →  store
-nobody   →  loops: reaper, lookout; notifications
+nobody   →  loops: reaper, lookout, retain; notifications
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from fencepost.loops.lookout import Lookout
 from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
+from fencepost.loops.retain import Retain
 from fencepost.rest.health import Health
 from fencepost.rest.tasks import TaskReads
 from fencepost.rpc.dispatch import Dispatch
@@ -43,6 +44,7 @@ from fencepost.store.definitions import DefinitionStore
 from fencepost.store.files import data_folder
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
+from fencepost.store.partitions import PartitionStore
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
 from fencepost.telemetry import Event, emit
@@ -73,7 +75,9 @@ class App:
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
+        self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self._reaping = Loop("reaper", self.reaper.run_once)
+        self._retaining = Loop("retain", self.retain.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
         self._health = Health(self._server)
@@ -102,7 +106,9 @@ class App:
     async def start(self) -> None:
         """Begin everything that goes on by itself."""
         await self._server.now()
-        running = (self._reaping.run(), self._looking_out.run(), self._notifications.run())
+        # Before the first request: what comes earlier than its partition goes to the default one and stays there.
+        await self.retain.prepare()
+        running = (self._reaping.run(), self._looking_out.run(), self._retaining.run(), self._notifications.run())
         self._tasks = [asyncio.create_task(coroutine) for coroutine in running]
 
     async def listening(self) -> None:

@@ -9,12 +9,16 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from fencepost.errors import StartRefused
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHORTEST_SECRET = 16
+_RETENTION = re.compile(r"([1-9][0-9]{0,5})([dh])")
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
+_LONGEST_RETENTION = timedelta(days=36_500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Settings:
     workers: int = 1
     connections: int = 4
     lease_grace_seconds: float = 10.0
+    retention: timedelta | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -68,6 +73,20 @@ def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
             raise StartRefused(f"{source}: the id or the secret of {id!r} is used twice; each client needs its own")
         clients[id] = secret
     return clients
+
+
+def read_retention(text: str | None) -> timedelta | None:
+    """Return how long history is kept from a text such as `90d` or `12h`; None, for good, when there is none."""
+    if text is None:
+        return None
+    parts = _RETENTION.fullmatch(text.strip())
+    retention = None if parts is None else int(parts[1]) * _UNITS[parts[2]]
+    if retention is None or retention > _LONGEST_RETENTION:
+        raise StartRefused(
+            f"--retention {text!r} must be a whole number of days or hours, such as 90d or 12h, up to 36500d; "
+            "without it everything is kept"
+        )
+    return retention
 
 
 def _lines(file: Path) -> list[str]:

@@ -82,7 +82,7 @@ order by t.seq;
 -- Reader: tasks/claim.sql, in queue order within a definition. What has a key is claimed by its key.
 create index live_tasks_ready on fencepost.live_tasks (definition, ready_at, seq)
     where status = 'ready' and limit_key is null;
--- Readers: tasks/free_places.sql and ready_definitions.sql, from key to key and in queue order within one.
+-- Readers: tasks/free_places.sql and look.sql, from key to key and in queue order within one.
 create index live_tasks_ready_by_key on fencepost.live_tasks (definition, limit_key, ready_at, seq)
     where status = 'ready' and limit_key is not null;
 -- Readers: the same, which count the leases of a key.
@@ -132,19 +132,6 @@ create table fencepost.done_tasks (
 -- Takes what no other partition does, so that work can always end.
 create table fencepost.done_tasks_default partition of fencepost.done_tasks default;
 
-insert into fencepost.done_tasks
-    (seq, created_at, asked_execute_at, execute_at, done_at, exec_id, version, retry_count, action, done_by,
-     status_before, outcome, reason_type, reason_message, worker, cancel_delivered_at, cancel_delivered_to,
-     cancel_delivery, id, definition, definition_version, label, created_by, requester, params, result, error)
-select
-    t.seq, t.created_at, t.execute_at, d.execute_at, d.done_at, d.exec_id, d.version, d.retry_count, d.action,
-    d.done_by, d.status_before, d.outcome, d.reason_type, d.reason_message, d.worker, d.cancel_delivered_at,
-    d.cancel_delivered_to, d.cancel_delivery, t.id, t.definition, t.definition_version, t.label, t.created_by,
-    t.requester, t.params, d.result, d.error
-from fencepost.done_tasks_before as d
-join fencepost.tasks as t on t.seq = d.seq
-order by t.seq;
-
 -- Reader: tasks/list.sql with an outcome. Most tasks succeed: who lists those finds them by any index.
 create index done_tasks_outcome on fencepost.done_tasks (outcome, seq) where outcome <> 'succeeded';
 
@@ -183,6 +170,31 @@ create table fencepost.task_log (
 ) partition by range (at);
 
 create table fencepost.task_log_default partition of fencepost.task_log default;
+
+-- What there is goes into a table of its own: rows in the default one would be read whenever a partition is made.
+do $$ begin
+    if exists (select from fencepost.done_tasks_before) then
+        create table fencepost.done_tasks_until_0003 partition of fencepost.done_tasks
+            for values from (minvalue) to (date_trunc('minute', statement_timestamp()) + interval '1 minute');
+    end if;
+    if exists (select from fencepost.task_log_before) then
+        create table fencepost.task_log_until_0003 partition of fencepost.task_log
+            for values from (minvalue) to (date_trunc('minute', statement_timestamp()) + interval '1 minute');
+    end if;
+end $$;
+
+insert into fencepost.done_tasks
+    (seq, created_at, asked_execute_at, execute_at, done_at, exec_id, version, retry_count, action, done_by,
+     status_before, outcome, reason_type, reason_message, worker, cancel_delivered_at, cancel_delivered_to,
+     cancel_delivery, id, definition, definition_version, label, created_by, requester, params, result, error)
+select
+    t.seq, t.created_at, t.execute_at, d.execute_at, d.done_at, d.exec_id, d.version, d.retry_count, d.action,
+    d.done_by, d.status_before, d.outcome, d.reason_type, d.reason_message, d.worker, d.cancel_delivered_at,
+    d.cancel_delivered_to, d.cancel_delivery, t.id, t.definition, t.definition_version, t.label, t.created_by,
+    t.requester, t.params, d.result, d.error
+from fencepost.done_tasks_before as d
+join fencepost.tasks as t on t.seq = d.seq
+order by t.seq;
 
 insert into fencepost.task_log
     (seq, at, version, retry_count, execute_at, deadline_at, exec_id, action, caller, worker, status_before, status,

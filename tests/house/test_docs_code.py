@@ -1,6 +1,7 @@
 """What a page shows as code is run as it stands, the blocks of a page in their order against one server.
 
 sh, python       run; they must end well
+sql              run on the server's database
 yaml, json       posted when they are a call or an array of calls, put when they are a document with a `kind`
 
 A block that cannot be run here stands behind a line `<!-- not run: reason -->`.
@@ -56,6 +57,8 @@ def test_the_code_of_a_page_does_what_it_shows(page: Path, server: Server, tmp_p
             assert block.not_run, "a block that is not run needs the reason"
         elif block.language in RUN:
             run(block, server, tmp_path)
+        elif block.language == "sql":
+            server.query(block.code)
         elif block.language in ("yaml", "json"):
             send(block, server)
 

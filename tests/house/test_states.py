@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import psycopg
 import pytest
 
-from fencepost.domain.transitions import OUTCOMES, STATUSES, TRANSITIONS
+from fencepost.domain.transitions import OUTCOMES, SNAPSHOTS, STATUSES, TRANSITIONS
 from fencepost.rpc.methods.task import OutcomeName, Status
 from fencepost.store.connection import Connection, connect
 from fencepost.wire.resources import AidboxTask
@@ -18,7 +18,7 @@ from tests.house.sources import DOCS
 
 _LOG = """
     insert into fencepost.task_log (seq, version, at, action, caller, status_before, status, retry_count)
-    values (%s, 1, now(), 'test', 'test', %s, %s, 0)
+    values (%s, 1, now(), %s, 'test', %s, %s, 0)
 """
 
 
@@ -30,8 +30,12 @@ def connection(database: str) -> Iterator[Connection]:
 
 
 def test_the_log_takes_exactly_the_transitions_of_the_domain(connection: Connection) -> None:
-    every = enumerate(itertools.product((*STATUSES, "lost"), repeat=2))
-    assert {way for seq, way in every if _violated(connection, seq, *way) is None} == TRANSITIONS
+    assert _taken(connection, "test") == TRANSITIONS
+
+
+def test_a_snapshot_leaves_a_live_task_where_it_is(connection: Connection) -> None:
+    assert _taken(connection, "awf.engine/snapshot") - TRANSITIONS == SNAPSHOTS - TRANSITIONS
+    assert {one for ways in SNAPSHOTS for one in ways} == set(STATUSES) - {"done"}
 
 
 def test_the_diagram_shows_exactly_the_transitions_of_the_domain() -> None:
@@ -58,10 +62,16 @@ def test_the_concepts_page_explains_every_state() -> None:
     assert re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE) == list(STATUSES)
 
 
-def _violated(connection: Connection, seq: int, before: str, after: str) -> str | None:
+def _taken(connection: Connection, action: str) -> set[tuple[str, str]]:
+    """Return the ways that the log takes of all that can be thought of."""
+    every = enumerate(itertools.product((*STATUSES, "lost"), repeat=2))
+    return {(one, other) for seq, (one, other) in every if _violated(connection, seq, action, one, other) is None}
+
+
+def _violated(connection: Connection, seq: int, action: str, before: str, after: str) -> str | None:
     """Return the check that keeps a log entry out; None when the entry is taken."""
     try:
-        connection.execute(_LOG, (seq, before, after))
+        connection.execute(_LOG, (seq, action, before, after))
     except psycopg.errors.CheckViolation as violation:
         return violation.diag.constraint_name
     return None

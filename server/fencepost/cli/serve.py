@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fencepost.settings import Limits, Settings, read_clients
+from fencepost.settings import Limits, Settings, read_clients, read_retention
 
 
 def _from_environment(name: str) -> dict[str, Any]:
@@ -85,6 +85,12 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("LEASE_GRACE"),
 )
 @click.option(
+    "--retention",
+    metavar="DURATION",
+    help="How long to keep done tasks and the log, such as 90d or 12h; without it for good.",
+    **_from_environment("RETENTION"),
+)
+@click.option(
     "--max-body",
     default=1 << 20,
     show_default=True,
@@ -155,6 +161,7 @@ def serve(**options: Any) -> None:
         workers=options["workers"],
         connections=options["connections"],
         lease_grace_seconds=options["lease_grace"],
+        retention=read_retention(options["retention"]),
         limits=Limits(
             body_bytes=options["max_body"],
             batch=options["max_batch"],

@@ -30,3 +30,6 @@ TRANSITIONS: frozenset[tuple[str, str]] = frozenset(
         ("done", "done"),
     }
 )
+
+# What retention writes when the entries that said where a live task stands have to go. No way leads anywhere by it.
+SNAPSHOTS: frozenset[tuple[str, str]] = frozenset((status, status) for status in STATUSES if status != "done")

@@ -43,6 +43,8 @@ class Connection(psycopg.Connection[TupleRow]):
 def connect(conninfo: str, options: str = _SESSION) -> Connection:
     """Open a connection as the store uses it: autocommit, UTC, JSON and times as text."""
     connection = Connection.connect(conninfo, autocommit=True, options=options, connect_timeout=5)
+    # psycopg prepares what it has run five times, and forgets it with `deallocate all`: ours would be gone as well.
+    connection.prepare_threshold = None
     register_loaders(connection)
     return connection
 

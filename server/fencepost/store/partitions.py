@@ -1,0 +1,150 @@
+"""The history in partitions of time: made ahead, emptied of what others refer to, and dropped when nobody wants them.
+
+Each step is a transaction of its own that waits for nobody longer than a moment. A table that is attached or dropped
+makes every later statement wait behind it, so that one which itself waits for a long transaction would stop the server:
+it gives up (`InTheWay`) and is tried again later. A crash between two steps leaves what the next run goes on from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from fencepost.clock import Clock
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database
+from fencepost.store.statements import statement
+
+# Rows of one step: few milliseconds each.
+_BATCH = 1000
+_BRIEFLY = "set local lock_timeout = '200ms'"
+# To attach one, Postgres reads the default partition while nobody else can. It is empty but for accidents, and a large
+# one must not stop everybody for long.
+_AT_MOST = "set local statement_timeout = '3s'"
+_IN_THE_WAY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    # A row came into the default partition just before its range was attached.
+    psycopg.errors.CheckViolation,
+)
+
+
+class InTheWay(Exception):
+    """Something holds what a step needs; nothing was changed, and later it may be free."""
+
+
+class AlreadyGone(Exception):
+    """Another server has dropped the partition."""
+
+
+class Partition(NamedTuple):
+    """A table of `parent` (`done_tasks` or `task_log`) for what happened from `begins_at` (None: ever) to `ends_at`."""
+
+    parent: str
+    name: str
+    begins_at: str | None
+    ends_at: str
+
+
+class PartitionStore:
+    """The statements of sql/queries/history, and what makes and drops tables."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def make_next(self, width: timedelta) -> Partition | None:
+        """Make the nearest partition that is missing and return it, None when none is; raise InTheWay."""
+
+        def job(connection: Connection) -> Partition | None:
+            with _briefly(connection):
+                rows = fetch(connection, statement("history/missing"), {"width": width, "now": self._clock.now()})
+                if not rows:
+                    return None
+                partition = Partition(*rows[0])
+                connection.execute(_AT_MOST)
+                # Made apart and attached while still empty: `create table … partition of` would keep everybody from
+                # the parent, this lets them write into it.
+                connection.execute(_with_names("create table {name} (like {parent} including all)", partition))
+                connection.execute(_with_names("alter table {parent} attach partition {name} {bounds}", partition))
+                return partition
+
+        return await self._database.run(job)
+
+    async def outlived(self, retention: timedelta) -> list[Partition]:
+        """Return the partitions that hold only what is older than `retention`, the oldest first."""
+        params = {"retention": retention, "now": self._clock.now()}
+        return [Partition(*row) for row in await self._database.fetch(statement("history/outlived"), params)]
+
+    async def forget_names(self, partition: Partition, *, after: int) -> int | None:
+        """Let a batch of the names go that lead into a partition of `done_tasks`; raise InTheWay or AlreadyGone.
+
+        Returns the `after` of the next batch, None when there is none.
+        """
+        params = {"begins_at": partition.begins_at, "ends_at": partition.ends_at, "after": after, "batch": _BATCH}
+
+        def job(connection: Connection) -> int | None:
+            with _briefly(connection):
+                # A retry under way ends before this, and a later one looks for the id when we are done.
+                connection.execute(_with_names("lock table {name} in share mode", partition))
+                last: int | None = fetch(connection, statement("history/forget_names"), params)[0][0]
+                return last
+
+        return await self._database.run(job)
+
+    async def snapshot(self, partition: Partition, *, after: int) -> tuple[int | None, int]:
+        """Write entries for a batch of live tasks whose newest one is no newer than a partition; raise InTheWay.
+
+        Returns the `after` of the next batch (None when there is none), and how many were left alone for now.
+        """
+        params = {"ends_at": partition.ends_at, "after": after, "batch": _BATCH, "now": self._clock.now()}
+
+        def job(connection: Connection) -> tuple[int | None, int]:
+            with _briefly(connection):
+                ((last, due),) = fetch(connection, statement("history/snapshot"), params)
+                return last, due
+
+        return await self._database.run(job)
+
+    async def drop(self, partition: Partition) -> None:
+        """Drop a partition with all that is in it; raise InTheWay or AlreadyGone."""
+
+        def job(connection: Connection) -> None:
+            with _briefly(connection):
+                connection.execute(_with_names("drop table {name}", partition))
+
+        await self._database.run(job)
+
+    async def delete_strays(self, retention: timedelta) -> int:
+        """Delete old rows that are in no partition of their time, up to a batch of each kind, and return how many."""
+        params: dict[str, Any] = {"retention": retention, "batch": _BATCH, "now": self._clock.now()}
+        done = await self._database.fetch(statement("history/delete_done"), params)
+        log = await self._database.fetch(statement("history/delete_log"), params)
+        return int(done[0][0]) + int(log[0][0])
+
+
+@contextmanager
+def _briefly(connection: Connection) -> Iterator[None]:
+    """Run a transaction that no other server runs meanwhile and that gives up rather than wait."""
+    try:
+        with connection.transaction():
+            connection.execute(_BRIEFLY)
+            fetch(connection, statement("history/lock"), {})
+            yield
+    except _IN_THE_WAY as error:
+        raise InTheWay(error.diag.message_primary) from None
+    except psycopg.errors.UndefinedTable:
+        raise AlreadyGone from None
+
+
+def _with_names(text: str, partition: Partition) -> sql.Composed:
+    return sql.SQL(text).format(
+        name=sql.Identifier("fencepost", partition.name),
+        parent=sql.Identifier("fencepost", partition.parent),
+        bounds=sql.SQL("for values from ({}) to ({})").format(partition.begins_at, partition.ends_at),
+    )

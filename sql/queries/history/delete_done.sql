@@ -1,0 +1,26 @@
+-- Delete old tasks that lie in no partition of their time, and the names that lead to them, a batch at a time.
+-- Takes:   retention interval; batch integer; now.
+-- Returns: one row (count), how many were deleted.
+-- Touches: done_tasks_default, task_names.
+with old as materialized (
+    select d.ctid as place
+    from fencepost.done_tasks_default as d
+    where d.done_at < coalesce(%(now)s::timestamptz, statement_timestamp()) - %(retention)s::interval
+    order by d.done_at
+    limit %(batch)s::integer
+    -- One that is being retried is live again when that commits.
+    for update skip locked
+),
+gone as (
+    delete from fencepost.done_tasks_default as d
+    using old as o
+    where d.ctid = o.place
+    returning d.id, d.seq
+),
+forgotten as (
+    delete from fencepost.task_names as n
+    using gone as g
+    where n.id in (g.id, ':' || left(g.id, 18)) and n.seq = g.seq
+)
+select count(*)::integer as count
+from gone

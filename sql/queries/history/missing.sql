@@ -1,0 +1,35 @@
+-- The partitions that are missing for now and for at least two widths ahead.
+-- Takes:   width interval, of days and hours; now.
+-- Returns: per partition (parent, name, begins_at, ends_at), the nearest first.
+-- Touches: nothing; reads history_partitions, done_tasks_default, task_log_default.
+with histories as (
+    select 'done_tasks' as parent, (select max(d.done_at) from fencepost.done_tasks_default as d) as stray_at
+    union all
+    select 'task_log', (select max(g.at) from fencepost.task_log_default as g)
+),
+begun as (
+    select
+        h.parent, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
+        greatest(
+            -- They go on where the last one ends, also when that was as wide as another setting had it.
+            (select max(p.ends_at) from fencepost.history_partitions as p where p.parent = h.parent),
+            -- None for the time in which no server was there to need one.
+            date_bin(%(width)s::interval, coalesce(%(now)s::timestamptz, statement_timestamp()), '2000-01-01 00:00:00+00'),
+            -- A range of which the default partition has a row cannot be attached. What lies there stays, and what
+            -- comes from the next minute on has a partition: to move rows would take locks for as long as it takes.
+            date_trunc('minute', h.stray_at) + interval '1 minute'
+        ) as begins_at
+    from histories as h
+)
+select
+    b.parent, b.parent || '_' || to_char(r.begins_at at time zone 'UTC', 'YYYYMMDD_HH24MI') as name,
+    r.begins_at, bin.begins_at + %(width)s::interval as ends_at
+from begun as b
+cross join lateral generate_series(
+    date_bin(%(width)s::interval, b.begins_at, '2000-01-01 00:00:00+00'),
+    b.now + 2 * %(width)s::interval,
+    %(width)s::interval
+) as bin (begins_at)
+cross join lateral (select greatest(bin.begins_at, b.begins_at) as begins_at) as r
+where bin.begins_at < b.now + 2 * %(width)s::interval
+order by r.begins_at, b.parent
