@@ -11,7 +11,7 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
-from fencepost.store.connection import Connection, connect
+from fencepost.store.connection import connect
 from fencepost.store.statements import statement
 from tests.fixtures.history import HOUR, loose_tables, retain, retain_once, seamless, spans, until_retained
 from tests.fixtures.locks import stopped_in, until_stuck
