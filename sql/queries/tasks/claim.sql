@@ -4,14 +4,12 @@
 --          that the server gives out (store/ids.py).
 -- Returns: per leased task `call`, the number of the ask that gets it, and its resource row.
 -- Touches: live_tasks, task_log; reads definitions.
-with slots as materialized (
-    -- One row a task that somebody would take, numbered in the order in which polls arrived.
-    select row_number() over (order by a.ask) as slot, a.*
+with asks as materialized (
+    select a.*
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
         request_id text, request_hash text, prefix text
     )
-    cross join lateral generate_series(1, a.size)
 ),
 picked as materialized (
     -- A lateral probe a definition reads the index in queue order and stops; `definition = any(…) order by` alone
@@ -23,11 +21,17 @@ picked as materialized (
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
         order by l.ready_at, l.seq
-        limit (select count(*) from slots)
+        limit (select sum(a.size) from asks as a)
         for update skip locked
     ) as r
     order by r.ready_at, r.seq
-    limit (select count(*) from slots)
+    limit (select sum(a.size) from asks as a)
+),
+slots as (
+    -- One row a task that somebody gets, numbered in the order in which polls arrived.
+    select row_number() over (order by a.ask) as slot, a.*
+    from asks as a
+    cross join lateral generate_series(1, least(a.size, (select count(*) from picked)))
 ),
 leased as (
     update fencepost.live_tasks as l

@@ -2,14 +2,12 @@
 -- Takes:   seqs bigint[], what free_places.sql found; definitions, asks and now as in claim.sql.
 -- Returns: as claim.sql.
 -- Touches: live_tasks, task_log; reads definitions. Run behind free_places.sql in the same transaction.
-with slots as materialized (
-    -- One row a task that somebody would take, numbered in the order in which polls arrived.
-    select row_number() over (order by a.ask) as slot, a.*
+with asks as materialized (
+    select a.*
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
         request_id text, request_hash text, prefix text
     )
-    cross join lateral generate_series(1, a.size)
 ),
 found as materialized (
     select r.*
@@ -30,7 +28,7 @@ found as materialized (
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
         order by l.ready_at, l.seq
-        limit (select count(*) from slots)
+        limit (select sum(a.size) from asks as a)
         for update skip locked
     ) as r
 ),
@@ -38,7 +36,13 @@ picked as materialized (
     select f.*, row_number() over (order by f.ready_at, f.seq) as slot
     from found as f
     order by f.ready_at, f.seq
-    limit (select count(*) from slots)
+    limit (select sum(a.size) from asks as a)
+),
+slots as (
+    -- One row a task that somebody gets, numbered in the order in which polls arrived.
+    select row_number() over (order by a.ask) as slot, a.*
+    from asks as a
+    cross join lateral generate_series(1, least(a.size, (select count(*) from picked)))
 ),
 leased as (
     update fencepost.live_tasks as l
