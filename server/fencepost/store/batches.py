@@ -54,9 +54,10 @@ class _Entry(NamedTuple):
 class Batches:
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
-    No two calls of one batch share their `id`: calls that touch the same task are decided in the order in which they
-    came. `locks` is off for statements that only insert; their calls keep the order in which they came. `waiting` is
-    how many may wait: who comes then is told to come again, which is kinder than an answer after its deadline.
+    No two calls under way share their `id`: calls that touch the same task are decided in the order in which they
+    came. `locks` is off for statements that only insert: their calls keep the order in which they came, and a second
+    batch runs beside the first when it is full. `waiting` is how many calls may wait: who comes then is told to come
+    again, which is kinder than an answer after its deadline.
     """
 
     def __init__(
@@ -67,10 +68,14 @@ class Batches:
         self._text = statement(name)
         self._short_text = short_statement(name)
         self._locks = locks
+        self._most_runs = 1 if locks else 2
         self._most = most
         self._most_waiting = waiting
         self._waiting: deque[_Entry] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._under_way: set[str] = set()
+        self._running = 0
+        # The loop alone does not keep a task alive.
+        self._runs: set[asyncio.Task[None]] = set()
 
     async def submit(self, calls: Sequence[dict[str, Any]], *, short: bool = False) -> list[Outcome]:
         """Return the outcome of each call; `short` says that the rows may lack the rest of the resource.
@@ -83,8 +88,11 @@ class Batches:
             return []
         submission = _Submission(len(calls), short=short)
         self._waiting.extend(_Entry(call, submission, place) for place, call in enumerate(calls))
-        if self._running is None:
-            self._running = asyncio.create_task(self._drain())
+        if not self._running or (self._running < self._most_runs and len(self._waiting) >= self._most):
+            self._running += 1
+            run = asyncio.create_task(self._drain())
+            self._runs.add(run)
+            run.add_done_callback(self._runs.discard)
         return await submission.future
 
     @property
@@ -94,24 +102,24 @@ class Batches:
 
     async def _drain(self) -> None:
         try:
-            while self._waiting:
-                await self._run(self._take())
+            while batch := self._take():
+                await self._run(batch)
+                self._under_way.difference_update(entry.call["id"] for entry in batch)
         finally:
-            self._running = None
+            self._running -= 1
 
     def _take(self) -> list[_Entry]:
-        """Take the calls that may run together; a second call for one task waits for the next run."""
+        """Take the calls that may run together; a second call for one task waits until the first has run."""
         batch: list[_Entry] = []
         later: list[_Entry] = []
-        seen: set[str] = set()
         while self._waiting and len(batch) < self._most:
             entry = self._waiting.popleft()
             id = entry.call["id"]
-            if id in seen:
+            if id in self._under_way:
                 later.append(entry)
                 continue
             if id is not None:
-                seen.add(id)
+                self._under_way.add(id)
             batch.append(entry)
         self._waiting.extendleft(reversed(later))
         if self._locks:
