@@ -18,10 +18,10 @@ demo: setup ## Start everything and import real data
 test: .venv/.dev ## Run all tests
 	@$(BIN)/python -m pytest -n 2 $(TESTS)
 
-bench: .venv/.bench ## Measure it beside other queues on Postgres: five minutes
+bench: .venv/.bench ## Measure it beside other queues on Postgres: three minutes
 	@$(BIN)/fencepost bench $(BENCH)
 
-bench-full: .venv/.bench ## The same with more rounds and the long scenarios: an hour
+bench-full: .venv/.bench ## The same with more rounds and the long scenarios: half an hour
 	@$(BIN)/fencepost bench --full $(BENCH)
 
 check: .venv/.dev ## Lint, types, layers, and drift of what is generated

@@ -11,7 +11,7 @@ PYTHON_PEERS = ("pgqueuer", "procrastinate", "awa")
 OURS = "fencepost"
 # A server of its own for the single calls: what they leave in the tables is not for its drains to pay.
 SINGLE = "fencepost:single"
-VARIANTS = ("fencepost:two", "fencepost:limits", "fencepost:loaded", "fencepost:snapshot")
+VARIANTS = ("fencepost:two", "fencepost:workers", "fencepost:limits", "fencepost:loaded", "fencepost:snapshot")
 EVERYBODY = (*BATCHES, *PEERS, OURS, SINGLE, "starlette", *VARIANTS)
 # Who shows how long a created task waits: the batch size of plain SQL has no part in it.
 LATENCY = ("sql:1", *PEERS, OURS)
@@ -55,13 +55,13 @@ class Plan:
 
 SHORT = Plan()
 FULL = Plan(
-    rounds=7,
+    rounds=5,
     count=20_000,
-    most_seconds=20.0,
+    most_seconds=10.0,
     latencies=200,
-    patience=300.0,
-    single_seconds=10,
-    idle_seconds=60.0,
+    patience=600.0,
+    single_seconds=8,
+    idle_seconds=30.0,
     finished=5_000_000,
     waiting=500_000,
 )

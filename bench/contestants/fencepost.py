@@ -1,6 +1,7 @@
 """Fencepost: `fencepost serve` processes, workers of the Python SDK over HTTP, tasks created with its `create_many`.
 
-Variants: `fencepost:two` has two servers on one database, `fencepost:limits` spreads its tasks over 1,000 keys with a
+Variants: `fencepost:two` has two servers on one database, `fencepost:workers` one of two processes, `fencepost:limits`
+spreads its tasks over 1,000 keys with a
 `concurrencyLimit` of 2 each. Everything goes through HTTP; the database is not looked at.
 """
 
@@ -47,7 +48,7 @@ class FencepostContestant:
         self._is_limited = variant == "limits"
         self._definition = LIMITED if self._is_limited else DEFINITION
         self._server_count = 2 if variant == "two" else 1
-        self._serve = serve or []
+        self._serve = [*(serve or []), *(["--workers", "2"] if variant == "workers" else [])]
         self._worker_count = max(processes, self._server_count)
         self._settings = {"concurrency": concurrency, "prefetch": prefetch}
         self._repeatable = repeatable
