@@ -67,8 +67,8 @@ class Race:
     def _guard(self, name: str, step: Callable[[], None]) -> None:
         try:
             step()
-        except LaneFailed as failed:
-            self.samples.note(name, str(failed))
+        except (LaneFailed, psycopg.Error) as failed:
+            self.samples.note(name, f"{name}: {failed}" if isinstance(failed, psycopg.Error) else str(failed))
             self._tell(str(failed))
             if (lane := self._lanes.pop(name, None)) is not None:
                 lane.stop()

@@ -50,7 +50,7 @@ def _multiply(connection: psycopg.Connection[Any], times: int, *, after: int = 0
         connection.execute(
             sql.SQL(
                 "insert into {table} ({columns}) overriding system value select {taken} from {table} as t"
-                " cross join generate_series(1, {times}) as g where t.seq > {after} order by g desc, t.seq"
+                " cross join generate_series(1::bigint, {times}) as g where t.seq > {after} order by g desc, t.seq"
             ).format(
                 table=sql.Identifier("fencepost", table),
                 columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
