@@ -21,7 +21,7 @@ test: .venv/.dev ## Run all tests
 bench: .venv/.bench ## Measure it beside other queues on Postgres: three minutes
 	@$(BIN)/fencepost bench $(BENCH)
 
-bench-full: .venv/.bench ## The same with more rounds and the long scenarios: half an hour
+bench-full: .venv/.bench ## The same with more rounds and the long scenarios: a quarter of an hour
 	@$(BIN)/fencepost bench --full $(BENCH)
 
 check: .venv/.dev ## Lint, types, layers, and drift of what is generated

@@ -55,7 +55,7 @@ class Plan:
 
 SHORT = Plan()
 FULL = Plan(
-    rounds=5,
+    rounds=8,
     count=20_000,
     most_seconds=10.0,
     latencies=200,

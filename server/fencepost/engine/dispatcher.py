@@ -22,6 +22,8 @@ GiveBack = Callable[[Sequence[Task], str], Awaitable[None]]
 
 # Slots of one claim; more than a batch of this size gains nothing and holds its rows longer.
 _MOST_SLOTS = 1000
+# A claim for fewer is worth a turn of the loop.
+_FEW = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -199,6 +201,9 @@ class Dispatcher:
         """Claim for a group until no ask is fresh and nothing is announced."""
         try:
             while group.hungry:
+                if 0 < sum(ask.size for ask in group.fresh) < _FEW:
+                    # As between batches: who was answered just now has asked again when the loop has turned.
+                    await asyncio.sleep(0)
                 await self._round(key, group, group.take())
         finally:
             group.claiming = False

@@ -21,6 +21,9 @@ from fencepost.store.database import Database, StatementRefused
 from fencepost.store.statements import short_statement, statement
 
 Row = tuple[Any, ...]
+# A batch of fewer is worth a turn of the loop.
+_FEW = 100
+
 # The row of a call, None when its guard failed, or what Postgres says of this call alone.
 Outcome = Row | Exception | None
 
@@ -102,11 +105,17 @@ class Batches:
 
     async def _drain(self) -> None:
         try:
-            while batch := self._take():
+            while batch := await self._next():
                 await self._run(batch)
                 self._under_way.difference_update(entry.call["id"] for entry in batch)
         finally:
             self._running -= 1
+
+    async def _next(self) -> list[_Entry]:
+        """Take what waits. While that is little, let the loop turn first: who was just answered will have called again."""
+        if len(self._waiting) < _FEW:
+            await asyncio.sleep(0)
+        return self._take()
 
     def _take(self) -> list[_Entry]:
         """Take the calls that may run together; a second call for one task waits until the first has run."""
