@@ -112,7 +112,7 @@ class Batches:
             self._running -= 1
 
     async def _next(self) -> list[_Entry]:
-        """Take what waits. While that is little, let the loop turn first: who was just answered will have called again."""
+        """Take what waits; if it is little, after a turn of the loop: who was just answered may have called again."""
         if len(self._waiting) < _FEW:
             await asyncio.sleep(0)
         return self._take()
