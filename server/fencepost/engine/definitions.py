@@ -6,6 +6,7 @@ change; the statement that creates a task checks it once more, so that a stale m
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
 
@@ -69,12 +70,11 @@ class Definitions:
             self._versions[name, definition.version] = definition.task
         return definition
 
-    async def limited(self, name: str) -> bool:
-        """Return whether the newest version has a limit, so that the end of a lease frees a place for somebody."""
-        try:
-            return (await self.newest(name)).task.concurrency_limit is not UNSET
-        except Refusal:
-            return False
+    async def freed(self, name: str, count: int = 1) -> None:
+        """Let the polls that wait for places hear of `count` that leases left, if the newest version has a limit."""
+        with contextlib.suppress(Refusal):
+            if (await self.newest(name)).task.concurrency_limit is not UNSET:
+                self._hints.ready(name, count)
 
     def forget(self, name: str) -> None:
         """Do not rely on what is remembered as the newest version."""
@@ -86,7 +86,7 @@ class Definitions:
 
     async def held(self, task: Task) -> HeldTask:
         """Put the settings that a task lives under beside it."""
-        return HeldTask(task, await self._version(task.definition, task.definition_version))
+        return (await self.all_held([task]))[0]
 
     async def all_held(self, tasks: Iterable[Task]) -> Sequence[HeldTask]:
         """Put the settings that tasks live under beside them."""

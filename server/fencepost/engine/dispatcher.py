@@ -166,7 +166,7 @@ class Dispatcher:
         while self._rounds:
             await asyncio.wait(self._rounds)
         for group in self._groups.values():
-            for ask in (*group.waiting, *group.fresh, *group.claimed):
+            for ask in (*group.waiting, *group.fresh):
                 self._settle(group, ask, [])
         self._groups.clear()
         self._by_definition.clear()

@@ -6,6 +6,7 @@ go to the statement together; only a call whose guard failed is looked at once m
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -75,9 +76,8 @@ class Executions:
         """Give leases back: each task is ready at once and the attempt is not counted."""
         calls = [{**_fence(lease), "action": action} for lease in leases]
         changed = await self._change("release", leases, calls, short=short)
-        for one in changed:
-            if isinstance(one, ChangedTask):
-                self._hints.ready(one.task.definition)
+        for definition, count in _by_definition(changed).items():
+            self._hints.ready(definition, count)
         return changed
 
     async def notify(self, leases: Sequence[Lease]) -> Outcomes[Renewal]:
@@ -138,9 +138,13 @@ class Executions:
 
     async def _freed(self, changed: Outcomes[ChangedTask]) -> None:
         """Let the polls that wait for a place hear of one."""
-        for definition in [one.task.definition for one in changed if isinstance(one, ChangedTask)]:
-            if await self._definitions.limited(definition):
-                self._hints.ready(definition)
+        for definition, count in _by_definition(changed).items():
+            await self._definitions.freed(definition, count)
+
+
+def _by_definition(changed: Outcomes[ChangedTask]) -> Counter[str]:
+    """Count the tasks that were changed."""
+    return Counter(one.task.definition for one in changed if isinstance(one, ChangedTask))
 
 
 def fragment(text: bytes | None) -> orjson.Fragment | None:

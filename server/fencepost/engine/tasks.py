@@ -65,9 +65,7 @@ class Tasks:
         """End a live task as canceled."""
         for _ in range(TRIES):
             if task := await self._changed("cancel", id, caller):
-                if await self._definitions.limited(task.definition):
-                    # A poll may wait for the place that this one had.
-                    self._hints.ready(task.definition)
+                await self._definitions.freed(task.definition)
                 return await self._definitions.held(task)
             now = (await self.get(id)).task
             if now.status == "done":

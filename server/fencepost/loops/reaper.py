@@ -37,11 +37,11 @@ class Reaper:
         if reaped:
             emit(Event.REAPED, count=len(reaped))
             ready = Counter(definition for definition, status in reaped if status == "ready")
-            for definition in {definition for definition, _ in reaped} - ready.keys():
-                if await self._definitions.limited(definition):
-                    ready[definition] = _BATCH  # a lease that ends makes room, also when its task is not ready again
             for definition, count in ready.items():
                 self._hints.ready(definition, count)
+            # A lease that ends makes room, also when its task is not ready again.
+            for definition in {definition for definition, _ in reaped} - ready.keys():
+                await self._definitions.freed(definition, _BATCH)
             if len(reaped) == _BATCH:
                 return 0.0
         due_in = await self._store.next_deadline()
