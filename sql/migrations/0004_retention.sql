@@ -18,25 +18,3 @@ where i.inhparent in ('fencepost.done_tasks'::regclass, 'fencepost.task_log'::re
 -- that these cost nothing.
 create index done_tasks_default_done_at on fencepost.done_tasks_default (done_at);
 create index task_log_default_at on fencepost.task_log_default (at);
-
-alter table fencepost.task_log
-    drop constraint task_log_transition,
-    -- The same table as domain/transitions.py, checked by a test. As one `case`: what a check says is read anew for every
-    -- statement (0003).
-    add constraint task_log_transition check (
-        status = any (
-            case status_before
-                when 'waiting' then '{ready,done}'::text[]
-                when 'ready' then '{requested,in-progress,done}'::text[]
-                when 'requested' then '{ready,in-progress,done}'::text[]
-                when 'in-progress' then '{ready,waiting,in-progress,done}'::text[]
-                when 'done' then '{ready,done}'::text[]
-                else '{}'::text[]
-            end
-        )
-        -- Says where a live task stands when retention takes the entries that said it, and moves nothing.
-        or (
-            action = 'awf.engine/snapshot'
-            and status = status_before and status in ('waiting', 'ready', 'requested', 'in-progress')
-        )
-    );
