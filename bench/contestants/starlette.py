@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from bench.child import Child, python
 from bench.contestant import Drained
+from fencepost.cli.serving import HTTP_SETTINGS
 
 _TASK = {"id": "0f1e2d3c", "execId": "aac4c869-daa4-45fb-917a-46fe14359ed4", "status": "requested", "params": {"n": 1}}
 
@@ -82,17 +83,7 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         print("http://{}:{}".format(*listener.getsockname()), flush=True)  # noqa: T201 to the contestant
-        config = uvicorn.Config(
-            Starlette(routes=[Route("/rpc", _answer, methods=["POST"])]),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            date_header=False,
-        )
+        config = uvicorn.Config(Starlette(routes=[Route("/rpc", _answer, methods=["POST"])]), **HTTP_SETTINGS)
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import click
 import uvicorn
@@ -137,27 +138,28 @@ async def _serve(
             await app.stop()
 
 
+# For uvicorn; the benchmark's empty handler is served with the same.
+HTTP_SETTINGS: dict[str, Any] = {
+    "http": "httptools",
+    "ws": "none",
+    "lifespan": "off",
+    "access_log": False,
+    "log_config": None,
+    "log_level": "warning",
+    "proxy_headers": False,
+    "server_header": False,
+    "date_header": False,
+    "timeout_keep_alive": 75,
+    "timeout_graceful_shutdown": _FINISH_SECONDS,
+    "backlog": 2048,
+}
+
+
 class HttpServer(uvicorn.Server):
     """uvicorn without its signal handlers: the drain comes first."""
 
     def __init__(self, app: App, ready: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                log_level="warning",
-                proxy_headers=False,
-                server_header=False,
-                date_header=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=_FINISH_SECONDS,
-                backlog=2048,
-            )
-        )
+        super().__init__(uvicorn.Config(app, **HTTP_SETTINGS))
         self._ready = ready
 
     @contextmanager
