@@ -18,12 +18,11 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from fencepost.domain.listing import Sort
-from fencepost.store.connection import Connection, connect
+from fencepost.store.connection import Connection, connect, numbered_params
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.ids import new_prefixes
 from fencepost.store.tasks import list_statement
 from tests.house.sources import QUERIES
-from tests.house.test_queries import numbered
 
 # Two thousand live tasks in every state, a quarter each, and as many done ones; two of ten definitions have a limit.
 _ROWS = """
@@ -135,9 +134,9 @@ def test_a_list_of_ids_goes_to_its_rows_by_a_key(sort: Sort, connection: Connect
 
 def plan_of(connection: Connection, text: str, params: dict[str, Any], planned: Planned) -> dict[str, Any]:
     """Return the plan that Postgres has for a statement: for these params, or for any."""
-    text, names = numbered(text)
+    numbered, names = numbered_params(text)
     connection.execute(f"set plan_cache_mode = force_{planned}_plan".encode())
-    connection.execute(f"prepare planned as {text}".encode())
+    connection.execute(b"prepare planned as " + numbered)
     values = sql.SQL(", ").join(sql.Literal(_text(params.get(param))) for param in names)
     execute = sql.SQL("({})").format(values) if names else sql.SQL("")
     (plan,) = connection.execute(sql.SQL("explain (format json) execute planned") + execute).fetchone() or ()

@@ -13,14 +13,13 @@ import pytest
 from psycopg import pq
 
 from fencepost.domain.listing import Direction, Sort
-from fencepost.store.connection import Connection, connect
+from fencepost.store.connection import Connection, connect, numbered_params
 from fencepost.store.tasks import list_statement
 from tests.house.sources import QUERIES, modules
 
 FILES = sorted(QUERIES.rglob("*.sql"))
 NAMES = [file.relative_to(QUERIES).with_suffix("").as_posix() for file in FILES]
 LONGEST = 100
-_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 each_file = pytest.mark.parametrize("file", FILES, ids=NAMES)
 
@@ -52,7 +51,7 @@ def test_every_statement_that_the_store_names_is_a_file_and_every_file_is_named(
 @pytest.mark.parametrize("name", NAMES)
 def test_every_statement_can_be_prepared_against_the_migrated_schema(name: str, connection: Connection) -> None:
     for text in variants((QUERIES / f"{name}.sql").read_text("utf-8")):
-        result = connection.pgconn.prepare(b"", numbered(text)[0].encode())
+        result = connection.pgconn.prepare(b"", numbered_params(text)[0])
         assert result.status == pq.ExecStatus.COMMAND_OK, result.get_error_message()
 
 
@@ -71,12 +70,6 @@ def variants(text: str) -> Iterator[str]:
     for sort in get_args(Sort):
         for direction in get_args(Direction):
             yield list_statement(sort, direction)
-
-
-def numbered(text: str) -> tuple[str, list[str]]:
-    """Return a statement with `$1` for its first parameter and so on, and the names of the parameters."""
-    names = list(dict.fromkeys(_PARAMETER.findall(text)))
-    return _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text), names
 
 
 def _code(text: str) -> str:

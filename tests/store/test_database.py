@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -11,7 +11,7 @@ import pytest
 
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.database import Database, in_transaction
+from fencepost.store.database import Database, Job
 from tests.fixtures.waiting import until
 
 Use = Callable[[Database], Coroutine[Any, Any, Any]]
@@ -72,6 +72,16 @@ def test_a_statement_that_is_wrong_is_told_as_it_is(database: str) -> None:
 
     with pytest.raises(psycopg.errors.UndefinedColumn):
         using(database, use)
+
+
+def in_transaction(*statements: tuple[str, Mapping[str, Any]]) -> Job[Sequence[list[Any]]]:
+    """Return a job that runs statements in order in one transaction and gives the rows of each."""
+
+    def job(connection: Connection) -> Sequence[list[Any]]:
+        with connection.transaction():
+            return [fetch(connection, text, params) for text, params in statements]
+
+    return job
 
 
 def test_two_transactions_that_wait_for_each_other_both_get_through(database: str) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import psycopg
@@ -154,13 +154,3 @@ def _discard(connection: Connection | None) -> None:
     if connection is not None:
         with contextlib.suppress(psycopg.Error):
             connection.close()
-
-
-def in_transaction(*statements: tuple[str, Mapping[str, Any]]) -> Job[Sequence[list[Any]]]:
-    """Return a job that runs statements in order in one transaction and gives the rows of each."""
-
-    def job(connection: Connection) -> Sequence[list[Any]]:
-        with connection.transaction():
-            return [fetch(connection, text, params) for text, params in statements]
-
-    return job
