@@ -7,16 +7,28 @@ CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT CASE WHEN (found.value IS NULL) THEN '-'::text WHEN (octet_length(found.value) > 200) THEN ('sha256:'::text || encode(sha256(convert_to(found.value, 'UTF8'::name)), 'hex'::text)) ELSE found.value END AS value FROM (SELECT (jsonb_path_query_first((limit_key.params)::jsonb, limit_key.path, silent => true))::text AS value) found);
 
+CREATE FUNCTION fencepost.own_id(kind integer, seq bigint) RETURNS text
+    LANGUAGE sql PARALLEL SAFE
+    RETURN ((((OVERLAY("left"((gen_random_uuid())::text, 18) PLACING '8'::text FROM 15 FOR 1) || '-800'::text) || kind) || '-'::text) || lpad(to_hex(seq), 12, '0'::text));
+
+CREATE TABLE fencepost.activities (
+    workflow_seq bigint NOT NULL,
+    label text NOT NULL,
+    seq bigint NOT NULL,
+    is_workflow boolean NOT NULL,
+    digest uuid NOT NULL
+);
+
 CREATE TABLE fencepost.definitions (
     name text NOT NULL,
     version integer NOT NULL,
     kind text NOT NULL,
     document json NOT NULL,
     is_newest boolean NOT NULL,
-    requested_to_start_timeout interval NOT NULL,
-    in_progress_timeout interval NOT NULL,
-    allowed_retry_count integer NOT NULL,
-    retry_delay interval NOT NULL,
+    requested_to_start_timeout interval,
+    in_progress_timeout interval,
+    allowed_retry_count integer,
+    retry_delay interval,
     has_result_schema boolean NOT NULL,
     has_error_schema boolean NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -26,8 +38,9 @@ CREATE TABLE fencepost.definitions (
     concurrency_path jsonpath,
     CONSTRAINT definitions_concurrency_limit CHECK ((concurrency_limit >= 1)),
     CONSTRAINT definitions_deleted_is_not_newest CHECK (((deleted_at IS NULL) OR (NOT is_newest))),
-    CONSTRAINT definitions_kind CHECK ((kind = 'task'::text)),
-    CONSTRAINT definitions_path_of_a_limit CHECK (((concurrency_path IS NULL) OR (concurrency_limit IS NOT NULL)))
+    CONSTRAINT definitions_kind CHECK ((kind = ANY (ARRAY['task'::text, 'workflow'::text, 'schedule'::text, 'trigger'::text]))),
+    CONSTRAINT definitions_path_of_a_limit CHECK (((concurrency_path IS NULL) OR (concurrency_limit IS NOT NULL))),
+    CONSTRAINT definitions_settings CHECK (((kind <> ALL (ARRAY['task'::text, 'workflow'::text])) OR (num_nulls(requested_to_start_timeout, in_progress_timeout, allowed_retry_count, retry_delay) = 0)))
 );
 
 CREATE TABLE fencepost.done_tasks (
@@ -58,6 +71,7 @@ CREATE TABLE fencepost.done_tasks (
     params json,
     result json,
     error json,
+    workflow_seq bigint,
     CONSTRAINT done_tasks_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
     CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
@@ -92,9 +106,61 @@ CREATE TABLE fencepost.done_tasks_default (
     params json,
     result json,
     error json,
+    workflow_seq bigint,
     CONSTRAINT done_tasks_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
     CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
+);
+
+CREATE TABLE fencepost.done_workflows (
+    seq bigint NOT NULL,
+    id text NOT NULL,
+    definition text NOT NULL,
+    definition_version integer NOT NULL,
+    label text,
+    params json,
+    requester json NOT NULL,
+    parent_seq bigint,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    execute_at timestamp with time zone,
+    begun_at timestamp with time zone,
+    done_at timestamp with time zone NOT NULL,
+    action text NOT NULL,
+    done_by text NOT NULL,
+    outcome text NOT NULL,
+    reason_type text,
+    reason_message text,
+    result json,
+    error json,
+    CONSTRAINT done_workflows_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
+    CONSTRAINT done_workflows_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
+)
+PARTITION BY RANGE (done_at);
+
+CREATE TABLE fencepost.done_workflows_default (
+    seq bigint CONSTRAINT done_workflows_seq_not_null NOT NULL,
+    id text CONSTRAINT done_workflows_id_not_null NOT NULL,
+    definition text CONSTRAINT done_workflows_definition_not_null NOT NULL,
+    definition_version integer CONSTRAINT done_workflows_definition_version_not_null NOT NULL,
+    label text,
+    params json,
+    requester json CONSTRAINT done_workflows_requester_not_null NOT NULL,
+    parent_seq bigint,
+    created_by text CONSTRAINT done_workflows_created_by_not_null NOT NULL,
+    created_at timestamp with time zone CONSTRAINT done_workflows_created_at_not_null NOT NULL,
+    execute_at timestamp with time zone,
+    begun_at timestamp with time zone,
+    done_at timestamp with time zone CONSTRAINT done_workflows_done_at_not_null NOT NULL,
+    action text CONSTRAINT done_workflows_action_not_null NOT NULL,
+    done_by text CONSTRAINT done_workflows_done_by_not_null NOT NULL,
+    outcome text CONSTRAINT done_workflows_outcome_not_null NOT NULL,
+    reason_type text,
+    reason_message text,
+    result json,
+    error json,
+    CONSTRAINT done_workflows_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
+    CONSTRAINT done_workflows_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
 );
 
 CREATE TABLE fencepost.task_log (
@@ -135,7 +201,7 @@ CREATE VIEW fencepost.history_partitions AS
      JOIN pg_class p ON ((p.oid = i.inhparent)))
      JOIN pg_class c ON ((c.oid = i.inhrelid)))
      CROSS JOIN LATERAL ( SELECT pg_get_expr(c.relpartbound, c.oid) AS bound) b)
-  WHERE (i.inhparent = ANY (ARRAY[('fencepost.done_tasks'::regclass)::oid, ('fencepost.task_log'::regclass)::oid]));
+  WHERE (i.inhparent = ANY (ARRAY[('fencepost.done_tasks'::regclass)::oid, ('fencepost.task_log'::regclass)::oid, ('fencepost.done_workflows'::regclass)::oid]));
 
 CREATE SEQUENCE fencepost.task_seq
     START WITH 1
@@ -168,10 +234,29 @@ CREATE TABLE fencepost.live_tasks (
     created_by text NOT NULL,
     requester json NOT NULL,
     params json,
+    workflow_seq bigint,
     CONSTRAINT live_tasks_fenced_while_held CHECK (((exec_id IS NOT NULL) = (status = ANY (ARRAY['requested'::text, 'in-progress'::text])))),
     CONSTRAINT live_tasks_one_deadline CHECK (((deadline_at IS NULL) = (status = 'ready'::text))),
     CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
     CONSTRAINT live_tasks_status CHECK ((status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE fencepost.live_workflows (
+    seq bigint DEFAULT nextval('fencepost.task_seq'::regclass) NOT NULL,
+    id text NOT NULL,
+    definition text NOT NULL,
+    definition_version integer NOT NULL,
+    label text,
+    params json,
+    requester json NOT NULL,
+    parent_seq bigint,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    execute_at timestamp with time zone,
+    begun_at timestamp with time zone,
+    decision_seq bigint,
+    last_event integer NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -187,19 +272,24 @@ CREATE VIEW fencepost.task_entries AS
          SELECT l.seq,
             l.created_at,
             l.created_by,
-            l.asked_execute_at
+            l.asked_execute_at,
+            l.workflow_seq
            FROM fencepost.live_tasks l
         UNION ALL
          SELECT d.seq,
             d.created_at,
             d.created_by,
-            d.asked_execute_at
+            d.asked_execute_at,
+            d.workflow_seq
            FROM fencepost.done_tasks d
         )
  SELECT t.seq,
     1 AS version,
     t.created_at AS at,
-    'awf.task/create-and-execute'::text AS action,
+        CASE
+            WHEN (t.workflow_seq IS NULL) THEN 'awf.task/create-and-execute'::text
+            ELSE 'awf.engine/schedule'::text
+        END AS action,
     NULL::json AS action_params,
     t.created_by AS caller,
     NULL::text AS worker,
@@ -334,7 +424,9 @@ CREATE VIEW fencepost.task_resources AS
     NULL::text AS reason_type,
     NULL::text AS reason_message,
     NULL::json AS result,
-    NULL::json AS error
+    NULL::json AS error,
+    l.workflow_seq,
+    ((l.workflow_seq IS NOT NULL) AND (substr(l.id, 19, 6) = '-8001-'::text)) AS decides
    FROM fencepost.live_tasks l
 UNION ALL
  SELECT d.seq,
@@ -357,12 +449,89 @@ UNION ALL
     d.reason_type,
     d.reason_message,
     d.result,
-    d.error
+    d.error,
+    d.workflow_seq,
+    ((d.workflow_seq IS NOT NULL) AND (substr(d.id, 19, 6) = '-8001-'::text)) AS decides
    FROM fencepost.done_tasks d;
+
+CREATE TABLE fencepost.workflow_events (
+    workflow_seq bigint NOT NULL,
+    number integer NOT NULL,
+    event json NOT NULL
+);
+
+CREATE TABLE fencepost.workflow_names (
+    id text NOT NULL,
+    seq bigint NOT NULL,
+    CONSTRAINT workflow_names_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64)))
+);
+
+CREATE VIEW fencepost.workflow_resources AS
+ SELECT l.seq,
+    l.id,
+    l.definition,
+    l.definition_version,
+    l.label,
+    l.params,
+    l.requester,
+    l.parent_seq,
+    l.created_at,
+    l.execute_at,
+    l.begun_at,
+    COALESCE(l.begun_at, l.created_at) AS updated_at,
+        CASE
+            WHEN (l.begun_at IS NULL) THEN 'created'::text
+            ELSE 'in-progress'::text
+        END AS status,
+    (1 + (((l.begun_at > l.created_at) AND (l.begun_at IS NOT NULL)))::integer) AS version,
+    NULL::text AS outcome,
+    NULL::text AS reason_type,
+    NULL::text AS reason_message,
+    NULL::json AS result,
+    NULL::json AS error,
+    l.created_by,
+    NULL::text AS action,
+    NULL::text AS done_by
+   FROM fencepost.live_workflows l
+UNION ALL
+ SELECT d.seq,
+    d.id,
+    d.definition,
+    d.definition_version,
+    d.label,
+    d.params,
+    d.requester,
+    d.parent_seq,
+    d.created_at,
+    d.execute_at,
+    d.begun_at,
+    d.done_at AS updated_at,
+    'done'::text AS status,
+    (2 + (((d.begun_at > d.created_at) AND (d.begun_at IS NOT NULL)))::integer) AS version,
+    d.outcome,
+    d.reason_type,
+    d.reason_message,
+    d.result,
+    d.error,
+    d.created_by,
+    d.action,
+    d.done_by
+   FROM fencepost.done_workflows d;
+
+CREATE TABLE fencepost.workflow_signals (
+    workflow_seq bigint NOT NULL,
+    id text NOT NULL,
+    digest uuid NOT NULL
+);
 
 ALTER TABLE ONLY fencepost.done_tasks ATTACH PARTITION fencepost.done_tasks_default DEFAULT;
 
+ALTER TABLE ONLY fencepost.done_workflows ATTACH PARTITION fencepost.done_workflows_default DEFAULT;
+
 ALTER TABLE ONLY fencepost.task_log ATTACH PARTITION fencepost.task_log_default DEFAULT;
+
+ALTER TABLE ONLY fencepost.activities
+    ADD CONSTRAINT activities_pkey PRIMARY KEY (workflow_seq, label);
 
 ALTER TABLE ONLY fencepost.definitions
     ADD CONSTRAINT definitions_pkey PRIMARY KEY (name, version);
@@ -373,8 +542,17 @@ ALTER TABLE ONLY fencepost.done_tasks
 ALTER TABLE ONLY fencepost.done_tasks_default
     ADD CONSTRAINT done_tasks_default_pkey PRIMARY KEY (seq, done_at);
 
+ALTER TABLE ONLY fencepost.done_workflows
+    ADD CONSTRAINT done_workflows_pkey PRIMARY KEY (seq, done_at);
+
+ALTER TABLE ONLY fencepost.done_workflows_default
+    ADD CONSTRAINT done_workflows_default_pkey PRIMARY KEY (seq, done_at);
+
 ALTER TABLE ONLY fencepost.live_tasks
     ADD CONSTRAINT live_tasks_pkey PRIMARY KEY (seq);
+
+ALTER TABLE ONLY fencepost.live_workflows
+    ADD CONSTRAINT live_workflows_pkey PRIMARY KEY (seq);
 
 ALTER TABLE ONLY fencepost.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
@@ -388,6 +566,15 @@ ALTER TABLE ONLY fencepost.task_log_default
 ALTER TABLE ONLY fencepost.task_names
     ADD CONSTRAINT task_names_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY fencepost.workflow_events
+    ADD CONSTRAINT workflow_events_pkey PRIMARY KEY (workflow_seq, number);
+
+ALTER TABLE ONLY fencepost.workflow_names
+    ADD CONSTRAINT workflow_names_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY fencepost.workflow_signals
+    ADD CONSTRAINT workflow_signals_pkey PRIMARY KEY (workflow_seq, id);
+
 CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHERE (is_newest AND (concurrency_limit IS NOT NULL));
 
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
@@ -397,6 +584,12 @@ CREATE INDEX done_tasks_default_done_at ON fencepost.done_tasks_default USING bt
 CREATE INDEX done_tasks_outcome ON ONLY fencepost.done_tasks USING btree (outcome, seq) WHERE (outcome <> 'succeeded'::text);
 
 CREATE INDEX done_tasks_default_outcome_seq_idx ON fencepost.done_tasks_default USING btree (outcome, seq) WHERE (outcome <> 'succeeded'::text);
+
+CREATE INDEX done_tasks_workflow ON ONLY fencepost.done_tasks USING btree (workflow_seq) WHERE (workflow_seq IS NOT NULL);
+
+CREATE INDEX done_tasks_default_workflow_seq_idx ON fencepost.done_tasks_default USING btree (workflow_seq) WHERE (workflow_seq IS NOT NULL);
+
+CREATE INDEX done_workflows_default_done_at ON fencepost.done_workflows_default USING btree (done_at);
 
 CREATE INDEX live_tasks_deadline ON fencepost.live_tasks USING btree (deadline_at) WHERE (deadline_at IS NOT NULL);
 
@@ -408,10 +601,20 @@ CREATE INDEX live_tasks_ready_by_key ON fencepost.live_tasks USING btree (defini
 
 CREATE INDEX live_tasks_request ON fencepost.live_tasks USING btree (held_by, request_id) WHERE (request_id IS NOT NULL);
 
+CREATE INDEX live_tasks_workflow ON fencepost.live_tasks USING btree (workflow_seq) WHERE (workflow_seq IS NOT NULL);
+
+CREATE INDEX live_workflows_definition ON fencepost.live_workflows USING btree (definition);
+
+CREATE INDEX live_workflows_parent ON fencepost.live_workflows USING btree (parent_seq) WHERE (parent_seq IS NOT NULL);
+
 CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
 
 ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
 
 ALTER INDEX fencepost.done_tasks_pkey ATTACH PARTITION fencepost.done_tasks_default_pkey;
+
+ALTER INDEX fencepost.done_tasks_workflow ATTACH PARTITION fencepost.done_tasks_default_workflow_seq_idx;
+
+ALTER INDEX fencepost.done_workflows_pkey ATTACH PARTITION fencepost.done_workflows_default_pkey;
 
 ALTER INDEX fencepost.task_log_pkey ATTACH PARTITION fencepost.task_log_default_pkey;

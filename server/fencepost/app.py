@@ -21,13 +21,16 @@ from starlette.routing import Route
 
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.task import Task
+from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
-from fencepost.engine.executions import Executions, Lease
+from fencepost.engine.executions import Executions
 from fencepost.engine.hints import Hints
+from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Polls
 from fencepost.engine.tasks import Tasks
+from fencepost.engine.workflows import Workflows
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from fencepost.loops.lookout import Lookout
 from fencepost.loops.loop import Loop
@@ -47,6 +50,7 @@ from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
+from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
 from fencepost.wire.callers import Callers
 from fencepost.wire.faults import bug, fault_of
@@ -63,13 +67,16 @@ class App:
     def __init__(self, settings: Settings, conninfo: str, clock: Clock) -> None:
         self.database = Database(conninfo, connections=settings.connections)
         self._server = ServerStore(self.database, clock)
-        tasks = TaskStore(self.database, clock, waiting=settings.limits.waiting)
+        workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting)
+        tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)
         hints = Hints()
+        workflows.on_hints = hints.follow
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
         self._dispatcher = Dispatcher(tasks, self._give_back)
         self.engine = Engine(
-            Tasks(tasks, definitions, hints),
-            Executions(tasks, definitions, hints),
+            Tasks(tasks, workflows, definitions, hints),
+            Workflows(workflows, definitions),
+            Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints),
             Polls(self._dispatcher, definitions, hints),
             definitions,
         )
@@ -108,6 +115,7 @@ class App:
         await self._server.now()
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
+        await self.engine.definitions.put_built_in()
         running = (self._reaping.run(), self._looking_out.run(), self._retaining.run(), self._notifications.run())
         self._tasks = [asyncio.create_task(coroutine) for coroutine in running]
 

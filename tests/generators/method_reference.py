@@ -68,6 +68,8 @@ def _method(method: Method, params: Json, result: Json) -> list[str]:
 
 
 def _table(schema: Json, *, required: bool = True) -> str:
+    if "anyOf" in schema:
+        return f"One of {', '.join(map(_type, schema['anyOf']))}.\n"
     needed = schema.get("required", [])
     rows = [
         f"| `{name}` | {_type(member)} | {_default(member, name in needed)} | {_description(member)} |"

@@ -17,11 +17,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from fencepost.domain.ids import new_prefixes
 from fencepost.domain.listing import Sort
 from fencepost.store.connection import Connection, connect, numbered_params
 from fencepost.store.embedded import EmbeddedPostgres
-from fencepost.store.ids import new_prefixes
-from fencepost.store.tasks import list_statement
+from fencepost.store.statements import ordered
 from tests.house.sources import QUERIES
 
 # Two thousand live tasks in every state, a quarter each, and as many done ones; two of ten definitions have a limit.
@@ -128,7 +128,7 @@ def test_a_hot_statement_goes_to_its_rows_by_a_key(name: str, planned: Planned, 
 @pytest.mark.parametrize("sort", get_args(Sort))
 def test_a_list_of_ids_goes_to_its_rows_by_a_key(sort: Sort, connection: Connection) -> None:
     params = {"ids": ["task-1", f"{new_prefixes(1)[0]}-8000-000000000bb8"], "seqs": [3000], "size": 100}
-    for text in (list_statement(sort, "desc"), (QUERIES / "tasks/count.sql").read_text("utf-8")):
+    for text in (ordered("tasks/list", sort, "desc"), (QUERIES / "tasks/count.sql").read_text("utf-8")):
         assert list(aimless_scans(plan_of(connection, text, params, "custom"))) == []
 
 

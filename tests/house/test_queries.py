@@ -14,7 +14,7 @@ from psycopg import pq
 
 from fencepost.domain.listing import Direction, Sort
 from fencepost.store.connection import Connection, connect, numbered_params
-from fencepost.store.tasks import list_statement
+from fencepost.store.statements import ordered, statement
 from tests.house.sources import QUERIES, modules
 
 FILES = sorted(QUERIES.rglob("*.sql"))
@@ -50,7 +50,7 @@ def test_every_statement_that_the_store_names_is_a_file_and_every_file_is_named(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_statement_can_be_prepared_against_the_migrated_schema(name: str, connection: Connection) -> None:
-    for text in variants((QUERIES / f"{name}.sql").read_text("utf-8")):
+    for text in variants(name):
         result = connection.pgconn.prepare(b"", numbered_params(text)[0])
         assert result.status == pq.ExecStatus.COMMAND_OK, result.get_error_message()
 
@@ -62,14 +62,14 @@ def connection(database: str) -> Iterator[Connection]:
         yield connection
 
 
-def variants(text: str) -> Iterator[str]:
+def variants(name: str) -> Iterator[str]:
     """Yield a statement with every filling of the words that cannot be parameters."""
-    if "{order}" not in text:
-        yield text
+    if "{order}" not in statement(name):
+        yield statement(name)
         return
     for sort in get_args(Sort):
         for direction in get_args(Direction):
-            yield list_statement(sort, direction)
+            yield ordered(name, sort, direction)
 
 
 def _code(text: str) -> str:
@@ -83,7 +83,7 @@ def _named() -> set[str]:
     for source in modules("server/fencepost/store"):
         for node in ast.walk(source.tree):
             match node:
-                case ast.Call(func=ast.Name(id="statement"), args=[ast.Constant(value=str(name))]):
+                case ast.Call(func=ast.Name(id="statement" | "ordered"), args=[ast.Constant(value=str(name)), *_]):
                     named.add(name)
                 case ast.DictComp(
                     value=ast.Call(func=ast.Name(id="Batches")), generators=[ast.comprehension(iter=ast.Tuple(elts))]

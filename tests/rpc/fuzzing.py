@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from fencepost.domain.faults import names_of
 from fencepost.errors import CATALOGUE
 from fencepost.rpc import yaml
 from fencepost.rpc.methods import registry
@@ -79,7 +80,7 @@ def _examples() -> list[dict[str, Any]]:
     }
     found = []
     for method in registry().methods.values():
-        names = method.params.__struct_encode_fields__
+        names = names_of(method.params)
         params = {**{name: value for name, value in known.items() if name in names}, **method.example}
         found.append({"method": method.name, "params": {**params, **({"timeout": 5} if "timeout" in names else {})}})
     return found

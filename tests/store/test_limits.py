@@ -13,6 +13,7 @@ import pytest
 from fencepost.clock import FrozenClock
 from fencepost.loops import lookout
 from fencepost.store.tasks import TaskStore
+from fencepost.store.workflows import WorkflowStore
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
@@ -226,7 +227,7 @@ def test_a_worker_that_dies_keeps_its_place_until_its_lease_is_over(
 
 def test_ready_work_that_is_blocked_wakes_nobody(server: Server) -> None:
     server.define(concurrencyLimit=1, **BY_K)
-    store = TaskStore(server.app.database, FrozenClock())
+    store = TaskStore(server.app.database, FrozenClock(), WorkflowStore(server.app.database, FrozenClock()))
     create_all(server, ["a", "a", "b", "b"])
     names = ["demo/resize", "demo/unknown"]
 

@@ -166,4 +166,4 @@ def test_a_definition_is_deleted_once(server: Server, wire: Wire) -> None:
     said = essence(server, "awf.definition/delete", {"name": "demo/resize"})
     assert wire.lost == 1
     assert said == (404, "definition-not-found") or isinstance(said, dict)
-    assert server.query("select count(*) from fencepost.definitions where is_newest") == [(0,)]
+    assert server.query("select count(*) from fencepost.definitions where is_newest and name = 'demo/resize'") == [(0,)]

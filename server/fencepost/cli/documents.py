@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
+from fencepost.domain.document import Document as Declared
+from fencepost.domain.document import read_document
+from fencepost.domain.faults import fault_of_struct
 from fencepost.errors import StartRefused
 from fencepost.rpc import json, yaml
-from fencepost.rpc.params import fault_of_struct
 from fencepost.rpc.text import BadText
 
-S = TypeVar("S", bound=msgspec.Struct)
 _ENDINGS = {".yaml", ".yml", ".json"}
 _BETWEEN = re.compile(rb"^---[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 
@@ -24,12 +25,12 @@ class Document(NamedTuple):
     source: str
     text: bytes
 
-    def decode(self, struct: type[S]) -> S:
-        """Read it as a struct; raise Refusal that names the field."""
+    def decode(self) -> Declared:
+        """Read it; raise Refusal that names the field."""
         try:
-            return msgspec.json.decode(self.text, type=struct)
+            return read_document(self.text)
         except msgspec.ValidationError as error:
-            raise fault_of_struct(str(error), struct) from None
+            raise fault_of_struct(str(error), Declared) from None
 
 
 def read_documents(path: Path) -> list[Document]:

@@ -17,7 +17,6 @@ import uvicorn
 
 from fencepost.app import App, build_app
 from fencepost.cli.documents import read_documents
-from fencepost.domain.definition import TaskDefinition
 from fencepost.errors import Refusal, StartRefused
 from fencepost.loops.keeper import Keeper
 from fencepost.loops.loop import Loop
@@ -196,8 +195,7 @@ async def put_definitions(app: App, settings: Settings) -> None:
     """Put the documents of --definitions, if it was given; raise StartRefused for one that cannot be used."""
     for document in () if settings.definitions is None else read_documents(settings.definitions):
         try:
-            task = document.decode(TaskDefinition)
-            definition = await app.engine.definitions.put(task, document.text, caller="definitions")
+            definition = await app.engine.definitions.put(document.decode(), document.text, caller="definitions")
         except Refusal as refusal:
             raise StartRefused(f"{document.source}: {refusal.message}") from None
         emit(Event.DEFINITION_APPLIED, name=definition.name, version=definition.version)

@@ -1,9 +1,9 @@
-"""Definitions: what an author declares about a kind of task, and the settings that its tasks live under."""
+"""Definitions of work: what an author declares of a kind of task or workflow, and the settings that tasks live by."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -26,10 +26,10 @@ Step = Annotated[str, Meta(max_length=200)] | Annotated[int, Meta(ge=0, le=2**31
 SchemaDocument = dict[str, Any] | bool
 
 
-class TaskDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True):
-    """A document of `kind: task`: the settings of one kind of task and the JSON Schemas of its payloads."""
+class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):
+    """What a worker takes on: the settings of its tasks and the JSON Schemas of its payloads."""
 
-    kind: Literal["task"]
+    kind: ClassVar[str]
     name: Name
     requested_to_start_timeout: Annotated[
         int, Meta(ge=1, le=LONGEST_MS, description="ms between the poll that leases a task and its start")
@@ -41,21 +41,6 @@ class TaskDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
         int, Meta(ge=0, le=1_000_000, description="retries after the first attempt; 2 means three attempts")
     ] = 2
     retry_delay: Annotated[Milliseconds, Meta(description="ms between a failed attempt and the next")] = 10_000
-    concurrency_limit: (
-        Annotated[int, Meta(ge=1, le=1_000_000, description="how many of its tasks workers may hold at once")]
-        | UnsetType
-    ) = UNSET
-    concurrency_path: (
-        Annotated[
-            tuple[Step, ...],
-            Meta(
-                min_length=1,
-                max_length=32,
-                description="the limit holds for each value found there, such as `[params, resourceType]`",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
     params: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the params")] | UnsetType = UNSET
     result: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the result")] | UnsetType = UNSET
     error: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the error")] | UnsetType = UNSET
@@ -77,6 +62,31 @@ class TaskDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     def compile(self) -> None:
         """Compile every schema, so that a bad one is refused when it is declared and not when a task arrives."""
+        _ = self.params_schema, self.result_schema, self.error_schema
+
+
+class TaskDefinition(Work, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="task"):
+    """A document of `kind: task`: one kind of task."""
+
+    kind: ClassVar[str] = "task"
+    concurrency_limit: (
+        Annotated[int, Meta(ge=1, le=1_000_000, description="how many of its tasks workers may hold at once")]
+        | UnsetType
+    ) = UNSET
+    concurrency_path: (
+        Annotated[
+            tuple[Step, ...],
+            Meta(
+                min_length=1,
+                max_length=32,
+                description="the limit holds for each value found there, such as `[params, resourceType]`",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+    def compile(self) -> None:
+        """Compile every schema, and refuse a path that leads nowhere."""
         if self.concurrency_path is not UNSET:
             if self.concurrency_path[0] != "params":
                 raise invalid_params(
@@ -84,17 +94,21 @@ class TaskDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
                 )
             if self.concurrency_limit is UNSET:
                 raise invalid_params("a path needs a concurrencyLimit, which then holds per value", "$.concurrencyPath")
-        _ = self.params_schema, self.result_schema, self.error_schema
+        super().compile()
 
 
-class Definition(msgspec.Struct, frozen=True):
-    """One version of a definition, as it is stored."""
+class WorkflowDefinition(
+    Work, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="workflow"
+):
+    """A document of `kind: workflow`: the settings of its decision tasks, and the schemas of its payloads."""
 
-    name: str
-    version: int
-    document: bytes
-    created_at: str
-    task: TaskDefinition
+    kind: ClassVar[str] = "workflow"
+    concurrency_limit: ClassVar[UnsetType] = UNSET
+    concurrency_path: ClassVar[UnsetType] = UNSET
+
+
+# What a task lives under.
+WorkDefinition = TaskDefinition | WorkflowDefinition
 
 
 def _compiled(document: SchemaDocument | UnsetType, at: str) -> Schema | None:

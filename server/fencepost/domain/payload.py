@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import orjson
+from msgspec import UNSET, Raw, UnsetType
+
+from fencepost.errors import invalid_params
 
 
 def canonical(value: object) -> bytes:
@@ -17,3 +20,15 @@ def same_payload(one: bytes | None, other: bytes | None) -> bool:
 
 def _parsed(text: bytes | None) -> object:
     return None if text is None else orjson.loads(text)
+
+
+def object_text(raw: Raw | UnsetType, at: str, *, array: bool = False) -> bytes | None:
+    """Return a payload's text, None for an absent one or null; raise Refusal unless it is an object, or an `array`."""
+    if raw is UNSET:
+        return None
+    text = bytes(raw).strip()
+    if text == b"null":
+        return None
+    if not text.startswith((b"{", b"[") if array else b"{"):
+        raise invalid_params("Expected `object`", at)
+    return text

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fencepost.domain.definition import TaskDefinition
+import orjson
+
+from fencepost.domain.definition import WorkDefinition
 
 
 class ShortTask(NamedTuple):
@@ -44,18 +46,23 @@ class Task(NamedTuple):
     error: bytes | None
 
 
+def workflow_of(task: Task) -> str:
+    """Return the id of the workflow that a decision or an activity belongs to."""
+    return str(orjson.loads(task.requester)["id"])
+
+
 class HeldTask(NamedTuple):
     """A task together with the version of the definition that it lives under."""
 
     task: Task
-    settings: TaskDefinition
+    settings: WorkDefinition
 
 
 class ChangedTask(NamedTuple):
     """A task that was changed, whole or short, together with the version of the definition that it lives under."""
 
     task: Task | ShortTask
-    settings: TaskDefinition
+    settings: WorkDefinition
 
 
 class Entry(NamedTuple):

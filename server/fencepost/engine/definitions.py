@@ -9,15 +9,26 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
+import msgspec
 from msgspec import UNSET
 
-from fencepost.domain.definition import Definition, TaskDefinition
+from fencepost.domain.builtin import BUILT_IN
+from fencepost.domain.definition import TaskDefinition, Work, WorkDefinition
+from fencepost.domain.document import Definition, Document
 from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
 from fencepost.engine.hints import Hints
-from fencepost.errors import DEFINITION_IN_USE, DEFINITION_NOT_FOUND, Refusal
+from fencepost.errors import (
+    DEFINITION_IN_USE,
+    DEFINITION_NOT_FOUND,
+    DEFINITION_OF_OTHER_KIND,
+    Refusal,
+    invalid_params,
+)
 from fencepost.store.definitions import DefinitionStore
 
+W = TypeVar("W", bound=Work)
 # As many as anybody may wait for.
 _MANY = 1000
 
@@ -29,16 +40,26 @@ class Definitions:
         self._store = store
         self._hints = hints
         self._newest: dict[str, Definition] = {}
-        self._versions: dict[tuple[str, int], TaskDefinition] = {}
+        self._versions: dict[tuple[str, int], WorkDefinition] = {}
 
-    async def put(self, task: TaskDefinition, document: bytes, *, caller: str) -> Definition:
-        """Declare a definition: a new version, unless the newest says the same."""
-        task.compile()
-        definition = await self._store.put(task, document, caller=caller)
-        self._hints.definition(task.name)
+    async def put(self, document: Document, text: bytes, *, caller: str) -> Definition:
+        """Declare a document: a new version, unless the newest says the same."""
+        if document.name in BUILT_IN:
+            raise invalid_params(f"{document.name!r} is built in", "$.name")
+        document.compile()
+        definition = await self._store.put(document, text, caller=caller)
+        if definition is None:
+            raise await self._of_other_kind(document)
+        self._hints.definition(document.name)
         # A limit that is higher now, or gone, lets work go that was ready before.
-        self._hints.ready(task.name, _MANY)
+        self._hints.ready(document.name, _MANY)
         return definition
+
+    async def put_built_in(self) -> None:
+        """Declare what the server itself sees to."""
+        for document in BUILT_IN.values():
+            document.compile()
+            await self._store.put(document, msgspec.json.encode(document), caller="awf.engine")
 
     async def get(self, name: str, version: int | None = None) -> Definition:
         """Return one version of a definition, or its newest; raise Refusal when there is none."""
@@ -53,6 +74,8 @@ class Definitions:
 
     async def delete(self, name: str) -> Definition:
         """Delete a definition that no live task needs and return what it was."""
+        if name in BUILT_IN:
+            raise invalid_params(f"{name!r} is built in", "$.name")
         definition = await self.get(name)
         deletion = await self._store.delete(name)
         if deletion.version is None:
@@ -67,13 +90,21 @@ class Definitions:
         definition = self._newest.get(name)
         if definition is None:
             definition = self._newest[name] = await self.get(name)
-            self._versions[name, definition.version] = definition.task
+            if isinstance(definition.document, Work):
+                self._versions[name, definition.version] = definition.document
         return definition
+
+    async def newest_work(self, name: str, kind: type[W]) -> tuple[int, W]:
+        """Return the newest version of what declares tasks, or workflows; raise Refusal when that is not there."""
+        definition = await self.newest(name)
+        if not isinstance(definition.document, kind):
+            raise invalid_params(f"{name!r} is the definition of a {definition.document.kind}", "$.definition")
+        return definition.version, definition.document
 
     async def freed(self, name: str, count: int = 1) -> None:
         """Let the polls that wait for places hear of `count` that leases left, if the newest version has a limit."""
         with contextlib.suppress(Refusal):
-            if (await self.newest(name)).task.concurrency_limit is not UNSET:
+            if (await self.newest_work(name, TaskDefinition))[1].concurrency_limit is not UNSET:
                 self._hints.ready(name, count)
 
     def forget(self, name: str) -> None:
@@ -90,17 +121,25 @@ class Definitions:
 
     async def all_held(self, tasks: Iterable[Task]) -> Sequence[HeldTask]:
         """Put the settings that tasks live under beside them."""
-        return [HeldTask(task, await self._version(task.definition, task.definition_version)) for task in tasks]
+        return [HeldTask(task, await self.work(task.definition, task.definition_version)) for task in tasks]
 
     async def changed(self, task: Task | ShortTask) -> ChangedTask:
         """Put the settings that a changed task lives under beside it."""
-        return ChangedTask(task, await self._version(task.definition, task.definition_version))
+        return ChangedTask(task, await self.work(task.definition, task.definition_version))
 
-    async def _version(self, name: str, version: int) -> TaskDefinition:
+    async def work(self, name: str, version: int) -> WorkDefinition:
+        """Return the settings that a version gives to its tasks."""
         settings = self._versions.get((name, version))
         if settings is None:
-            settings = self._versions[name, version] = (await self.get(name, version)).task
+            document = (await self.get(name, version)).document
+            assert isinstance(document, Work), "only what declares work has tasks"
+            settings = self._versions[name, version] = document
         return settings
+
+    async def _of_other_kind(self, document: Document) -> Refusal:
+        first = await self._store.find(document.name, 1)
+        declared = document.kind if first is None else first.document.kind
+        return Refusal(DEFINITION_OF_OTHER_KIND, at="$.kind", name=document.name, declared=declared)
 
     async def _unknown(self, name: str) -> Refusal:
         near = difflib.get_close_matches(name, await self._store.names(), n=1)

@@ -8,12 +8,14 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import Executions
 from fencepost.engine.polls import Polls
 from fencepost.engine.tasks import Tasks
+from fencepost.engine.workflows import Workflows
 
 
 class Engine(NamedTuple):
     """The use cases, by noun."""
 
     tasks: Tasks
+    workflows: Workflows
     executions: Executions
     polls: Polls
     definitions: Definitions

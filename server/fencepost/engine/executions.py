@@ -9,29 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
-from uuid import UUID
 
-import orjson
-
-from fencepost.domain.definition import TaskDefinition
+from fencepost.domain.definition import TaskDefinition, WorkDefinition
+from fencepost.domain.ids import IdKind, kind_of_exec_id
+from fencepost.domain.schema import Schema
 from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.attempts import explain
+from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
+from fencepost.engine.leases import Lease, fence, fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
 from fencepost.errors import TASK_NOT_FOUND, Refusal
+from fencepost.store.batches import joined, parted
 from fencepost.store.tasks import TaskStore
 
 Verb = Literal["start", "success", "fail", "release"]
-
-
-class Lease(NamedTuple):
-    """Which execution of which task a worker speaks of, who speaks, and what is said: a JSON object's text."""
-
-    id: str
-    exec_id: UUID
-    caller: str
-    content: bytes | None = None
 
 
 class Renewal(NamedTuple):
@@ -44,25 +37,33 @@ class Renewal(NamedTuple):
 class Executions:
     """The executions of a database's tasks. With `short`, the tasks given back may be short ones."""
 
-    def __init__(self, store: TaskStore, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, store: TaskStore, decisions: Decisions, definitions: Definitions, hints: Hints) -> None:
         self._store = store
+        self._decisions = decisions
         self._definitions = definitions
         self._hints = hints
 
     async def start(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """Begin the executions of leased tasks."""
-        return await self._change("start", leases, [_fence(lease) for lease in leases], short=short)
+        return await self._change("start", leases, [fence(lease) for lease in leases], short=short)
 
     async def success(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
-        """End executions well; a result that does not fit its definition's schema is refused and nothing changes."""
-        calls = [{**_fence(lease), "result": fragment(lease.content), "checked": None} for lease in leases]
+        """End executions well; a result that does not fit its definition's schema is refused and nothing changes.
+
+        That of a decision is what is decided, and is done.
+        """
+        decides = [kind_of_exec_id(lease.exec_id) is IdKind.DECISION for lease in leases]
+        if any(decides):
+            ours, theirs = parted(leases, decides)
+            return joined(decides, await self.success(ours, short=short), await self._decisions.decide(theirs))
+        calls = [{**fence(lease), "result": fragment(lease.content), "checked": None} for lease in leases]
         changed = await self._change("success", leases, calls, short=short)
         await self._freed(changed)
         return changed
 
     async def fail(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """End executions as failed: a task waits for its next attempt, or is done when none is left."""
-        calls = [{**_fence(lease), "error": fragment(lease.content), "checked": None} for lease in leases]
+        calls = [{**fence(lease), "error": fragment(lease.content), "checked": None} for lease in leases]
         changed = await self._change("fail", leases, calls, short=short)
         for one in changed:
             if isinstance(one, ChangedTask) and one.task.status == "waiting":
@@ -74,7 +75,7 @@ class Executions:
         self, leases: Sequence[Lease], *, short: bool = False, action: str = "awf.task/release"
     ) -> Outcomes[ChangedTask]:
         """Give leases back: each task is ready at once and the attempt is not counted."""
-        calls = [{**_fence(lease), "action": action} for lease in leases]
+        calls = [{**fence(lease), "action": action} for lease in leases]
         changed = await self._change("release", leases, calls, short=short)
         for definition, count in _by_definition(changed).items():
             self._hints.ready(definition, count)
@@ -82,7 +83,7 @@ class Executions:
 
     async def notify(self, leases: Sequence[Lease]) -> Outcomes[Renewal]:
         """Renew the deadlines of running tasks; tell the workers of canceled ones. Content is the notification."""
-        calls = [{**_fence(lease), "notification": fragment(lease.content)} for lease in leases]
+        calls = [{**fence(lease), "notification": fragment(lease.content)} for lease in leases]
         outcomes = await self._store.notify(calls)
         return await each(map(self._renewed, leases, calls, outcomes))
 
@@ -147,16 +148,10 @@ def _by_definition(changed: Outcomes[ChangedTask]) -> Counter[str]:
     return Counter(one.task.definition for one in changed if isinstance(one, ChangedTask))
 
 
-def fragment(text: bytes | None) -> orjson.Fragment | None:
-    """Return JSON text as something that goes into other JSON as it stands."""
-    return None if text is None else orjson.Fragment(text)
-
-
-def _fence(lease: Lease) -> dict[str, Any]:
-    return {"id": lease.id, "exec_id": lease.exec_id, "caller": lease.caller}
-
-
-def _schema_of(verb: Verb, settings: TaskDefinition) -> tuple[Any, str]:
+def _schema_of(verb: Verb, settings: WorkDefinition) -> tuple[Schema | None, str]:
+    if not isinstance(settings, TaskDefinition):
+        # A workflow's own are for how it ends, not for how one of its decisions fails.
+        return None, "$"
     if verb == "success":
         return settings.result_schema, "$.result"
     return settings.error_schema, "$.error"

@@ -5,7 +5,10 @@ A hint only saves waiting: whoever misses one finds the same in the database a l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from fencepost.store.batches import Hint
 
 
 class Hints:
@@ -15,6 +18,14 @@ class Hints:
         self.on_ready: list[Callable[[str, int], None]] = []
         self.on_deadline: list[Callable[[float], None]] = []
         self.on_definition: list[Callable[[str], None]] = []
+
+    def follow(self, hints: Sequence[Hint]) -> None:
+        """Tell what a transaction brought about besides what it was called for."""
+        for definition, count in Counter(hint.definition for hint in hints if hint.due_in is None).items():
+            self.ready(definition, count)
+        for hint in hints:
+            if hint.due_in is not None:
+                self.deadline(hint.due_in)
 
     def ready(self, definition: str, count: int = 1) -> None:
         """Tell that `count` tasks of a definition became ready."""

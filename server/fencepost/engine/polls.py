@@ -43,7 +43,7 @@ class Polls:
 
     async def _lease(self, wanted: Wanted, caller: str, action: str, seconds: float | None) -> Sequence[HeldTask]:
         ask = Ask(
-            definitions=tuple(sorted({*wanted.definitions, *map(decisions_of, wanted.workflows)})),
+            definitions=tuple(sorted({*wanted.definitions, *wanted.workflows})),
             size=wanted.size,
             start=wanted.start,
             action=action,
@@ -58,11 +58,6 @@ class Polls:
             timeout = settings.in_progress_timeout if wanted.start else settings.requested_to_start_timeout
             self._hints.deadline(timeout / 1000)
         return held
-
-
-def decisions_of(workflow: str) -> str:
-    """Return the name under which the decision tasks of a workflow wait; the blank keeps it apart from definitions."""
-    return f"awf.workflow/decision-task {workflow}"
 
 
 def _hash(wanted: Wanted) -> str:

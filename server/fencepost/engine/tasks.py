@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
+from uuid import uuid4
 
-from fencepost.domain.definition import Definition
+from fencepost.domain.builtin import hold_of
+from fencepost.domain.definition import TaskDefinition
+from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.payload import same_payload
-from fencepost.domain.task import ChangedTask, Entry, HeldTask, ShortTask, Task
+from fencepost.domain.task import ChangedTask, Entry, HeldTask, ShortTask, Task, workflow_of
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.executions import fragment
 from fencepost.engine.hints import Hints
+from fencepost.engine.leases import fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
-from fencepost.errors import ALREADY_EXISTS, TASK_HAS_BEEN_DONE, TASK_NOT_DONE, TASK_NOT_FOUND, Refusal, invalid_params
-from fencepost.store.ids import seq_of
+from fencepost.errors import (
+    ALREADY_EXISTS,
+    TASK_HAS_BEEN_DONE,
+    TASK_IS_A_DECISION,
+    TASK_NOT_DONE,
+    TASK_NOT_FOUND,
+    WORKFLOW_HAS_BEEN_DONE,
+    Refusal,
+    invalid_params,
+)
 from fencepost.store.tasks import Created, Page, TaskStore
+from fencepost.store.workflows import WorkflowStore
 
 
 class NewTask(NamedTuple):
@@ -34,8 +46,9 @@ class NewTask(NamedTuple):
 class Tasks:
     """The tasks of a database. With `short`, the tasks given back may be short ones."""
 
-    def __init__(self, store: TaskStore, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, store: TaskStore, workflows: WorkflowStore, definitions: Definitions, hints: Hints) -> None:
         self._store = store
+        self._workflows = workflows
         self._definitions = definitions
         self._hints = hints
 
@@ -63,6 +76,8 @@ class Tasks:
 
     async def cancel(self, id: str, *, caller: str) -> HeldTask:
         """End a live task as canceled."""
+        if kind_of(id) is IdKind.DECISION:
+            raise Refusal(TASK_IS_A_DECISION, at="$.id", id=id, workflow=workflow_of((await self.get(id)).task))
         for _ in range(TRIES):
             if task := await self._changed("cancel", id, caller):
                 await self._definitions.freed(task.definition)
@@ -83,6 +98,8 @@ class Tasks:
                 raise Refusal(TASK_NOT_DONE, at="$.id", id=id, status=now.status)
             if now.outcome == "succeeded":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
+            if kind_of(id) is not IdKind.PLAIN:
+                await self._still_wanted(now)
         raise contended(f"task {id!r}")
 
     async def get(self, id: str) -> HeldTask:
@@ -114,11 +131,18 @@ class Tasks:
         assert not isinstance(outcome, ShortTask), "nobody asked for a short one"
         return outcome
 
-    async def _checked(self, new: NewTask) -> Definition:
-        definition = await self._definitions.newest(new.definition)
-        if schema := definition.task.params_schema:
+    async def _still_wanted(self, task: Task) -> None:
+        """Raise Refusal when the workflow that a task belongs to is over."""
+        id = workflow_of(task)
+        if (found := await self._workflows.find(id)) is not None and found.workflow.status == "done":
+            raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=found.workflow.outcome)
+
+    async def _checked(self, new: NewTask) -> int:
+        """Check params against the newest version of their definition and return that version."""
+        version, definition = await self._definitions.newest_work(new.definition, TaskDefinition)
+        if schema := definition.params_schema:
             schema.check(new.params, at="$.params")
-        return definition
+        return version
 
     async def _settled(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:
         """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""
@@ -128,7 +152,7 @@ class Tasks:
             if new.id is not None and seq_of(new.id) is not None:
                 raise invalid_params(f"{new.id!r} is of the form that only the server gives out", at="$.id")
             self._definitions.forget(new.definition)
-            call["version"] = (await self._checked(new)).version
+            call["version"] = await self._checked(new)
             (created,) = await self._store.create([call], short=False)
             if isinstance(created, Exception):
                 raise created
@@ -158,14 +182,18 @@ class Tasks:
                 self._hints.deadline(one.due_in)
 
 
-def _call(new: NewTask, definition: Definition) -> dict[str, Any]:
+def _call(new: NewTask, version: int) -> dict[str, Any]:
+    hold = hold_of(new.definition, new.params, new.execute_at)
+    # What is begun in the same transaction is found again by its id when the reply to that is lost.
+    held = {} if hold is None else {"hold": hold, "id": new.id or str(uuid4())}
     return {
         "id": new.id,
         "definition": new.definition,
-        "version": definition.version,
+        "version": version,
         "label": new.label,
         "params": fragment(new.params),
         "execute_at": new.execute_at,
         "requester": fragment(new.requester),
         "caller": new.caller,
+        **held,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -75,7 +75,8 @@ def per_method(document: Json, registry: Registry) -> Json:
 def component_names(methods: Iterable[Method]) -> dict[type[msgspec.Struct], str]:
     """Return the names of params and results in the document: the struct's, behind its noun where two share one."""
     structs = list(dict.fromkeys(struct for method in methods for struct in (method.params, method.result)))
-    names = [struct.__name__ for struct in structs]
+    # A union has no name of its own: documents are the only one.
+    names = [getattr(struct, "__name__", "Document") for struct in structs]
     return {
         struct: name if names.count(name) == 1 else f"{struct.__module__.rpartition('.')[2].capitalize()}{name}"
         for struct, name in zip(structs, names, strict=True)
@@ -117,7 +118,9 @@ def _calls(methods: list[Method]) -> Json:
 
 
 def _call(method: Method, params: str) -> Json:
-    needs_params = any(field.required for field in msgspec.structs.fields(method.params))
+    needs_params = bool(get_args(method.params)) or any(
+        field.required for field in msgspec.structs.fields(method.params)
+    )
     return {
         "description": method.summary,
         "type": "object",
@@ -149,7 +152,14 @@ def _structs(methods: list[Method]) -> Json:
     refs, schemas = msgspec.json.schema_components(structs, ref_template=SCHEMAS + "{name}")
     # msgspec spells out the module where two structs share a name, and nobody outside should see our modules.
     renamed = {
-        found["$ref"]: SCHEMAS + names.get(struct, struct.__name__) for found, struct in zip(refs, structs, strict=True)
+        found["$ref"]: SCHEMAS + names.get(struct, struct.__name__)
+        for found, struct in zip(refs, structs, strict=True)
+        if "$ref" in found
+    }
+    schemas |= {
+        names[union]: {"description": "A document; its `kind` says which.", **found}
+        for found, union in zip(refs, structs, strict=True)
+        if "$ref" not in found
     }
     return {
         renamed.get(SCHEMAS + name, name).removeprefix(SCHEMAS): _portable(schema, renamed)

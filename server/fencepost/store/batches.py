@@ -9,23 +9,45 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import compress
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import psycopg
 
 from fencepost.clock import Clock
 from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.store.connection import Connection
 from fencepost.store.database import Database, StatementRefused
 from fencepost.store.statements import short_statement, statement
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
 # A batch of fewer is worth a turn of the loop.
 _FEW = 100
 
-# The row of a call, None when its guard failed, or what Postgres says of this call alone.
+# The row of a call, None when its guard failed, or what Postgres or a job says of this call alone.
 Outcome = Row | Exception | None
+
+
+class Hint(NamedTuple):
+    """Tasks that a job brought about besides its own rows: ready ones, or such that are in `due_in` seconds."""
+
+    definition: str
+    due_in: float | None
+
+
+class Done(NamedTuple):
+    """What a job did: the outcome of each call by its number, and what else came of it."""
+
+    outcomes: Mapping[int, Row | Exception]
+    hints: Sequence[Hint] = ()
+
+
+# Calls that take more than one statement: a transaction of its own, at the time that is given (None: the database's).
+Job = Callable[[Connection, Sequence[dict[str, Any]], datetime | None], Done]
 
 
 class _Submission:
@@ -57,6 +79,8 @@ class _Entry(NamedTuple):
 class Batches:
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
+    Or of one `job`, which gets the calls and runs statements of its own; what it hints at is passed to `on_hints`.
+
     No two calls under way share their `id`: calls that touch the same task are decided in the order in which they
     came. `locks` is off for statements that only insert: their calls keep the order in which they came, and a second
     batch runs beside the first when it is full. `waiting` is how many calls may wait: who comes then is told to come
@@ -64,12 +88,20 @@ class Batches:
     """
 
     def __init__(
-        self, database: Database, clock: Clock, name: str, *, locks: bool = True, most: int = 500, waiting: int = 20_000
+        self,
+        database: Database,
+        clock: Clock,
+        work: str | Job,
+        *,
+        locks: bool = True,
+        most: int = 500,
+        waiting: int = 20_000,
+        on_hints: Callable[[Sequence[Hint]], None] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._text = statement(name)
-        self._short_text = short_statement(name)
+        self._work = work
+        self._on_hints = on_hints
         self._locks = locks
         self._most_runs = 1 if locks else 2
         self._most = most
@@ -152,12 +184,30 @@ class Batches:
             for number, entry in enumerate(batch):
                 entry.settle(rows.get(number))
 
-    async def _execute(self, batch: list[_Entry]) -> dict[int, Row]:
+    async def _execute(self, batch: list[_Entry]) -> Mapping[int, Row | Exception]:
         short = True
         for number, entry in enumerate(batch):
             entry.call["call"] = number
             short = short and entry.submission.short
-        calls = orjson.dumps([entry.call for entry in batch]).decode()
-        text = self._short_text if short else self._text
-        rows = await self._database.fetch(text, {"calls": calls, "now": self._clock.now()})
-        return {row[0]: row for row in rows}
+        calls = [entry.call for entry in batch]
+        if isinstance(self._work, str):
+            text = short_statement(self._work) if short else statement(self._work)
+            params = {"calls": orjson.dumps(calls).decode(), "now": self._clock.now()}
+            return {row[0]: row for row in await self._database.fetch(text, params)}
+        job = self._work
+        now = self._clock.now()
+        done = await self._database.run(lambda connection: job(connection, calls, now))
+        if self._on_hints is not None and done.hints:
+            self._on_hints(done.hints)
+        return done.outcomes
+
+
+def parted(calls: Sequence[T], marks: Sequence[bool]) -> tuple[list[T], list[T]]:
+    """Return the calls without a mark, and those with one."""
+    return [c for c, mark in zip(calls, marks, strict=True) if not mark], list(compress(calls, marks))
+
+
+def joined(marks: Sequence[bool], unmarked: Iterable[T], marked: Iterable[T]) -> list[T]:
+    """Return the outcomes of parted calls in the order that these had."""
+    parts = (iter(unmarked), iter(marked))
+    return [next(parts[mark]) for mark in marks]

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fencepost.clock import Clock
-from fencepost.domain.definition import Definition, TaskDefinition
+from fencepost.domain.definition import TaskDefinition, Work
+from fencepost.domain.document import Definition, Document, read_document
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
@@ -28,36 +29,35 @@ class DefinitionStore:
         self._database = database
         self._clock = clock
 
-    async def put(self, task: TaskDefinition, document: bytes, *, caller: str) -> Definition:
-        """Store a document as the newest version of its name, unless the newest says the same; return the newest."""
+    async def put(self, document: Document, text: bytes, *, caller: str) -> Definition | None:
+        """Store a document as the newest version of its name, unless the newest says the same; return the newest.
+
+        Returns None when the name belongs to a document of another kind.
+        """
         params = {
-            "name": task.name,
-            "kind": task.kind,
-            "document": document.decode(),
-            "requested_to_start_timeout": task.requested_to_start_timeout,
-            "in_progress_timeout": task.in_progress_timeout,
-            "allowed_retry_count": task.allowed_retry_count,
-            "retry_delay": task.retry_delay,
-            "concurrency_limit": None if task.concurrency_limit is msgspec.UNSET else task.concurrency_limit,
-            "concurrency_path": _jsonpath(task),
-            "has_result_schema": task.result is not msgspec.UNSET,
-            "has_error_schema": task.error is not msgspec.UNSET,
+            "name": document.name,
+            "kind": document.kind,
+            "document": text.decode(),
+            **_settings(document),
             "created_by": caller,
             "now": self._clock.now(),
         }
 
-        def job(connection: Connection) -> tuple[Any, ...]:
+        def job(connection: Connection) -> tuple[Any, ...] | None:
             with connection.transaction():
                 fetch(connection, statement("definitions/lock"), params)
-                row: tuple[Any, ...] = fetch(connection, statement("definitions/put"), params)[0]
-                fetch(connection, statement("definitions/promote"), {"name": task.name, "version": row[0]})
+                rows = fetch(connection, statement("definitions/put"), params)
+                if not rows:
+                    return None
+                row: tuple[Any, ...] = rows[0]
+                fetch(connection, statement("definitions/promote"), {"name": document.name, "version": row[0]})
                 if row[-1]:
                     fetch(connection, statement("definitions/lock_tasks"), params)
                     fetch(connection, statement("definitions/relabel"), params)
             return row
 
-        version, created_at, stored, _ = await self._database.run(job)
-        return Definition(task.name, version, stored, created_at, task)
+        stored = await self._database.run(job)
+        return None if stored is None else Definition(document.name, stored[0], stored[2], stored[1], document)
 
     async def find(self, name: str, version: int | None = None) -> Definition | None:
         """Return one version of a definition, or its newest."""
@@ -88,8 +88,24 @@ class DefinitionStore:
 
 
 def _definition(row: tuple[Any, ...]) -> Definition:
-    name, version, _kind, document, created_at = row
-    return Definition(name, version, document, created_at, msgspec.json.decode(document, type=TaskDefinition))
+    name, version, _kind, text, created_at = row
+    return Definition(name, version, text, created_at, read_document(text))
+
+
+def _settings(document: Document) -> dict[str, Any]:
+    """Return what statements need of a document; of one that no task lives under, nothing."""
+    work = document if isinstance(document, Work) else None
+    limited = document if isinstance(document, TaskDefinition) else None
+    return {
+        "requested_to_start_timeout": work and work.requested_to_start_timeout,
+        "in_progress_timeout": work and work.in_progress_timeout,
+        "allowed_retry_count": work and work.allowed_retry_count,
+        "retry_delay": work and work.retry_delay,
+        "concurrency_limit": (limited and limited.concurrency_limit) or None,
+        "concurrency_path": limited and _jsonpath(limited),
+        "has_result_schema": work is not None and work.result is not msgspec.UNSET,
+        "has_error_schema": work is not None and work.error is not msgspec.UNSET,
+    }
 
 
 def _jsonpath(task: TaskDefinition) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from fencepost.domain.listing import Direction, Sort
 from fencepost.store.files import data_folder
 
 _REST = "-- The rest of the resource."
@@ -22,3 +23,21 @@ def short_statement(name: str) -> str:
     if not marked:
         return head
     return head.rstrip().removesuffix(",") + rest[rest.index("\nfrom ") :]
+
+
+def ordered(name: str, sort: Sort, direction: Direction) -> str:
+    """Return the text of a list's statement for an order."""
+    columns = {
+        "created_at": {"r.seq": "%(position_seq)s::bigint"},
+        "updated_at": {"r.updated_at": "%(position)s::timestamptz", "r.seq": "%(position_seq)s::bigint"},
+    }[sort]
+    filled = {
+        "{key}": ", ".join(columns),
+        "{position}": ", ".join(columns.values()),
+        "{beyond}": {"asc": ">", "desc": "<"}[direction],
+        "{order}": ", ".join(f"{column} {direction}" for column in columns),
+    }
+    text = statement(name)
+    for word, filling in filled.items():
+        text = text.replace(word, filling)
+    return text

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
 from fencepost.clock import Clock
+from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import Entry, ShortTask, Task
-from fencepost.store.batches import Batches
+from fencepost.store.activities import time_out
+from fencepost.store.batches import Batches, Done, joined, parted
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.database import Database
-from fencepost.store.ids import new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.store.limits import Limits
-from fencepost.store.statements import statement
+from fencepost.store.starts import create_tasks
+from fencepost.store.statements import ordered, statement
+from fencepost.store.workflows import TOLD, WorkflowStore
 
 Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 
@@ -67,9 +72,10 @@ class Sight(NamedTuple):
 class TaskStore:
     """The statements of sql/queries/tasks; those that change a task go through natural batches."""
 
-    def __init__(self, database: Database, clock: Clock, *, waiting: int = 20_000) -> None:
+    def __init__(self, database: Database, clock: Clock, workflows: WorkflowStore, *, waiting: int = 20_000) -> None:
         self._database = database
         self._clock = clock
+        self._workflows = workflows
         self.limits = Limits()
         self._outages = -1
         self._resumed_at: str | None = None
@@ -77,6 +83,7 @@ class TaskStore:
             name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
         }
+        self._held = Batches(database, clock, _create_held, locks=False, waiting=waiting)
 
     @property
     def pressed(self) -> bool:
@@ -86,11 +93,16 @@ class TaskStore:
     async def create(self, calls: Sequence[dict[str, Any]], *, short: bool) -> Sequence[Created | Exception | None]:
         """Return each new task and the seconds until it is ready; None when its id is taken or its version is old.
 
-        `id` is None for a task that the server shall name.
+        `id` is None for a task that the server shall name. One with a `hold` has an id and begins at once.
         """
+        held = ["hold" in call for call in calls]
         for call, prefix in zip(calls, new_prefixes(len(calls)), strict=True):
             call["prefix"] = prefix if call["id"] is None else None
-        rows = await self._batches["create"].submit(calls, short=short)
+        if not any(held):
+            rows = await self._batches["create"].submit(calls, short=short)
+        else:
+            free, busy = parted(calls, held)
+            rows = joined(held, *await asyncio.gather(self._batches["create"].submit(free), self._held.submit(busy)))
         return [await self._created(row) if isinstance(row, tuple) else row for row in rows]
 
     async def _created(self, row: Sequence[Any]) -> Created:
@@ -105,7 +117,15 @@ class TaskStore:
         self, verb: Verb, calls: Sequence[dict[str, Any]], *, short: bool = False
     ) -> Sequence[Task | ShortTask | Exception | None]:
         """Change tasks and return each, or None where the statement's guard failed."""
-        rows = await self._batches[verb].submit(_located(calls), short=short)
+        calls = _located(calls)
+        # What a workflow must hear of, by what the ids say.
+        told = [verb in TOLD and _kind(call) is not IdKind.PLAIN for call in calls]
+        if not any(told):
+            rows = await self._batches[verb].submit(calls, short=short)
+        else:
+            ours, theirs = parted(calls, told)
+            plain = self._batches[verb].submit(ours, short=short)
+            rows = joined(told, *await asyncio.gather(plain, self._workflows.change(verb, theirs)))
         return [_task(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
     async def notify(self, calls: Sequence[dict[str, Any]]) -> Sequence[str | Exception | None]:
@@ -175,7 +195,7 @@ class TaskStore:
         """Return one page of tasks."""
         at, seq = position or (None, None)
         params = {**_wanted(wanted), "position": at, "position_seq": seq, "size": size + 1}
-        text = list_statement(sort, direction)
+        text = ordered("tasks/list", sort, direction)
         rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
         more = rows[size - 1][_RESOURCE.stop :] if len(rows) > size else None
         return Page([Task._make(row[_RESOURCE]) for row in rows[:size]], (more[0], more[1]) if more else None)
@@ -203,7 +223,10 @@ class TaskStore:
             if self._outages != self._database.outages:
                 self._resumed_at = fetch(connection, statement("server/now"), params)[0][0]
                 self._outages = self._database.outages
-            return fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed_at})
+            rows = fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed_at})
+            over = [{"seq": row[0], "id": row[1], "exec_id": row[2]} for row in rows if row[4] == "done"]
+            reaped = [(row[3], row[4]) for row in rows if row[4] != "done"]
+            return [*reaped, *((hint.definition, "ready") for hint in time_out(connection, over, self._clock.now()))]
 
         return await self._database.run(job)
 
@@ -221,30 +244,21 @@ class TaskStore:
         return Sight(ready, rows[0][2])
 
 
-def list_statement(sort: Sort, direction: Direction) -> str:
-    """Return the text of list.sql for an order."""
-    columns = {
-        "created_at": {"r.seq": "%(position_seq)s::bigint"},
-        "updated_at": {"r.updated_at": "%(position)s::timestamptz", "r.seq": "%(position_seq)s::bigint"},
-    }[sort]
-    filled = {
-        "{key}": ", ".join(columns),
-        "{position}": ", ".join(columns.values()),
-        "{beyond}": {"asc": ">", "desc": "<"}[direction],
-        "{order}": ", ".join(f"{column} {direction}" for column in columns),
-    }
-    text = statement("tasks/list")
-    for word, filling in filled.items():
-        text = text.replace(word, filling)
-    return text
-
-
 def _wanted(wanted: Filter) -> dict[str, Any]:
     return {**wanted._asdict(), "seqs": [seq for id in wanted.ids or () if (seq := seq_of(id))]}
 
 
 def _at(id: str) -> dict[str, Any]:
     return {"id": id, "seq": seq_of(id)}
+
+
+def _create_held(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    with connection.transaction():
+        return create_tasks(connection, calls, now)
+
+
+def _kind(call: Mapping[str, Any]) -> IdKind:
+    return kind_of_exec_id(call["exec_id"]) if "exec_id" in call else kind_of(call["id"])
 
 
 def _located(calls: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:

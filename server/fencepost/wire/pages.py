@@ -7,8 +7,8 @@ import binascii
 
 import orjson
 
+from fencepost.domain.times import utc_text
 from fencepost.errors import invalid_params
-from fencepost.wire.times import utc_text
 
 
 def write_position(position: tuple[str, int]) -> str:

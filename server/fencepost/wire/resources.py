@@ -8,8 +8,10 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.definition import Definition
+from fencepost.domain.definition import TaskDefinition
+from fencepost.domain.document import Definition
 from fencepost.domain.task import ChangedTask, Entry, HeldTask, Task
+from fencepost.domain.workflow import Workflow
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="UTC with microseconds")]
@@ -58,6 +60,29 @@ class AidboxTask(
     worker: str | None = None
     concurrency_limit: int | UnsetType = UNSET
     concurrency_path: tuple[str | int, ...] | UnsetType = UNSET
+    workflow_definition: Annotated[str, Meta(description="of a decision task")] | UnsetType = msgspec.field(
+        name="workflow-definition", default=UNSET
+    )
+
+
+class AidboxWorkflow(
+    msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType", tag="AidboxWorkflow"
+):
+    """A workflow."""
+
+    id: str
+    definition: str
+    status: Literal["created", "in-progress", "done"]
+    requester: JsonObject
+    meta: TaskMeta
+    definition_version: int = msgspec.field(name="definition-version")
+    label: str | None = None
+    params: JsonObject | UnsetType = UNSET
+    outcome: Literal["succeeded", "failed", "canceled"] | None = None
+    outcome_reason: OutcomeReason | None = None
+    result: JsonObject | UnsetType = UNSET
+    error: JsonObject | UnsetType = UNSET
+    execute_at: Time | None = None
 
 
 class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
@@ -121,9 +146,11 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
     """Write a task for the wire; a short one cannot be."""
     task, settings = held
     assert isinstance(task, Task), "a short task was asked for where all of it is shown"
+    decides = not isinstance(settings, TaskDefinition)
     return AidboxTask(
         id=task.id,
-        definition=task.definition,
+        definition="awf.workflow/decision-task" if decides else task.definition,
+        workflow_definition=task.definition if decides else UNSET,
         definition_version=task.definition_version,
         status=task.status,  # type: ignore[arg-type]  # a check in the database says the same
         label=task.label,
@@ -145,6 +172,25 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         retry_delay=settings.retry_delay,
         concurrency_limit=settings.concurrency_limit,
         concurrency_path=settings.concurrency_path,
+    )
+
+
+def workflow_resource(workflow: Workflow) -> AidboxWorkflow:
+    """Write a workflow for the wire."""
+    return AidboxWorkflow(
+        id=workflow.id,
+        definition=workflow.definition,
+        definition_version=workflow.definition_version,
+        status=workflow.status,  # type: ignore[arg-type]  # a view in the database says the same
+        label=workflow.label,
+        params=_raw(workflow.params),
+        requester=Raw(workflow.requester),
+        meta=TaskMeta(workflow.created_at, workflow.updated_at, str(workflow.version)),
+        outcome=workflow.outcome,  # type: ignore[arg-type]  # a check in the database does
+        outcome_reason=_reason(workflow.reason_type, workflow.reason_message),
+        result=_raw(workflow.result),
+        error=_raw(workflow.error),
+        execute_at=workflow.execute_at,
     )
 
 
@@ -193,7 +239,7 @@ def log_resource(entry: Entry) -> AidboxTaskLog:
 def definition_resource(definition: Definition) -> dict[str, Any]:
     """Write a definition for the wire: its document, its version, and when that was put."""
     return {
-        **orjson.loads(definition.document),
+        **orjson.loads(definition.text),
         "version": definition.version,
         "meta": {"createdAt": definition.created_at},
     }

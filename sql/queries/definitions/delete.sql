@@ -2,12 +2,14 @@
 -- Takes:   name; now.
 -- Returns: one row (version, live): the newest version, null when there is none, and how many live tasks stand in the
 --          way; it was deleted when there is a version and live is 0.
--- Touches: definitions; reads live_tasks. Run behind lock_tasks.sql: no task may be created in between.
+-- Touches: definitions; reads live_tasks, live_workflows. Run behind lock_tasks.sql: no task may be created in between.
 with newest as (
     select d.version from fencepost.definitions as d where d.name = %(name)s::text and d.is_newest
 ),
 live as (
-    select count(*) as live from fencepost.live_tasks as l where l.definition = %(name)s::text
+    select
+        (select count(*) from fencepost.live_tasks as l where l.definition = %(name)s::text)
+        + (select count(*) from fencepost.live_workflows as w where w.definition = %(name)s::text) as live
 ),
 deleted as (
     update fencepost.definitions as d

@@ -2,7 +2,8 @@
 -- Takes:   name, kind, document json, the settings (ms bigint, counts integer, concurrency_path jsonpath),
 --          has_result_schema, has_error_schema, created_by; now.
 -- Returns: one row (version, created_at, document) of what is newest afterwards, and relabel: whether its live tasks
---          are limited by other keys than before, so that relabel.sql has to follow.
+--          are limited by other keys than before, so that relabel.sql has to follow. No row when the name belongs to a
+--          document of another kind.
 -- Touches: definitions. Run behind lock.sql in one transaction: two puts of a new name must not both be version 1.
 with newest as (
     select d.version, d.created_at, d.document
@@ -18,10 +19,15 @@ before as (
     select false, null
     limit 1
 ),
+other as (
+    -- For good: tasks and workflows of old versions live under their settings, or lie in the history.
+    select from fencepost.definitions as d where d.name = %(name)s::text and d.kind <> %(kind)s::text
+),
 superseded as (
     update fencepost.definitions as d
     set is_newest = false
     where d.name = %(name)s::text and d.is_newest and not exists (select from newest)
+        and not exists (select from other)
 ),
 created as (
     insert into fencepost.definitions
@@ -41,7 +47,7 @@ created as (
         %(concurrency_limit)s::integer, %(concurrency_path)s::jsonpath,
         %(has_result_schema)s::boolean, %(has_error_schema)s::boolean,
         coalesce(%(now)s::timestamptz, statement_timestamp()), %(created_by)s::text
-    where not exists (select from newest)
+    where not exists (select from newest) and not exists (select from other)
     returning version, created_at, document, concurrency_limit is not null as limited, concurrency_path::text as path
 )
 select version, created_at, document, false as relabel from newest

@@ -1,7 +1,7 @@
 -- Lease ready tasks to the polls that wait for them.
 -- Takes:   definitions text[]; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
 --          request_id, request_hash, prefix}]; now. `prefix` is the random beginning of the execIds, which end as ids do
---          that the server gives out (store/ids.py).
+--          that the server gives out (domain/ids.py).
 -- Returns: per leased task `call`, the number of the ask that gets it, and its resource row.
 -- Touches: live_tasks, task_log; reads definitions.
 with asks as materialized (
@@ -37,7 +37,11 @@ leased as (
     update fencepost.live_tasks as l
     set status = case when s.start then 'in-progress' else 'requested' end,
         version = l.version + 1,
-        exec_id = (s.prefix || '-8000-' || lpad(to_hex(l.seq), 12, '0'))::uuid,
+        exec_id = (
+            s.prefix
+            || case when l.workflow_seq is null then '-8000-' when d.kind = 'task' then '-8002-' else '-8001-' end
+            || lpad(to_hex(l.seq), 12, '0')
+        )::uuid,
         retry_count = l.retry_count + s.start::integer,
         deadline_at = coalesce(%(now)s::timestamptz, statement_timestamp())
             + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,

@@ -48,7 +48,11 @@ leased as (
     update fencepost.live_tasks as l
     set status = case when s.start then 'in-progress' else 'requested' end,
         version = l.version + 1,
-        exec_id = (s.prefix || '-8000-' || lpad(to_hex(l.seq), 12, '0'))::uuid,
+        exec_id = (
+            s.prefix
+            || case when l.workflow_seq is null then '-8000-' when d.kind = 'task' then '-8002-' else '-8001-' end
+            || lpad(to_hex(l.seq), 12, '0')
+        )::uuid,
         retry_count = l.retry_count + s.start::integer,
         deadline_at = coalesce(%(now)s::timestamptz, statement_timestamp())
             + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,

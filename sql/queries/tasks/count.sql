@@ -4,8 +4,12 @@
 -- Touches: nothing; reads task_names, task_resources.
 select count(*) as total
 from fencepost.task_resources as r
-where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
-    and (%(exclude)s::text[] is null or r.definition <> all(%(exclude)s::text[]))
+-- A decision is of the definition that all of them share, whichever workflow's it is.
+cross join lateral (
+    select case when r.decides then 'awf.workflow/decision-task' else r.definition end as definition
+) as k
+where (%(include)s::text[] is null or k.definition = any(%(include)s::text[]))
+    and (%(exclude)s::text[] is null or k.definition <> all(%(exclude)s::text[]))
     and (%(statuses)s::text[] is null or r.status = any(%(statuses)s::text[]))
     and (%(outcomes)s::text[] is null or r.outcome = any(%(outcomes)s::text[]))
     and (

@@ -26,7 +26,7 @@ failed as materialized (
         offset 0
     ) as l
     join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
-    where not d.has_error_schema or c.checked = d.version
+    where not d.has_error_schema or c.checked = d.version or d.kind <> 'task'
 ),
 retried as (
     update fencepost.live_tasks as l
@@ -48,12 +48,12 @@ done as (
     insert into fencepost.done_tasks
         (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
          version, action, done_by, status_before, outcome, reason_type, reason_message, error, exec_id, retry_count,
-         execute_at, worker, done_at)
+         execute_at, worker, done_at, workflow_seq)
     select
         e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
         e.asked_execute_at, e.version + 1, 'awf.task/fail', e.caller, 'in-progress', 'failed',
         'awf.task/failed-by-executor', 'Failed by executor', e.error, e.exec_id, e.retry_count, e.execute_at, e.worker,
-        e.now
+        e.now, e.workflow_seq
     from ended as e
 ),
 logged as (

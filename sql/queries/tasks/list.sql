@@ -14,8 +14,12 @@ select
     r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error,
     r.updated_at as position, r.seq as position_seq
 from fencepost.task_resources as r
-where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
-    and (%(exclude)s::text[] is null or r.definition <> all(%(exclude)s::text[]))
+-- A decision is of the definition that all of them share, whichever workflow's it is.
+cross join lateral (
+    select case when r.decides then 'awf.workflow/decision-task' else r.definition end as definition
+) as k
+where (%(include)s::text[] is null or k.definition = any(%(include)s::text[]))
+    and (%(exclude)s::text[] is null or k.definition <> all(%(exclude)s::text[]))
     and (%(statuses)s::text[] is null or r.status = any(%(statuses)s::text[]))
     and (%(outcomes)s::text[] is null or r.outcome = any(%(outcomes)s::text[]))
     and (

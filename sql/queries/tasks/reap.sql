@@ -1,16 +1,17 @@
--- Do what is due: ready what waited, requeue what was not started, end attempts that went silent.
+-- Do what is due and ends nothing: ready what waited, requeue what was not started, put off attempts that went silent.
 -- Takes:   batch integer, the most to do at once; resumed_at, grace interval: leases last renewed before `resumed_at`
 --          are spared until `resumed_at + grace`, so that an outage of ours costs no worker its task; now.
--- Returns: per task done (definition, status), its state afterwards.
--- Touches: live_tasks, done_tasks, task_log; reads definitions.
+-- Returns: per task (seq, id, exec_id, definition, status): its state afterwards, which is `done` for one that is to be
+--          ended now, by time_out.sql.
+-- Touches: live_tasks, task_log, live_workflows; reads definitions.
 with due as materialized (
     select
-        l.ctid as place, l.seq, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id,
-        l.retry_count, l.execute_at, l.worker, d.retry_delay,
+        l.ctid as place, l.seq, l.id, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id,
+        l.retry_count, l.execute_at, l.worker, l.workflow_seq, d.retry_delay,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
         case
             when l.status in ('waiting', 'requested') then 'ready'
-            when l.retry_count <= d.allowed_retry_count then 'waiting'
+            when l.retry_count <= d.allowed_retry_count and l.definition <> 'awf.task/wait' then 'waiting'
             else 'done'
         end as status,
         case l.status
@@ -23,6 +24,8 @@ with due as materialized (
     where l.deadline_at <= coalesce(%(now)s::timestamptz, statement_timestamp())
         and (
             l.status = 'waiting'
+            -- Nobody works on these: there is no worker that an outage could have kept from reporting.
+            or l.definition = 'awf.task/wait'
             or l.updated_at >= %(resumed_at)s::timestamptz
             or coalesce(%(now)s::timestamptz, statement_timestamp())
                 >= %(resumed_at)s::timestamptz + %(grace)s::interval
@@ -45,23 +48,19 @@ requeued as (
     where l.ctid = d.place and d.status <> 'done'
     returning l.seq, l.execute_at, l.deadline_at
 ),
-ended as (
-    delete from fencepost.live_tasks as l
-    using due as d
-    where l.ctid = d.place and d.status = 'done'
-    returning d.action, d.now, l.*
-),
-done as (
-    insert into fencepost.done_tasks
-        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         version, action, done_by, status_before, outcome, reason_type, reason_message, exec_id, retry_count,
-         execute_at, worker, done_at)
-    select
-        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
-        e.asked_execute_at, e.version + 1, e.action, 'awf.engine', e.status, 'failed',
-        'awf.task/failed-due-to-in-progress-timeout', 'Failed due to in-progress timeout', e.exec_id, e.retry_count,
-        e.execute_at, e.worker, e.now
-    from ended as e
+begun as (
+    -- A workflow that was to begin now. Not waiting for its lock, which is taken before those of tasks everywhere else:
+    -- who has it is about to cancel it.
+    update fencepost.live_workflows as w
+    set begun_at = u.now
+    from (
+        select w.ctid as place, d.now
+        from due as d
+        join fencepost.live_workflows as w on w.seq between d.workflow_seq and d.workflow_seq
+        where d.status_before = 'waiting' and w.begun_at is null
+        for update of w skip locked
+    ) as u
+    where w.ctid = u.place
 ),
 logged as (
     insert into fencepost.task_log
@@ -72,6 +71,6 @@ logged as (
     from due as d
     join requeued as r on r.seq = d.seq
 )
-select d.definition, d.status
+select d.seq, d.id, d.exec_id, d.definition, d.status
 from due as d
-where d.seq in (select r.seq from requeued as r) or d.seq in (select e.seq from ended as e)
+where d.status = 'done' or d.seq in (select r.seq from requeued as r)

@@ -1,7 +1,7 @@
 -- Give done tasks that did not succeed a fresh allowance of attempts: done → ready.
 -- Takes:   calls json: [{call, id, seq, caller}]; now. `seq` as in success.sql.
 -- Returns: per reopened task its resource row; a call whose guard fails returns no row.
--- Touches: done_tasks, live_tasks, task_log; reads task_names, definitions.
+-- Touches: done_tasks, live_tasks, task_log; reads task_names, live_workflows, definitions.
 with calls as materialized (
     select
         c.call, c.id, c.caller,
@@ -18,6 +18,8 @@ held as materialized (
         select d.seq, d.done_at
         from fencepost.done_tasks as d
         where d.seq = c.seq and d.id = c.id and d.outcome <> 'succeeded'
+            -- Nobody would hear of what becomes of an activity whose workflow is over.
+            and (d.workflow_seq is null or exists (select from fencepost.live_workflows as w where w.seq = d.workflow_seq))
         offset 0
     ) as d
 ),
@@ -34,11 +36,12 @@ reopened as (
 queued as (
     insert into fencepost.live_tasks
         (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         status, version, retry_count, execute_at, ready_at, updated_at, limit_key)
+         status, version, retry_count, execute_at, ready_at, updated_at, limit_key, workflow_seq)
     select
         r.seq, r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_by, r.created_at,
         r.asked_execute_at, 'ready', r.next_version, 0, r.execute_at, r.now, r.now,
-        case when d.concurrency_limit is not null then fencepost.limit_key(r.params, d.concurrency_path) end
+        case when d.concurrency_limit is not null then fencepost.limit_key(r.params, d.concurrency_path) end,
+        r.workflow_seq
     from reopened as r
     left join fencepost.definitions as d on d.name = r.definition and d.is_newest
 ),

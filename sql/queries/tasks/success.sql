@@ -25,8 +25,9 @@ held as materialized (
         offset 0
     ) as l
     join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
-    -- Most definitions have no schema of results: they must not pay a second round trip for those that have.
-    where not d.has_result_schema or c.checked = d.version
+    -- Most definitions have no schema of results: they must not pay a second round trip for those that have. A
+    -- workflow's is of what its last decision says, and was checked with that.
+    where not d.has_result_schema or c.checked = d.version or d.kind <> 'task'
 ),
 ended as (
     delete from fencepost.live_tasks as l
@@ -37,11 +38,12 @@ ended as (
 done as (
     insert into fencepost.done_tasks
         (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         version, action, done_by, status_before, outcome, result, exec_id, retry_count, execute_at, worker, done_at)
+         version, action, done_by, status_before, outcome, result, exec_id, retry_count, execute_at, worker, done_at,
+         workflow_seq)
     select
         e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
         e.asked_execute_at, e.version + 1, 'awf.task/success', e.caller, 'in-progress', 'succeeded', e.result,
-        e.exec_id, e.retry_count, e.execute_at, e.worker, e.now
+        e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq
     from ended as e
 )
 select

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from fencepost.domain.definition import Name, TaskDefinition
+from fencepost.domain.definition import Name
+from fencepost.domain.document import Document
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.resources import definition_resource
 
@@ -50,7 +51,7 @@ class DefinitionsResult(msgspec.Struct, frozen=True, omit_defaults=True):
 @definition_methods.method(
     "awf.definition/put", example={"kind": "task", "name": "demo/resize", "inProgressTimeout": 60000}
 )
-async def put(context: Context, params: TaskDefinition) -> DefinitionResult:
+async def put(context: Context, params: Document) -> DefinitionResult:
     """Declare a definition; the document itself is the params. A put that changes nothing makes no new version."""
     document = msgspec.json.encode(params)
     return DefinitionResult(

@@ -7,15 +7,16 @@ from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Name
+from fencepost.domain.ids import IdKind, kind_of_exec_id
+from fencepost.domain.payload import object_text
 from fencepost.domain.task import ChangedTask, HeldTask
-from fencepost.engine.executions import Lease
+from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.polls import Wanted
 from fencepost.errors import invalid_params
-from fencepost.rpc.params import object_text
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.resources import AidboxTask, JsonObject, Time, task_resource
 
@@ -23,6 +24,7 @@ executor_methods = Registry()
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a task")]
 ExecId = Annotated[UUID, Meta(description="the fence that the poll gave out")]
+Result = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "array"]})]
 IncludeResource = Annotated[bool, Meta(description="answer the task's resource; without, its id alone, for less")]
 _EXEC_ID = "aac4c869-daa4-45fb-917a-46fe14359ed4"
 _LEASE = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b", "execId": _EXEC_ID}
@@ -89,13 +91,17 @@ class NotifyParams(LeaseParams, frozen=True, forbid_unknown_fields=True, rename=
 
 
 class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How an execution ended well."""
+    """How an execution ended well; of a decision task, what was decided: an action, or an array of them."""
 
-    result: JsonObject | UnsetType = UNSET
+    result: Result | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse what is not an object."""
-        object_text(self.result, "$.result")
+        """Refuse what is not an object, or of a decision's an array."""
+        self.result_text()
+
+    def result_text(self) -> bytes | None:
+        """Return the result's text."""
+        return object_text(self.result, "$.result", array=kind_of_exec_id(self.exec_id) is IdKind.DECISION)
 
 
 class FailParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -172,7 +178,7 @@ async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[No
 @executor_methods.batched("awf.task/success", example={**_LEASE, "result": {"imported-resources": 42}})
 async def success(context: Context, calls: Sequence[SuccessParams]) -> Outcomes[TaskResult]:
     """End an execution well: in-progress → done, outcome succeeded."""
-    leases = [Lease(call.id, call.exec_id, context.caller, object_text(call.result, "$.result")) for call in calls]
+    leases = [Lease(call.id, call.exec_id, context.caller, call.result_text()) for call in calls]
     return changed_tasks(calls, await context.engine.executions.success(leases, short=all_short(calls)))
 
 

@@ -11,12 +11,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.listing import Direction, Filter
+from fencepost.domain.payload import object_text
 from fencepost.domain.task import HeldTask
+from fencepost.domain.times import time_text
 from fencepost.engine.outcomes import Outcomes, each
 from fencepost.engine.tasks import NewTask
 from fencepost.errors import invalid_params
 from fencepost.rpc.methods.executor import IncludeResource, TaskId, TaskResult, all_short, changed_tasks
-from fencepost.rpc.params import object_text, time_text
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.pages import read_position, write_position
 from fencepost.wire.resources import (
@@ -159,7 +160,7 @@ async def retry(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskRes
 )
 async def list_(context: Context, params: ListParams) -> ListResult:
     """List tasks page by page, newest first unless `sort` says otherwise."""
-    sort, direction = _order(params.sort)
+    sort, direction = order(params.sort)
     tasks, position = await context.engine.tasks.list(
         _filter(params.filter),
         sort=sort,
@@ -184,7 +185,8 @@ async def _one(changing: Awaitable[HeldTask]) -> TaskResult:
     return TaskResult(resource=task_resource(await changing))
 
 
-def _order(sort: ListSort) -> tuple[Literal["created_at", "updated_at"], Direction]:
+def order(sort: ListSort) -> tuple[Literal["created_at", "updated_at"], Direction]:
+    """Return by what a list is sorted, newest first when nobody says."""
     if sort.created_at and sort.last_updated:
         raise invalid_params("sort by 'createdAt' or by 'lastUpdated', not both", "$.sort")
     if sort.last_updated:
@@ -196,17 +198,18 @@ def _filter(wanted: ListFilter) -> Filter:
     return Filter(
         include=wanted.include_definitions,
         exclude=wanted.exclude_definitions,
-        statuses=_several(wanted.status),
-        outcomes=_several(wanted.outcome),
-        pattern=None if wanted.ilike is None else _part(wanted.ilike),
+        statuses=several(wanted.status),
+        outcomes=several(wanted.outcome),
+        pattern=None if wanted.ilike is None else part(wanted.ilike),
     )
 
 
-def _several(value: str | Sequence[str] | None) -> Sequence[str] | None:
+def several(value: str | Sequence[str] | None) -> Sequence[str] | None:
+    """Return one word as several."""
     return [value] if isinstance(value, str) else value
 
 
-def _part(text: str) -> str:
+def part(text: str) -> str:
     """Return the pattern of a text that stands anywhere."""
     literally = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{literally}%"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from fencepost.errors import invalid_params
+
 
 def utc_text(text: str) -> str:
     """Return an ISO-8601 time in UTC, which is also what a time without a zone is in; raise ValueError for others."""
@@ -15,3 +17,13 @@ def utc_text(text: str) -> str:
         return moment.astimezone(UTC).isoformat()
     except OverflowError as error:
         raise ValueError(text) from error
+
+
+def time_text(text: str | None, at: str) -> str | None:
+    """Return an ISO-8601 time with its zone, UTC where it names none; raise Refusal when it is not a time."""
+    if text is None:
+        return None
+    try:
+        return utc_text(text)
+    except ValueError:
+        raise invalid_params(f"Expected a date-time such as 2026-05-03T13:30:43Z, got {text[:40]!r}", at) from None

@@ -1,0 +1,122 @@
+"""What a decider may decide: the actions of a decision, inside and outside of this server.
+
+A decider is a function `decide(workflow, event) -> actions`. It is told facts: its workflow, what happened, and on
+request what the workflow has begun and how that ended. It may decide about the same event twice, when the first answer
+was lost with its process, and what it answers is done once: that is what labels are for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain.definition import Name
+from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.payload import canonical
+from fencepost.domain.times import utc_text
+from fencepost.errors import INVALID_ACTION, Refusal
+
+MOST_ACTIONS = 1000
+Label = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What to begin: a task or a workflow of `definition`, under a label that is unique within the workflow."""
+
+    definition: Name
+    label: Label | None = None
+    params: Raw | UnsetType = UNSET
+    execute_at: str | None = None
+
+
+class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="action", kw_only=True):
+    """One of the actions below."""
+
+
+class ScheduleTask(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/schedule-task"):
+    """Begin a task."""
+
+    task_request: Request
+
+
+class ScheduleWorkflow(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/schedule-workflow"):
+    """Begin a child workflow; the vendor's clients say `task-request` here too."""
+
+    task_request: Request | None = None
+    workflow_request: Request | None = None
+
+
+class DoNothing(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/do-nothing"):
+    """Wait for what happens next."""
+
+
+class CompleteWorkflow(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/complete-workflow"):
+    """End the workflow well, and what is still live of it as canceled."""
+
+    result: Raw | UnsetType = UNSET
+
+
+class Fail(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/fail"):
+    """End the workflow as failed, and what is still live of it as canceled."""
+
+    error: Raw | UnsetType = UNSET
+
+
+class UnknownError(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/unknown-error"):
+    """End the workflow as failed for a reason that its decider does not know."""
+
+    error: Raw | UnsetType = UNSET
+
+
+AnyAction = ScheduleTask | ScheduleWorkflow | DoNothing | CompleteWorkflow | Fail | UnknownError
+Ending = CompleteWorkflow | Fail | UnknownError
+
+
+def read_actions(text: bytes | None) -> Sequence[AnyAction]:
+    """Return the actions of a decision's result: one action or an array; raise Refusal (`invalid-action`)."""
+    several = text is not None and text.lstrip()[:1] == b"["
+    try:
+        actions = _several.decode(text) if several and text else [_one.decode(text or b"null")]
+    except msgspec.ValidationError as error:
+        fault = fault_of_struct(str(error), AnyAction)
+        raise invalid_action(fault.message, fault.at) from None
+    if len(actions) > MOST_ACTIONS:
+        raise invalid_action(f"{len(actions)} actions; a decision has at most {MOST_ACTIONS}")
+    for number, action in enumerate(actions[:-1]):
+        if isinstance(action, Ending):
+            raise invalid_action("nothing can follow what ends the workflow", f"$[{number + 1}]")
+    return actions
+
+
+def invalid_action(reason: str, at: str | None = None) -> Refusal:
+    """Return the refusal of a decision; `at` is a JSON path from its result."""
+    return Refusal(INVALID_ACTION, at="$.result" + (at or "$")[1:], reason=reason)
+
+
+def request_of(action: ScheduleTask | ScheduleWorkflow) -> tuple[str, Request]:
+    """Return what to begin, and the member that says it; raise Refusal (`invalid-action`)."""
+    match action:
+        case ScheduleTask(task_request=request):
+            return "task-request", request
+        case ScheduleWorkflow(task_request=None, workflow_request=Request() as request):
+            return "workflow-request", request
+        case ScheduleWorkflow(task_request=Request() as request, workflow_request=None):
+            return "task-request", request
+    raise invalid_action("either 'task-request' or 'workflow-request' is needed")
+
+
+def digest_of(*, is_workflow: bool, definition: str, params: bytes | None, execute_at: str | None) -> str:
+    """Return what tells whether the same was asked for under a label, as a UUID's text."""
+    parsed = None if params is None else orjson.loads(params)
+    said = canonical([is_workflow, definition, parsed, None if execute_at is None else utc_text(execute_at)])
+    return str(uuid.UUID(bytes=hashlib.blake2b(said, digest_size=16).digest()))
+
+
+_one: msgspec.json.Decoder[AnyAction] = msgspec.json.Decoder(AnyAction)
+_several: msgspec.json.Decoder[list[AnyAction]] = msgspec.json.Decoder(list[AnyAction])

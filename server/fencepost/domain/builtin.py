@@ -1,0 +1,94 @@
+"""The kinds of tasks that the server itself sees to: their definitions, and how long those run that nobody works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from fencepost.domain.definition import LONGEST_MS, TaskDefinition
+from fencepost.domain.times import time_text
+from fencepost.errors import invalid_params
+
+WAIT = "awf.task/wait"
+SUBSCRIBE = "awf.task/subscribe"
+
+_NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
+_RULE = {
+    "type": "object",
+    "required": ["get-in", "comparator", "value"],
+    "additionalProperties": False,
+    "properties": {
+        "get-in": {"type": "array", "minItems": 1, "maxItems": 32, "items": {"type": ["string", "integer"]}},
+        "comparator": {"enum": ["eq", "gt", "lt", "ge", "le"]},
+        "value": {"type": ["string", "number", "boolean", "null"]},
+    },
+}
+BUILT_IN: Mapping[str, TaskDefinition] = {
+    definition.name: definition
+    for definition in (
+        TaskDefinition(
+            name=WAIT,
+            allowed_retry_count=0,
+            params={
+                "type": "object",
+                "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
+                "properties": {
+                    "duration": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "minProperties": 1,
+                        "properties": {"hours": _NUMBER, "minutes": _NUMBER, "seconds": _NUMBER},
+                    },
+                    "until": {"type": "string"},
+                },
+            },
+        ),
+        TaskDefinition(
+            name=SUBSCRIBE,
+            in_progress_timeout=LONGEST_MS,
+            allowed_retry_count=0,
+            params={
+                "type": "object",
+                "required": ["select-by"],
+                "additionalProperties": False,
+                "properties": {"select-by": {"type": "array", "minItems": 1, "maxItems": 32, "items": _RULE}},
+            },
+        ),
+    )
+}
+
+
+class _Duration(msgspec.Struct, frozen=True):
+    hours: float = 0
+    minutes: float = 0
+    seconds: float = 0
+
+
+class _Wait(msgspec.Struct, frozen=True):
+    duration: _Duration | None = None
+    until: str | None = None
+
+
+def hold_of(definition: str, params: bytes | None, execute_at: str | None) -> Mapping[str, Any] | None:
+    """Return until when, or for how many ms, a task runs by itself; None for one that somebody works on.
+
+    The params have been checked against the definition. Raises Refusal for a time that is none.
+    """
+    if definition not in (WAIT, SUBSCRIBE):
+        return None
+    if execute_at is not None:
+        raise invalid_params(f"{definition} begins at once; a wait can last `until` a time", "$.executeAt")
+    if definition == SUBSCRIBE:
+        return {"milliseconds": LONGEST_MS}
+    wait = msgspec.json.decode(params or b"{}", type=_Wait)
+    if wait.until is not None:
+        return {"until": time_text(wait.until, "$.params.until")}
+    duration = wait.duration or _Duration()
+    milliseconds = round((duration.hours * 3600 + duration.minutes * 60 + duration.seconds) * 1000)
+    if milliseconds > LONGEST_MS:
+        raise invalid_params("Expected at most ten years", "$.params.duration")
+    return {"milliseconds": milliseconds}

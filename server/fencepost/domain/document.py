@@ -1,0 +1,28 @@
+"""Documents: everything that can be declared, told apart by its `kind`, and one version of one as it is stored."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+
+Document = TaskDefinition | WorkflowDefinition
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """One version of a document, as it is stored; `text` is its JSON."""
+
+    name: str
+    version: int
+    text: bytes
+    created_at: str
+    document: Document
+
+
+def read_document(text: bytes) -> Document:
+    """Return the document behind a JSON text; raise msgspec.ValidationError."""
+    document: Document = _decoder.decode(text)
+    return document
+
+
+_decoder: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Document)

@@ -1,0 +1,29 @@
+"""A workflow as it stands."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Workflow(NamedTuple):
+    """The resource row that every statement about a workflow gives, in the order of its columns.
+
+    JSON members are the text that was stored, times are ISO-8601 in UTC with microseconds.
+    """
+
+    id: str
+    definition: str
+    definition_version: int
+    status: str
+    label: str | None
+    params: bytes | None
+    requester: bytes
+    created_at: str
+    version: int
+    execute_at: str | None
+    updated_at: str
+    outcome: str | None
+    reason_type: str | None
+    reason_message: str | None
+    result: bytes | None
+    error: bytes | None

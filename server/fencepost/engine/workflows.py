@@ -1,0 +1,171 @@
+"""What can be done with a workflow by who wants it done, a use case a method. Creates and signals come as lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from fencepost.domain.actions import digest_of
+from fencepost.domain.definition import WorkflowDefinition
+from fencepost.domain.listing import Direction, Filter, Sort
+from fencepost.domain.payload import same_payload
+from fencepost.domain.task import HeldTask
+from fencepost.domain.workflow import Workflow
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.leases import fragment
+from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.errors import (
+    SIGNAL_REUSED,
+    WORKFLOW_EXISTS,
+    WORKFLOW_HAS_BEEN_DONE,
+    WORKFLOW_NOT_FOUND,
+    Refusal,
+)
+from fencepost.store.workflows import Found, Page, WorkflowStore
+
+
+class NewWorkflow(NamedTuple):
+    """What a caller asks to be begun; JSON members are text, `execute_at` is ISO-8601 with a zone."""
+
+    definition: str
+    id: str | None
+    label: str | None
+    params: bytes | None
+    execute_at: str | None
+    requester: bytes
+    caller: str
+
+
+class Signal(NamedTuple):
+    """What somebody has to say to a workflow; one with a `signal_id` is taken once."""
+
+    id: str
+    name: str
+    payload: bytes | None
+    signal_id: str | None
+
+
+class Workflows:
+    """The workflows of a database."""
+
+    def __init__(self, store: WorkflowStore, definitions: Definitions) -> None:
+        self._store = store
+        self._definitions = definitions
+
+    async def create(self, news: Sequence[NewWorkflow]) -> Outcomes[Workflow]:
+        """Create workflows under the newest versions of their definitions; an id and content again is the same one."""
+        calls = await each(map(self._call, news))
+        created = iter(await self._store.create([call for call in calls if not isinstance(call, Exception)]))
+        outcomes = [call if isinstance(call, Exception) else next(created) for call in calls]
+        return await each(map(self._settled, news, calls, outcomes))
+
+    async def cancel(self, id: str, *, caller: str) -> Workflow:
+        """End a live workflow as canceled, with everything that it began, to any depth."""
+        found = await self.get(id)
+        if found.workflow.status == "done" or not await self._store.cancel(found.seq, caller=caller):
+            raise await self._over(id)
+        return (await self.get(id)).workflow
+
+    async def signal(self, signals: Sequence[Signal]) -> Outcomes[Workflow]:
+        """Tell live workflows what somebody has to say to them."""
+        return await each(map(self._signaled, signals))
+
+    async def get(self, id: str) -> Found:
+        """Return a workflow as it stands; raise Refusal when there is none."""
+        found = await self._store.find(id)
+        if found is None:
+            raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
+        return found
+
+    async def activities(self, seq: int, *, size: int) -> tuple[Sequence[HeldTask], Sequence[Workflow]]:
+        """Return what a workflow has begun, the oldest first: tasks, and workflows."""
+        tasks = await self._store.tasks(seq, decides=False, size=size)
+        return await self._definitions.all_held(tasks), await self._store.children(seq, size=size)
+
+    async def decisions(self, seq: int, *, size: int) -> Sequence[HeldTask]:
+        """Return the decision tasks of a workflow, the oldest first."""
+        return await self._definitions.all_held(await self._store.tasks(seq, decides=True, size=size))
+
+    async def list(
+        self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
+    ) -> Page:
+        """Return one page of workflows."""
+        return await self._store.list(wanted, sort=sort, direction=direction, position=position, size=size)
+
+    async def count(self, wanted: Filter) -> int:
+        """Return how many workflows there are."""
+        return await self._store.count(wanted)
+
+    async def _call(self, new: NewWorkflow) -> dict[str, Any]:
+        version, definition = await self._definitions.newest_work(new.definition, WorkflowDefinition)
+        if schema := definition.params_schema:
+            schema.check(new.params, at="$.params")
+        return {
+            # Named here: a create whose reply is lost runs again and must find what it made.
+            "id": new.id or str(uuid4()),
+            "definition": new.definition,
+            "version": version,
+            "label": new.label,
+            "params": fragment(new.params),
+            "execute_at": new.execute_at,
+            "requester": fragment(new.requester),
+            "caller": new.caller,
+        }
+
+    async def _settled(
+        self, new: NewWorkflow, call: dict[str, Any] | Exception, outcome: Workflow | Exception | None
+    ) -> Workflow:
+        """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""
+        for _ in range(TRIES):
+            if isinstance(outcome, Exception):
+                raise outcome
+            if outcome is not None:
+                return outcome
+            assert not isinstance(call, Exception), "that was its outcome"
+            if existing := await self._store.find(call["id"]):
+                return _existing(existing.workflow, new)
+            self._definitions.forget(new.definition)
+            call |= {**await self._call(new), "id": call["id"]}
+            (outcome,) = await self._store.create([call])
+        raise contended(f"workflow {new.id!r}")
+
+    async def _signaled(self, signal: Signal) -> Workflow:
+        found = await self.get(signal.id)
+        event = {"event": "awf.workflow.event/signal", "name": signal.name, "payload": fragment(signal.payload)}
+        call = {
+            "id": signal.id,
+            "seq": found.seq,
+            "event": event if signal.signal_id is None else {**event, "signal-id": signal.signal_id},
+            "signal": signal.signal_id,
+            "digest": digest_of(is_workflow=True, definition=signal.name, params=signal.payload, execute_at=None),
+        }
+        (taken,) = await self._store.signal([call]) if found.workflow.status != "done" else (None,)
+        if isinstance(taken, Exception):
+            raise taken
+        if taken is None:
+            raise await self._over(signal.id)
+        if not taken:
+            raise Refusal(SIGNAL_REUSED, at="$.signal-id", id=signal.id, signal_id=signal.signal_id)
+        return found.workflow
+
+    async def _over(self, id: str) -> Refusal:
+        workflow = (await self.get(id)).workflow
+        return Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=workflow.outcome)
+
+
+def _existing(workflow: Workflow, new: NewWorkflow) -> Workflow:
+    same = (
+        workflow.definition == new.definition
+        and workflow.label == new.label
+        and same_payload(workflow.params, new.params)
+        and _moment(workflow.execute_at) == _moment(new.execute_at)
+    )
+    if not same:
+        raise Refusal(WORKFLOW_EXISTS, at="$.id", id=workflow.id)
+    return workflow
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,186 @@
+"""`awf.workflow/*`: beginning, looking, signalling, cancelling. What deciders do is in executor.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain.definition import Name
+from fencepost.domain.listing import Filter
+from fencepost.domain.payload import object_text
+from fencepost.engine.outcomes import Outcomes
+from fencepost.engine.workflows import NewWorkflow, Signal
+from fencepost.rpc.methods.task import CreateParams, ListSort, OutcomeName, order, part, several
+from fencepost.rpc.registry import Context, Registry
+from fencepost.wire.pages import read_position, write_position
+from fencepost.wire.resources import AidboxTask, AidboxWorkflow, JsonObject, task_resource, workflow_resource
+
+workflow_methods = Registry()
+
+WorkflowId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a workflow")]
+Status = Literal["created", "in-progress", "done"]
+# As many as a workflow may reasonably have; a status that shows them all is one answer.
+_MOST = 100_000
+
+
+class WorkflowIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which workflow."""
+
+    id: WorkflowId
+
+
+class WorkflowStatusParams(WorkflowIdParams, frozen=True, forbid_unknown_fields=True):
+    """Which workflow, and what to tell beside it."""
+
+    include_activities: Annotated[bool, Meta(description="what it has begun, tasks and workflows")] = msgspec.field(
+        name="include-activities?", default=False
+    )
+    include_decisions: Annotated[bool, Meta(description="its decision tasks")] = msgspec.field(
+        name="include-decisions?", default=False
+    )
+
+
+class SignalParams(WorkflowIdParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which workflow, and what it is told."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200, description="what the event is about")]
+    payload: JsonObject | UnsetType = UNSET
+    signal_id: Annotated[str, Meta(min_length=1, max_length=200, description="taken once a workflow")] | None = (
+        msgspec.field(name="signal-id", default=None)
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse a payload that is no object."""
+        object_text(self.payload, "$.payload")
+
+
+class WorkflowListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which workflows; every member that is given must fit."""
+
+    include_definitions: Annotated[list[Name], Meta(max_length=1000)] | None = None
+    exclude_definitions: Annotated[list[Name], Meta(max_length=1000)] | None = None
+    status: Status | list[Status] | None = None
+    outcome: OutcomeName | list[OutcomeName] | None = None
+    ilike: (
+        Annotated[str, Meta(max_length=1000, description="part of id, label, definition or params, whatever the case")]
+        | None
+    ) = None
+
+
+class WorkflowListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of which workflows."""
+
+    filter: WorkflowListFilter = WorkflowListFilter()
+    sort: ListSort = ListSort()
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+
+
+class WorkflowResult(msgspec.Struct, frozen=True):
+    """One workflow."""
+
+    resource: AidboxWorkflow
+
+
+class WorkflowStatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A workflow, and beside it what was asked for, the oldest first."""
+
+    resource: AidboxWorkflow
+    activities: list[AidboxTask | AidboxWorkflow] | UnsetType = UNSET
+    decisions: list[AidboxTask] | UnsetType = UNSET
+
+
+class WorkflowListResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of workflows; `next` is there while there are more."""
+
+    resources: list[AidboxWorkflow]
+    next: str | UnsetType = UNSET
+
+
+_ID = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"}
+
+
+@workflow_methods.batched(
+    "awf.workflow/create-and-execute", example={"definition": "demo/order", "params": {"customer": "c-17"}}
+)
+async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[WorkflowResult]:
+    """Begin a workflow, or let it wait while `executeAt` is ahead. The same `id` and content again is the same one."""
+    requester = orjson.dumps({"resourceType": "Client", "id": context.caller})
+    news = [
+        NewWorkflow(
+            call.definition,
+            call.id,
+            call.label,
+            object_text(call.params, "$.params"),
+            call.execute_at,
+            requester,
+            context.caller,
+        )
+        for call in calls
+    ]
+    return [
+        one if isinstance(one, Exception) else WorkflowResult(workflow_resource(one))
+        for one in await context.engine.workflows.create(news)
+    ]
+
+
+@workflow_methods.method("awf.workflow/status", example={**_ID, "include-activities?": True})
+async def status(context: Context, params: WorkflowStatusParams) -> WorkflowStatusResult:
+    """Tell how a workflow stands, on request with what it has begun and with its decisions."""
+    found = await context.engine.workflows.get(params.id)
+    activities: list[AidboxTask | AidboxWorkflow] | UnsetType = UNSET
+    decisions: list[AidboxTask] | UnsetType = UNSET
+    if params.include_activities:
+        tasks, children = await context.engine.workflows.activities(found.seq, size=_MOST)
+        activities = [*map(task_resource, tasks), *map(workflow_resource, children)]
+        activities.sort(key=lambda activity: activity.meta.created_at)
+    if params.include_decisions:
+        decisions = [*map(task_resource, await context.engine.workflows.decisions(found.seq, size=_MOST))]
+    return WorkflowStatusResult(workflow_resource(found.workflow), activities, decisions)
+
+
+@workflow_methods.batched(
+    "awf.workflow/signal", example={**_ID, "name": "approved", "payload": {"by": "ann"}, "signal-id": "mail-93"}
+)
+async def signal(context: Context, calls: Sequence[SignalParams]) -> Outcomes[WorkflowResult]:
+    """Tell a live workflow something: its decider gets the event `awf.workflow.event/signal` with name and payload."""
+    signals = [Signal(call.id, call.name, object_text(call.payload, "$.payload"), call.signal_id) for call in calls]
+    return [
+        one if isinstance(one, Exception) else WorkflowResult(workflow_resource(one))
+        for one in await context.engine.workflows.signal(signals)
+    ]
+
+
+@workflow_methods.method("awf.workflow/cancel", example=_ID)
+async def cancel(context: Context, params: WorkflowIdParams) -> WorkflowResult:
+    """End a live workflow as canceled with everything that it began, to any depth: nothing of it starts afterwards."""
+    workflow = await context.engine.workflows.cancel(params.id, caller=context.caller)
+    return WorkflowResult(workflow_resource(workflow))
+
+
+@workflow_methods.method(
+    "awf.workflow/list", example={"filter": {"status": "in-progress"}, "sort": {"createdAt": "desc"}, "limit": 20}
+)
+async def list_(context: Context, params: WorkflowListParams) -> WorkflowListResult:
+    """List workflows page by page, newest first unless `sort` says otherwise."""
+    sort, direction = order(params.sort)
+    wanted = params.filter
+    page = await context.engine.workflows.list(
+        Filter(
+            include=wanted.include_definitions,
+            exclude=wanted.exclude_definitions,
+            statuses=several(wanted.status),
+            outcomes=several(wanted.outcome),
+            pattern=None if wanted.ilike is None else part(wanted.ilike),
+        ),
+        sort=sort,
+        direction=direction,
+        position=read_position(params.after, "$.after"),
+        size=params.limit,
+    )
+    following = UNSET if page.position is None else write_position(page.position)
+    return WorkflowListResult([workflow_resource(workflow) for workflow in page.workflows], following)

@@ -1,0 +1,70 @@
+"""Calls about the tasks of workflows: what happens to a task, and its workflow hears of it, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from fencepost.domain.ids import IdKind, kind_of
+from fencepost.store.batches import Done, Hint
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.families import advance, end, lock
+from fencepost.store.statements import statement
+
+# Where the status stands: behind a call's number and the beginning of the resource.
+_STATUS = 4
+_OUT_OF_ATTEMPTS = {
+    "outcome": "failed",
+    "reason_type": "awf.executor/unknown-error",
+    "reason_message": "No attempt was left to decide",
+    "action": "awf.engine/fail",
+    "caller": "awf.engine",
+}
+
+
+def change(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None, *, verb: str) -> Done:
+    """Run a verb's statement for tasks of workflows; rows are its own."""
+    with connection.transaction():
+        lock(connection, tasks=[call["seq"] for call in calls], with_parents=_may_end_one(calls))
+        params = {"calls": orjson.dumps(calls).decode(), "now": now}
+        rows = {row[0]: row for row in fetch(connection, statement(f"tasks/{verb}"), params)}
+        over = [call for call in calls if call["call"] in rows and rows[call["call"]][_STATUS] == "done"]
+        return Done(rows, _told(connection, over, now))
+
+
+def time_out(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Hint]:
+    """End tasks whose time is over, those of workflows and others; hints are for each, and for what followed."""
+    hints: list[Hint] = []
+    for theirs in (False, True):
+        some = [call for call in over if (kind_of(call["id"]) is not IdKind.PLAIN) is theirs]
+        calls = [{**call, "call": number} for number, call in enumerate(some)]
+        params = {"calls": orjson.dumps(calls).decode(), "now": now}
+        if not calls:
+            continue
+        with connection.transaction():
+            if theirs:
+                lock(connection, tasks=[call["seq"] for call in calls], with_parents=_may_end_one(calls))
+            rows = fetch(connection, statement("tasks/time_out"), params)
+            hints += [Hint(definition, None) for _, definition in rows]
+            if theirs:
+                hints += _told(connection, [calls[number] for number, _ in rows], now)
+    return hints
+
+
+def _may_end_one(calls: Sequence[Mapping[str, Any]]) -> bool:
+    return any(kind_of(call["id"]) is IdKind.DECISION for call in calls)
+
+
+def _told(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Hint]:
+    """Tell workflows of their tasks that are over; end those whose decision has failed for good."""
+    activities = [call["seq"] for call in over if kind_of(call["id"]) is IdKind.ACTIVITY]
+    decisions = [call["seq"] for call in over if kind_of(call["id"]) is IdKind.DECISION]
+    ended: Sequence[int] = ()
+    hints: Sequence[Hint] = ()
+    if decisions:
+        failed = fetch(connection, statement("workflows/of_tasks"), {"tasks": decisions})
+        ended, hints = end(connection, [{**_OUT_OF_ATTEMPTS, "seq": seq} for (seq,) in failed], now)
+    return [*hints, *advance(connection, now, tasks=activities, workflows=ended)]

@@ -1,0 +1,122 @@
+"""Decisions: what a decider says is done, all of it or nothing, in the transaction that ends its decision task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from fencepost.errors import INVALID_ACTION, Refusal
+from fencepost.store.batches import Done, Hint, Row
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.families import advance, end, lock
+from fencepost.store.starts import create_workflows, hold
+from fencepost.store.statements import statement
+
+# What success.sql takes of a call.
+_SUCCESS = ("call", "id", "seq", "exec_id", "result", "checked", "caller")
+
+
+class Situation(NamedTuple):
+    """What a decision meets: its workflow, under which version of its definition, and the labels that are taken."""
+
+    workflow_seq: int
+    workflow_id: str
+    version: int
+    has_result_schema: bool
+    has_error_schema: bool
+    taken: Mapping[str, str]
+
+
+def decide(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """End decision tasks as succeeded and do what each decides.
+
+    A call is one of success.sql with `begins`, the calls of schedule.sql and create.sql with `is_workflow`, `index` and
+    `hold`, and `ending`, null or a call of end.sql; a result in it counts as checked if it was for version `checked`.
+    Rows are those of success.sql. A call has none when its execution is not the current one or a check is missing.
+    """
+    with connection.transaction():
+        lock(connection, tasks=[call["seq"] for call in calls], with_parents=any(call["ending"] for call in calls))
+        situations = _situations(connection, calls)
+        outcomes: dict[int, Row | Exception] = {}
+        good: list[dict[str, Any]] = []
+        for call in calls:
+            situation = situations.get(call["call"])
+            if situation is None or _unchecked(call, situation):
+                continue
+            if refusal := _conflict(call["begins"], situation.taken):
+                outcomes[call["call"]] = refusal
+            else:
+                good.append(call)
+        if not good:
+            return Done(outcomes)
+        ends = [{name: call[name] for name in _SUCCESS} for call in good]
+        rows = fetch(connection, statement("tasks/success"), {"calls": orjson.dumps(ends).decode(), "now": now})
+        outcomes |= {row[0]: row for row in rows}
+        hints = _begin(connection, [(call, situations[call["call"]]) for call in good], now)
+        endings = [{**call["ending"], "seq": situations[call["call"]].workflow_seq} for call in good if call["ending"]]
+        ended, freed = end(connection, endings, now) if endings else ([], [])
+        also = [situations[call["call"]].workflow_seq for call in good]
+        return Done(outcomes, [*hints, *freed, *advance(connection, now, workflows=ended, also=also)])
+
+
+def _situations(connection: Connection, calls: Sequence[dict[str, Any]]) -> dict[int, Situation]:
+    asked = [
+        {**{name: call[name] for name in ("call", "id", "seq", "exec_id")}, "labels": _labels(call)} for call in calls
+    ]
+    rows = fetch(connection, statement("workflows/decisions"), {"calls": orjson.dumps(asked).decode()})
+    return {row[0]: Situation._make((*row[1:6], dict(orjson.loads(row[6])))) for row in rows}
+
+
+def _unchecked(call: Mapping[str, Any], situation: Situation) -> bool:
+    if not call["ending"] or call["checked"] == situation.version:
+        return False
+    return situation.has_result_schema if call["ending"]["outcome"] == "succeeded" else situation.has_error_schema
+
+
+def _labels(call: Mapping[str, Any]) -> list[str]:
+    return [begun["label"] for begun in call["begins"]]
+
+
+def _conflict(begins: Sequence[Mapping[str, Any]], taken: Mapping[str, str]) -> Refusal | None:
+    """Return why a label cannot be used: something else was begun under it."""
+    digests = dict(taken)
+    for begun in begins:
+        if digests.setdefault(begun["label"], begun["digest"]) != begun["digest"]:
+            reason = f"something else was begun under the label {begun['label']!r}"
+            return Refusal(INVALID_ACTION, at=f"$.result[{begun['index']}]", reason=reason)
+    return None
+
+
+def _begin(
+    connection: Connection, decided: Sequence[tuple[Mapping[str, Any], Situation]], now: datetime | None
+) -> list[Hint]:
+    """Begin what was not begun before under its label."""
+    tasks: list[dict[str, Any]] = []
+    children: list[dict[str, Any]] = []
+    for call, situation in decided:
+        labels = set(situation.taken)
+        for begun in call["begins"]:
+            if begun["label"] in labels:
+                continue
+            labels.add(begun["label"])
+            family = {
+                "workflow_seq": situation.workflow_seq,
+                "workflow_id": situation.workflow_id,
+                "parent_seq": situation.workflow_seq,
+                "requester": {"resourceType": "AidboxWorkflow", "id": situation.workflow_id},
+                "caller": call["caller"],
+            }
+            some = children if begun["is_workflow"] else tasks
+            some.append({**begun, **family, "call": len(some)})
+    hints: list[Hint] = []
+    if tasks:
+        rows = fetch(connection, statement("workflows/schedule"), {"calls": orjson.dumps(tasks).decode(), "now": now})
+        held = [{**task, "seq": row[0]} for task, row in zip(tasks, rows, strict=True) if task["hold"]]
+        until = hold(connection, held, now)
+        hints += [Hint(row[1], until[number][1] if number in until else row[2]) for number, row in enumerate(rows)]
+    if children:
+        hints += create_workflows(connection, children, now).hints
+    return hints

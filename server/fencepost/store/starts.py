@@ -1,0 +1,108 @@
+"""Starting tasks and workflows inside somebody's transaction: a caller's, a schedule's, a trigger's.
+
+What is started and the reason for it are committed together, or neither is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from fencepost.domain.ids import new_prefixes
+from fencepost.domain.task import Task
+from fencepost.domain.workflow import Workflow
+from fencepost.store.batches import Done, Hint, Row
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.families import advance
+from fencepost.store.statements import statement
+
+_INIT = {"event": "awf.workflow.event/workflow-init"}
+# What only a workflow has that another one begins.
+_CHILD = {"parent_seq": None, "digest": None}
+
+
+class Start(NamedTuple):
+    """A checked request: what to start, under which version of its definition; JSON members are text.
+
+    Of a workflow `id` is always there. `hold` is for tasks that nobody works on: `{until}` or `{milliseconds}`.
+    """
+
+    is_workflow: bool
+    id: str | None
+    definition: str
+    version: int
+    label: str | None
+    params: bytes | None
+    execute_at: str | None
+    requester: bytes
+    caller: str
+    hold: Mapping[str, Any] | None = None
+
+
+def start(connection: Connection, starts: Sequence[Start], now: datetime | None) -> tuple[list[Any], list[Hint]]:
+    """Start everything in the transaction that is open; return the Task or Workflow of each, and hints.
+
+    None stands for one whose id is taken, or whose definition has a newer version than it was checked against: roll
+    back and check again, or take what has the id.
+    """
+    outcomes: list[Any] = [None] * len(starts)
+    hints: list[Hint] = []
+    for is_workflow, begin in ((False, create_tasks), (True, create_workflows)):
+        places = [place for place, one in enumerate(starts) if one.is_workflow == is_workflow]
+        calls = [{**call_of(starts[place]), "call": place} for place in places]
+        if calls:
+            done = begin(connection, calls, now)
+            hints += done.hints
+            for place, row in done.outcomes.items():
+                assert isinstance(row, tuple), "nothing is refused here"
+                outcomes[place] = Workflow._make(row[2:]) if is_workflow else Task._make(row[2:])
+    return outcomes, hints
+
+
+def call_of(one: Start) -> dict[str, Any]:
+    """Write a start as the statements take it."""
+    return {
+        "id": one.id,
+        "definition": one.definition,
+        "version": one.version,
+        "label": one.label,
+        "params": None if one.params is None else orjson.Fragment(one.params),
+        "execute_at": one.execute_at,
+        "requester": orjson.Fragment(one.requester),
+        "caller": one.caller,
+        "hold": one.hold,
+    }
+
+
+def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Create tasks and begin those with a `hold`; rows are those of create.sql."""
+    for call, prefix in zip(calls, new_prefixes(len(calls)), strict=True):
+        call["prefix"] = prefix if call["id"] is None else None
+    params = {"calls": orjson.dumps(calls).decode(), "now": now}
+    # A row without a status was made by a run whose reply was lost, and with it what this transaction is about.
+    rows = {row[0]: row for row in fetch(connection, statement("tasks/create"), params) if row[5] is not None}
+    rows |= hold(connection, [call for call in calls if call.get("hold") and call["call"] in rows], now)
+    return Done(rows, [Hint(row[3], row[1]) for row in rows.values()])
+
+
+def hold(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> dict[int, Row]:
+    """Begin tasks of this transaction that nobody works on, by `id` or `seq`; rows are like those of create.sql."""
+    if not calls:
+        return {}
+    held = [
+        {**{name: call.get(name) for name in ("call", "id", "seq", "until", "milliseconds")}, **call["hold"]}
+        for call in calls
+    ]
+    params = {"calls": orjson.dumps(held).decode(), "now": now}
+    return {row[0]: row for row in fetch(connection, statement("tasks/hold"), params)}
+
+
+def create_workflows(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Create workflows and their first decision tasks; rows are (call, seq) and the resource."""
+    params = {"calls": orjson.dumps([{**_CHILD, **call} for call in calls]).decode(), "now": now}
+    rows = {row[0]: row for row in fetch(connection, statement("workflows/create"), params)}
+    events = [{"workflow_seq": row[1], "event": _INIT} for row in rows.values()]
+    return Done(rows, advance(connection, now, events=events))

@@ -1,0 +1,169 @@
+"""Every statement about workflows, as a method of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import orjson
+
+from fencepost.clock import Clock
+from fencepost.domain.ids import seq_of_exec_id
+from fencepost.domain.listing import Direction, Filter, Sort
+from fencepost.domain.task import Task
+from fencepost.domain.workflow import Workflow
+from fencepost.store import activities
+from fencepost.store.batches import Batches, Done, Hint, Job, Outcome, Row
+from fencepost.store.connection import Connection, fetch, fetch_planned
+from fencepost.store.database import Database
+from fencepost.store.decisions import decide
+from fencepost.store.families import advance, end, lock
+from fencepost.store.starts import create_workflows
+from fencepost.store.statements import ordered, statement
+
+TOLD = ("success", "fail", "cancel", "retry")
+
+_RESOURCE_FIELDS = len(Workflow._fields)
+
+
+class Found(NamedTuple):
+    """A workflow and what stands beside it: its number, its parent's, who made it, when it began, how it ended."""
+
+    seq: int
+    parent_seq: int | None
+    created_by: str
+    begun_at: str | None
+    action: str | None
+    done_by: str | None
+    workflow: Workflow
+
+
+class Page(NamedTuple):
+    """The workflows of one page, and where the next one begins (None behind the last)."""
+
+    workflows: list[Workflow]
+    position: tuple[str, int] | None
+
+
+class WorkflowStore:
+    """The statements of sql/queries/workflows; those that change something go through natural batches."""
+
+    def __init__(self, database: Database, clock: Clock, *, waiting: int = 20_000) -> None:
+        self._database = database
+        self._clock = clock
+        self.on_hints: Callable[[Sequence[Hint]], None] = lambda _: None
+        jobs: dict[str, Job] = {verb: partial(activities.change, verb=verb) for verb in TOLD}
+        jobs |= {"create": _create, "decide": decide, "signal": _signal, "end": _end}
+        self._batches = {
+            name: Batches(database, clock, job, locks=name != "create", waiting=waiting, on_hints=self._hint)
+            for name, job in jobs.items()
+        }
+
+    async def create(self, calls: Sequence[dict[str, Any]]) -> Sequence[Workflow | Exception | None]:
+        """Return each new workflow, or None when its id is taken or its version is old."""
+        rows = await self._batches["create"].submit(calls)
+        return [Workflow._make(row[2:]) if isinstance(row, tuple) else row for row in rows]
+
+    async def change(self, verb: str, calls: Sequence[dict[str, Any]]) -> Sequence[Outcome]:
+        """Run a verb for located tasks of workflows; the outcomes are those of the verb's statement."""
+        return await self._batches[verb].submit(calls)
+
+    async def decide(self, calls: Sequence[dict[str, Any]]) -> Sequence[Task | Exception | None]:
+        """End decision tasks and do what was decided (store/decisions.py); None where a guard failed."""
+        for call in calls:
+            call["seq"] = seq_of_exec_id(call["exec_id"])
+        rows = await self._batches["decide"].submit(calls)
+        return [Task._make(row[1:]) if isinstance(row, tuple) else row for row in rows]
+
+    async def signal(self, calls: Sequence[dict[str, Any]]) -> Sequence[bool | Exception | None]:
+        """Tell live workflows (`seq`) of signals; False for one whose `signal` was taken for something else.
+
+        None for a workflow that is over.
+        """
+        rows = await self._batches["signal"].submit(calls)
+        return [row[1] if isinstance(row, tuple) else row for row in rows]
+
+    async def cancel(self, seq: int, *, caller: str) -> bool:
+        """End a workflow as canceled with everything below it; return False when it is over."""
+        call = {"id": str(seq), "seq": seq, "outcome": "canceled", "action": "awf.workflow/cancel", "caller": caller}
+        (row,) = await self._batches["end"].submit([call])
+        if isinstance(row, Exception):
+            raise row
+        return row is not None
+
+    async def find(self, id: str) -> Found | None:
+        """Return a workflow as it stands."""
+        rows = await self._database.fetch(statement("workflows/find"), {"id": id})
+        return Found._make((*rows[0][:6], Workflow._make(rows[0][6:]))) if rows else None
+
+    async def list(
+        self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
+    ) -> Page:
+        """Return one page of workflows."""
+        at, seq = position or (None, None)
+        params = {**wanted._asdict(), "position": at, "position_seq": seq, "size": size + 1}
+        text = ordered("workflows/list", sort, direction)
+        rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
+        more = rows[size - 1][_RESOURCE_FIELDS:] if len(rows) > size else None
+        found = [Workflow._make(row[:_RESOURCE_FIELDS]) for row in rows[:size]]
+        return Page(found, (more[0], more[1]) if more else None)
+
+    async def count(self, wanted: Filter) -> int:
+        """Return how many workflows there are."""
+        text = statement("workflows/count")
+        rows = await self._database.run(lambda connection: fetch_planned(connection, text, wanted._asdict()))
+        return int(rows[0][0])
+
+    async def tasks(self, seq: int, *, decides: bool, size: int) -> Sequence[Task]:
+        """Return the decisions of a workflow, or the activities that are tasks, the oldest first."""
+        params = {"workflow_seq": seq, "decides": decides, "size": size}
+        return [Task._make(row[1:]) for row in await self._database.fetch(statement("workflows/tasks"), params)]
+
+    async def children(self, seq: int, *, size: int) -> Sequence[Workflow]:
+        """Return the activities of a workflow that are workflows, the oldest first."""
+        params = {"workflow_seq": seq, "size": size}
+        return [Workflow._make(row) for row in await self._database.fetch(statement("workflows/list_children"), params)]
+
+    def _hint(self, hints: Sequence[Hint]) -> None:
+        self.on_hints(hints)
+
+
+def _create(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    with connection.transaction():
+        return create_workflows(connection, calls, now)
+
+
+def _signal(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    with connection.transaction():
+        live = lock(connection, workflows=[call["seq"] for call in calls])
+        heard = [call for call in calls if call["seq"] in live]
+        named = [
+            {"call": call["call"], "workflow_seq": call["seq"], "id": call["signal"], "digest": call["digest"]}
+            for call in heard
+            if call["signal"] is not None
+        ]
+        taken: dict[int, bool] = {}
+        if named:
+            taken = dict(fetch(connection, statement("workflows/signal"), {"calls": orjson.dumps(named).decode()}))
+        rows: dict[int, Row | Exception] = {
+            call["call"]: (call["call"], call["signal"] is None or call["call"] in taken) for call in heard
+        }
+        events = [
+            {"workflow_seq": call["seq"], "event": call["event"]}
+            for call in heard
+            if call["signal"] is None or taken.get(call["call"])
+        ]
+        return Done(rows, advance(connection, now, events=events))
+
+
+def _end(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    with connection.transaction():
+        live = lock(connection, workflows=[call["seq"] for call in calls], with_parents=True)
+        ending = [call for call in calls if call["seq"] in live]
+        if not ending:
+            return Done({})
+        ended, hints = end(connection, ending, now)
+        rows: dict[int, Row | Exception] = {call["call"]: (call["call"],) for call in ending}
+        return Done(rows, [*hints, *advance(connection, now, workflows=ended)])

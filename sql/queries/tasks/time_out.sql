@@ -1,0 +1,41 @@
+-- End attempts whose time is over: as failed, for no attempt is left; a wait as succeeded, for it was to last that long.
+-- Takes:   calls json: [{call, seq, exec_id}]; now.
+-- Returns: per ended task (call, definition); one that was renewed or ended meanwhile returns no row.
+-- Touches: live_tasks, done_tasks.
+with calls as materialized (
+    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from json_to_recordset(%(calls)s::json) as c (call integer, seq bigint, exec_id uuid)
+),
+held as materialized (
+    select c.call, c.now, l.place
+    from calls as c
+    cross join lateral (
+        select l.ctid as place
+        from fencepost.live_tasks as l
+        where l.seq = c.seq and l.exec_id = c.exec_id and l.status = 'in-progress' and l.deadline_at <= c.now
+        offset 0
+    ) as l
+),
+ended as (
+    delete from fencepost.live_tasks as l
+    using held as h
+    -- Renewed in between, it lies elsewhere and lives on.
+    where l.ctid = h.place and l.deadline_at <= h.now
+    returning h.call, h.now, l.definition = 'awf.task/wait' as waited, l.*
+),
+done as (
+    insert into fencepost.done_tasks
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         version, action, done_by, status_before, outcome, reason_type, reason_message, exec_id, retry_count,
+         execute_at, worker, done_at, workflow_seq)
+    select
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
+        e.asked_execute_at, e.version + 1, case when e.waited then 'awf.engine/success' else 'awf.engine/timeout' end,
+        'awf.engine', e.status, case when e.waited then 'succeeded' else 'failed' end,
+        case when not e.waited then 'awf.task/failed-due-to-in-progress-timeout' end,
+        case when not e.waited then 'Failed due to in-progress timeout' end,
+        e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq
+    from ended as e
+)
+select e.call, e.definition
+from ended as e

@@ -1,0 +1,19 @@
+-- Count workflows.
+-- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern, as in list.sql.
+-- Returns: one row (total).
+-- Touches: nothing; reads workflow_names, workflow_resources.
+select count(*) as total
+from fencepost.workflow_resources as r
+where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
+    and (%(exclude)s::text[] is null or r.definition <> all(%(exclude)s::text[]))
+    and (%(statuses)s::text[] is null or r.status = any(%(statuses)s::text[]))
+    and (%(outcomes)s::text[] is null or r.outcome = any(%(outcomes)s::text[]))
+    and (
+        %(ids)s::text[] is null
+        or r.seq = any(array(select n.seq from fencepost.workflow_names as n where n.id = any(%(ids)s::text[])))
+    )
+    and (
+        %(pattern)s::text is null
+        or r.id ilike %(pattern)s::text or r.label ilike %(pattern)s::text
+        or r.definition ilike %(pattern)s::text or r.params::text ilike %(pattern)s::text
+    )

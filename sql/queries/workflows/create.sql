@@ -1,0 +1,57 @@
+-- Create workflows, each under the newest version of its definition.
+-- Takes:   calls json: [{call, id, definition, version, label, params, execute_at, requester, caller, parent_seq,
+--          digest}]; now. `parent_seq` and `digest` are null for a workflow that no other one has begun.
+-- Returns: per created workflow `call`, its seq and its resource row. A call whose id is taken, or whose definition has
+--          moved on from `version`, returns no row.
+-- Touches: workflow_names, live_workflows, activities, task_names (a lock); reads definitions. Run before tell.sql, with the event
+--          that is the first of each, and advance.sql in one transaction.
+with calls as materialized (
+    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now, nextval('fencepost.task_seq') as seq
+    from (
+        select c.*
+        from json_to_recordset(%(calls)s::json) as c (
+            call integer, id text, definition text, version integer, label text, params json, execute_at timestamptz,
+            requester json, caller text, parent_seq bigint, digest uuid
+        )
+        -- Whoever asked on behalf of nobody's workflow was checked against the newest version, and it must still be
+        -- that; a decision was checked just before, and its workflow must not hang on somebody's put.
+        join fencepost.definitions as d
+            on d.name = c.definition and d.version = c.version and (d.is_newest or c.parent_seq is not null)
+        order by c.call
+    ) as c
+),
+waited as (
+    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/delete.sql.
+    update fencepost.task_names set seq = seq where false
+),
+named as (
+    insert into fencepost.workflow_names (id, seq)
+    select c.id, c.seq from calls as c
+    on conflict (id) do nothing
+    returning seq
+),
+noted as (
+    insert into fencepost.activities (workflow_seq, label, seq, is_workflow, digest)
+    select c.parent_seq, c.label, c.seq, true, c.digest
+    from calls as c
+    where c.parent_seq is not null and c.seq in (select n.seq from named as n)
+),
+created as (
+    insert into fencepost.live_workflows
+        (seq, id, definition, definition_version, label, params, requester, parent_seq, created_by, created_at,
+         execute_at, begun_at, last_event)
+    select
+        c.seq, c.id, c.definition, c.version, c.label, c.params, c.requester, c.parent_seq, c.caller, c.now,
+        c.execute_at, case when c.execute_at > c.now then null else c.now end, 0
+    from calls as c
+    where c.seq in (select n.seq from named as n)
+)
+select
+    c.call, c.seq,
+    c.id, c.definition, c.version as definition_version,
+    case when c.execute_at > c.now then 'created' else 'in-progress' end as status,
+    c.label, c.params, c.requester, c.created_at, 1 as version, c.execute_at, c.updated_at,
+    null as outcome, null as reason_type, null as reason_message, null::json as result, null::json as error
+from (select c.*, c.now as created_at, c.now as updated_at from calls as c) as c
+where c.seq in (select n.seq from named as n)
+order by c.call

@@ -1,0 +1,33 @@
+-- See what decisions meet: their running tasks, locked, and which of their labels are taken.
+-- Takes:   calls json: [{call, id, seq, exec_id, labels: [text]}].
+-- Returns: per call whose execution is the current one (call, workflow_seq, workflow_id, version,
+--          has_result_schema, has_error_schema, taken): the version of the workflow's definition, which schemas that has,
+--          and of the labels those that are taken, json [[label, digest]].
+-- Touches: row locks of live_tasks; reads live_workflows, activities, definitions. Run behind lock.sql.
+select
+    c.call, w.seq as workflow_seq, w.id as workflow_id, l.definition_version as version, d.has_result_schema, d.has_error_schema,
+    (
+        select coalesce(json_agg(json_build_array(a.label, a.digest)), '[]')
+        from json_array_elements_text(c.labels) as u (label)
+        cross join lateral (
+            select a.label, a.digest
+            from fencepost.activities as a
+            where a.workflow_seq = w.seq and a.label = u.label
+            offset 0
+        ) as a
+    ) as taken
+from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint, exec_id uuid, labels json)
+-- `offset 0` keeps the look-up a probe of an index in every plan, also in one made while the table was empty. Locked,
+-- because from here on the decision is made: no notification of its worker may move it.
+cross join lateral (
+    select l.workflow_seq, l.definition, l.definition_version
+    from fencepost.live_tasks as l
+    where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
+    offset 0
+    for update
+) as l
+join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
+cross join lateral (
+    select w.seq, w.id from fencepost.live_workflows as w where w.seq = l.workflow_seq offset 0
+) as w
+order by c.call

@@ -1,0 +1,62 @@
+-- End live workflows, and as canceled every task of theirs that is still live.
+-- Takes:   calls json: [{seq, outcome, reason_type, reason_message, result json, error json, action, caller}]; now.
+-- Returns: per workflow (seq, definition), and with them per canceled task (null, definition).
+-- Touches: live_workflows, done_workflows, live_tasks, done_tasks, workflow_events. Run behind lock.sql and children.sql,
+--          with all descendants: then nothing of theirs can start afterwards.
+with calls as materialized (
+    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from json_to_recordset(%(calls)s::json) as c (
+        seq bigint, outcome text, reason_type text, reason_message text, result json, error json, action text, caller text
+    )
+),
+held as materialized (
+    select c.action, c.caller, c.now, l.seq
+    from calls as c
+    cross join lateral (
+        select l.seq from fencepost.live_tasks as l where l.workflow_seq = c.seq offset 0
+    ) as l
+),
+canceled as (
+    delete from fencepost.live_tasks as l
+    using held as h
+    -- By key and not by place: one that a worker is just claiming stands elsewhere afterwards, and must go too. As a
+    -- range, since equal keys would be joined by reading all of the index.
+    where l.seq between h.seq and h.seq
+    returning h.action, h.caller, h.now, l.*
+),
+done as (
+    insert into fencepost.done_tasks
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         version, action, done_by, status_before, outcome, exec_id, retry_count, execute_at, worker, done_at,
+         workflow_seq)
+    select
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
+        e.asked_execute_at, e.version + 1, e.action, e.caller, e.status, 'canceled', e.exec_id, e.retry_count,
+        e.execute_at, e.worker, e.now, e.workflow_seq
+    from canceled as e
+),
+untold as (
+    delete from fencepost.workflow_events as e
+    using calls as c
+    where e.workflow_seq between c.seq and c.seq
+),
+ended as (
+    delete from fencepost.live_workflows as w
+    using calls as c
+    where w.seq between c.seq and c.seq
+    returning
+        c.outcome, c.reason_type, c.reason_message, c.result, c.error, c.action, c.caller, c.now, w.*
+),
+kept as (
+    insert into fencepost.done_workflows
+        (seq, id, definition, definition_version, label, params, requester, parent_seq, created_by, created_at,
+         execute_at, begun_at, done_at, action, done_by, outcome, reason_type, reason_message, result, error)
+    select
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.parent_seq, e.created_by,
+        e.created_at, e.execute_at, e.begun_at, e.now, e.action, e.caller, e.outcome, e.reason_type, e.reason_message,
+        e.result, e.error
+    from ended as e
+)
+select e.seq, e.definition from ended as e
+union all
+select null, c.definition from canceled as c

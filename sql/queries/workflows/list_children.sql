@@ -1,0 +1,14 @@
+-- The children of a workflow, in the order in which they were made.
+-- Takes:   workflow_seq; size integer.
+-- Returns: per child its resource row.
+-- Touches: nothing; reads activities, workflow_resources.
+select
+    r.id, r.definition, r.definition_version, r.status, r.label, r.params, r.requester, r.created_at, r.version,
+    r.execute_at, r.updated_at, r.outcome, r.reason_type, r.reason_message, r.result, r.error
+from fencepost.activities as a
+cross join lateral (
+    select r.* from fencepost.workflow_resources as r where r.seq = a.seq offset 0
+) as r
+where a.workflow_seq = %(workflow_seq)s::bigint and a.is_workflow
+order by a.seq
+limit %(size)s::integer

@@ -1,0 +1,48 @@
+-- Make the tasks that decisions ask for.
+-- Takes:   calls json: [{call, workflow_seq, workflow_id, label, digest, definition, version, params, execute_at,
+--          caller}]; now.
+-- Returns: per task, in the order of the calls, (seq, definition, due_in): due_in are the seconds until it is ready, null when it is.
+-- Touches: activities, live_tasks, task_names (a lock); reads definitions. Run behind decisions.sql, which has seen that
+--          the labels are free; that the versions are good was seen just before.
+with calls as materialized (
+    select
+        c.*, nextval('fencepost.task_seq') as seq, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from (
+        select
+            c.*,
+            -- The newest version's limit governs; a definition that was deleted in between has none.
+            case when d.concurrency_limit is not null then fencepost.limit_key(c.params, d.concurrency_path) end
+                as limit_key
+        from json_to_recordset(%(calls)s::json) as c (
+            call integer, workflow_seq bigint, workflow_id text, label text, digest uuid, definition text,
+            version integer, params json, execute_at timestamptz, caller text
+        )
+        left join fencepost.definitions as d on d.name = c.definition and d.is_newest
+        order by c.call
+    ) as c
+),
+waited as (
+    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/relabel.sql.
+    update fencepost.task_names set seq = seq where false
+),
+noted as (
+    insert into fencepost.activities (workflow_seq, label, seq, is_workflow, digest)
+    select c.workflow_seq, c.label, c.seq, false, c.digest from calls as c
+),
+made as (
+    insert into fencepost.live_tasks
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, limit_key, workflow_seq)
+    select
+        c.seq, fencepost.own_id(2, c.seq), c.definition, c.version, c.label, c.params,
+        json_build_object('resourceType', 'AidboxWorkflow', 'id', c.workflow_id), c.caller, c.now, c.execute_at,
+        case when c.execute_at > c.now then 'waiting' else 'ready' end, 1, 0, c.execute_at,
+        greatest(c.execute_at, c.now), case when c.execute_at > c.now then c.execute_at end, c.now, c.limit_key,
+        c.workflow_seq
+    from calls as c
+)
+select
+    c.seq, c.definition,
+    case when c.execute_at > c.now then extract(epoch from c.execute_at - c.now)::float8 end as due_in
+from calls as c
+order by c.seq

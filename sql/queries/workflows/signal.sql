@@ -1,0 +1,23 @@
+-- Take the ids of signals that have one.
+-- Takes:   calls json: [{call, workflow_seq, id, digest}].
+-- Returns: per call whose id was free, or was taken for the same (call, is_new); for one that was taken for something else
+--          no row.
+-- Touches: workflow_signals. Run behind lock.sql.
+with calls as materialized (
+    select c.*
+    from json_to_recordset(%(calls)s::json) as c (call integer, workflow_seq bigint, id text, digest uuid)
+),
+taken as (
+    insert into fencepost.workflow_signals (workflow_seq, id, digest)
+    select c.workflow_seq, c.id, c.digest from calls as c
+    on conflict (workflow_seq, id) do nothing
+    returning workflow_seq, id
+)
+select c.call, n.is_new
+from calls as c
+cross join lateral (select (c.workflow_seq, c.id) in (select t.workflow_seq, t.id from taken as t) as is_new) as n
+where n.is_new or exists (
+    select
+    from fencepost.workflow_signals as s
+    where s.workflow_seq = c.workflow_seq and s.id = c.id and s.digest = c.digest
+)

@@ -1,0 +1,15 @@
+-- The tasks of a workflow, in the order in which they were made.
+-- Takes:   workflow_seq; decides boolean, whether its decisions or its activities; size integer.
+-- Returns: per task its resource row.
+-- Touches: nothing; reads task_resources.
+select
+    null::integer as call,
+    r.id, r.definition, r.definition_version, r.status,
+    -- The rest of the resource.
+    r.label, r.params, r.requester, r.created_at,
+    r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at, r.updated_at,
+    r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error
+from fencepost.task_resources as r
+where r.workflow_seq = %(workflow_seq)s::bigint and r.decides = %(decides)s::boolean
+order by r.seq
+limit %(size)s::integer
