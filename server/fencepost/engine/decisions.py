@@ -18,15 +18,13 @@ from fencepost.domain.actions import (
     read_actions,
     request_of,
 )
-from fencepost.domain.builtin import hold_of
-from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
 from fencepost.domain.payload import object_text
 from fencepost.domain.task import ChangedTask, Task
-from fencepost.domain.times import time_text
 from fencepost.engine.attempts import explain
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import Lease, fence, fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.starts import check
 from fencepost.errors import INVALID_ACTION, TASK_NOT_FOUND, Refusal
 from fencepost.store.tasks import TaskStore
 from fencepost.store.workflows import WorkflowStore
@@ -104,26 +102,23 @@ class Decisions:
 
     async def _begun(self, request: Request, index: int, lease: Lease, is_workflow: bool) -> dict[str, Any]:
         """Check what shall begin under the newest version of its definition, and write it as the statements take it."""
-        params = object_text(request.params, "$.params")
-        execute_at = time_text(request.execute_at, "$.executeAt")
-        version, definition = await self._definitions.newest_work(
-            request.definition, WorkflowDefinition if is_workflow else TaskDefinition
-        )
-        if schema := definition.params_schema:
-            schema.check(params, at="$.params")
+        checked = await check(self._definitions, request, is_workflow=is_workflow)
         return {
             "index": index,
             "is_workflow": is_workflow,
             "id": str(uuid4()) if is_workflow else None,
             "label": request.label or f"{lease.id}/{index}",
             "digest": digest_of(
-                is_workflow=is_workflow, definition=request.definition, params=params, execute_at=execute_at
+                is_workflow=is_workflow,
+                definition=request.definition,
+                params=checked.params,
+                execute_at=checked.execute_at,
             ),
             "definition": request.definition,
-            "version": version,
-            "params": fragment(params),
-            "execute_at": execute_at,
-            "hold": hold_of(request.definition, params, execute_at),
+            "version": checked.version,
+            "params": fragment(checked.params),
+            "execute_at": checked.execute_at,
+            "hold": checked.hold,
         }
 
 

@@ -1,0 +1,54 @@
+"""Requests to start something, as decisions, schedules and triggers make them, checked before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from fencepost.domain.actions import Request
+from fencepost.domain.builtin import hold_of
+from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.payload import object_text
+from fencepost.domain.times import time_text
+from fencepost.engine.definitions import Definitions
+from fencepost.store.starts import Start
+
+
+class Checked(NamedTuple):
+    """A request that can be done: under which version of its definition, and its members as statements take them."""
+
+    version: int
+    params: bytes | None
+    execute_at: str | None
+    hold: Mapping[str, Any] | None
+
+
+async def check(definitions: Definitions, request: Request, *, is_workflow: bool) -> Checked:
+    """Check a request against the newest version of its definition; raise Refusal with paths from the request."""
+    params = object_text(request.params, "$.params")
+    execute_at = time_text(request.execute_at, "$.executeAt")
+    kind = WorkflowDefinition if is_workflow else TaskDefinition
+    version, definition = await definitions.newest_work(request.definition, kind)
+    if schema := definition.params_schema:
+        schema.check(params, at="$.params")
+    return Checked(version, params, execute_at, hold_of(request.definition, params, execute_at))
+
+
+async def prepare(
+    definitions: Definitions, request: Request, *, is_workflow: bool, requester: bytes, caller: str
+) -> Start:
+    """Return what `store.starts.start` takes; `requester` is JSON text."""
+    checked = await check(definitions, request, is_workflow=is_workflow)
+    return Start(
+        is_workflow=is_workflow,
+        id=str(uuid4()) if is_workflow or checked.hold is not None else None,
+        definition=request.definition,
+        version=checked.version,
+        label=request.label,
+        params=checked.params,
+        execute_at=checked.execute_at,
+        requester=requester,
+        caller=caller,
+        hold=checked.hold,
+    )
