@@ -38,6 +38,7 @@ from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
 from fencepost.rest.health import Health
 from fencepost.rest.tasks import TaskReads
+from fencepost.rest.workflows import WorkflowReads
 from fencepost.rpc.dispatch import Dispatch
 from fencepost.rpc.endpoint import Endpoint
 from fencepost.rpc.methods import registry
@@ -165,6 +166,7 @@ class App:
 
     def _starlette(self) -> Starlette:
         reads = TaskReads(self.engine)
+        workflows = WorkflowReads(self.engine)
         return Starlette(
             routes=[
                 Route("/healthz", _reported(self._health.healthz)),
@@ -173,6 +175,8 @@ class App:
                 Route("/AidboxTask", self._known(reads.search)),
                 Route("/AidboxTask/{id}", self._known(reads.read)),
                 Route("/AidboxTaskLog", self._known(reads.log)),
+                Route("/AidboxWorkflow", self._known(workflows.search)),
+                Route("/AidboxWorkflow/{id}", self._known(workflows.read)),
             ],
             exception_handlers={Refusal: _refused, HTTPException: _not_served},
         )

@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from fencepost.errors import CATALOGUE
-from fencepost.rest import tasks as rest_tasks
+from fencepost.rest import bundles
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import component_names, document, per_method
 from fencepost.rpc.registry import Method
@@ -87,7 +87,7 @@ def test_patterns_end_as_ecma_262_writes_it_and_integers_have_bounds() -> None:
 
 def test_the_search_describes_every_parameter_that_it_takes() -> None:
     described = {parameter["name"] for parameter in DOCUMENT["paths"]["/AidboxTask"]["get"]["parameters"]}
-    assert described == rest_tasks._SEARCH
+    assert described == bundles.SEARCH
 
 
 def test_the_answers_of_a_server_fit_the_document(server: Server) -> None:

@@ -6,23 +6,25 @@ import orjson
 import pytest
 
 from tests.fixtures.servers import CallRefused, Server
+from tests.fixtures.workflows import Decider
 
 
 @pytest.fixture(autouse=True)
 def definition(server: Server) -> None:
     server.define()
-    server.define("awf.workflow/decision-task")
 
 
 def test_a_search_counts_what_is_ready(server: Server) -> None:
     server.started()
     server.create()
-    server.create("awf.workflow/decision-task")
+    Decider(server, "demo/order").create()
 
     for query, total in {
         "_count=0&.status=ready&definition-not=awf.workflow/decision-task": 1,
         "_count=0&.status=in-progress": 1,
         "_count=0&definition=demo/resize": 2,
+        "_count=0&definition=awf.workflow/decision-task": 1,
+        "_count=0&definition=demo/order": 0,
         "_count=0": 3,
     }.items():
         bundle = server.get(f"/AidboxTask?{query}")
@@ -92,3 +94,23 @@ def test_another_verb_is_refused_with_what_is_taken(server: Server) -> None:
     status, _, body = server.send("DELETE", "/AidboxTask")
 
     assert (status, orjson.loads(body)["error"]["type"]) == (405, "method-not-allowed")
+
+
+def test_workflows_are_counted_searched_and_read(server: Server) -> None:
+    decider = Decider(server, "demo/order")
+    ids = [decider.create(id=f"order-{number}")["id"] for number in range(3)]
+    decider.create(id="later", executeAt="2199-01-01T00:00:00Z")
+    server.rpc("awf.workflow/cancel", {"id": ids[0]})
+
+    assert server.get("/AidboxWorkflow?_count=0&.status=in-progress")["total"] == 2
+    assert server.get("/AidboxWorkflow?_count=0&.status=created")["total"] == 1
+    assert server.get("/AidboxWorkflow?_count=0&.outcome=canceled")["total"] == 1
+    found = server.get("/AidboxWorkflow?_id=order-1,later")
+    assert [entry["resource"]["id"] for entry in found["entry"]] == ["later", "order-1"]
+    first = server.get("/AidboxWorkflow?_count=3")
+    rest = server.get(first["link"][0]["url"])
+    assert [entry["resource"]["id"] for bundle in (first, rest) for entry in bundle["entry"]] == ["later", *ids[::-1]]
+    assert server.get("/AidboxWorkflow/order-1")["meta"]["versionId"] == "1"
+    with pytest.raises(CallRefused) as caught:
+        server.get("/AidboxWorkflow/nobody")
+    assert (caught.value.status, caught.value.fault["type"]) == (404, "workflow-not-found")

@@ -13,6 +13,8 @@ from fencepost.errors import invalid_params
 
 WAIT = "awf.task/wait"
 SUBSCRIBE = "awf.task/subscribe"
+# What every decision task is of, on the wire.
+DECISION = "awf.workflow/decision-task"
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
 _RULE = {

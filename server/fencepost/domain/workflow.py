@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# created: `executeAt` is ahead; in-progress: its decider is told what happens; done: over, with an outcome.
+STATUSES = ("created", "in-progress", "done")
+
 
 class Workflow(NamedTuple):
     """The resource row that every statement about a workflow gives, in the order of its columns.

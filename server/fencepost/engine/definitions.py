@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET
 
-from fencepost.domain.builtin import BUILT_IN
+from fencepost.domain.builtin import BUILT_IN, DECISION
 from fencepost.domain.definition import TaskDefinition, Work, WorkDefinition
 from fencepost.domain.document import Definition, Document
 from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
@@ -44,7 +44,7 @@ class Definitions:
 
     async def put(self, document: Document, text: bytes, *, caller: str) -> Definition:
         """Declare a document: a new version, unless the newest says the same."""
-        if document.name in BUILT_IN:
+        if document.name in BUILT_IN or document.name == DECISION:
             raise invalid_params(f"{document.name!r} is built in", "$.name")
         document.compile()
         definition = await self._store.put(document, text, caller=caller)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fencepost.domain.transitions import OUTCOMES, STATUSES
+from fencepost.domain.workflow import STATUSES as WORKFLOW_STATUSES
 from fencepost.rpc.openapi_parts import JSON, Json, content, ref, refused
 
 _OF_ALL = (400, 401, 500, 503)
@@ -12,10 +15,18 @@ _TEXT = {"type": "string"}
 def paths() -> Json:
     """Return the paths of the reads."""
     return {
-        "/AidboxTask": {"get": _read("searchTasks", "Search tasks, newest first", "Tasks", _of_search())},
+        "/AidboxTask": {"get": _read("searchTasks", "Search tasks, newest first", "Tasks", _of_search(STATUSES))},
         "/AidboxTask/{id}": {"get": _read("readTask", "Read one task", "AidboxTask", [_in_path("id")], 404)},
         "/AidboxTaskLog": {
             "get": _read("readTaskLog", "Read what happened to a task, oldest first", "TaskLogs", _of_log(), 404)
+        },
+        "/AidboxWorkflow": {
+            "get": _read(
+                "searchWorkflows", "Search workflows, newest first", "Workflows", _of_search(workflow.STATUSES)
+            )
+        },
+        "/AidboxWorkflow/{id}": {
+            "get": _read("readWorkflow", "Read one workflow", "AidboxWorkflow", [_in_path("id")], 404)
         },
         "/healthz": {"get": _probe("live", "Tell whether the process lives")},
         "/readyz": {
@@ -38,15 +49,19 @@ def paths() -> Json:
 
 def schemas() -> Json:
     """Return the pages that searches answer."""
-    return {"Tasks": _page("AidboxTask"), "TaskLogs": _page("AidboxTaskLog")}
+    return {
+        "Tasks": _page("AidboxTask"),
+        "TaskLogs": _page("AidboxTaskLog"),
+        "Workflows": _page("AidboxWorkflow"),
+    }
 
 
-def _of_search() -> list[Json]:
+def _of_search(statuses: Sequence[str]) -> list[Json]:
     return [
         _size(100),
         _in_query("_after", _TEXT, "where the page begins, as `link` of the page before has it"),
         _words("_id", _TEXT, "one of these ids"),
-        *(_words(name, {"enum": list(STATUSES)}, "in one of these states") for name in (".status", "status")),
+        *(_words(name, {"enum": list(statuses)}, "in one of these states") for name in (".status", "status")),
         *(_words(name, {"enum": list(OUTCOMES)}, "with one of these outcomes") for name in (".outcome", "outcome")),
         _words("definition", _TEXT, "of one of these definitions"),
         _words("definition-not", _TEXT, "of none of these definitions"),

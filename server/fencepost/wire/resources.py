@@ -8,6 +8,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from fencepost.domain.builtin import DECISION
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Definition
 from fencepost.domain.task import ChangedTask, Entry, HeldTask, Task
@@ -149,7 +150,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
     decides = not isinstance(settings, TaskDefinition)
     return AidboxTask(
         id=task.id,
-        definition="awf.workflow/decision-task" if decides else task.definition,
+        definition=DECISION if decides else task.definition,
         workflow_definition=task.definition if decides else UNSET,
         definition_version=task.definition_version,
         status=task.status,  # type: ignore[arg-type]  # a check in the database says the same

@@ -1,0 +1,81 @@
+"""What the reads share: bundles, and the parameters of searches.
+
+Sizes of pages are bounded, unknown parameters are refused by name, and the next page is a link.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fencepost.errors import invalid_params
+from fencepost.wire.pages import write_position
+
+ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+MOST = 1000
+DEFAULT = 100
+# What a search for tasks or workflows takes.
+SEARCH = {"_count", "_after", "_id", ".status", "status", ".outcome", "outcome", "definition", "definition-not"}
+
+
+class Bundle(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType", tag="Bundle"):
+    """One page of what a search found; `link` leads to the next."""
+
+    total: int
+    entry: list[dict[str, Any]]
+    type: str
+    link: list[dict[str, str]] = []
+
+
+def answer(value: Any) -> Response:
+    """Return a resource or a bundle."""
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def words(query: QueryParams, *names: str, known: tuple[str, ...] | None = None) -> list[str] | None:
+    """Return the words of a comma-separated parameter under the first of its names that is there."""
+    for name in names:
+        if name in query:
+            words = [word for value in query.getlist(name) for word in value.split(",")]
+            for word in words:
+                if "\x00" in word:
+                    raise invalid_params("a NUL character", name)
+                if known is not None and word not in known:
+                    raise invalid_params(f"Expected one of {', '.join(known)}; got {word[:40]!r}", name)
+            return words
+    return None
+
+
+def number(query: QueryParams, name: str, default: int, most: int) -> int:
+    """Return a parameter that is a whole number."""
+    text = query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
+        raise invalid_params(f"Expected a whole number from 0 to {most}, got {text[:40]!r}", name)
+    return int(text)
+
+
+def refuse_unknown(query: QueryParams, known: set[str]) -> None:
+    """Raise Refusal for a parameter that nobody reads."""
+    for name in query:
+        if name not in known:
+            raise invalid_params(
+                f"there is no parameter {name[:100]!r}; there are {', '.join(sorted(known))}", name[:100]
+            )
+
+
+def next_page(request: Request, after: tuple[str, int] | None) -> list[dict[str, str]]:
+    """Return the link to the page behind `after`."""
+    if after is None:
+        return []
+    return [{"relation": "next", "url": url_with(request, _after=write_position(after))}]
+
+
+def url_with(request: Request, **changes: str) -> str:
+    """Return the way to the same with other parameters."""
+    url = request.url.include_query_params(**changes)
+    return f"{url.path}?{url.query}"
