@@ -140,7 +140,10 @@ def _said_at_the_end(actions: Sequence[AnyAction], lease: Lease) -> Said | None:
         case _:
             return None
     place = f"{_place(lease, len(actions) - 1)}.{member}"
-    return Said(member, object_text(said, place), place)
+    try:
+        return Said(member, object_text(said, "$"), place)
+    except Refusal as refusal:
+        raise _of_action(refusal, place) from None
 
 
 def _ending(actions: Sequence[AnyAction], lease: Lease) -> dict[str, Any] | None:

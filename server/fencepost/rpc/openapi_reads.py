@@ -22,7 +22,7 @@ def paths() -> Json:
         },
         "/AidboxWorkflow": {
             "get": _read(
-                "searchWorkflows", "Search workflows, newest first", "Workflows", _of_search(workflow.STATUSES)
+                "searchWorkflows", "Search workflows, newest first", "Workflows", _of_search(WORKFLOW_STATUSES)
             )
         },
         "/AidboxWorkflow/{id}": {

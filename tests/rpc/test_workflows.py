@@ -1,0 +1,463 @@
+"""Workflows and their decisions over the wire."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fencepost.clock import FrozenClock
+from tests.fixtures.servers import Server
+from tests.fixtures.workflows import ACTION, Decider
+
+COMPLETE = {"action": ACTION + "complete-workflow"}
+FAIL = {"action": ACTION + "fail"}
+NOTHING = {"action": ACTION + "do-nothing"}
+
+
+@pytest.fixture
+def decider(server: Server) -> Decider:
+    """A decider of `demo/order` on a running server, with a kind of task to schedule."""
+    server.define(retryDelay=0)
+    return Decider(server, "demo/order")
+
+
+def finish(server: Server, verb: str = "success", definition: str = "demo/resize", **members: Any) -> Any:
+    """Poll one task started, and end its execution."""
+    (task,) = server.poll(definition, start=True)
+    return server.rpc(f"awf.task/{verb}", {"id": task["id"], "execId": task["execId"], **members})["resource"]
+
+
+def test_a_workflow_of_two_tasks(server: Server, decider: Decider) -> None:
+    workflow = decider.create(params={"customer": "c-17"})
+    assert (workflow["status"], workflow["resourceType"]) == ("in-progress", "AidboxWorkflow")
+
+    first = decider.decision()
+    assert first["params"] == {"event": "awf.workflow.event/workflow-init"}
+    assert first["definition"] == "awf.workflow/decision-task"
+    assert first["workflow-definition"] == "demo/order"
+    assert first["requester"] == {"resourceType": "AidboxWorkflow", "id": workflow["id"]}
+    decider.decide(first, decider.task("one"), decider.task("two"))
+    for label in ("one", "two"):
+        task = finish(server)
+        assert (task["label"], task["requester"]["id"]) == (label, workflow["id"])
+
+    one = decider.decision()
+    task_id = decider.status(workflow["id"])["activities"][0]["id"]
+    assert one["params"] == {
+        "event": "awf.workflow.event/task-completed",
+        "task-id": task_id,
+        "label": "one",
+        "outcome": "succeeded",
+    }
+    assert decider.poll() == [], "one decision at a time"
+    decider.decide(one, NOTHING)
+    decider.decide(decider.decision(), {**COMPLETE, "result": {"n": 2}})
+
+    done = decider.status(workflow["id"])
+    assert (done["resource"]["status"], done["resource"]["outcome"]) == ("done", "succeeded")
+    assert done["resource"]["result"] == {"n": 2}
+    assert [activity["label"] for activity in done["activities"]] == ["one", "two"]
+    assert [decision["params"].get("label") for decision in done["decisions"]] == [None, "one", "two"]
+
+
+@pytest.mark.parametrize("result", [{**NOTHING}, [], [NOTHING, NOTHING]])
+def test_a_result_is_one_action_or_an_array(server: Server, decider: Decider, result: Any) -> None:
+    workflow = decider.create()
+    decision = decider.decision()
+    ended = server.rpc("awf.task/success", {"id": decision["id"], "execId": decision["execId"], "result": result})
+    assert ended["resource"]["result"] == result
+    assert decider.status(workflow["id"])["resource"]["status"] == "in-progress"
+
+
+@pytest.mark.parametrize(
+    ("result", "path"),
+    [
+        (None, "$.params.result"),
+        ({}, "$.params.result.action"),
+        ({"action": "schedule-task"}, "$.params.result.action"),
+        ([NOTHING, {"action": ACTION + "schedule-task"}], "$.params.result[1].task-request"),
+        ({"action": ACTION + "schedule-task", "task-request": {}}, "$.params.result.task-request.definition"),
+        (
+            {"action": ACTION + "schedule-task", "task-request": {"definition": "demo/resise"}},
+            "$.params.result.task-request",
+        ),
+        (
+            {"action": ACTION + "schedule-task", "task-request": {"definition": "demo/order"}},
+            "$.params.result.task-request.definition",
+        ),
+        (
+            {"action": ACTION + "schedule-task", "task-request": {"definition": "demo/checked", "params": {"n": "x"}}},
+            "$.params.result.task-request.params.n",
+        ),
+        (
+            {"action": ACTION + "schedule-task", "task-request": {"definition": "demo/resize", "params": [1]}},
+            "$.params.result.task-request.params",
+        ),
+        (
+            {"action": ACTION + "schedule-task", "task-request": {"definition": "demo/resize", "executeAt": "noon"}},
+            "$.params.result.task-request.executeAt",
+        ),
+        ({"action": ACTION + "schedule-workflow"}, "$.params.result"),
+        (
+            {"action": ACTION + "schedule-workflow", "workflow-request": {"definition": "demo/resize"}},
+            "$.params.result.workflow-request.definition",
+        ),
+        ([COMPLETE, NOTHING], "$.params.result[1]"),
+        ([{**FAIL, "error": "disk"}], "$.params.result[0].error"),
+        ([{**COMPLETE, "reslt": {}}], "$.params.result[0].reslt"),
+    ],
+)
+def test_an_invalid_action_refuses_the_whole_decision(server: Server, decider: Decider, result: Any, path: str) -> None:
+    server.define("demo/checked", params={"properties": {"n": {"type": "integer"}}})
+    workflow = decider.create()
+    decision = decider.decision()
+    lease = {"id": decision["id"], "execId": decision["execId"]}
+    good = decider.task("good")
+    several = [good, *result] if isinstance(result, list) else result
+
+    assert server.refused("awf.task/success", {**lease, "result": result}) == (422, "invalid-action", path)
+    if several is not result:
+        assert server.refused("awf.task/success", {**lease, "result": several})[:2] == (422, "invalid-action")
+
+    assert decider.status(workflow["id"])["activities"] == [], "nothing of it was done"
+    assert server.task(decision["id"])["status"] == "in-progress"
+    server.rpc("awf.task/success", {**lease, "result": [good]})
+    assert len(decider.status(workflow["id"])["activities"]) == 1
+
+
+def test_a_label_stands_for_one_activity(server: Server, decider: Decider) -> None:
+    workflow = decider.create()
+    Decider(server, "demo/child")
+    one = decider.task("one", params={"n": 1})
+    decider.decide(decider.decision(), one, one, decider.child("sub", "demo/child"))
+    finish(server)
+
+    decision = decider.decision()
+    lease = {"id": decision["id"], "execId": decision["execId"]}
+    for other in (
+        decider.task("one", params={"n": 2}),
+        decider.task("sub"),
+        decider.child("one", "demo/child"),
+        decider.task("one", params={"n": 1}, executeAt="2199-01-01T00:00:00Z"),
+    ):
+        refused = server.refused("awf.task/success", {**lease, "result": [decider.task("two"), other]})
+        assert refused == (422, "invalid-action", "$.params.result[1]")
+    decider.decide(decision, one, decider.child("sub", "demo/child"), decider.task("two"))
+
+    labels = [activity["label"] for activity in decider.status(workflow["id"])["activities"]]
+    assert sorted(labels) == ["one", "sub", "two"]
+
+
+def test_an_activity_without_a_label_gets_one(server: Server, decider: Decider) -> None:
+    workflow = decider.create()
+    decision = decider.decision()
+    decider.decide(decision, NOTHING, decider.task(), decider.task())
+    labels = [activity["label"] for activity in decider.status(workflow["id"])["activities"]]
+    assert labels == [f"{decision['id']}/1", f"{decision['id']}/2"]
+
+
+def test_a_decision_that_is_said_again_answers_as_the_first_time(server: Server, decider: Decider) -> None:
+    workflow = decider.create()
+    decision = decider.decision()
+    actions = [decider.task("one"), decider.task()]
+    first = decider.decide(decision, *actions)
+
+    assert decider.decide(decision, *actions) == first
+    assert len(decider.status(workflow["id"])["activities"]) == 2
+    lease = {"id": decision["id"], "execId": decision["execId"]}
+    assert server.refused("awf.task/success", {**lease, "result": [NOTHING]})[:2] == (409, "task-has-been-done")
+
+
+def test_a_failed_activity_is_told_with_its_outcome_once_it_is_over(server: Server, decider: Decider) -> None:
+    server.define(allowedRetryCount=1, retryDelay=0)
+    decider.create()
+    decider.decide(decider.decision(), decider.task("one"))
+    finish(server, "fail", error={"why": "disk"})
+    assert decider.poll() == [], "it has another attempt"
+    server.reap()
+    finish(server, "fail", error={"why": "disk"})
+
+    event = decider.decision()["params"]
+    assert (event["label"], event["outcome"]) == ("one", "failed")
+    assert server.task(event["task-id"])["error"] == {"why": "disk"}
+
+
+def test_children_report_to_their_parent(server: Server, decider: Decider) -> None:
+    child = Decider(server, "demo/child")
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.child("sub", "demo/child", params={"a": 1}))
+    (activity,) = decider.status(workflow["id"])["activities"]
+    assert (activity["resourceType"], activity["params"]) == ("AidboxWorkflow", {"a": 1})
+    assert activity["requester"] == {"resourceType": "AidboxWorkflow", "id": workflow["id"]}
+
+    child.decide(child.decision(), {**FAIL, "error": {"why": "no"}})
+
+    assert decider.decision()["params"] == {
+        "event": "awf.workflow.event/workflow-completed",
+        "workflow-id": activity["id"],
+        "label": "sub",
+        "outcome": "failed",
+    }
+    ended = decider.status(activity["id"])["resource"]
+    assert ended["outcomeReason"] == {"type": "awf.workflow/failed-by-executor", "message": "Failed by executor"}
+    assert ended["error"] == {"why": "no"}
+
+
+def test_the_vendors_clients_ask_for_a_child_with_a_task_request(server: Server, decider: Decider) -> None:
+    child = Decider(server, "demo/child")
+    decider.create()
+    request = {"action": ACTION + "schedule-workflow", "task-request": {"definition": "demo/child", "label": "sub"}}
+    decider.decide(decider.decision(), request)
+    assert child.decision()["params"]["event"] == "awf.workflow.event/workflow-init"
+
+
+def test_what_ends_a_workflow_cancels_what_is_live(server: Server, decider: Decider) -> None:
+    child = Decider(server, "demo/child")
+    grandchild = Decider(server, "demo/grandchild")
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.child("sub", "demo/child"), decider.task("held"), decider.task("last"))
+    child.decide(child.decision(), child.child("subsub", "demo/grandchild"), child.task("deep"))
+    (held,) = server.poll(start=True)
+    finish(server)
+    decider.decide(decider.decision(), {"action": ACTION + "unknown-error", "error": {"why": "?"}})
+
+    ended = decider.status(workflow["id"])
+    assert ended["resource"]["outcomeReason"]["type"] == "awf.executor/unknown-error"
+    assert {activity["label"]: activity["outcome"] for activity in ended["activities"]} == {
+        "sub": "canceled",
+        "held": "canceled",
+        "last": "succeeded",
+    }
+    (sub,) = [activity for activity in ended["activities"] if activity["label"] == "sub"]
+    below = decider.status(sub["id"])["activities"]
+    assert [(activity["label"], activity["outcome"]) for activity in below] == [
+        ("deep", "canceled"),
+        ("subsub", "canceled"),
+    ]
+    assert grandchild.poll() == child.poll() == decider.poll() == server.poll() == []
+    lease = {"id": held["id"], "execId": held["execId"], "notification": "heartbeat"}
+    assert server.rpc("awf.task/notify", lease) == {"inProgressTimeoutAt": None, "cancelRequested": True}
+
+
+def test_a_cancel_reaches_any_depth_and_is_told_to_the_parent(server: Server, decider: Decider) -> None:
+    depth = 5
+    top = decider.create()
+    ids = [top["id"]]
+    for level in range(depth):
+        decider.decide(decider.decision(), decider.child("sub", "demo/order"), decider.task(f"task-{level}"))
+        ids.append(decider.status(ids[-1])["activities"][1]["id"])
+    second, (running, *_) = ids[1], server.poll(start=True, maxBatchSize=2)
+
+    canceled = server.rpc("awf.workflow/cancel", {"id": second})["resource"]
+
+    assert (canceled["status"], canceled["outcome"]) == ("done", "canceled")
+    assert server.refused("awf.workflow/cancel", {"id": second})[:2] == (422, "workflow-has-been-done")
+    for id in ids[1:]:
+        found = decider.status(id)
+        assert found["resource"]["outcome"] == "canceled"
+        assert {activity["outcome"] for activity in found["activities"]} <= {"canceled"}
+    assert server.task(running["id"])["status"] == "in-progress", "the parent's own goes on"
+    event = decider.decision()
+    assert event["requester"]["id"] == top["id"]
+    assert (event["params"]["workflow-id"], event["params"]["outcome"]) == (second, "canceled")
+
+
+def test_decisions_without_an_attempt_left_fail_the_workflow(frozen_server: Server, clock: FrozenClock) -> None:
+    server = frozen_server
+    decider = Decider(server, "demo/order", allowedRetryCount=1, retryDelay=0, inProgressTimeout=1000)
+    said = decider.create()
+    silent = decider.create()
+    for _ in range(2):
+        decisions = {decision["requester"]["id"]: decision for decision in decider.poll(maxBatchSize=2)}
+        lease = decisions[said["id"]]
+        server.rpc("awf.task/fail", {"id": lease["id"], "execId": lease["execId"], "error": {"why": "bug"}})
+        clock.advance(timedelta(seconds=2))
+        server.reap()
+        server.reap()
+
+    for workflow in (said, silent):
+        ended = decider.status(workflow["id"])
+        assert (ended["resource"]["outcome"], ended["resource"]["outcomeReason"]["type"]) == (
+            "failed",
+            "awf.executor/unknown-error",
+        )
+        assert [decision["outcome"] for decision in ended["decisions"]] == ["failed"]
+    assert decider.status(said["id"])["decisions"][0]["error"] == {"why": "bug"}
+
+
+def test_a_decision_is_not_canceled_but_its_workflow_is(server: Server, decider: Decider) -> None:
+    decider.create()
+    decision = decider.decision()
+    assert server.refused("awf.task/cancel", {"id": decision["id"]}) == (422, "task-is-a-decision", "$.params.id")
+
+
+def test_an_activity_that_is_canceled_is_told(server: Server, decider: Decider) -> None:
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.task("one"))
+    server.rpc("awf.task/cancel", {"id": decider.status(workflow["id"])["activities"][0]["id"]})
+    assert decider.decision()["params"]["outcome"] == "canceled"
+
+
+def test_an_activity_is_retried_while_its_workflow_lives(server: Server, decider: Decider) -> None:
+    server.define(allowedRetryCount=0)
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.task("one"))
+    id = finish(server, "fail")["id"]
+    server.rpc("awf.task/retry", {"id": id})
+    finish(server)
+    decider.decide(decider.decision(), NOTHING)
+    decision = decider.decision()
+    assert (decision["params"]["task-id"], decision["params"]["outcome"]) == (id, "succeeded")
+    decider.decide(decision, decider.task("two"))
+    failed = finish(server, "fail")["id"]
+    decider.decide(decider.decision(), COMPLETE)
+
+    assert server.refused("awf.task/retry", {"id": failed}) == (422, "workflow-has-been-done", "$.params.id")
+    assert decider.status(workflow["id"])["resource"]["outcome"] == "succeeded"
+
+
+def test_events_are_told_in_their_order_and_wait_for_the_decision_before(server: Server, decider: Decider) -> None:
+    workflow = decider.create()
+    decision = decider.decision()
+    for number in range(3):
+        signal = {"id": workflow["id"], "name": f"n-{number}", "payload": {"number": number}}
+        server.rpc("awf.workflow/signal", signal)
+    assert decider.poll() == []
+    decider.decide(decision, NOTHING)
+
+    for number in range(3):
+        decision = decider.decision()
+        assert decision["params"] == {
+            "event": "awf.workflow.event/signal",
+            "name": f"n-{number}",
+            "payload": {"number": number},
+        }
+        assert decider.poll() == []
+        decider.decide(decision, NOTHING)
+    assert decider.poll() == []
+
+
+def test_a_signal_with_an_id_is_taken_once(server: Server, decider: Decider) -> None:
+    workflow = decider.create()
+    decider.decide(decider.decision(), NOTHING)
+    signal = {"id": workflow["id"], "name": "approved", "payload": {"by": "ann"}, "signal-id": "mail-1"}
+    for _ in range(3):
+        server.rpc("awf.workflow/signal", signal)
+    other = {**signal, "payload": {"by": "bob"}}
+    assert server.refused("awf.workflow/signal", other) == (409, "already-exists", "$.params.signal-id")
+
+    decision = decider.decision()
+    assert decision["params"]["signal-id"] == "mail-1"
+    decider.decide(decision, COMPLETE)
+    assert server.refused("awf.workflow/signal", {**signal, "signal-id": "mail-2"})[:2] == (
+        422,
+        "workflow-has-been-done",
+    )
+    assert server.refused("awf.workflow/signal", {**signal, "id": "nobody"})[:2] == (404, "workflow-not-found")
+
+
+def test_a_workflow_may_begin_later(frozen_server: Server, clock: FrozenClock) -> None:
+    decider = Decider(frozen_server, "demo/order")
+    workflow = decider.create(executeAt="2026-01-01T01:00:00Z")
+    assert (workflow["status"], decider.poll()) == ("created", [])
+    frozen_server.rpc("awf.workflow/signal", {"id": workflow["id"], "name": "early"})
+
+    clock.advance(timedelta(hours=1))
+    frozen_server.reap()
+
+    begun = decider.status(workflow["id"])["resource"]
+    assert (begun["status"], begun["meta"]["versionId"]) == ("in-progress", "2")
+    decision = decider.decision()
+    assert decision["params"]["event"] == "awf.workflow.event/workflow-init"
+    decider.decide(decision, NOTHING)
+    assert decider.decision()["params"]["name"] == "early"
+
+
+def test_a_running_workflow_keeps_the_version_that_it_began_with(server: Server, decider: Decider) -> None:
+    before = decider.create()
+    Decider(server, "demo/order", inProgressTimeout=5000, result={"required": ["n"]})
+    after = decider.create()
+
+    decisions = {decision["requester"]["id"]: decision for decision in decider.poll(maxBatchSize=2)}
+    assert (before["definition-version"], after["definition-version"]) == (1, 2)
+    assert decisions[before["id"]]["inProgressTimeout"] == 120_000
+    assert decisions[after["id"]]["inProgressTimeout"] == 5000
+    decider.decide(decisions[before["id"]], COMPLETE)
+    lease = {"id": decisions[after["id"]]["id"], "execId": decisions[after["id"]]["execId"]}
+    refused = server.refused("awf.task/success", {**lease, "result": [NOTHING, {**COMPLETE, "result": {}}]})
+    assert refused == (422, "invalid-action", "$.params.result[1].result")
+    decider.decide(decisions[after["id"]], {**COMPLETE, "result": {"n": 1}})
+    assert decider.status(after["id"])["resource"]["result"] == {"n": 1}
+
+
+def test_the_same_id_and_content_is_the_same_workflow(server: Server, decider: Decider) -> None:
+    members: dict[str, Any] = {"id": "order-1", "params": {"n": 1}, "executeAt": "2199-01-01T00:00:00Z"}
+    first = decider.create(**members)
+    assert decider.create(**{**members, "executeAt": "2199-01-01T01:00:00+01:00"}) == first
+    for other in ({"params": {"n": 2}}, {"label": "x"}, {"executeAt": None}):
+        refused = server.refused("awf.workflow/create-and-execute", {"definition": "demo/order", **members, **other})
+        assert refused == (409, "already-exists", "$.params.id")
+    server.create(id="order-1")
+    assert len(server.rpc("awf.workflow/list")["resources"]) == 1
+
+
+def test_a_name_is_of_one_kind(server: Server, decider: Decider) -> None:
+    assert server.refused("awf.task/create-and-execute", {"definition": "demo/order"})[:2] == (400, "invalid-params")
+    assert server.refused("awf.workflow/create-and-execute", {"definition": "demo/resize"})[0] == 400
+    kind = {"kind": "task", "name": "demo/order"}
+    assert server.refused("awf.definition/put", kind) == (422, "definition-of-other-kind", "$.params.kind")
+    reserved = {"kind": "task", "name": "awf.workflow/decision-task"}
+    assert server.refused("awf.definition/put", reserved) == (400, "invalid-params", "$.params.name")
+    decider.create()
+    assert server.refused("awf.definition/delete", {"name": "demo/order"})[:2] == (422, "definition-in-use")
+
+
+def test_decisions_and_tasks_are_finished_in_one_array(server: Server, decider: Decider) -> None:
+    decider.create()
+    decision = decider.decision()
+    plain = server.started("demo/resize")
+    calls = [
+        {"method": "awf.task/success", "params": plain},
+        {
+            "method": "awf.task/success",
+            "params": {"id": decision["id"], "execId": decision["execId"], "result": [decider.task("one")]},
+        },
+        {"method": "awf.task/success", "params": {**plain, "result": [NOTHING]}},
+        {"method": "awf.task/poll", "params": {"taskDefinitions": ["demo/resize"], "start": True}},
+    ]
+    status, answers = server.post(calls)
+    assert status == 200
+    assert [answer.get("error", {}).get("path") for answer in answers] == [None, None, "$[2].params.result", None]
+    assert answers[0]["result"]["resource"]["id"] == plain["id"]
+    assert answers[1]["result"]["resource"]["id"] == decision["id"]
+    assert answers[3]["result"]["resources"][0]["label"] == "one"
+
+
+def test_activities_count_against_the_limit_of_their_definition(server: Server, decider: Decider) -> None:
+    server.define(concurrencyLimit=1)
+    decider.create()
+    decider.decide(decider.decision(), decider.task("one"), decider.task("two"))
+    (held,) = server.poll(maxBatchSize=5, start=True)
+    assert server.poll() == []
+    server.rpc("awf.task/success", {"id": held["id"], "execId": held["execId"]})
+    assert len(server.poll()) == 1
+
+
+def test_workflows_are_listed_by_filter_and_page_by_page(server: Server, decider: Decider) -> None:
+    ids = [decider.create(label=f"number {number}")["id"] for number in range(4)]
+    server.rpc("awf.workflow/cancel", {"id": ids[0]})
+
+    def listed(**params: Any) -> list[str]:
+        return [resource["id"] for resource in server.rpc("awf.workflow/list", params)["resources"]]
+
+    assert listed() == ids[::-1]
+    assert listed(filter={"status": "done"}) == listed(filter={"outcome": "canceled"}) == ids[:1]
+    assert listed(filter={"ilike": "NUMBER 2"}) == [ids[2]]
+    assert listed(filter={"excludeDefinitions": ["demo/order"]}) == []
+    first = server.rpc("awf.workflow/list", {"limit": 3, "sort": {"createdAt": "asc"}})
+    assert [resource["id"] for resource in first["resources"]] == ids[:3]
+    assert listed(limit=3, sort={"createdAt": "asc"}, after=first["next"]) == ids[3:]
+    names = {"filter": {"includeDefinitions": ["awf.workflow/decision-task"], "status": "ready"}}
+    assert len(server.rpc("awf.task/list", names)["resources"]) == 3
