@@ -20,6 +20,7 @@ CATCHES_BROADLY = {
     "server/fencepost/loops/loop.py": "a duty goes on after a failure",
     "server/fencepost/store/database.py": "passes it on to the future of the caller; the thread lives on",
     "server/fencepost/store/batches.py": "passes it on to every caller of the batch; the next batch runs",
+    "server/fencepost/engine/outcomes.py": "one of several calls raised it: it is the outcome of that call",
     "server/fencepost/engine/dispatcher.py": "passes it on to every poll of the claim; the next claim runs",
     "server/fencepost/store/embedded/supervisor.py": "stops Postgres and raises it again",
     "executor_sdk/python/fencepost_sdk/threads.py": "passes it on to who awaits the thread",

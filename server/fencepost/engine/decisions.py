@@ -23,7 +23,7 @@ from fencepost.domain.task import ChangedTask, Task
 from fencepost.engine.attempts import explain
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import Lease, fence, fragment
-from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.outcomes import TRIES, Outcomes, contended, in_turn
 from fencepost.engine.starts import check
 from fencepost.errors import INVALID_ACTION, TASK_NOT_FOUND, Refusal
 from fencepost.store.tasks import TaskStore
@@ -46,11 +46,11 @@ class Decisions:
 
     async def decide(self, leases: Sequence[Lease]) -> Outcomes[ChangedTask]:
         """End decision tasks as succeeded and do what each decides: all of it, or nothing and the reason."""
-        calls = await each(map(self._call, leases))
+        calls = await in_turn(map(self._call, leases))
         good = [call for call in calls if not isinstance(call, Exception)]
         decided = iter(await self._workflows.decide(good))
         outcomes = [call if isinstance(call, Exception) else next(decided) for call in calls]
-        return await each(map(self._settled, leases, calls, outcomes))
+        return await in_turn(map(self._settled, leases, calls, outcomes))
 
     async def _settled(
         self, lease: Lease, call: dict[str, Any] | Exception, outcome: Task | Exception | None

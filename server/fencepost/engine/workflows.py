@@ -15,7 +15,7 @@ from fencepost.domain.task import HeldTask
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import fragment
-from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.outcomes import TRIES, Outcomes, contended, each, in_turn
 from fencepost.errors import (
     SIGNAL_REUSED,
     WORKFLOW_EXISTS,
@@ -56,10 +56,10 @@ class Workflows:
 
     async def create(self, news: Sequence[NewWorkflow]) -> Outcomes[Workflow]:
         """Create workflows under the newest versions of their definitions; an id and content again is the same one."""
-        calls = await each(map(self._call, news))
+        calls = await in_turn(map(self._call, news))
         created = iter(await self._store.create([call for call in calls if not isinstance(call, Exception)]))
         outcomes = [call if isinstance(call, Exception) else next(created) for call in calls]
-        return await each(map(self._settled, news, calls, outcomes))
+        return await in_turn(map(self._settled, news, calls, outcomes))
 
     async def cancel(self, id: str, *, caller: str) -> Workflow:
         """End a live workflow as canceled, with everything that it began, to any depth."""
