@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from fencepost.settings import Settings
 from tests.fixtures.pairs import essence, history
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.workflows import Decider
 
 
 class Wire:
@@ -137,6 +138,49 @@ def test_a_definition_is_put_once_and_answered(server: Server, wire: Wire) -> No
     assert server.define(inProgressTimeout=7000)["version"] == 2
     assert wire.lost == 1
     assert server.query("select max(version) from fencepost.definitions") == [(2,)]
+
+
+def test_a_workflow_is_created_once_and_answered(server: Server, wire: Wire) -> None:
+    decider = Decider(server, "demo/order")
+    wire.lose = b"COMMIT"
+    id = decider.create()["id"]
+    assert wire.lost == 1
+    assert server.query("select id from fencepost.live_workflows") == [(id,)]
+    assert len(decider.poll(maxBatchSize=5)) == 1
+
+
+def test_a_decision_is_done_once_and_answered(server: Server, wire: Wire) -> None:
+    decider = Decider(server, "demo/order")
+    workflow = decider.create()
+    decision = decider.decision()
+    wire.lose = b"COMMIT"
+    assert decider.decide(decision, decider.task(), decider.child("sub", "demo/order"))["outcome"] == "succeeded"
+    assert wire.lost == 1
+    assert len(decider.status(workflow["id"])["activities"]) == 2
+
+
+def test_the_end_of_an_activity_is_told_once(server: Server, wire: Wire) -> None:
+    decider = Decider(server, "demo/order")
+    decider.create()
+    decider.decide(decider.decision(), decider.task("one"))
+    (task,) = server.poll(start=True)
+    wire.lose = b"COMMIT"
+    server.rpc("awf.task/success", {"id": task["id"], "execId": task["execId"]})
+    assert wire.lost == 1
+    decider.decide(decider.decision())
+    assert decider.poll() == []
+
+
+@pytest.mark.parametrize("members", [{}, {"signal-id": "mail-1"}])
+def test_a_signal_is_told_once(server: Server, wire: Wire, members: dict[str, str]) -> None:
+    decider = Decider(server, "demo/order")
+    workflow = decider.create()
+    decider.decide(decider.decision())
+    wire.lose = b"COMMIT"
+    server.rpc("awf.workflow/signal", {"id": workflow["id"], "name": "approved", **members})
+    assert wire.lost == 1
+    decider.decide(decider.decision())
+    assert decider.poll() == []
 
 
 # What has no name to be repeated by is done once all the same, and at worst told to be so already.

@@ -138,7 +138,8 @@ class Workflows:
             "id": signal.id,
             "seq": found.seq,
             "event": event if signal.signal_id is None else {**event, "signal-id": signal.signal_id},
-            "signal": signal.signal_id,
+            # One without an id is taken once too: when the database's reply is lost, the same is said again.
+            "signal": signal.signal_id or f":{uuid4()}",
             "digest": digest_of(is_workflow=True, definition=signal.name, params=signal.payload, execute_at=None),
         }
         (taken,) = await self._store.signal([call]) if found.workflow.status != "done" else (None,)

@@ -80,7 +80,7 @@ class WorkflowStore:
     async def signal(self, calls: Sequence[dict[str, Any]]) -> Sequence[bool | Exception | None]:
         """Tell live workflows (`seq`) of signals; False for one whose `signal` was taken for something else.
 
-        None for a workflow that is over.
+        None for a workflow that is over. One that was taken before is not told again.
         """
         rows = await self._batches["signal"].submit(calls)
         return [row[1] if isinstance(row, tuple) else row for row in rows]
@@ -139,22 +139,16 @@ def _signal(connection: Connection, calls: Sequence[dict[str, Any]], now: dateti
     with connection.transaction():
         live = lock(connection, workflows=[call["seq"] for call in calls])
         heard = [call for call in calls if call["seq"] in live]
+        if not heard:
+            return Done({})
         named = [
             {"call": call["call"], "workflow_seq": call["seq"], "id": call["signal"], "digest": call["digest"]}
             for call in heard
-            if call["signal"] is not None
         ]
-        taken: dict[int, bool] = {}
-        if named:
-            taken = dict(fetch(connection, statement("workflows/signal"), {"calls": orjson.dumps(named).decode()}))
-        rows: dict[int, Row | Exception] = {
-            call["call"]: (call["call"], call["signal"] is None or call["call"] in taken) for call in heard
-        }
-        events = [
-            {"workflow_seq": call["seq"], "event": call["event"]}
-            for call in heard
-            if call["signal"] is None or taken.get(call["call"])
-        ]
+        params = {"calls": orjson.dumps(named).decode()}
+        new: dict[int, bool] = dict(fetch(connection, statement("workflows/signal"), params))
+        rows: dict[int, Row | Exception] = {call["call"]: (call["call"], call["call"] in new) for call in heard}
+        events = [{"workflow_seq": call["seq"], "event": call["event"]} for call in heard if new.get(call["call"])]
         return Done(rows, advance(connection, now, events=events))
 
 

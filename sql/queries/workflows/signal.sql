@@ -1,4 +1,4 @@
--- Take the ids of signals that have one.
+-- Take the ids of signals.
 -- Takes:   calls json: [{call, workflow_seq, id, digest}].
 -- Returns: per call whose id was free, or was taken for the same (call, is_new); for one that was taken for something else
 --          no row.

@@ -1,0 +1,179 @@
+"""Races about workflows between two servers: each is stopped in the middle of a transaction, with its locks held."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.fixtures.locks import stopped_in, until_stuck
+from tests.fixtures.pairs import Pair, essence
+from tests.fixtures.servers import Server
+from tests.fixtures.workflows import ACTION, Decider
+
+COMPLETE = {"action": ACTION + "complete-workflow"}
+
+
+@pytest.fixture
+def decider(servers: Pair) -> Decider:
+    """A decider of `demo/order` at the first of two servers."""
+    return Decider(servers.one, "demo/order")
+
+
+def lease(task: Any) -> dict[str, str]:
+    return {"id": task["id"], "execId": task["execId"]}
+
+
+def test_a_cancel_takes_along_what_is_being_claimed(servers: Pair, decider: Decider, pool: ThreadPoolExecutor) -> None:
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.task("one"), decider.task("two"))
+    with stopped_in(servers.conninfo, "live_tasks", "update"):
+        claim = pool.submit(servers.other.poll, maxBatchSize=2, start=True)
+        until_stuck(servers.conninfo, claim)
+        cancel = pool.submit(servers.one.rpc, "awf.workflow/cancel", {"id": workflow["id"]})
+        until_stuck(servers.conninfo, claim, cancel)
+    tasks = claim.result(10)
+    assert cancel.result(10)["resource"]["outcome"] == "canceled"
+    assert {activity["outcome"] for activity in decider.status(workflow["id"])["activities"]} == {"canceled"}
+    for task in tasks:
+        assert essence(servers.other, "awf.task/success", lease(task)) == (409, "task-has-been-done")
+    assert servers.other.query("select from fencepost.live_tasks") == []
+
+
+def test_a_cancel_takes_along_what_is_being_decided(servers: Pair, decider: Decider, pool: ThreadPoolExecutor) -> None:
+    workflow = decider.create()
+    decision = decider.decision()
+    actions = [decider.task("one"), decider.child("sub", "demo/order")]
+    with stopped_in(servers.conninfo, "live_tasks", "insert"):
+        decide = pool.submit(servers.other.rpc, "awf.task/success", {**lease(decision), "result": actions})
+        until_stuck(servers.conninfo, decide)
+        cancel = pool.submit(servers.one.rpc, "awf.workflow/cancel", {"id": workflow["id"]})
+        until_stuck(servers.conninfo, decide, cancel)
+    decide.result(10)
+    cancel.result(10)
+    activities = decider.status(workflow["id"])["activities"]
+    assert [(activity["label"], activity["outcome"]) for activity in activities] == [
+        ("one", "canceled"),
+        ("sub", "canceled"),
+    ]
+    assert servers.one.poll() == decider.poll() == []
+
+
+def test_a_decision_behind_a_cancel_begins_nothing(servers: Pair, decider: Decider, pool: ThreadPoolExecutor) -> None:
+    workflow = decider.create()
+    decision = decider.decision()
+    with stopped_in(servers.conninfo, "done_workflows", "insert"):
+        cancel = pool.submit(servers.one.rpc, "awf.workflow/cancel", {"id": workflow["id"]})
+        until_stuck(servers.conninfo, cancel)
+        params = {**lease(decision), "result": [decider.task("one")]}
+        decide = pool.submit(essence, servers.other, "awf.task/success", params)
+        until_stuck(servers.conninfo, cancel, decide)
+    cancel.result(10)
+    assert decide.result(10) == (409, "task-has-been-done")
+    assert decider.status(workflow["id"])["activities"] == []
+
+
+def test_a_cancel_takes_along_what_a_child_is_deciding(
+    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+) -> None:
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.child("sub", "demo/order"))
+    decision = decider.decision()
+    actions = [decider.child("subsub", "demo/order"), decider.task("deep")]
+    with stopped_in(servers.conninfo, "live_workflows", "insert"):
+        decide = pool.submit(servers.other.rpc, "awf.task/success", {**lease(decision), "result": actions})
+        until_stuck(servers.conninfo, decide)
+        cancel = pool.submit(servers.one.rpc, "awf.workflow/cancel", {"id": workflow["id"]})
+        until_stuck(servers.conninfo, decide, cancel)
+    decide.result(10)
+    cancel.result(10)
+    assert servers.one.query("select from fencepost.live_workflows") == []
+    assert servers.one.query("select from fencepost.live_tasks") == []
+    outcomes = servers.one.query("select outcome, count(*) from fencepost.done_workflows group by 1")
+    assert outcomes == [("canceled", 3)]
+
+
+def test_ends_of_two_activities_at_once_are_two_events_and_one_decision(
+    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+) -> None:
+    decider.create()
+    decider.decide(decider.decision(), decider.task("one"), decider.task("two"))
+    one, two = servers.one.poll(maxBatchSize=2, start=True)
+    with stopped_in(servers.conninfo, "workflow_events", "insert"):
+        calls = [pool.submit(servers.one.rpc, "awf.task/success", lease(one))]
+        until_stuck(servers.conninfo, *calls)
+        calls.append(pool.submit(servers.other.rpc, "awf.task/fail", lease(two)))
+        calls.append(pool.submit(servers.other.rpc, "awf.task/cancel", {"id": two["id"]}))
+        until_stuck(servers.conninfo, *calls[:2])
+    outcomes = Counter(call.exception(10) is None for call in calls)
+    assert outcomes[True] >= 2
+    for label in ("one", "two"):
+        decision = decider.decision()
+        assert decision["params"]["label"] == label
+        assert decider.poll() == []
+        decider.decide(decision)
+    assert decider.poll() == []
+
+
+def test_an_event_beside_a_decision_is_told_behind_it(
+    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+) -> None:
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.task("one"))
+    servers.one.rpc("awf.workflow/signal", {"id": workflow["id"], "name": "go"})
+    decision = decider.decision()
+    (task,) = servers.one.poll(start=True)
+    with stopped_in(servers.conninfo, "done_tasks", "insert"):
+        decide = pool.submit(servers.one.rpc, "awf.task/success", {**lease(decision), "result": []})
+        until_stuck(servers.conninfo, decide)
+        finish = pool.submit(servers.other.rpc, "awf.task/success", lease(task))
+        until_stuck(servers.conninfo, decide, finish)
+    decide.result(10)
+    finish.result(10)
+    assert decider.decision()["params"]["label"] == "one"
+
+
+def test_a_parent_that_ends_while_its_child_does_hears_nothing_more(
+    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+) -> None:
+    parent = decider.create()
+    decider.decide(decider.decision(), decider.child("sub", "demo/order"))
+    servers.one.rpc("awf.workflow/signal", {"id": parent["id"], "name": "stop"})
+    decisions = {decision["params"]["event"]: decision for decision in decider.poll(maxBatchSize=2)}
+    ends = [pool.submit(essence_of_end, server, one) for server, one in zip(servers, decisions.values(), strict=True)]
+    assert {end.result(20) for end in ends} <= {"done", (409, "task-has-been-done")}
+    assert servers.one.query("select from fencepost.live_workflows") == []
+    assert servers.one.query("select from fencepost.workflow_events") == []
+    assert servers.one.query("select from fencepost.live_tasks") == []
+
+
+def essence_of_end(server: Server, decision: Any) -> Any:
+    said = essence(server, "awf.task/success", {**lease(decision), "result": [COMPLETE]})
+    return said["status"] if isinstance(said, dict) else said
+
+
+def test_families_that_end_all_at_once_do_not_block_each_other(
+    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+) -> None:
+    """Parents and children end side by side on two servers, in whatever order."""
+    for _ in range(30):
+        decider.create()
+    for decision in decider.poll(maxBatchSize=100):
+        decider.decide(decision, decider.child("a", "demo/order"), decider.child("b", "demo/order"), decider.task("t"))
+    workflows = servers.one.rpc("awf.workflow/list", {"limit": 1000})["resources"]
+    children = decider.poll(maxBatchSize=100)
+    tasks = servers.one.poll(maxBatchSize=100, start=True)
+    calls: list[tuple[str, dict[str, Any]]] = [
+        *(("awf.workflow/cancel", {"id": workflow["id"]}) for workflow in workflows[::3]),
+        *(("awf.task/success", {**lease(child), "result": [COMPLETE]}) for child in children),
+        *(("awf.task/success", lease(task)) for task in tasks),
+    ]
+    said = [pool.submit(essence, servers[place % 2], *call) for place, call in enumerate(calls)]
+    refusals = {one.result(30) for one in said if isinstance(one.result(30), tuple)}
+    assert refusals <= {(409, "task-has-been-done"), (422, "workflow-has-been-done")}
+    for workflow in servers.one.rpc("awf.workflow/list", {"filter": {"status": "in-progress"}})["resources"]:
+        servers.other.rpc("awf.workflow/cancel", {"id": workflow["id"]})
+    for table in ("live_workflows", "live_tasks", "workflow_events"):
+        assert servers.one.query(f"select from fencepost.{table}") == []
