@@ -56,6 +56,38 @@ select
     'canceled', 0, now()
 from generate_series(2001, 4000) as n;
 
+insert into fencepost.live_tasks
+    (seq, id, definition, definition_version, params, requester, created_by, created_at, status, version, retry_count,
+     ready_at, updated_at, workflow_seq)
+select
+    6000 + n, '01234567-89ab-8def-8002-' || lpad(to_hex(6000 + n), 12, '0'), 'demo/kind-1', 1, '{}', '{}', 'test',
+    now(), 'ready', 1, 0, now(), now(), 10000 + n % 500
+from generate_series(1, 2000) as n;
+
+insert into fencepost.live_workflows
+    (seq, id, definition, definition_version, requester, created_by, created_at, begun_at, last_event, parent_seq)
+select 10000 + n, 'flow-' || n, 'demo/flow', 1, '{}', 'test', now(), now(), 5, case when n > 250 then 9750 + n end
+from generate_series(1, 500) as n;
+
+insert into fencepost.done_workflows
+    (seq, id, definition, definition_version, requester, created_by, created_at, done_at, action, done_by, outcome)
+select 12000 + n, 'done-' || n, 'demo/flow', 1, '{}', 'test', now(), now(), 'test', 'test', 'canceled'
+from generate_series(1, 2000) as n;
+
+insert into fencepost.workflow_names (id, seq)
+select w.id, w.seq from fencepost.live_workflows as w
+union all
+select w.id, w.seq from fencepost.done_workflows as w;
+
+insert into fencepost.workflow_events (workflow_seq, number, event)
+select 10000 + n % 500, 5 + n, '{}' from generate_series(1, 2000) as n;
+
+insert into fencepost.activities (workflow_seq, label, seq, is_workflow, digest)
+select 10000 + n % 500, 'label-' || n, 6000 + n, false, gen_random_uuid() from generate_series(1, 2000) as n;
+
+insert into fencepost.workflow_signals (workflow_seq, id, digest)
+select 10000 + n % 500, 'signal-' || n, gen_random_uuid() from generate_series(1, 2000) as n;
+
 insert into fencepost.task_log (seq, version, at, action, caller, status_before, status, retry_count)
 select n, version, now(), 'awf.task/notify', 'test', 'in-progress', 'in-progress', 1
 from generate_series(1, 4000) as n, generate_series(2, 4) as version;
@@ -74,6 +106,7 @@ _ASK = {
     "prefix": "01234567-89ab-8def",
 }
 _NEW = {"definition": "demo/kind-1", "version": 1, "requester": {}}
+_BEGUN = {"workflow_seq": 10001, "workflow_id": "flow-1", "label": "new", "digest": str(uuid.uuid4())}
 HOT: dict[str, dict[str, Any]] = {
     "tasks/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}", "prefix": None} for call in _TASKS]},
     "tasks/claim": {"definitions": ["demo/kind-1", "demo/kind-2"], "asks": [_ASK]},
@@ -94,10 +127,28 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/deliver_cancel": {**_TASKS[1], "notification": "{}"},
     "tasks/entries": {"id": "task-1", "after": 0, "size": 100},
     "tasks/reap": {"resumed_at": "2026-01-01T00:00:00Z", "grace": "10 s", "batch": 500},
+    "tasks/time_out": {"calls": _TASKS},
+    "tasks/hold": {"calls": [{**_TASKS[1], "milliseconds": 1000}]},
     "tasks/next_deadline": {},
     "tasks/look": {"definitions": ["demo/kind-1", "demo/kind-9"]},
+    "workflows/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}"} for call in _TASKS]},
+    "workflows/lock": {"tasks": [6001, 6002], "workflows": [10007, 10300], "with_parents": True},
+    "workflows/children": {"workflows": [10001, 10002]},
+    "workflows/decisions": {"calls": [{**call, "labels": ["label-1", "label-2"]} for call in _TASKS]},
+    "workflows/schedule": {"calls": [{**call, **_NEW, **_BEGUN} for call in _TASKS]},
+    "workflows/signal": {"calls": [{"call": 0, "workflow_seq": 10001, "id": "signal-1", "digest": _BEGUN["digest"]}]},
+    "workflows/tell": {"events": [{"workflow_seq": 10001, "event": {}}], "tasks": [2001], "workflows": [12001]},
+    "workflows/advance": {"workflows": [10001, 10300]},
+    "workflows/end": {"calls": [{"seq": 10001, "outcome": "canceled", "action": "x", "caller": "x"}]},
+    "workflows/of_tasks": {"tasks": [6001, 2001]},
+    "workflows/find": {"id": "flow-1"},
+    "workflows/tasks": {"workflow_seq": 10001, "decides": False, "size": 100},
+    "workflows/list_children": {"workflow_seq": 10001, "size": 100},
 }
-_GROWING = {"task_names", "live_tasks", "done_tasks_default", "task_log_default"}
+_GROWING = {
+    *("task_names", "live_tasks", "done_tasks_default", "task_log_default", "live_workflows", "done_workflows_default"),
+    *("workflow_names", "workflow_events", "activities", "workflow_signals"),
+}
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
 
 Planned = Literal["custom", "generic"]

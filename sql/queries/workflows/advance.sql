@@ -14,7 +14,8 @@ with next as materialized (
         select w.ctid as place, w.seq, w.id, w.definition, w.definition_version, w.begun_at, w.execute_at
         from fencepost.live_workflows as w
         where w.seq = t.seq
-            and not exists (select from fencepost.live_tasks as l where l.seq = w.decision_seq)
+            -- Counted, because `not exists` may become a join with all that is live.
+            and (select count(*) from fencepost.live_tasks as l where l.seq = w.decision_seq) = 0
         offset 0
     ) as w
     cross join lateral (

@@ -9,7 +9,12 @@ select
     r.label, r.params, r.requester, r.created_at,
     r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at, r.updated_at,
     r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error
-from fencepost.task_resources as r
-where r.workflow_seq = %(workflow_seq)s::bigint and r.decides = %(decides)s::boolean
+from (
+    -- Apart from the order, for the sake of which Postgres would read all tasks in theirs.
+    select r.*
+    from fencepost.task_resources as r
+    where r.workflow_seq = %(workflow_seq)s::bigint and r.decides = %(decides)s::boolean
+    offset 0
+) as r
 order by r.seq
 limit %(size)s::integer
