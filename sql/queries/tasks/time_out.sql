@@ -7,7 +7,7 @@ with calls as materialized (
     from json_to_recordset(%(calls)s::json) as c (call integer, seq bigint, exec_id uuid)
 ),
 held as materialized (
-    select c.call, c.now, l.place
+    select c.call, c.exec_id, c.now, l.place
     from calls as c
     cross join lateral (
         select l.ctid as place, l.deadline_at
@@ -22,7 +22,7 @@ ended as (
     delete from fencepost.live_tasks as l
     using held as h
     -- Renewed in between, it lies elsewhere and lives on.
-    where l.ctid = h.place and l.deadline_at <= h.now
+    where l.ctid = h.place and l.status = 'in-progress' and l.exec_id = h.exec_id
     returning h.call, h.now, l.definition = 'awf.task/wait' as waited, l.*
 ),
 done as (
