@@ -11,9 +11,12 @@ import psycopg
 import pytest
 
 from fencepost.domain.transitions import OUTCOMES, SNAPSHOTS, STATUSES, TRANSITIONS
+from fencepost.domain.workflow import STATUSES as WORKFLOW_STATUSES
+from fencepost.rpc.methods import workflow
 from fencepost.rpc.methods.task import OutcomeName, Status
 from fencepost.store.connection import Connection, connect
 from fencepost.wire.resources import AidboxTask
+from fencepost.wire.workflows import AidboxWorkflow
 from tests.house.sources import DOCS
 
 _LOG = """
@@ -55,6 +58,12 @@ def test_the_wire_says_the_same_states_and_outcomes() -> None:
     assert get_args(Status) == get_args(members["status"]) == STATUSES
     assert get_args(OutcomeName) == OUTCOMES
     assert get_args(get_args(members["outcome"])[0]) == OUTCOMES
+
+
+def test_a_workflow_has_the_states_and_outcomes_of_the_domain(connection: Connection) -> None:
+    members = get_type_hints(AidboxWorkflow, include_extras=True)
+    assert get_args(workflow.Status) == get_args(members["status"]) == WORKFLOW_STATUSES
+    assert set(_words_of(connection, "done_workflows_outcome")) == set(OUTCOMES)
 
 
 def test_the_concepts_page_explains_every_state() -> None:

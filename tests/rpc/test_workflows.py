@@ -60,6 +60,15 @@ def test_a_workflow_of_two_tasks(server: Server, decider: Decider) -> None:
     assert done["resource"]["result"] == {"n": 2}
     assert [activity["label"] for activity in done["activities"]] == ["one", "two"]
     assert [decision["params"].get("label") for decision in done["decisions"]] == [None, "one", "two"]
+    bundle = server.get(f"/AidboxTaskLog?subject=AidboxWorkflow/{workflow['id']}")
+    begun, ended = (entry["resource"] for entry in bundle["entry"])
+    assert (begun["action"], begun["status-after"]) == ("awf.workflow/create-and-execute", "in-progress")
+    assert (ended["action"], ended["status-before"], ended["outcome"]) == (
+        ACTION + "complete-workflow",
+        "in-progress",
+        "succeeded",
+    )
+    assert (bundle["total"], ended["versionId"]) == (2, done["resource"]["meta"]["versionId"])
 
 
 @pytest.mark.parametrize("result", [{**NOTHING}, [], [NOTHING, NOTHING]])
@@ -369,6 +378,11 @@ def test_a_workflow_may_begin_later(frozen_server: Server, clock: FrozenClock) -
 
     begun = decider.status(workflow["id"])["resource"]
     assert (begun["status"], begun["meta"]["versionId"]) == ("in-progress", "2")
+    log = frozen_server.rpc("awf.workflow/status", {"id": workflow["id"], "include-log?": True})["log"]
+    assert [(entry["action"], entry.get("status-before"), entry["status-after"]) for entry in log] == [
+        ("awf.workflow/create-and-execute", None, "created"),
+        ("awf.engine/begin", "created", "in-progress"),
+    ]
     decision = decider.decision()
     assert decision["params"]["event"] == "awf.workflow.event/workflow-init"
     decider.decide(decision, NOTHING)

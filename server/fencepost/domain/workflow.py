@@ -8,6 +8,15 @@ from typing import NamedTuple
 STATUSES = ("created", "in-progress", "done")
 
 
+class Step(NamedTuple):
+    """One change of a workflow: it was made, it began later than that, or it ended."""
+
+    action: str
+    caller: str
+    at: str
+    status: str
+
+
 class Workflow(NamedTuple):
     """The resource row that every statement about a workflow gives, in the order of its columns.
 

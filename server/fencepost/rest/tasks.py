@@ -14,7 +14,7 @@ from fencepost.domain.listing import Filter
 from fencepost.domain.task import HeldTask
 from fencepost.domain.transitions import OUTCOMES, STATUSES
 from fencepost.engine.engine import Engine
-from fencepost.errors import TASK_NOT_FOUND, Refusal
+from fencepost.errors import TASK_NOT_FOUND, WORKFLOW_NOT_FOUND, Refusal
 from fencepost.rest.bundles import (
     DEFAULT,
     ID,
@@ -30,6 +30,7 @@ from fencepost.rest.bundles import (
 )
 from fencepost.wire.pages import read_position
 from fencepost.wire.resources import log_resource, task_resource
+from fencepost.wire.workflows import workflow_log
 
 
 class TaskReads:
@@ -69,6 +70,8 @@ class TaskReads:
         query = request.query_params
         refuse_unknown(query, {"subject", "_count", "_after"})
         subject = query.get("subject", "").removeprefix("AidboxTask/")
+        if subject.startswith("AidboxWorkflow/"):
+            return await self._workflow_log(subject.removeprefix("AidboxWorkflow/"))
         held = await self._get(subject)
         size = number(query, "_count", MOST, MOST)
         after = number(query, "_after", 0, 2**31 - 1)
@@ -77,6 +80,13 @@ class TaskReads:
         link = [{"relation": "next", "url": url_with(request, _after=str(entries[-1].version))}] if more else []
         entry = [{"resource": log_resource(one)} for one in entries]
         return answer(Bundle(total=held.task.version, entry=entry, type="searchset", link=link))
+
+    async def _workflow_log(self, id: str) -> Response:
+        if not ID.fullmatch(id):
+            raise Refusal(WORKFLOW_NOT_FOUND, id=id[:64])
+        found = await self._engine.workflows.get(id)
+        entry = [{"resource": one} for one in workflow_log(found.workflow, found.steps)]
+        return answer(Bundle(total=len(entry), entry=entry, type="searchset"))
 
     async def _get(self, id: str) -> HeldTask:
         # A path may hold what no id does and Postgres cannot even compare: a NUL.

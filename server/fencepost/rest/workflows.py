@@ -16,7 +16,7 @@ from fencepost.engine.engine import Engine
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
 from fencepost.rest.bundles import DEFAULT, ID, MOST, SEARCH, Bundle, answer, next_page, number, refuse_unknown, words
 from fencepost.wire.pages import read_position
-from fencepost.wire.resources import workflow_resource
+from fencepost.wire.workflows import workflow_resource
 
 
 class WorkflowReads:

@@ -70,7 +70,14 @@ def _of_search(statuses: Sequence[str]) -> list[Json]:
 
 def _of_log() -> list[Json]:
     return [
-        {**_in_query("subject", _TEXT, "id of the task, alone or behind `AidboxTask/`"), "required": True},
+        {
+            **_in_query(
+                "subject",
+                _TEXT,
+                "id of a task, alone or behind `AidboxTask/`, or of a workflow behind `AidboxWorkflow/`",
+            ),
+            "required": True,
+        },
         _size(1000),
         _in_query("_after", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "`versionId` to go on behind"),
     ]

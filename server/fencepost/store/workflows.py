@@ -13,7 +13,7 @@ from fencepost.clock import Clock
 from fencepost.domain.ids import seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import Task
-from fencepost.domain.workflow import Workflow
+from fencepost.domain.workflow import Step, Workflow
 from fencepost.store import activities
 from fencepost.store.batches import Batches, Done, Hint, Job, Outcome, Row
 from fencepost.store.connection import Connection, fetch, fetch_planned
@@ -38,6 +38,19 @@ class Found(NamedTuple):
     action: str | None
     done_by: str | None
     workflow: Workflow
+
+    @property
+    def steps(self) -> list[Step]:
+        """What happened to it, oldest first: its version is how many."""
+        workflow = self.workflow
+        at_once = self.begun_at == workflow.created_at
+        begun = "in-progress" if at_once else "created"
+        steps = [Step("awf.workflow/create-and-execute", self.created_by, workflow.created_at, begun)]
+        if self.begun_at is not None and not at_once:
+            steps.append(Step("awf.engine/begin", "awf.engine", self.begun_at, "in-progress"))
+        if self.action is not None and self.done_by is not None:
+            steps.append(Step(self.action, self.done_by, workflow.updated_at, "done"))
+        return steps
 
 
 class Page(NamedTuple):

@@ -1,4 +1,4 @@
-"""The resources as the wire spells them: AidboxTask, AidboxTaskLog and definitions."""
+"""The resources as the wire spells them: AidboxTask, AidboxTaskLog and definitions; workflows.py has AidboxWorkflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from fencepost.domain.builtin import DECISION
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Definition
 from fencepost.domain.task import ChangedTask, Entry, HeldTask, Task
-from fencepost.domain.workflow import Workflow
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="UTC with microseconds")]
@@ -66,26 +65,6 @@ class AidboxTask(
     )
 
 
-class AidboxWorkflow(
-    msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType", tag="AidboxWorkflow"
-):
-    """A workflow."""
-
-    id: str
-    definition: str
-    status: Literal["created", "in-progress", "done"]
-    requester: JsonObject
-    meta: TaskMeta
-    definition_version: int = msgspec.field(name="definition-version")
-    label: str | None = None
-    params: JsonObject | UnsetType = UNSET
-    outcome: Literal["succeeded", "failed", "canceled"] | None = None
-    outcome_reason: OutcomeReason | None = None
-    result: JsonObject | UnsetType = UNSET
-    error: JsonObject | UnsetType = UNSET
-    execute_at: Time | None = None
-
-
 class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
     """The settings that a task lives under; times in ms."""
 
@@ -98,7 +77,13 @@ class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Subject(msgspec.Struct, frozen=True, tag_field="resourceType", tag="AidboxTask"):
-    """What a log entry is about."""
+    """The task that a log entry is about."""
+
+    id: str
+
+
+class WorkflowSubject(msgspec.Struct, frozen=True, tag_field="resourceType", tag="AidboxWorkflow"):
+    """The workflow that a log entry is about."""
 
     id: str
 
@@ -125,13 +110,13 @@ class AidboxTaskLog(
     """One change of a task, or one notification: who did what, and the state that it left behind."""
 
     id: str
-    subject: Subject
+    subject: Subject | WorkflowSubject
     action: str
     status_after: str
     meta: LogMeta
     caller: str
     version_id: str = msgspec.field(name="versionId")
-    retry_count: int = msgspec.field(name="retryCount")
+    retry_count: int | UnsetType = msgspec.field(name="retryCount", default=UNSET)
     status_before: str | None = None
     action_params: JsonObject | UnsetType = UNSET
     scheduled: Scheduled | UnsetType = UNSET
@@ -155,13 +140,13 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         definition_version=task.definition_version,
         status=task.status,  # type: ignore[arg-type]  # a check in the database says the same
         label=task.label,
-        params=_raw(task.params),
+        params=raw(task.params),
         requester=Raw(task.requester),
         meta=TaskMeta(task.created_at, task.updated_at, str(task.version)),
         outcome=task.outcome,  # type: ignore[arg-type]  # likewise
-        outcome_reason=_reason(task.reason_type, task.reason_message),
-        result=_raw(task.result),
-        error=_raw(task.error),
+        outcome_reason=reason_of(task.reason_type, task.reason_message),
+        result=raw(task.result),
+        error=raw(task.error),
         exec_id=task.exec_id,
         retry_count=task.retry_count,
         execute_at=task.execute_at,
@@ -173,25 +158,6 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         retry_delay=settings.retry_delay,
         concurrency_limit=settings.concurrency_limit,
         concurrency_path=settings.concurrency_path,
-    )
-
-
-def workflow_resource(workflow: Workflow) -> AidboxWorkflow:
-    """Write a workflow for the wire."""
-    return AidboxWorkflow(
-        id=workflow.id,
-        definition=workflow.definition,
-        definition_version=workflow.definition_version,
-        status=workflow.status,  # type: ignore[arg-type]  # a view in the database says the same
-        label=workflow.label,
-        params=_raw(workflow.params),
-        requester=Raw(workflow.requester),
-        meta=TaskMeta(workflow.created_at, workflow.updated_at, str(workflow.version)),
-        outcome=workflow.outcome,  # type: ignore[arg-type]  # a check in the database does
-        outcome_reason=_reason(workflow.reason_type, workflow.reason_message),
-        result=_raw(workflow.result),
-        error=_raw(workflow.error),
-        execute_at=workflow.execute_at,
     )
 
 
@@ -220,13 +186,13 @@ def log_resource(entry: Entry) -> AidboxTaskLog:
         id=f"{entry.id}.{entry.version}",
         subject=Subject(entry.id),
         action=entry.action,
-        action_params=_raw(entry.action_params),
+        action_params=raw(entry.action_params),
         status_before=entry.status_before,
         status_after=entry.status,
         scheduled=UNSET if moved else scheduled,
         re_scheduled=scheduled if moved else UNSET,
         outcome=entry.outcome,
-        outcome_reason=_reason(entry.reason_type, entry.reason_message),
+        outcome_reason=reason_of(entry.reason_type, entry.reason_message),
         exec_id=entry.exec_id,
         retry_count=entry.retry_count,
         execute_at=entry.execute_at,
@@ -252,9 +218,11 @@ def _scheduled(entry: Entry) -> Scheduled | UnsetType:
     return Scheduled(action=_ARMED[entry.status], id=entry.id, at=entry.deadline_at, delay=entry.delay)
 
 
-def _reason(type: str | None, message: str | None) -> OutcomeReason | None:
+def reason_of(type: str | None, message: str | None) -> OutcomeReason | None:
+    """Write why something failed."""
     return None if type is None else OutcomeReason(type, message or "")
 
 
-def _raw(text: bytes | None) -> Raw | UnsetType:
+def raw(text: bytes | None) -> Raw | UnsetType:
+    """Write stored JSON as it stands."""
     return UNSET if text is None else Raw(text)

@@ -13,8 +13,10 @@ held as materialized (
     select c.action, c.caller, c.now, l.seq
     from calls as c
     cross join lateral (
-        select l.seq from fencepost.live_tasks as l where l.workflow_seq = c.seq offset 0
+        select l.seq, l.id from fencepost.live_tasks as l where l.workflow_seq = c.seq offset 0
     ) as l
+    -- In the order of batches: one of them may hold the second of two tasks and wait for the first.
+    order by convert_to(l.id, 'UTF8')
 ),
 canceled as (
     delete from fencepost.live_tasks as l

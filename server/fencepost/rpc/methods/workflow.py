@@ -17,7 +17,8 @@ from fencepost.engine.workflows import NewWorkflow, Signal
 from fencepost.rpc.methods.task import CreateParams, ListSort, OutcomeName, order, part, several
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.pages import read_position, write_position
-from fencepost.wire.resources import AidboxTask, AidboxWorkflow, JsonObject, task_resource, workflow_resource
+from fencepost.wire.resources import AidboxTask, AidboxTaskLog, JsonObject, task_resource
+from fencepost.wire.workflows import AidboxWorkflow, workflow_log, workflow_resource
 
 workflow_methods = Registry()
 
@@ -41,6 +42,9 @@ class WorkflowStatusParams(WorkflowIdParams, frozen=True, forbid_unknown_fields=
     )
     include_decisions: Annotated[bool, Meta(description="its decision tasks")] = msgspec.field(
         name="include-decisions?", default=False
+    )
+    include_log: Annotated[bool, Meta(description="what happened to itself")] = msgspec.field(
+        name="include-log?", default=False
     )
 
 
@@ -92,6 +96,7 @@ class WorkflowStatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
     resource: AidboxWorkflow
     activities: list[AidboxTask | AidboxWorkflow] | UnsetType = UNSET
     decisions: list[AidboxTask] | UnsetType = UNSET
+    log: list[AidboxTaskLog] | UnsetType = UNSET
 
 
 class WorkflowListResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,7 +145,8 @@ async def status(context: Context, params: WorkflowStatusParams) -> WorkflowStat
         activities.sort(key=lambda activity: activity.meta.created_at)
     if params.include_decisions:
         decisions = [*map(task_resource, await context.engine.workflows.decisions(found.seq, size=_MOST))]
-    return WorkflowStatusResult(workflow_resource(found.workflow), activities, decisions)
+    log = workflow_log(found.workflow, found.steps) if params.include_log else UNSET
+    return WorkflowStatusResult(workflow_resource(found.workflow), activities, decisions, log)
 
 
 @workflow_methods.batched(
