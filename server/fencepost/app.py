@@ -101,7 +101,8 @@ class App:
         self._errands = (
             Errands(self.engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False),
             Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True),
-            Errands(self.engine, CLEAN_UP, clean_up(CleaningStore(self.database, clock)), repeatable=True),
+            # One, since it would take the connections of those who wait for an answer.
+            Errands(self.engine, CLEAN_UP, clean_up(CleaningStore(self.database, clock)), repeatable=True, at_once=1),
         )
         self._rest = self._starlette()
         self._tasks: list[asyncio.Task[None]] = []

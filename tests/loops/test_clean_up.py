@@ -303,7 +303,8 @@ def test_two_clean_ups_at_once_delete_everything_once(
         finished(server, decider)
     many(server, 3000, clock)
     clock.advance(2 * HOUR)
-    counts = list(pool.map(lambda _: cleaned(server, rule()), range(4)))
+    with running_server(server.conninfo, clock):
+        counts = list(pool.map(lambda _: cleaned(server, rule()), range(4)))
     assert (sum(one[0] for one in counts), sum(one[2] for one in counts)) == (3015, 5)
     assert_nothing_is_left(server)
 

@@ -38,11 +38,14 @@ class Errands:
     With `repeatable`, a task that is not finished when the server stops goes back to the queue; otherwise it fails.
     """
 
-    def __init__(self, engine: Engine, definition: str, handler: Handler, *, repeatable: bool) -> None:
+    def __init__(
+        self, engine: Engine, definition: str, handler: Handler, *, repeatable: bool, at_once: int = _AT_ONCE
+    ) -> None:
         self._engine = engine
         self._definition = definition
         self._handler = handler
         self._repeatable = repeatable
+        self._at_once = at_once
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._polling = asyncio.Lock()
         self._draining = False
@@ -54,12 +57,12 @@ class Errands:
 
     async def run_once(self) -> float:
         """Take on the tasks that there are places for, once there are some; return the seconds until the next poll."""
-        if self._running and len(self._running) >= _AT_ONCE:
+        if len(self._running) >= self._at_once:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         async with self._polling:
             if self._draining:
                 return math.inf
-            wanted = Wanted([self._definition], [], _AT_ONCE - len(self._running), True, None, None)
+            wanted = Wanted([self._definition], [], self._at_once - len(self._running), True, None, None)
             try:
                 tasks = await self._engine.polls.long_poll(wanted, caller=ENGINE, seconds=_POLL_SECONDS)
             except Refusal:
