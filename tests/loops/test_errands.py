@@ -1,4 +1,4 @@
-"""The server works on built-in tasks as a good worker does: under leases, a few at once, and it lets go when it stops."""
+"""The server works on built-in tasks as a good worker does: under leases, a few at once, and lets go when it stops."""
 
 from __future__ import annotations
 

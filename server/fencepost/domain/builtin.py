@@ -13,6 +13,8 @@ from fencepost.errors import invalid_params
 
 WAIT = "awf.task/wait"
 SUBSCRIBE = "awf.task/subscribe"
+# Those that run by themselves from the moment they are made.
+HELD = (WAIT, SUBSCRIBE)
 RUN_RPC = "aidbox.task/run-rpc"
 RUN_SQL = "aidbox.task/run-sql"
 CLEAN_UP = "awf.task/clean-up-activities"
@@ -142,7 +144,7 @@ def hold_of(definition: str, params: bytes | None, execute_at: str | None) -> Ma
 
     The params have been checked against the definition. Raises Refusal for a time that is none.
     """
-    if definition not in (WAIT, SUBSCRIBE):
+    if definition not in HELD:
         return None
     if execute_at is not None:
         raise invalid_params(f"{definition} begins at once; a wait can last `until` a time", "$.executeAt")
