@@ -109,8 +109,8 @@ def test_a_workflow_makes_calls_in_the_name_of_its_decider(server: Server) -> No
 def role(postgres: EmbeddedPostgres) -> str:
     """The name of a role that may only read."""
     with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
-        connection.execute("create role reporting login")
-    return "reporting"
+        connection.execute("create role test_reader login")
+    return "test_reader"
 
 
 @pytest.fixture
