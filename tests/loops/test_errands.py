@@ -75,6 +75,7 @@ def test_the_log_says_that_the_server_did_it(server: Server) -> None:
     assert [(entry["action"], entry["caller"]) for entry in log] == [
         ("awf.task/create-and-execute", "local"),
         ("awf.task/long-poll", "awf.engine"),
+        ("awf.task/start", "awf.engine"),
         ("awf.task/success", "awf.engine"),
     ]
 

@@ -11,8 +11,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from fencepost.errors import StartRefused
 from fencepost.settings import Limits, Settings
 from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.reader import Reader
 from tests.fixtures.builtin import RUN_RPC, RUN_SQL, ended, error_of, ran, result_of
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
@@ -315,3 +317,9 @@ def test_a_database_that_cannot_be_reached_fails_the_task(database: str) -> None
 def test_what_is_built_in_cannot_be_declared_otherwise(server: Server, definition: str) -> None:
     assert server.refused("awf.definition/put", {"kind": "task", "name": definition})[0] == 400
     assert server.refused("awf.definition/delete", {"name": definition})[0] == 400
+
+
+def test_an_address_that_is_none_refuses_the_start() -> None:
+    with pytest.raises(StartRefused, match="--run-sql-url must name") as refused:
+        Reader("somewhere a-secret", seconds=1, most_bytes=1)
+    assert "a-secret" not in str(refused.value)

@@ -47,6 +47,7 @@ class Errands:
         self._repeatable = repeatable
         self._at_once = at_once
         self._running: dict[asyncio.Task[None], Lease] = {}
+        self._begun: set[Lease] = set()
         self._polling = asyncio.Lock()
         self._draining = False
 
@@ -62,7 +63,8 @@ class Errands:
         async with self._polling:
             if self._draining:
                 return math.inf
-            wanted = Wanted([self._definition], [], self._at_once - len(self._running), True, None, None)
+            # Begun by a call of its own: of a claim whose reply is lost, the tasks are ready again soon and unharmed.
+            wanted = Wanted([self._definition], [], self._at_once - len(self._running), False, None, None)
             try:
                 tasks = await self._engine.polls.long_poll(wanted, caller=ENGINE, seconds=_POLL_SECONDS)
             except Refusal:
@@ -83,14 +85,13 @@ class Errands:
         async with self._polling:
             if self._running:
                 await asyncio.wait(self._running, timeout=_FINISH_SECONDS)
-        leases = list(self._running.values())
+        leases = set(self._running.values())
+        lost = set() if self._repeatable else leases & self._begun
         await self.abandon()
-        if self._repeatable:
-            await self._engine.executions.release(leases, short=True, action="awf.engine/give-back")
-        else:
-            reason = f"the server stopped in the middle of {self._definition}; what it had begun may have been done"
-            error = msgspec.json.encode(fault_of(Refusal(UNAVAILABLE, reason=reason)))
-            await self._engine.executions.fail([lease._replace(content=error) for lease in leases], short=True)
+        await self._engine.executions.release([*leases - lost], short=True, action="awf.engine/give-back")
+        reason = f"the server stopped in the middle of {self._definition}; what it had begun may have been done"
+        error = msgspec.json.encode(fault_of(Refusal(UNAVAILABLE, reason=reason)))
+        await self._engine.executions.fail([lease._replace(content=error) for lease in lost], short=True)
 
     async def abandon(self) -> None:
         """Stop working; the leases are left to themselves."""
@@ -102,6 +103,11 @@ class Errands:
     async def _run(self, held: HeldTask) -> None:
         """Work on a task under heartbeats, and tell how it ended unless the lease was lost meanwhile."""
         lease = _lease(held.task)
+        (begun,) = await self._engine.executions.start([lease], short=True)
+        if isinstance(begun, Exception):
+            # Canceled, or a database that is away for the moment: then the task is ready again when its lease is over.
+            return
+        self._begun.add(lease)
         work = asyncio.create_task(self._outcome(held.task))
         interval = held.settings.in_progress_timeout / 1000 / _BEATS
         beats = asyncio.create_task(self._beat(lease, interval, work))
@@ -114,6 +120,7 @@ class Errands:
             return
         finally:
             beats.cancel()
+            self._begun.discard(lease)
         await self._tell(lease._replace(content=content), is_good=is_good)
 
     async def _outcome(self, task: Task) -> tuple[bool, bytes]:

@@ -25,7 +25,7 @@ from fencepost.store.statements import statement
 # Rows of one step: few milliseconds each.
 _BATCH = 1000
 # Workflows of one step, each with all its labels.
-_FAMILIES = 100
+_FAMILIES = 500
 _BRIEFLY = "set local lock_timeout = '200ms'"
 # To attach one, Postgres reads the default partition while nobody else can. It is empty but for accidents, and a large
 # one must not stop everybody for long.

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from fencepost.errors import RUN_SQL_UNSAFE, SQL_FAILED, TOO_MANY_ROWS, UNAVAILABLE, Refusal
+from fencepost.errors import RUN_SQL_UNSAFE, SQL_FAILED, TOO_MANY_ROWS, UNAVAILABLE, Refusal, StartRefused
 from fencepost.store.statements import statement
 
 MOST_ROWS = 1000
@@ -41,6 +42,13 @@ class Reader:
     """Runs queries as the role of `conninfo`, each for `seconds` at most."""
 
     def __init__(self, conninfo: str, *, seconds: float, most_bytes: int) -> None:
+        """Raise StartRefused when `conninfo` is not the way to a database."""
+        try:
+            conninfo_to_dict(conninfo)
+        except psycopg.ProgrammingError:
+            raise StartRefused(
+                "--run-sql-url must name a Postgres, such as postgresql://reporting@db.example/postgres"
+            ) from None
         self._conninfo = conninfo
         self._seconds = seconds
         self._most_bytes = most_bytes
