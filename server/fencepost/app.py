@@ -2,7 +2,7 @@
 
 request  →  /rpc: rpc.Endpoint           →  engine  →  store
             else: Starlette with rest.*  →  engine  →  store
-nobody   →  loops: reaper, lookout, retain; notifications
+nobody   →  loops: reaper, lookout, retain, errands; notifications
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fencepost.clock import Clock, DatabaseClock
+from fencepost.domain.builtin import CLEAN_UP, RUN_RPC, RUN_SQL
 from fencepost.domain.task import Task
+from fencepost.engine.builtin.clean_up import clean_up
+from fencepost.engine.builtin.run_rpc import run_rpc
+from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher
@@ -32,6 +36,7 @@ from fencepost.engine.polls import Polls
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
+from fencepost.loops.errands import Errands
 from fencepost.loops.lookout import Lookout
 from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
@@ -43,12 +48,14 @@ from fencepost.rpc.dispatch import Dispatch
 from fencepost.rpc.endpoint import Endpoint
 from fencepost.rpc.methods import registry
 from fencepost.settings import Settings
+from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
 from fencepost.store.files import data_folder
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
+from fencepost.store.reader import Reader
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
 from fencepost.store.workflows import WorkflowStore
@@ -90,7 +97,14 @@ class App:
         self._wire_hints(hints, definitions, tasks.limits)
         self._health = Health(self._server)
         self._callers = Callers(settings.clients)
-        self._rpc = Endpoint(Dispatch(registry(), self.engine, settings.limits), self._callers, settings.limits)
+        dispatch = Dispatch(registry(), self.engine, settings.limits)
+        self._rpc = Endpoint(dispatch, self._callers, settings.limits)
+        self._errands = (
+            Errands(self.engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False),
+            Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True),
+            # One, since it would take the connections of those who wait for an answer.
+            Errands(self.engine, CLEAN_UP, clean_up(CleaningStore(self.database, clock)), repeatable=True, at_once=1),
+        )
         self._rest = self._starlette()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -117,7 +131,8 @@ class App:
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()
-        running = (self._reaping.run(), self._looking_out.run(), self._retaining.run(), self._notifications.run())
+        running = [self._reaping.run(), self._looking_out.run(), self._retaining.run(), self._notifications.run()]
+        running += [Loop("errands", errands.run_once).run() for errands in self._errands]
         self._tasks = [asyncio.create_task(coroutine) for coroutine in running]
 
     async def listening(self) -> None:
@@ -128,13 +143,17 @@ class App:
         """Take no more polls and answer those that wait."""
         emit(Event.DRAINING)
         self._health.draining = True
+        for errands in self._errands:
+            errands.stop_polling()
         await self._dispatcher.drain()
+        await asyncio.gather(*(errands.drain() for errands in self._errands))
 
     async def stop(self) -> None:
         """End what goes on by itself and close the database connections; nothing is served any more."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(errands.abandon() for errands in self._errands))
         await self._notifications.flush()
         await self.database.close()
 
@@ -192,6 +211,13 @@ class App:
 def build_app(settings: Settings, conninfo: str, clock: Clock | None = None) -> App:
     """Wire a server over a migrated database; call it on the event loop that will serve it."""
     return App(settings, conninfo, clock or DatabaseClock())
+
+
+def _reader(settings: Settings) -> Reader | None:
+    if settings.run_sql_url is None:
+        return None
+    seconds, most_bytes = settings.run_sql_timeout_seconds, settings.limits.body_bytes
+    return Reader(settings.run_sql_url, seconds=seconds, most_bytes=most_bytes)
 
 
 def _reported(handler: Handler) -> Handler:

@@ -53,6 +53,10 @@ WORKFLOW_EXISTS = Kind("already-exists", 409, "a workflow {id!r} with other cont
 SIGNAL_REUSED = Kind("already-exists", 409, "workflow {id!r} has taken another signal with the id {signal_id!r}")
 WORKFLOW_HAS_BEEN_DONE = Kind("workflow-has-been-done", 422, "workflow {id!r} is done already: {outcome}")
 TASK_IS_A_DECISION = Kind("task-is-a-decision", 422, "task {id!r} decides about workflow {workflow!r}; cancel that")
+RUN_SQL_OFF = Kind("run-sql-off", 422, "nobody has switched SQL on here: the server has no --run-sql-url")
+RUN_SQL_UNSAFE = Kind("run-sql-unsafe", 422, "--run-sql-url must be for a role that only reads: {reason}")
+SQL_FAILED = Kind("sql-failed", 422, "{reason}")
+TOO_MANY_ROWS = Kind("too-many-rows", 422, "the result has more than {limit}")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")
 UNAVAILABLE = Kind("unavailable", 503, "{reason}")
 

@@ -47,6 +47,8 @@ class Settings:
     connections: int = 4
     lease_grace_seconds: float = 10.0
     retention: timedelta | None = None
+    run_sql_url: str | None = None
+    run_sql_timeout_seconds: float = 30.0
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from tests.fixtures.servers import Server, running_server
 
 TEN_HOURS = Settings(retention=10 * HOUR, lease_grace_seconds=0)
 DAY = timedelta(days=1)
-PARENTS = ("done_tasks", "task_log")
+PARENTS = ("done_tasks", "task_log", "done_workflows")
 
 # Brings a task into a state that more than its first entry led to, and returns its id.
 Way = Callable[[Server], str]
@@ -59,7 +59,7 @@ def test_all_that_happens_has_a_partition_while_time_goes_on(server: Server, clo
         finished(server)
         clock.advance(HOUR / 2)
         retain(server)
-    assert [in_default(server, parent) for parent in PARENTS] == [0, 0]
+    assert [in_default(server, parent) for parent in PARENTS] == [0, 0, 0]
     assert seamless(spans(server))
     assert len(server.query("select distinct tableoid from fencepost.done_tasks")) == 4
 
@@ -96,13 +96,13 @@ def test_no_partitions_are_made_for_the_time_in_which_no_server_was_there(server
 def test_rows_of_the_default_partition_keep_no_partition_from_being_made(server: Server, clock: FrozenClock) -> None:
     drop_partitions(server)
     stray = finished(server)
-    assert [in_default(server, parent) for parent in PARENTS] == [1, 2]
+    assert [in_default(server, parent) for parent in PARENTS] == [1, 2, 0]
 
     retain(server)
     clock.advance(timedelta(minutes=1))
     found = [finished(server) for _ in range(2)]
 
-    assert [in_default(server, parent) for parent in PARENTS] == [1, 2]
+    assert [in_default(server, parent) for parent in PARENTS] == [1, 2, 0]
     assert clock.now() in spans(server)[0]
     assert [server.task(id)["status"] for id in (stray, *found)] == ["done"] * 3
 

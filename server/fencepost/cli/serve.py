@@ -91,6 +91,19 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("RETENTION"),
 )
 @click.option(
+    "--run-sql-url",
+    help="Postgres for tasks that run SQL, as a role that only reads; without it they fail.",
+    **_from_environment("RUN_SQL_URL"),
+)
+@click.option(
+    "--run-sql-timeout",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0.001, 86_400),
+    help="Seconds that the SQL of a task may run.",
+    **_from_environment("RUN_SQL_TIMEOUT"),
+)
+@click.option(
     "--max-body",
     default=1 << 20,
     show_default=True,
@@ -162,6 +175,8 @@ def serve(**options: Any) -> None:
         connections=options["connections"],
         lease_grace_seconds=options["lease_grace"],
         retention=read_retention(options["retention"]),
+        run_sql_url=options["run_sql_url"],
+        run_sql_timeout_seconds=options["run_sql_timeout"],
         limits=Limits(
             body_bytes=options["max_body"],
             batch=options["max_batch"],

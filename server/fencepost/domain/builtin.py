@@ -15,6 +15,11 @@ WAIT = "awf.task/wait"
 SUBSCRIBE = "awf.task/subscribe"
 # What every decision task is of, on the wire.
 DECISION = "awf.workflow/decision-task"
+# Those that run by themselves from the moment they are made.
+HELD = (WAIT, SUBSCRIBE)
+RUN_RPC = "aidbox.task/run-rpc"
+RUN_SQL = "aidbox.task/run-sql"
+CLEAN_UP = "awf.task/clean-up-activities"
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
 _RULE = {
@@ -26,6 +31,26 @@ _RULE = {
         "comparator": {"enum": ["eq", "gt", "lt", "ge", "le"]},
         "value": {"type": ["string", "number", "boolean", "null"]},
     },
+}
+_NAMES = {"type": "array", "minItems": 1, "maxItems": 1000, "items": {"type": "string"}}
+_CLEANING_RULE = {
+    "type": "object",
+    "required": ["retentionPolicy"],
+    "additionalProperties": False,
+    "properties": {
+        "retentionPolicy": {
+            "type": "object",
+            "required": ["unit", "value"],
+            "additionalProperties": False,
+            "properties": {
+                "unit": {"enum": ["minute", "hour", "day", "week", "month", "year"]},
+                "value": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+            },
+        },
+        "includeDefinitions": _NAMES,
+        "excludeDefinitions": _NAMES,
+    },
+    "not": {"required": ["includeDefinitions", "excludeDefinitions"]},
 }
 BUILT_IN: Mapping[str, TaskDefinition] = {
     definition.name: definition
@@ -60,6 +85,47 @@ BUILT_IN: Mapping[str, TaskDefinition] = {
                 "properties": {"select-by": {"type": "array", "minItems": 1, "maxItems": 32, "items": _RULE}},
             },
         ),
+        TaskDefinition(
+            name=RUN_RPC,
+            # What was refused would be again; and of a server that died in the middle nobody knows whether it was done.
+            allowed_retry_count=0,
+            params={
+                "type": "object",
+                "required": ["method"],
+                "additionalProperties": False,
+                "properties": {
+                    "method": {"type": "string", "minLength": 1, "maxLength": 200},
+                    "params": {"type": "object"},
+                },
+            },
+        ),
+        TaskDefinition(
+            name=RUN_SQL,
+            allowed_retry_count=0,
+            params={
+                "type": "object",
+                "required": ["sql"],
+                "additionalProperties": False,
+                "properties": {
+                    "sql": {
+                        "type": ["string", "array"],
+                        "minLength": 1,
+                        "minItems": 1,
+                        "maxItems": 1001,
+                        "prefixItems": [{"type": "string", "minLength": 1}],
+                    }
+                },
+            },
+        ),
+        TaskDefinition(
+            name=CLEAN_UP,
+            params={
+                "type": "object",
+                "required": ["rules"],
+                "additionalProperties": False,
+                "properties": {"rules": {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLEANING_RULE}},
+            },
+        ),
     )
 }
 
@@ -80,7 +146,7 @@ def hold_of(definition: str, params: bytes | None, execute_at: str | None) -> Ma
 
     The params have been checked against the definition. Raises Refusal for a time that is none.
     """
-    if definition not in (WAIT, SUBSCRIBE):
+    if definition not in HELD:
         return None
     if execute_at is not None:
         raise invalid_params(f"{definition} begins at once; a wait can last `until` a time", "$.executeAt")

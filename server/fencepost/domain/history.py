@@ -16,3 +16,12 @@ def partition_width(retention: timedelta | None) -> timedelta:
         return _LONGEST
     hours = -(-retention // (_PARTS * _HOUR))
     return min(max(hours * _HOUR, _HOUR), _LONGEST)
+
+
+# No database knows a time so long ago; and Postgres has no name for one that is much longer.
+_MOST = {"year": 2000, "month": 24_000, "week": 104_000, "day": 730_000, "hour": 17_000_000, "minute": 1_000_000_000}
+
+
+def age_text(unit: str, value: int) -> str:
+    """Return the age that a retention policy names, as Postgres reads an interval."""
+    return f"{min(value, _MOST[unit])} {unit}s"

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.task import Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.tasks import TaskStore
@@ -117,8 +118,8 @@ class Dispatcher:
 
     @property
     def waiting(self) -> int:
-        """How many polls wait."""
-        return sum(map(len, self._groups.values()))
+        """How many polls of others wait; one of the server's own always does."""
+        return sum(len(group) for key, group in self._groups.items() if not BUILT_IN.keys() & set(key))
 
     @property
     def hanging_up(self) -> int:

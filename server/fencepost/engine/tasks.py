@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
-from fencepost.domain.builtin import hold_of
+from fencepost.domain.builtin import HELD, hold_of
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.domain.listing import Direction, Filter, Sort
@@ -98,6 +98,8 @@ class Tasks:
                 raise Refusal(TASK_NOT_DONE, at="$.id", id=id, status=now.status)
             if now.outcome == "succeeded":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
+            if now.definition in HELD:
+                raise invalid_params(f"{now.definition} cannot be begun again; create another one", "$.id")
             if kind_of(id) is not IdKind.PLAIN:
                 await self._still_wanted(now)
         raise contended(f"task {id!r}")

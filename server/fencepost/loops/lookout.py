@@ -1,7 +1,7 @@
 """The lookout: one query that sees what no one announced (SQL enqueue, a deadline or work of a server that died).
 
-While polls wait here it looks about once a second, for the sake of their work; otherwise every five seconds, for the
-sake of deadlines. It is the only query of an idle server.
+While polls of others wait here it looks about once a second, for the sake of their work; otherwise every five seconds,
+for the sake of deadlines and of the server's own tasks. It is the only query of an idle server.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Lookout:
         """Wake polls that wait for definitions with ready tasks, tell of the next deadline, and return the pause."""
         definitions = tuple(self._dispatcher.definitions)
         self._unseen -= _INTERVAL
-        if definitions or self._unseen <= 0:
+        if self._dispatcher.waiting or self._unseen <= 0:
             self._unseen = _LONGEST_INTERVAL
             sight = await self._store.look(definitions)
             for definition, limited in sight.ready:

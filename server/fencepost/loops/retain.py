@@ -56,9 +56,12 @@ class Retain:
     async def _drop(self, partition: Partition) -> bool:
         """Drop a partition unless something of it has to stay for now; return whether it is gone."""
         try:
-            if not await self._is_free(partition):
-                return False
-            await self._store.drop(partition)
+            if partition.parent == "task_log":
+                if not await self._is_free(partition):
+                    return False
+                await self._store.drop(partition)
+            else:
+                await self._store.drop(partition, await self._forget(partition))
         except AlreadyGone:
             return True
         except InTheWay as reason:
@@ -67,13 +70,18 @@ class Retain:
         emit(Event.PARTITION_DROPPED, name=partition.name)
         return True
 
-    async def _is_free(self, partition: Partition) -> bool:
-        """Let go of a partition what others need of it, names or the state of live tasks; return whether all is."""
+    async def _forget(self, partition: Partition) -> list[int]:
+        """Let the names go that lead into a partition; return the numbers of what live workflows need of it."""
         after: int | None = 0
-        if partition.parent == "done_tasks":
-            while after is not None:
-                after = await self._store.forget_names(partition, after=after)
-            return True
+        kept: list[int] = []
+        while after is not None:
+            after, some = await self._store.forget(partition, after=after)
+            kept += some
+        return kept
+
+    async def _is_free(self, partition: Partition) -> bool:
+        """Write down anew what a partition of the log says of live tasks; return whether that is done of all."""
+        after: int | None = 0
         due = 0
         while after is not None:
             after, left_alone = await self._store.snapshot(partition, after=after)

@@ -19,7 +19,7 @@ from fencepost.domain.faults import fault_of_struct
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
 from fencepost.rpc import json
-from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, texts_decoder
+from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, encoder, texts_decoder
 from fencepost.rpc.params import read_params
 from fencepost.rpc.registry import Context, Method, Registry
 from fencepost.rpc.text import BadText
@@ -66,6 +66,17 @@ class Dispatch:
         for neighbours in _neighbours(self._array(body, refusal)):
             outcomes += await self._run(context, neighbours)
         return outcomes
+
+    async def call(self, body: bytes, caller: str) -> bytes:
+        """Return the result of a lone call as text; raise Refusal, with paths from the call, when it is refused."""
+        outcome = await self.run(body, caller)
+        assert isinstance(outcome, Outcome), "it is a lone call"
+        fault, refusal = outcome.answer.error, outcome.refusal
+        if refusal is None or fault is UNSET:
+            return encoder.encode(outcome.answer.result)
+        refusal.at = None if fault.path is UNSET else fault.path
+        refusal.errors = None if fault.errors is UNSET else fault.errors
+        raise refusal
 
     async def _run(self, context: Context, reads: Sequence[_Read]) -> Sequence[Outcome]:
         """Run neighbours: calls of one method, or calls that were refused when they were read."""

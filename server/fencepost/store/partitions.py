@@ -1,5 +1,7 @@
 """The history in partitions of time: made ahead, emptied of what others refer to, and dropped when nobody wants them.
 
+What live workflows need of an old partition stays: its rows move to the default partition when theirs is dropped.
+
 Each step is a transaction of its own that waits for nobody longer than a moment. A table that is attached or dropped
 makes every later statement wait behind it, so that one which itself waits for a long transaction would stop the server:
 it gives up (`InTheWay`) and is tried again later. A crash between two steps leaves what the next run goes on from.
@@ -7,7 +9,7 @@ it gives up (`InTheWay`) and is tried again later. A crash between two steps lea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -22,6 +24,8 @@ from fencepost.store.statements import statement
 
 # Rows of one step: few milliseconds each.
 _BATCH = 1000
+# Workflows of one step, each with all its labels.
+_FAMILIES = 500
 _BRIEFLY = "set local lock_timeout = '200ms'"
 # To attach one, Postgres reads the default partition while nobody else can. It is empty but for accidents, and a large
 # one must not stop everybody for long.
@@ -43,7 +47,10 @@ class AlreadyGone(Exception):
 
 
 class Partition(NamedTuple):
-    """A table of `parent` (`done_tasks` or `task_log`) for what happened from `begins_at` (None: ever) to `ends_at`."""
+    """A table of `parent` for what happened from `begins_at` (None: ever) to `ends_at`.
+
+    The parents are `done_tasks`, `done_workflows` and `task_log`.
+    """
 
     parent: str
     name: str
@@ -81,19 +88,23 @@ class PartitionStore:
         params = {"retention": retention, "now": self._clock.now()}
         return [Partition(*row) for row in await self._database.fetch(statement("history/outlived"), params)]
 
-    async def forget_names(self, partition: Partition, *, after: int) -> int | None:
-        """Let a batch of the names go that lead into a partition of `done_tasks`; raise InTheWay or AlreadyGone.
+    async def forget(self, partition: Partition, *, after: int) -> tuple[int | None, list[int]]:
+        """Let a batch of the names go that lead into a partition of tasks or workflows; raise InTheWay or AlreadyGone.
 
-        Returns the `after` of the next batch, None when there is none.
+        Returns the `after` of the next batch, None when there is none, and the numbers of those that must be kept.
         """
-        params = {"begins_at": partition.begins_at, "ends_at": partition.ends_at, "after": after, "batch": _BATCH}
+        params = {"begins_at": partition.begins_at, "ends_at": partition.ends_at, "after": after}
 
-        def job(connection: Connection) -> int | None:
+        def job(connection: Connection) -> tuple[int | None, list[int]]:
             with _briefly(connection):
+                if partition.parent == "done_workflows":
+                    few = {**params, "batch": _FAMILIES}
+                    ((last, kept),) = fetch(connection, statement("history/forget_workflows"), few)
+                    return last, kept
                 # A retry under way ends before this, and a later one looks for the id when we are done.
                 connection.execute(_with_names("lock table {name} in share mode", partition))
-                last: int | None = fetch(connection, statement("history/forget_names"), params)[0][0]
-                return last
+                ((last, kept),) = fetch(connection, statement("history/forget_names"), {**params, "batch": _BATCH})
+                return last, kept
 
         return await self._database.run(job)
 
@@ -111,11 +122,21 @@ class PartitionStore:
 
         return await self._database.run(job)
 
-    async def drop(self, partition: Partition) -> None:
-        """Drop a partition with all that is in it; raise InTheWay or AlreadyGone."""
+    async def drop(self, partition: Partition, kept: Sequence[int] = ()) -> None:
+        """Drop a partition with all that is in it but the rows `kept`; raise InTheWay or AlreadyGone.
+
+        When these are more than can be moved in a moment, that is in the way: all of the partition stays.
+        """
 
         def job(connection: Connection) -> None:
             with _briefly(connection):
+                if kept:
+                    connection.execute(_AT_MOST)
+                    connection.execute(_with_names("alter table {parent} detach partition {name}", partition))
+                    # As they are now: one may have been retried meanwhile, or its worker told of a cancel. They go
+                    # where everything goes that has no partition of its time.
+                    moved = _with_names("insert into {parent} select * from {name} where seq = any(%s)", partition)
+                    connection.execute(moved, [list(kept)])
                 connection.execute(_with_names("drop table {name}", partition))
 
         await self._database.run(job)
@@ -124,8 +145,9 @@ class PartitionStore:
         """Delete old rows that are in no partition of their time, up to a batch of each kind, and return how many."""
         params: dict[str, Any] = {"retention": retention, "batch": _BATCH, "now": self._clock.now()}
         done = await self._database.fetch(statement("history/delete_done"), params)
+        workflows = await self._database.fetch(statement("history/delete_done_workflows"), params)
         log = await self._database.fetch(statement("history/delete_log"), params)
-        return int(done[0][0]) + int(log[0][0])
+        return sum(int(rows[0][0]) for rows in (done, workflows, log))
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 -- The partitions that are missing for now and for at least two widths ahead.
 -- Takes:   width interval, of days and hours; now.
 -- Returns: per partition (parent, name, begins_at, ends_at), the nearest first.
--- Touches: nothing; reads history_partitions, done_tasks_default, task_log_default.
+-- Touches: nothing; reads history_partitions, done_tasks_default, done_workflows_default, task_log_default.
 with histories as (
     select 'done_tasks' as parent, (select max(d.done_at) from fencepost.done_tasks_default as d) as stray_at
+    union all
+    select 'done_workflows', (select max(d.done_at) from fencepost.done_workflows_default as d)
     union all
     select 'task_log', (select max(g.at) from fencepost.task_log_default as g)
 ),

@@ -18,6 +18,8 @@ held as materialized (
         select d.seq, d.done_at
         from fencepost.done_tasks as d
         where d.seq = c.seq and d.id = c.id and d.outcome <> 'succeeded'
+            -- These begin when they are made: ready, they would wait for a worker that never comes.
+            and d.definition not in ('awf.task/wait', 'awf.task/subscribe')
             -- Nobody would hear of what becomes of an activity whose workflow is over.
             and (d.workflow_seq is null or exists (select from fencepost.live_workflows as w where w.seq = d.workflow_seq))
         offset 0

@@ -1,0 +1,79 @@
+"""`awf.task/clean-up-activities`: deletes what is over, by rule, a batch at a time.
+
+A run that dies leaves every batch either done or not begun, and the next one goes on from there. Each batch begins only
+while the task is in progress, so that a clean-up stops when somebody cancels it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+import msgspec
+
+from fencepost.domain.history import age_text
+from fencepost.engine.builtin.errand import Errand, Handler
+from fencepost.store.cleaning import CleaningStore, Old
+
+# Workflows that go together.
+_FAMILIES = 100
+
+
+class _Policy(msgspec.Struct, frozen=True):
+    unit: Literal["minute", "hour", "day", "week", "month", "year"]
+    value: int
+
+
+class _Rule(msgspec.Struct, frozen=True, rename="camel"):
+    retention_policy: _Policy
+    include_definitions: list[str] | None = None
+    exclude_definitions: list[str] | None = None
+
+
+class _Params(msgspec.Struct, frozen=True):
+    rules: list[_Rule]
+
+
+def clean_up(store: CleaningStore) -> Handler:
+    """Return the handler; its result counts what this run deleted, which is not all when an earlier one was cut off."""
+
+    async def handle(errand: Errand) -> bytes:
+        now = await store.now()
+        deleted = Counter(AidboxTask=0, AidboxTaskLog=0, AidboxWorkflow=0)
+        for rule in msgspec.json.decode(errand.params, type=_Params).rules:
+            age = age_text(rule.retention_policy.unit, rule.retention_policy.value)
+            old = Old(age, now, rule.include_definitions, rule.exclude_definitions)
+            await _delete_workflows(store, errand, old, deleted)
+            await _delete_tasks(store, errand, old, deleted)
+        return msgspec.json.encode({"deletedRowsCount": deleted})
+
+    return handle
+
+
+async def _delete_tasks(store: CleaningStore, errand: Errand, old: Old, deleted: Counter[str]) -> None:
+    after: int | None = 0
+    while after is not None:
+        await errand.check()
+        after, tasks, entries = await store.delete_tasks(old, after=after)
+        deleted.update(AidboxTask=tasks, AidboxTaskLog=entries)
+
+
+async def _delete_workflows(store: CleaningStore, errand: Errand, old: Old, deleted: Counter[str]) -> None:
+    after: int | None = 0
+    while after is not None:
+        await errand.check()
+        after, seqs = await store.old_workflows(old, after=after)
+        for first in range(0, len(seqs), _FAMILIES):
+            await _delete_families(store, errand, seqs[first : first + _FAMILIES], deleted)
+
+
+async def _delete_families(store: CleaningStore, errand: Errand, workflows: list[int], deleted: Counter[str]) -> None:
+    """Delete workflows, of which children stand before their parents: what is theirs first, then themselves."""
+    tasks = 1
+    while tasks:
+        await errand.check()
+        tasks, entries = await store.delete_activities(workflows)
+        deleted.update(AidboxTask=tasks, AidboxTaskLog=entries)
+    while await store.delete_labels(workflows):
+        await errand.check()
+    deleted.update(AidboxWorkflow=await store.delete_workflows(workflows))

@@ -1,0 +1,42 @@
+"""What the server is asked to do by itself: a task of a built-in definition, and what a handler of such tasks is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from fencepost.domain.task import Task
+from fencepost.engine.tasks import Tasks
+
+# In whose name the server works on tasks, and what it does by itself stands in the log.
+ENGINE = "awf.engine"
+
+
+class Lost(Exception):
+    """The execution is over, because the task was canceled or its time was: nobody wants what would come of it."""
+
+
+class Errand(NamedTuple):
+    """A task in progress that this server works on."""
+
+    task: Task
+    tasks: Tasks
+
+    @property
+    def params(self) -> bytes:
+        """The params, as they fit the schema of the definition."""
+        return self.task.params or b"{}"
+
+    async def asked_by(self) -> str:
+        """Return who created the task: its client, or who is recorded for the workflow, schedule or trigger."""
+        return (await self.tasks.log(self.task.id, size=1))[0].caller
+
+    async def check(self) -> None:
+        """Raise Lost unless the task is still in progress under this execution."""
+        now = (await self.tasks.get(self.task.id)).task
+        if now.exec_id != self.task.exec_id or now.status != "in-progress":
+            raise Lost
+
+
+# Returns the result, a JSON object's text; raises Refusal, with paths from the params, for what the task fails with.
+Handler = Callable[[Errand], Awaitable[bytes]]

@@ -1,0 +1,162 @@
+"""Errands: works on the built-in tasks of one definition that need somebody to work on them, as any worker does.
+
+Its polls wait in the dispatcher, where they cost no query, and its tasks are under leases that it renews, so that any
+number of servers may run it and the death of one is that of a worker. Each definition has places of its own: a clean-up
+that takes an hour must not hold up a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from uuid import UUID
+
+import msgspec
+
+from fencepost.domain.task import HeldTask, Task
+from fencepost.engine.builtin.errand import ENGINE, Errand, Handler, Lost
+from fencepost.engine.engine import Engine
+from fencepost.engine.leases import Lease
+from fencepost.engine.polls import Wanted
+from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.wire.faults import bug, fault_of
+
+_AT_ONCE = 4
+_POLL_SECONDS = 600.0
+_AFTER_REFUSAL = 1.0
+# How often the end of a task is told to a database that does not answer.
+_TRIES = 30
+# Heartbeats in the time that a lease lasts without one.
+_BEATS = 4
+# Of the two in which a stopping server has answered everybody.
+_FINISH_SECONDS = 1.0
+
+
+class Errands:
+    """The tasks of `definition` that this server works on.
+
+    With `repeatable`, a task that is not finished when the server stops goes back to the queue; otherwise it fails.
+    """
+
+    def __init__(
+        self, engine: Engine, definition: str, handler: Handler, *, repeatable: bool, at_once: int = _AT_ONCE
+    ) -> None:
+        self._engine = engine
+        self._definition = definition
+        self._handler = handler
+        self._repeatable = repeatable
+        self._at_once = at_once
+        self._running: dict[asyncio.Task[None], Lease] = {}
+        self._begun: set[Lease] = set()
+        self._polling = asyncio.Lock()
+        self._draining = False
+
+    @property
+    def running(self) -> int:
+        """How many tasks are being worked on."""
+        return len(self._running)
+
+    async def run_once(self) -> float:
+        """Take on the tasks that there are places for, once there are some; return the seconds until the next poll."""
+        if len(self._running) >= self._at_once:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        async with self._polling:
+            if self._draining:
+                return math.inf
+            # Begun by a call of its own: of a claim whose reply is lost, the tasks are ready again soon and unharmed.
+            wanted = Wanted([self._definition], [], self._at_once - len(self._running), False, None, None)
+            try:
+                tasks = await self._engine.polls.long_poll(wanted, caller=ENGINE, seconds=_POLL_SECONDS)
+            except Refusal:
+                return _AFTER_REFUSAL
+            for held in tasks:
+                running = asyncio.create_task(self._run(held))
+                self._running[running] = _lease(held.task)
+                running.add_done_callback(self._running.pop)
+        return 0.0
+
+    def stop_polling(self) -> None:
+        """Take nothing more once the poll that waits is answered."""
+        self._draining = True
+
+    async def drain(self) -> None:
+        """Finish what is nearly done, and let the rest go; its poll must have been answered."""
+        self.stop_polling()
+        async with self._polling:
+            if self._running:
+                await asyncio.wait(self._running, timeout=_FINISH_SECONDS)
+        leases = set(self._running.values())
+        lost = set() if self._repeatable else leases & self._begun
+        await self.abandon()
+        await self._engine.executions.release([*leases - lost], short=True, action="awf.engine/give-back")
+        reason = f"the server stopped in the middle of {self._definition}; what it had begun may have been done"
+        error = msgspec.json.encode(fault_of(Refusal(UNAVAILABLE, reason=reason)))
+        await self._engine.executions.fail([lease._replace(content=error) for lease in lost], short=True)
+
+    async def abandon(self) -> None:
+        """Stop working; the leases are left to themselves."""
+        running = list(self._running)
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _run(self, held: HeldTask) -> None:
+        """Work on a task under heartbeats, and tell how it ended unless the lease was lost meanwhile."""
+        lease = _lease(held.task)
+        (begun,) = await self._engine.executions.start([lease], short=True)
+        if isinstance(begun, Exception):
+            # Canceled, or a database that is away for the moment: then the task is ready again when its lease is over.
+            return
+        self._begun.add(lease)
+        work = asyncio.create_task(self._outcome(held.task))
+        interval = held.settings.in_progress_timeout / 1000 / _BEATS
+        beats = asyncio.create_task(self._beat(lease, interval, work))
+        try:
+            is_good, content = await work
+        except (asyncio.CancelledError, Lost):
+            # Lost, or this server stops: then there is nothing to tell, and the work must not go on by itself.
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            return
+        finally:
+            beats.cancel()
+            self._begun.discard(lease)
+        await self._tell(lease._replace(content=content), is_good=is_good)
+
+    async def _outcome(self, task: Task) -> tuple[bool, bytes]:
+        """Return whether the task succeeded, and with which result or error."""
+        try:
+            return True, await self._handler(Errand(task, self._engine.tasks))
+        except Lost:
+            raise
+        except Refusal as refusal:
+            return False, msgspec.json.encode(fault_of(refusal))
+        except Exception as error:  # noqa: BLE001 a handler's bug must not leave its task to the timeout
+            return False, msgspec.json.encode(fault_of(bug(error, self._definition)))
+
+    async def _beat(self, lease: Lease, interval: float, work: asyncio.Task[tuple[bool, bytes]]) -> None:
+        """Renew a lease again and again; end the work when it is gone."""
+        beat = lease._replace(content=b'{"notification":"heartbeat"}')
+        while True:
+            await asyncio.sleep(interval)
+            (renewal,) = await self._engine.executions.notify([beat])
+            if isinstance(renewal, Exception):
+                if isinstance(renewal, Refusal) and renewal.kind is UNAVAILABLE:
+                    continue
+                work.cancel()
+            elif renewal.cancel_requested:
+                work.cancel()
+
+    async def _tell(self, lease: Lease, *, is_good: bool) -> None:
+        """End an execution; whoever has ended it otherwise meanwhile was first."""
+        end = self._engine.executions.success if is_good else self._engine.executions.fail
+        for _ in range(_TRIES):
+            (outcome,) = await end([lease], short=True)
+            if not (isinstance(outcome, Refusal) and outcome.kind is UNAVAILABLE):
+                return
+            await asyncio.sleep(_AFTER_REFUSAL)
+
+
+def _lease(task: Task) -> Lease:
+    assert task.exec_id is not None, "it was polled"
+    return Lease(task.id, UUID(task.exec_id), ENGINE)

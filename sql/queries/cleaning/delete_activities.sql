@@ -1,0 +1,35 @@
+-- Delete a batch of the tasks of workflows that are over, decisions too, with their log and the names that lead to them.
+-- Takes:   workflows bigint[]; batch integer.
+-- Returns: one row (tasks, entries): how many tasks were deleted, and how many entries of their log.
+-- Touches: done_tasks, task_log, task_names; reads live_workflows.
+with old as materialized (
+    select t.seq, t.done_at
+    from unnest(%(workflows)s::bigint[]) as w (seq)
+    cross join lateral (
+        select d.seq, d.done_at from fencepost.done_tasks as d where d.workflow_seq = w.seq offset 0
+    ) as t
+    where not exists (select from fencepost.live_workflows as l where l.seq = w.seq)
+    limit %(batch)s::integer
+),
+gone as (
+    delete from fencepost.done_tasks as d
+    using old as o
+    where d.seq between o.seq and o.seq and d.done_at between o.done_at and o.done_at
+    returning d.id, d.seq, d.cancel_delivered_at
+),
+logged as (
+    delete from fencepost.task_log as g
+    using gone as o
+    where g.seq between o.seq and o.seq
+    returning g.seq
+),
+forgotten as (
+    delete from fencepost.task_names as n
+    using gone as g
+    where n.id in (g.id, ':' || left(g.id, 18)) and n.seq = g.seq
+)
+select
+    count(*)::integer as tasks,
+    -- The first entry and the last ones stand in the row of the task.
+    (count(*) + count(*) + count(g.cancel_delivered_at) + (select count(*) from logged))::integer as entries
+from gone as g

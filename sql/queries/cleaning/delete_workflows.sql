@@ -1,0 +1,33 @@
+-- Delete workflows that are over, with the names that lead to them and the labels under which they were begun.
+-- Takes:   workflows bigint[].
+-- Returns: one row (count), how many were deleted.
+-- Touches: done_workflows, workflow_names, activities. Run behind delete_activities.sql and delete_labels.sql, when these
+--          find nothing more.
+with gone as (
+    delete from fencepost.done_workflows as d
+    using unnest(%(workflows)s::bigint[]) as w (seq)
+    -- As a range: equal keys would be joined by reading all of the index.
+    where d.seq between w.seq and w.seq
+    returning d.seq, d.id, d.parent_seq, d.label
+),
+forgotten as (
+    delete from fencepost.workflow_names as n
+    using gone as g
+    where n.id = g.id and n.seq = g.seq
+),
+labels as (
+    delete from fencepost.activities as a
+    using (
+        select g.parent_seq as workflow_seq, g.label from gone as g
+        union
+        -- Of children that went before, by a rule of their own.
+        select n.workflow_seq, n.label
+        from gone as g
+        cross join lateral (
+            select a.workflow_seq, a.label from fencepost.activities as a where a.workflow_seq = g.seq offset 0
+        ) as n
+    ) as n
+    where a.workflow_seq between n.workflow_seq and n.workflow_seq and a.label = n.label
+)
+select count(*)::integer as count
+from gone

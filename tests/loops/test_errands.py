@@ -1,0 +1,225 @@
+"""The server works on built-in tasks as a good worker does: under leases, a few at once, and lets go when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from fencepost.clock import FrozenClock
+from fencepost.engine.builtin.errand import Errand, Lost
+from fencepost.loops.errands import Errands
+from fencepost.loops.loop import Loop
+from fencepost.settings import Settings
+from tests.fixtures.builtin import CLEAN_UP, RUN_RPC, ended, ran, result_of
+from tests.fixtures.pairs import Pair, history
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
+
+SLOW = "demo/slow"
+# A call that lasts as long as nobody makes such a task.
+WAITING = {"method": "awf.task/long-poll", "params": {"taskDefinitions": ["demo/never"], "timeout": 60_000}}
+
+
+class Work:
+    """A handler for tests: each task waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.stopped: list[str] = []
+        self.go = asyncio.Event()
+
+    async def __call__(self, errand: Errand) -> bytes:
+        self.begun.append(errand.task.id)
+        try:
+            await self.go.wait()
+            await errand.check()
+        except (asyncio.CancelledError, Lost):
+            self.stopped.append(errand.task.id)
+            raise
+        return b'{"done":true}'
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
+
+
+@contextmanager
+def working(server: Server, work: Callable[[Errand], object], *, repeatable: bool = True) -> Iterator[Errands]:
+    """Let a server work on tasks of a definition of the test's own until the block ends."""
+    errands = Errands(server.app.engine, SLOW, work, repeatable=repeatable)  # type: ignore[arg-type]
+
+    async def start() -> asyncio.Task[None]:
+        return asyncio.create_task(Loop("errands", errands.run_once).run())
+
+    async def stop(running: asyncio.Task[None]) -> None:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await errands.abandon()
+
+    running = server.run(start())
+    try:
+        yield errands
+    finally:
+        server.run(stop(running))
+
+
+def test_the_log_says_that_the_server_did_it(server: Server) -> None:
+    task = ran(server, RUN_RPC, {"method": "awf.definition/list"})
+    log = server.log(task["id"])
+    assert [(entry["action"], entry["caller"]) for entry in log] == [
+        ("awf.task/create-and-execute", "local"),
+        ("awf.task/long-poll", "awf.engine"),
+        ("awf.task/start", "awf.engine"),
+        ("awf.task/success", "awf.engine"),
+    ]
+
+
+def test_nobody_sees_the_polls_of_the_server_itself(server: Server) -> None:
+    ran(server, RUN_RPC, {"method": "awf.definition/list"})
+    assert server.app.waiting_polls == 0
+
+
+def test_each_task_is_done_once_however_many_servers_there_are(servers: Pair, pool: ThreadPoolExecutor) -> None:
+    calls = [
+        {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "label": f"number {number}"}}
+        for number in range(40)
+    ]
+    list(pool.map(lambda call: result_of(servers.one, RUN_RPC, call), calls))
+    labels = servers.one.query("select label from fencepost.live_tasks where definition = 'demo/resize'")
+    assert sorted(label for (label,) in labels) == sorted(call["params"]["label"] for call in calls)  # type: ignore[index]
+
+
+def test_a_few_are_done_at_once_and_one_kind_does_not_hold_up_another(server: Server) -> None:
+    ids = [server.create(RUN_RPC, params=WAITING)["id"] for _ in range(6)]
+    until(lambda: [server.task(id)["status"] for id in ids].count("in-progress") == 4)
+    assert (
+        ran(server, CLEAN_UP, {"rules": [{"retentionPolicy": {"unit": "day", "value": 1}}]})["outcome"] == "succeeded"
+    )
+    assert [server.task(id)["status"] for id in ids].count("ready") == 2
+
+    server.define("demo/never")
+    for _ in range(4):
+        server.create("demo/never")
+    until(lambda: [server.task(id)["status"] for id in ids].count("in-progress") == 2)
+
+
+def test_a_long_one_keeps_its_lease(server: Server, work: Work) -> None:
+    server.define(SLOW, inProgressTimeout=400)
+    with working(server, work):
+        id = server.create(SLOW)["id"]
+        until(lambda: sum(entry["action"] == "awf.task/notify" for entry in server.log(id)) > 5)
+        server.run(_let_go(work))
+        task = ended(server, id)
+    assert (task["outcome"], task["retryCount"], task["result"]) == ("succeeded", 1, {"done": True})
+
+
+async def _let_go(work: Work) -> None:
+    work.go.set()
+
+
+def test_work_that_nobody_wants_any_more_stops(server: Server, work: Work) -> None:
+    server.define(SLOW, inProgressTimeout=400)
+    with working(server, work):
+        id = server.create(SLOW)["id"]
+        until(lambda: work.begun)
+        server.rpc("awf.task/cancel", {"id": id})
+        until(lambda: work.stopped == [id])
+    assert server.task(id)["outcome"] == "canceled"
+
+
+def test_work_whose_lease_was_lost_stops_and_says_nothing(
+    frozen_server: Server, clock: FrozenClock, work: Work
+) -> None:
+    server = frozen_server
+    server.define(SLOW, inProgressTimeout=60_000, allowedRetryCount=0)
+    with working(server, work) as errands:
+        id = server.create(SLOW)["id"]
+        until(lambda: work.begun)
+        clock.advance(timedelta(minutes=2))
+        server.reap()
+        server.run(_let_go(work))
+        until(lambda: errands.running == 0)
+        assert work.stopped == [id]
+    assert server.log(id)[-1]["action"] == "awf.engine/timeout"
+
+
+def test_a_bug_fails_its_task_and_is_told_as_one(server: Server) -> None:
+    async def broken(errand: Errand) -> bytes:
+        raise ZeroDivisionError(errand.task.id)
+
+    server.define(SLOW, allowedRetryCount=0)
+    with working(server, broken):
+        task = ran(server, SLOW, {})
+    assert (task["outcome"], task["error"]["type"]) == ("failed", "internal-error")
+
+
+def test_what_can_be_repeated_goes_back_to_the_queue_when_the_server_stops(server: Server, work: Work) -> None:
+    server.define(SLOW)
+    with working(server, work) as errands:
+        id = server.create(SLOW)["id"]
+        until(lambda: work.begun)
+        errands.stop_polling()
+        server.run(_end_polls(server))
+        server.run(errands.drain())
+    assert work.stopped == [id]
+    task = server.task(id)
+    assert (task["status"], task.get("retryCount", 0)) == ("ready", 0)
+    assert history(server, id)[-1] == ("awf.engine/give-back", "in-progress", "ready")
+
+
+def test_what_cannot_be_repeated_fails_when_the_server_stops_in_the_middle(server: Server, work: Work) -> None:
+    server.define(SLOW, allowedRetryCount=0)
+    with working(server, work, repeatable=False) as errands:
+        id = server.create(SLOW)["id"]
+        until(lambda: work.begun)
+        errands.stop_polling()
+        server.run(_end_polls(server))
+        server.run(errands.drain())
+    task = server.task(id)
+    assert (task["status"], task["outcome"], task["error"]["type"]) == ("done", "failed", "unavailable")
+
+
+def test_nothing_is_taken_on_while_the_server_stops(server: Server, work: Work) -> None:
+    server.define(SLOW)
+    with working(server, work) as errands:
+        errands.stop_polling()
+        server.run(_end_polls(server))
+        server.run(errands.drain())
+        id = server.create(SLOW)["id"]
+        assert server.run(errands.run_once()) == float("inf")
+    assert server.task(id)["status"] == "ready"
+
+
+async def _end_polls(server: Server) -> None:
+    await server.app._dispatcher.drain()
+
+
+def test_a_server_that_stops_answers_the_calls_that_it_makes(database: str) -> None:
+    with running_server(database) as server:
+        id = server.create(RUN_RPC, params=WAITING)["id"]
+        until(lambda: server.task(id)["status"] == "in-progress")
+    with running_server(database) as server:
+        assert server.task(id)["result"] == {"resources": []}
+
+
+def test_a_call_whose_server_died_is_left_to_an_admin(database: str, clock: FrozenClock) -> None:
+    with running_server(database, clock, Settings(lease_grace_seconds=0)) as server:
+        id = server.create(RUN_RPC, params=WAITING)["id"]
+        until(lambda: server.task(id)["status"] == "in-progress")
+        server.run(server.app._errands[0].abandon())
+        clock.advance(timedelta(minutes=2))
+        server.reap()
+        task = server.task(id)
+        assert (task["outcome"], task["retryCount"]) == ("failed", 1)
+        assert task["outcomeReason"]["type"] == "awf.task/failed-due-to-in-progress-timeout"
+
+        server.define("demo/never")
+        server.create("demo/never")
+        server.rpc("awf.task/retry", {"id": id})
+        assert len(ended(server, id)["result"]["resources"]) == 1

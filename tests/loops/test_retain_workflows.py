@@ -1,0 +1,255 @@
+"""What a live workflow needs outlives the retention, and goes when the workflow does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from fencepost.clock import FrozenClock
+from fencepost.settings import Settings
+from tests.fixtures.history import HOUR, in_default, retain, retain_once, spans, until_retained
+from tests.fixtures.locks import stopped_in, until_stuck
+from tests.fixtures.pairs import Pair
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.workflows import Decider
+
+TEN_HOURS = Settings(retention=10 * HOUR, lease_grace_seconds=0)
+LONG = 1000 * 3_600_000
+COMPLETE = {"action": "awf.workflow.action/complete-workflow"}
+TABLES = (
+    "live_tasks",
+    "done_tasks",
+    "task_log",
+    "task_names",
+    "live_workflows",
+    "done_workflows",
+    "workflow_names",
+    "workflow_events",
+    "activities",
+    "workflow_signals",
+)
+
+
+@pytest.fixture
+def server(database: str, clock: FrozenClock) -> Iterator[Server]:
+    """A server that keeps history for ten hours, in partitions of one hour."""
+    with running_server(database, clock, TEN_HOURS) as running:
+        running.define(inProgressTimeout=LONG, requestedToStartTimeout=LONG)
+        until_retained(running)
+        yield running
+
+
+@pytest.fixture
+def decider(server: Server) -> Decider:
+    return Decider(server, "demo/flow", inProgressTimeout=LONG)
+
+
+def finish(server: Server) -> str:
+    """Do the one task that is ready and return its id."""
+    (task,) = server.poll(start=True)
+    server.rpc("awf.task/success", {"id": task["id"], "execId": task["execId"], "result": {"n": 1}})
+    return str(task["id"])
+
+
+def left(server: Server) -> dict[str, int]:
+    """Return how many rows there are, of tables that have some."""
+    counts = {table: server.query(f"select count(*) from fencepost.{table}")[0][0] for table in TABLES}
+    return {table: count for table, count in counts.items() if count}
+
+
+def with_an_activity(server: Server, decider: Decider) -> tuple[str, str, Any]:
+    """Begin a workflow whose activity is done; return the ids of both, and the next decision."""
+    id = decider.create()["id"]
+    decider.decide(decider.decision(), decider.task("first"))
+    return id, finish(server), decider.decision()
+
+
+def test_the_activities_of_a_live_workflow_outlive_the_retention(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
+    id, activity, decision = with_an_activity(server, decider)
+    before = decider.status(id)
+    for _ in range(3):
+        clock.advance(11 * HOUR)
+        retain(server)
+
+    after = decider.status(id)
+    assert after["activities"] == before["activities"]
+    assert [one["id"] for one in after["decisions"]] == [one["id"] for one in before["decisions"]]
+    assert server.task(activity)["result"] == {"n": 1}
+    assert server.log(activity)[-1]["action"] == "awf.task/success"
+    # The first decision and the activity.
+    assert in_default(server) == 2
+    assert min(span.begins_at for span in spans(server)) >= clock.now() - 11 * HOUR  # type: ignore[operator]
+
+    # A label is taken as long as its workflow lives, however old what was begun under it.
+    decider.decide(decision, decider.task("first"))
+    assert server.poll() == []
+
+
+def test_a_task_of_a_live_workflow_can_be_retried_after_the_retention(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
+    decider.create()
+    decider.decide(decider.decision(), decider.task("first"))
+    (task,) = server.poll()
+    server.rpc("awf.task/cancel", {"id": task["id"]})
+    clock.advance(11 * HOUR)
+    retain(server)
+
+    assert server.rpc("awf.task/retry", {"id": task["id"]})["resource"]["status"] == "ready"
+    assert finish(server) == task["id"]
+
+
+def test_when_the_workflow_ends_everything_goes_with_it(server: Server, decider: Decider, clock: FrozenClock) -> None:
+    id, activity, decision = with_an_activity(server, decider)
+    server.rpc("awf.workflow/signal", {"id": id, "name": "go", "signal-id": "once"})
+    clock.advance(24 * HOUR)
+    retain(server)
+    decider.decide(decision, decider.task("second"))
+    server.rpc("awf.workflow/cancel", {"id": id})
+
+    # Over, and still to be looked at: with all that it had begun.
+    clock.advance(9 * HOUR)
+    retain(server)
+    assert decider.status(id)["activities"][0]["id"] == activity
+    assert server.task(activity)["status"] == "done"
+
+    clock.advance(2 * HOUR)
+    retain(server)
+    assert server.refused("awf.workflow/status", {"id": id})[0] == 404
+    assert server.refused("awf.task/status", {"id": activity})[0] == 404
+    assert left(server) == {}
+
+
+def test_a_workflow_that_is_over_goes_when_it_is_older_than_the_retention(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
+    id, _, decision = with_an_activity(server, decider)
+    decider.decide(decision, COMPLETE)
+    clock.advance(timedelta(hours=9, minutes=59))
+    retain(server)
+    assert decider.status(id)["resource"]["status"] == "done"
+    assert in_default(server, "done_workflows") == 0
+
+    clock.advance(2 * HOUR)
+    retain(server)
+    assert server.refused("awf.workflow/status", {"id": id})[0] == 404
+    assert left(server) == {}
+    # Its id is free.
+    assert decider.create(id=id)["status"] == "in-progress"
+
+
+def test_a_child_stays_while_its_parent_lives(server: Server, decider: Decider, clock: FrozenClock) -> None:
+    children = Decider(server, "demo/child", inProgressTimeout=LONG)
+    id = decider.create()["id"]
+    decider.decide(decider.decision(), decider.child("child", "demo/child"))
+    children.decide(children.decision(), {**COMPLETE, "result": {"n": 2}})
+    decision = decider.decision()
+    child = decision["params"]["workflow-id"]
+    clock.advance(24 * HOUR)
+    retain(server)
+
+    assert children.status(child)["resource"]["result"] == {"n": 2}
+    assert [one["id"] for one in decider.status(id)["activities"]] == [child]
+    assert in_default(server, "done_workflows") == 1
+
+    decider.decide(decision, COMPLETE)
+    clock.advance(9 * HOUR)
+    retain(server)
+    assert children.status(child)["resource"]["status"] == "done"
+    clock.advance(2 * HOUR)
+    retain(server)
+    assert left(server) == {}
+
+
+def test_workflows_without_a_partition_of_their_time_go_too(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
+    names = server.query("select name from fencepost.history_partitions where ends_at is not null")
+    server.query("drop table " + ", ".join(f"fencepost.{name}" for (name,) in names))
+    _, _, decision = with_an_activity(server, decider)
+    decider.decide(decision, COMPLETE)
+    assert in_default(server, "done_workflows") == 1
+    clock.advance(11 * HOUR)
+    retain(server)
+    assert left(server) == {}
+
+
+def test_more_than_one_batch_is_kept(server: Server, decider: Decider, clock: FrozenClock) -> None:
+    id = decider.create()["id"]
+    decider.decide(decider.decision(), decider.task("first"))
+    seq = server.query("select seq from fencepost.live_workflows")[0][0]
+    server.query(
+        "insert into fencepost.done_tasks (seq, id, definition, definition_version, requester, created_by, created_at,"
+        " version, action, done_by, status_before, outcome, retry_count, done_at, workflow_seq)"
+        f" select nextval('fencepost.task_seq'), 'x' || n, 'demo/resize', 1, '{{}}', 'test', '{clock.now()}', 2,"
+        f" 'awf.task/cancel', 'test', 'ready', 'canceled', 0, '{clock.now()}', case when n % 2 = 0 then {seq} end"
+        " from generate_series(1, 5000) as n"
+    )
+    clock.advance(11 * HOUR)
+    retain(server)
+    # And its decision.
+    assert in_default(server) == 2501
+    assert server.query("select count(*) from fencepost.done_tasks") == [(2501,)]
+
+    server.rpc("awf.workflow/cancel", {"id": id})
+    clock.advance(12 * HOUR)
+    retain(server)
+    assert left(server) == {}
+
+
+def test_a_partition_stays_when_what_is_kept_of_it_cannot_be_moved(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
+    id, activity, _ = with_an_activity(server, decider)
+    clock.advance(11 * HOUR)
+    with psycopg.connect(server.conninfo) as reader:
+        reader.execute("select count(*) from fencepost.done_tasks")
+        assert retain_once(server) <= 60
+    assert in_default(server) == 0
+    assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
+    retain(server)
+    assert in_default(server) == 2
+    assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
+
+
+@pytest.fixture
+def pair(server: Server, clock: FrozenClock) -> Iterator[Pair]:
+    """Two servers on one database."""
+    with running_server(server.conninfo, clock, TEN_HOURS) as other:
+        until_retained(other)
+        yield Pair(server, other)
+
+
+def test_two_servers_that_let_go_at_once_keep_what_must_be_kept(
+    pair: Pair, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
+) -> None:
+    id, activity, _ = with_an_activity(pair.one, decider)
+    clock.advance(11 * HOUR)
+    list(pool.map(retain, [*pair] * 3))
+    assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
+    assert in_default(pair.one) == 2
+
+
+def test_a_retry_beside_the_move_is_neither_lost_nor_done_twice(
+    pair: Pair, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
+) -> None:
+    decider.create()
+    decider.decide(decider.decision(), decider.task("first"))
+    (task,) = pair.one.poll()
+    pair.one.rpc("awf.task/cancel", {"id": task["id"]})
+    clock.advance(11 * HOUR)
+    with stopped_in(pair.conninfo, "live_tasks", "insert"):
+        retried = pool.submit(pair.other.rpc, "awf.task/retry", {"id": task["id"]})
+        until_stuck(pair.conninfo, retried)
+        assert retain_once(pair.one) <= 60
+    assert retried.result(10)["resource"]["status"] == "ready"
+    retain(pair.one)
+    assert pair.one.query(f"select count(*) from fencepost.task_resources where id = '{task['id']}'") == [(1,)]
+    assert finish(pair.one) == task["id"]

@@ -1,0 +1,325 @@
+"""Built-in tasks end to end: who asks for one over the wire finds its result there."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from fencepost.errors import StartRefused
+from fencepost.settings import Limits, Settings
+from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.reader import Reader
+from tests.fixtures.builtin import RUN_RPC, RUN_SQL, ended, error_of, ran, result_of
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
+from tests.fixtures.workflows import Decider
+
+SECRETS = {"importer": "a-secret-of-the-importer", "billing": "another-of-billing-here"}
+
+
+def test_a_call_is_made_and_its_result_is_that_of_the_task(server: Server) -> None:
+    server.define()
+    call = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "id": "mine"}}
+    result = result_of(server, RUN_RPC, call)
+    assert result == {"resource": server.task("mine")}
+
+
+def test_params_may_be_left_out(server: Server) -> None:
+    assert "resources" in result_of(server, RUN_RPC, {"method": "awf.definition/list"})
+
+
+@pytest.mark.parametrize(
+    ("call", "type", "path"),
+    [
+        ({"method": "awf.task/nothing"}, "method-not-found", "$.method"),
+        ({"method": "awf.task/status", "params": {"id": "none"}}, "task-not-found", "$.params.id"),
+        ({"method": "awf.task/status", "params": {"uid": "none"}}, "invalid-params", "$.params.uid"),
+        ({"method": "awf.task/status"}, "invalid-params", "$.params.id"),
+    ],
+)
+def test_a_call_that_is_refused_fails_the_task_once(server: Server, call: dict[str, Any], type: str, path: str) -> None:
+    task = ran(server, RUN_RPC, call)
+    assert (task["outcome"], task["retryCount"]) == ("failed", 1)
+    assert (task["error"]["type"], task["error"]["path"]) == (type, path)
+    assert task["error"]["message"]
+
+
+def test_what_a_schema_finds_is_told_as_to_any_caller(server: Server) -> None:
+    server.define(params={"type": "object", "required": ["width"]})
+    call = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "params": {}}}
+    error = error_of(server, RUN_RPC, call)
+    assert [one["path"] for one in error["errors"]] == ["$.params.params"]
+
+
+@pytest.mark.parametrize("params", [{}, {"method": 1}, {"method": "x", "params": []}, {"method": "x", "id": 1}])
+def test_params_that_are_no_call_make_no_task(server: Server, params: dict[str, Any]) -> None:
+    assert server.refused("awf.task/create-and-execute", {"definition": RUN_RPC, "params": params})[0] == 400
+
+
+def test_a_call_may_ask_for_a_task_that_makes_one(server: Server) -> None:
+    call: dict[str, Any] = {"method": "awf.definition/get", "params": {"name": RUN_RPC}}
+    for _ in range(5):
+        call = {"method": "awf.task/create-and-execute", "params": {"definition": RUN_RPC, "params": call}}
+    task = ran(server, RUN_RPC, call)
+    for _ in range(5):
+        task = ended(server, task["result"]["resource"]["id"])
+    assert task["result"]["resource"]["name"] == RUN_RPC
+    assert server.query("select count(*) from fencepost.done_tasks") == [(6,)]
+
+
+def test_a_call_is_made_in_the_name_of_who_asked_for_the_task(database: str) -> None:
+    with running_server(database, settings=Settings(clients=SECRETS)) as server:
+        credentials = base64.b64encode(f"billing:{SECRETS['billing']}".encode()).decode()
+        call = {"method": "awf.definition/put", "params": {"kind": "task", "name": "demo/theirs"}}
+        body = {"method": "awf.task/create-and-execute", "params": {"definition": RUN_RPC, "params": call}}
+        status, _, _ = server.send(
+            "POST",
+            "/rpc",
+            orjson.dumps(body),
+            content_type="application/json",
+            authorization=f"Basic {credentials}",
+        )
+        assert status == 200
+        found = "select created_by from fencepost.definitions where name = 'demo/theirs'"
+        assert until(lambda: server.query(found)) == [("billing",)]
+
+
+def test_a_workflow_makes_calls_in_the_name_of_its_decider(server: Server) -> None:
+    server.define()
+    decider = Decider(server, "demo/flow")
+    id = decider.create()["id"]
+    call = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "id": "made"}}
+    decider.decide(decider.decision(), decider.task("call", RUN_RPC, params=call))
+
+    decision = until(lambda: decider.poll())[0]
+    assert decision["params"]["event"] == "awf.workflow.event/task-completed"
+    assert decision["params"]["outcome"] == "succeeded"
+    assert server.task(decision["params"]["task-id"])["result"]["resource"]["id"] == "made"
+    assert server.log("made")[0]["caller"] == "local"
+
+    decider.decide(decision, {"action": "awf.workflow.action/complete-workflow"})
+    assert decider.status(id)["resource"]["outcome"] == "succeeded"
+
+
+@pytest.fixture(scope="module")
+def role(postgres: EmbeddedPostgres) -> str:
+    """The name of a role that may only read."""
+    with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
+        connection.execute("create role test_reader login")
+    return "test_reader"
+
+
+@pytest.fixture
+def url(database: str, role: str) -> str:
+    """The way to the test's database for that role."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"grant usage on schema fencepost to {role}".encode())
+        connection.execute(f"grant select on all tables in schema fencepost to {role}".encode())
+    return make_conninfo(database, user=role)
+
+
+@pytest.fixture
+def reading(database: str, url: str) -> Iterator[Server]:
+    """A server on which SQL is switched on."""
+    limits = Limits(body_bytes=20_000)
+    settings = Settings(run_sql_url=url, run_sql_timeout_seconds=0.5, limits=limits)
+    with running_server(database, settings=settings) as running:
+        yield running
+
+
+def rows(server: Server, *sql: Any) -> Any:
+    return result_of(server, RUN_SQL, {"sql": sql[0] if len(sql) == 1 else list(sql)})["rows"]
+
+
+def failed(server: Server, *sql: Any) -> tuple[str, str]:
+    error = error_of(server, RUN_SQL, {"sql": sql[0] if len(sql) == 1 else list(sql)})
+    return error["type"], error["message"]
+
+
+def test_sql_is_off_until_somebody_switches_it_on(server: Server) -> None:
+    task = ran(server, RUN_SQL, {"sql": "select 1"})
+    assert (task["outcome"], task["retryCount"], task["error"]["type"]) == ("failed", 1, "run-sql-off")
+    assert "--run-sql-url" in task["error"]["message"]
+
+
+def test_a_query_gives_its_rows(reading: Server) -> None:
+    assert rows(reading, "select n, 'a' as letter from generate_series(1, 2) as n") == [
+        {"n": 1, "letter": "a"},
+        {"n": 2, "letter": "a"},
+    ]
+    assert rows(reading, "select 1 where false;  ") == []
+    assert rows(reading, "values (1) -- and that is all") == [{"column1": 1}]
+
+
+def test_a_query_sees_the_queue(reading: Server) -> None:
+    reading.define()
+    reading.create(id="mine")
+    assert rows(reading, ["select id, status from fencepost.task_resources where id = ?", "mine"]) == [
+        {"id": "mine", "status": "ready"}
+    ]
+
+
+def test_what_json_lacks_is_text(reading: Server) -> None:
+    (row,) = rows(
+        reading,
+        """select 1.50 as number, 'NaN'::float8 as nan, null as nothing, true as yes, '{"a": [1]}'::jsonb as document,
+        array[1, 2] as several, date '2026-01-02' as day, timestamptz '2026-01-02 03:04:05+01' as moment,
+        interval '1 day' as span, '\\x00ff'::bytea as bytes, '1 2'::text as words, 9007199254740993 as large""",
+    )
+    assert row == {
+        "number": 1.5,
+        "nan": "NaN",
+        "nothing": None,
+        "yes": True,
+        "document": {"a": [1]},
+        "several": [1, 2],
+        "day": "2026-01-02",
+        "moment": "2026-01-02T02:04:05+00:00",
+        "span": "1 day",
+        "bytes": "\\x00ff",
+        "words": "1 2",
+        "large": 9007199254740993,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sql", "given"),
+    [
+        (["select $1::text as a, $2::int as b", "x", 2], {"a": "x", "b": 2}),
+        (["select ?::text as a, ?::int as b", "x", 2], {"a": "x", "b": 2}),
+        (["select '?' as a, ? as b -- really?", 2], {"a": "?", "b": 2}),
+        (["select '{\"k\": 1}'::jsonb ?? ? as a", "k"], {"a": True}),
+        (["select '{\"k\": 1}'::jsonb ? $1 as a", "k"], {"a": True}),
+        (["select '{\"k\": 1}'::jsonb ? 'k' as a"], {"a": True}),
+        (["select $1::jsonb -> 'k' as a", {"k": [1]}], {"a": [1]}),
+        (["select 2 = any(?) as a", [1, 2]], {"a": True}),
+        (["select ?::text is null as a, ? as b", None, False], {"a": True, "b": False}),
+        (["select ? as a", "'; drop table fencepost.live_tasks; --"], {"a": "'; drop table fencepost.live_tasks; --"}),
+        (['select $body$ ? $body$ as a, ? as "b?"', 1], {"a": " ? ", "b?": 1}),
+    ],
+)
+def test_arguments_are_parameters(reading: Server, sql: list[Any], given: dict[str, Any]) -> None:
+    assert rows(reading, sql) == [given]
+
+
+@pytest.mark.parametrize(
+    "sql", [["select ?", 1, 2], ["select $2", 1], ["select ?, ?", 1], ["select 1", 1], "select $1"]
+)
+def test_the_arguments_must_be_as_many_as_the_parameters(reading: Server, sql: Any) -> None:
+    assert failed(reading, sql)[0] == "invalid-params"
+
+
+def test_up_to_a_thousand_rows_are_given_and_more_are_an_error(reading: Server) -> None:
+    assert len(rows(reading, "select n from generate_series(1, 1000) as n")) == 1000
+    assert failed(reading, "select n from generate_series(1, 1001) as n") == (
+        "too-many-rows",
+        "the result has more than 1000 rows",
+    )
+
+
+@pytest.mark.parametrize("sql", ["select repeat('x', 20000)", "select repeat('x', 1000) from generate_series(1, 30)"])
+def test_rows_may_be_as_large_as_the_body_of_a_request(reading: Server, sql: str) -> None:
+    assert failed(reading, sql) == ("too-many-rows", "the result has more than 20000 bytes")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select pg_sleep(30)",
+        "select set_config('statement_timeout', '0', true), pg_sleep(30)",
+        "select set_config('statement_timeout', '0', true) from generate_series(1, 50) as n"
+        " union all select pg_sleep(30)::text",
+    ],
+)
+def test_a_query_that_takes_too_long_is_ended(reading: Server, sql: str) -> None:
+    assert failed(reading, sql) == ("sql-failed", "the query ran for more than 0.5 seconds")
+    until(lambda: reading.query("select pid from pg_stat_activity where application_name = 'fencepost run-sql'") == [])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from fencepost.live_tasks",
+        "with gone as (delete from fencepost.live_tasks returning id) select * from gone",
+        "select 1) as q; delete from fencepost.live_tasks; select (1",
+        "select 1; commit; delete from fencepost.live_tasks",
+        "commit",
+        "select 1) as q limit 1) as r; commit; --",
+        "select nextval('fencepost.task_seq')",
+        "select set_config('transaction_read_only', 'off', true), pg_advisory_lock(1), lo_create(0)",
+        "select pg_read_file('/etc/hostname')",
+        "select set_config('role', 'postgres', true)",
+        "create table fencepost.mine ()",
+        "copy (select 1) to program 'true'",
+        "select nothing",
+        "",
+        "select 'unfinished",
+    ],
+)
+def test_a_query_changes_nothing_and_says_why(reading: Server, sql: str) -> None:
+    reading.define()
+    reading.create(id="mine")
+    if sql:
+        type, message = failed(reading, sql)
+        assert type == "sql-failed"
+        assert len(message) > 10
+    else:
+        assert reading.refused("awf.task/create-and-execute", {"definition": RUN_SQL, "params": {"sql": sql}})[0] == 400
+    assert reading.task("mine")["status"] == "ready"
+    assert rows(reading, "select 1 as one") == [{"one": 1}]
+
+
+def test_a_superuser_is_refused(database: str) -> None:
+    with running_server(database, settings=Settings(run_sql_url=database)) as server:
+        type, message = failed(server, "select 1")
+        assert type == "run-sql-unsafe"
+        assert "superuser" in message
+
+
+@pytest.mark.parametrize(
+    "right", ["update on fencepost.live_tasks", "insert (id) on fencepost.task_names", "delete on fencepost.done_tasks"]
+)
+def test_a_role_that_may_change_our_tables_is_refused(reading: Server, role: str, right: str) -> None:
+    assert rows(reading, "select 1 as one")
+    reading.query(f"grant {right} to {role}")
+    type, message = failed(reading, "select 1 as one")
+    assert type == "run-sql-unsafe"
+    assert right.split()[-1] in message
+
+
+def test_a_role_that_may_take_on_one_that_writes_is_refused(
+    reading: Server, role: str, postgres: EmbeddedPostgres
+) -> None:
+    with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
+        connection.execute(f"create role writer; grant writer to {role} with inherit false".encode())
+        try:
+            reading.query("grant insert on fencepost.live_tasks to writer")
+            assert failed(reading, "select 1")[0] == "run-sql-unsafe"
+        finally:
+            connection.execute(f"revoke writer from {role}".encode())
+
+
+def test_a_database_that_cannot_be_reached_fails_the_task(database: str) -> None:
+    settings = Settings(run_sql_url="postgresql://127.0.0.1:1/nothing")
+    with running_server(database, settings=settings) as server:
+        type, message = failed(server, "select 1")
+        assert type == "unavailable"
+        assert "--run-sql-url" in message
+
+
+@pytest.mark.parametrize("definition", [RUN_RPC, RUN_SQL])
+def test_what_is_built_in_cannot_be_declared_otherwise(server: Server, definition: str) -> None:
+    assert server.refused("awf.definition/put", {"kind": "task", "name": definition})[0] == 400
+    assert server.refused("awf.definition/delete", {"name": definition})[0] == 400
+
+
+def test_an_address_that_is_none_refuses_the_start() -> None:
+    with pytest.raises(StartRefused, match="--run-sql-url must name") as refused:
+        Reader("somewhere a-secret", seconds=1, most_bytes=1)
+    assert "a-secret" not in str(refused.value)
