@@ -8,7 +8,7 @@ nobody   →  loops: reaper, lookout, retain, errands; notifications
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,11 +20,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fencepost.clock import Clock, DatabaseClock
-from fencepost.domain.builtin import CLEAN_UP, RUN_RPC, RUN_SQL
+from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
+from fencepost.domain.decider import Decide
 from fencepost.domain.task import Task
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
+from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher
@@ -72,7 +74,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class App:
     """A server's parts, and the ASGI application over them; `start` it on the loop that serves it."""
 
-    def __init__(self, settings: Settings, conninfo: str, clock: Clock) -> None:
+    def __init__(self, settings: Settings, conninfo: str, clock: Clock, deciders: Mapping[str, Decide]) -> None:
         self.database = Database(conninfo, connections=settings.connections)
         self._server = ServerStore(self.database, clock)
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting)
@@ -99,13 +101,17 @@ class App:
         self._callers = Callers(settings.clients)
         dispatch = Dispatch(registry(), self.engine, settings.limits)
         self._rpc = Endpoint(dispatch, self._callers, settings.limits)
-        self._errands = (
+        self._errands: tuple[Errands, ...] = (
             Errands(self.engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False),
             Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True),
             # One, since it would take the connections of those who wait for an answer.
             Errands(self.engine, CLEAN_UP, clean_up(CleaningStore(self.database, clock)), repeatable=True, at_once=1),
         )
+        if deciders:
+            inside = Deciders(self.engine.workflows, definitions, deciders)
+            self._errands += (Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),)
         self._rest = self._starlette()
+        self._working = [Loop("errands", errands.run_once) for errands in self._errands]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,7 +138,7 @@ class App:
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()
         running = [self._reaping.run(), self._looking_out.run(), self._retaining.run(), self._notifications.run()]
-        running += [Loop("errands", errands.run_once).run() for errands in self._errands]
+        running += [loop.run() for loop in self._working]
         self._tasks = [asyncio.create_task(coroutine) for coroutine in running]
 
     async def listening(self) -> None:
@@ -164,7 +170,7 @@ class App:
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         hints.on_ready += [self._dispatcher.ready, self._notifications.ready]
         hints.on_deadline.append(self._reaping.nudge)
-        hints.on_definition += [definitions.forget, limits.forget, self._notifications.definition]
+        hints.on_definition += [definitions.forget, limits.forget, self._look_again, self._notifications.definition]
 
         def heard(news: News) -> None:
             for definition, count in news.ready.items():
@@ -172,16 +178,24 @@ class App:
             for name in news.definitions:
                 definitions.forget(name)
                 limits.forget()
+                self._look_again()
 
         def connected() -> None:
             # Nobody heard what was said while the connection was away.
             definitions.forget_all()
             limits.forget()
+            self._look_again()
             self._reaping.nudge()
             self._looking_out.nudge()
 
         self._notifications.on_news = heard
         self._notifications.on_connected = connected
+
+    def _look_again(self, _: str = "") -> None:
+        """Let those who work on whatever is declared see what is."""
+        for errands, loop in zip(self._errands, self._working, strict=True):
+            errands.look_again()
+            loop.nudge()
 
     def _starlette(self) -> Starlette:
         reads = TaskReads(self.engine)
@@ -208,9 +222,15 @@ class App:
         return _reported(guarded)
 
 
-def build_app(settings: Settings, conninfo: str, clock: Clock | None = None) -> App:
+# Which documents are decided over in the server, by their kind.
+DECIDERS: Mapping[str, Decide] = {}
+
+
+def build_app(
+    settings: Settings, conninfo: str, clock: Clock | None = None, deciders: Mapping[str, Decide] = DECIDERS
+) -> App:
     """Wire a server over a migrated database; call it on the event loop that will serve it."""
-    return App(settings, conninfo, clock or DatabaseClock())
+    return App(settings, conninfo, clock or DatabaseClock(), deciders)
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -9,6 +9,7 @@ import msgspec
 from fencepost.domain.decider import Decide, Facts, read_event, told
 from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
+from fencepost.engine.builtin.errand import Errand
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.workflows import Workflows
 
@@ -28,8 +29,9 @@ class Deciders:
         """Return the names of what is decided here."""
         return [*await self._definitions.names_of(self._by_kind)]
 
-    async def decide(self, task: Task) -> bytes:
+    async def handle(self, errand: Errand) -> bytes:
         """Return the actions of a decision task, as JSON text; raise what the decider raises."""
+        task = errand.task
         found = await self._workflows.get(workflow_of(task))
         definition = await self._definitions.get(found.workflow.definition, found.workflow.definition_version)
         tasks, children = await self._workflows.activities(found.seq, size=_ALL)

@@ -72,6 +72,10 @@ class Definitions:
         """Return the newest versions, by name."""
         return await self._store.list(after=after, size=size)
 
+    async def names_of(self, kinds: Iterable[str]) -> Sequence[str]:
+        """Return the names of the definitions of some kinds."""
+        return await self._store.of_kinds([*kinds])
+
     async def delete(self, name: str) -> Definition:
         """Delete a definition that no live task needs and return what it was."""
         if name in BUILT_IN:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -18,7 +19,7 @@ from fencepost.engine.builtin.errand import ENGINE, Errand, Handler, Lost
 from fencepost.engine.engine import Engine
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Wanted
-from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.errors import INVALID_ACTION, UNAVAILABLE, Refusal
 from fencepost.wire.faults import bug, fault_of
 
 _AT_ONCE = 4
@@ -33,19 +34,29 @@ _FINISH_SECONDS = 1.0
 
 
 class Errands:
-    """The tasks of `definition` that this server works on.
+    """The tasks of a built-in `definition` that this server works on, or of several, the decisions of `names()`.
 
     With `repeatable`, a task that is not finished when the server stops goes back to the queue; otherwise it fails.
     """
 
     def __init__(
-        self, engine: Engine, definition: str, handler: Handler, *, repeatable: bool, at_once: int = _AT_ONCE
+        self,
+        engine: Engine,
+        definition: str,
+        handler: Handler,
+        *,
+        repeatable: bool,
+        at_once: int = _AT_ONCE,
+        names: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
         self._engine = engine
         self._definition = definition
         self._handler = handler
         self._repeatable = repeatable
         self._at_once = at_once
+        self._names = names
+        self._poll: asyncio.Task[Sequence[HeldTask]] | None = None
+        self._other_names = False
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._begun: set[Lease] = set()
         self._polling = asyncio.Lock()
@@ -63,17 +74,34 @@ class Errands:
         async with self._polling:
             if self._draining:
                 return math.inf
+            self._other_names = False
+            names = [self._definition] if self._names is None else await self._names()
+            if not names or self._other_names:
+                return 0.0 if self._other_names else math.inf
             # Begun by a call of its own: of a claim whose reply is lost, the tasks are ready again soon and unharmed.
-            wanted = Wanted([self._definition], [], self._at_once - len(self._running), False, None, None)
+            wanted = Wanted(names, [], self._at_once - len(self._running), False, None, None)
             try:
-                tasks = await self._engine.polls.long_poll(wanted, caller=ENGINE, seconds=_POLL_SECONDS)
+                polling = self._engine.polls.long_poll(wanted, caller=ENGINE, seconds=_POLL_SECONDS)
+                self._poll = asyncio.ensure_future(polling)
+                tasks = await self._poll
             except Refusal:
                 return _AFTER_REFUSAL
+            except asyncio.CancelledError:
+                if not self._other_names:
+                    raise
+                return 0.0
             for held in tasks:
                 running = asyncio.create_task(self._run(held))
                 self._running[running] = _lease(held.task)
                 running.add_done_callback(self._running.pop)
         return 0.0
+
+    def look_again(self) -> None:
+        """Poll anew: there may be other names."""
+        if self._names is not None:
+            self._other_names = True
+            if self._poll is not None:
+                self._poll.cancel()
 
     def stop_polling(self) -> None:
         """Take nothing more once the poll that waits is answered."""
@@ -152,6 +180,10 @@ class Errands:
         end = self._engine.executions.success if is_good else self._engine.executions.fail
         for _ in range(_TRIES):
             (outcome,) = await end([lease], short=True)
+            if is_good and isinstance(outcome, Refusal) and outcome.kind is INVALID_ACTION:
+                # A decider's bug, which must not leave its decision to the timeout.
+                await self._tell(lease._replace(content=msgspec.json.encode(fault_of(outcome))), is_good=False)
+                return
             if not (isinstance(outcome, Refusal) and outcome.kind is UNAVAILABLE):
                 return
             await asyncio.sleep(_AFTER_REFUSAL)

@@ -73,6 +73,11 @@ class DefinitionStore:
         """Return the names of all definitions."""
         return [row[0] for row in await self._database.fetch(statement("definitions/names"), {})]
 
+    async def of_kinds(self, kinds: Sequence[str]) -> Sequence[str]:
+        """Return the names of the definitions of some kinds."""
+        rows = await self._database.fetch(statement("definitions/of_kinds"), {"kinds": list(kinds)})
+        return [row[0] for row in rows]
+
     async def delete(self, name: str) -> Deletion:
         """Delete a definition that no live task needs."""
         params = {"name": name, "now": self._clock.now()}
