@@ -219,6 +219,26 @@ def test_a_partition_stays_when_what_is_kept_of_it_cannot_be_moved(
     assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
 
 
+def test_partitions_stay_whole_while_too_much_is_kept(server: Server, decider: Decider, clock: FrozenClock) -> None:
+    server.app.retain._store.most_kept = 1
+    id, activity, _ = with_an_activity(server, decider)
+    clock.advance(11 * HOUR)
+    retain(server)
+    other, _, _ = with_an_activity(server, decider)
+    clock.advance(11 * HOUR)
+    retain(server)
+    assert in_default(server) == 2
+    # One of all those that are old.
+    assert len([span for span in spans(server) if span.ends_at <= clock.now() - 10 * HOUR]) == 1  # type: ignore[operator]
+    assert [len(decider.status(one)["activities"]) for one in (id, other)] == [1, 1]
+
+    server.rpc("awf.workflow/cancel", {"id": id})
+    clock.advance(11 * HOUR)
+    retain(server)
+    assert server.refused("awf.task/status", {"id": activity})[0] == 404
+    assert [len(decider.status(one)["activities"]) for one in (other,)] == [1]
+
+
 @pytest.fixture
 def pair(server: Server, clock: FrozenClock) -> Iterator[Pair]:
     """Two servers on one database."""

@@ -148,6 +148,19 @@ def test_a_wait_that_was_canceled_is_over(server: Server) -> None:
     assert server.task(id)["status"] == "done"
 
 
+@pytest.mark.parametrize(("method", "params"), [("release", {}), ("notify", {"notification": "heartbeat"})])
+def test_a_wait_is_nobodys_to_renew_or_to_give_back(
+    server: Server, clock: FrozenClock, method: str, params: dict[str, Any]
+) -> None:
+    id = wait(server, duration={"hours": 1})
+    call = {"id": id, "execId": server.task(id)["execId"], **params}
+    assert server.refused(f"awf.task/{method}", call) == (400, "invalid-params", "$.params.id")
+    pass_time(server, clock, minutes=59)
+    assert server.task(id)["status"] == "in-progress"
+    pass_time(server, clock, minutes=1)
+    assert server.task(id)["outcome"] == "succeeded"
+
+
 def test_no_worker_is_given_a_wait(server: Server) -> None:
     wait(server, duration={"hours": 1})
     assert server.poll(WAIT) == []

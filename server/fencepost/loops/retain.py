@@ -54,14 +54,19 @@ class Retain:
         return all(dropped)
 
     async def _drop(self, partition: Partition) -> bool:
-        """Drop a partition unless something of it has to stay for now; return whether it is gone."""
+        """Drop a partition unless something of it has to stay for now; return False when that may pass soon."""
         try:
             if partition.parent == "task_log":
                 if not await self._is_free(partition):
                     return False
                 await self._store.drop(partition)
             else:
-                await self._store.drop(partition, await self._forget(partition))
+                kept = await self._forget(partition)
+                if kept and not await self._store.has_room():
+                    # Not soon: it takes a workflow's end to change that.
+                    emit(Event.PARTITIONS_DELAYED, reason="workflows that outlive the retention have begun too much")
+                    return True
+                await self._store.drop(partition, kept)
         except AlreadyGone:
             return True
         except InTheWay as reason:

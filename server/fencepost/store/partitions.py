@@ -64,6 +64,9 @@ class PartitionStore:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        # What live workflows may keep in default partitions; beyond it their partitions stay as they are, since to make
+        # one takes longer the more there is.
+        self.most_kept = 500_000
 
     async def make_next(self, width: timedelta) -> Partition | None:
         """Make the nearest partition that is missing and return it, None when none is; raise InTheWay."""
@@ -87,6 +90,11 @@ class PartitionStore:
         """Return the partitions that hold only what is older than `retention`, the oldest first."""
         params = {"retention": retention, "now": self._clock.now()}
         return [Partition(*row) for row in await self._database.fetch(statement("history/outlived"), params)]
+
+    async def has_room(self) -> bool:
+        """Return whether more rows can be kept for live workflows."""
+        params = {"most": self.most_kept}
+        return not (await self._database.fetch(statement("history/kept"), params))[0][0]
 
     async def forget(self, partition: Partition, *, after: int) -> tuple[int | None, list[int]]:
         """Let a batch of the names go that lead into a partition of tasks or workflows; raise InTheWay or AlreadyGone.

@@ -20,6 +20,8 @@ held as materialized (
         select l.ctid as place, l.definition, l.definition_version
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
+            -- Their deadline is not that of a worker, but what they are for.
+            and l.definition not in ('awf.task/wait', 'awf.task/subscribe')
         offset 0
     ) as l
     join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version

@@ -20,6 +20,8 @@ held as materialized (
         select l.ctid as place, l.status, l.worker
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status in ('requested', 'in-progress') and l.exec_id = c.exec_id
+            -- These end by themselves: ready, they would wait for a worker that never comes.
+            and l.definition not in ('awf.task/wait', 'awf.task/subscribe')
         offset 0
     ) as l
 ),
