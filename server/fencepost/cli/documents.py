@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import orjson
 
 from fencepost.domain.document import Document as Declared
 from fencepost.domain.document import read_document
@@ -16,6 +17,7 @@ from fencepost.wire import json, yaml
 from fencepost.wire.text import BadText
 
 _ENDINGS = {".yaml", ".yml", ".json"}
+_STARTING = ("schedule", "trigger")
 _BETWEEN = re.compile(rb"^---[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 
 
@@ -34,11 +36,14 @@ class Document(NamedTuple):
 
 
 def read_documents(path: Path) -> list[Document]:
-    """Return the documents of a file, or of every YAML and JSON file below a folder; raise StartRefused."""
+    """Return the documents of a file, or of every YAML and JSON file below a folder; raise StartRefused.
+
+    What starts something stands behind what it starts, which must be there when it is put.
+    """
+    files = [path]
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
-        return [document for file in files for document in _read(file)]
-    return _read(path)
+    return sorted((document for file in files for document in _read(file)), key=_starts_others)
 
 
 def _read(file: Path) -> list[Document]:
@@ -51,3 +56,8 @@ def _read(file: Path) -> list[Document]:
         return [Document(str(file), yaml.to_json(part)) for part in parts]
     except (OSError, BadText) as error:
         raise StartRefused(f"{file}: {error}") from None
+
+
+def _starts_others(document: Document) -> bool:
+    content = orjson.loads(document.text)
+    return isinstance(content, dict) and content.get("kind") in _STARTING

@@ -125,7 +125,8 @@ class PartitionStore:
         params: dict[str, Any] = {"retention": retention, "batch": _BATCH, "now": self._clock.now()}
         done = await self._database.fetch(statement("history/delete_done"), params)
         log = await self._database.fetch(statement("history/delete_log"), params)
-        return int(done[0][0]) + int(log[0][0])
+        events = await self._database.fetch(statement("history/delete_events"), params)
+        return int(done[0][0]) + int(log[0][0]) + int(events[0][0])
 
 
 @contextmanager

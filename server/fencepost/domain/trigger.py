@@ -1,0 +1,106 @@
+"""Triggers: what is started whenever a resource comes that fits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from fencepost.domain import verbatim
+from fencepost.domain.actions import Request
+from fencepost.domain.definition import Name
+from fencepost.domain.payload import object_text
+from fencepost.domain.selection import MISSING, Rule, value_in
+from fencepost.domain.times import time_text
+from fencepost.errors import invalid_params
+
+_HOLE = "get-in"
+_MOST_STEPS = 32
+
+
+class TriggerDefinition(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename="kebab",
+    tag_field="kind",
+    tag="trigger",
+    kw_only=True,
+):
+    """A document of `kind: trigger`: for which resources to start what."""
+
+    kind: ClassVar[str] = "trigger"
+    name: Name
+    select_by: Annotated[tuple[Rule, ...], Meta(min_length=1, max_length=32, description="all must hold")]
+    task_request: Annotated[Request, Meta(description="what to start, this or a workflow")] | None = None
+    workflow_request: Request | None = None
+
+    @property
+    def member(self) -> str:
+        """The member that says what to start."""
+        return "workflow-request" if self.is_workflow else "task-request"
+
+    @property
+    def is_workflow(self) -> bool:
+        """Whether it starts workflows."""
+        return self.workflow_request is not None
+
+    @property
+    def request(self) -> Request:
+        """What to start; its params have holes."""
+        request = self.workflow_request or self.task_request
+        assert request is not None, "compile refuses such a document"
+        return request
+
+    def compile(self) -> None:
+        """Refuse a document that says nothing to start, or two things, and a request that could never be done."""
+        if (self.task_request is None) == (self.workflow_request is None):
+            raise invalid_params("either 'task-request' or 'workflow-request' is needed", "$")
+        at = f"$.{self.member}"
+        time_text(self.request.execute_at, f"{at}.executeAt")
+        params = object_text(self.request.params, f"{at}.params")
+        if params is not None:
+            _check_holes(verbatim.read(params), f"{at}.params")
+
+    def requested(self, resource: Any) -> Request:
+        """Return what to start for a resource that `domain.verbatim` has read: the request with its holes filled."""
+        if self.request.params is UNSET:
+            return self.request
+        params = verbatim.write(_filled(verbatim.read(bytes(self.request.params)), resource))
+        return msgspec.structs.replace(self.request, params=msgspec.Raw(params))
+
+
+def _is_hole(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {_HOLE}
+
+
+def _filled(value: Any, resource: Any) -> Any:
+    """Return a template with what stands in the resource at the path of each hole; null where nothing does."""
+    if _is_hole(value):
+        found = value_in(resource, value[_HOLE])
+        return None if found is MISSING else found
+    if isinstance(value, dict):
+        return {name: _filled(member, resource) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, resource) for item in value]
+    return value
+
+
+def _check_holes(value: Any, at: str) -> None:
+    if _is_hole(value):
+        path = value[_HOLE]
+        if not isinstance(path, list) or len(path) > _MOST_STEPS or not all(map(_is_step, path)):
+            reason = f"Expected a path of at most {_MOST_STEPS} member names and places in arrays, such as [data, id]"
+            raise invalid_params(reason, f"{at}.{_HOLE}")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_holes(member, f"{at}.{name}")
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            _check_holes(item, f"{at}[{place}]")
+
+
+def _is_step(step: Any) -> bool:
+    return isinstance(step, str) or (isinstance(step, int) and not isinstance(step, bool) and step >= 0)
