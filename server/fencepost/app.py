@@ -79,7 +79,7 @@ class App:
         workflows.on_hints = hints.follow
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
         events = EventStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
-        triggers = TriggerRules(TriggerStore(self.database), definitions)
+        triggers = TriggerRules(TriggerStore(self.database), definitions, most_bytes=settings.limits.body_bytes)
         self._dispatcher = Dispatcher(tasks, self._give_back)
         self.engine = Engine(
             Tasks(tasks, workflows, definitions, hints),

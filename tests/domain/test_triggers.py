@@ -133,7 +133,7 @@ def trigger(params: Any) -> TriggerDefinition:
 
 
 def filled(params: Any, resource: Any) -> Any:
-    request = trigger(params).requested(verbatim.read(json.dumps(resource).encode()))
+    request = trigger(params).requested(verbatim.read(json.dumps(resource).encode()), most_bytes=1 << 20)
     return msgspec.json.decode(bytes(request.params))  # type: ignore[arg-type]  # they are there
 
 
@@ -156,6 +156,14 @@ def test_an_object_with_more_than_a_path_is_no_hole() -> None:
 
 def test_what_is_filled_in_is_not_filled_again() -> None:
     assert filled({"a": {"get-in": ["x"]}}, {"x": {"get-in": ["y"]}, "y": 1}) == {"a": {"get-in": ["y"]}}
+
+
+def test_no_more_is_filled_in_than_is_allowed() -> None:
+    whole = trigger({"a": [{"get-in": []}] * 10})
+    assert whole.requested({"x": "y" * 90}, most_bytes=1000)
+    with pytest.raises(Refusal) as refused:
+        whole.requested({"x": "y" * 100}, most_bytes=1000)
+    assert refused.value.at == "$.params"
 
 
 @pytest.mark.parametrize("path", ["x", None, [None], [True], [-1], [1.5], [["x"]], ["x"] * 33])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 import msgspec
+import orjson
 from msgspec import UNSET, Meta
 
 from fencepost.domain import verbatim
@@ -64,28 +65,46 @@ class TriggerDefinition(
         if params is not None:
             _check_holes(verbatim.read(params), f"{at}.params")
 
-    def requested(self, resource: Any) -> Request:
-        """Return what to start for a resource that `domain.verbatim` has read: the request with its holes filled."""
+    def requested(self, resource: Any, *, most_bytes: int) -> Request:
+        """Return what to start for a resource that `domain.verbatim` has read: the request with its holes filled.
+
+        Raises Refusal when that adds more than so many bytes: a few words can ask for the whole resource many times.
+        """
         if self.request.params is UNSET:
             return self.request
-        params = verbatim.write(_filled(verbatim.read(bytes(self.request.params)), resource))
+        template = verbatim.read(bytes(self.request.params))
+        params = verbatim.write(_Filling(resource, most_bytes).of(template))
         return msgspec.structs.replace(self.request, params=msgspec.Raw(params))
+
+
+class _Filling:
+    """Fills the holes of a template: with what stands in the resource at the path of each, null where nothing does."""
+
+    def __init__(self, resource: Any, most_bytes: int) -> None:
+        self._resource = resource
+        self._most = self._left = most_bytes
+
+    def of(self, value: Any) -> Any:
+        """Return a part of the template without holes."""
+        if _is_hole(value):
+            return self._found(value[_HOLE])
+        if isinstance(value, dict):
+            return {name: self.of(member) for name, member in value.items()}
+        if isinstance(value, list):
+            return [self.of(item) for item in value]
+        return value
+
+    def _found(self, path: list[str | int]) -> orjson.Fragment:
+        found = value_in(self._resource, path)
+        text = verbatim.write(None if found is MISSING else found)
+        self._left -= len(text)
+        if self._left < 0:
+            raise invalid_params(f"more than {self._most} bytes would be filled in", "$.params")
+        return orjson.Fragment(text)
 
 
 def _is_hole(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {_HOLE}
-
-
-def _filled(value: Any, resource: Any) -> Any:
-    """Return a template with what stands in the resource at the path of each hole; null where nothing does."""
-    if _is_hole(value):
-        found = value_in(resource, value[_HOLE])
-        return None if found is MISSING else found
-    if isinstance(value, dict):
-        return {name: _filled(member, resource) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_filled(item, resource) for item in value]
-    return value
 
 
 def _check_holes(value: Any, at: str) -> None:

@@ -37,8 +37,10 @@ class TriggerStatus(NamedTuple):
 class TriggerRules:
     """The declared triggers."""
 
-    def __init__(self, store: TriggerStore, definitions: Definitions) -> None:
+    def __init__(self, store: TriggerStore, definitions: Definitions, *, most_bytes: int) -> None:
+        """Take how much of a resource the params of one start may hold."""
         self._store = store
+        self._most_bytes = most_bytes
         self._definitions = definitions
         self._known: Triggers | None = None
 
@@ -81,7 +83,7 @@ class TriggerRules:
         return Choice(document.name, trigger.version, start, None)
 
     async def _prepared(self, document: TriggerDefinition, event: Event, resource: Any, caller: str) -> Start:
-        request = document.requested(resource)
+        request = document.requested(resource, most_bytes=self._most_bytes)
         requester = orjson.dumps({"service": "awf/trigger", "rule": document.name, "event": event.id})
 
         async def prepared() -> Start:

@@ -27,7 +27,7 @@ from fencepost.settings import Limits
 from fencepost.wire import json
 from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.events import PublishResult, publish_result
-from fencepost.wire.faults import Fault, fault_of
+from fencepost.wire.faults import Fault, bug, fault_of
 from fencepost.wire.formats import JSON, Format, answer_format, request_format
 from fencepost.wire.text import BadText
 
@@ -83,8 +83,9 @@ class EventIntake:
         for event, outcome in zip(several, outcomes, strict=True):
             if not isinstance(outcome, Exception):
                 answers.append(publish_result(event, outcome))
-            elif isinstance(events, list) and isinstance(outcome, Refusal):
-                answers.append(Failed(fault_of(outcome)))
+            elif isinstance(events, list):
+                refusal = outcome if isinstance(outcome, Refusal) else bug(outcome, "POST /events")
+                answers.append(Failed(fault_of(refusal)))
             else:
                 raise outcome
         return answers if isinstance(events, list) else answers[0]
