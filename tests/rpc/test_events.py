@@ -206,13 +206,8 @@ def test_a_trigger_may_start_a_subscription_that_waits_for_the_next_event(server
         ({"select-by": [{"get-in": ["a"], "comparator": "is", "value": 1}]}, "$.params.select-by[0].comparator"),
         ({"select-by": [{"get-in": [], "comparator": "eq", "value": 1}]}, "$.params.select-by[0].get-in"),
         ({"select-by": [{"get-in": ["a"], "comparator": "eq", "value": {}}]}, "$.params.select-by[0].value"),
-        ({"task-request": {"definition": "demo/rezise"}}, "$.params.task-request.definition"),
-        ({"task-request": None}, "$.params"),
-        ({"workflow-request": {"definition": "demo/resize"}}, "$.params"),
-        (
-            {"task-request": None, "workflow-request": {"definition": "demo/resize"}},
-            "$.params.workflow-request.definition",
-        ),
+        ({"task-request": None}, "$.params.task-request"),
+        ({"workflow-request": {"definition": "demo/resize"}}, "$.params.task-request"),
         ({"task-request": {"definition": "demo/resize", "params": []}}, "$.params.task-request.params"),
         (
             {"task-request": {"definition": "demo/resize", "params": {"a": [{"get-in": "x"}]}}},
@@ -234,6 +229,21 @@ def test_a_trigger_that_makes_no_sense_is_refused_at_its_field(
         "task-request": {"definition": "demo/resize"},
     }
     assert server.refused("awf.definition/put", {**document, **members}) == (400, "invalid-params", path)
+
+
+def test_a_trigger_names_a_definition_that_is_there(server: Server) -> None:
+    Decider(server, "demo/order")
+    for request, refusal in {
+        ("task-request", "demo/rezise"): (404, "definition-not-found"),
+        ("task-request", "demo/order"): (400, "invalid-params"),
+        ("workflow-request", "demo/resize"): (400, "invalid-params"),
+    }.items():
+        member, definition = request
+        document = {"kind": "trigger", "name": "demo/review", "select-by": [IS_FINAL]}
+        assert server.refused("awf.definition/put", {**document, member: {"definition": definition}}) == (
+            *refusal,
+            f"$.params.{member}.definition",
+        )
 
 
 @pytest.mark.parametrize(

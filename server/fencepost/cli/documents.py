@@ -17,7 +17,6 @@ from fencepost.wire import json, yaml
 from fencepost.wire.text import BadText
 
 _ENDINGS = {".yaml", ".yml", ".json"}
-_STARTING = ("schedule", "trigger")
 _BETWEEN = re.compile(rb"^---[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 
 
@@ -38,12 +37,17 @@ class Document(NamedTuple):
 def read_documents(path: Path) -> list[Document]:
     """Return the documents of a file, or of every YAML and JSON file below a folder; raise StartRefused.
 
-    What starts something stands behind what it starts, which must be there when it is put.
+    Those that name others come behind all others.
     """
     files = [path]
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
-    return sorted((document for file in files for document in _read(file)), key=_starts_others)
+    return sorted((document for file in files for document in _read(file)), key=_names_others)
+
+
+def _names_others(document: Document) -> bool:
+    content = orjson.loads(document.text)
+    return isinstance(content, dict) and content.get("kind") in ("schedule", "trigger")
 
 
 def _read(file: Path) -> list[Document]:
@@ -56,8 +60,3 @@ def _read(file: Path) -> list[Document]:
         return [Document(str(file), yaml.to_json(part)) for part in parts]
     except (OSError, BadText) as error:
         raise StartRefused(f"{file}: {error}") from None
-
-
-def _starts_others(document: Document) -> bool:
-    content = orjson.loads(document.text)
-    return isinstance(content, dict) and content.get("kind") in _STARTING

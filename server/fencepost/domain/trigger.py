@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 import orjson
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain import verbatim
 from fencepost.domain.actions import Request
@@ -24,7 +24,6 @@ class TriggerDefinition(
     msgspec.Struct,
     frozen=True,
     forbid_unknown_fields=True,
-    omit_defaults=True,
     rename="kebab",
     tag_field="kind",
     tag="trigger",
@@ -35,31 +34,31 @@ class TriggerDefinition(
     kind: ClassVar[str] = "trigger"
     name: Name
     select_by: Annotated[tuple[Rule, ...], Meta(min_length=1, max_length=32, description="all must hold")]
-    task_request: Annotated[Request, Meta(description="what to start, this or a workflow")] | None = None
-    workflow_request: Request | None = None
-
-    @property
-    def member(self) -> str:
-        """The member that says what to start."""
-        return "workflow-request" if self.is_workflow else "task-request"
-
-    @property
-    def is_workflow(self) -> bool:
-        """Whether it starts workflows."""
-        return self.workflow_request is not None
+    task_request: Annotated[Request, Meta(description="the task to start")] | UnsetType = UNSET
+    workflow_request: Annotated[Request, Meta(description="the workflow to start")] | UnsetType = UNSET
 
     @property
     def request(self) -> Request:
-        """What to start; its params have holes."""
-        request = self.workflow_request or self.task_request
-        assert request is not None, "compile refuses such a document"
+        """What it starts; its params may have holes."""
+        request = self.task_request or self.workflow_request
+        assert request is not UNSET, "checked when it was put"
         return request
 
+    @property
+    def request_member(self) -> str:
+        """The member that says what it starts."""
+        return "task-request" if self.task_request is not UNSET else "workflow-request"
+
+    @property
+    def is_for_workflows(self) -> bool:
+        """Whether it starts workflows."""
+        return self.task_request is UNSET
+
     def compile(self) -> None:
-        """Refuse a document that says nothing to start, or two things, and a request that could never be done."""
-        if (self.task_request is None) == (self.workflow_request is None):
-            raise invalid_params("either 'task-request' or 'workflow-request' is needed", "$")
-        at = f"$.{self.member}"
+        """Refuse what starts nothing or two things, and a request that could never be done."""
+        if (self.task_request is UNSET) == (self.workflow_request is UNSET):
+            raise invalid_params("exactly one of 'task-request' and 'workflow-request' is needed", "$.task-request")
+        at = f"$.{self.request_member}"
         time_text(self.request.execute_at, f"{at}.executeAt")
         params = object_text(self.request.params, f"{at}.params")
         if params is not None:

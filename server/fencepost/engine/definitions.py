@@ -145,11 +145,11 @@ class Definitions:
         name = document.request.definition
         self.forget(name)
         try:
-            await self.newest_work(name, WorkflowDefinition if document.is_workflow else TaskDefinition)
+            await self.newest_work(name, WorkflowDefinition if document.is_for_workflows else TaskDefinition)
         except Refusal as refusal:
-            if refusal.kind is UNAVAILABLE:
-                raise
-            raise invalid_params(refusal.message, f"$.{document.member}.definition") from None
+            if refusal.kind is not UNAVAILABLE:
+                refusal.at = f"$.{document.request_member}.definition"
+            raise
 
     async def _of_other_kind(self, document: Document) -> Refusal:
         first = await self._store.find(document.name, 1)

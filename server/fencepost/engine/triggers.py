@@ -88,7 +88,7 @@ class TriggerRules:
 
         async def prepared() -> Start:
             return await prepare(
-                self._definitions, request, is_workflow=document.is_workflow, requester=requester, caller=caller
+                self._definitions, request, is_workflow=document.is_for_workflows, requester=requester, caller=caller
             )
 
         try:
