@@ -163,6 +163,17 @@ CREATE TABLE fencepost.done_workflows_default (
     CONSTRAINT done_workflows_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
 );
 
+CREATE TABLE fencepost.events (
+    key uuid NOT NULL,
+    source text,
+    id text NOT NULL,
+    digest uuid NOT NULL,
+    content json NOT NULL,
+    at timestamp with time zone NOT NULL,
+    caller text NOT NULL,
+    outcome json
+);
+
 CREATE TABLE fencepost.task_log (
     seq bigint CONSTRAINT task_log_seq_not_null1 NOT NULL,
     at timestamp with time zone CONSTRAINT task_log_at_not_null1 NOT NULL,
@@ -235,6 +246,8 @@ CREATE TABLE fencepost.live_tasks (
     requester json NOT NULL,
     params json,
     workflow_seq bigint,
+    subscription_path text COLLATE pg_catalog."C",
+    subscription_value bigint,
     CONSTRAINT live_tasks_fenced_while_held CHECK (((exec_id IS NOT NULL) = (status = ANY (ARRAY['requested'::text, 'in-progress'::text])))),
     CONSTRAINT live_tasks_one_deadline CHECK (((deadline_at IS NULL) = (status = 'ready'::text))),
     CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
@@ -265,6 +278,9 @@ CREATE TABLE fencepost.migrations (
     name text NOT NULL,
     sha256 text NOT NULL,
     applied_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE fencepost.subscription_gate (
 );
 
 CREATE VIEW fencepost.task_entries AS
@@ -454,6 +470,23 @@ UNION ALL
     ((d.workflow_seq IS NOT NULL) AND (substr(d.id, 19, 6) = '-8001-'::text)) AS decides
    FROM fencepost.done_tasks d;
 
+CREATE TABLE fencepost.trigger_changes (
+    number bigint NOT NULL
+);
+
+CREATE TABLE fencepost.trigger_starts (
+    event_key uuid NOT NULL,
+    trigger text NOT NULL,
+    trigger_version integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    reference json,
+    reason text,
+    CONSTRAINT trigger_starts_reason CHECK (((reason IS NOT NULL) = (status = 'skipped'::text))),
+    CONSTRAINT trigger_starts_reference CHECK (((reference IS NOT NULL) = (status = 'started'::text))),
+    CONSTRAINT trigger_starts_status CHECK ((status = ANY (ARRAY['started'::text, 'skipped'::text])))
+);
+
 CREATE TABLE fencepost.workflow_events (
     workflow_seq bigint NOT NULL,
     number integer NOT NULL,
@@ -548,6 +581,9 @@ ALTER TABLE ONLY fencepost.done_workflows
 ALTER TABLE ONLY fencepost.done_workflows_default
     ADD CONSTRAINT done_workflows_default_pkey PRIMARY KEY (seq, done_at);
 
+ALTER TABLE ONLY fencepost.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY fencepost.live_tasks
     ADD CONSTRAINT live_tasks_pkey PRIMARY KEY (seq);
 
@@ -566,6 +602,9 @@ ALTER TABLE ONLY fencepost.task_log_default
 ALTER TABLE ONLY fencepost.task_names
     ADD CONSTRAINT task_names_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY fencepost.trigger_starts
+    ADD CONSTRAINT trigger_starts_pkey PRIMARY KEY (event_key, trigger);
+
 ALTER TABLE ONLY fencepost.workflow_events
     ADD CONSTRAINT workflow_events_pkey PRIMARY KEY (workflow_seq, number);
 
@@ -579,6 +618,8 @@ CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHE
 
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
 
+CREATE INDEX definitions_triggers ON fencepost.definitions USING btree (name) WHERE ((kind = 'trigger'::text) AND is_newest);
+
 CREATE INDEX done_tasks_default_done_at ON fencepost.done_tasks_default USING btree (done_at);
 
 CREATE INDEX done_tasks_outcome ON ONLY fencepost.done_tasks USING btree (outcome, seq) WHERE (outcome <> 'succeeded'::text);
@@ -591,6 +632,8 @@ CREATE INDEX done_tasks_default_workflow_seq_idx ON fencepost.done_tasks_default
 
 CREATE INDEX done_workflows_default_done_at ON fencepost.done_workflows_default USING btree (done_at);
 
+CREATE INDEX events_at ON fencepost.events USING btree (at);
+
 CREATE INDEX live_tasks_deadline ON fencepost.live_tasks USING btree (deadline_at) WHERE (deadline_at IS NOT NULL);
 
 CREATE INDEX live_tasks_held_by_key ON fencepost.live_tasks USING btree (definition, limit_key) WHERE ((exec_id IS NOT NULL) AND (limit_key IS NOT NULL));
@@ -601,6 +644,8 @@ CREATE INDEX live_tasks_ready_by_key ON fencepost.live_tasks USING btree (defini
 
 CREATE INDEX live_tasks_request ON fencepost.live_tasks USING btree (held_by, request_id) WHERE (request_id IS NOT NULL);
 
+CREATE INDEX live_tasks_subscription ON fencepost.live_tasks USING btree (subscription_path, subscription_value) WHERE (subscription_path IS NOT NULL);
+
 CREATE INDEX live_tasks_workflow ON fencepost.live_tasks USING btree (workflow_seq) WHERE (workflow_seq IS NOT NULL);
 
 CREATE INDEX live_workflows_definition ON fencepost.live_workflows USING btree (definition);
@@ -608,6 +653,8 @@ CREATE INDEX live_workflows_definition ON fencepost.live_workflows USING btree (
 CREATE INDEX live_workflows_parent ON fencepost.live_workflows USING btree (parent_seq) WHERE (parent_seq IS NOT NULL);
 
 CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
+
+CREATE INDEX trigger_starts_trigger ON fencepost.trigger_starts USING btree (trigger, at, event_key);
 
 ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import orjson
 
-from fencepost.rpc import yaml
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import document
+from fencepost.wire import yaml
 from tests.generators.method_reference import method_reference
 from tests.generators.schema_dump import schema_dump
 from tests.generators.tables import errors_table, settings_table, with_table

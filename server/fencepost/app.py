@@ -31,11 +31,13 @@ from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
+from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Polls
 from fencepost.engine.tasks import Tasks
+from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from fencepost.loops.errands import Errands
@@ -43,6 +45,7 @@ from fencepost.loops.lookout import Lookout
 from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
+from fencepost.rest.events import EventIntake
 from fencepost.rest.health import Health
 from fencepost.rest.tasks import TaskReads
 from fencepost.rest.workflows import WorkflowReads
@@ -53,6 +56,7 @@ from fencepost.settings import Settings
 from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
+from fencepost.store.events import EventStore
 from fencepost.store.files import data_folder
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
@@ -60,10 +64,12 @@ from fencepost.store.partitions import PartitionStore
 from fencepost.store.reader import Reader
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
+from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
 from fencepost.wire.callers import Callers
 from fencepost.wire.faults import bug, fault_of
+from fencepost.wire.formats import JSON
 
 Handler = Callable[[Request], Awaitable[Response]]
 Scope = MutableMapping[str, Any]
@@ -82,6 +88,8 @@ class App:
         hints = Hints()
         workflows.on_hints = hints.follow
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
+        events = EventStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
+        triggers = TriggerRules(TriggerStore(self.database), definitions, most_bytes=settings.limits.body_bytes)
         self._dispatcher = Dispatcher(tasks, self._give_back)
         self.engine = Engine(
             Tasks(tasks, workflows, definitions, hints),
@@ -89,6 +97,8 @@ class App:
             Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints),
             Polls(self._dispatcher, definitions, hints),
             definitions,
+            Events(events, triggers, definitions),
+            triggers,
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
@@ -110,7 +120,7 @@ class App:
         if deciders:
             inside = Deciders(self.engine.workflows, definitions, deciders)
             self._errands += (Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),)
-        self._rest = self._starlette()
+        self._rest = self._starlette(settings)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -170,19 +180,23 @@ class App:
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         hints.on_ready += [self._dispatcher.ready, self._notifications.ready]
         hints.on_deadline.append(self._reaping.nudge)
-        hints.on_definition += [definitions.forget, limits.forget, self._look_again, self._notifications.definition]
+        triggers = self.engine.triggers
+        hints.on_definition += [definitions.forget, triggers.forget, limits.forget]
+        hints.on_definition += [self._look_again, self._notifications.definition]
 
         def heard(news: News) -> None:
             for definition, count in news.ready.items():
                 self._dispatcher.ready(definition, count)
             for name in news.definitions:
                 definitions.forget(name)
+                triggers.forget(name)
                 limits.forget()
                 self._look_again()
 
         def connected() -> None:
             # Nobody heard what was said while the connection was away.
             definitions.forget_all()
+            triggers.forget()
             limits.forget()
             self._look_again()
             self._reaping.nudge()
@@ -197,9 +211,10 @@ class App:
             errands.look_again()
             loop.nudge()
 
-    def _starlette(self) -> Starlette:
+    def _starlette(self, settings: Settings) -> Starlette:
         reads = TaskReads(self.engine)
         workflows = WorkflowReads(self.engine)
+        intake = EventIntake(self.engine, settings.limits)
         return Starlette(
             routes=[
                 Route("/healthz", _reported(self._health.healthz)),
@@ -210,13 +225,14 @@ class App:
                 Route("/AidboxTaskLog", self._known(reads.log)),
                 Route("/AidboxWorkflow", self._known(workflows.search)),
                 Route("/AidboxWorkflow/{id}", self._known(workflows.read)),
+                Route("/events", self._known(intake.publish), methods=["POST"]),
             ],
             exception_handlers={Refusal: _refused, HTTPException: _not_served},
         )
 
     def _known(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
-            self._callers.identify(request.headers.get("authorization"))
+            request.state.caller = self._callers.identify(request.headers.get("authorization"))
             return await handler(request)
 
         return _reported(guarded)
@@ -258,17 +274,21 @@ async def _openapi(_: Request) -> Response:
     return Response((data_folder("openapi") / "openapi.yaml").read_bytes(), media_type="application/yaml")
 
 
-async def _refused(_: Request, refusal: Exception) -> Response:
+async def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
     if refusal.kind.status == 401:
         headers["www-authenticate"] = 'Basic realm="fencepost", charset="UTF-8"'
+    format = getattr(request.state, "format", JSON)
     content = msgspec.json.encode({"error": fault_of(refusal)})
-    return Response(content, refusal.kind.status, headers, media_type="application/json")
+    if format.from_json is not None:
+        content = format.from_json(content)
+    return Response(content, refusal.kind.status, headers, media_type=format.media_type)
 
 
 async def _not_served(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=request.url.path, allowed="GET"))
+        allowed = "POST" if "POST" in (error.headers or {}).get("Allow", "") else "GET"
+        return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=request.url.path, allowed=allowed))
     return await _refused(request, Refusal(NOT_FOUND, path=request.url.path))

@@ -2,7 +2,7 @@
 
     StartRefused        the server or a command cannot start: one sentence for the operator, exit status 2
     Refusal             a call is refused: one of the kinds below, told to the caller
-        BadText         its text is not JSON or YAML that can be stored (rpc/text.py)
+        BadText         its text is not JSON or YAML that can be stored (wire/text.py)
 
 Anything else that is raised is a bug and is answered as `internal-error`. docs/errors.md has a row for each kind.
 """
@@ -51,6 +51,7 @@ INVALID_ACTION = Kind("invalid-action", 422, "{reason}")
 WORKFLOW_NOT_FOUND = Kind("workflow-not-found", 404, "there is no workflow {id!r}")
 WORKFLOW_EXISTS = Kind("already-exists", 409, "a workflow {id!r} with other content exists")
 SIGNAL_REUSED = Kind("already-exists", 409, "workflow {id!r} has taken another signal with the id {signal_id!r}")
+EVENT_EXISTS = Kind("already-exists", 409, "another event with the id {id!r} was taken")
 WORKFLOW_HAS_BEEN_DONE = Kind("workflow-has-been-done", 422, "workflow {id!r} is done already: {outcome}")
 TASK_IS_A_DECISION = Kind("task-is-a-decision", 422, "task {id!r} decides about workflow {workflow!r}; cancel that")
 RUN_SQL_OFF = Kind("run-sql-off", 422, "nobody has switched SQL on here: the server has no --run-sql-url")

@@ -91,6 +91,15 @@ select 10000 + n % 500, 'signal-' || n, gen_random_uuid() from generate_series(1
 insert into fencepost.task_log (seq, version, at, action, caller, status_before, status, retry_count)
 select n, version, now(), 'awf.task/notify', 'test', 'in-progress', 'in-progress', 1
 from generate_series(1, 4000) as n, generate_series(2, 4) as version;
+
+update fencepost.live_tasks set subscription_path = '["a"]', subscription_value = seq % 10
+where status = 'in-progress' and seq % 8 = 3;
+
+insert into fencepost.events (key, id, digest, content, at, caller)
+select gen_random_uuid(), n, gen_random_uuid(), '{}', now(), 'test' from generate_series(1, 2000) as n;
+
+insert into fencepost.trigger_starts (event_key, trigger, trigger_version, at, status, reference)
+select e.key, 'demo/trigger', 1, e.at, 'started', '{}' from fencepost.events as e;
 """
 _TASKS = [
     {"call": number, "id": f"task-{number}", "seq": None, "exec_id": str(uuid.uuid4()), "caller": "test"}
@@ -107,6 +116,7 @@ _ASK = {
 }
 _NEW = {"definition": "demo/kind-1", "version": 1, "requester": {}}
 _BEGUN = {"workflow_seq": 10001, "workflow_id": "flow-1", "label": "new", "digest": str(uuid.uuid4())}
+_EVENT = {"key": str(uuid.uuid4()), "digest": str(uuid.uuid4())}
 HOT: dict[str, dict[str, Any]] = {
     "tasks/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}", "prefix": None} for call in _TASKS]},
     "tasks/claim": {"definitions": ["demo/kind-1", "demo/kind-2"], "asks": [_ASK]},
@@ -144,10 +154,21 @@ HOT: dict[str, dict[str, Any]] = {
     "workflows/find": {"id": "flow-1"},
     "workflows/tasks": {"workflow_seq": 10001, "decides": False, "size": 100},
     "workflows/list_children": {"workflow_seq": 10001, "size": 100},
+    "events/take": {"calls": [{**_EVENT, "source": None, "id": "a", "content": {}, "caller": "test", "triggers": 0}]},
+    "events/find": {"keys": [_EVENT["key"]]},
+    "events/settle": {
+        "calls": [{**_EVENT, "outcome": {}}],
+        "starts": [{"event_key": _EVENT["key"], "trigger": "demo/t", "trigger_version": 1, "status": "skipped"}],
+    },
+    "subscriptions/paths": {},
+    "subscriptions/find": {"places": [{"place": 0, "path": '["a"]', "value": 7}]},
+    "subscriptions/complete": {"calls": [{**call, "seq": 3, "event_key": _EVENT["key"]} for call in _TASKS]},
+    "triggers/starts": {"name": "demo/t", "size": 20},
+    "history/delete_events": {"retention": "1 day", "batch": 1000},
 }
 _GROWING = {
     *("task_names", "live_tasks", "done_tasks_default", "task_log_default", "live_workflows", "done_workflows_default"),
-    *("workflow_names", "workflow_events", "activities", "workflow_signals"),
+    *("workflow_names", "workflow_events", "activities", "workflow_signals", "events", "trigger_starts"),
 }
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
 

@@ -10,6 +10,7 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
+from tests.fixtures.events import publish, put_trigger, rule
 from tests.fixtures.history import HOUR, Span, in_default, retain, retain_once, seamless, spans, until_retained
 from tests.fixtures.servers import Server, running_server
 
@@ -297,3 +298,18 @@ def test_a_span_holds_its_beginning_and_not_its_end(clock: FrozenClock) -> None:
     assert now is not None
     assert now in Span(now, now + HOUR)
     assert now + HOUR not in Span(now, now + HOUR)
+
+
+def test_old_events_go_with_what_triggers_did_and_their_ids_are_free(server: Server, clock: FrozenClock) -> None:
+    put_trigger(server, rule("n", value=1))
+    publish(server, {"n": 1}, id="old")
+    clock.advance(9 * HOUR)
+    publish(server, {"n": 1}, id="young")
+    clock.advance(2 * HOUR)
+    retain(server)
+
+    status = server.rpc("awf.trigger/status", {"name": "demo/review"})
+    assert [start["event"]["id"] for start in status["starts"]] == ["young"]
+    assert status["counts"]["started"] == 1
+    assert publish(server, {"n": 2}, id="old")["started"] == []
+    assert server.refused("awf.event/publish", {"resource": {"n": 2}, "id": "young"})[0] == 409

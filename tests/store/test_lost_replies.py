@@ -16,6 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fencepost.settings import Settings
+from tests.fixtures.events import publish, put_trigger, rule, subscribe
 from tests.fixtures.pairs import essence, history
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.workflows import Decider
@@ -181,6 +182,17 @@ def test_a_signal_is_told_once(server: Server, wire: Wire, members: dict[str, st
     assert wire.lost == 1
     decider.decide(decider.decision())
     assert decider.poll() == []
+
+
+@pytest.mark.parametrize("members", [{}, {"id": "one"}])
+def test_an_event_is_taken_once_and_answered(server: Server, wire: Wire, members: dict[str, str]) -> None:
+    put_trigger(server, rule("n", value=1))
+    waiting = subscribe(server, rule("n", value=1))
+    wire.lose = b"COMMIT"
+    answer = publish(server, {"n": 1}, **members)
+    assert wire.lost == 1
+    assert answer["completed"] == [waiting]
+    assert [started["resource"]["id"] for started in answer["started"]] == [task["id"] for task in server.poll()]
 
 
 # What has no name to be repeated by is done once all the same, and at worst told to be so already.

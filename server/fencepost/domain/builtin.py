@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from fencepost.domain.definition import LONGEST_MS, TaskDefinition
+from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.selection import Rule, place_of, read_rules
 from fencepost.domain.times import time_text
-from fencepost.errors import invalid_params
+from fencepost.errors import Refusal, invalid_params
 
 WAIT = "awf.task/wait"
 SUBSCRIBE = "awf.task/subscribe"
@@ -22,12 +24,14 @@ RUN_SQL = "aidbox.task/run-sql"
 CLEAN_UP = "awf.task/clean-up-activities"
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
+# Of the two, each bound is about the one that it can be about.
+_STEP = {"type": ["string", "integer"], "maxLength": 200, "minimum": 0, "maximum": 2**31 - 1}
 _RULE = {
     "type": "object",
     "required": ["get-in", "comparator", "value"],
     "additionalProperties": False,
     "properties": {
-        "get-in": {"type": "array", "minItems": 1, "maxItems": 32, "items": {"type": ["string", "integer"]}},
+        "get-in": {"type": "array", "minItems": 1, "maxItems": 32, "items": _STEP},
         "comparator": {"enum": ["eq", "gt", "lt", "ge", "le"]},
         "value": {"type": ["string", "number", "boolean", "null"]},
     },
@@ -144,14 +148,15 @@ class _Wait(msgspec.Struct, frozen=True):
 def hold_of(definition: str, params: bytes | None, execute_at: str | None) -> Mapping[str, Any] | None:
     """Return until when, or for how many ms, a task runs by itself; None for one that somebody works on.
 
-    The params have been checked against the definition. Raises Refusal for a time that is none.
+    A subscription also says where events find it. The params have been checked against the definition. Raises Refusal
+    for a time that is none.
     """
     if definition not in HELD:
         return None
     if execute_at is not None:
         raise invalid_params(f"{definition} begins at once; a wait can last `until` a time", "$.executeAt")
     if definition == SUBSCRIBE:
-        return {"milliseconds": LONGEST_MS}
+        return {"milliseconds": LONGEST_MS, **_found_by(params or b"")}
     wait = msgspec.json.decode(params or b"{}", type=_Wait)
     if wait.until is not None:
         return {"until": time_text(wait.until, "$.params.until")}
@@ -160,3 +165,14 @@ def hold_of(definition: str, params: bytes | None, execute_at: str | None) -> Ma
     if milliseconds > LONGEST_MS:
         raise invalid_params("Expected at most ten years", "$.params.duration")
     return {"milliseconds": milliseconds}
+
+
+def _found_by(params: bytes) -> Mapping[str, Any]:
+    try:
+        path, value = place_of(read_rules(params))
+    except msgspec.ValidationError as error:
+        fault = fault_of_struct(str(error), Rule)
+        raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
+    except Refusal as refusal:
+        raise invalid_params(refusal.message, "$.params" + (refusal.at or "$")[1:]) from None
+    return {"subscription_path": path, "subscription_value": value}

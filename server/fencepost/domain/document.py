@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.trigger import TriggerDefinition
 
-Document = TaskDefinition | WorkflowDefinition
+Document = TaskDefinition | WorkflowDefinition | TriggerDefinition
 
 
 class Definition(msgspec.Struct, frozen=True):

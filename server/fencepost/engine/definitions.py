@@ -15,14 +15,16 @@ import msgspec
 from msgspec import UNSET
 
 from fencepost.domain.builtin import BUILT_IN, DECISION
-from fencepost.domain.definition import TaskDefinition, Work, WorkDefinition
+from fencepost.domain.definition import TaskDefinition, Work, WorkDefinition, WorkflowDefinition
 from fencepost.domain.document import Definition, Document
 from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
+from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.hints import Hints
 from fencepost.errors import (
     DEFINITION_IN_USE,
     DEFINITION_NOT_FOUND,
     DEFINITION_OF_OTHER_KIND,
+    UNAVAILABLE,
     Refusal,
     invalid_params,
 )
@@ -47,6 +49,8 @@ class Definitions:
         if document.name in BUILT_IN or document.name == DECISION:
             raise invalid_params(f"{document.name!r} is built in", "$.name")
         document.compile()
+        if isinstance(document, TriggerDefinition):
+            await self._check_request(document)
         definition = await self._store.put(document, text, caller=caller)
         if definition is None:
             raise await self._of_other_kind(document)
@@ -139,6 +143,17 @@ class Definitions:
             assert isinstance(document, Work), "only what declares work has tasks"
             settings = self._versions[name, version] = document
         return settings
+
+    async def _check_request(self, document: TriggerDefinition) -> None:
+        """Raise Refusal when there is no definition of what a trigger shall start."""
+        name = document.request.definition
+        self.forget(name)
+        try:
+            await self.newest_work(name, WorkflowDefinition if document.is_for_workflows else TaskDefinition)
+        except Refusal as refusal:
+            if refusal.kind is not UNAVAILABLE:
+                refusal.at = f"$.{document.request_member}.definition"
+            raise
 
     async def _of_other_kind(self, document: Document) -> Refusal:
         first = await self._store.find(document.name, 1)

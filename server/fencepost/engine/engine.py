@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.polls import Polls
 from fencepost.engine.tasks import Tasks
+from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.workflows import Workflows
 
 
@@ -19,3 +21,5 @@ class Engine(NamedTuple):
     executions: Executions
     polls: Polls
     definitions: Definitions
+    events: Events
+    triggers: TriggerRules

@@ -9,22 +9,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from fencepost.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, PAYLOAD_TOO_LARGE, Refusal
+from fencepost.errors import METHOD_NOT_ALLOWED, Refusal
 from fencepost.rpc.dispatch import Dispatch, Outcome
 from fencepost.rpc.envelope import Answer, encoder
-from fencepost.rpc.formats import JSON, Format, answer_format, request_format
-from fencepost.rpc.text import BadText
 from fencepost.settings import Limits
+from fencepost.wire.bodies import HangUp, Receive, as_json, read_body
 from fencepost.wire.callers import Callers
 from fencepost.wire.faults import bug, fault_of
+from fencepost.wire.formats import JSON, Format, answer_format, request_format
 
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-
-class _HangUp(Exception):
-    """The client went away before its answer."""
 
 
 class Endpoint:
@@ -45,9 +40,10 @@ class Endpoint:
             caller = self._callers.identify(_text(headers, b"authorization"))
             of_request = request_format(_text(headers, b"content-type") or "")
             format = answer_format(_text(headers, b"accept") or "", of_request)
-            body = self._as_json(await self._body(headers, receive), of_request)
+            sent = await read_body(headers.get(b"content-length", b""), receive, limit=self._limits.body_bytes)
+            body = as_json(sent, of_request, max_depth=self._limits.depth)
             outcome = await self._answered(self._dispatch.run(body, caller), body, receive)
-        except _HangUp:
+        except HangUp:
             return
         except Refusal as refusal:
             outcome = Outcome(Answer(error=fault_of(refusal)), refusal)
@@ -55,31 +51,6 @@ class Endpoint:
             unexpected = bug(error, "POST /rpc")
             outcome = Outcome(Answer(error=fault_of(unexpected)), unexpected)
         await _send(send, format, outcome)
-
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._limits.body_bytes:
-            raise Refusal(PAYLOAD_TOO_LARGE, limit=self._limits.body_bytes)
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _HangUp
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > self._limits.body_bytes:
-                raise Refusal(PAYLOAD_TOO_LARGE, limit=self._limits.body_bytes)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
-
-    def _as_json(self, body: bytes, format: Format) -> bytes:
-        if format.to_json is None:
-            return body
-        try:
-            return format.to_json(body, max_depth=self._limits.depth)
-        except BadText as bad:
-            raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
 
     async def _answered(self, run: Any, body: bytes, receive: Receive) -> Outcome | list[Outcome]:
         """Run the calls; when one of them may wait and the client hangs up meanwhile, cancel them."""
@@ -92,7 +63,7 @@ class Endpoint:
         (calls if hung_up else gone).cancel()
         await asyncio.gather(calls, gone, return_exceptions=True)
         if hung_up:
-            raise _HangUp
+            raise HangUp
         return calls.result()  # type: ignore[no-any-return]
 
 

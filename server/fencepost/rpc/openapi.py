@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from fencepost.rpc import openapi_reads
+from fencepost.rpc import openapi_events, openapi_reads
 from fencepost.rpc.openapi_parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
 from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
@@ -40,9 +40,9 @@ def document(registry: Registry) -> Json:
         },
         "servers": [{"url": "/"}],
         "security": [{"basic": []}, {"bearer": []}, {}],
-        "paths": {"/rpc": {"post": _rpc()}, **openapi_reads.paths()},
+        "paths": {"/rpc": {"post": _rpc()}, **openapi_events.paths(), **openapi_reads.paths()},
         "components": {
-            "schemas": dict(sorted({**_structs(methods), **_calls(methods), **openapi_reads.schemas()}.items())),
+            "schemas": dict(sorted(_schemas(methods).items())),
             "responses": refusals(),
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic", "description": "client id and secret"},
@@ -50,6 +50,10 @@ def document(registry: Registry) -> Json:
             },
         },
     }
+
+
+def _schemas(methods: list[Method]) -> Json:
+    return {**_structs(methods), **_calls(methods), **openapi_events.schemas(), **openapi_reads.schemas()}
 
 
 def per_method(document: Json, registry: Registry) -> Json:

@@ -12,7 +12,7 @@ from fencepost.errors import INVALID_ACTION, Refusal
 from fencepost.store.batches import Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance, end, lock
-from fencepost.store.starts import create_workflows, hold
+from fencepost.store.starts import create_workflows, hold, lock_for
 from fencepost.store.statements import statement
 
 # What success.sql takes of a call.
@@ -38,6 +38,7 @@ def decide(connection: Connection, calls: Sequence[dict[str, Any]], now: datetim
     Rows are those of success.sql. A call has none when its execution is not the current one or a check is missing.
     """
     with connection.transaction():
+        lock_for(connection, [begun for call in calls for begun in call["begins"]])
         lock(connection, tasks=[call["seq"] for call in calls], with_parents=any(call["ending"] for call in calls))
         situations = _situations(connection, calls)
         outcomes: dict[int, Row | Exception] = {}

@@ -51,6 +51,7 @@ class DefinitionStore:
                     return None
                 row: tuple[Any, ...] = rows[0]
                 fetch(connection, statement("definitions/promote"), {"name": document.name, "version": row[0]})
+                fetch(connection, statement("triggers/change"), params)
                 if row[-1]:
                     fetch(connection, statement("definitions/lock_tasks"), params)
                     fetch(connection, statement("definitions/relabel"), params)
@@ -87,6 +88,7 @@ class DefinitionStore:
                 fetch(connection, statement("definitions/lock"), params)
                 fetch(connection, statement("definitions/lock_tasks"), params)
                 row: tuple[Any, ...] = fetch(connection, statement("definitions/delete"), params)[0]
+                fetch(connection, statement("triggers/change"), params)
             return row
 
         return Deletion._make(await self._database.run(job))

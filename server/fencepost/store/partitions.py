@@ -155,7 +155,8 @@ class PartitionStore:
         done = await self._database.fetch(statement("history/delete_done"), params)
         workflows = await self._database.fetch(statement("history/delete_done_workflows"), params)
         log = await self._database.fetch(statement("history/delete_log"), params)
-        return sum(int(rows[0][0]) for rows in (done, workflows, log))
+        events = await self._database.fetch(statement("history/delete_events"), params)
+        return sum(int(rows[0][0]) for rows in (done, workflows, log, events))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ What is started and the reason for it are committed together, or neither is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -23,11 +23,15 @@ _INIT = {"event": "awf.workflow.event/workflow-init"}
 # What only a workflow has that another one begins.
 _CHILD = {"parent_seq": None, "digest": None}
 
+# What hold.sql takes of a call, and of how it is held.
+_HELD = ("call", "id", "seq")
+_HOLD = ("until", "milliseconds", "subscription_path", "subscription_value")
+
 
 class Start(NamedTuple):
     """A checked request: what to start, under which version of its definition; JSON members are text.
 
-    Of a workflow `id` is always there. `hold` is for tasks that nobody works on: `{until}` or `{milliseconds}`.
+    Of a workflow `id` is always there. `hold` is for tasks that nobody works on (domain/builtin.py).
     """
 
     is_workflow: bool
@@ -78,7 +82,11 @@ def call_of(one: Start) -> dict[str, Any]:
 
 
 def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Create tasks and begin those with a `hold`; rows are those of create.sql."""
+    """Create tasks and begin those with a `hold`; rows are those of create.sql.
+
+    What makes subscriptions does so before it waits for anything else (`lock_for`).
+    """
+    lock_for(connection, calls)
     for call, prefix in zip(calls, new_prefixes(len(calls)), strict=True):
         call["prefix"] = prefix if call["id"] is None else None
     params = {"calls": orjson.dumps(calls).decode(), "now": now}
@@ -88,14 +96,25 @@ def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: d
     return Done(rows, [Hint(row[3], row[1]) for row in rows.values()])
 
 
+def lock_for(connection: Connection, calls: Iterable[Mapping[str, Any]]) -> None:
+    """Let no event be taken until the transaction ends, if it makes a subscription that such an event would miss.
+
+    An event waits for workflows and tasks: who has locked any of those already must not wait for it.
+    """
+    if any(is_subscription(call.get("hold")) for call in calls):
+        fetch(connection, statement("subscriptions/lock"), {})
+
+
+def is_subscription(hold: Mapping[str, Any] | None) -> bool:
+    """Return whether a task that is held so waits for an event."""
+    return hold is not None and "subscription_path" in hold
+
+
 def hold(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> dict[int, Row]:
     """Begin tasks of this transaction that nobody works on, by `id` or `seq`; rows are like those of create.sql."""
     if not calls:
         return {}
-    held = [
-        {**{name: call.get(name) for name in ("call", "id", "seq", "until", "milliseconds")}, **call["hold"]}
-        for call in calls
-    ]
+    held = [{**dict.fromkeys(_HOLD), **{name: call.get(name) for name in _HELD}, **call["hold"]} for call in calls]
     params = {"calls": orjson.dumps(held).decode(), "now": now}
     return {row[0]: row for row in fetch(connection, statement("tasks/hold"), params)}
 

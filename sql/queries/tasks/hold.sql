@@ -1,18 +1,19 @@
 -- Begin tasks that have just been made and that nobody works on: ready → in-progress, until a time or an event.
--- Takes:   calls json: [{call, id, seq, until timestamptz, milliseconds}], of which `seq` or `id` says which and one of the
---          last two how long; now.
+-- Takes:   calls json: [{call, id, seq, until timestamptz, milliseconds, subscription_path, subscription_value}], of which
+--          `seq` or `id` says which, one of the next two how long, and the last two how events find a subscription; now.
 -- Returns: per task `call`, due_in (seconds until it ends by itself), and its resource row.
 -- Touches: live_tasks, task_log; reads task_names. Run in the transaction that made them, so that they are where they are
 --          found.
 with held as materialized (
     select
-        c.call, l.place, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
+        c.call, l.place, c.subscription_path, c.subscription_value, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
         coalesce(
             c.until,
             coalesce(%(now)s::timestamptz, statement_timestamp()) + c.milliseconds * interval '1 millisecond'
         ) as deadline_at
     from json_to_recordset(%(calls)s::json) as c (
-        call integer, id text, seq bigint, until timestamptz, milliseconds bigint
+        call integer, id text, seq bigint, until timestamptz, milliseconds bigint, subscription_path text,
+        subscription_value bigint
     )
     cross join lateral (
         select l.ctid as place
@@ -27,7 +28,8 @@ begun as (
     set status = 'in-progress', version = l.version + 1,
         -- Of a kind that says where the task belongs, as an execId does that a poll gives out.
         exec_id = fencepost.own_id(case when l.workflow_seq is null then 0 else 2 end, l.seq)::uuid,
-        retry_count = 1, deadline_at = h.deadline_at, updated_at = h.now, held_by = 'awf.engine'
+        retry_count = 1, deadline_at = h.deadline_at, updated_at = h.now, held_by = 'awf.engine',
+        subscription_path = h.subscription_path, subscription_value = h.subscription_value
     from held as h
     where l.ctid = h.place
     returning h.call, h.now, l.*

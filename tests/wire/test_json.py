@@ -1,4 +1,4 @@
-"""What `fencepost.rpc.json.check` takes and refuses."""
+"""What `fencepost.wire.json.check` takes and refuses."""
 
 import contextlib
 import json
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fencepost.rpc.json import check
-from fencepost.rpc.text import BadText
+from fencepost.wire.json import check
+from fencepost.wire.text import BadText
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 LEAVES = (

@@ -1,0 +1,130 @@
+"""Events as they come in: a resource that was saved somewhere, or a CloudEvent.
+
+What rules look at is the resource itself, or the whole CloudEvent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import uuid
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.payload import canonical, object_text
+from fencepost.domain.times import time_text
+from fencepost.errors import invalid_params
+
+Text = Annotated[str, Meta(min_length=1, max_length=1000)]
+EventId = Annotated[str, Meta(min_length=1, max_length=200)]
+
+_EXTENSION = re.compile(r"[a-z0-9]{1,100}")
+
+
+class Event(NamedTuple):
+    """An event that can be taken; `source` is None for a resource. `at` is where its id stands in the request."""
+
+    source: str | None
+    id: str
+    content: bytes
+    at: str
+
+    @property
+    def key(self) -> str:
+        """What it is taken once by, as a UUID's text."""
+        return _digest([self.source, self.id])
+
+    @property
+    def digest(self) -> str:
+        """What tells whether the same was said under an id, as a UUID's text."""
+        return _digest(orjson.loads(self.content))
+
+
+class Reference(msgspec.Struct, frozen=True, rename="camel"):
+    """Which task or workflow."""
+
+    resource_type: Literal["AidboxTask", "AidboxWorkflow"]
+    id: str
+
+
+class Started(msgspec.Struct, frozen=True):
+    """What a trigger started."""
+
+    trigger: str
+    resource: Reference
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What an event brought about: what triggers started, and the subscriptions that it ended."""
+
+    started: list[Started]
+    completed: list[str]
+
+
+class CloudEvent(msgspec.Struct, frozen=True):
+    """A CloudEvent 1.0 in JSON, without its extensions."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Text
+    type: Text
+    datacontenttype: Text | None = None
+    dataschema: Text | None = None
+    subject: Text | None = None
+    time: str | None = None
+    data: Raw | UnsetType = UNSET
+    data_base64: str | None = None
+
+
+def read_resource(text: Raw, id: str | None, at: str, id_at: str) -> Event:
+    """Return the event of a resource at JSON path `at`; without an id it gets one. Raises Refusal for no object."""
+    content = object_text(text, at)
+    if content is None:
+        raise invalid_params("Expected `object`", at)
+    return Event(None, id or str(uuid.uuid4()), content, id_at)
+
+
+def read_event(text: Raw, at: str) -> Event:
+    """Return a CloudEvent at JSON path `at`; raise Refusal that names the attribute at fault."""
+    try:
+        event = _event.decode(text)
+    except msgspec.ValidationError as error:
+        fault = fault_of_struct(str(error), CloudEvent)
+        raise invalid_params(fault.message, at + (fault.at or "$")[1:]) from None
+    time_text(event.time, f"{at}.time")
+    if event.data_base64 is not None:
+        _check_base64(event, at)
+    for name, value in _members.decode(text).items():
+        if name not in CloudEvent.__struct_fields__:
+            _check_extension(name, value, at)
+    return Event(event.source, event.id, bytes(text).strip(), f"{at}.id")
+
+
+def _check_base64(event: CloudEvent, at: str) -> None:
+    if event.data is not UNSET:
+        raise invalid_params("data is there already, and an event has one of the two", f"{at}.data_base64")
+    try:
+        base64.b64decode(event.data_base64 or "", validate=True)
+    except (binascii.Error, ValueError):
+        raise invalid_params("Expected base64", f"{at}.data_base64") from None
+
+
+def _check_extension(name: str, value: Raw, at: str) -> None:
+    if not _EXTENSION.fullmatch(name):
+        raise invalid_params(f"{name[:100]!r} is no attribute: those are of lower-case letters and digits", at)
+    if not isinstance(orjson.loads(bytes(value)), str | bool | int | None):
+        raise invalid_params("Expected a text, a boolean or an integer, as attributes are", f"{at}.{name}")
+
+
+def _digest(value: Any) -> str:
+    return str(uuid.UUID(bytes=hashlib.blake2b(canonical(value), digest_size=16).digest()))
+
+
+_event = msgspec.json.Decoder(CloudEvent)
+_members = msgspec.json.Decoder(dict[str, Raw])

@@ -1,0 +1,124 @@
+"""Triggers: what is started whenever a resource comes that fits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain import verbatim
+from fencepost.domain.actions import Request
+from fencepost.domain.definition import Name
+from fencepost.domain.payload import object_text
+from fencepost.domain.selection import MISSING, Rule, value_in
+from fencepost.domain.times import time_text
+from fencepost.errors import invalid_params
+
+_HOLE = "get-in"
+_MOST_STEPS = 32
+
+
+class TriggerDefinition(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename="kebab",
+    tag_field="kind",
+    tag="trigger",
+    kw_only=True,
+):
+    """A document of `kind: trigger`: for which resources to start what."""
+
+    kind: ClassVar[str] = "trigger"
+    name: Name
+    select_by: Annotated[tuple[Rule, ...], Meta(min_length=1, max_length=32, description="all must hold")]
+    task_request: Annotated[Request, Meta(description="the task to start")] | UnsetType = UNSET
+    workflow_request: Annotated[Request, Meta(description="the workflow to start")] | UnsetType = UNSET
+
+    @property
+    def request(self) -> Request:
+        """What it starts; its params may have holes."""
+        request = self.task_request or self.workflow_request
+        assert request is not UNSET, "checked when it was put"
+        return request
+
+    @property
+    def request_member(self) -> str:
+        """The member that says what it starts."""
+        return "task-request" if self.task_request is not UNSET else "workflow-request"
+
+    @property
+    def is_for_workflows(self) -> bool:
+        """Whether it starts workflows."""
+        return self.task_request is UNSET
+
+    def compile(self) -> None:
+        """Refuse what starts nothing or two things, and a request that could never be done."""
+        if (self.task_request is UNSET) == (self.workflow_request is UNSET):
+            raise invalid_params("exactly one of 'task-request' and 'workflow-request' is needed", "$.task-request")
+        at = f"$.{self.request_member}"
+        time_text(self.request.execute_at, f"{at}.executeAt")
+        params = object_text(self.request.params, f"{at}.params")
+        if params is not None:
+            _check_holes(verbatim.read(params), f"{at}.params")
+
+    def requested(self, resource: Any, *, most_bytes: int) -> Request:
+        """Return what to start for a resource that `domain.verbatim` has read: the request with its holes filled.
+
+        Raises Refusal when that adds more than so many bytes: a few words can ask for the whole resource many times.
+        """
+        if self.request.params is UNSET:
+            return self.request
+        template = verbatim.read(bytes(self.request.params))
+        params = verbatim.write(_Filling(resource, most_bytes).of(template))
+        return msgspec.structs.replace(self.request, params=msgspec.Raw(params))
+
+
+class _Filling:
+    """Fills the holes of a template: with what stands in the resource at the path of each, null where nothing does."""
+
+    def __init__(self, resource: Any, most_bytes: int) -> None:
+        self._resource = resource
+        self._most = self._left = most_bytes
+
+    def of(self, value: Any) -> Any:
+        """Return a part of the template without holes."""
+        if _is_hole(value):
+            return self._found(value[_HOLE])
+        if isinstance(value, dict):
+            return {name: self.of(member) for name, member in value.items()}
+        if isinstance(value, list):
+            return [self.of(item) for item in value]
+        return value
+
+    def _found(self, path: list[str | int]) -> orjson.Fragment:
+        found = value_in(self._resource, path)
+        text = verbatim.write(None if found is MISSING else found)
+        self._left -= len(text)
+        if self._left < 0:
+            raise invalid_params(f"more than {self._most} bytes would be filled in", "$.params")
+        return orjson.Fragment(text)
+
+
+def _is_hole(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {_HOLE}
+
+
+def _check_holes(value: Any, at: str) -> None:
+    if _is_hole(value):
+        path = value[_HOLE]
+        if not isinstance(path, list) or len(path) > _MOST_STEPS or not all(map(_is_step, path)):
+            reason = f"Expected a path of at most {_MOST_STEPS} member names and places in arrays, such as [data, id]"
+            raise invalid_params(reason, f"{at}.{_HOLE}")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_holes(member, f"{at}.{name}")
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            _check_holes(item, f"{at}[{place}]")
+
+
+def _is_step(step: Any) -> bool:
+    return isinstance(step, str) or (isinstance(step, int) and not isinstance(step, bool) and step >= 0)

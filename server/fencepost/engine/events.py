@@ -1,0 +1,41 @@
+"""Events: taken in, once each, with all that they bring about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fencepost.domain.event import Event, Outcome
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.triggers import TriggerRules
+from fencepost.store.events import EventStore, MovedOn
+
+
+class Events:
+    """The intake of a database."""
+
+    def __init__(self, store: EventStore, triggers: TriggerRules, definitions: Definitions) -> None:
+        self._store = store
+        self._triggers = triggers
+        self._definitions = definitions
+
+    async def publish(self, events: Sequence[Event], *, caller: str) -> Outcomes[Outcome]:
+        """Take events in their order; one that was taken before answers as it did then."""
+        chosen = await each(self._triggers.chosen(event, caller=caller) for event in events)
+        published = iter(await self._store.publish([one for one in chosen if not isinstance(one, Exception)]))
+        outcomes = [one if isinstance(one, Exception) else next(published) for one in chosen]
+        return await each(
+            self._settled(event, outcome, caller) for event, outcome in zip(events, outcomes, strict=True)
+        )
+
+    async def _settled(self, event: Event, outcome: Outcome | Exception, caller: str) -> Outcome:
+        """Return the outcome, after further tries when triggers or definitions have changed in between."""
+        for _ in range(TRIES):
+            if not isinstance(outcome, Exception):
+                return outcome
+            if not isinstance(outcome, MovedOn):
+                raise outcome
+            self._triggers.forget()
+            self._definitions.forget_all()
+            (outcome,) = await self._store.publish([await self._triggers.chosen(event, caller=caller)])
+        raise contended("what triggers start")

@@ -1,0 +1,99 @@
+"""Triggers: which of them fit an event, and what they shall start for it.
+
+All of them are kept in memory until somebody announces a change. The statement that takes an event compares the number
+of changes, so that a stale memory costs a second try and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from fencepost.domain import verbatim
+from fencepost.domain.document import Definition
+from fencepost.domain.event import Event
+from fencepost.domain.selection import matches
+from fencepost.domain.trigger import TriggerDefinition
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.starts import prepare
+from fencepost.errors import Refusal, invalid_params
+from fencepost.store.events import Choice, Publication
+from fencepost.store.starts import Start
+from fencepost.store.triggers import Counts, Trigger, Triggers, TriggerStart, TriggerStore
+
+_OUR_FAULT = 500
+
+
+class TriggerStatus(NamedTuple):
+    """A trigger, how often it did something, and what it did last, the newest first."""
+
+    definition: Definition
+    counts: Counts
+    starts: Sequence[TriggerStart]
+
+
+class TriggerRules:
+    """The declared triggers."""
+
+    def __init__(self, store: TriggerStore, definitions: Definitions, *, most_bytes: int) -> None:
+        """Take how much of a resource the params of one start may hold."""
+        self._store = store
+        self._most_bytes = most_bytes
+        self._definitions = definitions
+        self._known: Triggers | None = None
+
+    async def chosen(self, event: Event, *, caller: str) -> Publication:
+        """Return an event with what every trigger that fits it shall start, or why it cannot."""
+        if self._known is None:
+            self._known = await self._store.all()
+        known = self._known
+        choices: list[Choice] = []
+        if known.triggers:
+            resource = verbatim.read(event.content)
+            fitting = [one for one in known.triggers if matches(one.document.select_by, resource)]
+            choices = [await self._choice(one, event, resource, caller) for one in fitting]
+        return Publication(event, caller, known.changes, choices)
+
+    async def list(self, *, after: str | None, size: int) -> Sequence[Definition]:
+        """Return the newest versions, by name."""
+        return await self._store.list(after=after, size=size)
+
+    async def status(self, name: str, *, size: int) -> TriggerStatus:
+        """Return a trigger and what it did; raise Refusal when there is none of that name."""
+        definition = await self._definitions.get(name)
+        if not isinstance(definition.document, TriggerDefinition):
+            raise invalid_params(f"{name!r} is the definition of a {definition.document.kind}", "$.name")
+        return TriggerStatus(definition, await self._store.count(name), await self._store.starts(name, size=size))
+
+    def forget(self, _: str = "") -> None:
+        """Do not rely on what is remembered; whatever was put may be a trigger."""
+        self._known = None
+
+    async def _choice(self, trigger: Trigger, event: Event, resource: Any, caller: str) -> Choice:
+        document = trigger.document
+        try:
+            start = await self._prepared(document, event, resource, caller)
+        except Refusal as refusal:
+            if refusal.kind.status >= _OUR_FAULT:
+                raise
+            where = "" if refusal.at is None else f" (at {refusal.at})"
+            return Choice(document.name, trigger.version, None, f"{refusal.message}{where}")
+        return Choice(document.name, trigger.version, start, None)
+
+    async def _prepared(self, document: TriggerDefinition, event: Event, resource: Any, caller: str) -> Start:
+        request = document.requested(resource, most_bytes=self._most_bytes)
+        requester = orjson.dumps({"service": "awf/trigger", "rule": document.name, "event": event.id})
+
+        async def prepared() -> Start:
+            return await prepare(
+                self._definitions, request, is_workflow=document.is_for_workflows, requester=requester, caller=caller
+            )
+
+        try:
+            return await prepared()
+        except Refusal:
+            # What is remembered of the definition may be old, and nobody compares when nothing is started.
+            self._definitions.forget(request.definition)
+            return await prepared()

@@ -1,0 +1,171 @@
+"""`POST /events`: events as others send them, without an envelope of ours.
+
+application/cloudevents+json           one CloudEvent
+application/cloudevents-batch+json     an array of them
+any type, with `ce-…` headers          one CloudEvent, whose data is the body
+JSON or YAML otherwise                 a resource, or an array of resources
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import orjson
+from msgspec import Raw
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fencepost.domain.event import Event, read_event, read_resource
+from fencepost.engine.engine import Engine
+from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
+from fencepost.settings import Limits
+from fencepost.wire import json
+from fencepost.wire.bodies import HangUp, as_json, read_body
+from fencepost.wire.events import PublishResult, publish_result
+from fencepost.wire.faults import Fault, bug, fault_of
+from fencepost.wire.formats import JSON, Format, answer_format, request_format
+from fencepost.wire.text import BadText
+
+_STRUCTURED = "application/cloudevents+json"
+_BATCH = "application/cloudevents-batch+json"
+_ATTRIBUTE = "ce-"
+_TEXT = "text/"
+
+_Read = Callable[[Raw, str], Event]
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """What is said of one event of an array that was not taken."""
+
+    error: Fault
+
+
+class EventIntake:
+    """The handler of the intake."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine = engine
+        self._limits = limits
+
+    async def publish(self, request: Request) -> Response:
+        """Answer `POST /events`: what became of the event, or of each of an array in its order."""
+        content_type = request.headers.get("content-type", "")
+        media_type = content_type.partition(";")[0].strip().lower()
+        is_binary = media_type not in (_STRUCTURED, _BATCH) and _is_event(request.headers)
+        format = JSON if media_type in (_STRUCTURED, _BATCH) or is_binary else request_format(content_type)
+        answer = request.state.format = answer_format(request.headers.get("accept", ""), format)
+        try:
+            length = request.headers.get("content-length", "").encode("latin-1")
+            body = await read_body(length, request.receive, limit=self._limits.body_bytes)
+        except HangUp:
+            return Response(status_code=400)
+        if is_binary:
+            events: Event | list[Event] = self._one(self._binary(request.headers, media_type, body), read_event)
+        elif media_type == _STRUCTURED:
+            events = self._one(body, read_event)
+        elif media_type == _BATCH:
+            events = self._several(body, read_event)
+        else:
+            body = as_json(body, format, max_depth=self._limits.depth)
+            read_body_ = self._several if body.lstrip()[:1] == b"[" else self._one
+            events = read_body_(body, _resource)
+        return _written(await self._published(events, request.state.caller), answer)
+
+    async def _published(self, events: Event | list[Event], caller: str) -> Any:
+        several = events if isinstance(events, list) else [events]
+        outcomes = await self._engine.events.publish(several, caller=caller)
+        answers: list[PublishResult | Failed] = []
+        for event, outcome in zip(several, outcomes, strict=True):
+            if not isinstance(outcome, Exception):
+                answers.append(publish_result(event, outcome))
+            elif isinstance(events, list):
+                refusal = outcome if isinstance(outcome, Refusal) else bug(outcome, "POST /events")
+                answers.append(Failed(fault_of(refusal)))
+            else:
+                raise outcome
+        return answers if isinstance(events, list) else answers[0]
+
+    def _one(self, body: bytes, read: _Read) -> Event:
+        self._check(body)
+        if not body.lstrip().startswith(b"{"):
+            raise invalid_params("Expected `object`", "$")
+        return read(Raw(body), "$")
+
+    def _several(self, body: bytes, read: _Read) -> list[Event]:
+        """Read an array of events: all of them, or none is taken."""
+        self._check(body)
+        if not body.lstrip().startswith(b"["):
+            raise invalid_params("Expected `array`", "$")
+        texts = msgspec.json.decode(body, type=list[Raw])
+        if not texts:
+            raise Refusal(INVALID_REQUEST, at="$", reason="an empty array holds no event")
+        if len(texts) > self._limits.batch:
+            reason = f"{len(texts)} events in one array; the limit is {self._limits.batch}"
+            raise Refusal(INVALID_REQUEST, at="$", reason=reason)
+        for number, text in enumerate(texts):
+            if not bytes(text).lstrip().startswith(b"{"):
+                raise invalid_params("Expected `object`", f"$[{number}]")
+        return [read(text, f"$[{number}]") for number, text in enumerate(texts)]
+
+    def _check(self, body: bytes) -> None:
+        try:
+            json.check(body, max_depth=self._limits.depth)
+        except BadText as bad:
+            raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
+
+    def _binary(self, headers: Headers, media_type: str, body: bytes) -> bytes:
+        """Return the JSON text of a CloudEvent whose attributes are headers, and whose data is the body."""
+        event: dict[str, Any] = {}
+        for name, value in headers.items():
+            if name.startswith(_ATTRIBUTE):
+                attribute = name.removeprefix(_ATTRIBUTE)
+                if attribute in event or attribute in ("data", "data_base64", "datacontenttype"):
+                    raise invalid_params("an attribute stands once, and the body is the data", f"$.{attribute}")
+                event[attribute] = _unquoted(value, attribute)
+        if body:
+            event |= self._data(headers.get("content-type", ""), media_type, body)
+        return orjson.dumps(event)
+
+    def _data(self, content_type: str, media_type: str, body: bytes) -> dict[str, Any]:
+        if media_type.endswith("+json") or media_type.startswith("application/json"):
+            self._check(body)
+            return {"datacontenttype": content_type, "data": orjson.Fragment(body)}
+        if media_type.endswith("yaml"):
+            text = as_json(body, request_format(content_type), max_depth=self._limits.depth)
+            return {"datacontenttype": JSON.media_type, "data": orjson.Fragment(text)}
+        if media_type.startswith(_TEXT):
+            try:
+                return {"datacontenttype": content_type, "data": body.decode()}
+            except UnicodeDecodeError:
+                raise invalid_params("Expected UTF-8", "$.data") from None
+        if not media_type:
+            request_format(content_type)
+        return {"datacontenttype": content_type, "data_base64": base64.b64encode(body).decode()}
+
+
+def _is_event(headers: Headers) -> bool:
+    return any(name.startswith(_ATTRIBUTE) for name in headers)
+
+
+def _resource(text: Raw, at: str) -> Event:
+    return read_resource(text, None, at, f"{at}.id")
+
+
+def _unquoted(value: str, attribute: str) -> str:
+    """Return the text of a header as CloudEvents write it: what is not plain ASCII is percent-encoded UTF-8."""
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        raise invalid_params("Expected percent-encoded UTF-8", f"$.{attribute}") from None
+
+
+def _written(answer: Any, format: Format) -> Response:
+    content = msgspec.json.encode(answer)
+    if format.from_json is not None:
+        content = format.from_json(content)
+    return Response(content, media_type=format.media_type)

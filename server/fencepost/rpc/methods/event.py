@@ -1,0 +1,78 @@
+"""`awf.event/*` and `awf.trigger/*`: telling what happened, and seeing what followed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain.definition import Name
+from fencepost.domain.event import Event, EventId, read_event, read_resource
+from fencepost.engine.outcomes import Outcomes
+from fencepost.errors import invalid_params
+from fencepost.rpc.methods.definition import DefinitionsResult, ListParams
+from fencepost.rpc.registry import Context, Registry
+from fencepost.wire.events import PublishResult, TriggerStatusResult, publish_result, trigger_status_result
+from fencepost.wire.resources import JsonObject, definition_resource
+
+event_methods = Registry()
+
+
+class PublishParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happened: a resource that was saved, or a CloudEvent 1.0."""
+
+    resource: JsonObject | UnsetType = UNSET
+    event: Annotated[JsonObject, Meta(description="with `specversion`, `id`, `source` and `type`")] | UnsetType = UNSET
+    id: Annotated[EventId, Meta(description="of a resource, taken once under it; a UUID when absent")] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is neither of the two, both, or no good."""
+        self.read()
+
+    def read(self) -> Event:
+        """Return the event; raise Refusal that names the field at fault."""
+        if self.resource is UNSET and self.event is not UNSET:
+            if self.id is not None:
+                raise invalid_params("a CloudEvent has an id of its own", "$.id")
+            return read_event(self.event, "$.event")
+        if self.resource is not UNSET and self.event is UNSET:
+            return read_resource(self.resource, self.id, "$.resource", "$.id")
+        raise invalid_params("either 'resource' or 'event' is needed", "$")
+
+
+class TriggerStatusParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which trigger, and how many of its last starts to tell."""
+
+    name: Name
+    limit: Annotated[int, Meta(ge=0, le=1000)] = 20
+
+
+@event_methods.batched(
+    "awf.event/publish", example={"resource": {"resourceType": "Observation", "status": "final"}, "id": "obs-17-final"}
+)
+async def publish(context: Context, calls: Sequence[PublishParams]) -> Outcomes[PublishResult]:
+    """Take an event once: triggers that fit start what they say, and subscriptions that wait for it end."""
+    events = [call.read() for call in calls]
+    outcomes = await context.engine.events.publish(events, caller=context.caller)
+    return [
+        outcome if isinstance(outcome, Exception) else publish_result(event, outcome)
+        for event, outcome in zip(events, outcomes, strict=True)
+    ]
+
+
+@event_methods.method("awf.trigger/list", example={"limit": 10})
+async def list_(context: Context, params: ListParams) -> DefinitionsResult:
+    """List the newest versions of triggers by name, page by page."""
+    found = await context.engine.triggers.list(after=params.after, size=params.limit + 1)
+    page = found[: params.limit]
+    return DefinitionsResult(
+        [definition_resource(definition) for definition in page], page[-1].name if len(found) > len(page) else UNSET
+    )
+
+
+@event_methods.method("awf.trigger/status", example={"name": "demo/review-final", "limit": 5})
+async def status(context: Context, params: TriggerStatusParams) -> TriggerStatusResult:
+    """Tell what a trigger did: how often, and for which events last, with what it started or why it could not."""
+    return trigger_status_result(await context.engine.triggers.status(params.name, size=params.limit))

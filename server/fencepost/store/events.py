@@ -1,0 +1,252 @@
+"""Events and what they bring about, in one transaction: what triggers start, and the subscriptions that they end.
+
+    enter       no subscription is made until this commits, so that none is missed
+    take        the event's id, once; whoever comes second waits here and finds what the first did
+    subscribe   those whose rules hold end, and their workflows hear of it
+    start       what triggers want started
+    settle      what came of it, for whoever says the same again
+
+Locks are taken in this order, workflows before tasks. What makes subscriptions takes the lock of `enter` first, too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from fencepost.clock import Clock
+from fencepost.domain import verbatim
+from fencepost.domain.event import Event, Outcome, Reference, Started
+from fencepost.domain.ids import IdKind, kind_of
+from fencepost.domain.selection import MISSING, Place, matches, place_in, read_rules
+from fencepost.domain.task import Task
+from fencepost.errors import EVENT_EXISTS, Refusal
+from fencepost.store.batches import Batches, Done, Hint, Row
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database
+from fencepost.store.families import advance, lock
+from fencepost.store.starts import Start, is_subscription, start
+from fencepost.store.statements import statement
+
+# Each may bring about a lot, and all of it is one transaction.
+_MOST = 100
+
+
+class MovedOn(Exception):
+    """Triggers or definitions have changed since they were looked at; nothing was done."""
+
+
+class Choice(NamedTuple):
+    """A trigger that fits an event, under which version: what to start, or the reason why that cannot be."""
+
+    trigger: str
+    version: int
+    start: Start | None
+    reason: str | None
+
+
+class Publication(NamedTuple):
+    """An event to be taken, and what was chosen for it behind so many changes of the triggers."""
+
+    event: Event
+    caller: str
+    changes: int
+    choices: Sequence[Choice]
+
+
+class EventStore:
+    """The statements of sql/queries/events and subscriptions."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        waiting: int = 20_000,
+        on_hints: Callable[[Sequence[Hint]], None] | None = None,
+    ) -> None:
+        self._batches = Batches(database, clock, _publish, locks=False, most=_MOST, waiting=waiting, on_hints=on_hints)
+
+    async def publish(self, publications: Sequence[Publication]) -> Sequence[Outcome | Exception]:
+        """Take each event once, and return what it brought about, this time or when it was taken.
+
+        An exception says why one was not: MovedOn, or a Refusal (`already-exists`).
+        """
+        calls = [{"id": one.event.key, "publication": one} for one in publications]
+        return [_outcome(row) for row in await self._batches.submit(calls)]
+
+
+class _Waiting(NamedTuple):
+    """A subscription that stands at a place of an event."""
+
+    seq: int
+    id: str
+    exec_id: str
+    params: bytes
+
+
+def _outcome(row: Any) -> Outcome | Exception:
+    assert row is not None, "each call has an outcome"
+    return row if isinstance(row, Exception) else msgspec.json.decode(row[1], type=Outcome)
+
+
+def _publish(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    publications = {call["call"]: call["publication"] for call in calls}
+    with connection.transaction():
+        _enter(connection, publications.values())
+        taken = _take(connection, publications.values(), now)
+        new = {number: one for number, one in publications.items() if one.event.key in taken}
+        before = [one for one in publications.values() if one.event.key not in taken]
+        outcomes = _taken_before(connection, before)
+        rows: dict[int, Row | Exception] = {
+            number: outcomes[one.event.key] for number, one in publications.items() if number not in new
+        }
+        if not new:
+            return Done(rows)
+        completed, hints = _complete(connection, new, now)
+        started, begun = _start(connection, new, now)
+        hints += begun
+        said = {number: msgspec.json.encode(Outcome(started[number], completed[number])) for number in new}
+        _settle(connection, new, started, said)
+        return Done({**rows, **{number: (number, text) for number, text in said.items()}}, hints)
+
+
+def _enter(connection: Connection, publications: Any) -> None:
+    starts = [choice.start for one in publications for choice in one.choices if choice.start is not None]
+    if any(is_subscription(one.hold) for one in starts):
+        fetch(connection, statement("events/enter_alone"), {})
+    else:
+        fetch(connection, statement("events/enter"), {})
+
+
+def _take(connection: Connection, publications: Any, now: datetime | None) -> set[str]:
+    """Take what nobody has taken, and return the keys of it."""
+    calls = [
+        {
+            "key": one.event.key,
+            "source": one.event.source,
+            "id": one.event.id,
+            "digest": one.event.digest,
+            "content": orjson.Fragment(one.event.content),
+            "caller": one.caller,
+            "triggers": one.changes,
+        }
+        for one in publications
+    ]
+    rows = fetch(connection, statement("events/take"), {"calls": orjson.dumps(calls).decode(), "now": now})
+    return {key for (key,) in rows}
+
+
+def _taken_before(connection: Connection, publications: Sequence[Publication]) -> dict[str, Row | Exception]:
+    """Return by key what events brought about when they were taken, or why they are not the same."""
+    if not publications:
+        return {}
+    keys = [one.event.key for one in publications]
+    rows = {row[0]: row for row in fetch(connection, statement("events/find"), {"keys": keys})}
+    found: dict[str, Row | Exception] = {}
+    for one in publications:
+        key, digest, outcome = rows.get(one.event.key, (one.event.key, None, None))
+        if outcome is None:
+            found[key] = MovedOn()
+        elif digest != one.event.digest:
+            found[key] = Refusal(EVENT_EXISTS, at=one.event.at, id=one.event.id)
+        else:
+            found[key] = (key, outcome)
+    return found
+
+
+def _complete(
+    connection: Connection, new: Mapping[int, Publication], now: datetime | None
+) -> tuple[dict[int, list[str]], list[Hint]]:
+    """End the subscriptions that events are for, each by the first of them, and tell their workflows."""
+    completed: dict[int, list[str]] = {number: [] for number in new}
+    if not (paths := [path for (path,) in fetch(connection, statement("subscriptions/paths"), {})]):
+        return completed, []
+    chosen = _chosen(connection, {number: verbatim.read(one.event.content) for number, one in new.items()}, paths)
+    if not chosen:
+        return completed, []
+    activities = {one.seq for one, _ in chosen if kind_of(one.id) is IdKind.ACTIVITY}
+    if activities:
+        lock(connection, tasks=list(activities))
+    calls = [
+        {"call": number, "seq": one.seq, "exec_id": one.exec_id, "event_key": new[number].event.key}
+        # As batches of calls do: two transactions that end the same tasks meet at the first of them.
+        for one, number in sorted(chosen, key=lambda one: one[0].id)
+    ]
+    params = {"calls": orjson.dumps(calls).decode(), "now": now}
+    ended = fetch(connection, statement("subscriptions/complete"), params)
+    for number, id in ended:
+        completed[number].append(id)
+    over = {id for _, id in ended}
+    told = [one.seq for one, _ in chosen if one.seq in activities and one.id in over]
+    return completed, advance(connection, now, tasks=told)
+
+
+def _chosen(
+    connection: Connection, resources: Mapping[int, Any], paths: Sequence[str]
+) -> Sequence[tuple[_Waiting, int]]:
+    """Return the subscriptions whose rules hold for an event, each with the number of the first such event."""
+    events_at: dict[Place, list[int]] = defaultdict(list)
+    for path in paths:
+        for number, resource in resources.items():
+            if (place := place_in(resource, path)) is not None:
+                events_at[place].append(number)
+    places = [{"place": n, "path": place.path, "value": place.value} for n, place in enumerate(events_at)]
+    rows = fetch(connection, statement("subscriptions/find"), {"places": orjson.dumps(places).decode()})
+    numbers = list(events_at.values())
+    candidates: dict[_Waiting, set[int]] = defaultdict(set)
+    for place, *waiting in rows:
+        candidates[_Waiting._make(waiting)].update(numbers[place])
+    chosen = []
+    for one, events in candidates.items():
+        rules = read_rules(one.params)
+        if (first := next((n for n in sorted(events) if matches(rules, resources[n])), MISSING)) is not MISSING:
+            chosen.append((one, first))
+    return chosen
+
+
+def _start(
+    connection: Connection, new: Mapping[int, Publication], now: datetime | None
+) -> tuple[dict[int, list[Started]], list[Hint]]:
+    """Start what triggers want started; raise MovedOn, for all of it to be undone, when a definition has changed."""
+    wanted = [(number, choice) for number, one in new.items() for choice in one.choices if choice.start is not None]
+    made, hints = start(connection, [choice.start for _, choice in wanted if choice.start is not None], now)
+    started: dict[int, list[Started]] = {number: [] for number in new}
+    for (number, choice), one in zip(wanted, made, strict=True):
+        if one is None:
+            raise MovedOn
+        reference = Reference("AidboxTask" if isinstance(one, Task) else "AidboxWorkflow", one.id)
+        started[number].append(Started(choice.trigger, reference))
+    return started, hints
+
+
+def _settle(
+    connection: Connection,
+    new: Mapping[int, Publication],
+    started: Mapping[int, Sequence[Started]],
+    said: Mapping[int, bytes],
+) -> None:
+    starts = []
+    for number, one in new.items():
+        references = {begun.trigger: begun.resource for begun in started[number]}
+        starts += [
+            {
+                "event_key": one.event.key,
+                "trigger": choice.trigger,
+                "trigger_version": choice.version,
+                "status": "skipped" if choice.start is None else "started",
+                "reference": None
+                if choice.start is None
+                else orjson.Fragment(msgspec.json.encode(references[choice.trigger])),
+                "reason": choice.reason,
+            }
+            for choice in one.choices
+        ]
+    calls = [{"key": one.event.key, "outcome": orjson.Fragment(said[number])} for number, one in new.items()]
+    params = {"calls": orjson.dumps(calls).decode(), "starts": orjson.dumps(starts).decode()}
+    fetch(connection, statement("events/settle"), params)

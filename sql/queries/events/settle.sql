@@ -1,0 +1,18 @@
+-- Note what events have brought about.
+-- Takes:   calls json: [{key, outcome json}]; starts json: [{event_key, trigger, trigger_version, status, reference json,
+--          reason}], what became of each trigger that fits.
+-- Returns: nothing.
+-- Touches: events, trigger_starts. Run behind take.sql in one transaction.
+with noted as (
+    insert into fencepost.trigger_starts (event_key, trigger, trigger_version, at, status, reference, reason)
+    select s.event_key, s.trigger, s.trigger_version, e.at, s.status, s.reference, s.reason
+    from json_to_recordset(%(starts)s::json) as s (
+        event_key uuid, trigger text, trigger_version integer, status text, reference json, reason text
+    )
+    cross join lateral (select e.at from fencepost.events as e where e.key = s.event_key offset 0) as e
+)
+update fencepost.events as e
+set outcome = c.outcome
+from json_to_recordset(%(calls)s::json) as c (key uuid, outcome json)
+-- As a range, since equal keys would be joined by reading all of the index.
+where e.key between c.key and c.key

@@ -1,0 +1,32 @@
+-- End subscriptions as succeeded, each by the event that it waited for.
+-- Takes:   calls json: [{call, seq, exec_id, event_key}], in the order of the tasks' ids; now.
+-- Returns: per ended task (call, id); one that was ended meanwhile returns no row.
+-- Touches: live_tasks, done_tasks; reads events. Run behind events/take.sql and, with the workflows that they belong to,
+--          workflows/lock.sql.
+with calls as materialized (
+    select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from json_to_recordset(%(calls)s::json) as c (call integer, seq bigint, exec_id uuid, event_key uuid)
+),
+ended as (
+    delete from fencepost.live_tasks as l
+    using calls as c
+    -- By key and not by place: one that somebody changes just now stands elsewhere afterwards, and must not be missed. As
+    -- a range, since equal keys would be joined by reading all of the index.
+    where l.seq between c.seq and c.seq and l.exec_id = c.exec_id and l.status = 'in-progress'
+    returning c.call, c.event_key, c.now, l.*
+),
+done as (
+    insert into fencepost.done_tasks
+        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+         version, action, done_by, status_before, outcome, result, exec_id, retry_count, execute_at, worker, done_at,
+         workflow_seq)
+    select
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
+        e.asked_execute_at, e.version + 1, 'awf.engine/success', 'awf.engine', e.status, 'succeeded',
+        (select json_build_object('resource', v.content) from fencepost.events as v where v.key = e.event_key),
+        e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq
+    from ended as e
+)
+select e.call, e.id
+from ended as e
+order by e.call, e.seq

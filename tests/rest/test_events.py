@@ -1,0 +1,150 @@
+"""`POST /events`: events as others send them."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+
+from fencepost.settings import Limits, Settings
+from fencepost.wire import yaml
+from tests.fixtures.events import put_trigger, rule
+from tests.fixtures.servers import Server, running_server
+
+EVENT = {"specversion": "1.0", "id": "7", "source": "/lab", "type": "lab.result", "data": {"status": "final"}}
+HEADERS = {"ce_specversion": "1.0", "ce_id": "7", "ce_source": "/lab", "ce_type": "lab.result"}
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+
+
+@pytest.fixture(autouse=True)
+def trigger(server: Server) -> None:
+    server.define()
+    put_trigger(server, rule("data", "status", value="final"), params={"event": {"get-in": []}})
+
+
+def send(server: Server, content: Any, **headers: str) -> tuple[int, Any]:
+    body = content if isinstance(content, bytes) else orjson.dumps(content)
+    status, _, answer = server.send("POST", "/events", body, **{"content_type": "application/json", **headers})
+    return status, orjson.loads(answer)
+
+
+def refused(server: Server, content: Any, **headers: str) -> tuple[int, str, str | None]:
+    status, answer = send(server, content, **headers)
+    assert server.query("select from fencepost.events") == []
+    return status, answer["error"]["type"], answer["error"].get("path")
+
+
+def taken(server: Server) -> list[Any]:
+    return [orjson.loads(text) for (text,) in server.query("select content::text from fencepost.events order by id")]
+
+
+def test_a_cloud_event_is_taken_as_it_stands(server: Server) -> None:
+    status, answer = send(server, EVENT, content_type=STRUCTURED)
+    (started,) = answer["started"]
+    assert (status, answer["id"], answer["completed"]) == (200, "7", [])
+    assert server.task(started["resource"]["id"])["params"] == {"event": EVENT}
+    assert send(server, EVENT, content_type=f"{STRUCTURED}; charset=utf-8") == (200, answer)
+    assert send(server, {**EVENT, "data": 1}, content_type=STRUCTURED)[0] == 409
+    assert server.rpc("awf.event/publish", {"event": EVENT}) == answer
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "members"),
+    [
+        ("application/json", b'{"status": "final"}', {"data": {"status": "final"}}),
+        ("application/fhir+json", b'{"status": "final"}', {"data": {"status": "final"}}),
+        ("text/yaml", b"status: final", {"data": {"status": "final"}, "datacontenttype": "application/json"}),
+        ("text/plain", "schön".encode(), {"data": "schön"}),
+        ("image/png", b"\x89PNG\x00", {"data_base64": base64.b64encode(b"\x89PNG\x00").decode()}),
+    ],
+)
+def test_a_cloud_event_may_come_in_headers_with_its_data_as_the_body(
+    server: Server, content_type: str, body: bytes, members: dict[str, Any]
+) -> None:
+    headers = {**HEADERS, "ce_subject": "Euro%20%E2%82%AC", "ce_traceparent": "00-1"}
+    status, answer = send(server, body, content_type=content_type, **headers)
+    assert (status, answer["id"]) == (200, "7")
+    attributes = {name.removeprefix("ce_"): value for name, value in HEADERS.items()}
+    expected = {"datacontenttype": content_type, "subject": "Euro €", "traceparent": "00-1"}
+    assert taken(server) == [{**attributes, **expected, **members}]
+
+
+def test_a_cloud_event_in_headers_may_have_no_data(server: Server) -> None:
+    status, _, _ = server.send("POST", "/events", b"", **HEADERS)
+    assert status == 200
+    assert "data" not in taken(server)[0]
+
+
+def test_an_array_of_cloud_events_is_answered_in_its_order(server: Server) -> None:
+    send(server, {**EVENT, "id": "2", "data": 1}, content_type=STRUCTURED)
+    status, answers = send(server, [{**EVENT, "id": id} for id in ("3", "2", "1")], content_type=BATCH)
+    assert status == 200
+    assert [answer.get("id") for answer in answers] == ["3", None, "1"]
+    assert (answers[1]["error"]["type"], answers[1]["error"]["path"]) == ("already-exists", "$[1].id")
+    assert send(server, [{**EVENT, "id": "3"}], content_type=BATCH) == (200, [answers[0]])
+
+
+def test_a_resource_is_taken_by_itself_or_in_an_array(server: Server) -> None:
+    status, answer = send(server, {"data": {"status": "final"}})
+    assert (status, len(answer["started"]), len(answer["id"])) == (200, 1, 36)
+    status, answers = send(server, [{"n": 1}, {"data": {"status": "final"}}])
+    assert (status, [len(answer["started"]) for answer in answers]) == (200, [0, 1])
+
+
+def test_yaml_is_answered_in_yaml(server: Server) -> None:
+    for body, code in ((b"data: {status: final}", 200), (b"data: [1, {]", 400)):
+        status, headers, answer = server.send("POST", "/events", body, content_type="text/yaml")
+        assert (status, headers["content-type"].partition(";")[0]) == (code, "text/yaml")
+        assert ("error" in orjson.loads(yaml.to_json(answer))) is (code == 400)
+    status, headers, _ = server.send("POST", "/events", b"{}", content_type="text/yaml", accept="application/json")
+    assert (status, headers["content-type"]) == (200, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "refusal"),
+    [
+        (b"{", {}, (400, "invalid-request", "$")),
+        (b'{"a": 1, "a": 2}', {}, (400, "invalid-request", "$")),
+        (b"[" * 70 + b"]" * 70, {}, (400, "invalid-request", "$")),
+        (b'"a"', {}, (400, "invalid-params", "$")),
+        ([], {}, (400, "invalid-request", "$")),
+        ([{}, 1], {}, (400, "invalid-params", "$[1]")),
+        ([EVENT], {"content_type": STRUCTURED}, (400, "invalid-params", "$")),
+        (EVENT, {"content_type": BATCH}, (400, "invalid-params", "$")),
+        ({}, {"content_type": STRUCTURED}, (400, "invalid-params", "$.specversion")),
+        ([EVENT, {**EVENT, "type": 1}], {"content_type": BATCH}, (400, "invalid-params", "$[1].type")),
+        ({}, {"ce_id": "7"}, (400, "invalid-params", "$.specversion")),
+        ({}, {**HEADERS, "ce_time": "noon"}, (400, "invalid-params", "$.time")),
+        ({}, {**HEADERS, "ce_subject": "%FF"}, (400, "invalid-params", "$.subject")),
+        ({}, {**HEADERS, "ce_subject": "%00"}, (400, "invalid-request", "$.subject")),
+        ({}, {**HEADERS, "ce_data": "x"}, (400, "invalid-params", "$.data")),
+        (b"{", HEADERS, (400, "invalid-request", "$")),
+        ({}, {**HEADERS, "ce_source": "x" * 1001}, (400, "invalid-params", "$.source")),
+        ({}, {"content_type": "application/x-www-form-urlencoded"}, (415, "unsupported-media-type", None)),
+        ({}, {"content_type": "application/cloudevents+avro"}, (415, "unsupported-media-type", None)),
+        ({}, {"accept": "text/html"}, (406, "not-acceptable", None)),
+    ],
+)
+def test_what_is_no_event_is_refused_at_its_field_and_nothing_is_taken(
+    server: Server, content: Any, headers: dict[str, str], refusal: tuple[int, str, str | None]
+) -> None:
+    assert refused(server, content, **headers) == refusal
+
+
+def test_an_event_is_only_posted(server: Server) -> None:
+    status, _, answer = server.send("GET", "/events")
+    assert (status, orjson.loads(answer)["error"]["message"]) == (405, "/events takes POST")
+
+
+def test_limits_and_clients_hold_as_for_calls(database: str) -> None:
+    settings = Settings(clients={"lab": "s" * 16}, limits=Limits(body_bytes=100, batch=2))
+    with running_server(database, settings=settings) as server:
+        assert send(server, {})[0] == 401
+        known = {"authorization": "Bearer " + "s" * 16}
+        assert send(server, {"a": "x" * 100}, **known)[0] == 413
+        assert send(server, [{}, {}, {}], **known)[0] == 400
+        assert send(server, {}, **known)[0] == 200
+        assert server.query("select caller from fencepost.events") == [("lab",)]
