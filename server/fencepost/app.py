@@ -2,7 +2,7 @@
 
 request  →  /rpc: rpc.Endpoint           →  engine  →  store
             else: Starlette with rest.*  →  engine  →  store
-nobody   →  loops: reaper, lookout, retain; notifications
+nobody   →  loops: reaper, scheduler, lookout, retain; notifications
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Polls
+from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
@@ -36,6 +37,7 @@ from fencepost.loops.lookout import Lookout
 from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
+from fencepost.loops.schedule import Scheduler
 from fencepost.rest.health import Health
 from fencepost.rest.tasks import TaskReads
 from fencepost.rpc.dispatch import Dispatch
@@ -48,6 +50,7 @@ from fencepost.store.files import data_folder
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
+from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
 from fencepost.store.workflows import WorkflowStore
@@ -79,12 +82,15 @@ class App:
             Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints),
             Polls(self._dispatcher, definitions, hints),
             definitions,
+            Schedules(ScheduleStore(self.database, clock), definitions, hints),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
+        self.scheduler = Scheduler(self.engine.schedules)
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
+        self._scheduling = Loop("scheduler", self.scheduler.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
         self._health = Health(self._server)
@@ -116,8 +122,8 @@ class App:
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()
-        running = (self._reaping.run(), self._looking_out.run(), self._retaining.run(), self._notifications.run())
-        self._tasks = [asyncio.create_task(coroutine) for coroutine in running]
+        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining)
+        self._tasks = [asyncio.create_task(running.run()) for running in (*loops, self._notifications)]
 
     async def listening(self) -> None:
         """Return once this server hears the others."""
@@ -145,6 +151,8 @@ class App:
         hints.on_ready += [self._dispatcher.ready, self._notifications.ready]
         hints.on_deadline.append(self._reaping.nudge)
         hints.on_definition += [definitions.forget, limits.forget, self._notifications.definition]
+        # It may be a schedule, with a due time before all that are known here.
+        hints.on_definition.append(lambda _: self._scheduling.nudge())
 
         def heard(news: News) -> None:
             for definition, count in news.ready.items():
@@ -152,12 +160,14 @@ class App:
             for name in news.definitions:
                 definitions.forget(name)
                 limits.forget()
+                self._scheduling.nudge()
 
         def connected() -> None:
             # Nobody heard what was said while the connection was away.
             definitions.forget_all()
             limits.forget()
             self._reaping.nudge()
+            self._scheduling.nudge()
             self._looking_out.nudge()
 
         self._notifications.on_news = heard

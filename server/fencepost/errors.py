@@ -53,6 +53,7 @@ WORKFLOW_EXISTS = Kind("already-exists", 409, "a workflow {id!r} with other cont
 SIGNAL_REUSED = Kind("already-exists", 409, "workflow {id!r} has taken another signal with the id {signal_id!r}")
 WORKFLOW_HAS_BEEN_DONE = Kind("workflow-has-been-done", 422, "workflow {id!r} is done already: {outcome}")
 TASK_IS_A_DECISION = Kind("task-is-a-decision", 422, "task {id!r} decides about workflow {workflow!r}; cancel that")
+SCHEDULE_NOT_FOUND = Kind("schedule-not-found", 404, "there is no schedule {name!r}{hint}")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")
 UNAVAILABLE = Kind("unavailable", 503, "{reason}")
 

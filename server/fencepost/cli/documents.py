@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import orjson
 
 from fencepost.domain.document import Document as Declared
 from fencepost.domain.document import read_document
@@ -34,11 +35,19 @@ class Document(NamedTuple):
 
 
 def read_documents(path: Path) -> list[Document]:
-    """Return the documents of a file, or of every YAML and JSON file below a folder; raise StartRefused."""
+    """Return the documents of a file, or of every YAML and JSON file below a folder; raise StartRefused.
+
+    Those that name others come behind all others.
+    """
+    files = [path]
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
-        return [document for file in files for document in _read(file)]
-    return _read(path)
+    return sorted((document for file in files for document in _read(file)), key=_names_others)
+
+
+def _names_others(document: Document) -> bool:
+    content = orjson.loads(document.text)
+    return isinstance(content, dict) and content.get("kind") in ("schedule", "trigger")
 
 
 def _read(file: Path) -> list[Document]:

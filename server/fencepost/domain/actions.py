@@ -26,7 +26,7 @@ MOST_ACTIONS = 1000
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """What to begin: a task or a workflow of `definition`, under a label that is unique within the workflow."""
 
     definition: Name

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.schedule import ScheduleDefinition
 
-Document = TaskDefinition | WorkflowDefinition
+Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition
 
 
 class Definition(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import Executions
 from fencepost.engine.polls import Polls
+from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.workflows import Workflows
 
@@ -19,3 +20,4 @@ class Engine(NamedTuple):
     executions: Executions
     polls: Polls
     definitions: Definitions
+    schedules: Schedules

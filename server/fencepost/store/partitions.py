@@ -121,11 +121,12 @@ class PartitionStore:
         await self._database.run(job)
 
     async def delete_strays(self, retention: timedelta) -> int:
-        """Delete old rows that are in no partition of their time, up to a batch of each kind, and return how many."""
+        """Delete old rows that are in no partition, up to a batch of each kind, and return how many."""
         params: dict[str, Any] = {"retention": retention, "batch": _BATCH, "now": self._clock.now()}
         done = await self._database.fetch(statement("history/delete_done"), params)
         log = await self._database.fetch(statement("history/delete_log"), params)
-        return int(done[0][0]) + int(log[0][0])
+        starts = await self._database.fetch(statement("history/delete_starts"), params)
+        return int(done[0][0]) + int(log[0][0]) + int(starts[0][0])
 
 
 @contextmanager

@@ -1,0 +1,222 @@
+"""What is done about due times inside a transaction: a start, the note of it and the next due time go together.
+
+Whatever changes a schedule has locked its row, so that nothing happens to one twice or at once, on any number of
+servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from fencepost.domain.document import read_document
+from fencepost.domain.ids import seq_of
+from fencepost.domain.schedule import ScheduleDefinition
+from fencepost.domain.task import Task
+from fencepost.domain.workflow import Workflow
+from fencepost.store.batches import Hint
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.starts import Start, start
+from fencepost.store.statements import statement
+
+
+class MovedOn(Exception):
+    """What was to be started has a newer version than the start was checked against; nothing was changed."""
+
+
+class Due(NamedTuple):
+    """A schedule whose time has come, as it was seen."""
+
+    name: str
+    version: int
+    definition: ScheduleDefinition
+    due_at: datetime
+    now: datetime
+
+
+class Deed(NamedTuple):
+    """What to do about a due time: `start`, or to skip it and all before `until` for a `reason`."""
+
+    due: Due
+    next_due_at: datetime | None
+    start: Start | None = None
+    until: datetime | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class Taken(NamedTuple):
+    """What became of deeds: how many starts and skips, and what is due whose start met a newer definition."""
+
+    started: int
+    skipped: int
+    moved_on: Sequence[Due]
+    hints: Sequence[Hint]
+
+
+class Standing(NamedTuple):
+    """A locked schedule; `is_live` says whether what it started last is under way."""
+
+    version: int
+    definition: ScheduleDefinition
+    due_at: datetime | None
+    is_paused: bool
+    is_live: bool
+    now: datetime
+
+
+def locked(connection: Connection, name: str, now: datetime | None) -> Standing | None:
+    """Lock a schedule until the transaction ends and return where it stands; None when there is none."""
+    params = {"name": name, "now": now}
+    fetch(connection, statement("schedules/lock"), params)
+    rows = fetch(connection, statement("schedules/find"), params)
+    if not rows:
+        return None
+    version, document, due_at, paused_at, is_live, at = rows[0]
+    return Standing(
+        version, schedule_of(document), due_at and time_of(due_at), paused_at is not None, is_live, time_of(at)
+    )
+
+
+def take(connection: Connection, deeds: Sequence[Deed], now: datetime | None) -> Taken:
+    """Do, in the transaction that is open, what is still to be done and what no other server is doing."""
+    seen = [{"name": due.name, "version": due.version, "due_at": due.due_at} for due, *_ in deeds]
+    rows = fetch(connection, statement("schedules/claim"), {"calls": orjson.dumps(seen).decode()})
+    claimed = {name: (is_live, is_started) for name, is_live, is_started in rows}
+    ours = [deed for deed in deeds if deed.due.name in claimed]
+    reasons = {deed.due.name: _reason(deed, claimed[deed.due.name][0]) for deed in ours}
+    done = {name for name, (_, is_started) in claimed.items() if is_started}
+    starting = [deed for deed in ours if deed.due.name not in done and reasons[deed.due.name] is None]
+    outcomes, hints = start(connection, [deed.start for deed in starting if deed.start is not None], now)
+    became = {deed.due.name: outcome for deed, outcome in zip(starting, outcomes, strict=True)}
+    moved_on = {name for name, outcome in became.items() if outcome is None}
+    notes, moves = [], []
+    for deed in ours:
+        name = deed.due.name
+        if name in moved_on:
+            continue
+        outcome = None
+        if name not in done:
+            outcome = _started(became[name]) if name in became else _skipped(reasons[name])
+            more = {"due_at": deed.due.due_at, "until_at": deed.until, "message": deed.message}
+            notes.append(_note(deed.due, "scheduled", {**outcome, **more}))
+        moves.append(_move(deed.due.definition, deed.next_due_at, deed.due.due_at, outcome))
+    write(connection, notes, moves, now)
+    skipped = len(notes) - len(became) + len(moved_on)
+    return Taken(
+        len(became) - len(moved_on), skipped, [deed.due for deed in starting if deed.due.name in moved_on], hints
+    )
+
+
+def start_by_hand(
+    connection: Connection,
+    name: str,
+    version: int,
+    starts: Sequence[tuple[datetime | None, Start]],
+    now: datetime | None,
+    *,
+    id: str | None = None,
+) -> Sequence[Hint]:
+    """Start due times of a locked schedule, or what somebody names by an `id`; raise MovedOn."""
+    outcomes, hints = start(connection, [one for _, one in starts], now)
+    kind = "backfill" if id is None else "manual"
+    notes = [
+        {"name": name, "version": version, "kind": kind, "due_at": at, "id": id, **_started(outcome)}
+        for (at, _), outcome in zip(starts, outcomes, strict=True)
+    ]
+    write(connection, notes, [], now)
+    return hints
+
+
+def keep(
+    connection: Connection, definition: ScheduleDefinition, version: int, setup: Start | None, now: datetime | None
+) -> Sequence[Hint]:
+    """Let a schedule be at the version that was just put, and start what a new version starts at once; raise MovedOn.
+
+    A due time that nothing was done about stays, unless the new version is due at other times.
+    """
+    before = locked(connection, definition.name, now)
+    if before is not None and before.version == version:
+        return ()
+    at = time_of(fetch(connection, statement("server/now"), {"now": now})[0][0])
+    if before is not None and before.definition.same_times(definition):
+        following = before.due_at
+    else:
+        following = definition.cron.after(at)
+    params = {"name": definition.name, "version": version, **moments(definition, following)}
+    fetch(connection, statement("schedules/keep"), params)
+    if setup is None:
+        return ()
+    deed = Deed(Due(definition.name, version, definition, at, at), following, setup)
+    is_paused, is_live = (False, False) if before is None else (before.is_paused, before.is_live)
+    reason = "paused" if is_paused else _reason(deed, is_live)
+    outcomes, hints = start(connection, [setup] if reason is None else [], now)
+    outcome = _skipped(reason) if reason is not None else _started(outcomes[0])
+    note = _note(deed.due, "setup", {**outcome, "due_at": at})
+    write(connection, [note], [_move(definition, following, at, outcome)], now)
+    return hints
+
+
+def write(
+    connection: Connection, notes: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]], now: datetime | None
+) -> None:
+    """Note what became of due times, and move their schedules on."""
+    if notes:
+        fetch(connection, statement("schedules/note"), {"calls": orjson.dumps(notes).decode(), "now": now})
+    if moves:
+        fetch(connection, statement("schedules/advance"), {"calls": orjson.dumps(moves).decode()})
+
+
+def moments(definition: ScheduleDefinition, due_at: datetime | None) -> dict[str, datetime | None]:
+    """Return a due time and that of its start, as statements take them."""
+    return {"due_at": due_at, "starts_at": None if due_at is None else definition.starts_at(due_at)}
+
+
+def schedule_of(document: bytes) -> ScheduleDefinition:
+    """Return the schedule behind the text of a definition."""
+    schedule = read_document(document)
+    assert isinstance(schedule, ScheduleDefinition), "nothing else has a row among schedules"
+    return schedule
+
+
+def time_of(text: str) -> datetime:
+    """Return a time of the database."""
+    return datetime.fromisoformat(text)
+
+
+def _reason(deed: Deed, is_live: bool) -> str | None:
+    """Return why nothing is started, None when something is."""
+    if deed.reason is None and is_live and deed.due.definition.concurrency_policy == "forbid":
+        return "still-live"
+    return deed.reason
+
+
+def _started(outcome: Task | Workflow | None) -> dict[str, Any]:
+    if outcome is None:
+        raise MovedOn
+    is_task = isinstance(outcome, Task)
+    reference = {"resourceType": "AidboxTask" if is_task else "AidboxWorkflow", "id": outcome.id}
+    return {"status": "started", "reference": reference, "seq": seq_of(outcome.id) if is_task else None}
+
+
+def _skipped(reason: str | None) -> dict[str, Any]:
+    return {"status": "skipped", "reason": reason}
+
+
+def _note(due: Due, kind: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": due.name, "version": due.version, "kind": kind, **outcome}
+
+
+def _move(
+    definition: ScheduleDefinition, next_due_at: datetime | None, last: datetime, outcome: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Write where a schedule stands after a due time, of which nothing became without an `outcome`."""
+    said = {} if outcome is None else {"schedule": last, **outcome}
+    return {
+        "name": definition.name,
+        **moments(definition, next_due_at),
+        **{f"last_{member}": said.get(member) for member in ("schedule", "status", "reason", "reference", "seq")},
+    }
