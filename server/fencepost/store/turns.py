@@ -83,32 +83,22 @@ def locked(connection: Connection, name: str, now: datetime | None) -> Standing 
 
 def take(connection: Connection, deeds: Sequence[Deed], now: datetime | None) -> Taken:
     """Do, in the transaction that is open, what is still to be done and what no other server is doing."""
-    seen = [{"name": due.name, "version": due.version, "due_at": due.due_at} for due, *_ in deeds]
-    rows = fetch(connection, statement("schedules/claim"), {"calls": orjson.dumps(seen).decode()})
-    claimed = {name: (is_live, is_started) for name, is_live, is_started in rows}
-    ours = [deed for deed in deeds if deed.due.name in claimed]
-    reasons = {deed.due.name: _reason(deed, claimed[deed.due.name][0]) for deed in ours}
-    done = {name for name, (_, is_started) in claimed.items() if is_started}
-    starting = [deed for deed in ours if deed.due.name not in done and reasons[deed.due.name] is None]
-    outcomes, hints = start(connection, [deed.start for deed in starting if deed.start is not None], now)
-    became = {deed.due.name: outcome for deed, outcome in zip(starting, outcomes, strict=True)}
-    moved_on = {name for name, outcome in became.items() if outcome is None}
+    claims = _claim(connection, deeds)
+    starting = [claim for claim in claims if claim.start is not None]
+    found, hints = start(connection, [claim.start for claim in starting if claim.start is not None], now)
+    began = {claim.due.name: outcome for claim, outcome in zip(starting, found, strict=True)}
+    moved_on = [claim.due for claim in starting if began[claim.due.name] is None]
     notes, moves = [], []
-    for deed in ours:
-        name = deed.due.name
-        if name in moved_on:
-            continue
+    for claim in (claim for claim in claims if claim.due not in moved_on):
         outcome = None
-        if name not in done:
-            outcome = _started(became[name]) if name in became else _skipped(reasons[name])
-            more = {"due_at": deed.due.due_at, "until_at": deed.until, "message": deed.message}
-            notes.append(_note(deed.due, "scheduled", {**outcome, **more}))
-        moves.append(_move(deed.due.definition, deed.next_due_at, deed.due.due_at, outcome))
+        if not claim.is_started:
+            outcome = _skipped(claim.reason) if claim.start is None else _started(began[claim.due.name])
+            times = {"due_at": claim.due.due_at, "until_at": claim.deed.until}
+            notes.append({**_note(claim.due, "scheduled", outcome), **times, "message": claim.deed.message})
+        moves.append(_move(claim.due.definition, claim.deed.next_due_at, claim.due.due_at, outcome))
     write(connection, notes, moves, now)
-    skipped = len(notes) - len(became) + len(moved_on)
-    return Taken(
-        len(became) - len(moved_on), skipped, [deed.due for deed in starting if deed.due.name in moved_on], hints
-    )
+    started = len(starting) - len(moved_on)
+    return Taken(started, len(notes) - started, moved_on, hints)
 
 
 def start_by_hand(
@@ -185,6 +175,32 @@ def schedule_of(document: bytes) -> ScheduleDefinition:
 def time_of(text: str) -> datetime:
     """Return a time of the database."""
     return datetime.fromisoformat(text)
+
+
+class _Claim(NamedTuple):
+    """A deed that is ours to do; `is_started` says that a backfill has done it, and nothing is left but to go on."""
+
+    deed: Deed
+    reason: str | None
+    is_started: bool
+
+    @property
+    def due(self) -> Due:
+        return self.deed.due
+
+    @property
+    def start(self) -> Start | None:
+        return None if self.is_started or self.reason is not None else self.deed.start
+
+
+def _claim(connection: Connection, deeds: Sequence[Deed]) -> Sequence[_Claim]:
+    seen = [{"name": deed.due.name, "version": deed.due.version, "due_at": deed.due.due_at} for deed in deeds]
+    rows = fetch(connection, statement("schedules/claim"), {"calls": orjson.dumps(seen).decode()})
+    of_name = {deed.due.name: deed for deed in deeds}
+    return [
+        _Claim(deed := of_name[name], _reason(deed, is_live), is_started and deed.until is None)
+        for name, is_live, is_started in rows
+    ]
 
 
 def _reason(deed: Deed, is_live: bool) -> str | None:
