@@ -82,7 +82,7 @@ class App:
             Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints),
             Polls(self._dispatcher, definitions, hints),
             definitions,
-            Schedules(ScheduleStore(self.database, clock), definitions, hints),
+            Schedules(ScheduleStore(self.database, clock, hints.follow), definitions, hints),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)

@@ -108,7 +108,7 @@ def test_backwards_the_due_times_are_the_same(text: str, zone: str) -> None:
         due = list(cron.between(begin, begin + timedelta(days=30)))
         for count in (1, 3, 7):
             for at in itertools.islice(due, count, None, 5):
-                assert cron.nth_before(at, count) == due[due.index(at) - count]
+                assert cron.nth_before(at, count, since=begin) == due[due.index(at) - count]
 
 
 @pytest.mark.parametrize(
@@ -182,3 +182,10 @@ def test_what_waited_behind_a_greater_jitter_is_not_late_by_that() -> None:
     definition = schedule(jitter_seconds=3600, start_deadline_seconds=0)
     assert turn(definition, NOON, NOON + 60 * MINUTE).until is None
     assert turn(definition, NOON, NOON + 61 * MINUTE).until == NOON + MINUTE
+
+
+def test_of_what_is_due_once_a_year_nobody_looks_back_a_century() -> None:
+    definition = schedule(schedule="@yearly", catch_up=100)
+    due, now = datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 6, 1, tzinfo=UTC)
+    assert definition.cron.nth_before(now, 100, since=due) == due
+    assert turn(definition, due, now) == (due, None, datetime(2028, 1, 1, tzinfo=UTC))

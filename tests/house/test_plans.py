@@ -59,6 +59,19 @@ from generate_series(2001, 4000) as n;
 insert into fencepost.task_log (seq, version, at, action, caller, status_before, status, retry_count)
 select n, version, now(), 'awf.task/notify', 'test', 'in-progress', 'in-progress', 1
 from generate_series(1, 4000) as n, generate_series(2, 4) as version;
+
+insert into fencepost.definitions
+    (name, version, kind, document, is_newest, has_result_schema, has_error_schema, created_at, created_by)
+select 'demo/schedule-' || n, 1, 'schedule', '{}', true, false, false, now(), 'test'
+from generate_series(1, 1000) as n;
+
+insert into fencepost.schedules (name, version, due_at, starts_at)
+select 'demo/schedule-' || n, 1, now() + n * interval '1 minute', now() + n * interval '1 minute'
+from generate_series(1, 1000) as n;
+
+insert into fencepost.schedule_starts (name, version, due_at, kind, status, reference, at)
+select 'demo/schedule-' || n % 10, 1, now() - n * interval '1 minute', 'scheduled', 'started', '{}', now()
+from generate_series(1, 4000) as n;
 """
 _TASKS = [
     {"call": number, "id": f"task-{number}", "seq": None, "exec_id": str(uuid.uuid4()), "caller": "test"}
@@ -95,9 +108,13 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/entries": {"id": "task-1", "after": 0, "size": 100},
     "tasks/reap": {"resumed_at": "2026-01-01T00:00:00Z", "grace": "10 s", "batch": 500},
     "tasks/next_deadline": {},
+    "schedules/find": {"name": "demo/schedule-1"},
+    "schedules/claim": {"calls": [{"name": "demo/schedule-1", "version": 1, "due_at": "2026-01-01T00:00:00Z"}]},
+    "schedules/started": {"name": "demo/schedule-1", "due_ats": ["2026-01-01T00:00:00Z"], "id": "mine"},
+    "schedules/starts": {"name": "demo/schedule-1", "size": 20},
     "tasks/look": {"definitions": ["demo/kind-1", "demo/kind-9"]},
 }
-_GROWING = {"task_names", "live_tasks", "done_tasks_default", "task_log_default"}
+_GROWING = {"task_names", "live_tasks", "done_tasks_default", "task_log_default", "schedules", "schedule_starts"}
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
 
 Planned = Literal["custom", "generic"]

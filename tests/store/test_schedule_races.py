@@ -220,6 +220,21 @@ def test_what_breaks_in_the_middle_leaves_nothing_and_is_done_later(
     assert (became(servers[0]), tasks(servers[0])) == ([("2026-01-01T01:00", "started")], 1)
 
 
+def test_a_schedule_that_cannot_be_done_keeps_no_other_from_it(servers: list[Server], clock: FrozenClock) -> None:
+    servers[0].define("demo/broken")
+    put(servers[0], task_request={"definition": "demo/broken"})
+    put(servers[0], "demo/other")
+    servers[0].query(
+        BROKEN.format(table="live_tasks", event="insert").replace(
+            "for each row", "for each row when (new.definition = 'demo/broken')"
+        )
+    )
+    clock.advance(HOUR)
+    until(partial(refused, servers[0]))
+    assert became(servers[0], "demo/other") == [("2026-01-01T01:00", "started")]
+    assert became(servers[0]) == []
+
+
 def test_a_put_that_breaks_while_it_starts_declares_nothing(servers: list[Server]) -> None:
     servers[0].query(BROKEN.format(table="schedule_starts", event="insert"))
     with pytest.raises(Exception, match="the disk is full"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -54,10 +54,10 @@ class Cron:
         """Return the first due time that is not earlier than `moment`."""
         return next((due for due in self._run(moment - _SECOND) if due >= moment), None)
 
-    def nth_before(self, moment: datetime, count: int) -> datetime | None:
-        """Return the `count`th due time back from `moment`, or the oldest within fifty years; None without any."""
+    def nth_before(self, moment: datetime, count: int, *, since: datetime) -> datetime | None:
+        """Return the `count`th due time back from `moment`, or the first since `since`; None without any."""
         found = (due for due in self._run(moment, reverse=True) if due < moment)
-        return min(islice(found, count), default=None)
+        return min(takewhile(lambda due: due >= since, islice(found, count)), default=None)
 
     def between(self, begin: datetime, end: datetime) -> Iterator[datetime]:
         """Yield the due times from `begin` on and before `end`."""

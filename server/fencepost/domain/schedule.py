@@ -121,7 +121,7 @@ def turn(definition: ScheduleDefinition, due_at: datetime, now: datetime) -> Tur
     patience = definition.start_deadline_seconds + definition.jitter_seconds
     oldest = now - timedelta(seconds=patience)
     if due_at < oldest:
-        kept = cron.nth_before(oldest, definition.catch_up) if definition.catch_up else None
+        kept = cron.nth_before(oldest, definition.catch_up, since=due_at) if definition.catch_up else None
         first = cron.at_or_after(kept or oldest)
         if first is None or first > due_at:
             return Turn(due_at, first or oldest, first)

@@ -27,9 +27,9 @@ Begin = Callable[[Schedule], Awaitable[Sequence[Began] | None]]
 
 
 class Done(NamedTuple):
-    """How many schedules were due, and how many starts and skips this server made of that."""
+    """For how many schedules this server did something, and how much of that were starts, and skips."""
 
-    due: int
+    turns: int
     started: int
     skipped: int
 
@@ -47,11 +47,14 @@ class Schedules:
         due = await self._store.due(batch)
         if not due:
             return Done(0, 0, 0)
-        taken = await self._store.take([await self._deed(one) for one in due])
-        self._hints.follow(taken.hints)
-        for one in taken.moved_on:
-            self._definitions.forget(one.definition.request.definition)
-        return Done(len(due), taken.started, taken.skipped)
+        became = await self._store.take([await self._deed(one) for one in due])
+        for one, what in zip(due, became, strict=True):
+            if what == "moved-on":
+                self._definitions.forget(one.definition.request.definition)
+        done = sum(isinstance(what, str) for what in became)
+        if not done and (failed := next((what for what in became if isinstance(what, Exception)), None)):
+            raise failed
+        return Done(done, became.count("started"), became.count("skipped"))
 
     async def next_due(self) -> float | None:
         """Return the seconds until the next start (negative when it has passed), None when there is none."""

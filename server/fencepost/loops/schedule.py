@@ -26,7 +26,7 @@ class Scheduler:
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is."""
         done = await self._schedules.run_due(_BATCH)
-        if done.started or done.skipped:
+        if done.turns:
             emit(Event.SCHEDULED, started=done.started, skipped=done.skipped)
             # Behind an outage, a schedule may have more that is due.
             return 0.0

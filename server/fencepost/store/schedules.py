@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from fencepost.clock import Clock
 from fencepost.domain.schedule import ScheduleDefinition
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Batches, Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.starts import Start
 from fencepost.store.statements import statement
-from fencepost.store.turns import Deed, Due, Taken, locked, moments, schedule_of, start_by_hand, take, time_of
+from fencepost.store.turns import Deed, Due, locked, moments, schedule_of, start_by_hand, take, time_of
 
 
 class Schedule(NamedTuple):
@@ -48,9 +48,12 @@ class Began(NamedTuple):
 class ScheduleStore:
     """The statements of sql/queries/schedules."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, on_hints: Callable[[Sequence[Hint]], None]) -> None:
+        """Take what hears of that which is started when it is due."""
         self._database = database
         self._clock = clock
+        # One that cannot be done must not keep the others from it.
+        self._turns = Batches(database, clock, take, on_hints=on_hints)
 
     async def now(self) -> datetime:
         """Return the database's time."""
@@ -67,15 +70,10 @@ class ScheduleStore:
         due_in: float | None = rows[0][0]
         return due_in
 
-    async def take(self, deeds: Sequence[Deed]) -> Taken:
-        """Do what is still to be done and what no other server is doing."""
-        now = self._clock.now()
-
-        def job(connection: Connection) -> Taken:
-            with connection.transaction():
-                return take(connection, deeds, now)
-
-        return await self._database.run(job)
+    async def take(self, deeds: Sequence[Deed]) -> Sequence[str | Exception | None]:
+        """Do what is still to be done and return what became of each deed (turns.take); None for those of others."""
+        rows = await self._turns.submit([{"id": deed.due.name, "deed": deed} for deed in deeds])
+        return [row[1] if isinstance(row, tuple) else row for row in rows]
 
     async def list(self, *, name: str | None = None, after: str | None = None, size: int = 1) -> Sequence[Schedule]:
         """Return schedules by name, behind the name `after`, or the one that is named."""

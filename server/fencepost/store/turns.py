@@ -17,7 +17,7 @@ from fencepost.domain.ids import seq_of
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import Task
 from fencepost.domain.workflow import Workflow
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.starts import Start, start
 from fencepost.store.statements import statement
@@ -48,15 +48,6 @@ class Deed(NamedTuple):
     message: str | None = None
 
 
-class Taken(NamedTuple):
-    """What became of deeds: how many starts and skips, and what is due whose start met a newer definition."""
-
-    started: int
-    skipped: int
-    moved_on: Sequence[Due]
-    hints: Sequence[Hint]
-
-
 class Standing(NamedTuple):
     """A locked schedule; `is_live` says whether what it started last is under way."""
 
@@ -81,24 +72,29 @@ def locked(connection: Connection, name: str, now: datetime | None) -> Standing 
     )
 
 
-def take(connection: Connection, deeds: Sequence[Deed], now: datetime | None) -> Taken:
-    """Do, in the transaction that is open, what is still to be done and what no other server is doing."""
-    claims = _claim(connection, deeds)
-    starting = [claim for claim in claims if claim.start is not None]
-    found, hints = start(connection, [claim.start for claim in starting if claim.start is not None], now)
-    began = {claim.due.name: outcome for claim, outcome in zip(starting, found, strict=True)}
-    moved_on = [claim.due for claim in starting if began[claim.due.name] is None]
-    notes, moves = [], []
-    for claim in (claim for claim in claims if claim.due not in moved_on):
-        outcome = None
-        if not claim.is_started:
-            outcome = _skipped(claim.reason) if claim.start is None else _started(began[claim.due.name])
-            times = {"due_at": claim.due.due_at, "until_at": claim.deed.until}
-            notes.append({**_note(claim.due, "scheduled", outcome), **times, "message": claim.deed.message})
-        moves.append(_move(claim.due.definition, claim.deed.next_due_at, claim.due.due_at, outcome))
-    write(connection, notes, moves, now)
-    started = len(starting) - len(moved_on)
-    return Taken(started, len(notes) - started, moved_on, hints)
+def take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Do the deeds of calls ({call, id, deed}, the id is the schedule's name) that are still to be done.
+
+    The row of each is its number and what became of it: `started`, `skipped`, `moved-on` when its start met a newer
+    definition, or `passed` when a backfill had started it. What another server is doing has no row.
+    """
+    with connection.transaction():
+        claims = _claim(connection, calls)
+        starting = [claim for claim in claims if claim.start is not None]
+        found, hints = start(connection, [claim.start for claim in starting if claim.start is not None], now)
+        began = {claim.number: outcome for claim, outcome in zip(starting, found, strict=True)}
+        rows: dict[int, Row | Exception] = {}
+        notes, moves = [], []
+        for claim in claims:
+            outcome = claim.outcome(began.get(claim.number))
+            rows[claim.number] = (claim.number, outcome["status"])
+            if outcome["status"] in ("started", "skipped"):
+                times = {"due_at": claim.due.due_at, "until_at": claim.deed.until}
+                notes.append({**_note(claim.due, "scheduled", outcome), **times, "message": claim.deed.message})
+            if outcome["status"] != "moved-on":
+                moves.append(_move(claim.due.definition, claim.deed.next_due_at, claim.due.due_at, outcome))
+        write(connection, notes, moves, now)
+        return Done(rows, hints)
 
 
 def start_by_hand(
@@ -180,6 +176,7 @@ def time_of(text: str) -> datetime:
 class _Claim(NamedTuple):
     """A deed that is ours to do; `is_started` says that a backfill has done it, and nothing is left but to go on."""
 
+    number: int
     deed: Deed
     reason: str | None
     is_started: bool
@@ -192,13 +189,23 @@ class _Claim(NamedTuple):
     def start(self) -> Start | None:
         return None if self.is_started or self.reason is not None else self.deed.start
 
+    def outcome(self, began: Task | Workflow | None) -> dict[str, Any]:
+        """Return what became of it, where `began` came of its start."""
+        if self.is_started:
+            return {"status": "passed"}
+        if self.start is None:
+            return _skipped(self.reason)
+        return {"status": "moved-on"} if began is None else _started(began)
 
-def _claim(connection: Connection, deeds: Sequence[Deed]) -> Sequence[_Claim]:
-    seen = [{"name": deed.due.name, "version": deed.due.version, "due_at": deed.due.due_at} for deed in deeds]
+
+def _claim(connection: Connection, calls: Sequence[dict[str, Any]]) -> Sequence[_Claim]:
+    of_name: dict[str, tuple[int, Deed]] = {call["id"]: (call["call"], call["deed"]) for call in calls}
+    seen = [
+        {"name": deed.due.name, "version": deed.due.version, "due_at": deed.due.due_at} for _, deed in of_name.values()
+    ]
     rows = fetch(connection, statement("schedules/claim"), {"calls": orjson.dumps(seen).decode()})
-    of_name = {deed.due.name: deed for deed in deeds}
     return [
-        _Claim(deed := of_name[name], _reason(deed, is_live), is_started and deed.until is None)
+        _Claim(*of_name[name], _reason(of_name[name][1], is_live), is_started and of_name[name][1].until is None)
         for name, is_live, is_started in rows
     ]
 
@@ -227,10 +234,11 @@ def _note(due: Due, kind: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _move(
-    definition: ScheduleDefinition, next_due_at: datetime | None, last: datetime, outcome: Mapping[str, Any] | None
+    definition: ScheduleDefinition, next_due_at: datetime | None, last: datetime, outcome: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write where a schedule stands after a due time, of which nothing became without an `outcome`."""
-    said = {} if outcome is None else {"schedule": last, **outcome}
+    """Write where a schedule stands after a due time."""
+    # What was backfilled says nothing about what the schedule did by itself.
+    said = {} if outcome["status"] == "passed" else {"schedule": last, **outcome}
     return {
         "name": definition.name,
         **moments(definition, next_due_at),

@@ -6,15 +6,25 @@
 select
     s.name,
     fencepost.is_live(s.last_reference, s.last_seq) as live,
-    exists (
-        select from fencepost.schedule_starts as t
-        where t.name = s.name and t.due_at = s.due_at and t.status = 'started' and t.kind in ('scheduled', 'backfill')
+    -- Not `exists`, which may be answered by reading all that was ever started.
+    coalesce(
+        (
+            select true
+            from fencepost.schedule_starts as t
+            where t.name = s.name and t.due_at = s.due_at
+                and t.status = 'started' and t.kind in ('scheduled', 'backfill')
+        ),
+        false
     ) as started
 from json_to_recordset(%(calls)s::json) as c (name text, version integer, due_at timestamptz)
-join fencepost.schedules as s on s.name = c.name
-where s.version = c.version
-    and s.due_at = c.due_at
-    and s.paused_at is null
-order by s.name
--- Whoever holds one is doing the same, or changing it, and leaves another due time behind.
-for update of s skip locked
+-- Looked up one by one, also in a plan that was made while the table was empty.
+cross join lateral (
+    select s.name, s.due_at, s.last_reference, s.last_seq
+    from fencepost.schedules as s
+    where s.name = c.name
+        and s.version = c.version
+        and s.due_at = c.due_at
+        and s.paused_at is null
+    -- Whoever holds one is doing the same, or changing it, and leaves another due time behind.
+    for update skip locked
+) as s
