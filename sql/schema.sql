@@ -324,7 +324,8 @@ CREATE TABLE fencepost.schedules (
     last_reference json,
     last_seq bigint,
     CONSTRAINT schedules_due_and_start CHECK (((due_at IS NULL) = (starts_at IS NULL))),
-    CONSTRAINT schedules_last_status CHECK ((last_status = ANY (ARRAY['started'::text, 'skipped'::text])))
+    CONSTRAINT schedules_last_status CHECK ((last_status = ANY (ARRAY['started'::text, 'skipped'::text]))),
+    CONSTRAINT schedules_paused_is_not_due CHECK (((paused_at IS NULL) OR (due_at IS NULL)))
 )
 WITH (fillfactor='70');
 
@@ -668,7 +669,7 @@ CREATE UNIQUE INDEX schedule_starts_due ON fencepost.schedule_starts USING btree
 
 CREATE UNIQUE INDEX schedule_starts_id ON fencepost.schedule_starts USING btree (name, id) WHERE (kind = 'manual'::text);
 
-CREATE INDEX schedules_next ON fencepost.schedules USING btree (starts_at) WHERE (paused_at IS NULL);
+CREATE INDEX schedules_next ON fencepost.schedules USING btree (starts_at);
 
 CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
 

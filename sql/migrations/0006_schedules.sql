@@ -4,7 +4,8 @@ create table fencepost.schedules (
     name text not null,
     -- The newest one of its definition.
     version integer not null,
-    -- The oldest due time that nothing was done about, and when its start is to be, which jitter puts off.
+    -- The oldest due time that nothing was done about, and when its start is to be, which jitter puts off. What is paused
+    -- has none.
     due_at timestamptz,
     starts_at timestamptz,
     paused_at timestamptz,
@@ -17,13 +18,14 @@ create table fencepost.schedules (
     last_seq bigint,
     constraint schedules_pkey primary key (name),
     constraint schedules_last_status check (last_status in ('started', 'skipped')),
-    constraint schedules_due_and_start check ((due_at is null) = (starts_at is null))
+    constraint schedules_due_and_start check ((due_at is null) = (starts_at is null)),
+    constraint schedules_paused_is_not_due check (paused_at is null or due_at is null)
 )
 -- Every start changes `starts_at`, which is in an index, and little else.
 with (fillfactor = 70);
 
 -- Readers: schedules/due.sql, next_due.sql.
-create index schedules_next on fencepost.schedules (starts_at) where paused_at is null;
+create index schedules_next on fencepost.schedules (starts_at);
 
 -- Whether a task or workflow is under way, by its reference and, for a task whose id carries it, its number.
 create function fencepost.is_live(reference json, task_seq bigint) returns boolean

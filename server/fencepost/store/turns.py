@@ -128,7 +128,7 @@ def keep(
     if before is not None and before.version == version:
         return ()
     at = time_of(fetch(connection, statement("server/now"), {"now": now})[0][0])
-    if before is not None and before.definition.same_times(definition):
+    if before is not None and (before.is_paused or before.definition.same_times(definition)):
         following = before.due_at
     else:
         following = definition.cron.after(at)

@@ -52,17 +52,16 @@ class ScheduleStart(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
 
 
 def schedule_resource(schedule: Schedule) -> ScheduleResource:
-    """Write a schedule for the wire; what is paused has no next start."""
-    paused = schedule.paused_at is not None
+    """Write a schedule for the wire."""
     return ScheduleResource(
         name=schedule.name,
         version=schedule.version,
         schedule=schedule.definition.schedule,
         timezone=schedule.definition.timezone,
-        paused=paused,
+        paused=schedule.paused_at is not None,
         paused_at=schedule.paused_at,
-        execute_at=None if paused else schedule.starts_at,
-        due_at=None if paused else schedule.due_at,
+        execute_at=schedule.starts_at,
+        due_at=schedule.due_at,
         last_schedule=schedule.last_schedule,
         last_schedule_status=schedule.last_status,  # type: ignore[arg-type]  # a check in the database says the same
         last_schedule_reason=schedule.last_reason,

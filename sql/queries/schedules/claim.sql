@@ -24,7 +24,6 @@ cross join lateral (
     where s.name = c.name
         and s.version = c.version
         and s.due_at = c.due_at
-        and s.paused_at is null
     -- Whoever holds one is doing the same, or changing it, and leaves another due time behind.
     for update skip locked
 ) as s

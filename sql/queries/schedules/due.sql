@@ -6,7 +6,6 @@ select
     s.name, s.version, d.document, s.due_at, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
 from fencepost.schedules as s
 join fencepost.definitions as d on d.name = s.name and d.version = s.version
-where s.paused_at is null
-    and s.starts_at <= coalesce(%(now)s::timestamptz, statement_timestamp())
+where s.starts_at <= coalesce(%(now)s::timestamptz, statement_timestamp())
 order by s.starts_at, s.name
 limit %(batch)s::integer

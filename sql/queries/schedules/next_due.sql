@@ -4,4 +4,3 @@
 -- Touches: nothing; reads schedules.
 select extract(epoch from min(s.starts_at) - coalesce(%(now)s::timestamptz, statement_timestamp()))::float8 as due_in
 from fencepost.schedules as s
-where s.paused_at is null
