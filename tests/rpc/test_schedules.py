@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from fencepost.cli.serving import put_definitions
 from fencepost.clock import FrozenClock
+from fencepost.errors import StartRefused
+from fencepost.settings import Settings
 from tests.fixtures.schedules import HOUR, MINUTE, NIGHTLY, became, finish, pass_time, put, starts, status
 from tests.fixtures.servers import CallRefused, Server
 
@@ -260,3 +265,25 @@ def test_a_thousand_due_times_can_be_backfilled(server: Server) -> None:
     filled = call(server, "backfill", **{"from": "2025-12-31T00:00:00Z", "to": "2025-12-31T16:40:00Z"})["starts"]
     assert len(filled) == 1000
     assert server.query("select count(*) from fencepost.live_tasks") == [(1000,)]
+
+
+# In a folder of definitions
+
+
+def test_a_folder_is_put_in_the_order_of_what_needs_what_and_changes_nothing_the_second_time(
+    server: Server, tmp_path: Path
+) -> None:
+    request = {"definition": "demo/zoom", "params": {"width": 1}}
+    document = {"kind": "schedule", "name": NIGHTLY, "schedule": "@daily", "execute-on-setup": True}
+    (tmp_path / "a.json").write_bytes(orjson.dumps(document | {"task-request": request}))
+    (tmp_path / "z.yaml").write_text("kind: task\nname: demo/zoom\n")
+    for _ in range(2):
+        server.run(put_definitions(server.app, Settings(definitions=tmp_path)))
+        assert put(server, schedule="@daily", execute_on_setup=True, task_request=request)["version"] == 1
+    assert [start["kind"] for start in starts(server)] == ["setup"]
+
+
+def test_a_schedule_in_a_folder_that_cannot_be_used_refuses_the_start(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"kind: schedule\nname: {NIGHTLY}\nschedule: never\n")
+    with pytest.raises(StartRefused, match="not a cron expression"):
+        server.run(put_definitions(server.app, Settings(definitions=tmp_path)))
