@@ -3,6 +3,81 @@
 
 CREATE SCHEMA fencepost;
 
+CREATE SEQUENCE fencepost.task_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    MAXVALUE 281474976710655
+    CACHE 1;
+
+CREATE TABLE fencepost.live_tasks (
+    seq bigint DEFAULT nextval('fencepost.task_seq'::regclass) CONSTRAINT live_tasks_seq_not_null1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    asked_execute_at timestamp with time zone,
+    execute_at timestamp with time zone,
+    ready_at timestamp with time zone CONSTRAINT live_tasks_ready_at_not_null1 NOT NULL,
+    updated_at timestamp with time zone CONSTRAINT live_tasks_updated_at_not_null1 NOT NULL,
+    deadline_at timestamp with time zone,
+    exec_id uuid,
+    version integer CONSTRAINT live_tasks_version_not_null1 NOT NULL,
+    retry_count integer CONSTRAINT live_tasks_retry_count_not_null1 NOT NULL,
+    status text CONSTRAINT live_tasks_status_not_null1 NOT NULL,
+    worker text,
+    held_by text,
+    request_id text,
+    request_hash text,
+    limit_key text COLLATE pg_catalog."C",
+    id text NOT NULL,
+    definition text CONSTRAINT live_tasks_definition_not_null1 NOT NULL,
+    definition_version integer NOT NULL,
+    label text,
+    created_by text NOT NULL,
+    requester json NOT NULL,
+    params json,
+    workflow_seq bigint,
+    subscription_path text COLLATE pg_catalog."C",
+    subscription_value bigint,
+    CONSTRAINT live_tasks_fenced_while_held CHECK (((exec_id IS NOT NULL) = (status = ANY (ARRAY['requested'::text, 'in-progress'::text])))),
+    CONSTRAINT live_tasks_one_deadline CHECK (((deadline_at IS NULL) = (status = 'ready'::text))),
+    CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
+    CONSTRAINT live_tasks_status CHECK ((status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE fencepost.live_workflows (
+    seq bigint DEFAULT nextval('fencepost.task_seq'::regclass) NOT NULL,
+    id text NOT NULL,
+    definition text NOT NULL,
+    definition_version integer NOT NULL,
+    label text,
+    params json,
+    requester json NOT NULL,
+    parent_seq bigint,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    execute_at timestamp with time zone,
+    begun_at timestamp with time zone,
+    decision_seq bigint,
+    last_event integer NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE fencepost.task_names (
+    id text NOT NULL,
+    seq bigint NOT NULL,
+    CONSTRAINT task_names_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64)))
+);
+
+CREATE TABLE fencepost.workflow_names (
+    id text NOT NULL,
+    seq bigint NOT NULL,
+    CONSTRAINT workflow_names_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64)))
+);
+
+CREATE FUNCTION fencepost.is_live(reference json, task_seq bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN CASE (reference ->> 'resourceType'::text) WHEN 'AidboxTask'::text THEN (EXISTS (SELECT FROM fencepost.live_tasks l WHERE (l.seq = COALESCE(is_live.task_seq, (SELECT n.seq FROM fencepost.task_names n WHERE (n.id = (is_live.reference ->> 'id'::text))))))) WHEN 'AidboxWorkflow'::text THEN (EXISTS (SELECT FROM fencepost.live_workflows w WHERE (w.seq = (SELECT n.seq FROM fencepost.workflow_names n WHERE (n.id = (is_live.reference ->> 'id'::text)))))) ELSE false END;
+
 CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT CASE WHEN (found.value IS NULL) THEN '-'::text WHEN (octet_length(found.value) > 200) THEN ('sha256:'::text || encode(sha256(convert_to(found.value, 'UTF8'::name)), 'hex'::text)) ELSE found.value END AS value FROM (SELECT (jsonb_path_query_first((limit_key.params)::jsonb, limit_key.path, silent => true))::text AS value) found);
@@ -214,71 +289,58 @@ CREATE VIEW fencepost.history_partitions AS
      CROSS JOIN LATERAL ( SELECT pg_get_expr(c.relpartbound, c.oid) AS bound) b)
   WHERE (i.inhparent = ANY (ARRAY[('fencepost.done_tasks'::regclass)::oid, ('fencepost.task_log'::regclass)::oid, ('fencepost.done_workflows'::regclass)::oid]));
 
-CREATE SEQUENCE fencepost.task_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    MAXVALUE 281474976710655
-    CACHE 1;
-
-CREATE TABLE fencepost.live_tasks (
-    seq bigint DEFAULT nextval('fencepost.task_seq'::regclass) CONSTRAINT live_tasks_seq_not_null1 NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    asked_execute_at timestamp with time zone,
-    execute_at timestamp with time zone,
-    ready_at timestamp with time zone CONSTRAINT live_tasks_ready_at_not_null1 NOT NULL,
-    updated_at timestamp with time zone CONSTRAINT live_tasks_updated_at_not_null1 NOT NULL,
-    deadline_at timestamp with time zone,
-    exec_id uuid,
-    version integer CONSTRAINT live_tasks_version_not_null1 NOT NULL,
-    retry_count integer CONSTRAINT live_tasks_retry_count_not_null1 NOT NULL,
-    status text CONSTRAINT live_tasks_status_not_null1 NOT NULL,
-    worker text,
-    held_by text,
-    request_id text,
-    request_hash text,
-    limit_key text COLLATE pg_catalog."C",
-    id text NOT NULL,
-    definition text CONSTRAINT live_tasks_definition_not_null1 NOT NULL,
-    definition_version integer NOT NULL,
-    label text,
-    created_by text NOT NULL,
-    requester json NOT NULL,
-    params json,
-    workflow_seq bigint,
-    subscription_path text COLLATE pg_catalog."C",
-    subscription_value bigint,
-    CONSTRAINT live_tasks_fenced_while_held CHECK (((exec_id IS NOT NULL) = (status = ANY (ARRAY['requested'::text, 'in-progress'::text])))),
-    CONSTRAINT live_tasks_one_deadline CHECK (((deadline_at IS NULL) = (status = 'ready'::text))),
-    CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
-    CONSTRAINT live_tasks_status CHECK ((status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))
-)
-WITH (fillfactor='50');
-
-CREATE TABLE fencepost.live_workflows (
-    seq bigint DEFAULT nextval('fencepost.task_seq'::regclass) NOT NULL,
-    id text NOT NULL,
-    definition text NOT NULL,
-    definition_version integer NOT NULL,
-    label text,
-    params json,
-    requester json NOT NULL,
-    parent_seq bigint,
-    created_by text NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    execute_at timestamp with time zone,
-    begun_at timestamp with time zone,
-    decision_seq bigint,
-    last_event integer NOT NULL
-)
-WITH (fillfactor='50');
-
 CREATE TABLE fencepost.migrations (
     number integer NOT NULL,
     name text NOT NULL,
     sha256 text NOT NULL,
     applied_at timestamp with time zone NOT NULL
 );
+
+CREATE TABLE fencepost.schedule_starts (
+    name text NOT NULL,
+    seq bigint NOT NULL,
+    version integer NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    until_at timestamp with time zone,
+    kind text NOT NULL,
+    status text NOT NULL,
+    reason text,
+    message text,
+    reference json,
+    id text,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT schedule_starts_id_of_manual CHECK (((id IS NOT NULL) = (kind = 'manual'::text))),
+    CONSTRAINT schedule_starts_kind CHECK ((kind = ANY (ARRAY['scheduled'::text, 'setup'::text, 'manual'::text, 'backfill'::text]))),
+    CONSTRAINT schedule_starts_reason_of_skipped CHECK (((reason IS NOT NULL) = (status = 'skipped'::text))),
+    CONSTRAINT schedule_starts_reference_of_started CHECK (((reference IS NOT NULL) = (status = 'started'::text))),
+    CONSTRAINT schedule_starts_status CHECK ((status = ANY (ARRAY['started'::text, 'skipped'::text])))
+);
+
+ALTER TABLE fencepost.schedule_starts ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME fencepost.schedule_starts_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE fencepost.schedules (
+    name text NOT NULL,
+    version integer NOT NULL,
+    due_at timestamp with time zone,
+    starts_at timestamp with time zone,
+    paused_at timestamp with time zone,
+    last_schedule timestamp with time zone,
+    last_status text,
+    last_reason text,
+    last_reference json,
+    last_seq bigint,
+    CONSTRAINT schedules_due_and_start CHECK (((due_at IS NULL) = (starts_at IS NULL))),
+    CONSTRAINT schedules_last_status CHECK ((last_status = ANY (ARRAY['started'::text, 'skipped'::text]))),
+    CONSTRAINT schedules_paused_is_not_due CHECK (((paused_at IS NULL) OR (due_at IS NULL)))
+)
+WITH (fillfactor='70');
 
 CREATE TABLE fencepost.subscription_gate (
 );
@@ -413,12 +475,6 @@ CASE status_before
 END)) OR ((action = 'awf.engine/snapshot'::text) AND (status = status_before) AND (status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))))
 );
 
-CREATE TABLE fencepost.task_names (
-    id text NOT NULL,
-    seq bigint NOT NULL,
-    CONSTRAINT task_names_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64)))
-);
-
 CREATE VIEW fencepost.task_resources AS
  SELECT l.seq,
     l.id,
@@ -491,12 +547,6 @@ CREATE TABLE fencepost.workflow_events (
     workflow_seq bigint NOT NULL,
     number integer NOT NULL,
     event json NOT NULL
-);
-
-CREATE TABLE fencepost.workflow_names (
-    id text NOT NULL,
-    seq bigint NOT NULL,
-    CONSTRAINT workflow_names_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64)))
 );
 
 CREATE VIEW fencepost.workflow_resources AS
@@ -593,6 +643,12 @@ ALTER TABLE ONLY fencepost.live_workflows
 ALTER TABLE ONLY fencepost.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY fencepost.schedule_starts
+    ADD CONSTRAINT schedule_starts_pkey PRIMARY KEY (name, seq);
+
+ALTER TABLE ONLY fencepost.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY fencepost.task_log
     ADD CONSTRAINT task_log_pkey PRIMARY KEY (seq, version, at);
 
@@ -651,6 +707,14 @@ CREATE INDEX live_tasks_workflow ON fencepost.live_tasks USING btree (workflow_s
 CREATE INDEX live_workflows_definition ON fencepost.live_workflows USING btree (definition);
 
 CREATE INDEX live_workflows_parent ON fencepost.live_workflows USING btree (parent_seq) WHERE (parent_seq IS NOT NULL);
+
+CREATE INDEX schedule_starts_at ON fencepost.schedule_starts USING btree (at);
+
+CREATE UNIQUE INDEX schedule_starts_due ON fencepost.schedule_starts USING btree (name, due_at) WHERE ((status = 'started'::text) AND (kind = ANY (ARRAY['scheduled'::text, 'backfill'::text])));
+
+CREATE UNIQUE INDEX schedule_starts_id ON fencepost.schedule_starts USING btree (name, id) WHERE (kind = 'manual'::text);
+
+CREATE INDEX schedules_next ON fencepost.schedules USING btree (starts_at);
 
 CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
 

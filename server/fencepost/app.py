@@ -2,7 +2,7 @@
 
 request  →  /rpc: rpc.Endpoint           →  engine  →  store
             else: Starlette with rest.*  →  engine  →  store
-nobody   →  loops: reaper, lookout, retain, errands; notifications
+nobody   →  loops: reaper, scheduler, lookout, retain, errands; notifications
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Polls
+from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.workflows import Workflows
@@ -45,6 +46,7 @@ from fencepost.loops.lookout import Lookout
 from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
+from fencepost.loops.schedule import Scheduler
 from fencepost.rest.events import EventIntake
 from fencepost.rest.health import Health
 from fencepost.rest.tasks import TaskReads
@@ -62,6 +64,7 @@ from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
 from fencepost.store.reader import Reader
+from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
 from fencepost.store.triggers import TriggerStore
@@ -99,12 +102,15 @@ class App:
             definitions,
             Events(events, triggers, definitions),
             triggers,
+            Schedules(ScheduleStore(self.database, clock, hints.follow), definitions, hints),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
+        self.scheduler = Scheduler(self.engine.schedules)
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
+        self._scheduling = Loop("scheduler", self.scheduler.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
         self._health = Health(self._server)
@@ -147,9 +153,9 @@ class App:
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()
-        running = [self._reaping.run(), self._looking_out.run(), self._retaining.run(), self._notifications.run()]
-        running += [loop.run() for loop in self._working]
-        self._tasks = [asyncio.create_task(coroutine) for coroutine in running]
+        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._working)
+        self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
+        self._tasks.append(asyncio.create_task(self._notifications.run()))
 
     async def listening(self) -> None:
         """Return once this server hears the others."""
@@ -210,6 +216,8 @@ class App:
         for errands, loop in zip(self._errands, self._working, strict=True):
             errands.look_again()
             loop.nudge()
+        # It may be a schedule, with a due time before all that are known here.
+        self._scheduling.nudge()
 
     def _starlette(self, settings: Settings) -> Starlette:
         reads = TaskReads(self.engine)

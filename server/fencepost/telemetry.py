@@ -20,6 +20,8 @@ class Event(Enum):
     LISTENING = ("listening", logging.INFO, "hearing other servers")
     LISTENER_LOST = ("listener-lost", logging.WARNING, "cannot hear other servers: {reason}; trying again")
     REAPED = ("reaped", logging.DEBUG, "did {count} things that were due")
+    SCHEDULED = ("scheduled", logging.DEBUG, "started {started} due times of schedules and skipped {skipped}")
+    SCHEDULE_REFUSED = ("schedule-refused", logging.WARNING, "{name} cannot start what it is for: {reason}")
     PARTITION_MADE = ("partition-made", logging.INFO, "{name} takes history until {until}")
     PARTITION_DROPPED = ("partition-dropped", logging.INFO, "{name} was older than the retention")
     PARTITIONS_DELAYED = ("partitions-delayed", logging.WARNING, "partitions stay for now: {reason}; trying again")

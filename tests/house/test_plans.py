@@ -100,6 +100,19 @@ select gen_random_uuid(), n, gen_random_uuid(), '{}', now(), 'test' from generat
 
 insert into fencepost.trigger_starts (event_key, trigger, trigger_version, at, status, reference)
 select e.key, 'demo/trigger', 1, e.at, 'started', '{}' from fencepost.events as e;
+
+insert into fencepost.definitions
+    (name, version, kind, document, is_newest, has_result_schema, has_error_schema, created_at, created_by)
+select 'demo/schedule-' || n, 1, 'schedule', '{}', true, false, false, now(), 'test'
+from generate_series(1, 1000) as n;
+
+insert into fencepost.schedules (name, version, due_at, starts_at)
+select 'demo/schedule-' || n, 1, now() + n * interval '1 minute', now() + n * interval '1 minute'
+from generate_series(1, 1000) as n;
+
+insert into fencepost.schedule_starts (name, version, due_at, kind, status, reference, at)
+select 'demo/schedule-' || n % 10, 1, now() - n * interval '1 minute', 'scheduled', 'started', '{}', now()
+from generate_series(1, 4000) as n;
 """
 _TASKS = [
     {"call": number, "id": f"task-{number}", "seq": None, "exec_id": str(uuid.uuid4()), "caller": "test"}
@@ -140,6 +153,10 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/time_out": {"calls": _TASKS},
     "tasks/hold": {"calls": [{**_TASKS[1], "milliseconds": 1000}]},
     "tasks/next_deadline": {},
+    "schedules/find": {"name": "demo/schedule-1"},
+    "schedules/claim": {"calls": [{"name": "demo/schedule-1", "version": 1, "due_at": "2026-01-01T00:00:00Z"}]},
+    "schedules/started": {"name": "demo/schedule-1", "due_ats": ["2026-01-01T00:00:00Z"], "id": "mine"},
+    "schedules/starts": {"name": "demo/schedule-1", "size": 20},
     "tasks/look": {"definitions": ["demo/kind-1", "demo/kind-9"]},
     "workflows/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}"} for call in _TASKS]},
     "workflows/lock": {"tasks": [6001, 6002], "workflows": [10007, 10300], "with_parents": True},
@@ -169,6 +186,7 @@ HOT: dict[str, dict[str, Any]] = {
 _GROWING = {
     *("task_names", "live_tasks", "done_tasks_default", "task_log_default", "live_workflows", "done_workflows_default"),
     *("workflow_names", "workflow_events", "activities", "workflow_signals", "events", "trigger_starts"),
+    *("schedules", "schedule_starts"),
 }
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
 

@@ -18,7 +18,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from fencepost.settings import Settings
 from tests.fixtures.events import publish, put_trigger, rule, subscribe
 from tests.fixtures.pairs import essence, history
+from tests.fixtures.schedules import put
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
 
@@ -223,3 +225,43 @@ def test_a_definition_is_deleted_once(server: Server, wire: Wire) -> None:
     assert wire.lost == 1
     assert said == (404, "definition-not-found") or isinstance(said, dict)
     assert server.query("select count(*) from fencepost.definitions where is_newest and name = 'demo/resize'") == [(0,)]
+
+
+# Schedules
+
+
+def test_a_schedule_is_put_and_started_once(server: Server, wire: Wire) -> None:
+    wire.lose = b"COMMIT"
+    assert put(server, execute_on_setup=True)["version"] == 1
+    assert wire.lost == 1
+    assert server.query("select count(*) from fencepost.live_tasks") == [(1,)]
+
+
+@pytest.mark.parametrize("members", [{}, {"id": "mine"}])
+def test_a_start_by_hand_is_made_once_and_answered(server: Server, wire: Wire, members: dict[str, str]) -> None:
+    put(server)
+    wire.lose = b"COMMIT"
+    start = server.rpc("awf.schedule/run-now", {"name": "demo/nightly", **members})["start"]
+    assert wire.lost == 1
+    assert server.query("select id from fencepost.live_tasks") == [(start["reference"]["id"],)]
+
+
+def test_a_backfill_is_made_once_and_answered(server: Server, wire: Wire) -> None:
+    put(server)
+    wire.lose = b"COMMIT"
+    stretch = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T04:00:00Z"}
+    filled = server.rpc("awf.schedule/backfill", {"name": "demo/nightly", **stretch})["starts"]
+    assert wire.lost == 1
+    tasks = {id for (id,) in server.query("select id from fencepost.live_tasks")}
+    assert {start["reference"]["id"] for start in filled} == tasks
+    assert len(tasks) == 4
+
+
+def test_a_due_time_is_started_once(server: Server, wire: Wire) -> None:
+    put(server)
+    wire.lose = b"COMMIT"
+    server.query("update fencepost.schedules set due_at = now(), starts_at = now()")
+    until(lambda: server.run(server.app.scheduler.run_once()) > 0.2)
+    assert wire.lost == 1
+    assert server.query("select count(*) from fencepost.live_tasks") == [(1,)]
+    assert server.query("select count(*) from fencepost.schedule_starts") == [(1,)]

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import click
+import msgspec
 import uvicorn
 
 from fencepost.app import App, build_app
@@ -195,7 +196,10 @@ async def put_definitions(app: App, settings: Settings) -> None:
     """Put the documents of --definitions, if it was given; raise StartRefused for one that cannot be used."""
     for document in () if settings.definitions is None else read_documents(settings.definitions):
         try:
-            definition = await app.engine.definitions.put(document.decode(), document.text, caller="definitions")
+            declared = document.decode()
+            # As a call writes it: the same document must not be a new version by another way, and start things again.
+            text = msgspec.json.encode(declared)
+            definition = await app.engine.definitions.put(declared, text, caller="definitions")
         except Refusal as refusal:
             raise StartRefused(f"{document.source}: {refusal.message}") from None
         emit(Event.DEFINITION_APPLIED, name=definition.name, version=definition.version)

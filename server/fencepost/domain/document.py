@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.trigger import TriggerDefinition
 
-Document = TaskDefinition | WorkflowDefinition | TriggerDefinition
+Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition
 
 
 class Definition(msgspec.Struct, frozen=True):

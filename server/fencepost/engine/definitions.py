@@ -17,9 +17,12 @@ from msgspec import UNSET
 from fencepost.domain.builtin import BUILT_IN, DECISION
 from fencepost.domain.definition import TaskDefinition, Work, WorkDefinition, WorkflowDefinition
 from fencepost.domain.document import Definition, Document
+from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.hints import Hints
+from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.starts import prepare, within
 from fencepost.errors import (
     DEFINITION_IN_USE,
     DEFINITION_NOT_FOUND,
@@ -28,7 +31,9 @@ from fencepost.errors import (
     Refusal,
     invalid_params,
 )
-from fencepost.store.definitions import DefinitionStore
+from fencepost.store.definitions import DefinitionStore, Put
+from fencepost.store.starts import Start
+from fencepost.store.turns import MovedOn
 
 W = TypeVar("W", bound=Work)
 # As many as anybody may wait for.
@@ -51,9 +56,8 @@ class Definitions:
         document.compile()
         if isinstance(document, TriggerDefinition):
             await self._check_request(document)
-        definition = await self._store.put(document, text, caller=caller)
-        if definition is None:
-            raise await self._of_other_kind(document)
+        definition, hints = await self._put(document, text, caller)
+        self._hints.follow(hints)
         self._hints.definition(document.name)
         # A limit that is higher now, or gone, lets work go that was ready before.
         self._hints.ready(document.name, _MANY)
@@ -154,6 +158,34 @@ class Definitions:
             if refusal.kind is not UNAVAILABLE:
                 refusal.at = f"$.{document.request_member}.definition"
             raise
+
+    async def _put(self, document: Document, text: bytes, caller: str) -> Put:
+        for _ in range(TRIES):
+            start = await self._start(document) if isinstance(document, ScheduleDefinition) else None
+            try:
+                put = await self._store.put(document, text, caller=caller, setup=start)
+            except MovedOn:
+                assert isinstance(document, ScheduleDefinition), "nothing else starts something"
+                self.forget(document.request.definition)
+            else:
+                if put is None:
+                    raise await self._of_other_kind(document)
+                return put
+        raise contended(f"what {document.name!r} starts")
+
+    async def _start(self, schedule: ScheduleDefinition) -> Start | None:
+        """Check what a schedule is for, and return it when it is to be started with the put."""
+        try:
+            start = await prepare(
+                self,
+                schedule.request,
+                is_workflow=schedule.is_for_workflows,
+                requester=schedule.requester,
+                caller="awf.engine",
+            )
+        except Refusal as refusal:
+            raise within(refusal, schedule.request_member) from None
+        return start if schedule.execute_on_setup else None
 
     async def _of_other_kind(self, document: Document) -> Refusal:
         first = await self._store.find(document.name, 1)

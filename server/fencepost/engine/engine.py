@@ -8,6 +8,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.polls import Polls
+from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.workflows import Workflows
@@ -23,3 +24,4 @@ class Engine(NamedTuple):
     definitions: Definitions
     events: Events
     triggers: TriggerRules
+    schedules: Schedules

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
 from fencepost.domain.actions import Request
 from fencepost.domain.builtin import hold_of
-from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.definition import TaskDefinition, Work, WorkflowDefinition
 from fencepost.domain.payload import object_text
 from fencepost.domain.times import time_text
-from fencepost.engine.definitions import Definitions
+from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.starts import Start
+
+W = TypeVar("W", bound=Work)
+
+
+class Definitions(Protocol):
+    """What is asked about definitions here."""
+
+    async def newest_work(self, name: str, kind: type[W]) -> tuple[int, W]:
+        """Return the newest version of what declares tasks, or workflows; raise Refusal when that is not there."""
 
 
 class Checked(NamedTuple):
@@ -52,3 +61,13 @@ async def prepare(
         caller=caller,
         hold=checked.hold,
     )
+
+
+def within(refusal: Refusal, member: str) -> Refusal:
+    """Let a refusal of a request be that of the document whose `member` the request is."""
+    if refusal.kind is not UNAVAILABLE:
+        place = f"$.{member}"
+        refusal.errors = refusal.errors and [{**error, "path": place + error["path"][1:]} for error in refusal.errors]
+        # What is said of no member is said of the definition.
+        refusal.at = place + (refusal.at or "$.definition")[1:]
+    return refusal

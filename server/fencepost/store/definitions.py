@@ -10,9 +10,13 @@ import msgspec
 from fencepost.clock import Clock
 from fencepost.domain.definition import TaskDefinition, Work
 from fencepost.domain.document import Definition, Document, read_document
+from fencepost.domain.schedule import ScheduleDefinition
+from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
+from fencepost.store.starts import Start
 from fencepost.store.statements import statement
+from fencepost.store.turns import keep
 
 
 class Deletion(NamedTuple):
@@ -22,6 +26,13 @@ class Deletion(NamedTuple):
     live: int
 
 
+class Put(NamedTuple):
+    """What became of a put: the newest version afterwards, and what came of it besides."""
+
+    definition: Definition
+    hints: Sequence[Hint]
+
+
 class DefinitionStore:
     """The statements of sql/queries/definitions."""
 
@@ -29,21 +40,23 @@ class DefinitionStore:
         self._database = database
         self._clock = clock
 
-    async def put(self, document: Document, text: bytes, *, caller: str) -> Definition | None:
+    async def put(self, document: Document, text: bytes, *, caller: str, setup: Start | None = None) -> Put | None:
         """Store a document as the newest version of its name, unless the newest says the same; return the newest.
 
+        `setup` is what a new version of a schedule starts at once; raises MovedOn when that was checked too long ago.
         Returns None when the name belongs to a document of another kind.
         """
+        now = self._clock.now()
         params = {
             "name": document.name,
             "kind": document.kind,
             "document": text.decode(),
             **_settings(document),
             "created_by": caller,
-            "now": self._clock.now(),
+            "now": now,
         }
 
-        def job(connection: Connection) -> tuple[Any, ...] | None:
+        def job(connection: Connection) -> Put | None:
             with connection.transaction():
                 fetch(connection, statement("definitions/lock"), params)
                 rows = fetch(connection, statement("definitions/put"), params)
@@ -55,10 +68,12 @@ class DefinitionStore:
                 if row[-1]:
                     fetch(connection, statement("definitions/lock_tasks"), params)
                     fetch(connection, statement("definitions/relabel"), params)
-            return row
+                hints: Sequence[Hint] = ()
+                if isinstance(document, ScheduleDefinition):
+                    hints = keep(connection, document, row[0], setup, now)
+            return Put(Definition(document.name, row[0], row[2], row[1], document), hints)
 
-        stored = await self._database.run(job)
-        return None if stored is None else Definition(document.name, stored[0], stored[2], stored[1], document)
+        return await self._database.run(job)
 
     async def find(self, name: str, version: int | None = None) -> Definition | None:
         """Return one version of a definition, or its newest."""
@@ -86,6 +101,8 @@ class DefinitionStore:
         def job(connection: Connection) -> tuple[Any, ...]:
             with connection.transaction():
                 fetch(connection, statement("definitions/lock"), params)
+                # Before the lock on tasks, in the order of who starts what a schedule is for.
+                fetch(connection, statement("schedules/delete"), params)
                 fetch(connection, statement("definitions/lock_tasks"), params)
                 row: tuple[Any, ...] = fetch(connection, statement("definitions/delete"), params)[0]
                 fetch(connection, statement("triggers/change"), params)

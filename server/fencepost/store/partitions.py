@@ -150,13 +150,14 @@ class PartitionStore:
         await self._database.run(job)
 
     async def delete_strays(self, retention: timedelta) -> int:
-        """Delete old rows that are in no partition of their time, up to a batch of each kind, and return how many."""
+        """Delete old rows that are in no partition, up to a batch of each kind, and return how many."""
         params: dict[str, Any] = {"retention": retention, "batch": _BATCH, "now": self._clock.now()}
         done = await self._database.fetch(statement("history/delete_done"), params)
         workflows = await self._database.fetch(statement("history/delete_done_workflows"), params)
         log = await self._database.fetch(statement("history/delete_log"), params)
         events = await self._database.fetch(statement("history/delete_events"), params)
-        return sum(int(rows[0][0]) for rows in (done, workflows, log, events))
+        starts = await self._database.fetch(statement("history/delete_starts"), params)
+        return sum(int(rows[0][0]) for rows in (done, workflows, log, events, starts))
 
 
 @contextmanager

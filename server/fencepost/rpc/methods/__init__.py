@@ -5,6 +5,7 @@ from __future__ import annotations
 from fencepost.rpc.methods.definition import definition_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
+from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
 from fencepost.rpc.methods.workflow import workflow_methods
 from fencepost.rpc.registry import Registry
@@ -13,6 +14,13 @@ from fencepost.rpc.registry import Registry
 def registry() -> Registry:
     """Return all methods, in the order of the reference page."""
     everything = Registry()
-    for part in (executor_methods, task_methods, workflow_methods, definition_methods, event_methods):
+    for part in (
+        executor_methods,
+        task_methods,
+        workflow_methods,
+        definition_methods,
+        schedule_methods,
+        event_methods,
+    ):
         everything.methods.update(part.methods)
     return everything

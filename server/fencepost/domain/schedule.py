@@ -1,0 +1,128 @@
+"""Schedules: documents that say what to start and when, and what becomes of a due time when its moment has come."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain.actions import Request
+from fencepost.domain.cron import Cron
+from fencepost.domain.definition import LONGEST_MS, Name
+from fencepost.errors import invalid_params
+
+# Each is found anew for every start behind an outage, which must not take long.
+MOST_CATCH_UP = 100
+# How many due times one backfill may name.
+MOST_BACKFILL = 1000
+
+
+class ScheduleDefinition(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename="kebab",
+    dict=True,
+    kw_only=True,
+    tag_field="kind",
+    tag="schedule",
+):
+    """A document of `kind: schedule`: what to start, and when."""
+
+    kind: ClassVar[str] = "schedule"
+    name: Name
+    schedule: Annotated[
+        str,
+        Meta(min_length=1, max_length=200, description="cron: 5 fields, 6 with seconds first, or `@daily` and such"),
+    ]
+    timezone: Annotated[str, Meta(min_length=1, max_length=100, description="of the IANA database")] = "UTC"
+    execute_on_setup: Annotated[bool, Meta(description="whether to start once when a version is put")] = False
+    concurrency_policy: Annotated[
+        Literal["forbid", "allow"],
+        Meta(description="`forbid` skips a due time while what it started last is live"),
+    ] = "forbid"
+    start_deadline_seconds: Annotated[
+        int, Meta(ge=0, le=LONGEST_MS // 1000, description="how late a start may be; later ones are skipped")
+    ] = 60
+    catch_up: Annotated[
+        int,
+        Meta(ge=0, le=MOST_CATCH_UP, description="how many of the newest missed due times are started late"),
+    ] = 0
+    jitter_seconds: Annotated[
+        int, Meta(ge=0, lt=86_400, description="starts lie up to so much behind their due times, each its own share")
+    ] = 0
+    task_request: Annotated[Request, Meta(description="the task to start")] | UnsetType = UNSET
+    workflow_request: Annotated[Request, Meta(description="the workflow to start")] | UnsetType = UNSET
+
+    @cached_property
+    def cron(self) -> Cron:
+        """Its due times; raises Refusal when the document names none."""
+        return Cron(self.schedule, self.timezone)
+
+    @property
+    def request(self) -> Request:
+        """What it starts."""
+        request = self.task_request or self.workflow_request
+        assert request is not UNSET, "checked when it was put"
+        return request
+
+    @property
+    def request_member(self) -> str:
+        """The member that says what it starts."""
+        return "task-request" if self.task_request is not UNSET else "workflow-request"
+
+    @property
+    def is_for_workflows(self) -> bool:
+        """Whether it starts workflows."""
+        return self.task_request is UNSET
+
+    def compile(self) -> None:
+        """Refuse what is never due, and what starts nothing or two things."""
+        _ = self.cron
+        if (self.task_request is UNSET) == (self.workflow_request is UNSET):
+            raise invalid_params("exactly one of 'task-request' and 'workflow-request' is needed", "$.task-request")
+        if self.request.execute_at is not None:
+            raise invalid_params("the schedule says when", f"$.{self.request_member}.executeAt")
+
+    def same_times(self, other: ScheduleDefinition) -> bool:
+        """Return whether another version is due at the same times."""
+        return (self.schedule, self.timezone) == (other.schedule, other.timezone)
+
+    @property
+    def requester(self) -> bytes:
+        """Who asks for what it starts, as JSON text."""
+        return orjson.dumps({"service": "awf/scheduler", "rule": self.name})
+
+    def starts_at(self, due_at: datetime) -> datetime:
+        """Return when the start of a due time is to be: the same on every server."""
+        if not self.jitter_seconds:
+            return due_at
+        digest = hashlib.blake2b(f"{self.name} {due_at.isoformat()}".encode(), digest_size=8).digest()
+        return due_at + timedelta(milliseconds=int.from_bytes(digest) % (self.jitter_seconds * 1000))
+
+
+class Turn(NamedTuple):
+    """What is the turn of a due time: a start, or, with `until`, to be skipped with all before `until`."""
+
+    due_at: datetime
+    until: datetime | None
+    next_due_at: datetime | None
+
+
+def turn(definition: ScheduleDefinition, due_at: datetime, now: datetime) -> Turn:
+    """Return what to do about the oldest due time that nothing was done about."""
+    cron = definition.cron
+    # With all of the jitter: what waited for one before it with a greater share must not be late by that.
+    patience = definition.start_deadline_seconds + definition.jitter_seconds
+    oldest = now - timedelta(seconds=patience)
+    if due_at < oldest:
+        kept = cron.nth_before(oldest, definition.catch_up, since=due_at) if definition.catch_up else None
+        first = cron.at_or_after(kept or oldest)
+        if first is None or first > due_at:
+            return Turn(due_at, first or oldest, first)
+    return Turn(due_at, None, cron.after(due_at))

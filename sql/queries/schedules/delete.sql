@@ -1,0 +1,6 @@
+-- Forget where a schedule stands; its history stays.
+-- Takes:   name.
+-- Returns: nothing.
+-- Touches: schedules.
+delete from fencepost.schedules as s
+where s.name = %(name)s::text

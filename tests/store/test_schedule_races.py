@@ -1,0 +1,274 @@
+"""Several servers do what schedules say, or one dies over it: each due time is started once, and noted as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+
+from fencepost.clock import FrozenClock
+from fencepost.errors import Refusal
+from fencepost.settings import Settings
+from tests.fixtures.locks import stopped_in, until_stuck
+from tests.fixtures.schedules import HOUR, MINUTE, NIGHTLY, became, pass_time, put, run_due, starts, status
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
+
+SECOND = timedelta(seconds=1)
+BROKEN = """
+create or replace function public.refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'the disk is full' using errcode = 'disk_full'; end $$;
+create trigger refuse before {event} on fencepost.{table} for each row execute function public.refuse();
+"""
+
+
+@pytest.fixture
+def servers(database: str, clock: FrozenClock) -> Iterator[list[Server]]:
+    """Three servers on one database and one clock."""
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(running_server(database, clock, Settings(lease_grace_seconds=0))) for _ in range(3)
+        ]
+        running[0].define()
+        yield running
+
+
+def tasks(server: Server) -> int:
+    return int(server.query("select count(*) from fencepost.live_tasks")[0][0])
+
+
+def step(server: Server) -> float:
+    return server.run(server.app.scheduler.run_once())
+
+
+def begun(server: Server, clock: FrozenClock, pool: ThreadPoolExecutor) -> Future[float]:
+    """Let the hour pass, and wait until this server, or another by itself, is stopped at the gate."""
+    clock.advance(HOUR + SECOND)
+    turn = pool.submit(step, server)
+    until(lambda: waiting(server.conninfo) == 1)
+    return turn
+
+
+def refused(server: Server) -> bool:
+    """Whether a step met the full disk; it passes over what another server is at by itself."""
+    try:
+        step(server)
+    except Refusal as refusal:
+        return "the disk is full" in refusal.message
+    return False
+
+
+def waiting(conninfo: str) -> int:
+    """Return how many sessions wait for a lock."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        row = connection.execute(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_each_due_time_is_started_once_by_any_number_of_servers(
+    servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor
+) -> None:
+    names = [f"demo/every-{number}" for number in range(4)]
+    for name in names:
+        put(servers[0], name, schedule="* * * * *", concurrency_policy="allow", execute_on_setup=True)
+    for _ in range(60):
+        clock.advance(MINUTE)
+        for turn in [pool.submit(run_due, server) for server in servers]:
+            turn.result(20)
+    due = ["2026-01-01T00:00", *(f"2026-01-01T00:{minute:02}" for minute in range(1, 60)), "2026-01-01T01:00"]
+    for name in names:
+        assert became(servers[1], name) == [(at, "started") for at in due]
+    assert tasks(servers[0]) == len(names) * len(due)
+    references = [start["reference"]["id"] for name in names for start in starts(servers[2], name)]
+    assert len(set(references)) == len(references)
+
+
+def test_a_second_server_passes_over_a_schedule_that_the_first_is_at(
+    servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor
+) -> None:
+    put(servers[0])
+    with stopped_in(servers[0].conninfo, "schedule_starts", "insert"):
+        first = begun(servers[0], clock, pool)
+        assert 0 < step(servers[1]) < 1
+        assert tasks(servers[1]) == 0
+    first.result(10)
+    run_due(servers[2])
+    assert (became(servers[0]), tasks(servers[0])) == ([("2026-01-01T01:00", "started")], 1)
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "run-now", "backfill", "delete", "put"])
+def test_what_somebody_does_to_a_schedule_waits_for_the_start_under_way(
+    servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor, verb: str
+) -> None:
+    calls: dict[str, tuple[str, dict[str, Any]]] = {
+        "delete": ("awf.definition/delete", {"name": NIGHTLY}),
+        "backfill": (
+            "awf.schedule/backfill",
+            {"name": NIGHTLY, "from": "2026-01-01T00:00:01Z", "to": "2026-01-01T01:00:00.5Z"},
+        ),
+        "put": (
+            "awf.definition/put",
+            {
+                "kind": "schedule",
+                "name": NIGHTLY,
+                "schedule": "@hourly",
+                "execute-on-setup": True,
+                "task-request": {"definition": "demo/resize"},
+            },
+        ),
+    }
+    method, params = calls.get(verb, (f"awf.schedule/{verb}", {"name": NIGHTLY}))
+    put(servers[0])
+    with stopped_in(servers[0].conninfo, "schedule_starts", "insert", when="new.kind = 'scheduled'"):
+        turn = begun(servers[0], clock, pool)
+        call = pool.submit(servers[1].rpc, method, params)
+        until(lambda: waiting(servers[0].conninfo) == 2)
+        assert not call.done()
+    turn.result(10)
+    answer = call.result(10)
+    rows = servers[0].query("select kind, status, reason from fencepost.schedule_starts order by seq")
+    assert rows[0] == ("scheduled", "started", None)
+    if verb == "backfill":
+        assert [start["kind"] for start in answer["starts"]] == ["scheduled"]
+    # The start that it waited for is live, and the policy forbids a second one.
+    more = {"put": [("setup", "skipped", "still-live")], "run-now": [("manual", "started", None)]}
+    assert rows[1:] == more.get(verb, [])
+
+
+def test_two_starts_by_hand_under_one_id_at_once_are_one(servers: list[Server], pool: ThreadPoolExecutor) -> None:
+    put(servers[0])
+    calls = []
+    with stopped_in(servers[0].conninfo, "schedule_starts", "insert"):
+        for server in servers:
+            calls.append(pool.submit(server.rpc, "awf.schedule/run-now", {"name": NIGHTLY, "id": "mine"}))
+            until_stuck(servers[0].conninfo, *calls)
+    references = {call.result(10)["start"]["reference"]["id"] for call in calls}
+    assert (len(references), tasks(servers[0])) == (1, 1)
+
+
+def test_two_backfills_at_once_start_each_due_time_once(
+    servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor
+) -> None:
+    put(servers[0])
+    servers[0].rpc("awf.schedule/pause", {"name": NIGHTLY})
+    clock.advance(12 * HOUR)
+    calls = []
+    with stopped_in(servers[0].conninfo, "schedule_starts", "insert"):
+        for server, end in zip(servers, ("06", "09", "12"), strict=True):
+            stretch = {"from": "2026-01-01T00:00:00Z", "to": f"2026-01-01T{end}:00:00Z"}
+            calls.append(pool.submit(server.rpc, "awf.schedule/backfill", {"name": NIGHTLY, **stretch}))
+            until_stuck(servers[0].conninfo, *calls)
+    assert [len(call.result(10)["starts"]) for call in calls] == [6, 9, 12]
+    assert tasks(servers[0]) == 12
+
+
+def test_a_put_that_starts_at_once_does_so_once_from_two_servers(
+    servers: list[Server], pool: ThreadPoolExecutor
+) -> None:
+    puts = []
+    with stopped_in(servers[0].conninfo, "schedule_starts", "insert"):
+        for server in servers:
+            puts.append(pool.submit(put, server, execute_on_setup=True))
+            until_stuck(servers[0].conninfo, *puts)
+    assert {one.result(10)["version"] for one in puts} == {1}
+    assert tasks(servers[0]) == 1
+
+
+def test_a_start_meets_a_newer_version_of_what_it_starts(servers: list[Server], clock: FrozenClock) -> None:
+    put(servers[0])
+    # Not announced, as when the news come late: the server remembers version 1.
+    servers[0].run(servers[0].app.engine.definitions.newest("demo/resize"))
+    servers[0].query("update fencepost.definitions set is_newest = false where name = 'demo/resize'")
+    servers[0].query(
+        "insert into fencepost.definitions select name, 2, kind, document, true, requested_to_start_timeout,"
+        " in_progress_timeout, allowed_retry_count, retry_delay, has_result_schema, has_error_schema, created_at,"
+        " created_by from fencepost.definitions where name = 'demo/resize'"
+    )
+    pass_time(servers[0], clock, HOUR)
+    (start,) = starts(servers[0])
+    assert servers[0].task(start["reference"]["id"])["definition-version"] == 2
+
+
+# Something breaks in the middle.
+
+
+@pytest.mark.parametrize(
+    ("table", "event"), [("live_tasks", "insert"), ("schedule_starts", "insert"), ("schedules", "update")]
+)
+def test_what_breaks_in_the_middle_leaves_nothing_and_is_done_later(
+    servers: list[Server], clock: FrozenClock, table: str, event: str
+) -> None:
+    put(servers[0])
+    before = status(servers[0])
+    servers[0].query(BROKEN.format(table=table, event=event))
+    clock.advance(HOUR)
+    for server in servers:
+        until(partial(refused, server))
+    assert (tasks(servers[0]), starts(servers[0]), status(servers[0])) == (0, [], before)
+
+    servers[0].query(f"drop trigger refuse on fencepost.{table}")
+    run_due(servers[1])
+    assert (became(servers[0]), tasks(servers[0])) == ([("2026-01-01T01:00", "started")], 1)
+
+
+def test_a_schedule_that_cannot_be_done_keeps_no_other_from_it(servers: list[Server], clock: FrozenClock) -> None:
+    servers[0].define("demo/broken")
+    put(servers[0], task_request={"definition": "demo/broken"})
+    put(servers[0], "demo/other")
+    servers[0].query(
+        BROKEN.format(table="live_tasks", event="insert").replace(
+            "for each row", "for each row when (new.definition = 'demo/broken')"
+        )
+    )
+    clock.advance(HOUR)
+    until(partial(refused, servers[0]))
+    assert became(servers[0], "demo/other") == [("2026-01-01T01:00", "started")]
+    assert became(servers[0]) == []
+
+
+def test_a_put_that_breaks_while_it_starts_declares_nothing(servers: list[Server]) -> None:
+    servers[0].query(BROKEN.format(table="schedule_starts", event="insert"))
+    with pytest.raises(Exception, match="the disk is full"):
+        put(servers[0], execute_on_setup=True)
+    assert servers[0].rpc("awf.schedule/list")["resources"] == []
+    assert servers[0].refused("awf.definition/get", {"name": NIGHTLY})[:2] == (404, "definition-not-found")
+    servers[0].query("drop trigger refuse on fencepost.schedule_starts")
+    assert put(servers[0], execute_on_setup=True)["version"] == 1
+    assert tasks(servers[0]) == 1
+
+
+def test_a_connection_that_is_killed_in_the_middle_leaves_one_start(
+    servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor
+) -> None:
+    put(servers[0])
+    conninfo = servers[0].conninfo
+    with stopped_in(conninfo, "schedule_starts", "insert"), psycopg.connect(conninfo, autocommit=True) as admin:
+        turn = begun(servers[0], clock, pool)
+        admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        # It does the same over another connection.
+        until(lambda: sum(server.app.database.outages for server in servers) > 0)
+        until(lambda: waiting(conninfo) == 1)
+    turn.result(10)
+    assert (became(servers[1]), tasks(servers[1])) == ([("2026-01-01T01:00", "started")], 1)
+
+
+def test_a_server_takes_up_what_one_that_is_gone_left_behind(database: str, clock: FrozenClock) -> None:
+    with running_server(database, clock) as before:
+        before.define()
+        put(before, concurrency_policy="allow", start_deadline_seconds=7200)
+    clock.advance(timedelta(hours=2))
+    with running_server(database, clock) as after:
+        run_due(after)
+        assert became(after) == [("2026-01-01T01:00", "started"), ("2026-01-01T02:00", "started")]
