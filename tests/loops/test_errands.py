@@ -123,6 +123,22 @@ async def _let_go(work: Work) -> None:
     work.go.set()
 
 
+def test_an_outage_of_the_database_costs_no_work(server: Server, work: Work) -> None:
+    server.define(SLOW)
+    with working(server, work):
+        id = server.create(SLOW)["id"]
+        until(lambda: work.begun)
+        break_connections = (
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        server.query(break_connections)
+        server.run(_let_go(work))
+        assert ended(server, id)["outcome"] == "succeeded"
+        server.query(break_connections)
+        assert ran(server, SLOW, {})["retryCount"] == 1
+
+
 def test_work_that_nobody_wants_any_more_stops(server: Server, work: Work) -> None:
     server.define(SLOW, inProgressTimeout=400)
     with working(server, work):

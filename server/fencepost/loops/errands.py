@@ -129,27 +129,36 @@ class Errands:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(self, held: HeldTask) -> None:
-        """Work on a task under heartbeats, and tell how it ended unless the lease was lost meanwhile."""
+        """Begin a task, work on it, and tell how it ended."""
         lease = _lease(held.task)
         (begun,) = await self._engine.executions.start([lease], short=True)
         if isinstance(begun, Exception):
             # Canceled, or a database that is away for the moment: then the task is ready again when its lease is over.
             return
         self._begun.add(lease)
+        try:
+            ended = await self._work(held, lease)
+            if ended is not None:
+                is_good, content = ended
+                await self._tell(lease._replace(content=content), is_good=is_good)
+        finally:
+            # Not before it is told: until then a server that stops must not give away what has been done.
+            self._begun.discard(lease)
+
+    async def _work(self, held: HeldTask, lease: Lease) -> tuple[bool, bytes] | None:
+        """Return how the work on a task ended, None when nobody wants to know."""
         work = asyncio.create_task(self._outcome(held.task))
         interval = held.settings.in_progress_timeout / 1000 / _BEATS
         beats = asyncio.create_task(self._beat(lease, interval, work))
         try:
-            is_good, content = await work
+            return await work
         except (asyncio.CancelledError, Lost):
-            # Lost, or this server stops: then there is nothing to tell, and the work must not go on by itself.
+            # The lease is lost, or this server stops: the work must not go on by itself.
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
-            return
+            return None
         finally:
             beats.cancel()
-            self._begun.discard(lease)
-        await self._tell(lease._replace(content=content), is_good=is_good)
 
     async def _outcome(self, task: Task) -> tuple[bool, bytes]:
         """Return whether the task succeeded, and with which result or error."""
