@@ -7,11 +7,14 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fencepost.settings import Limits, Settings
 from fencepost.wire import yaml
 from tests.fixtures.events import put_trigger, rule
 from tests.fixtures.servers import Server, running_server
+from tests.rpc.fuzzing import check_fault, values, written
 
 EVENT = {"specversion": "1.0", "id": "7", "source": "/lab", "type": "lab.result", "data": {"status": "final"}}
 HEADERS = {"ce_specversion": "1.0", "ce_id": "7", "ce_source": "/lab", "ce_type": "lab.result"}
@@ -140,11 +143,41 @@ def test_an_event_is_only_posted(server: Server) -> None:
 
 
 def test_limits_and_clients_hold_as_for_calls(database: str) -> None:
-    settings = Settings(clients={"lab": "s" * 16}, limits=Limits(body_bytes=100, batch=2))
-    with running_server(database, settings=settings) as server:
+    guarded = Settings(clients={"lab": "s" * 16}, limits=Limits(body_bytes=100, batch=2))
+    with running_server(database, settings=guarded) as server:
         assert send(server, {})[0] == 401
         known = {"authorization": "Bearer " + "s" * 16}
         assert send(server, {"a": "x" * 100}, **known)[0] == 413
         assert send(server, [{}, {}, {}], **known)[0] == 400
         assert send(server, {}, **known)[0] == 200
         assert server.query("select caller from fencepost.events") == [("lab",)]
+
+
+_TYPES = ["application/json", "text/yaml", STRUCTURED, BATCH, "text/plain", "application/x+json", "image/png", "a", ""]
+_NAMES = st.sampled_from([*EVENT, "time", "extra"])
+_HEADER_NAMES = st.sampled_from([*HEADERS, "ce_time", "ce_extra"])
+_ATTRIBUTES = st.sampled_from(["1.0", "7", "", "%", "%FF", "%00", "%ED%A0%80", "x" * 1001, "2026-01-01T00:00:00Z"])
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    content_type=st.sampled_from(_TYPES),
+    headers=st.just({})
+    | st.just(HEADERS)
+    | st.dictionaries(st.sampled_from([*HEADERS, "ce_time", "ce_x"]), _ATTRIBUTES),
+    body=st.just(EVENT)
+    | st.lists(st.just(EVENT))
+    | st.dictionaries(st.sampled_from([*EVENT, "time"]), values)
+    | values,
+)
+def test_whatever_comes_is_taken_or_refused(
+    server: Server, content_type: str, headers: dict[str, str], body: Any
+) -> None:
+    sent = written(body).encode("utf-8", "surrogatepass")
+    status, _, answer = server.send("POST", "/events", sent, content_type=content_type, accept="*/*", **headers)
+    said = orjson.loads(answer if answer[:1] in b"{[" else yaml.to_json(answer, max_depth=200))
+    for one in said if isinstance(said, list) else [said]:
+        if "error" in one:
+            check_fault(None if isinstance(said, list) else status, one["error"])
+        else:
+            assert (status, set(one)) == (200, {"id", "started", "completed"})

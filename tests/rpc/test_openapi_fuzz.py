@@ -90,3 +90,17 @@ def test_reads_made_from_the_document(server: Server, path: str, mode: Any) -> N
         operation.validate_response(response)
 
     check()
+
+
+@MODES
+def test_events_made_from_the_document(server: Server, mode: Any) -> None:
+    operation = READS["/events"]["POST"]
+
+    @FUZZ
+    @given(case=operation.as_strategy(generation_mode=mode).filter(has_a_body))
+    def check(case: Case[Any]) -> None:
+        response = case.call(base_url=server.url)
+        assert response.status_code < 500, response.content
+        operation.validate_response(response)
+
+    check()
