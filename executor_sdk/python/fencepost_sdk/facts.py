@@ -44,7 +44,8 @@ class Event(Struct, frozen=True, kw_only=True):
 class Activity(Struct, frozen=True, kw_only=True):
     """A task or a workflow that a decider has begun: `live`, or `done` once the decider was told so.
 
-    `outcome` is then `succeeded`, `failed` or `canceled`, and `result` or `error` what it ended with.
+    `outcome` is then `succeeded`, `failed` or `canceled`, and `result` or `error` what it ended with; what failed has a
+    `reason` too, its `type` and `message`.
 
         def decide(workflow: Facts, event: Event):
             picture = workflow.activities.get("picture")
@@ -60,6 +61,7 @@ class Activity(Struct, frozen=True, kw_only=True):
     params: Any = None
     result: Any = None
     error: Any = None
+    reason: dict[str, Any] | None = None
     is_workflow: bool = False
 
     @property
@@ -197,5 +199,6 @@ def _activity(resource: Mapping[str, Any], told: str | None) -> Activity:
         params=resource.get("params"),
         result=resource.get("result") if same else None,
         error=resource.get("error") if same else None,
+        reason=resource.get("outcomeReason") if same else None,
         is_workflow=resource.get("resourceType") == _CHILD,
     )

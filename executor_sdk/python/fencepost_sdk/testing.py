@@ -28,6 +28,7 @@ from fencepost_sdk.handlers import Function
 __all__ = ["Difference", "History", "Run", "assert_unchanged", "replay"]
 
 ENDINGS = (COMPLETE, FAIL, UNKNOWN_ERROR)
+FAILED = {"type": "awf.task/failed-by-executor", "message": "Failed by executor"}
 
 
 class History(Struct):
@@ -196,6 +197,7 @@ class Run:
             outcome=outcome,
             result=msgspec.to_builtins(result),
             error=msgspec.to_builtins(error),
+            reason=FAILED if outcome == "failed" else None,
         )
         what, id = ("workflow", "workflow_id") if activity.is_workflow else ("task", "task_id")
         return self._hear(Event(kind=f"{what}-completed", label=label, outcome=outcome, **{id: activity.id}))
