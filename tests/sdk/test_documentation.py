@@ -92,14 +92,14 @@ def local(monkeypatch: pytest.MonkeyPatch, server: Server) -> Callable[[str], st
 
 
 def test_the_code_of_the_readme_works(server: Server, run: Run, local: Callable[[str], str]) -> None:
-    of_workers = [block for block in BLOCKS if "@worker.task" in block]
-    others = [block for block in BLOCKS if "@worker.task" not in block]
-    assert (len(of_workers), len(others)) == (2, 2)
+    of_workers = [block for block in BLOCKS if "@worker." in block]
+    others = [block for block in BLOCKS if "@worker." not in block]
+    assert (len(of_workers), len(others)) == (3, 3)
     for block in of_workers:
         namespace: dict[str, Any] = {"__name__": "readme"}
         exec(compile(local(block), "README.md", "exec", dont_inherit=True), namespace)
         run(namespace["worker"])
-    until(lambda: len(server.rpc("awf.definition/list")["resources"]) == 3)
+    until(lambda: len(server.rpc("awf.definition/list")["resources"]) == 4)
     for block in others:
         exec(compile(local(block), "README.md", "exec", dont_inherit=True), {"__name__": "readme"})
 

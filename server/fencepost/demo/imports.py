@@ -89,7 +89,7 @@ def begin(client: Client, sources: Sequence[Source]) -> Whole:
     """Begin the workflow that imports the files; raise RpcError when it is refused."""
     for document in DOCUMENTS:
         client.define(document)
-    imports = [Import(source, label) for source, label in zip(sources, _labels(sources), strict=True)]
+    imports = [Import(source, label) for source, label in zip(sources, labels(sources), strict=True)]
     files = [{"label": one.label, "params": one.source.params} for one in imports]
     workflow = client.create_workflow(WORKFLOW, {"files": files})
     return Whole(workflow.id, imports)
@@ -109,7 +109,7 @@ def look(client: Client, whole: Whole) -> None:
     whole.see(told["resource"])
 
 
-def _labels(sources: Sequence[Source]) -> Sequence[str]:
+def labels(sources: Sequence[Source]) -> Sequence[str]:
     """Return a label a file: its name, unless two have the same or one is too long; then a number and the name."""
     names = [source.name for source in sources]
     if len(set(names)) == len(names) and max(map(len, names), default=0) <= _LONGEST_LABEL:
