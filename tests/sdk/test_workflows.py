@@ -250,6 +250,38 @@ def test_a_lost_answer_begins_no_second_workflow_and_is_no_second_signal(server:
         assert client.cancel_workflow(workflow).outcome == "canceled"
 
 
+def test_a_decider_behind_a_bad_network_looks_again(
+    server: Server, proxy: FaultyProxy, client: Client, run: Run
+) -> None:
+    def decide(workflow: Facts[Any], event: Event) -> Any:
+        if event.kind == "init":
+            return schedule_task("demo/resize", "one", workflow.params)
+        return complete(workflow.activities["one"].result)
+
+    looks = [proxy.lose_reply("awf.workflow/status"), proxy.cut("awf.workflow/status", times=2)]
+    run(worker_of(proxy.url, order=decide))
+    declared(server, "order", "resize")
+    workflow = client.create_workflow("demo/order", {"n": 1})
+    assert client.workflow_result(workflow, timeout=20) == {"url": "/1"}
+    assert [fault.hits for fault in looks] == [1, 2]
+    decisions = client.workflow(workflow, include_decisions=True).decisions or []
+    assert [decision.retry_count for decision in decisions] == [1, 1], "no attempt was spent on that"
+
+
+def test_many_workflows_are_decided_about_at_once(server: Server, client: Client, run: Run) -> None:
+    def decide(workflow: Facts[Any], event: Event) -> Any:
+        if event.kind == "init":
+            return [schedule_task("demo/resize", f"{n}", {"n": n}) for n in range(3)]
+        if all(activity.done for activity in workflow.activities.values()):
+            return complete({"n": workflow.params["n"]})
+        return None
+
+    run(worker_of(server.url, order=decide))
+    declared(server, "order", "resize")
+    begun = [client.create_workflow("demo/order", {"n": n}) for n in range(20)]
+    assert [client.workflow_result(one, timeout=30)["n"] for one in begun] == list(range(20))
+
+
 def test_the_async_client_says_the_same(server: Server) -> None:
     ByHand(server, "demo/order")
 

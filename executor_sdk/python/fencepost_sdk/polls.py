@@ -22,6 +22,11 @@ class Wanted(NamedTuple):
     tasks: Sequence[str]
     workflows: Sequence[str] = ()
 
+    def asked(self) -> dict[str, list[str]]:
+        """Return the members of a poll that say it; one without names stays away."""
+        named = {"taskDefinitions": list(self.tasks), "workflowDefinitions": list(self.workflows)}
+        return {member: names for member, names in named.items() if names}
+
 
 class Ask:
     """One poll: the same requestId however often and by whichever method it is sent."""
@@ -31,8 +36,7 @@ class Ask:
     def __init__(self, definitions: Wanted, size: int, worker: str) -> None:
         self.size = size
         self._params: dict[str, Any] = {
-            "taskDefinitions": list(definitions.tasks),
-            "workflowDefinitions": list(definitions.workflows),
+            **definitions.asked(),
             "maxBatchSize": size,
             "requestId": str(uuid.uuid4()),
             "start": True,
