@@ -72,7 +72,7 @@ def test_a_setting_has_a_flag_a_variable_a_sentence_and_a_row(option: click.Para
     assert {option.opts[0], option.envvar} <= table_words("configuration.md")
 
 
-@pytest.mark.parametrize("page", ["concepts.md", "operations.md"])
+@pytest.mark.parametrize("page", ["concepts.md", "operations.md", "workflows.md"])
 def test_a_page_that_promises_ten_minutes_keeps_it(page: str) -> None:
     text = (DOCS / page).read_text("utf-8")
     assert "ten minutes" in text

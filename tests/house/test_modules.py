@@ -26,6 +26,7 @@ CATCHES_BROADLY = {
     "server/fencepost/store/embedded/supervisor.py": "stops Postgres and raises it again",
     "executor_sdk/python/fencepost_sdk/threads.py": "passes it on to who awaits the thread",
     "executor_sdk/python/fencepost_sdk/executions.py": "a handler's error is what its task fails with",
+    "executor_sdk/python/fencepost_sdk/testing.py": "what a decider raises in a replay is a difference",
 }
 READS_THE_ENVIRONMENT = {
     "server/fencepost/settings.py": "settings",

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import contextlib
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -19,7 +20,18 @@ from typing import Any
 import pytest
 
 import fencepost_sdk
-from fencepost_sdk import AsyncClient, Client, Context, LostLease, TaskFailed, Worker
+from fencepost_sdk import (
+    AsyncClient,
+    Client,
+    Context,
+    Event,
+    Facts,
+    LostLease,
+    TaskFailed,
+    Worker,
+    actions,
+    testing,
+)
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
@@ -27,15 +39,31 @@ from tests.sdk.conftest import Run
 SDK = Path(__file__).parents[2] / "executor_sdk" / "python"
 BLOCKS = re.findall(r"```python\n(.*?)```", (SDK / "README.md").read_text("utf-8"), re.DOTALL)
 RAISES = {"TaskFailed": TaskFailed, "Context.check": LostLease}
+OF_DECIDERS = {
+    "schedule_task",
+    "schedule_workflow",
+    "wait",
+    "subscribe",
+    "complete",
+    "fail",
+    "unknown_error",
+    "do_nothing",
+}
 
 
 def public() -> Iterator[tuple[str, Any]]:
     """Yield what users may use, with its name: classes, methods and properties."""
-    for name in fencepost_sdk.__all__:
-        one = getattr(fencepost_sdk, name)
+    names = {name: getattr(fencepost_sdk, name) for name in fencepost_sdk.__all__ if name != "actions"}
+    names |= {name: getattr(testing, name) for name in testing.__all__}
+    for name, one in vars(actions).items():
+        if inspect.isfunction(one) and one.__module__ == actions.__name__ and name in OF_DECIDERS:
+            names[f"actions.{name}"] = one
+    for name, one in names.items():
         yield name, one
+        if inspect.isfunction(one):
+            continue
         for key, member in vars(one).items():
-            if not key.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
+            if not key.startswith("_") and (inspect.isfunction(member) or isinstance(member, property | classmethod)):
                 yield f"{name}.{key}", member
 
 
@@ -64,27 +92,40 @@ def local(monkeypatch: pytest.MonkeyPatch, server: Server) -> Callable[[str], st
 
 
 def test_the_code_of_the_readme_works(server: Server, run: Run, local: Callable[[str], str]) -> None:
-    of_workers = [block for block in BLOCKS if "@worker.task" in block]
-    others = [block for block in BLOCKS if "@worker.task" not in block]
-    assert (len(of_workers), len(others)) == (2, 2)
+    of_workers = [block for block in BLOCKS if "@worker." in block]
+    others = [block for block in BLOCKS if "@worker." not in block]
+    assert (len(of_workers), len(others)) == (3, 3)
     for block in of_workers:
         namespace: dict[str, Any] = {"__name__": "readme"}
         exec(compile(local(block), "README.md", "exec", dont_inherit=True), namespace)
         run(namespace["worker"])
-    until(lambda: len(server.rpc("awf.definition/list")["resources"]) == 3)
+    until(lambda: len(server.rpc("awf.definition/list")["resources"]) == 4)
     for block in others:
         exec(compile(local(block), "README.md", "exec", dont_inherit=True), {"__name__": "readme"})
 
 
+def decide(workflow: Facts[Any], event: Event) -> Any:
+    """Decide about `demo/order`, as the examples need it."""
+    if event.kind != "init" or workflow.label == "live":
+        return None
+    return actions.complete() if workflow.label is None else actions.fail({"code": workflow.label})
+
+
 def test_each_public_name_is_described_and_its_example_works(
-    server: Server, run: Run, local: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    server: Server, run: Run, local: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     answering = Worker(server.url)
     answering.task("demo/greet", declare=True)(lambda: {"greeting": "Hello"})
     answering.task("demo/mail", declare=True)(lambda: {"sent": True})
+    answering.workflow("demo/order", declare=True)(decide)
     run(answering)
-    until(lambda: len(server.rpc("awf.definition/list")["resources"]) == 2)
+    until(lambda: len(server.rpc("awf.definition/list")["resources"]) == 3)
     server.define("demo/resize")
+    with Client(server.url) as client:
+        client.workflow_result(client.create_workflow("demo/order", id="order-1815"), timeout=20)
+    status = {"id": "order-1815", "include-activities?": True, "include-decisions?": True}
+    tmp_path.joinpath("order-1815.json").write_text(json.dumps(server.rpc("awf.workflow/status", status)))
+    monkeypatch.chdir(tmp_path)
     names = list(enumerate(public()))
     # Examples end where a program would go on for ever.
     monkeypatch.setattr(Worker, "run", lambda worker: None)
@@ -92,6 +133,7 @@ def test_each_public_name_is_described_and_its_example_works(
         assert re.match(r"[A-Z`].*?[.;:]", inspect.getdoc(one) or "", re.DOTALL), f"{name} has no sentence"
         # Every example has tasks of its own.
         text = local(example_of(one)).replace('"mail-', f'"{number}-mail-')
+        text = re.sub(r'"(order-\d+)"', rf'"{number}-\1"', text)
         try:
             asyncio.run(_try(name, compiled(text, name), server, number))
         except Exception as error:
@@ -111,12 +153,20 @@ async def _try(name: str, code: types.CodeType, server: Server, number: int) -> 
         task = given.create("demo/resize", {"width": 2})
         if name == "TaskCanceled":
             given.cancel(task)
+        label = "live" if name.endswith((".signal", ".cancel_workflow", "Canceled")) else None
+        order = given.create_workflow(
+            "demo/order", id=f"{number}-order-1815", label="too-dear" if name == "WorkflowFailed" else label
+        )
+        if name == "WorkflowCanceled":
+            given.cancel_workflow(order)
         worker = Worker(server.url)
         worker.task("demo/unused", declare=True)(lambda: None)
         ctx = Context(b'{"id": "a", "definition": "demo/resize", "status": "in-progress"}', lambda: None)
         namespace: dict[str, Any] = {
             **{name: getattr(fencepost_sdk, name) for name in fencepost_sdk.__all__},
+            **{name: getattr(testing, name) for name in testing.__all__},
             "__name__": "example",
+            "decide": decide,
             "asyncio": asyncio,
             "timedelta": timedelta,
             "client": awaited if name.startswith("AsyncClient") else client,

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import json
 
-from fencepost_sdk.polls import Ask, Slots
+from fencepost_sdk.polls import Ask, Slots, Wanted
 from fencepost_sdk.protocol import Fault
 
 
 def slots(concurrency: int = 10) -> Slots:
-    return Slots(["demo/x"], "me", concurrency)
+    return Slots(Wanted(["demo/x"]), "me", concurrency)
 
 
 def request_id(ask: Ask | None) -> str:
@@ -28,7 +28,7 @@ def test_one_poll_at_a_time_asks_for_all_that_is_free() -> None:
 
 
 def test_what_waits_for_a_slot_counts_as_taken() -> None:
-    free = Slots(["demo/x"], "me", 10, prefetch=5)
+    free = Slots(Wanted(["demo/x"]), "me", 10, prefetch=5)
     free.running, free.waiting = 10, 2
     asked = free.ask(0.0)
     assert asked is not None

@@ -112,9 +112,10 @@ def test_the_demo_imports_every_airport_and_says_so_in_its_last_line(used_folder
 
     airports = airportsdata.load("ICAO")
     said = (used_folder / "first.txt").read_text().splitlines()
-    tasks = [line for line in said if re.fullmatch(r"[a-z-]+\.ndjson\.gz: [\d,]+ rows", line)]
+    tasks = [line for line in said if re.fullmatch(r"  [a-z-]+\.ndjson\.gz: [\d,]+ rows", line)]
     assert 8 <= len(tasks) <= 12
-    assert said[-1] == f"demo: {len(tasks)} tasks done, {len(airports)} rows imported"
+    assert "  check: succeeded" in said
+    assert said[-1] == f"demo: {len(tasks) + 1} tasks done, {len(airports)} rows imported", "the check is one of them"
     assert len(airports) >= 20_000
 
     stored = query(used_folder, "select id, resource from demo.resources where resource_type = 'Airport'")
@@ -138,8 +139,8 @@ def test_files_of_ones_own_are_imported_by_their_keys(folder: Path) -> None:
 
     for _ in range(2):
         said = run(folder, people, mixed.name, "nothing.ndjson").stdout.splitlines()
-        assert said[-1] == "demo: 3 tasks done, 7 rows imported"
-        assert "people.ndjson: 5 rows" in said
+        assert said[-1] == "demo: 4 tasks done, 7 rows imported"
+        assert "  people.ndjson: 5 rows" in said
 
     keys = query(folder, "select resource_type, id from demo.resources order by 1, length(id), id")
     assert [key for key in keys if len(key[1]) < 8] == [("Robot", "r2"), ("people", "7"), ("people", "ada")]
@@ -152,7 +153,7 @@ def test_a_bad_line_fails_its_task_with_file_and_line_and_the_others_are_importe
     (folder / "good.ndjson").write_text('{"id": 1}\n')
     failed = run(folder, "bad.ndjson.gz", "good.ndjson", "nul.ndjson", status=1)
 
-    assert "good.ndjson: 1 rows" in failed.stdout.splitlines()
+    assert "  good.ndjson: 1 rows" in failed.stdout.splitlines()
     assert "2 of 3 tasks did not succeed" in failed.stderr
     assert f"{folder.resolve()}/bad.ndjson.gz line 2: not JSON" in failed.stderr
     assert f"{folder.resolve()}/nul.ndjson line 3: Postgres does not take it" in failed.stderr
@@ -171,7 +172,7 @@ def test_an_executor_killed_in_the_middle_changes_nothing_about_the_outcome(fold
 
     said = finish(process).stdout
     assert re.search(r"\(attempt 2\)", said), "a task of the killed one was tried again"
-    assert said.splitlines()[-1] == "demo: 12 tasks done, 28298 rows imported"
+    assert said.splitlines()[-1] == "demo: 13 tasks done, 28298 rows imported"
     assert query(folder, "select count(*) from demo.resources") == [(28298,)]
 
 
@@ -180,10 +181,10 @@ def test_a_server_killed_in_the_middle_ends_the_demo_and_the_next_one_works(fold
     until(lambda: [n for (n,) in running(folder, "select count(*) from demo.resources") if n > 100], 30)
     os.kill(int((folder / "data" / "lock").read_text()), signal.SIGKILL)
     assert finish(process, status=1).stderr.splitlines()[-1] == "fencepost: the server ended before the demo did"
-    assert run(folder).stdout.splitlines()[-1] == "demo: 12 tasks done, 28298 rows imported"
+    assert run(folder).stdout.splitlines()[-1] == "demo: 13 tasks done, 28298 rows imported"
 
 
-def test_on_a_terminal_there_is_a_bar_for_each_file_and_one_for_all(folder: Path) -> None:
+def test_on_a_terminal_there_is_a_tree_of_bars(folder: Path) -> None:
     (folder / "few.ndjson").write_text('{"id": 1}\n')
     (folder / "none.ndjson").touch()
     ours, theirs = pty.openpty()
@@ -198,8 +199,10 @@ def test_on_a_terminal_there_is_a_bar_for_each_file_and_one_for_all(folder: Path
     os.close(theirs)
     said = "".join(_read_to_end(ours))
     assert process.wait(30) == 0, said
-    assert re.search(r"few\.ndjson.*1 rows.*none\.ndjson.*0 rows.*total.*2 of 2 tasks done", said, re.DOTALL)
-    assert said.splitlines()[-1] == "demo: 2 tasks done, 1 rows imported"
+    assert re.search(
+        r"demo/import.*succeeded.*  few\.ndjson.*1 rows.*  none\.ndjson.*0 rows.*  check.*succeeded", said, re.DOTALL
+    )
+    assert said.splitlines()[-1] == "demo: 3 tasks done, 1 rows imported"
 
 
 def _read_to_end(terminal: int) -> Iterator[str]:
@@ -216,8 +219,8 @@ def test_keep_leaves_the_server_up_until_sigterm(folder: Path) -> None:
     (folder / "few.ndjson").write_text('{"id": 1}\n')
     process = start(folder, "--keep", "--port", "0", "few.ndjson")
     assert process.stdout is not None
-    said = [process.stdout.readline() for _ in range(6)]
-    assert said[-1] == "demo: 1 tasks done, 1 rows imported\n"
+    said = [process.stdout.readline() for _ in range(8)]
+    assert said[-1] == "demo: 2 tasks done, 1 rows imported\n"
     url = re.search(r"http://\S+(?=;)", "".join(said))
     assert url is not None
     with urllib.request.urlopen(f"{url[0]}/readyz") as ready:

@@ -1,22 +1,38 @@
-"""Fencepost for Python: workers that handle tasks, and a client that creates them and waits for them.
+"""Fencepost for Python: workers that handle tasks and decide about workflows, and a client that wants them done.
 
 Worker, Context, TaskFailed, LostLease    for who does the work
-Client, AsyncClient, Task, Status, Page    for who wants it done
-TaskCanceled, RpcError, ConnectionFailed, FencepostError    what can go wrong
+Facts, Event, Activity, actions    for who decides about workflows; fencepost_sdk.testing tries deciders
+Client, AsyncClient, Task, Status, Page, Workflow, WorkflowStatus, WorkflowPage    for who wants it done
+TaskCanceled, WorkflowFailed, WorkflowCanceled, RpcError, ConnectionFailed, FencepostError    what can go wrong
 """
 
+from fencepost_sdk import actions
 from fencepost_sdk.async_client import AsyncClient
 from fencepost_sdk.client import Client
 from fencepost_sdk.context import Context
-from fencepost_sdk.errors import ConnectionFailed, FencepostError, LostLease, RpcError, TaskCanceled, TaskFailed
+from fencepost_sdk.errors import (
+    ConnectionFailed,
+    FencepostError,
+    LostLease,
+    RpcError,
+    TaskCanceled,
+    TaskFailed,
+    WorkflowCanceled,
+    WorkflowFailed,
+)
+from fencepost_sdk.facts import Activity, Event, Facts
 from fencepost_sdk.protocol import Page, Status, Task
 from fencepost_sdk.worker import Worker
+from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
 
 __all__ = [
+    "Activity",
     "AsyncClient",
     "Client",
     "ConnectionFailed",
     "Context",
+    "Event",
+    "Facts",
     "FencepostError",
     "LostLease",
     "Page",
@@ -26,4 +42,10 @@ __all__ = [
     "TaskCanceled",
     "TaskFailed",
     "Worker",
+    "Workflow",
+    "WorkflowCanceled",
+    "WorkflowFailed",
+    "WorkflowPage",
+    "WorkflowStatus",
+    "actions",
 ]

@@ -9,14 +9,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
-from fencepost_sdk import conversations
+from fencepost_sdk import conversations, workflows
 from fencepost_sdk.bulk import CONNECTIONS, Bulk
-from fencepost_sdk.client import Connections, id_of
+from fencepost_sdk.client import id_of
+from fencepost_sdk.connections import Connections
 from fencepost_sdk.conversations import Conversation, Pause, Said
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.protocol import Page, Status, Task
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.transport import Endpoint
+from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
 
 
 class AsyncClient:
@@ -128,19 +130,17 @@ class AsyncClient:
 
         await client.list(definitions=["demo/mail"], outcome="failed", limit=20)
         """
-        return await self._hold(
-            conversations.listing(
-                definitions=definitions,
-                exclude=exclude,
-                status=status,
-                outcome=outcome,
-                ilike=ilike,
-                sort=sort,
-                limit=limit,
-                after=after,
-                patience=self._patience,
-            )
+        asked = conversations.page_asked(
+            definitions=definitions,
+            exclude=exclude,
+            status=status,
+            outcome=outcome,
+            ilike=ilike,
+            sort=sort,
+            limit=limit,
+            after=after,
         )
+        return await self._hold(conversations.listing(asked, self._patience))
 
     async def result(self, id: str | Task, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as `Client.result`
         """Wait until a task is done and return its result; see `Client.result`.
@@ -148,6 +148,93 @@ class AsyncClient:
         await client.result("mail-1815", timeout=60)
         """
         return await self._hold(conversations.result(id_of(id), timeout, self._patience))
+
+    async def create_workflow(
+        self,
+        definition: str,
+        params: Any = None,
+        *,
+        id: str | None = None,
+        label: str | None = None,
+        execute_at: datetime | str | None = None,
+    ) -> Workflow:
+        """Begin a workflow; see `Client.create_workflow`.
+
+        await client.create_workflow("demo/order", {"width": 640}, id="order-1814")
+        """
+        return await self._hold(
+            workflows.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
+        )
+
+    async def workflow(
+        self, id: str | Workflow, include_activities: bool = False, include_decisions: bool = False
+    ) -> WorkflowStatus:
+        """Tell how a workflow stands; see `Client.workflow`.
+
+        (await client.workflow("order-1815", include_activities=True)).activities
+        """
+        return await self._hold(
+            workflows.status(
+                id_of(id), activities=include_activities, decisions=include_decisions, patience=self._patience
+            )
+        )
+
+    async def signal(
+        self, id: str | Workflow, name: str, payload: Any = None, *, signal_id: str | None = None
+    ) -> Workflow:
+        """Tell a live workflow something; see `Client.signal`.
+
+        await client.signal("order-1815", "paid", {"by": "ada"}, signal_id="payment-93")
+        """
+        return await self._hold(
+            workflows.signal(id_of(id), name, payload, signal_id=signal_id, patience=self._patience)
+        )
+
+    async def cancel_workflow(self, id: str | Workflow) -> Workflow:
+        """End a live workflow as canceled; see `Client.cancel_workflow`.
+
+        await client.cancel_workflow("order-1815")
+        """
+        return await self._hold(workflows.cancel(id_of(id), self._patience))
+
+    async def workflow_result(
+        self,
+        id: str | Workflow,
+        timeout: float | None = None,  # noqa: ASYNC109 - as `Client.workflow_result`
+    ) -> Any:
+        """Wait until a workflow is done and return its result; see `Client.workflow_result`.
+
+        await client.workflow_result("order-1815", timeout=60)
+        """
+        return await self._hold(workflows.result(id_of(id), timeout, self._patience))
+
+    async def list_workflows(
+        self,
+        *,
+        definitions: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        status: str | Sequence[str] | None = None,
+        outcome: str | Sequence[str] | None = None,
+        ilike: str | None = None,
+        sort: Mapping[str, str] | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> WorkflowPage:
+        """List workflows; see `Client.list_workflows`.
+
+        await client.list_workflows(definitions=["demo/order"], status="in-progress")
+        """
+        asked = conversations.page_asked(
+            definitions=definitions,
+            exclude=exclude,
+            status=status,
+            outcome=outcome,
+            ilike=ilike,
+            sort=sort,
+            limit=limit,
+            after=after,
+        )
+        return await self._hold(workflows.listing(asked, self._patience))
 
     async def define(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Put a definition; see `Client.define`.

@@ -1,4 +1,7 @@
-"""The client: creating tasks, looking at them, waiting for them. Each method says what it says in conversations.py."""
+"""The client: creating tasks and workflows, looking at them, waiting for them.
+
+What each method says is in conversations.py and workflows.py.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Self
 
-from fencepost_sdk import conversations
+from fencepost_sdk import conversations, workflows
 from fencepost_sdk.bulk import CONNECTIONS, Bulk
+from fencepost_sdk.connections import Connections
 from fencepost_sdk.conversations import Conversation, Pause, Said
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.protocol import Page, Status, Task
-from fencepost_sdk.transport import Connection, Endpoint, Reply
-
-REQUEST_SECONDS = 60.0
-
-
-class Connections:
-    """Kept connections, each used by one request at a time; safe between threads."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._idle: list[Connection] = []
-
-    def post(self, body: bytes) -> Reply:
-        """Send one request over a connection that is free, or over a new one."""
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = Connection(self._endpoint)
-        try:
-            return connection.post(body, REQUEST_SECONDS)
-        finally:
-            self._idle.append(connection)
-
-    def close(self) -> None:
-        """Close those that are free."""
-        while self._idle:
-            self._idle.pop().close()
+from fencepost_sdk.transport import Endpoint
+from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
 
 
 class Client:
@@ -150,19 +129,17 @@ class Client:
 
             client.list(definitions=["demo/mail"], outcome="failed", limit=20)
         """
-        return self._hold(
-            conversations.listing(
-                definitions=definitions,
-                exclude=exclude,
-                status=status,
-                outcome=outcome,
-                ilike=ilike,
-                sort=sort,
-                limit=limit,
-                after=after,
-                patience=self._patience,
-            )
+        asked = conversations.page_asked(
+            definitions=definitions,
+            exclude=exclude,
+            status=status,
+            outcome=outcome,
+            ilike=ilike,
+            sort=sort,
+            limit=limit,
+            after=after,
         )
+        return self._hold(conversations.listing(asked, self._patience))
 
     def result(self, id: str | Task, timeout: float | None = None) -> Any:
         """Wait until a task is done and return its result; raise TaskFailed or TaskCanceled when it did not succeed.
@@ -172,6 +149,89 @@ class Client:
             client.result("mail-1815", timeout=60)
         """
         return self._hold(conversations.result(id_of(id), timeout, self._patience))
+
+    def create_workflow(
+        self,
+        definition: str,
+        params: Any = None,
+        *,
+        id: str | None = None,
+        label: str | None = None,
+        execute_at: datetime | str | None = None,
+    ) -> Workflow:
+        """Begin a workflow; the arguments are those of `create`.
+
+        client.create_workflow("demo/order", {"width": 640}, id="order-1814")
+        """
+        return self._hold(
+            workflows.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
+        )
+
+    def workflow(
+        self, id: str | Workflow, include_activities: bool = False, include_decisions: bool = False
+    ) -> WorkflowStatus:
+        """Tell how a workflow stands; with what it has begun and with its decisions when asked for.
+
+        client.workflow("order-1815", include_activities=True).activities
+        """
+        return self._hold(
+            workflows.status(
+                id_of(id), activities=include_activities, decisions=include_decisions, patience=self._patience
+            )
+        )
+
+    def signal(self, id: str | Workflow, name: str, payload: Any = None, *, signal_id: str | None = None) -> Workflow:
+        """Tell a live workflow something; its decider gets an event of kind `signal` with `name` and `payload`.
+
+        A signal is taken once for its `signal_id`, which the client makes up if none is given.
+
+            client.signal("order-1815", "paid", {"by": "ada"}, signal_id="payment-93")
+        """
+        return self._hold(workflows.signal(id_of(id), name, payload, signal_id=signal_id, patience=self._patience))
+
+    def cancel_workflow(self, id: str | Workflow) -> Workflow:
+        """End a live workflow as canceled, with everything that it has begun, to any depth.
+
+        client.cancel_workflow("order-1815")
+        """
+        return self._hold(workflows.cancel(id_of(id), self._patience))
+
+    def workflow_result(self, id: str | Workflow, timeout: float | None = None) -> Any:
+        """Wait until a workflow is done and return its result; raise WorkflowFailed or WorkflowCanceled.
+
+        Otherwise as `result`.
+
+            client.workflow_result("order-1815", timeout=60)
+        """
+        return self._hold(workflows.result(id_of(id), timeout, self._patience))
+
+    def list_workflows(
+        self,
+        *,
+        definitions: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        status: str | Sequence[str] | None = None,
+        outcome: str | Sequence[str] | None = None,
+        ilike: str | None = None,
+        sort: Mapping[str, str] | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> WorkflowPage:
+        """List workflows, newest first, one page at a time; the arguments are those of `list`.
+
+        client.list_workflows(definitions=["demo/order"], status="in-progress")
+        """
+        asked = conversations.page_asked(
+            definitions=definitions,
+            exclude=exclude,
+            status=status,
+            outcome=outcome,
+            ilike=ilike,
+            sort=sort,
+            limit=limit,
+            after=after,
+        )
+        return self._hold(workflows.listing(asked, self._patience))
 
     def define(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Put a definition; one that changes nothing makes no new version.
@@ -228,6 +288,6 @@ class Client:
             return said
 
 
-def id_of(task: str | Task) -> str:
-    """Return the id of a task that is named by its id or by itself."""
-    return task.id if isinstance(task, Task) else task
+def id_of(one: str | Task | Workflow) -> str:
+    """Return the id of a task or a workflow that is named by its id or by itself."""
+    return one if isinstance(one, str) else one.id

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -47,7 +47,15 @@ class Pause(NamedTuple):
     seconds: float
 
 
+class HasOutcome(Protocol):
+    """What is looked at until it is done."""
+
+    status: str
+    outcome: str | None
+
+
 Said = TypeVar("Said")
+Ends = TypeVar("Ends", bound=HasOutcome)
 Conversation = Generator[Post | Pause, Reply | None, Said]
 
 
@@ -123,6 +131,8 @@ def is_repeatable(method: str, params: Any) -> bool:
     fields = params if isinstance(params, Mapping) else msgspec.to_builtins(params or {})
     if method.endswith("/create-and-execute"):
         return "id" in fields
+    if method == "awf.workflow/signal":
+        return "signal-id" in fields
     if method in ("awf.task/poll", "awf.task/long-poll"):
         return "requestId" in fields
     return True
@@ -138,6 +148,14 @@ def create(
     patience: float,
 ) -> Conversation[Task]:
     """Create a task, under an id of our own if need be: the server takes a repeated one for the same task."""
+    asked = wish(definition, params, id=id, label=label, execute_at=execute_at)
+    return (yield from call("awf.task/create-and-execute", asked, Resource, patience)).resource
+
+
+def wish(
+    definition: str, params: Any, *, id: str | None, label: str | None, execute_at: datetime | str | None
+) -> dict[str, Any]:
+    """Return the params of a create, with an id."""
     asked: dict[str, Any] = {"id": id or str(uuid.uuid4()), "definition": definition}
     if params is not None:
         # Written once: what msgspec can write, such as a Struct, shall be the same in every repetition.
@@ -146,7 +164,7 @@ def create(
         asked["label"] = label
     if execute_at is not None:
         asked["executeAt"] = timestamp(execute_at)
-    return (yield from call("awf.task/create-and-execute", asked, Resource, patience)).resource
+    return asked
 
 
 def status(id: str, *, include_log: bool, include_settings: bool, patience: float) -> Conversation[Status]:
@@ -179,7 +197,12 @@ def retry(id: str, patience: float) -> Conversation[Task]:
         raise
 
 
-def listing(
+def listing(asked: Mapping[str, Any], patience: float) -> Conversation[Page]:
+    """List one page of tasks."""
+    return (yield from call("awf.task/list", asked, Page, patience))
+
+
+def page_asked(
     *,
     definitions: Sequence[str] | None,
     exclude: Sequence[str] | None,
@@ -189,9 +212,8 @@ def listing(
     sort: Mapping[str, str] | None,
     limit: int,
     after: str | None,
-    patience: float,
-) -> Conversation[Page]:
-    """List one page of tasks."""
+) -> dict[str, Any]:
+    """Return the params of a list."""
     wanted = {
         "includeDefinitions": definitions,
         "excludeDefinitions": exclude,
@@ -204,25 +226,35 @@ def listing(
         asked["sort"] = sort
     if after is not None:
         asked["after"] = after
-    return (yield from call("awf.task/list", asked, Page, patience))
+    return asked
 
 
 def result(id: str, timeout: float | None, patience: float) -> Conversation[Any]:
     """Look at a task, more and more seldom, until it is done."""
+
+    def look() -> Conversation[Task]:
+        return (yield from call("awf.task/status", {"id": id}, Status, patience)).task
+
+    task = yield from settle(look, f"task {id}", timeout)
+    match task.outcome:
+        case "failed":
+            raise TaskFailed(task.error, reason=task.outcome_reason)
+        case "canceled":
+            raise TaskCanceled(f"task {id} was canceled")
+    return task.result
+
+
+def settle(look: Callable[[], Conversation[Ends]], name: str, timeout: float | None) -> Conversation[Ends]:
+    """Look more and more seldom until what is looked at has an outcome; raise TimeoutError."""
     give_up = None if timeout is None else time.monotonic() + timeout
     pause = 0.02
     while True:
-        task = (yield from call("awf.task/status", {"id": id}, Status, patience)).task
-        match task.outcome:
-            case "succeeded":
-                return task.result
-            case "failed":
-                raise TaskFailed(task.error, reason=task.outcome_reason)
-            case "canceled":
-                raise TaskCanceled(f"task {id} was canceled")
+        seen = yield from look()
+        if seen.outcome is not None:
+            return seen
         left = LONGEST_LOOK if give_up is None else give_up - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"task {id} is {task.status}, not done after {timeout:g} s")
+            raise TimeoutError(f"{name} is {seen.status}, not done after {timeout:g} s")
         yield Pause(min(pause, left))
         pause = min(pause * 1.5, LONGEST_LOOK)
 

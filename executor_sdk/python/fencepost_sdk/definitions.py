@@ -25,6 +25,18 @@ class Settings(TypedDict, total=False):
     error: Schema
 
 
+class WorkflowSettings(TypedDict, total=False):
+    """What `@worker.workflow` takes beside the name: of its decision tasks, and the schemas of its payloads."""
+
+    requested_to_start_timeout: timedelta
+    in_progress_timeout: timedelta
+    allowed_retry_count: int
+    retry_delay: timedelta
+    params: Schema
+    result: Schema
+    error: Schema
+
+
 WIRE = {
     "requested_to_start_timeout": "requestedToStartTimeout",
     "in_progress_timeout": "inProgressTimeout",
@@ -37,14 +49,23 @@ WIRE = {
 
 def task_document(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a task definition: durations in milliseconds, types as JSON Schema."""
-    document: dict[str, Any] = {"kind": "task", "name": name}
+    return _document("task", name, settings, WIRE)
+
+
+def workflow_document(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a workflow definition, as `task_document`; a workflow has no limit of its own."""
+    return _document("workflow", name, settings, {key: WIRE[key] for key in WIRE if not key.startswith("concurrency_")})
+
+
+def _document(kind: str, name: str, settings: Mapping[str, Any], wire: Mapping[str, str]) -> dict[str, Any]:
+    document: dict[str, Any] = {"kind": kind, "name": name}
     for setting, value in settings.items():
         if setting in ("params", "result", "error"):
             document[setting] = _schema(value)
-        elif setting not in WIRE:
-            raise TypeError(f"{name}: there is no setting {setting!r}; there are {', '.join([*WIRE, 'params'])}…")
+        elif setting not in wire:
+            raise TypeError(f"{name}: there is no setting {setting!r}; there are {', '.join([*wire, 'params'])}…")
         else:
-            document[WIRE[setting]] = _wire_value(name, setting, value)
+            document[wire[setting]] = _wire_value(name, setting, value)
     return document
 
 

@@ -95,6 +95,26 @@ class TaskCanceled(FencepostError):
     """
 
 
+class WorkflowFailed(TaskFailed):
+    """Raised by `Client.workflow_result`: what `TaskFailed` is for a task. `error` is what its decider failed it with.
+
+    try:
+        client.workflow_result("order-1815", timeout=60)
+    except WorkflowFailed as failed:
+        print(failed.error, failed.reason)
+    """
+
+
+class WorkflowCanceled(TaskCanceled):
+    """Raised by `Client.workflow_result` for a workflow that somebody canceled.
+
+    try:
+        client.workflow_result("order-1815", timeout=60)
+    except WorkflowCanceled:
+        print("nobody needs it any more")
+    """
+
+
 class LostLease(FencepostError):
     """The task is no longer ours (canceled, timed out, or handed back by a drain): stop, the result will be dropped.
 

@@ -17,6 +17,7 @@ from fencepost_sdk.errors import LostLease, TaskFailed
 from fencepost_sdk.finishes import Finish, failure, release, success
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
+from fencepost_sdk.looks import Looks
 from fencepost_sdk.polls import Slots
 from fencepost_sdk.protocol import decode_handed
 from fencepost_sdk.threads import Threads
@@ -34,6 +35,7 @@ class Executions:
         handlers: Mapping[str, Handler],
         leases: Leases,
         slots: Slots,
+        looks: Looks,
         *,
         finish: Callable[[Finish, list[bytes]], None],
         speak: Callable[[Lease], None],
@@ -42,6 +44,7 @@ class Executions:
         self._handlers = handlers
         self._leases = leases
         self._slots = slots
+        self._looks = looks
         self._finish = finish
         self._speak = speak
         self._stir = stir
@@ -59,11 +62,11 @@ class Executions:
             except ValidationError:
                 logger.exception("a task that was handed out cannot be read, it will time out")
                 continue
-            handler = self._handlers.get(handed.definition)
+            handler = self._handlers.get(handed.handled_as)
             if handed.exec_id in self._leases:
                 continue
             if handler is None:
-                logger.error("task %s of %s was not asked for and is given back", handed.id, handed.definition)
+                logger.error("task %s of %s was not asked for and is given back", handed.id, handed.handled_as)
             lease = Lease(handed, handler or Handler(handed.definition, _nobody))
             if handler is None or self._slots.closed:
                 self._finish(release(lease), [])
@@ -138,14 +141,14 @@ class Executions:
         lease.began = True
         finish: Finish | None = None
         try:
-            arguments = handler.arguments(lease.handed.params, lease.context)
+            arguments = await handler.prepare(lease.handed, lease.context, self._looks)
             if handler.is_async:
                 result = await handler.function(*arguments)
             else:
                 result = await self._threads.run(partial(handler.function, *arguments))
                 if inspect.isawaitable(result):
                     result = await result
-            finish = success(lease, result)
+            finish = success(lease, handler.outcome(result))
         except asyncio.CancelledError:
             finish = failure(lease, {"type": "CancelledError", "message": "the handler was canceled"})
         except TaskFailed as failed:

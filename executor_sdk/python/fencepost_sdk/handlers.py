@@ -10,6 +10,8 @@ import msgspec
 
 from fencepost_sdk.context import Context
 from fencepost_sdk.errors import TaskFailed
+from fencepost_sdk.looks import Looks
+from fencepost_sdk.protocol import Handed
 
 Function = Callable[..., Any]
 Arguments = Callable[[Any, Context | None], tuple[Any, ...]]
@@ -26,9 +28,7 @@ class Handler:
     def __init__(self, definition: str, function: Function) -> None:
         self.definition = definition
         self.function = function
-        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004 - not whether it can be called, but what calling it gives
-        )
+        self.is_async = is_async(function)
         order, params_type = _read_signature(function)
         self.wants_context = "context" in order
         self._decoder = _decoder(definition, params_type)
@@ -47,19 +47,38 @@ class Handler:
             case _:
                 return lambda params, ctx: (ctx, self._params(params))
 
+    async def prepare(self, handed: Handed, context: Context | None, looks: Looks) -> tuple[Any, ...]:
+        """Return what to call the function with; raise TaskFailed for params that do not fit."""
+        return self.arguments(handed.params, context)
+
+    def outcome(self, returned: Any) -> Any:
+        """Return the result of the task from what the function returned."""
+        return returned
+
+    def misfit(self, error: msgspec.ValidationError) -> TaskFailed:
+        """Return the failure of a task whose params do not fit the function."""
+        sentence, _, path = str(error).partition(" - at `$")
+        where = "$.params" + path.rstrip("`")
+        return TaskFailed(
+            {
+                "type": "invalid-params",
+                "message": f"the params do not fit the handler of {self.definition}: {sentence} (at {where})",
+                "path": where,
+            }
+        )
+
     def _params(self, params: Any) -> Any:
         try:
             return self._decoder.decode(params)
         except msgspec.ValidationError as error:
-            sentence, _, path = str(error).partition(" - at `$")
-            where = "$.params" + path.rstrip("`")
-            raise TaskFailed(
-                {
-                    "type": "invalid-params",
-                    "message": f"the params do not fit the handler of {self.definition}: {sentence} (at {where})",
-                    "path": where,
-                }
-            ) from error
+            raise self.misfit(error) from error
+
+
+def is_async(function: Function) -> bool:
+    """Tell whether calling a function gives something to await."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - not whether it can be called, but what calling it gives
+    )
 
 
 def _read_signature(function: Function) -> tuple[list[str], Any]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
+from typing import Generic, TypeVar
 
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.errors import ConnectionFailed
-from fencepost_sdk.protocol import Fault, WorkerAnswer, decode_fault, decode_worker_answers, encode_batch
+from fencepost_sdk.protocol import Fault, decode_fault, encode_batch
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.transport import Connection, Endpoint, Reply
 
 logger = logging.getLogger("fencepost_sdk")
 
+Read = TypeVar("Read")
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -23,22 +26,30 @@ class Greeting:
     answered = False
 
 
-class Line:
-    """Exchanges batches of calls for their answers, over one connection.
+class Line(Generic[Read]):
+    """Exchanges batches of calls for their answers, as `decode` reads them, over one connection.
 
     No reply, an overload, and after the greeting even a refused login or a redirection are waited out, `longest_delay`
     seconds at a time: whoever exchanges gets either answers, or RpcError for a request whose content the server
     refuses. Stopping is up to the caller: cancel the exchange, then `hang_up` or `close`.
     """
 
-    def __init__(self, endpoint: Endpoint, name: str, greeting: Greeting, longest_delay: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        name: str,
+        greeting: Greeting,
+        longest_delay: float,
+        decode: Callable[[bytes, int], list[Read]],
+    ) -> None:
+        self._decode = decode
         self._longest_delay = longest_delay
         self._connection = Connection(endpoint)
         self._thread = Threads(1, f"fencepost-{name}")
         self._url = endpoint.url
         self._greeting = greeting
 
-    async def exchange(self, calls: list[bytes], seconds: float) -> tuple[list[WorkerAnswer], bool]:
+    async def exchange(self, calls: list[bytes], seconds: float) -> tuple[list[Read], bool]:
         """Return an answer a call, and whether the request had to be repeated after it may have been served.
 
         After `seconds` without a sign of an answer it is repeated.
@@ -64,11 +75,11 @@ class Line:
                 fault = decode_fault(reply.body, reply.status)
                 await self._wait(backoff.next(reply.retry_after), f"{fault.type}: {fault.message}")
 
-    def _read(self, reply: Reply, expected: int, *, repeated: bool) -> list[WorkerAnswer] | None:
+    def _read(self, reply: Reply, expected: int, *, repeated: bool) -> list[Read] | None:
         """Return the answers, or None when the request is to be sent again."""
         if reply.status == 200:
             try:
-                return decode_worker_answers(reply.body, expected)
+                return self._decode(reply.body, expected)
             except ValueError as error:
                 raise ConnectionFailed(f"{self._url} answered something else: {error}") from error
         fault = decode_fault(reply.body, reply.status)

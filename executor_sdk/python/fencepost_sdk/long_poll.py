@@ -20,7 +20,12 @@ class LongPoll:
     """
 
     def __init__(
-        self, line: Line, slots: Slots, *, held: Callable[[], bool], answered: Callable[[Ask, WorkerAnswer], None]
+        self,
+        line: Line[WorkerAnswer],
+        slots: Slots,
+        *,
+        held: Callable[[], bool],
+        answered: Callable[[Ask, WorkerAnswer], None],
     ) -> None:
         self._line = line
         self._slots = slots

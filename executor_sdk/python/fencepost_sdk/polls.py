@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.protocol import LONG_POLL, POLL, TRANSIENT, Fault, encode_call
@@ -16,15 +16,27 @@ logger = logging.getLogger("fencepost_sdk")
 LONG_POLL_SECONDS = 50.0
 
 
+class Wanted(NamedTuple):
+    """What to ask for: tasks of these definitions, and decisions about workflows of those."""
+
+    tasks: Sequence[str]
+    workflows: Sequence[str] = ()
+
+    def asked(self) -> dict[str, list[str]]:
+        """Return the members of a poll that say it; one without names stays away."""
+        named = {"taskDefinitions": list(self.tasks), "workflowDefinitions": list(self.workflows)}
+        return {member: names for member, names in named.items() if names}
+
+
 class Ask:
     """One poll: the same requestId however often and by whichever method it is sent."""
 
     __slots__ = ("_params", "size")
 
-    def __init__(self, definitions: Sequence[str], size: int, worker: str) -> None:
+    def __init__(self, definitions: Wanted, size: int, worker: str) -> None:
         self.size = size
         self._params: dict[str, Any] = {
-            "taskDefinitions": list(definitions),
+            **definitions.asked(),
             "maxBatchSize": size,
             "requestId": str(uuid.uuid4()),
             "start": True,
@@ -46,7 +58,7 @@ class Slots:
     One poll at a time: what it may bring is set aside, so that no more than `concurrency` run and `prefetch` wait.
     """
 
-    def __init__(self, definitions: Sequence[str], worker: str, concurrency: int, prefetch: int = 0) -> None:
+    def __init__(self, definitions: Wanted, worker: str, concurrency: int, prefetch: int = 0) -> None:
         self._definitions = definitions
         self._worker = worker
         self._backoff = Backoff()

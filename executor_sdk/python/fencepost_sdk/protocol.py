@@ -110,7 +110,15 @@ class Page(Struct, rename={"tasks": "resources"}):
         return len(self.tasks)
 
 
-class Handed(Struct, gc=False, rename={"exec_id": "execId", "in_progress_timeout_ms": "inProgressTimeout"}):
+class Handed(
+    Struct,
+    gc=False,
+    rename={
+        "exec_id": "execId",
+        "in_progress_timeout_ms": "inProgressTimeout",
+        "workflow_definition": "workflow-definition",
+    },
+):
     """The little that a worker needs of a task before its handler runs."""
 
     id: str
@@ -118,6 +126,13 @@ class Handed(Struct, gc=False, rename={"exec_id": "execId", "in_progress_timeout
     exec_id: str
     params: Raw = Raw(b"null")
     in_progress_timeout_ms: int = 120_000
+    workflow_definition: str | None = None
+    requester: dict[str, str] | None = None
+
+    @property
+    def handled_as(self) -> str:
+        """The definition whose handler it is for: of a decision task that of its workflow."""
+        return self.workflow_definition or self.definition
 
 
 class Fault(Struct):

@@ -64,7 +64,7 @@ class Rounds:
 
     def __init__(
         self,
-        line: Line,
+        line: Line[WorkerAnswer],
         leases: Leases,
         slots: Slots,
         *,

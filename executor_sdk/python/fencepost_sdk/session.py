@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.deciders import Decider
 from fencepost_sdk.executions import Executions
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.line import Greeting, Line
 from fencepost_sdk.long_poll import LongPoll
-from fencepost_sdk.polls import Ask, Slots
-from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, encode_call
+from fencepost_sdk.looks import Looks
+from fencepost_sdk.polls import Ask, Slots, Wanted
+from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_worker_answers, encode_call
 from fencepost_sdk.rounds import REQUEST_SECONDS, Rounds
 from fencepost_sdk.transport import Endpoint
 
@@ -43,6 +45,11 @@ class Plan(NamedTuple):
     drain_seconds: float
 
 
+def _wanted(handlers: Mapping[str, Handler]) -> Wanted:
+    deciders = {name for name, handler in handlers.items() if isinstance(handler, Decider)}
+    return Wanted(sorted(handlers.keys() - deciders), sorted(deciders))
+
+
 class Session:
     """The run of a worker, from `run` to the end of its drain."""
 
@@ -50,9 +57,11 @@ class Session:
         greeting = Greeting()
         self._plan = plan
         self._leases = Leases()
-        self._slots = Slots(sorted(plan.handlers), plan.name, plan.concurrency, plan.prefetch)
-        self._round_line = Line(plan.endpoint, "rounds", greeting, ROUND_DELAY)
-        self._poll_line = Line(plan.endpoint, "poll", greeting, POLL_DELAY)
+        self._slots = Slots(_wanted(plan.handlers), plan.name, plan.concurrency, plan.prefetch)
+        self._round_line = Line(plan.endpoint, "rounds", greeting, ROUND_DELAY, decode_worker_answers)
+        self._poll_line = Line(plan.endpoint, "poll", greeting, POLL_DELAY, decode_worker_answers)
+        self._look_line = Line(plan.endpoint, "looks", greeting, ROUND_DELAY, decode_answers)
+        self._looks = Looks(self._look_line)
         self._rounds = Rounds(
             self._round_line, self._leases, self._slots, lost=self._lose, answered=self._answered, stir=self._stir
         )
@@ -63,6 +72,7 @@ class Session:
             plan.handlers,
             self._leases,
             self._slots,
+            self._looks,
             finish=self._rounds.finish,
             speak=self._speak,
             stir=self._stir,
@@ -81,15 +91,17 @@ class Session:
         """Work until stopped; raise RpcError when the server refuses this worker from the start."""
         polling = asyncio.create_task(self._declare_and_poll())
         sending = asyncio.create_task(self._rounds.run())
+        looking = asyncio.create_task(self._looks.run())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait((polling, sending, stopping), return_when=asyncio.FIRST_COMPLETED)
-            for loop in (polling, sending):
+            loops = (polling, sending, looking)
+            await asyncio.wait((*loops, stopping), return_when=asyncio.FIRST_COMPLETED)
+            for loop in loops:
                 if loop.done():
                     loop.result()
             await self._drain(polling)
         finally:
-            await self._take_down(polling, sending, stopping)
+            await self._take_down(polling, sending, looking, stopping)
 
     async def _declare_and_poll(self) -> None:
         calls = [encode_call("awf.definition/put", document) for document in self._plan.documents]
@@ -153,7 +165,7 @@ class Session:
         self._rounds.alarm.cancel()
         for loop in loops:
             loop.cancel()
-        await asyncio.gather(self._round_line.close(), self._poll_line.close())
+        await asyncio.gather(self._round_line.close(), self._poll_line.close(), self._look_line.close())
         await self._executions.abandon(HURRIED)
         await asyncio.gather(*loops, return_exceptions=True)
 

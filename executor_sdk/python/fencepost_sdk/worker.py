@@ -13,7 +13,8 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any, TypeVar, Unpack
 
-from fencepost_sdk.definitions import Settings, task_document
+from fencepost_sdk.deciders import Decider
+from fencepost_sdk.definitions import Settings, WorkflowSettings, task_document, workflow_document
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.session import Plan, Session
 from fencepost_sdk.transport import Endpoint
@@ -84,8 +85,7 @@ class Worker:
                 ctx.progress(1, 1)
                 return {"width": params["width"] // 2}
         """
-        if name in self._handlers:
-            raise ValueError(f"{name} has a handler already: {self._handlers[name].function!r}")
+        self._check_free(name)
 
         def register(function: Function) -> Function:
             self._handlers[name] = Handler(name, function)
@@ -94,6 +94,39 @@ class Worker:
             return function
 
         return register
+
+    def workflow(
+        self, name: str, *, declare: bool = False, activities: bool = True, **settings: Unpack[WorkflowSettings]
+    ) -> Callable[[Function], Function]:
+        """Make a function the decider of the workflows of definition `name`; it stays callable as it was.
+
+        It is `decide(workflow: Facts, event: Event)`, `async def` or `def`, and returns an action (see
+        `fencepost_sdk.actions`), a list of them, or None to wait for the next event. It may be called for one event
+        more than once, and what it decides is done once; so let it follow from what it is given. What it raises fails
+        the decision, which is tried again while its `allowed_retry_count` lasts; then the workflow fails.
+
+        The settings, and `declare`, are those of `task`, for the decisions. Without `activities` the decider is told
+        the event and the id of the workflow, and nothing is asked of the server.
+
+            @worker.workflow("demo/thumbnails", declare=True)
+            def decide(workflow: Facts, event: Event):
+                if event.kind == "init":
+                    return actions.schedule_task("demo/resize", "small", workflow.params)
+                return actions.complete({"small": event.outcome})
+        """
+        self._check_free(name)
+
+        def register(function: Function) -> Function:
+            self._handlers[name] = Decider(name, function, activities=activities)
+            if settings or declare:
+                self._documents[name] = workflow_document(name, settings)
+            return function
+
+        return register
+
+    def _check_free(self, name: str) -> None:
+        if name in self._handlers:
+            raise ValueError(f"{name} has a handler already: {self._handlers[name].function!r}")
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, which begin the drain; a second one stops at once.
@@ -134,7 +167,7 @@ class Worker:
             await serving
         """
         if not self._handlers:
-            raise ValueError("this worker has no handler; give it one with @worker.task")
+            raise ValueError("this worker has no handler; give it one with @worker.task or @worker.workflow")
         plan = Plan(
             self._endpoint,
             self.name,

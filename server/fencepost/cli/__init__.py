@@ -6,7 +6,14 @@ import importlib
 
 import click
 
-_COMMANDS = {"apply": "apply", "bench": "bench", "demo": "demo", "migrate": "migrate", "serve": "serve"}
+_COMMANDS = {
+    "apply": "apply",
+    "bench": "bench",
+    "demo": "demo",
+    "migrate": "migrate",
+    "serve": "serve",
+    "workflow": "workflow",
+}
 
 
 class _Commands(click.Group):

@@ -7,28 +7,20 @@ from pathlib import Path
 import click
 import orjson
 
-from fencepost.cli.calling import call
+from fencepost.cli.calling import Caller, server_options
 from fencepost.cli.documents import read_documents
 from fencepost.errors import StartRefused
 
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--url",
-    default="http://127.0.0.1:8080",
-    show_default=True,
-    envvar="FENCEPOST_URL",
-    show_envvar=True,
-    help="The server.",
-)
-@click.option("--client", metavar="ID:SECRET", envvar="FENCEPOST_CLIENT", show_envvar=True, help="Who calls.")
+@server_options
 @click.option("--json", "as_json", is_flag=True, help="Print the resources as JSON, one a line.")
-def apply(path: Path, url: str, client: str | None, as_json: bool) -> None:
+def apply(caller: Caller, path: Path, as_json: bool) -> None:
     """Put the definitions in PATH, a file or a folder; what says the same already stays as it is."""
     for document in read_documents(path):
         try:
-            result = call(url, client, "awf.definition/put", orjson.loads(document.text))
+            result = caller.call("awf.definition/put", orjson.loads(document.text))
         except StartRefused as refused:
             raise StartRefused(f"{document.source}: {refused}") from None
         resource = result["resource"]

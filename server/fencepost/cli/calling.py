@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 import base64
+import functools
 import http.client
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import click
 import orjson
 
 from fencepost.errors import StartRefused
+
+
+class Caller(NamedTuple):
+    """The server that a command calls, and who calls it."""
+
+    url: str
+    client: str | None
+
+    def call(self, method: str, params: Any) -> Any:
+        """Call one method and return its result; raise StartRefused with what the server says."""
+        return call(self.url, self.client, method, params)
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which server it calls; it takes them as its first argument, a Caller."""
+
+    @click.option(
+        "--url",
+        default="http://127.0.0.1:8080",
+        show_default=True,
+        envvar="FENCEPOST_URL",
+        show_envvar=True,
+        help="The server.",
+    )
+    @click.option("--client", metavar="ID:SECRET", envvar="FENCEPOST_CLIENT", show_envvar=True, help="Who calls.")
+    @functools.wraps(command)
+    def calling(url: str, client: str | None, **options: Any) -> None:
+        command(Caller(url, client), **options)
+
+    return calling
 
 
 def call(url: str, client: str | None, method: str, params: Any) -> Any:

@@ -1,10 +1,12 @@
-"""The definition `aidbox.bulk/import-resource-task`, as the demo declares it."""
+"""What the demo declares: the task that imports a file, the one that checks them all, and the workflow of both."""
 
 from __future__ import annotations
 
 from typing import Any
 
-NAME = "aidbox.bulk/import-resource-task"
+IMPORT = "aidbox.bulk/import-resource-task"
+CHECK = "demo/check"
+WORKFLOW = "demo/import"
 
 _PARAMS: dict[str, Any] = {
     "type": "object",
@@ -31,12 +33,10 @@ _RESULT: dict[str, Any] = {
 
 # Short times, because the demo's attempts are short and somebody watches: a killed executor is missed after five
 # seconds. A worker that lives sends heartbeats three times as often.
-DOCUMENT: dict[str, Any] = {
-    "kind": "task",
-    "name": NAME,
-    "inProgressTimeout": 5_000,
-    "allowedRetryCount": 2,
-    "retryDelay": 500,
-    "params": _PARAMS,
-    "result": _RESULT,
-}
+_TIMES: dict[str, Any] = {"inProgressTimeout": 5_000, "allowedRetryCount": 2, "retryDelay": 500}
+
+DOCUMENTS: tuple[dict[str, Any], ...] = (
+    {"kind": "task", "name": IMPORT, **_TIMES, "params": _PARAMS, "result": _RESULT},
+    {"kind": "task", "name": CHECK, **_TIMES},
+    {"kind": "workflow", "name": WORKFLOW, **_TIMES},
+)

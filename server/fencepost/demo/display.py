@@ -1,20 +1,20 @@
-"""How an import is shown: a bar a file on a terminal, a line a file elsewhere."""
+"""How an import is shown: a tree of bars on a terminal, a line for each thing that is done elsewhere."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 import click
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fencepost.demo.imports import Import
+from fencepost.demo.definition import WORKFLOW
+from fencepost.demo.imports import Import, Whole
 
 
 class Display(Protocol):
-    """Something that shows how imports stand."""
+    """Something that shows how a workflow stands."""
 
     def __enter__(self) -> Self: ...
 
@@ -22,8 +22,8 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    def show(self, imports: Sequence[Import]) -> None:
-        """Show how they stand now."""
+    def show(self, whole: Whole) -> None:
+        """Show how it stands now."""
         ...
 
 
@@ -33,7 +33,7 @@ def display() -> Display:
 
 
 class Lines:
-    """A line for each file when it is done."""
+    """A line for the workflow when it has begun, and one for each of its tasks when that is done."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
@@ -46,16 +46,23 @@ class Lines:
     ) -> None:
         """Leave what was said."""
 
-    def show(self, imports: Sequence[Import]) -> None:
-        """Tell those that have been done since."""
-        for one in imports:
-            if one.done and one.id not in self._told:
-                self._told.add(one.id)
-                click.echo(f"{one.source.name}: {_count(one)}{_remark(one)}")
+    def show(self, whole: Whole) -> None:
+        """Tell what has been done since."""
+        self._tell(whole.id, f"{WORKFLOW} {whole.id}:")
+        for one in whole.imports:
+            if one.done:
+                self._tell(one.label, f"  {one.label}: {_count(one)}{_remark(one)}")
+        if whole.check is not None and "outcome" in whole.check:
+            self._tell("check", f"  check: {_of_check(whole)}")
+
+    def _tell(self, key: str, line: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            click.echo(line)
 
 
 class Bars:
-    """A live bar for each file, and one for all."""
+    """A live bar for the workflow, and below it one for each file and one for the check."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -76,18 +83,23 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def show(self, imports: Sequence[Import]) -> None:
+    def show(self, whole: Whole) -> None:
         """Move the bars."""
+        imports = whole.imports
         if not self._bars:
-            names = [one.source.name for one in imports]
-            self._bars = [self._progress.add_task(name, total=None, count="", remark="") for name in (*names, "total")]
-        for bar, one in zip(self._bars, imports, strict=False):
-            self._move(bar, one.rows, one.total, _count(one), _remark(one))
+            names = [WORKFLOW, *(f"  {one.label}" for one in imports), "  check"]
+            self._bars = [self._progress.add_task(name, total=None, count="", remark="") for name in names]
         rows = sum(one.rows for one in imports)
         totals = [one.total for one in imports if one.total is not None]
         total = sum(totals) if len(totals) == len(imports) else None
         done = sum(one.done for one in imports)
-        self._move(self._bars[-1], rows, total, f"{rows:,} rows", f"{done} of {len(imports)} tasks done")
+        top, *files, check = self._bars
+        self._move(top, rows, total, f"{rows:,} rows", whole.outcome or f"{done} of {len(imports)} files done")
+        for bar, one in zip(files, imports, strict=True):
+            self._move(bar, one.rows, one.total, _count(one), _remark(one))
+        if whole.check is not None:
+            ended = "outcome" in whole.check
+            self._move(check, int(ended), 1 if ended else None, "", _of_check(whole))
 
     def _move(self, bar: TaskID, rows: int, total: int | None, count: str, remark: str) -> None:
         # An empty file is complete, and rich takes a total of 0 for no part of it.
@@ -107,3 +119,8 @@ def _remark(one: Import) -> str:
     if one.done and not one.succeeded:
         words.append(f"{one.outcome}")
     return f" ({'; '.join(words)})" if words else ""
+
+
+def _of_check(whole: Whole) -> str:
+    check = whole.check or {}
+    return str(check.get("outcome") or check.get("status", ""))

@@ -1,4 +1,4 @@
-"""The demo's executor, a process of its own: imports NDJSON files into Postgres.
+"""The demo's executor, a process of its own: decides about the import, imports files into Postgres, and checks them.
 
 Every batch is keyed and a transaction, so that an attempt may end anywhere and the next one repeats it without harm.
 """
@@ -13,8 +13,10 @@ from itertools import islice
 import click
 import msgspec
 
-from fencepost.demo.definition import DOCUMENT, NAME
+from fencepost.demo.decider import decide
+from fencepost.demo.definition import CHECK, DOCUMENTS, IMPORT, WORKFLOW
 from fencepost.demo.rows import BadInput, Row, count_rows, read_rows
+from fencepost.demo.source import Source
 from fencepost.demo.table import Table
 from fencepost_sdk import Client, Context, TaskFailed, Worker
 
@@ -27,10 +29,23 @@ class Input(msgspec.Struct, rename="camel"):
 
 
 class Params(msgspec.Struct, rename="camel"):
-    """The params of a task."""
+    """The params of an import."""
 
     content_encoding: str
     input: Input
+
+
+class Imported(Params, rename="camel", kw_only=True):
+    """A file that has been imported: its name, and how many rows its task has told of."""
+
+    name: str
+    rows: int
+
+
+class Check(msgspec.Struct):
+    """The params of a check."""
+
+    files: list[Imported]
 
 
 @click.command()
@@ -40,18 +55,28 @@ class Params(msgspec.Struct, rename="camel"):
 @click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Tasks at once.")
 @click.option("--name", help="Shown with the tasks that it runs.")
 def main(url: str, database_url: str, batch: int, concurrency: int, name: str | None) -> None:
-    """Run tasks of aidbox.bulk/import-resource-task until SIGTERM."""
+    """Work on demo/import, the workflow and its tasks, until SIGTERM."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     with Client(url) as client:
-        client.define(DOCUMENT)
+        for document in DOCUMENTS:
+            client.define(document)
     with Table(database_url) as table:
         table.make()
     worker = Worker(url, concurrency=concurrency, name=name, drain_timeout=timedelta(seconds=5))
 
-    @worker.task(NAME)
+    worker.workflow(WORKFLOW)(decide)
+
+    @worker.task(IMPORT)
     def import_resources(params: Params, ctx: Context) -> dict[str, int]:
         try:
             return {"imported-resources": load(params, ctx, database_url, batch)}
+        except BadInput as bad:
+            raise TaskFailed({"type": "bad-input", "message": str(bad), "line": bad.line}) from bad
+
+    @worker.task(CHECK)
+    def check(params: Check) -> dict[str, int]:
+        try:
+            return {"rows": compare(params.files, database_url)}
         except BadInput as bad:
             raise TaskFailed({"type": "bad-input", "message": str(bad), "line": bad.line}) from bad
 
@@ -70,6 +95,21 @@ def load(params: Params, ctx: Context, database_url: str, batch: int) -> int:
             done += len(rows)
             ctx.progress(done, total, "rows")
     return done
+
+
+def compare(files: Sequence[Imported], database_url: str) -> int:
+    """Return how many rows the files have; raise TaskFailed unless the database has every one, as it stands there."""
+    sources = [Source(one.name, one.input.url, one.content_encoding, one.input.resource_type) for one in files]
+    with Table(database_url) as table:
+        counts = table.compare(sources)
+    for one, count in zip(files, counts, strict=True):
+        if not count.expected == count.present == one.rows:
+            message = (
+                f"{one.name} has {count.expected} rows, its task told of {one.rows}, "
+                f"and the database has {count.present} of them as the file has them"
+            )
+            raise TaskFailed({"type": "rows-differ", "message": message})
+    return sum(count.present for count in counts)
 
 
 def _batches(rows: Iterator[Row], size: int) -> Iterator[Sequence[Row]]:

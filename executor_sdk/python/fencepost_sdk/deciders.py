@@ -1,0 +1,83 @@
+"""From a decider's signature to how it is called for a decision task."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from fencepost_sdk.actions import Action, actions_of
+from fencepost_sdk.facts import Activity, Event, Facts, activities_at, read_event
+from fencepost_sdk.handlers import Function, Handler, is_async
+from fencepost_sdk.looks import Looks
+from fencepost_sdk.protocol import Handed
+
+INIT = "init"
+
+
+class Decider(Handler):
+    """A function `decide(workflow, event)` for the workflows of one definition.
+
+    With `activities` it is told of everything that its workflow has begun; without, of the event alone.
+    """
+
+    def __init__(self, definition: str, function: Function, *, activities: bool = True) -> None:
+        self.definition = definition
+        self.function = function
+        self.is_async = is_async(function)
+        self.wants_context = False
+        self.wants_activities = activities
+        self._params_type = _params_type(function)
+
+    async def prepare(self, handed: Handed, context: Any, looks: Looks) -> tuple[Any, ...]:
+        """Return what to call the decider with, which takes a look at the workflow."""
+        workflow = (handed.requester or {}).get("id", "")
+        event = read_event(msgspec.json.decode(handed.params))
+        if not self.wants_activities:
+            return Facts[Any](workflow, self.definition), event
+        # Before the first decision nothing has been begun.
+        status = await looks.look(workflow, activities=event.kind != INIT)
+        decisions = status.get("decisions", [])
+        number = next((place for place, one in enumerate(decisions) if one["id"] == handed.id), len(decisions))
+        return self.facts(status["resource"], activities_at(status.get("activities", []), decisions, number)), event
+
+    def facts(self, resource: dict[str, Any], activities: dict[str, Activity]) -> Facts[Any]:
+        """Return what the decider is told of a workflow; raise TaskFailed for params that do not fit."""
+        return Facts(
+            resource["id"],
+            resource["definition"],
+            params=self.read_params(resource.get("params")),
+            label=resource.get("label"),
+            activities=activities,
+        )
+
+    def read_params(self, params: Any) -> Any:
+        """Return a workflow's params in the type that the decider is annotated with; raise TaskFailed."""
+        try:
+            return msgspec.convert(params, self._params_type, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise self.misfit(error) from error
+
+    def outcome(self, returned: Any) -> list[Action]:
+        """Return the actions that the decider decided on."""
+        return actions_of(returned)
+
+
+def _params_type(function: Function) -> Any:
+    """Return the type of the params of `workflow: Facts[Type]`; refuse a function that is no decider."""
+    name = getattr(function, "__qualname__", repr(function))
+    parameters = list(inspect.signature(function).parameters.values())
+    needed = [one for one in parameters if one.default is one.empty and one.kind is not one.VAR_POSITIONAL]
+    if len(parameters) < 2 or len(needed) > 2 or any(one.kind is one.KEYWORD_ONLY for one in needed):
+        raise TypeError(f"{name}: a decider takes two parameters, the workflow and the event")
+    try:
+        hints = get_type_hints(function) if hasattr(function, "__annotations__") else {}
+    except NameError as error:
+        raise TypeError(f"{name}: cannot resolve its annotations ({error}); define the type in the module") from error
+    for parameter, ours in zip(parameters, (Facts, Event), strict=False):
+        hint = hints.get(parameter.name, Any)
+        if hint is not Any and hint is not ours and get_origin(hint) is not ours:
+            raise TypeError(f"{name}: a decider takes Facts and an Event; {parameter.name} is annotated {hint!r}")
+    of_workflow = hints.get(parameters[0].name)
+    return get_args(of_workflow)[0] if get_origin(of_workflow) is Facts else Any

@@ -1,0 +1,173 @@
+"""`fencepost workflow`: begin workflows, look at them, tell them something, take their histories away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import click
+import orjson
+
+from fencepost.cli.calling import Caller, server_options
+from fencepost.errors import StartRefused
+from fencepost.rpc import yaml
+from fencepost.rpc.text import BadText
+
+_CHILD = "AidboxWorkflow"
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one answer a line.")
+
+
+@click.group()
+def workflow() -> None:
+    """Begin workflows, look at them, signal, cancel and export them."""
+
+
+@workflow.command()
+@click.argument("definition")
+@click.argument("params", required=False)
+@click.option("--id", help="Its id: the same one with the same content is begun once.  [default: a new one]")
+@click.option("--label", help="A text to find it by.")
+@click.option("--execute-at", metavar="TIME", help="When it begins, in ISO 8601.")
+@server_options
+@as_json
+def start(
+    caller: Caller,
+    definition: str,
+    params: str | None,
+    id: str | None,
+    label: str | None,
+    execute_at: str | None,
+    as_json: bool,
+) -> None:
+    """Begin a workflow of DEFINITION with PARAMS, an object in YAML or JSON; print its id."""
+    asked = {"id": id or str(uuid4()), "definition": definition, "label": label, "executeAt": execute_at}
+    said = {name: value for name, value in asked.items() if value is not None}
+    if params is not None:
+        said["params"] = _payload(params, "PARAMS")
+    resource = caller.call("awf.workflow/create-and-execute", said)["resource"]
+    click.echo(orjson.dumps(resource).decode() if as_json else resource["id"])
+
+
+@workflow.command("list")
+@click.option("--definition", "definitions", multiple=True, help="Only of this definition; may be repeated.")
+@click.option("--status", multiple=True, type=click.Choice(["created", "in-progress", "done"]), help="Only these.")
+@click.option("--outcome", multiple=True, type=click.Choice(["succeeded", "failed", "canceled"]), help="Only these.")
+@click.option("--find", metavar="TEXT", help="Only with this in id, label, definition or params.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@server_options
+@as_json
+def list_(
+    caller: Caller,
+    definitions: tuple[str, ...],
+    status: tuple[str, ...],
+    outcome: tuple[str, ...],
+    find: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List workflows, the newest first."""
+    wanted = {"includeDefinitions": definitions, "status": status, "outcome": outcome, "ilike": find}
+    asked = {name: value for name, value in wanted.items() if value}
+    for one in _pages(caller, asked, limit):
+        click.echo(orjson.dumps(one).decode() if as_json else f"{one['id']}  {_line(one)}")
+
+
+@workflow.command()
+@click.argument("id")
+@server_options
+@as_json
+def show(caller: Caller, id: str, as_json: bool) -> None:
+    """Show workflow ID as a tree: what it has begun, and what that has begun, to any depth."""
+    tree = _tree(caller, id)
+    if as_json:
+        click.echo(orjson.dumps(tree).decode())
+        return
+    for line in _lines(tree, 0):
+        click.echo(line)
+
+
+@workflow.command()
+@click.argument("id")
+@server_options
+def export(caller: Caller, id: str) -> None:
+    """Print the history of workflow ID as JSON: what a test replays a decider on."""
+    asked = {"id": id, "include-activities?": True, "include-decisions?": True}
+    told = caller.call("awf.workflow/status", asked)
+    click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+
+
+@workflow.command()
+@click.argument("id")
+@click.argument("name")
+@click.argument("payload", required=False)
+@click.option("--signal-id", metavar="TEXT", help="A signal with the same one is taken once.")
+@server_options
+@as_json
+def signal(caller: Caller, id: str, name: str, payload: str | None, signal_id: str | None, as_json: bool) -> None:
+    """Tell the live workflow ID the event NAME with PAYLOAD, an object in YAML or JSON."""
+    asked: dict[str, Any] = {"id": id, "name": name}
+    if payload is not None:
+        asked["payload"] = _payload(payload, "PAYLOAD")
+    if signal_id is not None:
+        asked["signal-id"] = signal_id
+    _say(caller.call("awf.workflow/signal", asked)["resource"], as_json=as_json)
+
+
+@workflow.command()
+@click.argument("id")
+@server_options
+@as_json
+def cancel(caller: Caller, id: str, as_json: bool) -> None:
+    """End the live workflow ID as canceled, with everything that it has begun."""
+    _say(caller.call("awf.workflow/cancel", {"id": id})["resource"], as_json=as_json)
+
+
+def _say(resource: dict[str, Any], *, as_json: bool) -> None:
+    click.echo(orjson.dumps(resource).decode() if as_json else f"{resource['id']}  {_line(resource)}")
+
+
+def _payload(text: str, name: str) -> Any:
+    try:
+        return orjson.loads(yaml.to_json(text.encode()))
+    except BadText as bad:
+        raise StartRefused(f"{name}: {bad}") from None
+
+
+def _pages(caller: Caller, wanted: dict[str, Any], limit: int) -> Iterator[dict[str, Any]]:
+    asked: dict[str, Any] = {"filter": wanted}
+    while limit > 0:
+        page = caller.call("awf.workflow/list", {**asked, "limit": min(limit, 1000)})
+        yield from page["resources"]
+        limit -= len(page["resources"])
+        if "next" not in page:
+            return
+        asked["after"] = page["next"]
+
+
+def _tree(caller: Caller, id: str) -> dict[str, Any]:
+    """Return the status of a workflow; its children have their `activities` too."""
+    told = caller.call("awf.workflow/status", {"id": id, "include-activities?": True})
+    activities = [_tree(caller, one["id"]) if one["resourceType"] == _CHILD else one for one in told["activities"]]
+    tree: dict[str, Any] = {**told["resource"], "activities": activities}
+    return tree
+
+
+def _lines(tree: dict[str, Any], depth: int) -> Iterator[str]:
+    name = tree["id"] if depth == 0 else tree.get("label", tree["id"])
+    yield f"{'  ' * depth}{name}  {_line(tree, labelled=depth == 0)}"
+    for activity in tree.get("activities", []):
+        yield from _lines(activity, depth + 1)
+
+
+def _line(resource: dict[str, Any], *, labelled: bool = True) -> str:
+    """Return how a workflow or a task stands, in words."""
+    words = [resource["definition"], resource.get("outcome") or resource["status"]]
+    if labelled and "label" in resource:
+        words.append(f"({resource['label']})")
+    if resource.get("retryCount", 0) > 1:
+        words.append(f"attempt {resource['retryCount']}")
+    if resource.get("outcome") == "failed":
+        reason = resource.get("error", {}).get("message") or resource.get("outcomeReason", {}).get("message")
+        words.append(f"- {reason}")
+    return "  ".join(words)
