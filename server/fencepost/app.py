@@ -12,13 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
@@ -40,17 +33,14 @@ from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.workflows import Workflows
-from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from fencepost.loops.errands import Errands
 from fencepost.loops.lookout import Lookout
 from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
 from fencepost.loops.schedule import Scheduler
-from fencepost.rest.events import EventIntake
 from fencepost.rest.health import Health
-from fencepost.rest.tasks import TaskReads
-from fencepost.rest.workflows import WorkflowReads
+from fencepost.rest.site import site
 from fencepost.rpc.dispatch import Dispatch
 from fencepost.rpc.endpoint import Endpoint
 from fencepost.rpc.methods import registry
@@ -59,7 +49,6 @@ from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
 from fencepost.store.events import EventStore
-from fencepost.store.files import data_folder
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
@@ -71,10 +60,7 @@ from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
 from fencepost.wire.callers import Callers
-from fencepost.wire.faults import bug, fault_of
-from fencepost.wire.formats import JSON
 
-Handler = Callable[[Request], Awaitable[Response]]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -86,10 +72,9 @@ class App:
     def __init__(self, settings: Settings, conninfo: str, clock: Clock, deciders: Mapping[str, Decide]) -> None:
         self.database = Database(conninfo, connections=settings.connections)
         self._server = ServerStore(self.database, clock)
-        workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting)
-        tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)
         hints = Hints()
-        workflows.on_hints = hints.follow
+        workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
+        tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
         events = EventStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         triggers = TriggerRules(TriggerStore(self.database), definitions, most_bytes=settings.limits.body_bytes)
@@ -117,16 +102,8 @@ class App:
         self._callers = Callers(settings.clients)
         dispatch = Dispatch(registry(), self.engine, settings.limits)
         self._rpc = Endpoint(dispatch, self._callers, settings.limits)
-        self._errands: tuple[Errands, ...] = (
-            Errands(self.engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False),
-            Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True),
-            # One, since it would take the connections of those who wait for an answer.
-            Errands(self.engine, CLEAN_UP, clean_up(CleaningStore(self.database, clock)), repeatable=True, at_once=1),
-        )
-        if deciders:
-            inside = Deciders(self.engine.workflows, definitions, deciders)
-            self._errands += (Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),)
-        self._rest = self._starlette(settings)
+        self._rest = site(self.engine, self._health, self._callers, settings.limits)
+        self._errands = self._work(dispatch, settings, clock, deciders)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -183,6 +160,20 @@ class App:
         leases = [Lease(task.id, UUID(task.exec_id), caller) for task in tasks]
         await self.engine.executions.release(leases, short=True, action="awf.engine/give-back")
 
+    def _work(
+        self, dispatch: Dispatch, settings: Settings, clock: Clock, deciders: Mapping[str, Decide]
+    ) -> Sequence[Errands]:
+        """Return what works on the tasks that the server itself sees to."""
+        cleaning = clean_up(CleaningStore(self.database, clock))
+        inside = Deciders(self.engine.workflows, self.engine.definitions, deciders)
+        return (
+            Errands(self.engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False),
+            Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True),
+            # One, since it would take the connections of those who wait for an answer.
+            Errands(self.engine, CLEAN_UP, cleaning, repeatable=True, at_once=1),
+            Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),
+        )
+
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         hints.on_ready += [self._dispatcher.ready, self._notifications.ready]
         hints.on_deadline.append(self._reaping.nudge)
@@ -219,32 +210,6 @@ class App:
         # It may be a schedule, with a due time before all that are known here.
         self._scheduling.nudge()
 
-    def _starlette(self, settings: Settings) -> Starlette:
-        reads = TaskReads(self.engine)
-        workflows = WorkflowReads(self.engine)
-        intake = EventIntake(self.engine, settings.limits)
-        return Starlette(
-            routes=[
-                Route("/healthz", _reported(self._health.healthz)),
-                Route("/readyz", _reported(self._health.readyz)),
-                Route("/openapi.yaml", _openapi),
-                Route("/AidboxTask", self._known(reads.search)),
-                Route("/AidboxTask/{id}", self._known(reads.read)),
-                Route("/AidboxTaskLog", self._known(reads.log)),
-                Route("/AidboxWorkflow", self._known(workflows.search)),
-                Route("/AidboxWorkflow/{id}", self._known(workflows.read)),
-                Route("/events", self._known(intake.publish), methods=["POST"]),
-            ],
-            exception_handlers={Refusal: _refused, HTTPException: _not_served},
-        )
-
-    def _known(self, handler: Handler) -> Handler:
-        async def guarded(request: Request) -> Response:
-            request.state.caller = self._callers.identify(request.headers.get("authorization"))
-            return await handler(request)
-
-        return _reported(guarded)
-
 
 # Which documents are decided over in the server, by their kind.
 DECIDERS: Mapping[str, Decide] = {}
@@ -262,41 +227,3 @@ def _reader(settings: Settings) -> Reader | None:
         return None
     seconds, most_bytes = settings.run_sql_timeout_seconds, settings.limits.body_bytes
     return Reader(settings.run_sql_url, seconds=seconds, most_bytes=most_bytes)
-
-
-def _reported(handler: Handler) -> Handler:
-    """Answer what nobody expected as any refusal; the framework would answer it and raise it once more."""
-
-    async def reporting(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Refusal:
-            raise
-        except Exception as error:  # noqa: BLE001 as the dispatcher does for calls
-            raise bug(error, f"{request.method} {request.url.path}") from None
-
-    return reporting
-
-
-async def _openapi(_: Request) -> Response:
-    return Response((data_folder("openapi") / "openapi.yaml").read_bytes(), media_type="application/yaml")
-
-
-async def _refused(request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)
-    headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
-    if refusal.kind.status == 401:
-        headers["www-authenticate"] = 'Basic realm="fencepost", charset="UTF-8"'
-    format = getattr(request.state, "format", JSON)
-    content = msgspec.json.encode({"error": fault_of(refusal)})
-    if format.from_json is not None:
-        content = format.from_json(content)
-    return Response(content, refusal.kind.status, headers, media_type=format.media_type)
-
-
-async def _not_served(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        allowed = "POST" if "POST" in (error.headers or {}).get("Allow", "") else "GET"
-        return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=request.url.path, allowed=allowed))
-    return await _refused(request, Refusal(NOT_FOUND, path=request.url.path))

@@ -27,7 +27,7 @@ class Deciders:
 
     async def names(self) -> list[str]:
         """Return the names of what is decided here."""
-        return [*await self._definitions.names_of(self._by_kind)]
+        return [*await self._definitions.names_of(self._by_kind)] if self._by_kind else []
 
     async def handle(self, errand: Errand) -> bytes:
         """Return the actions of a decision task, as JSON text; raise what the decider raises."""

@@ -32,8 +32,7 @@ from fencepost.errors import (
     invalid_params,
 )
 from fencepost.store.definitions import DefinitionStore, Put
-from fencepost.store.starts import Start
-from fencepost.store.turns import MovedOn
+from fencepost.store.starts import MovedOn, Start
 
 W = TypeVar("W", bound=Work)
 # As many as anybody may wait for.

@@ -8,7 +8,8 @@ from fencepost.domain.event import Event, Outcome
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
 from fencepost.engine.triggers import TriggerRules
-from fencepost.store.events import EventStore, MovedOn
+from fencepost.store.events import EventStore
+from fencepost.store.starts import MovedOn
 
 
 class Events:

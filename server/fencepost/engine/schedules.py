@@ -16,8 +16,8 @@ from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.starts import prepare
 from fencepost.errors import SCHEDULE_NOT_FOUND, UNAVAILABLE, Refusal, invalid_params
 from fencepost.store.schedules import Began, Schedule, ScheduleStore
-from fencepost.store.starts import Start
-from fencepost.store.turns import Deed, Due, MovedOn
+from fencepost.store.starts import MovedOn, Start
+from fencepost.store.turns import Deed, Due
 from fencepost.telemetry import Event, emit
 
 _OLDEST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -30,15 +30,11 @@ from fencepost.store.batches import Batches, Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.families import advance, lock
-from fencepost.store.starts import Start, is_subscription, start
+from fencepost.store.starts import MovedOn, Start, is_subscription, start
 from fencepost.store.statements import statement
 
 # Each may bring about a lot, and all of it is one transaction.
 _MOST = 100
-
-
-class MovedOn(Exception):
-    """Triggers or definitions have changed since they were looked at; nothing was done."""
 
 
 class Choice(NamedTuple):

@@ -28,6 +28,10 @@ _HELD = ("call", "id", "seq")
 _HOLD = ("until", "milliseconds", "subscription_path", "subscription_value")
 
 
+class MovedOn(Exception):
+    """Definitions have changed since a start was checked against them; nothing was done."""
+
+
 class Start(NamedTuple):
     """A checked request: what to start, under which version of its definition; JSON members are text.
 

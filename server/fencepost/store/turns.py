@@ -19,12 +19,8 @@ from fencepost.domain.task import Task
 from fencepost.domain.workflow import Workflow
 from fencepost.store.batches import Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.starts import Start, start
+from fencepost.store.starts import MovedOn, Start, start
 from fencepost.store.statements import statement
-
-
-class MovedOn(Exception):
-    """What was to be started has a newer version than the start was checked against; nothing was changed."""
 
 
 class Due(NamedTuple):

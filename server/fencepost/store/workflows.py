@@ -63,14 +63,20 @@ class Page(NamedTuple):
 class WorkflowStore:
     """The statements of sql/queries/workflows; those that change something go through natural batches."""
 
-    def __init__(self, database: Database, clock: Clock, *, waiting: int = 20_000) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        waiting: int = 20_000,
+        on_hints: Callable[[Sequence[Hint]], None] | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
-        self.on_hints: Callable[[Sequence[Hint]], None] = lambda _: None
         jobs: dict[str, Job] = {verb: partial(activities.change, verb=verb) for verb in TOLD}
         jobs |= {"create": _create, "decide": decide, "signal": _signal, "end": _end}
         self._batches = {
-            name: Batches(database, clock, job, locks=name != "create", waiting=waiting, on_hints=self._hint)
+            name: Batches(database, clock, job, locks=name != "create", waiting=waiting, on_hints=on_hints)
             for name, job in jobs.items()
         }
 
@@ -138,9 +144,6 @@ class WorkflowStore:
         """Return the activities of a workflow that are workflows, the oldest first."""
         params = {"workflow_seq": seq, "size": size}
         return [Workflow._make(row) for row in await self._database.fetch(statement("workflows/list_children"), params)]
-
-    def _hint(self, hints: Sequence[Hint]) -> None:
-        self.on_hints(hints)
 
 
 def _create(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:

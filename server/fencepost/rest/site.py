@@ -1,0 +1,93 @@
+"""What is served beside `/rpc`: routes as data, who may come in, and what is said when something is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fencepost.engine.engine import Engine
+from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
+from fencepost.rest.events import EventIntake
+from fencepost.rest.health import Health
+from fencepost.rest.tasks import TaskReads
+from fencepost.rest.workflows import WorkflowReads
+from fencepost.settings import Limits
+from fencepost.store.files import data_folder
+from fencepost.wire.callers import Callers
+from fencepost.wire.faults import bug, fault_of
+from fencepost.wire.formats import JSON
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def site(engine: Engine, health: Health, callers: Callers, limits: Limits) -> Starlette:
+    """Return the application."""
+    tasks = TaskReads(engine)
+    workflows = WorkflowReads(engine)
+    intake = EventIntake(engine, limits)
+
+    def known(handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            request.state.caller = callers.identify(request.headers.get("authorization"))
+            return await handler(request)
+
+        return _reported(guarded)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", _reported(health.healthz)),
+            Route("/readyz", _reported(health.readyz)),
+            Route("/openapi.yaml", _openapi),
+            Route("/AidboxTask", known(tasks.search)),
+            Route("/AidboxTask/{id}", known(tasks.read)),
+            Route("/AidboxTaskLog", known(tasks.log)),
+            Route("/AidboxWorkflow", known(workflows.search)),
+            Route("/AidboxWorkflow/{id}", known(workflows.read)),
+            Route("/events", known(intake.publish), methods=["POST"]),
+        ],
+        exception_handlers={Refusal: _refused, HTTPException: _not_served},
+    )
+
+
+def _reported(handler: Handler) -> Handler:
+    """Answer what nobody expected as any refusal; the framework would answer it and raise it once more."""
+
+    async def reporting(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 as the dispatcher does for calls
+            raise bug(error, f"{request.method} {request.url.path}") from None
+
+    return reporting
+
+
+async def _openapi(_: Request) -> Response:
+    return Response((data_folder("openapi") / "openapi.yaml").read_bytes(), media_type="application/yaml")
+
+
+async def _refused(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
+    if refusal.kind.status == 401:
+        headers["www-authenticate"] = 'Basic realm="fencepost", charset="UTF-8"'
+    format = getattr(request.state, "format", JSON)
+    content = msgspec.json.encode({"error": fault_of(refusal)})
+    if format.from_json is not None:
+        content = format.from_json(content)
+    return Response(content, refusal.kind.status, headers, media_type=format.media_type)
+
+
+async def _not_served(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = "POST" if "POST" in (error.headers or {}).get("Allow", "") else "GET"
+        return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=request.url.path, allowed=allowed))
+    return await _refused(request, Refusal(NOT_FOUND, path=request.url.path))
