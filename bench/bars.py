@@ -35,6 +35,9 @@ def bars(samples: Samples) -> list[Bar]:
     drain, create = samples.median("drain", OURS, "rate"), samples.median("create", OURS, "rate")
     half, most = (samples.quantile("latency", OURS, "ms", share) for share in (0.5, 0.99))
     best_half, best_most = (_best_latency(samples, share) for share in (0.5, 0.99))
+    flows = samples.median("drain", "fencepost:workflows", "rate")
+    # A step is made and drained by the workflow itself.
+    made_and_drained = None if not (drain and create) else 1 / (1 / drain + 1 / create)
     ratios = [
         ("drain / plain SQL in batches of 1,000", drain, samples.best("drain", ceiling, "rate"), 0.6, 1.0, False),
         ("drain / best Python peer", drain, samples.best("drain", PYTHON_PEERS, "rate"), 1.0, 2.0, False),
@@ -51,6 +54,8 @@ def bars(samples: Samples) -> list[Bar]:
         ("loaded / empty", *_pair(samples, "drain", "fencepost:loaded", OURS), 0.8, 1.0, False),
         ("with a snapshot held / without", *_pair(samples, "drain", "fencepost:snapshot", OURS), 0.7, 1.0, False),
         ("1,000 keys with limit 2 / without", *_pair(samples, "drain", "fencepost:limits", OURS), 0.5, 0.8, False),
+        ("steps of workflows / tasks, made and drained", flows, made_and_drained, 0.5, 1.0, False),
+        ("steps of workflows / tasks, drained", flows, drain, 0.5, 1.0, False),
         ("two servers / one", *_pair(samples, "drain", "fencepost:two", OURS), 0.0, 1.0, False),
     ]
     return [

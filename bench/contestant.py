@@ -29,12 +29,14 @@ class Drained:
     calls    how often a handler was called
     tasks    how many different tasks it was called for
     left     tasks that the queue's tables hold as not done afterwards
+    decided  decisions that were made beside the calls, each a task of its own; only workflows have such
     """
 
     seconds: float
     calls: int
     tasks: int
     left: int
+    decided: int = 0
 
 
 class Contestant(Protocol):

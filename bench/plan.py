@@ -11,7 +11,10 @@ PYTHON_PEERS = ("pgqueuer", "procrastinate", "awa")
 OURS = "fencepost"
 # A server of its own for the single calls: what they leave in the tables is not for its drains to pay.
 SINGLE = "fencepost:single"
-VARIANTS = ("fencepost:two", "fencepost:workers", "fencepost:limits", "fencepost:loaded", "fencepost:snapshot")
+VARIANTS = (
+    *("fencepost:two", "fencepost:workers", "fencepost:workflows"),
+    *("fencepost:limits", "fencepost:loaded", "fencepost:snapshot"),
+)
 EVERYBODY = (*BATCHES, *PEERS, OURS, SINGLE, "starlette", *VARIANTS)
 # Who shows how long a created task waits: the batch size of plain SQL has no part in it.
 LATENCY = ("sql:1", *PEERS, OURS)

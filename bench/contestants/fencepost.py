@@ -1,8 +1,9 @@
 """Fencepost: `fencepost serve` processes, workers of the Python SDK over HTTP, tasks created with its `create_many`.
 
 Variants: `fencepost:two` has two servers on one database, `fencepost:workers` one of two processes, `fencepost:limits`
-spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each. Everything goes through HTTP; the database is not
-looked at.
+spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each, `fencepost:workflows` makes its tasks by workflows
+of 10 activities, one after the other, whose decisions count as tasks too. Everything goes through HTTP; the database is
+not looked at.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from bench.child import Child, python
 from bench.contestant import Drained
-from bench.contestants.fencepost_worker import CELLS, DEFINITION, LIMITED, SINGLE
+from bench.contestants.fencepost_worker import CELLS, DEFINITION, FLOW, LIMITED, SINGLE, STEPS
 from fencepost_sdk import Client
 
 KEYS = 1000
 _DRAIN_SECONDS = 240.0
+_MOST_FLOWS = 500
 
 
 def contestant(variant: str = "", **options: Any) -> FencepostContestant:
@@ -45,6 +47,7 @@ class FencepostContestant:
     ) -> None:
         self.name = f"fencepost:{variant}" if variant else "fencepost"
         self._is_limited = variant == "limits"
+        self._has_flows = variant == "workflows"
         self._definition = LIMITED if self._is_limited else DEFINITION
         self._server_count = 2 if variant == "two" else 1
         self._serve = [*(serve or []), *(["--workers", "2"] if variant == "workers" else [])]
@@ -76,6 +79,7 @@ class FencepostContestant:
         with Client(self._urls[0]) as client:
             for name in (DEFINITION, SINGLE):
                 client.define({"kind": "task", "name": name})
+            client.define({"kind": "workflow", "name": FLOW})
             limit = {"concurrencyLimit": 2, "concurrencyPath": ["params", "key"]} if self._is_limited else {}
             client.define({"kind": "task", "name": LIMITED, **limit})
         shared = Path(self._folder.name) / "cells"
@@ -95,6 +99,8 @@ class FencepostContestant:
 
     def create(self, count: int, definition: str | None = None) -> float:
         """Create with the SDK's `create_many`, an equal share at each server."""
+        if self._has_flows:
+            return self._begin(count // STEPS)
         shares = [range(index, count, len(self._urls)) for index in range(len(self._urls))]
         clients = [Client(url) for url in self._urls]
 
@@ -118,11 +124,14 @@ class FencepostContestant:
         give_up = time.monotonic() + _DRAIN_SECONDS
         while sum(self._cells[0::CELLS]) < count and time.monotonic() < give_up:
             time.sleep(0.002)
+        while self._has_flows and self._flows_left() and time.monotonic() < give_up:
+            time.sleep(0.01)
         said = self._stop_workers()
         first = min((value for value in self._cells[1::CELLS] if value), default=0)
         seen = [number for what in said for number in what["seen"]]
         seconds = (max(what["ended"] for what in said) - first) / 1e9
-        return Drained(seconds, len(seen), len(set(seen)), self.left())
+        decided = len(seen) + len(seen) // STEPS if self._has_flows else 0
+        return Drained(seconds, len(seen), len(set(seen)), self.left(), decided)
 
     def latency(self, count: int) -> list[float]:
         """Create one task after another while the worker waits in a long poll."""
@@ -145,6 +154,22 @@ class FencepostContestant:
         """Return how many tasks are not done."""
         wanted = f"definition={definition or self._definition}&.status=waiting,ready,requested,in-progress&_count=0"
         with urlopen(f"{self._urls[0]}/AidboxTask?{wanted}") as answer:  # noqa: S310 our own server
+            return int(json.load(answer)["total"])
+
+    def _begin(self, flows: int) -> float:
+        """Begin workflows, a request for each 500."""
+        call = {"method": "awf.workflow/create-and-execute", "params": {"definition": FLOW}}
+        began = time.perf_counter()
+        for first in range(0, flows, _MOST_FLOWS):
+            body = json.dumps([call] * min(_MOST_FLOWS, flows - first)).encode()
+            headers = {"content-type": "application/json"}
+            with urlopen(Request(f"{self._urls[0]}/rpc", body, headers)) as answer:  # noqa: S310 our own server
+                for said in json.load(answer):
+                    said["result"]
+        return time.perf_counter() - began
+
+    def _flows_left(self) -> int:
+        with urlopen(f"{self._urls[0]}/AidboxWorkflow?_count=0&.status=in-progress") as answer:  # noqa: S310 likewise
             return int(json.load(answer)["total"])
 
     def close(self) -> None:

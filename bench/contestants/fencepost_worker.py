@@ -15,11 +15,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fencepost_sdk import Worker
+from fencepost_sdk import Event, Facts, Worker
+from fencepost_sdk.actions import Action, complete, schedule_task
 
 DEFINITION = "bench/no-op"
 LIMITED = "bench/limited"
 SINGLE = "bench/single"
+FLOW = "bench/flow"
+# Activities of a workflow, one after the other; each is followed by a decision, and one more comes before the first.
+STEPS = 10
 # Numbers of eight bytes, so many a worker: count, first, last.
 CELLS = 3
 
@@ -44,7 +48,7 @@ async def _serve(cells: memoryview[int]) -> None:
 
 
 async def _work(order: dict[str, Any], lines: asyncio.StreamReader, cells: memoryview[int]) -> dict[str, Any]:
-    seen: list[int] = []
+    seen: list[Any] = []
     cells[0] = cells[1] = cells[2] = 0
     worker = Worker(order["work"], **order["settings"])
 
@@ -57,6 +61,14 @@ async def _work(order: dict[str, Any], lines: asyncio.StreamReader, cells: memor
         seen.append(params["n"])
         cells[2] = now
         cells[0] = len(seen)
+
+    @worker.workflow(FLOW, activities=False)
+    def decide(workflow: Facts[Any], event: Event) -> Action:
+        """One step after the other, by the label of the last."""
+        number = 0 if event.label is None else int(event.label) + 1
+        if number == STEPS:
+            return complete()
+        return schedule_task(DEFINITION, str(number), {"n": f"{workflow.id}/{number}"})
 
     serving = asyncio.create_task(worker.serve())
     _say({"working": True})
