@@ -1,8 +1,8 @@
 """Fencepost: `fencepost serve` processes, workers of the Python SDK over HTTP, tasks created with its `create_many`.
 
 Variants: `fencepost:two` has two servers on one database, `fencepost:workers` one of two processes, `fencepost:limits`
-spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each, `fencepost:workflows` makes its tasks by workflows
-of 10 activities, one after the other, whose decisions count as tasks too. Everything goes through HTTP; the database is
+spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each, `fencepost:workflows` makes them by workflows of
+10 activities, one after the other, whose decisions count as tasks too. Everything goes through HTTP; the database is
 not looked at.
 """
 

@@ -24,6 +24,10 @@ class IdKind(IntEnum):
     ACTIVITY = 2
 
 
+# By the fourth group of hexadecimal digits.
+_BY_GROUP = {0x8000 + kind: kind for kind in IdKind}
+
+
 def new_prefixes(count: int) -> list[str]:
     """Return so many random beginnings of ids or execIds; SQL adds the rest."""
     digits = secrets.token_hex(8 * count)
@@ -58,4 +62,4 @@ def seq_of_exec_id(exec_id: UUID) -> int | None:
 
 def kind_of_exec_id(exec_id: UUID) -> IdKind:
     """Return the kind of the task that an execId was given out for."""
-    return IdKind.PLAIN if seq_of_exec_id(exec_id) is None else IdKind(exec_id.int >> 48 & 0xF)
+    return _BY_GROUP.get(exec_id.int >> 48 & 0xFFFF, IdKind.PLAIN)

@@ -27,8 +27,10 @@ def object_text(raw: Raw | UnsetType, at: str, *, array: bool = False) -> bytes 
     if raw is UNSET:
         return None
     text = bytes(raw).strip()
+    if text[:1] == b"{":
+        return text
     if text == b"null":
         return None
-    if not text.startswith((b"{", b"[") if array else b"{"):
+    if not (array and text[:1] == b"["):
         raise invalid_params("Expected `object`", at)
     return text

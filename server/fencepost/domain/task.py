@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -44,6 +45,11 @@ class Task(NamedTuple):
     reason_message: str | None
     result: bytes | None
     error: bytes | None
+
+
+def task_of(row: Sequence[Any]) -> Task | ShortTask:
+    """Return the task of a row, whole or short."""
+    return ShortTask._make(row) if len(row) == len(ShortTask._fields) else Task._make(row)
 
 
 def workflow_of(task: Task) -> str:

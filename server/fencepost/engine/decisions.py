@@ -19,7 +19,7 @@ from fencepost.domain.actions import (
     request_of,
 )
 from fencepost.domain.payload import object_text
-from fencepost.domain.task import ChangedTask, Task
+from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.attempts import explain
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import Lease, fence, fragment
@@ -44,16 +44,16 @@ class Decisions:
         self._tasks = tasks
         self._definitions = definitions
 
-    async def decide(self, leases: Sequence[Lease]) -> Outcomes[ChangedTask]:
+    async def decide(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """End decision tasks as succeeded and do what each decides: all of it, or nothing and the reason."""
         calls = await in_turn(map(self._call, leases))
         good = [call for call in calls if not isinstance(call, Exception)]
-        decided = iter(await self._workflows.decide(good))
+        decided = iter(await self._workflows.decide(good, short=short))
         outcomes = [call if isinstance(call, Exception) else next(decided) for call in calls]
         return await in_turn(map(self._settled, leases, calls, outcomes))
 
     async def _settled(
-        self, lease: Lease, call: dict[str, Any] | Exception, outcome: Task | Exception | None
+        self, lease: Lease, call: dict[str, Any] | Exception, outcome: Task | ShortTask | Exception | None
     ) -> ChangedTask:
         """Find out why a guard failed: the same was said before, it is refused, or it is worth another try."""
         for _ in range(TRIES):

@@ -55,7 +55,9 @@ class Executions:
         decides = [kind_of_exec_id(lease.exec_id) is IdKind.DECISION for lease in leases]
         if any(decides):
             ours, theirs = parted(leases, decides)
-            return joined(decides, await self.success(ours, short=short), await self._decisions.decide(theirs))
+            return joined(
+                decides, await self.success(ours, short=short), await self._decisions.decide(theirs, short=short)
+            )
         calls = [{**fence(lease), "result": fragment(lease.content), "checked": None} for lease in leases]
         changed = await self._change("success", leases, calls, short=short)
         await self._freed(changed)

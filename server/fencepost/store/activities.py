@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,12 +25,19 @@ _OUT_OF_ATTEMPTS = {
 }
 
 
-def change(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None, *, verb: str) -> Done:
-    """Run a verb's statement for tasks of workflows; rows are its own."""
+def change(
+    connection: Connection,
+    calls: Sequence[dict[str, Any]],
+    now: datetime | None,
+    *,
+    verb: str,
+    text: Callable[[str], str] = statement,
+) -> Done:
+    """Run a verb's statement for tasks of workflows; rows are its own, as long as its `text` has them."""
     with connection.transaction():
         lock(connection, tasks=[call["seq"] for call in calls], with_parents=_may_end_one(calls))
         params = {"calls": orjson.dumps(calls).decode(), "now": now}
-        rows = {row[0]: row for row in fetch(connection, statement(f"tasks/{verb}"), params)}
+        rows = {row[0]: row for row in fetch(connection, text(f"tasks/{verb}"), params)}
         over = [call for call in calls if call["call"] in rows and rows[call["call"]][_STATUS] == "done"]
         return Done(rows, _told(connection, over, now))
 

@@ -79,7 +79,8 @@ class _Entry(NamedTuple):
 class Batches:
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
-    Or of one `job`, which gets the calls and runs statements of its own; what it hints at is passed to `on_hints`.
+    Or of one job, which gets the calls and runs statements of its own, and of its `short` form where nobody wants more;
+    what they hint at is passed to `on_hints`.
 
     No two calls under way share their `id`: calls that touch the same task are decided in the order in which they
     came. `locks` is off for statements that only insert: their calls keep the order in which they came, and a second
@@ -93,6 +94,7 @@ class Batches:
         clock: Clock,
         work: str | Job,
         *,
+        short: Job | None = None,
         locks: bool = True,
         most: int = 500,
         waiting: int = 20_000,
@@ -101,6 +103,7 @@ class Batches:
         self._database = database
         self._clock = clock
         self._work = work
+        self._short_job = short
         self._on_hints = on_hints
         self._locks = locks
         self._most_runs = 1 if locks else 2
@@ -194,7 +197,7 @@ class Batches:
             text = short_statement(self._work) if short else statement(self._work)
             params = {"calls": orjson.dumps(calls).decode(), "now": self._clock.now()}
             return {row[0]: row for row in await self._database.fetch(text, params)}
-        job = self._work
+        job = self._short_job if short and self._short_job is not None else self._work
         now = self._clock.now()
         done = await self._database.run(lambda connection: job(connection, calls, now))
         if self._on_hints is not None and done.hints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -27,15 +27,23 @@ class Situation(NamedTuple):
     version: int
     has_result_schema: bool
     has_error_schema: bool
+    has_events: bool
     taken: Mapping[str, str]
 
 
-def decide(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+def decide(
+    connection: Connection,
+    calls: Sequence[dict[str, Any]],
+    now: datetime | None,
+    *,
+    text: Callable[[str], str] = statement,
+) -> Done:
     """End decision tasks as succeeded and do what each decides.
 
     A call is one of success.sql with `begins`, the calls of schedule.sql and create.sql with `is_workflow`, `index` and
     `hold`, and `ending`, null or a call of end.sql; a result in it counts as checked if it was for version `checked`.
-    Rows are those of success.sql. A call has none when its execution is not the current one or a check is missing.
+    Rows are those of success.sql, as long as its `text` has them. A call has none when its execution is not the current
+    one or a check is missing.
     """
     with connection.transaction():
         lock_for(connection, [begun for call in calls for begun in call["begins"]])
@@ -54,13 +62,13 @@ def decide(connection: Connection, calls: Sequence[dict[str, Any]], now: datetim
         if not good:
             return Done(outcomes)
         ends = [{name: call[name] for name in _SUCCESS} for call in good]
-        rows = fetch(connection, statement("tasks/success"), {"calls": orjson.dumps(ends).decode(), "now": now})
+        rows = fetch(connection, text("tasks/success"), {"calls": orjson.dumps(ends).decode(), "now": now})
         outcomes |= {row[0]: row for row in rows}
         hints = _begin(connection, [(call, situations[call["call"]]) for call in good], now)
         endings = [{**call["ending"], "seq": situations[call["call"]].workflow_seq} for call in good if call["ending"]]
         ended, freed = end(connection, endings, now) if endings else ([], [])
-        also = [situations[call["call"]].workflow_seq for call in good]
-        return Done(outcomes, [*hints, *freed, *advance(connection, now, workflows=ended, also=also)])
+        decided = [one.workflow_seq for call in good if (one := situations[call["call"]]).has_events]
+        return Done(outcomes, [*hints, *freed, *advance(connection, now, workflows=ended, decided=decided)])
 
 
 def _situations(connection: Connection, calls: Sequence[dict[str, Any]]) -> dict[int, Situation]:
@@ -68,7 +76,7 @@ def _situations(connection: Connection, calls: Sequence[dict[str, Any]]) -> dict
         {**{name: call[name] for name in ("call", "id", "seq", "exec_id")}, "labels": _labels(call)} for call in calls
     ]
     rows = fetch(connection, statement("workflows/decisions"), {"calls": orjson.dumps(asked).decode()})
-    return {row[0]: Situation._make((*row[1:6], dict(orjson.loads(row[6])))) for row in rows}
+    return {row[0]: Situation._make((*row[1:7], dict(orjson.loads(row[7])))) for row in rows}
 
 
 def _unchecked(call: Mapping[str, Any], situation: Situation) -> bool:

@@ -6,7 +6,7 @@ which it happens, and `advance` closes that transaction: none is left with somet
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +15,6 @@ import orjson
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
-
-# What ended in this transaction is looked for in partitions from here on; none begins later than the database's time.
-_EVER = "-infinity"
 
 
 def lock(
@@ -54,25 +51,23 @@ def advance(
     events: Sequence[Mapping[str, Any]] = (),
     tasks: Sequence[int] = (),
     workflows: Sequence[int] = (),
-    also: Iterable[int] = (),
+    decided: Sequence[int] = (),
 ) -> list[Hint]:
     """Tell workflows what happened: `events` to them, the ends of their `tasks` and of their children, `workflows`.
 
-    Then make the next decision of each that has none and hears of something, those in `also` too. Returns hints.
+    Those in `decided`, whose decision was just made, hear what waited for that. Each that hears of something has a
+    decision task afterwards; returns hints for the new ones.
     """
-    told = set(also)
-    if events or tasks or workflows:
-        params = {
-            "events": orjson.dumps(list(events)).decode(),
-            "tasks": list(tasks),
-            "workflows": list(workflows),
-            "since": _EVER,
-        }
-        told |= {seq for (seq,) in fetch(connection, statement("workflows/tell"), params)}
-    if not told:
+    if not (events or tasks or workflows or decided):
         return []
-    rows = fetch(connection, statement("workflows/advance"), {"workflows": sorted(told), "now": now})
-    return [Hint(*row) for row in rows]
+    params = {
+        "events": orjson.dumps(list(events)).decode(),
+        "tasks": list(tasks),
+        "workflows": list(workflows),
+        "decided": list(decided),
+        "now": now,
+    }
+    return [Hint(*row) for row in fetch(connection, statement("workflows/advance"), params)]
 
 
 def _canceled(seq: int, caller: str) -> dict[str, Any]:

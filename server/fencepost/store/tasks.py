@@ -13,7 +13,7 @@ import orjson
 from fencepost.clock import Clock
 from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Sort
-from fencepost.domain.task import Entry, ShortTask, Task
+from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.store.activities import time_out
 from fencepost.store.batches import Batches, Done, joined, parted
 from fencepost.store.connection import Connection, fetch, fetch_planned
@@ -27,7 +27,6 @@ Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 
 # The resource row stands behind the number of the call in every result.
 _RESOURCE = slice(1, 1 + len(Task._fields))
-_SHORT = len(ShortTask._fields)
 
 
 class Page(NamedTuple):
@@ -106,11 +105,11 @@ class TaskStore:
         return [await self._created(row) if isinstance(row, tuple) else row for row in rows]
 
     async def _created(self, row: Sequence[Any]) -> Created:
-        task = _task(row[2:])
+        task = task_of(row[2:])
         if task.status is None:  # it was made before, and the reply was lost
             params = {"prefix": prefix_of(task.id), "before": seq_of(task.id)}
             (row,) = await self._database.fetch(statement("tasks/remade"), params)
-            task = _task(row[2:])
+            task = task_of(row[2:])
         return Created(task, row[1])
 
     async def change(
@@ -125,8 +124,8 @@ class TaskStore:
         else:
             ours, theirs = parted(calls, told)
             plain = self._batches[verb].submit(ours, short=short)
-            rows = joined(told, *await asyncio.gather(plain, self._workflows.change(verb, theirs)))
-        return [_task(row[1:]) if isinstance(row, tuple) else row for row in rows]
+            rows = joined(told, *await asyncio.gather(plain, self._workflows.change(verb, theirs, short=short)))
+        return [task_of(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
     async def notify(self, calls: Sequence[dict[str, Any]]) -> Sequence[str | Exception | None]:
         """Renew deadlines and return each, or None where the guard failed."""
@@ -265,10 +264,6 @@ def _located(calls: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     for call in calls:
         call["seq"] = ("exec_id" in call and seq_of_exec_id(call["exec_id"])) or seq_of(call["id"])
     return calls
-
-
-def _task(row: Sequence[Any]) -> Task | ShortTask:
-    return ShortTask._make(row) if len(row) == _SHORT else Task._make(row)
 
 
 def _lease(

@@ -12,7 +12,7 @@ import orjson
 from fencepost.clock import Clock
 from fencepost.domain.ids import seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Sort
-from fencepost.domain.task import Task
+from fencepost.domain.task import ShortTask, Task, task_of
 from fencepost.domain.workflow import Step, Workflow
 from fencepost.store import activities
 from fencepost.store.batches import Batches, Done, Hint, Job, Outcome, Row
@@ -21,7 +21,7 @@ from fencepost.store.database import Database
 from fencepost.store.decisions import decide
 from fencepost.store.families import advance, end, lock
 from fencepost.store.starts import create_workflows
-from fencepost.store.statements import ordered, statement
+from fencepost.store.statements import ordered, short_statement, statement
 
 TOLD = ("success", "fail", "cancel", "retry")
 
@@ -74,9 +74,19 @@ class WorkflowStore:
         self._database = database
         self._clock = clock
         jobs: dict[str, Job] = {verb: partial(activities.change, verb=verb) for verb in TOLD}
+        short: dict[str, Job] = {verb: partial(activities.change, verb=verb, text=short_statement) for verb in TOLD}
         jobs |= {"create": _create, "decide": decide, "signal": _signal, "end": _end}
+        short |= {"decide": partial(decide, text=short_statement)}
         self._batches = {
-            name: Batches(database, clock, job, locks=name != "create", waiting=waiting, on_hints=on_hints)
+            name: Batches(
+                database,
+                clock,
+                job,
+                short=short.get(name),
+                locks=name != "create",
+                waiting=waiting,
+                on_hints=on_hints,
+            )
             for name, job in jobs.items()
         }
 
@@ -85,16 +95,18 @@ class WorkflowStore:
         rows = await self._batches["create"].submit(calls)
         return [Workflow._make(row[2:]) if isinstance(row, tuple) else row for row in rows]
 
-    async def change(self, verb: str, calls: Sequence[dict[str, Any]]) -> Sequence[Outcome]:
+    async def change(self, verb: str, calls: Sequence[dict[str, Any]], *, short: bool) -> Sequence[Outcome]:
         """Run a verb for located tasks of workflows; the outcomes are those of the verb's statement."""
-        return await self._batches[verb].submit(calls)
+        return await self._batches[verb].submit(calls, short=short)
 
-    async def decide(self, calls: Sequence[dict[str, Any]]) -> Sequence[Task | Exception | None]:
+    async def decide(
+        self, calls: Sequence[dict[str, Any]], *, short: bool = False
+    ) -> Sequence[Task | ShortTask | Exception | None]:
         """End decision tasks and do what was decided (store/decisions.py); None where a guard failed."""
         for call in calls:
             call["seq"] = seq_of_exec_id(call["exec_id"])
-        rows = await self._batches["decide"].submit(calls)
-        return [Task._make(row[1:]) if isinstance(row, tuple) else row for row in rows]
+        rows = await self._batches["decide"].submit(calls, short=short)
+        return [task_of(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
     async def signal(self, calls: Sequence[dict[str, Any]]) -> Sequence[bool | Exception | None]:
         """Tell live workflows (`seq`) of signals; False for one whose `signal` was taken for something else.

@@ -1,52 +1,98 @@
--- Make the next decision task of workflows that have none and have something to be told.
--- Takes:   workflows bigint[]; now.
--- Returns: per decision task made (definition, due_in): due_in are the seconds until it is ready, null when it is.
--- Touches: live_workflows, workflow_events, live_tasks. Run behind lock.sql, as the last statement about these workflows
---          in its transaction: then none is left with an event that nobody decides about.
-with next as materialized (
+-- Tell workflows what has happened: each that has no decision task gets one for the oldest of it, the rest waits.
+-- Takes:   events json: [{workflow_seq, event json}], in their order; tasks bigint[], numbers of activities that have
+--          just ended; workflows bigint[], numbers of workflows that have just ended; decided bigint[], workflows whose
+--          decision has just been made, which hear what waited; now.
+-- Returns: per decision task made (definition, due_in): the seconds until it is ready, null when it is.
+-- Touches: live_workflows, workflow_events, live_tasks; reads done_tasks, done_workflows. Run behind lock.sql, last in the
+--          transaction in which it happened: then nobody is left with something that nobody decides about.
+with popped as (
+    delete from fencepost.workflow_events as e
+    using unnest(%(decided)s::bigint[]) as t (seq), lateral (
+        select e.ctid as place from fencepost.workflow_events as e where e.workflow_seq = t.seq order by e.number limit 1
+    ) as oldest
+    where e.ctid = oldest.place
+    returning e.workflow_seq, e.event
+),
+happened as materialized (
+    select p.workflow_seq, 0 as place, true as waited, p.event from popped as p
+    union all
+    select e.workflow_seq, row_number() over (), false, e.event
+    from json_to_recordset(%(events)s::json) as e (workflow_seq bigint, event json)
+    union all
     select
-        w.*, e.place as event_place, e.event, nextval('fencepost.task_seq') as task_seq,
-        coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
-        -- Only the first can be early.
-        case when w.begun_at is null then w.execute_at end as due_at
-    from unnest(%(workflows)s::bigint[]) as t (seq)
+        d.workflow_seq, t.place, false,
+        json_build_object(
+            'event', 'awf.workflow.event/task-completed', 'task-id', d.id, 'label', d.label, 'outcome', d.outcome)
+    from unnest(%(tasks)s::bigint[]) with ordinality as t (seq, place)
+    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. The time
+    -- leads to the one table of the history that can hold what ended in this transaction.
     cross join lateral (
-        select w.ctid as place, w.seq, w.id, w.definition, w.definition_version, w.begun_at, w.execute_at
-        from fencepost.live_workflows as w
-        where w.seq = t.seq
+        select d.id, d.label, d.outcome, d.workflow_seq
+        from fencepost.done_tasks as d
+        where d.seq = t.seq and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp())
+        offset 0
+    ) as d
+    union all
+    select
+        d.parent_seq, t.place, false,
+        json_build_object(
+            'event', 'awf.workflow.event/workflow-completed', 'workflow-id', d.id, 'label', d.label, 'outcome', d.outcome)
+    from unnest(%(workflows)s::bigint[]) with ordinality as t (seq, place)
+    cross join lateral (
+        select d.id, d.label, d.outcome, d.parent_seq
+        from fencepost.done_workflows as d
+        where d.seq = t.seq and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp())
+        offset 0
+    ) as d
+),
+heard as materialized (
+    select
+        w.*, h.event, h.waited,
+        w.last_event + count(*) filter (where not h.waited) over line as number,
+        w.is_idle and row_number() over line = 1 as is_next
+    from happened as h
+    -- Locked by this transaction, so that it stays where it is found. One that is over hears nothing.
+    cross join lateral (
+        select
+            w.ctid as place, w.seq, w.id, w.definition, w.definition_version, w.begun_at, w.execute_at, w.last_event,
             -- Counted, because `not exists` may become a join with all that is live.
-            and (select count(*) from fencepost.live_tasks as l where l.seq = w.decision_seq) = 0
+            (select count(*) from fencepost.live_tasks as l where l.seq = w.decision_seq) = 0 as is_idle
+        from fencepost.live_workflows as w
+        where w.seq = h.workflow_seq
         offset 0
     ) as w
-    cross join lateral (
-        select e.ctid as place, e.event
-        from fencepost.workflow_events as e
-        where e.workflow_seq = w.seq
-        order by e.number
-        limit 1
-    ) as e
+    window line as (partition by w.seq order by h.place rows unbounded preceding)
 ),
-told as (
-    delete from fencepost.workflow_events as e
-    using next as n
-    where e.ctid = n.event_place
+told as materialized (
+    select
+        h.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
+        -- Only the first can be early.
+        case when h.begun_at is null then h.execute_at end as due_at,
+        case when h.is_next then nextval('fencepost.task_seq') end as task_seq
+    from heard as h
+),
+waiting as (
+    insert into fencepost.workflow_events (workflow_seq, number, event)
+    select t.seq, t.number, t.event from told as t where not t.is_next
 ),
 noted as (
     update fencepost.live_workflows as w
-    set decision_seq = n.task_seq
-    from next as n
-    where w.ctid = n.place
+    set last_event = t.number, decision_seq = coalesce(t.task_seq, w.decision_seq)
+    from (select t.place, max(t.number) as number, max(t.task_seq) as task_seq from told as t group by t.place) as t
+    where w.ctid = t.place
 ),
 made as (
     insert into fencepost.live_tasks
         (seq, id, definition, definition_version, params, requester, created_by, created_at, asked_execute_at,
          status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, workflow_seq)
     select
-        n.task_seq, fencepost.own_id(1, n.task_seq), n.definition, n.definition_version, n.event,
-        json_build_object('resourceType', 'AidboxWorkflow', 'id', n.id), 'awf.engine', n.now, n.due_at,
-        case when n.due_at is null then 'ready' else 'waiting' end, 1, 0, n.due_at, coalesce(n.due_at, n.now), n.due_at,
-        n.now, n.seq
-    from next as n
+        t.task_seq, fencepost.own_id(1, t.task_seq), t.definition, t.definition_version, t.event,
+        json_build_object('resourceType', 'AidboxWorkflow', 'id', t.id), 'awf.engine', t.now, t.due_at,
+        case when t.due_at is null then 'ready' else 'waiting' end, 1, 0, t.due_at, coalesce(t.due_at, t.now), t.due_at,
+        t.now, t.seq
+    from told as t
+    where t.is_next
 )
-select n.definition, extract(epoch from n.due_at - n.now)::float8 as due_in
-from next as n
+select t.definition, extract(epoch from t.due_at - t.now)::float8 as due_in
+from told as t
+where t.is_next

@@ -1,11 +1,14 @@
 -- See what decisions meet: their running tasks, locked, and which of their labels are taken.
 -- Takes:   calls json: [{call, id, seq, exec_id, labels: [text]}].
 -- Returns: per call whose execution is the current one (call, workflow_seq, workflow_id, version,
---          has_result_schema, has_error_schema, taken): the version of the workflow's definition, which schemas that has,
---          and of the labels those that are taken, json [[label, digest]].
+--          has_result_schema, has_error_schema, has_events, taken): the version of the workflow's definition, which
+--          schemas that has, whether something waits to be told, and of the labels those that are taken, json
+--          [[label, digest]].
 -- Touches: row locks of live_tasks; reads live_workflows, activities, definitions. Run behind lock.sql.
 select
     c.call, w.seq as workflow_seq, w.id as workflow_id, l.definition_version as version, d.has_result_schema, d.has_error_schema,
+    (select count(*) from (select from fencepost.workflow_events as e where e.workflow_seq = w.seq limit 1) as e) > 0
+        as has_events,
     (
         select coalesce(json_agg(json_build_array(a.label, a.digest)), '[]')
         from json_array_elements_text(c.labels) as u (label)
