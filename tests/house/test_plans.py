@@ -171,6 +171,7 @@ HOT: dict[str, dict[str, Any]] = {
         "decided": [10001, 10300],
     },
     "workflows/end": {"calls": [{"seq": 10001, "outcome": "canceled", "action": "x", "caller": "x"}]},
+    "workflows/signaled": {"workflow_seq": 10001, "id": "signal-1", "digest": _BEGUN["digest"]},
     "workflows/of_tasks": {"tasks": [6001, 2001]},
     "workflows/find": {"id": "flow-1"},
     "workflows/tasks": {"workflow_seq": 10001, "decides": False, "size": 100},

@@ -360,6 +360,10 @@ def test_a_signal_with_an_id_is_taken_once(server: Server, decider: Decider) -> 
     decision = decider.decision()
     assert decision["params"]["signal-id"] == "mail-1"
     decider.decide(decision, COMPLETE)
+    assert server.rpc("awf.workflow/signal", signal)["resource"]["status"] == "done", (
+        "it was taken while there was time"
+    )
+    assert server.refused("awf.workflow/signal", other)[:2] == (409, "already-exists")
     assert server.refused("awf.workflow/signal", {**signal, "signal-id": "mail-2"})[:2] == (
         422,
         "workflow-has-been-done",

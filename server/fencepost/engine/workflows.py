@@ -146,6 +146,9 @@ class Workflows:
         if isinstance(taken, Exception):
             raise taken
         if taken is None:
+            # It is over; what was said before it was may be said again.
+            taken = await self._store.signaled(call)
+        if taken is None:
             raise await self._over(signal.id)
         if not taken:
             raise Refusal(SIGNAL_REUSED, at="$.signal-id", id=signal.id, signal_id=signal.signal_id)

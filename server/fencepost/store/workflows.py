@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -115,6 +115,12 @@ class WorkflowStore:
         """
         rows = await self._batches["signal"].submit(calls)
         return [row[1] if isinstance(row, tuple) else row for row in rows]
+
+    async def signaled(self, call: Mapping[str, Any]) -> bool | None:
+        """Return whether a workflow, live or over, has taken this very signal, None when it took none of its id."""
+        params = {"workflow_seq": call["seq"], "id": call["signal"], "digest": call["digest"]}
+        rows = await self._database.fetch(statement("workflows/signaled"), params)
+        return rows[0][0] if rows else None
 
     async def cancel(self, seq: int, *, caller: str) -> bool:
         """End a workflow as canceled with everything below it; return False when it is over."""
