@@ -36,6 +36,8 @@ class Plan:
     idle_seconds: float = 15.0
     finished: int = 200_000
     waiting: int = 50_000
+    # Workflows of ten activities each; fewer of them make smaller batches.
+    flows: int = 2_000
     contestants: tuple[str, ...] = EVERYBODY
     figures: tuple[str, ...] = FIGURES
     # For Fencepost's lanes: more arguments of the server, worker processes, concurrency and so on.
@@ -67,4 +69,5 @@ FULL = Plan(
     idle_seconds=30.0,
     finished=5_000_000,
     waiting=500_000,
+    flows=10_000,
 )

@@ -63,7 +63,7 @@ async def _work(order: dict[str, Any], lines: asyncio.StreamReader, cells: memor
         cells[0] = len(seen)
 
     @worker.workflow(FLOW, activities=False)
-    def decide(workflow: Facts[Any], event: Event) -> Action:
+    async def decide(workflow: Facts[Any], event: Event) -> Action:
         """One step after the other, by the label of the last."""
         number = 0 if event.label is None else int(event.label) + 1
         if number == STEPS:

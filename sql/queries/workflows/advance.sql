@@ -86,7 +86,9 @@ made as (
         (seq, id, definition, definition_version, params, requester, created_by, created_at, asked_execute_at,
          status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, workflow_seq)
     select
-        t.task_seq, fencepost.own_id(1, t.task_seq), t.definition, t.definition_version, t.event,
+        t.task_seq,
+        -- One random beginning for all: their numbers tell them apart.
+        overlay((select fencepost.own_id(1, 0)) placing lpad(to_hex(t.task_seq), 12, '0') from 25), t.definition, t.definition_version, t.event,
         json_build_object('resourceType', 'AidboxWorkflow', 'id', t.id), 'awf.engine', t.now, t.due_at,
         case when t.due_at is null then 'ready' else 'waiting' end, 1, 0, t.due_at, coalesce(t.due_at, t.now), t.due_at,
         t.now, t.seq

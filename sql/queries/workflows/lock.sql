@@ -9,12 +9,13 @@ with wanted as materialized (
     union
     select r.workflow_seq
     from unnest(%(tasks)s::bigint[]) as t (seq)
-    -- `offset 0` keeps the look-up a probe of an index in every plan, also in one made while the table was empty.
+    -- `limit` keeps the look-up a probe of an index in every plan, also in one made while the table was empty, and what
+    -- is live is not looked for in the history.
     cross join lateral (
         select l.workflow_seq from fencepost.live_tasks as l where l.seq = t.seq
         union all
         select d.workflow_seq from fencepost.done_tasks as d where d.seq = t.seq
-        offset 0
+        limit 1
     ) as r
 )
 select w.seq

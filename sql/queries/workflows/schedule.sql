@@ -34,7 +34,9 @@ made as (
         (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
          status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, limit_key, workflow_seq)
     select
-        c.seq, fencepost.own_id(2, c.seq), c.definition, c.version, c.label, c.params,
+        c.seq,
+        -- One random beginning for all: their numbers tell them apart.
+        overlay((select fencepost.own_id(2, 0)) placing lpad(to_hex(c.seq), 12, '0') from 25), c.definition, c.version, c.label, c.params,
         json_build_object('resourceType', 'AidboxWorkflow', 'id', c.workflow_id), c.caller, c.now, c.execute_at,
         case when c.execute_at > c.now then 'waiting' else 'ready' end, 1, 0, c.execute_at,
         greatest(c.execute_at, c.now), case when c.execute_at > c.now then c.execute_at end, c.now, c.limit_key,
