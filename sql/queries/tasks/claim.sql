@@ -11,17 +11,40 @@ with asks as materialized (
         request_id text, request_hash text, prefix text
     )
 ),
+shares as materialized (
+    -- How many of the oldest are of each definition. To lock as many of each as are wanted of all would make others pass
+    -- over what nobody takes, and writes to each row. A lateral probe a definition reads the index in queue order and
+    -- stops; `definition = any(…) order by` alone sorts all that is ready.
+    select (%(definitions)s::text[])[1] as definition, (select sum(a.size) from asks as a) as size
+    where cardinality(%(definitions)s::text[]) = 1
+    union all
+    select o.definition, count(*)
+    from (
+        select r.definition
+        from unnest(%(definitions)s::text[]) as w (definition)
+        cross join lateral (
+            select l.definition, l.ready_at, l.seq
+            from fencepost.live_tasks as l
+            where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
+            order by l.ready_at, l.seq
+            limit (select sum(a.size) from asks as a)
+        ) as r
+        where cardinality(%(definitions)s::text[]) > 1
+        order by r.ready_at, r.seq
+        limit (select sum(a.size) from asks as a)
+    ) as o
+    group by o.definition
+),
 picked as materialized (
-    -- A lateral probe a definition reads the index in queue order and stops; `definition = any(…) order by` alone
-    -- sorts all that is ready. SKIP LOCKED: what another server is claiming is not ours to wait for.
+    -- SKIP LOCKED: what another server is claiming is not ours to wait for.
     select r.*, row_number() over (order by r.ready_at, r.seq) as slot
-    from unnest(%(definitions)s::text[]) as w (definition)
+    from shares as s
     cross join lateral (
         select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version
         from fencepost.live_tasks as l
-        where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
+        where l.status = 'ready' and l.limit_key is null and l.definition = s.definition
         order by l.ready_at, l.seq
-        limit (select sum(a.size) from asks as a)
+        limit s.size
         for update skip locked
     ) as r
     order by r.ready_at, r.seq
