@@ -69,6 +69,8 @@ def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
         id, colon, secret = pair.partition(":")
         if not colon or not _CLIENT_ID.fullmatch(id):
             raise StartRefused(f"{source} must be id:secret, the id of letters, digits, `.`, `_` and `-`; got {id!r}")
+        if id.startswith("awf."):
+            raise StartRefused(f"{source}: {id!r} is how the server calls itself; no client may")
         if len(secret) < _SHORTEST_SECRET:
             raise StartRefused(f"{source}: the secret of {id!r} must have at least {_SHORTEST_SECRET} characters")
         if id in clients or secret in clients.values():

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from fencepost.domain.ids import new_prefixes, prefix_of, seq_of, seq_of_exec_id
+from fencepost.domain.ids import IdKind, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.store.connection import Connection, connect, fetch
 from fencepost.store.statements import statement
 from tests.fixtures.locks import until_stuck
@@ -18,6 +18,12 @@ from tests.fixtures.servers import Server
 
 CREATE = "awf.task/create-and-execute"
 OWN = "0d1f5d39-5d5b-8c3f-8000-000000000001"
+
+
+def test_only_an_exec_id_of_the_servers_own_form_has_a_kind() -> None:
+    assert kind_of_exec_id(UUID(OWN.replace("8000", "8001"))) is IdKind.DECISION
+    # A random one, as they were before.
+    assert kind_of_exec_id(UUID("aaaaaaaa-aaaa-4aaa-8001-000000000001")) is IdKind.PLAIN
 
 
 @pytest.fixture(autouse=True)

@@ -220,3 +220,16 @@ def test_what_became_of_due_times_is_kept_for_the_retention(forgetful: Server, c
     assert became(forgetful)[0] == ("2026-01-01T03:00", "started")
     run_due(forgetful)
     assert status(forgetful)["lastSchedule"][:16] == "2026-01-01T13:00"
+
+
+def test_a_schedule_that_cannot_be_read_any_more_keeps_no_other_from_it(server: Server, clock: FrozenClock) -> None:
+    put(server, "demo/bad")
+    put(server, "demo/good")
+    # As another machine may have put it, which knows more time zones.
+    server.query(
+        'update fencepost.definitions set document = (document::jsonb || \'{"timezone": "Europe/Nowhere"}\')::json'
+        " where name = 'demo/bad'"
+    )
+    clock.advance(HOUR)
+    until(lambda: server.run(server.app.scheduler.run_once()) >= 0 and bool(server.poll()))
+    assert status(server, "demo/good")["lastScheduleStatus"] == "started"

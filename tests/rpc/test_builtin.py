@@ -215,6 +215,13 @@ def test_the_arguments_must_be_as_many_as_the_parameters(reading: Server, sql: A
     assert failed(reading, sql)[0] == "invalid-params"
 
 
+@pytest.mark.parametrize("value", [r"""'{"a": "\u0000"}'::json""", r"""'{"a": "\ud800"}'::json""", "1e400::numeric"])
+def test_what_nobody_could_read_again_fails_the_task_at_once(reading: Server, value: str) -> None:
+    type, message = failed(reading, f"select {value} as x")
+    assert type == "invalid-params"
+    assert message.startswith("the result cannot be stored: ")
+
+
 def test_up_to_a_thousand_rows_are_given_and_more_are_an_error(reading: Server) -> None:
     assert len(rows(reading, "select n from generate_series(1, 1000) as n")) == 1000
     assert failed(reading, "select n from generate_series(1, 1001) as n") == (
@@ -323,3 +330,9 @@ def test_an_address_that_is_none_refuses_the_start() -> None:
     with pytest.raises(StartRefused, match="--run-sql-url must name") as refused:
         Reader("somewhere a-secret", seconds=1, most_bytes=1)
     assert "a-secret" not in str(refused.value)
+
+
+def test_what_the_server_declares_in_the_name_of_somebody_is_listed(server: Server) -> None:
+    call = {"method": "awf.definition/put", "params": {"kind": "task", "name": "demo/by-call"}}
+    result_of(server, RUN_RPC, call)
+    assert [one["name"] for one in server.rpc("awf.definition/list")["resources"]] == ["demo/by-call"]

@@ -159,6 +159,24 @@ def test_a_label_stands_for_one_activity(server: Server, decider: Decider) -> No
     assert sorted(labels) == ["one", "sub", "two"]
 
 
+def test_what_is_begun_already_may_be_said_again_when_its_definition_has_moved_on(
+    server: Server, decider: Decider
+) -> None:
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.task("one", params={"a": 1}), decider.task("two"))
+    server.define(retryDelay=0, params={"required": ["b"]})
+    finish(server)
+    decision = decider.decision()
+    lease = {"id": decision["id"], "execId": decision["execId"]}
+    refused = server.refused("awf.task/success", {**lease, "result": decider.task("three", params={"a": 1})})
+    assert refused == (422, "invalid-action", "$.params.result.task-request.params")
+    refused = server.refused("awf.task/success", {**lease, "result": decider.task("one", params={"a": 2})})
+    assert refused == (422, "invalid-action", "$.params.result")
+    decider.decide(decision, decider.task("one", params={"a": 1}), decider.task("three", params={"b": 1}))
+    labels = [activity["label"] for activity in decider.status(workflow["id"])["activities"]]
+    assert labels == ["one", "two", "three"]
+
+
 def test_an_activity_without_a_label_gets_one(server: Server, decider: Decider) -> None:
     workflow = decider.create()
     decision = decider.decision()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.fixtures.locks import stopped_in, until_stuck
+from fencepost.clock import FrozenClock
+from tests.fixtures.locks import locked_rows, stopped_in, until_stuck
 from tests.fixtures.pairs import Pair, essence
 from tests.fixtures.servers import Server
+from tests.fixtures.waiting import until
 from tests.fixtures.workflows import ACTION, Decider
 
 COMPLETE = {"action": ACTION + "complete-workflow"}
@@ -101,7 +104,7 @@ def test_ends_of_two_activities_at_once_are_two_events_and_one_decision(
     decider.create()
     decider.decide(decider.decision(), decider.task("one"), decider.task("two"))
     one, two = servers.one.poll(maxBatchSize=2, start=True)
-    with stopped_in(servers.conninfo, "workflow_events", "insert"):
+    with stopped_in(servers.conninfo, "live_workflows", "update"):
         calls = [pool.submit(servers.one.rpc, "awf.task/success", lease(one))]
         until_stuck(servers.conninfo, *calls)
         calls.append(pool.submit(servers.other.rpc, "awf.task/fail", lease(two)))
@@ -152,6 +155,20 @@ def test_a_parent_that_ends_while_its_child_does_hears_nothing_more(
 def essence_of_end(server: Server, decision: Any) -> Any:
     said = essence(server, "awf.task/success", {**lease(decision), "result": [COMPLETE]})
     return said["status"] if isinstance(said, dict) else said
+
+
+def test_a_workflow_that_is_locked_when_it_is_due_begins_a_moment_later(
+    frozen_server: Server, clock: FrozenClock
+) -> None:
+    later = Decider(frozen_server, "demo/order")
+    id = later.create(executeAt="2026-01-01T01:00:00Z")["id"]
+    with locked_rows(frozen_server.conninfo, "live_workflows"):
+        clock.advance(timedelta(hours=1))
+        frozen_server.reap()
+        assert (later.status(id)["resource"]["status"], later.poll()) == ("created", [])
+    frozen_server.reap()
+    until(lambda: later.status(id)["resource"]["status"] == "in-progress")
+    assert later.decision()["params"]["event"] == "awf.workflow.event/workflow-init"
 
 
 def test_families_that_end_all_at_once_do_not_block_each_other(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import orjson
@@ -28,8 +29,10 @@ from hypothesis.stateful import (
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
 from tests.fixtures.workflows import ACTION, Decider
 
+T = TypeVar("T")
 LABELS = st.sampled_from(["a", "b", "c", "d"])
 ENDINGS = {"complete-workflow": "succeeded", "fail": "failed", "unknown-error": "failed"}
 # In CI the same examples every time; on a desk new ones, and a failure comes again until it is mended.
@@ -60,6 +63,7 @@ _UNDECIDED = """
             where l.workflow_seq = w.seq and substr(l.id, 19, 6) = '-8001-'
         )
 """
+_DUE = "select from fencepost.live_tasks as l where l.deadline_at <= '{now}'"
 _TWO_AT_ONCE = """
     select l.workflow_seq from fencepost.live_tasks as l
     where substr(l.id, 19, 6) = '-8001-' group by l.workflow_seq having count(*) > 1
@@ -115,7 +119,7 @@ class Workflows(RuleBasedStateMachine):
         self.working: dict[str, Any] = {}
         self.numbers = itertools.count()
         self.turn = itertools.cycle(self.servers)
-        short = {"allowedRetryCount": 1, "retryDelay": 0, "inProgressTimeout": 10_000}
+        short = {"allowedRetryCount": 1, "retryDelay": 1000, "inProgressTimeout": 10_000}
         self.decider = Decider(self.server, "demo/flow", **short)
         self.server.define("demo/step", **short)
         # What an example before this one has left goes away.
@@ -228,7 +232,7 @@ class Workflows(RuleBasedStateMachine):
     @precondition(lambda self: self.activities)
     @rule(data=st.data(), verb=st.sampled_from(["cancel", "retry"]))
     def change_activity(self, data: st.DataObject, verb: str) -> None:
-        id = data.draw(st.sampled_from(sorted(self.activities)))
+        id = self.one_of(data, list(self.activities))
         workflow, outcome = self.activities[id]
         refused = self.refusal(f"awf.task/{verb}", {"id": id})
         if refused is None and verb == "retry":
@@ -242,7 +246,7 @@ class Workflows(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         if data.draw(st.integers(0, 3)) != 0:
             return  # not each time: most would not live to begin anything
-        workflow = data.draw(st.sampled_from(list(self.known.values())))
+        workflow = self.one_of(data, list(self.known.values()))
         refused = self.refusal("awf.workflow/cancel", {"id": workflow.id})
         assert (refused is None) == (workflow.outcome is None)
         if refused is None:
@@ -251,7 +255,7 @@ class Workflows(RuleBasedStateMachine):
     @precondition(lambda self: self.known)
     @rule(data=st.data(), named=st.booleans())
     def signal(self, data: st.DataObject, named: bool) -> None:
-        workflow = data.draw(st.sampled_from(list(self.known.values())))
+        workflow = self.one_of(data, list(self.known.values()))
         name = f"signal-{next(self.numbers)}"
         params = {"id": workflow.id, "name": name, **({"signal-id": name} if named else {})}
         refusals = [self.refusal("awf.workflow/signal", params) for _ in range(1 + named)]
@@ -263,14 +267,22 @@ class Workflows(RuleBasedStateMachine):
     def pass_time(self, seconds: int) -> None:
         """Deciders and workers that are silent have crashed."""
         self.clock.advance(timedelta(seconds=seconds))
-        self.server.reap()
-        self.server.reap()
+        # Their own reapers are at it too: whoever was first may not have committed yet.
+        until(self.nothing_is_due)
         self.notice_exhausted()
         self.notice_ends()
 
+    def nothing_is_due(self) -> bool:
+        self.server.reap()
+        return self.servers[0].query(_DUE.format(now=self.clock.now())) == []
+
     def taken(self, data: st.DataObject, some: dict[str, Any]) -> Any:
         """Take one of what callers hold; whoever held it says no more than one thing."""
-        return some.pop(data.draw(st.sampled_from(sorted(some))))
+        return some.pop(self.one_of(data, list(some)))
+
+    def one_of(self, data: st.DataObject, some: Sequence[T]) -> T:
+        """Choose by number: ids are random, and their order would be another each time."""
+        return some[data.draw(st.integers(0, 999)) % len(some)]
 
     def started(self, task: Any) -> dict[str, str]:
         """Return the lease of a task, started if it was not."""

@@ -70,18 +70,20 @@ def read_event(params: bytes | None) -> Event:
 
 def told(begun: Iterable[Task | Workflow], events: Iterable[Event]) -> dict[str, Activity]:
     """Return what was begun, by label; of what ended later than these events, as what is still live."""
-    ends = {event.task_id or event.workflow_id for event in events}
-    return {one.label: _activity(one, ended=one.id in ends) for one in begun if one.label is not None}
+    ends = {event.task_id or event.workflow_id: event.outcome for event in events}
+    return {one.label: _activity(one, ends.get(one.id)) for one in begun if one.label is not None}
 
 
-def _activity(one: Task | Workflow, *, ended: bool) -> Activity:
+def _activity(one: Task | Workflow, outcome: str | None) -> Activity:
+    # Retried by hand, it may have ended otherwise since, which has not been told yet.
+    ended = outcome is not None and one.outcome == outcome
     return Activity(
         id=one.id,
         label=one.label or "",
         definition=one.definition,
         is_workflow=isinstance(one, Workflow),
         params=one.params,
-        outcome=one.outcome if ended else None,
+        outcome=outcome,
         result=one.result if ended else None,
         error=one.error if ended else None,
     )

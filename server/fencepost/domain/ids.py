@@ -62,4 +62,4 @@ def seq_of_exec_id(exec_id: UUID) -> int | None:
 
 def kind_of_exec_id(exec_id: UUID) -> IdKind:
     """Return the kind of the task that an execId was given out for."""
-    return _BY_GROUP.get(exec_id.int >> 48 & 0xFFFF, IdKind.PLAIN)
+    return IdKind.PLAIN if seq_of_exec_id(exec_id) is None else _BY_GROUP[exec_id.int >> 48 & 0xFFFF]

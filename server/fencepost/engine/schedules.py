@@ -47,10 +47,11 @@ class Schedules:
         due = await self._store.due(batch)
         if not due:
             return Done(0, 0, 0)
-        became = await self._store.take([await self._deed(one) for one in due])
-        for one, what in zip(due, became, strict=True):
+        deeds = [deed for one in due if (deed := await self._deed(one)) is not None]
+        became = await self._store.take(deeds)
+        for deed, what in zip(deeds, became, strict=True):
             if what == "moved-on":
-                self._definitions.forget(one.definition.request.definition)
+                self._definitions.forget(deed.due.definition.request.definition)
         done = sum(isinstance(what, str) for what in became)
         if not done and (failed := next((what for what in became if isinstance(what, Exception)), None)):
             raise failed
@@ -141,9 +142,14 @@ class Schedules:
                     return began
         raise contended(f"schedule {name!r}")
 
-    async def _deed(self, due: Due) -> Deed:
-        """Return what to do about a due time."""
-        what = turn(due.definition, due.due_at, due.now)
+    async def _deed(self, due: Due) -> Deed | None:
+        """Return what to do about a due time; None when nobody can tell when the next one is."""
+        try:
+            what = turn(due.definition, due.due_at, due.now)
+        except Refusal as refusal:
+            # Another machine knew its time zone: it stays as it is, and keeps no other from being done.
+            emit(Event.SCHEDULE_REFUSED, name=due.name, reason=refusal.message)
+            return None
         if what.until is not None:
             return Deed(due, what.next_due_at, until=what.until, reason="late")
         try:

@@ -19,8 +19,10 @@ from fencepost.engine.builtin.errand import ENGINE, Errand, Handler, Lost
 from fencepost.engine.engine import Engine
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Wanted
-from fencepost.errors import INVALID_ACTION, UNAVAILABLE, Refusal
-from fencepost.wire.faults import bug, fault_of
+from fencepost.errors import INVALID_ACTION, INVALID_PARAMS, UNAVAILABLE, Refusal
+from fencepost.wire import json
+from fencepost.wire.faults import Fault, bug, fault_of
+from fencepost.wire.text import BadText
 
 _AT_ONCE = 4
 _POLL_SECONDS = 600.0
@@ -31,6 +33,8 @@ _TRIES = 30
 _BEATS = 4
 # Of the two in which a stopping server has answered everybody.
 _FINISH_SECONDS = 1.0
+# Of a result, which may hold what is itself as deep as a request may be.
+_DEEPEST = 254
 
 
 class Errands:
@@ -163,13 +167,19 @@ class Errands:
     async def _outcome(self, task: Task) -> tuple[bool, bytes]:
         """Return whether the task succeeded, and with which result or error."""
         try:
-            return True, await self._handler(Errand(task, self._engine.tasks))
+            content = await self._handler(Errand(task, self._engine.tasks))
+            json.check(content, max_depth=_DEEPEST)
         except Lost:
             raise
+        except BadText as bad:
+            refusal = Refusal(INVALID_PARAMS, reason=f"the result cannot be stored: {bad.message}")
+            return False, msgspec.json.encode(fault_of(refusal))
         except Refusal as refusal:
             return False, msgspec.json.encode(fault_of(refusal))
         except Exception as error:  # noqa: BLE001 a handler's bug must not leave its task to the timeout
             return False, msgspec.json.encode(fault_of(bug(error, self._definition)))
+        else:
+            return True, content
 
     async def _beat(self, lease: Lease, interval: float, work: asyncio.Task[tuple[bool, bytes]]) -> None:
         """Renew a lease again and again; end the work when it is gone."""
@@ -189,13 +199,19 @@ class Errands:
         end = self._engine.executions.success if is_good else self._engine.executions.fail
         for _ in range(_TRIES):
             (outcome,) = await end([lease], short=True)
-            if is_good and isinstance(outcome, Refusal) and outcome.kind is INVALID_ACTION:
-                # A decider's bug, which must not leave its decision to the timeout.
-                await self._tell(lease._replace(content=msgspec.json.encode(fault_of(outcome))), is_good=False)
+            if is_good and (fault := self._fault(outcome)) is not None:
+                # It must not be left to the timeout.
+                await self._tell(lease._replace(content=msgspec.json.encode(fault)), is_good=False)
                 return
             if not (isinstance(outcome, Refusal) and outcome.kind is UNAVAILABLE):
                 return
             await asyncio.sleep(_AFTER_REFUSAL)
+
+    def _fault(self, outcome: object) -> Fault | None:
+        """Return what is wrong with a result that cannot be taken: what a decider decided, or what no JSON can hold."""
+        if isinstance(outcome, Refusal):
+            return fault_of(outcome) if outcome.kind is INVALID_ACTION else None
+        return fault_of(bug(outcome, self._definition)) if isinstance(outcome, Exception) else None
 
 
 def _lease(task: Task) -> Lease:

@@ -33,7 +33,8 @@ class Reaper:
 
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is (infinity: nobody knows)."""
-        reaped = await self._store.reap(grace_seconds=self._grace_seconds, batch=_BATCH)
+        reaped, hints = await self._store.reap(grace_seconds=self._grace_seconds, batch=_BATCH)
+        self._hints.follow(hints)
         if reaped:
             emit(Event.REAPED, count=len(reaped))
             ready = Counter(definition for definition, status in reaped if status == "ready")

@@ -120,10 +120,10 @@ class Batches:
 
         Raises Refusal (`unavailable`) when too many calls wait already; then none of these was taken.
         """
-        if len(self._waiting) >= self._most_waiting:
-            raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: too many calls wait already")
         if not calls:
             return []
+        if len(self._waiting) >= self._most_waiting:
+            raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: too many calls wait already")
         submission = _Submission(len(calls), short=short)
         self._waiting.extend(_Entry(call, submission, place) for place, call in enumerate(calls))
         if not self._running or (self._running < self._most_runs and len(self._waiting) >= self._most):

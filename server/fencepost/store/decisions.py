@@ -40,10 +40,10 @@ def decide(
 ) -> Done:
     """End decision tasks as succeeded and do what each decides.
 
-    A call is one of success.sql with `begins`, the calls of schedule.sql and create.sql with `is_workflow`, `index` and
-    `hold`, and `ending`, null or a call of end.sql; a result in it counts as checked if it was for version `checked`.
-    Rows are those of success.sql, as long as its `text` has them. A call has none when its execution is not the current
-    one or a check is missing.
+    A call is one of success.sql with `begins`, the calls of schedule.sql and create.sql with `is_workflow`, `hold`,
+    `place` and the `refusal` of what cannot be begun; and `ending`, null or a call of end.sql, of which a result counts
+    as checked if it was for version `checked`. Rows are those of success.sql, as long as its `text` has them. There is
+    none for a call whose execution is not the current one, or for which a check is missing.
     """
     with connection.transaction():
         lock_for(connection, [begun for call in calls for begun in call["begins"]])
@@ -90,12 +90,15 @@ def _labels(call: Mapping[str, Any]) -> list[str]:
 
 
 def _conflict(begins: Sequence[Mapping[str, Any]], taken: Mapping[str, str]) -> Refusal | None:
-    """Return why a label cannot be used: something else was begun under it."""
+    """Return why a decision cannot be done: something else was begun under a label, or something cannot be begun."""
     digests = dict(taken)
     for begun in begins:
+        if begun["refusal"] is not None and begun["label"] not in taken:
+            refusal: Refusal = begun["refusal"]
+            return refusal
         if digests.setdefault(begun["label"], begun["digest"]) != begun["digest"]:
             reason = f"something else was begun under the label {begun['label']!r}"
-            return Refusal(INVALID_ACTION, at=f"$.result[{begun['index']}]", reason=reason)
+            return Refusal(INVALID_ACTION, at=begun["place"], reason=reason)
     return None
 
 

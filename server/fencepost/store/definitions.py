@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fencepost.clock import Clock
+from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.definition import TaskDefinition, Work
 from fencepost.domain.document import Definition, Document, read_document
 from fencepost.domain.schedule import ScheduleDefinition
@@ -82,7 +83,9 @@ class DefinitionStore:
 
     async def list(self, *, after: str | None, size: int) -> list[Definition]:
         """Return the newest versions, by name, behind the name `after`."""
-        rows = await self._database.fetch(statement("definitions/list"), {"after": after, "size": size})
+        rows = await self._database.fetch(
+            statement("definitions/list"), {"built_in": [*BUILT_IN], "after": after, "size": size}
+        )
         return [_definition(row) for row in rows]
 
     async def names(self) -> Sequence[str]:

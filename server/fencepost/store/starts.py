@@ -114,6 +114,12 @@ def is_subscription(hold: Mapping[str, Any] | None) -> bool:
     return hold is not None and "subscription_path" in hold
 
 
+def create_held(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Create tasks in a transaction of their own."""
+    with connection.transaction():
+        return create_tasks(connection, calls, now)
+
+
 def hold(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> dict[int, Row]:
     """Begin tasks of this transaction that nobody works on, by `id` or `seq`; rows are like those of create.sql."""
     if not calls:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -15,11 +14,11 @@ from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes,
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.store.activities import time_out
-from fencepost.store.batches import Batches, Done, joined, parted
+from fencepost.store.batches import Batches, Hint, joined, parted
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.database import Database
 from fencepost.store.limits import Limits
-from fencepost.store.starts import create_tasks
+from fencepost.store.starts import create_held
 from fencepost.store.statements import ordered, statement
 from fencepost.store.workflows import TOLD, WorkflowStore
 
@@ -68,6 +67,13 @@ class Sight(NamedTuple):
     due_in: float | None
 
 
+class Reaped(NamedTuple):
+    """What was due: (definition, status afterwards) of each task, and what came of it beside that."""
+
+    tasks: Sequence[tuple[str, str]]
+    hints: Sequence[Hint]
+
+
 class TaskStore:
     """The statements of sql/queries/tasks; those that change a task go through natural batches."""
 
@@ -82,7 +88,7 @@ class TaskStore:
             name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
         }
-        self._held = Batches(database, clock, _create_held, locks=False, waiting=waiting)
+        self._held = Batches(database, clock, create_held, locks=False, waiting=waiting)
 
     @property
     def pressed(self) -> bool:
@@ -101,7 +107,7 @@ class TaskStore:
             rows = await self._batches["create"].submit(calls, short=short)
         else:
             free, busy = parted(calls, held)
-            rows = joined(held, *await asyncio.gather(self._batches["create"].submit(free), self._held.submit(busy)))
+            rows = joined(held, await self._batches["create"].submit(free), await self._held.submit(busy))
         return [await self._created(row) if isinstance(row, tuple) else row for row in rows]
 
     async def _created(self, row: Sequence[Any]) -> Created:
@@ -210,22 +216,22 @@ class TaskStore:
         params = {**_at(id), "after": after, "size": size}
         return [Entry._make(row) for row in await self._database.fetch(statement("tasks/entries"), params)]
 
-    async def reap(self, *, grace_seconds: float, batch: int) -> Sequence[tuple[str, str]]:
-        """Do what is due and return (definition, status) of each task it was done to.
+    async def reap(self, *, grace_seconds: float, batch: int) -> Reaped:
+        """Do what is due, and return to which tasks and what followed.
 
         Leases last renewed before an outage (of this server or its database) are spared for `grace_seconds` after it.
         """
         params = {"grace": f"{grace_seconds} seconds", "batch": batch, "now": self._clock.now()}
 
-        def job(connection: Connection) -> Sequence[tuple[str, str]]:
+        def job(connection: Connection) -> Reaped:
             # Here and not before: a job that meets an outage is run again after it, and must know.
             if self._outages != self._database.outages:
                 self._resumed_at = fetch(connection, statement("server/now"), params)[0][0]
                 self._outages = self._database.outages
             rows = fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed_at})
             over = [{"seq": row[0], "id": row[1], "exec_id": row[2]} for row in rows if row[4] == "done"]
-            reaped = [(row[3], row[4]) for row in rows if row[4] != "done"]
-            return [*reaped, *((hint.definition, "ready") for hint in time_out(connection, over, self._clock.now()))]
+            hints = time_out(connection, over, self._clock.now())
+            return Reaped([(row[3], row[4]) for row in rows], hints)
 
         return await self._database.run(job)
 
@@ -249,11 +255,6 @@ def _wanted(wanted: Filter) -> dict[str, Any]:
 
 def _at(id: str) -> dict[str, Any]:
     return {"id": id, "seq": seq_of(id)}
-
-
-def _create_held(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    with connection.transaction():
-        return create_tasks(connection, calls, now)
 
 
 def _kind(call: Mapping[str, Any]) -> IdKind:

@@ -9,6 +9,10 @@ with due as materialized (
         l.ctid as place, l.seq, l.id, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id,
         l.retry_count, l.execute_at, l.worker, l.workflow_seq, d.retry_delay,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
+        -- Counted, because `exists` may become a join with all workflows.
+        l.status = 'waiting' and (
+            select count(*) from fencepost.live_workflows as w where w.seq = l.workflow_seq and w.begun_at is null
+        ) > 0 as begins,
         case
             when l.status in ('waiting', 'requested') then 'ready'
             when l.retry_count <= d.allowed_retry_count and l.definition <> 'awf.task/wait' then 'waiting'
@@ -36,6 +40,15 @@ with due as materialized (
     -- What one of them has just changed lies elsewhere and is left for the next time.
     for update of l skip locked
 ),
+beginning as materialized (
+    -- Workflows that are to begin now. Not waiting for their locks, which are taken before those of tasks everywhere
+    -- else: who has one is soon done, and then this comes again.
+    select w.ctid as place, d.seq as task_seq, d.now
+    from due as d
+    join fencepost.live_workflows as w on w.seq between d.workflow_seq and d.workflow_seq
+    where d.begins and w.begun_at is null
+    for update of w skip locked
+),
 requeued as (
     update fencepost.live_tasks as l
     set status = d.status, version = d.version, exec_id = null, worker = null, held_by = null,
@@ -46,21 +59,14 @@ requeued as (
         updated_at = d.now
     from due as d
     where l.ctid = d.place and d.status <> 'done'
+        and (not d.begins or d.seq in (select b.task_seq from beginning as b))
     returning l.seq, l.execute_at, l.deadline_at
 ),
 begun as (
-    -- A workflow that was to begin now. Not waiting for its lock, which is taken before those of tasks everywhere else:
-    -- who has it is about to cancel it.
     update fencepost.live_workflows as w
-    set begun_at = u.now
-    from (
-        select w.ctid as place, d.now
-        from due as d
-        join fencepost.live_workflows as w on w.seq between d.workflow_seq and d.workflow_seq
-        where d.status_before = 'waiting' and w.begun_at is null
-        for update of w skip locked
-    ) as u
-    where w.ctid = u.place
+    set begun_at = b.now
+    from beginning as b
+    where w.ctid = b.place
 ),
 logged as (
     insert into fencepost.task_log

@@ -25,11 +25,11 @@ happened as materialized (
             'event', 'awf.workflow.event/task-completed', 'task-id', d.id, 'label', d.label, 'outcome', d.outcome)
     from unnest(%(tasks)s::bigint[]) with ordinality as t (seq, place)
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. The time
-    -- leads to the one table of the history that can hold what ended in this transaction.
+    -- leads to the tables of the history that can hold what ended just now, also when the clock was set back meanwhile.
     cross join lateral (
         select d.id, d.label, d.outcome, d.workflow_seq
         from fencepost.done_tasks as d
-        where d.seq = t.seq and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp())
+        where d.seq = t.seq and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp()) - interval '1 day'
         offset 0
     ) as d
     union all
@@ -41,7 +41,7 @@ happened as materialized (
     cross join lateral (
         select d.id, d.label, d.outcome, d.parent_seq
         from fencepost.done_workflows as d
-        where d.seq = t.seq and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp())
+        where d.seq = t.seq and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp()) - interval '1 day'
         offset 0
     ) as d
 ),

@@ -4,11 +4,7 @@
 -- Touches: row locks of live_workflows. Run behind lock.sql, again and again until there are none: who is locked begins no
 --          further ones.
 select w.seq, w.parent_seq
-from unnest(%(workflows)s::bigint[]) as p (seq)
-cross join lateral (
-    select w.seq, w.parent_seq
-    from fencepost.live_workflows as w
-    where w.parent_seq = p.seq
-    order by w.seq
-    for no key update
-) as w
+from fencepost.live_workflows as w
+where w.parent_seq = any(%(workflows)s::bigint[])
+order by w.seq
+for no key update
