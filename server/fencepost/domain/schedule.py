@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-import msgspec
 import orjson
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
-from fencepost.domain.actions import Request
 from fencepost.domain.cron import Cron
-from fencepost.domain.definition import LONGEST_MS, Name
+from fencepost.domain.definition import LONGEST_MS
+from fencepost.domain.starter import Starter
 from fencepost.errors import invalid_params
 
 # Each is found anew for every start behind an outage, which must not take long.
@@ -23,19 +22,11 @@ MOST_BACKFILL = 1000
 
 
 class ScheduleDefinition(
-    msgspec.Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    rename="kebab",
-    dict=True,
-    kw_only=True,
-    tag_field="kind",
-    tag="schedule",
+    Starter, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="kind", tag="schedule"
 ):
     """A document of `kind: schedule`: what to start, and when."""
 
     kind: ClassVar[str] = "schedule"
-    name: Name
     schedule: Annotated[
         str,
         Meta(min_length=1, max_length=200, description="cron: 5 fields, 6 with seconds first, or `@daily` and such"),
@@ -56,36 +47,16 @@ class ScheduleDefinition(
     jitter_seconds: Annotated[
         int, Meta(ge=0, lt=86_400, description="starts lie up to so much behind their due times, each its own share")
     ] = 0
-    task_request: Annotated[Request, Meta(description="the task to start")] | UnsetType = UNSET
-    workflow_request: Annotated[Request, Meta(description="the workflow to start")] | UnsetType = UNSET
 
     @cached_property
     def cron(self) -> Cron:
         """Its due times; raises Refusal when the document names none."""
         return Cron(self.schedule, self.timezone)
 
-    @property
-    def request(self) -> Request:
-        """What it starts."""
-        request = self.task_request or self.workflow_request
-        assert request is not UNSET, "checked when it was put"
-        return request
-
-    @property
-    def request_member(self) -> str:
-        """The member that says what it starts."""
-        return "task-request" if self.task_request is not UNSET else "workflow-request"
-
-    @property
-    def is_for_workflows(self) -> bool:
-        """Whether it starts workflows."""
-        return self.task_request is UNSET
-
     def compile(self) -> None:
         """Refuse what is never due, and what starts nothing or two things."""
         _ = self.cron
-        if (self.task_request is UNSET) == (self.workflow_request is UNSET):
-            raise invalid_params("exactly one of 'task-request' and 'workflow-request' is needed", "$.task-request")
+        super().compile()
         if self.request.execute_at is not None:
             raise invalid_params("the schedule says when", f"$.{self.request_member}.executeAt")
 

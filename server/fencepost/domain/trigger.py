@@ -6,13 +6,13 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 import orjson
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta
 
 from fencepost.domain import verbatim
 from fencepost.domain.actions import Request
-from fencepost.domain.definition import Name
 from fencepost.domain.payload import object_text
 from fencepost.domain.selection import MISSING, Rule, value_in
+from fencepost.domain.starter import Starter
 from fencepost.domain.times import time_text
 from fencepost.errors import invalid_params
 
@@ -21,43 +21,16 @@ _MOST_STEPS = 32
 
 
 class TriggerDefinition(
-    msgspec.Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    rename="kebab",
-    tag_field="kind",
-    tag="trigger",
-    kw_only=True,
+    Starter, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="kind", tag="trigger"
 ):
     """A document of `kind: trigger`: for which resources to start what."""
 
     kind: ClassVar[str] = "trigger"
-    name: Name
     select_by: Annotated[tuple[Rule, ...], Meta(min_length=1, max_length=32, description="all must hold")]
-    task_request: Annotated[Request, Meta(description="the task to start")] | UnsetType = UNSET
-    workflow_request: Annotated[Request, Meta(description="the workflow to start")] | UnsetType = UNSET
-
-    @property
-    def request(self) -> Request:
-        """What it starts; its params may have holes."""
-        request = self.task_request or self.workflow_request
-        assert request is not UNSET, "checked when it was put"
-        return request
-
-    @property
-    def request_member(self) -> str:
-        """The member that says what it starts."""
-        return "task-request" if self.task_request is not UNSET else "workflow-request"
-
-    @property
-    def is_for_workflows(self) -> bool:
-        """Whether it starts workflows."""
-        return self.task_request is UNSET
 
     def compile(self) -> None:
         """Refuse what starts nothing or two things, and a request that could never be done."""
-        if (self.task_request is UNSET) == (self.workflow_request is UNSET):
-            raise invalid_params("exactly one of 'task-request' and 'workflow-request' is needed", "$.task-request")
+        super().compile()
         at = f"$.{self.request_member}"
         time_text(self.request.execute_at, f"{at}.executeAt")
         params = object_text(self.request.params, f"{at}.params")

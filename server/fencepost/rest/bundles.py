@@ -6,6 +6,7 @@ Sizes of pages are bounded, unknown parameters are refused by name, and the next
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,14 +14,22 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fencepost.domain.listing import Filter
+from fencepost.domain.transitions import OUTCOMES
 from fencepost.errors import invalid_params
-from fencepost.wire.pages import write_position
+from fencepost.wire.pages import read_position, write_position
 
 ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 MOST = 1000
 DEFAULT = 100
 # What a search for tasks or workflows takes.
 SEARCH = {"_count", "_after", "_id", ".status", "status", ".outcome", "outcome", "definition", "definition-not"}
+
+
+Position = tuple[str, int] | None
+Count = Callable[[Filter], Awaitable[int]]
+# Takes what is wanted, where the page begins and its size; gives resources, and where the next page begins.
+Page = Callable[[Filter, Position, int], Awaitable[tuple[Sequence[Any], Position]]]
 
 
 class Bundle(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType", tag="Bundle"):
@@ -30,6 +39,26 @@ class Bundle(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, ta
     entry: list[dict[str, Any]]
     type: str
     link: list[dict[str, str]] = []
+
+
+async def search(request: Request, statuses: tuple[str, ...], count: Count, page: Page) -> Response:
+    """Answer a search, newest first: how many there are, and a page of them unless `_count` is 0."""
+    query = request.query_params
+    refuse_unknown(query, SEARCH)
+    wanted = Filter(
+        ids=words(query, "_id"),
+        include=words(query, "definition"),
+        exclude=words(query, "definition-not"),
+        statuses=words(query, ".status", "status", known=statuses),
+        outcomes=words(query, ".outcome", "outcome", known=OUTCOMES),
+    )
+    size = number(query, "_count", DEFAULT, MOST)
+    total = await count(wanted)
+    if size == 0:
+        return answer(Bundle(total=total, entry=[], type="searchset"))
+    found, after = await page(wanted, read_position(query.get("_after"), "_after"), size)
+    entry = [{"resource": one} for one in found]
+    return answer(Bundle(total=total, entry=entry, type="searchset", link=next_page(request, after)))
 
 
 def answer(value: Any) -> Response:

@@ -7,28 +7,18 @@ GET /AidboxTaskLog?subject={id}                            what happened to it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.domain.listing import Filter
 from fencepost.domain.task import HeldTask
-from fencepost.domain.transitions import OUTCOMES, STATUSES
+from fencepost.domain.transitions import STATUSES
 from fencepost.engine.engine import Engine
 from fencepost.errors import TASK_NOT_FOUND, WORKFLOW_NOT_FOUND, Refusal
-from fencepost.rest.bundles import (
-    DEFAULT,
-    ID,
-    MOST,
-    SEARCH,
-    Bundle,
-    answer,
-    next_page,
-    number,
-    refuse_unknown,
-    url_with,
-    words,
-)
-from fencepost.wire.pages import read_position
+from fencepost.rest.bundles import ID, MOST, Bundle, Position, answer, number, refuse_unknown, search, url_with
 from fencepost.wire.resources import log_resource, task_resource
 from fencepost.wire.workflows import workflow_log
 
@@ -41,25 +31,13 @@ class TaskReads:
 
     async def search(self, request: Request) -> Response:
         """Answer `GET /AidboxTask`."""
-        query = request.query_params
-        refuse_unknown(query, SEARCH)
-        wanted = Filter(
-            ids=words(query, "_id"),
-            include=words(query, "definition"),
-            exclude=words(query, "definition-not"),
-            statuses=words(query, ".status", "status", known=STATUSES),
-            outcomes=words(query, ".outcome", "outcome", known=OUTCOMES),
-        )
-        size = number(query, "_count", DEFAULT, MOST)
-        total = await self._engine.tasks.count(wanted)
-        if size == 0:
-            return answer(Bundle(total=total, entry=[], type="searchset"))
-        position = read_position(query.get("_after"), "_after")
+        return await search(request, STATUSES, self._engine.tasks.count, self._page)
+
+    async def _page(self, wanted: Filter, position: Position, size: int) -> tuple[Sequence[Any], Position]:
         tasks, after = await self._engine.tasks.list(
             wanted, sort="created_at", direction="desc", position=position, size=size
         )
-        entry = [{"resource": task_resource(held)} for held in tasks]
-        return answer(Bundle(total=total, entry=entry, type="searchset", link=next_page(request, after)))
+        return [task_resource(held) for held in tasks], after
 
     async def read(self, request: Request) -> Response:
         """Answer `GET /AidboxTask/{id}`."""

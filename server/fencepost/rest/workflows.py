@@ -6,16 +6,17 @@ GET /AidboxWorkflow/{id}                            one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.domain.listing import Filter
-from fencepost.domain.transitions import OUTCOMES
 from fencepost.domain.workflow import STATUSES
 from fencepost.engine.engine import Engine
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
-from fencepost.rest.bundles import DEFAULT, ID, MOST, SEARCH, Bundle, answer, next_page, number, refuse_unknown, words
-from fencepost.wire.pages import read_position
+from fencepost.rest.bundles import ID, Position, answer, search
 from fencepost.wire.workflows import workflow_resource
 
 
@@ -27,28 +28,13 @@ class WorkflowReads:
 
     async def search(self, request: Request) -> Response:
         """Answer `GET /AidboxWorkflow`."""
-        query = request.query_params
-        refuse_unknown(query, SEARCH)
-        wanted = Filter(
-            ids=words(query, "_id"),
-            include=words(query, "definition"),
-            exclude=words(query, "definition-not"),
-            statuses=words(query, ".status", "status", known=STATUSES),
-            outcomes=words(query, ".outcome", "outcome", known=OUTCOMES),
-        )
-        size = number(query, "_count", DEFAULT, MOST)
-        total = await self._engine.workflows.count(wanted)
-        if size == 0:
-            return answer(Bundle(total=total, entry=[], type="searchset"))
+        return await search(request, STATUSES, self._engine.workflows.count, self._page)
+
+    async def _page(self, wanted: Filter, position: Position, size: int) -> tuple[Sequence[Any], Position]:
         page = await self._engine.workflows.list(
-            wanted,
-            sort="created_at",
-            direction="desc",
-            position=read_position(query.get("_after"), "_after"),
-            size=size,
+            wanted, sort="created_at", direction="desc", position=position, size=size
         )
-        entry = [{"resource": workflow_resource(workflow)} for workflow in page.workflows]
-        return answer(Bundle(total=total, entry=entry, type="searchset", link=next_page(request, page.position)))
+        return [workflow_resource(workflow) for workflow in page.workflows], page.position
 
     async def read(self, request: Request) -> Response:
         """Answer `GET /AidboxWorkflow/{id}`."""
