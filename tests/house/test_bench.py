@@ -13,8 +13,8 @@ from tests.house.sources import ROOT
 
 pytest.importorskip("fencepost_sdk")
 
-RACERS = ("sql:100", "fencepost", "fencepost:single", "starlette")
-TINY = {"single_seconds": 1, "latencies": 5, "idle_polls": 20, "idle_seconds": 0.1}
+RACERS = ("sql:100", "fencepost", "fencepost:workflows", "fencepost:single", "starlette")
+TINY = {"single_seconds": 1, "latencies": 5, "idle_polls": 20, "idle_seconds": 0.1, "flows": 10}
 
 
 def test_a_tiny_round_yields_tables_and_json(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_tiny_round_yields_tables_and_json(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     written = json.loads(path.read_text())
     assert written["settings"]["fsync"] == written["settings"]["synchronous_commit"] == "on"
-    assert set(written["samples"]["drain"]) == {"sql:100", "fencepost"}
+    assert set(written["samples"]["drain"]) == {"sql:100", "fencepost", "fencepost:workflows"}
     # A contestant that failed, as one that did not do each task exactly once, is a note more.
     assert {name: len(notes) for name, notes in written["notes"].items()} == dict.fromkeys(RACERS, 1)
     for title in ("Bulk create", "Drain", "Create to start", "Fencepost against its bars"):

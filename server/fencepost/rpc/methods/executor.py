@@ -101,6 +101,8 @@ class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_on
 
     def result_text(self) -> bytes | None:
         """Return the result's text."""
+        if self.result is UNSET:
+            return None
         array = kind_of_exec_id(self.exec_id) is IdKind.DECISION
         return object_text(self.result, "$.result", array=array)
 
