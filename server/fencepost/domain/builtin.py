@@ -13,6 +13,9 @@ from fencepost.domain.selection import Rule, place_of, read_rules
 from fencepost.domain.times import time_text
 from fencepost.errors import Refusal, invalid_params
 
+# In whose name the server works on tasks, and what it does by itself stands in the log.
+ENGINE = "awf.engine"
+
 WAIT = "awf.task/wait"
 SUBSCRIBE = "awf.task/subscribe"
 # What every decision task is of, on the wire.

@@ -10,7 +10,6 @@ from fencepost.domain.actions import (
     AnyAction,
     CompleteWorkflow,
     Fail,
-    Request,
     ScheduleTask,
     ScheduleWorkflow,
     UnknownError,
@@ -20,12 +19,11 @@ from fencepost.domain.actions import (
 )
 from fencepost.domain.payload import object_text
 from fencepost.domain.task import ChangedTask, ShortTask, Task
-from fencepost.domain.times import time_text
 from fencepost.engine.attempts import explain
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import Lease, fence, fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, in_turn
-from fencepost.engine.starts import check
+from fencepost.engine.starts import Checked, check, read
 from fencepost.errors import INVALID_ACTION, TASK_NOT_FOUND, UNAVAILABLE, Refusal
 from fencepost.store.tasks import TaskStore
 from fencepost.store.workflows import WorkflowStore
@@ -88,10 +86,7 @@ class Decisions:
         begins = []
         for index, action in enumerate(actions):
             if isinstance(action, ScheduleTask | ScheduleWorkflow):
-                member, request = request_of(action)
-                place = _place(lease, index)
-                begun = _begun(request, index, lease, place, member, is_workflow=isinstance(action, ScheduleWorkflow))
-                begins.append(begun | await self._checked(request, f"{place}.{member}", begun["is_workflow"]))
+                begins.append(await self._begun(action, index, lease))
         return {
             **fence(lease),
             "result": fragment(lease.content),
@@ -100,43 +95,37 @@ class Decisions:
             "ending": _ending(actions, lease),
         }
 
-    async def _checked(self, request: Request, place: str, is_workflow: bool) -> dict[str, Any]:
-        """Check what shall begin under the newest version of its definition, and write it as the statements take it.
+    async def _begun(self, action: ScheduleTask | ScheduleWorkflow, index: int, lease: Lease) -> dict[str, Any]:
+        """Write what shall begin as the statements take it, under the newest version of its definition.
 
         What cannot be begun is refused only if it is not begun already: definitions move on.
         """
+        member, request = request_of(action)
+        name, is_workflow, place = request.definition, isinstance(action, ScheduleWorkflow), _place(lease, index)
         try:
-            checked = await check(self._definitions, request, is_workflow=is_workflow)
+            params, execute_at = read(request)
+        except Refusal as refusal:
+            raise _of_action(refusal, f"{place}.{member}") from None
+        checked, refused = Checked(0, None), None
+        try:
+            checked = await check(self._definitions, name, params, execute_at, is_workflow=is_workflow)
         except Refusal as refusal:
             if refusal.kind is UNAVAILABLE:
                 raise
-            return {"refusal": _of_action(refusal, place), "hold": None}
+            refused = _of_action(refusal, f"{place}.{member}")
         return {
-            "refusal": None,
+            "place": place,
+            "refusal": refused,
+            "is_workflow": is_workflow,
+            "id": str(uuid4()) if is_workflow else None,
+            "label": request.label or f"{lease.id}/{index}",
+            "digest": digest_of(is_workflow=is_workflow, definition=name, params=params, execute_at=execute_at),
+            "definition": name,
             "version": checked.version,
-            "params": fragment(checked.params),
-            "execute_at": checked.execute_at,
+            "params": fragment(params),
+            "execute_at": execute_at,
             "hold": checked.hold,
         }
-
-
-def _begun(request: Request, index: int, lease: Lease, place: str, member: str, *, is_workflow: bool) -> dict[str, Any]:
-    """Write what shall begin, but for what depends on its definition."""
-    try:
-        params = object_text(request.params, "$.params")
-        execute_at = time_text(request.execute_at, "$.executeAt")
-    except Refusal as refusal:
-        raise _of_action(refusal, f"{place}.{member}") from None
-    return {
-        "place": place,
-        "is_workflow": is_workflow,
-        "id": str(uuid4()) if is_workflow else None,
-        "label": request.label or f"{lease.id}/{index}",
-        "digest": digest_of(
-            is_workflow=is_workflow, definition=request.definition, params=params, execute_at=execute_at
-        ),
-        "definition": request.definition,
-    }
 
 
 class Said(NamedTuple):

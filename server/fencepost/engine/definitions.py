@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET
 
-from fencepost.domain.builtin import BUILT_IN, DECISION
+from fencepost.domain.builtin import BUILT_IN, DECISION, ENGINE
 from fencepost.domain.definition import TaskDefinition, Work, WorkDefinition, WorkflowDefinition
 from fencepost.domain.document import Definition, Document
 from fencepost.domain.schedule import ScheduleDefinition
@@ -27,7 +27,6 @@ from fencepost.errors import (
     DEFINITION_IN_USE,
     DEFINITION_NOT_FOUND,
     DEFINITION_OF_OTHER_KIND,
-    UNAVAILABLE,
     Refusal,
     invalid_params,
 )
@@ -66,7 +65,7 @@ class Definitions:
         """Declare what the server itself sees to."""
         for document in BUILT_IN.values():
             document.compile()
-            await self._store.put(document, msgspec.json.encode(document), caller="awf.engine")
+            await self._store.put(document, msgspec.json.encode(document), caller=ENGINE)
 
     async def get(self, name: str, version: int | None = None) -> Definition:
         """Return one version of a definition, or its newest; raise Refusal when there is none."""
@@ -154,9 +153,7 @@ class Definitions:
         try:
             await self.newest_work(name, WorkflowDefinition if document.is_for_workflows else TaskDefinition)
         except Refusal as refusal:
-            if refusal.kind is not UNAVAILABLE:
-                refusal.at = f"$.{document.request_member}.definition"
-            raise
+            raise within(refusal, document.request_member) from None
 
     async def _put(self, document: Document, text: bytes, caller: str) -> Put:
         for _ in range(TRIES):
@@ -180,7 +177,7 @@ class Definitions:
                 schedule.request,
                 is_workflow=schedule.is_for_workflows,
                 requester=schedule.requester,
-                caller="awf.engine",
+                caller=ENGINE,
             )
         except Refusal as refusal:
             raise within(refusal, schedule.request_member) from None

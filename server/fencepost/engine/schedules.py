@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 from uuid import uuid4
 
+from fencepost.domain.builtin import ENGINE
 from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, turn
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
@@ -21,7 +22,6 @@ from fencepost.store.turns import Deed, Due
 from fencepost.telemetry import Event, emit
 
 _OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
-_ENGINE = "awf.engine"
 # Begins something of a schedule as it stands; None when it has moved on.
 Begin = Callable[[Schedule], Awaitable[Sequence[Began] | None]]
 
@@ -153,7 +153,7 @@ class Schedules:
         if what.until is not None:
             return Deed(due, what.next_due_at, until=what.until, reason="late")
         try:
-            return Deed(due, what.next_due_at, await self._prepare(due.definition, _ENGINE))
+            return Deed(due, what.next_due_at, await self._prepare(due.definition, ENGINE))
         except Refusal as refusal:
             if refusal.kind is UNAVAILABLE:
                 raise

@@ -25,38 +25,41 @@ class Definitions(Protocol):
 
 
 class Checked(NamedTuple):
-    """A request that can be done: under which version of its definition, and its members as statements take them."""
+    """A request that can be done: under which version of its definition, and how long it runs by itself if it does."""
 
     version: int
-    params: bytes | None
-    execute_at: str | None
     hold: Mapping[str, Any] | None
 
 
-async def check(definitions: Definitions, request: Request, *, is_workflow: bool) -> Checked:
-    """Check a request against the newest version of its definition; raise Refusal with paths from the request."""
-    params = object_text(request.params, "$.params")
-    execute_at = time_text(request.execute_at, "$.executeAt")
-    kind = WorkflowDefinition if is_workflow else TaskDefinition
-    version, definition = await definitions.newest_work(request.definition, kind)
+def read(request: Request) -> tuple[bytes | None, str | None]:
+    """Return params and time of a request as statements take them; raise Refusal with paths from the request."""
+    return object_text(request.params, "$.params"), time_text(request.execute_at, "$.executeAt")
+
+
+async def check(
+    definitions: Definitions, name: str, params: bytes | None, execute_at: str | None, *, is_workflow: bool
+) -> Checked:
+    """Check what was read of a request against the newest version of its definition; raise Refusal likewise."""
+    version, definition = await definitions.newest_work(name, WorkflowDefinition if is_workflow else TaskDefinition)
     if schema := definition.params_schema:
         schema.check(params, at="$.params")
-    return Checked(version, params, execute_at, hold_of(request.definition, params, execute_at))
+    return Checked(version, hold_of(name, params, execute_at))
 
 
 async def prepare(
     definitions: Definitions, request: Request, *, is_workflow: bool, requester: bytes, caller: str
 ) -> Start:
     """Return what `store.starts.start` takes; `requester` is JSON text."""
-    checked = await check(definitions, request, is_workflow=is_workflow)
+    params, execute_at = read(request)
+    checked = await check(definitions, request.definition, params, execute_at, is_workflow=is_workflow)
     return Start(
         is_workflow=is_workflow,
         id=str(uuid4()) if is_workflow or checked.hold is not None else None,
         definition=request.definition,
         version=checked.version,
         label=request.label,
-        params=checked.params,
-        execute_at=checked.execute_at,
+        params=params,
+        execute_at=execute_at,
         requester=requester,
         caller=caller,
         hold=checked.hold,

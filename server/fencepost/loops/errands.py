@@ -14,8 +14,9 @@ from uuid import UUID
 
 import msgspec
 
+from fencepost.domain.builtin import ENGINE
 from fencepost.domain.task import HeldTask, Task
-from fencepost.engine.builtin.errand import ENGINE, Errand, Handler, Lost
+from fencepost.engine.builtin.errand import Errand, Handler, Lost
 from fencepost.engine.engine import Engine
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Wanted

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from fencepost.domain.builtin import ENGINE
 from fencepost.domain.ids import IdKind, kind_of
 from fencepost.store.batches import Done, Hint
 from fencepost.store.connection import Connection, fetch
@@ -21,7 +22,7 @@ _OUT_OF_ATTEMPTS = {
     "reason_type": "awf.executor/unknown-error",
     "reason_message": "No attempt was left to decide",
     "action": "awf.engine/fail",
-    "caller": "awf.engine",
+    "caller": ENGINE,
 }
 
 

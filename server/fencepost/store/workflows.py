@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from fencepost.clock import Clock
+from fencepost.domain.builtin import ENGINE
 from fencepost.domain.ids import seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import ShortTask, Task, task_of
@@ -29,10 +30,9 @@ _RESOURCE_FIELDS = len(Workflow._fields)
 
 
 class Found(NamedTuple):
-    """A workflow and what stands beside it: its number, its parent's, who made it, when it began, how it ended."""
+    """A workflow and what stands beside it: its number, who made it, when it began, how it ended."""
 
     seq: int
-    parent_seq: int | None
     created_by: str
     begun_at: str | None
     action: str | None
@@ -47,7 +47,7 @@ class Found(NamedTuple):
         begun = "in-progress" if at_once else "created"
         steps = [Step("awf.workflow/create-and-execute", self.created_by, workflow.created_at, begun)]
         if self.begun_at is not None and not at_once:
-            steps.append(Step("awf.engine/begin", "awf.engine", self.begun_at, "in-progress"))
+            steps.append(Step("awf.engine/begin", ENGINE, self.begun_at, "in-progress"))
         if self.action is not None and self.done_by is not None:
             steps.append(Step(self.action, self.done_by, workflow.updated_at, "done"))
         return steps
@@ -133,7 +133,7 @@ class WorkflowStore:
     async def find(self, id: str) -> Found | None:
         """Return a workflow as it stands."""
         rows = await self._database.fetch(statement("workflows/find"), {"id": id})
-        return Found._make((*rows[0][:6], Workflow._make(rows[0][6:]))) if rows else None
+        return Found._make((*rows[0][:5], Workflow._make(rows[0][5:]))) if rows else None
 
     async def list(
         self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int

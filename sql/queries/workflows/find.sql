@@ -1,9 +1,9 @@
 -- Find a workflow.
 -- Takes:   id.
--- Returns: (seq, parent_seq, created_by, begun_at, action, done_by) and its resource row, or none.
+-- Returns: (seq, created_by, begun_at, action, done_by) and its resource row, or none.
 -- Touches: nothing; reads workflow_names, workflow_resources.
 select
-    r.seq, r.parent_seq, r.created_by, r.begun_at, r.action, r.done_by,
+    r.seq, r.created_by, r.begun_at, r.action, r.done_by,
     r.id, r.definition, r.definition_version, r.status, r.label, r.params, r.requester, r.created_at, r.version,
     r.execute_at, r.updated_at, r.outcome, r.reason_type, r.reason_message, r.result, r.error
 from fencepost.workflow_resources as r

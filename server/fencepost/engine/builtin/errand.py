@@ -8,9 +8,6 @@ from typing import NamedTuple
 from fencepost.domain.task import Task
 from fencepost.engine.tasks import Tasks
 
-# In whose name the server works on tasks, and what it does by itself stands in the log.
-ENGINE = "awf.engine"
-
 
 class Lost(Exception):
     """The execution is over, because the task was canceled or its time was: nobody wants what would come of it."""
