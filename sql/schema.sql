@@ -749,6 +749,8 @@ CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
 
 CREATE INDEX trigger_starts_trigger ON fencepost.trigger_starts USING btree (trigger, at, event_key);
 
+CREATE INDEX workflow_names_runs ON fencepost.workflow_names USING btree (split_part(id, '~'::text, 1)) WHERE (strpos(id, '~'::text) > 0);
+
 ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
 
 ALTER INDEX fencepost.done_tasks_pkey ATTACH PARTITION fencepost.done_tasks_default_pkey;

@@ -16,6 +16,7 @@ from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
 from fencepost.domain.task import Task
+from fencepost.domain.taskflow.decider import decide as decide_taskflow
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
@@ -31,6 +32,7 @@ from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
+from fencepost.engine.taskflow.taskflows import taskflows
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.watch import Watch
@@ -58,6 +60,7 @@ from fencepost.store.partitions import PartitionStore
 from fencepost.store.reader import Reader
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
+from fencepost.store.taskflows import TaskflowStore
 from fencepost.store.tasks import TaskStore
 from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
@@ -86,6 +89,7 @@ class App:
         executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
+        inside, watch = Deciders(work, families, executions, hands, definitions, deciders), Watch()
         self.engine = Engine(
             work,
             families,
@@ -96,8 +100,9 @@ class App:
             triggers,
             Schedules(ScheduleStore(self.database, clock, hints.follow), definitions, hints),
             hands,
-            Deciders(work, families, executions, hands, definitions, deciders),
-            Watch(),
+            inside,
+            watch,
+            taskflows(TaskflowStore(self.database), families, definitions, inside, watch),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
@@ -223,7 +228,7 @@ class App:
 
 
 # Which documents are decided over in the server, by their kind.
-DECIDERS: Mapping[str, Decide] = {}
+DECIDERS: Mapping[str, Decide] = {"taskflow": decide_taskflow}
 
 
 def build_app(

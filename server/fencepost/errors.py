@@ -59,6 +59,14 @@ RUN_SQL_OFF = Kind("run-sql-off", 422, "nobody has switched SQL on here: the ser
 RUN_SQL_UNSAFE = Kind("run-sql-unsafe", 422, "--run-sql-url must be for a role that only reads: {reason}")
 SQL_FAILED = Kind("sql-failed", 422, "{reason}")
 TOO_MANY_ROWS = Kind("too-many-rows", 422, "the result has more than {limit}")
+TASKFLOW_NOT_FOUND = Kind("taskflow-not-found", 404, "there is no taskflow {id!r}")
+TASKFLOW_NOT_DONE = Kind(
+    "taskflow-not-done", 422, "taskflow {id!r} is {status}; only one that has ended can be retried"
+)
+TASKFLOW_HAS_BEEN_DONE = Kind("taskflow-has-been-done", 422, "taskflow {id!r} has ended already: {status}")
+NOTHING_TO_RETRY = Kind("nothing-to-retry", 422, "taskflow {id!r} has nothing to retry: what succeeded is not repeated")
+PARENT_IS_OVER = Kind("parent-is-over", 422, "task {task!r} of taskflow {id!r} is not being executed")
+TEMPLATE_NOT_FOUND = Kind("template-not-found", 404, "there is no template {id!r}")
 SCHEDULE_NOT_FOUND = Kind("schedule-not-found", 404, "there is no schedule {name!r}{hint}")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")
 UNAVAILABLE = Kind("unavailable", 503, "{reason}")

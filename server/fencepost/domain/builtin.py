@@ -12,6 +12,7 @@ from fencepost.domain.document import Document
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.selection import Rule, place_of, read_rules
+from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition
 from fencepost.domain.times import time_text
 from fencepost.errors import Refusal, invalid_params
 
@@ -135,6 +136,7 @@ BUILT_IN: Mapping[str, Document] = {
                 "properties": {"rules": {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLEANING_RULE}},
             },
         ),
+        TaskflowDefinition(name=FLOW),
     )
 }
 

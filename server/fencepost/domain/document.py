@@ -6,9 +6,10 @@ import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
 from fencepost.domain.schedule import ScheduleDefinition
+from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.domain.trigger import TriggerDefinition
 
-Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition
+Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition | TaskflowDefinition
 
 
 class Definition(msgspec.Struct, frozen=True):

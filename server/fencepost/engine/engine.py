@@ -11,6 +11,7 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
+from fencepost.engine.taskflow.taskflows import Taskflows
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.watch import Watch
@@ -31,3 +32,4 @@ class Engine(NamedTuple):
     hands: Hands
     deciders: Deciders
     watch: Watch
+    taskflows: Taskflows

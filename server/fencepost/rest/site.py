@@ -15,6 +15,7 @@ from fencepost.engine.engine import Engine
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from fencepost.rest.events import EventIntake
 from fencepost.rest.health import Health
+from fencepost.rest.taskflows import TaskflowStreams
 from fencepost.rest.tasks import TaskReads
 from fencepost.rest.workflows import WorkflowReads
 from fencepost.settings import Limits
@@ -31,6 +32,7 @@ def site(engine: Engine, health: Health, callers: Callers, limits: Limits) -> St
     tasks = TaskReads(engine)
     workflows = WorkflowReads(engine)
     intake = EventIntake(engine, limits)
+    taskflows = TaskflowStreams(engine)
 
     def known(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -50,6 +52,7 @@ def site(engine: Engine, health: Health, callers: Callers, limits: Limits) -> St
             Route("/AidboxWorkflow", known(workflows.search)),
             Route("/AidboxWorkflow/{id}", known(workflows.read)),
             Route("/events", known(intake.publish), methods=["POST"]),
+            Route("/taskflows/{id}/events", known(taskflows.events)),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _not_served},
     )
