@@ -113,6 +113,11 @@ class App:
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._open(settings, clock)
+
+    def _open(self, settings: Settings, clock: Clock) -> None:
+        """Wire the edges, and the errands that call them."""
         self._health = Health(self._server)
         self._callers = Callers(settings.clients)
         dispatch = Dispatch(registry(), self.engine, settings.limits)
@@ -120,7 +125,6 @@ class App:
         self._rest = site(self.engine, self._health, self._callers, settings.limits)
         self._errands = self._work(dispatch, settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -1,5 +1,4 @@
--- Tell what happened to what a workflow has begun: each entry of the logs of its tasks, and of its children that they
--- were begun and that they ended.
+-- Tell what happened to what a workflow has begun: the logs of its tasks, and the beginning and the end of its children.
 -- Takes:   workflow_seq.
 -- Returns: per entry (number, version, at, label, id; status, outcome, was, retry_count, result, error, message); `number`
 --          counts what was begun from 0 and stays as it is, `was` is the status before the end.
