@@ -41,7 +41,7 @@ def retried(run: Run, wanted: Sequence[tuple[str, Sequence[str] | None]] | None 
             for name, tasks in wanted
         ]
     return Run(
-        json.loads(msgspec.json.encode(again(run.plan, ended(run), some))), id=f"run.{run.plan.retry_attempt + 1}"
+        json.loads(msgspec.json.encode(again(run.plan, ended(run), some))), id=f"run~{run.plan.retry_attempt + 1}"
     )
 
 
@@ -187,5 +187,5 @@ def test_a_canceled_flow_can_be_retried() -> None:
     run = Run(flow(["a", "b"], ["c"], options=ONCE))
     run.succeed("a")
     order = again(run.plan, ended(run, "canceled"), None)
-    following = Run(json.loads(msgspec.json.encode(order)), id="run.1")
+    following = Run(json.loads(msgspec.json.encode(order)), id="run~1")
     assert following.live == ["b"]

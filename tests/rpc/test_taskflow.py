@@ -262,3 +262,9 @@ def test_a_bad_document_is_refused_when_it_is_declared(server: Server) -> None:
         "invalid-params",
         "$.params.params.stages",
     )
+
+
+def test_a_workflow_that_a_task_is_must_be_declared(server: Server) -> None:
+    content = flow(["a"], [task("b", type="WORKFLOW", taskDetails={"definition": "people/nobody"})])
+    refused = server.refused("awf.taskflow/produce", content)
+    assert refused == (404, "definition-not-found", "$.params.stages[1].tasks[0].taskDetails.definition")

@@ -134,3 +134,26 @@ def test_a_flow_of_a_template_is_retried_as_it_was(caller: Caller) -> None:
     caller.call("/retry", taskflowId=id)
     assert caller.work("a")["params"]["params"] == {"v": 2}
     assert caller.ended(id)["name"] == "Lamps"
+
+
+def test_the_same_request_again_is_the_same_retry(caller: Caller) -> None:
+    id = half(caller)["taskflowId"]
+    caller.call("/retry", taskflowId=id, requestId="again")
+    assert caller.call("/retry", taskflowId=id, requestId="again")["retryAttempt"] == 1
+    caller.fail("a")
+    caller.fail("b")
+    caller.ended(id)
+    assert caller.call("/retry", taskflowId=id, requestId="again")["retryAttempt"] == 1
+    assert caller.call("/retry", taskflowId=id, requestId="once more")["retryAttempt"] == 2
+
+
+def test_nobody_else_writes_a_run_of_a_flow(caller: Caller) -> None:
+    id = half(caller)["taskflowId"]
+    run = {"taskflowId": id, "createdAt": 1, "retryAttempt": 7}
+    params = {**flow(["a"]), "run": run}
+    create = {"definition": "awf.taskflow/flow", "params": params}
+    other = caller.server.rpc("awf.workflow/create-and-execute", create)["resource"]["id"]
+    assert caller.details(other)["taskflowId"] == other
+    assert caller.details(id)["retryAttempt"] == 0
+    create["id"] = f"{id}~1"
+    assert caller.server.refused("awf.workflow/create-and-execute", create)[1] == "invalid-params"

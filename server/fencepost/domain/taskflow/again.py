@@ -22,8 +22,8 @@ class StageAgain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     task_ids: Annotated[list[_Id], Meta(min_length=1, max_length=500)] | None = None
 
 
-def again(plan: Plan, now: Progress, wanted: Sequence[StageAgain] | None) -> Order:
-    """Return the params of the next run; raise Refusal.
+def again(plan: Plan, now: Progress, wanted: Sequence[StageAgain] | None, request: str | None = None) -> Order:
+    """Return the params of the next run, which `request` asked for; raise Refusal.
 
     Without stages every task runs again, and of those that are executed exactly once the ones that have not succeeded.
     What has not run yet does so when its turn comes.
@@ -38,7 +38,8 @@ def again(plan: Plan, now: Progress, wanted: Sequence[StageAgain] | None) -> Ord
         for view in views
         if view.planned.id not in chosen and view.status in ("SUCCESS", "FAILED")
     }
-    run = Run(plan.id, plan.created_at, plan.retry_attempt + 1, kept, () if wanted is None else tuple(sorted(chosen)))
+    only = () if wanted is None else tuple(sorted(chosen))
+    run = Run(plan.id, plan.created_at, plan.retry_attempt + 1, kept, only, request)
     return order_of(plan.flow, run)
 
 

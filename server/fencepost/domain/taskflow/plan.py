@@ -26,13 +26,17 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """What a retry is a retry of: the flow's own id and age, what is kept, and what was asked for by name."""
+    """What a retry is a retry of: the flow's own id and age, what is kept, and what was asked for by name.
+
+    `request` tells the same request for it again.
+    """
 
     taskflow_id: str
     created_at: int
     retry_attempt: int
     kept: dict[str, Kept] = {}
     named: tuple[str, ...] = ()
+    request: str | None = None
 
 
 class Order(Flow, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -95,6 +99,7 @@ class Plan(NamedTuple):
     stages: Sequence[PlannedStage]
     kept: Mapping[str, Kept]
     named: frozenset[str]
+    request: str | None
 
     @property
     def meta(self) -> Raw:
@@ -109,7 +114,10 @@ class Plan(NamedTuple):
 
 def planned(order: Order, *, id: str, created_at: str) -> Plan:
     """Return the plan of a run; `id` and `created_at` are those of its workflow."""
-    run = Run(id, milliseconds(created_at), 0) if order.run is UNSET else order.run
+    run = Run(id, milliseconds(created_at), 0)
+    # Callers can write such params too, but not choose such an id.
+    if order.run is not UNSET and id == run_id(order.run.taskflow_id, order.run.retry_attempt):
+        run = order.run
     stages = []
     for number, stage in enumerate(order.stages):
         stage_id = _id(run.taskflow_id, number)
@@ -119,7 +127,14 @@ def planned(order: Order, *, id: str, created_at: str) -> Plan:
         ]
         stages.append(PlannedStage(stage_id, stage.name, tasks))
     flow = Flow(name=order.name, options=order.options, context=order.context, stages=order.stages, meta=order.meta)
-    return Plan(run.taskflow_id, run.created_at, run.retry_attempt, flow, stages, run.kept, frozenset(run.named))
+    return Plan(
+        run.taskflow_id, run.created_at, run.retry_attempt, flow, stages, run.kept, frozenset(run.named), run.request
+    )
+
+
+def run_id(taskflow_id: str, retry_attempt: int) -> str:
+    """Return the id of the workflow that a run of a flow is."""
+    return f"{taskflow_id}~{retry_attempt}" if retry_attempt else taskflow_id
 
 
 def order_of(flow: Flow, run: Run | UnsetType = UNSET) -> Order:

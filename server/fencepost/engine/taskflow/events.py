@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from fencepost.domain.taskflow.definition import TaskflowDefinition
+from fencepost.domain.taskflow.plan import run_id
 from fencepost.domain.taskflow.replay import FlowEvent, Position, Replay
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.taskflow.runs import Runs
 from fencepost.engine.watch import Look, Watch
 from fencepost.engine.workflows import Workflows
+from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
 from fencepost.store.taskflows import TaskflowStore
+
+_PAUSE_SECONDS = 0.02
 
 
 class Told(NamedTuple):
@@ -48,13 +53,18 @@ class FlowEvents:
         """
         run = (await self._runs.get(id, "$")).plan.retry_attempt if position is None else position.run
         async with self._watch.look() as look:
-            while run <= (await self._runs.get(id, "$")).plan.retry_attempt:
-                async for told in self._run(id, run, position, look):
-                    yield told
+            while run <= (newest := (await self._runs.get(id, "$")).plan.retry_attempt):
+                try:
+                    async for told in self._run(id, run, position, look):
+                        yield told
+                except Refusal as refusal:
+                    if refusal.kind is not WORKFLOW_NOT_FOUND or run == newest:
+                        raise
+                    # A run so old that its history is gone.
                 run += 1
 
     async def _run(self, id: str, run: int, position: Position | None, look: Look) -> AsyncIterator[Told | None]:
-        name = f"{id}~{run}" if run else id
+        name = run_id(id, run)
         replay: Replay | None = None
         while True:
             # Before its history: when it is over by then, that is complete.
@@ -74,6 +84,8 @@ class FlowEvents:
                 return
             yield None
             await look.wait()
+            # On a busy server something changes all the time.
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def _told(events: Sequence[FlowEvent], position: str) -> Sequence[Told]:

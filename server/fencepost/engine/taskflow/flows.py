@@ -13,8 +13,9 @@ from msgspec import UNSET
 from fencepost.domain.taskflow.again import StageAgain, again
 from fencepost.domain.taskflow.definition import FLOW
 from fencepost.domain.taskflow.flow import Flow
-from fencepost.domain.taskflow.plan import FlowParent, order_of, parent_in
+from fencepost.domain.taskflow.plan import FlowParent, order_of, parent_in, run_id
 from fencepost.domain.taskflow.record import FlowRecord
+from fencepost.engine.definitions import Definitions
 from fencepost.engine.taskflow.nesting import CONTEXT, Nested, Nesting
 from fencepost.engine.taskflow.runs import Place, Runs
 from fencepost.engine.workflows import NewWorkflow, Workflows
@@ -48,14 +49,16 @@ class Produce(NamedTuple):
 class Flows:
     """The flows of a database."""
 
-    def __init__(self, runs: Runs, nesting: Nesting, workflows: Workflows) -> None:
+    def __init__(self, runs: Runs, nesting: Nesting, workflows: Workflows, definitions: Definitions) -> None:
         self._runs = runs
         self._nesting = nesting
         self._workflows = workflows
+        self._definitions = definitions
 
     async def produce(self, wanted: Produce) -> str:
         """Begin a flow, as part of the task whose context its meta holds if it holds one; return its id."""
         wanted.flow.check()
+        await self._check_workflows(wanted.flow)
         order, id = order_of(wanted.flow), _id(wanted.request_id, wanted.caller)
         if (parent := _parent(wanted.flow)) is not None:
             return await self._nesting.begin(Nested(order, parent, id, wanted.request_id, wanted.exec_id))
@@ -101,24 +104,40 @@ class Flows:
             raise Refusal(TASKFLOW_HAS_BEEN_DONE, at="$.taskflowId", id=id, status=run.progress.status)
         return await self._runs.record(run)
 
-    async def retry(self, id: str, stages: Sequence[StageAgain] | None, *, caller: str) -> FlowRecord:
+    async def retry(
+        self, id: str, stages: Sequence[StageAgain] | None, request_id: str | None, *, caller: str
+    ) -> FlowRecord:
         """Run a flow that has ended again, all of it or some stages and tasks; return it as it stands then.
 
         The new run has an id that only one retry can take: of two at once the same is one, another is refused.
         """
         run = await self._runs.get(id)
+        request = None if request_id is None else _id(request_id, caller)
+        if request is not None and run.plan.request == request:
+            return await self._runs.record(run)
         if not run.is_over:
             raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status=run.progress.status)
         if len(id) > _LONGEST_ID:
             raise invalid_params(f"an id of more than {_LONGEST_ID} characters cannot be retried", "$.taskflowId")
-        params = msgspec.json.encode(again(run.plan, run.progress, stages))
+        params = msgspec.json.encode(again(run.plan, run.progress, stages, request))
         try:
-            await self._create(f"{id}~{run.plan.retry_attempt + 1}", FLOW, params, caller)
+            await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller)
         except Refusal as refusal:
             if refusal.kind is not WORKFLOW_EXISTS:
                 raise
             raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status="RUNNING") from None
         return await self.details(id)
+
+    async def _check_workflows(self, flow: Flow) -> None:
+        """Raise Refusal when there is no definition of a workflow that a task is."""
+        for number, stage in enumerate(flow.stages):
+            for index, task in enumerate(stage.tasks):
+                if task.type == "WORKFLOW":
+                    try:
+                        await self._definitions.newest_workflow(task.definition)
+                    except Refusal as refusal:
+                        refusal.at = f"$.stages[{number}].tasks[{index}].taskDetails.definition"
+                        raise
 
     async def _create(self, id: str, definition: str, params: bytes | None, caller: str) -> None:
         requester = orjson.dumps({"resourceType": "Client", "id": caller})

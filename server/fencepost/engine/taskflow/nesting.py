@@ -15,6 +15,7 @@ from fencepost.domain.payload import same_payload
 from fencepost.domain.taskflow.decider import PRODUCE, Production
 from fencepost.domain.taskflow.plan import FlowParent, Order
 from fencepost.engine.deciders import Deciders
+from fencepost.engine.outcomes import contended
 from fencepost.engine.taskflow.runs import Run, Runs
 from fencepost.engine.workflows import Signal, Workflows
 from fencepost.errors import (
@@ -60,12 +61,20 @@ class Nesting:
         if (known := _begun(run, label, nested.key)) is None:
             await self._tell(nested, run, label)
             await self._deciders.settle(run.row.workflow.id)
-            known = _begun(await self._runs.get(parent.taskflow_id), label, nested.key)
-        if known is None:
-            raise _over(parent)
+            known = await self._look(run, label, nested)
         workflow = (await self._workflows.get(known)).workflow
         if not same_payload(workflow.params, msgspec.json.encode(nested.order)):
             raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=nested.request_id)
+        return known
+
+    async def _look(self, run: Run, label: str, nested: Nested) -> str:
+        """Return what has come of the signal; raise Refusal when that was nothing, or nobody can tell yet."""
+        # Before what was begun: a decision that is made in between has begun it by then.
+        is_open = await self._workflows.decision(run.row.workflow.id) is not None
+        known = _begun(await self._runs.get(nested.parent.taskflow_id), label, nested.key)
+        if known is None:
+            # Whoever decides has died, perhaps; another one does when its lease is over.
+            raise contended(f"taskflow {nested.parent.taskflow_id!r}") if is_open else _over(nested.parent)
         return known
 
     async def _tell(self, nested: Nested, run: Run, label: str) -> None:

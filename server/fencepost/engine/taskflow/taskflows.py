@@ -30,7 +30,7 @@ def taskflows(
     """Put the parts together."""
     runs = Runs(store)
     return Taskflows(
-        Flows(runs, Nesting(runs, workflows, deciders), workflows),
+        Flows(runs, Nesting(runs, workflows, deciders), workflows, definitions),
         Templates(store, definitions),
         FlowEvents(store, runs, workflows, definitions, watch),
     )

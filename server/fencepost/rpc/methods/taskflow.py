@@ -42,6 +42,7 @@ class RetryParams(TaskflowIdParams, frozen=True, forbid_unknown_fields=True, ren
     """Which taskflow, and which stages and tasks of it; without any, as its options say."""
 
     stages: Annotated[list[StageAgain], Meta(min_length=1, max_length=200)] | None = None
+    request_id: RequestId | None = None
 
 
 class TaskflowListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,5 +134,7 @@ async def retry(context: Context, params: RetryParams) -> TaskflowResult:
 
     With exactlyOnceTaskExecution what has succeeded is not run again. What never ran does when its turn comes.
     """
-    flow = await context.engine.taskflows.flows.retry(params.taskflow_id, params.stages, caller=context.caller)
-    return TaskflowResult(flow)
+    flows = context.engine.taskflows.flows
+    return TaskflowResult(
+        await flows.retry(params.taskflow_id, params.stages, params.request_id, caller=context.caller)
+    )
