@@ -195,10 +195,14 @@ def test_numbers_stay_as_they_were_written() -> None:
     assert begun.due[0].params == b'{"x":1.50,"t":1.50}'
 
 
-@pytest.mark.parametrize("unknown", ["s9", "s1.z", "s1.a.prop", "s1.b.x", "s2", "s2.c", "s3.d"])
+@pytest.mark.parametrize(
+    "unknown",
+    ["s9", "s1.z", "s1.a.prop", "s1.a.list.1", "s1.a.list." + 5000 * "1", "s1.b.x", "s2", "s2.c", "s3.d"],
+    ids=lambda unknown: unknown[:12],
+)
 def test_an_unknown_placeholder_fails_its_task_before_any_worker_sees_it(unknown: str) -> None:
     run = Run(flow(["a", "b"], [task("c", {"x": "{{" + unknown + "}}"}), "other"], ["d"], options=GO_ON))
-    run.succeed("a", {"id": 7})
+    run.succeed("a", {"id": 7, "list": [1]})
     run.succeed("b")
     assert run.live == ["other"]
     run.succeed("other")

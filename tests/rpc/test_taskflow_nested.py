@@ -144,3 +144,23 @@ def test_an_execution_that_is_over_produces_nothing(caller: Caller) -> None:
     content = {**flow(["b"]), "meta": taken["params"]["meta"], "execId": str(uuid4())}
     assert caller.server.refused("awf.taskflow/produce", content) == (409, "exec-id-mismatch", "$.params.execId")
     assert nest(caller, taken, flow(["b"]), execId=taken["execId"])
+
+
+def test_an_attempt_that_is_repeated_gets_its_flow_back_unless_that_failed(caller: Caller) -> None:
+    outer = caller.produce(flow([task("a", options={"maxRetries": 2})]))
+    taken = caller.take("a")
+    first = nest(caller, taken, flow(["b"]), requestId="beds")
+    caller.end(taken, "fail")
+    taken = caller.take("a")
+    assert nest(caller, taken, flow(["b"]), requestId="beds") == first
+    caller.fail("b")
+    caller.ended(first)
+    caller.end(taken, "fail")
+    taken = caller.take("a")
+    second = nest(caller, taken, flow(["b"]), requestId="beds")
+    assert second != first
+    caller.work("b")
+    caller.ended(second)
+    assert nest(caller, taken, flow(["b"]), requestId="beds") == second
+    caller.end(taken)
+    assert caller.ended(outer)["status"] == "COMPLETED"

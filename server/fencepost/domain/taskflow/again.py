@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw
 
+from fencepost.domain.taskflow.flow import MOST_TASKS
 from fencepost.domain.taskflow.plan import Kept, Order, Plan, Run, order_of
 from fencepost.domain.taskflow.progress import Progress, StageView, TaskView
 from fencepost.errors import NOTHING_TO_RETRY, Refusal, invalid_params
@@ -19,7 +20,7 @@ class StageAgain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     """A stage to run again, or some of its tasks."""
 
     stage_id: _Id
-    task_ids: Annotated[list[_Id], Meta(min_length=1, max_length=500)] | None = None
+    task_ids: Annotated[list[_Id], Meta(min_length=1, max_length=MOST_TASKS)] | None = None
 
 
 def again(plan: Plan, now: Progress, wanted: Sequence[StageAgain] | None, request: str | None = None) -> Order:

@@ -16,8 +16,8 @@ from fencepost.domain.taskflow.placeholders import places_in
 from fencepost.errors import invalid_params
 
 MOST_STAGES = 200
-# One decision begins them all, and a decision has at most 1000 actions.
-MOST_TASKS = 500
+# One decision begins them all, and each of them carries the responses of all tasks of the stage before.
+MOST_TASKS = 200
 
 TaskType = Literal["ACTION", "CHANNEL", "WORKFLOW"]
 Title = Annotated[str, Meta(min_length=1, max_length=700)]

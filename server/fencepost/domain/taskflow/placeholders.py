@@ -71,7 +71,8 @@ def _filled(value: Any, known: Mapping[str, Any]) -> Any:
 def _behind(place: str, known: Mapping[str, Any]) -> Any:
     value: Any = known
     for name in place.split("."):
-        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+        # Python refuses to read numbers of thousands of digits.
+        if isinstance(value, list) and name.isdecimal() and len(name) < 10 and int(name) < len(value):
             value = value[int(name)]
         elif isinstance(value, Mapping) and name in value:
             value = value[name]

@@ -14,6 +14,7 @@ import msgspec
 from fencepost.domain.payload import same_payload
 from fencepost.domain.taskflow.decider import PRODUCE, Production
 from fencepost.domain.taskflow.plan import FlowParent, Order
+from fencepost.domain.taskflow.progress import nested_label
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.outcomes import contended
 from fencepost.engine.taskflow.runs import Run, Runs
@@ -35,6 +36,7 @@ _PARENT = f"$.meta.{CONTEXT}.taskflow"
 class Nested(NamedTuple):
     """A flow for a task: the same `key`, which the caller's `request_id` leads to, is the same flow again.
 
+    But one that did not succeed in an attempt before is left to that, and another one begun.
     `exec_id` is the execution that produces it, if its producer says so.
     """
 
@@ -83,9 +85,10 @@ class Nesting:
             raise _over(nested.parent)
         if nested.exec_id is not None and activity.exec_id != str(nested.exec_id):
             raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=activity.id, exec_id=nested.exec_id)
-        attempt = max(activity.standing.retry_count - 1, 0)
+        attempt = _attempt(run, label)
         payload = msgspec.json.encode(Production(label, attempt, nested.key, nested.order))
-        (told,) = await self._workflows.signal([Signal(run.row.workflow.id, PRODUCE, payload, nested.key)])
+        signal = Signal(run.row.workflow.id, PRODUCE, payload, f"{nested.key}/{attempt}")
+        (told,) = await self._workflows.signal([signal])
         if isinstance(told, Refusal) and told.kind is WORKFLOW_HAS_BEEN_DONE:
             raise _over(nested.parent)
         if isinstance(told, Refusal) and told.kind is SIGNAL_REUSED:
@@ -106,10 +109,18 @@ def _label(run: Run, parent: FlowParent) -> str:
     raise invalid_params(f"the flow has no stage {parent.stage_id!r}", f"{_PARENT}.stageId")
 
 
+def _attempt(run: Run, label: str) -> int:
+    """Return which attempt of a task it is, or was in the end."""
+    activity = run.activity(label)
+    return 0 if activity is None else max(activity.standing.retry_count - 1, 0)
+
+
 def _begun(run: Run, label: str, key: str) -> str | None:
-    """Return the flow that was begun under a key for a task, in whichever of its attempts."""
+    """Return the flow that was begun under a key for a task, in this attempt or with success in one before."""
+    now = nested_label(label, _attempt(run, label), key)
     for one in run.activities:
-        if one.label.startswith(f"{label}/") and one.label.endswith(f"/{key}"):
+        is_same = one.label.startswith(f"{label}/") and one.label.endswith(f"/{key}")
+        if is_same and (one.label == now or one.standing.outcome in (None, "succeeded")):
             return one.id
     return None
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.taskflow.again import StageAgain
-from fencepost.domain.taskflow.flow import Flow
+from fencepost.domain.taskflow.flow import MOST_STAGES, Flow
 from fencepost.domain.taskflow.record import FlowRecord
 from fencepost.engine.taskflow.flows import Produce
 from fencepost.rpc.registry import Context, Registry
@@ -41,7 +41,7 @@ class TaskflowIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 class RetryParams(TaskflowIdParams, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Which taskflow, and which stages and tasks of it; without any, as its options say."""
 
-    stages: Annotated[list[StageAgain], Meta(min_length=1, max_length=200)] | None = None
+    stages: Annotated[list[StageAgain], Meta(min_length=1, max_length=MOST_STAGES)] | None = None
     request_id: RequestId | None = None
 
 
