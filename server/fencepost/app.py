@@ -15,6 +15,7 @@ from uuid import UUID
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
+from fencepost.domain.people.decider import decide as decide_process
 from fencepost.domain.task import Task
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
@@ -29,6 +30,10 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
+from fencepost.engine.people.lists import TaskLists
+from fencepost.engine.people.people import People
+from fencepost.engine.people.registers import Registers
+from fencepost.engine.people.tasks import PeopleTasks
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
@@ -55,6 +60,8 @@ from fencepost.store.hands import HandStore
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
+from fencepost.store.people.registers import RegisterStore
+from fencepost.store.people.tasks import PeopleStore
 from fencepost.store.reader import Reader
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
@@ -86,6 +93,7 @@ class App:
         executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
+        inside = Deciders(work, families, executions, hands, definitions, deciders)
         self.engine = Engine(
             work,
             families,
@@ -96,8 +104,9 @@ class App:
             triggers,
             Schedules(ScheduleStore(self.database, clock, hints.follow), definitions, hints),
             hands,
-            Deciders(work, families, executions, hands, definitions, deciders),
+            inside,
             Watch(),
+            _people(self.database, clock, hints, families, inside, definitions),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
@@ -223,7 +232,7 @@ class App:
 
 
 # Which documents are decided over in the server, by their kind.
-DECIDERS: Mapping[str, Decide] = {}
+DECIDERS: Mapping[str, Decide] = {"process": decide_process}
 
 
 def build_app(
@@ -231,6 +240,14 @@ def build_app(
 ) -> App:
     """Wire a server over a migrated database; call it on the event loop that will serve it."""
     return App(settings, conninfo, clock or DatabaseClock(), deciders)
+
+
+def _people(
+    database: Database, clock: Clock, hints: Hints, workflows: Workflows, deciders: Deciders, definitions: Definitions
+) -> People:
+    store, registers = PeopleStore(database, clock, hints.follow), Registers(RegisterStore(database))
+    lists = TaskLists(store, workflows, deciders, definitions, registers)
+    return People(lists, PeopleTasks(store, lists, registers), registers)
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -97,6 +97,10 @@ def workflow(params: Any, **members: Any) -> Workflow:
     )
 
 
+def _read(raw: Any) -> Any:
+    return orjson.loads(bytes(raw))
+
+
 def activity(label: str, outcome: str | None, params: bytes, result: bytes | None = None) -> Activity:
     return Activity(label, label, "awf.people/task", False, params, outcome, result, None)
 
@@ -325,7 +329,7 @@ def test_a_list_begins_with_the_steps_that_say_so_and_are_not_skipped() -> None:
     assert asked is not None
     assert sent is not None
     assert (asked.definition, asked.label) == ("awf.people/task", "line/1")
-    assert orjson.loads(bytes(asked.params)) == {
+    assert _read(asked.params) == {
         "taskList": "L-1",
         "lineNumber": 1,
         "processStep": "ASK",
@@ -338,7 +342,7 @@ def test_a_list_begins_with_the_steps_that_say_so_and_are_not_skipped() -> None:
         "dueDays": 3,
     }
     assert (sent.definition, sent.label) == ("hr/onboard/SEND", "line/2")
-    assert orjson.loads(bytes(sent.params))["input"] == {"n": 1}
+    assert _read(sent.params)["input"] == {"n": 1}
 
 
 @pytest.mark.parametrize(
@@ -368,5 +372,5 @@ def test_the_result_of_a_list_tells_of_each_task() -> None:
     declared = process(step(), closeWhenDone=True)
     begun = {"line/1": activity("line/1", "succeeded", task().text, b'{"yes":true}')}
     (ending,) = decide(Facts(workflow({"department": "HR"}), declared, begun), Event("task-completed"))
-    result = orjson.loads(bytes(ending.result))  # type: ignore[union-attr]
+    result = _read(ending.result)  # type: ignore[union-attr]
     assert result == {"tasks": [{"lineNumber": 1, "processStep": "ASK", "biTaskStatus": "CO", "result": {"yes": True}}]}

@@ -27,13 +27,14 @@ def check(database_url: str, as_json: bool) -> None:
     counts: dict[str, int] = {}
     differences = 0
     for checked in look(database_url):
-        counts[checked.kind] = counts.get(checked.kind, 0) + checked.count
+        counts[checked.kind] = counts.get(checked.kind, 0) + checked.looked_at
         differences += len(checked.differences)
         for found in checked.differences:
             if as_json:
                 click.echo(orjson.dumps(found._asdict()).decode())
             else:
-                click.echo(f"{found.kind} {found.id}: {found.member} is {found.kept!r}, its history says {found.computed!r}")
+                said = f"is {found.kept!r}, its history says {found.computed!r}"
+                click.echo(f"{found.kind} {found.id}: {found.member} {said}")
     if not as_json:
         click.echo(f"{counts['people']} people's tasks and {counts['task']} live tasks: {differences} differences")
     sys.exit(1 if differences else 0)

@@ -9,6 +9,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
+from fencepost.engine.people.people import People
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
@@ -31,3 +32,4 @@ class Engine(NamedTuple):
     hands: Hands
     deciders: Deciders
     watch: Watch
+    people: People

@@ -42,7 +42,7 @@ class Checked(NamedTuple):
     """How many of a kind were looked at, and what was found."""
 
     kind: str
-    count: int
+    looked_at: int
     differences: Sequence[Difference]
 
 

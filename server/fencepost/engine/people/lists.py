@@ -26,7 +26,6 @@ from fencepost.errors import (
 )
 from fencepost.store.people.tasks import NewLine, PeopleStore
 
-
 # Where the call has what its workflow is begun with.
 _PLACES = {"$.definition": "$.process", "$.id": "$.code"}
 
