@@ -20,7 +20,7 @@ class WFTaskList(msgspec.Struct, frozen=True, rename="camel", tag_field="resourc
 
     code: Annotated[str, Meta(description="its key, which is the id of its workflow")]
     process: str
-    department: str | None
+    department: str
     source_document_line: str | None
     domain_object_type: str | None
     domain_object_key: str | None
@@ -128,7 +128,7 @@ def list_resource(found: TaskList) -> WFTaskList:
     return WFTaskList(
         code=found.code,
         process=found.process,
-        department=fields.department,
+        department=found.department,
         source_document_line=fields.source_document_line,
         domain_object_type=fields.domain_object_type,
         domain_object_key=fields.domain_object_key,

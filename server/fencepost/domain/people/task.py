@@ -75,9 +75,9 @@ class TaskList(NamedTuple):
     status: str
     outcome: str | None
     created_at: str
-    updated_at: str
     params: bytes | None
     result: bytes | None
+    department: str
 
     @property
     def fields(self) -> TaskListFields:

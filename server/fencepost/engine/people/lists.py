@@ -67,7 +67,11 @@ class TaskLists:
 
     async def create(self, process: str, code: str | None, fields: TaskListFields, *, caller: str) -> TaskList:
         """Begin a list with a task for each step that says so; the same code and content again is the same list."""
-        document = (await self._definitions.newest(process)).document
+        try:
+            document = (await self._definitions.newest(process)).document
+        except Refusal as refusal:
+            refusal.at = refusal.at or "$.process"
+            raise
         if not isinstance(document, ProcessDefinition):
             raise invalid_params(f"{process!r} is the definition of a {document.kind}", "$.process")
         id = code or str(uuid4())

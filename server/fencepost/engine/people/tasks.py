@@ -65,7 +65,7 @@ class PeopleTasks:
         found = await self._lists.get(code, "$.taskList")
         tasks = await self._store.tasks(Wanted(workflow_seq=found.seq, step=step))
         if len(tasks) != 1:
-            raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, step=step, count=len(tasks))
+            raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, code=step, count=len(tasks))
         return tasks[0]
 
     async def pending(self, *, size: int) -> Sequence[PeopleTask]:

@@ -152,7 +152,7 @@ def _add(
         over = find_list(connection, task_list.code)
         raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.taskList", id=task_list.code, outcome=over and over.outcome)
     # The list may not have made yet what it begins with.
-    line = new.line_number or max(new.first, *(line + 1 for line in lines))
+    line = new.line_number or max([new.first, *(line + 1 for line in lines)])
     if line < new.first:
         raise invalid_params(f"the lines before {new.first} are of the tasks that the list begins with", "$.lineNumber")
     core = NewCore(
