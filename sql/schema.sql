@@ -346,6 +346,8 @@ CREATE TABLE fencepost.people_events (
     number bigint NOT NULL,
     by_user text NOT NULL,
     processed boolean NOT NULL,
+    core_seq bigint NOT NULL,
+    core_version integer NOT NULL,
     bi_task_status text,
     assigned_to_team text,
     assigned_to_user text,
@@ -403,6 +405,7 @@ CREATE TABLE fencepost.people_tasks (
     bi_due_date_time timestamp with time zone,
     bi_completion_date_time timestamp with time zone,
     exec_id uuid,
+    core_version integer,
     CONSTRAINT people_tasks_progress CHECK ((length(progress_message) <= 30)),
     CONSTRAINT people_tasks_replay CHECK (((replayed_at IS NULL) = (num_nulls(bi_assigned_to_team, bi_task_status, bi_priority, bi_due_date_time) > 0)))
 );
@@ -553,6 +556,7 @@ CREATE VIEW fencepost.people_resources AS
     c.outcome AS core_outcome,
     c.exec_id AS core_exec_id,
     c.updated_at AS core_updated_at,
+    c.version AS core_version,
     GREATEST(cardinality(p.core_seqs), 1) AS core_rounds,
     c.result
    FROM (((((((fencepost.workflow_resources w
@@ -585,7 +589,8 @@ CREATE VIEW fencepost.people_resources AS
             t.bi_priority,
             t.bi_due_date_time,
             t.bi_completion_date_time,
-            t.exec_id
+            t.exec_id,
+            t.core_version
            FROM fencepost.people_tasks t
           WHERE (t.seq = a.seq)
          OFFSET 0) p ON (true))

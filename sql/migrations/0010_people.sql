@@ -53,6 +53,8 @@ create table fencepost.people_tasks (
     bi_completion_date_time timestamptz,
     -- The execution that the status is about, where there is one: in another it says nothing.
     exec_id uuid,
+    -- How far the log of the newest core task had come.
+    core_version integer,
     constraint people_tasks_pkey primary key (seq),
     constraint people_tasks_replay check (
         (replayed_at is null) = (num_nulls(bi_assigned_to_team, bi_task_status, bi_priority, bi_due_date_time) > 0)
@@ -68,6 +70,9 @@ create table fencepost.people_events (
     number bigint generated always as identity,
     by_user text not null,
     processed boolean not null,
+    -- How far the log of the newest core task had come: what is there is before this event, and the rest behind it.
+    core_seq bigint not null,
+    core_version integer not null,
     bi_task_status text,
     assigned_to_team text,
     assigned_to_user text,
@@ -146,7 +151,7 @@ select
     case when s.bi_task_status = 'CO' then coalesce(p.bi_completion_date_time, c.updated_at) end
         as bi_completion_date_time,
     c.seq as core_seq, c.id as core_id, c.status as core_status, c.outcome as core_outcome, c.exec_id as core_exec_id,
-    c.updated_at as core_updated_at, greatest(cardinality(p.core_seqs), 1) as core_rounds,
+    c.updated_at as core_updated_at, c.version as core_version, greatest(cardinality(p.core_seqs), 1) as core_rounds,
     c.result
 from fencepost.workflow_resources as w
 join fencepost.definitions as d

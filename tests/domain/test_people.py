@@ -20,7 +20,7 @@ from fencepost.domain.people.words import ACTIVE, STATUS_NAMES, statuses_of
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import Refusal
 
-READY = Core(7, "t-7", "ready", None, None, "2026-01-01T00:00:00.000000Z", 1)
+READY = Core(7, "t-7", "ready", None, None, "2026-01-01T00:00:00.000000Z", 1, 1)
 INITIAL = Standing("HR", None, "PE", "M", "2026-01-04T00:00:00.000000Z", None)
 ANN = Actor("ann", frozenset({"HR"}))
 EVE = Actor("eve", frozenset({"IT"}))
@@ -44,7 +44,7 @@ def at(second: int) -> str:
 
 
 def status(second: int, value: str, *, id: int = 1, processed: bool = True) -> TaskEvent:
-    return TaskEvent("status", id, at(second), "ann", processed, (value,))
+    return TaskEvent("status", id, at(second), "ann", processed, (value,), (7, 1))
 
 
 def task(standing: Standing = INITIAL, core: Core = READY, flow: str = "M") -> PeopleTask:
@@ -307,7 +307,7 @@ def test_nobody_takes_an_automatic_task_from_the_workers() -> None:
 
 
 def test_the_history_is_html_with_every_text_escaped() -> None:
-    page = history_html(task(), [TaskEvent("status", 1, at(1), "<i>eve", False, ("EX",), "a & b")])
+    page = history_html(task(), [TaskEvent("status", 1, at(1), "<i>eve", False, ("EX",), reason="a & b")])
     assert "<b>" not in page
     assert "<i>" not in page
     assert "status Exception: a &amp; b" in page

@@ -81,8 +81,8 @@ def _of_task(task: PeopleTask, streams: Streams, kept: tuple[Any, ...] | None) -
     yield from _differences(task.id, "", task.standing, now)
     if kept is not None:
         # What was kept is of then: what workers did later stands in the log alone.
-        replayed_at, *values = kept
-        changes = [change for change in streams.changes if change.at <= replayed_at]
+        replayed_at, core_seq, core_version, *values = kept
+        changes = [one for one in streams.changes if (one.seq, one.version) <= (core_seq, core_version)]
         events = [event for event in streams.events if event.event_date_time <= replayed_at]
         then = replay(task.initial, events, changes).standing
         yield from _differences(task.id, "stored ", Standing._make(values), then)

@@ -28,7 +28,10 @@ class Standing(NamedTuple):
 
 
 class TaskEvent(NamedTuple):
-    """One event: `values` are (status), (team, user) or (priority, due date); `id` is None for one of the log."""
+    """One event: `values` are (status), (team, user) or (priority, due date); `id` is None for one of the log.
+
+    `behind` are number and version of the entry of the log that was the last when it was recorded.
+    """
 
     stream: Stream
     id: int | None
@@ -36,6 +39,7 @@ class TaskEvent(NamedTuple):
     user: str
     processed: bool
     values: tuple[str | None, ...]
+    behind: tuple[int, int] = (0, 0)
     reason: str | None = None
 
 
@@ -62,7 +66,7 @@ _ORDER = {"status": 0, "transfer": 1, "plan": 2}
 
 
 def replay(initial: Standing, events: Iterable[TaskEvent], changes: Iterable[Change]) -> Replay:
-    """Apply events and changes of the log in the order of their times to where a task stood when it was made."""
+    """Apply events, by their times, and what the log says between them to where a task stood when it was made."""
     standing = initial
     history = []
     for moment in _in_order(events, changes):
@@ -76,14 +80,19 @@ def replay(initial: Standing, events: Iterable[TaskEvent], changes: Iterable[Cha
 
 
 def _in_order(events: Iterable[TaskEvent], changes: Iterable[Change]) -> list[TaskEvent | Change]:
-    """Return what happened by time, stream and number; the log last, and of it what was left behind at each time."""
-    ordered = sorted(changes, key=lambda change: (change.at, change.seq, change.version))
+    """Return what happened: events by time, stream and number, and the entries of the log where they belong.
+
+    That is said by their versions, so that it does not depend on clocks. Of entries of one time the last counts: one
+    move leaves several.
+    """
+    ordered = sorted(changes, key=lambda change: (change.seq, change.version))
     last = [list(at_once)[-1] for _, at_once in groupby(ordered, key=lambda change: change.at)]
-    keyed: list[tuple[str, int, int, TaskEvent | Change]] = [
-        *((event.event_date_time, _ORDER[event.stream], event.id or 0, event) for event in events),
-        *((change.at, len(_ORDER), 0, change) for change in last),
+    # An event moves the core task to where it says: what is behind it stands there.
+    keyed: list[tuple[tuple[int, int], int, str, int, int, TaskEvent | Change]] = [
+        *((event.behind, 1, event.event_date_time, _ORDER[event.stream], event.id or 0, event) for event in events),
+        *(((change.seq, change.version), 0, "", 0, 0, change) for change in last),
     ]
-    return [moment for *_, moment in sorted(keyed, key=lambda one: one[:3])]
+    return [moment for *_, moment in sorted(keyed, key=lambda one: one[:5])]
 
 
 def _of_change(standing: Standing, change: Change) -> TaskEvent | None:
@@ -91,7 +100,7 @@ def _of_change(standing: Standing, change: Change) -> TaskEvent | None:
     statuses = statuses_of(change.status, change.outcome)
     if standing.status in statuses:
         return None
-    return TaskEvent("status", None, change.at, change.user, True, (statuses[0],), change.reason)
+    return TaskEvent("status", None, change.at, change.user, True, (statuses[0],), reason=change.reason)
 
 
 def _applied(standing: Standing, event: TaskEvent) -> Standing:

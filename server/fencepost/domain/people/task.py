@@ -20,6 +20,7 @@ class Core(NamedTuple):
     outcome: str | None
     exec_id: str | None
     updated_at: str
+    version: int
     rounds: int
 
 

@@ -86,6 +86,7 @@ def write(connection: Connection, acting: Acting, members: dict[str, str | None]
 
 def _locked(connection: Connection, acting: Acting) -> PeopleTask:
     live = lock(connection, workflows=[acting.workflow_seq])
+    fetch(connection, statement("people/lock"), {"seq": acting.seq})
     task = _look(connection, acting)
     if acting.workflow_seq not in live:
         over = find_list(connection, task.task_list)
@@ -129,6 +130,8 @@ def _record(
             "event_date_time": at,
             "by_user": user,
             "processed": processed,
+            "core_seq": task.core.seq,
+            "core_version": task.core.version,
             **dict(zip(columns[draft.stream], draft.values, strict=True)),
         }
         for place, draft in enumerate(drafts)
@@ -146,7 +149,7 @@ def _settle(
     if closer is not None:
         check(task, after, closer)
     core_seqs, hints = move(connection, task, acting, after, at)
-    ((_, _, _, _, exec_id),) = fetch(connection, statement("people/core"), {"seq": core_seqs[-1]})
+    ((*_, exec_id, core_version),) = fetch(connection, statement("people/core"), {"seq": core_seqs[-1]})
     params = {
         "seq": task.seq,
         "workflow_seq": task.workflow_seq,
@@ -159,6 +162,7 @@ def _settle(
         "due_date_time": after.due_date_time,
         "completion_date_time": after.completion_date_time,
         "exec_id": exec_id,
+        "core_version": core_version,
     }
     fetch(connection, statement("people/keep"), params)
     return hints

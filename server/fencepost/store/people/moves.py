@@ -82,7 +82,7 @@ def make(connection: Connection, new: NewCore, at: datetime | None) -> tuple[int
 def _again(
     connection: Connection, task: PeopleTask, core_seqs: Sequence[int], acting: Acting, at: datetime
 ) -> tuple[int, Hint]:
-    ((_, definition, version, settings, _),) = fetch(connection, statement("people/core"), {"seq": core_seqs[-1]})
+    ((_, definition, version, settings, *_),) = fetch(connection, statement("people/core"), {"seq": core_seqs[-1]})
     new = NewCore(
         workflow_seq=task.workflow_seq,
         task_list=task.task_list,

@@ -13,7 +13,7 @@ from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.statements import statement
 
 # Where the parts of a task begin in a row of people/tasks.sql.
-_STANDING, _CORE, _RESULT = 16, 22, 29
+_STANDING, _CORE, _RESULT = 16, 22, 30
 
 
 class Wanted(NamedTuple):
@@ -69,6 +69,6 @@ def _task(row: Sequence[Any]) -> PeopleTask:
 
 
 def _event(row: Sequence[Any]) -> TaskEvent:
-    stream, number, at, user, processed, status, team, member, priority, due = row
+    stream, number, at, user, processed, core_seq, core_version, status, team, member, priority, due = row
     values = {"status": (status,), "transfer": (team, member), "plan": (priority, due)}[stream]
-    return TaskEvent(stream, number, at, user, processed, values)
+    return TaskEvent(stream, number, at, user, processed, values, (core_seq, core_version))
