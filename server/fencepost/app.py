@@ -81,8 +81,7 @@ class App:
 
     def __init__(self, settings: Settings, conninfo: str, clock: Clock, deciders: Mapping[str, Decide]) -> None:
         self.database = Database(conninfo, connections=settings.connections)
-        self._server = ServerStore(self.database, clock)
-        hints = Hints()
+        self._server, hints = ServerStore(self.database, clock), Hints()
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
@@ -117,8 +116,7 @@ class App:
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
-        self._health = Health(self._server)
-        self._callers = Callers(settings.clients)
+        self._health, self._callers = Health(self._server), Callers(settings.clients)
         dispatch = Dispatch(registry(), self.engine, settings.limits)
         self._rpc = Endpoint(dispatch, self._callers, settings.limits)
         self._rest = site(self.engine, self._health, self._callers, settings.limits)

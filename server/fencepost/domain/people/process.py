@@ -92,7 +92,7 @@ class TaskListFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
 
 class ProcessDefinition(
-    Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="process"
+    Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="process", kw_only=True
 ):
     """A document of `kind: process` (`WFProcess`): its steps, in their order."""
 
@@ -101,7 +101,7 @@ class ProcessDefinition(
     description: Annotated[Text, Meta(description="its readable name")] = ""
     spec_set: SpecSet | UnsetType = UNSET
     department: Annotated[Department, Meta(description="of lists that name none")] | None = None
-    steps: Annotated[tuple[ProcessStep, ...], Meta(max_length=500)] = ()
+    steps: Annotated[tuple[ProcessStep, ...], Meta(max_length=500)]
     cross_department: Annotated[bool, Meta(description="a task's department must differ from that of its list")] = False
     close_when_done: (
         Annotated[

@@ -96,6 +96,7 @@ class PeopleTasks:
         at: str = "$.team",
     ) -> tuple[PeopleTask, Sequence[TaskEvent]]:
         """Record a transfer; one that `hands_over` also lets a task be pending again that is nobody's any more."""
+        await self.get(id)
         if team is not None:
             await self._registers.get_team(team, at)
         deed = deeds.transfer(team, user) if hands_over and team else deeds.transfer_if_required(team, user)

@@ -111,7 +111,7 @@ async def is_user_part_of_the_team(context: Context, params: PartOfParams) -> Pa
     return PartOfResult(await context.engine.people.registers.is_part_of(user_of(context, params), params.team))
 
 
-@register_methods.method("awf.people/save-team-memberships", example={"user": "ann", "teams": ["HR", "IT"]})
+@register_methods.method("awf.people/save-team-memberships", example={"user": "ann", "teams": ["HR"]})
 async def save_team_memberships(context: Context, params: SaveParams) -> TeamsResult:
     """Let a user be part of these teams and of no others."""
     teams = await context.engine.people.registers.save_teams_of(params.user, params.teams)
