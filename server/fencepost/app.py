@@ -15,6 +15,7 @@ from uuid import UUID
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
+from fencepost.domain.people.decider import decide as decide_process
 from fencepost.domain.task import Task
 from fencepost.domain.taskflow.decider import decide as decide_taskflow
 from fencepost.engine.builtin.clean_up import clean_up
@@ -30,6 +31,10 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
+from fencepost.engine.people.lists import TaskLists
+from fencepost.engine.people.people import People
+from fencepost.engine.people.registers import Registers
+from fencepost.engine.people.tasks import PeopleTasks
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.taskflow.taskflows import taskflows
@@ -57,6 +62,8 @@ from fencepost.store.hands import HandStore
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
+from fencepost.store.people.registers import RegisterStore
+from fencepost.store.people.tasks import PeopleStore
 from fencepost.store.reader import Reader
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
@@ -77,8 +84,7 @@ class App:
 
     def __init__(self, settings: Settings, conninfo: str, clock: Clock, deciders: Mapping[str, Decide]) -> None:
         self.database = Database(conninfo, connections=settings.connections)
-        self._server = ServerStore(self.database, clock)
-        hints = Hints()
+        self._server, hints = ServerStore(self.database, clock), Hints()
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
@@ -103,6 +109,7 @@ class App:
             inside,
             watch,
             taskflows(TaskflowStore(self.database), families, definitions, inside, watch),
+            _people(self.database, clock, hints, families, inside, definitions),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
@@ -232,7 +239,7 @@ class App:
 
 
 # Which documents are decided over in the server, by their kind.
-DECIDERS: Mapping[str, Decide] = {"taskflow": decide_taskflow}
+DECIDERS: Mapping[str, Decide] = {"taskflow": decide_taskflow, "process": decide_process}
 
 
 def build_app(
@@ -240,6 +247,14 @@ def build_app(
 ) -> App:
     """Wire a server over a migrated database; call it on the event loop that will serve it."""
     return App(settings, conninfo, clock or DatabaseClock(), deciders)
+
+
+def _people(
+    database: Database, clock: Clock, hints: Hints, workflows: Workflows, deciders: Deciders, definitions: Definitions
+) -> People:
+    store, registers = PeopleStore(database, clock, hints.follow), Registers(RegisterStore(database))
+    lists = TaskLists(store, workflows, deciders, definitions, registers)
+    return People(lists, PeopleTasks(store, lists, registers), registers)
 
 
 def _reader(settings: Settings) -> Reader | None:

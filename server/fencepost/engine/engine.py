@@ -9,6 +9,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
+from fencepost.engine.people.people import People
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.taskflow.taskflows import Taskflows
@@ -33,3 +34,4 @@ class Engine(NamedTuple):
     deciders: Deciders
     watch: Watch
     taskflows: Taskflows
+    people: People

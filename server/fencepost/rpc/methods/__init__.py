@@ -5,6 +5,7 @@ from __future__ import annotations
 from fencepost.rpc.methods.definition import definition_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
+from fencepost.rpc.methods.people import people_methods
 from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
 from fencepost.rpc.methods.taskflow import taskflow_methods
@@ -25,6 +26,7 @@ def registry() -> Registry:
         event_methods,
         taskflow_methods,
         template_methods,
+        people_methods,
     ):
         everything.methods.update(part.methods)
     return everything
