@@ -59,6 +59,10 @@ RUN_SQL_UNSAFE = Kind("run-sql-unsafe", 422, "--run-sql-url must be for a role t
 SQL_FAILED = Kind("sql-failed", 422, "{reason}")
 TOO_MANY_ROWS = Kind("too-many-rows", 422, "the result has more than {limit}")
 SCHEDULE_NOT_FOUND = Kind("schedule-not-found", 404, "there is no schedule {name!r}{hint}")
+DEVICE_NOT_FOUND = Kind("device-not-found", 404, "there is no device {name!r}")
+RUN_NOT_FOUND = Kind("workflow-run-not-found", 404, "there is no workflow run {id!r}")
+REPORT_REFUSED = Kind("report-refused", 409, "task {id!r} is {status}; {verb} is for one that is {wanted}")
+RUN_IS_OVER = Kind("workflow-run-is-over", 409, "workflow run {id!r} is {status}")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")
 UNAVAILABLE = Kind("unavailable", 503, "{reason}")
 

@@ -94,22 +94,22 @@ def test_what_is_no_id_of_a_task_is_refused(said: object) -> None:
 
 
 def test_a_report_may_be_empty_and_may_say_more_than_is_needed() -> None:
-    assert read_report("start", b"") == ("start", None)
-    assert read_report("complete", b'{"type":"TASK_COMPLETED","device_id":3}') == ("complete", None)
-    assert read_report("complete", b'{"result":{"n":1.0}}') == ("complete", b'{"n":1.0}')
+    assert read_report("start", b"").content_from("PENDING") is None
+    assert read_report("complete", b'{"type":"TASK_COMPLETED","device_id":3}').content_from("IN_PROGRESS") is None
+    assert read_report("complete", b'{"result":{"n":1.0}}').content_from("IN_PROGRESS") == b'{"n":1.0}'
 
 
 @pytest.mark.parametrize("spelling", ["failPoint", "fail_point"])
 @pytest.mark.parametrize("verb", ["abort", "fail"])
 def test_a_fail_point_may_be_spelled_in_two_ways_and_is_of_any_shape(verb: Verb, spelling: str) -> None:
     body = b'{"reason":"fell","%s":[1.0,{"a":null}]}' % spelling.encode()
-    report = read_report(verb, body)
-    assert report == (verb, b'{"status":"ABORTED","reason":"fell","failPoint":[1.0,{"a":null}]}')
+    content = read_report(verb, body).content_from("IN_PROGRESS")
+    assert content == b'{"status":"ABORTED","reason":"fell","failPoint":[1.0,{"a":null}]}'
 
 
 def test_a_rejection_has_a_reason_and_no_fail_point() -> None:
-    report = read_report("reject", b'{"reason":"another_task_active","failPoint":1}')
-    assert report == ("reject", b'{"status":"REJECTED","reason":"another_task_active"}')
+    content = read_report("reject", b'{"reason":"another_task_active","failPoint":1}').content_from("PENDING")
+    assert content == b'{"status":"REJECTED","reason":"another_task_active","started":false}'
 
 
 @pytest.mark.parametrize(

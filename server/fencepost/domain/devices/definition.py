@@ -92,4 +92,37 @@ def read_params(params: bytes | None) -> RunParams:
     return read
 
 
+class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What who asks for a run says of it; devices and their clients have three spellings for the device."""
+
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,64}\Z")] | None = None
+    device: DeviceName | None = None
+    device_id: DeviceName | None = None
+    device_snake_id: DeviceName | None = msgspec.field(name="device_id", default=None)
+    payload: Raw | UnsetType = UNSET
+
+    @property
+    def params(self) -> bytes:
+        """What the run begins with, as JSON text."""
+        named = [name for name in (self.device, self.device_id, self.device_snake_id) if name is not None]
+        return run_params(named[0] if named else None, self.payload)
+
+
+def read_run(body: bytes) -> RunBody:
+    """Return what is asked for; raise Refusal that names the member at fault."""
+    try:
+        read = _body.decode(body)
+    except msgspec.ValidationError as error:
+        raise fault_of_struct(str(error), RunBody) from None
+    object_text(read.payload, "$.payload")
+    return read
+
+
+def run_params(device: str | int | None, payload: Raw | UnsetType) -> bytes:
+    """Return what a run begins with, as JSON text."""
+    said = {} if device is None else {"device": device}
+    return msgspec.json.encode(said if payload is UNSET else {**said, "payload": payload})
+
+
 _params = msgspec.json.Decoder(RunParams)
+_body = msgspec.json.Decoder(RunBody)

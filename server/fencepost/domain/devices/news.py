@@ -14,7 +14,7 @@ import orjson
 
 from fencepost.domain.devices.decider import DEVICE
 from fencepost.domain.devices.places import Place
-from fencepost.domain.devices.statuses import TaskStatus, reason_of, run_status, task_status
+from fencepost.domain.devices.statuses import TaskStatus, member, reason_of, run_status, task_status
 from fencepost.domain.task import Entry, Task
 from fencepost.domain.workflow import Workflow
 
@@ -58,7 +58,7 @@ class _Change(NamedTuple):
     at: str
     version: int
     status: TaskStatus
-    reason: str | None
+    reason: str | None = None
 
 
 def news_of(run: Workflow, device: str, tasks: Sequence[Task], entries: Iterable[Entry]) -> list[News]:
@@ -99,16 +99,19 @@ def aborted(task: Task) -> bytes:
     )
 
 
-def _changes(entries: Sequence[Entry]) -> Iterable[_Change]:
+def _changes(entries: Iterable[Entry]) -> list[_Change]:
     """Return the entries of a log behind which the task stood elsewhere than before, in the words of devices."""
-    before: TaskStatus | None = None
+    changes: list[_Change] = []
     for entry in sorted(entries, key=lambda entry: entry.version):
         error = _error(entry)
         status = task_status(entry.status, entry.outcome, error)
-        if status != before:
+        if changes and member(error, "started") is False and changes[-1].status == "IN_PROGRESS":
+            # It only passed through there.
+            changes.pop()
+        if not changes or changes[-1].status != status:
             reason = reason_of(entry.outcome, entry.reason_type, error)
-            yield _Change(entry.at, entry.version, status, reason)
-        before = status
+            changes.append(_Change(entry.at, entry.version, status, reason))
+    return changes
 
 
 def _error(entry: Entry) -> bytes | None:

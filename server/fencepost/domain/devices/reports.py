@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.devices.statuses import TO, Verb
+from fencepost.domain.devices.statuses import TO, TaskStatus, Verb
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
@@ -26,14 +26,24 @@ _VERBS: Mapping[str, Verb] = {
     "TASK_ABORTED": "abort",
     "TASK_FAILED": "fail",
 }
-Reason = Annotated[str, Meta(max_length=1000)]
+Reason = Annotated[str, Meta(max_length=10_000)]
 
 
 class Report(NamedTuple):
-    """What is reported, and what goes with it into the task: its result, or its error, as JSON text."""
+    """What is reported, and what goes with it: the result as JSON text, or the members of the error."""
 
     verb: Verb
-    content: bytes | None
+    result: bytes | None = None
+    error: Mapping[str, Any] = {}
+
+    def content_from(self, status: TaskStatus) -> bytes | None:
+        """Return what a task is given that stands so when the report comes: its result or its error, as JSON text.
+
+        A task that is ended before it was started passes through the start all the same; its error says so.
+        """
+        if not self.error:
+            return self.result
+        return orjson.dumps({**self.error, "started": False} if status == "PENDING" else self.error)
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -57,17 +67,22 @@ def read_report(verb: Verb, body: bytes) -> Report:
         said = _body.decode(text)
     except msgspec.ValidationError as error:
         raise fault_of_struct(str(error), _Body) from None
-    if verb == "start":
-        return Report(verb, None)
-    if verb == "complete":
-        return Report(verb, object_text(said.result, "$.result"))
-    content: dict[str, Any] = {"status": TO[verb]}
-    if said.reason is not None:
-        content["reason"] = said.reason
     fail_point = said.fail_point if said.failPoint is UNSET else said.failPoint
+    return report_of(verb, reason=said.reason, fail_point=fail_point, result=said.result)
+
+
+def report_of(verb: Verb, *, reason: str | None, fail_point: Raw | UnsetType, result: Raw | UnsetType) -> Report:
+    """Return a report with what belongs to one of its kind; raise Refusal for a result that is no object."""
+    if verb == "start":
+        return Report(verb)
+    if verb == "complete":
+        return Report(verb, object_text(result, "$.result"))
+    content: dict[str, Any] = {"status": TO[verb]}
+    if reason is not None:
+        content["reason"] = reason
     if verb != "reject" and fail_point is not UNSET and bytes(fail_point) != b"null":
         content["failPoint"] = orjson.Fragment(bytes(fail_point))
-    return Report(verb, orjson.dumps(content))
+    return Report(verb, error=content)
 
 
 def read_task_state(text: bytes) -> tuple[str, Report]:
