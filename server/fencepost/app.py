@@ -15,6 +15,9 @@ from uuid import UUID
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
+from fencepost.domain.devices.decider import Policy
+from fencepost.domain.devices.decider import decider as device_decider
+from fencepost.domain.devices.definition import DeviceWorkflow
 from fencepost.domain.task import Task
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
@@ -22,6 +25,7 @@ from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.devices.devices import Devices
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
 from fencepost.engine.events import Events
@@ -41,6 +45,7 @@ from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
 from fencepost.loops.schedule import Scheduler
+from fencepost.loops.vigil import Vigil
 from fencepost.rest.health import Health
 from fencepost.rest.site import site
 from fencepost.rpc.dispatch import Dispatch
@@ -50,6 +55,7 @@ from fencepost.settings import Settings
 from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
+from fencepost.store.devices import DeviceStore
 from fencepost.store.events import EventStore
 from fencepost.store.hands import HandStore
 from fencepost.store.limits import Limits
@@ -86,6 +92,8 @@ class App:
         executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
+        by_kind = {DeviceWorkflow.kind: device_decider(_policy(settings)), **deciders}
+        watch, inside = Watch(), Deciders(work, families, executions, hands, definitions, by_kind)
         self.engine = Engine(
             work,
             families,
@@ -96,13 +104,28 @@ class App:
             triggers,
             Schedules(ScheduleStore(self.database, clock, hints.follow), definitions, hints),
             hands,
-            Deciders(work, families, executions, hands, definitions, deciders),
-            Watch(),
+            inside,
+            watch,
+            Devices.over(
+                DeviceStore(self.database, clock, silence_ms=round(settings.devices.silence_seconds * 1000)),
+                settings.devices,
+                hints,
+                tasks=work,
+                workflows=families,
+                definitions=definitions,
+                hands=hands,
+                deciders=inside,
+                watch=watch,
+            ),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
+        self.vigil = Vigil(self.engine.devices.known, silence_seconds=settings.devices.silence_seconds)
+        feeding = Loop("feed", self.engine.devices.feed.run_once)
+        self.engine.devices.feed.nudge = feeding.nudge
+        self._watching = [Loop("vigil", self.vigil.run_once), feeding]
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
@@ -112,7 +135,7 @@ class App:
         self._callers = Callers(settings.clients)
         dispatch = Dispatch(registry(), self.engine, settings.limits)
         self._rpc = Endpoint(dispatch, self._callers, settings.limits)
-        self._rest = site(self.engine, self._health, self._callers, settings.limits)
+        self._rest = site(self.engine, self._health, self._callers, settings)
         self._errands = self._work(dispatch, settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
         self._tasks: list[asyncio.Task[None]] = []
@@ -140,7 +163,7 @@ class App:
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()
-        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._working)
+        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._watching, *self._working)
         self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
         self._tasks.append(asyncio.create_task(self._notifications.run()))
 
@@ -231,6 +254,10 @@ def build_app(
 ) -> App:
     """Wire a server over a migrated database; call it on the event loop that will serve it."""
     return App(settings, conninfo, clock or DatabaseClock(), deciders)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(settings.devices.retries, round(settings.devices.window_seconds * 1000))
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.devices.definition import DeviceWorkflow
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.trigger import TriggerDefinition
 
-Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition
+Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition | DeviceWorkflow
 
 
 class Definition(msgspec.Struct, frozen=True):

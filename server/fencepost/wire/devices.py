@@ -8,8 +8,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.devices.decider import DEVICE
-from fencepost.domain.devices.definition import DeviceWorkflow
+from fencepost.domain.devices.definition import DEVICE, DeviceWorkflow
 from fencepost.domain.devices.statuses import reason_of, task_status
 from fencepost.domain.document import Definition
 from fencepost.domain.task import Task, workflow_of
@@ -142,7 +141,7 @@ def device_run(run: Run, *, whole: bool = True) -> DeviceRun:
         status=run.status,
         attempt=run.attempt,
         created_at=workflow.created_at,
-        updated_at=max([workflow.updated_at, *(one.updated_at for one in (*run.tasks, *run.children))]),
+        updated_at=max([workflow.updated_at, *(one.updated_at for one in run.begun)]),
         ended_at=workflow.updated_at if over else None,
         current_task_id=live[-1] if live and not over else None,
         reason=reason,

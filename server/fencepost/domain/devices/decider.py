@@ -16,12 +16,11 @@ from msgspec import UNSET, Raw
 from fencepost.domain import verbatim
 from fencepost.domain.actions import AnyAction, CompleteWorkflow, Fail, Request, ScheduleTask, ScheduleWorkflow
 from fencepost.domain.decider import Activity, Event, Facts
-from fencepost.domain.devices.definition import DeviceWorkflow, Step, read_params
+from fencepost.domain.devices.definition import DEVICE, DeviceWorkflow, Step, read_params
 from fencepost.domain.devices.places import BEGINNING, Place
 from fencepost.domain.devices.statuses import member
-
-# What tasks of a device are of: an ordinary worker that polls for it is that device.
-DEVICE = "device/"
+from fencepost.domain.limits import LONGEST_MS
+from fencepost.domain.terms import TaskTerms
 
 
 class Policy(NamedTuple):
@@ -108,7 +107,18 @@ class _Run:
                 }
             )
         )
-        return ScheduleTask(task_request=Request(DEVICE + self._device, place.label, params))
+        return ScheduleTask(task_request=Request(DEVICE + self._device, place.label, params, settings=self._terms))
+
+    @property
+    def _terms(self) -> TaskTerms:
+        """What a task lives under: tried again as another one, given up when nobody begins it."""
+        silence = self._document.silence
+        return TaskTerms(
+            requested_to_start_timeout=self._policy.window,
+            in_progress_timeout=LONGEST_MS if silence is UNSET else silence,
+            allowed_retry_count=0,
+            expires_after=self._policy.window,
+        )
 
     def _outcome(self, status: str, place: Place, **said: Any) -> Raw:
         step = self._document.steps[place.step - 1]

@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.definition import LONGEST_MS, Name
+from fencepost.domain.definition import Beginning, Decided, Name
 from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 
@@ -19,6 +20,8 @@ DeviceName = (
 )
 Action = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="such as `SLAM_NAVIGATION`")]
 MOST_STEPS = 1000
+# What tasks of a device are of, so that an ordinary worker that polls for them is that device; and the key of its runs.
+DEVICE = "device/"
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
@@ -42,19 +45,17 @@ class RunParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
 
 class DeviceWorkflow(
-    msgspec.Struct,
+    Decided,
     frozen=True,
     forbid_unknown_fields=True,
     rename="camel",
     tag_field="kind",
     tag="device-workflow",
-    dict=True,
     kw_only=True,
 ):
     """A document of `kind: device-workflow`."""
 
     kind: ClassVar[str] = "device-workflow"
-    name: Name
     device: Annotated[DeviceName, Meta(description="where it runs unless a run says otherwise")] | None = None
     steps: Annotated[list[Step], Meta(min_length=1, max_length=MOST_STEPS)]
     silence: (
@@ -72,6 +73,10 @@ class DeviceWorkflow(
                 raise invalid_params("exactly one of 'action' and 'workflow' is needed", f"{at}.action")
             if step.payload is not UNSET and object_text(step.payload, f"{at}.payload") is None:
                 raise invalid_params("Expected `object`", f"{at}.payload")
+
+    def begin(self, params: bytes | None) -> Beginning:
+        """Check what a run begins with; while it is live, no other one of its device begins."""
+        return Beginning(DEVICE + self.device_of(read_params(params)))
 
     def device_of(self, params: RunParams) -> str:
         """Return the device of a run; raise Refusal when nobody names one."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from fencepost.domain.devices.decider import DEVICE
+from fencepost.domain.devices.definition import DEVICE
 from fencepost.domain.devices.places import Place
 from fencepost.domain.devices.statuses import TaskStatus, member, reason_of, run_status, task_status
 from fencepost.domain.task import Entry, Task

@@ -50,8 +50,8 @@ class Channels:
             conversation = _Conversation(await self._standing(device))
             for message in await self._unheard(device):
                 yield message
-            async for message in self._conversation(device, conversation, listener, lives=lives):
-                yield message
+            async for following in self._conversation(device, conversation, listener, lives=lives):
+                yield following
 
     async def _conversation(
         self, device: str, conversation: _Conversation, listener: Listener, *, lives: bool

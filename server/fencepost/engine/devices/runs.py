@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import orjson
 
-from fencepost.domain.devices.decider import DEVICE
-from fencepost.domain.devices.definition import DeviceWorkflow, read_params
+from fencepost.domain.devices.definition import DEVICE, DeviceWorkflow, read_params
 from fencepost.domain.devices.places import Place
 from fencepost.domain.devices.reports import Report
 from fencepost.domain.devices.statuses import CORE, FROM, TO, RunStatus, Verb, run_status, task_status
@@ -56,14 +55,19 @@ class Run(NamedTuple):
     children: Sequence[Workflow]
 
     @property
+    def begun(self) -> list[Task | Workflow]:
+        """All of it."""
+        return [*self.tasks, *self.children]
+
+    @property
     def status(self) -> RunStatus:
         """Where it stands."""
-        return run_status(self.workflow, [*self.tasks, *self.children])
+        return run_status(self.workflow, self.begun)
 
     @property
     def attempt(self) -> int:
         """How often it began at its first step."""
-        places = [Place.read(one.label) for one in (*self.tasks, *self.children) if one.label is not None]
+        places = [Place.read(one.label) for one in self.begun if one.label is not None]
         return max(places).attempt if places else 1
 
 

@@ -31,7 +31,7 @@ class DeviceCalls:
         self._limits = limits
         self._settings = settings
 
-    async def list(self, request: Request) -> Response:
+    async def page(self, request: Request) -> Response:
         """Answer `GET /devices`."""
         query = request.query_params
         refuse_unknown(query, {"limit", "after"})

@@ -47,7 +47,7 @@ class RunCalls:
 
     async def workflows(self, request: Request) -> Response:
         """Answer `GET /workflows`."""
-        size, after = self._page(request)
+        size, after = self._asked(request)
         found = await self._runs.workflows(after=after, size=size + 1)
         page = [device_workflow(one) for one in found[:size]]
         return shown({"workflows": page, **({"next": page[-1].id} if len(found) > size and page else {})})
@@ -56,9 +56,9 @@ class RunCalls:
         """Answer `GET /workflows/{id}`."""
         return shown(device_workflow(await self._runs.workflow(request.path_params["id"])))
 
-    async def list(self, request: Request) -> Response:
+    async def page(self, request: Request) -> Response:
         """Answer `GET /workflows/{id}/runs`."""
-        size, after = self._page(request)
+        size, after = self._asked(request)
         position = read_position(after, "after")
         runs, following = await self._runs.list(request.path_params["id"], position=position, size=max(size, 1))
         page = [device_run(run, whole=False) for run in runs]
@@ -91,7 +91,7 @@ class RunCalls:
         id, report = read_task_state(await body_of(request, self._limits))
         return shown(device_task(await self._runs.report(id, report, caller=request.state.caller)))
 
-    def _page(self, request: Request) -> tuple[int, str | None]:
+    def _asked(self, request: Request) -> tuple[int, str | None]:
         query = request.query_params
         refuse_unknown(query, {"limit", "after"})
         return number(query, "limit", _DEFAULT, _MOST), query.get("after")

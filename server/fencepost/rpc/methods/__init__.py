@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fencepost.rpc.methods.definition import definition_methods
+from fencepost.rpc.methods.device import device_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
 from fencepost.rpc.methods.schedule import schedule_methods
@@ -21,6 +22,7 @@ def registry() -> Registry:
         definition_methods,
         schedule_methods,
         event_methods,
+        device_methods,
     ):
         everything.methods.update(part.methods)
     return everything
