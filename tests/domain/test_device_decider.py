@@ -51,7 +51,7 @@ class Run:
         workflow = Workflow(
             "run-1", "demo/patrol", 1, "in-progress", None, self.params, b"{}", "", 1, None, "", *[None] * 5
         )
-        return Facts(workflow, self.document, self.activities)  # type: ignore[arg-type]
+        return Facts(workflow, self.document, self.activities)
 
     @property
     def labels(self) -> list[str]:

@@ -149,7 +149,11 @@ class Runs:
 
     async def workflow(self, name: str) -> Definition:
         """Return a device workflow; raise Refusal when there is none of the name."""
-        definition = await self._definitions.newest(name) if _NAME.fullmatch(name) else None
+        try:
+            definition = await self._definitions.newest(name) if _NAME.fullmatch(name) else None
+        except Refusal as refusal:
+            refusal.at = "$.workflow"
+            raise
         if definition is None or not isinstance(definition.document, DeviceWorkflow):
             raise Refusal(DEFINITION_NOT_FOUND, at="$.workflow", name=name[:605], hint="")
         return definition
