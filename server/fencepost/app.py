@@ -25,7 +25,7 @@ from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.devices.devices import Devices
+from fencepost.engine.devices.devices import Devices, Queue
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
 from fencepost.engine.events import Events
@@ -93,6 +93,7 @@ class App:
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
         by_kind = {DeviceWorkflow.kind: device_decider(_policy(settings)), **deciders}
+        devices = DeviceStore(self.database, clock, silence_ms=round(settings.devices.silence_seconds * 1000))
         watch, inside = Watch(), Deciders(work, families, executions, hands, definitions, by_kind)
         self.engine = Engine(
             work,
@@ -106,26 +107,14 @@ class App:
             hands,
             inside,
             watch,
-            Devices.over(
-                DeviceStore(self.database, clock, silence_ms=round(settings.devices.silence_seconds * 1000)),
-                settings.devices,
-                hints,
-                tasks=work,
-                workflows=families,
-                definitions=definitions,
-                hands=hands,
-                deciders=inside,
-                watch=watch,
-            ),
+            Devices.over(devices, settings.devices, hints, Queue(work, families, definitions, hands, inside, watch)),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
         self.vigil = Vigil(self.engine.devices.known, silence_seconds=settings.devices.silence_seconds)
-        feeding = Loop("feed", self.engine.devices.feed.run_once)
-        self.engine.devices.feed.nudge = feeding.nudge
-        self._watching = [Loop("vigil", self.vigil.run_once), feeding]
+        self._watching = self._watch_devices()
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
@@ -205,6 +194,13 @@ class App:
             Errands(self.engine, CLEAN_UP, cleaning, repeatable=True, at_once=1),
             Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),
         )
+
+    def _watch_devices(self) -> Sequence[Loop]:
+        """Return what looks after devices, and tells what becomes of their runs."""
+        feed = self.engine.devices.feed
+        feeding = Loop("feed", feed.run_once)
+        feed.nudge = feeding.nudge
+        return Loop("vigil", self.vigil.run_once), feeding
 
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         watch = self.engine.watch

@@ -20,6 +20,17 @@ from fencepost.settings import DeviceSettings
 from fencepost.store.devices import DeviceStore
 
 
+class Queue(NamedTuple):
+    """What of the queue they stand on."""
+
+    tasks: Tasks
+    workflows: Workflows
+    definitions: Definitions
+    hands: Hands
+    deciders: Deciders
+    watch: Watch
+
+
 class Devices(NamedTuple):
     """The use cases, by noun."""
 
@@ -30,23 +41,11 @@ class Devices(NamedTuple):
     clients: Clients
 
     @classmethod
-    def over(
-        cls,
-        store: DeviceStore,
-        settings: DeviceSettings,
-        hints: Hints,
-        *,
-        tasks: Tasks,
-        workflows: Workflows,
-        definitions: Definitions,
-        hands: Hands,
-        deciders: Deciders,
-        watch: Watch,
-    ) -> Devices:
-        """Put them together over what they share with everything else."""
+    def over(cls, store: DeviceStore, settings: DeviceSettings, hints: Hints, queue: Queue) -> Devices:
+        """Put them together."""
         known = Known(store, hints)
-        runs = Runs(workflows, tasks, definitions, hands, deciders, known, store)
-        feed = Feed(store, workflows, runs, watch)
+        runs = Runs(queue.workflows, queue.tasks, queue.definitions, queue.hands, queue.deciders, known, store)
+        feed = Feed(store, queue.workflows, runs, queue.watch)
         seconds = settings.healthcheck_seconds
-        channels = Channels(store, tasks, known, feed, watch, healthcheck_seconds=seconds)
-        return cls(runs, known, feed, channels, Clients(feed, watch))
+        channels = Channels(store, queue.tasks, known, feed, queue.watch, healthcheck_seconds=seconds)
+        return cls(runs, known, feed, channels, Clients(feed, queue.watch))
