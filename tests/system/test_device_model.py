@@ -1,4 +1,7 @@
-"""Device runs under random requests, reports, cancels and time, on two servers; a model knows what must come of each."""
+"""Device runs under random requests, reports, cancels and time, on two servers.
+
+A model knows what must come of each.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +63,11 @@ class Task:
     status: str = "PENDING"
     payload: dict[str, Any] = field(default_factory=dict)
     age: float = 0
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether something was tried before that it is to make good."""
+        return self.number > 1 or (self.attempt > 1 and self.step == 1)
 
 
 @dataclass
@@ -177,6 +185,11 @@ class Patrols(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 4, 9, 16]))
     def pass_time(self, seconds: int) -> None:
+        lost = [device for device, silence in self.silent.items() if silence + seconds >= SILENCE]
+        late = [run for run in self.runs if run.live and run.live.age + seconds >= WINDOW]
+        late = [run for run in late if run.tasks[-1].status == "PENDING"]
+        if {run.device for run in late} & set(lost):
+            return  # which of the two comes first is the servers' affair
         self.clock.advance(timedelta(seconds=seconds))
         for run in self.runs:
             if run.live is not None:
@@ -184,8 +197,7 @@ class Patrols(RuleBasedStateMachine):
         self.silent = {device: silence + seconds for device, silence in self.silent.items()}
         server = self.fleet.server
         server.reap()
-        lost = [device for device, silence in self.silent.items() if silence >= SILENCE]
-        self.expire([run for run in self.runs if run.tasks[-1].status == "PENDING" and run.tasks[-1].age >= WINDOW])
+        self.expire(late)
         for device in lost:
             del self.silent[device]
         server.run(server.app.vigil.run_once())
@@ -224,17 +236,12 @@ class Patrols(RuleBasedStateMachine):
             run = self.fleet.run(known.id)
             newest = known.tasks[-1]
             status = known.status
-            if (
-                not known.over
-                and newest.status == "PENDING"
-                and (newest.number > 1 or newest.attempt > 1 == newest.step)
-            ):
+            if not known.over and newest.status == "PENDING" and newest.is_repeat:
                 status = "RETRYING"
             assert run["status"] == status
-            found = [
-                (task["id"], task["attempt"], task["step"], task["status"], task["payload"]) for task in run["tasks"]
-            ]
-            assert found == [(task.id, task.attempt, task.step, task.status, task.payload) for task in known.tasks]
+            members = ("id", "attempt", "step", "status", "payload")
+            found = [tuple(task[name] for name in members) for task in run["tasks"]]
+            assert found == [tuple(getattr(task, name) for name in members) for task in known.tasks]
 
     @invariant()
     def a_device_has_one_live_run_and_that_has_one_live_task(self) -> None:
