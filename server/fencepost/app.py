@@ -92,9 +92,9 @@ class App:
         executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
-        by_kind = {DeviceWorkflow.kind: device_decider(_policy(settings)), **deciders}
+        by_kind, watch = {**_deciders(settings), **deciders}, Watch()
+        inside = Deciders(work, families, executions, hands, definitions, by_kind)
         devices = DeviceStore(self.database, clock, silence_ms=round(settings.devices.silence_seconds * 1000))
-        watch, inside = Watch(), Deciders(work, families, executions, hands, definitions, by_kind)
         self.engine = Engine(
             work,
             families,
@@ -113,19 +113,13 @@ class App:
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
-        self.vigil = Vigil(self.engine.devices.known, silence_seconds=settings.devices.silence_seconds)
-        self._watching = self._watch_devices()
+        self._watching = self._watch_devices(settings)
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
-        self._health = Health(self._server)
-        self._callers = Callers(settings.clients)
-        dispatch = Dispatch(registry(), self.engine, settings.limits)
-        self._rpc = Endpoint(dispatch, self._callers, settings.limits)
-        self._rest = site(self.engine, self._health, self._callers, settings)
-        self._errands = self._work(dispatch, settings, clock)
+        self._errands = self._work(self._open(settings), settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -195,8 +189,17 @@ class App:
             Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),
         )
 
-    def _watch_devices(self) -> Sequence[Loop]:
+    def _open(self, settings: Settings) -> Dispatch:
+        """Make the doors through which requests come; return what runs the calls among them."""
+        dispatch, callers = Dispatch(registry(), self.engine, settings.limits), Callers(settings.clients)
+        self._health = Health(self._server)
+        self._rpc = Endpoint(dispatch, callers, settings.limits)
+        self._rest = site(self.engine, self._health, callers, settings)
+        return dispatch
+
+    def _watch_devices(self, settings: Settings) -> Sequence[Loop]:
         """Return what looks after devices, and tells what becomes of their runs."""
+        self.vigil = Vigil(self.engine.devices.known, silence_seconds=settings.devices.silence_seconds)
         feed = self.engine.devices.feed
         feeding = Loop("feed", feed.run_once)
         feed.nudge = feeding.nudge
@@ -252,8 +255,10 @@ def build_app(
     return App(settings, conninfo, clock or DatabaseClock(), deciders)
 
 
-def _policy(settings: Settings) -> Policy:
-    return Policy(settings.devices.retries, round(settings.devices.window_seconds * 1000))
+def _deciders(settings: Settings) -> Mapping[str, Decide]:
+    """Return the deciders that depend on the settings."""
+    policy = Policy(settings.devices.retries, round(settings.devices.window_seconds * 1000))
+    return {DeviceWorkflow.kind: device_decider(policy)}
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -3,7 +3,30 @@
 --          now; now.
 -- Returns: per run (seq, changes) and its resource row. `changes` grows with whatever happens to the run or its tasks.
 -- Touches: nothing; reads definitions, live_workflows, done_workflows, live_tasks, done_tasks.
-with runs as materialized (
+with asked as materialized (
+    select
+        coalesce(
+            %(since)s::timestamptz, coalesce(%(now)s::timestamptz, statement_timestamp()) - interval '1 minute') as since,
+        array(select d.name from fencepost.definitions as d where d.kind = 'device-workflow' and d.is_newest) as names
+),
+finished as materialized (
+    select w.*
+    from asked as a
+    cross join lateral (
+        select w.*
+        from fencepost.done_workflows as w
+        where w.done_at between a.since and 'infinity' and w.definition = any(a.names)
+        offset 0
+    ) as w
+    union all
+    select w.*
+    from asked as a
+    cross join unnest(%(seqs)s::bigint[]) as u (seq)
+    cross join lateral (
+        select w.* from fencepost.done_workflows as w where w.seq = u.seq and w.done_at < a.since offset 0
+    ) as w
+),
+runs as materialized (
     select
         w.seq, w.id, w.definition, w.definition_version,
         case when w.begun_at is null then 'created' else 'in-progress' end as status,
@@ -18,16 +41,7 @@ with runs as materialized (
         w.seq, w.id, w.definition, w.definition_version, 'done',
         w.label, w.params, w.requester, w.created_at, 2, w.execute_at, w.done_at,
         w.outcome, w.reason_type, w.reason_message, w.result, w.error
-    from fencepost.done_workflows as w
-    where (
-            w.done_at >= coalesce(
-                %(since)s::timestamptz,
-                coalesce(%(now)s::timestamptz, statement_timestamp()) - interval '1 minute')
-            or w.seq = any(%(seqs)s::bigint[])
-        )
-        and w.definition = any(array(
-            select d.name from fencepost.definitions as d where d.kind = 'device-workflow' and d.is_newest
-        ))
+    from finished as w
 )
 select
     w.seq,
