@@ -148,6 +148,24 @@ def test_a_report_that_does_not_fit_is_refused_over_the_socket(fleet: Fleet) -> 
         assert device.next("REFUSED")["error"]["type"] == "report-refused"
 
 
+@pytest.mark.parametrize("ping", [b"ping", "ping"])
+def test_a_ping_is_a_sign_of_life_and_needs_no_answer(fleet: Fleet, ping: bytes | str) -> None:
+    with socket_to(fleet.server, R2) as device:
+        before = fleet.call("GET", "/devices/r2")["seenAt"]
+        device.send(ping)
+        until(lambda: fleet.call("GET", "/devices/r2")["seenAt"] > before)
+        device.say(type="TASK_STARTED", task_id="nobody")
+        assert device.next()["error"]["type"] == "task-not-found"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "1", '{"type": "HEARTBEAT", "type": "HEARTBEAT"}', "\x00", b"\xff"])
+def test_what_is_no_message_is_refused_and_the_socket_stays(fleet: Fleet, text: bytes | str) -> None:
+    with socket_to(fleet.server, R2) as device:
+        for _ in range(2):
+            device.send(text)
+            assert device.next()["error"]["type"] == "invalid-request"
+
+
 def test_a_name_that_no_device_can_have_has_no_channel(server: Server) -> None:
     assert server.send("GET", "/devices/a%20b/events")[0] == 404
     with pytest.raises(InvalidStatus), socket_to(server, "/devices/a%20b/events"):

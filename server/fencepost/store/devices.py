@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from fencepost.clock import Clock
@@ -65,8 +65,8 @@ class DeviceStore:
         said = {"name": name, "watch": watch, "task_id": task_id, "silence": self._silence_ms}
         await self._database.fetch(statement("devices/see"), {**said, "now": self._clock.now()})
 
-    async def lose(self, size: int, *, caller: str, content: bytes) -> tuple[int, Sequence[Hint]]:
-        """Give up devices that are silent, at most `size`, and end what each has under way; return how many.
+    async def lose(self, size: int, *, caller: str, content: Callable[[Task], bytes]) -> tuple[int, Sequence[Hint]]:
+        """Give up devices that are silent, at most `size`, and fail what each has under way; return how many.
 
         After an outage, in which none could be heard, they have all their time again.
         """
@@ -87,7 +87,7 @@ class DeviceStore:
                         "allowed": _LIVE,
                         "worker": None,
                         "caller": caller,
-                        "content": content,
+                        "content": content(task),
                         "checked": task.definition_version,
                     }
                     for number, task in enumerate(_tasks(connection, lost))

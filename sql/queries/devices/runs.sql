@@ -7,7 +7,7 @@ with asked as materialized (
     select
         coalesce(
             %(since)s::timestamptz, coalesce(%(now)s::timestamptz, statement_timestamp()) - interval '1 minute') as since,
-        array(select d.name from fencepost.definitions as d where d.kind = 'device-workflow' and d.is_newest) as names
+        array(select d.name from fencepost.definitions as d where d.kind = 'device-workflow') as names
 ),
 finished as materialized (
     select w.*

@@ -7,7 +7,7 @@ until it reports; and when it comes back, what it was told last and what has bec
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fencepost.domain.devices.news import ABORTED, REGISTERED, News, aborted, registered
 from fencepost.domain.devices.statuses import task_status
@@ -38,7 +38,7 @@ class Channels:
         self._watch = watch
         self._healthcheck_seconds = healthcheck_seconds
 
-    async def messages(self, device: str, *, lives: bool = False) -> AsyncIterator[bytes | None]:
+    async def messages(self, device: str, *, lives: bool = False) -> AsyncGenerator[bytes | None]:
         """Give what a device is told, until the server drains; None when there was nothing for a while.
 
         The first is always None: by then nothing is missed any more. `lives` says that the channel itself is a sign of
@@ -55,7 +55,7 @@ class Channels:
 
     async def _conversation(
         self, device: str, conversation: _Conversation, listener: Listener, *, lives: bool
-    ) -> AsyncIterator[bytes | None]:
+    ) -> AsyncGenerator[bytes | None]:
         asked_at = time.monotonic()
         while not (self._watch.closing or listener.lost):
             if conversation.is_due:

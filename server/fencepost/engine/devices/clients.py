@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fencepost.domain.devices.news import News
 from fencepost.engine.devices.feed import Feed
@@ -19,7 +19,7 @@ class Clients:
         self._feed = feed
         self._watch = watch
 
-    async def messages(self, *, since: str | None = None) -> AsyncIterator[News | None]:
+    async def messages(self, *, since: str | None = None) -> AsyncGenerator[News | None]:
         """Give what happens from now on, or from a moment on, until the server drains; None when nothing did lately.
 
         The first is always None: by then nothing is missed any more. A piece of news may come twice.

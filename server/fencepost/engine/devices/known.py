@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import orjson
-
 from fencepost.domain.builtin import ENGINE
+from fencepost.domain.devices.reports import Report
+from fencepost.domain.devices.statuses import task_status
+from fencepost.domain.task import Task
 from fencepost.engine.hints import Hints
 from fencepost.errors import DEVICE_NOT_FOUND, Refusal, invalid_params
 from fencepost.store.devices import Device, DeviceStore
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-_DISCONNECTED = orjson.dumps({"status": "ABORTED", "reason": "device_disconnected"})
+_DISCONNECTED = Report("abort", error={"status": "ABORTED", "reason": "device_disconnected"})
 _BATCH = 100
 
 
@@ -54,10 +55,14 @@ class Known:
 
     async def lose(self) -> int:
         """Abort what devices have under way that are silent for too long; return how many devices that were."""
-        lost, hints = await self._store.lose(_BATCH, caller=ENGINE, content=_DISCONNECTED)
+        lost, hints = await self._store.lose(_BATCH, caller=ENGINE, content=_disconnected)
         self._hints.follow(hints)
         return lost
 
     async def next_due(self) -> float | None:
         """Return the seconds until the next one will have been silent for too long, None when none is watched."""
         return await self._store.next_due()
+
+
+def _disconnected(task: Task) -> bytes:
+    return _DISCONNECTED.content_from(task_status(task.status, None, None)) or b"{}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -145,7 +146,7 @@ class Runs:
         page = await self._workflows.list(
             Filter(include=[workflow]), sort="created_at", direction="desc", position=position, size=size
         )
-        return [await self.get(found.id) for found in page.workflows], page.position
+        return await asyncio.gather(*(self.get(found.id) for found in page.workflows)), page.position
 
     async def workflow(self, name: str) -> Definition:
         """Return a device workflow; raise Refusal when there is none of the name."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -36,6 +37,11 @@ from fencepost.wire.text import BadText
 # The server goes; try again, here or elsewhere.
 _RESTART = 1012
 _REFUSED = 1008
+# What clients of media channels say to keep them open, as text or in binary.
+_PING = b"ping"
+
+Messages = AsyncGenerator[bytes | None]
+Hear = Callable[[bytes], Awaitable[bytes | None]]
 
 
 class ChannelCalls:
@@ -54,8 +60,10 @@ class ChannelCalls:
         await anext(messages)
 
         async def framed() -> AsyncIterator[Message | None]:
-            async for message in messages:
-                yield None if message is None else Message(message)
+            # Without the database the stream ends, and who comes back finds it, or another server that does.
+            with contextlib.suppress(Refusal):
+                async for message in messages:
+                    yield None if message is None else Message(message)
 
         return sse(self._watch, framed())
 
@@ -68,8 +76,9 @@ class ChannelCalls:
         await anext(news)
 
         async def framed() -> AsyncIterator[Message | None]:
-            async for one in news:
-                yield None if one is None else Message(_text(one), one.event.occurred_at)
+            with contextlib.suppress(Refusal):
+                async for one in news:
+                    yield None if one is None else Message(_text(one), one.event.occurred_at)
 
         return sse(self._watch, framed())
 
@@ -100,9 +109,10 @@ class ChannelCalls:
         await anext(news)
         await socket.accept()
 
-        async def messages() -> AsyncIterator[bytes | None]:
-            async for one in news:
-                yield None if one is None else _text(one)
+        async def messages() -> Messages:
+            async with aclosing(news):
+                async for one in news:
+                    yield None if one is None else _text(one)
 
         await self._serve(socket, messages(), None)
 
@@ -115,27 +125,29 @@ class ChannelCalls:
             await socket.close(_REFUSED)
             return None
 
-    async def _serve(self, socket: WebSocket, messages: AsyncIterator[bytes | None], hear: Any) -> None:
+    async def _serve(self, socket: WebSocket, messages: Messages, hear: Hear | None) -> None:
         """Send messages and hear what comes, until either end has enough."""
-        sending = asyncio.create_task(_send(socket, messages))
+        ends = [asyncio.create_task(_send(socket, messages)), asyncio.create_task(_listen(socket, hear))]
         try:
-            while True:
-                text = await socket.receive_text()
-                if hear is not None and (answer := await hear(text.encode())) is not None:
-                    await socket.send_text(answer.decode())
-        except (WebSocketDisconnect, KeyError):
-            # Gone, or one who sends bytes where there is to be text.
-            pass
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-                await sending
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+        # Without the database nobody can be told anything: who comes back finds it, or another server that does.
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(_RESTART)
+        for end in done:
+            if (error := end.exception()) is not None and not isinstance(error, WebSocketDisconnect | Refusal):
+                raise error
 
     async def _hear(self, device: str, text: bytes, caller: str) -> bytes | None:
         """Take what a device says, and return what it is answered."""
         try:
-            said = self._read(text)
             await self._devices.known.see(device, watch=True)
+            if text.strip() == _PING:
+                return None
+            said = self._read(text)
             if said.get("type") == "HEARTBEAT":
                 return None
             id, report = read_task_state(text)
@@ -157,11 +169,18 @@ class ChannelCalls:
         return said
 
 
-async def _send(socket: WebSocket, messages: AsyncIterator[bytes | None]) -> None:
-    async for message in messages:
-        if message is not None:
-            await socket.send_text(message.decode())
-    await socket.close(_RESTART)
+async def _send(socket: WebSocket, messages: Messages) -> None:
+    async with aclosing(messages):
+        async for message in messages:
+            if message is not None:
+                await socket.send_text(message.decode())
+
+
+async def _listen(socket: WebSocket, hear: Hear | None) -> None:
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        text = (message.get("text") or "").encode() or message.get("bytes") or b""
+        if hear is not None and (answer := await hear(text)) is not None:
+            await socket.send_text(answer.decode())
 
 
 def _text(news: News) -> bytes:
