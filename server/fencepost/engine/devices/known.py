@@ -44,7 +44,9 @@ class Known:
         return found
 
     async def list(self, *, after: str | None, size: int) -> Sequence[Device]:
-        """Return devices by name."""
+        """Return devices by name; raise Refusal for an `after` that none can have."""
+        if after is not None and not _NAME.fullmatch(after):
+            raise invalid_params("Expected the `next` of a page that came before", "after")
         return await self._store.list(after=after, size=size)
 
     async def see(self, name: str, *, watch: bool = False, task_id: str | None = None) -> None:
