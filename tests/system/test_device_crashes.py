@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from tests.fixtures.processes import Client, Process, serving
@@ -100,6 +101,20 @@ def test_whenever_the_server_is_killed_every_run_goes_on_to_its_end(process: Pro
         done = {name: one.result(40) for name, one in zip(names, working, strict=True)}
         for name in names:
             check(client, name, done[name])
+    assert "Traceback" not in process.said
+
+
+def test_a_server_that_is_asked_to_stop_lets_its_channels_go(process: Process) -> None:
+    base = f"127.0.0.1:{process.port}"
+    request = urllib.request.urlopen(f"http://{base}/events/client", timeout=20)
+    with connect(f"ws://{base}/devices/r2/events") as device, request as stream:
+        assert stream.readline().startswith(b":")
+        process.terminate()
+        with contextlib.suppress(ConnectionClosed):
+            assert {orjson.loads(message)["type"] for message in device} <= {"HEALTHCHECK"}
+        assert device.close_code == 1012
+        stream.read()
+    assert process.wait(10) == 0
     assert "Traceback" not in process.said
 
 
