@@ -153,6 +153,17 @@ CREATE TABLE fencepost.definitions (
     CONSTRAINT definitions_settings CHECK (((kind = ANY (ARRAY['schedule'::text, 'trigger'::text])) OR (num_nulls(requested_to_start_timeout, in_progress_timeout, allowed_retry_count, retry_delay) = 0)))
 );
 
+CREATE TABLE fencepost.devices (
+    name text NOT NULL COLLATE pg_catalog."C",
+    info json NOT NULL,
+    seen_at timestamp with time zone,
+    due_at timestamp with time zone,
+    task_id text,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT devices_name CHECK ((name ~ '^[A-Za-z0-9_.-]{1,100}$'::text))
+)
+WITH (fillfactor='50');
+
 CREATE TABLE fencepost.done_tasks (
     seq bigint CONSTRAINT done_tasks_seq_not_null1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -844,6 +855,9 @@ ALTER TABLE ONLY fencepost.activities
 ALTER TABLE ONLY fencepost.definitions
     ADD CONSTRAINT definitions_pkey PRIMARY KEY (name, version);
 
+ALTER TABLE ONLY fencepost.devices
+    ADD CONSTRAINT devices_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY fencepost.done_tasks
     ADD CONSTRAINT done_tasks_pkey PRIMARY KEY (seq, done_at);
 
@@ -924,6 +938,8 @@ CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHE
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
 
 CREATE INDEX definitions_triggers ON fencepost.definitions USING btree (name) WHERE ((kind = 'trigger'::text) AND is_newest);
+
+CREATE INDEX devices_due ON fencepost.devices USING btree (due_at) WHERE (due_at IS NOT NULL);
 
 CREATE INDEX done_tasks_default_done_at ON fencepost.done_tasks_default USING btree (done_at);
 

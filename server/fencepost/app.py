@@ -15,6 +15,9 @@ from uuid import UUID
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
+from fencepost.domain.devices.decider import Policy
+from fencepost.domain.devices.decider import decider as device_decider
+from fencepost.domain.devices.definition import DeviceWorkflow
 from fencepost.domain.people.decider import decide as decide_process
 from fencepost.domain.task import Task
 from fencepost.domain.taskflow.decider import decide as decide_taskflow
@@ -24,6 +27,7 @@ from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.devices.devices import Devices, Queue
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
 from fencepost.engine.events import Events
@@ -48,6 +52,7 @@ from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
 from fencepost.loops.schedule import Scheduler
+from fencepost.loops.vigil import Vigil
 from fencepost.rest.health import Health
 from fencepost.rest.site import site
 from fencepost.rpc.dispatch import Dispatch
@@ -57,6 +62,7 @@ from fencepost.settings import Settings
 from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
+from fencepost.store.devices import DeviceStore
 from fencepost.store.events import EventStore
 from fencepost.store.hands import HandStore
 from fencepost.store.limits import Limits
@@ -95,7 +101,9 @@ class App:
         executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
-        inside, watch = Deciders(work, families, executions, hands, definitions, deciders), Watch()
+        by_kind, watch = {**_deciders(settings), **deciders}, Watch()
+        inside = Deciders(work, families, executions, hands, definitions, by_kind)
+        devices = DeviceStore(self.database, clock, silence_ms=round(settings.devices.silence_seconds * 1000))
         self.engine = Engine(
             work,
             families,
@@ -110,27 +118,19 @@ class App:
             watch,
             taskflows(TaskflowStore(self.database), families, definitions, inside, watch),
             _people(self.database, clock, hints, families, inside, definitions),
+            Devices.over(devices, settings.devices, hints, Queue(work, families, definitions, hands, inside, watch)),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
+        self._watching = self._watch_devices(settings)
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._open(settings, clock)
-
-    def _open(self, settings: Settings, clock: Clock) -> None:
-        """Wire the edges, and the errands that call them."""
-        self._health = Health(self._server)
-        self._callers = Callers(settings.clients)
-        dispatch = Dispatch(registry(), self.engine, settings.limits)
-        self._rpc = Endpoint(dispatch, self._callers, settings.limits)
-        self._rest = site(self.engine, self._health, self._callers, settings.limits)
-        self._errands = self._work(dispatch, settings, clock)
+        self._errands = self._work(self._open(settings), settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,7 +156,7 @@ class App:
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()
-        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._working)
+        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._watching, *self._working)
         self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
         self._tasks.append(asyncio.create_task(self._notifications.run()))
 
@@ -198,6 +198,22 @@ class App:
             Errands(self.engine, CLEAN_UP, cleaning, repeatable=True, at_once=1),
             Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),
         )
+
+    def _open(self, settings: Settings) -> Dispatch:
+        """Make the doors through which requests come; return what runs the calls among them."""
+        dispatch, callers = Dispatch(registry(), self.engine, settings.limits), Callers(settings.clients)
+        self._health = Health(self._server)
+        self._rpc = Endpoint(dispatch, callers, settings.limits)
+        self._rest = site(self.engine, self._health, callers, settings)
+        return dispatch
+
+    def _watch_devices(self, settings: Settings) -> Sequence[Loop]:
+        """Return what looks after devices, and tells what becomes of their runs."""
+        self.vigil = Vigil(self.engine.devices.known, silence_seconds=settings.devices.silence_seconds)
+        feed = self.engine.devices.feed
+        feeding = Loop("feed", feed.run_once)
+        feed.nudge = feeding.nudge
+        return Loop("vigil", self.vigil.run_once), feeding
 
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         watch = self.engine.watch
@@ -255,6 +271,12 @@ def _people(
     store, registers = PeopleStore(database, clock, hints.follow), Registers(RegisterStore(database))
     lists = TaskLists(store, workflows, deciders, definitions, registers)
     return People(lists, PeopleTasks(store, lists, registers), registers)
+
+
+def _deciders(settings: Settings) -> Mapping[str, Decide]:
+    """Return the deciders that depend on the settings."""
+    policy = Policy(settings.devices.retries, round(settings.devices.window_seconds * 1000))
+    return {DeviceWorkflow.kind: device_decider(policy)}
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.devices.definition import DeviceWorkflow
 from fencepost.domain.people.process import ProcessDefinition
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.taskflow.definition import TaskflowDefinition
@@ -17,6 +18,7 @@ Document = (
     | TriggerDefinition
     | TaskflowDefinition
     | ProcessDefinition
+    | DeviceWorkflow
 )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.devices.devices import Devices
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
@@ -35,3 +36,4 @@ class Engine(NamedTuple):
     watch: Watch
     taskflows: Taskflows
     people: People
+    devices: Devices

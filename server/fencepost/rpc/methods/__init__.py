@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fencepost.rpc.methods.definition import definition_methods
+from fencepost.rpc.methods.device import device_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
 from fencepost.rpc.methods.people import people_methods
@@ -27,6 +28,7 @@ def registry() -> Registry:
         taskflow_methods,
         template_methods,
         people_methods,
+        device_methods,
     ):
         everything.methods.update(part.methods)
     return everything
