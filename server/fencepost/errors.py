@@ -60,6 +60,7 @@ RUN_SQL_UNSAFE = Kind("run-sql-unsafe", 422, "--run-sql-url must be for a role t
 SQL_FAILED = Kind("sql-failed", 422, "{reason}")
 TOO_MANY_ROWS = Kind("too-many-rows", 422, "the result has more than {limit}")
 SCHEDULE_NOT_FOUND = Kind("schedule-not-found", 404, "there is no schedule {name!r}{hint}")
+DEFINITION_EXISTS = Kind("already-exists", 409, "there is a template {name!r} already")
 HARDWARE_NOT_FOUND = Kind("hardware-not-found", 404, "there is no hardware {id!r}")
 ADDRESS_TAKEN = Kind("address-taken", 409, "the address {address!r} belongs to hardware {id!r}")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")

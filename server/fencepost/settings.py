@@ -49,6 +49,10 @@ class Settings:
     retention: timedelta | None = None
     run_sql_url: str | None = None
     run_sql_timeout_seconds: float = 30.0
+    grpc_port: int | None = None
+    grpc_host: str = "127.0.0.1"
+    grpc_open: bool = False
+    workflow_data_versions: int = 3
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -56,6 +60,11 @@ class Settings:
             raise StartRefused(
                 f"--host {self.host} is not a loopback address, and anybody who reaches it could change every task: "
                 "name at least one client with --client id:secret, or listen on 127.0.0.1"
+            )
+        if self.grpc_port is not None and not self.grpc_open and not _is_loopback(self.grpc_host):
+            raise StartRefused(
+                f"--grpc-host {self.grpc_host} is not a loopback address, and machines send no credentials: say "
+                "--grpc-open if everybody who reaches it may provision machines, or listen on 127.0.0.1"
             )
 
 
