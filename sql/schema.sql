@@ -3,6 +3,14 @@
 
 CREATE SCHEMA fencepost;
 
+CREATE FUNCTION fencepost.term(settings json, name text, otherwise interval) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(((((settings ->> name))::bigint)::double precision * '00:00:00.001'::interval), otherwise);
+
+CREATE FUNCTION fencepost.attempt_time(settings json, otherwise interval) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN LEAST(fencepost.term(settings, 'inProgressTimeout'::text, otherwise), fencepost.term(settings, 'attemptTimeout'::text, NULL::interval));
+
 CREATE SEQUENCE fencepost.task_seq
     START WITH 1
     INCREMENT BY 1
@@ -37,8 +45,15 @@ CREATE TABLE fencepost.live_tasks (
     workflow_seq bigint,
     subscription_path text COLLATE pg_catalog."C",
     subscription_value bigint,
+    settings json,
+    expires_at timestamp with time zone,
+    attempt_ends_at timestamp with time zone,
     CONSTRAINT live_tasks_fenced_while_held CHECK (((exec_id IS NOT NULL) = (status = ANY (ARRAY['requested'::text, 'in-progress'::text])))),
-    CONSTRAINT live_tasks_one_deadline CHECK (((deadline_at IS NULL) = (status = 'ready'::text))),
+    CONSTRAINT live_tasks_one_deadline CHECK (
+CASE status
+    WHEN 'ready'::text THEN (NOT (deadline_at IS DISTINCT FROM expires_at))
+    ELSE (deadline_at IS NOT NULL)
+END),
     CONSTRAINT live_tasks_request_while_held CHECK (((request_id IS NULL) OR (exec_id IS NOT NULL))),
     CONSTRAINT live_tasks_status CHECK ((status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))
 )
@@ -58,7 +73,8 @@ CREATE TABLE fencepost.live_workflows (
     execute_at timestamp with time zone,
     begun_at timestamp with time zone,
     decision_seq bigint,
-    last_event integer NOT NULL
+    last_event integer NOT NULL,
+    key text COLLATE pg_catalog."C"
 )
 WITH (fillfactor='50');
 
@@ -77,6 +93,10 @@ CREATE TABLE fencepost.workflow_names (
 CREATE FUNCTION fencepost.is_live(reference json, task_seq bigint) RETURNS boolean
     LANGUAGE sql STABLE
     RETURN CASE (reference ->> 'resourceType'::text) WHEN 'AidboxTask'::text THEN (EXISTS (SELECT FROM fencepost.live_tasks l WHERE (l.seq = COALESCE(is_live.task_seq, (SELECT n.seq FROM fencepost.task_names n WHERE (n.id = (is_live.reference ->> 'id'::text))))))) WHEN 'AidboxWorkflow'::text THEN (EXISTS (SELECT FROM fencepost.live_workflows w WHERE (w.seq = (SELECT n.seq FROM fencepost.workflow_names n WHERE (n.id = (is_live.reference ->> 'id'::text)))))) ELSE false END;
+
+CREATE FUNCTION fencepost.lease_end(now timestamp with time zone, begun boolean, settings json, expires_at timestamp with time zone, in_progress interval, requested interval) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN begun THEN (now + fencepost.attempt_time(settings, in_progress)) ELSE LEAST((now + fencepost.term(settings, 'requestedToStartTimeout'::text, requested)), expires_at) END;
 
 CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -113,9 +133,9 @@ CREATE TABLE fencepost.definitions (
     concurrency_path jsonpath,
     CONSTRAINT definitions_concurrency_limit CHECK ((concurrency_limit >= 1)),
     CONSTRAINT definitions_deleted_is_not_newest CHECK (((deleted_at IS NULL) OR (NOT is_newest))),
-    CONSTRAINT definitions_kind CHECK ((kind = ANY (ARRAY['task'::text, 'workflow'::text, 'schedule'::text, 'trigger'::text]))),
+    CONSTRAINT definitions_kind CHECK ((kind = ANY (ARRAY['task'::text, 'workflow'::text, 'schedule'::text, 'trigger'::text, 'taskflow'::text, 'device-workflow'::text, 'process'::text, 'machine-template'::text]))),
     CONSTRAINT definitions_path_of_a_limit CHECK (((concurrency_path IS NULL) OR (concurrency_limit IS NOT NULL))),
-    CONSTRAINT definitions_settings CHECK (((kind <> ALL (ARRAY['task'::text, 'workflow'::text])) OR (num_nulls(requested_to_start_timeout, in_progress_timeout, allowed_retry_count, retry_delay) = 0)))
+    CONSTRAINT definitions_settings CHECK (((kind = ANY (ARRAY['schedule'::text, 'trigger'::text])) OR (num_nulls(requested_to_start_timeout, in_progress_timeout, allowed_retry_count, retry_delay) = 0)))
 );
 
 CREATE TABLE fencepost.done_tasks (
@@ -147,6 +167,7 @@ CREATE TABLE fencepost.done_tasks (
     result json,
     error json,
     workflow_seq bigint,
+    settings json,
     CONSTRAINT done_tasks_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
     CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
@@ -182,6 +203,7 @@ CREATE TABLE fencepost.done_tasks_default (
     result json,
     error json,
     workflow_seq bigint,
+    settings json,
     CONSTRAINT done_tasks_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
     CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
@@ -249,6 +271,18 @@ CREATE TABLE fencepost.events (
     outcome json
 );
 
+CREATE TABLE fencepost.hardware (
+    id text NOT NULL,
+    record json NOT NULL,
+    pushed_at timestamp with time zone NOT NULL,
+    pushed_by text NOT NULL
+);
+
+CREATE TABLE fencepost.hardware_addresses (
+    address text NOT NULL,
+    hardware_id text NOT NULL
+);
+
 CREATE TABLE fencepost.task_log (
     seq bigint CONSTRAINT task_log_seq_not_null1 NOT NULL,
     at timestamp with time zone CONSTRAINT task_log_at_not_null1 NOT NULL,
@@ -288,6 +322,42 @@ CREATE VIEW fencepost.history_partitions AS
      JOIN pg_class c ON ((c.oid = i.inhrelid)))
      CROSS JOIN LATERAL ( SELECT pg_get_expr(c.relpartbound, c.oid) AS bound) b)
   WHERE (i.inhparent = ANY (ARRAY[('fencepost.done_tasks'::regclass)::oid, ('fencepost.task_log'::regclass)::oid, ('fencepost.done_workflows'::regclass)::oid]));
+
+CREATE TABLE fencepost.machine_data (
+    workflow_id text NOT NULL,
+    version integer NOT NULL,
+    metadata json NOT NULL,
+    data json
+);
+
+CREATE TABLE fencepost.machine_deletions (
+    workflow_id text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE fencepost.machine_reports (
+    seq bigint NOT NULL,
+    workflow_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    task text NOT NULL,
+    action text NOT NULL,
+    state smallint NOT NULL,
+    seconds bigint NOT NULL,
+    message text NOT NULL,
+    worker text NOT NULL,
+    verb text,
+    CONSTRAINT machine_reports_state CHECK (((state >= 1) AND (state <= 4))),
+    CONSTRAINT machine_reports_verb CHECK ((verb = ANY (ARRAY['start'::text, 'success'::text, 'fail'::text])))
+);
+
+ALTER TABLE fencepost.machine_reports ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME fencepost.machine_reports_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE fencepost.migrations (
     number integer NOT NULL,
@@ -351,14 +421,16 @@ CREATE VIEW fencepost.task_entries AS
             l.created_at,
             l.created_by,
             l.asked_execute_at,
-            l.workflow_seq
+            l.workflow_seq,
+            l.settings
            FROM fencepost.live_tasks l
         UNION ALL
          SELECT d.seq,
             d.created_at,
             d.created_by,
             d.asked_execute_at,
-            d.workflow_seq
+            d.workflow_seq,
+            d.settings
            FROM fencepost.done_tasks d
         )
  SELECT t.seq,
@@ -382,10 +454,11 @@ CREATE VIEW fencepost.task_entries AS
     NULL::uuid AS exec_id,
     0 AS retry_count,
     t.asked_execute_at AS execute_at,
+    LEAST(
         CASE
             WHEN (t.asked_execute_at > t.created_at) THEN t.asked_execute_at
             ELSE NULL::timestamp with time zone
-        END AS deadline_at
+        END, (t.created_at + fencepost.term(t.settings, 'expiresAfter'::text, NULL::interval))) AS deadline_at
    FROM created t
 UNION ALL
  SELECT g.seq,
@@ -498,7 +571,8 @@ CREATE VIEW fencepost.task_resources AS
     NULL::json AS result,
     NULL::json AS error,
     l.workflow_seq,
-    ((l.workflow_seq IS NOT NULL) AND (substr(l.id, 19, 6) = '-8001-'::text)) AS decides
+    ((l.workflow_seq IS NOT NULL) AND (substr(l.id, 19, 6) = '-8001-'::text)) AS decides,
+    l.settings
    FROM fencepost.live_tasks l
 UNION ALL
  SELECT d.seq,
@@ -523,7 +597,8 @@ UNION ALL
     d.result,
     d.error,
     d.workflow_seq,
-    ((d.workflow_seq IS NOT NULL) AND (substr(d.id, 19, 6) = '-8001-'::text)) AS decides
+    ((d.workflow_seq IS NOT NULL) AND (substr(d.id, 19, 6) = '-8001-'::text)) AS decides,
+    d.settings
    FROM fencepost.done_tasks d;
 
 CREATE TABLE fencepost.trigger_changes (
@@ -607,6 +682,12 @@ CREATE TABLE fencepost.workflow_signals (
     digest uuid NOT NULL
 );
 
+CREATE TABLE fencepost.workflow_subjects (
+    subject text NOT NULL COLLATE pg_catalog."C",
+    workflow_seq bigint NOT NULL,
+    workflow_id text NOT NULL
+);
+
 ALTER TABLE ONLY fencepost.done_tasks ATTACH PARTITION fencepost.done_tasks_default DEFAULT;
 
 ALTER TABLE ONLY fencepost.done_workflows ATTACH PARTITION fencepost.done_workflows_default DEFAULT;
@@ -634,11 +715,26 @@ ALTER TABLE ONLY fencepost.done_workflows_default
 ALTER TABLE ONLY fencepost.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (key);
 
+ALTER TABLE ONLY fencepost.hardware_addresses
+    ADD CONSTRAINT hardware_addresses_pkey PRIMARY KEY (address);
+
+ALTER TABLE ONLY fencepost.hardware
+    ADD CONSTRAINT hardware_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY fencepost.live_tasks
     ADD CONSTRAINT live_tasks_pkey PRIMARY KEY (seq);
 
 ALTER TABLE ONLY fencepost.live_workflows
     ADD CONSTRAINT live_workflows_pkey PRIMARY KEY (seq);
+
+ALTER TABLE ONLY fencepost.machine_data
+    ADD CONSTRAINT machine_data_pkey PRIMARY KEY (workflow_id, version);
+
+ALTER TABLE ONLY fencepost.machine_deletions
+    ADD CONSTRAINT machine_deletions_pkey PRIMARY KEY (workflow_id);
+
+ALTER TABLE ONLY fencepost.machine_reports
+    ADD CONSTRAINT machine_reports_pkey PRIMARY KEY (seq);
 
 ALTER TABLE ONLY fencepost.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
@@ -670,6 +766,9 @@ ALTER TABLE ONLY fencepost.workflow_names
 ALTER TABLE ONLY fencepost.workflow_signals
     ADD CONSTRAINT workflow_signals_pkey PRIMARY KEY (workflow_seq, id);
 
+ALTER TABLE ONLY fencepost.workflow_subjects
+    ADD CONSTRAINT workflow_subjects_pkey PRIMARY KEY (subject, workflow_seq);
+
 CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHERE (is_newest AND (concurrency_limit IS NOT NULL));
 
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
@@ -690,6 +789,8 @@ CREATE INDEX done_workflows_default_done_at ON fencepost.done_workflows_default 
 
 CREATE INDEX events_at ON fencepost.events USING btree (at);
 
+CREATE INDEX hardware_addresses_hardware ON fencepost.hardware_addresses USING btree (hardware_id);
+
 CREATE INDEX live_tasks_deadline ON fencepost.live_tasks USING btree (deadline_at) WHERE (deadline_at IS NOT NULL);
 
 CREATE INDEX live_tasks_held_by_key ON fencepost.live_tasks USING btree (definition, limit_key) WHERE ((exec_id IS NOT NULL) AND (limit_key IS NOT NULL));
@@ -706,7 +807,11 @@ CREATE INDEX live_tasks_workflow ON fencepost.live_tasks USING btree (workflow_s
 
 CREATE INDEX live_workflows_definition ON fencepost.live_workflows USING btree (definition);
 
+CREATE UNIQUE INDEX live_workflows_key ON fencepost.live_workflows USING btree (key) WHERE (key IS NOT NULL);
+
 CREATE INDEX live_workflows_parent ON fencepost.live_workflows USING btree (parent_seq) WHERE (parent_seq IS NOT NULL);
+
+CREATE INDEX machine_reports_workflow ON fencepost.machine_reports USING btree (workflow_id, seq);
 
 CREATE INDEX schedule_starts_at ON fencepost.schedule_starts USING btree (at);
 
@@ -720,6 +825,8 @@ CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
 
 CREATE INDEX trigger_starts_trigger ON fencepost.trigger_starts USING btree (trigger, at, event_key);
 
+CREATE INDEX workflow_subjects_workflow ON fencepost.workflow_subjects USING btree (workflow_id);
+
 ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
 
 ALTER INDEX fencepost.done_tasks_pkey ATTACH PARTITION fencepost.done_tasks_default_pkey;
@@ -729,3 +836,18 @@ ALTER INDEX fencepost.done_tasks_workflow ATTACH PARTITION fencepost.done_tasks_
 ALTER INDEX fencepost.done_workflows_pkey ATTACH PARTITION fencepost.done_workflows_default_pkey;
 
 ALTER INDEX fencepost.task_log_pkey ATTACH PARTITION fencepost.task_log_default_pkey;
+
+ALTER TABLE ONLY fencepost.hardware_addresses
+    ADD CONSTRAINT hardware_addresses_hardware FOREIGN KEY (hardware_id) REFERENCES fencepost.hardware(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.machine_data
+    ADD CONSTRAINT machine_data_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.machine_deletions
+    ADD CONSTRAINT machine_deletions_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.machine_reports
+    ADD CONSTRAINT machine_reports_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.workflow_subjects
+    ADD CONSTRAINT workflow_subjects_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;

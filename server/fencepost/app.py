@@ -15,6 +15,8 @@ from uuid import UUID
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
+from fencepost.domain.machine.decide import decide as decide_machines
+from fencepost.domain.machine.definition import MachineTemplate
 from fencepost.domain.task import Task
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
@@ -26,12 +28,18 @@ from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
+from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
+from fencepost.engine.machine.carried import Carried
+from fencepost.engine.machine.hardware import HardwareRecords
+from fencepost.engine.machine.machines import Machines
+from fencepost.engine.machine.templates import Templates
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
+from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
 from fencepost.loops.errands import Errands
 from fencepost.loops.lookout import Lookout
@@ -49,7 +57,10 @@ from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
 from fencepost.store.events import EventStore
+from fencepost.store.hands import HandStore
+from fencepost.store.hardware import HardwareStore
 from fencepost.store.limits import Limits
+from fencepost.store.machines import MachineStore
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
 from fencepost.store.reader import Reader
@@ -79,15 +90,24 @@ class App:
         events = EventStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         triggers = TriggerRules(TriggerStore(self.database), definitions, most_bytes=settings.limits.body_bytes)
         self._dispatcher = Dispatcher(tasks, self._give_back)
+        work, families = Tasks(tasks, workflows, definitions, hints), Workflows(workflows, definitions)
+        executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
+        moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
+        hands = Hands(moves, tasks, definitions, hints)
+        decided = Deciders(work, families, executions, hands, definitions, deciders)
         self.engine = Engine(
-            Tasks(tasks, workflows, definitions, hints),
-            Workflows(workflows, definitions),
-            Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints),
+            work,
+            families,
+            executions,
             Polls(self._dispatcher, definitions, hints),
             definitions,
             Events(events, triggers, definitions),
             triggers,
             Schedules(ScheduleStore(self.database, clock, hints.follow), definitions, hints),
+            hands,
+            decided,
+            Watch(),
+            self._machines(settings, clock, families, definitions, decided, hints),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
@@ -103,7 +123,7 @@ class App:
         dispatch = Dispatch(registry(), self.engine, settings.limits)
         self._rpc = Endpoint(dispatch, self._callers, settings.limits)
         self._rest = site(self.engine, self._health, self._callers, settings.limits)
-        self._errands = self._work(dispatch, settings, clock, deciders)
+        self._errands = self._work(dispatch, settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -142,6 +162,7 @@ class App:
         """Take no more polls and answer those that wait."""
         emit(Event.DRAINING)
         self._health.draining = True
+        self.engine.watch.close()
         for errands in self._errands:
             errands.stop_polling()
         await self._dispatcher.drain()
@@ -160,12 +181,32 @@ class App:
         leases = [Lease(task.id, UUID(task.exec_id), caller) for task in tasks]
         await self.engine.executions.release(leases, short=True, action="awf.engine/give-back")
 
-    def _work(
-        self, dispatch: Dispatch, settings: Settings, clock: Clock, deciders: Mapping[str, Decide]
-    ) -> Sequence[Errands]:
+    def _machines(
+        self,
+        settings: Settings,
+        clock: Clock,
+        workflows: Workflows,
+        definitions: Definitions,
+        deciders: Deciders,
+        hints: Hints,
+    ) -> Machines:
+        """Return what machines ask for."""
+        store = MachineStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
+        return Machines(
+            store,
+            workflows,
+            definitions,
+            deciders,
+            hints,
+            hardware=HardwareRecords(HardwareStore(self.database, clock)),
+            templates=Templates(definitions),
+            carried=Carried(store, kept=settings.workflow_data_versions),
+        )
+
+    def _work(self, dispatch: Dispatch, settings: Settings, clock: Clock) -> Sequence[Errands]:
         """Return what works on the tasks that the server itself sees to."""
+        inside = self.engine.deciders
         cleaning = clean_up(CleaningStore(self.database, clock))
-        inside = Deciders(self.engine.workflows, self.engine.definitions, deciders)
         return (
             Errands(self.engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False),
             Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True),
@@ -175,8 +216,9 @@ class App:
         )
 
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
-        hints.on_ready += [self._dispatcher.ready, self._notifications.ready]
-        hints.on_deadline.append(self._reaping.nudge)
+        watch = self.engine.watch
+        hints.on_ready += [self._dispatcher.ready, self._notifications.ready, watch.nudge]
+        hints.on_deadline += [self._reaping.nudge, watch.nudge]
         triggers = self.engine.triggers
         hints.on_definition += [definitions.forget, triggers.forget, limits.forget]
         hints.on_definition += [self._look_again, self._notifications.definition]
@@ -184,6 +226,7 @@ class App:
         def heard(news: News) -> None:
             for definition, count in news.ready.items():
                 self._dispatcher.ready(definition, count)
+            watch.nudge()
             for name in news.definitions:
                 definitions.forget(name)
                 triggers.forget(name)
@@ -212,7 +255,7 @@ class App:
 
 
 # Which documents are decided over in the server, by their kind.
-DECIDERS: Mapping[str, Decide] = {}
+DECIDERS: Mapping[str, Decide] = {MachineTemplate.kind: decide_machines}
 
 
 def build_app(

@@ -50,6 +50,7 @@ DEFINITION_OF_OTHER_KIND = Kind("definition-of-other-kind", 422, "{name!r} was d
 INVALID_ACTION = Kind("invalid-action", 422, "{reason}")
 WORKFLOW_NOT_FOUND = Kind("workflow-not-found", 404, "there is no workflow {id!r}")
 WORKFLOW_EXISTS = Kind("already-exists", 409, "a workflow {id!r} with other content exists")
+KEY_TAKEN = Kind("workflow-key-taken", 409, "workflow {id!r} is live and has the key {key!r}; only one may")
 SIGNAL_REUSED = Kind("already-exists", 409, "workflow {id!r} has taken another signal with the id {signal_id!r}")
 EVENT_EXISTS = Kind("already-exists", 409, "another event with the id {id!r} was taken")
 WORKFLOW_HAS_BEEN_DONE = Kind("workflow-has-been-done", 422, "workflow {id!r} is done already: {outcome}")

@@ -1,3 +1,16 @@
+-- What workflows are about, by which they can be found, live or over: as their documents say when they begin.
+create table fencepost.workflow_subjects (
+    subject text collate "C" not null,
+    workflow_seq bigint not null,
+    workflow_id text not null,
+    constraint workflow_subjects_pkey primary key (subject, workflow_seq),
+    -- They go with the workflow's name, when its history does.
+    constraint workflow_subjects_workflow foreign key (workflow_id) references fencepost.workflow_names (id)
+        on delete cascade
+);
+-- Reader: the deletion of a workflow.
+create index workflow_subjects_workflow on fencepost.workflow_subjects (workflow_id);
+
 -- Machines: their records, what they reported, and the data that their workflows carry along.
 
 -- A machine as it was pushed; what we read of the record are its addresses.

@@ -72,7 +72,7 @@ select
 from fencepost.tasks as t where t.id not in ('waiting', 'ready');
 """
 # What the view has that those of before had not.
-_NEW = ',"workflow_seq":null,"decides":false'
+_NEW = ',"workflow_seq":null,"decides":false,"settings":null'
 _RESOURCES = "select {columns} from fencepost.task_resources as r order by seq"
 _ENTRIES = "select {columns} from fencepost.task_entries as r order by seq, version"
 

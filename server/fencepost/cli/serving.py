@@ -147,7 +147,7 @@ async def _serve(
 # For uvicorn; the benchmark's empty handler is served with the same.
 HTTP_SETTINGS: dict[str, Any] = {
     "http": "httptools",
-    "ws": "none",
+    "ws": "websockets-sansio",
     "lifespan": "off",
     "access_log": False,
     "log_config": None,

@@ -19,6 +19,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import canonical
+from fencepost.domain.terms import TaskTerms
 from fencepost.domain.times import utc_text
 from fencepost.errors import INVALID_ACTION, Refusal
 
@@ -33,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     label: Label | None = None
     params: Raw | UnsetType = UNSET
     execute_at: str | None = None
+    settings: TaskTerms | UnsetType = UNSET
 
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="action", kw_only=True):
@@ -111,10 +113,13 @@ def request_of(action: ScheduleTask | ScheduleWorkflow) -> tuple[str, Request]:
     raise invalid_action("either 'task-request' or 'workflow-request' is needed")
 
 
-def digest_of(*, is_workflow: bool, definition: str, params: bytes | None, execute_at: str | None) -> str:
+def digest_of(
+    *, is_workflow: bool, definition: str, params: bytes | None, execute_at: str | None, settings: bytes | None = None
+) -> str:
     """Return what tells whether the same was asked for under a label, as a UUID's text."""
     parsed = None if params is None else orjson.loads(params)
-    said = canonical([is_workflow, definition, parsed, None if execute_at is None else utc_text(execute_at)])
+    asked = [is_workflow, definition, parsed, None if execute_at is None else utc_text(execute_at)]
+    said = canonical(asked if settings is None else [*asked, orjson.loads(settings)])
     return str(uuid.UUID(bytes=hashlib.blake2b(said, digest_size=16).digest()))
 
 

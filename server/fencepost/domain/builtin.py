@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
-from fencepost.domain.definition import LONGEST_MS, TaskDefinition
+from fencepost.domain.definition import TaskDefinition
+from fencepost.domain.document import Document
 from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.selection import Rule, place_of, read_rules
 from fencepost.domain.times import time_text
 from fencepost.errors import Refusal, invalid_params
@@ -59,7 +61,7 @@ _CLEANING_RULE = {
     },
     "not": {"required": ["includeDefinitions", "excludeDefinitions"]},
 }
-BUILT_IN: Mapping[str, TaskDefinition] = {
+BUILT_IN: Mapping[str, Document] = {
     definition.name: definition
     for definition in (
         TaskDefinition(

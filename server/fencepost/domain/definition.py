@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fencepost.domain.limits import LONGEST_MS, MOST_RETRIES
 from fencepost.domain.schema import Schema
 from fencepost.errors import invalid_params
-
-# Ten years: far beyond any real timeout, and sums of it with a date stay in Postgres' range.
-LONGEST_MS = 10 * 366 * 24 * 3600 * 1000
 
 Name = Annotated[
     str,
@@ -26,11 +24,33 @@ Step = Annotated[str, Meta(max_length=200)] | Annotated[int, Meta(ge=0, le=2**31
 SchemaDocument = dict[str, Any] | bool
 
 
+class Beginning(NamedTuple):
+    """What a document says of a workflow that is to begin.
+
+    The key that no other live workflow has, if it has one; and what it is about, by which it is found, live or over.
+    """
+
+    key: str | None = None
+    about: tuple[str, ...] = ()
+
+
 class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):
-    """What a worker takes on: the settings of its tasks and the JSON Schemas of its payloads."""
+    """What tasks live under: those that workers take on, or the decisions about workflows."""
 
     kind: ClassVar[str]
     name: Name
+
+    def begin(self, params: bytes | None) -> Beginning:
+        """Check what a task or workflow of it shall begin with, JSON text; raise Refusal with paths from `$.params`."""
+        return Beginning()
+
+    def compile(self) -> None:
+        """Refuse what no type can, when it is declared and not when something begins."""
+
+
+class Declared(Work, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):
+    """What workers take on: the settings of its tasks and the JSON Schemas of its payloads."""
+
     requested_to_start_timeout: Annotated[
         int, Meta(ge=1, le=LONGEST_MS, description="ms between the poll that leases a task and its start")
     ] = 10_000
@@ -38,7 +58,7 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
         int, Meta(ge=1, le=LONGEST_MS, description="ms that a started task may go without a notification")
     ] = 120_000
     allowed_retry_count: Annotated[
-        int, Meta(ge=0, le=1_000_000, description="retries after the first attempt; 2 means three attempts")
+        int, Meta(ge=0, le=MOST_RETRIES, description="retries after the first attempt; 2 means three attempts")
     ] = 2
     retry_delay: Annotated[Milliseconds, Meta(description="ms between a failed attempt and the next")] = 10_000
     params: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the params")] | UnsetType = UNSET
@@ -60,12 +80,18 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
         """The compiled schema of the error; raises Refusal when it is not one."""
         return _compiled(self.error, "$.error")
 
+    def begin(self, params: bytes | None) -> Beginning:
+        """Check params against their schema."""
+        if schema := self.params_schema:
+            schema.check(params, at="$.params")
+        return Beginning()
+
     def compile(self) -> None:
         """Compile every schema, so that a bad one is refused when it is declared and not when a task arrives."""
         _ = self.params_schema, self.result_schema, self.error_schema
 
 
-class TaskDefinition(Work, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="task"):
+class TaskDefinition(Declared, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="task"):
     """A document of `kind: task`: one kind of task."""
 
     kind: ClassVar[str] = "task"
@@ -98,7 +124,7 @@ class TaskDefinition(Work, frozen=True, forbid_unknown_fields=True, rename="came
 
 
 class WorkflowDefinition(
-    Work, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="workflow"
+    Declared, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="workflow"
 ):
     """A document of `kind: workflow`: the settings of its decision tasks, and the schemas of its payloads."""
 
@@ -107,8 +133,30 @@ class WorkflowDefinition(
     concurrency_path: ClassVar[UnsetType] = UNSET
 
 
+class Decided(Work, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):
+    """A document that is decided over in the server: each kind has a decider, and is a workflow by its name.
+
+    Its decisions live under the same settings whatever it says.
+    """
+
+    requested_to_start_timeout: ClassVar[int] = 10_000
+    in_progress_timeout: ClassVar[int] = 30_000
+    allowed_retry_count: ClassVar[int] = 5
+    retry_delay: ClassVar[int] = 1_000
+    params: ClassVar[UnsetType] = UNSET
+    result: ClassVar[UnsetType] = UNSET
+    error: ClassVar[UnsetType] = UNSET
+    params_schema: ClassVar[None] = None
+    result_schema: ClassVar[None] = None
+    error_schema: ClassVar[None] = None
+    concurrency_limit: ClassVar[UnsetType] = UNSET
+    concurrency_path: ClassVar[UnsetType] = UNSET
+
+
 # What a task lives under.
-WorkDefinition = TaskDefinition | WorkflowDefinition
+WorkDefinition = TaskDefinition | WorkflowDefinition | Decided
+# What the decisions about a workflow live under.
+AnyWorkflow = WorkflowDefinition | Decided
 
 
 def _compiled(document: SchemaDocument | UnsetType, at: str) -> Schema | None:

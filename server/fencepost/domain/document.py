@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.machine.definition import MachineTemplate
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.trigger import TriggerDefinition
 
-Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition
+Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition | MachineTemplate
 
 
 class Definition(msgspec.Struct, frozen=True):

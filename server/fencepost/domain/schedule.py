@@ -11,7 +11,7 @@ import orjson
 from msgspec import Meta
 
 from fencepost.domain.cron import Cron
-from fencepost.domain.definition import LONGEST_MS
+from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.starter import Starter
 from fencepost.errors import invalid_params
 

@@ -32,6 +32,7 @@ class Task(NamedTuple):
     label: str | None
     params: bytes | None
     requester: bytes
+    settings: bytes | None
     created_at: str
     version: int
     exec_id: str | None

@@ -103,12 +103,12 @@ class Decisions:
         member, request = request_of(action)
         name, is_workflow, place = request.definition, isinstance(action, ScheduleWorkflow), _place(lease, index)
         try:
-            params, execute_at = read(request)
+            said = read(request, is_workflow=is_workflow)
         except Refusal as refusal:
             raise _of_action(refusal, f"{place}.{member}") from None
-        checked, refused = Checked(0, None), None
+        checked, refused = Checked(0), None
         try:
-            checked = await check(self._definitions, name, params, execute_at, is_workflow=is_workflow)
+            checked = await check(self._definitions, name, said, is_workflow=is_workflow)
         except Refusal as refusal:
             if refusal.kind is UNAVAILABLE:
                 raise
@@ -119,11 +119,14 @@ class Decisions:
             "is_workflow": is_workflow,
             "id": str(uuid4()) if is_workflow else None,
             "label": request.label or f"{lease.id}/{index}",
-            "digest": digest_of(is_workflow=is_workflow, definition=name, params=params, execute_at=execute_at),
+            "digest": digest_of(is_workflow=is_workflow, definition=name, **said._asdict()),
             "definition": name,
             "version": checked.version,
-            "params": fragment(params),
-            "execute_at": execute_at,
+            "params": fragment(said.params),
+            "execute_at": said.execute_at,
+            "settings": fragment(said.settings),
+            "key": checked.key,
+            "about": checked.about,
             "hold": checked.hold,
         }
 

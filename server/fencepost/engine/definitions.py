@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from fencepost.domain.builtin import BUILT_IN, DECISION, ENGINE
-from fencepost.domain.definition import TaskDefinition, Work, WorkDefinition, WorkflowDefinition
+from fencepost.domain.definition import AnyWorkflow, Declared, TaskDefinition, WorkDefinition
 from fencepost.domain.document import Definition, Document
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
+from fencepost.domain.terms import INSTEAD, read_terms
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, contended
@@ -33,7 +33,6 @@ from fencepost.errors import (
 from fencepost.store.definitions import DefinitionStore, Put
 from fencepost.store.starts import MovedOn, Start
 
-W = TypeVar("W", bound=Work)
 # As many as anybody may wait for.
 _MANY = 1000
 
@@ -100,21 +99,40 @@ class Definitions:
         definition = self._newest.get(name)
         if definition is None:
             definition = self._newest[name] = await self.get(name)
-            if isinstance(definition.document, Work):
+            if isinstance(definition.document, WorkDefinition):
                 self._versions[name, definition.version] = definition.document
         return definition
 
-    async def newest_work(self, name: str, kind: type[W]) -> tuple[int, W]:
-        """Return the newest version of what declares tasks, or workflows; raise Refusal when that is not there."""
+    async def newest_task(self, name: str) -> tuple[int, TaskDefinition]:
+        """Return the newest version of what declares tasks; raise Refusal when that is not there."""
         definition = await self.newest(name)
-        if not isinstance(definition.document, kind):
-            raise invalid_params(f"{name!r} is the definition of a {definition.document.kind}", "$.definition")
+        if not isinstance(definition.document, TaskDefinition):
+            raise _no_such(definition)
         return definition.version, definition.document
+
+    async def newest_workflow(self, name: str) -> tuple[int, AnyWorkflow]:
+        """Return the newest version of what declares workflows; raise Refusal when that is not there."""
+        definition = await self.newest(name)
+        if not isinstance(definition.document, AnyWorkflow):
+            raise _no_such(definition)
+        return definition.version, definition.document
+
+    async def ensure(self, name: str) -> None:
+        """Declare a kind of task with default settings, unless anything of its name is declared."""
+        try:
+            await self.newest(name)
+        except Refusal as refusal:
+            if refusal.kind is not DEFINITION_NOT_FOUND:
+                raise
+            document = TaskDefinition(name=name)
+            await self._store.put(document, msgspec.json.encode(document), caller=ENGINE, only_first=True)
+            self.forget(name)
+            self._hints.definition(name)
 
     async def freed(self, name: str, count: int = 1) -> None:
         """Let the polls that wait for places hear of `count` that leases left, if the newest version has a limit."""
         with contextlib.suppress(Refusal):
-            if (await self.newest_work(name, TaskDefinition))[1].concurrency_limit is not UNSET:
+            if (await self.newest_task(name))[1].concurrency_limit is not UNSET:
                 self._hints.ready(name, count)
 
     def forget(self, name: str) -> None:
@@ -126,32 +144,39 @@ class Definitions:
         self._newest.clear()
 
     async def held(self, task: Task) -> HeldTask:
-        """Put the settings that a task lives under beside it."""
-        return (await self.all_held([task]))[0]
+        """Put the settings that a task lives under beside it, its own above those of its definition."""
+        return HeldTask(task, await self._settings(task))
 
     async def all_held(self, tasks: Iterable[Task]) -> Sequence[HeldTask]:
         """Put the settings that tasks live under beside them."""
-        return [HeldTask(task, await self.work(task.definition, task.definition_version)) for task in tasks]
+        return [await self.held(task) for task in tasks]
 
     async def changed(self, task: Task | ShortTask) -> ChangedTask:
         """Put the settings that a changed task lives under beside it."""
-        return ChangedTask(task, await self.work(task.definition, task.definition_version))
+        return ChangedTask(task, await self._settings(task))
 
     async def work(self, name: str, version: int) -> WorkDefinition:
         """Return the settings that a version gives to its tasks."""
         settings = self._versions.get((name, version))
         if settings is None:
             document = (await self.get(name, version)).document
-            assert isinstance(document, Work), "only what declares work has tasks"
+            assert isinstance(document, WorkDefinition), "only what declares work has tasks"
             settings = self._versions[name, version] = document
         return settings
+
+    async def _settings(self, task: Task | ShortTask) -> WorkDefinition:
+        settings = await self.work(task.definition, task.definition_version)
+        if isinstance(task, ShortTask) or task.settings is None or not isinstance(settings, Declared):
+            return settings
+        own = msgspec.structs.asdict(read_terms(task.settings))
+        return msgspec.structs.replace(settings, **{name: own[name] for name in INSTEAD if own[name] is not None})
 
     async def _check_request(self, document: TriggerDefinition) -> None:
         """Raise Refusal when there is no definition of what a trigger shall start."""
         name = document.request.definition
         self.forget(name)
         try:
-            await self.newest_work(name, WorkflowDefinition if document.is_for_workflows else TaskDefinition)
+            await (self.newest_workflow(name) if document.is_for_workflows else self.newest_task(name))
         except Refusal as refusal:
             raise within(refusal, document.request_member) from None
 
@@ -192,3 +217,7 @@ class Definitions:
         near = difflib.get_close_matches(name, await self._store.names(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return Refusal(DEFINITION_NOT_FOUND, name=name, hint=hint)
+
+
+def _no_such(definition: Definition) -> Refusal:
+    return invalid_params(f"{definition.name!r} is the definition of a {definition.document.kind}", "$.definition")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
+from fencepost.engine.hands import Hands
+from fencepost.engine.machine.machines import Machines
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
+from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
 
 
@@ -25,3 +29,7 @@ class Engine(NamedTuple):
     events: Events
     triggers: TriggerRules
     schedules: Schedules
+    hands: Hands
+    deciders: Deciders
+    watch: Watch
+    machines: Machines

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from fencepost.domain.definition import TaskDefinition, WorkDefinition
-from fencepost.domain.ids import IdKind, kind_of_exec_id
+from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id
 from fencepost.domain.schema import Schema
 from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.attempts import explain
@@ -45,7 +45,10 @@ class Executions:
 
     async def start(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """Begin the executions of leased tasks."""
-        return await self._change("start", leases, [fence(lease) for lease in leases], short=short)
+        changed = await self._change("start", leases, [fence(lease) for lease in leases], short=short)
+        if any(isinstance(one, ChangedTask) and _may_have_own(one.task) for one in changed):
+            self._hints.deadline(0.0)
+        return changed
 
     async def success(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """End executions well; a result that does not fit its definition's schema is refused and nothing changes.
@@ -69,7 +72,7 @@ class Executions:
         changed = await self._change("fail", leases, calls, short=short)
         for one in changed:
             if isinstance(one, ChangedTask) and one.task.status == "waiting":
-                self._hints.deadline(one.settings.retry_delay / 1000)
+                self._hints.deadline(0.0 if _may_have_own(one.task) else one.settings.retry_delay / 1000)
         await self._freed(changed)
         return changed
 
@@ -143,6 +146,11 @@ class Executions:
         """Let the polls that wait for a place hear of one."""
         for definition, count in _by_definition(changed).items():
             await self._definitions.freed(definition, count)
+
+
+def _may_have_own(task: Task | ShortTask) -> bool:
+    """Whether a task may have settings of its own, and with them a nearer deadline than its definition says."""
+    return kind_of(task.id) is IdKind.ACTIVITY if isinstance(task, ShortTask) else task.settings is not None
 
 
 def _by_definition(changed: Outcomes[ChangedTask]) -> Counter[str]:

@@ -54,9 +54,10 @@ class Polls:
             waits=seconds is not None,
         )
         held = await self._definitions.all_held(await self._dispatcher.poll(ask, seconds or 0.0))
-        for _, settings in held:
+        for task, settings in held:
             timeout = settings.in_progress_timeout if wanted.start else settings.requested_to_start_timeout
-            self._hints.deadline(timeout / 1000)
+            # One with settings of its own may have a nearer end.
+            self._hints.deadline(timeout / 1000 if task.settings is None else 0.0)
         return held
 
 

@@ -3,66 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from fencepost.domain.actions import Request
 from fencepost.domain.builtin import hold_of
-from fencepost.domain.definition import TaskDefinition, Work, WorkflowDefinition
+from fencepost.domain.definition import AnyWorkflow, TaskDefinition
 from fencepost.domain.payload import object_text
+from fencepost.domain.terms import terms_text
 from fencepost.domain.times import time_text
-from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.errors import UNAVAILABLE, Refusal, invalid_params
 from fencepost.store.starts import Start
-
-W = TypeVar("W", bound=Work)
 
 
 class Definitions(Protocol):
     """What is asked about definitions here."""
 
-    async def newest_work(self, name: str, kind: type[W]) -> tuple[int, W]:
-        """Return the newest version of what declares tasks, or workflows; raise Refusal when that is not there."""
+    async def newest_task(self, name: str) -> tuple[int, TaskDefinition]:
+        """Return the newest version of what declares tasks; raise Refusal when that is not there."""
+
+    async def newest_workflow(self, name: str) -> tuple[int, AnyWorkflow]:
+        """Return the newest version of what declares workflows; raise Refusal when that is not there."""
 
 
 class Checked(NamedTuple):
-    """A request that can be done: under which version of its definition, and how long it runs by itself if it does."""
+    """A request that can be done: under which version of its definition, how long it runs by itself, its key."""
 
     version: int
-    hold: Mapping[str, Any] | None
+    hold: Mapping[str, Any] | None = None
+    key: str | None = None
+    about: tuple[str, ...] = ()
 
 
-def read(request: Request) -> tuple[bytes | None, str | None]:
-    """Return params and time of a request as statements take them; raise Refusal with paths from the request."""
-    return object_text(request.params, "$.params"), time_text(request.execute_at, "$.executeAt")
+class Read(NamedTuple):
+    """What a request says, as statements take it."""
+
+    params: bytes | None
+    execute_at: str | None
+    settings: bytes | None
 
 
-async def check(
-    definitions: Definitions, name: str, params: bytes | None, execute_at: str | None, *, is_workflow: bool
-) -> Checked:
+def read(request: Request, *, is_workflow: bool) -> Read:
+    """Return what a request says; raise Refusal with paths from the request."""
+    settings = terms_text(request.settings)
+    if is_workflow and settings is not None:
+        raise invalid_params("a workflow has no settings of its own", "$.settings")
+    return Read(object_text(request.params, "$.params"), time_text(request.execute_at, "$.executeAt"), settings)
+
+
+async def check(definitions: Definitions, name: str, said: Read, *, is_workflow: bool) -> Checked:
     """Check what was read of a request against the newest version of its definition; raise Refusal likewise."""
-    version, definition = await definitions.newest_work(name, WorkflowDefinition if is_workflow else TaskDefinition)
-    if schema := definition.params_schema:
-        schema.check(params, at="$.params")
-    return Checked(version, hold_of(name, params, execute_at))
+    if is_workflow:
+        version, workflow = await definitions.newest_workflow(name)
+        beginning = workflow.begin(said.params)
+        return Checked(version, key=beginning.key, about=beginning.about)
+    version, task = await definitions.newest_task(name)
+    task.begin(said.params)
+    return Checked(version, hold_of(name, said.params, said.execute_at))
 
 
 async def prepare(
     definitions: Definitions, request: Request, *, is_workflow: bool, requester: bytes, caller: str
 ) -> Start:
     """Return what `store.starts.start` takes; `requester` is JSON text."""
-    params, execute_at = read(request)
-    checked = await check(definitions, request.definition, params, execute_at, is_workflow=is_workflow)
+    said = read(request, is_workflow=is_workflow)
+    checked = await check(definitions, request.definition, said, is_workflow=is_workflow)
     return Start(
         is_workflow=is_workflow,
         id=str(uuid4()) if is_workflow or checked.hold is not None else None,
         definition=request.definition,
         version=checked.version,
         label=request.label,
-        params=params,
-        execute_at=execute_at,
+        params=said.params,
+        execute_at=said.execute_at,
+        settings=said.settings,
         requester=requester,
         caller=caller,
         hold=checked.hold,
+        key=checked.key,
+        about=checked.about,
     )
 
 

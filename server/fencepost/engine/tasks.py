@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 from fencepost.domain.builtin import HELD, hold_of
-from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.payload import same_payload
@@ -41,6 +40,7 @@ class NewTask(NamedTuple):
     execute_at: str | None
     requester: bytes
     caller: str
+    settings: bytes | None = None
 
 
 class Tasks:
@@ -65,6 +65,9 @@ class Tasks:
         begun = [place for place in calls if (id := news[place].id) is None or seq_of(id) is None]
         created = await self._store.create([calls[place] for place in begun], short=short)
         self._announce(created)
+        if any(news[place].settings is not None for place in begun):
+            # It may expire.
+            self._hints.deadline(0.0)
         for place, one in zip(begun, created, strict=True):
             outcomes[place] = await self._definitions.changed(one.task) if isinstance(one, Created) else one
         late = [place for place, outcome in enumerate(outcomes) if outcome is None]
@@ -141,9 +144,8 @@ class Tasks:
 
     async def _checked(self, new: NewTask) -> int:
         """Check params against the newest version of their definition and return that version."""
-        version, definition = await self._definitions.newest_work(new.definition, TaskDefinition)
-        if schema := definition.params_schema:
-            schema.check(new.params, at="$.params")
+        version, definition = await self._definitions.newest_task(new.definition)
+        definition.begin(new.params)
         return version
 
     async def _settled(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:
@@ -168,6 +170,7 @@ class Tasks:
             task.definition == new.definition
             and task.label == new.label
             and same_payload(task.params, new.params)
+            and same_payload(task.settings, new.settings)
             and await self._store.asked_for(task.id, new.execute_at)
         )
         if not same:
@@ -195,6 +198,7 @@ def _call(new: NewTask, version: int) -> dict[str, Any]:
         "label": new.label,
         "params": fragment(new.params),
         "execute_at": new.execute_at,
+        "settings": fragment(new.settings),
         "requester": fragment(new.requester),
         "caller": new.caller,
         **held,

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from fencepost.domain.actions import digest_of
-from fencepost.domain.definition import WorkflowDefinition
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.payload import same_payload
 from fencepost.domain.task import HeldTask
@@ -23,7 +22,7 @@ from fencepost.errors import (
     WORKFLOW_NOT_FOUND,
     Refusal,
 )
-from fencepost.store.workflows import Found, Page, WorkflowStore
+from fencepost.store.workflows import Found, LabelledEntry, Page, WorkflowStore
 
 
 class NewWorkflow(NamedTuple):
@@ -88,6 +87,14 @@ class Workflows:
         """Return the decision tasks of a workflow, the oldest first."""
         return await self._definitions.all_held(await self._store.tasks(seq, decides=True, size=size))
 
+    async def decision(self, id: str) -> tuple[str, str] | None:
+        """Return the id and the status of the decision task that a live workflow waits for."""
+        return await self._store.decision(id)
+
+    async def entries(self, seq: int, *, decides: bool = False, size: int = 1_000_000) -> Sequence[LabelledEntry]:
+        """Return the log of what a workflow has begun, as far as that is tasks, or of its decisions."""
+        return await self._store.entries(seq, decides=decides, size=size)
+
     async def list(
         self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
     ) -> Page:
@@ -99,9 +106,8 @@ class Workflows:
         return await self._store.count(wanted)
 
     async def _call(self, new: NewWorkflow) -> dict[str, Any]:
-        version, definition = await self._definitions.newest_work(new.definition, WorkflowDefinition)
-        if schema := definition.params_schema:
-            schema.check(new.params, at="$.params")
+        version, definition = await self._definitions.newest_workflow(new.definition)
+        beginning = definition.begin(new.params)
         return {
             # Named here: a create whose reply is lost runs again and must find what it made.
             "id": new.id or str(uuid4()),
@@ -110,6 +116,8 @@ class Workflows:
             "label": new.label,
             "params": fragment(new.params),
             "execute_at": new.execute_at,
+            "key": beginning.key,
+            "about": beginning.about,
             "requester": fragment(new.requester),
             "caller": new.caller,
         }

@@ -43,7 +43,7 @@ def answered(method: Unary) -> Unary:
             return await method(self, request, context)
         except Exception as error:  # noqa: BLE001 whatever comes, the client is told
             refused = _refused(error, method.__name__)
-        await _abort(context, refused)
+        return await _abort(context, refused)
 
     return call
 
@@ -82,5 +82,5 @@ def _refused(error: Exception, method: str) -> Refused:
     return _refused(bug(error, method), method)
 
 
-async def _abort(context: Any, refused: Refused) -> None:
-    await context.abort(refused.code, refused.message)
+async def _abort(context: Any, refused: Refused) -> Any:
+    return await context.abort(refused.code, refused.message)

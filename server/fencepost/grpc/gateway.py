@@ -32,13 +32,13 @@ class Gateway:
         """Listen on an address that was reserved, and which other workers of this server may share."""
         options = [("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", _LONGEST_MESSAGE)]
         self._server: Any = grpc.aio.server(options=options)
-        workflow_pb2_grpc.add_WorkflowServiceServicer_to_server(
-            Workers(engine, Package(workflow_pb2, is_old=False)), self._server
-        )
-        workflow_2021_pb2_grpc.add_WorkflowServiceServicer_to_server(
-            Workflows(engine, Package(workflow_2021_pb2, is_old=True)), self._server
-        )
-        template_2021_pb2_grpc.add_TemplateServiceServicer_to_server(Templates(engine), self._server)
+        # What is generated has no types.
+        add_new: Any = workflow_pb2_grpc.add_WorkflowServiceServicer_to_server
+        add_old: Any = workflow_2021_pb2_grpc.add_WorkflowServiceServicer_to_server
+        add_templates: Any = template_2021_pb2_grpc.add_TemplateServiceServicer_to_server
+        add_new(Workers(engine, Package(workflow_pb2, is_old=False)), self._server)
+        add_old(Workflows(engine, Package(workflow_2021_pb2, is_old=True)), self._server)
+        add_templates(Templates(engine), self._server)
         names = [
             names.DESCRIPTOR.services_by_name[service].full_name
             for names, service in (

@@ -1,4 +1,4 @@
-"""What the engine knows, as the messages of both packages spell it; `names` is the module that was generated for one."""
+"""What the engine knows, as the messages of both packages spell it; `names` is the module generated for one."""
 
 from __future__ import annotations
 

@@ -86,13 +86,13 @@ class Workflows(Workers):
         """Return a version of the data that a workflow carries along; empty when there is none."""
         id = checked(request.workflow_id, "invalid workflow id")
         found = await self.engine.machines.carried.find(id, request.version)
-        return self.package.names.GetWorkflowDataResponse(data=found and found.data or b"")
+        return self.package.names.GetWorkflowDataResponse(data=(found and found.data) or b"")
 
     @answered
     async def GetWorkflowMetadata(self, request: Any, context: Any) -> Any:
         """Return what was said about a version of the data, as `data`."""
         found = await self._data(request)
-        return self.package.names.GetWorkflowDataResponse(data=found and found.metadata or b"")
+        return self.package.names.GetWorkflowDataResponse(data=(found and found.metadata) or b"")
 
     @answered
     async def GetWorkflowDataVersion(self, request: Any, context: Any) -> Any:

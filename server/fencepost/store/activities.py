@@ -40,7 +40,7 @@ def change(
         params = {"calls": orjson.dumps(calls).decode(), "now": now}
         rows = {row[0]: row for row in fetch(connection, text(f"tasks/{verb}"), params)}
         over = [call for call in calls if call["call"] in rows and rows[call["call"]][_STATUS] == "done"]
-        return Done(rows, _told(connection, over, now))
+        return Done(rows, told(connection, over, now))
 
 
 def time_out(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Hint]:
@@ -58,7 +58,7 @@ def time_out(connection: Connection, over: Sequence[Mapping[str, Any]], now: dat
             rows = fetch(connection, statement("tasks/time_out"), params)
             hints += [Hint(definition, None) for _, definition in rows]
             if theirs:
-                hints += _told(connection, [calls[number] for number, _ in rows], now)
+                hints += told(connection, [calls[number] for number, _ in rows], now)
     return hints
 
 
@@ -66,7 +66,7 @@ def _may_end_one(calls: Sequence[Mapping[str, Any]]) -> bool:
     return any(kind_of(call["id"]) is IdKind.DECISION for call in calls)
 
 
-def _told(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Hint]:
+def told(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Hint]:
     """Tell workflows of their tasks that are over; end those whose decision has failed for good."""
     activities = [call["seq"] for call in over if kind_of(call["id"]) is IdKind.ACTIVITY]
     decisions = [call["seq"] for call in over if kind_of(call["id"]) is IdKind.DECISION]

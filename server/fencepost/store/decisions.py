@@ -12,7 +12,7 @@ from fencepost.errors import INVALID_ACTION, Refusal
 from fencepost.store.batches import Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance, end, lock
-from fencepost.store.starts import create_workflows, hold, lock_for
+from fencepost.store.starts import create_workflows, hold, hold_keys, lock_for
 from fencepost.store.statements import statement
 
 # What success.sql takes of a call.
@@ -59,6 +59,9 @@ def decide(
                 outcomes[call["call"]] = refusal
             else:
                 good.append(call)
+        excluded = _excluded(connection, good, situations)
+        outcomes |= excluded
+        good = [call for call in good if call["call"] not in excluded]
         if not good:
             return Done(outcomes)
         ends = [{name: call[name] for name in _SUCCESS} for call in good]
@@ -102,6 +105,23 @@ def _conflict(begins: Sequence[Mapping[str, Any]], taken: Mapping[str, str]) -> 
     return None
 
 
+def _excluded(
+    connection: Connection, calls: Sequence[Mapping[str, Any]], situations: Mapping[int, Situation]
+) -> dict[int, Refusal]:
+    """Lock the keys of children that are to begin; return what decisions are refused that would begin a second one."""
+    children = [
+        {**begun, "call": number, "of": call["call"]}
+        for call in calls
+        for number, begun in enumerate(call["begins"])
+        if begun["is_workflow"] and begun["key"] is not None and begun["label"] not in situations[call["call"]].taken
+    ]
+    refused: dict[int, Refusal] = {}
+    for number, refusal in hold_keys(connection, [{**child, "call": n} for n, child in enumerate(children)]).items():
+        child = children[number]
+        refused[child["of"]] = Refusal(INVALID_ACTION, at=child["place"], reason=refusal.message)
+    return refused
+
+
 def _begin(
     connection: Connection, decided: Sequence[tuple[Mapping[str, Any], Situation]], now: datetime | None
 ) -> list[Hint]:
@@ -129,6 +149,7 @@ def _begin(
         held = [{**task, "seq": row[0]} for task, row in zip(tasks, rows, strict=True) if task["hold"]]
         until = hold(connection, held, now)
         hints += [Hint(row[1], until[number][1] if number in until else row[2]) for number, row in enumerate(rows)]
+        hints += [Hint(row[1], row[3]) for row in rows if row[3] is not None]
     if children:
         hints += create_workflows(connection, children, now).hints
     return hints

@@ -9,7 +9,7 @@ import msgspec
 
 from fencepost.clock import Clock
 from fencepost.domain.builtin import BUILT_IN
-from fencepost.domain.definition import TaskDefinition, Work
+from fencepost.domain.definition import TaskDefinition, WorkDefinition
 from fencepost.domain.document import Definition, Document, read_document
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.store.batches import Hint
@@ -41,11 +41,14 @@ class DefinitionStore:
         self._database = database
         self._clock = clock
 
-    async def put(self, document: Document, text: bytes, *, caller: str, setup: Start | None = None) -> Put | None:
+    async def put(
+        self, document: Document, text: bytes, *, caller: str, setup: Start | None = None, only_first: bool = False
+    ) -> Put | None:
         """Store a document as the newest version of its name, unless the newest says the same; return the newest.
 
         `setup` is what a new version of a schedule starts at once; raises MovedOn when that was checked too long ago.
-        Returns None when the name belongs to a document of another kind.
+        With `only_first`, what is declared already stays the newest. Returns None when that is so, or when the name
+        belongs to a document of another kind.
         """
         now = self._clock.now()
         params = {
@@ -60,6 +63,8 @@ class DefinitionStore:
         def job(connection: Connection) -> Put | None:
             with connection.transaction():
                 fetch(connection, statement("definitions/lock"), params)
+                if only_first and fetch(connection, statement("definitions/find"), {**params, "version": None}):
+                    return None
                 rows = fetch(connection, statement("definitions/put"), params)
                 if not rows:
                     return None
@@ -121,7 +126,7 @@ def _definition(row: tuple[Any, ...]) -> Definition:
 
 def _settings(document: Document) -> dict[str, Any]:
     """Return what statements need of a document; of one that no task lives under, nothing."""
-    work = document if isinstance(document, Work) else None
+    work = document if isinstance(document, WorkDefinition) else None
     limited = document if isinstance(document, TaskDefinition) else None
     return {
         "requested_to_start_timeout": work and work.requested_to_start_timeout,

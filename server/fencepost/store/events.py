@@ -105,7 +105,7 @@ def _publish(connection: Connection, calls: Sequence[dict[str, Any]], now: datet
         if not new:
             return Done(rows)
         completed, hints = _complete(connection, new, now)
-        started, begun = _start(connection, new, now)
+        new, started, begun = _start(connection, new, now)
         hints += begun
         said = {number: msgspec.json.encode(Outcome(started[number], completed[number])) for number in new}
         _settle(connection, new, started, said)
@@ -208,17 +208,32 @@ def _chosen(
 
 def _start(
     connection: Connection, new: Mapping[int, Publication], now: datetime | None
-) -> tuple[dict[int, list[Started]], list[Hint]]:
-    """Start what triggers want started; raise MovedOn, for all of it to be undone, when a definition has changed."""
+) -> tuple[dict[int, Publication], dict[int, list[Started]], list[Hint]]:
+    """Start what triggers want started; raise MovedOn, for all of it to be undone, when a definition has changed.
+
+    Returns the publications too, with the reason where something was refused.
+    """
     wanted = [(number, choice) for number, one in new.items() for choice in one.choices if choice.start is not None]
     made, hints = start(connection, [choice.start for _, choice in wanted if choice.start is not None], now)
     started: dict[int, list[Started]] = {number: [] for number in new}
+    refused: dict[tuple[int, str], str] = {}
     for (number, choice), one in zip(wanted, made, strict=True):
         if one is None:
             raise MovedOn
+        if isinstance(one, Refusal):
+            refused[number, choice.trigger] = one.message
+            continue
         reference = Reference("AidboxTask" if isinstance(one, Task) else "AidboxWorkflow", one.id)
         started[number].append(Started(choice.trigger, reference))
-    return started, hints
+    settled = {
+        number: one._replace(choices=[_told(choice, refused.get((number, choice.trigger))) for choice in one.choices])
+        for number, one in new.items()
+    }
+    return settled, started, hints
+
+
+def _told(choice: Choice, reason: str | None) -> Choice:
+    return choice if reason is None else choice._replace(start=None, reason=reason)
 
 
 def _settle(

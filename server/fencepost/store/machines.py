@@ -96,17 +96,17 @@ class MachineStore:
         rows = await self._database.fetch(statement("machines/stand"), {"workflows": list(seqs)})
         return {row[0]: Latest._make(row[1:]) for row in rows}
 
-    async def list(self, *, id: str | None = None, after: int = 0, size: int = 1) -> list[Numbered]:
+    async def list(self, *, id: str | None = None, after: int = 0, size: int = 1) -> Sequence[Numbered]:
         """Return the workflows of machines behind the number `after`, the oldest first, or the one that is named."""
         params = {"id": id, "after": after, "size": size}
         return [_numbered(row) for row in await self._database.fetch(statement("machines/list"), params)]
 
-    async def of_worker(self, names: Sequence[str], *, live: bool) -> list[Numbered]:
+    async def of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[Numbered]:
         """Return the workflows in which a worker of these names has something to do, or had."""
         params = {"names": list(names), "live": live}
         return [_numbered(row) for row in await self._database.fetch(statement("machines/of_worker"), params)]
 
-    async def reports(self, workflow_id: str, *, after: int, size: int) -> list[Reported]:
+    async def reports(self, workflow_id: str, *, after: int, size: int) -> Sequence[Reported]:
         """Return what was reported of a workflow, the oldest first."""
         params = {"workflow_id": workflow_id, "after": after, "size": size}
         return [Reported._make(row) for row in await self._database.fetch(statement("machines/reports"), params)]

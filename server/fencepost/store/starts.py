@@ -14,6 +14,7 @@ import orjson
 from fencepost.domain.ids import new_prefixes
 from fencepost.domain.task import Task
 from fencepost.domain.workflow import Workflow
+from fencepost.errors import KEY_TAKEN, Refusal
 from fencepost.store.batches import Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance
@@ -21,7 +22,7 @@ from fencepost.store.statements import statement
 
 _INIT = {"event": "awf.workflow.event/workflow-init"}
 # What only a workflow has that another one begins.
-_CHILD = {"parent_seq": None, "digest": None}
+_CHILD = {"parent_seq": None, "digest": None, "key": None, "about": ()}
 
 # What hold.sql takes of a call, and of how it is held.
 _HELD = ("call", "id", "seq")
@@ -48,13 +49,16 @@ class Start(NamedTuple):
     requester: bytes
     caller: str
     hold: Mapping[str, Any] | None = None
+    settings: bytes | None = None
+    key: str | None = None
+    about: tuple[str, ...] = ()
 
 
 def start(connection: Connection, starts: Sequence[Start], now: datetime | None) -> tuple[list[Any], list[Hint]]:
     """Start everything in the transaction that is open; return the Task or Workflow of each, and hints.
 
-    None stands for one whose id is taken, or whose definition has a newer version than it was checked against: roll
-    back and check again, or take what has the id.
+    A Refusal stands for a workflow whose key is taken. None stands for one whose id is taken, or whose definition has a
+    newer version than it was checked against: roll back and check again, or take what has the id.
     """
     outcomes: list[Any] = [None] * len(starts)
     hints: list[Hint] = []
@@ -65,8 +69,10 @@ def start(connection: Connection, starts: Sequence[Start], now: datetime | None)
             done = begin(connection, calls, now)
             hints += done.hints
             for place, row in done.outcomes.items():
-                assert isinstance(row, tuple), "nothing is refused here"
-                outcomes[place] = Workflow._make(row[2:]) if is_workflow else Task._make(row[2:])
+                if isinstance(row, Exception):
+                    outcomes[place] = row
+                else:
+                    outcomes[place] = Workflow._make(row[2:]) if is_workflow else Task._make(row[2:])
     return outcomes, hints
 
 
@@ -79,6 +85,9 @@ def call_of(one: Start) -> dict[str, Any]:
         "label": one.label,
         "params": None if one.params is None else orjson.Fragment(one.params),
         "execute_at": one.execute_at,
+        "settings": None if one.settings is None else orjson.Fragment(one.settings),
+        "key": one.key,
+        "about": one.about,
         "requester": orjson.Fragment(one.requester),
         "caller": one.caller,
         "hold": one.hold,
@@ -130,8 +139,33 @@ def hold(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
 
 
 def create_workflows(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Create workflows and their first decision tasks; rows are (call, seq) and the resource."""
+    """Create workflows and their first decision tasks; rows are (call, seq) and the resource.
+
+    One whose key is taken is refused.
+    """
+    refused = hold_keys(connection, calls)
+    calls = [call for call in calls if call["call"] not in refused]
     params = {"calls": orjson.dumps([{**_CHILD, **call} for call in calls]).decode(), "now": now}
     rows = {row[0]: row for row in fetch(connection, statement("workflows/create"), params)}
     events = [{"workflow_seq": row[1], "event": _INIT} for row in rows.values()]
-    return Done(rows, advance(connection, now, events=events))
+    return Done({**rows, **refused}, advance(connection, now, events=events))
+
+
+def hold_keys(connection: Connection, calls: Sequence[Mapping[str, Any]]) -> dict[int, Refusal]:
+    """Lock the keys of workflows that are to begin, until the transaction ends; return what is refused, by `call`.
+
+    That is all whose key another live workflow has, or another one of these, unless it is the same one again.
+    """
+    keyed = [call for call in calls if call.get("key") is not None]
+    if not keyed:
+        return {}
+    keys = {"keys": sorted({call["key"] for call in keyed})}
+    fetch(connection, statement("workflows/lock_keys"), keys)
+    # After the lock, to see what others did before they let it go.
+    holders: dict[str, str] = dict(fetch(connection, statement("workflows/keys"), keys))
+    refused = {}
+    for call in keyed:
+        holder = holders.setdefault(call["key"], call["id"])
+        if holder != call["id"]:
+            refused[call["call"]] = Refusal(KEY_TAKEN, key=call["key"], id=holder)
+    return refused

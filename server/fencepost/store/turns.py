@@ -17,6 +17,7 @@ from fencepost.domain.ids import seq_of
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import Task
 from fencepost.domain.workflow import Workflow
+from fencepost.errors import Refusal
 from fencepost.store.batches import Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.starts import MovedOn, Start, start
@@ -86,7 +87,8 @@ def take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
             rows[claim.number] = (claim.number, outcome["status"])
             if outcome["status"] in ("started", "skipped"):
                 times = {"due_at": claim.due.due_at, "until_at": claim.deed.until}
-                notes.append({**_note(claim.due, "scheduled", outcome), **times, "message": claim.deed.message})
+                note = _note(claim.due, "scheduled", {"message": claim.deed.message, **outcome})
+                notes.append({**note, **times})
             if outcome["status"] != "moved-on":
                 moves.append(_move(claim.due.definition, claim.deed.next_due_at, claim.due.due_at, outcome))
         write(connection, notes, moves, now)
@@ -102,11 +104,13 @@ def start_by_hand(
     *,
     id: str | None = None,
 ) -> Sequence[Hint]:
-    """Start due times of a locked schedule, or what somebody names by an `id`; raise MovedOn."""
+    """Start due times of a locked schedule, or what somebody names by an `id`; raise MovedOn, or for that Refusal."""
     outcomes, hints = start(connection, [one for _, one in starts], now)
+    if id is not None and isinstance(outcomes[0], Refusal):
+        raise outcomes[0]
     kind = "backfill" if id is None else "manual"
     notes = [
-        {"name": name, "version": version, "kind": kind, "due_at": at, "id": id, **_started(outcome)}
+        {"name": name, "version": version, "kind": kind, "due_at": at, "id": id, **_began(outcome)}
         for (at, _), outcome in zip(starts, outcomes, strict=True)
     ]
     write(connection, notes, [], now)
@@ -136,7 +140,7 @@ def keep(
     is_paused, is_live = (False, False) if before is None else (before.is_paused, before.is_live)
     reason = "paused" if is_paused else _reason(deed, is_live)
     outcomes, hints = start(connection, [setup] if reason is None else [], now)
-    outcome = _skipped(reason) if reason is not None else _started(outcomes[0])
+    outcome = _skipped(reason) if reason is not None else _began(outcomes[0])
     note = _note(deed.due, "setup", {**outcome, "due_at": at})
     write(connection, [note], [_move(definition, following, at, outcome)], now)
     return hints
@@ -185,13 +189,13 @@ class _Claim(NamedTuple):
     def start(self) -> Start | None:
         return None if self.is_started or self.reason is not None else self.deed.start
 
-    def outcome(self, began: Task | Workflow | None) -> dict[str, Any]:
+    def outcome(self, began: Task | Workflow | Refusal | None) -> dict[str, Any]:
         """Return what became of it, where `began` came of its start."""
         if self.is_started:
             return {"status": "passed"}
         if self.start is None:
             return _skipped(self.reason)
-        return {"status": "moved-on"} if began is None else _started(began)
+        return {"status": "moved-on"} if began is None else _began(began)
 
 
 def _claim(connection: Connection, calls: Sequence[dict[str, Any]]) -> Sequence[_Claim]:
@@ -213,9 +217,11 @@ def _reason(deed: Deed, is_live: bool) -> str | None:
     return deed.reason
 
 
-def _started(outcome: Task | Workflow | None) -> dict[str, Any]:
+def _began(outcome: Task | Workflow | Refusal | None) -> dict[str, Any]:
     if outcome is None:
         raise MovedOn
+    if isinstance(outcome, Refusal):
+        return {**_skipped("refused"), "message": outcome.message}
     is_task = isinstance(outcome, Task)
     reference = {"resourceType": "AidboxTask" if is_task else "AidboxWorkflow", "id": outcome.id}
     return {"status": "started", "reference": reference, "seq": seq_of(outcome.id) if is_task else None}

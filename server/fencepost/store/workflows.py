@@ -13,7 +13,7 @@ from fencepost.clock import Clock
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.ids import seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Sort
-from fencepost.domain.task import ShortTask, Task, task_of
+from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.domain.workflow import Step, Workflow
 from fencepost.store import activities
 from fencepost.store.batches import Batches, Done, Hint, Job, Outcome, Row
@@ -51,6 +51,13 @@ class Found(NamedTuple):
         if self.action is not None and self.done_by is not None:
             steps.append(Step(self.action, self.done_by, workflow.updated_at, "done"))
         return steps
+
+
+class LabelledEntry(NamedTuple):
+    """An entry of the log of a workflow's task, and the label of that."""
+
+    entry: Entry
+    label: str | None
 
 
 class Page(NamedTuple):
@@ -157,6 +164,17 @@ class WorkflowStore:
         """Return the decisions of a workflow, or the activities that are tasks, the oldest first."""
         params = {"workflow_seq": seq, "decides": decides, "size": size}
         return [Task._make(row[1:]) for row in await self._database.fetch(statement("workflows/tasks"), params)]
+
+    async def decision(self, id: str) -> tuple[str, str] | None:
+        """Return the id and the status of the decision task that a live workflow waits for."""
+        rows = await self._database.fetch(statement("workflows/decision"), {"id": id})
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def entries(self, seq: int, *, decides: bool, size: int) -> Sequence[LabelledEntry]:
+        """Return the log of a workflow's activities that are tasks, or of its decisions, in the order of time."""
+        params = {"workflow_seq": seq, "decides": decides, "size": size}
+        rows = await self._database.fetch(statement("workflows/entries"), params)
+        return [LabelledEntry(Entry._make(row[:-1]), row[-1]) for row in rows]
 
     async def children(self, seq: int, *, size: int) -> Sequence[Workflow]:
         """Return the activities of a workflow that are workflows, the oldest first."""

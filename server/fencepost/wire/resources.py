@@ -12,6 +12,7 @@ from fencepost.domain.builtin import DECISION
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Definition
 from fencepost.domain.task import ChangedTask, Entry, HeldTask, Task
+from fencepost.domain.terms import TaskTerms, read_terms
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="UTC with microseconds")]
@@ -60,6 +61,8 @@ class AidboxTask(
     worker: str | None = None
     concurrency_limit: int | UnsetType = UNSET
     concurrency_path: tuple[str | int, ...] | UnsetType = UNSET
+    attempt_timeout: Annotated[int, Meta(description="ms")] | UnsetType = UNSET
+    expires_after: Annotated[int, Meta(description="ms")] | UnsetType = UNSET
     workflow_definition: Annotated[str, Meta(description="of a decision task")] | UnsetType = msgspec.field(
         name="workflow-definition", default=UNSET
     )
@@ -74,6 +77,8 @@ class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
     retry_delay: int
     concurrency_limit: int | UnsetType = UNSET
     concurrency_path: tuple[str | int, ...] | UnsetType = UNSET
+    attempt_timeout: int | UnsetType = UNSET
+    expires_after: int | UnsetType = UNSET
 
 
 class Subject(msgspec.Struct, frozen=True, tag_field="resourceType", tag="AidboxTask"):
@@ -133,6 +138,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
     task, settings = held
     assert isinstance(task, Task), "a short task was asked for where all of it is shown"
     decides = not isinstance(settings, TaskDefinition)
+    own = _own(task)
     return AidboxTask(
         id=task.id,
         definition=DECISION if decides else task.definition,
@@ -158,12 +164,14 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         retry_delay=settings.retry_delay,
         concurrency_limit=settings.concurrency_limit,
         concurrency_path=settings.concurrency_path,
+        attempt_timeout=own.attempt_timeout or UNSET,
+        expires_after=own.expires_after or UNSET,
     )
 
 
 def settings_resource(held: HeldTask) -> TaskSettings:
     """Write the settings of a task for the wire."""
-    settings = held.settings
+    settings, own = held.settings, _own(held.task)
     return TaskSettings(
         settings.requested_to_start_timeout,
         settings.in_progress_timeout,
@@ -171,11 +179,18 @@ def settings_resource(held: HeldTask) -> TaskSettings:
         settings.retry_delay,
         settings.concurrency_limit,
         settings.concurrency_path,
+        own.attempt_timeout or UNSET,
+        own.expires_after or UNSET,
     )
 
 
 # What the engine does when the deadline passes that a state has.
-_ARMED = {"waiting": "awf.engine/ready", "requested": "awf.engine/requeue", "in-progress": "awf.engine/timeout"}
+_ARMED = {
+    "waiting": "awf.engine/ready",
+    "ready": "awf.engine/expire",
+    "requested": "awf.engine/requeue",
+    "in-progress": "awf.engine/timeout",
+}
 
 
 def log_resource(entry: Entry) -> AidboxTaskLog:
@@ -210,6 +225,10 @@ def definition_resource(definition: Definition) -> dict[str, Any]:
         "version": definition.version,
         "meta": {"createdAt": definition.created_at},
     }
+
+
+def _own(task: Task) -> TaskTerms:
+    return TaskTerms() if task.settings is None else read_terms(task.settings)
 
 
 def _scheduled(entry: Entry) -> Scheduled | UnsetType:

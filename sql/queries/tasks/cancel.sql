@@ -29,12 +29,12 @@ ended as (
 ),
 done as (
     insert into fencepost.done_tasks
-        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         version, action, done_by, status_before, outcome, exec_id, retry_count, execute_at, worker, done_at,
+        (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
+         asked_execute_at, version, action, done_by, status_before, outcome, exec_id, retry_count, execute_at, worker, done_at,
          workflow_seq)
     select
-        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
-        e.asked_execute_at, e.version + 1, 'awf.task/cancel', e.caller, e.status, 'canceled', e.exec_id, e.retry_count,
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
+        e.created_at, e.asked_execute_at, e.version + 1, 'awf.task/cancel', e.caller, e.status, 'canceled', e.exec_id, e.retry_count,
         e.execute_at, e.worker, e.now, e.workflow_seq
     from ended as e
 )
@@ -42,7 +42,7 @@ select
     e.call,
     e.id, e.definition, e.definition_version, 'done' as status,
     -- The rest of the resource.
-    e.label, e.params, e.requester, e.created_at,
+    e.label, e.params, e.requester, e.settings, e.created_at,
     e.version + 1 as version, e.exec_id, e.retry_count, e.execute_at, null as deadline_at,
     e.now as updated_at,
     e.worker, 'canceled' as outcome, null as reason_type, null as reason_message, null as result, null as error

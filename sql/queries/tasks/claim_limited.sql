@@ -16,6 +16,7 @@ found as materialized (
         select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version
         from fencepost.live_tasks as l
         where l.seq = w.seq and l.status = 'ready'
+            and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
         offset 0
         for update skip locked
     ) as r
@@ -27,6 +28,7 @@ found as materialized (
         select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
+            and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
         order by l.ready_at, l.seq
         limit (select sum(a.size) from asks as a)
         for update skip locked
@@ -54,8 +56,11 @@ leased as (
             || lpad(to_hex(l.seq), 12, '0')
         )::uuid,
         retry_count = l.retry_count + s.start::integer,
-        deadline_at = coalesce(%(now)s::timestamptz, statement_timestamp())
-            + case when s.start then d.in_progress_timeout else d.requested_to_start_timeout end,
+        deadline_at = fencepost.lease_end(
+            coalesce(%(now)s::timestamptz, statement_timestamp()), s.start, l.settings, l.expires_at,
+            d.in_progress_timeout, d.requested_to_start_timeout),
+        attempt_ends_at = coalesce(%(now)s::timestamptz, statement_timestamp())
+            + case when s.start then fencepost.term(l.settings, 'attemptTimeout', null) end,
         updated_at = coalesce(%(now)s::timestamptz, statement_timestamp()),
         worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
     from picked as p
@@ -77,7 +82,7 @@ select
     l.call,
     l.id, l.definition, l.definition_version, l.status,
     -- The rest of the resource.
-    l.label, l.params, l.requester, l.created_at,
+    l.label, l.params, l.requester, l.settings, l.created_at,
     l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
     l.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from leased as l

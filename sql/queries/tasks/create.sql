@@ -1,5 +1,6 @@
 -- Create tasks, each under the newest version of its definition.
--- Takes:   calls json: [{call, id, prefix, definition, version, label, params, execute_at, requester, caller}]; now.
+-- Takes:   calls json: [{call, id, prefix, definition, version, label, params, execute_at, settings, requester,
+--          caller}]; now.
 --          `prefix` is the random beginning of an id that the server gives out, null when the caller gave `id`.
 -- Returns: per created task due_in (seconds until it becomes ready, null when it is) and its resource row.
 --          A call whose id is taken, or whose definition has moved on from `version`, returns no row. A row without a
@@ -14,7 +15,7 @@ with calls as materialized (
                 as limit_key
         from json_to_recordset(%(calls)s::json) as c (
             call integer, id text, prefix text, definition text, version integer, label text, params json,
-            execute_at timestamptz, requester json, caller text
+            execute_at timestamptz, settings json, requester json, caller text
         )
         -- The version that the caller's params were checked against must still be the newest when the task commits.
         join fencepost.definitions as d on d.name = c.definition and d.version = c.version and d.is_newest
@@ -36,11 +37,12 @@ named as (
 ),
 created as materialized (
     select
-        c.call, c.seq, c.definition, c.version as definition_version, c.label, c.params, c.execute_at, c.requester,
-        c.caller, c.limit_key, c.now as created_at, w.made,
+        c.call, c.seq, c.definition, c.version as definition_version, c.label, c.params, c.execute_at, c.settings,
+        c.requester, c.caller, c.limit_key, c.now as created_at, w.made,
         case when c.prefix is null then c.id else c.prefix || '-8000-' || lpad(to_hex(c.seq), 12, '0') end as id,
         case when w.made then case when c.execute_at > c.now then 'waiting' else 'ready' end end as status,
-        case when c.execute_at > c.now then c.execute_at end as deadline_at
+        case when c.execute_at > c.now then c.execute_at end as due_at,
+        c.now + fencepost.term(c.settings, 'expiresAfter', null) as expires_at
     from calls as c
     -- `in` without a join: it is looked up in a hash whatever Postgres believes of the size of either.
     cross join lateral (
@@ -53,20 +55,20 @@ created as materialized (
 queued as (
     insert into fencepost.live_tasks
         (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, limit_key)
+         status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, limit_key, settings, expires_at)
     select
         t.seq, t.id, t.definition, t.definition_version, t.label, t.params, t.requester, t.caller, t.created_at,
-        t.execute_at, t.status, 1, 0, t.execute_at, greatest(t.execute_at, t.created_at), t.deadline_at, t.created_at,
-        t.limit_key
+        t.execute_at, t.status, 1, 0, t.execute_at, greatest(t.execute_at, t.created_at), least(t.due_at, t.expires_at),
+        t.created_at, t.limit_key, t.settings, t.expires_at
     from created as t
     where t.made
 )
 select
     t.call,
-    extract(epoch from t.deadline_at - t.created_at)::float8 as due_in,
+    extract(epoch from t.due_at - t.created_at)::float8 as due_in,
     t.id, t.definition, t.definition_version, t.status,
     -- The rest of the resource.
-    t.label, t.params, t.requester, t.created_at, 1 as version, null::uuid as exec_id, 0 as retry_count, t.execute_at,
-    t.deadline_at, t.created_at as updated_at,
+    t.label, t.params, t.requester, t.settings, t.created_at, 1 as version, null::uuid as exec_id,
+    0 as retry_count, t.execute_at, least(t.due_at, t.expires_at) as deadline_at, t.created_at as updated_at,
     null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from created as t

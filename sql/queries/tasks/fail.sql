@@ -16,11 +16,12 @@ failed as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
     select
-        c.call, c.caller, c.exec_id, c.error, c.now, l.place, l.worker, d.retry_delay,
-        l.retry_count <= d.allowed_retry_count as again
+        c.call, c.caller, c.exec_id, c.error, c.now, l.place, l.worker,
+        c.now + fencepost.term(l.settings, 'retryDelay', d.retry_delay) as again_at,
+        l.retry_count <= coalesce((l.settings ->> 'allowedRetryCount')::integer, d.allowed_retry_count) as again
     from calls as c
     cross join lateral (
-        select l.ctid as place, l.definition, l.definition_version, l.retry_count, l.worker
+        select l.ctid as place, l.definition, l.definition_version, l.retry_count, l.worker, l.settings
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
         offset 0
@@ -32,7 +33,7 @@ retried as (
     update fencepost.live_tasks as l
     set status = 'waiting', version = l.version + 1, exec_id = null, worker = null, held_by = null,
         request_id = null, request_hash = null,
-        execute_at = f.now + f.retry_delay, ready_at = f.now + f.retry_delay, deadline_at = f.now + f.retry_delay,
+        execute_at = f.again_at, ready_at = f.again_at, deadline_at = least(f.again_at, l.expires_at),
         updated_at = f.now
     from failed as f
     where l.ctid = f.place and l.status = 'in-progress' and l.exec_id = f.exec_id and f.again
@@ -46,12 +47,12 @@ ended as (
 ),
 done as (
     insert into fencepost.done_tasks
-        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         version, action, done_by, status_before, outcome, reason_type, reason_message, error, exec_id, retry_count,
+        (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
+         asked_execute_at, version, action, done_by, status_before, outcome, reason_type, reason_message, error, exec_id, retry_count,
          execute_at, worker, done_at, workflow_seq)
     select
-        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
-        e.asked_execute_at, e.version + 1, 'awf.task/fail', e.caller, 'in-progress', 'failed',
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
+        e.created_at, e.asked_execute_at, e.version + 1, 'awf.task/fail', e.caller, 'in-progress', 'failed',
         'awf.task/failed-by-executor', 'Failed by executor', e.error, e.exec_id, e.retry_count, e.execute_at, e.worker,
         e.now, e.workflow_seq
     from ended as e
@@ -69,7 +70,7 @@ select
     r.call,
     r.id, r.definition, r.definition_version, case when r.again then 'waiting' else 'done' end as status,
     -- The rest of the resource.
-    r.label, r.params, r.requester, r.created_at,
+    r.label, r.params, r.requester, r.settings, r.created_at,
     r.version + (not r.again)::integer as version, r.exec_id,
     r.retry_count, r.execute_at, case when r.again then r.deadline_at end as deadline_at, r.now as updated_at,
     r.worker,

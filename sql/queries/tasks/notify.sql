@@ -14,10 +14,12 @@ with calls as materialized (
 held as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
-    select c.call, c.caller, c.exec_id, c.notification, c.now, d.in_progress_timeout, l.place
+    select
+        c.call, c.caller, c.exec_id, c.notification, c.now, l.place,
+        fencepost.term(l.settings, 'inProgressTimeout', d.in_progress_timeout) as in_progress_timeout
     from calls as c
     cross join lateral (
-        select l.ctid as place, l.definition, l.definition_version
+        select l.ctid as place, l.definition, l.definition_version, l.settings
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
             -- Their deadline is not that of a worker, but what they are for.
@@ -29,7 +31,8 @@ held as materialized (
 renewed as (
     update fencepost.live_tasks as l
     set version = l.version + 1,
-        deadline_at = h.now + h.in_progress_timeout,
+        -- An attempt that may last so long and no longer ends then, whatever its worker says.
+        deadline_at = least(h.now + h.in_progress_timeout, l.attempt_ends_at),
         updated_at = h.now
     from held as h
     where l.ctid = h.place and l.status = 'in-progress' and l.exec_id = h.exec_id

@@ -7,15 +7,20 @@
 with due as materialized (
     select
         l.ctid as place, l.seq, l.id, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id,
-        l.retry_count, l.execute_at, l.worker, l.workflow_seq, d.retry_delay,
+        l.retry_count, l.execute_at, l.expires_at, l.worker, l.workflow_seq,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
+        coalesce(%(now)s::timestamptz, statement_timestamp())
+            + fencepost.term(l.settings, 'retryDelay', d.retry_delay) as again_at,
         -- Counted, because `exists` may become a join with all workflows.
         l.status = 'waiting' and (
             select count(*) from fencepost.live_workflows as w where w.seq = l.workflow_seq and w.begun_at is null
         ) > 0 as begins,
         case
+            when l.expires_at <= coalesce(%(now)s::timestamptz, statement_timestamp()) then 'done'
             when l.status in ('waiting', 'requested') then 'ready'
-            when l.retry_count <= d.allowed_retry_count and l.definition <> 'awf.task/wait' then 'waiting'
+            when l.retry_count <= coalesce((l.settings ->> 'allowedRetryCount')::integer, d.allowed_retry_count)
+                and l.definition <> 'awf.task/wait'
+            then 'waiting'
             else 'done'
         end as status,
         case l.status
@@ -27,7 +32,7 @@ with due as materialized (
     join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
     where l.deadline_at <= coalesce(%(now)s::timestamptz, statement_timestamp())
         and (
-            l.status = 'waiting'
+            l.status in ('waiting', 'ready')
             -- Nobody works on these: there is no worker that an outage could have kept from reporting.
             or l.definition = 'awf.task/wait'
             or l.updated_at >= %(resumed_at)s::timestamptz
@@ -53,9 +58,9 @@ requeued as (
     update fencepost.live_tasks as l
     set status = d.status, version = d.version, exec_id = null, worker = null, held_by = null,
         request_id = null, request_hash = null,
-        execute_at = case when d.status = 'waiting' then d.now + d.retry_delay else l.execute_at end,
-        ready_at = case when d.status = 'waiting' then d.now + d.retry_delay else l.ready_at end,
-        deadline_at = case when d.status = 'waiting' then d.now + d.retry_delay end,
+        execute_at = case when d.status = 'waiting' then d.again_at else l.execute_at end,
+        ready_at = case when d.status = 'waiting' then d.again_at else l.ready_at end,
+        deadline_at = least(case when d.status = 'waiting' then d.again_at end, l.expires_at),
         updated_at = d.now
     from due as d
     where l.ctid = d.place and d.status <> 'done'

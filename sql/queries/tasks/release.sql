@@ -27,7 +27,7 @@ held as materialized (
 ),
 released as (
     update fencepost.live_tasks as l
-    set status = 'ready', version = l.version + 1, exec_id = null, deadline_at = null,
+    set status = 'ready', version = l.version + 1, exec_id = null, deadline_at = l.expires_at,
         retry_count = l.retry_count - (l.status = 'in-progress')::integer,
         worker = null, held_by = null, request_id = null, request_hash = null, updated_at = h.now
     from held as h
@@ -37,18 +37,19 @@ released as (
 ),
 logged as (
     insert into fencepost.task_log
-        (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at)
+        (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at,
+         deadline_at)
     select
         r.seq, r.version, r.updated_at, r.action, r.caller, r.ended_by, r.status_before, 'ready',
-        r.ended_id, r.retry_count, r.execute_at
+        r.ended_id, r.retry_count, r.execute_at, r.deadline_at
     from released as r
 )
 select
     r.call,
     r.id, r.definition, r.definition_version, 'ready' as status,
     -- The rest of the resource.
-    r.label, r.params, r.requester, r.created_at,
-    r.version, null::uuid as exec_id, r.retry_count, r.execute_at, null as deadline_at,
+    r.label, r.params, r.requester, r.settings, r.created_at,
+    r.version, null::uuid as exec_id, r.retry_count, r.execute_at, r.deadline_at,
     r.updated_at,
     null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from released as r

@@ -37,11 +37,11 @@ reopened as (
 ),
 queued as (
     insert into fencepost.live_tasks
-        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         status, version, retry_count, execute_at, ready_at, updated_at, limit_key, workflow_seq)
+        (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
+         asked_execute_at, status, version, retry_count, execute_at, ready_at, updated_at, limit_key, workflow_seq)
     select
-        r.seq, r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.created_by, r.created_at,
-        r.asked_execute_at, 'ready', r.next_version, 0, r.execute_at, r.now, r.now,
+        r.seq, r.id, r.definition, r.definition_version, r.label, r.params, r.requester, r.settings, r.created_by,
+        r.created_at, r.asked_execute_at, 'ready', r.next_version, 0, r.execute_at, r.now, r.now,
         case when d.concurrency_limit is not null then fencepost.limit_key(r.params, d.concurrency_path) end,
         r.workflow_seq
     from reopened as r
@@ -79,7 +79,7 @@ select
     r.call,
     r.id, r.definition, r.definition_version, 'ready' as status,
     -- The rest of the resource.
-    r.label, r.params, r.requester, r.created_at,
+    r.label, r.params, r.requester, r.settings, r.created_at,
     r.next_version as version, null::uuid as exec_id, 0 as retry_count, r.execute_at,
     null as deadline_at, r.now as updated_at,
     null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error

@@ -12,10 +12,13 @@ with calls as materialized (
 held as materialized (
     -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
-    select c.call, c.caller, c.exec_id, c.now, d.in_progress_timeout, l.place
+    select
+        c.call, c.caller, c.exec_id, c.now, l.place,
+        c.now + fencepost.attempt_time(l.settings, d.in_progress_timeout) as deadline_at,
+        c.now + fencepost.term(l.settings, 'attemptTimeout', null) as attempt_ends_at
     from calls as c
     cross join lateral (
-        select l.ctid as place, l.definition, l.definition_version
+        select l.ctid as place, l.definition, l.definition_version, l.settings
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'requested' and l.exec_id = c.exec_id
         offset 0
@@ -27,7 +30,8 @@ started as (
     set status = 'in-progress',
         version = l.version + 1,
         retry_count = l.retry_count + 1,
-        deadline_at = h.now + h.in_progress_timeout,
+        deadline_at = h.deadline_at,
+        attempt_ends_at = h.attempt_ends_at,
         updated_at = h.now
     from held as h
     where l.ctid = h.place and l.status = 'requested' and l.exec_id = h.exec_id
@@ -45,7 +49,7 @@ select
     s.call,
     s.id, s.definition, s.definition_version, s.status,
     -- The rest of the resource.
-    s.label, s.params, s.requester, s.created_at,
+    s.label, s.params, s.requester, s.settings, s.created_at,
     s.version, s.exec_id, s.retry_count, s.execute_at, s.deadline_at, s.updated_at,
     s.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
 from started as s

@@ -1,4 +1,4 @@
--- End attempts whose time is over: as failed, for no attempt is left; a wait as succeeded, for it was to last that long.
+-- End tasks whose time is over: a wait as succeeded, others as failed, without an attempt left or one begun in time.
 -- Takes:   calls json: [{call, seq, exec_id}]; now.
 -- Returns: per ended task (call, definition); one that was renewed or ended meanwhile returns no row.
 -- Touches: live_tasks, done_tasks.
@@ -7,12 +7,13 @@ with calls as materialized (
     from json_to_recordset(%(calls)s::json) as c (call integer, seq bigint, exec_id uuid)
 ),
 held as materialized (
-    select c.call, c.exec_id, c.now, l.place
+    select c.call, c.exec_id, c.now, l.place, l.status
     from calls as c
     cross join lateral (
-        select l.ctid as place, l.deadline_at
+        select l.ctid as place, l.deadline_at, l.status
         from fencepost.live_tasks as l
-        where l.seq = c.seq and l.exec_id = c.exec_id and l.status = 'in-progress'
+        where l.seq = c.seq and l.exec_id is not distinct from c.exec_id
+            and (l.status = 'in-progress' or l.expires_at <= c.now)
         offset 0
     ) as l
     -- Outside of the probe, which would go by deadlines else.
@@ -22,20 +23,34 @@ ended as (
     delete from fencepost.live_tasks as l
     using held as h
     -- Renewed in between, it lies elsewhere and lives on.
-    where l.ctid = h.place and l.status = 'in-progress' and l.exec_id = h.exec_id
-    returning h.call, h.now, l.definition = 'awf.task/wait' as waited, l.*
+    where l.ctid = h.place and l.status = h.status and l.exec_id is not distinct from h.exec_id
+    returning
+        h.call, h.now, l.*, l.definition = 'awf.task/wait' as waited, l.status <> 'in-progress' as late
 ),
 done as (
     insert into fencepost.done_tasks
-        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         version, action, done_by, status_before, outcome, reason_type, reason_message, exec_id, retry_count,
+        (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
+         asked_execute_at, version, action, done_by, status_before, outcome, reason_type, reason_message, exec_id, retry_count,
          execute_at, worker, done_at, workflow_seq)
     select
-        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
-        e.asked_execute_at, e.version + 1, case when e.waited then 'awf.engine/success' else 'awf.engine/timeout' end,
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
+        e.created_at, e.asked_execute_at, e.version + 1,
+        case
+            when e.waited then 'awf.engine/success'
+            when e.late then 'awf.engine/expire'
+            else 'awf.engine/timeout'
+        end,
         'awf.engine', e.status, case when e.waited then 'succeeded' else 'failed' end,
-        case when not e.waited then 'awf.task/failed-due-to-in-progress-timeout' end,
-        case when not e.waited then 'Failed due to in-progress timeout' end,
+        case
+            when e.waited then null
+            when e.late then 'awf.task/expired'
+            else 'awf.task/failed-due-to-in-progress-timeout'
+        end,
+        case
+            when e.waited then null
+            when e.late then 'Not begun in time'
+            else 'Failed due to in-progress timeout'
+        end,
         e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq
     from ended as e
 )

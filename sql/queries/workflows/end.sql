@@ -28,12 +28,12 @@ canceled as (
 ),
 done as (
     insert into fencepost.done_tasks
-        (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
-         version, action, done_by, status_before, outcome, exec_id, retry_count, execute_at, worker, done_at,
+        (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
+         asked_execute_at, version, action, done_by, status_before, outcome, exec_id, retry_count, execute_at, worker, done_at,
          workflow_seq)
     select
-        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.created_by, e.created_at,
-        e.asked_execute_at, e.version + 1, e.action, e.caller, e.status, 'canceled', e.exec_id, e.retry_count,
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
+        e.created_at, e.asked_execute_at, e.version + 1, e.action, e.caller, e.status, 'canceled', e.exec_id, e.retry_count,
         e.execute_at, e.worker, e.now, e.workflow_seq
     from canceled as e
 ),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import orjson
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.machine.rendering import template_of
@@ -70,7 +70,7 @@ class Plan(NamedTuple):
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a workflow of machines begins with: the data that its template is rendered with."""
 
-    hardware: Raw = Raw(b"{}")
+    hardware: Raw | UnsetType = UNSET
 
 
 def check_source(source: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import orjson
 
 from fencepost.engine.outcomes import TRIES, contended
-from fencepost.errors import WORKFLOW_NOT_FOUND, invalid_params
-from fencepost.errors import Refusal
+from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal, invalid_params
 from fencepost.store.machines import Data, MachineStore
 
 

@@ -120,9 +120,7 @@ class Machines:
                 continue
             numbered = Numbered(found.seq, found.workflow)
             task_id = found.standing.task_id
-            if await self._store.report(
-                numbered, report, verb=verb, task_id=task_id, content=content, caller=caller
-            ):
+            if await self._store.report(numbered, report, verb=verb, task_id=task_id, content=content, caller=caller):
                 if verb == "start":
                     self._hints.deadline(0.0)
                 elif verb is not None:

@@ -91,9 +91,7 @@ class Templates:
         first, newest = await self._definitions.get(name, 1), await self._definitions.get(name)
         document = newest.document
         assert isinstance(document, MachineTemplate), "that is its kind"
-        return FoundTemplate(
-            id_of(name), name_of(name), name, document.template, first.created_at, newest.created_at
-        )
+        return FoundTemplate(id_of(name), name_of(name), name, document.template, first.created_at, newest.created_at)
 
     async def _names(self) -> Sequence[str]:
         return sorted(await self._definitions.names_of([MachineTemplate.kind]))

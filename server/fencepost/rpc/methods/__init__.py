@@ -5,6 +5,8 @@ from __future__ import annotations
 from fencepost.rpc.methods.definition import definition_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
+from fencepost.rpc.methods.hardware import hardware_methods
+from fencepost.rpc.methods.machine import machine_methods
 from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
 from fencepost.rpc.methods.workflow import workflow_methods
@@ -21,6 +23,8 @@ def registry() -> Registry:
         definition_methods,
         schedule_methods,
         event_methods,
+        machine_methods,
+        hardware_methods,
     ):
         everything.methods.update(part.methods)
     return everything

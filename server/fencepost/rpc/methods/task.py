@@ -13,6 +13,7 @@ from fencepost.domain.definition import Name
 from fencepost.domain.listing import Direction, Filter
 from fencepost.domain.payload import object_text
 from fencepost.domain.task import HeldTask
+from fencepost.domain.terms import TaskTerms, terms_text
 from fencepost.domain.times import time_text
 from fencepost.engine.outcomes import Outcomes, each
 from fencepost.engine.tasks import NewTask
@@ -51,6 +52,7 @@ class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     execute_at: Annotated[str, Meta(description="ISO-8601, UTC when it names no zone; at once when absent")] | None = (
         None
     )
+    settings: Annotated[TaskTerms, Meta(description="instead of what its definition says")] | UnsetType = UNSET
     include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
 
     def __post_init__(self) -> None:
@@ -130,6 +132,7 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
             call.execute_at,
             requester,
             context.caller,
+            terms_text(call.settings),
         )
         for call in calls
     ]

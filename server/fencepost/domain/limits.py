@@ -1,0 +1,7 @@
+"""How much of anything there may be, where Postgres or good sense sets an end."""
+
+from __future__ import annotations
+
+# Ten years: far beyond any real timeout, and sums of it with a date stay in Postgres' range.
+LONGEST_MS = 10 * 366 * 24 * 3600 * 1000
+MOST_RETRIES = 1_000_000

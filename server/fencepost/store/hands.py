@@ -1,0 +1,139 @@
+"""Moves by hand: work on tasks that are named, without a poll, by who is known to be the one to do it.
+
+A move brings a task where it is wanted from where it stands, in one transaction, by the statements that polls and
+workers use: what is taken, begun and finished at once leaves three entries in the log, as three calls would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from psycopg import Rollback
+
+from fencepost.clock import Clock
+from fencepost.domain.ids import new_prefixes, seq_of
+from fencepost.domain.task import Task
+from fencepost.store.activities import told
+from fencepost.store.batches import Batches, Done, Hint, Row
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database
+from fencepost.store.families import lock
+from fencepost.store.statements import statement
+
+Verb = Literal["claim", "start", "success", "fail", "release", "cancel", "retry"]
+
+# Where the execId stands in a row: behind the call's number, among the members of the resource.
+_STATUS, _EXEC_ID = 4, 11
+_RESOURCE = slice(1, 1 + len(Task._fields))
+
+
+class HandStore:
+    """Moves by hand, in natural batches."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        waiting: int = 20_000,
+        on_hints: Callable[[Sequence[Hint]], None] | None = None,
+    ) -> None:
+        self._batches = Batches(database, clock, move, waiting=waiting, on_hints=on_hints)
+
+    async def move(self, call: dict[str, Any]) -> Task | None:
+        """Move a task, a call of `move` below; None when it is in no state that is allowed, or not checked."""
+        (row,) = await self._batches.submit([call])
+        if isinstance(row, Exception):
+            raise row
+        return None if row is None else Task._make(row[_RESOURCE])
+
+
+def move(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Move tasks: `calls` are {call, id, verb, allowed, worker, caller, content, checked}.
+
+    `allowed` are the states (`done` is one) in which a task is moved; `content` is the JSON text of a result or error,
+    that was checked against the schema of version `checked`. A row is the call's number and the resource; there is none
+    for a task in another state, or whose content was not checked.
+    """
+    with connection.transaction():
+        lock(connection, tasks=[seq for call in calls if (seq := seq_of(call["id"])) is not None], with_parents=True)
+        return move_locked(connection, calls, now)
+
+
+def move_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Move tasks in the transaction that is open, and in which the workflows that they belong to are locked."""
+    asked = [{"call": call["call"], "id": call["id"], "seq": seq_of(call["id"])} for call in calls]
+    stands = {row[0]: row for row in fetch(connection, statement("tasks/stand"), {"calls": _json(asked)})}
+    rows: dict[int, Row | Exception] = {}
+    over: list[Mapping[str, Any]] = []
+    for call in calls:
+        stand = stands.get(call["call"])
+        row = None
+        if (stand[2] if stand else "done") in call["allowed"]:
+            row = _moved(connection, call, stand, now)
+        if row is not None:
+            rows[call["call"]] = row
+            if row[_STATUS] == "done":
+                over.append({"id": call["id"], "seq": seq_of(call["id"]), "call": call["call"]})
+    return Done(rows, told(connection, over, now))
+
+
+def _moved(connection: Connection, call: Mapping[str, Any], stand: Row | None, now: datetime | None) -> Row | None:
+    """Run the statements that lead from where a task stands to where it shall be; return the last one's row."""
+    verb: Verb = call["verb"]
+    said = {
+        "call": call["call"],
+        "id": call["id"],
+        "seq": seq_of(call["id"]),
+        "caller": call["caller"],
+        "exec_id": None if stand is None else stand[3],
+    }
+    row: Row | None = None
+    # Of its own, because a later step may be refused: then the earlier ones have not happened.
+    with connection.transaction() as steps:
+        for step in _steps(verb, "done" if stand is None else stand[2]):
+            row = _run(connection, step, {**said, **_words(step, call)}, now)
+            if row is None:
+                raise Rollback(steps)
+            said["exec_id"] = row[_EXEC_ID]
+    return row
+
+
+def _steps(verb: Verb, status: str) -> Sequence[str]:
+    """Return the statements of a move, in their order."""
+    if verb == "claim":
+        return ("take",)
+    if verb in ("release", "cancel", "retry"):
+        return (verb,)
+    beginning = {"ready": ("take",), "requested": ("start",)}.get(status, ())
+    return beginning if verb == "start" else (*beginning, verb)
+
+
+def _words(step: str, call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a statement takes besides the task and the caller."""
+    content = None if call.get("content") is None else orjson.Fragment(call["content"])
+    match step:
+        case "take":
+            begins = call["verb"] != "claim"
+            action = "awf.task/start" if begins else "awf.task/poll"
+            return {"start": begins, "action": action, "worker": call["worker"], "prefix": new_prefixes(1)[0]}
+        case "success":
+            return {"result": content, "checked": call.get("checked")}
+        case "fail":
+            return {"error": content, "checked": call.get("checked")}
+        case "release":
+            return {"action": "awf.task/release"}
+    return {}
+
+
+def _run(connection: Connection, step: str, call: Mapping[str, Any], now: datetime | None) -> Row | None:
+    text = statement("tasks/take") if step == "take" else statement(f"tasks/{step}")
+    rows = fetch(connection, text, {"calls": _json([call]), "now": now})
+    return rows[0] if rows else None
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,15 @@
+-- See where live tasks stand, and keep them there until the transaction ends.
+-- Takes:   calls json: [{call, id, seq}]. `seq` as in success.sql.
+-- Returns: per live task (call, seq, status, exec_id, definition_version); of one that is over no row.
+-- Touches: row locks of live_tasks; reads task_names. Run behind workflows/lock.sql.
+select c.call, l.seq, l.status, l.exec_id, l.definition_version
+from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint)
+cross join lateral (
+    select l.seq, l.status, l.exec_id, l.definition_version
+    from fencepost.live_tasks as l
+    where l.seq = coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) and l.id = c.id
+    offset 0
+    for update
+) as l
+-- In the order of batches.
+order by convert_to(c.id, 'UTF8')

@@ -1,0 +1,61 @@
+-- Lease tasks that somebody names: ready → requested, or in-progress when it begins at once.
+-- Takes:   calls json: [{call, id, seq, start, action, worker, caller, prefix}]; now. `prefix` as in claim.sql.
+-- Returns: per leased task its resource row; a call whose guard fails returns no row.
+-- Touches: live_tasks, task_log; reads task_names, definitions.
+with calls as materialized (
+    select
+        c.call, c.id, c.start, c.action, c.worker, c.caller, c.prefix,
+        coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from json_to_recordset(%(calls)s::json) as c (
+        call integer, id text, seq bigint, start boolean, action text, worker text, caller text, prefix text
+    )
+),
+held as materialized (
+    select c.call, c.start, c.action, c.worker, c.caller, c.prefix, c.now, l.place, d.kind, d.in_progress_timeout,
+        d.requested_to_start_timeout
+    from calls as c
+    cross join lateral (
+        select l.ctid as place, l.definition, l.definition_version
+        from fencepost.live_tasks as l
+        -- What has a limit is given out by polls alone, who count; what has expired is given to nobody.
+        where l.seq = c.seq and l.id = c.id and l.status = 'ready' and l.limit_key is null
+            and (l.expires_at is null or l.expires_at > c.now)
+        offset 0
+    ) as l
+    join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
+),
+leased as (
+    update fencepost.live_tasks as l
+    set status = case when h.start then 'in-progress' else 'requested' end,
+        version = l.version + 1,
+        exec_id = (
+            h.prefix
+            || case when l.workflow_seq is null then '-8000-' when h.kind = 'task' then '-8002-' else '-8001-' end
+            || lpad(to_hex(l.seq), 12, '0')
+        )::uuid,
+        retry_count = l.retry_count + h.start::integer,
+        deadline_at = fencepost.lease_end(
+            h.now, h.start, l.settings, l.expires_at, h.in_progress_timeout, h.requested_to_start_timeout),
+        attempt_ends_at = h.now + case when h.start then fencepost.term(l.settings, 'attemptTimeout', null) end,
+        updated_at = h.now, worker = h.worker, held_by = h.caller
+    from held as h
+    where l.ctid = h.place and l.status = 'ready'
+    returning h.call, h.action, h.caller, l.*
+),
+logged as (
+    insert into fencepost.task_log
+        (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at, deadline_at)
+    select
+        l.seq, l.version, l.updated_at, l.action, l.caller, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
+        l.execute_at, l.deadline_at
+    from leased as l
+)
+select
+    l.call,
+    l.id, l.definition, l.definition_version, l.status,
+    -- The rest of the resource.
+    l.label, l.params, l.requester, l.settings, l.created_at,
+    l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
+    l.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+from leased as l

@@ -1,0 +1,8 @@
+-- The decision that a live workflow waits for.
+-- Takes:   id, of a workflow.
+-- Returns: one row (id, status) of the task; none when nothing has happened that is to be decided about.
+-- Touches: nothing; reads workflow_names, live_workflows, live_tasks.
+select l.id, l.status
+from fencepost.live_workflows as w
+join fencepost.live_tasks as l on l.seq = w.decision_seq
+where w.seq = (select n.seq from fencepost.workflow_names as n where n.id = %(id)s::text)

@@ -1,0 +1,113 @@
+"""Moves by hand: a named task is brought where it is wanted, and leaves the log that polls and workers would."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from fencepost.domain.task import Task
+from fencepost.engine.hands import LIVE, Elsewhere
+from fencepost.errors import Refusal
+from fencepost.store.hands import Verb
+from tests.fixtures.servers import Server
+from tests.fixtures.workflows import Decider
+
+
+@pytest.fixture
+def task(server: Server) -> dict[str, Any]:
+    server.define()
+    created: dict[str, Any] = server.create()
+    return created
+
+
+def move(server: Server, id: str, verb: Verb, **members: Any) -> Task:
+    return server.run(server.app.engine.hands.move(id, verb, caller="somebody", worker="by-hand", **members))
+
+
+def actions(server: Server, id: str) -> list[tuple[str, str]]:
+    return [(entry["action"], entry["status-after"]) for entry in server.log(id)[1:]]
+
+
+def test_a_task_is_finished_from_where_it_stands_in_one_move(server: Server, task: dict[str, Any]) -> None:
+    done = move(server, task["id"], "success", content=b'{"by":"hand"}')
+    assert (done.status, done.outcome, done.result, done.worker) == ("done", "succeeded", b'{"by":"hand"}', "by-hand")
+    assert actions(server, task["id"]) == [("awf.task/start", "in-progress"), ("awf.task/success", "done")]
+
+
+def test_each_move_by_itself(server: Server, task: dict[str, Any]) -> None:
+    id = task["id"]
+    assert move(server, id, "claim").status == "requested"
+    assert move(server, id, "start").status == "in-progress"
+    assert move(server, id, "release").status == "ready"
+    assert move(server, id, "start").status == "in-progress"
+    assert move(server, id, "cancel", allowed=LIVE).outcome == "canceled"
+    assert move(server, id, "retry", allowed={"done"}).status == "ready"
+    assert [status for _, status in actions(server, id)] == [
+        "requested",
+        "in-progress",
+        "ready",
+        "in-progress",
+        "done",
+        "ready",
+    ]
+
+
+def test_who_holds_it_by_a_poll_is_moved_too_and_a_late_one_meets_the_fence(
+    server: Server, task: dict[str, Any]
+) -> None:
+    (polled,) = server.poll(start=True)
+    move(server, task["id"], "fail", content=b'{"stopped":true}')
+    params = {"id": task["id"], "execId": polled["execId"]}
+    assert server.refused("awf.task/success", params)[0] == 409
+
+
+def test_what_stands_elsewhere_is_told_as_it_stands(server: Server, task: dict[str, Any]) -> None:
+    with pytest.raises(Elsewhere) as caught:
+        move(server, task["id"], "success", allowed={"in-progress"})
+    assert caught.value.task.status == "ready"
+    with pytest.raises(Refusal, match="there is no task"):
+        move(server, "nobody", "start")
+
+
+def test_a_result_that_does_not_fit_leaves_nothing_half_done(server: Server) -> None:
+    server.define(result={"type": "object", "required": ["url"]})
+    id = server.create()["id"]
+    with pytest.raises(Refusal) as caught:
+        move(server, id, "success", content=b"{}")
+    assert caught.value.at == "$.result"
+    assert actions(server, id) == []
+    assert move(server, id, "success", content=b'{"url":"x"}').outcome == "succeeded"
+
+
+def test_of_many_who_start_one_task_at_once_one_does(server: Server, task: dict[str, Any]) -> None:
+    async def all_at_once() -> list[Any]:
+        moves = (
+            server.app.engine.hands.move(task["id"], "start", allowed={"ready"}, caller="somebody") for _ in range(10)
+        )
+        return await asyncio.gather(*moves, return_exceptions=True)
+
+    outcomes = server.run(all_at_once())
+    assert sum(isinstance(one, Task) for one in outcomes) == 1
+    assert sum(isinstance(one, Elsewhere) for one in outcomes) == 9
+
+
+def test_what_has_a_limit_is_given_out_by_polls_alone(server: Server) -> None:
+    server.define(concurrencyLimit=1)
+    id = server.create()["id"]
+    with pytest.raises(Refusal, match="keeps changing"):
+        move(server, id, "start")
+    assert server.task(id)["status"] == "ready"
+
+
+def test_the_workflow_of_a_moved_task_hears_of_its_end(server: Server, task: dict[str, Any]) -> None:
+    decider = Decider(server, "demo/steps")
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.task("one"))
+    (activity,) = decider.status(workflow["id"])["activities"]
+    move(server, activity["id"], "fail", content=b"{}")
+    # Its retries are left, as after any failure.
+    assert server.task(activity["id"])["status"] == "waiting"
+    move(server, activity["id"], "cancel", allowed=LIVE)
+    assert decider.decision()["params"]["outcome"] == "canceled"

@@ -1,0 +1,184 @@
+"""A task's own settings: what is said of it stands above its definition, and ends what its definition would not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fencepost.clock import FrozenClock
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
+from tests.fixtures.workflows import Decider
+
+
+@pytest.fixture
+def server(frozen_server: Server) -> Server:
+    frozen_server.define(requestedToStartTimeout=1000, inProgressTimeout=2000, allowedRetryCount=1, retryDelay=3000)
+    return frozen_server
+
+
+def pass_time(server: Server, clock: FrozenClock, milliseconds: int) -> None:
+    clock.advance(timedelta(milliseconds=milliseconds))
+    server.reap()
+
+
+def reason(task: dict[str, Any]) -> str:
+    assert (task["status"], task["outcome"]) == ("done", "failed")
+    return str(task["outcomeReason"]["type"])
+
+
+def test_a_task_lives_under_its_own_settings_and_shows_them(server: Server, clock: FrozenClock) -> None:
+    own = {"requestedToStartTimeout": 50, "inProgressTimeout": 70, "allowedRetryCount": 0, "retryDelay": 5}
+    task = server.create(settings=own)
+    assert {name: task[name] for name in own} == own
+    server.poll()
+    pass_time(server, clock, 50)
+    assert server.task(task["id"])["status"] == "ready"
+    server.poll(start=True)
+    pass_time(server, clock, 69)
+    assert server.task(task["id"])["status"] == "in-progress"
+    pass_time(server, clock, 1)
+    assert reason(server.task(task["id"])) == "awf.task/failed-due-to-in-progress-timeout"
+    settings = server.rpc("awf.task/status", {"id": task["id"], "include-settings?": True})["settings"]
+    assert settings["allowedRetryCount"] == 0
+
+
+def test_more_retries_than_its_definition_allows_and_sooner(server: Server, clock: FrozenClock) -> None:
+    id = server.create(settings={"allowedRetryCount": 3, "retryDelay": 10})["id"]
+    for _ in range(3):
+        (task,) = server.poll(start=True)
+        server.rpc("awf.task/fail", {"id": id, "execId": task["execId"]})
+        assert server.task(id)["status"] == "waiting"
+        pass_time(server, clock, 10)
+    (task,) = server.poll(start=True)
+    server.rpc("awf.task/fail", {"id": id, "execId": task["execId"]})
+    assert reason(server.task(id)) == "awf.task/failed-by-executor"
+
+
+@pytest.mark.parametrize("state", ["waiting", "ready", "requested"])
+def test_a_task_that_nobody_began_in_time_has_failed(server: Server, clock: FrozenClock, state: str) -> None:
+    members = {"executeAt": "2999-01-01T00:00:00Z"} if state == "waiting" else {}
+    id = server.create(settings={"expiresAfter": 500, "requestedToStartTimeout": 9000}, **members)["id"]
+    if state == "requested":
+        server.poll()
+    pass_time(server, clock, 499)
+    assert server.task(id)["status"] == state
+    pass_time(server, clock, 1)
+    assert reason(server.task(id)) == "awf.task/expired"
+    entry = server.log(id)[-1]
+    assert (entry["action"], entry["status-before"], entry["caller"]) == ("awf.engine/expire", state, "awf.engine")
+
+
+def test_an_expired_task_is_given_to_nobody_though_no_reaper_came(server: Server, clock: FrozenClock) -> None:
+    server.create(settings={"expiresAfter": 500})
+    clock.advance(timedelta(milliseconds=500))
+    assert server.poll() == []
+
+
+def test_an_attempt_that_began_in_time_goes_on_and_no_other_follows(server: Server, clock: FrozenClock) -> None:
+    id = server.create(settings={"expiresAfter": 500})["id"]
+    server.poll(start=True)
+    pass_time(server, clock, 1999)
+    assert server.task(id)["status"] == "in-progress"
+    pass_time(server, clock, 1)
+    assert reason(server.task(id)) == "awf.task/failed-due-to-in-progress-timeout"
+
+
+def test_a_failed_attempt_waits_for_its_end_when_the_next_would_come_too_late(
+    server: Server, clock: FrozenClock
+) -> None:
+    id = server.create(settings={"expiresAfter": 500})["id"]
+    (task,) = server.poll(start=True)
+    server.rpc("awf.task/fail", {"id": id, "execId": task["execId"]})
+    assert server.task(id)["status"] == "waiting"
+    pass_time(server, clock, 500)
+    assert reason(server.task(id)) == "awf.task/expired"
+
+
+def test_a_released_task_still_expires(server: Server, clock: FrozenClock) -> None:
+    id = server.create(settings={"expiresAfter": 500})["id"]
+    (task,) = server.poll(start=True)
+    server.rpc("awf.task/release", {"id": id, "execId": task["execId"]})
+    pass_time(server, clock, 500)
+    assert reason(server.task(id)) == "awf.task/expired"
+
+
+def test_a_retry_by_hand_is_not_held_to_a_time_that_has_passed(server: Server, clock: FrozenClock) -> None:
+    id = server.create(settings={"expiresAfter": 500})["id"]
+    pass_time(server, clock, 500)
+    server.rpc("awf.task/retry", {"id": id})
+    pass_time(server, clock, 5000)
+    assert [task["id"] for task in server.poll()] == [id]
+
+
+def test_an_attempt_may_last_so_long_however_often_it_is_notified_of(server: Server, clock: FrozenClock) -> None:
+    id = server.create(settings={"attemptTimeout": 3000, "allowedRetryCount": 0})["id"]
+    (task,) = server.poll(start=True)
+    lease = {"id": id, "execId": task["execId"]}
+    pass_time(server, clock, 1500)
+    server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
+    pass_time(server, clock, 1499)
+    assert server.task(id)["status"] == "in-progress"
+    server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
+    pass_time(server, clock, 1)
+    assert reason(server.task(id)) == "awf.task/failed-due-to-in-progress-timeout"
+
+
+def test_the_deadline_of_its_own_is_met_by_the_servers_own_reaper(database: str, server: Server) -> None:
+    """With the database's time, and much sooner than the reaper would look by itself."""
+    del server
+    with running_server(database) as real:
+        id = real.create(settings={"expiresAfter": 300})["id"]
+        until(lambda: real.task(id)["status"] == "done", timeout=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ({"attemptTimeout": 0}, "$.params.settings.attemptTimeout"),
+        ({"expiresAfter": -1}, "$.params.settings.expiresAfter"),
+        ({"retryDelay": "soon"}, "$.params.settings.retryDelay"),
+        ({"timeout": 5}, "$.params.settings"),
+    ],
+)
+def test_settings_that_are_none_are_refused_by_name(server: Server, settings: Any, path: str) -> None:
+    params = {"definition": "demo/resize", "settings": settings}
+    status, type, at = server.refused("awf.task/create-and-execute", params)
+    assert (status, type) == (400, "invalid-params")
+    assert at is not None
+    assert at.startswith(path)
+
+
+def test_the_same_create_with_other_settings_is_another(server: Server) -> None:
+    created = server.create(id="one", settings={"retryDelay": 5})
+    assert server.create(id="one", settings={"retryDelay": 5})["id"] == created["id"]
+    params = {"definition": "demo/resize", "id": "one", "settings": {"retryDelay": 6}}
+    assert server.refused("awf.task/create-and-execute", params)[:2] == (409, "already-exists")
+
+
+def test_a_decider_gives_an_activity_settings_of_its_own(server: Server, clock: FrozenClock) -> None:
+    decider = Decider(server, "demo/steps")
+    workflow = decider.create()
+    action = decider.task("one", settings={"expiresAfter": 500, "allowedRetryCount": 0})
+    decider.decide(decider.decision(), action)
+    (activity,) = decider.status(workflow["id"])["activities"]
+    assert activity["expiresAfter"] == 500
+    pass_time(server, clock, 500)
+    decision = decider.decision()
+    assert (decision["params"]["label"], decision["params"]["outcome"]) == ("one", "failed")
+
+
+def test_a_workflow_has_no_settings_of_its_own(server: Server) -> None:
+    decider = Decider(server, "demo/steps")
+    decider.create()
+    child = decider.child("one", "demo/steps")
+    child["workflow-request"]["settings"] = {"retryDelay": 5}
+    decision = decider.decision()
+    params = {"id": decision["id"], "execId": decision["execId"], "result": [child]}
+    assert server.refused("awf.task/success", params) == (
+        422,
+        "invalid-action",
+        "$.params.result[0].workflow-request.settings",
+    )
