@@ -47,7 +47,10 @@ class Latest(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The place of the current action in the list, and its state; of a workflow that is over, how it ended."""
+    """The place of the current action in the list, and its state; of a workflow that is over, how it ended.
+
+    `task_id` is the task of the current action; none behind the end, and while it is not decided what comes next.
+    """
 
     place: int
     state: State
@@ -87,7 +90,8 @@ def standing_of(workflow: Workflow, latest: Latest | None) -> Standing:
     place, state = _of_action(latest)
     if workflow.status != "done":
         over = state in (State.FAILED, State.TIMEOUT)
-        return Standing(place, state, over, None if latest is None else latest.task_id)
+        is_there = latest is not None and latest.status != "done"
+        return Standing(place, state, over, latest.task_id if latest and is_there else None)
     if workflow.outcome == "succeeded":
         return Standing(place, State.SUCCESS, True, None)
     return Standing(place, said_state(workflow.error, State.FAILED), True, None)

@@ -121,9 +121,8 @@ class Machines:
             numbered = Numbered(found.seq, found.workflow)
             task_id = found.standing.task_id
             if await self._store.report(numbered, report, verb=verb, task_id=task_id, content=content, caller=caller):
-                if verb == "start":
+                if verb is not None:
                     self._hints.deadline(0.0)
-                elif verb is not None:
                     await self._deciders.settle(id)
                 return found
         raise contended(f"workflow {id!r}")
