@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -189,3 +190,20 @@ def test_machines_are_let_in_from_elsewhere_only_when_that_is_said(tmp_path: Pat
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "--grpc-open" in done.stderr
+
+
+def test_the_example_provisions_a_machine(database: str, tmp_path: Path) -> None:
+    port = free_port()
+    script = Path(__file__).resolve().parents[2] / "examples" / "machines" / "provision.sh"
+    with serving(tmp_path, "--database-url", database, "--grpc-port", str(port)) as process:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "FENCEPOST_URL": f"http://127.0.0.1:{process.port}",
+            "MACHINES": f"127.0.0.1:{port}",
+        }
+        done = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    said = ["wiping /dev/nvme0n1", "writing /dev/nvme0n1p1", "port of 52:54:00:12:34:56 is open"]
+    assert [line for line in done.stdout.splitlines() if line in said] == said
+    assert "rack-7  example/provision  succeeded" in done.stdout
