@@ -65,8 +65,10 @@ select
 from generate_series(1, 2000) as n;
 
 insert into fencepost.live_workflows
-    (seq, id, definition, definition_version, requester, created_by, created_at, begun_at, last_event, parent_seq)
-select 10000 + n, 'flow-' || n, 'demo/flow', 1, '{}', 'test', now(), now(), 5, case when n > 250 then 9750 + n end
+    (seq, id, definition, definition_version, requester, created_by, created_at, begun_at, last_event, parent_seq, key)
+select
+    10000 + n, 'flow-' || n, 'demo/flow', 1, '{}', 'test', now(), now(), 5, case when n > 250 then 9750 + n end,
+    case when n % 2 = 0 then 'device/' || n end
 from generate_series(1, 500) as n;
 
 insert into fencepost.done_workflows
@@ -153,6 +155,8 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/time_out": {"calls": _TASKS},
     "tasks/hold": {"calls": [{**_TASKS[1], "milliseconds": 1000}]},
     "tasks/next_deadline": {},
+    "tasks/take": {"calls": [{**call, "start": True, "prefix": _ASK["prefix"]} for call in _TASKS]},
+    "tasks/stand": {"calls": _TASKS},
     "schedules/find": {"name": "demo/schedule-1"},
     "schedules/claim": {"calls": [{"name": "demo/schedule-1", "version": 1, "due_at": "2026-01-01T00:00:00Z"}]},
     "schedules/started": {"name": "demo/schedule-1", "due_ats": ["2026-01-01T00:00:00Z"], "id": "mine"},
@@ -174,6 +178,9 @@ HOT: dict[str, dict[str, Any]] = {
     "workflows/signaled": {"workflow_seq": 10001, "id": "signal-1", "digest": _BEGUN["digest"]},
     "workflows/of_tasks": {"tasks": [6001, 2001]},
     "workflows/find": {"id": "flow-1"},
+    "workflows/decision": {"id": "flow-1"},
+    "workflows/entries": {"workflow_seq": 10001, "decides": False, "size": 100},
+    "workflows/keys": {"keys": ["device/one", "device/two"]},
     "workflows/tasks": {"workflow_seq": 10001, "decides": False, "size": 100},
     "workflows/list_children": {"workflow_seq": 10001, "size": 100},
     "events/take": {"calls": [{**_EVENT, "source": None, "id": "a", "content": {}, "caller": "test", "triggers": 0}]},
