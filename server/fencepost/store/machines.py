@@ -96,9 +96,14 @@ class MachineStore:
         rows = await self._database.fetch(statement("machines/stand"), {"workflows": list(seqs)})
         return {row[0]: Latest._make(row[1:]) for row in rows}
 
-    async def list(self, *, id: str | None = None, after: int = 0, size: int = 1) -> Sequence[Numbered]:
-        """Return the workflows of machines behind the number `after`, the oldest first, or the one that is named."""
-        params = {"id": id, "after": after, "size": size}
+    async def find(self, id: str) -> Numbered | None:
+        """Return a workflow of machines; None for one of another kind, or that was deleted."""
+        rows = await self._database.fetch(statement("machines/find"), {"id": id})
+        return _numbered(rows[0]) if rows else None
+
+    async def list(self, *, after: int, size: int) -> Sequence[Numbered]:
+        """Return the workflows of machines behind the number `after`, the oldest first."""
+        params = {"after": after, "size": size}
         return [_numbered(row) for row in await self._database.fetch(statement("machines/list"), params)]
 
     async def of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[Numbered]:

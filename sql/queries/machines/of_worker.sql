@@ -10,14 +10,17 @@ from (
     select distinct s.workflow_seq
     from fencepost.workflow_subjects as s
     where s.subject = any(%(names)s::text[])
-        and (
-            not %(live)s::boolean
-            or exists (select from fencepost.live_workflows as w where w.seq = s.workflow_seq)
-        )
 ) as s
 cross join lateral (
-    select r.* from fencepost.workflow_resources as r where r.seq = s.workflow_seq offset 0
+    select r.*
+    from fencepost.workflow_resources as r
+    -- What is over has this status in the view, so that its part is not even looked at when only live ones are wanted.
+    where r.seq = s.workflow_seq and (r.status <> 'done' or not %(live)s::boolean)
+    offset 0
 ) as r
-where r.definition = any(array(select d.name from fencepost.definitions as d where d.kind = 'machine-template'))
+where exists (
+        select from fencepost.definitions as d
+        where d.name = r.definition and d.version = r.definition_version and d.kind = 'machine-template'
+    )
     and not exists (select from fencepost.machine_deletions as m where m.workflow_id = r.id)
 order by r.seq

@@ -20,7 +20,7 @@ class Carried:
         """Keep a further version and return its number, the first is 1; raise Refusal for what is not JSON."""
         _check(metadata, "$.metadata")
         _check(data, "$.data")
-        if not await self._store.list(id=id):
+        if await self._store.find(id) is None:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
         for _ in range(TRIES):
             version = await self._store.put_data(id, metadata, data, kept=self._kept)

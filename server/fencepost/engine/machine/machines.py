@@ -88,10 +88,10 @@ class Machines:
 
     async def get(self, id: str) -> MachineWorkflow:
         """Return a workflow of machines; raise Refusal when there is none, or it was deleted."""
-        found = await self._stand(await self._store.list(id=id))
-        if not found:
+        one = await self._store.find(id)
+        if one is None:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
-        return found[0]
+        return (await self._stand([one]))[0]
 
     async def all(self, *, after: int = 0, size: int = _PAGE) -> Sequence[MachineWorkflow]:
         """Return one page of workflows, the oldest first, behind the number `after`."""
