@@ -236,9 +236,9 @@ def test_a_workflow_carries_data_along_in_versions(machine: Machine, hello: str)
 def test_data_must_be_json_and_have_a_workflow(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{", data=b"{}")
-    assert (code, "must be JSON" in said, "$.metadata" in said) == (ARGUMENT, True, True)
+    assert (code, said[:27]) == (ARGUMENT, "invalid metadata: not JSON:")
     code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=b"\xff")
-    assert (code, "$.data" in said) == (ARGUMENT, True)
+    assert (code, said[:23]) == (ARGUMENT, "invalid data: not UTF-8")
     assert refused(machine.get, "UpdateWorkflowData", workflow_id="x", metadata=b"{}", data=b"{}")[0] == MISSING
     assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == 0
     for method in ("UpdateWorkflowData", "GetWorkflowData"):

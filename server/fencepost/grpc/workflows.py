@@ -16,8 +16,11 @@ from fencepost.engine.workflows import NewWorkflow
 from fencepost.grpc.answers import answered, refuse, streamed
 from fencepost.grpc.messages import context_message, event_message, workflow_message
 from fencepost.grpc.workers import CALLER, Workers, checked
+from fencepost.wire import json
+from fencepost.wire.text import BadText
 
 _PAGE = 200
+_DEEPEST = 64
 
 
 class Workflows(Workers):
@@ -104,7 +107,8 @@ class Workflows(Workers):
     async def UpdateWorkflowData(self, request: Any, context: Any) -> Any:
         """Keep a further version of the data."""
         id = checked(request.workflow_id, "invalid workflow id")
-        await self.engine.machines.carried.put(id, request.metadata, request.data)
+        metadata, data = _json(request.metadata, "metadata"), _json(request.data, "data")
+        await self.engine.machines.carried.put(id, metadata, data)
         return self.package.names.Empty()
 
     async def _data(self, request: Any) -> Any:
@@ -124,10 +128,17 @@ def _loose(id: str) -> str:
 
 
 def _params(hardware: str) -> bytes:
+    """Return the params of a workflow for hardware."""
+    said = _json(hardware.encode(), "hardware")
+    if said[:1] != b"{":
+        refuse("invalid hardware: a JSON object is expected")
+    return msgspec.json.encode({"hardware": Raw(said)})
+
+
+def _json(text: bytes, what: str) -> bytes:
+    """Return JSON text; refuse what is none, or cannot be kept."""
     try:
-        said = Raw(hardware.encode())
-        if not isinstance(orjson.loads(hardware), dict) or "\\u0000" in hardware:
-            refuse("invalid hardware: a JSON object is expected")
-    except orjson.JSONDecodeError as error:
-        refuse(f"invalid hardware: {error}")
-    return msgspec.json.encode({"hardware": said})
+        json.check(text, max_depth=_DEEPEST)
+    except BadText as bad:
+        refuse(f"invalid {what}: {bad.message}")
+    return text.strip()
