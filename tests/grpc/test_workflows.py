@@ -211,6 +211,14 @@ def test_a_template_keeps_its_name_and_what_a_live_workflow_needs(machine: Machi
     machine.template("DeleteTemplate", id=hello)
 
 
+def test_a_new_text_leaves_the_rest_of_a_document_as_it_is(machine: Machine, gate: Gate) -> None:
+    gate.declare(template_of(("w", ["wipe"])), "demo/hello", pullGrace=5)
+    (found,) = machine.template("ListTemplates")
+    machine.template("UpdateTemplate", id=found.id, data=TEMPLATE)
+    document = gate.server.rpc("awf.definition/get", {"name": "demo/hello"})["resource"]
+    assert (document["pullGrace"], document["template"]) == (5, TEMPLATE)
+
+
 def test_a_workflow_keeps_the_template_that_it_began_under(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     machine.template("UpdateTemplate", id=hello, data=template_of(("{{.m}}", ["other"])))

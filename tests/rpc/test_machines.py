@@ -137,6 +137,8 @@ def test_how_many_versions_are_kept_whole_is_a_setting(database: str) -> None:
     [
         ("create", {}, (400, "invalid-params", "$.params.definition")),
         ("create", {"definition": "demo/nothing"}, (404, "definition-not-found", None)),
+        ("create", {"definition": "awf.task/wait"}, (400, "invalid-params", "$.params.definition")),
+        ("create", {"definition": "demo/other"}, (400, "invalid-params", "$.params.definition")),
         ("create", {"definition": "demo/provision", "hardware": []}, (400, "invalid-params", "$.params.hardware")),
         ("create", {"definition": "demo/provision", "hardwear": {}}, (400, "invalid-params", "$.params.hardwear")),
         ("contexts", {"worker": ""}, (400, "invalid-params", "$.params.worker")),
@@ -159,6 +161,7 @@ def test_how_many_versions_are_kept_whole_is_a_setting(database: str) -> None:
 def test_what_cannot_be_is_refused_by_its_place(
     server: Server, id: str, method: str, params: dict[str, Any], refusal: tuple[int, str, str | None]
 ) -> None:
+    server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/other"})
     said = {"id": id, **params} if method in ("events", "put-data") else params
     if method == "report":
         said = {"id": id, "task": "task-0", "action": "wipe", "state": "STATE_RUNNING", **params}
@@ -166,6 +169,7 @@ def test_what_cannot_be_is_refused_by_its_place(
     assert (status, type) == refusal[:2]
     assert path == refusal[2] or refusal[2] is None
     assert server.rpc("awf.machine/status", {"id": id})["resource"]["state"] == "STATE_PENDING"
+    assert len(server.rpc("awf.workflow/list", {})["resources"]) == 1
 
 
 def test_running_in_a_workflow_that_is_over_is_refused(server: Server, id: str) -> None:

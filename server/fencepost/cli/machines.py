@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -32,10 +33,14 @@ def reserved(settings: Settings) -> Iterator[Settings]:
             guard.bind((host, settings.grpc_port))
         except OSError as error:
             raise StartRefused(f"cannot listen on {host}:{settings.grpc_port} for --grpc-port: {error}") from None
-        # Our workers may have it too from here on; whoever comes without asking is refused as long as this is open. It
-        # does not listen itself, so that it takes no connections.
-        guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        yield replace(settings, grpc_port=guard.getsockname()[1])
+        settings = replace(settings, grpc_port=guard.getsockname()[1])
+        if sys.platform == "linux":
+            # Our workers may have it too from here on; whoever comes without asking is refused as long as this is open.
+            # It does not listen itself, so that it takes no connections.
+            guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        else:
+            guard.close()  # elsewhere nobody could have it beside this
+        yield settings
 
 
 @asynccontextmanager

@@ -32,6 +32,11 @@ def ended(label: str, outcome: str, error: bytes | None = None) -> tuple[Event, 
     return event, Activity("t1", label, ACTION, False, None, outcome, None, error)
 
 
+def said(payload: msgspec.Raw | msgspec.UnsetType) -> Any:
+    assert payload is not msgspec.UNSET
+    return orjson.loads(bytes(payload))
+
+
 INIT = Event("awf.workflow.event/workflow-init")
 
 
@@ -39,7 +44,7 @@ def test_a_workflow_begins_with_its_first_action_alone() -> None:
     (first,) = decided(INIT)
     assert isinstance(first, ScheduleTask)
     assert (first.task_request.definition, first.task_request.label) == (ACTION, "0 wipe")
-    assert orjson.loads(bytes(first.task_request.params)) == {
+    assert said(first.task_request.params) == {
         "index": 0,
         "total": 2,
         "task": "task-0",
@@ -84,7 +89,7 @@ def test_a_success_is_followed_by_the_next_action_and_the_last_by_the_end() -> N
     assert second.task_request.label == "1 write"
     (end,) = decided(*ended("1 write", "succeeded"))
     assert isinstance(end, CompleteWorkflow)
-    assert orjson.loads(bytes(end.result)) == {"state": "STATE_SUCCESS"}
+    assert said(end.result) == {"state": "STATE_SUCCESS"}
 
 
 @pytest.mark.parametrize(
@@ -101,13 +106,13 @@ def test_an_action_that_did_not_succeed_ends_the_workflow(
 ) -> None:
     (end,) = decided(*ended("1 write", outcome, error))
     assert isinstance(end, Fail)
-    said = {"state": state, "message": message, "task": "task-0", "action": "write"}
-    assert orjson.loads(bytes(end.error)) == said
+    expected = {"state": state, "message": message, "task": "task-0", "action": "write"}
+    assert said(end.error) == expected
 
 
 def test_the_end_of_its_time_ends_the_workflow_but_nothing_else_of_the_timer_does() -> None:
     (end,) = decided(*ended("time-limit", "failed"), global_timeout=60)
-    assert orjson.loads(bytes(end.error)) == {"state": "STATE_TIMEOUT", "message": "Global timeout"}
+    assert said(end.error) == {"state": "STATE_TIMEOUT", "message": "Global timeout"}
     (nothing,) = decided(*ended("time-limit", "canceled"), global_timeout=60)
     assert isinstance(nothing, DoNothing)
 

@@ -23,7 +23,7 @@ from fencepost.engine.machine.hardware import HardwareRecords
 from fencepost.engine.machine.templates import Templates
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.workflows import NewWorkflow, Workflows
-from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal
+from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal, invalid_params
 from fencepost.store.machines import MachineStore, Numbered, Reported
 
 _PAGE = 200
@@ -69,6 +69,10 @@ class Machines:
 
     async def create(self, new: NewWorkflow) -> MachineWorkflow:
         """Begin a workflow of a template; raise Refusal."""
+        _, document = await self._definitions.newest_workflow(new.definition)
+        if not isinstance(document, MachineTemplate):
+            reason = f"{new.definition!r} is the definition of a {document.kind}, and not of machines"
+            raise invalid_params(reason, "$.definition")
         (created,) = await self._workflows.create([new])
         if isinstance(created, Exception):
             raise created

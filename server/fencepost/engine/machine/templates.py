@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,7 @@ class FoundTemplate(NamedTuple):
     name: str
     definition: str
     text: str
+    pull_grace: int
     created_at: str
     updated_at: str
 
@@ -46,14 +47,16 @@ class Templates:
         definition = definition_of(name)
         if definition in await self._names():
             raise Refusal(DEFINITION_EXISTS, at="$.name", name=name)
-        return await self._put(definition, text, caller)
+        return await self._put({"name": definition, "template": text}, caller)
 
     async def update(self, id: str, name: str, text: str, *, caller: str) -> FoundTemplate:
         """Declare a new version of a template; without a text it stays as it is. Raise Refusal for another name."""
         found = await self.get(id)
         if name and name != found.name:
             raise invalid_params(f"the template is called {found.name!r}, and stays so", "$.name")
-        return await self._put(found.definition, text, caller) if text else found
+        if not text:
+            return found
+        return await self._put({"name": found.definition, "template": text, "pullGrace": found.pull_grace}, caller)
 
     async def get(self, id: str) -> FoundTemplate:
         """Return a template by its id; raise Refusal when there is none."""
@@ -78,20 +81,27 @@ class Templates:
         """Delete a template that no live workflow needs."""
         await self._definitions.delete(definition)
 
-    async def _put(self, definition: str, text: str, caller: str) -> FoundTemplate:
-        said = {"kind": MachineTemplate.kind, "name": definition, "template": text}
+    async def _put(self, document: Mapping[str, Any], caller: str) -> FoundTemplate:
         try:
-            template = msgspec.convert(said, MachineTemplate)
+            template = msgspec.convert({"kind": MachineTemplate.kind, **document}, MachineTemplate)
         except msgspec.ValidationError as error:
             raise fault_of_struct(str(error), MachineTemplate) from None
         await self._definitions.put(template, msgspec.json.encode(template), caller=caller)
-        return await self._found(definition)
+        return await self._found(template.name)
 
     async def _found(self, name: str) -> FoundTemplate:
         first, newest = await self._definitions.get(name, 1), await self._definitions.get(name)
         document = newest.document
         assert isinstance(document, MachineTemplate), "that is its kind"
-        return FoundTemplate(id_of(name), name_of(name), name, document.template, first.created_at, newest.created_at)
+        return FoundTemplate(
+            id=id_of(name),
+            name=name_of(name),
+            definition=name,
+            text=document.template,
+            pull_grace=document.pull_grace,
+            created_at=first.created_at,
+            updated_at=newest.created_at,
+        )
 
     async def _names(self) -> Sequence[str]:
         return sorted(await self._definitions.names_of([MachineTemplate.kind]))
