@@ -1,0 +1,97 @@
+"""Opens a kiosk, and plays everybody who takes part: two services, the chief, the machine and the robot.
+
+fencepost serve &
+fencepost apply examples/mixed/kiosk.yaml
+python examples/mixed/open_kiosk.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.request import Request, urlopen
+
+URL = os.environ.get("FENCEPOST_URL", "http://127.0.0.1:8080")
+
+
+def post(path: str, body: Any) -> Any:
+    """Post JSON and return the answer."""
+    with urlopen(Request(URL + path, json.dumps(body).encode(), {"content-type": "application/json"})) as answer:
+        return json.load(answer)
+
+
+def call(method: str, **params: Any) -> Any:
+    """Call a method and return its result."""
+    return post("/rpc", {"method": method, "params": params})["result"]
+
+
+def found(look: Callable[[], Any]) -> Any:
+    """Return what `look` finds, once it finds something."""
+    for _ in range(600):
+        if some := look():
+            return some
+        time.sleep(0.05)
+    raise SystemExit("nothing came of it in half a minute")
+
+
+def serve(definition: str, **result: Any) -> None:
+    """Answer one call of a service."""
+    tasks = call("awf.task/long-poll", taskDefinitions=[definition], start=True, timeout=30_000)["resources"]
+    call("awf.task/success", id=tasks[0]["id"], execId=tasks[0]["execId"], result=result)
+    print(f"{definition} answered")
+
+
+def approve() -> None:
+    """Say yes, as the chief."""
+    waiting = "find-all-pending-tasks-order-by-team-and-due-date"
+    (task, *_) = found(lambda: call(f"awf.people/{waiting}")["resources"])
+    call("awf.people/claim", id=task["id"], user="mira")
+    call("awf.people/set-task-completed", id=task["id"], user="mira")
+    print("mira approved")
+
+
+def install() -> None:
+    """Do what there is to do on the machine."""
+    me = "52:54:00:12:34:56"
+    (workflow, *_) = found(lambda: call("awf.machine/contexts", worker=me)["resources"])
+    action = {"id": workflow["id"], "task": workflow["context"]["task"], "action": workflow["context"]["action"]}
+    for state in ("STATE_RUNNING", "STATE_SUCCESS"):
+        call("awf.machine/report", **action, state=state)
+    print(f"the machine did {action['action']}")
+
+
+def drive(action: str) -> None:
+    """Do the next task of the robot's, over HTTP as robots do."""
+    ours = {"includeDefinitions": ["device/cart-1"], "status": ["ready"]}
+    (task,) = found(lambda: call("awf.task/list", filter=ours)["resources"])
+    assert task["params"]["action_name"] == action
+    for verb in ("start", "complete"):
+        post(f"/tasks/{task['id']}/{verb}", {})
+    print(f"the robot did {action}")
+
+
+def main() -> None:
+    """Open it."""
+    call("awf.people/put-team", code="CHIEFS", description="who decides")
+    call("awf.people/save-team-memberships", user="mira", teams=["CHIEFS"])
+    begun = call("awf.taskflow.template/execute", templateId="shop/open-kiosk", context={"place": "platform 9"})
+    serve("estate/reserve", place="platform 9", rent=120)
+    approve()
+    drive("LOAD")
+    install()
+    serve("channel/printers", printed=True)
+    drive("DRIVE")
+
+    id = begun["data"]["taskflowId"]
+    flow = found(lambda: (one := call("awf.taskflow/details", taskflowId=id)["data"])["status"] != "RUNNING" and one)
+    for stage in flow["stages"].values():
+        for task in stage["tasks"].values():
+            print(stage["name"], task["name"], task["status"])
+    print(flow["status"])
+
+
+if __name__ == "__main__":
+    main()
