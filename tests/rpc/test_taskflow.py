@@ -268,3 +268,15 @@ def test_a_workflow_that_a_task_is_must_be_declared(server: Server) -> None:
     content = flow(["a"], [task("b", type="WORKFLOW", taskDetails={"definition": "people/nobody"})])
     refused = server.refused("awf.taskflow/produce", content)
     assert refused == (404, "definition-not-found", "$.params.stages[1].tasks[0].taskDetails.definition")
+
+
+def test_a_schedule_begins_a_flow_by_name(caller: Caller) -> None:
+    server = caller.server
+    content = flow([task("a", {"who": "{{context.who}}"})], context={"who": "ann"})
+    server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content})
+    request = {"definition": "demo/flow", "params": {"who": "the clock"}}
+    nightly = {"kind": "schedule", "name": "demo/nightly", "schedule": "0 0 * * *", "workflow-request": request}
+    server.rpc("awf.definition/put", nightly)
+    start = server.rpc("awf.schedule/run-now", {"name": "demo/nightly"})["start"]
+    assert caller.work("a")["params"]["params"] == {"who": "the clock"}
+    assert caller.ended(start["reference"]["id"])["status"] == "COMPLETED"
