@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.devices.devices import Devices
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
+from fencepost.engine.machine.machines import Machines
+from fencepost.engine.people.people import People
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.taskflow.taskflows import Taskflows
@@ -33,3 +36,6 @@ class Engine(NamedTuple):
     deciders: Deciders
     watch: Watch
     taskflows: Taskflows
+    people: People
+    devices: Devices
+    machines: Machines
