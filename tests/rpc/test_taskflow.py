@@ -280,3 +280,24 @@ def test_a_schedule_begins_a_flow_by_name(caller: Caller) -> None:
     start = server.rpc("awf.schedule/run-now", {"name": "demo/nightly"})["start"]
     assert caller.work("a")["params"]["params"] == {"who": "the clock"}
     assert caller.ended(start["reference"]["id"])["status"] == "COMPLETED"
+
+
+def test_a_person_works_on_a_task_of_a_flow(caller: Caller) -> None:
+    server = caller.server
+    step = {"code": "ASK", "createAtProcessStart": True, "assignToTeam": "HR"}
+    process = {"kind": "process", "name": "hr/hire", "department": "HR", "steps": [step]}
+    server.rpc("awf.definition/put", process)
+    server.rpc("awf.people/put-team", {"code": "HR", "description": "Human resources"})
+    server.rpc("awf.people/save-team-memberships", {"user": "ann", "teams": ["HR"]})
+    hire = task("hire", {"domainObjectCode": "P-93"}, type="WORKFLOW", taskDetails={"definition": "hr/hire"})
+    id = caller.produce(flow([hire], ["a"]))
+    (child,) = until(lambda: server.rpc("awf.workflow/status", {"id": id, "include-activities?": True})["activities"])
+    assert caller.statuses(id) == {"hire": "RUNNING", "a": "WAITING"}
+    find = {"taskList": child["id"], "processStep": "ASK"}
+    name = "awf.people/find-one-task-by-task-list-and-process-step-code"
+    listed = until(lambda: server.post({"method": name, "params": find})[1].get("result"))
+    one = listed["resource"]
+    for verb in ("claim", "set-task-completed"):
+        server.rpc(f"awf.people/{verb}", {"id": one["id"], "user": "ann"})
+    caller.work("a")
+    assert caller.ended(id)["status"] == "COMPLETED"
