@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import hypothesis.strategies as st
 import msgspec
+import orjson
 import pytest
+from hypothesis import given
 
 from fencepost.domain.taskflow.definition import TaskflowDefinition
+from fencepost.domain.taskflow.placeholders import Unknown, fill
 from fencepost.domain.taskflow.plan import FlowParent
 from fencepost.domain.taskflow.progress import Facts, Standing, gathered, progress
 from tests.fixtures.taskflows import EXAMPLE, Run, flow, task
@@ -316,3 +320,29 @@ def test_a_flow_that_is_begun_by_name_has_its_params_over_its_context() -> None:
     assert run.sent("a")["params"] == {"x": "bob", "y": 1}
     assert run.plan.flow.name == "Demo"
     assert Run(None, document).sent("a")["params"] == {"x": "ann", "y": 1}
+
+
+PLACEHOLDER = ["{{a}}", "x {{a.b}}", "{{a.b.0}}", "{{ a.c.d }}", "{{a.}}", "{{{a}}}", "{{a}}{{a.b}}", "}}{{"]
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"))
+    | st.sampled_from(PLACEHOLDER),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(JSON, JSON)
+def test_whatever_params_are_they_are_filled_or_what_is_unknown_is_named(params: Any, value: Any) -> None:
+    text = orjson.dumps(params)
+    try:
+        filled = fill(text, lambda: {"a": {"b": [value], "c": value}})
+    except Unknown as unknown:
+        filled = b'"' + str(unknown).encode() + b'"'
+    if b"{{" in text:
+        orjson.loads(filled)
+    else:
+        assert filled == text

@@ -268,3 +268,36 @@ def test_a_workflow_that_a_task_is_must_be_declared(server: Server) -> None:
     content = flow(["a"], [task("b", type="WORKFLOW", taskDetails={"definition": "people/nobody"})])
     refused = server.refused("awf.taskflow/produce", content)
     assert refused == (404, "definition-not-found", "$.params.stages[1].tasks[0].taskDetails.definition")
+
+
+def test_a_schedule_begins_a_flow_by_name(caller: Caller) -> None:
+    server = caller.server
+    content = flow([task("a", {"who": "{{context.who}}"})], context={"who": "ann"})
+    server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content})
+    request = {"definition": "demo/flow", "params": {"who": "the clock"}}
+    nightly = {"kind": "schedule", "name": "demo/nightly", "schedule": "0 0 * * *", "workflow-request": request}
+    server.rpc("awf.definition/put", nightly)
+    start = server.rpc("awf.schedule/run-now", {"name": "demo/nightly"})["start"]
+    assert caller.work("a")["params"]["params"] == {"who": "the clock"}
+    assert caller.ended(start["reference"]["id"])["status"] == "COMPLETED"
+
+
+def test_a_person_works_on_a_task_of_a_flow(caller: Caller) -> None:
+    server = caller.server
+    step = {"code": "ASK", "createAtProcessStart": True, "assignToTeam": "HR"}
+    process = {"kind": "process", "name": "hr/hire", "department": "HR", "steps": [step]}
+    server.rpc("awf.definition/put", process)
+    server.rpc("awf.people/put-team", {"code": "HR", "description": "Human resources"})
+    server.rpc("awf.people/save-team-memberships", {"user": "ann", "teams": ["HR"]})
+    hire = task("hire", {"domainObjectCode": "P-93"}, type="WORKFLOW", taskDetails={"definition": "hr/hire"})
+    id = caller.produce(flow([hire], ["a"]))
+    (child,) = until(lambda: server.rpc("awf.workflow/status", {"id": id, "include-activities?": True})["activities"])
+    assert caller.statuses(id) == {"hire": "RUNNING", "a": "WAITING"}
+    find = {"taskList": child["id"], "processStep": "ASK"}
+    name = "awf.people/find-one-task-by-task-list-and-process-step-code"
+    listed = until(lambda: server.post({"method": name, "params": find})[1].get("result"))
+    one = listed["resource"]
+    for verb in ("claim", "set-task-completed"):
+        server.rpc(f"awf.people/{verb}", {"id": one["id"], "user": "ann"})
+    caller.work("a")
+    assert caller.ended(id)["status"] == "COMPLETED"

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from fencepost.rpc import openapi_events, openapi_reads
+from fencepost.rpc import openapi_events, openapi_reads, openapi_taskflow
 from fencepost.rpc.openapi_parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
 from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
@@ -40,7 +40,12 @@ def document(registry: Registry) -> Json:
         },
         "servers": [{"url": "/"}],
         "security": [{"basic": []}, {"bearer": []}, {}],
-        "paths": {"/rpc": {"post": _rpc()}, **openapi_events.paths(), **openapi_reads.paths()},
+        "paths": {
+            "/rpc": {"post": _rpc()},
+            **openapi_events.paths(),
+            **openapi_reads.paths(),
+            **openapi_taskflow.paths(),
+        },
         "components": {
             "schemas": dict(sorted(_schemas(methods).items())),
             "responses": refusals(),

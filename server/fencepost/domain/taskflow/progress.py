@@ -6,7 +6,8 @@ the next are filled with. Deciders, readers and the replay of the history walk t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -118,7 +119,9 @@ def progress(plan: Plan, facts: Facts) -> Progress:
     stages: list[StageView] = []
     is_reached, is_stopped = True, False
     for stage in plan.stages:
-        views = [_task(plan, task, facts, stages, is_reached, is_stopped) for task in stage.tasks]
+        # Read once for all tasks of a stage, and only if one of them asks.
+        known = cache(partial(_known, plan, tuple(stages)))
+        views = [_task(plan, task, facts, known, is_reached, is_stopped) for task in stage.tasks]
         is_open = any(view.is_open for view in views)
         stages.append(StageView(stage, _stage_status(views, is_over=facts.outcome is not None), views))
         fresh = any(view.stops and view.planned.id not in plan.kept for view in views)
@@ -130,7 +133,12 @@ def progress(plan: Plan, facts: Facts) -> Progress:
 
 
 def _task(
-    plan: Plan, task: PlannedTask, facts: Facts, before: Sequence[StageView], is_reached: bool, is_stopped: bool
+    plan: Plan,
+    task: PlannedTask,
+    facts: Facts,
+    known: Callable[[], Mapping[str, Any]],
+    is_reached: bool,
+    is_stopped: bool,
 ) -> TaskView:
     if kept := plan.kept.get(task.id):
         response = bytes(kept.response)
@@ -141,7 +149,7 @@ def _task(
     if not is_reached or (is_stopped and task.id not in plan.named):
         return TaskView(task, "WAITING")
     try:
-        params = fill(task.task.params_text, lambda: _known(plan, before))
+        params = fill(task.task.params_text, known)
     except Unknown as unknown:
         return TaskView(task, "FAILED", response=_failure(str(unknown), None))
     if facts.outcome is not None:
