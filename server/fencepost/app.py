@@ -1,4 +1,4 @@
-"""Puts the parts together: the only file that wires.
+"""Puts the parts together; vocabularies.py does so for theirs, and nobody else wires.
 
 request  →  /rpc: rpc.Endpoint           →  engine  →  store
             else: Starlette with rest.*  →  engine  →  store
@@ -15,7 +15,6 @@ from uuid import UUID
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
-from fencepost.domain.people.decider import decide as decide_process
 from fencepost.domain.task import Task
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
@@ -30,10 +29,6 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
-from fencepost.engine.people.lists import TaskLists
-from fencepost.engine.people.people import People
-from fencepost.engine.people.registers import Registers
-from fencepost.engine.people.tasks import PeopleTasks
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
@@ -46,6 +41,7 @@ from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
 from fencepost.loops.schedule import Scheduler
+from fencepost.loops.vigil import Vigil
 from fencepost.rest.health import Health
 from fencepost.rest.site import site
 from fencepost.rpc.dispatch import Dispatch
@@ -60,8 +56,6 @@ from fencepost.store.hands import HandStore
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
-from fencepost.store.people.registers import RegisterStore
-from fencepost.store.people.tasks import PeopleStore
 from fencepost.store.reader import Reader
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
@@ -69,6 +63,7 @@ from fencepost.store.tasks import TaskStore
 from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
+from fencepost.vocabularies import Core, deciders, vocabularies
 from fencepost.wire.callers import Callers
 
 Scope = MutableMapping[str, Any]
@@ -79,7 +74,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class App:
     """A server's parts, and the ASGI application over them; `start` it on the loop that serves it."""
 
-    def __init__(self, settings: Settings, conninfo: str, clock: Clock, deciders: Mapping[str, Decide]) -> None:
+    def __init__(self, settings: Settings, conninfo: str, clock: Clock, by_kind: Mapping[str, Decide]) -> None:
         self.database = Database(conninfo, connections=settings.connections)
         self._server, hints = ServerStore(self.database, clock), Hints()
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
@@ -92,7 +87,8 @@ class App:
         executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
-        inside = Deciders(work, families, executions, hands, definitions, deciders)
+        inside, watch = Deciders(work, families, executions, hands, definitions, by_kind), Watch()
+        core = Core(settings, self.database, clock, hints, work, families, definitions, hands, inside, watch)
         self.engine = Engine(
             work,
             families,
@@ -104,25 +100,21 @@ class App:
             Schedules(ScheduleStore(self.database, clock, hints.follow), definitions, hints),
             hands,
             inside,
-            Watch(),
-            _people(self.database, clock, hints, families, inside, definitions),
+            watch,
+            *vocabularies(core),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
+        self._watching = self._watch_devices(settings)
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
-        self._health, self._callers = Health(self._server), Callers(settings.clients)
-        dispatch = Dispatch(registry(), self.engine, settings.limits)
-        self._rpc = Endpoint(dispatch, self._callers, settings.limits)
-        self._rest = site(self.engine, self._health, self._callers, settings.limits)
-        self._errands = self._work(dispatch, settings, clock)
+        self._errands = self._work(self._open(settings), settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -147,7 +139,7 @@ class App:
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()
-        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._working)
+        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._watching, *self._working)
         self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
         self._tasks.append(asyncio.create_task(self._notifications.run()))
 
@@ -190,6 +182,22 @@ class App:
             Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),
         )
 
+    def _open(self, settings: Settings) -> Dispatch:
+        """Make the doors through which requests come; return what runs the calls among them."""
+        dispatch, callers = Dispatch(registry(), self.engine, settings.limits), Callers(settings.clients)
+        self._health = Health(self._server)
+        self._rpc = Endpoint(dispatch, callers, settings.limits)
+        self._rest = site(self.engine, self._health, callers, settings)
+        return dispatch
+
+    def _watch_devices(self, settings: Settings) -> Sequence[Loop]:
+        """Return what looks after devices, and tells what becomes of their runs."""
+        self.vigil = Vigil(self.engine.devices.known, silence_seconds=settings.devices.silence_seconds)
+        feed = self.engine.devices.feed
+        feeding = Loop("feed", feed.run_once)
+        feed.nudge = feeding.nudge
+        return Loop("vigil", self.vigil.run_once), feeding
+
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         watch = self.engine.watch
         hints.on_ready += [self._dispatcher.ready, self._notifications.ready, watch.nudge]
@@ -229,23 +237,14 @@ class App:
         self._scheduling.nudge()
 
 
-# Which documents are decided over in the server, by their kind.
-DECIDERS: Mapping[str, Decide] = {"process": decide_process}
-
-
 def build_app(
-    settings: Settings, conninfo: str, clock: Clock | None = None, deciders: Mapping[str, Decide] = DECIDERS
+    settings: Settings, conninfo: str, clock: Clock | None = None, more: Mapping[str, Decide] | None = None
 ) -> App:
-    """Wire a server over a migrated database; call it on the event loop that will serve it."""
-    return App(settings, conninfo, clock or DatabaseClock(), deciders)
+    """Wire a server over a migrated database; call it on the event loop that will serve it.
 
-
-def _people(
-    database: Database, clock: Clock, hints: Hints, workflows: Workflows, deciders: Deciders, definitions: Definitions
-) -> People:
-    store, registers = PeopleStore(database, clock, hints.follow), Registers(RegisterStore(database))
-    lists = TaskLists(store, workflows, deciders, definitions, registers)
-    return People(lists, PeopleTasks(store, lists, registers), registers)
+    `more` are deciders of documents that are none of ours to decide over, by their kind.
+    """
+    return App(settings, conninfo, clock or DatabaseClock(), {**deciders(settings), **(more or {})})
 
 
 def _reader(settings: Settings) -> Reader | None:

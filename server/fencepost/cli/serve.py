@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fencepost.settings import Limits, Settings, read_clients, read_retention
+from fencepost.settings import DeviceSettings, Limits, Settings, read_clients, read_retention
 
 
 def _from_environment(name: str) -> dict[str, Any]:
@@ -104,6 +104,65 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("RUN_SQL_TIMEOUT"),
 )
 @click.option(
+    "--device-retries",
+    default=3,
+    show_default=True,
+    type=click.IntRange(0, 1000),
+    help="How often a step of a device run, and the run, is tried again.",
+    **_from_environment("DEVICE_RETRIES"),
+)
+@click.option(
+    "--device-window",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 86_400),
+    help="Seconds in which a device must start a task, or reject it.",
+    **_from_environment("DEVICE_WINDOW"),
+)
+@click.option(
+    "--device-healthcheck",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 3600),
+    help="Seconds between the questions for a sign of life on a device's channel.",
+    **_from_environment("DEVICE_HEALTHCHECK"),
+)
+@click.option(
+    "--device-silence",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 86_400),
+    help="Seconds without a sign of life after which what a device is at is aborted.",
+    **_from_environment("DEVICE_SILENCE"),
+)
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="Port for machines that speak gRPC; 0 takes a free one, and without it there is none.",
+    **_from_environment("GRPC_PORT"),
+)
+@click.option(
+    "--grpc-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on for machines.",
+    **_from_environment("GRPC_HOST"),
+)
+@click.option(
+    "--grpc-open",
+    is_flag=True,
+    help="Let everybody who reaches --grpc-host provision machines: they send no credentials.",
+    **_from_environment("GRPC_OPEN"),
+)
+@click.option(
+    "--workflow-data-versions",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Versions of the data of a machine's workflow that are kept whole.",
+    **_from_environment("WORKFLOW_DATA_VERSIONS"),
+)
+@click.option(
     "--max-body",
     default=1 << 20,
     show_default=True,
@@ -177,6 +236,10 @@ def serve(**options: Any) -> None:
         retention=read_retention(options["retention"]),
         run_sql_url=options["run_sql_url"],
         run_sql_timeout_seconds=options["run_sql_timeout"],
+        grpc_port=options["grpc_port"],
+        grpc_host=options["grpc_host"],
+        grpc_open=options["grpc_open"],
+        workflow_data_versions=options["workflow_data_versions"],
         limits=Limits(
             body_bytes=options["max_body"],
             batch=options["max_batch"],
@@ -184,6 +247,12 @@ def serve(**options: Any) -> None:
             wait_seconds=options["max_wait"],
             depth=options["max_depth"],
             waiting=options["max_waiting"],
+        ),
+        devices=DeviceSettings(
+            retries=options["device_retries"],
+            window_seconds=options["device_window"],
+            healthcheck_seconds=options["device_healthcheck"],
+            silence_seconds=options["device_silence"],
         ),
     )
     if settings.workers == 1:

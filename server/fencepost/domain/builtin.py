@@ -13,6 +13,7 @@ from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.people.words import BY_HAND
 from fencepost.domain.selection import Rule, place_of, read_rules
+from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition
 from fencepost.domain.times import time_text
 from fencepost.errors import Refusal, invalid_params
 
@@ -145,6 +146,7 @@ BUILT_IN: Mapping[str, Document] = {
                 "properties": {"rules": {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLEANING_RULE}},
             },
         ),
+        TaskflowDefinition(name=FLOW),
     )
 }
 
