@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from fencepost.cli.check import check
+from fencepost.errors import StartRefused
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import Server
 
@@ -75,3 +76,9 @@ def test_a_change_by_hand_is_found(desk: Desk, change: str, members: set[str]) -
 def test_an_event_that_is_gone_is_missed(desk: Desk) -> None:
     desk.server.query("delete from fencepost.people_events where stream = 'plan'")
     assert {difference["member"] for difference in differences(desk.server)} == {"biPriority", "stored biPriority"}
+
+
+def test_a_database_that_does_not_answer_is_one_sentence() -> None:
+    result = CliRunner().invoke(check, ["--database-url", "postgresql://127.0.0.1:1/none"])
+    assert isinstance(result.exception, StartRefused)
+    assert "cannot connect" in str(result.exception)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.events import publish, put_trigger, rule
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
@@ -317,3 +318,17 @@ def test_a_list_that_a_workflow_begins_is_checked_as_any(desk: Desk) -> None:
         "awf.workflow/create-and-execute", {"definition": "hr/onboard", "params": {"departement": "HR"}}
     )
     assert refusal == (400, "invalid-params", "$.params.params.departement")
+
+
+def test_an_event_from_elsewhere_begins_a_list(desk: Desk) -> None:
+    put_trigger(
+        desk.server,
+        rule("status", value="hired"),
+        workflow=True,
+        definition="hr/onboard",
+        params={"domainObjectKey": {"get-in": ["id"]}},
+    )
+    (started,) = publish(desk.server, {"status": "hired", "id": "P-93"})["started"]
+    code = started["resource"]["id"]
+    until(lambda: desk.call("find-all-tasks-by-task-list", taskList=code)["resources"])
+    assert desk.call("get-task-list", code=code)["resource"]["domainObjectKey"] == "P-93"

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
+import psycopg
 
 from fencepost.domain.people.streams import Standing, replay
 from fencepost.domain.people.task import PeopleTask
+from fencepost.errors import StartRefused
 from fencepost.store.connection import Connection, connect, fetch
-from fencepost.store.people.rows import Streams, Wanted, find_tasks, streams_of
+from fencepost.store.people.rows import Streams, streams_of, tasks_of
 from fencepost.store.statements import statement
 
 _BATCH = 1000
@@ -48,7 +50,11 @@ class Checked(NamedTuple):
 
 def check(conninfo: str) -> Iterator[Checked]:
     """Yield what comes of every batch."""
-    with connect(conninfo) as connection:
+    try:
+        connection = connect(conninfo)
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        raise StartRefused(f"cannot connect to the database: {' '.join(str(error).split())}") from None
+    with connection:
         yield from _batches(connection, _people)
         yield from _batches(connection, _tasks)
 
@@ -68,7 +74,7 @@ def _people(connection: Connection, after: int) -> tuple[int | None, Checked]:
     """Replay the tasks of some lists."""
     params = {"after": after, "batch": _LISTS}
     lists = [seq for (seq,) in fetch(connection, statement("people/lists"), params)]
-    tasks = [task for seq in lists for task in find_tasks(connection, Wanted(workflow_seq=seq))]
+    tasks = [task for seq in lists for task in tasks_of(connection, seq)]
     seqs = [task.seq for task in tasks]
     streams = streams_of(connection, seqs)
     kept = {row[0]: row[1:] for row in fetch(connection, statement("people/stored"), {"seqs": seqs})}

@@ -26,7 +26,6 @@ from fencepost.errors import (
     Refusal,
 )
 from fencepost.store.people.acting import Acting
-from fencepost.store.people.rows import Wanted
 from fencepost.store.people.tasks import PeopleStore
 
 _OPEN = tuple(status for status in STATUS_NAMES if status not in OVER)
@@ -57,24 +56,23 @@ class PeopleTasks:
     async def of_list(self, code: str) -> Sequence[PeopleTask]:
         """Return every task of a list, by line."""
         found = await self._lists.get(code, "$.taskList")
-        tasks = await self._store.tasks(Wanted(workflow_seq=found.seq))
-        return sorted(tasks, key=lambda task: task.line_number)
+        return await self._store.of_list(found.seq)
 
     async def one_of_step(self, code: str, step: str) -> PeopleTask:
         """Return the one task of a list for a step; raise Refusal unless there is exactly one."""
         found = await self._lists.get(code, "$.taskList")
-        tasks = await self._store.tasks(Wanted(workflow_seq=found.seq, step=step))
+        tasks = await self._store.of_list(found.seq, step=step)
         if len(tasks) != 1:
             raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, code=step, count=len(tasks))
         return tasks[0]
 
     async def pending(self, *, size: int) -> Sequence[PeopleTask]:
         """Return the pending tasks of all lists that are live, by team and due date: the inbox."""
-        return await self._store.tasks(Wanted(statuses=("PE",), size=size))
+        return await self._store.of_live_lists(statuses=("PE",), member=None, size=size)
 
     async def mine(self, user: str, *, with_over: bool, size: int) -> Sequence[PeopleTask]:
         """Return the tasks of live lists that are assigned to a user, by team and due date."""
-        return await self._store.tasks(Wanted(statuses=None if with_over else _OPEN, member=user, size=size))
+        return await self._store.of_live_lists(statuses=None if with_over else _OPEN, member=user, size=size)
 
     async def act(
         self, id: str, deed: Deed, by: By, *, confirmed: bool = True, checked: bool = True, result: bytes | None = None

@@ -13,7 +13,7 @@ from fencepost.errors import TASKS_NOT_OVER, Refusal
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection
 from fencepost.store.families import advance, end, lock
-from fencepost.store.people.rows import Wanted, find_tasks
+from fencepost.store.people.rows import tasks_of
 
 
 def close(
@@ -23,7 +23,7 @@ def close(
     with connection.transaction():
         if task_list.seq not in lock(connection, workflows=[task_list.seq], with_parents=True):
             return ()
-        tasks = find_tasks(connection, Wanted(workflow_seq=task_list.seq))
+        tasks = tasks_of(connection, task_list.seq)
         if open_ := [task for task in tasks if task.standing.status not in OVER]:
             raise Refusal(TASKS_NOT_OVER, at="$.code", code=task_list.code, count=len(open_))
         ending = {

@@ -21,7 +21,7 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import lock
 from fencepost.store.people.acting import Acting
 from fencepost.store.people.moves import move
-from fencepost.store.people.rows import Wanted, find_actor, find_list, find_tasks, streams_of
+from fencepost.store.people.rows import find_actor, find_list, streams_of, tasks_of
 from fencepost.store.statements import statement
 
 
@@ -95,7 +95,7 @@ def _locked(connection: Connection, acting: Acting) -> PeopleTask:
 
 
 def _look(connection: Connection, acting: Acting) -> PeopleTask:
-    return find_tasks(connection, Wanted(workflow_seq=acting.workflow_seq, seq=acting.seq))[0]
+    return tasks_of(connection, acting.workflow_seq, seq=acting.seq)[0]
 
 
 def _moment(connection: Connection, task: PeopleTask, now: datetime | None) -> datetime:

@@ -12,19 +12,8 @@ from fencepost.domain.people.task import Core, PeopleTask, TaskList
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.statements import statement
 
-# Where the parts of a task begin in a row of people/tasks.sql.
+# Where the parts of a task begin in a row of people/of_list.sql.
 _STANDING, _CORE, _RESULT = 16, 22, 30
-
-
-class Wanted(NamedTuple):
-    """Which tasks: those of a list, or of all that are live; every other member that is given must fit."""
-
-    workflow_seq: int | None = None
-    seq: int | None = None
-    step: str | None = None
-    statuses: Sequence[str] | None = None
-    member: str | None = None
-    size: int | None = None
 
 
 class Streams(NamedTuple):
@@ -34,10 +23,20 @@ class Streams(NamedTuple):
     changes: Sequence[Change]
 
 
-def find_tasks(connection: Connection, wanted: Wanted) -> list[PeopleTask]:
-    """Return tasks in the order of teams, due dates and numbers."""
-    params = {**wanted._asdict(), "statuses": None if wanted.statuses is None else list(wanted.statuses)}
-    return [_task(row) for row in fetch_planned(connection, statement("people/tasks"), params)]
+def tasks_of(
+    connection: Connection, workflow_seq: int, *, seq: int | None = None, step: str | None = None
+) -> list[PeopleTask]:
+    """Return the tasks of a list, by line; only one of them, or those of a step."""
+    params = {"workflow_seq": workflow_seq, "seq": seq, "step": step}
+    return [_task(row) for row in fetch(connection, statement("people/of_list"), params)]
+
+
+def live_tasks(
+    connection: Connection, *, statuses: Sequence[str] | None, member: str | None, size: int
+) -> list[PeopleTask]:
+    """Return tasks of all live lists in the order of teams, due dates and numbers."""
+    params = {"statuses": None if statuses is None else list(statuses), "member": member, "size": size}
+    return [_task(row) for row in fetch_planned(connection, statement("people/of_live_lists"), params)]
 
 
 def find_list(connection: Connection, code: str) -> TaskList | None:

@@ -22,7 +22,7 @@ from fencepost.store.people.acting import Acting
 from fencepost.store.people.closing import close
 from fencepost.store.people.deeds import Acted
 from fencepost.store.people.moves import NewCore, make
-from fencepost.store.people.rows import Streams, Wanted, find_list, find_tasks, streams_of
+from fencepost.store.people.rows import Streams, find_list, live_tasks, streams_of, tasks_of
 from fencepost.store.statements import statement
 
 
@@ -59,14 +59,22 @@ class PeopleStore:
 
         def job(connection: Connection) -> PeopleTask | None:
             rows = fetch(connection, statement("people/find"), {"id": id, "seq": seq})
-            found = find_tasks(connection, Wanted(workflow_seq=rows[0][0], seq=seq)) if rows else []
+            found = tasks_of(connection, rows[0][0], seq=seq) if rows else []
             return found[0] if found else None
 
         return await self._database.run(job)
 
-    async def tasks(self, wanted: Wanted) -> Sequence[PeopleTask]:
-        """Return tasks in the order of teams, due dates and numbers."""
-        return await self._database.run(lambda connection: find_tasks(connection, wanted))
+    async def of_list(self, seq: int, *, step: str | None = None) -> Sequence[PeopleTask]:
+        """Return the tasks of a list, by line; or only those of a step."""
+        return await self._database.run(lambda connection: tasks_of(connection, seq, step=step))
+
+    async def of_live_lists(
+        self, *, statuses: Sequence[str] | None, member: str | None, size: int
+    ) -> Sequence[PeopleTask]:
+        """Return tasks of all live lists in the order of teams, due dates and numbers."""
+        return await self._database.run(
+            lambda connection: live_tasks(connection, statuses=statuses, member=member, size=size)
+        )
 
     async def task_list(self, code: str) -> TaskList | None:
         """Return a task list."""
@@ -142,9 +150,9 @@ def _add(
     lines: dict[int, int] = {line: seq for line, seq, _ in rows}
     for _, seq, digest in rows:
         if digest == new.once:
-            return find_tasks(connection, Wanted(workflow_seq=task_list.seq, seq=seq))[0], ()
+            return tasks_of(connection, task_list.seq, seq=seq)[0], ()
     if new.line_number in lines:
-        (task,) = find_tasks(connection, Wanted(workflow_seq=task_list.seq, seq=lines[new.line_number]))
+        (task,) = tasks_of(connection, task_list.seq, seq=lines[new.line_number])
         if not same_payload(task.text, new.params(new.line_number)):
             raise Refusal(ALREADY_EXISTS, at="$.lineNumber", id=task.id)
         return task, ()
@@ -168,4 +176,4 @@ def _add(
         caller=new.caller,
     )
     seq, hint = make(connection, core, now)
-    return find_tasks(connection, Wanted(workflow_seq=task_list.seq, seq=seq))[0], [hint]
+    return tasks_of(connection, task_list.seq, seq=seq)[0], [hint]
