@@ -18,7 +18,9 @@ from fencepost.domain.decider import Decide
 from fencepost.domain.devices.decider import Policy
 from fencepost.domain.devices.decider import decider as device_decider
 from fencepost.domain.devices.definition import DeviceWorkflow
+from fencepost.domain.people.decider import decide as decide_process
 from fencepost.domain.task import Task
+from fencepost.domain.taskflow.decider import decide as decide_taskflow
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
@@ -33,8 +35,13 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
+from fencepost.engine.people.lists import TaskLists
+from fencepost.engine.people.people import People
+from fencepost.engine.people.registers import Registers
+from fencepost.engine.people.tasks import PeopleTasks
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
+from fencepost.engine.taskflow.taskflows import taskflows
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.watch import Watch
@@ -61,9 +68,12 @@ from fencepost.store.hands import HandStore
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
+from fencepost.store.people.registers import RegisterStore
+from fencepost.store.people.tasks import PeopleStore
 from fencepost.store.reader import Reader
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
+from fencepost.store.taskflows import TaskflowStore
 from fencepost.store.tasks import TaskStore
 from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
@@ -80,8 +90,7 @@ class App:
 
     def __init__(self, settings: Settings, conninfo: str, clock: Clock, deciders: Mapping[str, Decide]) -> None:
         self.database = Database(conninfo, connections=settings.connections)
-        self._server = ServerStore(self.database, clock)
-        hints = Hints()
+        self._server, hints = ServerStore(self.database, clock), Hints()
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
@@ -107,6 +116,8 @@ class App:
             hands,
             inside,
             watch,
+            taskflows(TaskflowStore(self.database), families, definitions, inside, watch),
+            _people(self.database, clock, hints, families, inside, definitions),
             Devices.over(devices, settings.devices, hints, Queue(work, families, definitions, hands, inside, watch)),
         )
         self._notifications = Notifications(conninfo, self._server)
@@ -121,7 +132,6 @@ class App:
         self._wire_hints(hints, definitions, tasks.limits)
         self._errands = self._work(self._open(settings), settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -245,7 +255,7 @@ class App:
 
 
 # Which documents are decided over in the server, by their kind.
-DECIDERS: Mapping[str, Decide] = {}
+DECIDERS: Mapping[str, Decide] = {"taskflow": decide_taskflow, "process": decide_process}
 
 
 def build_app(
@@ -253,6 +263,14 @@ def build_app(
 ) -> App:
     """Wire a server over a migrated database; call it on the event loop that will serve it."""
     return App(settings, conninfo, clock or DatabaseClock(), deciders)
+
+
+def _people(
+    database: Database, clock: Clock, hints: Hints, workflows: Workflows, deciders: Deciders, definitions: Definitions
+) -> People:
+    store, registers = PeopleStore(database, clock, hints.follow), Registers(RegisterStore(database))
+    lists = TaskLists(store, workflows, deciders, definitions, registers)
+    return People(lists, PeopleTasks(store, lists, registers), registers)
 
 
 def _deciders(settings: Settings) -> Mapping[str, Decide]:

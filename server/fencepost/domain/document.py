@@ -6,10 +6,20 @@ import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
 from fencepost.domain.devices.definition import DeviceWorkflow
+from fencepost.domain.people.process import ProcessDefinition
 from fencepost.domain.schedule import ScheduleDefinition
+from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.domain.trigger import TriggerDefinition
 
-Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition | DeviceWorkflow
+Document = (
+    TaskDefinition
+    | WorkflowDefinition
+    | ScheduleDefinition
+    | TriggerDefinition
+    | TaskflowDefinition
+    | ProcessDefinition
+    | DeviceWorkflow
+)
 
 
 class Definition(msgspec.Struct, frozen=True):

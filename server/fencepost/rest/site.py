@@ -16,6 +16,7 @@ from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from fencepost.rest.devices.routes import device_routes
 from fencepost.rest.events import EventIntake
 from fencepost.rest.health import Health
+from fencepost.rest.taskflows import TaskflowStreams
 from fencepost.rest.tasks import TaskReads
 from fencepost.rest.workflows import WorkflowReads
 from fencepost.settings import Settings
@@ -32,6 +33,7 @@ def site(engine: Engine, health: Health, callers: Callers, settings: Settings) -
     tasks = TaskReads(engine)
     workflows = WorkflowReads(engine)
     intake = EventIntake(engine, settings.limits)
+    taskflows = TaskflowStreams(engine)
 
     def known(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -51,6 +53,7 @@ def site(engine: Engine, health: Health, callers: Callers, settings: Settings) -
             Route("/AidboxWorkflow", known(workflows.search)),
             Route("/AidboxWorkflow/{id}", known(workflows.read)),
             Route("/events", known(intake.publish), methods=["POST"]),
+            Route("/taskflows/{id}/events", known(taskflows.events)),
             *device_routes(engine, callers, settings, known),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _not_served},

@@ -6,8 +6,11 @@ from fencepost.rpc.methods.definition import definition_methods
 from fencepost.rpc.methods.device import device_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
+from fencepost.rpc.methods.people import people_methods
 from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
+from fencepost.rpc.methods.taskflow import taskflow_methods
+from fencepost.rpc.methods.taskflow_template import template_methods
 from fencepost.rpc.methods.workflow import workflow_methods
 from fencepost.rpc.registry import Registry
 
@@ -22,6 +25,9 @@ def registry() -> Registry:
         definition_methods,
         schedule_methods,
         event_methods,
+        taskflow_methods,
+        template_methods,
+        people_methods,
         device_methods,
     ):
         everything.methods.update(part.methods)
