@@ -297,6 +297,18 @@ CREATE TABLE fencepost.events (
     outcome json
 );
 
+CREATE TABLE fencepost.hardware (
+    id text NOT NULL,
+    record json NOT NULL,
+    pushed_at timestamp with time zone NOT NULL,
+    pushed_by text NOT NULL
+);
+
+CREATE TABLE fencepost.hardware_addresses (
+    address text NOT NULL,
+    hardware_id text NOT NULL
+);
+
 CREATE TABLE fencepost.task_log (
     seq bigint CONSTRAINT task_log_seq_not_null1 NOT NULL,
     at timestamp with time zone CONSTRAINT task_log_at_not_null1 NOT NULL,
@@ -336,6 +348,42 @@ CREATE VIEW fencepost.history_partitions AS
      JOIN pg_class c ON ((c.oid = i.inhrelid)))
      CROSS JOIN LATERAL ( SELECT pg_get_expr(c.relpartbound, c.oid) AS bound) b)
   WHERE (i.inhparent = ANY (ARRAY[('fencepost.done_tasks'::regclass)::oid, ('fencepost.task_log'::regclass)::oid, ('fencepost.done_workflows'::regclass)::oid]));
+
+CREATE TABLE fencepost.machine_data (
+    workflow_id text NOT NULL,
+    version integer NOT NULL,
+    metadata json NOT NULL,
+    data json
+);
+
+CREATE TABLE fencepost.machine_deletions (
+    workflow_id text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE fencepost.machine_reports (
+    seq bigint NOT NULL,
+    workflow_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    task text NOT NULL,
+    action text NOT NULL,
+    state smallint NOT NULL,
+    seconds bigint NOT NULL,
+    message text NOT NULL,
+    worker text NOT NULL,
+    verb text,
+    CONSTRAINT machine_reports_state CHECK (((state >= 1) AND (state <= 4))),
+    CONSTRAINT machine_reports_verb CHECK ((verb = ANY (ARRAY['start'::text, 'success'::text, 'fail'::text])))
+);
+
+ALTER TABLE fencepost.machine_reports ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME fencepost.machine_reports_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE fencepost.migrations (
     number integer NOT NULL,
@@ -843,6 +891,12 @@ CREATE TABLE fencepost.workflow_signals (
     digest uuid NOT NULL
 );
 
+CREATE TABLE fencepost.workflow_subjects (
+    subject text NOT NULL COLLATE pg_catalog."C",
+    workflow_seq bigint NOT NULL,
+    workflow_id text NOT NULL
+);
+
 ALTER TABLE ONLY fencepost.done_tasks ATTACH PARTITION fencepost.done_tasks_default DEFAULT;
 
 ALTER TABLE ONLY fencepost.done_workflows ATTACH PARTITION fencepost.done_workflows_default DEFAULT;
@@ -873,11 +927,26 @@ ALTER TABLE ONLY fencepost.done_workflows_default
 ALTER TABLE ONLY fencepost.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (key);
 
+ALTER TABLE ONLY fencepost.hardware_addresses
+    ADD CONSTRAINT hardware_addresses_pkey PRIMARY KEY (address);
+
+ALTER TABLE ONLY fencepost.hardware
+    ADD CONSTRAINT hardware_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY fencepost.live_tasks
     ADD CONSTRAINT live_tasks_pkey PRIMARY KEY (seq);
 
 ALTER TABLE ONLY fencepost.live_workflows
     ADD CONSTRAINT live_workflows_pkey PRIMARY KEY (seq);
+
+ALTER TABLE ONLY fencepost.machine_data
+    ADD CONSTRAINT machine_data_pkey PRIMARY KEY (workflow_id, version);
+
+ALTER TABLE ONLY fencepost.machine_deletions
+    ADD CONSTRAINT machine_deletions_pkey PRIMARY KEY (workflow_id);
+
+ALTER TABLE ONLY fencepost.machine_reports
+    ADD CONSTRAINT machine_reports_pkey PRIMARY KEY (seq);
 
 ALTER TABLE ONLY fencepost.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
@@ -933,6 +1002,9 @@ ALTER TABLE ONLY fencepost.workflow_names
 ALTER TABLE ONLY fencepost.workflow_signals
     ADD CONSTRAINT workflow_signals_pkey PRIMARY KEY (workflow_seq, id);
 
+ALTER TABLE ONLY fencepost.workflow_subjects
+    ADD CONSTRAINT workflow_subjects_pkey PRIMARY KEY (subject, workflow_seq);
+
 CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHERE (is_newest AND (concurrency_limit IS NOT NULL));
 
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
@@ -955,6 +1027,8 @@ CREATE INDEX done_workflows_default_done_at ON fencepost.done_workflows_default 
 
 CREATE INDEX events_at ON fencepost.events USING btree (at);
 
+CREATE INDEX hardware_addresses_hardware ON fencepost.hardware_addresses USING btree (hardware_id);
+
 CREATE INDEX live_tasks_deadline ON fencepost.live_tasks USING btree (deadline_at) WHERE (deadline_at IS NOT NULL);
 
 CREATE INDEX live_tasks_held_by_key ON fencepost.live_tasks USING btree (definition, limit_key) WHERE ((exec_id IS NOT NULL) AND (limit_key IS NOT NULL));
@@ -975,6 +1049,8 @@ CREATE UNIQUE INDEX live_workflows_key ON fencepost.live_workflows USING btree (
 
 CREATE INDEX live_workflows_parent ON fencepost.live_workflows USING btree (parent_seq) WHERE (parent_seq IS NOT NULL);
 
+CREATE INDEX machine_reports_workflow ON fencepost.machine_reports USING btree (workflow_id, seq);
+
 CREATE INDEX schedule_starts_at ON fencepost.schedule_starts USING btree (at);
 
 CREATE UNIQUE INDEX schedule_starts_due ON fencepost.schedule_starts USING btree (name, due_at) WHERE ((status = 'started'::text) AND (kind = ANY (ARRAY['scheduled'::text, 'backfill'::text])));
@@ -989,6 +1065,8 @@ CREATE INDEX trigger_starts_trigger ON fencepost.trigger_starts USING btree (tri
 
 CREATE INDEX workflow_names_runs ON fencepost.workflow_names USING btree (split_part(id, '~'::text, 1)) WHERE (strpos(id, '~'::text) > 0);
 
+CREATE INDEX workflow_subjects_workflow ON fencepost.workflow_subjects USING btree (workflow_id);
+
 ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
 
 ALTER INDEX fencepost.done_tasks_pkey ATTACH PARTITION fencepost.done_tasks_default_pkey;
@@ -1001,6 +1079,18 @@ ALTER INDEX fencepost.task_log_pkey ATTACH PARTITION fencepost.task_log_default_
 
 CREATE TRIGGER people_events_stay BEFORE UPDATE ON fencepost.people_events FOR EACH ROW EXECUTE FUNCTION fencepost.people_event_stays();
 
+ALTER TABLE ONLY fencepost.hardware_addresses
+    ADD CONSTRAINT hardware_addresses_hardware FOREIGN KEY (hardware_id) REFERENCES fencepost.hardware(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.machine_data
+    ADD CONSTRAINT machine_data_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.machine_deletions
+    ADD CONSTRAINT machine_deletions_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.machine_reports
+    ADD CONSTRAINT machine_reports_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY fencepost.people_contacts
     ADD CONSTRAINT people_contacts_partner FOREIGN KEY (partner) REFERENCES fencepost.people_partners(code);
 
@@ -1012,3 +1102,6 @@ ALTER TABLE ONLY fencepost.people_mails
 
 ALTER TABLE ONLY fencepost.people_members
     ADD CONSTRAINT people_members_team FOREIGN KEY (team) REFERENCES fencepost.people_teams(code);
+
+ALTER TABLE ONLY fencepost.workflow_subjects
+    ADD CONSTRAINT workflow_subjects_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;

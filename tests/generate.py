@@ -9,6 +9,7 @@ import difflib
 import itertools
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -16,6 +17,7 @@ import orjson
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import document
 from fencepost.wire import yaml
+from tests.generators import protobuf
 from tests.generators.method_reference import method_reference
 from tests.generators.schema_dump import schema_dump
 from tests.generators.tables import errors_table, settings_table, with_table
@@ -38,6 +40,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/reference/methods.md": method_reference,
     "docs/errors.md": _table("docs/errors.md", "errors", errors_table),
     "docs/configuration.md": _table("docs/configuration.md", "settings", settings_table),
+    **{path: partial(protobuf.generated, path) for path in protobuf.PATHS},
 }
 
 

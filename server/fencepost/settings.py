@@ -59,6 +59,10 @@ class Settings:
     retention: timedelta | None = None
     run_sql_url: str | None = None
     run_sql_timeout_seconds: float = 30.0
+    grpc_port: int | None = None
+    grpc_host: str = "127.0.0.1"
+    grpc_open: bool = False
+    workflow_data_versions: int = 3
     limits: Limits = field(default_factory=Limits)
     devices: DeviceSettings = field(default_factory=DeviceSettings)
 
@@ -72,6 +76,11 @@ class Settings:
             raise StartRefused(
                 f"--device-silence {self.devices.silence_seconds:g} must be longer than --device-healthcheck "
                 f"{self.devices.healthcheck_seconds:g}: every device would be given up before it is asked"
+            )
+        if self.grpc_port is not None and not self.grpc_open and not _is_loopback(self.grpc_host):
+            raise StartRefused(
+                f"--grpc-host {self.grpc_host} is not a loopback address, and machines send no credentials: say "
+                "--grpc-open if everybody who reaches it may provision machines, or listen on 127.0.0.1"
             )
 
 

@@ -18,6 +18,7 @@ class Event(Enum):
     MIGRATED = ("migrated", logging.INFO, "applied {name}")
     DEFINITION_APPLIED = ("definition-applied", logging.INFO, "{name} is at version {version}")
     LISTENING = ("listening", logging.INFO, "hearing other servers")
+    MACHINES_WELCOME = ("machines-welcome", logging.INFO, "machines may call {host}:{port}")
     LISTENER_LOST = ("listener-lost", logging.WARNING, "cannot hear other servers: {reason}; trying again")
     REAPED = ("reaped", logging.DEBUG, "did {count} things that were due")
     SCHEDULED = ("scheduled", logging.DEBUG, "started {started} due times of schedules and skipped {skipped}")

@@ -38,6 +38,8 @@ def settings_table() -> str:
 
 
 def _taken(option: click.Option) -> str:
+    if option.is_flag:
+        return "nothing; the variable `true`"
     match option.type:
         case click.IntRange(min=least, max=most):
             return f"whole number, {least} to {most}"
@@ -51,6 +53,8 @@ def _taken(option: click.Option) -> str:
 
 
 def _default(option: click.Option) -> str:
+    if option.is_flag:
+        return ""
     default = option.get_default(click.Context(serve))
     # What has no default has a mark of click's own here.
     return f"`{default}`" if isinstance(default, str | int | float | Path) else ""

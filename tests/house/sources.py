@@ -33,7 +33,7 @@ class Use(NamedTuple):
 @cache
 def modules(*folders: str) -> tuple[Source, ...]:
     """Return the modules below folders of the repository."""
-    files = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    files = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py") if not _is_generated(file))
     return tuple(_source(file) for file in files)
 
 
@@ -58,6 +58,11 @@ def table_words(page: str) -> set[str]:
     """Return the words in `code` that stand in the first or second cell of the rows of a page's tables."""
     rows = re.findall(r"^\|([^|]*)\|([^|]*)\|", (DOCS / page).read_text("utf-8"), re.MULTILINE)
     return {word for row in rows for cell in row for word in re.findall(r"`([^`]+)`", cell)}
+
+
+def _is_generated(file: Path) -> bool:
+    """Whether a compiler wrote it, in a manner of its own (tests/generators/protobuf.py)."""
+    return file.stem.endswith(("_pb2", "_pb2_grpc"))
 
 
 def _source(file: Path) -> Source:

@@ -119,6 +119,24 @@ from generate_series(1, 1000) as n;
 insert into fencepost.schedule_starts (name, version, due_at, kind, status, reference, at)
 select 'demo/schedule-' || n % 10, 1, now() - n * interval '1 minute', 'scheduled', 'started', '{}', now()
 from generate_series(1, 4000) as n;
+
+insert into fencepost.workflow_subjects (subject, workflow_seq, workflow_id)
+select 'machine-' || n.seq % 100, n.seq, n.id from fencepost.workflow_names as n;
+
+insert into fencepost.machine_reports (workflow_id, at, task, action, state, seconds, message, worker)
+select n.id, now(), 'task', 'action', 1, 0, '', 'machine' from fencepost.workflow_names as n;
+
+insert into fencepost.machine_data (workflow_id, version, metadata)
+select n.id, 1, '{}' from fencepost.workflow_names as n;
+
+insert into fencepost.machine_deletions (workflow_id, at)
+select n.id, now() from fencepost.workflow_names as n where n.seq % 5 = 0;
+
+insert into fencepost.hardware (id, record, pushed_at, pushed_by)
+select 'machine-' || n, '{}', now(), 'test' from generate_series(1, 2000) as n;
+
+insert into fencepost.hardware_addresses (address, hardware_id)
+select '52:54:00:00:' || to_hex(n / 256) || ':' || to_hex(n % 256), 'machine-' || n from generate_series(1, 2000) as n;
 """
 _TASKS = [
     {"call": number, "id": f"task-{number}", "seq": None, "exec_id": str(uuid.uuid4()), "caller": "test"}
@@ -208,11 +226,20 @@ HOT: dict[str, dict[str, Any]] = {
     "devices/next_due": {},
     "devices/tasks": {"devices": ["2", "4"]},
     "devices/runs": {"since": "2026-01-01T00:00:00Z", "seqs": [10002]},
+    "machines/find": {"id": "flow-1"},
+    "machines/of_worker": {"names": ["machine-1", "machine-2"], "live": True},
+    "machines/stand": {"workflows": [10001, 10002]},
+    "machines/timer": {"workflow_seq": 10001},
+    "machines/reports": {"workflow_id": "flow-1", "after": 0, "size": 100},
+    "machines/data": {"workflow_id": "flow-1", "version": 1},
+    "hardware/names": {"worker": "machine-1", "address": "52:54:00:00:00:01"},
+    "hardware/ids": {"addresses": ["52:54:00:00:00:01"]},
 }
 _GROWING = {
     *("task_names", "live_tasks", "done_tasks_default", "task_log_default", "live_workflows", "done_workflows_default"),
     *("workflow_names", "workflow_events", "activities", "workflow_signals", "events", "trigger_starts"),
-    *("schedules", "schedule_starts", "devices"),
+    *("schedules", "schedule_starts", "devices", "workflow_subjects", "machine_reports", "machine_data"),
+    *("machine_deletions", "hardware", "hardware_addresses"),
 }
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
 

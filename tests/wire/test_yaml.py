@@ -38,7 +38,7 @@ def either_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(yaml, "CParser", None)
 
 
-def read(text: str | bytes, **bounds: int) -> Any:
+def read(text: str | bytes, **bounds: Any) -> Any:
     return orjson.loads(yaml.to_json(text.encode() if isinstance(text, str) else text, **bounds))
 
 
@@ -53,6 +53,14 @@ def refusal(text: str | bytes, **bounds: int) -> BadText:
 
 
 # Reading
+
+
+def test_scalars_can_stay_the_text_that_they_are_written_as(either_parser: None) -> None:
+    text = "{a: 20.10, b: yes, c: 0x1F, d: true, e: , f: ~, g: 'null', h: [1e3]}"
+    assert read(text, plain=True) == {
+        "a": "20.10", "b": "yes", "c": "0x1F", "d": "true", "e": None, "f": None, "g": "null", "h": ["1e3"],
+    }  # fmt: skip
+    assert read('{"a": 1.50}', plain=True) == {"a": "1.50"}
 
 
 def test_libyaml_is_there() -> None:

@@ -136,6 +136,33 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("DEVICE_SILENCE"),
 )
 @click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="Port for machines that speak gRPC; 0 takes a free one, and without it there is none.",
+    **_from_environment("GRPC_PORT"),
+)
+@click.option(
+    "--grpc-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on for machines.",
+    **_from_environment("GRPC_HOST"),
+)
+@click.option(
+    "--grpc-open",
+    is_flag=True,
+    help="Let everybody who reaches --grpc-host provision machines: they send no credentials.",
+    **_from_environment("GRPC_OPEN"),
+)
+@click.option(
+    "--workflow-data-versions",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Versions of the data of a machine's workflow that are kept whole.",
+    **_from_environment("WORKFLOW_DATA_VERSIONS"),
+)
+@click.option(
     "--max-body",
     default=1 << 20,
     show_default=True,
@@ -209,6 +236,10 @@ def serve(**options: Any) -> None:
         retention=read_retention(options["retention"]),
         run_sql_url=options["run_sql_url"],
         run_sql_timeout_seconds=options["run_sql_timeout"],
+        grpc_port=options["grpc_port"],
+        grpc_host=options["grpc_host"],
+        grpc_open=options["grpc_open"],
+        workflow_data_versions=options["workflow_data_versions"],
         limits=Limits(
             body_bytes=options["max_body"],
             batch=options["max_batch"],

@@ -18,6 +18,7 @@ import uvicorn
 
 from fencepost.app import App, build_app
 from fencepost.cli.documents import read_documents
+from fencepost.cli.machines import reserved, speaking
 from fencepost.errors import Refusal, StartRefused
 from fencepost.loops.keeper import Keeper
 from fencepost.loops.loop import Loop
@@ -36,7 +37,11 @@ _VISITORS = 10
 
 def run(settings: Settings) -> None:
     """Serve until a signal; raise StartRefused when that cannot begin."""
-    with database(settings) as (conninfo, postgres), listening(settings.host, settings.port) as listener:
+    with (
+        reserved(settings) as settings,
+        database(settings) as (conninfo, postgres),
+        listening(settings.host, settings.port) as listener,
+    ):
         bring_to_schema(conninfo)
         serve(settings, conninfo, listener, lambda: tell_ready(listener), postgres)
 
@@ -133,7 +138,8 @@ async def _serve(
             await put_definitions(app, settings)
             server = HttpServer(app, ready)
             _stop_on_signals(app, server)
-            await server.serve(sockets=[listener])
+            async with speaking(app, settings):
+                await server.serve(sockets=[listener])
         finally:
             await app.stop()
 

@@ -25,9 +25,13 @@ SchemaDocument = dict[str, Any] | bool
 
 
 class Beginning(NamedTuple):
-    """What a document says of a workflow that is to begin: the key that no other live workflow has, if it has one."""
+    """What a document says of a workflow that is to begin.
+
+    The key that no other live workflow has, if it has one; and what it is about, by which it is found, live or over.
+    """
 
     key: str | None = None
+    about: tuple[str, ...] = ()
 
 
 class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):

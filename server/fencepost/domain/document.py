@@ -6,6 +6,7 @@ import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
 from fencepost.domain.devices.definition import DeviceWorkflow
+from fencepost.domain.machine.definition import MachineTemplate
 from fencepost.domain.people.process import ProcessDefinition
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.taskflow.definition import TaskflowDefinition
@@ -19,6 +20,7 @@ Document = (
     | TaskflowDefinition
     | ProcessDefinition
     | DeviceWorkflow
+    | MachineTemplate
 )
 
 

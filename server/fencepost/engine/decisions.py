@@ -126,6 +126,7 @@ class Decisions:
             "execute_at": said.execute_at,
             "settings": fragment(said.settings),
             "key": checked.key,
+            "about": checked.about,
             "hold": checked.hold,
         }
 

@@ -32,6 +32,7 @@ class Checked(NamedTuple):
     version: int
     hold: Mapping[str, Any] | None = None
     key: str | None = None
+    about: tuple[str, ...] = ()
 
 
 class Read(NamedTuple):
@@ -54,7 +55,8 @@ async def check(definitions: Definitions, name: str, said: Read, *, is_workflow:
     """Check what was read of a request against the newest version of its definition; raise Refusal likewise."""
     if is_workflow:
         version, workflow = await definitions.newest_workflow(name)
-        return Checked(version, key=workflow.begin(said.params).key)
+        beginning = workflow.begin(said.params)
+        return Checked(version, key=beginning.key, about=beginning.about)
     version, task = await definitions.newest_task(name)
     task.begin(said.params)
     return Checked(version, hold_of(name, said.params, said.execute_at))
@@ -79,6 +81,7 @@ async def prepare(
         caller=caller,
         hold=checked.hold,
         key=checked.key,
+        about=checked.about,
     )
 
 

@@ -107,6 +107,7 @@ class Workflows:
 
     async def _call(self, new: NewWorkflow) -> dict[str, Any]:
         version, definition = await self._definitions.newest_workflow(new.definition)
+        beginning = definition.begin(new.params)
         return {
             # Named here: a create whose reply is lost runs again and must find what it made.
             "id": new.id or str(uuid4()),
@@ -115,7 +116,8 @@ class Workflows:
             "label": new.label,
             "params": fragment(new.params),
             "execute_at": new.execute_at,
-            "key": definition.begin(new.params).key,
+            "key": beginning.key,
+            "about": beginning.about,
             "requester": fragment(new.requester),
             "caller": new.caller,
         }

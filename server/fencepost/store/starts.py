@@ -22,7 +22,7 @@ from fencepost.store.statements import statement
 
 _INIT = {"event": "awf.workflow.event/workflow-init"}
 # What only a workflow has that another one begins.
-_CHILD = {"parent_seq": None, "digest": None, "key": None}
+_CHILD = {"parent_seq": None, "digest": None, "key": None, "about": ()}
 
 # What hold.sql takes of a call, and of how it is held.
 _HELD = ("call", "id", "seq")
@@ -51,6 +51,7 @@ class Start(NamedTuple):
     hold: Mapping[str, Any] | None = None
     settings: bytes | None = None
     key: str | None = None
+    about: tuple[str, ...] = ()
 
 
 def start(connection: Connection, starts: Sequence[Start], now: datetime | None) -> tuple[list[Any], list[Hint]]:
@@ -86,6 +87,7 @@ def call_of(one: Start) -> dict[str, Any]:
         "execute_at": one.execute_at,
         "settings": None if one.settings is None else orjson.Fragment(one.settings),
         "key": one.key,
+        "about": one.about,
         "requester": orjson.Fragment(one.requester),
         "caller": one.caller,
         "hold": one.hold,

@@ -51,8 +51,9 @@ _SECOND_READING = 4096  # characters: 40 ms at worst
 # What YAML does not print, and the line breaks that 1.1 knows and 1.2 does not: the parsers would change them silently.
 _UNFIT = re.compile("[^\t\n\r -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
+_NULLS = ("", "~", "null", "Null", "NULL")
 _WORDS = {
-    **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
+    **dict.fromkeys(_NULLS),
     **dict.fromkeys(["true", "True", "TRUE"], True),
     **dict.fromkeys(["false", "False", "FALSE"], False),
 }
@@ -62,30 +63,31 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _STR = "tag:yaml.org,2002:str"
 
 
-def to_json(text: bytes, *, max_depth: int = 64, max_nodes: int = 100_000) -> bytes:
+def to_json(text: bytes, *, max_depth: int = 64, max_nodes: int = 100_000, plain: bool = False) -> bytes:
     """Return a YAML body as JSON; raise BadText, with line and column in its message, for what we do not take.
 
-    A scalar, a list and a map count as one node each, keys do not. An empty document is null.
+    A scalar, a list and a map count as one node each, keys do not. An empty document is null. With `plain` every scalar
+    but null stays the text that it is written as, for those who know by themselves what is a number.
     """
     try:
         body = text.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise BadText(f"not UTF-8: byte 0x{text[error.start]:02x} at offset {error.start}") from None
-    if (bare := body.strip(" \t\r\n"))[:1] in ("{", "[") and _is_json(raw := bare.encode()):
+    if not plain and (bare := body.strip(" \t\r\n"))[:1] in ("{", "[") and _is_json(raw := bare.encode()):
         check(raw, max_depth=max_depth)
         return raw
     if found := _UNFIT.search(body):
         line, column = body.count("\n", 0, found.start()) + 1, found.start() - body.rfind("\n", 0, found.start())
         raise BadText(f"line {line}, column {column}: the character U+{ord(found[0]):04X} can only stand escaped")
     if CParser is None:
-        return orjson.dumps(_Reading(_events(body), max_depth, max_nodes).document())
+        return orjson.dumps(_Reading(_events(body), max_depth, max_nodes, plain=plain).document())
     try:
-        return orjson.dumps(_Reading(CParser(body).get_event, max_depth, max_nodes).document())
+        return orjson.dumps(_Reading(CParser(body).get_event, max_depth, max_nodes, plain=plain).document())
     except _StaleRule:
         # The scanner in Python is at its worst with open brackets, so their number is bounded as well.
         if len(body) > _SECOND_READING or body.count("[") + body.count("{") > max_depth:
             raise
-    return orjson.dumps(_Reading(_events(body), max_depth, max_nodes).document())
+    return orjson.dumps(_Reading(_events(body), max_depth, max_nodes, plain=plain).document())
 
 
 class _StaleRule(BadText):
@@ -108,7 +110,8 @@ def _events(body: str) -> _NextEvent:
 class _Reading:
     """One reading of one document; keeps the path to where it stands, for refusals."""
 
-    def __init__(self, next_event: _NextEvent, max_depth: int, max_nodes: int) -> None:
+    def __init__(self, next_event: _NextEvent, max_depth: int, max_nodes: int, *, plain: bool) -> None:
+        self._plain = plain
         self._next = next_event
         self._max_depth = max_depth
         self._nodes_left = max_nodes
@@ -176,7 +179,7 @@ class _Reading:
 
     def _scalar(self, event: Any) -> object:
         self._plain_data(event)
-        if event.style or event.tag:
+        if event.style or event.tag or (self._plain and event.value not in _NULLS):
             return self._text(event)
         try:
             return _meaning(event.value)

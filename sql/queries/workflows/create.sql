@@ -1,9 +1,9 @@
 -- Create workflows, each under the newest version of its definition.
 -- Takes:   calls json: [{call, id, definition, version, label, params, execute_at, requester, caller, parent_seq,
---          digest, key}]; now. `parent_seq` and `digest` are null for a workflow that no other one has begun.
+--          digest, key, about}]; now. `parent_seq` and `digest` are null for a workflow that no other one has begun.
 -- Returns: per created workflow `call`, its seq and its resource row. A call whose id is taken, or whose definition has
 --          moved on from `version`, returns no row.
--- Touches: workflow_names, live_workflows, activities, task_names (a lock); reads definitions. Run before tell.sql, with the event
+-- Touches: workflow_names, live_workflows, workflow_subjects, activities, task_names (a lock); reads definitions. Run before tell.sql, with the event
 --          that is the first of each, and advance.sql in one transaction.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now, nextval('fencepost.task_seq') as seq
@@ -11,7 +11,7 @@ with calls as materialized (
         select c.*
         from json_to_recordset(%(calls)s::json) as c (
             call integer, id text, definition text, version integer, label text, params json, execute_at timestamptz,
-            requester json, caller text, parent_seq bigint, digest uuid, key text
+            requester json, caller text, parent_seq bigint, digest uuid, key text, about text[]
         )
         -- Whoever asked on behalf of nobody's workflow was checked against the newest version, and it must still be
         -- that; a decision was checked just before, and its workflow must not hang on somebody's put.
@@ -35,6 +35,13 @@ noted as (
     select c.parent_seq, c.label, c.seq, true, c.digest
     from calls as c
     where c.parent_seq is not null and c.seq in (select n.seq from named as n)
+),
+found_by as (
+    insert into fencepost.workflow_subjects (subject, workflow_seq, workflow_id)
+    select u.subject, c.seq, c.id
+    from calls as c
+    cross join lateral unnest(c.about) as u (subject)
+    where c.seq in (select n.seq from named as n)
 ),
 created as (
     insert into fencepost.live_workflows

@@ -6,6 +6,8 @@ from fencepost.rpc.methods.definition import definition_methods
 from fencepost.rpc.methods.device import device_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
+from fencepost.rpc.methods.hardware import hardware_methods
+from fencepost.rpc.methods.machine import machine_methods
 from fencepost.rpc.methods.people import people_methods
 from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
@@ -29,6 +31,8 @@ def registry() -> Registry:
         template_methods,
         people_methods,
         device_methods,
+        machine_methods,
+        hardware_methods,
     ):
         everything.methods.update(part.methods)
     return everything

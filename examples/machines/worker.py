@@ -1,0 +1,93 @@
+"""A worker of machines: fetches actions over gRPC, runs their commands here (no containers), and reports.
+
+python worker.py ADDRESS WORKER [WORKFLOW]
+
+ADDRESS is host:port of `--grpc-port`, WORKER the name that templates call it by. With WORKFLOW it ends when it has done
+its part of that one. In another language, generate the messages from server/fencepost/grpc/proto/workflow.proto.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from string import Template
+from typing import Any
+
+import grpc
+
+from fencepost.grpc.proto.workflow_pb2 import (
+    STATE_FAILED,
+    STATE_RUNNING,
+    STATE_SUCCESS,
+    STATE_TIMEOUT,
+    WorkflowActionsRequest,
+    WorkflowActionStatus,
+    WorkflowContextRequest,
+)
+from fencepost.grpc.proto.workflow_pb2_grpc import WorkflowServiceStub
+
+
+def main(address: str, me: str, only: str | None) -> None:
+    """Ask again and again where it is my turn."""
+    server = WorkflowServiceStub(grpc.insecure_channel(address))
+    done = False
+    while not done:
+        try:
+            for context in server.GetWorkflowContexts(WorkflowContextRequest(worker_id=me)):
+                work(server, me, context)
+                done = done or context.workflow_id == only
+        except grpc.RpcError as error:
+            print(f"{me}: {error.details()}; trying again", file=sys.stderr)
+        time.sleep(0.2)
+
+
+def work(server: Any, me: str, context: Any) -> None:
+    """Do one action after the other, from the current one on, as long as they are mine."""
+    actions = server.GetWorkflowActions(WorkflowActionsRequest(workflow_id=context.workflow_id)).action_list
+    for action in actions[context.current_action_index :]:
+        if action.worker_id != me:
+            return
+        report(server, context, action, STATE_RUNNING, 0)
+        began = time.monotonic()
+        state = run(action)
+        report(server, context, action, state, int(time.monotonic() - began))
+        if state != STATE_SUCCESS:
+            return
+
+
+def run(action: Any) -> int:
+    """Run the command of an action, with its environment filled in where a word of it names a variable."""
+    environment = dict(pair.split("=", 1) for pair in action.environment)
+    command = [Template(word).safe_substitute(environment) for word in action.command]
+    try:
+        done = subprocess.run(command, env={**os.environ, **environment}, timeout=action.timeout or 3600, check=False)
+    except subprocess.TimeoutExpired:
+        return STATE_TIMEOUT
+    return STATE_SUCCESS if done.returncode == 0 else STATE_FAILED
+
+
+def report(server: Any, context: Any, action: Any, state: int, seconds: int) -> None:
+    """Say it until it is heard: saying it twice does no harm."""
+    status = WorkflowActionStatus(
+        workflow_id=context.workflow_id,
+        task_name=action.task_name,
+        action_name=action.name,
+        action_status=state,
+        seconds=seconds,
+        worker_id=action.worker_id,
+    )
+    while True:
+        try:
+            server.ReportActionStatus(status)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
+                sys.exit(f"{error.details()}: nothing to be done any more")
+            time.sleep(0.2)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)

@@ -1,0 +1,36 @@
+"""Documents of `kind: machine-template`: what is done to machines, as the text of a template."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from fencepost.domain.definition import Beginning, Decided
+from fencepost.domain.machine.hardware import address_of
+from fencepost.domain.machine.plan import check_source, plan_of
+
+_LONGEST_GRACE = 7 * 24 * 3600
+
+
+class MachineTemplate(
+    Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="machine-template"
+):
+    """A template: rendered with the `hardware` of the params that a workflow begins with, and then read as YAML."""
+
+    kind: ClassVar[str] = "machine-template"
+    template: Annotated[str, Meta(min_length=1, max_length=1 << 20, description="the template's text")]
+    pull_grace: Annotated[
+        int,
+        Meta(ge=0, le=_LONGEST_GRACE, description="seconds beyond its timeout that an action gets to pull its image"),
+    ] = 600
+
+    def compile(self) -> None:
+        """Refuse a text that can never be rendered well."""
+        super().compile()
+        check_source(self.template)
+
+    def begin(self, params: bytes | None) -> Beginning:
+        """Refuse hardware that the template cannot be rendered with; who works in it, it is about."""
+        workers = plan_of(self.template, params).workers
+        return Beginning(about=tuple({name: None for worker in workers for name in (worker, address_of(worker))}))

@@ -1,0 +1,90 @@
+"""Records of machines: by which addresses one is known."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw
+
+from fencepost.domain.faults import fault_of_struct
+from fencepost.errors import Refusal, invalid_params
+
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+
+
+class _Ip(msgspec.Struct, frozen=True):
+    address: str | None = None
+
+
+class _Dhcp(msgspec.Struct, frozen=True):
+    mac: str | None = None
+    ip: _Ip | None = None
+
+
+class _Interface(msgspec.Struct, frozen=True):
+    dhcp: _Dhcp | None = None
+
+
+class _Network(msgspec.Struct, frozen=True):
+    interfaces: list[_Interface] | None = None
+
+
+class Hardware(msgspec.Struct, frozen=True):
+    """What is read of a record; whatever else it says is kept with it."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    network: _Network | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """Its MAC and IPv4 addresses, each once; raise Refusal for one that is none."""
+        found: dict[str, None] = {}
+        interfaces = (self.network and self.network.interfaces) or ()
+        for number, interface in enumerate(interfaces):
+            at = f"$.hardware.network.interfaces[{number}].dhcp"
+            dhcp = interface.dhcp or _Dhcp()
+            if dhcp.mac:
+                found[_checked(dhcp.mac, f"{at}.mac", _is_mac, "a MAC address, such as 52:54:00:12:34:56")] = None
+            if dhcp.ip is not None and dhcp.ip.address:
+                found[_checked(dhcp.ip.address, f"{at}.ip.address", _is_ip, "an IPv4 address")] = None
+        return list(found)
+
+
+def read_hardware(record: Raw) -> Hardware:
+    """Return what a record says; raise Refusal that names the member at fault."""
+    try:
+        return _hardware.decode(record)
+    except msgspec.ValidationError as error:
+        fault = fault_of_struct(str(error), Hardware)
+        message = fault.message.replace("there is no param", "there is no member")
+        raise Refusal(fault.kind, at="$.hardware" + (fault.at or "$")[1:], reason=message) from None
+
+
+def address_of(worker: str) -> str:
+    """Return a worker as it stands among addresses: MAC addresses are one, however they are written."""
+    return worker.strip().lower()
+
+
+def _checked(address: str, at: str, is_one: Any, what: str) -> str:
+    text = address_of(address)
+    if not is_one(text):
+        raise invalid_params(f"must be {what}, not {address[:40]!r}", at)
+    return text
+
+
+def _is_mac(text: str) -> bool:
+    return _MAC.fullmatch(text) is not None
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_hardware: msgspec.json.Decoder[Hardware] = msgspec.json.Decoder(Hardware)

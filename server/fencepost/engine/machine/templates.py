@@ -1,0 +1,128 @@
+"""Templates by the ids that they have for clients of machines, and by names without a namespace.
+
+An id follows from the name of the document: every template has one, however it was declared, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.machine.definition import MachineTemplate
+from fencepost.engine.definitions import Definitions
+from fencepost.errors import DEFINITION_EXISTS, DEFINITION_NOT_FOUND, Refusal, invalid_params
+
+_NAMESPACE = uuid.UUID("f1a5ad0e-7c05-5d31-9d6f-50bb0a1fb1a3")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_OF_CLIENTS = "machine"
+# The longest part of a document's name.
+_PART = 100
+
+
+class FoundTemplate(NamedTuple):
+    """A template: its id and its name for clients, its document, and when its first and its newest version came."""
+
+    id: str
+    name: str
+    definition: str
+    text: str
+    pull_grace: int
+    created_at: str
+    updated_at: str
+
+
+class Templates:
+    """The templates of a database, for those who know ids and short names."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+
+    async def create(self, name: str, text: str, *, caller: str) -> FoundTemplate:
+        """Declare a template under a name that is free; raise Refusal."""
+        definition = definition_of(name)
+        if definition in await self._names():
+            raise Refusal(DEFINITION_EXISTS, at="$.name", name=name)
+        return await self._put({"name": definition, "template": text}, caller)
+
+    async def update(self, id: str, name: str, text: str, *, caller: str) -> FoundTemplate:
+        """Declare a new version of a template; without a text it stays as it is. Raise Refusal for another name."""
+        found = await self.get(id)
+        if name and name != found.name:
+            raise invalid_params(f"the template is called {found.name!r}, and stays so", "$.name")
+        if not text:
+            return found
+        return await self._put({"name": found.definition, "template": text, "pullGrace": found.pull_grace}, caller)
+
+    async def get(self, id: str) -> FoundTemplate:
+        """Return a template by its id; raise Refusal when there is none."""
+        name = (await self._by_id()).get(id)
+        if name is None:
+            raise Refusal(DEFINITION_NOT_FOUND, at="$.id", name=id, hint="")
+        return await self._found(name)
+
+    async def get_named(self, name: str) -> FoundTemplate:
+        """Return a template by its name; raise Refusal when there is none."""
+        definition = next((one for one in await self._names() if name_of(one) == name), None)
+        if definition is None:
+            raise Refusal(DEFINITION_NOT_FOUND, at="$.name", name=name, hint="")
+        return await self._found(definition)
+
+    async def list(self, pattern: str) -> Sequence[FoundTemplate]:
+        """Return the templates whose names fit a pattern with `*` for anything, whatever the case."""
+        fits = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.IGNORECASE | re.DOTALL)
+        return [await self._found(name) for name in await self._names() if fits.fullmatch(name_of(name))]
+
+    async def delete(self, definition: str) -> None:
+        """Delete a template that no live workflow needs."""
+        await self._definitions.delete(definition)
+
+    async def _put(self, document: Mapping[str, Any], caller: str) -> FoundTemplate:
+        try:
+            template = msgspec.convert({"kind": MachineTemplate.kind, **document}, MachineTemplate)
+        except msgspec.ValidationError as error:
+            raise fault_of_struct(str(error), MachineTemplate) from None
+        await self._definitions.put(template, msgspec.json.encode(template), caller=caller)
+        return await self._found(template.name)
+
+    async def _found(self, name: str) -> FoundTemplate:
+        first, newest = await self._definitions.get(name, 1), await self._definitions.get(name)
+        document = newest.document
+        assert isinstance(document, MachineTemplate), "that is its kind"
+        return FoundTemplate(
+            id=id_of(name),
+            name=name_of(name),
+            definition=name,
+            text=document.template,
+            pull_grace=document.pull_grace,
+            created_at=first.created_at,
+            updated_at=newest.created_at,
+        )
+
+    async def _names(self) -> Sequence[str]:
+        return sorted(await self._definitions.names_of([MachineTemplate.kind]))
+
+    async def _by_id(self) -> Mapping[str, str]:
+        return {id_of(name): name for name in await self._names()}
+
+
+def id_of(definition: str) -> str:
+    """Return the id of a document for clients of machines."""
+    return str(uuid.uuid5(_NAMESPACE, definition))
+
+
+def definition_of(name: str) -> str:
+    """Return the document's name for a short one; raise Refusal for one that is none."""
+    if not _NAME.fullmatch(name):
+        raise invalid_params("must be 1 to 200 letters, digits, `_` and `-`", "$.name")
+    return "/".join((_OF_CLIENTS, *(name[at : at + _PART] for at in range(0, len(name), _PART))))
+
+
+def name_of(definition: str) -> str:
+    """Return the short name of a document; of one with another namespace, the whole name."""
+    namespace, _, rest = definition.partition("/")
+    return rest.replace("/", "") if namespace == _OF_CLIENTS else definition

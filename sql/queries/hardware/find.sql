@@ -1,0 +1,7 @@
+-- Find the record of a machine.
+-- Takes:   id.
+-- Returns: (id, record, pushed_at), or none.
+-- Touches: nothing; reads hardware.
+select h.id, h.record, h.pushed_at
+from fencepost.hardware as h
+where h.id = %(id)s::text

@@ -1,0 +1,7 @@
+-- Say which machines addresses lead to.
+-- Takes:   addresses text[].
+-- Returns: per address that leads to one (address, hardware_id).
+-- Touches: nothing; reads hardware_addresses.
+select a.address, a.hardware_id
+from fencepost.hardware_addresses as a
+where a.address = any(%(addresses)s::text[])

@@ -1,0 +1,9 @@
+-- List the records of machines, by id.
+-- Takes:   after text, the id to go on behind (null to begin); size integer.
+-- Returns: per machine (id, record, pushed_at).
+-- Touches: nothing; reads hardware.
+select h.id, h.record, h.pushed_at
+from fencepost.hardware as h
+where %(after)s::text is null or h.id > %(after)s::text
+order by h.id
+limit %(size)s::integer

@@ -1,0 +1,279 @@
+"""What workers of machines are offered and what their reports do, over gRPC, under both package names."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from tests.fixtures.machines import (
+    FAILED,
+    PENDING,
+    RUNNING,
+    SUCCESS,
+    TEMPLATE,
+    TIMEOUT,
+    Gate,
+    refused,
+    template_of,
+)
+
+TWO = template_of(("a", ["wipe", "write"]), ("b", ["wipe"]))
+ORDER = [("a", "task-0", "wipe"), ("a", "task-0", "write"), ("b", "task-1", "wipe")]
+both = pytest.mark.parametrize("is_old", [False, True], ids=["2023", "2021"])
+
+
+@pytest.fixture
+def id(gate: Gate) -> str:
+    """A workflow of two actions on worker a and one on worker b."""
+    gate.declare(TWO)
+    return gate.create()
+
+
+@both
+def test_a_workflow_is_offered_to_whose_turn_it_is(gate: Gate, id: str, is_old: bool) -> None:
+    machine = gate.machine(is_old=is_old)
+    (context,) = machine.contexts("a")
+    assert context.workflow_id == id
+    assert (context.current_worker, context.current_task, context.current_action) == ("a", "task-0", "wipe")
+    assert (context.current_action_index, context.current_action_state) == (0, PENDING)
+    assert context.total_number_of_actions == 3
+    assert machine.contexts("b") == []
+    assert machine.contexts("c") == []
+
+
+@both
+def test_reports_lead_a_workflow_to_its_end_and_from_worker_to_worker(gate: Gate, id: str, is_old: bool) -> None:
+    machine = gate.machine(is_old=is_old)
+    for place, (worker, task, action) in enumerate(ORDER):
+        assert machine.offered(worker) == [(action, place, PENDING)]
+        assert machine.offered("b" if worker == "a" else "a") == []
+        machine.report(id, task, action, RUNNING)
+        assert machine.offered(worker) == [(action, place, RUNNING)]
+        assert gate.state(id) == "STATE_RUNNING"
+        machine.report(id, task, action, SUCCESS)
+    assert gate.state(id) == "STATE_SUCCESS"
+    assert machine.offered("a") == machine.offered("b") == []
+    workflow = gate.server.rpc("awf.workflow/status", {"id": id})["resource"]
+    assert (workflow["status"], workflow["outcome"]) == ("done", "succeeded")
+
+
+def test_what_is_to_be_done_comes_in_one_list(gate: Gate) -> None:
+    gate.declare(TEMPLATE)
+    id = gate.create(hardware={"device_1": "w"})
+    first, second, third = gate.machine().actions(id)
+    assert (first.task_name, first.name, first.image) == (
+        "os-installation",
+        "disk-wipe",
+        "quay.io/tinkerbell/disk-wipe:v1.0.0",
+    )
+    assert (first.timeout, first.worker_id, first.pid, list(first.command)) == (90, "w", "host", ["wipe", "--all"])
+    assert list(second.environment) == ["MIRROR_HOST=192.168.1.3", "VERSION=20.10"]
+    assert (third.task_name, third.timeout) == ("reboot", 0)
+
+
+def test_the_packages_differ_in_volumes_and_in_what_to_do_when_one_goes_wrong(gate: Gate) -> None:
+    gate.declare(TEMPLATE)
+    id = gate.create(hardware={"device_1": "w"})
+    old, new = gate.machine(is_old=True).actions(id), gate.machine().actions(id)
+    assert list(new[1].volumes) == [
+        "/dev:/dev",
+        "/lib/firmware:/lib/firmware:ro",
+        "/dev:/devices",
+        "/statedir:/statedir",
+    ]
+    assert list(old[1].volumes) == ["/dev:/devices", "/lib/firmware:/lib/firmware:ro", "/statedir:/statedir"]
+    assert (list(old[0].on_timeout), list(old[0].on_failure)) == (["echo", "late"], ["echo", "bad"])
+    assert (list(new[0].on_timeout), list(new[0].on_failure)) == ([], [])
+
+
+def test_the_next_action_is_there_when_a_success_is_answered(gate: Gate, id: str) -> None:
+    machine = gate.machine()
+    machine.report(id, "task-0", "wipe", RUNNING)
+    machine.report(id, "task-0", "wipe", SUCCESS)
+    machine.report(id, "task-0", "write", RUNNING)
+    assert machine.offered("a") == [("write", 1, RUNNING)]
+
+
+@both
+def test_a_worker_that_resumed_reports_no_running_and_is_believed(gate: Gate, id: str, is_old: bool) -> None:
+    machine = gate.machine(is_old=is_old)
+    for _, task, action in ORDER:
+        machine.report(id, task, action, SUCCESS)
+    assert gate.state(id) == "STATE_SUCCESS"
+
+
+@both
+@pytest.mark.parametrize(("state", "word"), [(FAILED, "STATE_FAILED"), (TIMEOUT, "STATE_TIMEOUT")])
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_action_that_fails_ends_its_workflow(
+    gate: Gate, id: str, state: int, word: str, begun: bool, is_old: bool
+) -> None:
+    machine = gate.machine(is_old=is_old)
+    if begun:
+        machine.report(id, "task-0", "wipe", RUNNING)
+    machine.report(id, "task-0", "wipe", state, seconds=3, message="no disk")
+    assert gate.state(id) == word
+    assert machine.contexts("a") == []
+    workflow = gate.server.rpc("awf.workflow/status", {"id": id, "include-activities?": True})
+    assert workflow["resource"]["outcome"] == "failed"
+    assert workflow["resource"]["error"]["state"] == word
+    assert [task["error"] for task in workflow["activities"]] == [{"state": word, "message": "no disk", "seconds": 3}]
+
+
+@both
+def test_saying_it_again_is_taken_and_changes_nothing(gate: Gate, id: str, is_old: bool) -> None:
+    machine = gate.machine(is_old=is_old)
+    for _ in range(3):
+        machine.report(id, "task-0", "wipe", RUNNING)
+    for _ in range(3):
+        machine.report(id, "task-0", "wipe", SUCCESS)
+    for _ in range(2):
+        machine.report(id, "task-0", "wipe", RUNNING)
+        machine.report(id, "task-0", "wipe", FAILED)
+    assert machine.offered("a") == [("write", 1, PENDING)]
+    events = gate.server.rpc("awf.machine/events", {"id": id})["events"]
+    assert [event["changed"] for event in events] == [True, False, False, True, *[False] * 6]
+
+
+@both
+@pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
+def test_what_comes_when_all_is_over_is_taken_but_nothing_begins(gate: Gate, id: str, last: int, is_old: bool) -> None:
+    machine = gate.machine(is_old=is_old)
+    for _, task, action in ORDER[:2]:
+        machine.report(id, task, action, SUCCESS)
+    machine.report(id, "task-1", "wipe", last)
+    before = gate.state(id)
+    for _, task, action in ORDER:
+        for state in (SUCCESS, FAILED, TIMEOUT):
+            machine.report(id, task, action, state)
+        code, said = refused(machine.report, id, task, action, RUNNING)
+        assert code == grpc.StatusCode.FAILED_PRECONDITION
+        assert "is done already" in said
+    assert gate.state(id) == before
+
+
+def test_a_report_of_another_action_than_the_current_one_is_refused(gate: Gate, id: str) -> None:
+    machine = gate.machine()
+    argument = grpc.StatusCode.INVALID_ARGUMENT
+    task, action = (f"reported {what} name does not match the current action details" for what in ("task", "action"))
+    for state in (RUNNING, FAILED, TIMEOUT, SUCCESS):
+        assert refused(machine.report, id, "task-1", "wipe", state) == (argument, task)
+        assert refused(machine.report, id, "task-0", "write", state) == (argument, action)
+        assert refused(machine.report, id, "nothing", "wipe", state) == (argument, task)
+        assert refused(machine.report, id, "task-0", "nothing", state) == (argument, action)
+    assert machine.offered("a") == [("wipe", 0, PENDING)]
+    assert gate.server.rpc("awf.machine/events", {"id": id})["events"] == []
+
+
+def test_a_report_without_a_name_is_refused_by_what_is_missing(gate: Gate, id: str) -> None:
+    machine = gate.machine()
+    argument = grpc.StatusCode.INVALID_ARGUMENT
+    assert refused(machine.report, "", "", "", RUNNING) == (argument, "invalid workflow id")
+    assert refused(machine.report, id, "", "", RUNNING) == (argument, "invalid task name")
+    assert refused(machine.report, id, "task-0", "", RUNNING) == (argument, "invalid action name")
+    code, said = refused(machine.report, id, "task-0", "wipe", PENDING)
+    assert (code, "STATE_RUNNING" in said) == (argument, True)
+    code, said = refused(machine.report, id, "task-0", "wipe", 7)
+    assert (code, "STATE_RUNNING" in said) == (argument, True)
+
+
+def test_what_there_is_not_has_the_answer_of_its_time(gate: Gate) -> None:
+    old, new = gate.machine(is_old=True), gate.machine()
+    unknown = "invalid workflow id"
+    assert refused(old.report, "w-0", "t", "a", RUNNING) == (grpc.StatusCode.ABORTED, unknown)
+    assert refused(new.report, "w-0", "t", "a", RUNNING) == (grpc.StatusCode.INVALID_ARGUMENT, unknown)
+    assert old.actions("w-0") == []
+    assert refused(new.actions, "w-0")[0] == grpc.StatusCode.NOT_FOUND
+    for machine in (old, new):
+        assert refused(machine.actions, "") == (grpc.StatusCode.INVALID_ARGUMENT, unknown)
+    assert refused(old.contexts, "") == (grpc.StatusCode.INVALID_ARGUMENT, "invalid worker id")
+    assert refused(new.contexts, "") == (grpc.StatusCode.INVALID_ARGUMENT, unknown)
+
+
+def test_a_workflow_of_another_kind_is_none_of_machines(gate: Gate) -> None:
+    gate.server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/other"})
+    gate.server.rpc("awf.workflow/create-and-execute", {"definition": "demo/other", "id": "other"})
+    assert gate.machine(is_old=True).actions("other") == []
+    assert gate.server.refused("awf.machine/status", {"id": "other"}) == (404, "workflow-not-found", "$.params.id")
+
+
+@both
+def test_a_workflow_without_actions_is_offered_to_nobody_and_is_complete(gate: Gate, is_old: bool) -> None:
+    gate.declare(template_of(("a", [])))
+    id = gate.create()
+    assert gate.state(id) == "STATE_SUCCESS"
+    assert gate.machine(is_old=is_old).contexts("a") == []
+
+
+def test_two_workflows_of_one_worker_are_both_offered_the_oldest_first(gate: Gate) -> None:
+    gate.declare(TWO)
+    ids = [gate.create() for _ in range(3)]
+    assert [context.workflow_id for context in gate.machine().contexts("a")] == ids
+
+
+def test_what_postgres_cannot_store_does_no_harm(gate: Gate, id: str) -> None:
+    machine = gate.machine()
+    argument = grpc.StatusCode.INVALID_ARGUMENT
+    assert refused(machine.contexts, "a\0") == (argument, "invalid workflow id")
+    assert refused(machine.report, "\0", "task-0", "wipe", RUNNING) == (argument, "invalid workflow id")
+    machine.report(id, "task-0", "wipe", FAILED, message="a\0b", worker="w\0", seconds=-(2**63))
+    (event,) = gate.server.rpc("awf.machine/events", {"id": id})["events"]
+    assert (event["message"], event["worker"], event["seconds"]) == (
+        "a\N{REPLACEMENT CHARACTER}b",
+        "w\N{REPLACEMENT CHARACTER}",
+        -(2**63),
+    )
+
+
+def test_both_services_are_found_by_reflection(gate: Gate) -> None:
+    from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+    stub = reflection_pb2_grpc.ServerReflectionStub(grpc.insecure_channel(f"127.0.0.1:{gate.port}"))
+    (answer,) = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=10)
+    assert {service.name for service in answer.list_services_response.service} >= {
+        "proto.WorkflowService",
+        "github.com.tinkerbell.tink.protos.workflow.WorkflowService",
+        "github.com.tinkerbell.tink.protos.template.TemplateService",
+    }
+
+
+def test_what_is_begun_in_any_way_is_found_by_its_workers(gate: Gate) -> None:
+    gate.declare(template_of(("{{.machine}}", ["wipe"])))
+    server = gate.server
+    params = {"hardware": {"machine": "a"}}
+    server.rpc("awf.workflow/create-and-execute", {"definition": "demo/provision", "id": "by-hand", "params": params})
+    server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/parent"})
+    parent = server.rpc("awf.workflow/create-and-execute", {"definition": "demo/parent"})["resource"]["id"]
+    (decision,) = server.rpc("awf.task/poll", {"workflowDefinitions": ["demo/parent"], "start": True})["resources"]
+    request = {"definition": "demo/provision", "label": "machine", "params": params}
+    action = {"action": "awf.workflow.action/schedule-workflow", "workflow-request": request}
+    server.rpc("awf.task/success", {"id": decision["id"], "execId": decision["execId"], "result": [action]})
+    schedule = {
+        "kind": "schedule",
+        "name": "demo/nightly",
+        "schedule": "0 3 * * *",
+        "workflow-request": {"definition": "demo/provision", "params": params},
+    }
+    server.rpc("awf.definition/put", schedule)
+    server.rpc("awf.schedule/run-now", {"name": "demo/nightly"})
+    machine = gate.machine()
+    contexts = machine.contexts("a")
+    assert len(contexts) == 3
+    for context in contexts:
+        machine.report(context.workflow_id, "task-0", "wipe", SUCCESS)
+    assert machine.contexts("a") == []
+    (told,) = server.rpc("awf.task/poll", {"workflowDefinitions": ["demo/parent"], "start": True})["resources"]
+    assert (told["params"]["label"], told["params"]["outcome"]) == ("machine", "succeeded")
+    assert parent == server.rpc("awf.workflow/status", {"id": parent})["resource"]["id"]
+
+
+@pytest.mark.parametrize("method", ["awf.workflow/create-and-execute", "awf.machine/create"])
+def test_hardware_that_does_not_fit_begins_nothing(gate: Gate, method: str) -> None:
+    gate.declare(template_of(("{{.machine}}", ["wipe"])))
+    params = {"hardware": {"device": "a"}}
+    said = params if method == "awf.machine/create" else {"params": params}
+    status, type, path = gate.server.refused(method, {"definition": "demo/provision", **said})
+    assert (status, type) == (400, "invalid-params")
+    assert path is not None
+    assert path.endswith("params.hardware")
+    assert gate.server.rpc("awf.machine/list", {})["resources"] == []

@@ -1,0 +1,272 @@
+"""What else the package of 2021 has: taking workflows and templates in, looking at them, what they carry along."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.fixtures.machines import (
+    FAILED,
+    PENDING,
+    RUNNING,
+    SUCCESS,
+    TEMPLATE,
+    TIMEOUT,
+    Gate,
+    Machine,
+    refused,
+    template_of,
+)
+
+ARGUMENT, MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+MAC = "52:54:00:12:34:56"
+
+
+@pytest.fixture
+def machine(gate: Gate) -> Machine:
+    """A client of the package of 2021."""
+    return gate.machine(is_old=True)
+
+
+@pytest.fixture
+def hello(machine: Machine) -> str:
+    """The id of a template of two actions."""
+    return str(machine.template("CreateTemplate", name="hello", data=template_of(("{{.m}}", ["wipe", "write"]))).id)
+
+
+def create(machine: Machine, template: str, **hardware: Any) -> str:
+    return str(machine.get("CreateWorkflow", template=template, hardware=json.dumps(hardware)).id)
+
+
+def test_a_workflow_is_made_of_a_template_and_hardware(machine: Machine, hello: str) -> None:
+    id = create(machine, hello, m="w")
+    assert uuid.UUID(id)
+    workflow = machine.get("GetWorkflow", id=id)
+    assert (workflow.id, workflow.template, json.loads(workflow.hardware)) == (id, hello, {"m": "w"})
+    assert workflow.state == PENDING
+    assert json.loads(workflow.data)["tasks"][0]["worker"] == "w"
+    assert workflow.created_at.seconds > 1_700_000_000
+    assert not workflow.HasField("deleted_at")
+    assert machine.offered("w") == [("wipe", 0, PENDING)]
+
+
+def test_a_list_has_all_workflows_without_their_templates(machine: Machine, hello: str) -> None:
+    ids = [create(machine, hello, m="w") for _ in range(3)]
+    listed = list(machine.get("ListWorkflows"))
+    assert [workflow.id for workflow in listed] == ids
+    assert {workflow.data for workflow in listed} == {""}
+
+
+@pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
+def test_a_workflow_shows_running_between_two_actions_and_then_how_it_ended(
+    machine: Machine, hello: str, last: int
+) -> None:
+    id = create(machine, hello, m="w")
+    machine.report(id, "task-0", "wipe", RUNNING)
+    assert machine.get("GetWorkflow", id=id).state == RUNNING
+    machine.report(id, "task-0", "wipe", SUCCESS)
+    assert machine.get("GetWorkflow", id=id).state == RUNNING
+    machine.report(id, "task-0", "write", last)
+    assert machine.get("GetWorkflow", id=id).state == last
+    context = machine.get("GetWorkflowContext", id=id)
+    assert (context.current_action_state, context.total_number_of_actions) == (last, 2)
+    assert context.current_action == ("" if last == SUCCESS else "write")
+
+
+def test_the_list_of_a_worker_has_whatever_it_is_in(machine: Machine, gate: Gate) -> None:
+    gate.declare(template_of(("a", ["wipe"]), ("b", ["wipe"])))
+    first, second = gate.create(), gate.create()
+    machine.report(first, "task-0", "wipe", FAILED)
+    for worker in ("a", "b"):
+        contexts = machine.get("GetWorkflowContextList", worker_id=worker).workflow_contexts
+        assert [(one.workflow_id, one.current_action_state) for one in contexts] == [(first, FAILED), (second, PENDING)]
+    assert list(machine.get("GetWorkflowContextList", worker_id="c").workflow_contexts) == []
+    assert refused(machine.get, "GetWorkflowContextList", worker_id="") == (ARGUMENT, "invalid worker id")
+
+
+def test_events_are_what_was_reported_in_its_order(machine: Machine, hello: str) -> None:
+    id = create(machine, hello, m="w")
+    machine.report(id, "task-0", "wipe", RUNNING, message="Started execution")
+    machine.report(id, "task-0", "wipe", SUCCESS, worker="x", seconds=7, message="finished execution successfully")
+    first, second = machine.get("ShowWorkflowEvents", id=id)
+    assert (first.workflow_id, first.task_name, first.action_name) == ("", "task-0", "wipe")
+    assert (first.action_status, first.message, first.worker_id) == (RUNNING, "Started execution", "w")
+    assert (second.action_status, second.seconds, second.worker_id) == (SUCCESS, 7, "x")
+    assert first.created_at.ToNanoseconds() < second.created_at.ToNanoseconds()
+
+
+def test_a_deleted_workflow_is_canceled_and_gone_for_machines(machine: Machine, hello: str, gate: Gate) -> None:
+    live, over = create(machine, hello, m="w"), create(machine, hello, m="w")
+    for action in ("wipe", "write"):
+        machine.report(over, "task-0", action, SUCCESS)
+    for id in (live, over):
+        machine.get("DeleteWorkflow", id=id)
+        assert refused(machine.get, "GetWorkflow", id=id)[0] == MISSING
+        assert refused(machine.get, "DeleteWorkflow", id=id)[0] == MISSING
+        assert refused(machine.report, id, "task-0", "wipe", RUNNING)[0] == grpc.StatusCode.ABORTED
+    assert machine.contexts("w") == []
+    assert list(machine.get("ListWorkflows")) == []
+    assert list(machine.get("GetWorkflowContextList", worker_id="w").workflow_contexts) == []
+    outcomes = [gate.server.rpc("awf.workflow/status", {"id": id})["resource"]["outcome"] for id in (live, over)]
+    assert outcomes == ["canceled", "succeeded"]
+
+
+def test_a_workflow_that_was_canceled_elsewhere_shows_as_failed(machine: Machine, hello: str, gate: Gate) -> None:
+    id = create(machine, hello, m="w")
+    gate.server.rpc("awf.workflow/cancel", {"id": id})
+    assert machine.get("GetWorkflow", id=id).state == FAILED
+    assert machine.contexts("w") == []
+
+
+def test_an_action_that_was_canceled_elsewhere_fails_its_workflow(machine: Machine, hello: str, gate: Gate) -> None:
+    id = create(machine, hello, m="w")
+    status = gate.server.rpc("awf.workflow/status", {"id": id, "include-activities?": True})
+    gate.server.rpc("awf.task/cancel", {"id": status["activities"][0]["id"]})
+    gate.server.run(gate.server.app.engine.deciders.settle(id))
+    assert machine.get("GetWorkflow", id=id).state == FAILED
+    error = gate.server.rpc("awf.workflow/status", {"id": id})["resource"]["error"]
+    assert error["message"] == "Action canceled"
+
+
+@pytest.mark.parametrize("hardware", ["", "[]", "null", "{", '{"m": "\\u0000"}', '{"n": "w"}', '{"m": ""}'])
+def test_a_workflow_that_cannot_be_is_not_made(machine: Machine, hello: str, hardware: str) -> None:
+    assert refused(machine.get, "CreateWorkflow", template=hello, hardware=hardware)[0] == ARGUMENT
+    assert list(machine.get("ListWorkflows")) == []
+
+
+def test_a_workflow_needs_a_template_that_is_there(machine: Machine) -> None:
+    assert refused(machine.get, "CreateWorkflow", template=str(uuid.uuid4()), hardware="{}")[0] == MISSING
+    assert refused(machine.get, "CreateWorkflow", template="", hardware="{}") == (ARGUMENT, "invalid template id")
+
+
+@pytest.mark.parametrize("method", ["GetWorkflow", "GetWorkflowContext", "DeleteWorkflow"])
+def test_a_workflow_that_is_not_there_is_not_found(machine: Machine, method: str) -> None:
+    assert refused(machine.get, method, id="nothing")[0] == MISSING
+    assert refused(machine.get, method, id="") == (ARGUMENT, "invalid workflow id")
+
+
+def test_templates_are_kept_by_ids_and_names(machine: Machine) -> None:
+    id = machine.template("CreateTemplate", name="ubuntu_20-04", data=TEMPLATE).id
+    for key in ({"id": id}, {"name": "ubuntu_20-04"}):
+        found = machine.template("GetTemplate", **key)
+        assert (found.id, found.name, found.data) == (id, "ubuntu_20-04", TEMPLATE)
+    other = TEMPLATE.replace("6000", "60")
+    machine.template("UpdateTemplate", id=id, name="ubuntu_20-04", data=other)
+    assert machine.template("GetTemplate", id=id).data == other
+    machine.template("UpdateTemplate", id=id, name="ubuntu_20-04")
+    assert machine.template("GetTemplate", id=id).data == other
+    machine.template("DeleteTemplate", id=id)
+    assert refused(machine.template, "GetTemplate", id=id)[0] == MISSING
+    assert refused(machine.template, "GetTemplate", name="ubuntu_20-04")[0] == MISSING
+    assert machine.template("CreateTemplate", name="ubuntu_20-04", data=TEMPLATE).id == id
+
+
+def test_a_list_of_templates_takes_a_pattern(machine: Machine, gate: Gate) -> None:
+    gate.declare(TEMPLATE, "demo/hello")
+    for name in ("hello", "Help", "x" * 200):
+        machine.template("CreateTemplate", name=name, data=TEMPLATE)
+
+    def listed(**members: str) -> list[str]:
+        found = list(machine.template("ListTemplates", **members))
+        assert {one.data for one in found} <= {""}
+        return [one.name for one in found]
+
+    assert sorted(listed()) == ["Help", "demo/hello", "hello", "x" * 200]
+    assert sorted(listed(name="he*")) == ["Help", "hello"]
+    assert listed(name="*o") == ["demo/hello", "hello"]
+    assert listed(name="hello") == ["hello"]
+
+
+def test_a_template_of_one_name_is_there_once(machine: Machine, hello: str) -> None:
+    assert refused(machine.template, "CreateTemplate", name="hello", data=TEMPLATE)[0] == grpc.StatusCode.ALREADY_EXISTS
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("", TEMPLATE, "invalid template name"),
+        ("a b", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
+        ("x" * 201, TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
+        ("hello", "", "invalid template data"),
+        ("hello", "version: '0.2'\nname: x", "must be '0.1', not '0.2' (at $.template.version)"),
+        ("hello", "\0", "invalid template data"),
+        ("hello", "x" * (1 << 20) + "x", "Expected `str` of length <= 1048576 (at $.template)"),
+    ],
+)
+def test_a_template_that_cannot_be_good_is_refused(machine: Machine, name: str, data: str, said: str) -> None:
+    assert refused(machine.template, "CreateTemplate", name=name, data=data) == (ARGUMENT, said)
+    assert list(machine.template("ListTemplates")) == []
+
+
+def test_a_template_keeps_its_name_and_what_a_live_workflow_needs(machine: Machine, hello: str) -> None:
+    code, said = refused(machine.template, "UpdateTemplate", id=hello, name="other", data=TEMPLATE)
+    assert (code, said) == (ARGUMENT, "the template is called 'hello', and stays so (at $.name)")
+    id = create(machine, hello, m="w")
+    assert refused(machine.template, "DeleteTemplate", id=hello)[0] == grpc.StatusCode.FAILED_PRECONDITION
+    machine.get("DeleteWorkflow", id=id)
+    machine.template("DeleteTemplate", id=hello)
+
+
+def test_a_new_text_leaves_the_rest_of_a_document_as_it_is(machine: Machine, gate: Gate) -> None:
+    gate.declare(template_of(("w", ["wipe"])), "demo/hello", pullGrace=5)
+    (found,) = machine.template("ListTemplates")
+    machine.template("UpdateTemplate", id=found.id, data=TEMPLATE)
+    document = gate.server.rpc("awf.definition/get", {"name": "demo/hello"})["resource"]
+    assert (document["pullGrace"], document["template"]) == (5, TEMPLATE)
+
+
+def test_a_workflow_keeps_the_template_that_it_began_under(machine: Machine, hello: str) -> None:
+    id = create(machine, hello, m="w")
+    machine.template("UpdateTemplate", id=hello, data=template_of(("{{.m}}", ["other"])))
+    assert [action.name for action in machine.actions(id)] == ["wipe", "write"]
+
+
+def test_a_workflow_carries_data_along_in_versions(machine: Machine, hello: str) -> None:
+    id = create(machine, hello, m="w")
+    assert machine.get("GetWorkflowData", workflow_id=id).data == b""
+    assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == 0
+    for number in range(1, 6):
+        metadata, data = b'{"by": %d}' % number, b'{"disk": %d}' % number
+        machine.get("UpdateWorkflowData", workflow_id=id, metadata=metadata, data=data)
+        assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == number
+    newest = machine.get("GetWorkflowData", workflow_id=id)
+    assert (newest.data, newest.version) == (b'{"disk": 5}', 0)
+    kept = [machine.get("GetWorkflowData", workflow_id=id, version=number).data for number in range(1, 7)]
+    assert kept == [b"", b"", b'{"disk": 3}', b'{"disk": 4}', b'{"disk": 5}', b""]
+    about = [machine.get("GetWorkflowMetadata", workflow_id=id, version=number).data for number in (1, 5, 6, 0)]
+    assert about == [b'{"by": 1}', b'{"by": 5}', b"", b'{"by": 5}']
+
+
+def test_data_must_be_json_and_have_a_workflow(machine: Machine, hello: str) -> None:
+    id = create(machine, hello, m="w")
+    code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{", data=b"{}")
+    assert (code, said[:27]) == (ARGUMENT, "invalid metadata: not JSON:")
+    code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=b"\xff")
+    assert (code, said[:23]) == (ARGUMENT, "invalid data: not UTF-8")
+    assert refused(machine.get, "UpdateWorkflowData", workflow_id="x", metadata=b"{}", data=b"{}")[0] == MISSING
+    assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == 0
+    for method in ("UpdateWorkflowData", "GetWorkflowData"):
+        assert refused(machine.get, method, workflow_id="") == (ARGUMENT, "invalid workflow id")
+
+
+@pytest.mark.parametrize("address", [MAC, "192.168.1.5"])
+def test_a_worker_that_is_named_by_an_address_works_as_its_record(
+    machine: Machine, gate: Gate, hello: str, address: str
+) -> None:
+    id = create(machine, hello, m=address)
+    assert [action.worker_id for action in machine.actions(id)] == [address, address]
+    dhcp = {"mac": MAC, "ip": {"address": "192.168.1.5"}}
+    gate.server.rpc("awf.hardware/push", {"hardware": {"id": "hw-1", "network": {"interfaces": [{"dhcp": dhcp}]}}})
+    assert [action.worker_id for action in machine.actions(id)] == ["hw-1", "hw-1"]
+    for worker in ("hw-1", address):
+        (context,) = machine.contexts(worker)
+        assert (context.workflow_id, context.current_worker) == (id, "hw-1")
+        assert len(machine.get("GetWorkflowContextList", worker_id=worker).workflow_contexts) == 1
+    # The later package knows of no records: a worker there calls itself as the template does.
+    new = gate.machine()
+    assert [action.worker_id for action in new.actions(id)] == [address, address]
+    assert new.contexts(address)[0].current_worker == address

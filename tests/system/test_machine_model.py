@@ -1,0 +1,193 @@
+"""Random reports of several workers beside a model of what a workflow of machines is."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from itertools import count
+from typing import Any, ClassVar, NamedTuple
+
+import grpc
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from fencepost.clock import FrozenClock
+from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, TIMEOUT, Gate, Machine, template_of
+
+SETTINGS = settings(
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=os.environ.get("CI") == "true",
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+_numbers = count(1)
+_BOTH = st.booleans()
+_GRACE = 10
+
+
+class Action(NamedTuple):
+    """An action as its workers know it."""
+
+    worker: str
+    task: str
+    name: str
+
+
+class Model:
+    """A workflow: its actions, the state of each, and when the current one and the first began."""
+
+    def __init__(self, actions: list[Action], timeout: int, global_timeout: int) -> None:
+        self.actions = actions
+        self.states = [PENDING] * len(actions)
+        self.timeout = timeout
+        self.global_timeout = global_timeout
+        self.began: Any = None
+        self.first: Any = None
+        self.ended: int | None = None
+        self.events: list[tuple[str, int, bool]] = []
+
+    @property
+    def place(self) -> int:
+        """The first action that has not succeeded."""
+        return next((place for place, state in enumerate(self.states) if state != SUCCESS), len(self.states))
+
+    def report(self, place: int, state: int, now: Any) -> grpc.StatusCode | None:
+        """Take a report; return the code of its refusal, None when it is taken."""
+        current = self.place
+        if self.ended is not None:
+            refusal = grpc.StatusCode.FAILED_PRECONDITION if state == RUNNING else None
+        else:
+            refusal = grpc.StatusCode.INVALID_ARGUMENT if place > current else None
+        if refusal is None:
+            changes = self.ended is None and place == current and state != self.states[place]
+            self.events.append((self.actions[place].name, state, changes))
+            if changes:
+                self._change(place, state, now)
+        return refusal
+
+    def _change(self, place: int, state: int, now: Any) -> None:
+        self.first = self.first or now
+        self.began = now
+        self.states[place] = state
+        if state in (FAILED, TIMEOUT):
+            self.ended = state
+        elif self.place == len(self.states):
+            self.ended = SUCCESS
+
+    def pass_time(self, now: Any) -> None:
+        """End what has taken too long."""
+        if self.ended is not None or self.first is None:
+            return
+        current = self.place
+        is_late = self.states[current] == RUNNING and self.timeout and _over(self.began, self.timeout + _GRACE, now)
+        if is_late:
+            self.states[current] = TIMEOUT
+        if is_late or (self.global_timeout and _over(self.first, self.global_timeout, now)):
+            self.ended = TIMEOUT
+
+    @property
+    def state(self) -> int:
+        """The state of the whole."""
+        if self.ended is not None:
+            return self.ended
+        return RUNNING if self.place or self.states[self.place] == RUNNING else PENDING
+
+
+def _over(since: Any, seconds: int, now: Any) -> bool:
+    return bool(since + timedelta(seconds=seconds) <= now)
+
+
+class Provisioning(RuleBasedStateMachine):
+    """One example: one workflow, on the server and the clock that all share."""
+
+    gate: ClassVar[Gate]
+    clock: ClassVar[FrozenClock]
+    old: ClassVar[Machine]
+    new: ClassVar[Machine]
+
+    @initialize(
+        workers=st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 2)), min_size=1, max_size=3),
+        timeout=st.sampled_from([0, 20]),
+        global_timeout=st.sampled_from([0, 45]),
+    )
+    def begin(self, workers: list[tuple[str, int]], timeout: int, global_timeout: int) -> None:
+        self.prefix = f"m{next(_numbers)}"
+        tasks = [(self.prefix + worker, ["wipe", "write"][:number]) for worker, number in workers]
+        name = f"model/{self.prefix}"
+        self.gate.declare(template_of(*tasks, timeout=timeout, global_timeout=global_timeout), name, pullGrace=_GRACE)
+        self.id = self.gate.create(name)
+        actions = [Action(worker, f"task-{task}", one) for task, (worker, names) in enumerate(tasks) for one in names]
+        self.model = Model(actions, timeout, global_timeout)
+
+    @rule(data=st.data(), state=st.sampled_from([RUNNING, SUCCESS, FAILED, TIMEOUT]), is_old=_BOTH)
+    def report(self, data: st.DataObject, state: int, is_old: bool) -> None:
+        self._report(data.draw(st.integers(0, len(self.model.actions) - 1)), state, is_old)
+
+    @precondition(lambda self: self.model.ended is None)
+    @rule(state=st.sampled_from([RUNNING, SUCCESS, SUCCESS]), is_old=_BOTH)
+    def go_on(self, state: int, is_old: bool) -> None:
+        self._report(self.model.place, state, is_old)
+
+    @rule(seconds=st.integers(1, 40))
+    def let_time_pass(self, seconds: int) -> None:
+        self.clock.advance(timedelta(seconds=seconds))
+        self.gate.server.reap()
+        self.gate.server.run(self.gate.server.app.engine.deciders.settle(self.id))
+        self.model.pass_time(self.clock.now())
+
+    def _report(self, place: int, state: int, is_old: bool) -> None:
+        machine, action = (self.old if is_old else self.new), self.model.actions[place]
+        refused = None
+        try:
+            machine.report(self.id, action.task, action.name, state)
+        except grpc.RpcError as error:
+            refused = error.code()
+        assert refused == self.model.report(place, state, self.clock.now())
+
+    @invariant()
+    def it_stands_as_the_model_says(self) -> None:
+        workflow = self.old.get("GetWorkflow", id=self.id)
+        context = self.old.get("GetWorkflowContext", id=self.id)
+        assert workflow.state == self.model.state
+        assert context.current_action_index == self.model.place
+        assert context.total_number_of_actions == len(self.model.actions)
+        if self.model.ended is None:
+            assert context.current_action_state == self.model.states[self.model.place]
+
+    @invariant()
+    def it_is_offered_to_whose_turn_it_is_and_to_nobody_else(self) -> None:
+        turn = None if self.model.ended is not None else self.model.actions[self.model.place]
+        for worker in (self.prefix + "a", self.prefix + "b"):
+            for machine in (self.old, self.new):
+                offered = [(one.workflow_id, one.current_task, one.current_action) for one in machine.contexts(worker)]
+                is_turn = turn is not None and turn.worker == worker
+                assert offered == ([(self.id, turn.task, turn.name)] if is_turn and turn is not None else [])
+
+    @invariant()
+    def its_events_are_what_was_taken(self) -> None:
+        events = self.gate.server.rpc("awf.machine/events", {"id": self.id, "limit": 1000})["events"]
+        words = ["PENDING", "RUNNING", "FAILED", "TIMEOUT", "SUCCESS"]
+        said = [(one["action"], words.index(one["state"].removeprefix("STATE_")), one["changed"]) for one in events]
+        assert said == self.model.events
+
+
+@pytest.mark.timeout(600)  # it passes in seconds; a failure takes minutes to be made small enough to be read
+def test_a_workflow_of_machines_stands_as_its_reports_say(frozen_gate: Gate, clock: FrozenClock) -> None:
+    here = {
+        "gate": frozen_gate,
+        "clock": clock,
+        "old": frozen_gate.machine(is_old=True),
+        "new": frozen_gate.machine(),
+    }
+    run_state_machine_as_test(type("Provisioning", (Provisioning,), here), settings=SETTINGS)
