@@ -2,7 +2,7 @@
 
 request  →  /rpc: rpc.Endpoint           →  engine  →  store
             else: Starlette with rest.*  →  engine  →  store
-nobody   →  loops: reaper, scheduler, lookout, retain, errands; notifications
+nobody   →  loops: reaper, scheduler, lookout, retain, vigil, errands; the feed; notifications
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from fencepost.domain.devices.news import News, news_of
 from fencepost.engine.devices.runs import Runs
 from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
+from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.devices import Changed, DeviceStore
 
 # How far back to look for runs that are over: what began and ended between two looks may have been committed late.
@@ -27,6 +28,8 @@ _AGAIN = timedelta(seconds=10)
 _SHORTEST_PAUSE = 0.02
 # Who is so far behind is let go, and comes back where it was.
 _MOST_WAITING = 10_000
+# How long one who comes waits for the first look: as long as a call waits for the database.
+_PATIENCE = 5.0
 _ALL = 1_000_000
 
 
@@ -85,11 +88,19 @@ class Feed:
         self._listeners.add(listener)
         try:
             if self._told is None:
-                self.nudge()
-                await self._began.wait()
+                await self._begin()
             yield listener
         finally:
             self._listeners.discard(listener)
+
+    async def _begin(self) -> None:
+        """Return when whatever happens from now on is told; raise Refusal when that cannot be."""
+        self.nudge()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._began.wait()
+        except TimeoutError:
+            raise Refusal(UNAVAILABLE, retry_after=1, reason="the database cannot be reached") from None
 
     async def since(self, moment: str) -> Sequence[News]:
         """Return what happened since a moment, and shortly before, the oldest first."""
@@ -105,13 +116,17 @@ class Feed:
             self._told = None
             self._began.clear()
             return math.inf
+        if self._watch.closing:
+            # Who has come after all is let go at once.
+            self._began.set()
+            return 1.0
         async with self._watch.look() as look:
             await self._look()
             while self._listeners and not self._watch.closing:
                 await look.wait()
                 await self._look()
                 await asyncio.sleep(_SHORTEST_PAUSE)
-        return 1.0 if self._watch.closing else 0.0
+        return 0.0
 
     async def _look(self) -> None:
         told = self._told

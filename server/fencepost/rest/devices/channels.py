@@ -87,13 +87,7 @@ class ChannelCalls:
         if (caller := await self._let_in(socket)) is None:
             return
         device = socket.path_params["name"]
-        try:
-            messages = self._devices.channels.messages(device)
-            await anext(messages)
-        except Refusal:
-            await socket.close(_REFUSED)
-            return
-        await socket.accept()
+        messages = self._devices.channels.messages(device)
         await self._serve(socket, messages, lambda text: self._hear(device, text, caller))
 
     async def client_socket(self, socket: WebSocket) -> None:
@@ -105,12 +99,9 @@ class ChannelCalls:
         except Refusal:
             await socket.close(_REFUSED)
             return
-        news = self._devices.clients.messages(since=since)
-        await anext(news)
-        await socket.accept()
 
         async def messages() -> Messages:
-            async with aclosing(news):
+            async with aclosing(self._devices.clients.messages(since=since)) as news:
                 async for one in news:
                     yield None if one is None else _text(one)
 
@@ -127,6 +118,13 @@ class ChannelCalls:
 
     async def _serve(self, socket: WebSocket, messages: Messages, hear: Hear | None) -> None:
         """Send messages and hear what comes, until either end has enough."""
+        try:
+            # From here on nothing is missed.
+            await anext(messages)
+        except Refusal:
+            await socket.close(_REFUSED)
+            return
+        await socket.accept()
         ends = [asyncio.create_task(_send(socket, messages)), asyncio.create_task(_listen(socket, hear))]
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
