@@ -106,6 +106,21 @@ CREATE FUNCTION fencepost.own_id(kind integer, seq bigint) RETURNS text
     LANGUAGE sql PARALLEL SAFE
     RETURN ((((OVERLAY("left"((gen_random_uuid())::text, 18) PLACING '8'::text FROM 15 FOR 1) || '-800'::text) || kind) || '-'::text) || lpad(to_hex(seq), 12, '0'::text));
 
+CREATE FUNCTION fencepost.people_event_stays() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if (to_jsonb(new) - 'processed') <> (to_jsonb(old) - 'processed') or old.processed then
+        raise exception 'an event never changes; it is only processed, once';
+    end if;
+    return new;
+end
+$$;
+
+CREATE FUNCTION fencepost.people_statuses(status text, outcome text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE COALESCE(outcome, status) WHEN 'waiting'::text THEN '{PE}'::text[] WHEN 'ready'::text THEN '{PE}'::text[] WHEN 'requested'::text THEN '{AS}'::text[] WHEN 'in-progress'::text THEN '{IN,WA,EX,LO}'::text[] WHEN 'succeeded'::text THEN '{CO}'::text[] WHEN 'failed'::text THEN '{EX}'::text[] WHEN 'canceled'::text THEN '{CA}'::text[] ELSE NULL::text[] END;
+
 CREATE TABLE fencepost.activities (
     workflow_seq bigint NOT NULL,
     label text NOT NULL,
@@ -137,6 +152,17 @@ CREATE TABLE fencepost.definitions (
     CONSTRAINT definitions_path_of_a_limit CHECK (((concurrency_path IS NULL) OR (concurrency_limit IS NOT NULL))),
     CONSTRAINT definitions_settings CHECK (((kind = ANY (ARRAY['schedule'::text, 'trigger'::text])) OR (num_nulls(requested_to_start_timeout, in_progress_timeout, allowed_retry_count, retry_delay) = 0)))
 );
+
+CREATE TABLE fencepost.devices (
+    name text NOT NULL COLLATE pg_catalog."C",
+    info json NOT NULL,
+    seen_at timestamp with time zone,
+    due_at timestamp with time zone,
+    task_id text,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT devices_name CHECK ((name ~ '^[A-Za-z0-9_.-]{1,100}$'::text))
+)
+WITH (fillfactor='50');
 
 CREATE TABLE fencepost.done_tasks (
     seq bigint CONSTRAINT done_tasks_seq_not_null1 NOT NULL,
@@ -366,6 +392,294 @@ CREATE TABLE fencepost.migrations (
     applied_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE fencepost.people_contacts (
+    partner text NOT NULL,
+    code text NOT NULL,
+    description text NOT NULL
+);
+
+CREATE TABLE fencepost.people_events (
+    task_seq bigint NOT NULL,
+    stream text NOT NULL,
+    event_date_time timestamp with time zone NOT NULL,
+    number bigint NOT NULL,
+    by_user text NOT NULL,
+    processed boolean NOT NULL,
+    core_seq bigint NOT NULL,
+    core_version integer NOT NULL,
+    bi_task_status text,
+    assigned_to_team text,
+    assigned_to_user text,
+    priority text,
+    due_date_time timestamp with time zone,
+    CONSTRAINT people_events_status CHECK ((bi_task_status = ANY (ARRAY['PE'::text, 'AS'::text, 'IN'::text, 'WA'::text, 'EX'::text, 'CA'::text, 'CO'::text, 'LO'::text]))),
+    CONSTRAINT people_events_stream CHECK (
+CASE stream
+    WHEN 'status'::text THEN ((bi_task_status IS NOT NULL) AND (num_nonnulls(assigned_to_team, assigned_to_user, priority, due_date_time) = 0))
+    WHEN 'transfer'::text THEN ((assigned_to_team IS NOT NULL) AND (num_nonnulls(bi_task_status, priority, due_date_time) = 0))
+    WHEN 'plan'::text THEN ((num_nonnulls(priority, due_date_time) = 2) AND (num_nonnulls(bi_task_status, assigned_to_team, assigned_to_user) = 0))
+    ELSE false
+END)
+);
+
+ALTER TABLE fencepost.people_events ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME fencepost.people_events_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE fencepost.people_mails (
+    task_seq bigint NOT NULL,
+    mail_message text NOT NULL
+);
+
+CREATE TABLE fencepost.people_members (
+    member text NOT NULL,
+    team text NOT NULL
+);
+
+CREATE TABLE fencepost.people_partners (
+    code text NOT NULL,
+    description text NOT NULL
+);
+
+CREATE TABLE fencepost.people_tasks (
+    seq bigint NOT NULL,
+    workflow_seq bigint NOT NULL,
+    core_seqs bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    progress_message text,
+    exception_message text,
+    exception_at timestamp with time zone,
+    domain_object_key text,
+    domain_object_code text,
+    locked_by text,
+    replayed_at timestamp with time zone,
+    bi_assigned_to_team text,
+    bi_assigned_to_user text,
+    bi_task_status text,
+    bi_priority text,
+    bi_due_date_time timestamp with time zone,
+    bi_completion_date_time timestamp with time zone,
+    exec_id uuid,
+    core_version integer,
+    CONSTRAINT people_tasks_progress CHECK ((length(progress_message) <= 30)),
+    CONSTRAINT people_tasks_replay CHECK (((replayed_at IS NULL) = (num_nulls(bi_assigned_to_team, bi_task_status, bi_priority, bi_due_date_time) > 0)))
+);
+
+CREATE VIEW fencepost.task_resources AS
+ SELECT l.seq,
+    l.id,
+    l.definition,
+    l.definition_version,
+    l.label,
+    l.params,
+    l.requester,
+    l.created_at,
+    l.status,
+    l.version,
+    l.exec_id,
+    l.retry_count,
+    l.execute_at,
+    l.deadline_at,
+    l.updated_at,
+    l.worker,
+    NULL::text AS outcome,
+    NULL::text AS reason_type,
+    NULL::text AS reason_message,
+    NULL::json AS result,
+    NULL::json AS error,
+    l.workflow_seq,
+    ((l.workflow_seq IS NOT NULL) AND (substr(l.id, 19, 6) = '-8001-'::text)) AS decides,
+    l.settings
+   FROM fencepost.live_tasks l
+UNION ALL
+ SELECT d.seq,
+    d.id,
+    d.definition,
+    d.definition_version,
+    d.label,
+    d.params,
+    d.requester,
+    d.created_at,
+    'done'::text AS status,
+    (d.version + ((d.cancel_delivered_at IS NOT NULL))::integer) AS version,
+    d.exec_id,
+    d.retry_count,
+    d.execute_at,
+    NULL::timestamp with time zone AS deadline_at,
+    COALESCE(d.cancel_delivered_at, d.done_at) AS updated_at,
+    d.worker,
+    d.outcome,
+    d.reason_type,
+    d.reason_message,
+    d.result,
+    d.error,
+    d.workflow_seq,
+    ((d.workflow_seq IS NOT NULL) AND (substr(d.id, 19, 6) = '-8001-'::text)) AS decides,
+    d.settings
+   FROM fencepost.done_tasks d;
+
+CREATE VIEW fencepost.workflow_resources AS
+ SELECT l.seq,
+    l.id,
+    l.definition,
+    l.definition_version,
+    l.label,
+    l.params,
+    l.requester,
+    l.parent_seq,
+    l.created_at,
+    l.execute_at,
+    l.begun_at,
+    COALESCE(l.begun_at, l.created_at) AS updated_at,
+        CASE
+            WHEN (l.begun_at IS NULL) THEN 'created'::text
+            ELSE 'in-progress'::text
+        END AS status,
+    (1 + (((l.begun_at > l.created_at) AND (l.begun_at IS NOT NULL)))::integer) AS version,
+    NULL::text AS outcome,
+    NULL::text AS reason_type,
+    NULL::text AS reason_message,
+    NULL::json AS result,
+    NULL::json AS error,
+    l.created_by,
+    NULL::text AS action,
+    NULL::text AS done_by
+   FROM fencepost.live_workflows l
+UNION ALL
+ SELECT d.seq,
+    d.id,
+    d.definition,
+    d.definition_version,
+    d.label,
+    d.params,
+    d.requester,
+    d.parent_seq,
+    d.created_at,
+    d.execute_at,
+    d.begun_at,
+    d.done_at AS updated_at,
+    'done'::text AS status,
+    (2 + (((d.begun_at > d.created_at) AND (d.begun_at IS NOT NULL)))::integer) AS version,
+    d.outcome,
+    d.reason_type,
+    d.reason_message,
+    d.result,
+    d.error,
+    d.created_by,
+    d.action,
+    d.done_by
+   FROM fencepost.done_workflows d;
+
+CREATE VIEW fencepost.people_resources AS
+ SELECT w.seq AS workflow_seq,
+    w.id AS task_list,
+    w.definition AS process,
+    w.definition_version AS process_version,
+    (w.status <> 'done'::text) AS is_list_live,
+    a.seq,
+    f.id,
+    (substr(a.label, 6))::integer AS line_number,
+    f.params AS fields,
+    f.created_at AS start_date_time,
+    due.initial_due_date_time,
+    p.progress_message,
+        CASE
+            WHEN ((c.outcome = 'failed'::text) AND ((p.exception_at IS NULL) OR (p.exception_at < c.updated_at))) THEN COALESCE((c.error ->> 'message'::text), c.reason_message)
+            ELSE p.exception_message
+        END AS exception_message,
+    p.domain_object_key,
+    p.domain_object_code,
+    p.locked_by,
+        CASE
+            WHEN (p.replayed_at IS NULL) THEN (f.params ->> 'initialAssignedToTeam'::text)
+            ELSE p.bi_assigned_to_team
+        END AS bi_assigned_to_team,
+        CASE
+            WHEN (p.replayed_at IS NULL) THEN (f.params ->> 'initialAssignedToUser'::text)
+            ELSE p.bi_assigned_to_user
+        END AS bi_assigned_to_user,
+    s.bi_task_status,
+    COALESCE(p.bi_priority, (f.params ->> 'initialPriority'::text)) AS bi_priority,
+    COALESCE(p.bi_due_date_time, due.initial_due_date_time) AS bi_due_date_time,
+        CASE
+            WHEN (s.bi_task_status = 'CO'::text) THEN COALESCE(p.bi_completion_date_time, c.updated_at)
+            ELSE NULL::timestamp with time zone
+        END AS bi_completion_date_time,
+    c.seq AS core_seq,
+    c.id AS core_id,
+    c.status AS core_status,
+    c.outcome AS core_outcome,
+    c.exec_id AS core_exec_id,
+    c.updated_at AS core_updated_at,
+    c.version AS core_version,
+    GREATEST(cardinality(p.core_seqs), 1) AS core_rounds,
+    c.result
+   FROM (((((((fencepost.workflow_resources w
+     JOIN fencepost.definitions d ON (((d.name = w.definition) AND (d.version = w.definition_version) AND (d.kind = 'process'::text))))
+     CROSS JOIN LATERAL ( SELECT l.seq,
+            l.label
+           FROM fencepost.activities l
+          WHERE ((l.workflow_seq = w.seq) AND (NOT l.is_workflow) AND (l.label ~ '^line/[0-9]+$'::text))
+         OFFSET 0) a)
+     CROSS JOIN LATERAL ( SELECT r.id,
+            r.params,
+            r.created_at
+           FROM fencepost.task_resources r
+          WHERE (r.seq = a.seq)
+         OFFSET 0) f)
+     CROSS JOIN LATERAL ( SELECT COALESCE(((f.params ->> 'initialDueDateTime'::text))::timestamp with time zone, (f.created_at + make_interval(days => COALESCE(((f.params ->> 'dueDays'::text))::integer, 0)))) AS initial_due_date_time) due)
+     LEFT JOIN LATERAL ( SELECT t.seq,
+            t.workflow_seq,
+            t.core_seqs,
+            t.progress_message,
+            t.exception_message,
+            t.exception_at,
+            t.domain_object_key,
+            t.domain_object_code,
+            t.locked_by,
+            t.replayed_at,
+            t.bi_assigned_to_team,
+            t.bi_assigned_to_user,
+            t.bi_task_status,
+            t.bi_priority,
+            t.bi_due_date_time,
+            t.bi_completion_date_time,
+            t.exec_id,
+            t.core_version
+           FROM fencepost.people_tasks t
+          WHERE (t.seq = a.seq)
+         OFFSET 0) p ON (true))
+     CROSS JOIN LATERAL ( SELECT r.seq,
+            r.id,
+            r.status,
+            r.outcome,
+            r.exec_id,
+            r.updated_at,
+            r.version,
+            r.error,
+            r.reason_message,
+            r.result
+           FROM fencepost.task_resources r
+          WHERE (r.seq = COALESCE(p.core_seqs[cardinality(p.core_seqs)], a.seq))
+         OFFSET 0) c)
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN ((p.replayed_at IS NULL) AND (c.version = 1)) THEN (f.params ->> 'initialTaskStatus'::text)
+                    WHEN ((p.bi_task_status = ANY (fencepost.people_statuses(c.status, c.outcome))) AND ((c.status <> 'in-progress'::text) OR (c.exec_id = p.exec_id))) THEN p.bi_task_status
+                    ELSE (fencepost.people_statuses(c.status, c.outcome))[1]
+                END AS bi_task_status) s);
+
+CREATE TABLE fencepost.people_teams (
+    code text NOT NULL,
+    description text NOT NULL,
+    department text,
+    CONSTRAINT people_teams_code CHECK (((length(code) >= 1) AND (length(code) <= 8)))
+);
+
 CREATE TABLE fencepost.schedule_starts (
     name text NOT NULL,
     seq bigint NOT NULL,
@@ -548,59 +862,6 @@ CASE status_before
 END)) OR ((action = 'awf.engine/snapshot'::text) AND (status = status_before) AND (status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))))
 );
 
-CREATE VIEW fencepost.task_resources AS
- SELECT l.seq,
-    l.id,
-    l.definition,
-    l.definition_version,
-    l.label,
-    l.params,
-    l.requester,
-    l.created_at,
-    l.status,
-    l.version,
-    l.exec_id,
-    l.retry_count,
-    l.execute_at,
-    l.deadline_at,
-    l.updated_at,
-    l.worker,
-    NULL::text AS outcome,
-    NULL::text AS reason_type,
-    NULL::text AS reason_message,
-    NULL::json AS result,
-    NULL::json AS error,
-    l.workflow_seq,
-    ((l.workflow_seq IS NOT NULL) AND (substr(l.id, 19, 6) = '-8001-'::text)) AS decides,
-    l.settings
-   FROM fencepost.live_tasks l
-UNION ALL
- SELECT d.seq,
-    d.id,
-    d.definition,
-    d.definition_version,
-    d.label,
-    d.params,
-    d.requester,
-    d.created_at,
-    'done'::text AS status,
-    (d.version + ((d.cancel_delivered_at IS NOT NULL))::integer) AS version,
-    d.exec_id,
-    d.retry_count,
-    d.execute_at,
-    NULL::timestamp with time zone AS deadline_at,
-    COALESCE(d.cancel_delivered_at, d.done_at) AS updated_at,
-    d.worker,
-    d.outcome,
-    d.reason_type,
-    d.reason_message,
-    d.result,
-    d.error,
-    d.workflow_seq,
-    ((d.workflow_seq IS NOT NULL) AND (substr(d.id, 19, 6) = '-8001-'::text)) AS decides,
-    d.settings
-   FROM fencepost.done_tasks d;
-
 CREATE TABLE fencepost.trigger_changes (
     number bigint NOT NULL
 );
@@ -623,58 +884,6 @@ CREATE TABLE fencepost.workflow_events (
     number integer NOT NULL,
     event json NOT NULL
 );
-
-CREATE VIEW fencepost.workflow_resources AS
- SELECT l.seq,
-    l.id,
-    l.definition,
-    l.definition_version,
-    l.label,
-    l.params,
-    l.requester,
-    l.parent_seq,
-    l.created_at,
-    l.execute_at,
-    l.begun_at,
-    COALESCE(l.begun_at, l.created_at) AS updated_at,
-        CASE
-            WHEN (l.begun_at IS NULL) THEN 'created'::text
-            ELSE 'in-progress'::text
-        END AS status,
-    (1 + (((l.begun_at > l.created_at) AND (l.begun_at IS NOT NULL)))::integer) AS version,
-    NULL::text AS outcome,
-    NULL::text AS reason_type,
-    NULL::text AS reason_message,
-    NULL::json AS result,
-    NULL::json AS error,
-    l.created_by,
-    NULL::text AS action,
-    NULL::text AS done_by
-   FROM fencepost.live_workflows l
-UNION ALL
- SELECT d.seq,
-    d.id,
-    d.definition,
-    d.definition_version,
-    d.label,
-    d.params,
-    d.requester,
-    d.parent_seq,
-    d.created_at,
-    d.execute_at,
-    d.begun_at,
-    d.done_at AS updated_at,
-    'done'::text AS status,
-    (2 + (((d.begun_at > d.created_at) AND (d.begun_at IS NOT NULL)))::integer) AS version,
-    d.outcome,
-    d.reason_type,
-    d.reason_message,
-    d.result,
-    d.error,
-    d.created_by,
-    d.action,
-    d.done_by
-   FROM fencepost.done_workflows d;
 
 CREATE TABLE fencepost.workflow_signals (
     workflow_seq bigint NOT NULL,
@@ -699,6 +908,9 @@ ALTER TABLE ONLY fencepost.activities
 
 ALTER TABLE ONLY fencepost.definitions
     ADD CONSTRAINT definitions_pkey PRIMARY KEY (name, version);
+
+ALTER TABLE ONLY fencepost.devices
+    ADD CONSTRAINT devices_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY fencepost.done_tasks
     ADD CONSTRAINT done_tasks_pkey PRIMARY KEY (seq, done_at);
@@ -739,6 +951,30 @@ ALTER TABLE ONLY fencepost.machine_reports
 ALTER TABLE ONLY fencepost.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY fencepost.people_contacts
+    ADD CONSTRAINT people_contacts_pkey PRIMARY KEY (partner, code);
+
+ALTER TABLE ONLY fencepost.people_events
+    ADD CONSTRAINT people_events_number UNIQUE (number);
+
+ALTER TABLE ONLY fencepost.people_events
+    ADD CONSTRAINT people_events_pkey PRIMARY KEY (task_seq, stream, event_date_time);
+
+ALTER TABLE ONLY fencepost.people_mails
+    ADD CONSTRAINT people_mails_pkey PRIMARY KEY (task_seq, mail_message);
+
+ALTER TABLE ONLY fencepost.people_members
+    ADD CONSTRAINT people_members_pkey PRIMARY KEY (member, team);
+
+ALTER TABLE ONLY fencepost.people_partners
+    ADD CONSTRAINT people_partners_pkey PRIMARY KEY (code);
+
+ALTER TABLE ONLY fencepost.people_tasks
+    ADD CONSTRAINT people_tasks_pkey PRIMARY KEY (seq);
+
+ALTER TABLE ONLY fencepost.people_teams
+    ADD CONSTRAINT people_teams_pkey PRIMARY KEY (code);
+
 ALTER TABLE ONLY fencepost.schedule_starts
     ADD CONSTRAINT schedule_starts_pkey PRIMARY KEY (name, seq);
 
@@ -774,6 +1010,8 @@ CREATE INDEX definitions_limited ON fencepost.definitions USING btree (name) WHE
 CREATE UNIQUE INDEX definitions_newest ON fencepost.definitions USING btree (name) WHERE is_newest;
 
 CREATE INDEX definitions_triggers ON fencepost.definitions USING btree (name) WHERE ((kind = 'trigger'::text) AND is_newest);
+
+CREATE INDEX devices_due ON fencepost.devices USING btree (due_at) WHERE (due_at IS NOT NULL);
 
 CREATE INDEX done_tasks_default_done_at ON fencepost.done_tasks_default USING btree (done_at);
 
@@ -825,6 +1063,8 @@ CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
 
 CREATE INDEX trigger_starts_trigger ON fencepost.trigger_starts USING btree (trigger, at, event_key);
 
+CREATE INDEX workflow_names_runs ON fencepost.workflow_names USING btree (split_part(id, '~'::text, 1)) WHERE (strpos(id, '~'::text) > 0);
+
 CREATE INDEX workflow_subjects_workflow ON fencepost.workflow_subjects USING btree (workflow_id);
 
 ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
@@ -837,6 +1077,8 @@ ALTER INDEX fencepost.done_workflows_pkey ATTACH PARTITION fencepost.done_workfl
 
 ALTER INDEX fencepost.task_log_pkey ATTACH PARTITION fencepost.task_log_default_pkey;
 
+CREATE TRIGGER people_events_stay BEFORE UPDATE ON fencepost.people_events FOR EACH ROW EXECUTE FUNCTION fencepost.people_event_stays();
+
 ALTER TABLE ONLY fencepost.hardware_addresses
     ADD CONSTRAINT hardware_addresses_hardware FOREIGN KEY (hardware_id) REFERENCES fencepost.hardware(id) ON DELETE CASCADE;
 
@@ -848,6 +1090,18 @@ ALTER TABLE ONLY fencepost.machine_deletions
 
 ALTER TABLE ONLY fencepost.machine_reports
     ADD CONSTRAINT machine_reports_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.people_contacts
+    ADD CONSTRAINT people_contacts_partner FOREIGN KEY (partner) REFERENCES fencepost.people_partners(code);
+
+ALTER TABLE ONLY fencepost.people_events
+    ADD CONSTRAINT people_events_task FOREIGN KEY (task_seq) REFERENCES fencepost.people_tasks(seq) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.people_mails
+    ADD CONSTRAINT people_mails_task FOREIGN KEY (task_seq) REFERENCES fencepost.people_tasks(seq) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.people_members
+    ADD CONSTRAINT people_members_team FOREIGN KEY (team) REFERENCES fencepost.people_teams(code);
 
 ALTER TABLE ONLY fencepost.workflow_subjects
     ADD CONSTRAINT workflow_subjects_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;

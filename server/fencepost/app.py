@@ -15,15 +15,20 @@ from uuid import UUID
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
+from fencepost.domain.devices.decider import Policy
+from fencepost.domain.devices.decider import decider as device_decider
+from fencepost.domain.devices.definition import DeviceWorkflow
 from fencepost.domain.machine.decide import decide as decide_machines
-from fencepost.domain.machine.definition import MachineTemplate
+from fencepost.domain.people.decider import decide as decide_process
 from fencepost.domain.task import Task
+from fencepost.domain.taskflow.decider import decide as decide_taskflow
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.devices.devices import Devices, Queue
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
 from fencepost.engine.events import Events
@@ -31,12 +36,14 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
-from fencepost.engine.machine.carried import Carried
-from fencepost.engine.machine.hardware import HardwareRecords
 from fencepost.engine.machine.machines import Machines
-from fencepost.engine.machine.templates import Templates
+from fencepost.engine.people.lists import TaskLists
+from fencepost.engine.people.people import People
+from fencepost.engine.people.registers import Registers
+from fencepost.engine.people.tasks import PeopleTasks
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
+from fencepost.engine.taskflow.taskflows import taskflows
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.watch import Watch
@@ -47,6 +54,7 @@ from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
 from fencepost.loops.schedule import Scheduler
+from fencepost.loops.vigil import Vigil
 from fencepost.rest.health import Health
 from fencepost.rest.site import site
 from fencepost.rpc.dispatch import Dispatch
@@ -56,6 +64,7 @@ from fencepost.settings import Settings
 from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
+from fencepost.store.devices import DeviceStore
 from fencepost.store.events import EventStore
 from fencepost.store.hands import HandStore
 from fencepost.store.hardware import HardwareStore
@@ -63,9 +72,12 @@ from fencepost.store.limits import Limits
 from fencepost.store.machines import MachineStore
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
+from fencepost.store.people.registers import RegisterStore
+from fencepost.store.people.tasks import PeopleStore
 from fencepost.store.reader import Reader
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
+from fencepost.store.taskflows import TaskflowStore
 from fencepost.store.tasks import TaskStore
 from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
@@ -82,8 +94,7 @@ class App:
 
     def __init__(self, settings: Settings, conninfo: str, clock: Clock, deciders: Mapping[str, Decide]) -> None:
         self.database = Database(conninfo, connections=settings.connections)
-        self._server = ServerStore(self.database, clock)
-        hints = Hints()
+        self._server, hints = ServerStore(self.database, clock), Hints()
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)
         definitions = Definitions(DefinitionStore(self.database, clock), hints)
@@ -94,7 +105,10 @@ class App:
         executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
-        decided = Deciders(work, families, executions, hands, definitions, deciders)
+        by_kind, watch = {**_deciders(settings), **deciders}, Watch()
+        inside = Deciders(work, families, executions, hands, definitions, by_kind)
+        devices = DeviceStore(self.database, clock, silence_ms=round(settings.devices.silence_seconds * 1000))
+        machines = MachineStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         self.engine = Engine(
             work,
             families,
@@ -105,26 +119,27 @@ class App:
             triggers,
             Schedules(ScheduleStore(self.database, clock, hints.follow), definitions, hints),
             hands,
-            decided,
-            Watch(),
-            self._machines(settings, clock, families, definitions, decided, hints),
+            inside,
+            watch,
+            taskflows(TaskflowStore(self.database), families, definitions, inside, watch),
+            _people(self.database, clock, hints, families, inside, definitions),
+            Devices.over(devices, settings.devices, hints, Queue(work, families, definitions, hands, inside, watch)),
+            Machines.over(
+                machines, HardwareStore(self.database, clock), families, definitions, inside, hints, settings
+            ),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
+        self._watching = self._watch_devices(settings)
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
         self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
         self._wire_hints(hints, definitions, tasks.limits)
-        self._health, self._callers = Health(self._server), Callers(settings.clients)
-        dispatch = Dispatch(registry(), self.engine, settings.limits)
-        self._rpc = Endpoint(dispatch, self._callers, settings.limits)
-        self._rest = site(self.engine, self._health, self._callers, settings.limits)
-        self._errands = self._work(dispatch, settings, clock)
+        self._errands = self._work(self._open(settings), settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -149,7 +164,7 @@ class App:
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()
-        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._working)
+        loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._watching, *self._working)
         self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
         self._tasks.append(asyncio.create_task(self._notifications.run()))
 
@@ -180,28 +195,6 @@ class App:
         leases = [Lease(task.id, UUID(task.exec_id), caller) for task in tasks]
         await self.engine.executions.release(leases, short=True, action="awf.engine/give-back")
 
-    def _machines(
-        self,
-        settings: Settings,
-        clock: Clock,
-        workflows: Workflows,
-        definitions: Definitions,
-        deciders: Deciders,
-        hints: Hints,
-    ) -> Machines:
-        """Return what machines ask for."""
-        store = MachineStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
-        return Machines(
-            store,
-            workflows,
-            definitions,
-            deciders,
-            hints,
-            hardware=HardwareRecords(HardwareStore(self.database, clock)),
-            templates=Templates(definitions),
-            carried=Carried(store, kept=settings.workflow_data_versions),
-        )
-
     def _work(self, dispatch: Dispatch, settings: Settings, clock: Clock) -> Sequence[Errands]:
         """Return what works on the tasks that the server itself sees to."""
         inside = self.engine.deciders
@@ -213,6 +206,22 @@ class App:
             Errands(self.engine, CLEAN_UP, cleaning, repeatable=True, at_once=1),
             Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),
         )
+
+    def _open(self, settings: Settings) -> Dispatch:
+        """Make the doors through which requests come; return what runs the calls among them."""
+        dispatch, callers = Dispatch(registry(), self.engine, settings.limits), Callers(settings.clients)
+        self._health = Health(self._server)
+        self._rpc = Endpoint(dispatch, callers, settings.limits)
+        self._rest = site(self.engine, self._health, callers, settings)
+        return dispatch
+
+    def _watch_devices(self, settings: Settings) -> Sequence[Loop]:
+        """Return what looks after devices, and tells what becomes of their runs."""
+        self.vigil = Vigil(self.engine.devices.known, silence_seconds=settings.devices.silence_seconds)
+        feed = self.engine.devices.feed
+        feeding = Loop("feed", feed.run_once)
+        feed.nudge = feeding.nudge
+        return Loop("vigil", self.vigil.run_once), feeding
 
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         watch = self.engine.watch
@@ -254,7 +263,11 @@ class App:
 
 
 # Which documents are decided over in the server, by their kind.
-DECIDERS: Mapping[str, Decide] = {MachineTemplate.kind: decide_machines}
+DECIDERS: Mapping[str, Decide] = {
+    "taskflow": decide_taskflow,
+    "process": decide_process,
+    "machine-template": decide_machines,
+}
 
 
 def build_app(
@@ -262,6 +275,20 @@ def build_app(
 ) -> App:
     """Wire a server over a migrated database; call it on the event loop that will serve it."""
     return App(settings, conninfo, clock or DatabaseClock(), deciders)
+
+
+def _people(
+    database: Database, clock: Clock, hints: Hints, workflows: Workflows, deciders: Deciders, definitions: Definitions
+) -> People:
+    store, registers = PeopleStore(database, clock, hints.follow), Registers(RegisterStore(database))
+    lists = TaskLists(store, workflows, deciders, definitions, registers)
+    return People(lists, PeopleTasks(store, lists, registers), registers)
+
+
+def _deciders(settings: Settings) -> Mapping[str, Decide]:
+    """Return the deciders that depend on the settings."""
+    policy = Policy(settings.devices.retries, round(settings.devices.window_seconds * 1000))
+    return {DeviceWorkflow.kind: device_decider(policy)}
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -34,6 +34,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """How patient the server is with devices."""
+
+    retries: int = 3
+    window_seconds: float = 10.0
+    healthcheck_seconds: float = 5.0
+    silence_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that a server is told when it starts."""
 
@@ -56,12 +66,18 @@ class Settings:
     grpc_shared: bool = False
     workflow_data_versions: int = 3
     limits: Limits = field(default_factory=Limits)
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
         if not self.clients and not _is_loopback(self.host):
             raise StartRefused(
                 f"--host {self.host} is not a loopback address, and anybody who reaches it could change every task: "
                 "name at least one client with --client id:secret, or listen on 127.0.0.1"
+            )
+        if self.devices.silence_seconds <= self.devices.healthcheck_seconds:
+            raise StartRefused(
+                f"--device-silence {self.devices.silence_seconds:g} must be longer than --device-healthcheck "
+                f"{self.devices.healthcheck_seconds:g}: every device would be given up before it is asked"
             )
         if self.grpc_port is not None and not self.grpc_open and not _is_loopback(self.grpc_host):
             raise StartRefused(

@@ -23,6 +23,7 @@ class Event(Enum):
     REAPED = ("reaped", logging.DEBUG, "did {count} things that were due")
     SCHEDULED = ("scheduled", logging.DEBUG, "started {started} due times of schedules and skipped {skipped}")
     SCHEDULE_REFUSED = ("schedule-refused", logging.WARNING, "{name} cannot start what it is for: {reason}")
+    DEVICES_LOST = ("devices-lost", logging.INFO, "{count} devices fell silent; what they were at is aborted")
     PARTITION_MADE = ("partition-made", logging.INFO, "{name} takes history until {until}")
     PARTITION_DROPPED = ("partition-dropped", logging.INFO, "{name} was older than the retention")
     PARTITIONS_DELAYED = ("partitions-delayed", logging.WARNING, "partitions stay for now: {reason}; trying again")

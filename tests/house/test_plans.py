@@ -64,6 +64,10 @@ select
     now(), 'ready', 1, 0, now(), now(), 10000 + n % 500
 from generate_series(1, 2000) as n;
 
+insert into fencepost.devices (name, info, seen_at, due_at, created_at)
+select 'r-' || n, '{}', now(), case when n % 2 = 0 then now() + n * interval '1 second' end, now()
+from generate_series(1, 2000) as n;
+
 insert into fencepost.live_workflows
     (seq, id, definition, definition_version, requester, created_by, created_at, begun_at, last_event, parent_seq, key)
 select
@@ -201,6 +205,9 @@ HOT: dict[str, dict[str, Any]] = {
     "workflows/keys": {"keys": ["device/one", "device/two"]},
     "workflows/tasks": {"workflow_seq": 10001, "decides": False, "size": 100},
     "workflows/list_children": {"workflow_seq": 10001, "size": 100},
+    "taskflows/find": {"ids": ["flow-1", "flow-2"]},
+    "taskflows/standings": {"workflows": [10001, 10002]},
+    "taskflows/changes": {"workflow_seq": 10001},
     "events/take": {"calls": [{**_EVENT, "source": None, "id": "a", "content": {}, "caller": "test", "triggers": 0}]},
     "events/find": {"keys": [_EVENT["key"]]},
     "events/settle": {
@@ -212,6 +219,13 @@ HOT: dict[str, dict[str, Any]] = {
     "subscriptions/complete": {"calls": [{**call, "seq": 3, "event_key": _EVENT["key"]} for call in _TASKS]},
     "triggers/starts": {"name": "demo/t", "size": 20},
     "history/delete_events": {"retention": "1 day", "batch": 1000},
+    "devices/see": {"name": "r-1", "watch": True, "silence": 15000, "task_id": None},
+    "devices/find": {"name": "r-1"},
+    "devices/lose": {"size": 100},
+    "devices/spare": {"silence": 15000},
+    "devices/next_due": {},
+    "devices/tasks": {"devices": ["2", "4"]},
+    "devices/runs": {"since": "2026-01-01T00:00:00Z", "seqs": [10002]},
     "machines/find": {"id": "flow-1"},
     "machines/of_worker": {"names": ["machine-1", "machine-2"], "live": True},
     "machines/stand": {"workflows": [10001, 10002]},
@@ -225,7 +239,7 @@ _GROWING = {
     *("task_names", "live_tasks", "done_tasks_default", "task_log_default", "live_workflows", "done_workflows_default"),
     *("workflow_names", "workflow_events", "activities", "workflow_signals", "events", "trigger_starts"),
     *("schedules", "schedule_starts", "workflow_subjects", "machine_reports", "machine_data", "machine_deletions"),
-    *("hardware", "hardware_addresses"),
+    *("hardware", "hardware_addresses", "devices"),
 }
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
 

@@ -9,6 +9,7 @@ import click
 _COMMANDS = {
     "apply": "apply",
     "bench": "bench",
+    "check": "check",
     "demo": "demo",
     "migrate": "migrate",
     "serve": "serve",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fencepost.settings import Limits, Settings, read_clients, read_retention
+from fencepost.settings import DeviceSettings, Limits, Settings, read_clients, read_retention
 
 
 def _from_environment(name: str) -> dict[str, Any]:
@@ -102,6 +102,38 @@ def _from_environment(name: str) -> dict[str, Any]:
     type=click.FloatRange(0.001, 86_400),
     help="Seconds that the SQL of a task may run.",
     **_from_environment("RUN_SQL_TIMEOUT"),
+)
+@click.option(
+    "--device-retries",
+    default=3,
+    show_default=True,
+    type=click.IntRange(0, 1000),
+    help="How often a step of a device run, and the run, is tried again.",
+    **_from_environment("DEVICE_RETRIES"),
+)
+@click.option(
+    "--device-window",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 86_400),
+    help="Seconds in which a device must start a task, or reject it.",
+    **_from_environment("DEVICE_WINDOW"),
+)
+@click.option(
+    "--device-healthcheck",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 3600),
+    help="Seconds between the questions for a sign of life on a device's channel.",
+    **_from_environment("DEVICE_HEALTHCHECK"),
+)
+@click.option(
+    "--device-silence",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 86_400),
+    help="Seconds without a sign of life after which what a device is at is aborted.",
+    **_from_environment("DEVICE_SILENCE"),
 )
 @click.option(
     "--grpc-port",
@@ -215,6 +247,12 @@ def serve(**options: Any) -> None:
             wait_seconds=options["max_wait"],
             depth=options["max_depth"],
             waiting=options["max_waiting"],
+        ),
+        devices=DeviceSettings(
+            retries=options["device_retries"],
+            window_seconds=options["device_window"],
+            healthcheck_seconds=options["device_healthcheck"],
+            silence_seconds=options["device_silence"],
         ),
     )
     if settings.workers == 1:

@@ -11,7 +11,9 @@ from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Document
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.limits import LONGEST_MS
+from fencepost.domain.people.words import BY_HAND
 from fencepost.domain.selection import Rule, place_of, read_rules
+from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition
 from fencepost.domain.times import time_text
 from fencepost.errors import Refusal, invalid_params
 
@@ -27,6 +29,8 @@ HELD = (WAIT, SUBSCRIBE)
 RUN_RPC = "aidbox.task/run-rpc"
 RUN_SQL = "aidbox.task/run-sql"
 CLEAN_UP = "awf.task/clean-up-activities"
+# Those that are handed to no worker: they end by themselves, or people move them.
+UNPOLLED = (*HELD, BY_HAND)
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
 # Of the two, each bound is about the one that it can be about.
@@ -95,6 +99,13 @@ BUILT_IN: Mapping[str, Document] = {
             },
         ),
         TaskDefinition(
+            name=BY_HAND,
+            # Nobody who has it renews a lease: people take the time that they take.
+            requested_to_start_timeout=LONGEST_MS,
+            in_progress_timeout=LONGEST_MS,
+            allowed_retry_count=0,
+        ),
+        TaskDefinition(
             name=RUN_RPC,
             # What was refused would be again; and of a server that died in the middle nobody knows whether it was done.
             allowed_retry_count=0,
@@ -135,6 +146,7 @@ BUILT_IN: Mapping[str, Document] = {
                 "properties": {"rules": {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLEANING_RULE}},
             },
         ),
+        TaskflowDefinition(name=FLOW),
     )
 }
 

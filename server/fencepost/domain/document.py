@@ -5,11 +5,23 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.devices.definition import DeviceWorkflow
 from fencepost.domain.machine.definition import MachineTemplate
+from fencepost.domain.people.process import ProcessDefinition
 from fencepost.domain.schedule import ScheduleDefinition
+from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.domain.trigger import TriggerDefinition
 
-Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition | MachineTemplate
+Document = (
+    TaskDefinition
+    | WorkflowDefinition
+    | ScheduleDefinition
+    | TriggerDefinition
+    | TaskflowDefinition
+    | ProcessDefinition
+    | DeviceWorkflow
+    | MachineTemplate
+)
 
 
 class Definition(msgspec.Struct, frozen=True):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, get_args
+import types
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
 from fencepost.errors import Refusal, invalid_params
 
+_STEP = re.compile(r"\.([^.\[]+)|\[[^\]]*\]")
 _AT = re.compile(r" - at `(.+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
@@ -21,7 +24,7 @@ def fault_of_struct(message: str, struct: Any) -> Refusal:
     path = "$" if at is None else at[1]
     message = message if at is None else message[: at.start()]
     if unknown := _UNKNOWN.match(message):
-        near = difflib.get_close_matches(unknown[1], names_of(struct), n=1, cutoff=0.5) if path == "$" else []
+        near = difflib.get_close_matches(unknown[1], _names_at(struct, path), n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return invalid_params(f"there is no param {unknown[1]!r}{hint}", f"{path}.{unknown[1]}")
     if missing := _MISSING.match(message):
@@ -33,3 +36,34 @@ def names_of(struct: Any) -> list[str]:
     """Return the members that a struct, or any of a union, has on the wire."""
     structs = get_args(struct) or (struct,)
     return [field.encode_name for one in structs for field in msgspec.structs.fields(one)]
+
+
+def _names_at(struct: Any, path: str) -> list[str]:
+    """Return the members that what stands at a path can have."""
+    found = [*_alternatives(struct)]
+    for step in _STEP.finditer(path):
+        found = [part for one in found for part in _parts(one, step[1])]
+    return [name for one in found if _is_struct(one) for name in names_of(one)]
+
+
+def _parts(one: Any, member: str | None) -> Iterable[Any]:
+    """Return what a member of a type can be, or any item of it."""
+    if member is None:
+        return [part for argument in get_args(one) for part in _alternatives(argument)]
+    fields = msgspec.structs.fields(one) if _is_struct(one) else ()
+    return [part for field in fields if field.encode_name == member for part in _alternatives(field.type)]
+
+
+def _alternatives(type_: Any) -> Iterator[Any]:
+    """Yield what a type can be: the members of a union, without what is only said about them."""
+    if get_origin(type_) is Annotated:
+        yield from _alternatives(get_args(type_)[0])
+    elif get_origin(type_) in (Union, types.UnionType):
+        for one in get_args(type_):
+            yield from _alternatives(one)
+    else:
+        yield type_
+
+
+def _is_struct(type_: Any) -> bool:
+    return isinstance(type_, type) and issubclass(type_, msgspec.Struct)

@@ -13,11 +13,13 @@ from starlette.routing import Route
 
 from fencepost.engine.engine import Engine
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
+from fencepost.rest.devices.routes import device_routes
 from fencepost.rest.events import EventIntake
 from fencepost.rest.health import Health
+from fencepost.rest.taskflows import TaskflowStreams
 from fencepost.rest.tasks import TaskReads
 from fencepost.rest.workflows import WorkflowReads
-from fencepost.settings import Limits
+from fencepost.settings import Settings
 from fencepost.store.files import data_folder
 from fencepost.wire.callers import Callers
 from fencepost.wire.faults import bug, fault_of
@@ -26,11 +28,12 @@ from fencepost.wire.formats import JSON
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def site(engine: Engine, health: Health, callers: Callers, limits: Limits) -> Starlette:
+def site(engine: Engine, health: Health, callers: Callers, settings: Settings) -> Starlette:
     """Return the application."""
     tasks = TaskReads(engine)
     workflows = WorkflowReads(engine)
-    intake = EventIntake(engine, limits)
+    intake = EventIntake(engine, settings.limits)
+    taskflows = TaskflowStreams(engine)
 
     def known(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -50,6 +53,8 @@ def site(engine: Engine, health: Health, callers: Callers, limits: Limits) -> St
             Route("/AidboxWorkflow", known(workflows.search)),
             Route("/AidboxWorkflow/{id}", known(workflows.read)),
             Route("/events", known(intake.publish), methods=["POST"]),
+            Route("/taskflows/{id}/events", known(taskflows.events)),
+            *device_routes(engine, callers, settings, known),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _not_served},
     )

@@ -173,7 +173,8 @@ def _structs(methods: list[Method]) -> Json:
 
 def _portable(schema: Any, renamed: dict[str, str]) -> Any:
     """Return a schema as everyone reads it: with our names, and the end of a text as ECMA 262 writes it."""
-    if isinstance(schema, list):
+    # A default that is a tuple is no JSON yet.
+    if isinstance(schema, list | tuple):
         return [_portable(item, renamed) for item in schema]
     if not isinstance(schema, dict):
         return schema

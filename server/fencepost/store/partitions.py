@@ -157,7 +157,8 @@ class PartitionStore:
         log = await self._database.fetch(statement("history/delete_log"), params)
         events = await self._database.fetch(statement("history/delete_events"), params)
         starts = await self._database.fetch(statement("history/delete_starts"), params)
-        return sum(int(rows[0][0]) for rows in (done, workflows, log, events, starts))
+        written = await self._database.fetch(statement("people/forget"), {"batch": _BATCH})
+        return sum(int(rows[0][0]) for rows in (done, workflows, log, events, starts, written))
 
 
 @contextmanager

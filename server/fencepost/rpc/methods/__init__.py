@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from fencepost.rpc.methods.definition import definition_methods
+from fencepost.rpc.methods.device import device_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
 from fencepost.rpc.methods.hardware import hardware_methods
 from fencepost.rpc.methods.machine import machine_methods
+from fencepost.rpc.methods.people import people_methods
 from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
+from fencepost.rpc.methods.taskflow import taskflow_methods
+from fencepost.rpc.methods.taskflow_template import template_methods
 from fencepost.rpc.methods.workflow import workflow_methods
 from fencepost.rpc.registry import Registry
 
@@ -23,6 +27,10 @@ def registry() -> Registry:
         definition_methods,
         schedule_methods,
         event_methods,
+        taskflow_methods,
+        template_methods,
+        people_methods,
+        device_methods,
         machine_methods,
         hardware_methods,
     ):

@@ -1,0 +1,40 @@
+"""`fencepost check`: computes again what follows from the history, and reports where the database says otherwise."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import orjson
+
+
+@click.command()
+@click.option(
+    "--database-url",
+    required=True,
+    envvar="FENCEPOST_DATABASE_URL",
+    show_envvar=True,
+    help="Postgres 15 or newer, reached directly and not through a pooler.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON, one a line.")
+def check(database_url: str, as_json: bool) -> None:
+    """Replay every people's task from its events and compare every live task with its log; exit with 1 for differences.
+
+    Nothing is changed, and servers may go on meanwhile.
+    """
+    from fencepost.store.check import check as look
+
+    counts: dict[str, int] = {}
+    differences = 0
+    for checked in look(database_url):
+        counts[checked.kind] = counts.get(checked.kind, 0) + checked.looked_at
+        differences += len(checked.differences)
+        for found in checked.differences:
+            if as_json:
+                click.echo(orjson.dumps(found._asdict()).decode())
+            else:
+                said = f"is {found.kept!r}, its history says {found.computed!r}"
+                click.echo(f"{found.kind} {found.id}: {found.member} {said}")
+    if not as_json:
+        click.echo(f"{counts['people']} people's tasks and {counts['task']} live tasks: {differences} differences")
+    sys.exit(1 if differences else 0)

@@ -1,0 +1,185 @@
+"""Task lists: begun, added to, closed. A list is a workflow of its process, and its code is the workflow's id."""
+
+from __future__ import annotations
+
+import difflib
+from typing import NamedTuple
+from uuid import uuid4
+
+import msgspec
+import orjson
+from msgspec import UNSET
+
+from fencepost.domain.people.process import FinalFields, ProcessDefinition, ProcessStep, TaskListFields
+from fencepost.domain.people.task import PeopleTask, TaskList
+from fencepost.domain.people.words import BY_HAND, Assignment
+from fencepost.engine.deciders import Deciders
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.people.registers import Registers
+from fencepost.engine.workflows import NewWorkflow, Workflows
+from fencepost.errors import (
+    PROCESS_STEP_NOT_FOUND,
+    TASK_LIST_NOT_FOUND,
+    WORKFLOW_HAS_BEEN_DONE,
+    Refusal,
+    invalid_params,
+)
+from fencepost.store.people.tasks import NewLine, PeopleStore
+
+# Where the call has what its workflow is begun with.
+_PLACES = {"$.definition": "$.process", "$.id": "$.code"}
+
+
+class NewTask(NamedTuple):
+    """What a caller asks to be added to a list; what is None is as the step or the list has it."""
+
+    task_list: str
+    process_step: str
+    assignment: Assignment
+    line_number: int | None = None
+    team: str | None = None
+    user: str | None = None
+    department: str | None = None
+    description: str | None = None
+    reference_code: str | None = None
+    partner: str | None = None
+    partner_contact: str | None = None
+    priority: str | None = None
+    due_date_time: str | None = None
+
+
+class TaskLists:
+    """The task lists of a database."""
+
+    def __init__(
+        self,
+        store: PeopleStore,
+        workflows: Workflows,
+        deciders: Deciders,
+        definitions: Definitions,
+        registers: Registers,
+    ) -> None:
+        self._store = store
+        self._workflows = workflows
+        self._deciders = deciders
+        self._definitions = definitions
+        self._registers = registers
+
+    async def create(self, process: str, code: str | None, fields: TaskListFields, *, caller: str) -> TaskList:
+        """Begin a list with a task for each step that says so; the same code and content again is the same list."""
+        try:
+            document = (await self._definitions.newest(process)).document
+        except Refusal as refusal:
+            refusal.at = refusal.at or "$.process"
+            raise
+        if not isinstance(document, ProcessDefinition):
+            raise invalid_params(f"{process!r} is the definition of a {document.kind}", "$.process")
+        id = code or str(uuid4())
+        requester = orjson.dumps({"resourceType": "Client", "id": caller})
+        new = NewWorkflow(process, id, None, msgspec.json.encode(fields), None, requester, caller)
+        (outcome,) = await self._workflows.create([new])
+        if isinstance(outcome, Exception):
+            raise _of_list(outcome)
+        await self._deciders.settle(id)
+        return await self.get(id)
+
+    async def get(self, code: str, at: str = "$.code") -> TaskList:
+        """Return a list as it stands; raise Refusal when there is none."""
+        found = await self._store.task_list(code)
+        if found is None:
+            raise Refusal(TASK_LIST_NOT_FOUND, at=at, code=code)
+        return found
+
+    async def close(self, code: str, result: bytes | None, *, caller: str) -> TaskList:
+        """End a list whose tasks are all over, with a result that its process produces. Closed again, it stays."""
+        found = await self.get(code)
+        if found.status == "done":
+            if found.outcome != "succeeded":
+                raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.code", id=code, outcome=found.outcome)
+            return found
+        (await self._process(found.process, found.process_version)).check_output(result)
+        await self._deciders.settle(code)
+        await self._store.close(found, result, caller=caller)
+        return await self.get(code)
+
+    async def step(
+        self, process: str, code: str, version: int | None = None, *, at: str = "$.processStep"
+    ) -> ProcessStep:
+        """Return a step of a process, of its newest version unless one is named; raise Refusal when there is none."""
+        document = await self._process(process, version)
+        step = document.step(code)
+        if step is None:
+            near = difflib.get_close_matches(code, [one.code for one in document.steps], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise Refusal(PROCESS_STEP_NOT_FOUND, at=at, process=process, code=code, hint=hint)
+        return step
+
+    async def add(self, new: NewTask, *, caller: str) -> PeopleTask:
+        """Add a task to a live list; the same line with the same content again is the same task."""
+        found = await self.get(new.task_list, "$.taskList")
+        step = await self.step(found.process, new.process_step, found.process_version)
+        process = await self._process(found.process, found.process_version)
+        if step.skip_in_process_step:
+            raise invalid_params(f"step {step.code!r} is skipped: it has no tasks", "$.processStep")
+        fields = await self._fields(new, found, process, step)
+        definition = BY_HAND if step.flow == "M" else process.definition_of(step)
+        await self._definitions.ensure(definition)
+        version, _ = await self._definitions.newest_task(definition)
+        line = NewLine(
+            line_number=new.line_number,
+            first=len(process.first_steps) + 1,
+            once=str(uuid4()),
+            definition=definition,
+            version=version,
+            params=lambda number: msgspec.json.encode(msgspec.structs.replace(fields, line_number=number)),
+            caller=caller,
+        )
+        return await self._store.add(found, line)
+
+    async def _fields(
+        self, new: NewTask, task_list: TaskList, process: ProcessDefinition, step: ProcessStep
+    ) -> FinalFields:
+        of_list = process.list_fields(task_list.params)
+        department = new.department or step.department or of_list.department
+        process.check_department(department, of_list, "$.department")
+        team = new.team or step.assign_to_team
+        if team is None:
+            raise invalid_params(f"step {step.code!r} names no team, and none is given", "$.team")
+        await self._registers.get_team(team, "$.team")
+        await self._registers.check_contact(new.partner, new.partner_contact)
+        user = step.assign_to_user if new.assignment == "PROCESS_STEP_USER" else new.user
+        return FinalFields(
+            task_list=task_list.code,
+            line_number=0,
+            process_step=step.code,
+            flow=step.flow,
+            department=department or "",
+            description=new.description,
+            reference_code=new.reference_code,
+            partner=new.partner,
+            partner_contact=new.partner_contact,
+            initial_assigned_to_team=team,
+            initial_assigned_to_user=user,
+            initial_task_status=step.status_for(user),
+            initial_priority=new.priority or step.priority,
+            initial_due_date_time=new.due_date_time,
+            due_days=step.due_days if new.due_date_time is None else 0,
+            handler_class_name=step.handler_class_name,
+            input=of_list.input if step.flow == "A" else UNSET,
+        )
+
+    async def _process(self, name: str, version: int | None) -> ProcessDefinition:
+        document = (await self._definitions.get(name, version)).document
+        if not isinstance(document, ProcessDefinition):
+            raise invalid_params(f"{name!r} is the definition of a {document.kind}", "$.process")
+        return document
+
+
+def _of_list(error: Exception) -> Exception:
+    """Return a refusal of the list's workflow as that of the call that begins the list."""
+    if isinstance(error, Refusal) and error.at is not None:
+        error.at = _PLACES.get(error.at, error.at.replace("$.params.", "$.", 1))
+        error.errors = error.errors and [
+            {**one, "path": one["path"].replace("$.params.", "$.", 1)} for one in error.errors
+        ]
+    return error

@@ -1,0 +1,187 @@
+"""The channels: what happens, as it happens, over server-sent events or WebSocket.
+
+GET /devices/{name}/events   what a device is told; over WebSocket it also answers and reports there
+GET /events/client           what clients are told; `since` or `Last-Event-ID` is the time from which on
+
+A frame is one JSON object with a `type`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from fencepost.domain.devices.news import News
+from fencepost.domain.devices.reports import read_task_state
+from fencepost.domain.times import time_text
+from fencepost.engine.engine import Engine
+from fencepost.errors import INVALID_REQUEST, Refusal
+from fencepost.rest.bundles import refuse_unknown
+from fencepost.rest.devices.bodies import refuse_strangers
+from fencepost.rest.streams import Message, sse
+from fencepost.settings import Limits
+from fencepost.wire import json
+from fencepost.wire.callers import Callers
+from fencepost.wire.faults import fault_of
+from fencepost.wire.text import BadText
+
+# The server goes; try again, here or elsewhere.
+_RESTART = 1012
+_REFUSED = 1008
+# What clients of media channels say to keep them open, as text or in binary.
+_PING = b"ping"
+
+Messages = AsyncGenerator[bytes | None]
+Hear = Callable[[bytes], Awaitable[bytes | None]]
+
+
+class ChannelCalls:
+    """The handlers."""
+
+    def __init__(self, engine: Engine, limits: Limits, callers: Callers) -> None:
+        self._devices = engine.devices
+        self._watch = engine.watch
+        self._limits = limits
+        self._callers = callers
+
+    async def device(self, request: Request) -> Response:
+        """Answer `GET /devices/{name}/events`."""
+        messages = self._devices.channels.messages(request.path_params["name"], lives=True)
+        # From here on nothing is missed.
+        await anext(messages)
+
+        async def framed() -> AsyncIterator[Message | None]:
+            # Without the database the stream ends, and who comes back finds it, or another server that does.
+            with contextlib.suppress(Refusal):
+                async for message in messages:
+                    yield None if message is None else Message(message)
+
+        return sse(self._watch, framed())
+
+    async def client(self, request: Request) -> Response:
+        """Answer `GET /events/client`."""
+        refuse_unknown(request.query_params, {"since"})
+        last = request.headers.get("last-event-id")
+        since = time_text(last, "Last-Event-ID") if last else time_text(request.query_params.get("since"), "since")
+        news = self._devices.clients.messages(since=since)
+        await anext(news)
+
+        async def framed() -> AsyncIterator[Message | None]:
+            with contextlib.suppress(Refusal):
+                async for one in news:
+                    yield None if one is None else Message(_text(one), one.event.occurred_at)
+
+        return sse(self._watch, framed())
+
+    async def device_socket(self, socket: WebSocket) -> None:
+        """Serve the WebSocket of a device."""
+        if (caller := await self._let_in(socket)) is None:
+            return
+        device = socket.path_params["name"]
+        try:
+            messages = self._devices.channels.messages(device)
+            await anext(messages)
+        except Refusal:
+            await socket.close(_REFUSED)
+            return
+        await socket.accept()
+        await self._serve(socket, messages, lambda text: self._hear(device, text, caller))
+
+    async def client_socket(self, socket: WebSocket) -> None:
+        """Serve the WebSocket of a client, which has nothing to say."""
+        if await self._let_in(socket) is None:
+            return
+        try:
+            since = time_text(socket.query_params.get("since"), "since")
+        except Refusal:
+            await socket.close(_REFUSED)
+            return
+        news = self._devices.clients.messages(since=since)
+        await anext(news)
+        await socket.accept()
+
+        async def messages() -> Messages:
+            async with aclosing(news):
+                async for one in news:
+                    yield None if one is None else _text(one)
+
+        await self._serve(socket, messages(), None)
+
+    async def _let_in(self, socket: WebSocket) -> str | None:
+        """Return who opens a WebSocket; refuse those that may not, and pages of other sites."""
+        try:
+            refuse_strangers(socket.headers)
+            return self._callers.identify(socket.headers.get("authorization"))
+        except Refusal:
+            await socket.close(_REFUSED)
+            return None
+
+    async def _serve(self, socket: WebSocket, messages: Messages, hear: Hear | None) -> None:
+        """Send messages and hear what comes, until either end has enough."""
+        ends = [asyncio.create_task(_send(socket, messages)), asyncio.create_task(_listen(socket, hear))]
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+        # Without the database nobody can be told anything: who comes back finds it, or another server that does.
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(_RESTART)
+        for end in done:
+            if (error := end.exception()) is not None and not isinstance(error, WebSocketDisconnect | Refusal):
+                raise error
+
+    async def _hear(self, device: str, text: bytes, caller: str) -> bytes | None:
+        """Take what a device says, and return what it is answered."""
+        try:
+            await self._devices.known.see(device, watch=True)
+            if text.strip() == _PING:
+                return None
+            said = self._read(text)
+            if said.get("type") == "HEARTBEAT":
+                return None
+            id, report = read_task_state(text)
+            task = await self._devices.runs.report(id, report, caller=caller)
+        except Refusal as refusal:
+            return msgspec.json.encode({"type": "REFUSED", "error": fault_of(refusal)})
+        return orjson.dumps({"type": "REPORT_TAKEN", "task_id": task.id})
+
+    def _read(self, text: bytes) -> dict[str, Any]:
+        if len(text) > self._limits.body_bytes:
+            raise Refusal(INVALID_REQUEST, reason=f"a message of more than {self._limits.body_bytes} bytes")
+        try:
+            json.check(text, max_depth=self._limits.depth)
+        except BadText as bad:
+            raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
+        said = orjson.loads(text)
+        if not isinstance(said, dict):
+            raise Refusal(INVALID_REQUEST, at="$", reason="Expected `object`")
+        return said
+
+
+async def _send(socket: WebSocket, messages: Messages) -> None:
+    async with aclosing(messages):
+        async for message in messages:
+            if message is not None:
+                await socket.send_text(message.decode())
+
+
+async def _listen(socket: WebSocket, hear: Hear | None) -> None:
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        text = (message.get("text") or "").encode() or message.get("bytes") or b""
+        if hear is not None and (answer := await hear(text)) is not None:
+            await socket.send_text(answer.decode())
+
+
+def _text(news: News) -> bytes:
+    return msgspec.json.encode(news.event)

@@ -1,0 +1,72 @@
+"""What the methods of people share: who acts on which task, and the answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from fencepost.domain.people.words import User
+from fencepost.domain.times import time_text
+from fencepost.engine.people.tasks import By
+from fencepost.rpc.registry import Context
+from fencepost.wire.people import AnyEvent, WFTask
+
+TaskId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a people's task")]
+ListCode = Annotated[str, Meta(min_length=1, max_length=64, description="code of a task list")]
+ByUser = Annotated[User, Meta(description="who acts; the caller unless it is said")]
+Limit = Annotated[int, Meta(ge=1, le=10_000)]
+Confirm = Annotated[bool, Meta(description="process the event at once; a draft waits for its confirm method")]
+
+TASK = "5b0e7f14-6d0a-8a51-8002-000000000017"
+
+
+class UserParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Who acts."""
+
+    user: ByUser | None = None
+
+
+class TaskParams(UserParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which task, and who acts."""
+
+    id: TaskId
+
+
+class TaskResult(msgspec.Struct, frozen=True):
+    """A task."""
+
+    resource: WFTask
+
+
+class TasksResult(msgspec.Struct, frozen=True):
+    """Tasks."""
+
+    resources: list[WFTask]
+
+
+class EventResult(msgspec.Struct, frozen=True):
+    """The event that was recorded or processed, null when nothing had to change; and the task as it stands."""
+
+    event: AnyEvent | None
+    resource: WFTask
+
+
+def user_of(context: Context, params: UserParams) -> str:
+    """Return who acts: the user that the caller names, else the caller."""
+    return params.user or context.caller
+
+
+def by(context: Context, params: UserParams) -> By:
+    """Return who acts, and who calls for them."""
+    return By(user_of(context, params), context.caller)
+
+
+def moment_text(text: str | None, at: str) -> str | None:
+    """Return a time as resources have it, so that it can be compared; raise Refusal when it is none."""
+    told = time_text(text, at)
+    if told is None:
+        return None
+    return datetime.fromisoformat(told).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

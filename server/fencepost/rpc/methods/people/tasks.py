@@ -1,0 +1,193 @@
+"""People's tasks: looking at them, and what a handler writes to them without a change of status."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from fencepost.domain.people.words import Key
+from fencepost.rpc.methods.people.params import (
+    TASK,
+    Limit,
+    TaskId,
+    TaskParams,
+    TaskResult,
+    TasksResult,
+    UserParams,
+    by,
+    user_of,
+)
+from fencepost.rpc.registry import Context, Registry
+from fencepost.wire.people import AnyEvent, WFProcessStep, event_resource, step_resource, task_resource
+
+task_methods = Registry()
+
+_ID = {"id": TASK}
+
+
+class IdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which task."""
+
+    id: TaskId
+
+
+class PendingParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many."""
+
+    limit: Limit = 1000
+
+
+class MineParams(UserParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Whose."""
+
+    include_over: Annotated[bool, Meta(description="completed and canceled ones too, of lists that are live")] = False
+    limit: Limit = 1000
+
+
+class ProgressParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which task, and what to say."""
+
+    progress_message: Annotated[str, Meta(max_length=30)]
+
+
+class ErrorParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which task, and what went wrong."""
+
+    exception_message: Annotated[str, Meta(min_length=1, max_length=10_000)]
+
+
+class ReferenceParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which task, and what it is about."""
+
+    domain_object_key: Key | None = None
+    domain_object_code: Key | None = None
+
+
+class MailParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which task, and which message."""
+
+    mail_message: Key
+
+
+class MailsResult(msgspec.Struct, frozen=True, rename="camel"):
+    """The messages that are linked to a task (`WFTaskMail`)."""
+
+    wf_task: str
+    mail_messages: list[str]
+
+
+class PageResult(msgspec.Struct, frozen=True):
+    """The page of a task's step, null when it has none; and the step."""
+
+    page: str | None
+    step: WFProcessStep
+
+
+class EventsResult(msgspec.Struct, frozen=True):
+    """A task's events, the oldest first, and the same as HTML."""
+
+    html: str
+    resources: list[AnyEvent]
+
+
+@task_methods.method("awf.people/get-by-id", example=_ID)
+async def get_by_id(context: Context, params: IdParams) -> TaskResult:
+    """Return a task as it stands."""
+    return TaskResult(task_resource(await context.engine.people.tasks.get(params.id)))
+
+
+@task_methods.method("awf.people/find-all-pending-tasks-order-by-team-and-due-date", example={"limit": 100})
+async def find_all_pending_tasks_order_by_team_and_due_date(context: Context, params: PendingParams) -> TasksResult:
+    """Return the tasks of all lists that are in status Pending: the inbox."""
+    tasks = await context.engine.people.tasks.pending(size=params.limit)
+    return TasksResult([task_resource(task) for task in tasks])
+
+
+@task_methods.method("awf.people/my-tasks", example={"user": "ann"})
+async def my_tasks(context: Context, params: MineParams) -> TasksResult:
+    """Return the tasks that are assigned to a user, by team and due date."""
+    tasks = await context.engine.people.tasks.mine(
+        user_of(context, params), with_over=params.include_over, size=params.limit
+    )
+    return TasksResult([task_resource(task) for task in tasks])
+
+
+@task_methods.method("awf.people/open-page", example=_ID)
+async def open_page(context: Context, params: TaskParams) -> PageResult:
+    """Return the page that is configured on a task's step."""
+    task, step = await context.engine.people.tasks.step_of(params.id)
+    return PageResult(step.page, step_resource(task.process, step))
+
+
+@task_methods.method("awf.people/display-task-events", example=_ID)
+async def display_task_events(context: Context, params: TaskParams) -> EventsResult:
+    """Return all events of a task, drafts and what workers did among them, for people to read and as data."""
+    tasks = context.engine.people.tasks
+    task, played = await tasks.history(params.id)
+    return EventsResult(await tasks.display(params.id), [event_resource(task, event) for event in played.history])
+
+
+@task_methods.method("awf.people/set-task-progress", example={**_ID, "progressMessage": "half of it is there"})
+async def set_task_progress(context: Context, params: ProgressParams) -> TaskResult:
+    """Say how far a task is, in up to 30 characters; its status stays."""
+    return await _written(context, params, {"progress_message": params.progress_message})
+
+
+@task_methods.method("awf.people/set-task-error", example={**_ID, "exceptionMessage": "the printer is out of paper"})
+async def set_task_error(context: Context, params: ErrorParams) -> TaskResult:
+    """Say what is wrong with a task; its status stays."""
+    return await _written(context, params, {"exception_message": params.exception_message})
+
+
+@task_methods.method("awf.people/clear-workflow-task-error", example=_ID)
+async def clear_workflow_task_error(context: Context, params: TaskParams) -> TaskResult:
+    """Say that nothing is wrong with a task; its status stays."""
+    return await _written(context, params, {"exception_message": None})
+
+
+@task_methods.method(
+    "awf.people/set-task-reference-entity", example={**_ID, "domainObjectKey": "93", "domainObjectCode": "P-93"}
+)
+async def set_task_reference_entity(context: Context, params: ReferenceParams) -> TaskResult:
+    """Say what a task is about: the key and the code of something elsewhere."""
+    members = {"domain_object_key": params.domain_object_key, "domain_object_code": params.domain_object_code}
+    return await _written(context, params, members)
+
+
+@task_methods.method("awf.people/lock-task", example={**_ID, "user": "ann"})
+async def lock_task(context: Context, params: TaskParams) -> TaskResult:
+    """Let others see that a user is editing a task (`biLocked`); refused while somebody else is."""
+    task = await context.engine.people.tasks.lock(params.id, by(context, params), locked=True)
+    return TaskResult(task_resource(task))
+
+
+@task_methods.method("awf.people/unlock-task", example={**_ID, "user": "ann"})
+async def unlock_task(context: Context, params: TaskParams) -> TaskResult:
+    """Let others see that nobody is editing a task any more; refused when somebody else is."""
+    task = await context.engine.people.tasks.lock(params.id, by(context, params), locked=False)
+    return TaskResult(task_resource(task))
+
+
+@task_methods.method("awf.people/add-task-mail", example={**_ID, "mailMessage": "<93@mail.example>"})
+async def add_task_mail(context: Context, params: MailParams) -> MailsResult:
+    """Link a mail message to a task; the same again is the same link."""
+    mails = await context.engine.people.tasks.link_mail(params.id, params.mail_message, by(context, params))
+    return MailsResult(params.id, [*mails])
+
+
+@task_methods.method("awf.people/find-all-task-mails", example=_ID)
+async def find_all_task_mails(context: Context, params: IdParams) -> MailsResult:
+    """Return the mail messages that are linked to a task."""
+    return MailsResult(params.id, [*await context.engine.people.tasks.mails(params.id)])
+
+
+@task_methods.method("awf.people/remove-task", example=_ID)
+async def remove_task(context: Context, params: TaskParams) -> TaskResult:
+    """Refused, always: the history of a workflow must be kept."""
+    return TaskResult(task_resource(await context.engine.people.tasks.remove(params.id)))
+
+
+async def _written(context: Context, params: TaskParams, members: dict[str, str | None]) -> TaskResult:
+    return TaskResult(task_resource(await context.engine.people.tasks.write(params.id, members, by(context, params))))

@@ -1,0 +1,117 @@
+"""Every statement about devices, as a method of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from fencepost.clock import Clock
+from fencepost.domain.task import Task
+from fencepost.domain.workflow import Workflow
+from fencepost.store.batches import Hint
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database
+from fencepost.store.hands import move
+from fencepost.store.statements import statement
+
+_LIVE = ("waiting", "ready", "requested", "in-progress")
+
+
+class Device(NamedTuple):
+    """What is known of a device; `info` is JSON text, `task_id` what it was told to do last over a channel."""
+
+    name: str
+    info: bytes
+    seen_at: str | None
+    due_at: str | None
+    task_id: str | None
+    created_at: str
+
+
+class Changed(NamedTuple):
+    """A run as it stands, its number, and a count that grows with whatever happens to it or its tasks."""
+
+    seq: int
+    changes: int
+    run: Workflow
+
+
+class DeviceStore:
+    """The statements of sql/queries/devices."""
+
+    def __init__(self, database: Database, clock: Clock, *, silence_ms: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._silence_ms = silence_ms
+        self._outages = -1
+
+    async def put(self, name: str, info: bytes) -> Device:
+        """Register a device, or say anew what it is registered with."""
+        params = {"name": name, "info": info.decode(), "now": self._clock.now()}
+        return Device._make((await self._database.fetch(statement("devices/put"), params))[0])
+
+    async def find(self, name: str) -> Device | None:
+        """Return a device."""
+        rows = await self._database.fetch(statement("devices/find"), {"name": name})
+        return Device._make(rows[0]) if rows else None
+
+    async def list(self, *, after: str | None, size: int) -> Sequence[Device]:
+        """Return devices by name."""
+        rows = await self._database.fetch(statement("devices/list"), {"after": after, "size": size})
+        return [Device._make(row) for row in rows]
+
+    async def see(self, name: str, *, watch: bool, task_id: str | None = None) -> None:
+        """Note a sign of life; one that is to be watched is gone when there is no other in time."""
+        said = {"name": name, "watch": watch, "task_id": task_id, "silence": self._silence_ms}
+        await self._database.fetch(statement("devices/see"), {**said, "now": self._clock.now()})
+
+    async def lose(self, size: int, *, caller: str, content: Callable[[Task], bytes]) -> tuple[int, Sequence[Hint]]:
+        """Give up devices that are silent, at most `size`, and fail what each has under way; return how many.
+
+        After an outage, in which none could be heard, they have all their time again.
+        """
+        now = self._clock.now()
+        if self._outages != self._database.outages:
+            outages = self._database.outages
+            await self._database.fetch(statement("devices/spare"), {"silence": self._silence_ms, "now": now})
+            self._outages = outages
+
+        def job(connection: Connection) -> tuple[int, Sequence[Hint]]:
+            with connection.transaction():
+                lost = [name for (name,) in fetch(connection, statement("devices/lose"), {"size": size, "now": now})]
+                calls = [
+                    {
+                        "call": number,
+                        "id": task.id,
+                        "verb": "fail",
+                        "allowed": _LIVE,
+                        "worker": None,
+                        "caller": caller,
+                        "content": content(task),
+                        "checked": task.definition_version,
+                    }
+                    for number, task in enumerate(_tasks(connection, lost))
+                ]
+                return len(lost), move(connection, calls, now).hints if calls else ()
+
+        return await self._database.run(job)
+
+    async def next_due(self) -> float | None:
+        """Return the seconds until the next device is silent for too long, negative when that has passed."""
+        rows = await self._database.fetch(statement("devices/next_due"), {"now": self._clock.now()})
+        due_in: float | None = rows[0][0]
+        return due_in
+
+    async def tasks(self, *devices: str) -> Sequence[Task]:
+        """Return the live tasks of devices."""
+        return await self._database.run(lambda connection: _tasks(connection, devices))
+
+    async def runs(self, *, since: str | None = None, seqs: Iterable[int] = ()) -> Sequence[Changed]:
+        """Return the runs that are live, that ended since then or in the last minute, or that are among `seqs`."""
+        params = {"since": since, "seqs": [*seqs], "now": self._clock.now()}
+        rows = await self._database.fetch(statement("devices/runs"), params)
+        return [Changed(row[0], row[1], Workflow._make(row[2:])) for row in rows]
+
+
+def _tasks(connection: Connection, devices: Sequence[str]) -> list[Task]:
+    return [Task._make(row) for row in fetch(connection, statement("devices/tasks"), {"devices": list(devices)})]

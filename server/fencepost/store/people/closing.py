@@ -1,0 +1,37 @@
+"""Closing a task list by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import orjson
+
+from fencepost.domain.people.task import TaskList
+from fencepost.domain.people.words import OVER
+from fencepost.errors import TASKS_NOT_OVER, Refusal
+from fencepost.store.batches import Hint
+from fencepost.store.connection import Connection
+from fencepost.store.families import advance, end, lock
+from fencepost.store.people.rows import Wanted, find_tasks
+
+
+def close(
+    connection: Connection, task_list: TaskList, result: bytes | None, caller: str, now: datetime | None
+) -> Sequence[Hint]:
+    """End a list as succeeded, behind its lock; raise Refusal while any of its tasks is open."""
+    with connection.transaction():
+        if task_list.seq not in lock(connection, workflows=[task_list.seq], with_parents=True):
+            return ()
+        tasks = find_tasks(connection, Wanted(workflow_seq=task_list.seq))
+        if open_ := [task for task in tasks if task.standing.status not in OVER]:
+            raise Refusal(TASKS_NOT_OVER, at="$.code", code=task_list.code, count=len(open_))
+        ending = {
+            "seq": task_list.seq,
+            "outcome": "succeeded",
+            "result": None if result is None else orjson.Fragment(result),
+            "action": "awf.people/close-task-list",
+            "caller": caller,
+        }
+        ended, hints = end(connection, [ending], now)
+        return [*hints, *advance(connection, now, workflows=ended)]

@@ -1,0 +1,115 @@
+"""The core task under a people's task follows it: it is moved by hand, in the transaction of the events.
+
+New tasks of a list are made here as decisions make them, with labels of their own: a line is taken up again by a new
+core task, since what is done stays done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import orjson
+
+from fencepost.domain.people.decider import label_of
+from fencepost.domain.people.deeds import moves
+from fencepost.domain.people.streams import Standing
+from fencepost.domain.people.task import PeopleTask
+from fencepost.errors import invalid_params
+from fencepost.store.batches import Hint
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.hands import move_locked
+from fencepost.store.people.acting import Acting
+from fencepost.store.statements import statement
+
+_LIVE = ("waiting", "ready", "requested", "in-progress")
+
+
+class NewCore(NamedTuple):
+    """A core task to make: of which definition, for which line and the how manieth time; `params` are JSON text."""
+
+    workflow_seq: int
+    task_list: str
+    line_number: int
+    round: int
+    definition: str
+    version: int
+    params: bytes
+    settings: bytes | None
+    digest: str
+    caller: str
+
+
+def move(
+    connection: Connection, task: PeopleTask, acting: Acting, after: Standing, at: datetime
+) -> tuple[Sequence[int], Sequence[Hint]]:
+    """Move the core task to where a people's task will stand; return the numbers of all it had, the newest last."""
+    ((seqs,),) = fetch(connection, statement("people/core_seqs"), {"seq": task.seq})
+    core_seqs, hints = list(seqs), []
+    for verb in moves(task, after):
+        if verb == "again":
+            seq, hint = _again(connection, task, core_seqs, acting, at)
+            core_seqs.append(seq)
+            hints.append(hint)
+        else:
+            hints += _by_hand(connection, core_seqs[-1], verb, acting, at)
+    return core_seqs, hints
+
+
+def make(connection: Connection, new: NewCore, at: datetime | None) -> tuple[int, Hint]:
+    """Make a core task behind the lock of its workflow; return its number, and who is to hear of it."""
+    settings = None if new.settings is None else orjson.Fragment(new.settings)
+    call = {
+        "call": 0,
+        "workflow_seq": new.workflow_seq,
+        "workflow_id": new.task_list,
+        "label": label_of(new.line_number, new.round),
+        "digest": new.digest,
+        "definition": new.definition,
+        "version": new.version,
+        "params": orjson.Fragment(new.params),
+        "execute_at": None,
+        "settings": settings,
+        "caller": new.caller,
+    }
+    params = {"calls": orjson.dumps([call]).decode(), "now": at}
+    ((seq, definition, due_in, _),) = fetch(connection, statement("workflows/schedule"), params)
+    return seq, Hint(definition, due_in)
+
+
+def _again(
+    connection: Connection, task: PeopleTask, core_seqs: Sequence[int], acting: Acting, at: datetime
+) -> tuple[int, Hint]:
+    ((_, definition, version, settings, *_),) = fetch(connection, statement("people/core"), {"seq": core_seqs[-1]})
+    new = NewCore(
+        workflow_seq=task.workflow_seq,
+        task_list=task.task_list,
+        line_number=task.line_number,
+        round=len(core_seqs) + 1,
+        definition=definition,
+        version=version,
+        params=task.text,
+        settings=settings,
+        digest=str(uuid4()),
+        caller=acting.caller,
+    )
+    return make(connection, new, at)
+
+
+def _by_hand(connection: Connection, seq: int, verb: str, acting: Acting, at: datetime) -> Sequence[Hint]:
+    ((id, definition, *_),) = fetch(connection, statement("people/core"), {"seq": seq})
+    call: dict[str, Any] = {
+        "call": 0,
+        "id": id,
+        "verb": verb,
+        "allowed": _LIVE,
+        "worker": acting.user,
+        "caller": acting.caller,
+        "content": acting.result if verb == "success" else None,
+    }
+    done = move_locked(connection, [call], at)
+    if not done.outcomes:
+        raise invalid_params(f"{definition!r} wants a result that only a worker has", "$.status")
+    return [*done.hints, Hint(definition, None)] if verb == "release" else done.hints

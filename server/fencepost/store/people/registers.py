@@ -1,0 +1,85 @@
+"""Teams with their members, and partners with their contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+
+from fencepost.errors import invalid_params
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database
+from fencepost.store.statements import statement
+
+
+class Team(NamedTuple):
+    """A team (`WFTeam`)."""
+
+    code: str
+    description: str
+    department: str | None
+
+
+class Contact(NamedTuple):
+    """A contact of a partner."""
+
+    code: str
+    description: str
+
+
+class Partner(NamedTuple):
+    """Somebody whom tasks may be about, and who speaks for them."""
+
+    code: str
+    description: str
+    contacts: Sequence[Contact]
+
+
+class RegisterStore:
+    """The statements of sql/queries/teams and sql/queries/partners."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put_team(self, team: Team) -> None:
+        """Keep a team."""
+        await self._database.fetch(statement("teams/put"), team._asdict())
+
+    async def find_team(self, code: str) -> Team | None:
+        """Return a team."""
+        rows = await self._database.fetch(statement("teams/find"), {"code": code})
+        return Team._make(rows[0]) if rows else None
+
+    async def teams_of(self, user: str) -> Sequence[str]:
+        """Return the teams that a user is part of."""
+        return [team for (team,) in await self._database.fetch(statement("teams/of_user"), {"member": user})]
+
+    async def save_teams_of(self, user: str, teams: Sequence[str]) -> Sequence[str]:
+        """Let a user be part of these teams and of no others; raise Refusal at the first that is not there."""
+
+        def job(connection: Connection) -> list[str]:
+            with connection.transaction():
+                fetch(connection, statement("teams/leave"), {"member": user})
+                rows = fetch(connection, statement("teams/join"), {"member": user, "teams": list(teams)})
+                joined = {team for (team,) in rows}
+                for place, team in enumerate(teams):
+                    if team not in joined:
+                        raise invalid_params(f"there is no team {team!r}", f"$.teams[{place}]")
+                return sorted(joined)
+
+        return await self._database.run(job)
+
+    async def put_partner(self, partner: Partner) -> None:
+        """Keep a partner, with these contacts and no others."""
+        contacts = [contact._asdict() for contact in partner.contacts]
+        params = {**partner._asdict(), "contacts": orjson.dumps(contacts).decode()}
+        await self._database.fetch(statement("partners/put"), params)
+
+    async def find_partner(self, code: str) -> Partner | None:
+        """Return a partner with its contacts."""
+        rows = await self._database.fetch(statement("partners/find"), {"code": code})
+        if not rows:
+            return None
+        contacts = [Contact(contact, description) for _, _, contact, description in rows if contact is not None]
+        return Partner(rows[0][0], rows[0][1], contacts)

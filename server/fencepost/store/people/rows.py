@@ -1,0 +1,74 @@
+"""Reading people's tasks, their streams, and what else their deeds look at; each function runs on a connection."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fencepost.domain.people.deeds import Actor
+from fencepost.domain.people.streams import Change, Standing, TaskEvent
+from fencepost.domain.people.task import Core, PeopleTask, TaskList
+from fencepost.store.connection import Connection, fetch, fetch_planned
+from fencepost.store.statements import statement
+
+# Where the parts of a task begin in a row of people/tasks.sql.
+_STANDING, _CORE, _RESULT = 16, 22, 30
+
+
+class Wanted(NamedTuple):
+    """Which tasks: those of a list, or of all that are live; every other member that is given must fit."""
+
+    workflow_seq: int | None = None
+    seq: int | None = None
+    step: str | None = None
+    statuses: Sequence[str] | None = None
+    member: str | None = None
+    size: int | None = None
+
+
+class Streams(NamedTuple):
+    """What a task is replayed from."""
+
+    events: Sequence[TaskEvent]
+    changes: Sequence[Change]
+
+
+def find_tasks(connection: Connection, wanted: Wanted) -> list[PeopleTask]:
+    """Return tasks in the order of teams, due dates and numbers."""
+    params = {**wanted._asdict(), "statuses": None if wanted.statuses is None else list(wanted.statuses)}
+    return [_task(row) for row in fetch_planned(connection, statement("people/tasks"), params)]
+
+
+def find_list(connection: Connection, code: str) -> TaskList | None:
+    """Return a task list."""
+    rows = fetch(connection, statement("people/list"), {"code": code})
+    return TaskList._make(rows[0]) if rows else None
+
+
+def streams_of(connection: Connection, seqs: Sequence[int]) -> Mapping[int, Streams]:
+    """Return what tasks are replayed from, by their numbers."""
+    events: dict[int, list[TaskEvent]] = defaultdict(list)
+    changes: dict[int, list[Change]] = defaultdict(list)
+    for seq, *row in fetch(connection, statement("people/events"), {"seqs": list(seqs)}):
+        events[seq].append(_event(row))
+    for seq, *row in fetch(connection, statement("people/changes"), {"seqs": list(seqs)}):
+        changes[seq].append(Change._make(row))
+    return {seq: Streams(events[seq], changes[seq]) for seq in seqs}
+
+
+def find_actor(connection: Connection, user: str) -> Actor:
+    """Return who acts, with their teams."""
+    rows = fetch(connection, statement("teams/of_user"), {"member": user})
+    return Actor(user, frozenset(team for (team,) in rows))
+
+
+def _task(row: Sequence[Any]) -> PeopleTask:
+    standing, core = Standing._make(row[_STANDING:_CORE]), Core._make(row[_CORE:_RESULT])
+    return PeopleTask._make((*row[:_STANDING], standing, core, row[_RESULT]))
+
+
+def _event(row: Sequence[Any]) -> TaskEvent:
+    stream, number, at, user, processed, core_seq, core_version, status, team, member, priority, due = row
+    values = {"status": (status,), "transfer": (team, member), "plan": (priority, due)}[stream]
+    return TaskEvent(stream, number, at, user, processed, values, (core_seq, core_version))

@@ -1,0 +1,92 @@
+"""Every statement about taskflows, as a method of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fencepost.domain.builtin import BUILT_IN
+from fencepost.domain.document import read_document
+from fencepost.domain.taskflow.definition import TaskflowDefinition
+from fencepost.domain.taskflow.progress import Standing
+from fencepost.domain.taskflow.replay import Change
+from fencepost.domain.workflow import Workflow
+from fencepost.store.database import Database
+from fencepost.store.statements import statement
+
+
+class RunRow(NamedTuple):
+    """The newest run of a flow: its workflow, and the version of the document that it is of."""
+
+    taskflow_id: str
+    seq: int
+    document: TaskflowDefinition
+    workflow: Workflow
+
+
+class ActivityRow(NamedTuple):
+    """Something that a run has begun, and how it stands."""
+
+    workflow_seq: int
+    label: str
+    id: str
+    exec_id: str | None
+    standing: Standing
+
+
+class TemplateRow(NamedTuple):
+    """A flow that can be begun by name, and when it was declared first."""
+
+    name: str
+    document: TaskflowDefinition
+    created_at: str
+
+
+class TaskflowStore:
+    """The statements of sql/queries/taskflows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, ids: Sequence[str]) -> Sequence[RunRow]:
+        """Return the newest run of each of these flows that there is."""
+        rows = await self._database.fetch(statement("taskflows/find"), {"ids": [*ids]})
+        return [_run(row) for row in rows]
+
+    async def list(self, *, position: tuple[str, int] | None, size: int) -> Sequence[RunRow]:
+        """Return the newest runs of flows behind a position, which is when a run was made and its number."""
+        at, seq = position or (None, None)
+        params = {"position": at, "position_seq": seq, "size": size}
+        return [_run(row) for row in await self._database.fetch(statement("taskflows/list"), params)]
+
+    async def standings(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
+        """Return what runs have begun, in the order in which they did."""
+        rows = await self._database.fetch(statement("taskflows/standings"), {"workflows": [*workflows]})
+        return [ActivityRow(row[0], row[2], row[3], row[5], Standing._make(row[6:])) for row in rows]
+
+    async def changes(self, workflow_seq: int) -> Sequence[Change]:
+        """Return what happened to what a run has begun, the history of each in its order."""
+        rows = await self._database.fetch(statement("taskflows/changes"), {"workflow_seq": workflow_seq})
+        return [Change(row[0], row[1], row[2], row[3], row[4], Standing._make(row[5:])) for row in rows]
+
+    async def templates(
+        self, *, names: Sequence[str] | None = None, after: str | None = None, size: int
+    ) -> Sequence[TemplateRow]:
+        """Return flows that can be begun by name, all or some."""
+        params = {"names": names, "built_in": [*BUILT_IN], "after": after, "size": size}
+        rows = await self._database.fetch(statement("taskflows/templates"), params)
+        return [TemplateRow(name, _document(text), created_at) for name, text, created_at in rows]
+
+
+def _run(row: Sequence[object]) -> RunRow:
+    taskflow_id, seq, text, *resource = row
+    assert isinstance(taskflow_id, str)
+    assert isinstance(seq, int)
+    assert isinstance(text, bytes)
+    return RunRow(taskflow_id, seq, _document(text), Workflow._make(resource))
+
+
+def _document(text: bytes) -> TaskflowDefinition:
+    document = read_document(text)
+    assert isinstance(document, TaskflowDefinition), "that is what was asked for"
+    return document

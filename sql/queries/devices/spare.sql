@@ -1,0 +1,7 @@
+-- Give every device that is watched its whole time again, after an outage in which none could be heard.
+-- Takes:   silence in ms; now.
+-- Returns: nothing.
+-- Touches: devices.
+update fencepost.devices as d
+set due_at = coalesce(%(now)s::timestamptz, statement_timestamp()) + %(silence)s::bigint * interval '1 millisecond'
+where d.due_at < coalesce(%(now)s::timestamptz, statement_timestamp()) + %(silence)s::bigint * interval '1 millisecond'

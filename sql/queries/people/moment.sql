@@ -1,0 +1,17 @@
+-- The time of what is done to a people's task now: later than whatever was done to it before, by a microsecond at least.
+-- Takes:   task_seq bigint; core_seq bigint, its newest core task; now.
+-- Returns: one row (at).
+-- Touches: nothing; reads people_events, live_tasks, done_tasks. Run behind the lock of the task's workflow.
+select greatest(
+    coalesce(%(now)s::timestamptz, clock_timestamp()),
+    (
+        select max(e.event_date_time) + interval '1 microsecond'
+        from fencepost.people_events as e
+        where e.task_seq = %(task_seq)s::bigint
+    ),
+    (
+        select r.updated_at + interval '1 microsecond'
+        from fencepost.task_resources as r
+        where r.seq = %(core_seq)s::bigint
+    )
+) as at

@@ -1,0 +1,24 @@
+-- People's tasks as they stand, those of one list or of all live ones.
+-- Takes:   workflow_seq bigint, the list (null for all that are live); seq bigint, the task; step, its step's code;
+--          statuses text[]; member, to whom it is assigned (each null for any); size integer, null for all.
+-- Returns: per task, in the order of teams, due dates and numbers, its row: domain.people.task has the members.
+-- Touches: nothing; reads people_resources. Planned for its parameters: which are null decides where to look.
+select
+    r.seq, r.id, r.workflow_seq, r.task_list, r.process, r.process_version, r.is_list_live, r.line_number, r.fields,
+    r.start_date_time, r.initial_due_date_time, r.progress_message, r.exception_message, r.domain_object_key,
+    r.domain_object_code, r.locked_by,
+    r.bi_assigned_to_team, r.bi_assigned_to_user, r.bi_task_status, r.bi_priority, r.bi_due_date_time,
+    r.bi_completion_date_time,
+    r.core_seq, r.core_id, r.core_status, r.core_outcome, r.core_exec_id, r.core_updated_at, r.core_version, r.core_rounds,
+    r.result
+from fencepost.people_resources as r
+where case
+        when %(workflow_seq)s::bigint is null then r.is_list_live
+        else r.workflow_seq = %(workflow_seq)s::bigint
+    end
+    and (%(seq)s::bigint is null or r.seq = %(seq)s::bigint)
+    and (%(step)s::text is null or r.fields ->> 'processStep' = %(step)s::text)
+    and (%(statuses)s::text[] is null or r.bi_task_status = any(%(statuses)s::text[]))
+    and (%(member)s::text is null or r.bi_assigned_to_user = %(member)s::text)
+order by r.bi_assigned_to_team, r.bi_due_date_time, r.seq
+limit %(size)s::integer

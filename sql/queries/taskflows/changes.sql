@@ -1,0 +1,42 @@
+-- Tell what happened to what a workflow has begun: the logs of its tasks, and the beginning and the end of its children.
+-- Takes:   workflow_seq.
+-- Returns: per entry (number, version, at, label, id; status, outcome, was, retry_count, result, error, message); `number`
+--          counts what was begun from 0 and stays as it is, `was` is the status before the end.
+-- Touches: nothing; reads activities, task_resources, task_entries, workflow_resources.
+with begun as materialized (
+    select a.seq, a.label, a.is_workflow, row_number() over (order by a.seq) - 1 as number
+    from fencepost.activities as a
+    where a.workflow_seq = %(workflow_seq)s::bigint
+)
+select
+    b.number, e.version, e.at, b.label, t.id,
+    e.status, e.outcome, e.status_before as was, e.retry_count,
+    case when e.status = 'done' then e.action_params -> 'result' end as result,
+    case when e.status = 'done' then e.action_params -> 'error' end as error,
+    e.reason_message as message
+from begun as b
+cross join lateral (
+    select r.id from fencepost.task_resources as r where r.seq = b.seq offset 0
+) as t
+cross join lateral (
+    select e.* from fencepost.task_entries as e where e.seq = b.seq offset 0
+) as e
+where not b.is_workflow
+    -- That a worker heard of its cancel changes nothing.
+    and (e.status_before is distinct from 'done' or e.status <> 'done')
+union all
+select
+    b.number, e.version, e.at, b.label, w.id,
+    e.status, case when e.status = 'done' then w.outcome end, case when e.status = 'done' then 'in-progress' end, 1,
+    w.result, w.error, w.reason_message
+from begun as b
+cross join lateral (
+    select r.* from fencepost.workflow_resources as r where r.seq = b.seq offset 0
+) as w
+cross join lateral (
+    select 1 as version, w.created_at as at, case w.status when 'created' then 'waiting' else 'in-progress' end as status
+    union all
+    select 2, w.updated_at, 'done' where w.status = 'done'
+) as e
+where b.is_workflow
+order by 1, 2

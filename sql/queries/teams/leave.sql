@@ -1,0 +1,6 @@
+-- Let a user leave every team.
+-- Takes:   member.
+-- Returns: nothing.
+-- Touches: people_members.
+delete from fencepost.people_members as m
+where m.member = %(member)s::text

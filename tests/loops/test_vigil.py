@@ -1,0 +1,199 @@
+"""Time and devices: the window in which a task is to be started, silence, and what an outage has to do with it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fencepost.clock import FrozenClock
+from fencepost.settings import DeviceSettings, Settings
+from tests.fixtures.devices import Fleet, socket_to, streaming
+from tests.fixtures.pairs import Pair
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
+
+R2 = "/devices/r2/events"
+NO_GRACE = Settings(lease_grace_seconds=0)
+
+
+@pytest.fixture
+def fleet(frozen_server: Server) -> Fleet:
+    return Fleet(frozen_server)
+
+
+def pass_time(fleet: Fleet, clock: FrozenClock, seconds: float, run: Any = None) -> None:
+    """Let time go on, and do what is due then."""
+    clock.advance(timedelta(seconds=seconds))
+    server = fleet.server
+    server.reap()
+    server.run(server.app.vigil.run_once())
+    if run is not None:
+        server.run(server.app.engine.deciders.settle(run["id"]))
+
+
+def connect(fleet: Fleet) -> None:
+    """Open a channel and hang up."""
+    with socket_to(fleet.server, R2):
+        pass
+
+
+def test_a_task_that_nobody_starts_in_the_window_is_aborted_and_tried_again(fleet: Fleet, clock: FrozenClock) -> None:
+    run = fleet.begin()
+    pass_time(fleet, clock, 9.9, run)
+    assert fleet.statuses(run["id"]) == ["PENDING"]
+    pass_time(fleet, clock, 0.2, run)
+    assert fleet.statuses(run["id"]) == ["ABORTED", "PENDING"]
+    assert fleet.run(run["id"])["tasks"][0]["reason"] == "not_started_in_time"
+
+
+def test_a_device_that_never_answers_fails_the_run(fleet: Fleet, clock: FrozenClock) -> None:
+    run = fleet.begin()
+    for _ in range(4):
+        pass_time(fleet, clock, 10.1, run)
+    assert fleet.run(run["id"])["status"] == "FAILED"
+    assert fleet.statuses(run["id"]) == ["ABORTED"] * 4
+    assert fleet.begin()["status"] == "RUNNING"
+
+
+def test_a_report_behind_the_window_is_refused(fleet: Fleet, clock: FrozenClock) -> None:
+    task = fleet.begin()["currentTaskId"]
+    clock.advance(timedelta(seconds=11))
+    # Nobody has reaped it yet, and nobody may have it any more.
+    status, answer = fleet.send("POST", f"/tasks/{task}/start")
+    assert status in (409, 503), answer
+    fleet.server.reap()
+    assert fleet.send("POST", f"/tasks/{task}/start")[0] == 409
+
+
+def test_a_started_task_of_a_device_without_a_channel_may_take_for_ever(fleet: Fleet, clock: FrozenClock) -> None:
+    run = fleet.begin()
+    fleet.report(run["currentTaskId"], "start")
+    pass_time(fleet, clock, 365 * 24 * 3600, run)
+    assert fleet.do(run["id"], "complete")["tasks"][0]["status"] == "COMPLETED"
+
+
+def test_a_document_may_say_how_long_its_device_may_be_silent(frozen_server: Server, clock: FrozenClock) -> None:
+    fleet = Fleet(frozen_server, silence=60_000)
+    run = fleet.begin()
+    fleet.report(run["currentTaskId"], "start")
+    pass_time(fleet, clock, 61, run)
+    assert [(task["status"], task.get("reason")) for task in fleet.run(run["id"])["tasks"]] == [
+        ("ABORTED", "device_silent"),
+        ("PENDING", None),
+    ]
+
+
+def test_a_watched_device_that_falls_silent_has_its_task_aborted(fleet: Fleet, clock: FrozenClock) -> None:
+    connect(fleet)
+    run = fleet.begin()
+    fleet.report(run["currentTaskId"], "start")
+    pass_time(fleet, clock, 14.9, run)
+    assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
+    pass_time(fleet, clock, 0.2, run)
+    first, second = fleet.run(run["id"])["tasks"]
+    assert (first["status"], first["reason"]) == ("ABORTED", "device_disconnected")
+    assert second["status"] == "PENDING"
+    assert not fleet.call("GET", "/devices/r2")["connected"]
+
+
+@pytest.mark.parametrize("sign", ["report", "heartbeat", "connection", "answer"])
+def test_any_sign_of_life_gives_a_device_its_time_again(fleet: Fleet, clock: FrozenClock, sign: str) -> None:
+    connect(fleet)
+    run = fleet.begin()
+    task = run["currentTaskId"]
+    fleet.report(task, "start")
+    pass_time(fleet, clock, 10, run)
+    if sign == "report":
+        fleet.report(task, "start")
+    elif sign == "heartbeat":
+        fleet.call("POST", "/devices/r2/heartbeat")
+    elif sign == "connection":
+        connect(fleet)
+    else:
+        with socket_to(fleet.server, R2) as device:
+            device.say(type="HEARTBEAT")
+            device.say(type="TASK_STARTED", task_id=task)
+            device.next("REPORT_TAKEN")
+    pass_time(fleet, clock, 10, run)
+    assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
+    pass_time(fleet, clock, 5.1, run)
+    assert fleet.statuses(run["id"]) == ["ABORTED", "PENDING"]
+
+
+def test_a_device_that_was_given_up_is_watched_again_when_it_comes_back(fleet: Fleet, clock: FrozenClock) -> None:
+    connect(fleet)
+    pass_time(fleet, clock, 16)
+    assert not fleet.call("GET", "/devices/r2")["connected"]
+    with streaming(fleet.server, R2):
+        assert fleet.call("GET", "/devices/r2")["connected"]
+
+
+def test_silence_between_two_runs_does_no_harm(fleet: Fleet, clock: FrozenClock) -> None:
+    connect(fleet)
+    pass_time(fleet, clock, 100)
+    run = fleet.begin()
+    fleet.report(run["currentTaskId"], "start")
+    pass_time(fleet, clock, 100, run)
+    assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
+
+
+def test_a_silent_device_loses_nothing_of_others(fleet: Fleet, clock: FrozenClock) -> None:
+    connect(fleet)
+    mine, other = fleet.begin(), fleet.begin(device="c3")
+    for run in (mine, other):
+        fleet.report(run["currentTaskId"], "start")
+    pass_time(fleet, clock, 16, mine)
+    assert (fleet.statuses(mine["id"])[0], fleet.statuses(other["id"])) == ("ABORTED", ["IN_PROGRESS"])
+
+
+def test_a_server_that_starts_gives_every_device_its_time_again(database: str, clock: FrozenClock) -> None:
+    with running_server(database, clock, NO_GRACE) as server:
+        fleet = Fleet(server)
+        connect(fleet)
+        run = fleet.begin()
+        fleet.report(run["currentTaskId"], "start")
+    clock.advance(timedelta(hours=1))
+    with running_server(database, clock, NO_GRACE) as server:
+        fleet = fleet.on(server)
+        pass_time(fleet, clock, 14.9, run)
+        assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
+        pass_time(fleet, clock, 0.2, run)
+        assert fleet.statuses(run["id"]) == ["ABORTED", "PENDING"]
+
+
+def test_a_device_comes_back_to_another_server(database: str, clock: FrozenClock) -> None:
+    with running_server(database, clock, NO_GRACE) as one, running_server(database, clock, NO_GRACE) as other:
+        fleet = Fleet(one)
+        connect(fleet)
+        run = fleet.begin()
+        fleet.report(run["currentTaskId"], "start")
+        pass_time(fleet, clock, 10, run)
+        connect(fleet.on(other))
+        pass_time(fleet, clock, 10, run)
+        assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
+
+
+def test_a_device_whose_connection_breaks_is_given_up_by_itself(database: str) -> None:
+    patience = DeviceSettings(retries=0, healthcheck_seconds=0.1, silence_seconds=0.5)
+    with running_server(database, settings=Settings(devices=patience)) as server:
+        fleet = Fleet(server)
+        run = fleet.begin()
+        with streaming(server, R2) as device:
+            fleet.report(device.next("TASK_REGISTERED")["task_id"], "start")
+            device.next("HEALTHCHECK")
+        until(lambda: fleet.run(run["id"])["status"] == "FAILED")
+        assert fleet.run(run["id"])["reason"] == "device_disconnected"
+
+
+def test_two_servers_that_watch_abort_a_task_once(servers: Pair) -> None:
+    fleet = Fleet(servers.one)
+    connect(fleet)
+    run = fleet.begin()
+    fleet.report(run["currentTaskId"], "start")
+    servers.one.query("update fencepost.devices set due_at = now() - interval '1 second'")
+    lost = [server.app.engine.devices.known for server in servers]
+    count = sum(server.run(known.lose()) for server, known in zip(servers, lost, strict=True))
+    assert count <= 1
+    until(lambda: fleet.statuses(run["id"]) == ["ABORTED", "PENDING"])

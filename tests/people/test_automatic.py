@@ -1,0 +1,142 @@
+"""Automatic steps: ordinary workers do them, and what becomes of that is in the streams of their tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fixtures.people import Desk
+from tests.fixtures.servers import Server
+
+MAIL = "hr/onboard/MAIL"
+
+
+@pytest.fixture
+def desk(server: Server) -> Desk:
+    """A desk whose jobs are tried once."""
+    server.define(MAIL, allowedRetryCount=0)
+    return Desk(server)
+
+
+@pytest.fixture
+def job(desk: Desk) -> str:
+    """A task for a worker."""
+    desk.begin(input={"to": "ada"})
+    task = desk.add("MAIL")
+    assert (task["flow"], task["biTaskStatus"]) == ("A", "PE")
+    return str(task["id"])
+
+
+def started(desk: Desk) -> dict[str, Any]:
+    """Poll, and return id and execId of what was handed out."""
+    (task,) = desk.server.poll(MAIL, start=True, worker="mailer")
+    return {"id": task["id"], "execId": task["execId"]}
+
+
+def test_a_worker_is_handed_what_the_task_is_about(desk: Desk, job: str) -> None:
+    (task,) = desk.server.poll(MAIL)
+    assert task["id"] == job
+    params = task["params"]
+    assert (params["taskList"], params["processStep"], params["input"]) == ("L-1", "MAIL", {"to": "ada"})
+    assert params["handlerClassName"] == "com.acme.Mail"
+    assert desk.standing(job)[0] == "AS"
+
+
+def test_what_a_worker_does_is_in_the_status_stream(desk: Desk, job: str) -> None:
+    lease = started(desk)
+    assert desk.standing(job)[0] == "IN"
+    desk.server.rpc("awf.task/success", {**lease, "result": {"sent": 1}})
+    assert desk.standing(job)[0] == "CO"
+    assert desk.get(job)["result"] == {"sent": 1}
+    assert desk.get(job)["biCompletionDateTime"] is not None
+    assert desk.events(job) == [("IN", "mailer"), ("CO", "mailer")]
+
+
+def test_a_failed_job_is_an_exception_with_its_text_until_somebody_moves_it(desk: Desk, job: str) -> None:
+    desk.server.rpc("awf.task/fail", {**started(desk), "error": {"message": "no such host"}})
+    task = desk.get(job)
+    assert (task["biTaskStatus"], task["exceptionMessage"]) == ("EX", "no such host")
+    assert desk.call("get-task-list", code="L-1")["resource"]["status"] == "in-progress"
+    assert desk.server.poll(MAIL) == []
+    again = desk.call("change-task-status-if-required", id=job, user="ann", status="PE", confirm=True)["resource"]
+    assert (again["biTaskStatus"], again["exceptionMessage"]) == ("PE", None)
+    desk.server.rpc("awf.task/success", started(desk))
+    assert [event[0] for event in desk.events(job)] == ["IN", "EX", "PE", "IN", "CO"]
+
+
+def test_an_attempt_that_is_tried_again_is_pending_meanwhile(server: Server) -> None:
+    server.define(MAIL, allowedRetryCount=1, retryDelay=0)
+    desk = Desk(server)
+    desk.begin()
+    id = desk.add("MAIL")["id"]
+    server.rpc("awf.task/fail", {**started(desk), "error": {"message": "busy"}})
+    assert desk.standing(id)[0] == "PE"
+
+
+def test_the_text_of_a_failure_can_be_cleared_and_written_over(desk: Desk, job: str) -> None:
+    desk.server.rpc("awf.task/fail", {**started(desk), "error": {"message": "no such host"}})
+    assert desk.call("clear-workflow-task-error", id=job)["resource"]["exceptionMessage"] is None
+    task = desk.call("set-task-error", id=job, exceptionMessage="ask IT")["resource"]
+    assert (task["exceptionMessage"], task["biTaskStatus"]) == ("ask IT", "EX")
+
+
+def test_a_handler_says_how_far_it_is_without_a_change_of_status(desk: Desk, job: str) -> None:
+    started(desk)
+    task = desk.call("set-task-progress", id=job, progressMessage="x" * 30)["resource"]
+    assert (task["progressMessage"], task["biTaskStatus"]) == ("x" * 30, "IN")
+    assert desk.refused("set-task-progress", id=job, progressMessage="x" * 31) == (
+        400,
+        "invalid-params",
+        "$.params.progressMessage",
+    )
+    assert len(desk.events(job)) == 1
+
+
+def test_a_worker_that_waits_stays_the_one_that_has_it(desk: Desk, job: str) -> None:
+    lease = started(desk)
+    desk.call("set-executed-by-user", id=job, user="ann", executedByUser="system")
+    desk.call("change-task-status-if-required", id=job, user="ann", status="WA", confirm=True)
+    assert desk.standing(job) == ("WA", "IT", "system")
+    desk.server.rpc("awf.task/success", lease)
+    assert desk.standing(job)[0] == "CO"
+
+
+@pytest.mark.parametrize("status", ["AS", "IN", "WA", "LO"])
+def test_nobody_takes_a_job_from_the_workers(desk: Desk, job: str, status: str) -> None:
+    assert desk.refused("change-status", id=job, user="dev", status=status) == (
+        422,
+        "people-task-automatic",
+        "$.params.id",
+    )
+    assert desk.refused("claim", id=job, user="bob")[1] == "people-task-automatic"
+    assert desk.standing(job)[0] == "PE"
+
+
+def test_a_person_may_complete_or_cancel_a_job_and_its_worker_hears_of_it(desk: Desk, job: str) -> None:
+    lease = started(desk)
+    desk.call("set-task-completed", id=job, user="bob")
+    assert desk.standing(job) == ("CO", "IT", "bob")
+    assert desk.server.refused("awf.task/fail", lease)[1] == "task-has-been-done"
+    other = desk.add("MAIL")["id"]
+    lease = started(desk)
+    desk.call("set-task-canceled", id=other, user="bob")
+    assert desk.server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})["cancelRequested"] is True
+
+
+def test_the_status_that_a_job_is_given_is_gone_with_the_execution(desk: Desk, job: str) -> None:
+    lease = started(desk)
+    desk.call("change-status", id=job, user="dev", status="WA")
+    desk.server.rpc("awf.task/release", lease)
+    assert desk.standing(job)[0] == "PE"
+    started(desk)
+    assert desk.standing(job)[0] == "IN"
+    assert [event[0] for event in desk.events(job)] == ["IN", "WA", "PE", "IN"]
+
+
+def test_a_job_may_be_of_any_definition(server: Server) -> None:
+    server.define("demo/mail")
+    step = {"code": "MAIL", "assignToTeam": "IT", "handlerType": "BATCH_JOB", "definition": "demo/mail"}
+    desk = Desk(server, [{**step, "createAtProcessStart": True}])
+    (task,) = desk.begin()
+    assert [one["id"] for one in server.poll("demo/mail")] == [task["id"]]

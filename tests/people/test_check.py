@@ -1,0 +1,77 @@
+"""`fencepost check` finds what is kept and does not follow from its history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from fencepost.cli.check import check
+from tests.fixtures.people import Desk
+from tests.fixtures.servers import Server
+
+MAIL = "hr/onboard/MAIL"
+
+
+@pytest.fixture
+def desk(server: Server) -> Desk:
+    """A desk at which much has been done."""
+    server.define(MAIL, allowedRetryCount=0)
+    desk = Desk(server)
+    mine, done, _ = desk.task("L-1"), desk.task("L-2"), desk.task("L-3")
+    desk.call("claim", id=mine, user="ann")
+    desk.call("plan-task-if-required", id=mine, priority="H", confirm=True)
+    desk.call("set-task-completed", id=done, user="ann")
+    desk.call("change-status", id=done, user="dev", status="IN")
+    desk.call("change-task-status-if-required", id=done, user="ann", status="WA")
+    desk.add("BADGE", "L-2", assignment="PROCESS_STEP_USER")
+    desk.add("MAIL")
+    (job,) = server.poll(MAIL, start=True)
+    server.rpc("awf.task/fail", {"id": job["id"], "execId": job["execId"], "error": {"message": "no"}})
+    desk.call("change-status", id=job["id"], user="dev", status="PE")
+    server.poll(MAIL, start=True)
+    desk.begin("L-4")
+    server.rpc("awf.workflow/cancel", {"id": "L-4"})
+    return desk
+
+
+def differences(server: Server) -> list[dict[str, Any]]:
+    """Run the command and return what it prints; its exit status says whether that is something."""
+    result = CliRunner().invoke(check, ["--database-url", server.conninfo, "--json"])
+    found = [orjson.loads(line) for line in result.output.splitlines()]
+    assert result.exit_code == bool(found), result.output
+    return found
+
+
+def test_where_everything_follows_from_its_history_nothing_is_found(desk: Desk) -> None:
+    assert differences(desk.server) == []
+    result = CliRunner().invoke(check, ["--database-url", desk.server.conninfo])
+    assert "6 people's tasks" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "members"),
+    [
+        ("people_tasks set bi_assigned_to_user = 'eve' where bi_priority = 'H'", {"biAssignedToUser"}),
+        ("people_tasks set bi_priority = 'L' where bi_priority = 'H'", {"biPriority"}),
+        ("people_tasks set bi_task_status = 'LO' where bi_task_status = 'IN'", {"biTaskStatus"}),
+        ("people_tasks set bi_due_date_time = now() where bi_priority = 'H'", {"biDueDateTime"}),
+        ("people_events set processed = true where not processed", {"biTaskStatus"}),
+        ("live_tasks set status = 'in-progress' where id = '{id}'", {"biTaskStatus", "status"}),
+        ("live_tasks set version = 7 where id = '{id}'", {"version"}),
+    ],
+)
+def test_a_change_by_hand_is_found(desk: Desk, change: str, members: set[str]) -> None:
+    (mine,) = [task["id"] for task in desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]][:1]
+    desk.server.query(f"update fencepost.{change.replace('{id}', mine)}")
+    found = {difference["member"].removeprefix("stored ") for difference in differences(desk.server)}
+    assert found == members
+    result = CliRunner().invoke(check, ["--database-url", desk.server.conninfo])
+    assert "its history says" in result.output
+
+
+def test_an_event_that_is_gone_is_missed(desk: Desk) -> None:
+    desk.server.query("delete from fencepost.people_events where stream = 'plan'")
+    assert {difference["member"] for difference in differences(desk.server)} == {"biPriority", "stored biPriority"}

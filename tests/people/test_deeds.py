@@ -1,0 +1,207 @@
+"""What people do to tasks: claim, unclaim, transfer, complete, cancel, and developers who change a status."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.fixtures.people import Desk
+from tests.fixtures.servers import CallRefused, Server, running_server
+
+
+@pytest.fixture
+def desk(server: Server) -> Desk:
+    """A desk."""
+    return Desk(server)
+
+
+def test_a_claim_makes_the_user_its_assignee_and_leaves_two_events(desk: Desk) -> None:
+    id = desk.task()
+    claimed = desk.call("claim", id=id, user="ann")["resource"]
+    assert (claimed["biTaskStatus"], claimed["biAssignedToUser"]) == ("AS", "ann")
+    assert desk.events(id) == [("AS", "ann"), ("HR", "ann", "ann")]
+    assert desk.core(id) == ("requested", None)
+    assert [entry["action"] for entry in desk.server.log(claimed["coreTask"])][1:] == ["awf.task/poll"]
+
+
+def test_a_claim_again_changes_nothing(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    assert desk.call("claim", id=id, user="ann")["resource"]["biTaskStatus"] == "AS"
+    assert len(desk.events(id)) == 2
+
+
+def test_only_members_of_its_team_may_claim_a_task(desk: Desk) -> None:
+    id = desk.task()
+    assert desk.refused("claim", id=id, user="bob") == (403, "not-a-member", "$.params.user")
+    assert desk.standing(id) == ("PE", "HR", None)
+    assert desk.events(id) == []
+
+
+def test_a_task_of_somebody_else_cannot_be_claimed(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    assert desk.refused("claim", id=id, user="al") == (409, "people-task-taken", "$.params.id")
+
+
+def test_of_many_who_claim_at_once_one_gets_it(server: Server) -> None:
+    desk = Desk(server)
+    id = desk.task()
+    users = [f"user-{n}" for n in range(8)]
+    for user in users:
+        desk.call("save-team-memberships", user=user, teams=["HR"])
+    with running_server(server.conninfo) as other, ThreadPoolExecutor(8) as threads:
+        desks = [desk, Desk(other)]
+
+        def claim(number: int) -> str:
+            try:
+                return str(desks[number % 2].call("claim", id=id, user=users[number])["resource"]["biAssignedToUser"])
+            except CallRefused as refused:
+                return str(refused.fault["type"])
+
+        outcomes = list(threads.map(claim, range(8)))
+    assert sorted(outcomes)[:7] == ["people-task-taken"] * 7
+    assert desk.standing(id) == ("AS", "HR", sorted(outcomes)[7])
+    assert len(desk.events(id)) == 2
+
+
+def test_an_unclaimed_task_is_back_in_its_team(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    desk.call("unclaim", id=id, user="ann")
+    assert desk.standing(id) == ("PE", "HR", None)
+    assert desk.core(id) == ("ready", None)
+    assert desk.events(id)[2:] == [("PE", "ann"), ("HR", None, "ann")]
+    desk.call("claim", id=id, user="al")
+    assert desk.refused("unclaim", id=id, user="bob")[1] == "not-a-member"
+    desk.call("unclaim", id=id, user="ann")
+
+
+def test_a_transfer_hands_a_task_to_another_team_where_it_is_pending(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    desk.call("transfer", id=id, user="ann", transferToTeam="IT")
+    assert desk.standing(id) == ("PE", "IT", None)
+    assert desk.refused("claim", id=id, user="ann")[1] == "not-a-member"
+    desk.call("claim", id=id, user="bob")
+    assert desk.refused("transfer", id=id, transferToTeam="XX") == (400, "invalid-params", "$.params.transferToTeam")
+
+
+def test_a_task_is_completed_by_a_member_of_its_team(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    assert desk.refused("set-task-completed", id=id, user="bob") == (403, "not-a-member", "$.params.user")
+    done = desk.call("set-task-completed", id=id, user="ann", result={"fits": True})["resource"]
+    assert (done["biTaskStatus"], done["result"]) == ("CO", {"fits": True})
+    assert done["biCompletionDateTime"] == desk.call("display-task-events", id=id)["resources"][-1]["eventDateTime"]
+    assert desk.core(id) == ("done", "succeeded")
+    assert desk.refused("set-task-completed", id=id, user="ann")[1] == "people-task-completed"
+    assert desk.refused("set-task-canceled", id=id, user="ann")[1] == "people-task-completed"
+    assert desk.refused("assert-task-is-not-completed", id=id)[:2] == (422, "people-task-completed")
+    assert desk.call("validate-after-task-completed", id=id)["resource"]["id"] == id
+
+
+def test_who_completes_a_task_of_nobody_did_it(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("set-task-completed", id=id, user="ann")
+    assert desk.standing(id) == ("CO", "HR", "ann")
+
+
+def test_a_canceled_task_is_canceled_in_the_queue_too(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("set-task-canceled", id=id, user="ann")
+    assert desk.standing(id)[0] == "CA"
+    assert desk.core(id) == ("done", "canceled")
+    assert desk.call("set-task-canceled", id=id, user="ann")["resource"]["biTaskStatus"] == "CA"
+    assert desk.refused("validate-after-task-completed", id=id)[1] == "people-task-not-completed"
+
+
+def test_a_task_that_is_canceled_in_the_queue_is_canceled_for_people(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    desk.server.rpc("awf.task/cancel", {"id": id})
+    assert desk.standing(id) == ("CA", "HR", "ann")
+    assert desk.events(id)[-1][0] == "CA"
+
+
+def test_a_canceled_list_cancels_its_tasks_and_takes_nothing_more(desk: Desk) -> None:
+    id = desk.task()
+    desk.server.rpc("awf.workflow/cancel", {"id": "L-1"})
+    assert desk.standing(id)[0] == "CA"
+    assert desk.refused("claim", id=id, user="ann") == (422, "workflow-has-been-done", "$.params.id")
+    assert desk.refused("add-task", taskList="L-1", processStep="BADGE")[1] == "workflow-has-been-done"
+
+
+@pytest.mark.parametrize("status", ["AS", "IN", "WA", "EX", "LO", "CO", "CA", "PE"])
+def test_a_developer_may_record_any_status_from_any_other(desk: Desk, status: str) -> None:
+    id = desk.task()
+    for before in ("CO", "IN", "CA", "AS"):
+        desk.call("change-status", id=id, user="dev", status=before)
+        changed = desk.call("change-status", id=id, user="dev", status=status)
+        assert changed["resource"]["biTaskStatus"] == status
+        assert (changed["event"] is None) == (before == status)
+    assert desk.get(id)["id"] == id
+
+
+def test_what_was_completed_is_taken_up_again_by_a_new_core_task(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    desk.call("set-task-completed", id=id, user="ann")
+    first = desk.get(id)["coreTask"]
+    again = desk.call("change-status", id=id, user="dev", status="IN")["resource"]
+    assert (again["id"], again["biCompletionDateTime"]) == (id, None)
+    assert again["coreTask"] != first == id
+    assert desk.core(id) == ("in-progress", None)
+    assert desk.server.task(first)["outcome"] == "succeeded"
+    assert len(desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]) == 1
+
+
+def test_who_acts_is_the_caller_unless_it_is_said(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("save-team-memberships", user="local", teams=["HR"])
+    desk.call("claim", id=id)
+    assert desk.standing(id)[2] == "local"
+
+
+def test_no_task_is_ever_removed(desk: Desk) -> None:
+    id = desk.task()
+    assert desk.refused("remove-task", id=id) == (422, "task-removal", "$.params.id")
+
+
+def test_one_person_edits_a_task_at_a_time(desk: Desk) -> None:
+    id = desk.task()
+    assert desk.call("lock-task", id=id, user="ann")["resource"]["biLocked"] is True
+    desk.call("lock-task", id=id, user="ann")
+    assert desk.refused("lock-task", id=id, user="al") == (409, "people-task-locked", "$.params.id")
+    assert desk.refused("unlock-task", id=id, user="al")[0] == 409
+    assert desk.call("unlock-task", id=id, user="ann")["resource"]["biLocked"] is False
+    desk.call("lock-task", id=id, user="al")
+
+
+def test_no_worker_is_handed_what_people_do(desk: Desk) -> None:
+    desk.task()
+    assert desk.server.refused("awf.task/poll", {"taskDefinitions": ["awf.people/task"]}) == (
+        400,
+        "invalid-params",
+        "$.params.taskDefinitions[0]",
+    )
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["claim", "unclaim", "get-by-id", "remove-task", "open-page", "display-task-events", "set-task-completed"],
+)
+def test_a_task_that_is_not_there_or_is_none_of_people(desk: Desk, method: str) -> None:
+    desk.server.define()
+    other = desk.server.create()["id"]
+    for id in (other, "nobody", "5b0e7f14-6d0a-8a51-8002-000000000fff"):
+        assert desk.refused(method, id=id) == (404, "people-task-not-found", "$.params.id")
+
+
+def test_somebody_else_does_it(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("set-executed-by-user", id=id, user="ann", executedByUser="al")
+    assert desk.standing(id) == ("PE", "HR", "al")
+    assert desk.call("assert-task-user-is-valid", id=id, user="al")["resource"]["id"] == id
+    assert desk.refused("assert-task-user-is-valid", id=id, user="bob")[1] == "not-a-member"

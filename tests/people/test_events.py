@@ -1,0 +1,150 @@
+"""The three streams: drafts, their confirmation, and the replay of what is processed."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from fencepost.clock import FrozenClock
+from tests.fixtures.people import Desk
+from tests.fixtures.servers import Server, running_server
+
+
+@pytest.fixture
+def desk(server: Server) -> Desk:
+    """A desk."""
+    return Desk(server)
+
+
+@pytest.fixture
+def mine(desk: Desk) -> str:
+    """A task that ann has claimed."""
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    return id
+
+
+def test_a_draft_changes_nothing_until_it_is_confirmed(desk: Desk, mine: str) -> None:
+    drafted = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")
+    event = drafted["event"]
+    assert (event["resourceType"], event["processed"], event["biTaskStatus"]) == ("WFTaskStatusEvent", False, "IN")
+    assert (event["wfTask"], event["user"]) == (mine, "ann")
+    assert drafted["resource"]["biTaskStatus"] == "AS"
+    assert desk.core(mine) == ("requested", None)
+    confirmed = desk.call("confirm-status-event", id=mine, user="ann", event=event["id"])
+    assert confirmed["event"] == {**event, "processed": True}
+    assert confirmed["resource"]["biTaskStatus"] == "IN"
+    assert desk.core(mine) == ("in-progress", None)
+
+
+def test_an_event_that_is_confirmed_again_stays_as_it_is(desk: Desk, mine: str) -> None:
+    event = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN", confirm=True)["event"]
+    before = desk.get(mine)
+    desk.call("confirm-status-event", id=mine, event=event["id"])
+    assert desk.get(mine) == before
+
+
+def test_nothing_is_recorded_where_nothing_changes(desk: Desk, mine: str) -> None:
+    assert desk.call("change-task-status-if-required", id=mine, status="AS")["event"] is None
+    same = {"assignedToTeam": "HR", "assignedToUser": "ann"}
+    assert desk.call("transfer-task-if-required", id=mine, **same)["event"] is None
+    assert desk.call("plan-task-if-required", id=mine, priority="M")["event"] is None
+    due = desk.get(mine)["biDueDateTime"]
+    assert desk.call("plan-task-if-required", id=mine, dueDateTime=due.replace("Z", "+00:00"))["event"] is None
+    assert len(desk.events(mine)) == 2
+
+
+def test_an_active_status_needs_a_user(desk: Desk) -> None:
+    id = desk.task()
+    for status in ("AS", "IN", "WA", "CO"):
+        assert desk.refused("change-task-status-if-required", id=id, status=status) == (
+            422,
+            "user-needed",
+            "$.params.status",
+        )
+    for status in ("EX", "LO", "CA"):
+        event = desk.call("change-task-status-if-required", id=id, status=status)["event"]
+        assert event["biTaskStatus"] == status
+
+
+def test_a_draft_of_which_nothing_good_would_come_is_not_confirmed(desk: Desk, mine: str) -> None:
+    event = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")["event"]
+    desk.call("transfer-task-if-required", id=mine, assignedToTeam="HR")
+    unassign = desk.call("display-task-events", id=mine)["resources"][-1]
+    assert desk.refused("confirm-transfer-event", id=mine, event=unassign["id"])[1] == "user-needed"
+    desk.call("unclaim", id=mine, user="ann")
+    # Later in the stream the task was given back: the draft counts, and changes nothing about that.
+    desk.call("confirm-status-event", id=mine, event=event["id"])
+    assert desk.standing(mine) == ("PE", "HR", None)
+
+
+def test_who_records_that_it_is_completed_must_be_in_its_team(desk: Desk, mine: str) -> None:
+    event = desk.call("change-task-status-if-required", id=mine, user="bob", status="CO")["event"]
+    assert desk.refused("confirm-status-event", id=mine, user="ann", event=event["id"]) == (
+        403,
+        "not-a-member",
+        "$.params.user",
+    )
+    assert desk.standing(mine)[0] == "AS"
+    desk.call("save-team-memberships", user="bob", teams=["HR"])
+    desk.call("confirm-status-event", id=mine, user="ann", event=event["id"])
+    assert desk.standing(mine)[0] == "CO"
+
+
+def test_a_plan_changes_priority_and_due_date(desk: Desk, mine: str) -> None:
+    planned = desk.call(
+        "plan-task-if-required", id=mine, user="ann", priority="H", dueDateTime="2031-01-01T01:00+01:00"
+    )
+    assert planned["event"]["dueDateTime"] == "2031-01-01T00:00:00.000000Z"
+    assert planned["resource"]["biPriority"] == "M"
+    task = desk.call("confirm-plan-event", id=mine, event=planned["event"]["id"])["resource"]
+    assert (task["biPriority"], task["biDueDateTime"]) == ("H", "2031-01-01T00:00:00.000000Z")
+    assert task["initialPriority"] == "M"
+    assert desk.refused("plan-task-if-required", id=mine, dueDateTime="x")[2] == "$.params.dueDateTime"
+
+
+def test_events_of_one_time_move_on_by_a_microsecond(database: str) -> None:
+    clock = FrozenClock()
+    with running_server(database, clock) as server:
+        desk = Desk(server)
+        id = desk.task()
+        for status in ("EX", "LO", "EX"):
+            desk.call("change-status", id=id, user="dev", status=status)
+        times = [event["eventDateTime"] for event in desk.call("display-task-events", id=id)["resources"]]
+        assert len({*times}) == 3
+        assert times == sorted(times)
+        assert desk.standing(id)[0] == "EX"
+
+
+def test_an_event_is_that_of_its_stream_and_task(desk: Desk, mine: str) -> None:
+    event = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")["event"]
+    other = desk.task("L-2")
+    assert desk.refused("confirm-plan-event", id=mine, event=event["id"]) == (
+        404,
+        "task-event-not-found",
+        "$.params.event",
+    )
+    assert desk.refused("confirm-status-event", id=other, event=event["id"])[1] == "task-event-not-found"
+
+
+def test_the_same_draft_again_is_the_draft_that_waits(desk: Desk, mine: str) -> None:
+    first, again = (
+        desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")["event"] for _ in range(2)
+    )
+    assert first == again
+    assert desk.call("change-task-status-if-required", id=mine, user="al", status="IN")["event"] != first
+
+
+def test_an_event_never_changes(desk: Desk, mine: str) -> None:
+    for change in ("by_user = 'eve'", "bi_task_status = 'CO'", "event_date_time = now()", "processed = false"):
+        with pytest.raises(psycopg.errors.RaiseException):
+            desk.server.query(f"update fencepost.people_events set {change} where stream = 'status'")
+
+
+def test_every_event_is_shown_with_the_texts_of_others_escaped(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("change-status", id=id, user="<script>", status="EX")
+    page = desk.call("display-task-events", id=id)["html"]
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert "status Exception" in page

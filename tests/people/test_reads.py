@@ -1,0 +1,112 @@
+"""What is looked up: the inbox, my tasks, one task of a step, teams, pages, mails, references."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.people import Desk
+from tests.fixtures.servers import Server
+
+
+@pytest.fixture
+def desk(server: Server) -> Desk:
+    """A desk."""
+    return Desk(server)
+
+
+def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> None:
+    for code in ("L-1", "L-2"):
+        desk.begin(code)
+    late = desk.add("BADGE", "L-1", dueDateTime="2040-01-01T00:00:00Z")["id"]
+    soon = desk.add("BADGE", "L-2", dueDateTime="2030-01-01T00:00:00Z")["id"]
+    (first,) = [task["id"] for task in desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]][:1]
+    desk.call("claim", id=first, user="ann")
+    inbox = desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"]
+    assert [(task["biAssignedToTeam"], task["taskList"]) for task in inbox] == [
+        ("HR", "L-2"),
+        ("IT", "L-2"),
+        ("IT", "L-1"),
+    ]
+    assert [task["id"] for task in inbox[1:]] == [soon, late]
+    desk.call("plan-task-if-required", id=late, dueDateTime="2029-01-01T00:00:00Z", confirm=True)
+    inbox = desk.call("find-all-pending-tasks-order-by-team-and-due-date", limit=2)["resources"]
+    assert [task["id"] for task in inbox[1:]] == [late]
+
+
+def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("change-status", id=id, user="dev", status="EX")
+    assert desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"] == []
+
+
+def test_my_tasks_are_those_that_are_assigned_to_me(desk: Desk) -> None:
+    mine, other = desk.task("L-1"), desk.task("L-2")
+    desk.call("claim", id=mine, user="ann")
+    desk.call("claim", id=other, user="al")
+    assert [task["id"] for task in desk.call("my-tasks", user="ann")["resources"]] == [mine]
+    desk.call("set-task-completed", id=mine, user="ann")
+    assert desk.call("my-tasks", user="ann")["resources"] == []
+    assert [task["id"] for task in desk.call("my-tasks", user="ann", includeOver=True)["resources"]] == [mine]
+    assert desk.call("my-tasks")["resources"] == []
+
+
+def test_the_one_task_of_a_step_is_found_and_nothing_else(desk: Desk) -> None:
+    desk.begin()
+    wanted = {"taskList": "L-1", "processStep": "BADGE"}
+    method = "find-one-task-by-task-list-and-process-step-code"
+    assert desk.refused(method, **wanted) == (422, "not-exactly-one", "$.params.processStep")
+    added = desk.add("BADGE")
+    assert desk.call(method, **wanted)["resource"] == added
+    desk.add("BADGE")
+    assert desk.refused(method, **wanted)[1] == "not-exactly-one"
+    assert desk.refused(method, taskList="L-2", processStep="BADGE")[:2] == (404, "task-list-not-found")
+
+
+def test_a_team_is_found_or_null(desk: Desk) -> None:
+    desk.call("put-team", code="HR", description="Human resources", department="HQ")
+    assert desk.call("find-team-by-code", code="HR")["resource"] == {
+        "resourceType": "WFTeam",
+        "code": "HR",
+        "description": "Human resources",
+        "department": "HQ",
+    }
+    assert desk.call("find-team-by-code", code="NONE")["resource"] is None
+    assert desk.refused("put-team", code="TOO-LONG-1", description="x")[2] == "$.params.code"
+
+
+def test_saving_the_teams_of_a_user_replaces_them(desk: Desk) -> None:
+    def teams() -> list[bool]:
+        return [desk.call("is-user-part-of-the-team", user="ann", team=team)["result"] for team in ("HR", "IT")]
+
+    assert teams() == [True, False]
+    assert desk.call("save-team-memberships", user="ann", teams=["IT"])["teams"] == ["IT"]
+    assert teams() == [False, True]
+    assert desk.refused("save-team-memberships", user="ann", teams=["HR", "XX"]) == (
+        400,
+        "invalid-params",
+        "$.params.teams[1]",
+    )
+    assert teams() == [False, True]
+    assert desk.call("is-user-part-of-the-team", user="ann", team="XX")["result"] is False
+
+
+def test_the_page_of_a_step_is_where_a_task_leads(desk: Desk) -> None:
+    id = desk.task()
+    assert desk.call("open-page", id=id)["page"] == "https://hr/ask"
+    assert desk.call("open-page", id=desk.add("BADGE")["id"])["page"] is None
+
+
+def test_mail_is_linked_to_a_task_once(desk: Desk) -> None:
+    id = desk.task()
+    for message in ("<1@x>", "<2@x>", "<1@x>"):
+        linked = desk.call("add-task-mail", id=id, mailMessage=message)
+    assert linked == {"wfTask": id, "mailMessages": ["<1@x>", "<2@x>"]}
+    assert desk.call("find-all-task-mails", id=id) == linked
+
+
+def test_a_task_refers_to_something_elsewhere(desk: Desk) -> None:
+    id = desk.task()
+    task = desk.call("set-task-reference-entity", id=id, domainObjectKey="93", domainObjectCode="P-93")["resource"]
+    assert (task["domainObjectKey"], task["domainObjectCode"]) == ("93", "P-93")
+    assert desk.call("set-task-progress", id=id, progressMessage="x")["resource"]["domainObjectKey"] == "93"
+    assert desk.call("set-task-reference-entity", id=id)["resource"]["domainObjectKey"] is None

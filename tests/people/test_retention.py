@@ -1,0 +1,43 @@
+"""What was written to people's tasks goes with their lists, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from fencepost.clock import FrozenClock
+from fencepost.settings import Settings
+from fencepost.store.check import check
+from tests.fixtures.history import HOUR, retain, until_retained
+from tests.fixtures.people import Desk
+from tests.fixtures.servers import Server, running_server
+
+
+@pytest.fixture
+def server(database: str, clock: FrozenClock) -> Iterator[Server]:
+    """A server that keeps history for ten hours."""
+    with running_server(database, clock, Settings(retention=10 * HOUR, lease_grace_seconds=0)) as running:
+        until_retained(running)
+        yield running
+
+
+def test_what_people_wrote_goes_with_the_list_and_not_before(server: Server, clock: FrozenClock) -> None:
+    desk = Desk(server)
+    over, live = desk.task("L-1"), desk.task("L-2")
+    for id in (over, live):
+        desk.call("claim", id=id, user="ann")
+        desk.call("set-task-completed", id=id, user="ann")
+        desk.call("add-task-mail", id=id, mailMessage="<1@x>")
+    desk.call("close-task-list", code="L-1")
+    for _ in range(4):
+        clock.advance(timedelta(hours=10))
+        retain(server)
+    assert desk.standing(live) == ("CO", "HR", "ann")
+    assert [event[0] for event in desk.events(live)] == ["AS", "HR", "CO"]
+    assert desk.refused("get-by-id", id=over)[0] == 404
+    for table in ("people_tasks", "people_mails"):
+        assert server.query(f"select count(*) from fencepost.{table}") == [(1,)]
+    assert server.query("select count(*) from fencepost.people_events") == [(3,)]
+    assert [one for part in check(server.conninfo) for one in part.differences] == []

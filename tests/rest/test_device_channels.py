@@ -1,0 +1,303 @@
+"""Channels: what devices are told and answer, and what clients are told, over server-sent events and WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from fencepost.settings import DeviceSettings, Settings
+from tests.fixtures.devices import Fleet, Stream, socket_to, streaming
+from tests.fixtures.pairs import Pair
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.waiting import until
+
+R2 = "/devices/r2/events"
+CLIENT = "/events/client"
+# Quick enough for a test to see it twice.
+OFTEN = Settings(devices=DeviceSettings(healthcheck_seconds=0.2, silence_seconds=30))
+
+
+@pytest.fixture
+def fleet(server: Server) -> Fleet:
+    return Fleet(server)
+
+
+@pytest.fixture
+def quick(database: str) -> Iterator[Fleet]:
+    with running_server(database, settings=OFTEN) as server:
+        yield Fleet(server)
+
+
+def test_a_device_is_told_what_to_do_in_the_words_of_devices(fleet: Fleet) -> None:
+    with streaming(fleet.server, f"/api{R2}") as device:
+        run = fleet.begin(payload={"speed": 0.50})
+        message = device.next()
+    expected = {
+        "type": "TASK_REGISTERED",
+        "task_id": run["currentTaskId"],
+        "action_name": "GO",
+        "device_id": "r2",
+        "device_name": "r2",
+        "payload": {"to": "gate", "speed": 0.5},
+        "workflow_run_id": run["id"],
+    }
+    assert {name: message[name] for name in expected} == expected
+
+
+def test_a_device_hears_nothing_of_others(fleet: Fleet) -> None:
+    with streaming(fleet.server, R2) as device:
+        fleet.begin(device="c3")
+        mine = fleet.begin()
+        assert device.next()["task_id"] == mine["currentTaskId"]
+
+
+def test_a_device_that_does_not_answer_is_told_again(fleet: Fleet) -> None:
+    with streaming(fleet.server, R2) as device:
+        task = fleet.begin()["currentTaskId"]
+        assert [device.next()["task_id"] for _ in range(2)] == [task, task]
+        fleet.report(task, "start")
+        fleet.report(task, "complete")
+        assert device.next()["action_name"] in ("GO", "WAIT")
+        until(lambda: device.next()["action_name"] == "WAIT")
+
+
+def test_a_device_that_comes_late_is_told_what_waits_for_it(fleet: Fleet) -> None:
+    task = fleet.begin()["currentTaskId"]
+    for _ in range(2):
+        with streaming(fleet.server, R2) as device:
+            assert device.next()["task_id"] == task
+
+
+def test_a_device_is_told_that_its_task_is_aborted(fleet: Fleet) -> None:
+    with streaming(fleet.server, R2) as device:
+        run = fleet.begin()
+        task = device.next("TASK_REGISTERED")["task_id"]
+        fleet.report(task, "start")
+        fleet.stop(run["id"])
+        message = device.next("TASK_ABORTED")
+    assert (message["task_id"], message["action_name"], message["device_id"]) == (task, "GO", "r2")
+    assert message["reason"] == "canceled"
+
+
+def test_a_device_that_comes_back_is_told_that_what_it_was_at_is_aborted(fleet: Fleet) -> None:
+    with streaming(fleet.server, R2) as device:
+        run = fleet.begin()
+        task = device.next("TASK_REGISTERED")["task_id"]
+        fleet.report(task, "start")
+    fleet.stop(run["id"])
+    following = fleet.begin()
+    with streaming(fleet.server, R2) as device:
+        assert (device.next()["type"], device.next()["task_id"]) == ("TASK_ABORTED", following["currentTaskId"])
+
+
+def test_a_device_is_asked_whether_it_lives_and_answers_on_the_same_socket(quick: Fleet) -> None:
+    with socket_to(quick.server, R2) as device:
+        assert device.next() == {"type": "HEALTHCHECK"}
+        before = quick.call("GET", "/devices/r2")
+        assert before["connected"]
+        device.say(type="HEARTBEAT", token="secret")
+        until(lambda: quick.call("GET", "/devices/r2")["seenAt"] > before["seenAt"])
+        assert device.next() == {"type": "HEALTHCHECK"}
+
+
+def test_an_open_stream_is_a_sign_of_life_too(quick: Fleet) -> None:
+    with streaming(quick.server, R2) as device:
+        device.next("HEALTHCHECK")
+        before = quick.call("GET", "/devices/r2")["seenAt"]
+        until(lambda: quick.call("GET", "/devices/r2")["seenAt"] > before)
+
+
+def test_a_device_reports_over_its_socket(fleet: Fleet) -> None:
+    with socket_to(fleet.server, R2) as device:
+        run = fleet.begin()
+        task = device.next("TASK_REGISTERED")["task_id"]
+        for type in ("TASK_STARTED", "TASK_COMPLETED", "TASK_COMPLETED"):
+            device.say(type=type, task_id=task, task_type="whatever", action_name="GO", device_id=1)
+            assert device.next("REPORT_TAKEN", "REFUSED") == {"type": "REPORT_TAKEN", "task_id": task}
+        assert fleet.statuses(run["id"]) == ["COMPLETED", "PENDING"]
+        assert device.next("TASK_REGISTERED")["action_name"] in ("GO", "WAIT")
+
+
+@pytest.mark.parametrize(
+    ("message", "type", "path"),
+    [
+        ({"type": "TASK_STARTED", "task_id": "nobody"}, "task-not-found", "$.id"),
+        ({"type": "TASK_STARTED", "task_id": True}, "invalid-params", "$.task_id"),
+        ({"type": "TASK_DANCED", "task_id": "a"}, "invalid-params", "$.type"),
+        ({"task_id": "a"}, "invalid-params", "$.type"),
+    ],
+)
+def test_what_cannot_be_taken_from_a_device_is_refused_and_the_socket_stays(
+    fleet: Fleet, message: dict[str, object], type: str, path: str
+) -> None:
+    with socket_to(fleet.server, R2) as device:
+        for _ in range(2):
+            device.say(**message)
+            refused = device.next()
+            assert refused["type"] == "REFUSED"
+            assert (refused["error"]["type"], refused["error"]["path"]) == (type, path)
+
+
+def test_a_report_that_does_not_fit_is_refused_over_the_socket(fleet: Fleet) -> None:
+    with socket_to(fleet.server, R2) as device:
+        task = fleet.begin()["currentTaskId"]
+        device.say(type="TASK_COMPLETED", task_id=task)
+        assert device.next("REFUSED")["error"]["type"] == "report-refused"
+
+
+@pytest.mark.parametrize("ping", [b"ping", "ping"])
+def test_a_ping_is_a_sign_of_life_and_needs_no_answer(fleet: Fleet, ping: bytes | str) -> None:
+    with socket_to(fleet.server, R2) as device:
+        before = fleet.call("GET", "/devices/r2")["seenAt"]
+        device.send(ping)
+        until(lambda: fleet.call("GET", "/devices/r2")["seenAt"] > before)
+        device.say(type="TASK_STARTED", task_id="nobody")
+        assert device.next()["error"]["type"] == "task-not-found"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "1", '{"type": "HEARTBEAT", "type": "HEARTBEAT"}', "\x00", b"\xff"])
+def test_what_is_no_message_is_refused_and_the_socket_stays(fleet: Fleet, text: bytes | str) -> None:
+    with socket_to(fleet.server, R2) as device:
+        for _ in range(2):
+            device.send(text)
+            assert device.next()["error"]["type"] == "invalid-request"
+
+
+def test_a_name_that_no_device_can_have_has_no_channel(server: Server) -> None:
+    assert server.send("GET", "/devices/a%20b/events")[0] == 404
+    with pytest.raises(InvalidStatus), socket_to(server, "/devices/a%20b/events"):
+        pass
+
+
+def test_clients_are_told_every_change_of_a_run_and_its_tasks(fleet: Fleet) -> None:
+    with streaming(fleet.server, CLIENT) as client:
+        run = fleet.begin()
+        fleet.do(run["id"], "reject", reason="busy")
+        fleet.do(run["id"], "start", "abort")
+        fleet.do(run["id"], "start", "complete")
+        fleet.do(run["id"], "start", "complete")
+        types = client.types("WORKFLOW_RUN_COMPLETED")
+    assert types == [
+        "WORKFLOW_RUN_STARTED",
+        "TASK_REGISTERED",
+        "TASK_REJECTED",
+        "WORKFLOW_RUN_RETRYING",
+        "TASK_REGISTERED",
+        "TASK_STARTED",
+        "TASK_ABORTED",
+        "WORKFLOW_RUN_RETRYING",
+        "TASK_REGISTERED",
+        "TASK_STARTED",
+        "TASK_COMPLETED",
+        "TASK_REGISTERED",
+        "TASK_STARTED",
+        "TASK_COMPLETED",
+        "WORKFLOW_RUN_COMPLETED",
+    ]
+
+
+def test_a_client_event_says_which_and_how_it_stands(fleet: Fleet) -> None:
+    with streaming(fleet.server, CLIENT) as client:
+        run = fleet.begin()
+        task = run["currentTaskId"]
+        fleet.report(task, "reject", reason="busy")
+        event = client.next("TASK_REJECTED")
+    assert event.pop("_id") == event.pop("occurredAt")
+    assert event == {
+        "type": "TASK_REJECTED",
+        "taskId": task,
+        "workflowRunId": run["id"],
+        "workflowId": "demo/patrol",
+        "deviceId": "r2",
+        "actionName": "GO",
+        "status": "REJECTED",
+        "reason": "busy",
+    }
+
+
+@pytest.mark.parametrize("end", ["FAILED", "ABORTED"])
+def test_clients_are_told_how_a_run_ends(fleet: Fleet, end: str) -> None:
+    with streaming(fleet.server, CLIENT) as client:
+        run = fleet.begin()
+        if end == "ABORTED":
+            fleet.stop(run["id"])
+        else:
+            for _ in range(4):
+                fleet.do(run["id"], "reject")
+        assert client.next(f"WORKFLOW_RUN_{end}")["status"] == end
+
+
+def test_a_client_that_comes_back_is_told_what_it_has_missed(fleet: Fleet) -> None:
+    with streaming(fleet.server, CLIENT) as client:
+        run = fleet.begin()
+        last = client.next("TASK_REGISTERED")["_id"]
+    fleet.do(run["id"], "start", "complete")
+    fleet.stop(run["id"])
+    for path, headers in ((CLIENT, {"Last-Event-ID": last}), (f"{CLIENT}?since={last}", {})):
+        with streaming(fleet.server, path, **headers) as client:
+            types = client.types("WORKFLOW_RUN_ABORTED")
+        assert types[-5:-1] == ["TASK_STARTED", "TASK_COMPLETED", "TASK_REGISTERED", "TASK_ABORTED"]
+
+
+def test_a_time_that_is_none_is_refused(server: Server) -> None:
+    assert server.send("GET", f"{CLIENT}?since=yesterday")[0] == 400
+    assert server.send("GET", f"{CLIENT}?sine=2026-01-01T00:00:00Z")[0] == 400
+    with pytest.raises(InvalidStatus), socket_to(server, f"{CLIENT}?since=yesterday"):
+        pass
+
+
+def test_clients_may_listen_over_a_websocket(fleet: Fleet) -> None:
+    with socket_to(fleet.server, f"/api{CLIENT}") as client:
+        client.say(anything="goes")
+        run = fleet.begin()
+        assert client.next("TASK_REGISTERED")["taskId"] == run["currentTaskId"]
+
+
+def test_a_device_and_clients_of_another_server_are_told(servers: Pair) -> None:
+    fleet = Fleet(servers.one)
+    with socket_to(servers.other, R2) as device, streaming(servers.other, CLIENT) as client:
+        run = fleet.begin()
+        task = device.next("TASK_REGISTERED")["task_id"]
+        assert task == run["currentTaskId"]
+        fleet.report(task, "start")
+        assert client.next("TASK_STARTED")["taskId"] == task
+
+
+def test_clients_that_listen_at_once_are_told_the_same(fleet: Fleet, pool: ThreadPoolExecutor) -> None:
+    clients = [Stream(fleet.server, CLIENT) for _ in range(20)]
+    try:
+        fleet.do(fleet.begin()["id"], "start", "complete")
+        types = [*pool.map(lambda client: client.types("TASK_COMPLETED"), clients)]
+    finally:
+        for client in clients:
+            client.close()
+    assert all(one == types[0] for one in types)
+
+
+def test_a_server_that_stops_ends_its_channels(database: str) -> None:
+    with running_server(database) as server:
+        stream = Stream(server, CLIENT)
+        with socket_to(server, R2) as device:
+            server.run(server.app.drain())
+            assert (device.next(), device.close_code) == (None, 1012)
+            assert stream.next() is None
+            stream.close()
+
+
+def test_channels_are_for_clients_with_credentials_where_there_are_some(database: str) -> None:
+    secret = "a-secret-of-a-robot"
+    with running_server(database, settings=Settings(clients={"robot": secret})) as server:
+        assert server.send("GET", CLIENT)[0] == 401
+        with pytest.raises(InvalidStatus), socket_to(server, R2):
+            pass
+        with socket_to(server, R2, additional_headers={"authorization": f"Bearer {secret}"}) as device:
+            device.say(type="TASK_STARTED", task_id="nobody")
+            assert device.next("REFUSED")["error"]["type"] == "task-not-found"
+
+
+def test_a_page_of_another_site_has_no_channel(server: Server) -> None:
+    with pytest.raises(InvalidStatus), socket_to(server, R2, origin="http://evil.example"):
+        pass

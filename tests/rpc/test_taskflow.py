@@ -1,0 +1,270 @@
+"""Flows on a server: produce, details, list, cancel, and what workers see of them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fencepost.clock import FrozenClock
+from tests.fixtures.pairs import Pair
+from tests.fixtures.servers import Server, running_server
+from tests.fixtures.taskflows import EXAMPLE, Caller, flow, task, tasks
+from tests.fixtures.waiting import until
+
+ONCE_MORE = {"maxRetries": 1, "retryDelay": 1000}
+
+
+@pytest.fixture
+def caller(server: Server) -> Caller:
+    return Caller(server)
+
+
+def test_the_example_of_the_document_runs(server: Server) -> None:
+    caller = Caller(server)
+    produced = caller.call("/produce", **EXAMPLE)
+    id = produced["taskflowId"]
+    assert produced["eventSubscription"] == f"/taskflows/{uuid.UUID(id)}/events"
+    (create,) = until(lambda: server.poll("group-core/createGroup", start=True))
+    assert create["params"]["params"] == EXAMPLE["stages"][0]["tasks"][0]["params"]
+    response = {"success": True, "data": {"groupId": "sdvn78"}}
+    caller.end(create, "success", response)
+    adds = until(
+        lambda: (found := server.poll("appliance-core/AddApplianceToGroup", maxBatchSize=2, start=True)) and found
+    )
+    adds += [] if len(adds) == 2 else until(lambda: server.poll("appliance-core/AddApplianceToGroup", start=True))
+    for add in adds:
+        context = add["params"]["meta"]["taskflowExecutionContext"]
+        assert context["previousStageRes"] == [{"taskName": "createGroup", "response": response}]
+        assert context["taskflow"]["id"] == id
+        assert context["taskflow"]["taskInfo"]["options"] == {**EXAMPLE["options"], "maxRetries": 3}
+        caller.end(add, "success", {"success": True})
+    record = caller.ended(id)
+    assert record["status"] == "COMPLETED"
+    assert record["context"] == EXAMPLE["context"]
+    assert [stage["status"] for stage in record["stages"].values()] == ["COMPLETED", "COMPLETED"]
+
+
+def test_a_record_has_every_documented_member(caller: Caller) -> None:
+    id = caller.produce(flow(["a"], name="Two lamps", options={"maxRetries": 1}))
+    record = until(lambda: (found := caller.details(id))["status"] == "RUNNING" and found)
+    assert record.keys() == {
+        "_id", "taskflowId", "name", "status", "createdAt", "parentTaskflowDetails", "context", "retryAttempt",
+        "options", "stages",
+    }  # fmt: skip
+    assert (record["_id"], record["name"], record["retryAttempt"]) == (id, "Two lamps", 0)
+    assert record["parentTaskflowDetails"] is None
+    ((stage_id, stage),) = record["stages"].items()
+    assert (stage["id"], stage["stageId"], stage["name"], stage["status"]) == (stage_id, stage_id, "s1", "RUNNING")
+    ((task_id, one),) = stage["tasks"].items()
+    assert one == {
+        "id": task_id, "stageId": stage_id, "name": "a", "type": "ACTION",
+        "taskDetails": {"serviceId": "svc", "actionName": "a"}, "params": {}, "options": {"maxRetries": 1}, "meta": {},
+        "status": "QUEUED", "attempt": 0, "response": None, "nestedTaskflows": [],
+        "nestedActiveRunningTaskFlowIds": [], "nestedTaskflowId": None,
+    }  # fmt: skip
+    assert all(uuid.UUID(each) for each in (id, stage_id, task_id))
+
+
+def test_a_retry_goes_back_to_the_queue_with_the_next_attempt(database: str) -> None:
+    clock = FrozenClock()
+    with running_server(database, clock=clock) as server:
+        caller = Caller(server)
+        id = caller.produce(flow([task("a", options={"maxRetries": 2, "retryDelay": 5000})]))
+        for attempt in (0, 1):
+            taken = caller.take("a")
+            assert shown(caller, id) == ("RUNNING", attempt)
+            caller.end(taken, "fail")
+            assert shown(caller, id) == ("QUEUED", attempt + 1)
+            clock.advance(timedelta(milliseconds=4900))
+            server.reap()
+            assert server.poll("svc/a") == []
+            clock.advance(timedelta(milliseconds=200))
+            server.reap()
+        caller.fail("a", {"why": "gone"})
+        record = caller.ended(id)
+    (one,) = tasks(record)
+    assert (record["status"], one["status"], one["attempt"]) == ("FAILED", "FAILED", 2)
+    assert one["response"]["success"] is False
+    assert one["response"]["error"] == {"why": "gone"}
+
+
+def shown(caller: Caller, id: str) -> tuple[str, int]:
+    (one,) = tasks(caller.details(id))
+    return one["status"], one["attempt"]
+
+
+def test_an_attempt_lasts_no_longer_than_its_timeout(database: str) -> None:
+    clock = FrozenClock()
+    with running_server(database, clock=clock) as server:
+        caller = Caller(server)
+        id = caller.produce(flow([task("a", options={"timeout": 30_000})]))
+        taken = caller.take("a")
+        clock.advance(timedelta(seconds=20))
+        server.rpc("awf.task/notify", {"id": taken["id"], "execId": taken["execId"], "notification": "heartbeat"})
+        clock.advance(timedelta(seconds=11))
+        server.reap()
+        record = caller.ended(id)
+    assert (record["status"], tasks(record)[0]["status"]) == ("FAILED", "FAILED")
+
+
+def test_past_its_max_age_no_attempt_of_a_task_begins(database: str) -> None:
+    clock = FrozenClock()
+    with running_server(database, clock=clock) as server:
+        caller = Caller(server)
+        id = caller.produce(flow([task("a", options={"maxAge": 30_000}), "b"]))
+        taken = caller.take("b")
+        clock.advance(timedelta(seconds=31))
+        server.reap()
+        until(lambda: caller.statuses(id)["a"] == "FAILED")
+        assert server.poll("svc/a") == []
+        caller.end(taken)
+        assert caller.ended(id)["status"] == "FAILED"
+
+
+def test_a_flow_that_is_older_than_its_max_age_fails_and_drops_what_is_left(database: str) -> None:
+    clock = FrozenClock()
+    with running_server(database, clock=clock) as server:
+        caller = Caller(server)
+        id = caller.produce(flow([task("a", options={"maxAge": 10**9}), "b"], ["c"], options={"maxAge": 30_000}))
+        caller.take("a")
+        clock.advance(timedelta(seconds=31))
+        server.reap()
+        record = caller.ended(id)
+    assert record["status"] == "FAILED"
+    assert [stage["status"] for stage in record["stages"].values()] == ["FAILED", "WAITING"]
+
+
+def test_a_cancelled_flow_starts_nothing_any_more(caller: Caller) -> None:
+    id = caller.produce(flow(["a", "b"], ["c"]))
+    taken = caller.take("a")
+    record = caller.call("/cancel", taskflowId=id)
+    assert record["status"] == "CANCELLED"
+    assert {one["name"]: one["status"] for one in tasks(record)} == {"a": "FAILED", "b": "QUEUED", "c": "WAITING"}
+    assert caller.server.poll("svc/b") == []
+    beat = {"id": taken["id"], "execId": taken["execId"], "notification": "heartbeat"}
+    assert caller.server.rpc("awf.task/notify", beat)["cancelRequested"] is True
+    late = {"id": taken["id"], "execId": taken["execId"], "result": {"late": True}}
+    assert caller.server.refused("awf.task/success", late)[1] == "task-has-been-done"
+    assert caller.details(id) == record
+
+
+def test_a_cancel_is_said_twice_and_comes_too_late(caller: Caller) -> None:
+    id = caller.produce(flow(["a"]))
+    assert caller.call("/cancel", taskflowId=id) == caller.call("/cancel", taskflowId=id)
+    id = caller.produce(flow(["a"]))
+    caller.work("a")
+    caller.ended(id)
+    refused = caller.server.refused("awf.taskflow/cancel", {"taskflowId": id})
+    assert refused == (422, "taskflow-has-been-done", "$.params.taskflowId")
+
+
+def test_flows_are_listed_page_by_page_the_newest_first(caller: Caller) -> None:
+    ids = [caller.produce(flow(["a"])) for _ in range(5)]
+    caller.call("/cancel", taskflowId=ids[0])
+    caller.call("/retry", taskflowId=ids[0])
+    pages, after = [], None
+    while True:
+        page = caller.server.rpc("awf.taskflow/list", {"limit": 2} if after is None else {"limit": 2, "after": after})
+        pages.append([one["taskflowId"] for one in page["data"]])
+        after = page.get("next")
+        if after is None:
+            break
+    assert [id for page in pages for id in page] == [ids[0], *reversed(ids[1:])]
+
+
+@pytest.mark.parametrize("verb", ["details", "cancel", "retry"])
+def test_an_unknown_flow_is_told_as_such(server: Server, verb: str) -> None:
+    server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/order"})
+    server.rpc("awf.workflow/create-and-execute", {"definition": "demo/order", "id": "no-flow"})
+    for id in ("nobody", "no-flow", "x~1"):
+        refused = server.refused(f"awf.taskflow/{verb}", {"taskflowId": id})
+        assert refused == (404, "taskflow-not-found", "$.params.taskflowId")
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({}, "$.params.stages"),
+        (flow([task("a", options={"maxRetries": -1})]), "$.params.stages[0].tasks[0].options.maxRetries"),
+        (flow([task("a", type="CHANNEL")]), "$.params.stages[0].tasks[0].taskDetails.channelName"),
+        ({**flow(["a"]), "requestId": ""}, "$.params.requestId"),
+        ({**flow(["a"]), "execId": "x"}, "$.params.execId"),
+        ({**flow(["a"]), "meta": {"taskflowExecutionContext": {}}}, "$.params.meta.taskflowExecutionContext.taskflow"),
+    ],
+)
+def test_what_is_wrong_with_a_flow_is_named_by_its_path(server: Server, params: Any, path: str) -> None:
+    status, type, at = server.refused("awf.taskflow/produce", params)
+    assert (status, type, at) == (400, "invalid-params", path)
+
+
+def test_the_same_request_again_is_the_same_flow(servers: Pair) -> None:
+    one, other = Caller(servers.one), Caller(servers.other)
+    id = one.produce(flow(["a"]), requestId="r-1")
+    assert other.produce(flow(["a"]), requestId="r-1") == id
+    refused = servers.other.refused("awf.taskflow/produce", {**flow(["b"]), "requestId": "r-1"})
+    assert refused == (409, "request-id-reused", "$.params.requestId")
+    assert one.produce(flow(["a"])) != one.produce(flow(["a"]))
+
+
+def test_a_task_is_a_workflow_of_somebody_elses_decider(caller: Caller) -> None:
+    server = caller.server
+    server.rpc("awf.definition/put", {"kind": "workflow", "name": "people/approval"})
+    approval = task("ask", {"amount": 7}, type="WORKFLOW", taskDetails={"definition": "people/approval"})
+    id = caller.produce(flow([approval], [task("pay", {"by": "{{s1.ask.by}}"})]))
+    poll = {"workflowDefinitions": ["people/approval"], "start": True}
+    (decision,) = until(lambda: server.rpc("awf.task/poll", poll)["resources"])
+    workflow = server.rpc("awf.workflow/status", {"id": decision["requester"]["id"]})["resource"]
+    assert workflow["params"] == {"amount": 7}
+    said = [{"action": "awf.workflow.action/complete-workflow", "result": {"by": "ann"}}]
+    server.rpc("awf.task/success", {"id": decision["id"], "execId": decision["execId"], "result": said})
+    assert caller.work("pay")["params"]["params"] == {"by": "ann"}
+    assert tasks(caller.ended(id))[0]["response"] == {"by": "ann"}
+
+
+def test_an_unknown_placeholder_fails_its_task_without_a_worker(caller: Caller) -> None:
+    id = caller.produce(flow([task("a", {"x": "{{nobody.knows}}"})]))
+    (one,) = tasks(caller.ended(id))
+    assert one["status"] == "FAILED"
+    assert "{{nobody.knows}}" in one["response"]["message"]
+    assert caller.server.poll("svc/a") == []
+
+
+def test_a_flow_that_is_declared_begins_as_any_workflow_and_as_a_child(caller: Caller) -> None:
+    server = caller.server
+    content = flow([task("a", {"who": "{{context.who}}"})], context={"who": "ann"})
+    server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content})
+    create = {"definition": "demo/flow", "id": "by-name", "params": {"who": "bob"}}
+    server.rpc("awf.workflow/create-and-execute", create)
+    assert caller.work("a", {"done": 1})["params"]["params"] == {"who": "bob"}
+    assert caller.ended("by-name")["status"] == "COMPLETED"
+    workflow = server.rpc("awf.workflow/status", {"id": "by-name"})["resource"]
+    assert workflow["result"]["stages"][0]["tasks"][0]["response"] == {"done": 1}
+    parent = caller.produce(
+        flow([task("child", {"who": "eve"}, type="WORKFLOW", taskDetails={"definition": "demo/flow"})])
+    )
+    assert caller.work("a")["params"]["params"] == {"who": "eve"}
+    (one,) = tasks(caller.ended(parent))
+    assert one["response"]["status"] == "COMPLETED"
+
+
+def test_a_bad_document_is_refused_when_it_is_declared(server: Server) -> None:
+    content = flow(["a", task("b", options={"timeout": 0})])
+    refused = server.refused("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content})
+    assert refused == (400, "invalid-params", "$.params.stages[0].tasks[1].options.timeout")
+    refused = server.refused("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", "stages": []})
+    assert refused == (400, "invalid-params", "$.params.stages")
+    content = {"definition": "awf.taskflow/flow", "params": {"stages": []}}
+    assert server.refused("awf.workflow/create-and-execute", content) == (
+        400,
+        "invalid-params",
+        "$.params.params.stages",
+    )
+
+
+def test_a_workflow_that_a_task_is_must_be_declared(server: Server) -> None:
+    content = flow(["a"], [task("b", type="WORKFLOW", taskDetails={"definition": "people/nobody"})])
+    refused = server.refused("awf.taskflow/produce", content)
+    assert refused == (404, "definition-not-found", "$.params.stages[1].tasks[0].taskDetails.definition")

@@ -1,0 +1,29 @@
+"""The example in examples/devices, run as its reader would: a device in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import orjson
+
+from fencepost.wire import yaml
+from tests.fixtures.devices import Fleet
+from tests.fixtures.servers import Server
+from tests.fixtures.waiting import until
+from tests.house.sources import ROOT
+
+EXAMPLE = ROOT / "examples" / "devices"
+
+
+def test_the_device_of_the_example_falls_off_the_track_and_goes_on(server: Server) -> None:
+    document = orjson.loads(yaml.to_json((EXAMPLE / "patrol.yaml").read_bytes()))
+    fleet = Fleet(server, **{name: value for name, value in document.items() if name not in ("kind", "name", "device")})
+    command = [sys.executable, str(EXAMPLE / "device.py"), server.url, "r2", "4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as device:
+        run = fleet.begin()
+        until(lambda: fleet.run(run["id"])["status"] == "COMPLETED", timeout=20)
+        said, _ = device.communicate(timeout=20)
+    assert device.returncode == 0
+    assert "going on from {'corner': 3}" in said
+    assert fleet.run(run["id"])["attempt"] == 2

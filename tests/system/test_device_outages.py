@@ -1,0 +1,59 @@
+"""The database goes away under a device at work: its channel ends, and it comes back to what it was at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import WebSocketException
+
+from fencepost.settings import DeviceSettings, Settings
+from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.migrations import migrate
+from tests.fixtures.devices import Fleet, Stream, socket_to
+from tests.fixtures.servers import running_server
+from tests.fixtures.waiting import until
+
+# Shorter than the database is away.
+SILENCE = 3.0
+PATIENCE = Settings(devices=DeviceSettings(healthcheck_seconds=0.2, silence_seconds=SILENCE))
+
+
+@pytest.fixture
+def mortal(open_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A Postgres that the test may stop and start."""
+    with EmbeddedPostgres(open_folder / "devices", options={"fsync": "off"}) as postgres:
+        migrate(postgres.conninfo)
+        yield postgres
+
+
+def test_a_device_keeps_what_it_is_at_through_an_outage_of_the_database(mortal: EmbeddedPostgres) -> None:
+    with running_server(mortal.conninfo, settings=PATIENCE) as server:
+        fleet = Fleet(server)
+        client = Stream(server, "/events/client")
+        with socket_to(server, "/devices/r2/events") as device:
+            run = fleet.begin()
+            fleet.report(run["currentTaskId"], "start")
+            client.next("TASK_STARTED")
+            mortal.stop()
+            # It would hear nothing any more, and is let go after some seconds in which the database may come back.
+            until(lambda: device.next() is None, timeout=20)
+            assert device.close_code == 1012
+        mortal.start()
+        until(lambda: is_heard(fleet, run["currentTaskId"]), timeout=20)
+        assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
+        # Clients who had nothing to ask of the database are still there, and hear what goes on.
+        fleet.report(run["currentTaskId"], "complete")
+        assert client.next("TASK_COMPLETED")["taskId"] == run["currentTaskId"]
+        client.close()
+
+
+def is_heard(fleet: Fleet, task: str) -> bool:
+    """Come back as a device, and say again what was said."""
+    try:
+        with socket_to(fleet.server, "/devices/r2/events") as device:
+            device.say(type="TASK_STARTED", task_id=task)
+            return bool(device.next("REPORT_TAKEN", "REFUSED")["type"] == "REPORT_TAKEN")
+    except (OSError, WebSocketException, TypeError):
+        return False
