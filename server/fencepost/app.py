@@ -1,4 +1,4 @@
-"""Puts the parts together: the only file that wires.
+"""Puts the parts together; vocabularies.py does so for theirs, and nobody else wires.
 
 request  →  /rpc: rpc.Endpoint           →  engine  →  store
             else: Starlette with rest.*  →  engine  →  store
@@ -15,20 +15,13 @@ from uuid import UUID
 from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
-from fencepost.domain.devices.decider import Policy
-from fencepost.domain.devices.decider import decider as device_decider
-from fencepost.domain.devices.definition import DeviceWorkflow
-from fencepost.domain.machine.decide import decide as decide_machines
-from fencepost.domain.people.decider import decide as decide_process
 from fencepost.domain.task import Task
-from fencepost.domain.taskflow.decider import decide as decide_taskflow
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.devices.devices import Devices, Queue
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
 from fencepost.engine.events import Events
@@ -36,14 +29,8 @@ from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease
-from fencepost.engine.machine.machines import Machines
-from fencepost.engine.people.lists import TaskLists
-from fencepost.engine.people.people import People
-from fencepost.engine.people.registers import Registers
-from fencepost.engine.people.tasks import PeopleTasks
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
-from fencepost.engine.taskflow.taskflows import taskflows
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.watch import Watch
@@ -64,24 +51,19 @@ from fencepost.settings import Settings
 from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.definitions import DefinitionStore
-from fencepost.store.devices import DeviceStore
 from fencepost.store.events import EventStore
 from fencepost.store.hands import HandStore
-from fencepost.store.hardware import HardwareStore
 from fencepost.store.limits import Limits
-from fencepost.store.machines import MachineStore
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
-from fencepost.store.people.registers import RegisterStore
-from fencepost.store.people.tasks import PeopleStore
 from fencepost.store.reader import Reader
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
-from fencepost.store.taskflows import TaskflowStore
 from fencepost.store.tasks import TaskStore
 from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
+from fencepost.vocabularies import Core, deciders, vocabularies
 from fencepost.wire.callers import Callers
 
 Scope = MutableMapping[str, Any]
@@ -92,7 +74,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class App:
     """A server's parts, and the ASGI application over them; `start` it on the loop that serves it."""
 
-    def __init__(self, settings: Settings, conninfo: str, clock: Clock, deciders: Mapping[str, Decide]) -> None:
+    def __init__(self, settings: Settings, conninfo: str, clock: Clock, by_kind: Mapping[str, Decide]) -> None:
         self.database = Database(conninfo, connections=settings.connections)
         self._server, hints = ServerStore(self.database, clock), Hints()
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
@@ -105,10 +87,8 @@ class App:
         executions = Executions(tasks, Decisions(workflows, tasks, definitions), definitions, hints)
         moves = HandStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         hands = Hands(moves, tasks, definitions, hints)
-        by_kind, watch = {**_deciders(settings), **deciders}, Watch()
-        inside = Deciders(work, families, executions, hands, definitions, by_kind)
-        devices = DeviceStore(self.database, clock, silence_ms=round(settings.devices.silence_seconds * 1000))
-        machines = MachineStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
+        inside, watch = Deciders(work, families, executions, hands, definitions, by_kind), Watch()
+        core = Core(settings, self.database, clock, hints, work, families, definitions, hands, inside, watch)
         self.engine = Engine(
             work,
             families,
@@ -121,12 +101,7 @@ class App:
             hands,
             inside,
             watch,
-            taskflows(TaskflowStore(self.database), families, definitions, inside, watch),
-            _people(self.database, clock, hints, families, inside, definitions),
-            Devices.over(devices, settings.devices, hints, Queue(work, families, definitions, hands, inside, watch)),
-            Machines.over(
-                machines, HardwareStore(self.database, clock), families, definitions, inside, hints, settings
-            ),
+            *vocabularies(core),
         )
         self._notifications = Notifications(conninfo, self._server)
         self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
@@ -262,33 +237,14 @@ class App:
         self._scheduling.nudge()
 
 
-# Which documents are decided over in the server, by their kind.
-DECIDERS: Mapping[str, Decide] = {
-    "taskflow": decide_taskflow,
-    "process": decide_process,
-    "machine-template": decide_machines,
-}
-
-
 def build_app(
-    settings: Settings, conninfo: str, clock: Clock | None = None, deciders: Mapping[str, Decide] = DECIDERS
+    settings: Settings, conninfo: str, clock: Clock | None = None, more: Mapping[str, Decide] | None = None
 ) -> App:
-    """Wire a server over a migrated database; call it on the event loop that will serve it."""
-    return App(settings, conninfo, clock or DatabaseClock(), deciders)
+    """Wire a server over a migrated database; call it on the event loop that will serve it.
 
-
-def _people(
-    database: Database, clock: Clock, hints: Hints, workflows: Workflows, deciders: Deciders, definitions: Definitions
-) -> People:
-    store, registers = PeopleStore(database, clock, hints.follow), Registers(RegisterStore(database))
-    lists = TaskLists(store, workflows, deciders, definitions, registers)
-    return People(lists, PeopleTasks(store, lists, registers), registers)
-
-
-def _deciders(settings: Settings) -> Mapping[str, Decide]:
-    """Return the deciders that depend on the settings."""
-    policy = Policy(settings.devices.retries, round(settings.devices.window_seconds * 1000))
-    return {DeviceWorkflow.kind: device_decider(policy)}
+    `more` are deciders of documents that are none of ours to decide over, by their kind.
+    """
+    return App(settings, conninfo, clock or DatabaseClock(), {**deciders(settings), **(more or {})})
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -238,8 +238,8 @@ HOT: dict[str, dict[str, Any]] = {
 _GROWING = {
     *("task_names", "live_tasks", "done_tasks_default", "task_log_default", "live_workflows", "done_workflows_default"),
     *("workflow_names", "workflow_events", "activities", "workflow_signals", "events", "trigger_starts"),
-    *("schedules", "schedule_starts", "workflow_subjects", "machine_reports", "machine_data", "machine_deletions"),
-    *("hardware", "hardware_addresses", "devices"),
+    *("schedules", "schedule_starts", "devices", "workflow_subjects", "machine_reports", "machine_data"),
+    *("machine_deletions", "hardware", "hardware_addresses"),
 }
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
 

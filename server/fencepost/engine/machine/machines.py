@@ -24,8 +24,6 @@ from fencepost.engine.machine.templates import Templates
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal, invalid_params
-from fencepost.settings import Settings
-from fencepost.store.hardware import HardwareStore
 from fencepost.store.machines import MachineStore, Numbered, Reported
 
 _PAGE = 200
@@ -55,7 +53,9 @@ class Machines:
         definitions: Definitions,
         deciders: Deciders,
         hints: Hints,
+        *,
         hardware: HardwareRecords,
+        templates: Templates,
         carried: Carried,
     ) -> None:
         self._store = store
@@ -64,23 +64,8 @@ class Machines:
         self._deciders = deciders
         self._hints = hints
         self.hardware = hardware
+        self.templates = templates
         self.carried = carried
-        self.templates = Templates(definitions)
-
-    @classmethod
-    def over(
-        cls,
-        store: MachineStore,
-        hardware: HardwareStore,
-        workflows: Workflows,
-        definitions: Definitions,
-        deciders: Deciders,
-        hints: Hints,
-        settings: Settings,
-    ) -> Machines:
-        """Return them over two stores, with their records and what their workflows carry along."""
-        carried = Carried(store, kept=settings.workflow_data_versions)
-        return cls(store, workflows, definitions, deciders, hints, HardwareRecords(hardware), carried)
 
     async def create(self, new: NewWorkflow) -> MachineWorkflow:
         """Begin a workflow of a template; raise Refusal."""
