@@ -62,6 +62,8 @@ class Settings:
     grpc_port: int | None = None
     grpc_host: str = "127.0.0.1"
     grpc_open: bool = False
+    # Whether other workers of this server have the port too; no flag, since `--workers` says so.
+    grpc_shared: bool = False
     workflow_data_versions: int = 3
     limits: Limits = field(default_factory=Limits)
     devices: DeviceSettings = field(default_factory=DeviceSettings)

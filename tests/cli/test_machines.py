@@ -8,30 +8,38 @@ from typing import Any
 
 import pytest
 
-from fencepost.cli.machines import reserved
+from fencepost.cli.machines import shared
 from fencepost.errors import StartRefused
+from fencepost.grpc.gateway import Gateway
 from fencepost.settings import Settings
+from tests.fixtures.machines import Gate
 
 
 def test_a_server_without_a_port_for_machines_needs_nothing() -> None:
     settings = Settings()
-    with reserved(settings) as kept:
+    with shared(settings) as kept:
         assert kept is settings
 
 
-def test_a_free_port_is_one_that_is_known() -> None:
-    with reserved(Settings(grpc_port=0)) as kept:
-        assert kept.grpc_port
+def test_the_workers_of_a_server_are_told_one_port() -> None:
+    with shared(Settings(grpc_port=0)) as told:
+        assert told.grpc_shared
+        with socket.socket() as one, socket.socket() as other:
+            for worker in (one, other):
+                worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                worker.bind(("127.0.0.1", told.grpc_port or 0))
+                worker.listen()
+            refused = pytest.raises(StartRefused, match=f"cannot listen on 127.0.0.1:{told.grpc_port} for --grpc-port")
+            with refused, shared(Settings(grpc_port=told.grpc_port)):
+                pass
 
 
-def test_a_port_is_kept_for_one_server() -> None:
-    with reserved(Settings(grpc_port=0)) as kept:
-        refused = pytest.raises(StartRefused, match=f"cannot listen on 127.0.0.1:{kept.grpc_port} for --grpc-port")
-        with refused, reserved(Settings(grpc_port=kept.grpc_port)):
-            pass
-        with socket.socket() as greedy:
-            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            greedy.bind(("127.0.0.1", kept.grpc_port or 0))  # as the workers of this server do
+def test_a_server_alone_has_its_port_alone(gate: Gate) -> None:
+    async def begin() -> None:
+        Gateway(gate.server.app.engine, "127.0.0.1", gate.port)
+
+    with pytest.raises(StartRefused, match=f"cannot listen on 127.0.0.1:{gate.port} for --grpc-port"):
+        gate.server.run(begin())
 
 
 def test_without_grpc_a_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +50,7 @@ def test_without_grpc_a_server_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(importlib.util, "find_spec", missing)
     refused = pytest.raises(StartRefused, match=r"--grpc-port needs gRPC: pip install 'fencepost\[grpc\]'")
-    with refused, reserved(Settings(grpc_port=0)):
+    with refused, shared(Settings(grpc_port=0)):
         pass
 
 

@@ -219,6 +219,16 @@ def test_a_new_text_leaves_the_rest_of_a_document_as_it_is(machine: Machine, gat
     assert (document["pullGrace"], document["template"]) == (5, TEMPLATE)
 
 
+def test_what_was_done_can_be_looked_at_when_its_template_is_gone(machine: Machine, hello: str) -> None:
+    id = create(machine, hello, m="w")
+    machine.report(id, "task-0", "wipe", FAILED)
+    machine.template("DeleteTemplate", id=hello)
+    assert machine.get("GetWorkflow", id=id).state == FAILED
+    assert [workflow.id for workflow in machine.get("ListWorkflows")] == [id]
+    assert [one.workflow_id for one in machine.get("GetWorkflowContextList", worker_id="w").workflow_contexts] == [id]
+    assert len(machine.actions(id)) == 2
+
+
 def test_a_workflow_keeps_the_template_that_it_began_under(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     machine.template("UpdateTemplate", id=hello, data=template_of(("{{.m}}", ["other"])))

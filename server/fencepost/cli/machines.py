@@ -19,13 +19,12 @@ _FINISH_SECONDS = 2.0
 
 
 @contextmanager
-def reserved(settings: Settings) -> Iterator[Settings]:
-    """Keep the port for machines for this server and its workers; give the settings with the port that it is."""
+def shared(settings: Settings) -> Iterator[Settings]:
+    """Keep the port for machines for several workers of this server; give the settings that they are told."""
     if settings.grpc_port is None:
         yield settings
         return
-    if importlib.util.find_spec("grpc") is None or importlib.util.find_spec("grpc_reflection") is None:
-        raise StartRefused("--grpc-port needs gRPC: pip install 'fencepost[grpc]'")
+    _check_installed()
     host, family = settings.grpc_host, socket.AF_INET6 if ":" in settings.grpc_host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as guard:
         try:
@@ -33,29 +32,35 @@ def reserved(settings: Settings) -> Iterator[Settings]:
             guard.bind((host, settings.grpc_port))
         except OSError as error:
             raise StartRefused(f"cannot listen on {host}:{settings.grpc_port} for --grpc-port: {error}") from None
-        settings = replace(settings, grpc_port=guard.getsockname()[1])
+        told = replace(settings, grpc_port=guard.getsockname()[1], grpc_shared=True)
         if sys.platform == "linux":
-            # Our workers may have it too from here on; whoever comes without asking is refused as long as this is open.
-            # It does not listen itself, so that it takes no connections.
+            # Our workers may have it too from here on; whoever comes without asking is refused. It does not listen
+            # itself, so that it takes no connections.
             guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         else:
             guard.close()  # elsewhere nobody could have it beside this
-        yield settings
+        yield told
 
 
 @asynccontextmanager
 async def speaking(app: App, settings: Settings) -> AsyncIterator[None]:
-    """Take the calls of machines until the block ends, if there is a port for them."""
+    """Take the calls of machines until the block ends, if there is a port for them; raise StartRefused."""
     if settings.grpc_port is None:
         yield
         return
+    _check_installed()
     # Here, because a server without that port starts without gRPC.
     from fencepost.grpc.gateway import Gateway
 
-    gateway = Gateway(app.engine, settings.grpc_host, settings.grpc_port)
+    gateway = Gateway(app.engine, settings.grpc_host, settings.grpc_port, shared=settings.grpc_shared)
     await gateway.start()
     emit(Event.MACHINES_WELCOME, host=settings.grpc_host, port=gateway.port)
     try:
         yield
     finally:
         await gateway.stop(_FINISH_SECONDS)
+
+
+def _check_installed() -> None:
+    if importlib.util.find_spec("grpc") is None or importlib.util.find_spec("grpc_reflection") is None:
+        raise StartRefused("--grpc-port needs gRPC: pip install 'fencepost[grpc]'")

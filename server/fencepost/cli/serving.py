@@ -18,7 +18,7 @@ import uvicorn
 
 from fencepost.app import App, build_app
 from fencepost.cli.documents import read_documents
-from fencepost.cli.machines import reserved, speaking
+from fencepost.cli.machines import speaking
 from fencepost.errors import Refusal, StartRefused
 from fencepost.loops.keeper import Keeper
 from fencepost.loops.loop import Loop
@@ -37,11 +37,7 @@ _VISITORS = 10
 
 def run(settings: Settings) -> None:
     """Serve until a signal; raise StartRefused when that cannot begin."""
-    with (
-        reserved(settings) as settings,
-        database(settings) as (conninfo, postgres),
-        listening(settings.host, settings.port) as listener,
-    ):
+    with database(settings) as (conninfo, postgres), listening(settings.host, settings.port) as listener:
         bring_to_schema(conninfo)
         serve(settings, conninfo, listener, lambda: tell_ready(listener), postgres)
 

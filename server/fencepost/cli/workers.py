@@ -24,7 +24,7 @@ from dataclasses import replace
 
 from fencepost.app import build_app
 from fencepost.child import environment, launch
-from fencepost.cli.machines import reserved
+from fencepost.cli.machines import shared
 from fencepost.cli.serving import bring_to_schema, database, kept, listening, put_definitions, tell_ready
 from fencepost.cli.worker import READY, encode
 from fencepost.errors import StartRefused
@@ -39,7 +39,7 @@ _AFTER_FAILURE = 1.0
 def run(settings: Settings, log_level: str) -> None:
     """Serve with several workers until a signal; raise StartRefused when that cannot begin."""
     with (
-        reserved(settings) as settings,
+        shared(settings) as settings,
         database(settings) as (conninfo, postgres),
         listening(settings.host, settings.port) as listener,
     ):

@@ -28,9 +28,10 @@ _LONGEST_MESSAGE = 12 << 20
 class Gateway:
     """A server that has been made; `start` and `stop` it on the loop that serves it."""
 
-    def __init__(self, engine: Engine, host: str, port: int) -> None:
-        """Listen on an address that was reserved, and which other workers of this server may share."""
-        options = [("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", _LONGEST_MESSAGE)]
+    def __init__(self, engine: Engine, host: str, port: int, *, shared: bool = False) -> None:
+        """Listen on an address, which other workers of this server may share; raise StartRefused if it is not free."""
+        # Never without need: a second server on the port would take half of the calls in silence.
+        options = [("grpc.so_reuseport", int(shared)), ("grpc.max_receive_message_length", _LONGEST_MESSAGE)]
         self._server: Any = grpc.aio.server(options=options)
         # What is generated has no types.
         add_new: Any = workflow_pb2_grpc.add_WorkflowServiceServicer_to_server

@@ -109,26 +109,29 @@ class Machines:
                 yield one
             after = page[-1].seq
 
-    async def report(self, id: str, report: Report, *, caller: str) -> MachineWorkflow:
+    async def report(self, id: str, report: Report, *, caller: str) -> None:
         """Take what a worker says of an action: it moves the action, or is noted when it comes again or too late.
 
         When it returns, what follows is there: the next action, or the end. Raises Refusal (`judge`).
         """
-        content = msgspec.json.encode(
-            Said(State(report.state).word, report.message, report.seconds) if 0 <= report.state <= 4 else None
-        )
         for _ in range(TRIES):
             found = await self._begun(id)
             verb = judge(found.plan, found.standing, report, workflow=found.workflow)
             if verb is not None and found.standing.task_id is None:
                 continue
-            numbered = Numbered(found.seq, found.workflow)
-            task_id = found.standing.task_id
-            if await self._store.report(numbered, report, verb=verb, task_id=task_id, content=content, caller=caller):
+            taken = await self._store.report(
+                Numbered(found.seq, found.workflow),
+                report,
+                verb=verb,
+                task_id=found.standing.task_id,
+                content=msgspec.json.encode(Said(State(report.state).word, report.message, report.seconds)),
+                caller=caller,
+            )
+            if taken:
                 if verb is not None:
                     self._hints.deadline(0.0)
                     await self._deciders.settle(id)
-                return found
+                return
         raise contended(f"workflow {id!r}")
 
     async def reports(self, id: str, *, after: int = 0, size: int = 1_000_000) -> Sequence[Reported]:
