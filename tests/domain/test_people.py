@@ -217,6 +217,17 @@ def test_a_change_that_an_event_of_people_made_is_no_second_event() -> None:
     assert [event.values for event in played.history] == [("WA",)]
 
 
+def test_what_was_said_of_one_execution_is_gone_with_the_next() -> None:
+    changes = [
+        Change(at(1), 7, 2, "in-progress", None, "w", None, "one"),
+        # At one time with the release before it, which therefore is not seen.
+        Change(at(3), 7, 4, "in-progress", None, "w", None, "two"),
+    ]
+    said = status(2, "LO")._replace(behind=(7, 2))
+    assert replay(INITIAL, [said], changes[:1]).standing.status == "LO"
+    assert replay(INITIAL, [said], changes).standing.status == "IN"
+
+
 # Deeds
 
 

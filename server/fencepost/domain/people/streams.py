@@ -53,6 +53,7 @@ class Change(NamedTuple):
     outcome: str | None
     user: str
     reason: str | None
+    exec_id: str | None = None
 
 
 class Replay(NamedTuple):
@@ -67,10 +68,12 @@ _ORDER = {"status": 0, "transfer": 1, "plan": 2}
 
 def replay(initial: Standing, events: Iterable[TaskEvent], changes: Iterable[Change]) -> Replay:
     """Apply events, by their times, and what the log says between them to where a task stood when it was made."""
-    standing = initial
+    standing, execution = initial, None
     history = []
     for moment in _in_order(events, changes):
-        event = moment if isinstance(moment, TaskEvent) else _of_change(standing, moment)
+        event = moment if isinstance(moment, TaskEvent) else _of_change(standing, moment, execution)
+        if isinstance(moment, Change):
+            execution = moment.exec_id if moment.status in ("requested", "in-progress") else None
         if event is None:
             continue
         history.append(event)
@@ -95,10 +98,14 @@ def _in_order(events: Iterable[TaskEvent], changes: Iterable[Change]) -> list[Ta
     return [moment for *_, moment in sorted(keyed, key=lambda one: one[:5])]
 
 
-def _of_change(standing: Standing, change: Change) -> TaskEvent | None:
-    """Return the event that a change of the core task is; None for one that the task was in the right status for."""
+def _of_change(standing: Standing, change: Change, execution: str | None) -> TaskEvent | None:
+    """Return the event that a change of the core task is; None for one that the task was in the right status for.
+
+    What was said of one execution says nothing of the next.
+    """
     statuses = statuses_of(change.status, change.outcome)
-    if standing.status in statuses:
+    begun_anew = change.status == "in-progress" and execution not in (None, change.exec_id)
+    if standing.status in statuses and not begun_anew:
         return None
     return TaskEvent("status", None, change.at, change.user, True, (statuses[0],), reason=change.reason)
 
