@@ -11,7 +11,7 @@ id=$(sed -E 's/.*"taskflowId":"([^"]+)".*/\1/' <<<"$produced")
 events=$(sed -E 's/.*"eventSubscription":"([^"]+)".*/\1/' <<<"$produced")
 
 # Each event carries the whole flow; here only what changed is shown. The stream ends with the flow.
-curl -sSN --max-time 60 "$URL$events" |
+curl -sSN --max-time 60 "$events" |
   sed -nE 's/^data: \{"eventType":"([A-Z]+)".*"(taskStatus|stageStatus|taskflowStatus)":"([A-Z_]+)".*"taskflowObject".*/\1 \3/p'
 
 rpc "{\"method\": \"awf.taskflow/details\", \"params\": {\"taskflowId\": \"$id\"}}" | grep -o '"status":"COMPLETED"' | head -n 1

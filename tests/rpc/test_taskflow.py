@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from fencepost.clock import FrozenClock
@@ -26,7 +27,7 @@ def test_the_example_of_the_document_runs(server: Server) -> None:
     caller = Caller(server)
     produced = caller.call("/produce", **EXAMPLE)
     id = produced["taskflowId"]
-    assert produced["eventSubscription"] == f"/taskflows/{uuid.UUID(id)}/events"
+    assert produced["eventSubscription"] == f"{server.url}/taskflows/{uuid.UUID(id)}/events"
     (create,) = until(lambda: server.poll("group-core/createGroup", start=True))
     assert create["params"]["params"] == EXAMPLE["stages"][0]["tasks"][0]["params"]
     response = {"success": True, "data": {"groupId": "sdvn78"}}
@@ -301,3 +302,21 @@ def test_a_person_works_on_a_task_of_a_flow(caller: Caller) -> None:
         server.rpc(f"awf.people/{verb}", {"id": one["id"], "user": "ann"})
     caller.work("a")
     assert caller.ended(id)["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("headers", "origin"),
+    [
+        ({"host": "queue.example.com"}, "http://queue.example.com"),
+        ({"host": "queue.example.com:8443", "x-forwarded-proto": "https"}, "https://queue.example.com:8443"),
+        ({"host": "a'>b"}, ""),
+        ({"host": "queue.example.com", "x-forwarded-proto": "javascript"}, ""),
+    ],
+)
+def test_the_url_of_the_events_is_where_the_producer_reached_the_server(
+    server: Server, headers: dict[str, str], origin: str
+) -> None:
+    call = {"method": "awf.taskflow/produce", "params": EXAMPLE}
+    _, _, answer = server.send("POST", "/rpc", orjson.dumps(call), content_type="application/json", **headers)
+    data = orjson.loads(answer)["result"]["data"]
+    assert data["eventSubscription"] == f"{origin}/taskflows/{data['taskflowId']}/events"

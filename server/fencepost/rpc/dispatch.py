@@ -54,10 +54,10 @@ class Dispatch:
         self._engine = engine
         self._limits = limits
 
-    async def run(self, body: bytes, caller: str) -> Outcome | list[Outcome]:
+    async def run(self, body: bytes, caller: str, origin: str = "") -> Outcome | list[Outcome]:
         """Return the outcome of a lone call, or of each call of an array; raise Refusal when the body is neither."""
         refusal = self._check(body)
-        context = Context(self._engine, caller, self._limits)
+        context = Context(self._engine, caller, self._limits, origin)
         if body.lstrip()[:1] != b"[":
             if refusal is not None:
                 raise refusal

@@ -6,7 +6,8 @@ A raw ASGI callable: it answers most of the requests there are, and the framewor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from fencepost.errors import METHOD_NOT_ALLOWED, Refusal
@@ -17,6 +18,8 @@ from fencepost.wire.bodies import HangUp, Receive, as_json, read_body
 from fencepost.wire.callers import Callers
 from fencepost.wire.faults import bug, fault_of
 from fencepost.wire.formats import JSON, Format, answer_format, request_format
+
+_HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -42,7 +45,7 @@ class Endpoint:
             format = answer_format(_text(headers, b"accept") or "", of_request)
             sent = await read_body(headers.get(b"content-length", b""), receive, limit=self._limits.body_bytes)
             body = as_json(sent, of_request, max_depth=self._limits.depth)
-            outcome = await self._answered(self._dispatch.run(body, caller), body, receive)
+            outcome = await self._answered(self._dispatch.run(body, caller, _origin(scope, headers)), body, receive)
         except HangUp:
             return
         except Refusal as refusal:
@@ -98,6 +101,12 @@ def _headers_of(refusal: Refusal) -> list[tuple[bytes, bytes]]:
     if refusal.kind.status == 405:
         headers.append((b"allow", b"POST"))
     return headers
+
+
+def _origin(scope: Mapping[str, Any], headers: dict[bytes, bytes]) -> str:
+    """Return where the client reached this server, as it says itself, or as a proxy between says that it did."""
+    host, scheme = _text(headers, b"host") or "", _text(headers, b"x-forwarded-proto") or scope["scheme"]
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) and scheme in ("http", "https") else ""
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:

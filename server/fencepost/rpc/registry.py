@@ -18,11 +18,15 @@ from fencepost.settings import Limits
 
 
 class Context(NamedTuple):
-    """What a method works with besides its params: the engine, the caller's name, and the limits."""
+    """What a method works with besides its params: the engine, the caller's name, and the limits.
+
+    `origin` is where the caller reached this server (`https://queue.example.com`), empty where nobody can tell.
+    """
 
     engine: Engine
     caller: str
     limits: Limits
+    origin: str = ""
 
 
 P = TypeVar("P", bound=msgspec.Struct)

@@ -105,7 +105,7 @@ async def produce(context: Context, params: ProduceParams) -> ProduceResult:
     """Begin a flow: its stages one after the other, the tasks of each side by side."""
     wanted = Produce(params, params.request_id, params.exec_id, context.caller)
     id = await context.engine.taskflows.flows.produce(wanted)
-    return ProduceResult(Produced(id, f"/taskflows/{id}/events"))
+    return ProduceResult(Produced(id, f"{context.origin}/taskflows/{id}/events"))
 
 
 @taskflow_methods.method("awf.taskflow/details", example=_ID)
