@@ -15,6 +15,7 @@ from fencepost.wire.yaml import to_json
 
 VERSION = "0.1"
 _LONGEST_NAME = 199  # bytes
+_LONGEST_WORKER = 1000  # bytes; more do not fit into an index
 
 # In YAML every scalar but null is text where text is wanted.
 Text = str | None
@@ -127,6 +128,8 @@ class _Check:
     def task(self, task: Task, at: str) -> None:
         if self._is_rendered and not task.worker:
             raise invalid_params("must not be empty", f"{at}.worker")
+        if task.worker and len(task.worker.encode()) > _LONGEST_WORKER and not self.is_open(task.worker):
+            raise invalid_params(f"must not be longer than {_LONGEST_WORKER} bytes", f"{at}.worker")
         actions = task.actions or []
         self.names([action.name for action in actions], f"{at}.actions", "two actions of a task")
         for number, action in enumerate(actions):
