@@ -10,8 +10,8 @@ import msgspec
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.machine.images import is_image
 from fencepost.errors import Refusal, invalid_params
-from fencepost.wire.text import INT64, BadText
-from fencepost.wire.yaml import to_json
+from fencepost.notation.text import INT64, BadText
+from fencepost.notation.yaml import to_json
 
 VERSION = "0.1"
 _LONGEST_NAME = 199  # bytes
