@@ -99,6 +99,7 @@ def test_a_version_may_stand_without_quotes() -> None:
         (template(tasks=None), "$.template.tasks", "at least one task is needed"),
         (template(taskz=[]), "$.template.taskz", "there is no member 'taskz'; did you mean 'tasks'?"),
         (tasks(name=""), TASK + ".name", "must not be empty"),
+        (actions(*[{}] * 1001), TASK + ".actions", "a template has at most 1000 actions"),
         (tasks(worker="é" * 501), TASK + ".worker", "must not be longer than 1000 bytes"),
         (tasks(action=[]), TASK + ".action", "there is no member 'action'"),
         (

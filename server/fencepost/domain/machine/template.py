@@ -15,6 +15,8 @@ from fencepost.notation.yaml import to_json
 
 VERSION = "0.1"
 _LONGEST_NAME = 199  # bytes
+# Each decision looks at all that was begun before it.
+_MOST_ACTIONS = 1000
 _LONGEST_WORKER = 1000  # bytes; more do not fit into an index
 
 # In YAML every scalar but null is text where text is wanted.
@@ -84,8 +86,13 @@ def check_template(template: Template, *, is_rendered: bool) -> None:
     if not template.tasks:
         raise invalid_params("at least one task is needed", "$.tasks")
     check.names([task.name for task in template.tasks], "$.tasks", "two tasks of a template")
+    actions = 0
     for number, task in enumerate(template.tasks):
-        check.task(task, f"$.tasks[{number}]")
+        at = f"$.tasks[{number}]"
+        actions += len(task.actions or ())
+        if actions > _MOST_ACTIONS:
+            raise invalid_params(f"a template has at most {_MOST_ACTIONS} actions", f"{at}.actions")
+        check.task(task, at)
 
 
 def seconds_of(text: Text, at: str, is_open: Callable[[Text], bool] = lambda _: False) -> int:
