@@ -14,9 +14,9 @@ from pathlib import Path
 
 import orjson
 
+from fencepost.notation import yaml
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import document
-from fencepost.wire import yaml
 from tests.generators import protobuf
 from tests.generators.method_reference import method_reference
 from tests.generators.schema_dump import schema_dump

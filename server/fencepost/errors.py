@@ -2,7 +2,7 @@
 
     StartRefused        the server or a command cannot start: one sentence for the operator, exit status 2
     Refusal             a call is refused: one of the kinds below, told to the caller
-        BadText         its text is not JSON or YAML that can be stored (wire/text.py)
+        BadText         its text is not JSON or YAML that can be stored (notation/text.py)
 
 Anything else that is raised is a bug and is answered as `internal-error`. docs/errors.md has a row for each kind.
 """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -52,6 +54,20 @@ def test_without_grpc_a_server_says_what_to_install(monkeypatch: pytest.MonkeyPa
     refused = pytest.raises(StartRefused, match=r"--grpc-port needs gRPC: pip install 'fencepost\[grpc\]'")
     with refused, shared(Settings(grpc_port=0)):
         pass
+
+
+def test_all_but_the_gateway_is_there_without_grpc() -> None:
+    code = """
+import importlib, pkgutil, sys
+sys.modules.update(dict.fromkeys(("grpc", "grpc_reflection", "google"), None))
+import fencepost
+for module in pkgutil.walk_packages(fencepost.__path__, "fencepost."):
+    if not module.name.startswith("fencepost.grpc") and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print(len(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::"])

@@ -109,6 +109,19 @@ def test_what_belongs_to_a_workflow_goes_with_its_history(gate: Gate) -> None:
     until(lambda: server.query(counted) == [(0,)] * 4)
 
 
+def test_what_comes_when_the_history_is_being_deleted_finds_no_workflow(gate: Gate) -> None:
+    server = gate.server
+    gate.declare(template_of(("w", ["wipe"])))
+    found = server.run(server.app.engine.machines.get(gate.create()))
+    store = MachineStore(server.app.database, DatabaseClock())
+    gone = Numbered(1, found.workflow._replace(id="gone"))  # it was there a moment ago
+    report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
+    taken = server.run(store.report(gone, report, verb=None, task_id=None, content=b"{}", caller="test"))
+    assert taken is False
+    assert server.run(store.put_data("gone", b"{}", b"{}", kept=3)) is None
+    server.run(store.delete("gone"))
+
+
 def _report_without_deciding(server: Server, id: str) -> None:
     """Report as a server does that dies before it decides what follows."""
     found = server.run(server.app.engine.machines.get(id))

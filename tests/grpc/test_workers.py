@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import string
+
 import grpc
 import pytest
 
@@ -203,6 +206,34 @@ def test_a_workflow_without_actions_is_offered_to_nobody_and_is_complete(gate: G
     id = gate.create()
     assert gate.state(id) == "STATE_SUCCESS"
     assert gate.machine(is_old=is_old).contexts("a") == []
+
+
+def test_an_action_may_have_the_longest_name_there_is(gate: Gate) -> None:
+    gate.declare(template_of(("w", ["a" * 199, "b" * 199])))
+    id, machine = gate.create(), gate.machine()
+    for place, name in enumerate(("a" * 199, "b" * 199)):
+        assert machine.offered("w") == [(name, place, PENDING)]
+        machine.report(id, "task-0", name, RUNNING)
+        machine.report(id, "task-0", name, SUCCESS)
+    assert gate.state(id) == "STATE_SUCCESS"
+
+
+def test_a_worker_may_have_a_long_name(gate: Gate) -> None:
+    gate.declare(template_of(("{{.machine}}", ["wipe"])))
+    name = "".join(random.choices(string.ascii_letters, k=1000))
+    gate.create(hardware={"machine": name})
+    assert gate.machine().offered(name) == [("wipe", 0, PENDING)]
+    create = {"definition": "demo/provision", "hardware": {"machine": name * 9}}
+    assert gate.server.refused("awf.machine/create", create)[0] == 400
+
+
+def test_names_of_workers_that_differ_in_case_are_two_but_not_addresses(gate: Gate) -> None:
+    gate.declare(template_of(("{{.machine}}", ["wipe"])))
+    for name in ("Alice", "52:54:00:AB:34:56"):
+        gate.create(hardware={"machine": name})
+    machine = gate.machine()
+    assert (len(machine.contexts("Alice")), len(machine.contexts("alice"))) == (1, 0)
+    assert len(machine.contexts("52:54:00:ab:34:56")) == 1
 
 
 def test_two_workflows_of_one_worker_are_both_offered_the_oldest_first(gate: Gate) -> None:

@@ -107,12 +107,28 @@ def test_a_deleted_workflow_is_canceled_and_gone_for_machines(machine: Machine, 
         machine.get("DeleteWorkflow", id=id)
         assert refused(machine.get, "GetWorkflow", id=id)[0] == MISSING
         assert refused(machine.get, "DeleteWorkflow", id=id)[0] == MISSING
-        assert refused(machine.report, id, "task-0", "wipe", RUNNING)[0] == grpc.StatusCode.ABORTED
+        assert refused(machine.report, id, "task-0", "wipe", RUNNING)[0] == grpc.StatusCode.FAILED_PRECONDITION
     assert machine.contexts("w") == []
     assert list(machine.get("ListWorkflows")) == []
     assert list(machine.get("GetWorkflowContextList", worker_id="w").workflow_contexts) == []
     outcomes = [gate.server.rpc("awf.workflow/status", {"id": id})["resource"]["outcome"] for id in (live, over)]
     assert outcomes == ["canceled", "succeeded"]
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_worker_can_tell_the_end_of_what_was_deleted_under_its_hands(
+    machine: Machine, hello: str, gate: Gate, is_old: bool
+) -> None:
+    id = create(machine, hello, m="w")
+    worker = gate.machine(is_old=is_old)
+    worker.report(id, "task-0", "wipe", RUNNING)
+    machine.get("DeleteWorkflow", id=id)
+    # Refused, it would say so for ever.
+    for state in (SUCCESS, FAILED, TIMEOUT):
+        worker.report(id, "task-0", "wipe", state)
+    assert refused(worker.report, id, "task-0", "write", RUNNING)[0] == grpc.StatusCode.FAILED_PRECONDITION
+    report = {"id": id, "task": "task-0", "action": "wipe", "state": "STATE_SUCCESS"}
+    assert gate.server.rpc("awf.machine/report", report)["resource"]["state"] == "STATE_FAILED"
 
 
 def test_a_workflow_that_was_canceled_elsewhere_shows_as_failed(machine: Machine, hello: str, gate: Gate) -> None:
@@ -179,6 +195,12 @@ def test_a_list_of_templates_takes_a_pattern(machine: Machine, gate: Gate) -> No
     assert sorted(listed(name="he*")) == ["Help", "hello"]
     assert listed(name="*o") == ["demo/hello", "hello"]
     assert listed(name="hello") == ["hello"]
+
+
+def test_a_pattern_takes_no_time(machine: Machine) -> None:
+    machine.template("CreateTemplate", name="a" * 100, data=TEMPLATE)
+    for pattern, found in (("*a" * 30 + "*b", 0), ("a*a*" * 20 + "a", 1), ("a" * 100 + "*a", 0), ("**a**", 1)):
+        assert len(list(machine.template("ListTemplates", name=pattern))) == found
 
 
 def test_a_template_of_one_name_is_there_once(machine: Machine, hello: str) -> None:

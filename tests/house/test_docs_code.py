@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from fencepost.wire import yaml
+from fencepost.notation import yaml
 from tests.fixtures.servers import Server
 from tests.house.sources import DOCS, ROOT
 

@@ -226,7 +226,7 @@ HOT: dict[str, dict[str, Any]] = {
     "devices/next_due": {},
     "devices/tasks": {"devices": ["2", "4"]},
     "devices/runs": {"since": "2026-01-01T00:00:00Z", "seqs": [10002]},
-    "machines/find": {"id": "flow-1"},
+    "machines/find": {"id": "flow-1", "deleted": False},
     "machines/of_worker": {"names": ["machine-1", "machine-2"], "live": True},
     "machines/stand": {"workflows": [10001, 10002]},
     "machines/timer": {"workflow_seq": 10001},

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fencepost.notation import yaml
 from fencepost.settings import Limits, Settings
-from fencepost.wire import yaml
 from tests.fixtures.events import put_trigger, rule
 from tests.fixtures.servers import Server, running_server
 from tests.rpc.fuzzing import check_fault, values, written

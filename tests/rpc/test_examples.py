@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from fencepost.wire.yaml import to_json
+from fencepost.notation.yaml import to_json
 from tests.fixtures.servers import Server
 
 IMPORT = "aidbox.bulk/import-resource-task"

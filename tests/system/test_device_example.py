@@ -7,7 +7,7 @@ import sys
 
 import orjson
 
-from fencepost.wire import yaml
+from fencepost.notation import yaml
 from tests.fixtures.devices import Fleet
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until

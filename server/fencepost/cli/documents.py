@@ -13,8 +13,8 @@ from fencepost.domain.document import Document as Declared
 from fencepost.domain.document import read_document
 from fencepost.domain.faults import fault_of_struct
 from fencepost.errors import StartRefused
-from fencepost.wire import json, yaml
-from fencepost.wire.text import BadText
+from fencepost.notation import json, yaml
+from fencepost.notation.text import BadText
 
 _ENDINGS = {".yaml", ".yml", ".json"}
 _BETWEEN = re.compile(rb"^---[ \t]*(?:#.*)?\r?$", re.MULTILINE)

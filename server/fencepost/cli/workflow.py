@@ -11,8 +11,8 @@ import orjson
 
 from fencepost.cli.calling import Caller, server_options
 from fencepost.errors import StartRefused
-from fencepost.wire import yaml
-from fencepost.wire.text import BadText
+from fencepost.notation import yaml
+from fencepost.notation.text import BadText
 
 _CHILD = "AidboxWorkflow"
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one answer a line.")

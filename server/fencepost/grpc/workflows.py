@@ -16,8 +16,8 @@ from fencepost.engine.workflows import NewWorkflow
 from fencepost.grpc.answers import answered, refuse, streamed
 from fencepost.grpc.messages import context_message, event_message, workflow_message
 from fencepost.grpc.workers import CALLER, Workers, checked
-from fencepost.wire import json
-from fencepost.wire.text import BadText
+from fencepost.notation import json
+from fencepost.notation.text import BadText
 
 _PAGE = 200
 _DEEPEST = 64

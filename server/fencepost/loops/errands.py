@@ -21,9 +21,9 @@ from fencepost.engine.engine import Engine
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Wanted
 from fencepost.errors import INVALID_ACTION, INVALID_PARAMS, UNAVAILABLE, Refusal
-from fencepost.wire import json
+from fencepost.notation import json
+from fencepost.notation.text import BadText
 from fencepost.wire.faults import Fault, bug, fault_of
-from fencepost.wire.text import BadText
 
 _AT_ONCE = 4
 _POLL_SECONDS = 600.0

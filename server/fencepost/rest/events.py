@@ -23,13 +23,13 @@ from starlette.responses import Response
 from fencepost.domain.event import Event, read_event, read_resource
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
+from fencepost.notation import json
+from fencepost.notation.text import BadText
 from fencepost.settings import Limits
-from fencepost.wire import json
 from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.events import PublishResult, publish_result
 from fencepost.wire.faults import Fault, bug, fault_of
 from fencepost.wire.formats import JSON, Format, answer_format, request_format
-from fencepost.wire.text import BadText
 
 _STRUCTURED = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"

@@ -18,13 +18,13 @@ from msgspec import UNSET, Raw
 from fencepost.domain.faults import fault_of_struct
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
+from fencepost.notation import json
+from fencepost.notation.text import BadText
 from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, encoder, texts_decoder
 from fencepost.rpc.params import read_params
 from fencepost.rpc.registry import Context, Method, Registry
 from fencepost.settings import Limits
-from fencepost.wire import json
 from fencepost.wire.faults import bug, fault_of
-from fencepost.wire.text import BadText
 
 T = TypeVar("T")
 

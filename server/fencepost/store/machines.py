@@ -75,7 +75,7 @@ class MachineStore:
     ) -> bool:
         """Note a report, in one transaction with what it does to the task of its action.
 
-        Return False, and note nothing, when that task was moved by somebody else.
+        Return False, and note nothing, when that task was moved by somebody else, or the workflow is gone.
         """
         call = {
             "id": found.workflow.id,
@@ -96,9 +96,9 @@ class MachineStore:
         rows = await self._database.fetch(statement("machines/stand"), {"workflows": list(seqs)})
         return {row[0]: Latest._make(row[1:]) for row in rows}
 
-    async def find(self, id: str) -> Numbered | None:
-        """Return a workflow of machines; None for one of another kind, or that was deleted."""
-        rows = await self._database.fetch(statement("machines/find"), {"id": id})
+    async def find(self, id: str, *, deleted: bool = False) -> Numbered | None:
+        """Return a workflow of machines, one that was `deleted` only on request; None for one of another kind."""
+        rows = await self._database.fetch(statement("machines/find"), {"id": id, "deleted": deleted})
         return _numbered(rows[0]) if rows else None
 
     async def list(self, *, after: int, size: int) -> Sequence[Numbered]:
@@ -122,7 +122,10 @@ class MachineStore:
         await self._database.fetch(statement("machines/delete"), params)
 
     async def put_data(self, workflow_id: str, metadata: bytes, data: bytes, *, kept: int) -> int | None:
-        """Keep a further version of a workflow's data; return None when another one was put at the same moment."""
+        """Keep a further version of a workflow's data; return None when another one was put at the same moment.
+
+        Or when the workflow and its history are gone.
+        """
         params = {"workflow_id": workflow_id, "metadata": metadata.decode(), "data": data.decode(), "kept": kept}
         rows = await self._database.fetch(statement("machines/put_data"), params)
         return int(rows[0][0]) if rows else None
@@ -143,9 +146,8 @@ def _take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime
         for call in calls:
             with connection.transaction() as alone:
                 moved = _moved(connection, call, now)
-                if moved is None:
+                if moved is None or not fetch(connection, statement("machines/report"), {**_noted(call), "now": now}):
                     raise Rollback(alone)
-                fetch(connection, statement("machines/report"), {**_noted(call), "now": now})
                 rows[call["call"]] = (call["call"],)
                 hints += moved
     return Done(rows, hints)

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fencepost.errors import INVALID_REQUEST, PAYLOAD_TOO_LARGE, Refusal
+from fencepost.notation.text import BadText
 from fencepost.wire.formats import Format
-from fencepost.wire.text import BadText
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fencepost.errors import NOT_ACCEPTABLE, UNSUPPORTED_MEDIA_TYPE, Refusal
-from fencepost.wire import yaml
+from fencepost.notation import yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 -- Find a workflow of machines.
--- Takes:   id.
--- Returns: its seq and its resource row; none for one of another kind, or that was deleted.
+-- Takes:   id; deleted boolean, whether it is wanted when it was deleted too.
+-- Returns: its seq and its resource row; none for one of another kind.
 -- Touches: nothing; reads workflow_names, workflow_resources, definitions, machine_deletions.
 select
     r.seq,
@@ -13,4 +13,7 @@ where r.seq = (select n.seq from fencepost.workflow_names as n where n.id = %(id
         select from fencepost.definitions as d
         where d.name = r.definition and d.version = r.definition_version and d.kind = 'machine-template'
     )
-    and not exists (select from fencepost.machine_deletions as m where m.workflow_id = %(id)s::text)
+    and (
+        %(deleted)s::boolean
+        or not exists (select from fencepost.machine_deletions as m where m.workflow_id = %(id)s::text)
+    )

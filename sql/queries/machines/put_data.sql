@@ -1,6 +1,7 @@
 -- Keep one more version of a workflow's data, and of older ones than the newest `kept` only the metadata.
 -- Takes:   workflow_id; metadata json; data json; kept integer.
--- Returns: one row (version); none when another one was put at the same moment, and this one is to be put again.
+-- Returns: one row (version); none when another one was put at the same moment, and this one is to be put again,
+--          or the workflow and its history are gone.
 -- Touches: machine_data; reads workflow_names.
 with newest as (
     select coalesce(max(d.version), 0) + 1 as version
@@ -9,8 +10,12 @@ with newest as (
 ),
 put as (
     insert into fencepost.machine_data (workflow_id, version, metadata, data)
-    select %(workflow_id)s::text, n.version, %(metadata)s::json, %(data)s::json
+    select w.id, n.version, %(metadata)s::json, %(data)s::json
     from newest as n
+    cross join fencepost.workflow_names as w
+    where w.id = %(workflow_id)s::text
+    -- Whoever deletes its history waits, or we do, and then there is no row.
+    for key share of w
     on conflict (workflow_id, version) do nothing
     returning version
 ),

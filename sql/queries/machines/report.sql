@@ -1,10 +1,13 @@
 -- Note a report that is taken.
 -- Takes:   workflow_id, task, action, state integer, seconds bigint, message, worker, verb (null for none); now.
--- Returns: one row (seq).
+-- Returns: one row (seq); none when the workflow and its history are gone.
 -- Touches: machine_reports; reads workflow_names. Run in the transaction of what the report does.
 insert into fencepost.machine_reports (workflow_id, at, task, action, state, seconds, message, worker, verb)
-values (
-    %(workflow_id)s::text, coalesce(%(now)s::timestamptz, statement_timestamp()), %(task)s::text, %(action)s::text,
+select
+    n.id, coalesce(%(now)s::timestamptz, statement_timestamp()), %(task)s::text, %(action)s::text,
     %(state)s::smallint, %(seconds)s::bigint, %(message)s::text, %(worker)s::text, %(verb)s::text
-)
+from fencepost.workflow_names as n
+where n.id = %(workflow_id)s::text
+-- Whoever deletes it waits, or we do, and then there is no row.
+for key share of n
 returning seq

@@ -16,6 +16,8 @@ DATA: dict[str, Any] = {
     "device_1": "52:54:00:12:34:56",
     "Hardware": {"Disks": ["/dev/nvme0n1", "/dev/sda"], "Size": 2, "Ready": True, "Empty": "", "Half": 0.5},
     "nothing": None,
+    "Many": [*range(4000)],
+    "Long": "x" * 100_000,
 }
 
 
@@ -78,6 +80,16 @@ def test_templates_say_what_they_say_in_go(text: str, expected: str) -> None:
         ('{{ printf "%d" "x" }}', "%d is not for text"),
         ('{{ printf "" 1 }}', "more values than places"),
         ("{{ range $.Hardware.Disks }}" * 20 + "{{ end }}" * 20, "takes at most 100000 steps"),
+        ("{{ range $.Many }}{{ $x := contains $.Long `y` }}{{ end }}", "takes at most 100000 steps"),
+        ("{{ range $.Many }}{{ $x := print $.Long }}{{ end }}", "takes at most 100000 steps"),
+        ("{{ range $.Many }}{{ $x := and" + " (and 1 1 1)" * 30 + "}}{{ end }}", "takes at most 100000 steps"),
+        (
+            "".join(f"{{{{ $x{n} := 1 }}}}" for n in range(9000)) + "{{ range $.Many }}{{ end }}",
+            "takes at most 100000 steps",
+        ),
+        ('{{ printf "%d" 1e999 }}', "%d is not for a number"),
+        ("{{ eq .Hardware .Hardware }}", "cannot compare a map"),
+        ("{{ lt .Hardware.Disks .Hardware.Disks }}", "cannot compare a list"),
         ("{{ $x := `" + "x" * 1000 + "` }}" + "{{ $x = print $x $x }}" * 30, "longer than 1048576"),
     ],
 )
@@ -104,6 +116,8 @@ def test_what_has_no_value_is_an_error_with_its_place(text: str, reason: str) ->
         ("{{ 1x }}", "'1x' is no number"),
         ("{{ if $a, $b := .c }}{{ end }}", "two variables are for range"),
         ("{{ if .a }}" * 60 + "{{ end }}" * 60, "nested more than 50 levels deep"),
+        ('{{ "\\ud800" }}', "is not text as we read it"),
+        ('{{ "a"' + " | print" * 60 + " }}", "nested more than 50 levels deep"),
         ("{{ " + "(" * 60 + ".a" + ")" * 60 + " }}", "nested more than 50 levels deep"),
     ],
 )

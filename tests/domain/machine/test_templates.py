@@ -99,6 +99,8 @@ def test_a_version_may_stand_without_quotes() -> None:
         (template(tasks=None), "$.template.tasks", "at least one task is needed"),
         (template(taskz=[]), "$.template.taskz", "there is no member 'taskz'; did you mean 'tasks'?"),
         (tasks(name=""), TASK + ".name", "must not be empty"),
+        (actions(*[{}] * 1001), TASK + ".actions", "a template has at most 1000 actions"),
+        (tasks(worker="é" * 501), TASK + ".worker", "must not be longer than 1000 bytes"),
         (tasks(action=[]), TASK + ".action", "there is no member 'action'"),
         (
             template(tasks=[{"name": "a"}, {"name": "a"}]),
@@ -132,6 +134,16 @@ def test_what_is_open_until_it_is_rendered_is_not_judged_before() -> None:
         actions({"image": "{{.image}}", "timeout": "{{.t}}", "name": "{{.n}}"}, {"name": "{{.n}}", "image": "a"})
     )
     check_source("name: {{ .name }}\nversion: '0.1'")
+
+
+def test_lines_that_may_not_be_there_are_not_judged_before() -> None:
+    both = "# {{ if .x }}\n- {name: a, worker: b}\n# {{ else }}\n- {name: a, worker: c}\n# {{ end }}\n"
+    text = f'version: "0.1"\nname: hello\ntasks:\n{both}'
+    check_source(text)
+    assert plan(text, {"x": 1})
+    # But what stands in one line does not make others come and go.
+    inline = tasks(worker="{{ if .x }}a{{ else }}b{{ end }}", action=[])
+    assert fault(inline)[0] == "$.template.tasks[0].action"
 
 
 @pytest.mark.parametrize(

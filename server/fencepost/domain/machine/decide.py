@@ -18,6 +18,7 @@ from fencepost.domain.terms import TaskTerms
 ACTION = "awf.machine/action"
 TIME_LIMIT = "awf.machine/time-limit"
 _TIME_LIMIT_LABEL = "time-limit"
+_LONGEST_LABEL = 200
 
 
 class ActionParams(msgspec.Struct, frozen=True):
@@ -52,8 +53,8 @@ def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
 
 
 def label_of(step: Step) -> str:
-    """Return the label of an action's task: its place, and its name for people."""
-    return f"{step.place} {step.name}"
+    """Return the label of an action's task: its place, and as much of its name as there is room for, for people."""
+    return f"{step.place} {step.name}"[:_LONGEST_LABEL]
 
 
 def _after(facts: Facts, event: Event, plan: Plan, document: MachineTemplate) -> Sequence[AnyAction]:

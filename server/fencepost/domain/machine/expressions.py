@@ -5,21 +5,46 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from fencepost.domain.machine.functions import FUNCTIONS, LAZY, is_true, kind_of
 from fencepost.domain.machine.words import UNKNOWN_KEYWORDS, BadTemplate, Word, place, unquoted
 
 _DEEPEST = 50
+_CHARACTERS_A_STEP = 1000
+_VARIABLES_A_STEP = 100
+# Of names that are compared with a wrong one: which is near is found slowly.
+_LONGEST_NAME, _MOST_NAMES = 100, 1000
 LONGEST = 1 << 20
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
+class Steps:
+    """What one rendering may still do."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left = most
+
+    def take(self, count: int = 1) -> None:
+        """Count; raise BadTemplate when it was too much."""
+        self._left -= count
+        if self._left < 0:
+            raise BadTemplate(f"there is too much to do: a template takes at most {self._most} steps")
+
+
 class Scope(NamedTuple):
-    """What names mean at a place of a template: the dot, and the variables."""
+    """What names mean at a place of a template: the dot, and the variables; and the steps that all of it may take."""
 
     dot: Any
     variables: dict[str, Any]
+    steps: Steps
+
+    def below(self, dot: Any) -> Scope:
+        """Return the scope of a block, whose variables are its own."""
+        self.steps.take(1 + len(self.variables) // _VARIABLES_A_STEP)
+        return Scope(dot, dict(self.variables), self.steps)
 
 
 class Literal(NamedTuple):
@@ -52,7 +77,7 @@ class Path(NamedTuple):
             if not isinstance(value, dict):
                 raise BadTemplate(f"there is no .{field} in {kind_of(value)}")
             if field not in value:
-                near = difflib.get_close_matches(field, [str(key) for key in value], n=1)
+                near = difflib.get_close_matches(field[:_LONGEST_NAME], islice(value, _MOST_NAMES), n=1)
                 raise BadTemplate(f"there is no .{field}" + (f"; did you mean .{near[0]}?" if near else ""))
             value = value[field]
         return value
@@ -66,6 +91,7 @@ class Call(NamedTuple):
 
     def evaluate(self, scope: Scope) -> Any:
         """Return what the function gives."""
+        scope.steps.take()
         if self.name in LAZY:
             value = None
             for argument in self.arguments:
@@ -74,10 +100,12 @@ class Call(NamedTuple):
                     break
             return value
         values = [argument.evaluate(scope) for argument in self.arguments]
+        scope.steps.take(_length(values))
         try:
             value = FUNCTIONS[self.name][0](*values)
         except BadTemplate as bad:
             raise BadTemplate(f"{self.name}: {bad}") from None
+        scope.steps.take(_length([value]))
         # Printed into variables again and again, a text could double with each step.
         if isinstance(value, str) and len(value) > LONGEST:
             raise BadTemplate(f"{self.name}: the text is longer than {LONGEST} characters")
@@ -85,6 +113,11 @@ class Call(NamedTuple):
 
 
 Expression = Literal | Path | Call
+
+
+def _length(values: Sequence[Any]) -> int:
+    """Return for how many steps the texts among some values count."""
+    return sum(len(value) for value in values if isinstance(value, str)) // _CHARACTERS_A_STEP
 
 
 class Reading:
@@ -133,16 +166,21 @@ class Reading:
 
     def pipeline(self) -> Expression:
         """Take expressions with `|` between them: each is the last argument of the next."""
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise self.bad(f"nested more than {_DEEPEST} levels deep")
+        outside = self._depth
+        self._go_deeper()
         expression = self._command(())
         while self.take("mark", "|"):
             if not self._words or self._words[0].kind != "name" or self._words[0].text in _CONSTANTS:
                 raise self.bad("only a function can follow a |")
+            self._go_deeper()
             expression = self._command((expression,))
-        self._depth -= 1
+        self._depth = outside
         return expression
+
+    def _go_deeper(self) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self.bad(f"nested more than {_DEEPEST} levels deep")
 
     def _command(self, piped: tuple[Expression, ...]) -> Expression:
         name = None

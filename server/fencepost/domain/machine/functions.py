@@ -84,7 +84,7 @@ def printf(form: Any, *values: Any) -> str:
         shown = value if found["verb"] in "dxf" else written(value)
         try:
             return f"%{found['flags']}{_PRINTED[found['verb']]}" % shown
-        except TypeError:
+        except (TypeError, OverflowError):
             raise BadTemplate(f"{found[0]} is not for {kind_of(value)}") from None
 
     text = _VERB.sub(verb, _text(form))
@@ -94,11 +94,14 @@ def printf(form: Any, *values: Any) -> str:
 
 
 def _equal(first: Any, *others: Any) -> bool:
+    for value in (first, *others):
+        if isinstance(value, list | dict):
+            raise BadTemplate(f"cannot compare {kind_of(value)}")
     return any(type(first) is type(other) and first == other for other in others)
 
 
 def _less(one: Any, other: Any) -> bool:
-    if isinstance(one, bool | None) or isinstance(one, str) != isinstance(other, str):
+    if isinstance(one, bool | list | dict | None) or isinstance(one, str) != isinstance(other, str):
         raise BadTemplate(f"cannot compare {kind_of(one)} with {kind_of(other)}")
     try:
         return bool(one < other)

@@ -64,8 +64,9 @@ def read_hardware(record: Raw) -> Hardware:
 
 
 def address_of(worker: str) -> str:
-    """Return a worker as it stands among addresses: MAC addresses are one, however they are written."""
-    return worker.strip().lower()
+    """Return a worker as it stands among addresses: in letters of whatever case, a MAC address is one."""
+    text = worker.strip().lower()
+    return text if _is_mac(text) or _is_ip(text) else worker
 
 
 def _checked(address: str, at: str, is_one: Any, what: str) -> str:

@@ -76,13 +76,16 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def check_source(source: str) -> None:
     """Raise Refusal for a template that can never be rendered well; paths go on into the text from `$.template`."""
     try:
-        is_plain = template_of(source).is_plain
+        template = template_of(source)
     except BadTemplate as bad:
         raise invalid_params(str(bad), "$.template") from None
+    # With `{{ if … }}` in a comment it is YAML before it is rendered, and not all of what is judged then will be there.
+    if template.has_loose_lines:
+        return
     try:
         check_template(read_template(source), is_rendered=False)
     except NotYaml as bad:
-        if is_plain:
+        if template.is_plain:
             raise invalid_params(str(bad), "$.template") from None
     except Refusal as refusal:
         raise invalid_params(refusal.message, "$.template" + (refusal.at or "$")[1:]) from None

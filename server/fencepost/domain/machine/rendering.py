@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fencepost.domain.machine.expressions import LONGEST, Expression, Reading, Scope
+from fencepost.domain.machine.expressions import LONGEST, Expression, Reading, Scope, Steps
 from fencepost.domain.machine.functions import is_true, kind_of, written
 from fencepost.domain.machine.words import KEYWORDS, BadTemplate, Piece, pieces, place
 
@@ -53,6 +53,11 @@ class TextTemplate:
         """Whether there is nothing in it that depends on data."""
         return all(isinstance(node, _Text) for node in self._nodes)
 
+    @property
+    def has_loose_lines(self) -> bool:
+        """Whether there are lines in it that may come often, or not at all."""
+        return any(isinstance(node, _Block) and _has_lines([node]) for node in self._nodes)
+
     def render(self, data: Any) -> str:
         """Return the text for some data; raise BadTemplate where the two do not fit."""
         return _Run(self._source).render(self._nodes, data)
@@ -62,6 +67,15 @@ class TextTemplate:
 def template_of(source: str) -> TextTemplate:
     """Return a template that was read before, or read it."""
     return TextTemplate(source)
+
+
+def _has_lines(nodes: Sequence[_Node]) -> bool:
+    return any(
+        "\n" in node.text
+        if isinstance(node, _Text)
+        else isinstance(node, _Block) and _has_lines([*node.body, *node.otherwise])
+        for node in nodes
+    )
 
 
 class _Parser:
@@ -126,19 +140,17 @@ class _Run:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._steps_left = _MOST_STEPS
+        self._steps = Steps(_MOST_STEPS)
         self._left = LONGEST
         self._out: list[str] = []
 
     def render(self, nodes: Sequence[_Node], data: Any) -> str:
-        self._nodes(nodes, Scope(data, {"$": data}))
+        self._nodes(nodes, Scope(data, {"$": data}, self._steps))
         return "".join(self._out)
 
     def _nodes(self, nodes: Sequence[_Node], scope: Scope) -> None:
         for node in nodes:
-            self._steps_left -= 1
-            if self._steps_left < 0:
-                raise BadTemplate("there is too much to do: a template takes at most 100000 steps")
+            self._steps.take()
             if isinstance(node, _Text):
                 self._write(node.text)
                 continue
@@ -158,7 +170,7 @@ class _Run:
         if block.keyword == "range":
             self._range(block, value, scope)
             return
-        inner = Scope(scope.dot, dict(scope.variables))
+        inner = scope.below(scope.dot)
         if block.variables:
             inner.variables[block.variables[0]] = value
         if is_true(value):
@@ -171,12 +183,11 @@ class _Run:
             self._nodes(block.otherwise, scope)
             return
         for key, item in self._items(block, value):
-            inner = Scope(item, dict(scope.variables))
+            inner = scope.below(item)
             if block.variables:
                 inner.variables[block.variables[-1]] = item
             if len(block.variables) == 2:
                 inner.variables[block.variables[0]] = key
-            self._steps_left -= 1
             self._nodes(block.body, inner)
 
     def _items(self, block: _Block, value: Any) -> Iterator[tuple[Any, Any]]:

@@ -10,11 +10,14 @@ import msgspec
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.machine.images import is_image
 from fencepost.errors import Refusal, invalid_params
-from fencepost.wire.text import INT64, BadText
-from fencepost.wire.yaml import to_json
+from fencepost.notation.text import INT64, BadText
+from fencepost.notation.yaml import to_json
 
 VERSION = "0.1"
 _LONGEST_NAME = 199  # bytes
+# Each decision looks at all that was begun before it.
+_MOST_ACTIONS = 1000
+_LONGEST_WORKER = 1000  # bytes; more do not fit into an index
 
 # In YAML every scalar but null is text where text is wanted.
 Text = str | None
@@ -83,8 +86,13 @@ def check_template(template: Template, *, is_rendered: bool) -> None:
     if not template.tasks:
         raise invalid_params("at least one task is needed", "$.tasks")
     check.names([task.name for task in template.tasks], "$.tasks", "two tasks of a template")
+    actions = 0
     for number, task in enumerate(template.tasks):
-        check.task(task, f"$.tasks[{number}]")
+        at = f"$.tasks[{number}]"
+        actions += len(task.actions or ())
+        if actions > _MOST_ACTIONS:
+            raise invalid_params(f"a template has at most {_MOST_ACTIONS} actions", f"{at}.actions")
+        check.task(task, at)
 
 
 def seconds_of(text: Text, at: str, is_open: Callable[[Text], bool] = lambda _: False) -> int:
@@ -127,6 +135,8 @@ class _Check:
     def task(self, task: Task, at: str) -> None:
         if self._is_rendered and not task.worker:
             raise invalid_params("must not be empty", f"{at}.worker")
+        if task.worker and len(task.worker.encode()) > _LONGEST_WORKER and not self.is_open(task.worker):
+            raise invalid_params(f"must not be longer than {_LONGEST_WORKER} bytes", f"{at}.worker")
         actions = task.actions or []
         self.names([action.name for action in actions], f"{at}.actions", "two actions of a task")
         for number, action in enumerate(actions):

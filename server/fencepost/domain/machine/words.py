@@ -81,9 +81,11 @@ def unquoted(word: Word, source: str) -> str:
     if word.kind == "raw":
         return word.text[1:-1]
     try:
-        return str(json.loads(word.text))
+        text = str(json.loads(word.text))
+        text.encode()  # half of a surrogate pair can be written, and is no text
     except ValueError:
         raise BadTemplate(f"{place(source, word.at)}: {word.text} is not text as we read it") from None
+    return text
 
 
 def _words(source: str, offset: int, inside: str) -> list[Word]:

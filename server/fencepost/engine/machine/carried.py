@@ -16,9 +16,9 @@ class Carried:
 
     async def put(self, id: str, metadata: bytes, data: bytes) -> int:
         """Keep a further version, two JSON texts, and return its number, the first is 1; raise Refusal."""
-        if await self._store.find(id) is None:
-            raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
         for _ in range(TRIES):
+            if await self._store.find(id) is None:
+                raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
             version = await self._store.put_data(id, metadata, data, kept=self._kept)
             if version is not None:
                 return version

@@ -90,9 +90,9 @@ class Machines:
         names = await self.hardware.names(worker)
         return await self._stand(await self._store.of_worker([*names], live=False))
 
-    async def get(self, id: str) -> MachineWorkflow:
-        """Return a workflow of machines; raise Refusal when there is none, or it was deleted."""
-        one = await self._store.find(id)
+    async def get(self, id: str, *, deleted: bool = False) -> MachineWorkflow:
+        """Return a workflow of machines, one that was `deleted` only on request; raise Refusal when there is none."""
+        one = await self._store.find(id, deleted=deleted)
         if one is None:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
         return (await self._stand([one]))[0]
@@ -152,15 +152,18 @@ class Machines:
         await self._store.delete(id)
 
     async def _begun(self, id: str) -> MachineWorkflow:
-        """Return a workflow with its current action there as a task, if it is live."""
-        found = await self.get(id)
+        """Return a workflow with its current action there as a task, if it is live.
+
+        Also a deleted one, which is over: a worker that is still at it must be able to tell its end.
+        """
+        found = await self.get(id, deleted=True)
         if found.workflow.status == "created":
             raise Refusal(UNAVAILABLE, retry_after=1, reason=f"workflow {id!r} begins at {found.workflow.execute_at}")
         if found.standing.is_over or found.standing.task_id is not None:
             return found
         # Between two actions: its decision may have been left behind by a server that died.
         await self._deciders.settle(id)
-        return await self.get(id)
+        return await self.get(id, deleted=True)
 
     async def _stand(self, several: Sequence[Numbered]) -> Sequence[MachineWorkflow]:
         latest = await self._store.latest([one.seq for one in several]) if several else {}

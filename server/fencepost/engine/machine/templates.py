@@ -74,7 +74,7 @@ class Templates:
 
     async def list(self, pattern: str) -> Sequence[FoundTemplate]:
         """Return the templates whose names fit a pattern with `*` for anything, whatever the case."""
-        fits = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.IGNORECASE | re.DOTALL)
+        fits = _pattern(pattern)
         return [await self._found(name) for name in await self._names() if fits.fullmatch(name_of(name))]
 
     async def delete(self, definition: str) -> None:
@@ -108,6 +108,14 @@ class Templates:
 
     async def _by_id(self) -> Mapping[str, str]:
         return {id_of(name): name for name in await self._names()}
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    first, *others = map(re.escape, pattern.split("*"))
+    # Each part where it comes first, and no second thoughts: with them, ten parts take minutes.
+    middle = "".join(f"(?>.*?{part})" for part in others[:-1])
+    last = f".*{others[-1]}" if others else ""
+    return re.compile(f"{first}{middle}{last}", re.IGNORECASE | re.DOTALL)
 
 
 def id_of(definition: str) -> str:

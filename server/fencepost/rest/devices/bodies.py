@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.errors import INVALID_REQUEST, Refusal
+from fencepost.notation import json
+from fencepost.notation.text import BadText
 from fencepost.settings import Limits
-from fencepost.wire import json
 from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.formats import request_format
-from fencepost.wire.text import BadText
 
 
 async def body_of(request: Request, limits: Limits) -> bytes:

@@ -25,14 +25,14 @@ from fencepost.domain.devices.reports import read_task_state
 from fencepost.domain.times import time_text
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, Refusal
+from fencepost.notation import json
+from fencepost.notation.text import BadText
 from fencepost.rest.bundles import refuse_unknown
 from fencepost.rest.devices.bodies import refuse_strangers
 from fencepost.rest.streams import Message, sse
 from fencepost.settings import Limits
-from fencepost.wire import json
 from fencepost.wire.callers import Callers
 from fencepost.wire.faults import fault_of
-from fencepost.wire.text import BadText
 
 # The server goes; try again, here or elsewhere.
 _RESTART = 1012

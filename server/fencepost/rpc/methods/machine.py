@@ -198,7 +198,7 @@ async def report(context: Context, params: MachineReportParams) -> MachineResult
     """Tell what became of an action. What is said again, or too late, is noted and changes nothing."""
     said = Report(params.task, params.action, WORDS.index(params.state), params.seconds, params.message, params.worker)
     await context.engine.machines.report(params.id, said, caller=context.caller)
-    return MachineResult(machine_workflow(await context.engine.machines.get(params.id)))
+    return MachineResult(machine_workflow(await context.engine.machines.get(params.id, deleted=True)))
 
 
 @machine_methods.method("awf.machine/events", example=_ID)

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from fencepost.wire import yaml
-from fencepost.wire.text import BadText
+from fencepost.notation import yaml
+from fencepost.notation.text import BadText
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 LOOKALIKES = """

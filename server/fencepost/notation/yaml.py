@@ -27,8 +27,8 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from fencepost.wire.json import check
-from fencepost.wire.text import INT64, BadText, number, shown, sound, step
+from fencepost.notation.json import check
+from fencepost.notation.text import INT64, BadText, number, shown, sound, step
 
 try:
     from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # it comes from whichever extension is there

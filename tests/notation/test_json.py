@@ -1,4 +1,4 @@
-"""What `fencepost.wire.json.check` takes and refuses."""
+"""What `fencepost.notation.json.check` takes and refuses."""
 
 import contextlib
 import json
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fencepost.wire.json import check
-from fencepost.wire.text import BadText
+from fencepost.notation.json import check
+from fencepost.notation.text import BadText
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 LEAVES = (

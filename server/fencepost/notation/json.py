@@ -16,7 +16,7 @@ from itertools import accumulate
 
 import orjson
 
-from fencepost.wire.text import BadText, number, shown, sound, step
+from fencepost.notation.text import BadText, number, shown, sound, step
 
 _FOLD = bytes.maketrans(b"123456789E+", b"000000000e-")
 _LONG = b"0" * 19  # 2**63 has 19 digits
