@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from fencepost.clock import FrozenClock
 from tests.fixtures.builtin import RUN_RPC
 from tests.fixtures.devices import PATROL, Fleet, streaming
-from tests.fixtures.servers import CallRefused, Server
+from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
@@ -29,6 +32,11 @@ def settled(fleet: Fleet, run: str) -> Any:
 def polled(server: Server) -> Any:
     """Return the task that the device's worker gets."""
     return until(lambda: server.poll(R2, start=True))[0]
+
+
+def decision(server: Server, run: str) -> Any:
+    """Return the newest decision about a run."""
+    return server.rpc("awf.workflow/status", {"id": run, "include-decisions?": True})["decisions"][-1]
 
 
 def lease(task: Any) -> dict[str, str]:
@@ -214,13 +222,33 @@ def test_a_workflow_that_fails_as_a_step_is_tried_again(server: Server) -> None:
     assert (after["status"], len(after["children"]), after["error"]["error"]) == ("FAILED", 4, {"why": "full"})
 
 
-def test_a_run_whose_step_names_nothing_fails(server: Server) -> None:
+def test_a_run_whose_step_names_nothing_waits_for_it_and_can_be_stopped(server: Server) -> None:
     fleet = Fleet(server, steps=[{"workflow": "demo/none"}])
-    with pytest.raises(CallRefused):
-        server.rpc("awf.definition/status", {"name": "demo/none"})
     run = fleet.begin()
     assert run["status"] == "PENDING"
     assert fleet.stop(run["id"])["status"] == "ABORTED"
+
+
+def test_a_run_whose_step_names_nothing_fails_in_the_end(frozen_server: Server, clock: FrozenClock) -> None:
+    fleet = Fleet(frozen_server, steps=[{"workflow": "demo/none"}])
+    run = fleet.begin()["id"]
+    for _ in range(5):
+        until(lambda: decision(frozen_server, run)["status"] == "waiting")
+        clock.advance(timedelta(seconds=1))
+        frozen_server.reap()
+    assert until(lambda: fleet.run(run)["status"] == "FAILED")
+    fleet.begin()
+
+
+def test_who_reports_does_not_wait_for_what_cannot_be_decided(server: Server) -> None:
+    """As long as the whole patience of a call otherwise."""
+    other = Fleet(server, "demo/other", "c3")
+    other.begin()
+    fleet = Fleet(server, steps=[{"action": "GO"}, {"workflow": "demo/other"}])
+    run = fleet.begin()
+    began = time.monotonic()
+    assert fleet.do(run["id"], "start", "complete")["status"] == "RUNNING"
+    assert time.monotonic() < began + 3
 
 
 def test_a_new_version_of_a_document_leaves_runs_alone(server: Server, fleet: Fleet) -> None:
