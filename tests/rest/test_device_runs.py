@@ -219,6 +219,15 @@ def test_the_same_request_with_an_id_is_the_same_run(fleet: Fleet) -> None:
     assert len(fleet.call("GET", "/workflows/demo/patrol/runs")["runs"]) == 1
 
 
+def test_the_same_request_is_the_same_run_though_its_device_is_at_another(fleet: Fleet) -> None:
+    fleet.begin(id="night-1")
+    stopped = fleet.stop("night-1")
+    fleet.begin(id="night-2")
+    assert fleet.begin(id="night-1") == stopped
+    assert refused(fleet.begin, id="night-1", payload={"n": 2})[:2] == (409, "already-exists")
+    assert refused(fleet.begin, id="night-3")[:2] == (409, "workflow-key-taken")
+
+
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_every_path_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
     run = fleet.call("POST", f"{prefix}/workflows/demo%2Fpatrol/runs")
