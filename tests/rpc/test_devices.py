@@ -155,6 +155,16 @@ def test_a_run_is_a_workflow_by_the_name_of_its_document(server: Server, fleet: 
     assert fleet.run(workflow["id"])["status"] == "ABORTED"
 
 
+def test_what_is_said_again_does_not_keep_the_next_from_its_device(server: Server, fleet: Fleet) -> None:
+    fleet.begin(id="night-1")
+    fleet.stop("night-1")
+    members: list[Any] = [{"definition": PATROL, "id": id, "params": {}} for id in ("night-1", "night-2", "night-3")]
+    status, answers = server.post([{"method": "awf.workflow/create-and-execute", "params": one} for one in members])
+    assert status == 200
+    assert [answer["result"]["resource"]["status"] for answer in answers[:2]] == ["done", "in-progress"]
+    assert "night-2" in answers[2]["error"]["message"]
+
+
 def test_a_schedule_begins_a_run(server: Server, fleet: Fleet) -> None:
     request = {"definition": PATROL, "params": {"device": "r2"}}
     schedule = {"kind": "schedule", "name": "demo/nightly", "schedule": "@daily", "workflow-request": request}
