@@ -367,6 +367,19 @@ def test_devices_are_listed_by_name_page_by_page(fleet: Fleet) -> None:
     assert [device["id"] for device in fleet.call("GET", "/devices?after=r2")["devices"]] == ["r3"]
 
 
+def test_a_page_of_devices_costs_as_much_as_one_device(server: Server, fleet: Fleet) -> None:
+    for number in range(20):
+        fleet.call("PUT", f"/devices/c{number}", {})
+    fleet.call("PUT", "/devices/r2", {})
+    task = fleet.begin()["currentTaskId"]
+    for path in ("/devices", "/api/devices"):
+        before = server.app.database.jobs_taken
+        devices = fleet.call("GET", path)["devices"]
+        assert server.app.database.jobs_taken - before < 15
+        assert {one["id"]: one.get("currentTaskId") for one in devices}["r2"] == task
+    assert server.rpc("awf.device/list")["resources"] == devices
+
+
 def test_a_report_is_a_sign_of_life_and_no_reason_to_watch(fleet: Fleet) -> None:
     fleet.report(fleet.begin()["currentTaskId"], "start")
     device = fleet.call("GET", "/devices/r2")
