@@ -45,6 +45,7 @@ TASK_HAS_BEEN_DONE = Kind("task-has-been-done", 422, "task {id!r} is done alread
 TASK_NOT_DONE = Kind("task-not-done", 422, "task {id!r} is {status}; only a done task can be retried")
 TASK_NOT_REQUESTED = Kind("task-not-requested", 422, "task {id!r} is {status}, not requested")
 TASK_NOT_IN_PROGRESS = Kind("task-not-in-progress", 422, "task {id!r} is {status}, not in-progress")
+TASK_HAS_A_LIMIT = Kind("task-has-a-limit", 422, "task {id!r} is of {definition!r}, whose limit only polls can keep")
 DEFINITION_IN_USE = Kind("definition-in-use", 422, "definition {name!r} has {live} live tasks or workflows")
 DEFINITION_OF_OTHER_KIND = Kind("definition-of-other-kind", 422, "{name!r} was declared as a {declared}, and stays one")
 INVALID_ACTION = Kind("invalid-action", 422, "{reason}")

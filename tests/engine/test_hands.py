@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from fencepost.clock import FrozenClock
 from fencepost.domain.task import Task
 from fencepost.engine.hands import LIVE, Elsewhere
 from fencepost.errors import Refusal
@@ -96,7 +98,7 @@ def test_of_many_who_start_one_task_at_once_one_does(server: Server, task: dict[
 def test_what_has_a_limit_is_given_out_by_polls_alone(server: Server) -> None:
     server.define(concurrencyLimit=1)
     id = server.create()["id"]
-    with pytest.raises(Refusal, match="keeps changing"):
+    with pytest.raises(Refusal, match="whose limit only polls can keep"):
         move(server, id, "start")
     assert server.task(id)["status"] == "ready"
 
@@ -111,3 +113,28 @@ def test_the_workflow_of_a_moved_task_hears_of_its_end(server: Server, task: dic
     assert server.task(activity["id"])["status"] == "waiting"
     move(server, activity["id"], "cancel", allowed=LIVE)
     assert decider.decision()["params"]["outcome"] == "canceled"
+
+
+@pytest.mark.parametrize("verb", ["claim", "start", "success", "fail"])
+def test_what_nobody_began_in_time_is_over_though_no_reaper_came(
+    frozen_server: Server, clock: FrozenClock, verb: Verb
+) -> None:
+    frozen_server.define()
+    id = frozen_server.create(settings={"expiresAfter": 500})["id"]
+    clock.advance(timedelta(milliseconds=500))
+    with pytest.raises(Elsewhere) as caught:
+        move(frozen_server, id, verb)
+    assert (caught.value.task.status, caught.value.task.reason_type) == ("done", "awf.task/expired")
+    assert actions(frozen_server, id) == [("awf.engine/expire", "done")]
+
+
+def test_the_workflow_of_what_nobody_began_in_time_hears_of_it(frozen_server: Server, clock: FrozenClock) -> None:
+    frozen_server.define()
+    decider = Decider(frozen_server, "demo/steps")
+    workflow = decider.create()
+    decider.decide(decider.decision(), decider.task("one", settings={"expiresAfter": 500}))
+    (activity,) = decider.status(workflow["id"])["activities"]
+    clock.advance(timedelta(milliseconds=500))
+    with pytest.raises(Elsewhere):
+        move(frozen_server, activity["id"], "start")
+    assert decider.decision()["params"]["outcome"] == "failed"

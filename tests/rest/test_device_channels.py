@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from fencepost.clock import FrozenClock
 from fencepost.settings import DeviceSettings, Settings
 from tests.fixtures.devices import Fleet, Stream, socket_to, streaming
 from tests.fixtures.pairs import Pair
@@ -240,6 +242,26 @@ def test_a_client_that_comes_back_is_told_what_it_has_missed(fleet: Fleet) -> No
         with streaming(fleet.server, path, **headers) as client:
             types = client.types("WORKFLOW_RUN_ABORTED")
         assert types[-5:-1] == ["TASK_STARTED", "TASK_COMPLETED", "TASK_REGISTERED", "TASK_ABORTED"]
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z"])
+def test_a_client_may_name_a_time_before_all_that_happened(fleet: Fleet, since: str) -> None:
+    run = fleet.begin()
+    with streaming(fleet.server, f"{CLIENT}?since={since}") as client:
+        assert client.next("TASK_REGISTERED")["taskId"] == run["currentTaskId"]
+
+
+def test_a_client_is_not_told_a_whole_history(frozen_server: Server, clock: FrozenClock) -> None:
+    fleet = Fleet(frozen_server)
+    run = fleet.begin()
+    runs = [run["id"]]
+    for hours in (23, 2):
+        fleet.stop(runs[-1])
+        clock.advance(timedelta(hours=hours))
+        runs.append(fleet.begin()["id"])
+        with streaming(frozen_server, f"{CLIENT}?since={run['createdAt']}") as client:
+            told = [client.next("WORKFLOW_RUN_STARTED")["workflowRunId"] for _ in range(2)]
+        assert told == runs[-2:]
 
 
 def test_a_time_that_is_none_is_refused(server: Server) -> None:

@@ -219,6 +219,15 @@ def test_the_same_request_with_an_id_is_the_same_run(fleet: Fleet) -> None:
     assert len(fleet.call("GET", "/workflows/demo/patrol/runs")["runs"]) == 1
 
 
+def test_the_same_request_is_the_same_run_though_its_device_is_at_another(fleet: Fleet) -> None:
+    fleet.begin(id="night-1")
+    stopped = fleet.stop("night-1")
+    fleet.begin(id="night-2")
+    assert fleet.begin(id="night-1") == stopped
+    assert refused(fleet.begin, id="night-1", payload={"n": 2})[:2] == (409, "already-exists")
+    assert refused(fleet.begin, id="night-3")[:2] == (409, "workflow-key-taken")
+
+
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_every_path_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
     run = fleet.call("POST", f"{prefix}/workflows/demo%2Fpatrol/runs")
@@ -356,6 +365,19 @@ def test_devices_are_listed_by_name_page_by_page(fleet: Fleet) -> None:
     first = fleet.call("GET", "/devices?limit=2")
     assert ([device["id"] for device in first["devices"]], first["next"]) == (["r1", "r2"], "r2")
     assert [device["id"] for device in fleet.call("GET", "/devices?after=r2")["devices"]] == ["r3"]
+
+
+def test_a_page_of_devices_costs_as_much_as_one_device(server: Server, fleet: Fleet) -> None:
+    for number in range(20):
+        fleet.call("PUT", f"/devices/c{number}", {})
+    fleet.call("PUT", "/devices/r2", {})
+    task = fleet.begin()["currentTaskId"]
+    for path in ("/devices", "/api/devices"):
+        before = server.app.database.jobs_taken
+        devices = fleet.call("GET", path)["devices"]
+        assert server.app.database.jobs_taken - before < 15
+        assert {one["id"]: one.get("currentTaskId") for one in devices}["r2"] == task
+    assert server.rpc("awf.device/list")["resources"] == devices
 
 
 def test_a_report_is_a_sign_of_life_and_no_reason_to_watch(fleet: Fleet) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from fencepost.clock import FrozenClock
 from tests.fixtures.builtin import RUN_RPC
 from tests.fixtures.devices import PATROL, Fleet, streaming
-from tests.fixtures.servers import CallRefused, Server
+from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
@@ -29,6 +32,11 @@ def settled(fleet: Fleet, run: str) -> Any:
 def polled(server: Server) -> Any:
     """Return the task that the device's worker gets."""
     return until(lambda: server.poll(R2, start=True))[0]
+
+
+def decision(server: Server, run: str) -> Any:
+    """Return the newest decision about a run."""
+    return server.rpc("awf.workflow/status", {"id": run, "include-decisions?": True})["decisions"][-1]
 
 
 def lease(task: Any) -> dict[str, str]:
@@ -147,6 +155,16 @@ def test_a_run_is_a_workflow_by_the_name_of_its_document(server: Server, fleet: 
     assert fleet.run(workflow["id"])["status"] == "ABORTED"
 
 
+def test_what_is_said_again_does_not_keep_the_next_from_its_device(server: Server, fleet: Fleet) -> None:
+    fleet.begin(id="night-1")
+    fleet.stop("night-1")
+    members: list[Any] = [{"definition": PATROL, "id": id, "params": {}} for id in ("night-1", "night-2", "night-3")]
+    status, answers = server.post([{"method": "awf.workflow/create-and-execute", "params": one} for one in members])
+    assert status == 200
+    assert [answer["result"]["resource"]["status"] for answer in answers[:2]] == ["done", "in-progress"]
+    assert "night-2" in answers[2]["error"]["message"]
+
+
 def test_a_schedule_begins_a_run(server: Server, fleet: Fleet) -> None:
     request = {"definition": PATROL, "params": {"device": "r2"}}
     schedule = {"kind": "schedule", "name": "demo/nightly", "schedule": "@daily", "workflow-request": request}
@@ -214,13 +232,33 @@ def test_a_workflow_that_fails_as_a_step_is_tried_again(server: Server) -> None:
     assert (after["status"], len(after["children"]), after["error"]["error"]) == ("FAILED", 4, {"why": "full"})
 
 
-def test_a_run_whose_step_names_nothing_fails(server: Server) -> None:
+def test_a_run_whose_step_names_nothing_waits_for_it_and_can_be_stopped(server: Server) -> None:
     fleet = Fleet(server, steps=[{"workflow": "demo/none"}])
-    with pytest.raises(CallRefused):
-        server.rpc("awf.definition/status", {"name": "demo/none"})
     run = fleet.begin()
     assert run["status"] == "PENDING"
     assert fleet.stop(run["id"])["status"] == "ABORTED"
+
+
+def test_a_run_whose_step_names_nothing_fails_in_the_end(frozen_server: Server, clock: FrozenClock) -> None:
+    fleet = Fleet(frozen_server, steps=[{"workflow": "demo/none"}])
+    run = fleet.begin()["id"]
+    for _ in range(5):
+        until(lambda: decision(frozen_server, run)["status"] == "waiting")
+        clock.advance(timedelta(seconds=1))
+        frozen_server.reap()
+    assert until(lambda: fleet.run(run)["status"] == "FAILED")
+    fleet.begin()
+
+
+def test_who_reports_does_not_wait_for_what_cannot_be_decided(server: Server) -> None:
+    """As long as the whole patience of a call otherwise."""
+    other = Fleet(server, "demo/other", "c3")
+    other.begin()
+    fleet = Fleet(server, steps=[{"action": "GO"}, {"workflow": "demo/other"}])
+    run = fleet.begin()
+    began = time.monotonic()
+    assert fleet.do(run["id"], "start", "complete")["status"] == "RUNNING"
+    assert time.monotonic() < began + 3
 
 
 def test_a_new_version_of_a_document_leaves_runs_alone(server: Server, fleet: Fleet) -> None:

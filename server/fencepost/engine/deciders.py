@@ -75,24 +75,30 @@ class Deciders:
     async def settle(self, id: str) -> None:
         """Return when nothing is to be decided about a workflow, making its decisions here where nobody else does.
 
-        Gives up after some seconds: whoever is at it will be done later.
+        Gives up after some seconds: whoever is at it will be done later. What is refused is left to the loop too.
         """
         until, pause = time.monotonic() + _PATIENCE, _LOOKS[0]
         while (decision := await self._workflows.decision(id)) is not None and time.monotonic() < until:
             task_id, status = decision
-            if status != "ready" or not await self._decide(task_id):
+            if status == "waiting":
+                # For its next attempt, or for its workflow to begin: nothing follows soon.
+                return
+            task = await self._begun(task_id) if status == "ready" else None
+            if task is None:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LOOKS[1])
+            elif not await self._decide(task):
+                return
 
-    async def _decide(self, id: str) -> bool:
-        """Make a decision that waits; return False when somebody else is at it, or it was left to the loop.
-
-        Raises what the decider raises.
-        """
+    async def _begun(self, id: str) -> Task | None:
+        """Begin a decision that waits; None when somebody else is at it."""
         try:
-            task = await self._hands.move(id, "start", allowed=("ready",), caller=ENGINE)
+            return await self._hands.move(id, "start", allowed=("ready",), caller=ENGINE)
         except (Elsewhere, Refusal):
-            return False
+            return None
+
+    async def _decide(self, task: Task) -> bool:
+        """Make a decision; return whether it was taken. Raises what the decider raises."""
         assert task.exec_id is not None, "it was started"
         lease = Lease(task.id, UUID(task.exec_id), ENGINE)
         decided = False

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from msgspec import UNSET
+
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.task import Task
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, contended
-from fencepost.errors import TASK_NOT_FOUND, Refusal
+from fencepost.errors import TASK_HAS_A_LIMIT, TASK_NOT_FOUND, Refusal
 from fencepost.store.hands import HandStore, Verb
 from fencepost.store.tasks import TaskStore
 
@@ -63,6 +65,7 @@ class Hands:
             "worker": worker,
             "content": content,
         }
+        task: Task | None = None
         for _ in range(TRIES):
             moved = await self._store.move(call)
             if moved is not None:
@@ -74,7 +77,15 @@ class Hands:
             if task.status not in allowed:
                 raise Elsewhere(task)
             call["checked"] = await self._check(task, verb, content)
-        raise contended(f"task {id!r}")
+        assert task is not None, "it was found each time"
+        raise await self._stuck(task)
+
+    async def _stuck(self, task: Task) -> Refusal:
+        """Return why a task does not move though it stands where it may."""
+        newest = (await self._definitions.newest(task.definition)).document
+        if task.status == "ready" and isinstance(newest, TaskDefinition) and newest.concurrency_limit is not UNSET:
+            return Refusal(TASK_HAS_A_LIMIT, at="$.id", id=task.id, definition=task.definition)
+        return contended(f"task {task.id!r}")
 
     async def _check(self, task: Task, verb: Verb, content: bytes | None) -> int:
         settings = await self._definitions.work(task.definition, task.definition_version)

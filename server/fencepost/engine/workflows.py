@@ -16,6 +16,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each, in_turn
 from fencepost.errors import (
+    KEY_TAKEN,
     SIGNAL_REUSED,
     WORKFLOW_EXISTS,
     WORKFLOW_HAS_BEEN_DONE,
@@ -127,13 +128,16 @@ class Workflows:
     ) -> Workflow:
         """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""
         for _ in range(TRIES):
-            if isinstance(outcome, Exception):
+            key_taken = isinstance(outcome, Refusal) and outcome.kind is KEY_TAKEN
+            if isinstance(outcome, Exception) and not (key_taken and new.id is not None):
                 raise outcome
-            if outcome is not None:
+            if isinstance(outcome, Workflow):
                 return outcome
             assert not isinstance(call, Exception), "that was its outcome"
             if existing := await self._store.find(call["id"]):
                 return _existing(existing.workflow, new)
+            if isinstance(outcome, Exception):
+                raise outcome
             self._definitions.forget(new.definition)
             call |= {**await self._call(new), "id": call["id"]}
             (outcome,) = await self._store.create([call])

@@ -56,7 +56,8 @@ def move(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
 
     `allowed` are the states (`done` is one) in which a task is moved; `content` is the JSON text of a result or error,
     that was checked against the schema of version `checked`. A row is the call's number and the resource; there is none
-    for a task in another state, or whose content was not checked.
+    for a task in another state, or whose content was not checked. One that was to be begun by now ends instead, as the
+    reaper would end it.
     """
     with connection.transaction():
         lock(connection, tasks=[seq for call in calls if (seq := seq_of(call["id"])) is not None], with_parents=True)
@@ -66,18 +67,21 @@ def move(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
 def move_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     """Move tasks in the transaction that is open, and in which the workflows that they belong to are locked."""
     asked = [{"call": call["call"], "id": call["id"], "seq": seq_of(call["id"])} for call in calls]
-    stands = {row[0]: row for row in fetch(connection, statement("tasks/stand"), {"calls": _json(asked)})}
+    stands = {row[0]: row for row in fetch(connection, statement("tasks/stand"), {"calls": _json(asked), "now": now})}
     rows: dict[int, Row | Exception] = {}
     over: list[Mapping[str, Any]] = []
-    for call in calls:
+    for call, one in zip(calls, asked, strict=True):
         stand = stands.get(call["call"])
-        row = None
-        if (stand[2] if stand else "done") in call["allowed"]:
-            row = _moved(connection, call, stand, now)
-        if row is not None:
+        if (status := stand[2] if stand else "done") not in call["allowed"]:
+            continue
+        if stand is not None and stand[4] and "take" in _steps(call["verb"], status):
+            late = [{"call": call["call"], "seq": stand[1], "exec_id": None}]
+            fetch(connection, statement("tasks/time_out"), {"calls": _json(late), "now": now})
+            over.append(one)
+        elif (row := _moved(connection, call, stand, now)) is not None:
             rows[call["call"]] = row
             if row[_STATUS] == "done":
-                over.append({"id": call["id"], "seq": seq_of(call["id"]), "call": call["call"]})
+                over.append(one)
     return Done(rows, told(connection, over, now))
 
 

@@ -141,14 +141,17 @@ def hold(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
 def create_workflows(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     """Create workflows and their first decision tasks; rows are (call, seq) and the resource.
 
-    One whose key is taken is refused.
+    One whose key is taken is refused; one whose key another of these would have had, which was not made, has no row.
     """
     refused = hold_keys(connection, calls)
-    calls = [call for call in calls if call["call"] not in refused]
-    params = {"calls": orjson.dumps([{**_CHILD, **call} for call in calls]).decode(), "now": now}
+    good = [call for call in calls if call["call"] not in refused]
+    params = {"calls": orjson.dumps([{**_CHILD, **call} for call in good]).decode(), "now": now}
     rows = {row[0]: row for row in fetch(connection, statement("workflows/create"), params)}
+    unmade = {call["key"] for call in good if call["call"] not in rows}
+    live = {call["call"] for call in calls if call.get("key") not in unmade}
     events = [{"workflow_seq": row[1], "event": _INIT} for row in rows.values()]
-    return Done({**rows, **refused}, advance(connection, now, events=events))
+    outcomes: dict[int, Row | Exception] = {number: one for number, one in refused.items() if number in live}
+    return Done(outcomes | rows, advance(connection, now, events=events))
 
 
 def hold_keys(connection: Connection, calls: Sequence[Mapping[str, Any]]) -> dict[int, Refusal]:

@@ -1,12 +1,18 @@
 -- The runs of device workflows that are live or ended lately, and what tells whether anything has happened to one.
--- Takes:   since timestamptz, for those that are over (null: a minute ago); seqs bigint[], further ones that are over by
---          now; now.
+-- Takes:   since timestamptz, for those that are over (null: a minute ago; a day at most); seqs bigint[], further ones that
+--          are over by now; now.
 -- Returns: per run (seq, changes) and its resource row. `changes` grows with whatever happens to the run or its tasks.
 -- Touches: nothing; reads definitions, live_workflows, done_workflows, live_tasks, done_tasks.
 with asked as materialized (
     select
-        coalesce(
-            %(since)s::timestamptz, coalesce(%(now)s::timestamptz, statement_timestamp()) - interval '1 minute') as since,
+        greatest(
+            coalesce(
+                %(since)s::timestamptz,
+                coalesce(%(now)s::timestamptz, statement_timestamp()) - interval '1 minute'
+            ),
+            -- Who was away for longer fetches what there is: a history is not read aloud.
+            coalesce(%(now)s::timestamptz, statement_timestamp()) - interval '1 day'
+        ) as since,
         array(select d.name from fencepost.definitions as d where d.kind = 'device-workflow') as names
 ),
 finished as materialized (

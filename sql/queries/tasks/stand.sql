@@ -1,11 +1,15 @@
 -- See where live tasks stand, and keep them there until the transaction ends.
--- Takes:   calls json: [{call, id, seq}]. `seq` as in success.sql.
--- Returns: per live task (call, seq, status, exec_id, definition_version); of one that is over no row.
+-- Takes:   calls json: [{call, id, seq}]; now. `seq` as in success.sql.
+-- Returns: per live task (call, seq, status, exec_id, is_late): whether it waits for a worker though it was to be begun by
+--          now; of one that is over no row.
 -- Touches: row locks of live_tasks; reads task_names. Run behind workflows/lock.sql.
-select c.call, l.seq, l.status, l.exec_id, l.definition_version
+select c.call, l.seq, l.status, l.exec_id, l.is_late
 from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint)
 cross join lateral (
-    select l.seq, l.status, l.exec_id, l.definition_version
+    select
+        l.seq, l.status, l.exec_id,
+        l.status = 'ready' and coalesce(l.expires_at <= coalesce(%(now)s::timestamptz, statement_timestamp()), false)
+            as is_late
     from fencepost.live_tasks as l
     where l.seq = coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) and l.id = c.id
     offset 0

@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fencepost.domain.devices.news import News, news_of
@@ -24,6 +24,8 @@ from fencepost.store.devices import Changed, DeviceStore
 _OVERLAP = timedelta(minutes=1)
 # What one who comes back is told again of what was before.
 _AGAIN = timedelta(seconds=10)
+# No clock of ours was earlier, and there is room before it.
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 # Between two looks, however much is going on.
 _SHORTEST_PAUSE = 0.02
 # Who is so far behind is let go, and comes back where it was.
@@ -103,8 +105,8 @@ class Feed:
             raise Refusal(UNAVAILABLE, retry_after=1, reason="the database cannot be reached") from None
 
     async def since(self, moment: str) -> Sequence[News]:
-        """Return what happened since a moment, and shortly before, the oldest first."""
-        begin = datetime.fromisoformat(moment) - _AGAIN
+        """Return what happened since a moment, and shortly before, the oldest first; of the last day at most."""
+        begin = max(datetime.fromisoformat(moment), _EARLIEST) - _AGAIN
         runs = await self._store.runs(since=(begin - _OVERLAP).isoformat())
         news = [one for run in runs for one in await self._news(run)]
         late = [one for one in news if datetime.fromisoformat(one.event.occurred_at) >= begin]

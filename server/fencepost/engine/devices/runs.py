@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -177,8 +177,12 @@ class Runs:
 
     async def task_of(self, device: str) -> Task | None:
         """Return what a device has under way, or is to begin."""
-        tasks = await self._store.tasks(device)
-        return tasks[0] if tasks else None
+        return (await self.tasks_of(device)).get(device)
+
+    async def tasks_of(self, *devices: str) -> Mapping[str, Task]:
+        """Return the same of several devices, by name."""
+        tasks = await self._store.tasks(*devices)
+        return {task.definition.removeprefix(DEVICE): task for task in reversed(tasks)}
 
     async def report(self, id: str, report: Report, *, caller: str) -> Task:
         """Take a device's report about a task of a run and return the task; one that says nothing new changes nothing.

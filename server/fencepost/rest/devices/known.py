@@ -69,5 +69,5 @@ class DeviceCalls:
         )
 
     async def _shown(self, *devices: Device) -> list[DeviceResource]:
-        tasks = {device.name: await self._devices.runs.task_of(device.name) for device in devices}
-        return [device_resource(device, tasks[device.name]) for device in devices]
+        tasks = await self._devices.runs.tasks_of(*(device.name for device in devices))
+        return [device_resource(device, tasks.get(device.name)) for device in devices]

@@ -180,7 +180,8 @@ async def status(context: Context, params: DeviceParams) -> DeviceResult:
 async def list_(context: Context, params: DevicesParams) -> DevicesResult:
     """List devices by name, page by page."""
     found = await context.engine.devices.known.list(after=params.after, size=params.limit + 1)
-    page = [await _shown(context, device) for device in found[: params.limit]]
+    tasks = await context.engine.devices.runs.tasks_of(*(device.name for device in found))
+    page = [device_resource(device, tasks.get(device.name)) for device in found[: params.limit]]
     return DevicesResult(page, page[-1].id if len(found) > len(page) else UNSET)
 
 
