@@ -157,8 +157,8 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
     run = Run(flow(["a", "b", "c"], ["d"]))
     facts = gathered(
         [
-            (run.label("a"), "a", Standing("done", "canceled", "ready")),
-            (run.label("b"), "b", Standing("done", "canceled", "in-progress", 1)),
+            (run.label("a"), "a", Standing("done", "canceled", "ready", is_dropped=True)),
+            (run.label("b"), "b", Standing("done", "canceled", "in-progress", 1, is_dropped=True)),
             (run.label("c"), "c", SUCCEEDED),
         ],
         "canceled",
@@ -167,6 +167,13 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
     assert now.status == "CANCELLED"
     assert [view.status for stage in now.stages for view in stage.tasks] == ["QUEUED", "FAILED", "SUCCESS", "WAITING"]
     assert [stage.status for stage in now.stages] == ["FAILED", "WAITING"]
+
+
+def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
+    run = Run(flow(["a"], [task("b", {"x": "{{s1.a.data}}"})], options={"continueOnTaskFailure": True}))
+    for was in ("ready", "in-progress"):
+        facts = gathered([(run.label("a"), "a", Standing("done", "canceled", was, is_dropped=True))], "canceled")
+        assert progress(run.plan, facts).stages[1].tasks[0].status == "WAITING"
 
 
 PLACEHOLDERS: list[tuple[Any, Any]] = [
