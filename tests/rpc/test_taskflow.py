@@ -301,3 +301,44 @@ def test_a_person_works_on_a_task_of_a_flow(caller: Caller) -> None:
         server.rpc(f"awf.people/{verb}", {"id": one["id"], "user": "ann"})
     caller.work("a")
     assert caller.ended(id)["status"] == "COMPLETED"
+
+
+def test_what_cannot_begin_in_its_turn_fails_its_task_and_no_other(caller: Caller) -> None:
+    schema = {"type": "object", "required": ["params"], "properties": {"params": {"required": ["size"]}}}
+    caller.server.rpc("awf.definition/put", {"kind": "task", "name": "svc/strict", "params": schema})
+    caller.server.rpc("awf.definition/put", {"kind": "workflow", "name": "svc/whole"})
+    caller.server.rpc("awf.definition/put", {"kind": "workflow", "name": "svc/gone"})
+    unfit = {"type": "WORKFLOW", "taskDetails": {"definition": "awf.taskflow/flow"}}
+    gone = {"type": "WORKFLOW", "taskDetails": {"definition": "svc/gone"}}
+    id = caller.produce(
+        flow(
+            ["first"],
+            [task("unfit", {"stages": 7}, **unfit), task("gone", **gone), "strict", "whole", "good"],
+            ["last"],
+            options={"continueOnTaskFailure": True},
+        )
+    )
+    caller.server.rpc("awf.definition/delete", {"name": "svc/gone"})
+    for name in ("first", "good", "last"):
+        caller.work(name)
+    ended = caller.ended(id)
+    shown = {one["name"]: one for one in tasks(ended)}
+    assert ended["status"] == "PARTIAL_COMPLETED"
+    assert {name for name, one in shown.items() if one["status"] == "FAILED"} == {"unfit", "gone", "strict", "whole"}
+    assert shown["unfit"]["response"]["error"]["path"] == "$.params.stages"
+    assert "svc/gone" in shown["gone"]["response"]["error"]["message"]
+    assert "size" in shown["strict"]["response"]["error"]["message"]
+    assert "svc/whole" in shown["whole"]["response"]["error"]["message"]
+
+
+def test_a_workflow_whose_key_is_taken_fails_its_task(caller: Caller) -> None:
+    step = {"action": "SLAM_NAVIGATION", "payload": {}}
+    document = {"kind": "device-workflow", "name": "robots/dock", "steps": [step]}
+    caller.server.rpc("awf.definition/put", document)
+    members = {"type": "WORKFLOW", "taskDetails": {"definition": "robots/dock"}}
+    id = caller.produce(flow([task("one", {"device": "r2"}, **members), task("other", {"device": "r2"}, **members)]))
+    statuses = until(lambda: (found := caller.statuses(id))["other"] == "FAILED" and found)
+    assert statuses["one"] == "RUNNING"
+    second = caller.produce(flow([task("one", {"device": "r2"}, **members)]))
+    (shown,) = tasks(caller.ended(second))
+    assert (shown["status"], shown["response"]["error"]["type"]) == ("FAILED", "invalid-action")
