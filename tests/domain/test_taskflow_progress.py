@@ -176,6 +176,16 @@ def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
         assert progress(run.plan, facts).stages[1].tasks[0].status == "WAITING"
 
 
+OTHER = "00000000-0000-4000-8000-000000000001"
+
+
+def test_a_signal_of_no_handler_begins_nothing() -> None:
+    run = Run(flow(["a"]))
+    for members in ({"key": "k" * 5000}, {"key": "a/b"}, {"attempt": -1}, {"attempt": 10**30}):
+        run.produce("a", flow(["x"]), **members)
+    assert run.live == ["a"]
+
+
 PLACEHOLDERS: list[tuple[Any, Any]] = [
     ("{{s1}}", {"a": {"id": 7, "tags": ["x", "y"], "z": None, "big": 12345678901234567890123.5}, "b": None}),
     ("{{s1.a.id}}", 7),
@@ -273,7 +283,7 @@ def test_a_nested_flow_has_the_context_of_its_parent_in_its_meta() -> None:
 
 def test_a_task_is_settled_when_its_handler_answered_and_no_nested_flow_is_active() -> None:
     run = Run(flow(["a"], ["b"]))
-    one, other = run.produce("a", flow(["x"])), run.produce("a", flow(["y"]), key="other")
+    one, other = run.produce("a", flow(["x"])), run.produce("a", flow(["y"]), key=OTHER)
     run.succeed("a", {"ok": 1})
     run.succeed(one)
     assert run.live == [other]
