@@ -13,10 +13,11 @@ from typing import Any
 from uuid import UUID
 
 from fencepost.clock import Clock, DatabaseClock
-from fencepost.domain.builtin import CLEAN_UP, DECISION, RUN_RPC, RUN_SQL
+from fencepost.domain.builtin import CLEAN_UP, DECISION, REFUSED, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
 from fencepost.domain.task import Task
 from fencepost.engine.builtin.clean_up import clean_up
+from fencepost.engine.builtin.refused import refused
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.deciders import Deciders
@@ -180,6 +181,7 @@ class App:
             Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True),
             # One, since it would take the connections of those who wait for an answer.
             Errands(self.engine, CLEAN_UP, cleaning, repeatable=True, at_once=1),
+            Errands(self.engine, REFUSED, refused, repeatable=True),
             Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),
         )
 

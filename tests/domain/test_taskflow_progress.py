@@ -157,8 +157,8 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
     run = Run(flow(["a", "b", "c"], ["d"]))
     facts = gathered(
         [
-            (run.label("a"), "a", Standing("done", "canceled", "ready")),
-            (run.label("b"), "b", Standing("done", "canceled", "in-progress", 1)),
+            (run.label("a"), "a", Standing("done", "canceled", "ready", is_dropped=True)),
+            (run.label("b"), "b", Standing("done", "canceled", "in-progress", 1, is_dropped=True)),
             (run.label("c"), "c", SUCCEEDED),
         ],
         "canceled",
@@ -167,6 +167,23 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
     assert now.status == "CANCELLED"
     assert [view.status for stage in now.stages for view in stage.tasks] == ["QUEUED", "FAILED", "SUCCESS", "WAITING"]
     assert [stage.status for stage in now.stages] == ["FAILED", "WAITING"]
+
+
+def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
+    run = Run(flow(["a"], [task("b", {"x": "{{s1.a.data}}"})], options={"continueOnTaskFailure": True}))
+    for was in ("ready", "in-progress"):
+        facts = gathered([(run.label("a"), "a", Standing("done", "canceled", was, is_dropped=True))], "canceled")
+        assert progress(run.plan, facts).stages[1].tasks[0].status == "WAITING"
+
+
+OTHER = "00000000-0000-4000-8000-000000000001"
+
+
+def test_a_signal_of_no_handler_begins_nothing() -> None:
+    run = Run(flow(["a"]))
+    for members in ({"key": "k" * 5000}, {"key": "a/b"}, {"attempt": -1}, {"attempt": 10**30}):
+        run.produce("a", flow(["x"]), **members)
+    assert run.live == ["a"]
 
 
 PLACEHOLDERS: list[tuple[Any, Any]] = [
@@ -266,7 +283,7 @@ def test_a_nested_flow_has_the_context_of_its_parent_in_its_meta() -> None:
 
 def test_a_task_is_settled_when_its_handler_answered_and_no_nested_flow_is_active() -> None:
     run = Run(flow(["a"], ["b"]))
-    one, other = run.produce("a", flow(["x"])), run.produce("a", flow(["y"]), key="other")
+    one, other = run.produce("a", flow(["x"])), run.produce("a", flow(["y"]), key=OTHER)
     run.succeed("a", {"ok": 1})
     run.succeed(one)
     assert run.live == [other]

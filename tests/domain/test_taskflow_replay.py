@@ -107,6 +107,19 @@ def test_a_reader_goes_on_from_its_position() -> None:
         assert again == batches[place + 1 :]
 
 
+def test_what_commits_late_while_a_reader_is_away_takes_no_event_from_it() -> None:
+    run = Run(flow(["a", "b"]))
+    whole = history(run, "a", "b")
+    late = whole[-2]
+    assert (late.label, late.standing.status) == (run.label("a"), "done")
+    replay = Replay(run.plan)
+    told(replay.play([change for change in whole if change is not late]))
+    assert short(told(Replay(run.plan, replay.position).play(whole))) == [
+        ("TASK", "SUCCESS", 1),
+        ("STAGE", "COMPLETED"),
+    ]
+
+
 def test_a_position_is_read_back_or_is_none() -> None:
     assert read_position("1.3.3.2") == Position(1, [3, 3, 2])
     assert read_position("0") == Position(0, [])

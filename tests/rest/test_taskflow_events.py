@@ -186,6 +186,16 @@ def test_a_cancelled_flow_ends_its_stream(caller: Caller) -> None:
         assert short([*events])[-1] == ("TASKFLOW", "CANCELLED")
 
 
+def test_what_was_queued_when_its_flow_was_cancelled_is_not_told_to_have_failed(caller: Caller) -> None:
+    id = caller.produce(flow(["a", "b"]))
+    caller.take("b")
+    caller.call("/cancel", taskflowId=id)
+    with stream(caller.server, id) as events:
+        told = short([*events])
+    assert ("TASK", "a", "FAILED") not in told
+    assert told[-3:] == [("TASK", "b", "FAILED"), ("STAGE", "s1", "FAILED"), ("TASKFLOW", "CANCELLED")]
+
+
 def test_what_cannot_be_followed_is_refused(server: Server) -> None:
     assert server.send("GET", "/taskflows/nobody/events")[0] == 404
     assert server.send("GET", "/taskflows/no%00body/events")[0] == 404

@@ -320,3 +320,43 @@ def test_the_url_of_the_events_is_where_the_producer_reached_the_server(
     _, _, answer = server.send("POST", "/rpc", orjson.dumps(call), content_type="application/json", **headers)
     data = orjson.loads(answer)["result"]["data"]
     assert data["eventSubscription"] == f"{origin}/taskflows/{data['taskflowId']}/events"
+
+
+def test_what_cannot_begin_in_its_turn_fails_its_task_and_no_other(caller: Caller) -> None:
+    schema = {"type": "object", "required": ["params"], "properties": {"params": {"required": ["size"]}}}
+    caller.server.rpc("awf.definition/put", {"kind": "task", "name": "svc/strict", "params": schema})
+    caller.server.rpc("awf.definition/put", {"kind": "workflow", "name": "svc/whole"})
+    caller.server.rpc("awf.definition/put", {"kind": "workflow", "name": "svc/gone"})
+    unfit = {"type": "WORKFLOW", "taskDetails": {"definition": "awf.taskflow/flow"}}
+    gone = {"type": "WORKFLOW", "taskDetails": {"definition": "svc/gone"}}
+    id = caller.produce(
+        flow(
+            ["first"],
+            [task("unfit", {"stages": 7}, **unfit), task("gone", **gone), "strict", "whole", "good"],
+            ["last"],
+            options={"continueOnTaskFailure": True},
+        )
+    )
+    caller.server.rpc("awf.definition/delete", {"name": "svc/gone"})
+    for name in ("first", "good", "last"):
+        caller.work(name)
+    ended = caller.ended(id)
+    shown = {one["name"]: one for one in tasks(ended)}
+    assert ended["status"] == "PARTIAL_COMPLETED"
+    assert {name for name, one in shown.items() if one["status"] == "FAILED"} == {"unfit", "gone", "strict", "whole"}
+    assert shown["unfit"]["response"]["error"]["path"] == "$.params.stages"
+    assert "svc/gone" in shown["gone"]["response"]["error"]["message"]
+    assert "size" in shown["strict"]["response"]["error"]["message"]
+    assert "svc/whole" in shown["whole"]["response"]["error"]["message"]
+
+
+def test_a_workflow_whose_key_is_taken_fails_its_task(caller: Caller) -> None:
+    step = {"action": "SLAM_NAVIGATION", "payload": {}}
+    document = {"kind": "device-workflow", "name": "robots/dock", "steps": [step]}
+    caller.server.rpc("awf.definition/put", document)
+    members = {"type": "WORKFLOW", "taskDetails": {"definition": "robots/dock"}}
+    id = caller.produce(flow([task("one", {"device": "r2"}, **members), task("other", {"device": "r2"}, **members)]))
+    until(lambda: caller.statuses(id) == {"one": "RUNNING", "other": "FAILED"})
+    second = caller.produce(flow([task("one", {"device": "r2"}, **members)]))
+    (shown,) = tasks(caller.ended(second))
+    assert (shown["status"], shown["response"]["error"]["type"]) == ("FAILED", "invalid-action")

@@ -76,3 +76,14 @@ def test_templates_and_declared_flows_are_listed_page_by_page(caller: Caller) ->
     assert [one["id"] for one in first["data"] + second["data"]] == ["house/night", *sorted(kept)]
     assert first["data"][0]["name"] == "house/night"
     assert "next" not in second
+
+
+def test_many_templates_do_not_hold_up_a_flow(caller: Caller) -> None:
+    ids = [
+        caller.call(".template/add", template={"name": f"no. {number}", **flow(["a"])})["templateId"]
+        for number in range(80)
+    ]
+    for id in (ids[0], ids[-1]):
+        begun = caller.call(".template/execute", templateId=id)["taskflowId"]
+        caller.work("a")
+        assert caller.ended(begun)["status"] == "COMPLETED"

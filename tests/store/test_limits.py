@@ -310,3 +310,16 @@ def test_a_deleted_definition_that_comes_back_limits_what_was_retried_meanwhile(
     server.define(concurrencyLimit=1)
     assert keys(server) == {"-": 2}
     assert len(server.poll(maxBatchSize=5)) == 1
+
+
+def test_a_poll_for_many_definitions_gets_the_oldest_work_with_a_limit_and_without(server: Server) -> None:
+    names = [f"many/kind-{number}" for number in range(80)]
+    for number in (7, 33, 71):
+        limit = {"concurrencyLimit": 1} if number == 33 else {}
+        server.rpc("awf.definition/put", {"kind": "task", "name": names[number], **limit})
+    begun = [server.create(names[number])["id"] for number in (71, 33, 33, 7)]
+    server.rpc("awf.definition/put", {"kind": "task", "name": "other/kind"})
+    server.create("other/kind")
+    found = [task["id"] for task in server.poll(*names, maxBatchSize=10)]
+    assert found == [begun[0], begun[1], begun[3]]
+    assert server.poll(*names) == []

@@ -29,6 +29,8 @@ HELD = (WAIT, SUBSCRIBE)
 RUN_RPC = "aidbox.task/run-rpc"
 RUN_SQL = "aidbox.task/run-sql"
 CLEAN_UP = "awf.task/clean-up-activities"
+# What stands for an activity that could not begin: it fails with the reason.
+REFUSED = "awf.task/refused"
 # Those that are handed to no worker: they end by themselves, or people move them.
 UNPOLLED = (*HELD, BY_HAND)
 
@@ -144,6 +146,16 @@ BUILT_IN: Mapping[str, Document] = {
                 "required": ["rules"],
                 "additionalProperties": False,
                 "properties": {"rules": {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLEANING_RULE}},
+            },
+        ),
+        TaskDefinition(
+            name=REFUSED,
+            allowed_retry_count=0,
+            params={
+                "type": "object",
+                "required": ["reason"],
+                "additionalProperties": False,
+                "properties": {"reason": {"type": "string"}, "path": {"type": "string"}},
             },
         ),
         TaskflowDefinition(name=FLOW),

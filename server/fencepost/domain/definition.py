@@ -136,9 +136,12 @@ class WorkflowDefinition(
 class Decided(Work, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):
     """A document that is decided over in the server: each kind has a decider, and is a workflow by its name.
 
-    Its decisions live under the same settings whatever it says.
+    Its decisions live under the same settings whatever it says. With `fails_what_cannot_begin`, what a decision would
+    begin and cannot (no definition, params that do not fit) is begun as a task that fails with the reason; otherwise
+    the decision is refused, and the workflow fails.
     """
 
+    fails_what_cannot_begin: ClassVar[bool] = False
     requested_to_start_timeout: ClassVar[int] = 10_000
     in_progress_timeout: ClassVar[int] = 30_000
     allowed_retry_count: ClassVar[int] = 5

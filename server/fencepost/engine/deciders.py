@@ -9,20 +9,22 @@ from uuid import UUID
 
 import msgspec
 
-from fencepost.domain.actions import ScheduleTask
+from fencepost.domain.actions import AnyAction, ScheduleTask, ScheduleWorkflow, request_of
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.decider import Decide, Facts, read_event, told
 from fencepost.domain.definition import Decided
 from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.builtin.errand import Errand
+from fencepost.engine.builtin.refused import instead_of
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Elsewhere, Hands
 from fencepost.engine.leases import Lease
+from fencepost.engine.starts import check, read
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.workflows import Workflows
-from fencepost.errors import Refusal
+from fencepost.errors import KEY_TAKEN, UNAVAILABLE, Refusal
 
 # As many as there may be: a decider is told of all that it has begun.
 _ALL = 1_000_000
@@ -67,9 +69,8 @@ class Deciders:
         facts = Facts(found.workflow, definition.document, told(begun, events))
         actions = self._by_kind[definition.document.kind](facts, read_event(task.params))
         if isinstance(definition.document, Decided):
-            for action in actions:
-                if isinstance(action, ScheduleTask):
-                    await self._definitions.ensure(action.task_request.definition)
+            keys: dict[str, str] = {}
+            actions = [await self._possible(action, definition.document, keys) for action in actions]
         return msgspec.json.encode(list(actions))
 
     async def settle(self, id: str) -> None:
@@ -89,6 +90,32 @@ class Deciders:
                 pause = min(2 * pause, _LOOKS[1])
             elif not await self._decide(task):
                 return
+
+    async def _possible(self, action: AnyAction, document: Decided, keys: dict[str, str]) -> AnyAction:
+        """Return an action, or what is to be done instead of it because it begins what cannot begin.
+
+        `keys` are those that actions before take, by who takes them.
+        """
+        if not isinstance(action, ScheduleTask | ScheduleWorkflow):
+            return action
+        _, request = request_of(action)
+        if is_task := isinstance(action, ScheduleTask):
+            await self._definitions.ensure(request.definition)
+        if not document.fails_what_cannot_begin:
+            return action
+        try:
+            said = read(request, is_workflow=not is_task)
+            checked = await check(self._definitions, request.definition, said, is_workflow=not is_task)
+            if checked.key is not None:
+                holder = keys.get(checked.key) or await self._workflows.holder(checked.key)
+                if holder is not None:
+                    raise Refusal(KEY_TAKEN, key=checked.key, id=holder)
+                keys[checked.key] = request.label or request.definition
+        except Refusal as refusal:
+            if refusal.kind is UNAVAILABLE:
+                raise
+            return instead_of(request, refusal)
+        return action
 
     async def _begun(self, id: str) -> Task | None:
         """Begin a decision that waits; None when somebody else is at it."""

@@ -106,6 +106,10 @@ class Workflows:
         """Return how many workflows there are."""
         return await self._store.count(wanted)
 
+    async def holder(self, key: str) -> str | None:
+        """Return the id of the live workflow that has a key."""
+        return await self._store.holder(key)
+
     async def _call(self, new: NewWorkflow) -> dict[str, Any]:
         version, definition = await self._definitions.newest_workflow(new.definition)
         beginning = definition.begin(new.params)

@@ -62,6 +62,8 @@ class Errands:
         self._names = names
         self._poll: asyncio.Task[Sequence[HeldTask]] | None = None
         self._other_names = False
+        # Until somebody says that there are others, or nothing has come for long.
+        self._list: list[str] | None = None
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._begun: set[Lease] = set()
         self._polling = asyncio.Lock()
@@ -80,7 +82,7 @@ class Errands:
             if self._draining:
                 return math.inf
             self._other_names = False
-            names = [self._definition] if self._names is None else await self._names()
+            names = await self._listed()
             if not names or self._other_names:
                 return 0.0 if self._other_names else math.inf
             # Begun by a call of its own: of a claim whose reply is lost, the tasks are ready again soon and unharmed.
@@ -95,6 +97,8 @@ class Errands:
                 if not self._other_names:
                     raise
                 return 0.0
+            if not tasks:
+                self._list = None
             for held in tasks:
                 running = asyncio.create_task(self._run(held))
                 self._running[running] = _lease(held.task)
@@ -104,7 +108,7 @@ class Errands:
     def look_again(self) -> None:
         """Poll anew: there may be other names."""
         if self._names is not None:
-            self._other_names = True
+            self._other_names, self._list = True, None
             if self._poll is not None:
                 self._poll.cancel()
 
@@ -132,6 +136,15 @@ class Errands:
         for one in running:
             one.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    async def _listed(self) -> list[str]:
+        if self._names is None:
+            return [self._definition]
+        if (listed := self._list) is None:
+            listed = await self._names()
+            if not self._other_names:
+                self._list = listed
+        return listed
 
     async def _run(self, held: HeldTask) -> None:
         """Begin a task, work on it, and tell how it ended."""

@@ -26,6 +26,8 @@ Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 
 # The resource row stands behind the number of the call in every result.
 _RESOURCE = slice(1, 1 + len(Task._fields))
+# From so many definitions on, a claim first asks which of them have anything.
+_MANY = 64
 
 
 class Page(NamedTuple):
@@ -148,6 +150,9 @@ class TaskStore:
 
         def job(connection: Connection) -> dict[int, Held]:
             limited = self.limits.among(connection, definitions)
+            if len(definitions) > _MANY:
+                ready = {name for (name,) in fetch(connection, statement("tasks/ready_definitions"), {})}
+                params["definitions"] = [name for name in definitions if name in ready]
             if not named and not limited:
                 return _lease(connection, statement("tasks/claim"), params, asks)
             # Several statements, because each must see what another server did while we waited for its lock.

@@ -165,6 +165,11 @@ class WorkflowStore:
         params = {"workflow_seq": seq, "decides": decides, "size": size}
         return [Task._make(row[1:]) for row in await self._database.fetch(statement("workflows/tasks"), params)]
 
+    async def holder(self, key: str) -> str | None:
+        """Return the id of the live workflow that has a key, for who only looks."""
+        rows = await self._database.fetch(statement("workflows/keys"), {"keys": [key]})
+        return rows[0][1] if rows else None
+
     async def decision(self, id: str) -> tuple[str, str] | None:
         """Return the id and the status of the decision task that a live workflow waits for."""
         rows = await self._database.fetch(statement("workflows/decision"), {"id": id})

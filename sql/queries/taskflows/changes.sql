@@ -1,7 +1,8 @@
 -- Tell what happened to what a workflow has begun: the logs of its tasks, and the beginning and the end of its children.
 -- Takes:   workflow_seq.
--- Returns: per entry (number, version, at, label, id; status, outcome, was, retry_count, result, error, message); `number`
---          counts what was begun from 0 and stays as it is, `was` is the status before the end.
+-- Returns: per entry (number, version, at, label, id; status, outcome, was, retry_count, result, error, message,
+--          is_dropped); `number` counts what was begun from 0 and stays as it is, `was` is the status before the end, what
+--          is dropped ended with its workflow.
 -- Touches: nothing; reads activities, task_resources, task_entries, workflow_resources.
 with begun as materialized (
     select a.seq, a.label, a.is_workflow, row_number() over (order by a.seq) - 1 as number
@@ -13,7 +14,8 @@ select
     e.status, e.outcome, e.status_before as was, e.retry_count,
     case when e.status = 'done' then e.action_params -> 'result' end as result,
     case when e.status = 'done' then e.action_params -> 'error' end as error,
-    e.reason_message as message
+    e.reason_message as message,
+    coalesce(e.outcome = 'canceled' and e.action <> 'awf.task/cancel', false) as is_dropped
 from begun as b
 cross join lateral (
     select r.id from fencepost.task_resources as r where r.seq = b.seq offset 0
@@ -28,7 +30,8 @@ union all
 select
     b.number, e.version, e.at, b.label, w.id,
     e.status, case when e.status = 'done' then w.outcome end, case when e.status = 'done' then 'in-progress' end, 1,
-    w.result, w.error, w.reason_message
+    w.result, w.error, w.reason_message,
+    coalesce(e.status = 'done' and w.outcome = 'canceled' and w.action = 'awf.engine/cancel', false)
 from begun as b
 cross join lateral (
     select r.* from fencepost.workflow_resources as r where r.seq = b.seq offset 0

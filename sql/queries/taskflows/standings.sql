@@ -1,24 +1,26 @@
 -- Tell how what some workflows have begun stands, in the order in which it was begun.
 -- Takes:   workflows bigint[], by their numbers.
 -- Returns: per activity (workflow_seq, seq, label, id, is_workflow, exec_id; status, outcome, was, retry_count, result,
---          error, message); `was` is the status before the end.
+--          error, message, is_dropped); `was` is the status before the end, what is dropped ended with its workflow.
 -- Touches: nothing; reads activities, task_resources, done_tasks, workflow_resources.
 select
     a.workflow_seq, a.seq, a.label, t.id, false as is_workflow, t.exec_id,
-    t.status, t.outcome, d.status_before as was, t.retry_count, t.result, t.error, t.reason_message as message
+    t.status, t.outcome, d.status_before as was, t.retry_count, t.result, t.error, t.reason_message as message,
+    coalesce(d.outcome = 'canceled' and d.action <> 'awf.task/cancel', false) as is_dropped
 from fencepost.activities as a
 cross join lateral (
     select r.* from fencepost.task_resources as r where r.seq = a.seq offset 0
 ) as t
 left join lateral (
-    select d.status_before from fencepost.done_tasks as d where d.seq = a.seq offset 0
+    select d.status_before, d.outcome, d.action from fencepost.done_tasks as d where d.seq = a.seq offset 0
 ) as d on true
 where a.workflow_seq = any(%(workflows)s::bigint[]) and not a.is_workflow
 union all
 select
     a.workflow_seq, a.seq, a.label, w.id, true, null,
     case w.status when 'created' then 'waiting' else w.status end, w.outcome,
-    case when w.status = 'done' then 'in-progress' end, 1, w.result, w.error, w.reason_message
+    case when w.status = 'done' then 'in-progress' end, 1, w.result, w.error, w.reason_message,
+    coalesce(w.outcome = 'canceled' and w.action = 'awf.engine/cancel', false)
 from fencepost.activities as a
 cross join lateral (
     select r.* from fencepost.workflow_resources as r where r.seq = a.seq offset 0

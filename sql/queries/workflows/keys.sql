@@ -1,7 +1,7 @@
 -- The live workflows that have some keys.
 -- Takes:   keys text[].
 -- Returns: per key that is taken (key, id), the id of the workflow that has it.
--- Touches: nothing; reads live_workflows. Run behind lock_keys.sql.
+-- Touches: nothing; reads live_workflows. Run behind lock_keys.sql by who relies on it.
 select w.key, w.id
 from unnest(%(keys)s::text[]) as u (key)
 cross join lateral (

@@ -6,9 +6,10 @@ It keeps nothing: each time the whole run is walked over anew, and labels see to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.actions import (
     AnyAction,
@@ -21,6 +22,7 @@ from fencepost.domain.actions import (
 from fencepost.domain.builtin import WAIT
 from fencepost.domain.decider import Activity, Event
 from fencepost.domain.decider import Facts as Told
+from fencepost.domain.limits import MOST_RETRIES
 from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition
 from fencepost.domain.taskflow.flow import FlowOptions
 from fencepost.domain.taskflow.plan import MAX_AGE, Order, Plan
@@ -45,8 +47,8 @@ class Production(msgspec.Struct, frozen=True, rename="camel"):
     """What that signal carries: a flow, for which task, in which attempt, and a name that is not used twice."""
 
     label: str
-    attempt: int
-    key: str
+    attempt: Annotated[int, Meta(ge=0, le=MOST_RETRIES)]
+    key: Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}\Z")]
     flow: Order
 
 

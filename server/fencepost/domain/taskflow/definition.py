@@ -26,6 +26,7 @@ class TaskflowDefinition(
     """A document of `kind: taskflow`: a flow that is begun by name; params of a run go over its context."""
 
     kind: ClassVar[str] = "taskflow"
+    fails_what_cannot_begin: ClassVar[bool] = True
     title: Annotated[Title, Meta(description="what people call it")] | UnsetType = UNSET
     options: FlowOptions = FlowOptions()
     context: JsonObject | UnsetType = UNSET

@@ -25,7 +25,10 @@ _NULL = b"null"
 
 
 class Standing(NamedTuple):
-    """What the queue says of a task, or of the workflow that a task is; `was` is its state before its end."""
+    """What the queue says of a task, or of the workflow that a task is; `was` is its state before its end.
+
+    `is_dropped` says that it did not end by itself, but with its flow.
+    """
 
     status: str
     outcome: str | None = None
@@ -34,6 +37,7 @@ class Standing(NamedTuple):
     result: bytes | None = None
     error: bytes | None = None
     message: str | None = None
+    is_dropped: bool = False
 
 
 class Nested(NamedTuple):
@@ -67,6 +71,7 @@ class TaskView(NamedTuple):
     active: Sequence[str] = ()
     is_open: bool = False
     has_answered: bool = False
+    is_dropped: bool = False
     params: bytes | None = None
 
     @property
@@ -125,7 +130,8 @@ def progress(plan: Plan, facts: Facts) -> Progress:
         is_open = any(view.is_open for view in views)
         stages.append(StageView(stage, _stage_status(views, is_over=facts.outcome is not None), views))
         fresh = any(view.stops and view.planned.id not in plan.kept for view in views)
-        is_reached = is_reached and not is_open and not fresh
+        # Behind what was dropped nothing was begun, nor tried to be.
+        is_reached = is_reached and not is_open and not fresh and not any(view.is_dropped for view in views)
         is_stopped = is_stopped or any(view.stops for view in views)
     is_open = any(view.is_open for stage in stages for view in stage.tasks)
     ended = None if is_open else _aggregate(stages, is_stopped=is_stopped)
@@ -167,8 +173,8 @@ def _begun(task: PlannedTask, standing: Standing, facts: Facts) -> TaskView:
         return view._replace(status="RUNNING", attempt=max(standing.retry_count - 1, 0))
     if standing.status != "done":
         return view
-    view = view._replace(attempt=max(standing.retry_count - 1, 0), has_answered=True)
-    if standing.outcome == "canceled" and facts.outcome is not None and standing.was != "in-progress":
+    view = view._replace(attempt=max(standing.retry_count - 1, 0), has_answered=True, is_dropped=standing.is_dropped)
+    if standing.is_dropped and standing.was != "in-progress":
         # It was taken from the queue with its flow.
         return view._replace(is_open=False)
     if active and facts.outcome is None:

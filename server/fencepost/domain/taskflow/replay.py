@@ -90,18 +90,31 @@ class Replay:
         return Position(self._plan.retry_attempt, self._taken)
 
     def play(self, changes: Sequence[Change]) -> Iterator[Sequence[FlowEvent]]:
-        """Take the changes that were not taken before, in the order of time; yield what each is to be told as."""
+        """Take the changes that were not taken before, in the order of time; yield what each is to be told as.
+
+        Those told before come first, whatever committed late in between: so the flow is as its reader knows it.
+        """
         fresh = [change for change in changes if change.version > self._taken_of(change.number)]
-        for change in sorted(fresh, key=lambda change: (change.at, change.number, change.version)):
-            self._taken[change.number] = change.version
-            self._standings[change.label] = (change.id, change.standing)
-            events = self._events(None)
-            if change.version > (self._told[change.number] if change.number < len(self._told) else 0):
-                yield events
+        known = [change for change in fresh if self._is_told(change)]
+        for change in known:
+            self._take(change)
+        if known:
+            self._events(None)
+        rest = (change for change in fresh if not self._is_told(change))
+        for change in sorted(rest, key=lambda change: (change.at, change.number, change.version)):
+            self._take(change)
+            yield self._events(None)
 
     def end(self, outcome: str) -> Sequence[FlowEvent]:
         """Return what the end of the run is told as."""
         return self._events(outcome)
+
+    def _is_told(self, change: Change) -> bool:
+        return change.number < len(self._told) and change.version <= self._told[change.number]
+
+    def _take(self, change: Change) -> None:
+        self._taken[change.number] = change.version
+        self._standings[change.label] = (change.id, change.standing)
 
     def _taken_of(self, number: int) -> int:
         self._taken += [0] * (number + 1 - len(self._taken))

@@ -1,0 +1,28 @@
+"""`awf.task/refused`: stands for what a decision could not begin, so that only this fails, and says why."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from fencepost.domain.actions import Request, ScheduleTask
+from fencepost.domain.builtin import REFUSED
+from fencepost.engine.builtin.errand import Errand
+from fencepost.errors import INVALID_ACTION, Refusal
+
+
+class _Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    reason: str
+    path: str | None = None
+
+
+async def refused(errand: Errand) -> bytes:
+    """Fail with the reason."""
+    said = msgspec.json.decode(errand.params, type=_Reason)
+    raise Refusal(INVALID_ACTION, at=said.path, reason=said.reason)
+
+
+def instead_of(request: Request, refusal: Refusal) -> ScheduleTask:
+    """Return what is begun instead of what is refused."""
+    params = msgspec.json.encode(_Reason(refusal.message, refusal.at))
+    return ScheduleTask(task_request=Request(REFUSED, request.label, Raw(params)))
