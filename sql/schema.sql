@@ -617,14 +617,11 @@ CREATE VIEW fencepost.people_resources AS
     c.updated_at AS core_updated_at,
     c.version AS core_version,
     GREATEST(cardinality(p.core_seqs), 1) AS core_rounds,
-    c.result
+    c.result,
+    a.label AS line
    FROM (((((((fencepost.workflow_resources w
      JOIN fencepost.definitions d ON (((d.name = w.definition) AND (d.version = w.definition_version) AND (d.kind = 'process'::text))))
-     CROSS JOIN LATERAL ( SELECT l.seq,
-            l.label
-           FROM fencepost.activities l
-          WHERE ((l.workflow_seq = w.seq) AND (NOT l.is_workflow) AND (l.label ~ '^line/[0-9]+$'::text))
-         OFFSET 0) a)
+     JOIN fencepost.activities a ON (((a.workflow_seq = w.seq) AND (NOT a.is_workflow) AND (a.label ~ '^line/[0-9]+$'::text))))
      CROSS JOIN LATERAL ( SELECT r.id,
             r.params,
             r.created_at
@@ -1050,6 +1047,8 @@ CREATE UNIQUE INDEX live_workflows_key ON fencepost.live_workflows USING btree (
 CREATE INDEX live_workflows_parent ON fencepost.live_workflows USING btree (parent_seq) WHERE (parent_seq IS NOT NULL);
 
 CREATE INDEX machine_reports_workflow ON fencepost.machine_reports USING btree (workflow_id, seq);
+
+CREATE INDEX people_tasks_workflow ON fencepost.people_tasks USING btree (workflow_seq);
 
 CREATE INDEX schedule_starts_at ON fencepost.schedule_starts USING btree (at);
 

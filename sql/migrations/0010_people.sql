@@ -62,6 +62,9 @@ create table fencepost.people_tasks (
     constraint people_tasks_progress check (length(progress_message) <= 30)
 );
 
+-- Reader: people/forget.sql, in the order in which lists began.
+create index people_tasks_workflow on fencepost.people_tasks (workflow_seq);
+
 -- The three streams. What workers do to automatic tasks stands in the log.
 create table fencepost.people_events (
     task_seq bigint not null,
@@ -152,17 +155,12 @@ select
         as bi_completion_date_time,
     c.seq as core_seq, c.id as core_id, c.status as core_status, c.outcome as core_outcome, c.exec_id as core_exec_id,
     c.updated_at as core_updated_at, c.version as core_version, greatest(cardinality(p.core_seqs), 1) as core_rounds,
-    c.result
+    c.result, a.label as line
 from fencepost.workflow_resources as w
 join fencepost.definitions as d
     on d.name = w.definition and d.version = w.definition_version and d.kind = 'process'
+join fencepost.activities as a on a.workflow_seq = w.seq and not a.is_workflow and a.label ~ '^line/[0-9]+$'
 -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty.
-cross join lateral (
-    select l.seq, l.label
-    from fencepost.activities as l
-    where l.workflow_seq = w.seq and not l.is_workflow and l.label ~ '^line/[0-9]+$'
-    offset 0
-) as a
 cross join lateral (
     select r.id, r.params, r.created_at from fencepost.task_resources as r where r.seq = a.seq offset 0
 ) as f

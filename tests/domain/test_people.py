@@ -118,6 +118,8 @@ def activity(label: str, outcome: str | None, params: bytes, result: bytes | Non
         ({"steps": [step(), step()]}, "$.steps[1].code"),
         ({"steps": [step(assignToTeam=None)]}, "$.steps[0].assignToTeam"),
         ({"steps": [step(handlerType="BATCH_JOB", initialTaskStatus="AS")]}, "$.steps[0].initialTaskStatus"),
+        ({"steps": [step(initialTaskStatus="CO")]}, "$.steps[0].initialTaskStatus"),
+        ({"steps": [step(initialTaskStatus="CA")]}, "$.steps[0].initialTaskStatus"),
         ({"steps": [step(definition="demo/x")]}, "$.steps[0].definition"),
     ],
 )
@@ -249,8 +251,8 @@ def test_a_claim_again_by_the_same_user_is_nothing() -> None:
         (deeds.unclaim, INITIAL._replace(status="AS", user="bob"), EVE, "not-a-member"),
         (deeds.transfer("IT", None), INITIAL._replace(status="CA"), ANN, "people-task-completed"),
         (deeds.change_status_if_required("IN"), INITIAL, ANN, "user-needed"),
-        (deeds.complete, INITIAL, EVE, "not-a-member"),
-        (deeds.complete, INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
+        (deeds.complete(), INITIAL, EVE, "not-a-member"),
+        (deeds.complete(), INITIAL._replace(status="CO", user="al"), ANN, "people-task-completed"),
         (deeds.cancel, INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
     ],
 )

@@ -96,10 +96,30 @@ def test_a_task_is_completed_by_a_member_of_its_team(desk: Desk) -> None:
     assert (done["biTaskStatus"], done["result"]) == ("CO", {"fits": True})
     assert done["biCompletionDateTime"] == desk.call("display-task-events", id=id)["resources"][-1]["eventDateTime"]
     assert desk.core(id) == ("done", "succeeded")
-    assert desk.refused("set-task-completed", id=id, user="ann")[1] == "people-task-completed"
+    assert desk.refused("set-task-completed", id=id, user="al", result={"fits": True})[1] == "people-task-completed"
     assert desk.refused("set-task-canceled", id=id, user="ann")[1] == "people-task-completed"
     assert desk.refused("assert-task-is-not-completed", id=id)[:2] == (422, "people-task-completed")
     assert desk.call("validate-after-task-completed", id=id)["resource"]["id"] == id
+
+
+def test_who_completed_a_task_may_say_it_again(desk: Desk) -> None:
+    id = desk.task()
+    done = desk.call("set-task-completed", id=id, user="ann", result={"fits": True, "size": 4})["resource"]
+    events = desk.events(id)
+    assert desk.call("set-task-completed", id=id, user="ann", result={"size": 4, "fits": True})["resource"] == done
+    assert desk.events(id) == events
+    for result in ({}, {"result": {"fits": False}}):
+        assert desk.refused("set-task-completed", id=id, user="ann", **result)[1] == "people-task-completed"
+
+
+def test_the_queue_tells_nobody_the_fence_of_what_people_do(desk: Desk) -> None:
+    id = desk.task()
+    desk.call("claim", id=id, user="ann")
+    server = desk.server
+    (listed,) = server.rpc("awf.task/list", {"filter": {"includeDefinitions": ["awf.people/task"]}})["resources"]
+    for shown in (server.task(id), listed, *server.log(id)):
+        assert "execId" not in shown
+    assert server.task(id)["status"] == "requested"
 
 
 def test_who_completes_a_task_of_nobody_did_it(desk: Desk) -> None:

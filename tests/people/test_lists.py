@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any
 
 import pytest
 
+from fencepost.domain.actions import AnyAction, CompleteWorkflow
+from fencepost.domain.decider import Event as DecidedEvent
+from fencepost.domain.decider import Facts
+from fencepost.domain.people.decider import decide
 from tests.fixtures.events import publish, put_trigger, rule
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import Server, running_server
@@ -298,6 +304,46 @@ def test_a_list_that_closes_when_done_tells_what_came_of_its_tasks(server: Serve
     assert closed["result"] == {
         "tasks": [{"lineNumber": 1, "processStep": "ASK", "biTaskStatus": "CO", "result": {"fits": True}}]
     }
+
+
+@pytest.mark.parametrize("what", ["added", "taken up again"])
+def test_a_list_does_not_end_over_what_comes_while_that_is_decided(database: str, what: str) -> None:
+    """One server has looked and found all over; before it ends the list there is more to do, by way of another."""
+    looked, go_on = Event(), Event()
+
+    def slowly(facts: Facts, event: DecidedEvent) -> Sequence[AnyAction]:
+        actions = decide(facts, event)
+        if any(isinstance(action, CompleteWorkflow) for action in actions) and not looked.is_set():
+            looked.set()
+            assert go_on.wait(30)
+        return actions
+
+    with (
+        running_server(database, deciders={"process": slowly}) as one,
+        running_server(database, deciders={"process": slowly}) as other,
+    ):
+        desks = [Desk(one, closeWhenDone=True), Desk(other, closeWhenDone=True)]
+        id = desks[0].task()
+        with ThreadPoolExecutor(3) as threads:
+            saying = [threads.submit(desk.call, "set-task-completed", id=id, user="ann") for desk in desks[:1]]
+            assert looked.wait(30)
+            # One of the two is busy deciding; whichever is not answers this.
+            calls = [threads.submit(_more, desk, id, what) for desk in desks]
+            wait(calls, return_when=FIRST_COMPLETED)
+            go_on.set()
+            more = calls[0].result() or calls[1].result()
+            saying[0].result()
+        assert desks[0].call("get-task-list", code="L-1")["resource"]["status"] == "in-progress"
+        assert desks[0].standing(more)[0] == "PE"
+        desks[0].call("set-task-completed", id=more, user="bob" if what == "added" else "ann")
+        until(lambda: desks[0].call("get-task-list", code="L-1")["resource"]["status"] == "done")
+
+
+def _more(desk: Desk, id: str, what: str) -> str:
+    if what == "added":
+        return str(desk.add("BADGE", lineNumber=3)["id"])
+    desk.call("change-status", id=id, user="dev", status="PE")
+    return id
 
 
 def test_a_workflow_of_any_kind_asks_people_and_hears_what_they_say(desk: Desk) -> None:

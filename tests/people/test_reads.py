@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.fixtures.people import Desk
@@ -88,6 +90,30 @@ def test_saving_the_teams_of_a_user_replaces_them(desk: Desk) -> None:
     )
     assert teams() == [False, True]
     assert desk.call("is-user-part-of-the-team", user="ann", team="XX")["result"] is False
+
+
+def test_of_what_is_saved_at_once_one_is_kept(desk: Desk) -> None:
+    """Not what both have together, and nobody is told that a team is missing that the other just joined."""
+    teams = [["HR"], ["IT"], ["HR", "IT"], ["IT", "HR"]]
+    contacts = [[{"code": name, "description": ""} for name in names] for names in (["a"], ["b", "c"], ["d"], [])]
+
+    def save(number: int) -> None:
+        desk.call("save-team-memberships", user="ann", teams=teams[number])
+        desk.call("put-partner", code="acme", contacts=contacts[number])
+
+    def kept(table: str, column: str, owner: str) -> list[str]:
+        return [
+            code for (code,) in desk.server.query(f"select {column} from fencepost.{table} where {owner} order by 1")
+        ]
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(15):
+            list(threads.map(save, range(4)))
+            desk.call("save-team-memberships", user="ann", teams=[])
+            desk.call("put-partner", code="acme", contacts=[])
+            list(threads.map(save, range(2)))
+            assert len(kept("people_members", "team", "member = 'ann'")) == 1
+            assert kept("people_contacts", "code", "partner = 'acme'") in (["a"], ["b", "c"])
 
 
 def test_the_page_of_a_step_is_where_a_task_leads(desk: Desk) -> None:

@@ -67,8 +67,8 @@ def _at_desk(ports: tuple[int, int], user: str, ids: list[str]) -> list[str]:
         for id in ids:
             if _tried(client, "claim", "people-task-taken", id=id, user=user):
                 mine.append(id)
-                # Refused when the reply to the first time was lost.
-                _tried(client, "set-task-completed", "people-task-completed", id=id, user=user)
+                # Said again when the reply to the first time was lost.
+                _people(client, "set-task-completed", id=id, user=user)
     return mine
 
 

@@ -147,11 +147,12 @@ class People(RuleBasedStateMachine):
         model = self._model(pick)
         now = model.now()
         refusal = None
+        again = (now["status"], now["user"]) == ("CO", user)
         if now["team"] != TEAM_OF[user]:
             refusal = "not-a-member"
-        elif now["status"] in OVER:
+        elif now["status"] in OVER and not again:
             refusal = "people-task-completed"
-        if self._call(refusal, "set-task-completed", id=model.id, user=user):
+        if self._call(refusal, "set-task-completed", id=model.id, user=user) and not again:
             model.said.append(Said({"status": "CO", "user": now["user"] or user}, user, counts=True))
             model.lease = None
 

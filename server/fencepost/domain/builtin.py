@@ -31,8 +31,10 @@ RUN_SQL = "aidbox.task/run-sql"
 CLEAN_UP = "awf.task/clean-up-activities"
 # What stands for an activity that could not begin: it fails with the reason.
 REFUSED = "awf.task/refused"
+# Those that people move.
+MOVED_BY_HAND = (BY_HAND,)
 # Those that are handed to no worker: they end by themselves, or people move them.
-UNPOLLED = (*HELD, BY_HAND)
+UNPOLLED = (*HELD, *MOVED_BY_HAND)
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
 # Of the two, each bound is about the one that it can be about.

@@ -56,7 +56,7 @@ class TaskReads:
         entries = await self._engine.tasks.log(subject, after=after, size=size) if size else []
         more = len(entries) == size and size > 0 and entries[-1].version < held.task.version
         link = [{"relation": "next", "url": url_with(request, _after=str(entries[-1].version))}] if more else []
-        entry = [{"resource": log_resource(one)} for one in entries]
+        entry = [{"resource": log_resource(one, held.task.definition)} for one in entries]
         return answer(Bundle(total=held.task.version, entry=entry, type="searchset", link=link))
 
     async def _workflow_log(self, id: str) -> Response:

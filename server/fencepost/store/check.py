@@ -19,7 +19,7 @@ from fencepost.store.people.rows import Streams, streams_of, tasks_of
 from fencepost.store.statements import statement
 
 _BATCH = 1000
-_LISTS = 100
+_WORKFLOWS = 100
 _MEMBERS = {
     "team": "biAssignedToTeam",
     "user": "biAssignedToUser",
@@ -71,15 +71,24 @@ def _batches(
 
 
 def _people(connection: Connection, after: int) -> tuple[int | None, Checked]:
-    """Replay the tasks of some lists."""
-    params = {"after": after, "batch": _LISTS}
-    lists = [seq for (seq,) in fetch(connection, statement("people/lists"), params)]
-    tasks = [task for seq in lists for task in tasks_of(connection, seq)]
+    """Replay the tasks of some lists, one list after the other: a list may be long."""
+    rows = fetch(connection, statement("people/lists"), {"after": after, "batch": _WORKFLOWS})
+    found: list[Difference] = []
+    count = 0
+    for workflow_seq in (seq for seq, is_list in rows if is_list):
+        tasks = tasks_of(connection, workflow_seq)
+        for few in (tasks[place : place + _BATCH] for place in range(0, len(tasks), _BATCH)):
+            found += _of_tasks(connection, few)
+        count += len(tasks)
+    return (rows[-1][0] if len(rows) == _WORKFLOWS else None), Checked("people", count, found)
+
+
+def _of_tasks(connection: Connection, tasks: Sequence[PeopleTask]) -> Iterator[Difference]:
     seqs = [task.seq for task in tasks]
     streams = streams_of(connection, seqs)
     kept = {row[0]: row[1:] for row in fetch(connection, statement("people/stored"), {"seqs": seqs})}
-    found = [difference for task in tasks for difference in _of_task(task, streams[task.seq], kept.get(task.seq))]
-    return (lists[-1] if len(lists) == _LISTS else None), Checked("people", len(tasks), found)
+    for task in tasks:
+        yield from _of_task(task, streams[task.seq], kept.get(task.seq))
 
 
 def _of_task(task: PeopleTask, streams: Streams, kept: tuple[Any, ...] | None) -> Iterator[Difference]:

@@ -8,7 +8,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.builtin import DECISION
+from fencepost.domain.builtin import DECISION, MOVED_BY_HAND
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Definition
 from fencepost.domain.task import ChangedTask, Entry, HeldTask, Task
@@ -153,7 +153,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         outcome_reason=reason_of(task.reason_type, task.reason_message),
         result=raw(task.result),
         error=raw(task.error),
-        exec_id=task.exec_id,
+        exec_id=_fence(task.definition, task.exec_id),
         retry_count=task.retry_count,
         execute_at=task.execute_at,
         in_progress_timeout_at=task.deadline_at if task.status == "in-progress" else None,
@@ -193,8 +193,8 @@ _ARMED = {
 }
 
 
-def log_resource(entry: Entry) -> AidboxTaskLog:
-    """Write a log entry for the wire."""
+def log_resource(entry: Entry, definition: str) -> AidboxTaskLog:
+    """Write an entry of the log of a task, which is of this definition, for the wire."""
     scheduled = _scheduled(entry)
     moved = entry.status_before == entry.status
     return AidboxTaskLog(
@@ -208,7 +208,7 @@ def log_resource(entry: Entry) -> AidboxTaskLog:
         re_scheduled=scheduled if moved else UNSET,
         outcome=entry.outcome,
         outcome_reason=reason_of(entry.reason_type, entry.reason_message),
-        exec_id=entry.exec_id,
+        exec_id=_fence(definition, entry.exec_id),
         retry_count=entry.retry_count,
         execute_at=entry.execute_at,
         worker=entry.worker,
@@ -229,6 +229,11 @@ def definition_resource(definition: Definition) -> dict[str, Any]:
 
 def _own(task: Task) -> TaskTerms:
     return TaskTerms() if task.settings is None else read_terms(task.settings)
+
+
+def _fence(definition: str, exec_id: str | None) -> str | None:
+    """Return what ends an execution; nobody needs it for what is moved by hand, by rules that it would get around."""
+    return None if definition in MOVED_BY_HAND else exec_id
 
 
 def _scheduled(entry: Entry) -> Scheduled | UnsetType:

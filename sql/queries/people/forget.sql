@@ -7,8 +7,10 @@ with gone as (
     where t.seq in (
         select p.seq
         from fencepost.people_tasks as p
-        -- The labels of a list stay as long as the list.
-        where not exists (select from fencepost.activities as a where a.workflow_seq = p.workflow_seq)
+        -- The labels of a list stay as long as the list. `offset 0` keeps this a probe: a batch must not read them all.
+        where not exists (select from fencepost.activities as a where a.workflow_seq = p.workflow_seq offset 0)
+        -- Those that began first are gone first.
+        order by p.workflow_seq
         limit %(batch)s::integer
     )
     returning t.seq

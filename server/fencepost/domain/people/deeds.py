@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from fencepost.domain.payload import same_payload
 from fencepost.domain.people.streams import Standing, Stream
 from fencepost.domain.people.task import Core, PeopleTask
 from fencepost.domain.people.words import ACTIVE, OVER, STATUS_NAMES, is_active_without_user, statuses_of
@@ -108,13 +109,19 @@ def plan_if_required(priority: str | None, due_date_time: str | None) -> Deed:
     return deed
 
 
-def complete(task: PeopleTask, actor: Actor) -> Sequence[Draft]:
-    """Complete it; one that is nobody's was the actor's work."""
-    now = task.standing
-    _member(task, actor)
-    _not_over(task)
-    whose = _transferred(now, now.team, actor.user) if now.user is None else ()
-    return (*whose, Draft("status", ("CO",)))
+def complete(result: bytes | None = None) -> Deed:
+    """Complete it; one that is nobody's was the actor's work. Whose it is may say the same again."""
+
+    def deed(task: PeopleTask, actor: Actor) -> Sequence[Draft]:
+        now = task.standing
+        _member(task, actor)
+        if (now.status, now.user) == ("CO", actor.user) and same_payload(task.result, result):
+            return ()
+        _not_over(task)
+        whose = _transferred(now, now.team, actor.user) if now.user is None else ()
+        return (*whose, Draft("status", ("CO",)))
+
+    return deed
 
 
 def cancel(task: PeopleTask, _: Actor) -> Sequence[Draft]:

@@ -12,6 +12,7 @@ from fencepost.domain.definition import Beginning, Decided, Name, SchemaDocument
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
 from fencepost.domain.people.words import (
+    OVER,
     Code8,
     Department,
     Flow,
@@ -222,6 +223,8 @@ def first_fields(
 def _check_step(step: ProcessStep, at: str) -> None:
     if step.create_at_process_start and not step.skip_in_process_step and step.assign_to_team is None:
         raise invalid_params("a task that is made at the start needs a team", f"{at}.assignToTeam")
+    if step.initial_task_status in OVER:
+        raise invalid_params("a task does not begin as over", f"{at}.initialTaskStatus")
     if step.flow == "A" and step.initial_task_status != "PE":
         raise invalid_params("what a job does begins pending: workers take it from there", f"{at}.initialTaskStatus")
     if step.flow == "M" and step.definition is not UNSET:

@@ -68,11 +68,11 @@ class PeopleTasks:
 
     async def pending(self, *, size: int) -> Sequence[PeopleTask]:
         """Return the pending tasks of all lists that are live, by team and due date: the inbox."""
-        return await self._store.of_live_lists(statuses=("PE",), member=None, size=size)
+        return await self._store.pending(size=size)
 
     async def mine(self, user: str, *, with_over: bool, size: int) -> Sequence[PeopleTask]:
         """Return the tasks of live lists that are assigned to a user, by team and due date."""
-        return await self._store.of_live_lists(statuses=None if with_over else _OPEN, member=user, size=size)
+        return await self._store.of_user(user, statuses=None if with_over else _OPEN, size=size)
 
     async def act(
         self, id: str, deed: Deed, by: By, *, confirmed: bool = True, checked: bool = True, result: bytes | None = None
@@ -182,4 +182,4 @@ class PeopleTasks:
 
 
 def _acting(task: PeopleTask, by: By, result: bytes | None = None) -> Acting:
-    return Acting(task.seq, task.workflow_seq, by.user, by.caller, result)
+    return Acting(task.seq, task.id, task.workflow_seq, by.user, by.caller, result)

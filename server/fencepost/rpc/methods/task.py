@@ -180,7 +180,7 @@ async def _status(context: Context, params: StatusParams) -> StatusResult:
     return StatusResult(
         resource=task_resource(held),
         settings=settings_resource(held) if params.include_settings else UNSET,
-        log=UNSET if log is None else [log_resource(entry) for entry in log],
+        log=UNSET if log is None else [log_resource(entry, held.task.definition) for entry in log],
     )
 
 

@@ -9,6 +9,7 @@ class Acting(NamedTuple):
     """Who does something to which task, in the name of which caller, and with which result it is completed."""
 
     seq: int
+    id: str
     workflow_seq: int
     user: str
     caller: str

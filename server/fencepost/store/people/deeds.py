@@ -15,7 +15,7 @@ import orjson
 from fencepost.domain.people.deeds import Actor, Deed, Draft, check
 from fencepost.domain.people.streams import Stream, replay
 from fencepost.domain.people.task import PeopleTask
-from fencepost.errors import TASK_EVENT_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, Refusal
+from fencepost.errors import PEOPLE_TASK_NOT_FOUND, TASK_EVENT_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, Refusal
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import lock
@@ -95,7 +95,11 @@ def _locked(connection: Connection, acting: Acting) -> PeopleTask:
 
 
 def _look(connection: Connection, acting: Acting) -> PeopleTask:
-    return tasks_of(connection, acting.workflow_seq, seq=acting.seq)[0]
+    found = tasks_of(connection, acting.workflow_seq, seq=acting.seq)
+    if not found:
+        # Its list, and all that belongs to it, went out of the history just now.
+        raise Refusal(PEOPLE_TASK_NOT_FOUND, at="$.id", id=acting.id)
+    return found[0]
 
 
 def _moment(connection: Connection, task: PeopleTask, now: datetime | None) -> datetime:

@@ -24,7 +24,8 @@ from fencepost.store.hands import move_locked
 from fencepost.store.people.acting import Acting
 from fencepost.store.statements import statement
 
-_LIVE = ("waiting", "ready", "requested", "in-progress")
+_HELD = ("requested", "in-progress")
+_LIVE = ("waiting", "ready", *_HELD)
 
 
 class NewCore(NamedTuple):
@@ -32,6 +33,7 @@ class NewCore(NamedTuple):
 
     workflow_seq: int
     task_list: str
+    process: str
     line_number: int
     round: int
     definition: str
@@ -47,19 +49,23 @@ def move(
 ) -> tuple[Sequence[int], Sequence[Hint]]:
     """Move the core task to where a people's task will stand; return the numbers of all it had, the newest last."""
     ((seqs,),) = fetch(connection, statement("people/core_seqs"), {"seq": task.seq})
-    core_seqs, hints = list(seqs), []
+    core_seqs: list[int] = list(seqs)
+    hints: list[Hint] = []
     for verb in moves(task, after):
         if verb == "again":
-            seq, hint = _again(connection, task, core_seqs, acting, at)
+            seq, made = _again(connection, task, core_seqs, acting, at)
             core_seqs.append(seq)
-            hints.append(hint)
+            hints += made
         else:
             hints += _by_hand(connection, core_seqs[-1], verb, acting, at)
     return core_seqs, hints
 
 
-def make(connection: Connection, new: NewCore, at: datetime | None) -> tuple[int, Hint]:
-    """Make a core task behind the lock of its workflow; return its number, and who is to hear of it."""
+def make(connection: Connection, new: NewCore, at: datetime | None) -> tuple[int, Sequence[Hint]]:
+    """Make a core task behind the lock of its workflow; return its number, and who is to hear of it.
+
+    A decision that is being made is made anew: it has not seen the task, and might end the list as if all were over.
+    """
     settings = None if new.settings is None else orjson.Fragment(new.settings)
     call = {
         "call": 0,
@@ -76,16 +82,34 @@ def make(connection: Connection, new: NewCore, at: datetime | None) -> tuple[int
     }
     params = {"calls": orjson.dumps([call]).decode(), "now": at}
     ((seq, definition, due_in, _),) = fetch(connection, statement("workflows/schedule"), params)
-    return seq, Hint(definition, due_in)
+    return seq, [Hint(definition, due_in), *_decided_anew(connection, new, at)]
+
+
+def _decided_anew(connection: Connection, new: NewCore, at: datetime | None) -> Sequence[Hint]:
+    rows = fetch(connection, statement("workflows/decision"), {"id": new.task_list})
+    if not rows:
+        return ()
+    ((id, _),) = rows
+    call: dict[str, Any] = {
+        "call": 0,
+        "id": id,
+        "verb": "release",
+        "allowed": _HELD,
+        "worker": None,
+        "caller": new.caller,
+    }
+    done = move_locked(connection, [call], at)
+    return [*done.hints, *(Hint(new.process, None) for _ in done.outcomes)]
 
 
 def _again(
     connection: Connection, task: PeopleTask, core_seqs: Sequence[int], acting: Acting, at: datetime
-) -> tuple[int, Hint]:
+) -> tuple[int, Sequence[Hint]]:
     ((_, definition, version, settings, *_),) = fetch(connection, statement("people/core"), {"seq": core_seqs[-1]})
     new = NewCore(
         workflow_seq=task.workflow_seq,
         task_list=task.task_list,
+        process=task.process,
         line_number=task.line_number,
         round=len(core_seqs) + 1,
         definition=definition,

@@ -60,6 +60,7 @@ class RegisterStore:
 
         def job(connection: Connection) -> list[str]:
             with connection.transaction():
+                fetch(connection, statement("people/lock_register"), {"name": f"user {user}"})
                 fetch(connection, statement("teams/leave"), {"member": user})
                 rows = fetch(connection, statement("teams/join"), {"member": user, "teams": list(teams)})
                 joined = {team for (team,) in rows}
@@ -74,7 +75,13 @@ class RegisterStore:
         """Keep a partner, with these contacts and no others."""
         contacts = [contact._asdict() for contact in partner.contacts]
         params = {**partner._asdict(), "contacts": orjson.dumps(contacts).decode()}
-        await self._database.fetch(statement("partners/put"), params)
+
+        def job(connection: Connection) -> None:
+            with connection.transaction():
+                fetch(connection, statement("people/lock_register"), {"name": f"partner {partner.code}"})
+                fetch(connection, statement("partners/put"), params)
+
+        await self._database.run(job)
 
     async def find_partner(self, code: str) -> Partner | None:
         """Return a partner with its contacts."""

@@ -31,12 +31,15 @@ def tasks_of(
     return [_task(row) for row in fetch(connection, statement("people/of_list"), params)]
 
 
-def live_tasks(
-    connection: Connection, *, statuses: Sequence[str] | None, member: str | None, size: int
-) -> list[PeopleTask]:
-    """Return tasks of all live lists in the order of teams, due dates and numbers."""
-    params = {"statuses": None if statuses is None else list(statuses), "member": member, "size": size}
-    return [_task(row) for row in fetch_planned(connection, statement("people/of_live_lists"), params)]
+def tasks_of_user(connection: Connection, user: str, *, statuses: Sequence[str] | None, size: int) -> list[PeopleTask]:
+    """Return a user's tasks of all live lists in the order of teams, due dates and numbers."""
+    params = {"statuses": None if statuses is None else list(statuses), "member": user, "size": size}
+    return [_task(row) for row in fetch_planned(connection, statement("people/of_user"), params)]
+
+
+def pending_tasks(connection: Connection, *, size: int) -> list[PeopleTask]:
+    """Return the pending tasks of all live lists in the order of teams, due dates and numbers."""
+    return [_task(row) for row in fetch(connection, statement("people/pending"), {"size": size})]
 
 
 def find_list(connection: Connection, code: str) -> TaskList | None:

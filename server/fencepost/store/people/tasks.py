@@ -22,7 +22,7 @@ from fencepost.store.people.acting import Acting
 from fencepost.store.people.closing import close
 from fencepost.store.people.deeds import Acted
 from fencepost.store.people.moves import NewCore, make
-from fencepost.store.people.rows import Streams, find_list, live_tasks, streams_of, tasks_of
+from fencepost.store.people.rows import Streams, find_list, pending_tasks, streams_of, tasks_of, tasks_of_user
 from fencepost.store.statements import statement
 
 
@@ -68,12 +68,14 @@ class PeopleStore:
         """Return the tasks of a list, by line; or only those of a step."""
         return await self._database.run(lambda connection: tasks_of(connection, seq, step=step))
 
-    async def of_live_lists(
-        self, *, statuses: Sequence[str] | None, member: str | None, size: int
-    ) -> Sequence[PeopleTask]:
-        """Return tasks of all live lists in the order of teams, due dates and numbers."""
+    async def pending(self, *, size: int) -> Sequence[PeopleTask]:
+        """Return the pending tasks of all live lists in the order of teams, due dates and numbers."""
+        return await self._database.run(lambda connection: pending_tasks(connection, size=size))
+
+    async def of_user(self, user: str, *, statuses: Sequence[str] | None, size: int) -> Sequence[PeopleTask]:
+        """Return a user's tasks of all live lists in the order of teams, due dates and numbers."""
         return await self._database.run(
-            lambda connection: live_tasks(connection, statuses=statuses, member=member, size=size)
+            lambda connection: tasks_of_user(connection, user, statuses=statuses, size=size)
         )
 
     async def task_list(self, code: str) -> TaskList | None:
@@ -166,6 +168,7 @@ def _add(
     core = NewCore(
         workflow_seq=task_list.seq,
         task_list=task_list.code,
+        process=task_list.process,
         line_number=line,
         round=1,
         definition=new.definition,
@@ -175,5 +178,5 @@ def _add(
         digest=new.once,
         caller=new.caller,
     )
-    seq, hint = make(connection, core, now)
-    return tasks_of(connection, task_list.seq, seq=seq)[0], [hint]
+    seq, hints = make(connection, core, now)
+    return tasks_of(connection, task_list.seq, seq=seq)[0], hints

@@ -99,9 +99,14 @@ async def set_executed_by_user(context: Context, params: ExecutedByParams) -> Ta
 
 @deed_methods.method("awf.people/set-task-completed", example={**_ANN, "result": {"signed": True}})
 async def set_task_completed(context: Context, params: CompleteParams) -> TaskResult:
-    """Complete a task; the user must be part of its team. One that is nobody's was their work."""
+    """Complete a task; the user must be part of its team. One that is nobody's was their work.
+
+    Said again by whose it is, with the same result, it stays as it is.
+    """
     result = object_text(params.result, "$.result")
-    task, _ = await context.engine.people.tasks.act(params.id, deeds.complete, by(context, params), result=result)
+    task, _ = await context.engine.people.tasks.act(
+        params.id, deeds.complete(result), by(context, params), result=result
+    )
     return TaskResult(task_resource(task))
 
 

@@ -1,5 +1,5 @@
--- The tasks of all live lists as they stand.
--- Takes:   statuses text[]; member, to whom it is assigned (each null for any); size integer.
+-- The tasks of a user in all live lists as they stand.
+-- Takes:   statuses text[], null for any; member, to whom they are assigned; size integer.
 -- Returns: per task, in the order of teams, due dates and numbers, its row: domain.people.task has the members.
 -- Touches: nothing; reads people_resources. Planned for its parameters.
 select
@@ -13,6 +13,6 @@ select
 from fencepost.people_resources as r
 where r.is_list_live
     and (%(statuses)s::text[] is null or r.bi_task_status = any(%(statuses)s::text[]))
-    and (%(member)s::text is null or r.bi_assigned_to_user = %(member)s::text)
+    and r.bi_assigned_to_user = %(member)s::text
 order by r.bi_assigned_to_team, r.bi_due_date_time, r.seq
 limit %(size)s::integer
