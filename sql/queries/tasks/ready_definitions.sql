@@ -1,5 +1,4 @@
--- Tell which definitions have ready tasks without a limit, going from one that has some to the next: for claims that name
--- so many that a look for each of them costs more.
+-- Tell which definitions have ready tasks without a limit, from one to the next; for claims that name very many.
 -- Takes:   nothing.
 -- Returns: per definition (name).
 -- Touches: nothing; reads live_tasks.
