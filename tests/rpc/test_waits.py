@@ -163,7 +163,8 @@ def test_a_wait_is_nobodys_to_renew_or_to_give_back(
 
 def test_no_worker_is_given_a_wait(server: Server) -> None:
     wait(server, duration={"hours": 1})
-    assert server.poll(WAIT) == []
+    params = {"taskDefinitions": ["demo/resize", WAIT]}
+    assert server.refused("awf.task/poll", params) == (400, "invalid-params", "$.params.taskDefinitions[1]")
 
 
 def test_the_same_wait_twice_is_one(server: Server) -> None:

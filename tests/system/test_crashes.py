@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.processes import Client, Process, postgres_pid, serving
+from tests.fixtures.processes import Client, Process, is_another_postgres, postgres_pid, serving
 from tests.fixtures.waiting import until
 from tests.system.load import DEFINITION, Load
 
@@ -59,7 +59,7 @@ def test_a_server_whose_postgres_was_killed_recovers_or_ends(process: Process, f
         client.call("awf.task/create-and-execute", {"definition": DEFINITION, "id": "kept"})
         killed = postgres_pid(folder / "data")
         os.kill(killed, signal.SIGKILL)
-        until(lambda: process.status is not None or postgres_pid(folder / "data") != killed, timeout=20)
+        until(lambda: process.status is not None or is_another_postgres(folder / "data", killed), timeout=20)
         if process.status is not None:
             process.start()
         assert client.call("awf.task/status", {"id": "kept"})["resource"]["status"] == "ready"
