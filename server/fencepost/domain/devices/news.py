@@ -89,11 +89,10 @@ def registered(task: Task) -> bytes:
     return head[:-1] + b"," + (task.params or b"{}").lstrip()[1:]
 
 
-def aborted(task: Task) -> bytes:
-    """Return what a device is told of a task that it is not to do any more."""
+def aborted(task: Task, reason: str | None) -> bytes:
+    """Return what a device is told of a task that it is not to do any more; the task may be as it stood before."""
     params = orjson.loads(task.params or b"{}")
     known: dict[str, Any] = {name: params.get(name) for name in ("action_name", "device_id", "device_name")}
-    reason = reason_of(task.outcome, task.reason_type, task.error)
     return orjson.dumps(
         {"type": ABORTED, "task_id": task.id, **known, **({} if reason is None else {"reason": reason})}
     )

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator
 
 from fencepost.domain.devices.news import ABORTED, REGISTERED, News, aborted, registered
-from fencepost.domain.devices.statuses import task_status
+from fencepost.domain.devices.statuses import reason_of, task_status
 from fencepost.domain.task import Task
 from fencepost.engine.devices.feed import Feed, Listener
 from fencepost.engine.devices.known import Known
@@ -71,7 +71,11 @@ class Channels:
             news = await listener.next(min(_LONGEST_WAIT, self._healthcheck_seconds))
             if news is not None:
                 conversation.hear(news)
-            yield aborted(news.task) if news is not None and news.task and news.event.type == ABORTED else None
+            yield (
+                aborted(news.task, news.event.reason)
+                if news is not None and news.task and news.event.type == ABORTED
+                else None
+            )
 
     async def _standing(self, device: str) -> Task | None:
         """Return what a device is to do and has not begun."""
@@ -90,7 +94,7 @@ class Channels:
                 raise
             return []
         is_over = task.status == "done" and task_status(task.status, task.outcome, task.error) == "ABORTED"
-        return [aborted(task)] if is_over else []
+        return [aborted(task, reason_of(task.outcome, task.reason_type, task.error))] if is_over else []
 
 
 class _Conversation:
