@@ -121,7 +121,7 @@ def test_a_zombie_that_nobody_reaps_does_not_block_the_folder(data_dir: Path) ->
         until(lambda: states(first.owner) == "T")
         os.kill(first.pid, signal.SIGKILL)
         os.kill(first.owner, signal.SIGKILL)
-        until(lambda: states(first.pid) == "Z")
+        until(lambda: states(first.owner) == states(first.pid) == "Z")
         with EmbeddedPostgres(data_dir) as server:
             assert ask(server.conninfo, "select 1") == 1
             assert states(first.pid) == "Z"
