@@ -247,11 +247,13 @@ Planned = Literal["custom", "generic"]
 
 
 @pytest.fixture(scope="module", params=["new", "idle", "busy"])
-def connection(request: pytest.FixtureRequest, postgres: EmbeddedPostgres, template: str) -> Iterator[Connection]:
+def connection(
+    request: pytest.FixtureRequest, postgres: EmbeddedPostgres, migrated_template: str
+) -> Iterator[Connection]:
     """A connection as the store opens it, to a new database, an idle one with a history, or one in use."""
     name = f"plans_{request.param}"
     with psycopg.connect(postgres.conninfo, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}".encode())
+        admin.execute(f"create database {name} template {migrated_template}".encode())
     with connect(make_conninfo(postgres.conninfo, dbname=name)) as connection:
         if request.param != "new":
             connection.execute(_ROWS)

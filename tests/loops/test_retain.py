@@ -23,9 +23,9 @@ Way = Callable[[Server], str]
 
 
 @pytest.fixture
-def server(database: str, clock: FrozenClock) -> Iterator[Server]:
+def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours, in partitions of one hour."""
-    with running_server(database, clock, TEN_HOURS) as running:
+    with running_server(new_database, clock, TEN_HOURS) as running:
         running.define(inProgressTimeout=1000 * 3_600_000, requestedToStartTimeout=1000 * 3_600_000)
         until_retained(running)
         yield running
@@ -71,10 +71,12 @@ def test_nothing_is_made_twice(server: Server) -> None:
     assert server.query("select * from fencepost.history_partitions order by name") == before
 
 
-def test_another_width_goes_on_where_the_last_partition_ends(server: Server, database: str, clock: FrozenClock) -> None:
+def test_another_width_goes_on_where_the_last_partition_ends(
+    server: Server, new_database: str, clock: FrozenClock
+) -> None:
     for settings in (Settings(retention=50 * HOUR), Settings(), Settings(retention=HOUR)):
         clock.advance(2 * HOUR)
-        with running_server(database, clock, settings) as other:
+        with running_server(new_database, clock, settings) as other:
             found = spans(other)
             assert seamless(found)
             assert any(clock.now() in one for one in found)
@@ -274,8 +276,8 @@ def test_more_old_rows_than_one_batch_all_go(server: Server, clock: FrozenClock)
     assert in_default(server, "task_log") == 0
 
 
-def test_nothing_goes_while_no_retention_is_set(database: str, clock: FrozenClock) -> None:
-    with running_server(database, clock) as server:
+def test_nothing_goes_while_no_retention_is_set(new_database: str, clock: FrozenClock) -> None:
+    with running_server(new_database, clock) as server:
         server.define()
         id = finished(server)
         for _ in range(3):

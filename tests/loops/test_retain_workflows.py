@@ -36,9 +36,9 @@ TABLES = (
 
 
 @pytest.fixture
-def server(database: str, clock: FrozenClock) -> Iterator[Server]:
+def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours, in partitions of one hour."""
-    with running_server(database, clock, TEN_HOURS) as running:
+    with running_server(new_database, clock, TEN_HOURS) as running:
         running.define(inProgressTimeout=LONG, requestedToStartTimeout=LONG)
         until_retained(running)
         yield running

@@ -16,9 +16,9 @@ from tests.fixtures.servers import Server, running_server
 
 
 @pytest.fixture
-def server(database: str, clock: FrozenClock) -> Iterator[Server]:
+def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours."""
-    with running_server(database, clock, Settings(retention=10 * HOUR, lease_grace_seconds=0)) as running:
+    with running_server(new_database, clock, Settings(retention=10 * HOUR, lease_grace_seconds=0)) as running:
         until_retained(running)
         yield running
 

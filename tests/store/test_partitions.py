@@ -24,9 +24,9 @@ FINISH = "awf.task/cancel"
 
 
 @pytest.fixture
-def server(database: str, clock: FrozenClock) -> Iterator[Server]:
+def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours, in partitions of one hour."""
-    with running_server(database, clock, TEN_HOURS) as running:
+    with running_server(new_database, clock, TEN_HOURS) as running:
         running.define(requestedToStartTimeout=1000 * 3_600_000, inProgressTimeout=1000 * 3_600_000)
         until_retained(running)
         yield running
