@@ -95,3 +95,13 @@ def test_what_is_said_about_a_canceled_task_at_once_ends_as_if_one_had_come_afte
     for first, second in product(sayings, sayings):
         raced = at_once(servers, pool, "done_tasks", canceled(servers.one), first, second)
         assert raced in either_way(servers, canceled, first, second), (first, second)
+
+
+def test_the_log_of_a_status_ends_where_its_resource_stands(servers: Pair, pool: ThreadPoolExecutor) -> None:
+    lease = servers.one.started()
+    beat = {"method": "awf.task/notify", "params": {**lease, "notification": "heartbeat"}}
+    beating = [pool.submit(servers.one.post, beat) for _ in range(300)]
+    while not all(one.done() for one in beating):
+        answer = servers.other.rpc("awf.task/status", {"id": lease["id"], "include-log?": True})
+        assert answer["log"][-1]["versionId"] == answer["resource"]["meta"]["versionId"]
+        assert answer["log"][-1]["meta"]["createdAt"] == answer["resource"]["meta"]["lastUpdated"]

@@ -180,7 +180,10 @@ async def _status(context: Context, params: StatusParams) -> StatusResult:
     return StatusResult(
         resource=task_resource(held),
         settings=settings_resource(held) if params.include_settings else UNSET,
-        log=UNSET if log is None else [log_resource(entry, held.task.definition) for entry in log],
+        # What came between the two reads is left to the next one: the log ends where the resource stands.
+        log=UNSET
+        if log is None
+        else [log_resource(entry, held.task.definition) for entry in log if entry.version <= held.task.version],
     )
 
 
