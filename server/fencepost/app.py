@@ -51,6 +51,7 @@ from fencepost.rpc.methods import registry
 from fencepost.settings import Settings
 from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
+from fencepost.store.deadlines import DeadlineStore
 from fencepost.store.definitions import DefinitionStore
 from fencepost.store.events import EventStore
 from fencepost.store.hands import HandStore
@@ -105,7 +106,8 @@ class App:
             *vocabularies(core),
         )
         self._notifications = Notifications(conninfo, self._server)
-        self.reaper = Reaper(tasks, definitions, hints, grace_seconds=settings.lease_grace_seconds)
+        deadlines = DeadlineStore(self.database, clock)
+        self.reaper = Reaper(deadlines, definitions, hints, grace_seconds=settings.lease_grace_seconds)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
         self._watching = self._watch_devices(settings)
@@ -137,7 +139,7 @@ class App:
 
     async def start(self) -> None:
         """Begin everything that goes on by itself."""
-        await self._server.now()
+        await self.reaper.prepare()
         # Before the first request: what comes earlier than its partition goes to the default one and stays there.
         await self.retain.prepare()
         await self.engine.definitions.put_built_in()

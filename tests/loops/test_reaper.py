@@ -7,7 +7,10 @@ from datetime import timedelta
 import pytest
 
 from fencepost.clock import FrozenClock
+from fencepost.engine.hints import Hints
+from fencepost.loops.reaper import Reaper
 from fencepost.settings import Settings
+from fencepost.store.deadlines import DeadlineStore
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
@@ -94,6 +97,18 @@ def test_leases_older_than_an_outage_get_a_grace(database: str, clock: FrozenClo
         after.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
         after.reap()
         assert [after.task(one["id"])["status"] for one in (lease, silent)] == ["in-progress", "waiting"]
+
+
+def test_what_is_leased_before_the_first_look_gets_no_grace(frozen_server: Server, clock: FrozenClock) -> None:
+    app = frozen_server.app
+    reaper = Reaper(DeadlineStore(app.database, clock), app.engine.definitions, Hints(), grace_seconds=10)
+    frozen_server.run(reaper.prepare())
+    frozen_server.define(requestedToStartTimeout=60_000)
+    id = frozen_server.create()["id"]
+    frozen_server.poll()
+    clock.advance(timedelta(minutes=1))
+    frozen_server.run(reaper.run_once())
+    assert frozen_server.task(id)["status"] == "ready"
 
 
 def test_a_near_deadline_is_served_without_being_asked(database: str) -> None:

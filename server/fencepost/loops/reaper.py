@@ -14,7 +14,7 @@ from collections import Counter
 
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
-from fencepost.store.tasks import TaskStore
+from fencepost.store.deadlines import DeadlineStore
 from fencepost.telemetry import Event, emit
 
 _BATCH = 500
@@ -25,11 +25,15 @@ _SHORTEST_SLEEP = 0.2
 class Reaper:
     """What is due in the database is done by it."""
 
-    def __init__(self, store: TaskStore, definitions: Definitions, hints: Hints, *, grace_seconds: float) -> None:
+    def __init__(self, store: DeadlineStore, definitions: Definitions, hints: Hints, *, grace_seconds: float) -> None:
         self._store = store
         self._definitions = definitions
         self._hints = hints
         self._grace_seconds = grace_seconds
+
+    async def prepare(self) -> None:
+        """Note from when on this server is there, before anybody has a lease from it; raise Refusal (`unavailable`)."""
+        await self._store.resume()
 
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is (infinity: nobody knows)."""

@@ -1,4 +1,7 @@
-"""How values leave Postgres: JSON and times as the text that goes to the caller, never parsed and built again."""
+"""How rows leave Postgres: JSON and times as the text that goes to the caller, never parsed and built again.
+
+A statement about tasks gives the number of the call first, and behind it the resource of the task.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,12 @@ from functools import lru_cache
 import psycopg
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
+
+from fencepost.domain.task import Task
+
+RESOURCE = slice(1, 1 + len(Task._fields))
+STATUS = 1 + Task._fields.index("status")
+EXEC_ID = 1 + Task._fields.index("exec_id")
 
 
 class _JsonText(Loader):

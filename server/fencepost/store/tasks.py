@@ -13,19 +13,17 @@ from fencepost.clock import Clock
 from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.task import Entry, ShortTask, Task, task_of
-from fencepost.store.activities import time_out
-from fencepost.store.batches import Batches, Hint, joined, parted
+from fencepost.store.batches import Batches, joined, parted
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.database import Database
 from fencepost.store.limits import Limits
+from fencepost.store.rows import RESOURCE
 from fencepost.store.starts import create_held
 from fencepost.store.statements import ordered, statement
 from fencepost.store.workflows import TOLD, WorkflowStore
 
 Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 
-# The resource row stands behind the number of the call in every result.
-_RESOURCE = slice(1, 1 + len(Task._fields))
 # From so many definitions on, a claim first asks which of them have anything.
 _MANY = 64
 
@@ -69,13 +67,6 @@ class Sight(NamedTuple):
     due_in: float | None
 
 
-class Reaped(NamedTuple):
-    """What was due: (definition, status afterwards) of each task, and what came of it beside that."""
-
-    tasks: Sequence[tuple[str, str]]
-    hints: Sequence[Hint]
-
-
 class TaskStore:
     """The statements of sql/queries/tasks; those that change a task go through natural batches."""
 
@@ -84,8 +75,6 @@ class TaskStore:
         self._clock = clock
         self._workflows = workflows
         self.limits = Limits()
-        self._outages = -1
-        self._resumed_at: str | None = None
         self._batches = {
             name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
@@ -183,7 +172,7 @@ class TaskStore:
     async def find(self, id: str) -> Task | None:
         """Return a task as it stands."""
         rows = await self._database.fetch(statement("tasks/find"), _at(id))
-        return Task._make(rows[0][_RESOURCE]) if rows else None
+        return Task._make(rows[0][RESOURCE]) if rows else None
 
     async def find_attempt(self, id: str, exec_id: str, actions: Sequence[str]) -> Attempt | None:
         """Return what this execution has done with one of `actions`."""
@@ -191,8 +180,8 @@ class TaskStore:
         rows = await self._database.fetch(statement("tasks/find_attempt"), params)
         if not rows:
             return None
-        action, content = rows[0][_RESOURCE.stop :]
-        return Attempt(action, content, Task._make(rows[0][_RESOURCE]))
+        action, content = rows[0][RESOURCE.stop :]
+        return Attempt(action, content, Task._make(rows[0][RESOURCE]))
 
     async def asked_for(self, id: str, execute_at: str | None) -> bool:
         """Return whether a task was created with this `executeAt`."""
@@ -207,8 +196,8 @@ class TaskStore:
         params = {**_wanted(wanted), "position": at, "position_seq": seq, "size": size + 1}
         text = ordered("tasks/list", sort, direction)
         rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
-        more = rows[size - 1][_RESOURCE.stop :] if len(rows) > size else None
-        return Page([Task._make(row[_RESOURCE]) for row in rows[:size]], (more[0], more[1]) if more else None)
+        more = rows[size - 1][RESOURCE.stop :] if len(rows) > size else None
+        return Page([Task._make(row[RESOURCE]) for row in rows[:size]], (more[0], more[1]) if more else None)
 
     async def count(self, wanted: Filter) -> int:
         """Return how many tasks there are."""
@@ -220,31 +209,6 @@ class TaskStore:
         """Return entries of a task's log, oldest first, behind version `after`."""
         params = {**_at(id), "after": after, "size": size}
         return [Entry._make(row) for row in await self._database.fetch(statement("tasks/entries"), params)]
-
-    async def reap(self, *, grace_seconds: float, batch: int) -> Reaped:
-        """Do what is due, and return to which tasks and what followed.
-
-        Leases last renewed before an outage (of this server or its database) are spared for `grace_seconds` after it.
-        """
-        params = {"grace": f"{grace_seconds} seconds", "batch": batch, "now": self._clock.now()}
-
-        def job(connection: Connection) -> Reaped:
-            # Here and not before: a job that meets an outage is run again after it, and must know.
-            if self._outages != self._database.outages:
-                self._resumed_at = fetch(connection, statement("server/now"), params)[0][0]
-                self._outages = self._database.outages
-            rows = fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed_at})
-            over = [{"seq": row[0], "id": row[1], "exec_id": row[2]} for row in rows if row[4] == "done"]
-            hints = time_out(connection, over, self._clock.now())
-            return Reaped([(row[3], row[4]) for row in rows], hints)
-
-        return await self._database.run(job)
-
-    async def next_deadline(self) -> float | None:
-        """Return the seconds until the next deadline (negative when it has passed), None when there is none."""
-        rows = await self._database.fetch(statement("tasks/next_deadline"), {"now": self._clock.now()})
-        due_in: float | None = rows[0][0]
-        return due_in
 
     async def look(self, definitions: Sequence[str]) -> Sight:
         """Return which of `definitions` have tasks to give, and how far the next deadline is."""
@@ -280,7 +244,7 @@ def _lease(
         # New ones with every run: no execId is given out twice, whatever became of the run before.
         prefixed = [{**ask, "prefix": prefix} for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
         for row in fetch(connection, text, {**params, "asks": orjson.dumps(prefixed).decode()}):
-            given[row[0]].tasks.append(Task._make(row[_RESOURCE]))
+            given[row[0]].tasks.append(Task._make(row[RESOURCE]))
     return given
 
 
@@ -292,7 +256,7 @@ def _held(connection: Connection, asks: Sequence[Mapping[str, Any]]) -> dict[int
         if request_hash != hashes[call]:
             held[call] = Held([], conflict=True)
         else:
-            held.setdefault(call, Held([])).tasks.append(Task._make(row[_RESOURCE]))
+            held.setdefault(call, Held([])).tasks.append(Task._make(row[RESOURCE]))
     return held
 
 

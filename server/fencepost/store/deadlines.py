@@ -1,0 +1,62 @@
+"""The one deadline of every live task: what is due, and when the next thing is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fencepost.clock import Clock
+from fencepost.store.activities import time_out
+from fencepost.store.batches import Hint
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database
+from fencepost.store.statements import statement
+
+
+class Reaped(NamedTuple):
+    """What was due: (definition, status afterwards) of each task, and what came of it beside that."""
+
+    tasks: Sequence[tuple[str, str]]
+    hints: Sequence[Hint]
+
+
+class DeadlineStore:
+    """The statements of sql/queries/tasks that the reaper runs; leases that an outage has cut short are spared."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._outages = -1
+        self._resumed_at: str | None = None
+
+    async def resume(self) -> None:
+        """Note since when leases are renewed with this server; those from before are spared as after an outage."""
+        await self._database.run(self._resumed)
+
+    async def reap(self, *, grace_seconds: float, batch: int) -> Reaped:
+        """Do what is due, and return to which tasks and what followed.
+
+        Leases last renewed before an outage (of this server or its database) are spared for `grace_seconds` after it.
+        """
+        params = {"grace": f"{grace_seconds} seconds", "batch": batch, "now": self._clock.now()}
+
+        def job(connection: Connection) -> Reaped:
+            # Asked here and not before: a job that meets an outage is run again after it, and must know.
+            rows = fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed(connection)})
+            over = [{"seq": row[0], "id": row[1], "exec_id": row[2]} for row in rows if row[4] == "done"]
+            hints = time_out(connection, over, self._clock.now())
+            return Reaped([(row[3], row[4]) for row in rows], hints)
+
+        return await self._database.run(job)
+
+    async def next_deadline(self) -> float | None:
+        """Return the seconds until the next deadline (negative when it has passed), None when there is none."""
+        rows = await self._database.fetch(statement("tasks/next_deadline"), {"now": self._clock.now()})
+        due_in: float | None = rows[0][0]
+        return due_in
+
+    def _resumed(self, connection: Connection) -> str | None:
+        if self._outages != self._database.outages:
+            self._resumed_at = fetch(connection, statement("server/now"), {"now": self._clock.now()})[0][0]
+            self._outages = self._database.outages
+        return self._resumed_at
