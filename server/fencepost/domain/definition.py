@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -43,6 +43,12 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     def begin(self, params: bytes | None) -> Beginning:
         """Check what a task or workflow of it shall begin with, JSON text; raise Refusal with paths from `$.params`."""
         return Beginning()
+
+    def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
+        """Check the result or error that ends one of its tasks, JSON text; raise Refusal with paths from there.
+
+        What a workflow declares is for how it ends itself, not for how one of its decisions fails.
+        """
 
     def compile(self) -> None:
         """Refuse what no type can, when it is declared and not when something begins."""
@@ -110,6 +116,12 @@ class TaskDefinition(Declared, frozen=True, forbid_unknown_fields=True, rename="
         ]
         | UnsetType
     ) = UNSET
+
+    def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
+        """Check a result or error against its schema."""
+        schema, at = (self.result_schema, "$.result") if verb == "success" else (self.error_schema, "$.error")
+        if schema:
+            schema.check(content, at=at)
 
     def compile(self) -> None:
         """Compile every schema, and refuse a path that leads nowhere."""

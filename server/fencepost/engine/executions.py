@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from fencepost.domain.definition import TaskDefinition, WorkDefinition
 from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id
-from fencepost.domain.schema import Schema
 from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.attempts import explain
 from fencepost.engine.decisions import Decisions
@@ -124,9 +122,8 @@ class Executions:
         task = await self._store.find(lease.id)
         if task is None:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=lease.id)
-        schema, at = _schema_of(verb, (await self._definitions.held(task)).settings)
-        if schema:
-            schema.check(lease.content, at=at)
+        if verb in ("success", "fail"):
+            (await self._definitions.held(task)).settings.check_end(verb, lease.content)
         return task.definition_version
 
     async def _renewed(self, lease: Lease, call: dict[str, Any], outcome: str | Exception | None) -> Renewal:
@@ -156,12 +153,3 @@ def _may_have_own(task: Task | ShortTask) -> bool:
 def _by_definition(changed: Outcomes[ChangedTask]) -> Counter[str]:
     """Count the tasks that were changed."""
     return Counter(one.task.definition for one in changed if isinstance(one, ChangedTask))
-
-
-def _schema_of(verb: Verb, settings: WorkDefinition) -> tuple[Schema | None, str]:
-    if not isinstance(settings, TaskDefinition):
-        # A workflow's own are for how it ends, not for how one of its decisions fails.
-        return None, "$"
-    if verb == "success":
-        return settings.result_schema, "$.result"
-    return settings.error_schema, "$.error"

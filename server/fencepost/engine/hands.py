@@ -7,7 +7,6 @@ holds an older idea of it changes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from msgspec import UNSET
 
@@ -17,7 +16,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.errors import TASK_HAS_A_LIMIT, TASK_NOT_FOUND, Refusal
-from fencepost.store.hands import HandStore, Verb
+from fencepost.store.hands import HandStore, Verb, by_hand
 from fencepost.store.tasks import TaskStore
 
 LIVE = frozenset({"waiting", "ready", "requested", "in-progress"})
@@ -57,14 +56,7 @@ class Hands:
         `content` is the result of a success or the error of a failure, a JSON object's text. Raises Elsewhere; Refusal
         when there is no such task, or the content does not fit the definition's schema.
         """
-        call: dict[str, Any] = {
-            "id": id,
-            "verb": verb,
-            "allowed": list(allowed),
-            "caller": caller,
-            "worker": worker,
-            "content": content,
-        }
+        call = by_hand(id, verb, allowed=allowed, caller=caller, worker=worker, content=content)
         task: Task | None = None
         for _ in range(TRIES):
             moved = await self._store.move(call)
@@ -76,7 +68,9 @@ class Hands:
                 raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
             if task.status not in allowed:
                 raise Elsewhere(task)
-            call["checked"] = await self._check(task, verb, content)
+            if verb in ("success", "fail"):
+                (await self._definitions.work(task.definition, task.definition_version)).check_end(verb, content)
+            call["checked"] = task.definition_version
         assert task is not None, "it was found each time"
         raise await self._stuck(task)
 
@@ -86,16 +80,6 @@ class Hands:
         if task.status == "ready" and isinstance(newest, TaskDefinition) and newest.concurrency_limit is not UNSET:
             return Refusal(TASK_HAS_A_LIMIT, at="$.id", id=task.id, definition=task.definition)
         return contended(f"task {task.id!r}")
-
-    async def _check(self, task: Task, verb: Verb, content: bytes | None) -> int:
-        settings = await self._definitions.work(task.definition, task.definition_version)
-        if isinstance(settings, TaskDefinition) and verb in ("success", "fail"):
-            schema, at = (
-                (settings.result_schema, "$.result") if verb == "success" else (settings.error_schema, "$.error")
-            )
-            if schema:
-                schema.check(content, at=at)
-        return task.definition_version
 
     async def _announce(self, task: Task) -> None:
         if task.status == "ready":

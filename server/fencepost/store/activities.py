@@ -13,10 +13,9 @@ from fencepost.domain.ids import IdKind, kind_of
 from fencepost.store.batches import Done, Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance, end, lock
+from fencepost.store.rows import STATUS
 from fencepost.store.statements import statement
 
-# Where the status stands: behind a call's number and the beginning of the resource.
-_STATUS = 4
 _OUT_OF_ATTEMPTS = {
     "outcome": "failed",
     "reason_type": "awf.executor/unknown-error",
@@ -39,7 +38,7 @@ def change(
         lock(connection, tasks=[call["seq"] for call in calls], with_parents=_may_end_one(calls))
         params = {"calls": orjson.dumps(calls).decode(), "now": now}
         rows = {row[0]: row for row in fetch(connection, text(f"tasks/{verb}"), params)}
-        over = [call for call in calls if call["call"] in rows and rows[call["call"]][_STATUS] == "done"]
+        over = [call for call in calls if call["call"] in rows and rows[call["call"]][STATUS] == "done"]
         return Done(rows, told(connection, over, now))
 
 

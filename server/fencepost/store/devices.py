@@ -11,7 +11,7 @@ from fencepost.domain.workflow import Workflow
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.hands import move
+from fencepost.store.hands import by_hand, move
 from fencepost.store.statements import statement
 
 _LIVE = ("waiting", "ready", "requested", "in-progress")
@@ -80,16 +80,15 @@ class DeviceStore:
             with connection.transaction():
                 lost = [name for (name,) in fetch(connection, statement("devices/lose"), {"size": size, "now": now})]
                 calls = [
-                    {
-                        "call": number,
-                        "id": task.id,
-                        "verb": "fail",
-                        "allowed": _LIVE,
-                        "worker": None,
-                        "caller": caller,
-                        "content": content(task),
-                        "checked": task.definition_version,
-                    }
+                    by_hand(
+                        task.id,
+                        "fail",
+                        call=number,
+                        allowed=_LIVE,
+                        caller=caller,
+                        content=content(task),
+                        checked=task.definition_version,
+                    )
                     for number, task in enumerate(_tasks(connection, lost))
                 ]
                 return len(lost), move(connection, calls, now).hints if calls else ()

@@ -6,7 +6,7 @@ workers use: what is taken, begun and finished at once leaves three entries in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -21,13 +21,10 @@ from fencepost.store.batches import Batches, Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.families import lock
+from fencepost.store.rows import EXEC_ID, RESOURCE, STATUS
 from fencepost.store.statements import statement
 
 Verb = Literal["claim", "start", "success", "fail", "release", "cancel", "retry"]
-
-# Where the execId stands in a row: behind the call's number, among the members of the resource.
-_STATUS, _EXEC_ID = 4, 11
-_RESOURCE = slice(1, 1 + len(Task._fields))
 
 
 class HandStore:
@@ -44,20 +41,46 @@ class HandStore:
         self._batches = Batches(database, clock, move, waiting=waiting, on_hints=on_hints)
 
     async def move(self, call: dict[str, Any]) -> Task | None:
-        """Move a task, a call of `move` below; None when it is in no state that is allowed, or not checked."""
+        """Make a move that `by_hand` described; None when it is in no state that is allowed, or not checked."""
         (row,) = await self._batches.submit([call])
         if isinstance(row, Exception):
             raise row
-        return None if row is None else Task._make(row[_RESOURCE])
+        return None if row is None else Task._make(row[RESOURCE])
+
+
+def by_hand(
+    id: str,
+    verb: Verb,
+    *,
+    allowed: Collection[str],
+    caller: str,
+    call: int = 0,
+    worker: str | None = None,
+    content: bytes | None = None,
+    checked: int | None = None,
+) -> dict[str, Any]:
+    """Describe a move of the task `id`, out of the states that are `allowed` (`done` is one).
+
+    `call` is its number among others; `content` the JSON text of a result or error, that was checked against the schema
+    of version `checked`.
+    """
+    return {
+        "call": call,
+        "id": id,
+        "verb": verb,
+        "allowed": list(allowed),
+        "caller": caller,
+        "worker": worker,
+        "content": content,
+        "checked": checked,
+    }
 
 
 def move(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Move tasks: `calls` are {call, id, verb, allowed, worker, caller, content, checked}.
+    """Make the moves that `by_hand` described. A row is the call's number and the resource.
 
-    `allowed` are the states (`done` is one) in which a task is moved; `content` is the JSON text of a result or error,
-    that was checked against the schema of version `checked`. A row is the call's number and the resource; there is none
-    for a task in another state, or whose content was not checked. One that was to be begun by now ends instead, as the
-    reaper would end it.
+    There is none for a task in another state, or whose content was not checked. One that was to be begun by now ends
+    instead, as the reaper would end it.
     """
     with connection.transaction():
         lock(connection, tasks=[seq for call in calls if (seq := seq_of(call["id"])) is not None], with_parents=True)
@@ -80,7 +103,7 @@ def move_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: da
             over.append(one)
         elif (row := _moved(connection, call, stand, now)) is not None:
             rows[call["call"]] = row
-            if row[_STATUS] == "done":
+            if row[STATUS] == "done":
                 over.append(one)
     return Done(rows, told(connection, over, now))
 
@@ -102,7 +125,7 @@ def _moved(connection: Connection, call: Mapping[str, Any], stand: Row | None, n
             row = _run(connection, step, {**said, **_words(step, call)}, now)
             if row is None:
                 raise Rollback(steps)
-            said["exec_id"] = row[_EXEC_ID]
+            said["exec_id"] = row[EXEC_ID]
     return row
 
 
@@ -118,16 +141,16 @@ def _steps(verb: Verb, status: str) -> Sequence[str]:
 
 def _words(step: str, call: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a statement takes besides the task and the caller."""
-    content = None if call.get("content") is None else orjson.Fragment(call["content"])
+    content = None if call["content"] is None else orjson.Fragment(call["content"])
     match step:
         case "take":
             begins = call["verb"] != "claim"
             action = "awf.task/start" if begins else "awf.task/poll"
             return {"start": begins, "action": action, "worker": call["worker"], "prefix": new_prefixes(1)[0]}
         case "success":
-            return {"result": content, "checked": call.get("checked")}
+            return {"result": content, "checked": call["checked"]}
         case "fail":
-            return {"error": content, "checked": call.get("checked")}
+            return {"error": content, "checked": call["checked"]}
         case "release":
             return {"action": "awf.task/release"}
     return {}

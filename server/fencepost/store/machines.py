@@ -15,7 +15,7 @@ from fencepost.store.batches import Batches, Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.families import lock
-from fencepost.store.hands import move_locked
+from fencepost.store.hands import by_hand, move_locked
 from fencepost.store.statements import statement
 
 # From where a report moves an action: whoever meets it elsewhere was overtaken.
@@ -159,27 +159,12 @@ def _moved(connection: Connection, call: dict[str, Any], now: datetime | None) -
     if verb is None:
         return ()
     content = None if verb == "start" else call["content"]
-    moves = [_move(0, call["task_id"], verb, _FROM[verb], call, content)]
+    by = {"caller": call["caller"], "worker": call["report"].worker or None}
+    moves = [by_hand(call["task_id"], verb, allowed=_FROM[verb], content=content, **by)]
     limits = fetch(connection, statement("machines/timer"), {"workflow_seq": call["workflow_seq"]})
-    moves += [_move(1, id, "start", ["ready"], call, None) for (id,) in limits]
+    moves += [by_hand(id, "start", allowed=["ready"], call=1, **by) for (id,) in limits]
     done = move_locked(connection, moves, now)
     return done.hints if 0 in done.outcomes else None
-
-
-def _move(
-    number: int, id: str, verb: Verb, allowed: Sequence[str], call: dict[str, Any], content: bytes | None
-) -> dict[str, Any]:
-    return {
-        "call": number,
-        "id": id,
-        "verb": verb,
-        "allowed": allowed,
-        "worker": call["report"].worker or None,
-        "caller": call["caller"],
-        "content": content,
-        # Nobody declares a schema of what machines report.
-        "checked": None,
-    }
 
 
 def _noted(call: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ do. Whether they count at once or wait as drafts is not decided here; what may n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from fencepost.domain.payload import same_payload
 from fencepost.domain.people.streams import Standing, Stream
@@ -37,6 +37,7 @@ class Draft(NamedTuple):
     values: tuple[str | None, ...]
 
 
+Move = Literal["claim", "start", "success", "release", "cancel", "again"]
 Deed = Callable[[PeopleTask, Actor], Sequence[Draft]]
 
 
@@ -142,7 +143,7 @@ def check(task: PeopleTask, after: Standing, closer: Actor) -> None:
         raise Refusal(NOT_A_MEMBER, at="$.user", user=closer.user, team=after.team)
 
 
-def moves(task: PeopleTask, after: Standing) -> Sequence[str]:
+def moves(task: PeopleTask, after: Standing) -> Sequence[Move]:
     """Return what has to be done to the core task, so that it stands as its people's task does.
 
     `again` is to make a new one: what is done stays done.
@@ -154,10 +155,10 @@ def moves(task: PeopleTask, after: Standing) -> Sequence[str]:
     return path
 
 
-_TO: dict[str, str] = {"PE": "release", "AS": "claim", "CO": "success", "CA": "cancel"}
+_TO: dict[str, Move] = {"PE": "release", "AS": "claim", "CO": "success", "CA": "cancel"}
 
 
-def _path(core: Core, status: str) -> Sequence[str]:
+def _path(core: Core, status: str) -> Sequence[Move]:
     if status in statuses_of(core.status, core.outcome):
         return ()
     if core.status == "done" or (core.status == "waiting" and status != "CA"):

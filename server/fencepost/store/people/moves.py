@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 import orjson
@@ -20,7 +20,7 @@ from fencepost.domain.people.task import PeopleTask
 from fencepost.errors import invalid_params
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.hands import move_locked
+from fencepost.store.hands import Verb, by_hand, move_locked
 from fencepost.store.people.acting import Acting
 from fencepost.store.statements import statement
 
@@ -90,15 +90,7 @@ def _decided_anew(connection: Connection, new: NewCore, at: datetime | None) -> 
     if not rows:
         return ()
     ((id, _),) = rows
-    call: dict[str, Any] = {
-        "call": 0,
-        "id": id,
-        "verb": "release",
-        "allowed": _HELD,
-        "worker": None,
-        "caller": new.caller,
-    }
-    done = move_locked(connection, [call], at)
+    done = move_locked(connection, [by_hand(id, "release", allowed=_HELD, caller=new.caller)], at)
     return [*done.hints, *(Hint(new.process, None) for _ in done.outcomes)]
 
 
@@ -122,17 +114,10 @@ def _again(
     return make(connection, new, at)
 
 
-def _by_hand(connection: Connection, seq: int, verb: str, acting: Acting, at: datetime) -> Sequence[Hint]:
+def _by_hand(connection: Connection, seq: int, verb: Verb, acting: Acting, at: datetime) -> Sequence[Hint]:
     ((id, definition, *_),) = fetch(connection, statement("people/core"), {"seq": seq})
-    call: dict[str, Any] = {
-        "call": 0,
-        "id": id,
-        "verb": verb,
-        "allowed": _LIVE,
-        "worker": acting.user,
-        "caller": acting.caller,
-        "content": acting.result if verb == "success" else None,
-    }
+    content = acting.result if verb == "success" else None
+    call = by_hand(id, verb, allowed=_LIVE, caller=acting.caller, worker=acting.user, content=content)
     done = move_locked(connection, [call], at)
     if not done.outcomes:
         raise invalid_params(f"{definition!r} wants a result that only a worker has", "$.status")
