@@ -155,7 +155,7 @@ class Decided(Work, frozen=True, forbid_unknown_fields=True, rename="camel", dic
 
     fails_what_cannot_begin: ClassVar[bool] = False
     requested_to_start_timeout: ClassVar[int] = 10_000
-    in_progress_timeout: ClassVar[int] = 30_000
+    in_progress_timeout: ClassVar[int] = 10_000
     allowed_retry_count: ClassVar[int] = 5
     retry_delay: ClassVar[int] = 1_000
     params: ClassVar[UnsetType] = UNSET
