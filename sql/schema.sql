@@ -95,7 +95,7 @@ CREATE FUNCTION fencepost.is_live(reference json, task_seq bigint) RETURNS boole
     RETURN CASE (reference ->> 'resourceType'::text) WHEN 'AidboxTask'::text THEN (EXISTS (SELECT FROM fencepost.live_tasks l WHERE (l.seq = COALESCE(is_live.task_seq, (SELECT n.seq FROM fencepost.task_names n WHERE (n.id = (is_live.reference ->> 'id'::text))))))) WHEN 'AidboxWorkflow'::text THEN (EXISTS (SELECT FROM fencepost.live_workflows w WHERE (w.seq = (SELECT n.seq FROM fencepost.workflow_names n WHERE (n.id = (is_live.reference ->> 'id'::text)))))) ELSE false END;
 
 CREATE FUNCTION fencepost.lease_end(now timestamp with time zone, begun boolean, settings json, expires_at timestamp with time zone, in_progress interval, requested interval) RETURNS timestamp with time zone
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN begun THEN (now + fencepost.attempt_time(settings, in_progress)) ELSE LEAST((now + fencepost.term(settings, 'requestedToStartTimeout'::text, requested)), expires_at) END;
 
 CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text

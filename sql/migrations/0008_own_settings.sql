@@ -41,11 +41,12 @@ language sql immutable parallel safe
 return least(
     fencepost.term(settings, 'inProgressTimeout', otherwise), fencepost.term(settings, 'attemptTimeout', null));
 
--- Until when a lease lasts that is given `now`, begun at once or not.
+-- Until when a lease lasts that is given `now`, begun at once or not. Stable, as the sum of a time and an interval is: were
+-- it declared to be more, Postgres would call it for each task, where it writes the others into the statement.
 create function fencepost.lease_end(
     now timestamptz, begun boolean, settings json, expires_at timestamptz, in_progress interval, requested interval
 ) returns timestamptz
-language sql immutable parallel safe
+language sql stable parallel safe
 return case
     when begun then now + fencepost.attempt_time(settings, in_progress)
     else least(now + fencepost.term(settings, 'requestedToStartTimeout', requested), expires_at)
