@@ -145,6 +145,11 @@ def test_the_same_request_again_is_the_same_retry(caller: Caller) -> None:
     caller.ended(id)
     assert caller.call("/retry", taskflowId=id, requestId="again")["retryAttempt"] == 1
     assert caller.call("/retry", taskflowId=id, requestId="once more")["retryAttempt"] == 2
+    caller.fail("a")
+    caller.fail("b")
+    caller.ended(id)
+    for late in ("again", "once more"):
+        assert caller.call("/retry", taskflowId=id, requestId=late)["retryAttempt"] == 2
 
 
 def test_nobody_else_writes_a_run_of_a_flow(caller: Caller) -> None:

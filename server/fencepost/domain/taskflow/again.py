@@ -13,6 +13,8 @@ from fencepost.domain.taskflow.plan import Kept, Order, Plan, Run, order_of
 from fencepost.domain.taskflow.progress import Progress, StageView, TaskView
 from fencepost.errors import NOTHING_TO_RETRY, Refusal, invalid_params
 
+# So many are known again; whoever says an older one has waited for long.
+_REQUESTS = 100
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -40,7 +42,8 @@ def again(plan: Plan, now: Progress, wanted: Sequence[StageAgain] | None, reques
         if view.planned.id not in chosen and view.status in ("SUCCESS", "FAILED")
     }
     only = () if wanted is None else tuple(sorted(chosen))
-    run = Run(plan.id, plan.created_at, plan.retry_attempt + 1, kept, only, request)
+    requests = (*plan.requests, *(() if request is None else (request,)))[-_REQUESTS:]
+    run = Run(plan.id, plan.created_at, plan.retry_attempt + 1, kept, only, requests)
     return order_of(plan.flow, run)
 
 

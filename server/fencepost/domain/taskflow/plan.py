@@ -28,7 +28,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """What a retry is a retry of: the flow's own id and age, what is kept, and what was asked for by name.
 
-    `request` tells the same request for it again.
+    `requests` tell one that was made before, for this run or for one before it; the newest is the last.
     """
 
     taskflow_id: str
@@ -36,7 +36,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     retry_attempt: int
     kept: dict[str, Kept] = {}
     named: tuple[str, ...] = ()
-    request: str | None = None
+    requests: tuple[str, ...] = ()
 
 
 class Order(Flow, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -99,7 +99,7 @@ class Plan(NamedTuple):
     stages: Sequence[PlannedStage]
     kept: Mapping[str, Kept]
     named: frozenset[str]
-    request: str | None
+    requests: Sequence[str]
 
     @property
     def meta(self) -> Raw:
@@ -128,7 +128,7 @@ def planned(order: Order, *, id: str, created_at: str) -> Plan:
         stages.append(PlannedStage(stage_id, stage.name, tasks))
     flow = Flow(name=order.name, options=order.options, context=order.context, stages=order.stages, meta=order.meta)
     return Plan(
-        run.taskflow_id, run.created_at, run.retry_attempt, flow, stages, run.kept, frozenset(run.named), run.request
+        run.taskflow_id, run.created_at, run.retry_attempt, flow, stages, run.kept, frozenset(run.named), run.requests
     )
 
 

@@ -113,7 +113,7 @@ class Flows:
         """
         run = await self._runs.get(id)
         request = None if request_id is None else _id(request_id, caller)
-        if request is not None and run.plan.request == request:
+        if request in run.plan.requests:
             return await self._runs.record(run)
         if not run.is_over:
             raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status=run.progress.status)
