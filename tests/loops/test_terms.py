@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fencepost.clock import FrozenClock
+from tests.fixtures.schedules import NIGHTLY, put
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
@@ -131,6 +132,15 @@ def test_the_deadline_of_its_own_is_met_by_the_servers_own_reaper(database: str,
     del server
     with running_server(database) as real:
         id = real.create(settings={"expiresAfter": 300})["id"]
+        until(lambda: real.task(id)["status"] == "done", timeout=3)
+
+
+def test_so_is_that_of_a_task_that_a_schedule_started(database: str) -> None:
+    with running_server(database) as real:
+        real.define()
+        put(real, task_request={"definition": "demo/resize", "settings": {"expiresAfter": 300}})
+        started = real.rpc("awf.schedule/run-now", {"name": NIGHTLY})["start"]
+        id = started["reference"]["id"]
         until(lambda: real.task(id)["status"] == "done", timeout=3)
 
 

@@ -24,6 +24,9 @@ _INIT = {"event": "awf.workflow.event/workflow-init"}
 # What only a workflow has that another one begins.
 _CHILD = {"parent_seq": None, "digest": None, "key": None, "about": ()}
 
+# Where a task's settings are in a row: behind the call's number and when it is due.
+_SETTINGS = 2 + Task._fields.index("settings")
+
 # What hold.sql takes of a call, and of how it is held.
 _HELD = ("call", "id", "seq")
 _HOLD = ("until", "milliseconds", "subscription_path", "subscription_value")
@@ -106,7 +109,9 @@ def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: d
     # A row without a status was made by a run whose reply was lost, and with it what this transaction is about.
     rows = {row[0]: row for row in fetch(connection, statement("tasks/create"), params) if row[5] is not None}
     rows |= hold(connection, [call for call in calls if call.get("hold") and call["call"] in rows], now)
-    return Done(rows, [Hint(row[3], row[1]) for row in rows.values()])
+    # One with settings may expire before its time comes: the reaper is to look when.
+    expiring = [Hint(row[3], 0.0) for row in rows.values() if row[_SETTINGS] is not None]
+    return Done(rows, [*(Hint(row[3], row[1]) for row in rows.values()), *expiring])
 
 
 def lock_for(connection: Connection, calls: Iterable[Mapping[str, Any]]) -> None:
