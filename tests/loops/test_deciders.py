@@ -9,6 +9,7 @@ import pytest
 
 from fencepost.domain.actions import AnyAction, CompleteWorkflow, Fail, Request, ScheduleTask
 from fencepost.domain.decider import Event, Facts
+from fencepost.engine.deciders import Deciders
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
@@ -80,3 +81,14 @@ def test_a_bug_fails_the_decision_and_in_the_end_the_workflow(servers: Pair, bug
     assert reason["type"] == "awf.executor/unknown-error"
     (decision,) = decider.status(workflow["id"])["decisions"]
     assert (decision["error"]["type"], decision["retryCount"]) == (type, 2)
+
+
+@pytest.mark.parametrize("bug", ["raise", "nonsense"])
+def test_whoever_waits_for_a_decision_is_not_told_of_a_bug_in_it(server: Server, bug: str) -> None:
+    """What they have said is taken; the decision is left to others, as if nobody had been at it."""
+    engine, decider = server.app.engine, Decider(server, "demo/steps")
+    parts = engine.tasks, engine.workflows, engine.executions, engine.hands, engine.definitions
+    workflow = decider.create(params={"bug": bug})
+    server.run(Deciders(*parts, {"workflow": decide}).settle(workflow["id"]))
+    decision = decider.decision()
+    assert (decision["requester"]["id"], decision["retryCount"]) == (workflow["id"], 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
@@ -76,7 +77,8 @@ class Deciders:
     async def settle(self, id: str) -> None:
         """Return when nothing is to be decided about a workflow, making its decisions here where nobody else does.
 
-        Gives up after some seconds: whoever is at it will be done later. What is refused is left to the loop too.
+        Gives up after some seconds: whoever is at it will be done later. What is refused is left to the loop too, and
+        so is a decider's bug: what the caller did is done, and the loop meets the same and tells of it.
         """
         until, pause = time.monotonic() + _PATIENCE, _LOOKS[0]
         while (decision := await self._workflows.decision(id)) is not None and time.monotonic() < until:
@@ -125,14 +127,15 @@ class Deciders:
             return None
 
     async def _decide(self, task: Task) -> bool:
-        """Make a decision; return whether it was taken. Raises what the decider raises."""
+        """Make a decision; return whether it was taken."""
         assert task.exec_id is not None, "it was started"
         lease = Lease(task.id, UUID(task.exec_id), ENGINE)
         decided = False
         try:
-            actions = await self.handle(Errand(task, self._tasks))
-            (outcome,) = await self._executions.success([lease._replace(content=actions)], short=True)
-            decided = not isinstance(outcome, Exception)
+            with suppress(Exception):
+                actions = await self.handle(Errand(task, self._tasks))
+                (outcome,) = await self._executions.success([lease._replace(content=actions)], short=True)
+                decided = not isinstance(outcome, Exception)
         finally:
             if not decided:
                 # The loop meets the same and fails the decision with it; who went away has left it to the loop.
