@@ -64,9 +64,13 @@ class TaskflowStore:
         rows = await self._database.fetch(statement("taskflows/standings"), {"workflows": [*workflows]})
         return [ActivityRow(row[0], row[2], row[3], row[5], Standing._make(row[6:])) for row in rows]
 
-    async def changes(self, workflow_seq: int) -> Sequence[Change]:
-        """Return what happened to what a run has begun, the history of each in its order."""
-        rows = await self._database.fetch(statement("taskflows/changes"), {"workflow_seq": workflow_seq})
+    async def changes(self, workflow_seq: int, taken: Sequence[int]) -> Sequence[Change]:
+        """Return what happened to what a run has begun, the history of each in its order.
+
+        `taken` are the versions that are known already, of each by its number.
+        """
+        params = {"workflow_seq": workflow_seq, "taken": [*taken]}
+        rows = await self._database.fetch(statement("taskflows/changes"), params)
         return [Change(row[0], row[1], row[2], row[3], row[4], Standing._make(row[5:])) for row in rows]
 
     async def templates(

@@ -1,11 +1,13 @@
 -- Tell what happened to what a workflow has begun: the logs of its tasks, and the beginning and the end of its children.
--- Takes:   workflow_seq.
+-- Takes:   workflow_seq; taken integer[], of each by its number and from 1 the last version that is known: only what came
+--          after it is told.
 -- Returns: per entry (number, version, at, label, id; status, outcome, was, retry_count, result, error, message,
 --          is_dropped); `number` counts what was begun from 0 and stays as it is, `was` is the status before the end, what
 --          is dropped ended with its workflow.
 -- Touches: nothing; reads activities, task_resources, task_entries, workflow_resources.
 with begun as materialized (
-    select a.seq, a.label, a.is_workflow, row_number() over (order by a.seq) - 1 as number
+    select a.seq, a.label, a.is_workflow, row_number() over (order by a.seq) - 1 as number,
+        coalesce((%(taken)s::integer[])[row_number() over (order by a.seq)], 0) as taken
     from fencepost.activities as a
     where a.workflow_seq = %(workflow_seq)s::bigint
 )
@@ -21,7 +23,7 @@ cross join lateral (
     select r.id from fencepost.task_resources as r where r.seq = b.seq offset 0
 ) as t
 cross join lateral (
-    select e.* from fencepost.task_entries as e where e.seq = b.seq offset 0
+    select e.* from fencepost.task_entries as e where e.seq = b.seq and e.version > b.taken offset 0
 ) as e
 where not b.is_workflow
     -- That a worker heard of its cancel changes nothing.
@@ -41,5 +43,5 @@ cross join lateral (
     union all
     select 2, w.updated_at, 'done' where w.status = 'done'
 ) as e
-where b.is_workflow
+where b.is_workflow and e.version > b.taken
 order by 1, 2
