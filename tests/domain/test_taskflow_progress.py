@@ -363,3 +363,12 @@ def test_whatever_params_are_they_are_filled_or_what_is_unknown_is_named(params:
         orjson.loads(filled)
     else:
         assert filled == text
+
+
+@pytest.mark.parametrize(("tasks", "outcome"), [(7, None), (9, "failed")])
+def test_a_flow_whose_responses_are_too_much_to_carry_on_fails_and_says_so(tasks: int, outcome: str | None) -> None:
+    run = Run(flow(["a"], [f"b{number}" for number in range(tasks)]))
+    run.succeed("a", {"text": "x" * (8 << 20)})
+    assert run.outcome == outcome
+    if outcome is not None:
+        assert run.said["message"].endswith("bytes of responses in all; 67108864 are the most")

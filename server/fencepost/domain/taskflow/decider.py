@@ -24,7 +24,7 @@ from fencepost.domain.decider import Activity, Event
 from fencepost.domain.decider import Facts as Told
 from fencepost.domain.limits import MOST_RETRIES
 from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition
-from fencepost.domain.taskflow.flow import FlowOptions
+from fencepost.domain.taskflow.flow import LONGEST_CARRIED, FlowOptions
 from fencepost.domain.taskflow.plan import MAX_AGE, Order, Plan
 from fencepost.domain.taskflow.progress import (
     Facts,
@@ -94,6 +94,9 @@ def decide(told: Told, event: Event) -> Sequence[AnyAction]:
         return [Fail(error=_ending(now, "FAILED", "tasks have failed"))]
     if now.ended is not None:
         return [CompleteWorkflow(result=_ending(now, now.ended))]
+    if (size := _carried(now)) > LONGEST_CARRIED:
+        message = f"the next tasks would carry {size} bytes of responses in all; {LONGEST_CARRIED} are the most"
+        return [Fail(error=_ending(now, "FAILED", message))]
     return [*_timer(plan), *(_begin(plan, now, view) for view in now.due)]
 
 
@@ -113,6 +116,15 @@ def _timer(plan: Plan) -> Sequence[AnyAction]:
         return []
     duration = {"duration": {"seconds": plan.flow.options.max_age / 1000}}
     return [ScheduleTask(task_request=Request(WAIT, MAX_AGE, Raw(msgspec.json.encode(duration))))]
+
+
+def _carried(now: Progress) -> int:
+    """Return how many bytes the tasks that are due take along: their params, and what the stage before answered."""
+    size = answered = 0
+    for stage in now.stages:
+        size += sum(len(view.params) + answered for view in stage.tasks if view.params is not None)
+        answered = sum(len(view.answer) for view in stage.tasks)
+    return size
 
 
 def _begin(plan: Plan, now: Progress, view: TaskView) -> AnyAction:
