@@ -24,18 +24,28 @@ from fencepost.domain.taskflow.decider import decide as decide_taskflow
 from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.devices.devices import Devices, Queue
+from fencepost.engine.devices.channel import Channels
+from fencepost.engine.devices.clients import Clients
+from fencepost.engine.devices.devices import Devices
+from fencepost.engine.devices.feed import Feed
+from fencepost.engine.devices.known import Known
+from fencepost.engine.devices.runs import Runs as DeviceRuns
 from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
 from fencepost.engine.machine.carried import Carried
 from fencepost.engine.machine.hardware import HardwareRecords
 from fencepost.engine.machine.machines import Machines
-from fencepost.engine.machine.templates import Templates
+from fencepost.engine.machine.templates import Templates as MachineTemplates
 from fencepost.engine.people.lists import TaskLists
 from fencepost.engine.people.people import People
 from fencepost.engine.people.registers import Registers
 from fencepost.engine.people.tasks import PeopleTasks
-from fencepost.engine.taskflow.taskflows import Taskflows, taskflows
+from fencepost.engine.taskflow.events import FlowEvents
+from fencepost.engine.taskflow.flows import Flows
+from fencepost.engine.taskflow.nesting import Nesting
+from fencepost.engine.taskflow.runs import Runs
+from fencepost.engine.taskflow.taskflows import Taskflows
+from fencepost.engine.taskflow.templates import Templates
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
@@ -75,13 +85,7 @@ class Vocabularies(NamedTuple):
 
 def vocabularies(core: Core) -> Vocabularies:
     """Put them together."""
-    flows = TaskflowStore(core.database)
-    return Vocabularies(
-        taskflows(flows, core.workflows, core.definitions, core.deciders, core.watch),
-        _people(core),
-        _devices(core),
-        _machines(core),
-    )
+    return Vocabularies(_taskflows(core), _people(core), _devices(core), _machines(core))
 
 
 def deciders(settings: Settings) -> Mapping[str, Decide]:
@@ -95,11 +99,19 @@ def deciders(settings: Settings) -> Mapping[str, Decide]:
     }
 
 
-def _people(core: Core) -> People:
-    store, registers = (
-        PeopleStore(core.database, core.clock, core.hints.follow),
-        Registers(RegisterStore(core.database)),
+def _taskflows(core: Core) -> Taskflows:
+    store = TaskflowStore(core.database)
+    runs = Runs(store)
+    return Taskflows(
+        Flows(runs, Nesting(runs, core.workflows, core.deciders), core.workflows, core.definitions),
+        Templates(store, core.definitions),
+        FlowEvents(store, runs, core.workflows, core.definitions, core.watch),
     )
+
+
+def _people(core: Core) -> People:
+    store = PeopleStore(core.database, core.clock, core.hints.follow)
+    registers = Registers(RegisterStore(core.database))
     lists = TaskLists(store, core.workflows, core.deciders, core.definitions, registers)
     return People(lists, PeopleTasks(store, lists, registers), registers)
 
@@ -107,8 +119,11 @@ def _people(core: Core) -> People:
 def _devices(core: Core) -> Devices:
     settings = core.settings.devices
     store = DeviceStore(core.database, core.clock, silence_ms=round(settings.silence_seconds * 1000))
-    queue = Queue(core.tasks, core.workflows, core.definitions, core.hands, core.deciders, core.watch)
-    return Devices.over(store, settings, core.hints, queue)
+    known = Known(store, core.hints)
+    runs = DeviceRuns(core.workflows, core.tasks, core.definitions, core.hands, core.deciders, known, store)
+    feed = Feed(store, core.workflows, runs, core.watch)
+    channels = Channels(store, core.tasks, known, feed, core.watch, healthcheck_seconds=settings.healthcheck_seconds)
+    return Devices(runs, known, feed, channels, Clients(feed, core.watch))
 
 
 def _machines(core: Core) -> Machines:
@@ -121,6 +136,6 @@ def _machines(core: Core) -> Machines:
         core.deciders,
         core.hints,
         hardware=HardwareRecords(HardwareStore(core.database, core.clock)),
-        templates=Templates(core.definitions),
+        templates=MachineTemplates(core.definitions),
         carried=Carried(store, kept=core.settings.workflow_data_versions),
     )
