@@ -11,7 +11,7 @@ from fencepost.engine.hints import Hints
 from fencepost.loops.reaper import Reaper
 from fencepost.settings import Settings
 from fencepost.store.deadlines import DeadlineStore
-from tests.fixtures.servers import Server, running_server
+from tests.fixtures.servers import Server, pass_time, running_server
 from tests.fixtures.waiting import until
 
 
@@ -19,11 +19,6 @@ from tests.fixtures.waiting import until
 def server(frozen_server: Server) -> Server:
     frozen_server.define(requestedToStartTimeout=1000, inProgressTimeout=2000, allowedRetryCount=1, retryDelay=3000)
     return frozen_server
-
-
-def pass_time(server: Server, clock: FrozenClock, milliseconds: int) -> None:
-    clock.advance(timedelta(milliseconds=milliseconds))
-    server.reap()
 
 
 def test_a_task_that_is_not_started_in_time_is_ready_again(server: Server, clock: FrozenClock) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from tests.fixtures.schedules import NIGHTLY, put
-from tests.fixtures.servers import Server, running_server
+from tests.fixtures.servers import Server, pass_time, running_server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
@@ -18,11 +18,6 @@ from tests.fixtures.workflows import Decider
 def server(frozen_server: Server) -> Server:
     frozen_server.define(requestedToStartTimeout=1000, inProgressTimeout=2000, allowedRetryCount=1, retryDelay=3000)
     return frozen_server
-
-
-def pass_time(server: Server, clock: FrozenClock, milliseconds: int) -> None:
-    clock.advance(timedelta(milliseconds=milliseconds))
-    server.reap()
 
 
 def reason(task: dict[str, Any]) -> str:

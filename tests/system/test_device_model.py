@@ -6,7 +6,6 @@ A model knows what must come of each.
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,19 +13,18 @@ from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import DeviceSettings, Settings
 from tests.fixtures.devices import Fleet, socket_to
+from tests.fixtures.models import run_model
 from tests.fixtures.servers import Server, running_server
 
 T = TypeVar("T")
@@ -42,14 +40,6 @@ LEADS = {
     ("IN_PROGRESS", "fail"): "ABORTED",
 }
 WORDS = {"start": "IN_PROGRESS", "complete": "COMPLETED", "reject": "REJECTED", "abort": "ABORTED", "fail": "ABORTED"}
-_SETTINGS = settings(
-    max_examples=25,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=os.environ.get("CI") == "true",
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 @dataclass
@@ -265,4 +255,4 @@ def test_runs_do_what_the_model_says(database: str, patient: Settings) -> None:
             # Behind its start, what was due before has all its time again.
             server.run(server.app.vigil.run_once())
         Patrols.clock, Patrols.servers = clock, (one, other)
-        run_state_machine_as_test(Patrols, settings=_SETTINGS)
+        run_model(Patrols, examples=25, steps=40)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from itertools import count
 from typing import Any, ClassVar, NamedTuple
 
 import grpc
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -17,20 +15,12 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from fencepost.clock import FrozenClock
 from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, TIMEOUT, Gate, Machine, template_of
+from tests.fixtures.models import run_model
 
-SETTINGS = settings(
-    max_examples=30,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=os.environ.get("CI") == "true",
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 _numbers = count(1)
 _BOTH = st.booleans()
 _GRACE = 10
@@ -190,4 +180,4 @@ def test_a_workflow_of_machines_stands_as_its_reports_say(frozen_gate: Gate, clo
         "old": frozen_gate.machine(is_old=True),
         "new": frozen_gate.machine(),
     }
-    run_state_machine_as_test(type("Provisioning", (Provisioning,), here), settings=SETTINGS)
+    run_model(type("Provisioning", (Provisioning,), here), examples=30, steps=30)

@@ -6,26 +6,24 @@ stands as the model says, its core task is where that lets it be, and `fencepost
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from fencepost.clock import FrozenClock
 from fencepost.domain.people.words import ACTIVE, OVER, STATUS_NAMES, statuses_of
 from fencepost.settings import Settings
 from fencepost.store.check import check
+from tests.fixtures.models import run_model
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import running_server
 
@@ -35,15 +33,6 @@ TEAMS = st.sampled_from(["HR", "IT"])
 STATUSES = st.sampled_from([*STATUS_NAMES])
 PICK = st.integers(0, 1000)
 MAIL = "hr/onboard/MAIL"
-# In CI the same examples every time; on a desk new ones, and a failure comes again until it is mended.
-_SETTINGS = settings(
-    max_examples=20,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=os.environ.get("CI") == "true",
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 @dataclass
@@ -301,4 +290,4 @@ def test_people_workers_and_developers_never_make_a_task_stand_otherwise_than_it
         one.define(MAIL, allowedRetryCount=0, inProgressTimeout=3_600_000)
         People.desks = (Desk(one), Desk(other))
         People.clock = clock
-        run_state_machine_as_test(People, settings=_SETTINGS)
+        run_model(People, examples=20, steps=30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,26 +10,16 @@ from typing import Any, ClassVar
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fencepost.clock import FrozenClock
+from tests.fixtures.models import run_model
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.system import queue_calls as calls
 from tests.system.queue_model import Model
 from tests.system.queue_tasks import Terms, check_replay, seen
-
-# In CI the same examples every time; on a desk new ones, and a failure comes again until it is mended.
-SETTINGS = settings(
-    max_examples=60,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=os.environ.get("CI") == "true",
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 @st.composite
@@ -186,4 +175,4 @@ class Queue(RuleBasedStateMachine):
 def test_the_queue_does_what_its_documents_say(frozen_server: Server, clock: FrozenClock) -> None:
     with psycopg.connect(frozen_server.conninfo, autocommit=True) as connection:
         here = {"server": frozen_server, "clock": clock, "database": connection}
-        run_state_machine_as_test(type("Queue", (Queue,), here), settings=SETTINGS)
+        run_model(type("Queue", (Queue,), here), examples=60, steps=40)

@@ -7,38 +7,27 @@ run once runs once, statuses that follow from those of the tasks, nothing that h
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
+from tests.fixtures.models import run_model
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.taskflows import tasks
 from tests.fixtures.waiting import until
 
-# In CI the same examples every time; on a desk new ones, and a failure comes again until it is mended.
-_SETTINGS = settings(
-    max_examples=15,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=os.environ.get("CI") == "true",
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 _LIVE = ("WAITING", "RUNNING")
 _SETTLED = ("SUCCESS", "FAILED")
 _UNDECIDED = "select l.seq from fencepost.live_tasks as l where substr(l.id, 19, 6) = '-8001-'"
@@ -301,4 +290,4 @@ def test_flows_keep_their_rules(database: str) -> None:
     calm = Settings(lease_grace_seconds=0)
     with running_server(database, clock, calm) as one, running_server(database, clock, calm) as other:
         machine = type("Machine", (Taskflows,), {"clock": clock, "servers": (one, other)})
-        run_state_machine_as_test(machine, settings=_SETTINGS)
+        run_model(machine, examples=15, steps=40)

@@ -7,7 +7,6 @@ once, every event was told once and in order, and no live workflow has something
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,18 +15,17 @@ from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import orjson
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
+from tests.fixtures.models import run_model
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import ACTION, Decider
@@ -35,15 +33,6 @@ from tests.fixtures.workflows import ACTION, Decider
 T = TypeVar("T")
 LABELS = st.sampled_from(["a", "b", "c", "d"])
 ENDINGS = {"complete-workflow": "succeeded", "fail": "failed", "unknown-error": "failed"}
-# In CI the same examples every time; on a desk new ones, and a failure comes again until it is mended.
-_SETTINGS = settings(
-    max_examples=30,
-    stateful_step_count=50,
-    deadline=None,
-    derandomize=os.environ.get("CI") == "true",
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 _DEPTH = 3
 _TOO_LATE = {"exec-id-mismatch", "task-has-been-done", "task-not-in-progress", "task-not-requested"}
 
@@ -372,7 +361,4 @@ def test_workflows_keep_their_promises_whatever_their_deciders_do(database: str)
     with running_server(database, clock, quick) as one, running_server(database, clock, quick) as other:
         Workflows.clock = clock
         Workflows.servers = (one, other)
-        run_state_machine_as_test(
-            Workflows,
-            settings=_SETTINGS,
-        )
+        run_model(Workflows, examples=30, steps=50)
