@@ -1,7 +1,7 @@
 """Every failure that we expect, by name.
 
     StartRefused        the server or a command cannot start: one sentence for the operator, exit status 2
-    Refusal             a call is refused: one of the kinds below, told to the caller
+    Refusal             a call is refused: one of the kinds below, or of a vocabulary's (domain/*/errors.py)
         BadText         its text is not JSON or YAML that can be stored (notation/text.py)
 
 Anything else that is raised is a bug and is answered as `internal-error`. docs/errors.md has a row for each kind.
@@ -55,46 +55,15 @@ KEY_TAKEN = Kind("workflow-key-taken", 409, "workflow {id!r} is live and has the
 SIGNAL_REUSED = Kind("already-exists", 409, "workflow {id!r} has taken another signal with the id {signal_id!r}")
 EVENT_EXISTS = Kind("already-exists", 409, "another event with the id {id!r} was taken")
 WORKFLOW_HAS_BEEN_DONE = Kind("workflow-has-been-done", 422, "workflow {id!r} is done already: {outcome}")
-ACTION_MISMATCH = Kind("action-mismatch", 422, "reported {what} name does not match the current action details")
 TASK_IS_A_DECISION = Kind("task-is-a-decision", 422, "task {id!r} decides about workflow {workflow!r}; cancel that")
 RUN_SQL_OFF = Kind("run-sql-off", 422, "nobody has switched SQL on here: the server has no --run-sql-url")
 RUN_SQL_UNSAFE = Kind("run-sql-unsafe", 422, "--run-sql-url must be for a role that only reads: {reason}")
 SQL_FAILED = Kind("sql-failed", 422, "{reason}")
 TOO_MANY_ROWS = Kind("too-many-rows", 422, "the result has more than {limit}")
-TASKFLOW_NOT_FOUND = Kind("taskflow-not-found", 404, "there is no taskflow {id!r}")
-TASKFLOW_NOT_DONE = Kind(
-    "taskflow-not-done", 422, "taskflow {id!r} is {status}; only one that has ended can be retried"
-)
-TASKFLOW_HAS_BEEN_DONE = Kind("taskflow-has-been-done", 422, "taskflow {id!r} has ended already: {status}")
-NOTHING_TO_RETRY = Kind("nothing-to-retry", 422, "taskflow {id!r} has nothing to retry: what succeeded is not repeated")
-PARENT_IS_OVER = Kind("parent-is-over", 422, "task {task!r} of taskflow {id!r} is not being executed")
-TEMPLATE_NOT_FOUND = Kind("template-not-found", 404, "there is no template {id!r}")
 SCHEDULE_NOT_FOUND = Kind("schedule-not-found", 404, "there is no schedule {name!r}{hint}")
-PEOPLE_TASK_NOT_FOUND = Kind("people-task-not-found", 404, "there is no people's task {id!r}")
-TASK_LIST_NOT_FOUND = Kind("task-list-not-found", 404, "there is no task list {code!r}")
-PROCESS_STEP_NOT_FOUND = Kind("process-step-not-found", 404, "process {process!r} has no step {code!r}{hint}")
-TASK_EVENT_NOT_FOUND = Kind("task-event-not-found", 404, "there is no {stream} event {event}")
-NOT_A_MEMBER = Kind("not-a-member", 403, "{user!r} is not part of team {team!r}")
-PEOPLE_TASK_TAKEN = Kind("people-task-taken", 409, "task {id!r} is {status}, and {whose}; a pending one can be claimed")
-PEOPLE_TASK_LOCKED = Kind("people-task-locked", 409, "task {id!r} is locked by {user!r}")
-PEOPLE_TASK_COMPLETED = Kind("people-task-completed", 422, "task {id!r} is {status}")
-PEOPLE_TASK_NOT_COMPLETED = Kind("people-task-not-completed", 422, "task {id!r} is {status}, not completed")
-PEOPLE_TASK_AUTOMATIC = Kind("people-task-automatic", 422, "task {id!r} is automatic: only a worker begins it")
-USER_NEEDED = Kind("user-needed", 422, "a task needs a user to be {status}")
-NOT_EXACTLY_ONE = Kind("not-exactly-one", 422, "list {task_list!r} has {count} tasks of step {code!r}, not one")
-TASK_REMOVAL = Kind("task-removal", 422, "no task is ever removed: the history of a workflow must be kept")
-TASKS_NOT_OVER = Kind("tasks-not-over", 422, "list {code!r} has {count} tasks that are neither completed nor canceled")
-DEVICE_NOT_FOUND = Kind("device-not-found", 404, "there is no device {name!r}")
-RUN_NOT_FOUND = Kind("workflow-run-not-found", 404, "there is no workflow run {id!r}")
-REPORT_REFUSED = Kind("report-refused", 409, "task {id!r} is {status}; {verb} is for one that is {wanted}")
-RUN_IS_OVER = Kind("workflow-run-is-over", 409, "workflow run {id!r} is {status}")
 DEFINITION_EXISTS = Kind("already-exists", 409, "there is a definition {name!r} already")
-HARDWARE_NOT_FOUND = Kind("hardware-not-found", 404, "there is no hardware {id!r}")
-ADDRESS_TAKEN = Kind("address-taken", 409, "the address {address!r} belongs to hardware {id!r}")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")
 UNAVAILABLE = Kind("unavailable", 503, "{reason}")
-
-CATALOGUE: tuple[Kind, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
 
 
 class Refusal(Exception):

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from fencepost.cli.serve import serve
-from fencepost.errors import CATALOGUE
 from fencepost.rpc.openapi_parts import sentence
+from fencepost.wire.catalogue import CATALOGUE
 
 
 def with_table(page: str, name: str, table: str) -> str:

@@ -11,10 +11,11 @@ import pytest
 
 from fencepost import errors
 from fencepost.cli.serve import serve
-from fencepost.errors import CATALOGUE, Kind
+from fencepost.errors import Kind
 from fencepost.rpc.methods import registry
 from fencepost.rpc.registry import Method
 from fencepost.telemetry import Event
+from fencepost.wire.catalogue import CATALOGUE
 from tests.house.sources import DOCS, ROOT, server, table_words
 
 METHODS = list(registry().methods.values())

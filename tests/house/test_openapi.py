@@ -10,11 +10,11 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from fencepost.errors import CATALOGUE
 from fencepost.rest import bundles
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import component_names, document, per_method
 from fencepost.rpc.registry import Method
+from fencepost.wire.catalogue import CATALOGUE
 from tests.fixtures.servers import Server
 
 METHODS = registry()

@@ -9,9 +9,9 @@ import orjson
 from hypothesis import strategies as st
 
 from fencepost.domain.faults import names_of
-from fencepost.errors import CATALOGUE
 from fencepost.notation import yaml
 from fencepost.rpc.methods import registry
+from fencepost.wire.catalogue import CATALOGUE
 
 STATUSES = {(kind.type, kind.status) for kind in CATALOGUE}
 

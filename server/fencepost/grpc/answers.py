@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 
 import grpc
 
-from fencepost.errors import ACTION_MISMATCH, Refusal
+from fencepost.domain.machine.errors import ACTION_MISMATCH
+from fencepost.errors import Refusal
 from fencepost.wire.faults import bug
 
 Unary = Callable[[Any, Any, Any], Awaitable[Any]]

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fencepost.domain.taskflow.errors import TASKFLOW_NOT_FOUND
 from fencepost.domain.taskflow.replay import Position, read_position
 from fencepost.engine.engine import Engine
-from fencepost.errors import TASKFLOW_NOT_FOUND, Refusal, invalid_params
+from fencepost.errors import Refusal, invalid_params
 from fencepost.rest.bundles import ID
 from fencepost.rest.streams import Message, sse
 

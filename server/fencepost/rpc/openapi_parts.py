@@ -6,7 +6,8 @@ import re
 from itertools import groupby
 from typing import Any
 
-from fencepost.errors import CATALOGUE, Kind
+from fencepost.errors import Kind
+from fencepost.wire.catalogue import CATALOGUE
 
 Json = dict[str, Any]
 
@@ -34,7 +35,7 @@ def content(schema: Json, media_types: tuple[str, ...] = JSON_OR_YAML) -> Json:
 
 def refusals() -> Json:
     """Return a response for each status of the catalogue, which names every refusal that has it."""
-    by_status = groupby(sorted(CATALOGUE, key=lambda kind: kind.status), lambda kind: kind.status)
+    by_status = groupby(CATALOGUE, lambda kind: kind.status)
     return {f"Refused{status}": _refusal(status, list(kinds)) for status, kinds in by_status}
 
 

@@ -11,9 +11,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from fencepost.domain.machine.errors import ACTION_MISMATCH
 from fencepost.domain.machine.plan import Plan
 from fencepost.domain.workflow import Workflow
-from fencepost.errors import ACTION_MISMATCH, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
+from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 
 Verb = Literal["start", "success", "fail"]
 

@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from fencepost.domain.payload import same_payload
-from fencepost.domain.people.streams import Standing, Stream
-from fencepost.domain.people.task import Core, PeopleTask
-from fencepost.domain.people.words import ACTIVE, OVER, STATUS_NAMES, is_active_without_user, statuses_of
-from fencepost.errors import (
+from fencepost.domain.people.errors import (
     NOT_A_MEMBER,
     PEOPLE_TASK_AUTOMATIC,
     PEOPLE_TASK_COMPLETED,
     PEOPLE_TASK_TAKEN,
     USER_NEEDED,
-    Refusal,
 )
+from fencepost.domain.people.streams import Standing, Stream
+from fencepost.domain.people.task import Core, PeopleTask
+from fencepost.domain.people.words import ACTIVE, OVER, STATUS_NAMES, is_active_without_user, statuses_of
+from fencepost.errors import Refusal
 
 
 class Actor(NamedTuple):

@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw
 
+from fencepost.domain.taskflow.errors import NOTHING_TO_RETRY
 from fencepost.domain.taskflow.flow import MOST_TASKS
 from fencepost.domain.taskflow.plan import Kept, Order, Plan, Run, order_of
 from fencepost.domain.taskflow.progress import Progress, StageView, TaskView
-from fencepost.errors import NOTHING_TO_RETRY, Refusal, invalid_params
+from fencepost.errors import Refusal, invalid_params
 
 # So many are known again; whoever says an older one has waited for long.
 _REQUESTS = 100

@@ -11,11 +11,12 @@ import re
 from collections.abc import Sequence
 
 from fencepost.domain.builtin import ENGINE
+from fencepost.domain.devices.errors import DEVICE_NOT_FOUND
 from fencepost.domain.devices.reports import Report
 from fencepost.domain.devices.statuses import task_status
 from fencepost.domain.task import Task
 from fencepost.engine.hints import Hints
-from fencepost.errors import DEVICE_NOT_FOUND, Refusal, invalid_params
+from fencepost.errors import Refusal, invalid_params
 from fencepost.store.devices import Device, DeviceStore
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import orjson
 
 from fencepost.domain.devices.definition import DEVICE, DeviceWorkflow, read_params
+from fencepost.domain.devices.errors import REPORT_REFUSED, RUN_IS_OVER, RUN_NOT_FOUND
 from fencepost.domain.devices.places import Place
 from fencepost.domain.devices.reports import Report
 from fencepost.domain.devices.statuses import CORE, FROM, TO, RunStatus, Verb, run_status, task_status
@@ -25,16 +26,7 @@ from fencepost.engine.hands import Elsewhere, Hands
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.workflows import NewWorkflow, Workflows
-from fencepost.errors import (
-    DEFINITION_NOT_FOUND,
-    REPORT_REFUSED,
-    RUN_IS_OVER,
-    RUN_NOT_FOUND,
-    TASK_NOT_FOUND,
-    WORKFLOW_HAS_BEEN_DONE,
-    WORKFLOW_NOT_FOUND,
-    Refusal,
-)
+from fencepost.errors import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
 from fencepost.store.devices import DeviceStore
 from fencepost.store.hands import Verb as Move
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Raw
 
+from fencepost.domain.machine.errors import HARDWARE_NOT_FOUND
 from fencepost.domain.machine.hardware import address_of, read_hardware
-from fencepost.errors import HARDWARE_NOT_FOUND, Refusal
+from fencepost.errors import Refusal
 from fencepost.store.hardware import HardwareRecord, HardwareStore
 
 

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
+from fencepost.domain.people.errors import PROCESS_STEP_NOT_FOUND, TASK_LIST_NOT_FOUND
 from fencepost.domain.people.process import FinalFields, ProcessDefinition, ProcessStep, TaskListFields
 from fencepost.domain.people.task import PeopleTask, TaskList
 from fencepost.domain.people.words import BY_HAND, Assignment
@@ -17,13 +18,7 @@ from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.people.registers import Registers
 from fencepost.engine.workflows import NewWorkflow, Workflows
-from fencepost.errors import (
-    PROCESS_STEP_NOT_FOUND,
-    TASK_LIST_NOT_FOUND,
-    WORKFLOW_HAS_BEEN_DONE,
-    Refusal,
-    invalid_params,
-)
+from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 from fencepost.store.people.tasks import NewLine, PeopleStore
 
 # Where the call has what its workflow is begun with.

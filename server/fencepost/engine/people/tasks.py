@@ -7,14 +7,7 @@ from typing import NamedTuple
 
 from fencepost.domain.people import deeds
 from fencepost.domain.people.deeds import Deed
-from fencepost.domain.people.html import history_html
-from fencepost.domain.people.process import ProcessStep
-from fencepost.domain.people.streams import Replay, Stream, TaskEvent, replay
-from fencepost.domain.people.task import PeopleTask
-from fencepost.domain.people.words import OVER, STATUS_NAMES
-from fencepost.engine.people.lists import TaskLists
-from fencepost.engine.people.registers import Registers
-from fencepost.errors import (
+from fencepost.domain.people.errors import (
     NOT_A_MEMBER,
     NOT_EXACTLY_ONE,
     PEOPLE_TASK_COMPLETED,
@@ -23,8 +16,15 @@ from fencepost.errors import (
     PEOPLE_TASK_NOT_FOUND,
     TASK_REMOVAL,
     USER_NEEDED,
-    Refusal,
 )
+from fencepost.domain.people.html import history_html
+from fencepost.domain.people.process import ProcessStep
+from fencepost.domain.people.streams import Replay, Stream, TaskEvent, replay
+from fencepost.domain.people.task import PeopleTask
+from fencepost.domain.people.words import OVER, STATUS_NAMES
+from fencepost.engine.people.lists import TaskLists
+from fencepost.engine.people.registers import Registers
+from fencepost.errors import Refusal
 from fencepost.store.people.acting import Acting
 from fencepost.store.people.tasks import PeopleStore
 

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from fencepost.domain.taskflow.again import StageAgain, again
 from fencepost.domain.taskflow.definition import FLOW
+from fencepost.domain.taskflow.errors import TASKFLOW_HAS_BEEN_DONE, TASKFLOW_NOT_DONE
 from fencepost.domain.taskflow.flow import Flow
 from fencepost.domain.taskflow.plan import FlowParent, order_of, parent_in, run_id
 from fencepost.domain.taskflow.record import FlowRecord
@@ -19,15 +20,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.taskflow.nesting import CONTEXT, Nested, Nesting
 from fencepost.engine.taskflow.runs import Place, Runs
 from fencepost.engine.workflows import NewWorkflow, Workflows
-from fencepost.errors import (
-    REQUEST_ID_REUSED,
-    TASKFLOW_HAS_BEEN_DONE,
-    TASKFLOW_NOT_DONE,
-    WORKFLOW_EXISTS,
-    WORKFLOW_HAS_BEEN_DONE,
-    Refusal,
-    invalid_params,
-)
+from fencepost.errors import REQUEST_ID_REUSED, WORKFLOW_EXISTS, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 
 _REQUESTS = UUID("0d6d3c52-6c0e-5b0c-a7a4-3f0f5f3f6a11")
 # Room for what a retry adds to it.

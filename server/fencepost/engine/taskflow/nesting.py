@@ -13,6 +13,7 @@ import msgspec
 
 from fencepost.domain.payload import same_payload
 from fencepost.domain.taskflow.decider import PRODUCE, Production
+from fencepost.domain.taskflow.errors import PARENT_IS_OVER
 from fencepost.domain.taskflow.plan import FlowParent, Order
 from fencepost.domain.taskflow.progress import nested_label
 from fencepost.engine.deciders import Deciders
@@ -21,7 +22,6 @@ from fencepost.engine.taskflow.runs import Run, Runs
 from fencepost.engine.workflows import Signal, Workflows
 from fencepost.errors import (
     EXEC_ID_MISMATCH,
-    PARENT_IS_OVER,
     REQUEST_ID_REUSED,
     SIGNAL_REUSED,
     WORKFLOW_HAS_BEEN_DONE,

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from fencepost.domain.taskflow.errors import TASKFLOW_NOT_FOUND
 from fencepost.domain.taskflow.plan import Plan
 from fencepost.domain.taskflow.progress import Progress, gathered, progress
 from fencepost.domain.taskflow.record import FlowRecord, flow_record
-from fencepost.errors import TASKFLOW_NOT_FOUND, Refusal
+from fencepost.errors import Refusal
 from fencepost.store.taskflows import ActivityRow, RunRow, TaskflowStore
 
 # When a run was made, and its number.

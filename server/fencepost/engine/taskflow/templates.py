@@ -9,10 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from fencepost.domain.taskflow.definition import TaskflowDefinition
+from fencepost.domain.taskflow.errors import TEMPLATE_NOT_FOUND
 from fencepost.domain.taskflow.flow import FlowOptions, FlowStage, JsonObject, Title
 from fencepost.domain.taskflow.plan import milliseconds
 from fencepost.engine.definitions import Definitions
-from fencepost.errors import TEMPLATE_NOT_FOUND, Refusal
+from fencepost.errors import Refusal
 from fencepost.store.taskflows import TaskflowStore, TemplateRow
 
 _SPACE = "taskflow.template"

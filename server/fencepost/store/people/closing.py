@@ -7,9 +7,10 @@ from datetime import datetime
 
 import orjson
 
+from fencepost.domain.people.errors import TASKS_NOT_OVER
 from fencepost.domain.people.task import TaskList
 from fencepost.domain.people.words import OVER
-from fencepost.errors import TASKS_NOT_OVER, Refusal
+from fencepost.errors import Refusal
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection
 from fencepost.store.families import advance, end, lock

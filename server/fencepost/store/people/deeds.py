@@ -13,9 +13,10 @@ from typing import NamedTuple
 import orjson
 
 from fencepost.domain.people.deeds import Actor, Deed, Draft, check
+from fencepost.domain.people.errors import PEOPLE_TASK_NOT_FOUND, TASK_EVENT_NOT_FOUND
 from fencepost.domain.people.streams import Stream, replay
 from fencepost.domain.people.task import PeopleTask
-from fencepost.errors import PEOPLE_TASK_NOT_FOUND, TASK_EVENT_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, Refusal
+from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import lock
