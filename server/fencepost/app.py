@@ -106,8 +106,8 @@ class App:
             *vocabularies(core),
         )
         self._notifications = Notifications(conninfo, self._server)
-        deadlines = DeadlineStore(self.database, clock)
-        self.reaper = Reaper(deadlines, definitions, hints, grace_seconds=settings.lease_grace_seconds)
+        deadlines = DeadlineStore(self.database, clock, grace_seconds=settings.lease_grace_seconds)
+        self.reaper = Reaper(deadlines, definitions, hints)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
         self._watching = self._watch_devices(settings)

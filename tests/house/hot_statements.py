@@ -158,6 +158,7 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/time_out": {"calls": _TASKS},
     "tasks/hold": {"calls": [{**_TASKS[1], "milliseconds": 1000}]},
     "tasks/next_deadline": {},
+    "tasks/spare": {"grace": "10 seconds"},
     "tasks/take": {"calls": [{**call, "start": True, "prefix": _ASK["prefix"]} for call in _TASKS]},
     "tasks/stand": {"calls": _TASKS},
     "schedules/find": {"name": "demo/schedule-1"},

@@ -96,7 +96,7 @@ def test_leases_older_than_an_outage_get_a_grace(database: str, clock: FrozenClo
 
 def test_what_is_leased_before_the_first_look_gets_no_grace(frozen_server: Server, clock: FrozenClock) -> None:
     app = frozen_server.app
-    reaper = Reaper(DeadlineStore(app.database, clock), app.engine.definitions, Hints(), grace_seconds=10)
+    reaper = Reaper(DeadlineStore(app.database, clock, grace_seconds=10), app.engine.definitions, Hints())
     frozen_server.run(reaper.prepare())
     frozen_server.define(requestedToStartTimeout=60_000)
     id = frozen_server.create()["id"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fencepost.clock import FrozenClock
+from fencepost.settings import Settings
 from tests.fixtures.schedules import NIGHTLY, put
 from tests.fixtures.servers import Server, pass_time, running_server
 from tests.fixtures.waiting import until
@@ -137,6 +138,37 @@ def test_so_is_that_of_a_task_that_a_schedule_started(database: str) -> None:
         started = real.rpc("awf.schedule/run-now", {"name": NIGHTLY})["start"]
         id = started["reference"]["id"]
         until(lambda: real.task(id)["status"] == "done", timeout=3)
+
+
+def test_a_task_that_nobody_could_begin_in_an_outage_may_be_begun_after_it(database: str, clock: FrozenClock) -> None:
+    with running_server(database, clock) as before:
+        before.define()
+        ids = [before.create(settings={"expiresAfter": 5000})["id"] for _ in range(2)]
+    clock.advance(timedelta(hours=1))
+    with running_server(database, clock, Settings(lease_grace_seconds=10)) as after:
+        pass_time(after, clock, 9000)
+        (task,) = after.poll(start=True)
+        assert task["id"] == ids[0]
+    # Once, however often a server begins.
+    with running_server(database, clock, Settings(lease_grace_seconds=10)) as again:
+        pass_time(again, clock, 999)
+        assert again.task(ids[1])["status"] == "ready"
+        pass_time(again, clock, 1)
+        assert reason(again.task(ids[1])) == "awf.task/expired"
+        assert again.task(ids[0])["status"] == "in-progress"
+
+
+def test_a_retry_that_was_to_begin_in_an_outage_begins_after_it(database: str, clock: FrozenClock) -> None:
+    with running_server(database, clock) as before:
+        before.define(retryDelay=2000)
+        lease = before.started(settings={"expiresAfter": 5000})
+        before.rpc("awf.task/fail", {**lease, "error": {}})
+    clock.advance(timedelta(hours=1))
+    with running_server(database, clock, Settings(lease_grace_seconds=10)) as after:
+        after.reap()
+        assert after.task(lease["id"])["status"] == "ready"
+        pass_time(after, clock, 9999)
+        assert len(after.poll()) == 1
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,16 @@ def test_a_device_that_never_answers_fails_the_run(fleet: Fleet, clock: FrozenCl
     assert fleet.begin()["status"] == "RUNNING"
 
 
+def test_a_server_that_was_away_in_the_window_has_aborted_nothing(database: str, clock: FrozenClock) -> None:
+    with running_server(database, clock) as before:
+        task = Fleet(before).begin()["currentTaskId"]
+    clock.advance(timedelta(hours=1))
+    with running_server(database, clock, Settings(lease_grace_seconds=10)) as after:
+        fleet = Fleet(after)
+        pass_time(fleet, clock, 9.9)
+        assert fleet.report(task, "start")["status"] == "IN_PROGRESS"
+
+
 def test_a_report_behind_the_window_is_refused(fleet: Fleet, clock: FrozenClock) -> None:
     task = fleet.begin()["currentTaskId"]
     clock.advance(timedelta(seconds=11))

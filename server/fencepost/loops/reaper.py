@@ -3,8 +3,9 @@
 It sleeps until the next deadline that it knows; the lookout tells it of those that another server knew of and did not
 live to reap. Any number of servers may run it: rows that one is at are skipped by the others.
 
-After an outage (this server was away, or the database was) live workers had nobody to report to. Leases that were last
-renewed before it get a grace in which their workers can come back before they are reaped.
+After an outage (this server was away, or the database was) live workers had nobody to report to, and nobody to be given
+work by. Leases that were last renewed before it, and tasks that would have expired, get a grace in which their workers
+can come back before they are reaped.
 """
 
 from __future__ import annotations
@@ -25,11 +26,10 @@ _SHORTEST_SLEEP = 0.2
 class Reaper:
     """What is due in the database is done by it."""
 
-    def __init__(self, store: DeadlineStore, definitions: Definitions, hints: Hints, *, grace_seconds: float) -> None:
+    def __init__(self, store: DeadlineStore, definitions: Definitions, hints: Hints) -> None:
         self._store = store
         self._definitions = definitions
         self._hints = hints
-        self._grace_seconds = grace_seconds
 
     async def prepare(self) -> None:
         """Note from when on this server is there, before anybody has a lease from it; raise Refusal (`unavailable`)."""
@@ -37,7 +37,7 @@ class Reaper:
 
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is (infinity: nobody knows)."""
-        reaped, hints = await self._store.reap(grace_seconds=self._grace_seconds, batch=_BATCH)
+        reaped, hints = await self._store.reap(batch=_BATCH)
         self._hints.follow(hints)
         if reaped:
             emit(Event.REAPED, count=len(reaped))

@@ -21,24 +21,26 @@ class Reaped(NamedTuple):
 
 
 class DeadlineStore:
-    """The statements of sql/queries/tasks that the reaper runs; leases that an outage has cut short are spared."""
+    """The statements of sql/queries/tasks that the reaper runs.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    After an outage (of this server or its database) there are `grace_seconds` in which what it has kept from happening
+    may happen: leases last renewed before it are spared, and tasks that nobody could begin do not expire.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, grace_seconds: float) -> None:
         self._database = database
         self._clock = clock
+        self._grace = f"{grace_seconds} seconds"
         self._outages = -1
         self._resumed_at: str | None = None
 
     async def resume(self) -> None:
-        """Note since when leases are renewed with this server; those from before are spared as after an outage."""
+        """Note since when this server is there, as after an outage."""
         await self._database.run(self._resumed)
 
-    async def reap(self, *, grace_seconds: float, batch: int) -> Reaped:
-        """Do what is due, and return to which tasks and what followed.
-
-        Leases last renewed before an outage (of this server or its database) are spared for `grace_seconds` after it.
-        """
-        params = {"grace": f"{grace_seconds} seconds", "batch": batch, "now": self._clock.now()}
+    async def reap(self, *, batch: int) -> Reaped:
+        """Do what is due, and return to which tasks and what followed."""
+        params = {"grace": self._grace, "batch": batch, "now": self._clock.now()}
 
         def job(connection: Connection) -> Reaped:
             # Asked here and not before: a job that meets an outage is run again after it, and must know.
@@ -57,6 +59,8 @@ class DeadlineStore:
 
     def _resumed(self, connection: Connection) -> str | None:
         if self._outages != self._database.outages:
-            self._resumed_at = fetch(connection, statement("server/now"), {"now": self._clock.now()})[0][0]
+            now = {"now": self._clock.now()}
+            fetch(connection, statement("tasks/spare"), {**now, "grace": self._grace})
+            self._resumed_at = fetch(connection, statement("server/now"), now)[0][0]
             self._outages = self._database.outages
         return self._resumed_at
