@@ -110,7 +110,7 @@ class App:
         self.reaper = Reaper(deadlines, definitions, hints)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
-        self._watching = self._watch_devices(settings)
+        self._watching = self._watch_devices()
         self._reaping = Loop("reaper", self.reaper.run_once)
         self._retaining = Loop("retain", self.retain.run_once)
         self._scheduling = Loop("scheduler", self.scheduler.run_once)
@@ -195,13 +195,13 @@ class App:
         self._rest = site(self.engine, self._health, callers, settings)
         return dispatch
 
-    def _watch_devices(self, settings: Settings) -> Sequence[Loop]:
+    def _watch_devices(self) -> Sequence[Loop]:
         """Return what looks after devices, and tells what becomes of their runs."""
-        self.vigil = Vigil(self.engine.devices.known, silence_seconds=settings.devices.silence_seconds)
-        feed = self.engine.devices.feed
-        feeding = Loop("feed", feed.run_once)
-        feed.nudge = feeding.nudge
-        return Loop("vigil", self.vigil.run_once), feeding
+        devices = self.engine.devices
+        self.vigil = Vigil(devices.known)
+        keeping, feeding = Loop("vigil", self.vigil.run_once), Loop("feed", devices.feed.run_once)
+        devices.known.nudge, devices.feed.nudge = keeping.nudge, feeding.nudge
+        return keeping, feeding
 
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         watch = self.engine.watch

@@ -118,7 +118,7 @@ def _people(core: Core) -> People:
 
 def _devices(core: Core) -> Devices:
     settings = core.settings.devices
-    store = DeviceStore(core.database, core.clock, silence_ms=round(settings.silence_seconds * 1000))
+    store = DeviceStore(core.database, core.clock, silence_seconds=settings.silence_seconds)
     known = Known(store, core.hints)
     runs = DeviceRuns(core.workflows, core.tasks, core.definitions, core.hands, core.deciders, known, store)
     feed = Feed(store, core.workflows, runs, core.watch)

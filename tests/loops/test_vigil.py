@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -208,3 +209,16 @@ def test_two_servers_that_watch_abort_a_task_once(servers: Pair) -> None:
     count = sum(server.run(known.lose()) for server, known in zip(servers, lost, strict=True))
     assert count <= 1
     until(lambda: fleet.statuses(run["id"]) == ["ABORTED", "PENDING"])
+
+
+def test_where_nothing_is_watched_or_due_a_look_is_one_question(fleet: Fleet) -> None:
+    app = fleet.server.app
+
+    def asked(look: Callable[[], Coroutine[Any, Any, float]]) -> int:
+        before = app.database.jobs_taken
+        assert fleet.server.run(look()) == 30
+        return app.database.jobs_taken - before
+
+    # Others of the server's loops ask at times of their own.
+    for look in (app.vigil.run_once, app.scheduler.run_once):
+        assert min(asked(look) for _ in range(5)) == 1

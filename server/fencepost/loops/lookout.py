@@ -10,8 +10,8 @@ from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.hints import Hints
 from fencepost.store.tasks import TaskStore
 
-# A little more than a second, so that an idle server asks less than once in one.
-_INTERVAL = 1.1
+# More than a second, so that an idle server asks less than once in one, with the looks of its other loops.
+_INTERVAL = 1.2
 _LONGEST_INTERVAL = 5.0
 _MANY = 1000
 

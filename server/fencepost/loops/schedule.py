@@ -25,12 +25,12 @@ class Scheduler:
 
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is."""
-        done = await self._schedules.run_due(_BATCH)
-        if done.turns:
-            emit(Event.SCHEDULED, started=done.started, skipped=done.skipped)
-            # Behind an outage, a schedule may have more that is due.
-            return 0.0
         due_in = await self._schedules.next_due()
-        if due_in is None:
-            return _LONGEST_SLEEP
-        return min(due_in, _LONGEST_SLEEP) if due_in > 0 else _SHORTEST_SLEEP
+        if due_in is None or due_in > 0:
+            return min(due_in or _LONGEST_SLEEP, _LONGEST_SLEEP)
+        done = await self._schedules.run_due(_BATCH)
+        if not done.turns:
+            return _SHORTEST_SLEEP
+        emit(Event.SCHEDULED, started=done.started, skipped=done.skipped)
+        # Behind an outage, a schedule may have more that is due.
+        return 0.0

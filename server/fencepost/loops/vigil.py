@@ -10,22 +10,23 @@ from fencepost.telemetry import Event, emit
 
 # What is due is being done by somebody else.
 _SHORTEST_SLEEP = 0.2
+# A server nudges its own vigil when it begins to watch a device; another one may have, and died.
+_LONGEST_SLEEP = 30.0
 
 
 class Vigil:
     """What becomes of silent devices is done by it."""
 
-    def __init__(self, known: Known, *, silence_seconds: float) -> None:
+    def __init__(self, known: Known) -> None:
         self._known = known
-        # One that another server begins to watch meanwhile is not due before.
-        self._longest_sleep = silence_seconds
 
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is."""
-        if lost := await self._known.lose():
-            emit(Event.DEVICES_LOST, count=lost)
-            return 0.0
         due_in = await self._known.next_due()
-        if due_in is None:
-            return self._longest_sleep
-        return min(due_in, self._longest_sleep) if due_in > 0 else _SHORTEST_SLEEP
+        if due_in is None or due_in > 0:
+            return min(due_in or _LONGEST_SLEEP, _LONGEST_SLEEP)
+        lost = await self._known.lose()
+        if not lost:
+            return _SHORTEST_SLEEP
+        emit(Event.DEVICES_LOST, count=lost)
+        return 0.0

@@ -37,12 +37,17 @@ class Changed(NamedTuple):
 
 
 class DeviceStore:
-    """The statements of sql/queries/devices."""
+    """The statements of sql/queries/devices.
 
-    def __init__(self, database: Database, clock: Clock, *, silence_ms: int) -> None:
+    A device is silent after `silence_seconds` without a sign of life; after an outage, in which none could be heard,
+    each has all of that again.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, silence_seconds: float) -> None:
+        self.silence_seconds = silence_seconds
         self._database = database
         self._clock = clock
-        self._silence_ms = silence_ms
+        self._silence_ms = round(silence_seconds * 1000)
         self._outages = -1
 
     async def put(self, name: str, info: bytes) -> Device:
@@ -66,17 +71,11 @@ class DeviceStore:
         await self._database.fetch(statement("devices/see"), {**said, "now": self._clock.now()})
 
     async def lose(self, size: int, *, caller: str, content: Callable[[Task], bytes]) -> tuple[int, Sequence[Hint]]:
-        """Give up devices that are silent, at most `size`, and fail what each has under way; return how many.
-
-        After an outage, in which none could be heard, they have all their time again.
-        """
+        """Give up devices that are silent, at most `size`, and fail what each has under way; return how many."""
         now = self._clock.now()
-        if self._outages != self._database.outages:
-            outages = self._database.outages
-            await self._database.fetch(statement("devices/spare"), {"silence": self._silence_ms, "now": now})
-            self._outages = outages
 
         def job(connection: Connection) -> tuple[int, Sequence[Hint]]:
+            self._spare(connection)
             with connection.transaction():
                 lost = [name for (name,) in fetch(connection, statement("devices/lose"), {"size": size, "now": now})]
                 calls = [
@@ -97,9 +96,13 @@ class DeviceStore:
 
     async def next_due(self) -> float | None:
         """Return the seconds until the next device is silent for too long, negative when that has passed."""
-        rows = await self._database.fetch(statement("devices/next_due"), {"now": self._clock.now()})
-        due_in: float | None = rows[0][0]
-        return due_in
+
+        def job(connection: Connection) -> float | None:
+            self._spare(connection)
+            due_in: float | None = fetch(connection, statement("devices/next_due"), {"now": self._clock.now()})[0][0]
+            return due_in
+
+        return await self._database.run(job)
 
     async def tasks(self, *devices: str) -> Sequence[Task]:
         """Return the live tasks of devices."""
@@ -110,6 +113,12 @@ class DeviceStore:
         params = {"since": since, "seqs": [*seqs], "now": self._clock.now()}
         rows = await self._database.fetch(statement("devices/runs"), params)
         return [Changed(row[0], row[1], Workflow._make(row[2:])) for row in rows]
+
+    def _spare(self, connection: Connection) -> None:
+        """Give all their time again after an outage; in the job, since one that met an outage is run again after it."""
+        if self._outages != self._database.outages:
+            fetch(connection, statement("devices/spare"), {"silence": self._silence_ms, "now": self._clock.now()})
+            self._outages = self._database.outages
 
 
 def _tasks(connection: Connection, devices: Sequence[str]) -> list[Task]:

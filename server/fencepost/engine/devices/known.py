@@ -8,7 +8,7 @@ device speaks to, or whether that lives.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.devices.errors import DEVICE_NOT_FOUND
@@ -30,6 +30,8 @@ class Known:
     def __init__(self, store: DeviceStore, hints: Hints) -> None:
         self._store = store
         self._hints = hints
+        # Called with the seconds in which somebody is to look whether a device that is watched has fallen silent.
+        self.nudge: Callable[[float], None] = lambda seconds: None
 
     async def put(self, name: str, info: bytes) -> Device:
         """Register a device with a JSON object; the same again changes nothing."""
@@ -55,6 +57,8 @@ class Known:
         if not _NAME.fullmatch(name):
             raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
         await self._store.see(name, watch=watch, task_id=task_id)
+        if watch:
+            self.nudge(self._store.silence_seconds)
 
     async def lose(self) -> int:
         """Abort what devices have under way that are silent for too long; return how many devices that were."""
