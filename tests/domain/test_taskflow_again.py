@@ -117,6 +117,8 @@ def test_what_never_ran_runs_when_its_turn_comes() -> None:
 def test_a_stage_behind_a_failure_that_is_kept_runs_when_it_is_named_and_only_then() -> None:
     run = retried(failed_at_b(), [("s2", None)])
     assert run.live == ["c"]
+    before = run.sent("c")["meta"]["taskflowExecutionContext"]["previousStageRes"]
+    assert before == [{"taskName": "a", "response": {"n": 1}}, {"taskName": "b", "response": None}]
     run.succeed("c")
     assert (run.outcome, run.said["status"]) == ("failed", "FAILED")
     first = Run(flow(["a", "b"], ["c"], ["d"]))
