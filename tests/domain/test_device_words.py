@@ -107,6 +107,13 @@ def test_a_fail_point_may_be_spelled_in_two_ways_and_is_of_any_shape(verb: Verb,
     assert content == b'{"status":"ABORTED","reason":"fell","failPoint":[1.0,{"a":null}]}'
 
 
+@pytest.mark.parametrize("reason", ["unsafe:slope", "control_release_pending", "배터리 부족", "", "x" * 10_000])
+def test_a_reason_is_any_text(reason: str) -> None:
+    for verb in ("reject", "abort", "fail"):
+        content = read_report(verb, orjson.dumps({"reason": reason})).content_from("PENDING")
+        assert orjson.loads(content or b"")["reason"] == reason
+
+
 def test_a_rejection_has_a_reason_and_no_fail_point() -> None:
     content = read_report("reject", b'{"reason":"another_task_active","failPoint":1}').content_from("PENDING")
     assert content == b'{"status":"REJECTED","reason":"another_task_active","started":false}'

@@ -117,6 +117,8 @@ def test_what_never_ran_runs_when_its_turn_comes() -> None:
 def test_a_stage_behind_a_failure_that_is_kept_runs_when_it_is_named_and_only_then() -> None:
     run = retried(failed_at_b(), [("s2", None)])
     assert run.live == ["c"]
+    before = run.sent("c")["meta"]["taskflowExecutionContext"]["previousStageRes"]
+    assert before == [{"taskName": "a", "response": {"n": 1}}, {"taskName": "b", "response": None}]
     run.succeed("c")
     assert (run.outcome, run.said["status"]) == ("failed", "FAILED")
     first = Run(flow(["a", "b"], ["c"], ["d"]))
@@ -136,6 +138,29 @@ def test_a_failure_of_the_retry_stops_what_was_named_behind_it() -> None:
     run.fail("b")
     assert run.outcome == "failed"
     assert "c" not in [run.names[label] for label in run.activities]
+
+
+def test_a_stage_whose_turn_has_not_come_is_waiting_whatever_is_kept_of_it() -> None:
+    first = Run(flow(["a"], ["b", "c"], options=GO_ON))
+    first.fail("a")
+    first.succeed("b")
+    first.fail("c")
+    run = retried(first, [("s1", None), ("s2", ["c"])])
+    assert [stage.status for stage in ended(run).stages] == ["WAITING", "WAITING"]
+    run.succeed("a")
+    assert [stage.status for stage in ended(run).stages] == ["COMPLETED", "RUNNING"]
+    stopped = retried(failed_with_c_done(), [("s1", None), ("s2", ["d"])])
+    stopped.fail("a")
+    assert (stopped.outcome, [stage["status"] for stage in stopped.said["stages"]]) == ("failed", ["FAILED", "FAILED"])
+    assert [stage.status for stage in ended(stopped).stages] == ["FAILED", "FAILED"]
+
+
+def failed_with_c_done() -> Run:
+    run = Run(flow(["a"], ["c", "d"]))
+    run.succeed("a")
+    run.succeed("c")
+    run.fail("d")
+    return run
 
 
 def test_ids_and_age_stay_over_retries() -> None:

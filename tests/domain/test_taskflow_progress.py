@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import hypothesis.strategies as st
 import msgspec
@@ -14,7 +14,7 @@ from hypothesis import given
 from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.domain.taskflow.placeholders import Unknown, fill
 from fencepost.domain.taskflow.plan import FlowParent
-from fencepost.domain.taskflow.progress import Facts, Standing, gathered, progress
+from fencepost.domain.taskflow.progress import Facts, FlowStatus, StageStatus, Standing, TaskStatus, gathered, progress
 from tests.fixtures.taskflows import EXAMPLE, Run, flow, task
 
 GO_ON = {"continueOnTaskFailure": True}
@@ -73,8 +73,19 @@ def test_options_of_the_flow_are_overlaid_by_those_of_the_task() -> None:
         "attemptTimeout": 60000,
         "expiresAfter": 60000,
     }
-    info = run.sent("addApplianceAlpha")["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]
-    assert info["options"] == {**EXAMPLE["options"], "maxRetries": 3}
+    assert info(run, "addApplianceAlpha")["options"] == {**EXAMPLE["options"], "maxRetries": 3}
+    of_flow = {"maxRetries": 5, "timeout": 1000, "retryDelay": 10, "continueOnTaskFailure": True}
+    own = {"maxRetries": 0, "timeout": 2000, "continueOnTaskFailure": False}
+    run = Run(flow([task("a", options=own), "b"], options=of_flow))
+    assert info(run, "a")["options"] == {**of_flow, **own}
+    assert info(run, "b")["options"] == of_flow
+    assert run.terms[run.label("a")] == {"allowedRetryCount": 0, "retryDelay": 10, "attemptTimeout": 2000}
+    assert run.terms[run.label("b")] == {"allowedRetryCount": 5, "retryDelay": 10, "attemptTimeout": 1000}
+
+
+def info(run: Run, name: str) -> Any:
+    """Return what the worker of a task is told of it."""
+    return run.sent(name)["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]
 
 
 def test_a_flow_ends_with_its_max_age() -> None:
@@ -108,6 +119,22 @@ def test_with_continue_on_task_failure_the_flow_goes_on_and_the_response_is_null
     assert [stage["status"] for stage in run.said["stages"]] == ["PARTIAL_COMPLETED", "COMPLETED"]
 
 
+def test_a_worker_is_told_what_the_stage_directly_before_its_own_has_answered() -> None:
+    run = Run(flow(["a"], ["b", "c"], ["d"]))
+    run.succeed("a", {"of": "a"})
+    run.succeed("c", {"of": "c"})
+    run.succeed("b", {"of": "b"})
+    before = {
+        name: run.sent(name)["meta"]["taskflowExecutionContext"].get("previousStageRes", "absent") for name in "abcd"
+    }
+    assert before == {
+        "a": "absent",
+        "b": [{"taskName": "a", "response": {"of": "a"}}],
+        "c": [{"taskName": "a", "response": {"of": "a"}}],
+        "d": [{"taskName": "b", "response": {"of": "b"}}, {"taskName": "c", "response": {"of": "c"}}],
+    }
+
+
 def test_an_all_failed_stage_is_failed_and_the_flow_goes_on_if_told_to() -> None:
     run = Run(flow(["a", "b"], ["c"], options=GO_ON))
     run.fail("a")
@@ -126,13 +153,23 @@ def test_the_option_of_the_task_decides_whether_its_failure_stops_the_flow() -> 
     assert run.outcome == "failed"
 
 
+def test_statuses_are_the_documented_ones() -> None:
+    assert get_args(TaskStatus) == ("WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED")
+    assert get_args(StageStatus) == ("WAITING", "RUNNING", "COMPLETED", "PARTIAL_COMPLETED", "FAILED")
+    assert {*get_args(FlowStatus)} == {*get_args(StageStatus), "CANCELLED"}
+
+
 def test_statuses_follow_the_queue() -> None:
     run = Run(flow(["a", "b"], ["c"]))
     assert statuses(run) == ("WAITING", ["WAITING", "WAITING"], ["WAITING"] * 3)
     for status in ("waiting", "ready", "requested"):
         assert statuses(run, a=Standing(status))[2][0] == "QUEUED"
-    assert statuses(run, a=Standing("in-progress", retry_count=1))[:2] == ("RUNNING", ["RUNNING", "WAITING"])
-    assert statuses(run, a=SUCCEEDED, b=FAILED)[1] == ["FAILED", "WAITING"]
+    assert statuses(run, a=Standing("in-progress", retry_count=1)) == (
+        "RUNNING",
+        ["RUNNING", "WAITING"],
+        ["RUNNING", "WAITING", "WAITING"],
+    )
+    assert statuses(run, a=SUCCEEDED, b=FAILED)[1:] == (["FAILED", "WAITING"], ["SUCCESS", "FAILED", "WAITING"])
     assert statuses(run, a=SUCCEEDED, b=SUCCEEDED, c=Standing("ready"))[1] == ["COMPLETED", "RUNNING"]
 
 

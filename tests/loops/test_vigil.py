@@ -110,6 +110,21 @@ def test_a_watched_device_that_falls_silent_has_its_task_aborted(fleet: Fleet, c
     assert not fleet.call("GET", "/devices/r2")["connected"]
 
 
+def test_clients_and_the_device_are_told_of_a_disconnect(fleet: Fleet, clock: FrozenClock) -> None:
+    connect(fleet)
+    run = fleet.begin()
+    task = run["currentTaskId"]
+    fleet.report(task, "start")
+    with streaming(fleet.server, "/events/client") as client:
+        pass_time(fleet, clock, 15.1, run)
+        event = client.next("TASK_ABORTED")
+        assert (event["taskId"], event["deviceId"], event["reason"]) == (task, "r2", "device_disconnected")
+        assert client.next("WORKFLOW_RUN_RETRYING")["workflowRunId"] == run["id"]
+    with streaming(fleet.server, R2) as device:
+        following = device.next("TASK_REGISTERED")["task_id"]
+    assert following == fleet.run(run["id"])["currentTaskId"] != task
+
+
 @pytest.mark.parametrize("sign", ["report", "heartbeat", "connection", "answer"])
 def test_any_sign_of_life_gives_a_device_its_time_again(fleet: Fleet, clock: FrozenClock, sign: str) -> None:
     connect(fleet)

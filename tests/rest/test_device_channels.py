@@ -143,6 +143,18 @@ def test_what_cannot_be_taken_from_a_device_is_refused_and_the_socket_stays(
             assert (refused["error"]["type"], refused["error"]["path"]) == (type, path)
 
 
+def test_a_device_answers_the_abort_that_it_is_told_over_its_socket(fleet: Fleet) -> None:
+    with socket_to(fleet.server, R2) as device:
+        run = fleet.begin()
+        task = device.next("TASK_REGISTERED")["task_id"]
+        device.say(type="TASK_STARTED", task_id=task)
+        fleet.stop(run["id"])
+        assert device.next("TASK_ABORTED")["task_id"] == task
+        device.say(type="TASK_ABORTED", task_id=task, task_type="abort", reason="task_aborted_by_server")
+        assert device.next("REPORT_TAKEN", "REFUSED") == {"type": "REPORT_TAKEN", "task_id": task}
+    assert fleet.task(task)["reason"] == "canceled"
+
+
 def test_a_report_that_does_not_fit_is_refused_over_the_socket(fleet: Fleet) -> None:
     with socket_to(fleet.server, R2) as device:
         task = fleet.begin()["currentTaskId"]
@@ -207,7 +219,7 @@ def test_a_client_event_says_which_and_how_it_stands(fleet: Fleet) -> None:
         task = run["currentTaskId"]
         fleet.report(task, "reject", reason="busy")
         event = client.next("TASK_REJECTED")
-    assert event.pop("_id") == event.pop("occurredAt")
+    assert event.pop("_id") == event.pop("occurredAt") == fleet.task(task)["updatedAt"]
     assert event == {
         "type": "TASK_REJECTED",
         "taskId": task,
@@ -318,6 +330,9 @@ def test_channels_are_for_clients_with_credentials_where_there_are_some(database
         with socket_to(server, R2, additional_headers={"authorization": f"Bearer {secret}"}) as device:
             device.say(type="TASK_STARTED", task_id="nobody")
             assert device.next("REFUSED")["error"]["type"] == "task-not-found"
+        path = "/api/tasks/nobody/start"
+        assert server.send("POST", path)[0] == 401
+        assert server.send("POST", path, authorization=f"Bearer {secret}")[0] == 404
 
 
 def test_a_page_of_another_site_has_no_channel(server: Server) -> None:

@@ -241,6 +241,37 @@ def test_every_path_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
     assert [one["id"] for one in fleet.call("GET", f"{prefix}/workflows/demo/patrol/runs")["runs"]] == [run["id"]]
     assert fleet.call("GET", f"{prefix}/devices/r2")["currentRunId"] == run["id"]
     assert "silenceSeconds" in fleet.call("GET", f"{prefix}/server-settings")
+    assert fleet.call("PUT", f"{prefix}/devices/r9", {"tracks": []})["name"] == "r9"
+    assert "seenAt" in fleet.call("POST", f"{prefix}/devices/r9/heartbeat")
+    assert {one["id"] for one in fleet.call("GET", f"{prefix}/devices")["devices"]} == {"r2", "r9"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_every_report_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
+    id = fleet.call("POST", f"{prefix}/workflows/demo/patrol/runs")["id"]
+    for verb in ("start", "complete", "reject", "start", "abort", "fail"):
+        task = fleet.call("GET", f"{prefix}/workflow-runs/{id}")["currentTaskId"]
+        assert fleet.call("POST", f"{prefix}/tasks/{task}/{verb}", {"type": "TASK_STATE"})["id"] == task
+    said = {"type": "TASK_STARTED", "task_id": fleet.run(id)["currentTaskId"]}
+    assert fleet.call("POST", f"{prefix}/task-state", said)["status"] == "IN_PROGRESS"
+    assert fleet.statuses(id) == ["COMPLETED", "REJECTED", "ABORTED", "ABORTED", "IN_PROGRESS"]
+    assert fleet.call("POST", f"{prefix}/workflow-runs/{id}/stop")["status"] == "ABORTED"
+
+
+def test_clients_fetch_what_a_device_is_at_and_the_history_of_runs(fleet: Fleet) -> None:
+    first = fleet.begin()["id"]
+    fleet.do(first, "start", "complete")
+    fleet.do(first, "start", "complete")
+    run = fleet.begin()
+    task = run["currentTaskId"]
+    fleet.report(task, "start")
+    device = fleet.call("GET", "/devices/r2")
+    assert (device["currentTaskId"], device["currentRunId"]) == (task, run["id"])
+    assert fleet.run(run["id"])["currentTaskId"] == task
+    history = fleet.call("GET", "/workflows/demo/patrol/runs")["runs"]
+    assert [(one["id"], one["status"]) for one in history] == [(run["id"], "RUNNING"), (first, "COMPLETED")]
+    fleet.stop(run["id"])
+    assert "currentTaskId" not in fleet.call("GET", "/devices/r2")
 
 
 def test_the_settings_of_the_server_do_not_tell_how_often_it_tries(fleet: Fleet) -> None:

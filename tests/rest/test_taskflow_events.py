@@ -107,6 +107,49 @@ def test_each_update_is_streamed_until_the_flow_has_ended(caller: Caller) -> Non
     assert told[-1].data["taskflowObject"] == caller.details(id)
 
 
+def test_a_task_that_fails_before_any_worker_sees_it_is_told_in_the_first_stage_too(caller: Caller) -> None:
+    lost = task("lost", {"x": "{{nobody}}"})
+    id = caller.produce(flow([lost, "a"], options=GO_ON))
+    with stream(caller.server, id) as events:
+        told = [next(events) for _ in range(4)]
+        caller.work("a")
+        told += events
+    assert short(told[:4]) == [
+        ("TASK", "lost", "FAILED"),
+        ("TASK", "a", "QUEUED"),
+        ("STAGE", "s1", "RUNNING"),
+        ("TASKFLOW", "RUNNING"),
+    ]
+    assert short(told[-2:]) == [("STAGE", "s1", "PARTIAL_COMPLETED"), ("TASKFLOW", "PARTIAL_COMPLETED")]
+    id = caller.produce(flow([lost]))
+    with stream(caller.server, id) as events:
+        assert short([*events]) == [("TASK", "lost", "FAILED"), ("STAGE", "s1", "FAILED"), ("TASKFLOW", "FAILED")]
+
+
+def test_a_stage_of_which_a_retry_keeps_some_tasks_is_told_to_run_again(caller: Caller) -> None:
+    id = caller.produce(flow(["a", "b"], ["c", "d"], options=GO_ON))
+    caller.work("a")
+    caller.fail("b")
+    caller.work("c")
+    caller.fail("d")
+    stages = caller.ended(id)["stages"].values()
+    names = {one["name"]: one["id"] for stage in stages for one in stage["tasks"].values()}
+    wanted = [
+        {"stageId": stage["id"], "taskIds": [names[name]]} for stage, name in zip(stages, ("b", "d"), strict=True)
+    ]
+    caller.call("/retry", taskflowId=id, stages=wanted)
+    caller.work("b")
+    caller.work("d")
+    with stream(caller.server, id) as events:
+        told = short([*events])
+    assert [one for one in told if one[0] == "STAGE"] == [
+        ("STAGE", "s1", "RUNNING"),
+        ("STAGE", "s1", "COMPLETED"),
+        ("STAGE", "s2", "RUNNING"),
+        ("STAGE", "s2", "COMPLETED"),
+    ]
+
+
 def test_the_flow_in_an_event_is_the_flow_after_that_update(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     caller.work("a", {"ok": 1})

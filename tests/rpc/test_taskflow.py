@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -48,6 +48,28 @@ def test_the_example_of_the_document_runs(server: Server) -> None:
     assert [stage["status"] for stage in record["stages"].values()] == ["COMPLETED", "COMPLETED"]
 
 
+def test_every_action_answers_success_and_data(caller: Caller) -> None:
+    def data(verb: str, **params: Any) -> Any:
+        answer = caller.server.rpc(f"awf.taskflow{verb}", params)
+        assert answer.keys() == {"success", "data"}
+        assert answer["success"] is True
+        return answer["data"]
+
+    id = data("/produce", **flow(["a"]))["taskflowId"]
+    flows = [data("/details", taskflowId=id), data("/cancel", taskflowId=id), data("/retry", taskflowId=id)]
+    assert [one["taskflowId"] for one in (*flows, *data("/list"))] == [id] * 4
+    kept = data(".template/add", template={"name": "Night", "stages": flow(["a"])["stages"]})
+    begun = data(".template/execute", templateId=kept["id"])
+    assert begun["name"] == "Night"
+    data("/cancel", taskflowId=begun["taskflowId"])
+    changed = data(".template/update", template={"id": kept["id"], "name": "Day"})
+    assert data(".template/list") == [changed]
+    assert data(".template/delete", templateId=kept["id"]) == changed
+    for verb, params in (("/details", {"taskflowId": "x"}), (".template/execute", {"templateId": "x/y"})):
+        status, answer = caller.server.post({"method": f"awf.taskflow{verb}", "params": params})
+        assert (status, answer["error"]["type"].endswith("-not-found"), "result" in answer) == (404, True, False)
+
+
 def test_a_record_has_every_documented_member(caller: Caller) -> None:
     id = caller.produce(flow(["a"], name="Two lamps", options={"maxRetries": 1}))
     record = until(lambda: (found := caller.details(id))["status"] == "RUNNING" and found)
@@ -56,6 +78,8 @@ def test_a_record_has_every_documented_member(caller: Caller) -> None:
         "options", "stages",
     }  # fmt: skip
     assert (record["_id"], record["name"], record["retryAttempt"]) == (id, "Two lamps", 0)
+    created = caller.server.rpc("awf.workflow/status", {"id": id})["resource"]["meta"]["createdAt"]
+    assert record["createdAt"] == round(datetime.fromisoformat(created).timestamp() * 1000)
     assert record["parentTaskflowDetails"] is None
     ((stage_id, stage),) = record["stages"].items()
     assert (stage["id"], stage["stageId"], stage["name"], stage["status"]) == (stage_id, stage_id, "s1", "RUNNING")

@@ -43,6 +43,7 @@ def test_a_task_is_settled_when_its_handler_answered_and_no_flow_of_it_is_active
     one, other = nest(caller, taken, flow(["b"])), nest(caller, taken, flow(["c"]))
     (shown, _) = tasks(caller.details(outer))
     assert shown["nestedTaskflows"] == shown["nestedActiveRunningTaskFlowIds"] == [one, other]
+    assert shown["nestedTaskflowId"] == other
     caller.end(taken, "success", {"mine": 1})
     caller.work("b")
     until(lambda: tasks(caller.details(outer))[0]["nestedActiveRunningTaskFlowIds"] == [other])

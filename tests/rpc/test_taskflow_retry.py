@@ -10,6 +10,7 @@ import pytest
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import CallRefused, Server
 from tests.fixtures.taskflows import Caller, flow, task, tasks
+from tests.fixtures.waiting import until
 
 ONCE = {"exactlyOnceTaskExecution": True}
 
@@ -64,6 +65,32 @@ def test_given_stages_and_given_tasks_are_retried(caller: Caller) -> None:
     record = caller.ended(id)
     assert record["retryAttempt"] == 2
     assert [one["response"] for one in tasks(record)] == [{"n": 1}, None, {"v": 2}]
+
+
+def test_stages_and_tasks_of_several_stages_are_retried_together(caller: Caller) -> None:
+    id = caller.produce(flow(["a", "b", "x"], ["c", "d"], ["e"], options={"continueOnTaskFailure": True}))
+    for name in "abxcde":
+        caller.work(name, {"run": 0})
+    one, two, three = caller.ended(id)["stages"].values()
+    ids = {task["name"]: task["id"] for task in tasks(caller.details(id))}
+    some = [{"stageId": one["id"], "taskIds": [ids["a"], ids["b"]]}, {"stageId": two["id"], "taskIds": [ids["d"]]}]
+    assert runs_again(caller, id, some) == {"a", "b", "d"}
+    assert runs_again(caller, id, [{"stageId": one["id"]}, {"stageId": three["id"]}]) == {"a", "b", "x", "e"}
+    assert runs_again(caller, id, [*some, {"stageId": two["id"]}]) == {"a", "b", "c", "d"}
+
+
+def runs_again(caller: Caller, id: str, stages: Any) -> set[str]:
+    """Retry some of a flow, do what there is to do, and return what that was."""
+    number = caller.call("/retry", taskflowId=id, stages=stages)["retryAttempt"]
+
+    def is_done() -> bool:
+        for name in "abxcde":
+            for taken in caller.server.poll(f"svc/{name}", start=True):
+                caller.end(taken, "success", {"run": number})
+        return caller.status(id) == "COMPLETED"
+
+    until(is_done)
+    return {one["name"] for one in tasks(caller.details(id)) if one["response"] == {"run": number}}
 
 
 @pytest.mark.parametrize(

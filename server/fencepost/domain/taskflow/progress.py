@@ -88,6 +88,9 @@ class StageView(NamedTuple):
     tasks: Sequence[TaskView]
 
 
+Walked = tuple[PlannedStage, Sequence[TaskView]]
+
+
 class Progress(NamedTuple):
     """A run as it stands; `ended` is how it ends when its workflow is live and nothing is left to do."""
 
@@ -119,21 +122,23 @@ def nested_label(label: str, attempt: int, key: str) -> str:
     return f"{label}/{attempt}/{key}"
 
 
-def progress(plan: Plan, facts: Facts) -> Progress:
-    """Walk over the plan."""
-    stages: list[StageView] = []
-    is_reached, is_stopped = True, False
+def progress(plan: Plan, facts: Facts, *, is_begun: bool = True) -> Progress:
+    """Walk over the plan; one that is not begun is as it was produced, before anybody has looked at it."""
+    walked: list[Walked] = []
+    is_reached, is_stopped = is_begun, False
     for stage in plan.stages:
         # Read once for all tasks of a stage, and only if one of them asks.
-        known = cache(partial(_known, plan, tuple(stages)))
+        known = cache(partial(_known, plan, tuple(walked)))
         views = [_task(plan, task, facts, known, is_reached, is_stopped) for task in stage.tasks]
         is_open = any(view.is_open for view in views)
-        stages.append(StageView(stage, _stage_status(views, is_over=facts.outcome is not None), views))
+        walked.append((stage, views))
         fresh = any(view.stops and view.planned.id not in plan.kept for view in views)
         # Behind what was dropped nothing was begun, nor tried to be.
         is_reached = is_reached and not is_open and not fresh and not any(view.is_dropped for view in views)
         is_stopped = is_stopped or any(view.stops for view in views)
-    is_open = any(view.is_open for stage in stages for view in stage.tasks)
+    is_open = not is_begun or any(view.is_open for _, views in walked for view in views)
+    is_over = facts.outcome is not None or not is_open
+    stages = [StageView(stage, _stage_status(views, is_over=is_over), views) for stage, views in walked]
     ended = None if is_open else _aggregate(stages, is_stopped=is_stopped)
     return Progress(stages, _flow_status(facts, stages, ended), ended if facts.outcome is None else None)
 
@@ -190,12 +195,11 @@ def _begun(task: PlannedTask, standing: Standing, facts: Facts) -> TaskView:
     return view._replace(status="SUCCESS", response=response, answer=response)
 
 
-def _known(plan: Plan, before: Sequence[StageView]) -> Mapping[str, Any]:
+def _known(plan: Plan, before: Sequence[Walked]) -> Mapping[str, Any]:
     """Return what placeholders can name: the stages before, and `context` unless a stage is called that."""
     context = {} if not isinstance(plan.flow.context, Raw) else verbatim.read(bytes(plan.flow.context))
     stages = {
-        stage.planned.name: {view.planned.task.name: verbatim.read(view.answer) for view in stage.tasks}
-        for stage in before
+        stage.name: {view.planned.task.name: verbatim.read(view.answer) for view in views} for stage, views in before
     }
     return {"context": context, **stages}
 
@@ -213,6 +217,9 @@ def _stage_status(views: Sequence[TaskView], *, is_over: bool) -> StageStatus:
     if any(view.is_open for view in views) and not is_over:
         return "RUNNING"
     settled = all(view.status in ("SUCCESS", "FAILED") for view in views)
+    if not settled and not is_over:
+        # A retry has kept some of it, and its turn has not come.
+        return "WAITING"
     if settled and any(view.status == "SUCCESS" for view in views) and not any(view.stops for view in views):
         return "PARTIAL_COMPLETED"
     return "FAILED"

@@ -82,7 +82,8 @@ class Replay:
         self._told = [*position.taken] if position is not None and position.run == plan.retry_attempt else []
         self._taken: list[int] = []
         self._standings: dict[str, tuple[str, Standing]] = {}
-        self._now = progress(plan, gathered([]))
+        # What fails before a worker sees it has no history, and is told all the same.
+        self._now = progress(plan, gathered([]), is_begun=False)
 
     @property
     def position(self) -> Position:
