@@ -44,8 +44,10 @@ def test_a_transfer_that_is_drafted_hands_nothing_over_until_it_is_confirmed(des
     assert (event["resourceType"], event["processed"], event["user"]) == ("WFTaskTransferEvent", False, "ann")
     assert {member: event[member] for member in to} == to
     assert desk.standing(mine) == ("AS", "HR", "ann")
+    desk.call("change-task-status-if-required", id=mine, user="ann", status="WA")
     confirmed = desk.call("confirm-transfer-event", id=mine, user="al", event=event["id"])
     assert confirmed["event"] == {**event, "processed": True}
+    # The other draft still says nothing.
     assert desk.standing(mine) == ("AS", "IT", "bob")
     # Whose it is works for another team: by that it is judged who may close it.
     assert desk.refused("set-task-completed", id=mine, user="ann")[1] == "not-a-member"

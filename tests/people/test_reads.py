@@ -33,11 +33,17 @@ def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> No
     desk.call("plan-task-if-required", id=late, dueDateTime="2029-01-01T00:00:00Z", confirm=True)
     inbox = desk.call("find-all-pending-tasks-order-by-team-and-due-date", limit=2)["resources"]
     assert [task["id"] for task in inbox[1:]] == [late]
+    # A team's tasks stand together, however early those of another are due.
+    desk.call("plan-task-if-required", id=late, dueDateTime="2020-01-01T00:00:00Z", confirm=True)
+    inbox = desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"]
+    assert [task["biAssignedToTeam"] for task in inbox] == ["HR", "IT", "IT"]
 
 
 def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
     id = desk.task()
     desk.call("change-status", id=id, user="dev", status="EX")
+    begun = desk.add("BADGE", assignment="PROCESS_STEP_USER")
+    assert begun["biTaskStatus"] == "AS"
     assert desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"] == []
 
 
