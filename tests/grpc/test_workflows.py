@@ -222,6 +222,9 @@ def test_a_template_of_one_name_is_there_once(machine: Machine, hello: str) -> N
     [
         ("", TEMPLATE, "invalid template name"),
         ("a b", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
+        ("a.b", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
+        ("demo/a", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
         ("x" * 201, TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
         ("hello", "", "invalid template data"),
         ("hello", "version: '0.2'\nname: x", "must be '0.1', not '0.2' (at $.template.version)"),
