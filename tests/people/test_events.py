@@ -159,6 +159,44 @@ def test_the_same_draft_again_is_the_draft_that_waits(desk: Desk, mine: str) -> 
     assert desk.call("change-task-status-if-required", id=mine, user="al", status="IN")["event"] != first
 
 
+@pytest.mark.parametrize(
+    ("method", "confirm", "said", "other", "member"),
+    [
+        ("change-task-status-if-required", "status", {"status": "IN"}, {"status": "WA"}, "biTaskStatus"),
+        (
+            "transfer-task-if-required",
+            "transfer",
+            {"assignedToUser": "al", "assignedToTeam": "HR"},
+            {"assignedToUser": "bob", "assignedToTeam": "IT"},
+            "biAssignedToUser",
+        ),
+        ("plan-task-if-required", "plan", {"priority": "H"}, {"priority": "L"}, "biPriority"),
+    ],
+)
+def test_a_draft_that_something_else_came_after_is_made_anew(
+    desk: Desk, mine: str, method: str, confirm: str, said: dict[str, str], other: dict[str, str], member: str
+) -> None:
+    stale = desk.call(method, id=mine, user="ann", **said)["event"]
+    desk.call(method, id=mine, user="ann", confirm=True, **other)
+    event = desk.call(method, id=mine, user="ann", **said)["event"]
+    assert event["id"] > stale["id"]
+    assert desk.call(method, id=mine, user="ann", **said)["event"] == event
+    task = desk.call(f"confirm-{confirm}-event", id=mine, user="ann", event=event["id"])["resource"]
+    assert task[member] == next(iter(said.values()))
+
+
+def test_a_draft_that_a_worker_came_after_is_made_anew(desk: Desk) -> None:
+    desk.begin()
+    job = desk.add("MAIL")["id"]
+    stale = desk.call("change-task-status-if-required", id=job, user="bob", status="CA")["event"]
+    assert len(desk.server.poll("hr/onboard/MAIL", start=True)) == 1
+    assert desk.standing(job)[0] == "IN"
+    event = desk.call("change-task-status-if-required", id=job, user="bob", status="CA")["event"]
+    assert event["id"] > stale["id"]
+    desk.call("confirm-status-event", id=job, user="bob", event=event["id"])
+    assert desk.standing(job)[0] == "CA"
+
+
 def test_an_event_never_changes(desk: Desk, mine: str) -> None:
     for change in ("by_user = 'eve'", "bi_task_status = 'CO'", "event_date_time = now()", "processed = false"):
         with pytest.raises(psycopg.errors.RaiseException):
