@@ -9,6 +9,7 @@ import pytest
 from fencepost.grpc.proto import template_2021_pb2, workflow_2021_pb2, workflow_pb2
 
 _TYPES = {3: "int64", 5: "int32", 9: "string", 12: "bytes"}
+_TIME = "google.protobuf.Timestamp"
 _OF_WORKERS = {
     "WorkflowContextRequest": "1 worker_id string",
     "WorkflowContext": "1 workflow_id string, 2 current_worker string, 3 current_task string, 4 current_action string, "
@@ -19,14 +20,14 @@ _OF_WORKERS = {
     "6 on_timeout string*, 7 on_failure string*, 8 worker_id string, 9 volumes string*, 10 environment string*, "
     "11 pid string",
     "WorkflowActionStatus": "1 workflow_id string, 2 task_name string, 3 action_name string, 4 action_status State, "
-    "5 seconds int64, 6 message string, 7 created_at Timestamp, 8 worker_id string",
+    f"5 seconds int64, 6 message string, 7 created_at {_TIME}, 8 worker_id string",
     "Empty": "",
 }
 _OF_WORKFLOWS = {
     **_OF_WORKERS,
     "WorkflowContextList": "1 workflow_contexts WorkflowContext*",
-    "Workflow": "1 id string, 2 template string, 3 hardware string, 4 state State, 5 created_at Timestamp, "
-    "6 updated_at Timestamp, 7 deleted_at Timestamp, 8 data string",
+    "Workflow": f"1 id string, 2 template string, 3 hardware string, 4 state State, 5 created_at {_TIME}, "
+    f"6 updated_at {_TIME}, 7 deleted_at {_TIME}, 8 data string",
     "CreateRequest": "1 template string, 2 hardware string",
     "CreateResponse": "1 id string",
     "GetRequest": "1 id string",
@@ -35,8 +36,8 @@ _OF_WORKFLOWS = {
     "UpdateWorkflowDataRequest": "1 workflow_id string, 2 metadata bytes, 3 data bytes",
 }
 _OF_TEMPLATES = {
-    "WorkflowTemplate": "1 id string, 2 name string, 4 created_at Timestamp, 5 updated_at Timestamp, "
-    "6 deleted_at Timestamp, 7 data string",
+    "WorkflowTemplate": f"1 id string, 2 name string, 4 created_at {_TIME}, 5 updated_at {_TIME}, "
+    f"6 deleted_at {_TIME}, 7 data string",
     "CreateResponse": "1 id string",
     "GetRequest": "1 id string, 2 name string",
     "ListRequest": "1 name string",
@@ -82,7 +83,9 @@ all_packages = pytest.mark.parametrize(
 
 def _field(field: Any) -> str:
     named = field.message_type or field.enum_type
-    return f"{field.number} {field.name} {named.name if named else _TYPES[field.type]}{'*' * field.is_repeated}"
+    # All but the times are of the package itself.
+    type = named.full_name.removeprefix(f"{field.file.package}.") if named else _TYPES[field.type]
+    return f"{field.number} {field.name} {type}{'*' * field.is_repeated}"
 
 
 @all_packages
@@ -97,6 +100,18 @@ def test_names_numbers_and_types_are_those_that_were_published(
     shapes = {
         one.name: f"{one.input_type.name} {one.output_type.name}{'*' * one.server_streaming}" for one in offered.methods
     }
+    assert not any(one.client_streaming for one in offered.methods)
     assert shapes == methods
     for states in package.enum_types_by_name.values():
         assert {one.name: one.number for one in states.values} == _STATES
+
+
+def test_a_template_is_asked_for_by_one_of_its_two_names() -> None:
+    messages = template_2021_pb2.DESCRIPTOR.message_types_by_name
+    either = {
+        name: [[field.name for field in one.fields] for one in message.oneofs] for name, message in messages.items()
+    }
+    assert {name: fields for name, fields in either.items() if fields} == {
+        "GetRequest": [["id", "name"]],
+        "ListRequest": [["name"]],
+    }

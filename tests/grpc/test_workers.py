@@ -236,6 +236,17 @@ def test_names_of_workers_that_differ_in_case_are_two_but_not_addresses(gate: Ga
     assert len(machine.contexts("52:54:00:ab:34:56")) == 1
 
 
+@both
+def test_an_id_may_have_a_slash_in_it(gate: Gate, is_old: bool) -> None:
+    gate.declare(template_of(("w", ["wipe"])))
+    machine, id = gate.machine(is_old=is_old), gate.create(id="tink-system/rack-7")
+    (context,) = machine.contexts("w")
+    assert context.workflow_id == id == "tink-system/rack-7"
+    assert [action.name for action in machine.actions(id)] == ["wipe"]
+    machine.report(id, "task-0", "wipe", SUCCESS)
+    assert gate.state(id) == "STATE_SUCCESS"
+
+
 def test_two_workflows_of_one_worker_are_both_offered_the_oldest_first(gate: Gate) -> None:
     gate.declare(TWO)
     ids = [gate.create() for _ in range(3)]

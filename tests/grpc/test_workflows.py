@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.fixtures.machines import (
     FAILED,
@@ -50,6 +51,7 @@ def test_a_workflow_is_made_of_a_template_and_hardware(machine: Machine, hello: 
     assert workflow.state == PENDING
     assert json.loads(workflow.data)["tasks"][0]["worker"] == "w"
     assert workflow.created_at.seconds > 1_700_000_000
+    assert workflow.updated_at.ToNanoseconds() >= workflow.created_at.ToNanoseconds()
     assert not workflow.HasField("deleted_at")
     assert machine.offered("w") == [("wipe", 0, PENDING)]
 
@@ -74,7 +76,9 @@ def test_a_workflow_shows_running_between_two_actions_and_then_how_it_ended(
     assert machine.get("GetWorkflow", id=id).state == last
     context = machine.get("GetWorkflowContext", id=id)
     assert (context.current_action_state, context.total_number_of_actions) == (last, 2)
-    assert context.current_action == ("" if last == SUCCESS else "write")
+    names = (context.current_worker, context.current_task, context.current_action)
+    assert names == (("", "", "") if last == SUCCESS else ("w", "task-0", "write"))
+    assert context.current_action_index == (2 if last == SUCCESS else 1)
 
 
 def test_the_list_of_a_worker_has_whatever_it_is_in(machine: Machine, gate: Gate) -> None:
@@ -90,13 +94,15 @@ def test_the_list_of_a_worker_has_whatever_it_is_in(machine: Machine, gate: Gate
 
 def test_events_are_what_was_reported_in_its_order(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
-    machine.report(id, "task-0", "wipe", RUNNING, message="Started execution")
+    years_ago = Timestamp(seconds=1)  # whatever the clock of a machine says
+    machine.report(id, "task-0", "wipe", RUNNING, message="Started execution", created_at=years_ago)
     machine.report(id, "task-0", "wipe", SUCCESS, worker="x", seconds=7, message="finished execution successfully")
     first, second = machine.get("ShowWorkflowEvents", id=id)
     assert (first.workflow_id, first.task_name, first.action_name) == ("", "task-0", "wipe")
     assert (first.action_status, first.message, first.worker_id) == (RUNNING, "Started execution", "w")
     assert (second.action_status, second.seconds, second.worker_id) == (SUCCESS, 7, "x")
-    assert first.created_at.ToNanoseconds() < second.created_at.ToNanoseconds()
+    created = machine.get("GetWorkflow", id=id).created_at.ToNanoseconds()
+    assert created < first.created_at.ToNanoseconds() < second.created_at.ToNanoseconds()
 
 
 def test_a_deleted_workflow_is_canceled_and_gone_for_machines(machine: Machine, hello: str, gate: Gate) -> None:
@@ -170,9 +176,13 @@ def test_templates_are_kept_by_ids_and_names(machine: Machine) -> None:
     for key in ({"id": id}, {"name": "ubuntu_20-04"}):
         found = machine.template("GetTemplate", **key)
         assert (found.id, found.name, found.data) == (id, "ubuntu_20-04", TEMPLATE)
+        assert found.created_at.seconds > 1_700_000_000
+        assert found.updated_at == found.created_at
     other = TEMPLATE.replace("6000", "60")
     machine.template("UpdateTemplate", id=id, name="ubuntu_20-04", data=other)
-    assert machine.template("GetTemplate", id=id).data == other
+    newer = machine.template("GetTemplate", id=id)
+    assert (newer.data, newer.created_at) == (other, found.created_at)
+    assert newer.updated_at.ToNanoseconds() > newer.created_at.ToNanoseconds()
     machine.template("UpdateTemplate", id=id, name="ubuntu_20-04")
     assert machine.template("GetTemplate", id=id).data == other
     machine.template("DeleteTemplate", id=id)
@@ -212,6 +222,9 @@ def test_a_template_of_one_name_is_there_once(machine: Machine, hello: str) -> N
     [
         ("", TEMPLATE, "invalid template name"),
         ("a b", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
+        ("a.b", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
+        ("demo/a", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
         ("x" * 201, TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
         ("hello", "", "invalid template data"),
         ("hello", "version: '0.2'\nname: x", "must be '0.1', not '0.2' (at $.template.version)"),
@@ -267,6 +280,8 @@ def test_a_workflow_carries_data_along_in_versions(machine: Machine, hello: str)
         assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == number
     newest = machine.get("GetWorkflowData", workflow_id=id)
     assert (newest.data, newest.version) == (b'{"disk": 5}', 0)
+    assert machine.get("GetWorkflowMetadata", workflow_id=id).version == 0
+    assert machine.get("GetWorkflowDataVersion", workflow_id=id).data == b""
     kept = [machine.get("GetWorkflowData", workflow_id=id, version=number).data for number in range(1, 7)]
     assert kept == [b"", b"", b'{"disk": 3}', b'{"disk": 4}', b'{"disk": 5}', b""]
     about = [machine.get("GetWorkflowMetadata", workflow_id=id, version=number).data for number in (1, 5, 6, 0)]
@@ -283,6 +298,11 @@ def test_data_must_be_json_and_have_a_workflow(machine: Machine, hello: str) -> 
     assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == 0
     for method in ("UpdateWorkflowData", "GetWorkflowData"):
         assert refused(machine.get, method, workflow_id="") == (ARGUMENT, "invalid workflow id")
+    for method in ("GetWorkflowMetadata", "GetWorkflowDataVersion"):
+        for nothing in ("", "x"):
+            found = machine.get(method, workflow_id=nothing)
+            assert (found.data, found.version) == (b"", 0)
+    assert machine.get("GetWorkflowData", workflow_id="x").data == b""
 
 
 @pytest.mark.parametrize("address", [MAC, "192.168.1.5"])

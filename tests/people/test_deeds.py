@@ -156,7 +156,7 @@ def test_a_canceled_list_cancels_its_tasks_and_takes_nothing_more(desk: Desk) ->
 @pytest.mark.parametrize("status", ["AS", "IN", "WA", "EX", "LO", "CO", "CA", "PE"])
 def test_a_developer_may_record_any_status_from_any_other(desk: Desk, status: str) -> None:
     id = desk.task()
-    for before in ("CO", "IN", "CA", "AS"):
+    for before in ("CO", "IN", "CA", "AS", "WA", "PE", "EX", "LO"):
         desk.call("change-status", id=id, user="dev", status=before)
         changed = desk.call("change-status", id=id, user="dev", status=status)
         assert changed["resource"]["biTaskStatus"] == status
@@ -186,7 +186,42 @@ def test_who_acts_is_the_caller_unless_it_is_said(desk: Desk) -> None:
 
 def test_no_task_is_ever_removed(desk: Desk) -> None:
     id = desk.task()
-    assert desk.refused("remove-task", id=id) == (422, "task-removal", "$.params.id")
+    refusal = (422, "task-removal", "$.params.id")
+    assert desk.refused("remove-task", id=id) == refusal
+    for status in ("CA", "CO"):
+        desk.call("change-status", id=id, user="dev", status=status)
+        assert desk.refused("remove-task", id=id) == refusal
+    desk.server.rpc("awf.workflow/cancel", {"id": "L-1"})
+    assert desk.refused("remove-task", id=id) == refusal
+    assert desk.get(id)["id"] == id
+
+
+def test_what_a_task_began_with_stays_whatever_is_done_to_it(desk: Desk) -> None:
+    id = desk.task()
+    before = desk.get(id)
+    desk.call("claim", id=id, user="ann")
+    desk.call("plan-task-if-required", id=id, priority="H", dueDateTime="2031-01-01T00:00:00Z", confirm=True)
+    desk.call("set-task-progress", id=id, progressMessage="half")
+    desk.call("set-task-error", id=id, exceptionMessage="no paper")
+    desk.call("set-task-reference-entity", id=id, domainObjectKey="93", domainObjectCode="P-93")
+    desk.call("lock-task", id=id, user="ann")
+    desk.call("transfer", id=id, user="ann", transferToTeam="IT", transferToUser="bob")
+    desk.call("set-task-completed", id=id, user="bob")
+    after = desk.get(id)
+    assert {member for member in after if after[member] != before[member]} == {
+        "progressMessage",
+        "exceptionMessage",
+        "domainObjectKey",
+        "domainObjectCode",
+        "biAssignedToTeam",
+        "biAssignedToUser",
+        "biTaskStatus",
+        "biPriority",
+        "biDueDateTime",
+        "biCompletionDateTime",
+        "biLocked",
+        "lockedBy",
+    }
 
 
 def test_one_person_edits_a_task_at_a_time(desk: Desk) -> None:
@@ -217,6 +252,16 @@ def test_a_task_that_is_not_there_or_is_none_of_people(desk: Desk, method: str) 
     other = desk.server.create()["id"]
     for id in (other, "nobody", "5b0e7f14-6d0a-8a51-8002-000000000fff"):
         assert desk.refused(method, id=id) == (404, "people-task-not-found", "$.params.id")
+
+
+def test_whoever_wraps_a_task_reads_who_does_it_when_and_how(desk: Desk) -> None:
+    id = desk.task()
+    assert desk.call("assert-task-is-not-completed", id=id)["resource"] == desk.get(id)
+    desk.call("set-executed-by-user", id=id, user="ann", executedByUser="ann")
+    desk.call("set-task-completed", id=id, user="ann")
+    done = desk.call("validate-after-task-completed", id=id)["resource"]
+    assert (done["biAssignedToUser"], done["flow"]) == ("ann", "M")
+    assert done["startDateTime"] < done["biCompletionDateTime"]
 
 
 def test_somebody_else_does_it(desk: Desk) -> None:

@@ -37,6 +37,23 @@ def test_a_draft_changes_nothing_until_it_is_confirmed(desk: Desk, mine: str) ->
     assert desk.core(mine) == ("in-progress", None)
 
 
+def test_a_transfer_that_is_drafted_hands_nothing_over_until_it_is_confirmed(desk: Desk, mine: str) -> None:
+    to = {"assignedToTeam": "IT", "assignedToUser": "bob"}
+    drafted = desk.call("transfer-task-if-required", id=mine, user="ann", **to)
+    event = drafted["event"]
+    assert (event["resourceType"], event["processed"], event["user"]) == ("WFTaskTransferEvent", False, "ann")
+    assert {member: event[member] for member in to} == to
+    assert desk.standing(mine) == ("AS", "HR", "ann")
+    desk.call("change-task-status-if-required", id=mine, user="ann", status="WA")
+    confirmed = desk.call("confirm-transfer-event", id=mine, user="al", event=event["id"])
+    assert confirmed["event"] == {**event, "processed": True}
+    # The other draft still says nothing.
+    assert desk.standing(mine) == ("AS", "IT", "bob")
+    # Whose it is works for another team: by that it is judged who may close it.
+    assert desk.refused("set-task-completed", id=mine, user="ann")[1] == "not-a-member"
+    desk.call("set-task-completed", id=mine, user="bob")
+
+
 def test_an_event_that_is_confirmed_again_stays_as_it_is(desk: Desk, mine: str) -> None:
     event = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN", confirm=True)["event"]
     before = desk.get(mine)
@@ -100,7 +117,14 @@ def test_a_plan_changes_priority_and_due_date(desk: Desk, mine: str) -> None:
     task = desk.call("confirm-plan-event", id=mine, event=planned["event"]["id"])["resource"]
     assert (task["biPriority"], task["biDueDateTime"]) == ("H", "2031-01-01T00:00:00.000000Z")
     assert task["initialPriority"] == "M"
+    planned = desk.call("plan-task-if-required", id=mine, dueDateTime="2032-01-01T00:00:00Z")["event"]
+    assert (planned["priority"], planned["dueDateTime"]) == ("H", "2032-01-01T00:00:00.000000Z")
     assert desk.refused("plan-task-if-required", id=mine, dueDateTime="x")[2] == "$.params.dueDateTime"
+
+
+def test_a_plan_has_priority_m_where_none_was_ever_said(desk: Desk, mine: str) -> None:
+    event = desk.call("plan-task-if-required", id=mine, dueDateTime="2032-01-01T00:00:00Z")["event"]
+    assert (event["resourceType"], event["priority"]) == ("WFTaskPlanEvent", "M")
 
 
 def test_events_of_one_time_move_on_by_a_microsecond(database: str) -> None:
@@ -135,10 +159,65 @@ def test_the_same_draft_again_is_the_draft_that_waits(desk: Desk, mine: str) -> 
     assert desk.call("change-task-status-if-required", id=mine, user="al", status="IN")["event"] != first
 
 
+@pytest.mark.parametrize(
+    ("method", "confirm", "said", "other", "member"),
+    [
+        ("change-task-status-if-required", "status", {"status": "IN"}, {"status": "WA"}, "biTaskStatus"),
+        (
+            "transfer-task-if-required",
+            "transfer",
+            {"assignedToUser": "al", "assignedToTeam": "HR"},
+            {"assignedToUser": "bob", "assignedToTeam": "IT"},
+            "biAssignedToUser",
+        ),
+        ("plan-task-if-required", "plan", {"priority": "H"}, {"priority": "L"}, "biPriority"),
+    ],
+)
+def test_a_draft_that_something_else_came_after_is_made_anew(
+    desk: Desk, mine: str, method: str, confirm: str, said: dict[str, str], other: dict[str, str], member: str
+) -> None:
+    stale = desk.call(method, id=mine, user="ann", **said)["event"]
+    desk.call(method, id=mine, user="ann", confirm=True, **other)
+    event = desk.call(method, id=mine, user="ann", **said)["event"]
+    assert event["id"] > stale["id"]
+    assert desk.call(method, id=mine, user="ann", **said)["event"] == event
+    task = desk.call(f"confirm-{confirm}-event", id=mine, user="ann", event=event["id"])["resource"]
+    assert task[member] == next(iter(said.values()))
+
+
+def test_a_draft_that_a_worker_came_after_is_made_anew(desk: Desk) -> None:
+    desk.begin()
+    job = desk.add("MAIL")["id"]
+    stale = desk.call("change-task-status-if-required", id=job, user="bob", status="CA")["event"]
+    assert len(desk.server.poll("hr/onboard/MAIL", start=True)) == 1
+    assert desk.standing(job)[0] == "IN"
+    event = desk.call("change-task-status-if-required", id=job, user="bob", status="CA")["event"]
+    assert event["id"] > stale["id"]
+    desk.call("confirm-status-event", id=job, user="bob", event=event["id"])
+    assert desk.standing(job)[0] == "CA"
+
+
 def test_an_event_never_changes(desk: Desk, mine: str) -> None:
     for change in ("by_user = 'eve'", "bi_task_status = 'CO'", "event_date_time = now()", "processed = false"):
         with pytest.raises(psycopg.errors.RaiseException):
             desk.server.query(f"update fencepost.people_events set {change} where stream = 'status'")
+
+
+def test_the_whole_history_is_there_to_be_read_drafts_too(desk: Desk, mine: str) -> None:
+    desk.call("plan-task-if-required", id=mine, user="al", priority="H", dueDateTime="2031-01-01T00:00:00Z")
+    desk.call("transfer", id=mine, user="ann", transferToTeam="IT", transferToUser="bob")
+    told = desk.call("display-task-events", id=mine)
+    rows = [row.split("</td><td>") for row in told["html"].split("<tr>")[3:]]
+    due = "2031-01-01T00:00:00.000000Z"
+    assert [(who, what, state.partition("<")[0]) for _, who, what, state in rows] == [
+        ("ann", "status Assigned", "processed"),
+        ("ann", "transfer to team HR, ann", "processed"),
+        ("al", f"plan: priority H, due {due}", "draft"),
+        ("ann", "transfer to team IT, bob", "processed"),
+    ]
+    times = [event["eventDateTime"] for event in told["resources"]]
+    assert [when.removeprefix("<td>") for when, *_ in rows] == times == sorted(times)
+    assert "created, Pending, team HR, priority M, due" in told["html"]
 
 
 def test_every_event_is_shown_with_the_texts_of_others_escaped(desk: Desk) -> None:

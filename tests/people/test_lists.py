@@ -51,6 +51,21 @@ def test_a_list_begins_with_a_task_for_every_step_that_says_so_and_is_not_skippe
     assert [(task["lineNumber"], task["processStep"]) for task in answer["tasks"]] == [(1, "ASK")]
 
 
+def test_a_list_has_every_member_that_it_was_begun_with(desk: Desk) -> None:
+    said = {
+        "department": "OPS",
+        "sourceDocumentLine": "doc-9/3",
+        "domainObjectType": "Person",
+        "domainObjectKey": "93",
+        "domainObjectCode": "P-93",
+        "input": {"to": "ada"},
+    }
+    begun = desk.call("create-task-list", process="hr/onboard", code="L-1", **said)
+    assert {member: begun["resource"][member] for member in said} == said
+    assert begun["tasks"][0]["department"] == "OPS"
+    assert desk.call("get-task-list", code="L-1")["resource"] == begun["resource"]
+
+
 def test_a_task_has_every_member_of_the_sheet(desk: Desk) -> None:
     (task,) = desk.begin()
     start, due = task["startDateTime"], task["initialDueDateTime"]
@@ -175,6 +190,25 @@ def test_an_added_task_is_the_next_line_and_has_what_the_step_says(desk: Desk) -
         2,
         3,
     ]
+
+
+def test_an_added_task_has_what_the_caller_says(desk: Desk) -> None:
+    desk.begin()
+    desk.call("put-partner", code="acme", contacts=[{"code": "wile"}])
+    said = {
+        "department": "OPS",
+        "description": "a badge",
+        "referenceCode": "B-1",
+        "partner": "acme",
+        "partnerContact": "wile",
+    }
+    plan = {"priority": "L", "dueDateTime": "2031-01-01T00:00:00.000000Z"}
+    added = desk.add("BADGE", team="HR", user="ann", **said, **plan)
+    assert {member: added[member] for member in said} == said
+    for kind in ("initial", "bi"):
+        members = ("AssignedToTeam", "AssignedToUser", "TaskStatus", "Priority", "DueDateTime")
+        assert [added[kind + member] for member in members] == ["HR", "ann", "AS", *plan.values()]
+    desk.call("set-task-completed", id=added["id"], user="ann")
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,17 @@ def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> No
     desk.call("plan-task-if-required", id=late, dueDateTime="2029-01-01T00:00:00Z", confirm=True)
     inbox = desk.call("find-all-pending-tasks-order-by-team-and-due-date", limit=2)["resources"]
     assert [task["id"] for task in inbox[1:]] == [late]
+    # A team's tasks stand together, however early those of another are due.
+    desk.call("plan-task-if-required", id=late, dueDateTime="2020-01-01T00:00:00Z", confirm=True)
+    inbox = desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"]
+    assert [task["biAssignedToTeam"] for task in inbox] == ["HR", "IT", "IT"]
 
 
 def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
     id = desk.task()
     desk.call("change-status", id=id, user="dev", status="EX")
+    begun = desk.add("BADGE", assignment="PROCESS_STEP_USER")
+    assert begun["biTaskStatus"] == "AS"
     assert desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"] == []
 
 
@@ -64,6 +70,15 @@ def test_the_one_task_of_a_step_is_found_and_nothing_else(desk: Desk) -> None:
     assert desk.refused(method, taskList="L-2", processStep="BADGE")[:2] == (404, "task-list-not-found")
 
 
+def test_a_task_is_found_by_its_id_as_it_stands_in_its_list(desk: Desk) -> None:
+    id, other = desk.task("L-1"), desk.task("L-2")
+    desk.call("claim", id=id, user="ann")
+    for code, wanted in (("L-1", id), ("L-2", other)):
+        (listed,) = desk.call("find-all-tasks-by-task-list", taskList=code)["resources"]
+        assert desk.call("get-by-id", id=wanted)["resource"] == listed
+        assert (listed["id"], listed["taskList"]) == (wanted, code)
+
+
 def test_a_team_is_found_or_null(desk: Desk) -> None:
     desk.call("put-team", code="HR", description="Human resources", department="HQ")
     assert desk.call("find-team-by-code", code="HR")["resource"] == {
@@ -73,7 +88,11 @@ def test_a_team_is_found_or_null(desk: Desk) -> None:
         "department": "HQ",
     }
     assert desk.call("find-team-by-code", code="NONE")["resource"] is None
-    assert desk.refused("put-team", code="TOO-LONG-1", description="x")[2] == "$.params.code"
+    assert desk.call("put-team", code="X" * 8, description="x")["resource"]["department"] is None
+    assert desk.refused("put-team", code="X" * 9, description="x")[2] == "$.params.code"
+    # The code is the key: said again, it is the same team.
+    desk.call("put-team", code="HR", description="Personnel")
+    assert desk.call("find-team-by-code", code="HR")["resource"]["description"] == "Personnel"
 
 
 def test_saving_the_teams_of_a_user_replaces_them(desk: Desk) -> None:
@@ -83,6 +102,8 @@ def test_saving_the_teams_of_a_user_replaces_them(desk: Desk) -> None:
     assert teams() == [True, False]
     assert desk.call("save-team-memberships", user="ann", teams=["IT"])["teams"] == ["IT"]
     assert teams() == [False, True]
+    assert desk.call("save-team-memberships", user="ann", teams=["IT", "IT"])["teams"] == ["IT"]
+    assert desk.server.query("select team from fencepost.people_members where member = 'ann'") == [("IT",)]
     assert desk.refused("save-team-memberships", user="ann", teams=["HR", "XX"]) == (
         400,
         "invalid-params",

@@ -105,6 +105,8 @@ def test_what_has_no_value_is_an_error_with_its_place(text: str, reason: str) ->
         ("{{ end }}", "there is nothing to end here"),
         ("x\n  {{ if .a }}", "line 2, column 3: if without its end"),
         ("{{ fooBar .a }}", "there is no function 'fooBar'"),
+        ("{{ .a | upper }}", "there is no function 'upper'"),
+        ('{{ default "x" .a }}', "there is no function 'default'"),
         ("{{ containz .a .b }}", "did you mean 'contains'?"),
         ("{{ contains .a }}", "'contains' does not take 1 arguments"),
         ('{{ template "x" }}', "'template' is not read here"),

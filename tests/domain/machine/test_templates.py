@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -54,6 +55,9 @@ def test_an_actions_environment_overlays_that_of_its_task() -> None:
     wipe, partition, _ = plan(TEMPLATE).steps
     assert wipe.environment == ("MIRROR_HOST=192.168.1.2", "VERSION=20.10")
     assert partition.environment == ("MIRROR_HOST=192.168.1.3", "VERSION=20.10")
+    action = {"name": "wipe", "image": "disk-wipe", "environment": {"C": "own", "A": "own", "Z": None}}
+    (step,) = plan(tasks(environment={"D": "shared", "C": "shared", "B": 1}, actions=[action])).steps
+    assert step.environment == ("A=own", "B=1", "C=own", "D=shared", "Z=")
 
 
 def test_volumes_stand_behind_each_other_and_merged_by_their_beginning() -> None:
@@ -79,8 +83,30 @@ def test_two_tasks_may_share_the_name_of_an_action() -> None:
 
 
 def test_a_name_has_at_most_199_bytes() -> None:
-    assert plan(template(name="x" * 199))
-    assert fault(template(name="é" * 100)) == ("$.template.name", "must be shorter than 200 bytes")
+    named: Mapping[str, Callable[[str], str]] = {
+        "$.template.name": lambda name: template(name=name),
+        f"{TASK}.name": lambda name: tasks(name=name),
+        f"{ACTION}.name": lambda name: actions({"name": name}),
+    }
+    for path, text in named.items():
+        assert plan(text("x" * 199))
+        assert plan(text("é" * 99))
+        for long in ("x" * 200, "é" * 100):
+            assert fault(text(long)) == (path, "must be shorter than 200 bytes")
+
+
+def test_what_a_template_may_say_beside_its_tasks() -> None:
+    text = template(id="a77ea8f4-8e4c-4d6c-9a5b-1d3e2f4a5b6c")
+    check_source(text)
+    assert plan(text) == plan(template())._replace(text=text)
+
+
+@pytest.mark.parametrize("pid", ["host", "container:x", "whatever", ""])
+@pytest.mark.parametrize("seconds", [0, -1, 1, 2**63 - 1])
+def test_numbers_and_namespaces_of_processes_are_not_judged(seconds: int, pid: str) -> None:
+    task = {"name": "os", "worker": "w", "actions": [{"name": "a", "image": "b", "timeout": seconds, "pid": pid}]}
+    found = plan(template(global_timeout=seconds, tasks=[task]))
+    assert (found.global_timeout, found.steps[0].timeout, found.steps[0].pid) == (seconds, seconds, pid)
 
 
 def test_a_version_may_stand_without_quotes() -> None:

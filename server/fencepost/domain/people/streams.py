@@ -7,7 +7,7 @@ in the status that it was in any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
 
@@ -80,6 +80,20 @@ def replay(initial: Standing, events: Iterable[TaskEvent], changes: Iterable[Cha
         if event.processed:
             standing = _applied(standing, event)
     return Replay(standing, history)
+
+
+def waiting(history: Iterable[TaskEvent], user: str) -> Mapping[tuple[Stream, tuple[str | None, ...]], int]:
+    """Return the drafts of a user by what they say, unless something of their stream has counted since.
+
+    Confirmed, those would change nothing any more.
+    """
+    drafts: dict[tuple[Stream, tuple[str | None, ...]], int] = {}
+    for event in history:
+        if event.processed:
+            drafts = {said: id for said, id in drafts.items() if said[0] != event.stream}
+        elif event.user == user and event.id is not None:
+            drafts[event.stream, event.values] = event.id
+    return drafts
 
 
 def _in_order(events: Iterable[TaskEvent], changes: Iterable[Change]) -> list[TaskEvent | Change]:

@@ -14,7 +14,7 @@ import orjson
 
 from fencepost.domain.people.deeds import Actor, Deed, Draft, check
 from fencepost.domain.people.errors import PEOPLE_TASK_NOT_FOUND, TASK_EVENT_NOT_FOUND
-from fencepost.domain.people.streams import Stream, replay
+from fencepost.domain.people.streams import Stream, replay, waiting
 from fencepost.domain.people.task import PeopleTask
 from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal
 from fencepost.store.batches import Hint
@@ -44,8 +44,8 @@ def act(
         drafts = deed(task, actor)
         if not drafts:
             return Acted(task, ())
-        if not confirmed and (waiting := _waiting(connection, task, drafts, acting.user)):
-            return Acted(task, waiting)
+        if not confirmed and (there := _waiting(connection, task, drafts, acting.user)):
+            return Acted(task, there)
         at = _moment(connection, task, now)
         write(connection, acting, {}, now)
         numbers = _record(connection, task, drafts, at, acting.user, processed=confirmed)
@@ -109,12 +109,9 @@ def _moment(connection: Connection, task: PeopleTask, now: datetime | None) -> d
 
 
 def _waiting(connection: Connection, task: PeopleTask, drafts: Sequence[Draft], user: str) -> Sequence[int]:
-    """Return the drafts that say the same of the same user and are not processed: who asks again shall find them."""
-    there = {
-        (event.stream, event.values): event.id
-        for event in streams_of(connection, [task.seq])[task.seq].events
-        if not event.processed and event.user == user
-    }
+    """Return the drafts in which the same user says the same, if they still would do it: who asks again finds them."""
+    streams = streams_of(connection, [task.seq])[task.seq]
+    there = waiting(replay(task.initial, streams.events, streams.changes).history, user)
     found = [there.get((draft.stream, draft.values)) for draft in drafts]
     return [id for id in found if id is not None] if None not in found else ()
 

@@ -1,0 +1,123 @@
+"""Processes and their steps: what may be declared, and what of a step its tasks begin with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fixtures.people import Desk
+from tests.fixtures.servers import Server
+
+NEEDED = {"code": "ASK", "assignToTeam": "HR"}
+
+
+def put(server: Server, name: str = "hr/hire", steps: Any = (), **members: Any) -> Any:
+    """Declare a process, and return it as it is kept."""
+    document = {"kind": "process", "name": name, "steps": [*steps], **members}
+    return server.rpc("awf.definition/put", document)["resource"]
+
+
+def refused(server: Server, name: str = "hr/hire", *steps: Any) -> str | None:
+    """Declare a process that is refused, and return at which of its members."""
+    status, type, path = server.refused("awf.definition/put", {"kind": "process", "name": name, "steps": [*steps]})
+    assert (status, type) == (400, "invalid-params")
+    return path
+
+
+def test_a_code_of_a_process_has_up_to_16_characters_and_one_of_a_step_up_to_8(server: Server) -> None:
+    assert put(server, f"hr/{'x' * 16}", [{"code": "x" * 8}], code="x" * 16)["code"] == "x" * 16
+    assert refused(server, f"hr/{'x' * 17}") == "$.params.name"
+    assert refused(server, "hr/hire", {"code": "x" * 9}) == "$.params.steps[0].code"
+    assert refused(server, "hr/hire", {"code": ""}) == "$.params.steps[0].code"
+
+
+def test_a_process_has_a_readable_name_and_says_what_goes_in_and_out(server: Server) -> None:
+    spec = {"input": {"type": "object"}, "output": {"type": "object", "required": ["hired"]}}
+    kept = put(server, description="Hire somebody", specSet=spec)
+    assert (kept["description"], kept["specSet"]) == ("Hire somebody", spec)
+
+
+def test_one_step_code_is_one_step_of_each_process(server: Server) -> None:
+    assert refused(server, "hr/hire", {"code": "ASK"}, {"code": "ASK"}) == "$.params.steps[1].code"
+    for process in ("hr/hire", "hr/leave"):
+        put(server, process, [{"code": "ASK", "description": process}])
+    for process in ("hr/hire", "hr/leave"):
+        params = {"process": process, "code": "ASK"}
+        step = server.rpc("awf.people/get-process-step-by-code", params)["resource"]
+        assert (step["wfProcess"], step["description"]) == (process, process)
+
+
+def test_a_step_says_all_that_is_documented_of_it(server: Server) -> None:
+    said = {
+        "code": "MAIL",
+        "description": "Send a letter",
+        "createAtProcessStart": True,
+        "skipInProcessStep": True,
+        "dueDays": 5,
+        "handlerType": "BATCH_JOB",
+        "handlerClassName": "com.acme.Mail",
+        "parameterValueTypes": {"to": "Text", "copies": "Number"},
+        "page": "/mail",
+        "assignToTeam": "HR",
+        "assignToUser": "ann",
+        "priority": "H",
+        "initialTaskStatus": "PE",
+        "notificationMailGroup": "hr-news",
+    }
+    put(server, steps=[said, {"code": "BARE"}])
+    told = [
+        server.rpc("awf.people/get-process-step-by-code", {"process": "hr/hire", "code": code})["resource"]
+        for code in ("MAIL", "BARE")
+    ]
+    assert told[0] == {"resourceType": "WFProcessStep", "wfProcess": "hr/hire", **said}
+    assert told[1] == {
+        **dict.fromkeys(told[0]),
+        "resourceType": "WFProcessStep",
+        "wfProcess": "hr/hire",
+        "code": "BARE",
+        "description": "",
+        "createAtProcessStart": False,
+        "skipInProcessStep": False,
+        "dueDays": 0,
+        "handlerType": "PAGE",
+        "priority": "M",
+        "initialTaskStatus": "PE",
+    }
+
+
+def test_a_handler_is_a_page_or_a_batch_job_and_nothing_else(server: Server) -> None:
+    for type, flow in (("PAGE", "M"), ("BATCH_JOB", "A")):
+        desk = Desk(server, [{**NEEDED, "createAtProcessStart": True, "handlerType": type}])
+        (task,) = desk.begin(f"L-{flow}")
+        assert task["flow"] == flow
+    assert refused(server, "hr/hire", {**NEEDED, "handlerType": "HOOK"}) == "$.params.steps[0].handlerType"
+
+
+def test_its_tasks_begin_with_what_a_step_says(server: Server) -> None:
+    first = {"createAtProcessStart": True, "assignToTeam": "HR", "assignToUser": "ann", "priority": "H"}
+    desk = Desk(server, [{**first, "code": "ASK", "initialTaskStatus": "WA"}, {**first, "code": "TELL"}])
+    begun = [*desk.begin(), desk.add("ASK", assignment="PROCESS_STEP_USER")]
+    members = ("initialAssignedToTeam", "initialAssignedToUser", "initialPriority", "initialTaskStatus", "biTaskStatus")
+    assert [tuple(task[member] for member in members) for task in begun] == [
+        ("HR", "ann", "H", "WA", "WA"),
+        ("HR", "ann", "H", "PE", "PE"),
+        ("HR", "ann", "H", "WA", "WA"),
+    ]
+
+
+def test_steps_stand_in_the_order_of_the_document(server: Server) -> None:
+    codes = ["THIRD", "FIRST", "OFF", "SECOND"]
+    steps = [
+        {**NEEDED, "code": code, "createAtProcessStart": True, "skipInProcessStep": code == "OFF"} for code in codes
+    ]
+    begun = [(task["lineNumber"], task["processStep"]) for task in Desk(server, steps).begin()]
+    assert begun == [(1, "THIRD"), (2, "FIRST"), (3, "SECOND")]
+
+
+@pytest.mark.parametrize("end", ["set-task-completed", "set-task-canceled"])
+def test_what_is_over_begins_nothing(server: Server, end: str) -> None:
+    desk = Desk(server)
+    desk.call(end, id=desk.task(), user="ann")
+    server.run(server.app.engine.deciders.settle("L-1"))
+    assert len(desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]) == 1
