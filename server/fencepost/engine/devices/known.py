@@ -46,7 +46,7 @@ class Known:
     async def list(self, *, after: str | None, size: int) -> Sequence[Device]:
         """Return devices by name; raise Refusal for an `after` that none can have."""
         if after is not None and not _NAME.fullmatch(after):
-            raise invalid_params("Expected the `next` of a page that came before", "after")
+            raise invalid_params("Expected the `next` of a page that came before", "$.after")
         return await self._store.list(after=after, size=size)
 
     async def see(self, name: str, *, watch: bool = False, task_id: str | None = None) -> None:
