@@ -109,7 +109,7 @@ class FlowTask(
     @property
     def params_text(self) -> bytes:
         """The params as JSON text."""
-        return b"{}" if self.params is UNSET else bytes(self.params)
+        return object_text(self.params, "$.params") or b"{}"
 
 
 class FlowStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
