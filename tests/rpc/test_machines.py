@@ -71,6 +71,12 @@ def test_the_same_workflow_is_one_of_the_queue(server: Server, id: str) -> None:
     assert log == [("awf.engine/schedule", "ready"), ("awf.task/start", "in-progress"), ("awf.task/success", "done")]
 
 
+def test_the_time_limit_is_handed_to_no_worker(server: Server) -> None:
+    """Who started it would begin the time of a machine that has begun nothing, and who ended it the workflow."""
+    refused = server.refused("awf.task/poll", {"taskDefinitions": ["awf.machine/time-limit"]})
+    assert refused == (400, "invalid-params", "$.params.taskDefinitions[0]")
+
+
 def test_a_worker_asks_for_its_turn_and_for_all_it_is_in(server: Server, id: str) -> None:
     (found,) = server.rpc("awf.machine/contexts", {"worker": "w"})["resources"]
     assert found["id"] == id
