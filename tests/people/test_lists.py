@@ -157,6 +157,8 @@ def test_a_process_is_declared_and_read_as_any_definition(desk: Desk) -> None:
 def test_a_step_is_found_by_its_code(desk: Desk) -> None:
     step = desk.call("get-process-step-by-code", process="hr/onboard", code="ASK")["resource"]
     assert (step["wfProcess"], step["page"], step["handlerType"]) == ("hr/onboard", "https://hr/ask", "PAGE")
+    missing = desk.refused("get-process-step-by-code", process="hr/nothing", code="ASK")
+    assert missing == (404, "definition-not-found", "$.params.process")
     assert desk.refused("get-process-step-by-code", process="hr/onboard", code="AKS") == (
         404,
         "process-step-not-found",

@@ -142,10 +142,11 @@ def test_how_many_versions_are_kept_whole_is_a_setting(database: str) -> None:
     ("method", "params", "refusal"),
     [
         ("create", {}, (400, "invalid-params", "$.params.definition")),
-        ("create", {"definition": "demo/nothing"}, (404, "definition-not-found", None)),
+        ("create", {"definition": "demo/nothing"}, (404, "definition-not-found", "$.params.definition")),
         ("create", {"definition": "awf.task/wait"}, (400, "invalid-params", "$.params.definition")),
         ("create", {"definition": "demo/other"}, (400, "invalid-params", "$.params.definition")),
         ("create", {"definition": "demo/provision", "hardware": []}, (400, "invalid-params", "$.params.hardware")),
+        ("create", {"definition": "demo/host"}, (400, "invalid-params", "$.params.hardware")),
         ("create", {"definition": "demo/provision", "hardwear": {}}, (400, "invalid-params", "$.params.hardwear")),
         ("contexts", {"worker": ""}, (400, "invalid-params", "$.params.worker")),
         ("report", {"state": "STATE_PENDING"}, (400, "invalid-params", "$.params.state")),
@@ -168,6 +169,7 @@ def test_what_cannot_be_is_refused_by_its_place(
     server: Server, id: str, method: str, params: dict[str, Any], refusal: tuple[int, str, str | None]
 ) -> None:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/other"})
+    declare(server, template_of(("{{ .host }}", ["wipe"])), name="demo/host")
     said = {"id": id, **params} if method in ("events", "put-data") else params
     if method == "report":
         said = {"id": id, "task": "task-0", "action": "wipe", "state": "STATE_RUNNING", **params}

@@ -74,6 +74,8 @@ class Machines:
             reason = f"{new.definition!r} is the definition of a {document.kind}, and not of machines"
             raise invalid_params(reason, "$.definition")
         (created,) = await self._workflows.create([new])
+        if isinstance(created, Refusal) and created.at is not None:
+            created.at = created.at.replace("$.params.hardware", "$.hardware", 1)
         if isinstance(created, Exception):
             raise created
         await self._deciders.settle(created.id)

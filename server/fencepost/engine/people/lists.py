@@ -71,7 +71,7 @@ class TaskLists:
         try:
             document = (await self._definitions.newest(process)).document
         except Refusal as refusal:
-            refusal.at = refusal.at or "$.process"
+            refusal.at = "$.process"
             raise
         if not isinstance(document, ProcessDefinition):
             raise invalid_params(f"{process!r} is the definition of a {document.kind}", "$.process")
@@ -182,7 +182,11 @@ class TaskLists:
         return version
 
     async def _process(self, name: str, version: int | None) -> ProcessDefinition:
-        document = (await self._definitions.get(name, version)).document
+        try:
+            document = (await self._definitions.get(name, version)).document
+        except Refusal as refusal:
+            refusal.at = "$.process"
+            raise
         if not isinstance(document, ProcessDefinition):
             raise invalid_params(f"{name!r} is the definition of a {document.kind}", "$.process")
         return document
