@@ -106,6 +106,9 @@ def test_an_id_names_one_workflow(server: Server, id: str) -> None:
     assert first == again
     other = {**params, "hardware": {"a": 1}}
     assert server.refused("awf.machine/create", other) == (409, "already-exists", "$.params.id")
+    server.rpc("awf.machine/delete", {"id": "machine-7"})
+    over = server.rpc("awf.machine/create", params)["resource"]
+    assert (over["id"], over["createdAt"], over["state"]) == ("machine-7", first["createdAt"], "STATE_FAILED")
 
 
 def test_a_deleted_workflow_is_canceled_and_shown_no_longer(server: Server, id: str) -> None:

@@ -79,7 +79,8 @@ class Machines:
         if isinstance(created, Exception):
             raise created
         await self._deciders.settle(created.id)
-        return await self.get(created.id)
+        # Said again after it was deleted, it is still the same.
+        return await self.get(created.id, deleted=True)
 
     async def offers(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return the live workflows in which it is a worker's turn, the oldest first."""
