@@ -7,7 +7,7 @@ export FENCEPOST_URL=${FENCEPOST_URL:-http://127.0.0.1:8080}
 machines=${MACHINES:-127.0.0.1:42113}
 
 fencepost apply provision.yaml
-id=${1:-rack-7}
+id=${1:-rack-8}
 fencepost workflow start example/provision --id "$id" \
   '{hardware: {machine: "52:54:00:12:34:56", switch: switch-1, disk: /dev/nvme0n1}}'
 python worker.py "$machines" switch-1 "$id" &

@@ -44,53 +44,67 @@ def serve(definition: str, **result: Any) -> None:
     print(f"{definition} answered")
 
 
-def approve() -> None:
+def begun(flow: str, definition: str) -> str:
+    """Return the id of what the flow has begun of a definition: others may have begun the like."""
+    look = {"id": flow, "include-activities?": True}
+    (one, *_) = found(
+        lambda: [one for one in call("awf.workflow/status", **look)["activities"] if one["definition"] == definition]
+    )
+    return str(one["id"])
+
+
+def approve(flow: str) -> None:
     """Say yes, as the chief."""
-    waiting = "find-all-pending-tasks-order-by-team-and-due-date"
-    (task, *_) = found(lambda: call(f"awf.people/{waiting}")["resources"])
+    asked = {"taskList": begun(flow, "shop/approval")}
+    (task,) = found(lambda: call("awf.people/find-all-tasks-by-task-list", **asked)["resources"])
     call("awf.people/claim", id=task["id"], user="mira")
     call("awf.people/set-task-completed", id=task["id"], user="mira")
     print("mira approved")
 
 
-def install() -> None:
+def install(flow: str) -> None:
     """Do what there is to do on the machine."""
-    me = "52:54:00:12:34:56"
-    (workflow, *_) = found(lambda: call("awf.machine/contexts", worker=me)["resources"])
+    me, till = {"worker": "52:54:00:12:34:56"}, begun(flow, "shop/till")
+    (workflow,) = found(lambda: [one for one in call("awf.machine/contexts", **me)["resources"] if one["id"] == till])
     action = {"id": workflow["id"], "task": workflow["context"]["task"], "action": workflow["context"]["action"]}
     for state in ("STATE_RUNNING", "STATE_SUCCESS"):
         call("awf.machine/report", **action, state=state)
     print(f"the machine did {action['action']}")
 
 
-def drive(action: str) -> None:
+def drive(flow: str, action: str) -> None:
     """Do the next task of the robot's, over HTTP as robots do."""
-    ours = {"includeDefinitions": ["device/cart-1"], "status": ["ready"]}
-    (task,) = found(lambda: call("awf.task/list", filter=ours)["resources"])
-    assert task["params"]["action_name"] == action
+    run = {"id": begun(flow, "shop/delivery")}
+    tasks = found(lambda: [task for task in call("awf.device/run-status", **run)["resource"]["tasks"] if is_new(task)])
+    assert tasks[0]["actionName"] == action
     for verb in ("start", "complete"):
-        post(f"/tasks/{task['id']}/{verb}", {})
+        post(f"/tasks/{tasks[0]['id']}/{verb}", {})
     print(f"the robot did {action}")
+
+
+def is_new(task: Any) -> bool:
+    """Return whether the robot has not begun a task."""
+    return bool(task["status"] == "PENDING")
 
 
 def main() -> None:
     """Open it."""
     call("awf.people/put-team", code="CHIEFS", description="who decides")
     call("awf.people/save-team-memberships", user="mira", teams=["CHIEFS"])
-    begun = call("awf.taskflow.template/execute", templateId="shop/open-kiosk", context={"place": "platform 9"})
+    kiosk = {"templateId": "shop/open-kiosk", "context": {"place": "platform 9"}}
+    flow = call("awf.taskflow.template/execute", **kiosk)["data"]["taskflowId"]
     serve("estate/reserve", place="platform 9", rent=120)
-    approve()
-    drive("LOAD")
-    install()
+    approve(flow)
+    drive(flow, "LOAD")
+    install(flow)
     serve("channel/printers", printed=True)
-    drive("DRIVE")
+    drive(flow, "DRIVE")
 
-    id = begun["data"]["taskflowId"]
-    flow = found(lambda: (one := call("awf.taskflow/details", taskflowId=id)["data"])["status"] != "RUNNING" and one)
-    for stage in flow["stages"].values():
+    end = found(lambda: (one := call("awf.taskflow/details", taskflowId=flow)["data"])["status"] != "RUNNING" and one)
+    for stage in end["stages"].values():
         for task in stage["tasks"].values():
             print(stage["name"], task["name"], task["status"])
-    print(flow["status"])
+    print(end["status"])
 
 
 if __name__ == "__main__":

@@ -145,7 +145,8 @@ def _mentioned(schemas: Json, roots: list[str]) -> list[str]:
 
 
 def _first_sentence(text: str) -> str:
-    return text.partition(". ")[0].rstrip(".").replace("|", "\\|")
+    # In one line, for it stands in a table.
+    return " ".join(text.split()).partition(". ")[0].rstrip(".").replace("|", "\\|")
 
 
 def _lower(sentence: str) -> str:

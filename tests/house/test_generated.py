@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fencepost.rpc.methods import registry
 from tests import generate
 from tests.generators.schema_dump import stable
 from tests.generators.tables import with_table
@@ -27,6 +28,12 @@ def test_a_stale_file_is_named_together_with_the_command(
     monkeypatch.delitem(generate.GENERATED, "sql/schema.sql")
     assert generate.main(["--check"]) == 1
     assert capsys.readouterr().err.startswith("openapi/openapi.yaml is stale; run `make generate`\n")
+
+
+def test_the_table_of_methods_has_a_row_for_each() -> None:
+    page = generate.GENERATED["docs/reference/methods.md"]()
+    table = page[page.index("| method |") :].partition("\n\n")[0].splitlines()
+    assert len(table) == 2 + len(registry().methods)
 
 
 def test_a_page_without_its_markers_is_refused() -> None:

@@ -164,11 +164,16 @@ def test_a_process_is_declared_and_read_as_any_definition(desk: Desk) -> None:
     assert desk.server.refused("awf.definition/put", bad) == (400, "invalid-params", "$.params.steps[0].code")
     bad = {"kind": "process", "name": "hr/other", "steps": [{"code": "A", "createAtProcessStart": True}]}
     assert desk.server.refused("awf.definition/put", bad)[2] == "$.params.steps[0].assignToTeam"
+    for own in ("awf.task/wait", "awf.machine/action", "aidbox.task/run-rpc", "awf.workflow/decision-task"):
+        bad = {**bad, "steps": [{"code": "A", "handlerType": "BATCH_JOB", "definition": own}]}
+        assert desk.server.refused("awf.definition/put", bad)[2] == "$.params.steps[0].definition"
 
 
 def test_a_step_is_found_by_its_code(desk: Desk) -> None:
     step = desk.call("get-process-step-by-code", process="hr/onboard", code="ASK")["resource"]
     assert (step["wfProcess"], step["page"], step["handlerType"]) == ("hr/onboard", "https://hr/ask", "PAGE")
+    missing = desk.refused("get-process-step-by-code", process="hr/nothing", code="ASK")
+    assert missing == (404, "definition-not-found", "$.params.process")
     assert desk.refused("get-process-step-by-code", process="hr/onboard", code="AKS") == (
         404,
         "process-step-not-found",
@@ -271,6 +276,19 @@ def test_a_task_that_makes_no_sense_is_refused_at_its_field(
     desk.begin()
     assert desk.refused("add-task", **{"taskList": "L-1", "processStep": "BADGE", **members}) == refusal
     assert len(desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]) == 1
+
+
+def test_a_task_that_the_definition_of_its_step_does_not_have_is_refused(desk: Desk) -> None:
+    desk.begin()
+    desk.server.define("hr/onboard/MAIL", params={"required": ["input"]})
+    refusal = (400, "invalid-params", "$.params.processStep")
+    assert desk.refused("add-task", taskList="L-1", processStep="MAIL") == refusal
+    desk.begin("L-2", input={"to": "ada"})
+    assert desk.add("MAIL", "L-2")["biTaskStatus"] == "PE"
+    desk.server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/mail"})
+    Desk(desk.server, [{"code": "MAIL", "assignToTeam": "HR", "handlerType": "BATCH_JOB", "definition": "demo/mail"}])
+    desk.begin("L-3")
+    assert desk.refused("add-task", taskList="L-3", processStep="MAIL") == refusal
 
 
 def test_a_contact_belongs_to_its_partner(desk: Desk) -> None:

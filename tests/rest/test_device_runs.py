@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.fixtures.devices import Fleet
@@ -362,6 +363,27 @@ def test_a_bad_report_is_refused_where_it_is_bad_and_changes_nothing(
 def test_what_is_not_there_is_404(server: Server, fleet: Fleet, path: str, type: str) -> None:
     server.define()
     assert refused(fleet.call, "GET", path)[:2] == (404, type)
+
+
+@pytest.mark.parametrize(
+    ("path", "verbs"),
+    [
+        ("/workflows/demo/patrol/runs", ["GET", "POST"]),
+        ("/workflows/demo/patrol", ["GET"]),
+        ("/devices/r2", ["GET", "PUT"]),
+        ("/tasks/nobody/start", ["POST"]),
+    ],
+)
+def test_a_path_names_all_the_verbs_that_it_takes(server: Server, path: str, verbs: list[str]) -> None:
+    for above in ("", "/api"):
+        status, headers, answer = server.send("DELETE", above + path)
+        said = f"{above}{path} takes {' or '.join(verbs)}"
+        assert (status, orjson.loads(answer)["error"]["message"]) == (405, said)
+        assert headers["allow"] == ", ".join(verbs)
+
+
+def test_a_page_of_devices_begins_behind_a_name(fleet: Fleet) -> None:
+    assert refused(fleet.call, "GET", "/devices?after=a/b") == (400, "invalid-params", "after")
 
 
 def test_tasks_and_workflows_of_others_are_not_shown_here(server: Server, fleet: Fleet) -> None:

@@ -138,8 +138,9 @@ def test_what_is_no_event_is_refused_at_its_field_and_nothing_is_taken(
 
 
 def test_an_event_is_only_posted(server: Server) -> None:
-    status, _, answer = server.send("GET", "/events")
+    status, headers, answer = server.send("GET", "/events")
     assert (status, orjson.loads(answer)["error"]["message"]) == (405, "/events takes POST")
+    assert headers["allow"] == "POST"
 
 
 def test_limits_and_clients_hold_as_for_calls(database: str) -> None:

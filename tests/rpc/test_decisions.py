@@ -40,7 +40,7 @@ def test_a_result_is_one_action_or_an_array(server: Server, decider: Decider, re
         ({"action": ACTION + "schedule-task", "task-request": {}}, "$.params.result.task-request.definition"),
         (
             {"action": ACTION + "schedule-task", "task-request": {"definition": "demo/resise"}},
-            "$.params.result.task-request",
+            "$.params.result.task-request.definition",
         ),
         (
             {"action": ACTION + "schedule-task", "task-request": {"definition": "demo/order"}},

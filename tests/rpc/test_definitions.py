@@ -44,7 +44,8 @@ def test_a_definition_in_use_is_not_deleted(server: Server) -> None:
     assert server.refused("awf.definition/delete", {"name": "demo/resize"})[:2] == (422, "definition-in-use")
     server.rpc("awf.task/success", lease)
     assert server.rpc("awf.definition/delete", {"name": "demo/resize"})["resource"]["name"] == "demo/resize"
-    assert server.refused("awf.definition/get", {"name": "demo/resize"})[:2] == (404, "definition-not-found")
+    gone = server.refused("awf.definition/get", {"name": "demo/resize"})
+    assert gone == (404, "definition-not-found", "$.params.name")
     assert server.refused("awf.task/create-and-execute", {"definition": "demo/resize"})[0] == 404
     assert server.task(lease["id"])["outcome"] == "succeeded"
     assert server.define()["version"] == 2

@@ -73,6 +73,7 @@ def test_a_run_can_be_begun_looked_at_and_stopped_by_calls(server: Server, fleet
         ("report", {"id": "a", "report": "complete", "result": 1}, (400, "invalid-params", "$.params.result")),
         ("put", {"name": "r2", "info": None}, (400, "invalid-params", "$.params.info")),
         ("put", {"name": "a/b", "info": {}}, (400, "invalid-params", "$.params.name")),
+        ("list", {"after": "a/b"}, (400, "invalid-params", "$.params.after")),
         ("status", {"name": "nobody"}, (404, "device-not-found", "$.params.name")),
     ],
 )

@@ -71,6 +71,12 @@ def test_the_same_workflow_is_one_of_the_queue(server: Server, id: str) -> None:
     assert log == [("awf.engine/schedule", "ready"), ("awf.task/start", "in-progress"), ("awf.task/success", "done")]
 
 
+def test_the_time_limit_is_handed_to_no_worker(server: Server) -> None:
+    """Who started it would begin the time of a machine that has begun nothing, and who ended it the workflow."""
+    refused = server.refused("awf.task/poll", {"taskDefinitions": ["awf.machine/time-limit"]})
+    assert refused == (400, "invalid-params", "$.params.taskDefinitions[0]")
+
+
 def test_a_worker_asks_for_its_turn_and_for_all_it_is_in(server: Server, id: str) -> None:
     (found,) = server.rpc("awf.machine/contexts", {"worker": "w"})["resources"]
     assert found["id"] == id
@@ -100,6 +106,9 @@ def test_an_id_names_one_workflow(server: Server, id: str) -> None:
     assert first == again
     other = {**params, "hardware": {"a": 1}}
     assert server.refused("awf.machine/create", other) == (409, "already-exists", "$.params.id")
+    server.rpc("awf.machine/delete", {"id": "machine-7"})
+    over = server.rpc("awf.machine/create", params)["resource"]
+    assert (over["id"], over["createdAt"], over["state"]) == ("machine-7", first["createdAt"], "STATE_FAILED")
 
 
 def test_a_deleted_workflow_is_canceled_and_shown_no_longer(server: Server, id: str) -> None:
@@ -136,10 +145,11 @@ def test_how_many_versions_are_kept_whole_is_a_setting(database: str) -> None:
     ("method", "params", "refusal"),
     [
         ("create", {}, (400, "invalid-params", "$.params.definition")),
-        ("create", {"definition": "demo/nothing"}, (404, "definition-not-found", None)),
+        ("create", {"definition": "demo/nothing"}, (404, "definition-not-found", "$.params.definition")),
         ("create", {"definition": "awf.task/wait"}, (400, "invalid-params", "$.params.definition")),
         ("create", {"definition": "demo/other"}, (400, "invalid-params", "$.params.definition")),
         ("create", {"definition": "demo/provision", "hardware": []}, (400, "invalid-params", "$.params.hardware")),
+        ("create", {"definition": "demo/host"}, (400, "invalid-params", "$.params.hardware")),
         ("create", {"definition": "demo/provision", "hardwear": {}}, (400, "invalid-params", "$.params.hardwear")),
         ("contexts", {"worker": ""}, (400, "invalid-params", "$.params.worker")),
         ("report", {"state": "STATE_PENDING"}, (400, "invalid-params", "$.params.state")),
@@ -162,6 +172,7 @@ def test_what_cannot_be_is_refused_by_its_place(
     server: Server, id: str, method: str, params: dict[str, Any], refusal: tuple[int, str, str | None]
 ) -> None:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/other"})
+    declare(server, template_of(("{{ .host }}", ["wipe"])), name="demo/host")
     said = {"id": id, **params} if method in ("events", "put-data") else params
     if method == "report":
         said = {"id": id, "task": "task-0", "action": "wipe", "state": "STATE_RUNNING", **params}

@@ -285,5 +285,5 @@ def test_a_folder_is_put_in_the_order_of_what_needs_what_and_changes_nothing_the
 
 def test_a_schedule_in_a_folder_that_cannot_be_used_refuses_the_start(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"kind: schedule\nname: {NIGHTLY}\nschedule: never\n")
-    with pytest.raises(StartRefused, match="not a cron expression"):
+    with pytest.raises(StartRefused, match=r"a\.yaml: .*not a cron expression.* \(at \$\.schedule\)"):
         server.run(put_definitions(server.app, Settings(definitions=tmp_path)))

@@ -275,6 +275,21 @@ def test_a_flow_that_is_declared_begins_as_any_workflow_and_as_a_child(caller: C
     assert one["response"]["status"] == "COMPLETED"
 
 
+def test_null_is_no_meta_no_context_and_no_params(caller: Caller) -> None:
+    """As everywhere else, whether the flow is produced, declared, or begun with something over its context."""
+    content = flow([task("a", {"who": "{{context.who}}"}), task("b") | {"params": None}], context=None)
+    id = caller.produce({**content, "meta": None})
+    assert caller.work("b")["params"]["params"] == {}
+    failed = caller.ended(id)
+    assert [one["status"] for one in tasks(failed)] == ["FAILED", "SUCCESS"]
+    caller.server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content})
+    create = {"definition": "demo/flow", "id": "by-name", "params": {"who": "bob"}}
+    caller.server.rpc("awf.workflow/create-and-execute", create)
+    assert caller.work("a")["params"]["params"] == {"who": "bob"}
+    caller.work("b")
+    assert caller.ended("by-name")["status"] == "COMPLETED"
+
+
 def test_a_bad_document_is_refused_when_it_is_declared(server: Server) -> None:
     content = flow(["a", task("b", options={"timeout": 0})])
     refused = server.refused("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content})

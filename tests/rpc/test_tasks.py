@@ -49,6 +49,7 @@ def test_an_unknown_definition_is_refused_with_the_nearest_name(server: Server) 
     status, answer = server.post({"method": "awf.task/create-and-execute", "params": {"definition": "demo/resise"}})
 
     assert (status, answer["error"]["type"]) == (404, "definition-not-found")
+    assert answer["error"]["path"] == "$.params.definition"
     assert "did you mean 'demo/resize'" in answer["error"]["message"]
 
 

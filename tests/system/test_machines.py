@@ -199,4 +199,4 @@ def test_the_example_provisions_a_machine(database: str, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     said = ["wiping /dev/nvme0n1", "writing /dev/nvme0n1p1", "port of 52:54:00:12:34:56 is open"]
     assert [line for line in done.stdout.splitlines() if line in said] == said
-    assert "rack-7  example/provision  succeeded" in done.stdout
+    assert "rack-8  example/provision  succeeded" in done.stdout

@@ -9,6 +9,7 @@ import sys
 from click.testing import CliRunner
 
 from fencepost.cli.apply import apply
+from tests.fixtures.machines import template_of
 from tests.fixtures.servers import Server
 from tests.house.sources import ROOT
 
@@ -18,6 +19,7 @@ EXAMPLE = ROOT / "examples" / "mixed"
 def test_the_example_opens_a_kiosk(server: Server) -> None:
     applied = CliRunner().invoke(apply, [str(EXAMPLE / "kiosk.yaml"), "--url", server.url])
     assert applied.exit_code == 0, applied.output
+    among_others(server)
     environment = {**os.environ, "FENCEPOST_URL": server.url}
     command = [sys.executable, str(EXAMPLE / "open_kiosk.py")]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
@@ -32,3 +34,14 @@ def test_the_example_opens_a_kiosk(server: Server) -> None:
     flow = server.rpc("awf.taskflow/list")["data"][-1]
     activities = server.rpc("awf.workflow/status", {"id": flow["taskflowId"], "include-activities?": True})
     assert activities["resource"]["outcome"] == "succeeded"
+
+
+def among_others(server: Server) -> None:
+    """Let there be work for people and for the machine that is not the kiosk's, as after the pages of each."""
+    server.rpc("awf.people/put-team", {"code": "BOARD", "description": "who is asked first"})
+    step = {"code": "ASK", "createAtProcessStart": True, "assignToTeam": "BOARD"}
+    server.rpc("awf.definition/put", {"kind": "process", "name": "hr/hire", "department": "HR", "steps": [step]})
+    server.rpc("awf.people/create-task-list", {"process": "hr/hire"})
+    template = template_of(("52:54:00:12:34:56", ["wipe"]))
+    server.rpc("awf.definition/put", {"kind": "machine-template", "name": "lab/ubuntu", "template": template})
+    server.rpc("awf.machine/create", {"definition": "lab/ubuntu"})

@@ -203,7 +203,8 @@ async def put_definitions(app: App, settings: Settings) -> None:
             text = msgspec.json.encode(declared)
             definition = await app.engine.definitions.put(declared, text, caller="definitions")
         except Refusal as refusal:
-            raise StartRefused(f"{document.source}: {refusal.message}") from None
+            place = "" if refusal.at is None else f" (at {refusal.at})"
+            raise StartRefused(f"{document.source}: {refusal.message}{place}") from None
         emit(Event.DEFINITION_APPLIED, name=definition.name, version=definition.version)
 
 

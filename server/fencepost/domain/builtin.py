@@ -11,6 +11,7 @@ from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Document
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.limits import LONGEST_MS
+from fencepost.domain.machine.decide import TIME_LIMIT
 from fencepost.domain.people.words import BY_HAND
 from fencepost.domain.selection import Rule, place_of, read_rules
 from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition
@@ -33,8 +34,8 @@ CLEAN_UP = "awf.task/clean-up-activities"
 REFUSED = "awf.task/refused"
 # Those that people move.
 MOVED_BY_HAND = (BY_HAND,)
-# Those that are handed to no worker: they end by themselves, or people move them.
-UNPOLLED = (*HELD, *MOVED_BY_HAND)
+# Those that are handed to no worker: they end by themselves, or are moved by their ids.
+UNPOLLED = (*HELD, *MOVED_BY_HAND, TIME_LIMIT)
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
 # Of the two, each bound is about the one that it can be about.

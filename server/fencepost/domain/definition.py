@@ -23,6 +23,9 @@ Milliseconds = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
 Step = Annotated[str, Meta(max_length=200)] | Annotated[int, Meta(ge=0, le=2**31 - 1)]
 SchemaDocument = dict[str, Any] | bool
 
+# What the names of the server's own definitions begin with.
+OWN = ("awf.", "aidbox.task/")
+
 
 class Beginning(NamedTuple):
     """What a document says of a workflow that is to begin.

@@ -105,17 +105,25 @@ class Definitions:
 
     async def newest_task(self, name: str) -> tuple[int, TaskDefinition]:
         """Return the newest version of what declares tasks; raise Refusal when that is not there."""
-        definition = await self.newest(name)
+        definition = await self._asked_for(name)
         if not isinstance(definition.document, TaskDefinition):
             raise _no_such(definition)
         return definition.version, definition.document
 
     async def newest_workflow(self, name: str) -> tuple[int, AnyWorkflow]:
         """Return the newest version of what declares workflows; raise Refusal when that is not there."""
-        definition = await self.newest(name)
+        definition = await self._asked_for(name)
         if not isinstance(definition.document, AnyWorkflow):
             raise _no_such(definition)
         return definition.version, definition.document
+
+    async def _asked_for(self, name: str) -> Definition:
+        """Return the newest version of what a task or workflow shall be of; raise Refusal when there is none."""
+        try:
+            return await self.newest(name)
+        except Refusal as refusal:
+            refusal.at = "$.definition"
+            raise
 
     async def ensure(self, name: str) -> None:
         """Declare a kind of task with default settings, unless anything of its name is declared."""
@@ -216,7 +224,7 @@ class Definitions:
     async def _unknown(self, name: str) -> Refusal:
         near = difflib.get_close_matches(name, await self._store.names(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return Refusal(DEFINITION_NOT_FOUND, name=name, hint=hint)
+        return Refusal(DEFINITION_NOT_FOUND, at="$.name", name=name, hint=hint)
 
 
 def _no_such(definition: Definition) -> Refusal:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from fencepost.engine.engine import Engine
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
-from fencepost.rest.devices.routes import device_routes
+from fencepost.rest.devices.routes import DEVICES_ASK_BELOW, device_routes
 from fencepost.rest.events import EventIntake
 from fencepost.rest.health import Health
 from fencepost.rest.taskflows import TaskflowStreams
@@ -81,6 +81,8 @@ async def _openapi(_: Request) -> Response:
 async def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
+    if refusal.kind is METHOD_NOT_ALLOWED:
+        headers["allow"] = ", ".join(_verbs(request))
     if refusal.kind.status == 401:
         headers["www-authenticate"] = 'Basic realm="fencepost", charset="UTF-8"'
     format = getattr(request.state, "format", JSON)
@@ -93,6 +95,13 @@ async def _refused(request: Request, refusal: Exception) -> Response:
 async def _not_served(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allowed = "POST" if "POST" in (error.headers or {}).get("Allow", "") else "GET"
+        allowed = " or ".join(_verbs(request))
         return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=request.url.path, allowed=allowed))
     return await _refused(request, Refusal(NOT_FOUND, path=request.url.path))
+
+
+def _verbs(request: Request) -> list[str]:
+    """Return the verbs of every route that a path fits; the framework names those of the first."""
+    path = request.scope["path"].removeprefix(DEVICES_ASK_BELOW)
+    routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
+    return sorted({verb for route in routes for verb in route.methods or ()} - {"HEAD"})

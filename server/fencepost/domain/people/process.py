@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.definition import Beginning, Decided, Name, SchemaDocument
+from fencepost.domain.definition import OWN, Beginning, Decided, Name, SchemaDocument
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
 from fencepost.domain.people.words import (
@@ -227,5 +227,7 @@ def _check_step(step: ProcessStep, at: str) -> None:
         raise invalid_params("a task does not begin as over", f"{at}.initialTaskStatus")
     if step.flow == "A" and step.initial_task_status != "PE":
         raise invalid_params("what a job does begins pending: workers take it from there", f"{at}.initialTaskStatus")
+    if step.definition is not UNSET and step.definition.startswith(OWN):
+        raise invalid_params(f"{step.definition!r} is the server's own", f"{at}.definition")
     if step.flow == "M" and step.definition is not UNSET:
         raise invalid_params("only a step with `handlerType: BATCH_JOB` has a definition", f"{at}.definition")

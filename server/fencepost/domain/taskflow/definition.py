@@ -69,5 +69,5 @@ def _over(context: Raw | UnsetType, params: bytes | None) -> Raw | UnsetType:
     """Return a context with the params of a run over it."""
     if params is None:
         return context
-    under = {} if context is UNSET else verbatim.read(bytes(context))
-    return Raw(verbatim.write({**under, **verbatim.read(params)}))
+    under = object_text(context, "$.context") or b"{}"
+    return Raw(verbatim.write({**verbatim.read(under), **verbatim.read(params)}))

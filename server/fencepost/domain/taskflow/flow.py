@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.definition import Milliseconds, Name
+from fencepost.domain.definition import OWN, Milliseconds, Name
 from fencepost.domain.limits import LONGEST_MS, MOST_RETRIES
 from fencepost.domain.payload import object_text
 from fencepost.domain.taskflow.placeholders import places_in
@@ -28,8 +28,6 @@ Part = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="let
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 _Limit = Annotated[int, Meta(ge=1, le=LONGEST_MS)]
 _CHANNEL = "channel"
-# What the names of the server's own definitions begin with.
-_OWN = ("awf.", "aidbox.task/")
 
 
 class FlowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
@@ -109,7 +107,7 @@ class FlowTask(
     @property
     def params_text(self) -> bytes:
         """The params as JSON text."""
-        return b"{}" if self.params is UNSET else bytes(self.params)
+        return object_text(self.params, "$.params") or b"{}"
 
 
 class FlowStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -155,7 +153,7 @@ def _check_details(task: FlowTask, place: str) -> None:
     for name in sorted(given.difference(needed)):
         wire = _wire_name(TaskDetails, name)
         raise invalid_params(f"{task.type} has no {wire!r}", f"{place}.taskDetails.{wire}")
-    if task.type == "ACTION" and task.definition.startswith(_OWN):
+    if task.type == "ACTION" and task.definition.startswith(OWN):
         raise invalid_params(f"{task.definition!r} is the server's own", f"{place}.taskDetails.serviceId")
 
 

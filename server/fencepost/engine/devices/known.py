@@ -46,10 +46,10 @@ class Known:
             raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
         return found
 
-    async def list(self, *, after: str | None, size: int) -> Sequence[Device]:
-        """Return devices by name; raise Refusal for an `after` that none can have."""
+    async def list(self, *, after: str | None, size: int, at: str) -> Sequence[Device]:
+        """Return devices by name; raise Refusal for an `after`, which stands `at` a path, that none can have."""
         if after is not None and not _NAME.fullmatch(after):
-            raise invalid_params("Expected the `next` of a page that came before", "after")
+            raise invalid_params("Expected the `next` of a page that came before", at)
         return await self._store.list(after=after, size=size)
 
     async def see(self, name: str, *, watch: bool = False, task_id: str | None = None) -> None:

@@ -74,10 +74,13 @@ class Machines:
             reason = f"{new.definition!r} is the definition of a {document.kind}, and not of machines"
             raise invalid_params(reason, "$.definition")
         (created,) = await self._workflows.create([new])
+        if isinstance(created, Refusal) and created.at is not None:
+            created.at = created.at.replace("$.params.hardware", "$.hardware", 1)
         if isinstance(created, Exception):
             raise created
         await self._deciders.settle(created.id)
-        return await self.get(created.id)
+        # Said again after it was deleted, it is still the same.
+        return await self.get(created.id, deleted=True)
 
     async def offers(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return the live workflows in which it is a worker's turn, the oldest first."""

@@ -18,7 +18,7 @@ from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.people.registers import Registers
 from fencepost.engine.workflows import NewWorkflow, Workflows
-from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
+from fencepost.errors import UNAVAILABLE, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 from fencepost.store.people.tasks import NewLine, PeopleStore
 
 # Where the call has what its workflow is begun with.
@@ -65,7 +65,7 @@ class TaskLists:
         try:
             document = (await self._definitions.newest(process)).document
         except Refusal as refusal:
-            refusal.at = refusal.at or "$.process"
+            refusal.at = "$.process"
             raise
         if not isinstance(document, ProcessDefinition):
             raise invalid_params(f"{process!r} is the definition of a {document.kind}", "$.process")
@@ -118,8 +118,7 @@ class TaskLists:
             raise invalid_params(f"step {step.code!r} is skipped: it has no tasks", "$.processStep")
         fields = await self._fields(new, found, process, step)
         definition = BY_HAND if step.flow == "M" else process.definition_of(step)
-        await self._definitions.ensure(definition)
-        version, _ = await self._definitions.newest_task(definition)
+        version = await self._version(definition, fields)
         line = NewLine(
             line_number=new.line_number,
             first=len(process.first_steps) + 1,
@@ -163,8 +162,25 @@ class TaskLists:
             input=of_list.input if step.flow == "A" else UNSET,
         )
 
+    async def _version(self, definition: str, fields: FinalFields) -> int:
+        """Return the version that a task is made under; raise Refusal when its step's definition has no such tasks."""
+        await self._definitions.ensure(definition)
+        try:
+            version, document = await self._definitions.newest_task(definition)
+            document.begin(msgspec.json.encode(fields))
+        except Refusal as refusal:
+            if refusal.kind is UNAVAILABLE:
+                raise
+            reason = f"its definition {definition!r} has no such tasks: {refusal.message}"
+            raise invalid_params(reason, "$.processStep") from None
+        return version
+
     async def _process(self, name: str, version: int | None) -> ProcessDefinition:
-        document = (await self._definitions.get(name, version)).document
+        try:
+            document = (await self._definitions.get(name, version)).document
+        except Refusal as refusal:
+            refusal.at = "$.process"
+            raise
         if not isinstance(document, ProcessDefinition):
             raise invalid_params(f"{name!r} is the definition of a {document.kind}", "$.process")
         return document

@@ -52,9 +52,9 @@ class Templates:
         document = _changed(TaskflowDefinition(name=f"{_SPACE}/{uuid4()}"), content)
         return await self._put(document, caller)
 
-    async def update(self, id: str, content: Change, *, caller: str) -> FlowTemplate:
-        """Change a template; runs that have begun go on as they were."""
-        return await self._put(_changed((await self._get(id)).document, content), caller)
+    async def update(self, id: str, content: Change, *, at: str, caller: str) -> FlowTemplate:
+        """Change a template, whose id stands `at` a path; runs that have begun go on as they were."""
+        return await self._put(_changed((await self._get(id, at)).document, content), caller)
 
     async def delete(self, id: str) -> FlowTemplate:
         """Delete a template that no live run needs, and return what it was."""
@@ -74,10 +74,10 @@ class Templates:
         """Raise Refusal when there is no such template."""
         await self._get(id)
 
-    async def _get(self, id: str) -> TemplateRow:
+    async def _get(self, id: str, at: str = "$.templateId") -> TemplateRow:
         rows = await self._store.templates(names=[id], size=1)
         if not rows:
-            raise Refusal(TEMPLATE_NOT_FOUND, at="$.templateId", id=id)
+            raise Refusal(TEMPLATE_NOT_FOUND, at=at, id=id)
         return rows[0]
 
     async def _put(self, document: TaskflowDefinition, caller: str) -> FlowTemplate:

@@ -15,6 +15,7 @@ from fencepost.rest.devices.runs import RunCalls
 from fencepost.settings import Settings
 from fencepost.wire.callers import Callers
 
+DEVICES_ASK_BELOW = "/api"
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -46,4 +47,4 @@ def device_routes(
         Route("/events/client", known(channels.client)),
         WebSocketRoute("/events/client", channels.client_socket),
     ]
-    return [*routes, Mount("/api", routes=routes)]
+    return [*routes, Mount(DEVICES_ASK_BELOW, routes=routes)]

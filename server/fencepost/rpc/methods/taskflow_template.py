@@ -121,8 +121,8 @@ async def list_(context: Context, params: TemplateListParams) -> TemplatesResult
 async def update(context: Context, params: UpdateParams) -> TemplateResult:
     """Change what is said of a template, and leave the rest of it; runs that have begun go on as they were."""
     change = params.template
-    id = change.id or change.template_id or ""
-    return TemplateResult(await context.engine.taskflows.templates.update(id, change, caller=context.caller))
+    id, at = change.id or change.template_id or "", "$.template.id" if change.id else "$.template.templateId"
+    return TemplateResult(await context.engine.taskflows.templates.update(id, change, at=at, caller=context.caller))
 
 
 @template_methods.method("awf.taskflow.template/delete", example=_ID)
