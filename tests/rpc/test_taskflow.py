@@ -93,6 +93,29 @@ def test_a_record_has_every_documented_member(caller: Caller) -> None:
     assert all(uuid.UUID(each) for each in (id, stage_id, task_id))
 
 
+def test_null_is_what_is_absent(caller: Caller) -> None:
+    id = caller.produce(flow([task("a") | {"params": None}], context=None, meta=None))
+    taken = caller.take("a")
+    assert (taken["params"]["params"], info_of(taken)["params"], info_of(taken)["meta"]) == ({}, {}, {})
+    record = caller.details(id)
+    (one,) = tasks(record)
+    assert (record["context"], one["params"], one["meta"]) == ({}, {}, {})
+
+
+def test_a_declared_flow_without_a_context_takes_that_of_its_run(caller: Caller) -> None:
+    content = flow([task("a", {"who": "{{context.who}}"})])
+    for context in ({}, {"context": None}):
+        caller.server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content, **context})
+        create = {"definition": "demo/flow", "params": {"who": "bob"}}
+        id = caller.server.rpc("awf.workflow/create-and-execute", create)["resource"]["id"]
+        assert caller.work("a")["params"]["params"] == {"who": "bob"}
+        assert caller.ended(id)["context"] == {"who": "bob"}
+
+
+def info_of(taken: Any) -> Any:
+    return taken["params"]["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]
+
+
 def test_a_retry_goes_back_to_the_queue_with_the_next_attempt(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock=clock) as server:

@@ -36,6 +36,9 @@ def test_an_update_changes_what_it_says_and_nothing_else(caller: Caller) -> None
     for name in ("id", "templateId"):
         missing = caller.server.refused("awf.taskflow.template/update", {"template": {name: "taskflow.template/none"}})
         assert missing == (404, "template-not-found", f"$.params.template.{name}")
+    changed = caller.call(".template/update", template={**changed, "context": None})
+    assert "context" not in changed
+    assert caller.call(".template/execute", templateId=kept["id"], context={"v": 3})["context"] == {"v": 3}
     bad = {"template": {"id": kept["id"], "stages": flow([task("a", type="CHANNEL")])["stages"]}}
     refused = caller.server.refused("awf.taskflow.template/update", bad)
     assert refused == (400, "invalid-params", "$.params.template.stages[0].tasks[0].taskDetails.channelName")

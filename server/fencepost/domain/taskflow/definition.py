@@ -11,7 +11,15 @@ from fencepost.domain import verbatim
 from fencepost.domain.definition import Beginning, Decided
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
-from fencepost.domain.taskflow.flow import MOST_STAGES, FlowOptions, FlowStage, JsonObject, Title, check_stages
+from fencepost.domain.taskflow.flow import (
+    MOST_STAGES,
+    FlowOptions,
+    FlowStage,
+    JsonObject,
+    Title,
+    check_stages,
+    drop_nulls,
+)
 from fencepost.domain.taskflow.plan import Order, Plan, planned, read_order
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import invalid_params
@@ -31,6 +39,10 @@ class TaskflowDefinition(
     options: FlowOptions = FlowOptions()
     context: JsonObject | UnsetType = UNSET
     stages: Annotated[tuple[FlowStage, ...], Meta(max_length=MOST_STAGES)] = ()
+
+    def __post_init__(self) -> None:
+        """Take null for absent."""
+        drop_nulls(self, "context")
 
     def compile(self) -> None:
         """Refuse a flow that cannot be executed."""
@@ -69,5 +81,5 @@ def _over(context: Raw | UnsetType, params: bytes | None) -> Raw | UnsetType:
     """Return a context with the params of a run over it."""
     if params is None:
         return context
-    under = object_text(context, "$.context") or b"{}"
-    return Raw(verbatim.write({**verbatim.read(under), **verbatim.read(params)}))
+    under = {} if context is UNSET else verbatim.read(bytes(context))
+    return Raw(verbatim.write({**under, **verbatim.read(params)}))

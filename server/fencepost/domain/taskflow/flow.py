@@ -92,6 +92,10 @@ class FlowTask(
     params: JsonObject | UnsetType = UNSET
     options: FlowOptions = FlowOptions()
 
+    def __post_init__(self) -> None:
+        """Take null for absent."""
+        drop_nulls(self, "params")
+
     @property
     def definition(self) -> str:
         """The definition of the core's task, or of the child."""
@@ -107,7 +111,7 @@ class FlowTask(
     @property
     def params_text(self) -> bytes:
         """The params as JSON text."""
-        return object_text(self.params, "$.params") or b"{}"
+        return b"{}" if self.params is UNSET else bytes(self.params)
 
 
 class FlowStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -126,11 +130,23 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     stages: Annotated[tuple[FlowStage, ...], Meta(min_length=1, max_length=MOST_STAGES)]
     meta: JsonObject | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        """Take null for absent."""
+        drop_nulls(self, "context", "meta")
+
     def check(self, at: str = "$") -> None:
         """Raise Refusal for what cannot be executed; `at` is the flow's own place in the request."""
         object_text(self.context, f"{at}.context")
         object_text(self.meta, f"{at}.meta")
         check_stages(self.stages, at)
+
+
+def drop_nulls(struct: msgspec.Struct, *names: str) -> None:
+    """Take members that are null for absent: whoever reads them finds an object or nothing."""
+    for name in names:
+        value = getattr(struct, name)
+        if isinstance(value, Raw) and bytes(value) == b"null":
+            msgspec.structs.force_setattr(struct, name, UNSET)
 
 
 def check_stages(stages: Sequence[FlowStage], at: str) -> None:

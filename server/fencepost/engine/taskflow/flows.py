@@ -8,8 +8,8 @@ from uuid import UUID, uuid4, uuid5
 
 import msgspec
 import orjson
+from msgspec import UNSET
 
-from fencepost.domain.payload import object_text
 from fencepost.domain.taskflow.again import StageAgain, again
 from fencepost.domain.taskflow.definition import FLOW
 from fencepost.domain.taskflow.errors import TASKFLOW_HAS_BEEN_DONE, TASKFLOW_NOT_DONE
@@ -141,10 +141,9 @@ class Flows:
 
 def _parent(flow: Flow) -> FlowParent | None:
     """Return the task that a flow is produced for, None when it is for none; raise Refusal when nobody can tell."""
-    meta = object_text(flow.meta, "$.meta")
-    if meta is None or CONTEXT not in orjson.loads(meta):
+    if flow.meta is UNSET or CONTEXT not in orjson.loads(bytes(flow.meta)):
         return None
-    if (parent := parent_in(meta)) is None:
+    if (parent := parent_in(bytes(flow.meta))) is None:
         raise invalid_params("'id', 'stageId' and 'taskId' of a task are needed", f"$.meta.{CONTEXT}.taskflow")
     return parent
 
