@@ -7,6 +7,7 @@ import string
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from tests.fixtures.machines import (
     FAILED,
@@ -272,11 +273,17 @@ def test_both_services_are_found_by_reflection(gate: Gate) -> None:
 
     stub = reflection_pb2_grpc.ServerReflectionStub(grpc.insecure_channel(f"127.0.0.1:{gate.port}"))
     (answer,) = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=10)
-    assert {service.name for service in answer.list_services_response.service} >= {
+    names = (
         "proto.WorkflowService",
         "github.com.tinkerbell.tink.protos.workflow.WorkflowService",
         "github.com.tinkerbell.tink.protos.template.TemplateService",
-    }
+    )
+    assert {service.name for service in answer.list_services_response.service} >= {*names}
+    for name in names:
+        request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=name)
+        (answer,) = stub.ServerReflectionInfo(iter([request]), timeout=10)
+        described = FileDescriptorProto.FromString(answer.file_descriptor_response.file_descriptor_proto[0])
+        assert f"{described.package}.{described.service[0].name}" == name
 
 
 def test_what_is_begun_in_any_way_is_found_by_its_workers(gate: Gate) -> None:

@@ -288,6 +288,13 @@ def test_a_workflow_carries_data_along_in_versions(machine: Machine, hello: str)
     assert about == [b'{"by": 1}', b'{"by": 5}', b"", b'{"by": 5}']
 
 
+def test_data_of_as_much_as_workers_send_is_kept(machine: Machine, hello: str, gate: Gate) -> None:
+    id = create(machine, hello, m="w")
+    text = "x" * ((10 << 20) - len('{"file":""}'))
+    machine.get("UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=f'{{"file":"{text}"}}'.encode())
+    assert gate.server.rpc("awf.machine/data", {"id": id})["data"] == {"file": text}
+
+
 def test_data_must_be_json_and_have_a_workflow(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{", data=b"{}")

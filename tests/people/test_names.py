@@ -29,6 +29,27 @@ def test_every_documented_method_has_its_name_in_kebab_case() -> None:
     assert {f"awf.people/{name}" for name in (*named, *_BUTTONS, *_CONFIRMED)} <= {*people_methods.methods}
 
 
+def test_the_statuses_have_the_documented_codes_and_are_shown_by_their_names(server: Server) -> None:
+    names = {
+        "AS": "Assigned",
+        "IN": "In Progress",
+        "WA": "Waiting",
+        "EX": "Exception",
+        "CA": "Canceled",
+        "CO": "Completed",
+        "LO": "Locked",
+        "PE": "Pending",
+    }
+    desk = Desk(server)
+    id = desk.task()
+    for code in names:
+        desk.call("change-status", id=id, user="dev", status=code)
+    told = desk.call("display-task-events", id=id)
+    assert [event["biTaskStatus"] for event in told["resources"]] == [*names]
+    assert re.findall("<td>status ([^<]*)</td>", told["html"]) == [*names.values()]
+    assert desk.refused("change-status", id=id, user="dev", status="XX")[2] == "$.params.status"
+
+
 @pytest.mark.parametrize(
     ("method", "said", "kind", "members"),
     [

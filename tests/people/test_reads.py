@@ -39,6 +39,33 @@ def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> No
     assert [task["biAssignedToTeam"] for task in inbox] == ["HR", "IT", "IT"]
 
 
+@pytest.mark.parametrize("method", ["find-all-pending-tasks-order-by-team-and-due-date", "my-tasks"])
+def test_what_is_more_than_a_page_is_on_the_next(desk: Desk, method: str) -> None:
+    for code in ("L-1", "L-2"):
+        desk.begin(code)
+        for due in ("2031-01-01T00:00:00Z", "2020-01-01T00:00:00.000001Z", "2031-01-01T00:00:00Z"):
+            desk.add("BADGE", code, dueDateTime=due)
+    said = {}
+    if method == "my-tasks":
+        said = {"user": "ann"}
+        for task in desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"]:
+            desk.call("set-executed-by-user", id=task["id"], executedByUser="ann")
+    whole = desk.call(method, **said)
+    assert "next" not in whole
+    members = ("biAssignedToTeam", "biDueDateTime")
+    places = [tuple(task[member] for member in members) for task in whole["resources"]]
+    assert (len(places), places) == (8, sorted(places))
+    for size in (1, 3, 4, 8):
+        found, following = [], None
+        for _ in range(-(-8 // size)):
+            page = desk.call(method, **said, after=following, limit=size)
+            found += page["resources"]
+            following = page.get("next")
+        assert (found, following) == (whole["resources"], None)
+    for word in ("x", "HR:x", "HR", ":", ""):
+        assert desk.refused(method, after=word) == (400, "invalid-params", "$.params.after")
+
+
 def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
     id = desk.task()
     desk.call("change-status", id=id, user="dev", status="EX")

@@ -1,5 +1,6 @@
 -- The tasks of a user in all live lists as they stand.
--- Takes:   statuses text[], null for any; member, to whom they are assigned; size integer.
+-- Takes:   statuses text[], null for any; member, to whom they are assigned; team, due_date_time, after bigint: of the
+--          task that the page before ended with, null for the first; size integer.
 -- Returns: per task, in the order of teams, due dates and numbers, its row: domain.people.task has the members.
 -- Touches: nothing; reads people_resources. Planned for its parameters.
 select
@@ -14,5 +15,10 @@ from fencepost.people_resources as r
 where r.is_list_live
     and (%(statuses)s::text[] is null or r.bi_task_status = any(%(statuses)s::text[]))
     and r.bi_assigned_to_user = %(member)s::text
+    and (
+        %(team)s::text is null
+        or (r.bi_assigned_to_team, r.bi_due_date_time, r.seq)
+            > (%(team)s::text, %(due_date_time)s::timestamptz, %(after)s::bigint)
+    )
 order by r.bi_assigned_to_team, r.bi_due_date_time, r.seq
 limit %(size)s::integer

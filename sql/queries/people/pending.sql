@@ -1,5 +1,5 @@
 -- The pending tasks of all live lists as they stand.
--- Takes:   size integer.
+-- Takes:   team, due_date_time, after bigint: of the task that the page before ended with, null for the first; size integer.
 -- Returns: per task, in the order of teams, due dates and numbers, its row: domain.people.task has the members.
 -- Touches: nothing; reads live_workflows, definitions, live_tasks, people_resources.
 with lines as materialized (
@@ -31,5 +31,8 @@ cross join lateral (
     where v.workflow_seq = n.workflow_seq and v.line = n.line and v.is_list_live and v.bi_task_status = 'PE'
     offset 0
 ) as r
+where %(team)s::text is null
+    or (r.bi_assigned_to_team, r.bi_due_date_time, r.seq)
+        > (%(team)s::text, %(due_date_time)s::timestamptz, %(after)s::bigint)
 order by r.bi_assigned_to_team, r.bi_due_date_time, r.seq
 limit %(size)s::integer

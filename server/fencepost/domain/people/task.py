@@ -53,6 +53,11 @@ class PeopleTask(NamedTuple):
         return _fields_of(self.text)
 
     @property
+    def place(self) -> Place:
+        """Where it stands among all."""
+        return Place(self.standing.team, self.standing.due_date_time, self.seq)
+
+    @property
     def initial(self) -> Standing:
         """Where it stood when it was made."""
         fields = self.fields
@@ -64,6 +69,14 @@ class PeopleTask(NamedTuple):
             self.initial_due_date_time,
             None,
         )
+
+
+class Place(NamedTuple):
+    """Where a task stands among all, by team and due date: its number sets apart those that are alike."""
+
+    team: str
+    due_date_time: str
+    seq: int
 
 
 class TaskList(NamedTuple):

@@ -20,7 +20,7 @@ from fencepost.domain.people.errors import (
 from fencepost.domain.people.html import history_html
 from fencepost.domain.people.process import ProcessStep
 from fencepost.domain.people.streams import Replay, Stream, TaskEvent, replay
-from fencepost.domain.people.task import PeopleTask
+from fencepost.domain.people.task import PeopleTask, Place
 from fencepost.domain.people.words import OVER, STATUS_NAMES
 from fencepost.engine.people.lists import TaskLists
 from fencepost.engine.people.registers import Registers
@@ -66,13 +66,14 @@ class PeopleTasks:
             raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, code=step, count=len(tasks))
         return tasks[0]
 
-    async def pending(self, *, size: int) -> Sequence[PeopleTask]:
-        """Return the pending tasks of all lists that are live, by team and due date: the inbox."""
-        return await self._store.pending(size=size)
+    async def pending(self, *, after: Place | None, size: int) -> Sequence[PeopleTask]:
+        """Return the pending tasks of all lists that are live behind a place, by team and due date: the inbox."""
+        return await self._store.pending(after=after, size=size)
 
-    async def mine(self, user: str, *, with_over: bool, size: int) -> Sequence[PeopleTask]:
-        """Return the tasks of live lists that are assigned to a user, by team and due date."""
-        return await self._store.of_user(user, statuses=None if with_over else _OPEN, size=size)
+    async def mine(self, user: str, *, with_over: bool, after: Place | None, size: int) -> Sequence[PeopleTask]:
+        """Return the tasks of live lists behind a place that are assigned to a user, by team and due date."""
+        statuses = None if with_over else _OPEN
+        return await self._store.of_user(user, statuses=statuses, after=after, size=size)
 
     async def act(
         self, id: str, deed: Deed, by: By, *, confirmed: bool = True, checked: bool = True, result: bytes | None = None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fencepost.domain.people.deeds import Actor
 from fencepost.domain.people.streams import Change, Standing, TaskEvent
-from fencepost.domain.people.task import Core, PeopleTask, TaskList
+from fencepost.domain.people.task import Core, PeopleTask, Place, TaskList
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.statements import statement
 
@@ -31,15 +31,17 @@ def tasks_of(
     return [_task(row) for row in fetch(connection, statement("people/of_list"), params)]
 
 
-def tasks_of_user(connection: Connection, user: str, *, statuses: Sequence[str] | None, size: int) -> list[PeopleTask]:
-    """Return a user's tasks of all live lists in the order of teams, due dates and numbers."""
-    params = {"statuses": None if statuses is None else list(statuses), "member": user, "size": size}
+def tasks_of_user(
+    connection: Connection, user: str, *, statuses: Sequence[str] | None, after: Place | None, size: int
+) -> list[PeopleTask]:
+    """Return a user's tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
+    params = {"statuses": None if statuses is None else list(statuses), "member": user, **_behind(after, size)}
     return [_task(row) for row in fetch_planned(connection, statement("people/of_user"), params)]
 
 
-def pending_tasks(connection: Connection, *, size: int) -> list[PeopleTask]:
-    """Return the pending tasks of all live lists in the order of teams, due dates and numbers."""
-    return [_task(row) for row in fetch(connection, statement("people/pending"), {"size": size})]
+def pending_tasks(connection: Connection, *, after: Place | None, size: int) -> list[PeopleTask]:
+    """Return the pending tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
+    return [_task(row) for row in fetch(connection, statement("people/pending"), _behind(after, size))]
 
 
 def find_list(connection: Connection, code: str) -> TaskList | None:
@@ -63,6 +65,11 @@ def find_actor(connection: Connection, user: str) -> Actor:
     """Return who acts, with their teams."""
     rows = fetch(connection, statement("teams/of_user"), {"member": user})
     return Actor(user, frozenset(team for (team,) in rows))
+
+
+def _behind(after: Place | None, size: int) -> dict[str, Any]:
+    team, due_date_time, seq = after or (None, None, None)
+    return {"team": team, "due_date_time": due_date_time, "after": seq, "size": size}
 
 
 def _task(row: Sequence[Any]) -> PeopleTask:

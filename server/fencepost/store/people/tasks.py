@@ -11,7 +11,7 @@ from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.domain.payload import same_payload
 from fencepost.domain.people.deeds import Deed
 from fencepost.domain.people.streams import Stream
-from fencepost.domain.people.task import PeopleTask, TaskList
+from fencepost.domain.people.task import PeopleTask, Place, TaskList
 from fencepost.errors import ALREADY_EXISTS, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
@@ -68,14 +68,16 @@ class PeopleStore:
         """Return the tasks of a list, by line; or only those of a step."""
         return await self._database.run(lambda connection: tasks_of(connection, seq, step=step))
 
-    async def pending(self, *, size: int) -> Sequence[PeopleTask]:
-        """Return the pending tasks of all live lists in the order of teams, due dates and numbers."""
-        return await self._database.run(lambda connection: pending_tasks(connection, size=size))
+    async def pending(self, *, after: Place | None, size: int) -> Sequence[PeopleTask]:
+        """Return the pending tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
+        return await self._database.run(lambda connection: pending_tasks(connection, after=after, size=size))
 
-    async def of_user(self, user: str, *, statuses: Sequence[str] | None, size: int) -> Sequence[PeopleTask]:
-        """Return a user's tasks of all live lists in the order of teams, due dates and numbers."""
+    async def of_user(
+        self, user: str, *, statuses: Sequence[str] | None, after: Place | None, size: int
+    ) -> Sequence[PeopleTask]:
+        """Return a user's tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
         return await self._database.run(
-            lambda connection: tasks_of_user(connection, user, statuses=statuses, size=size)
+            lambda connection: tasks_of_user(connection, user, statuses=statuses, after=after, size=size)
         )
 
     async def task_list(self, code: str) -> TaskList | None:

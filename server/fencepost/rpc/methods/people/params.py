@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from fencepost.domain.people.task import PeopleTask, Place
 from fencepost.domain.people.words import User
 from fencepost.domain.times import time_text
 from fencepost.engine.people.tasks import By
 from fencepost.rpc.registry import Context
-from fencepost.wire.people import AnyEvent, WFTask
+from fencepost.wire.pages import read_position, write_position
+from fencepost.wire.people import AnyEvent, WFTask, task_resource
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a people's task")]
 ListCode = Annotated[str, Meta(min_length=1, max_length=64, description="code of a task list")]
 ByUser = Annotated[User, Meta(description="who acts; the caller unless it is said")]
 Limit = Annotated[int, Meta(ge=1, le=10_000)]
+After = Annotated[str, Meta(max_length=200, description="`next` of the page before")]
 Confirm = Annotated[bool, Meta(description="process the event at once; a draft waits for its confirm method")]
 
 TASK = "5b0e7f14-6d0a-8a51-8002-000000000017"
@@ -47,6 +51,13 @@ class TasksResult(msgspec.Struct, frozen=True):
     resources: list[WFTask]
 
 
+class TasksPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of tasks; `next` is there while there are more."""
+
+    resources: list[WFTask]
+    next: str | UnsetType = UNSET
+
+
 class EventResult(msgspec.Struct, frozen=True):
     """The event that was recorded or processed, null when nothing had to change; and the task as it stands."""
 
@@ -62,6 +73,23 @@ def user_of(context: Context, params: UserParams) -> str:
 def by(context: Context, params: UserParams) -> By:
     """Return who acts, and who calls for them."""
     return By(user_of(context, params), context.caller)
+
+
+def read_place(word: str | None) -> Place | None:
+    """Return the place behind the `next` of a page."""
+    team, _, position = (word or "").partition(":")
+    found = read_position(word and position, "$.after")
+    return None if found is None else Place(team, *found)
+
+
+def page_of(found: Sequence[PeopleTask], limit: int) -> TasksPage:
+    """Write a page of at most `limit` tasks of those that were found, which are one more where there are more."""
+    page = [task_resource(task) for task in found[:limit]]
+    return TasksPage(page, _word_for(found[limit - 1].place) if len(found) > limit else UNSET)
+
+
+def _word_for(place: Place) -> str:
+    return f"{place.team}:{write_position((place.due_date_time, place.seq))}"
 
 
 def moment_text(text: str | None, at: str) -> str | None:

@@ -10,13 +10,16 @@ from msgspec import Meta
 from fencepost.domain.people.words import Key
 from fencepost.rpc.methods.people.params import (
     TASK,
+    After,
     Limit,
     TaskId,
     TaskParams,
     TaskResult,
-    TasksResult,
+    TasksPage,
     UserParams,
     by,
+    page_of,
+    read_place,
     user_of,
 )
 from fencepost.rpc.registry import Context, Registry
@@ -34,16 +37,18 @@ class IdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PendingParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many."""
+    """Which page."""
 
     limit: Limit = 1000
+    after: After | None = None
 
 
 class MineParams(UserParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Whose."""
+    """Whose, and which page."""
 
     include_over: Annotated[bool, Meta(description="completed and canceled ones too, of lists that are live")] = False
     limit: Limit = 1000
+    after: After | None = None
 
 
 class ProgressParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -99,19 +104,19 @@ async def get_by_id(context: Context, params: IdParams) -> TaskResult:
 
 
 @task_methods.method("awf.people/find-all-pending-tasks-order-by-team-and-due-date", example={"limit": 100})
-async def find_all_pending_tasks_order_by_team_and_due_date(context: Context, params: PendingParams) -> TasksResult:
-    """Return the tasks of all lists that are in status Pending: the inbox."""
-    tasks = await context.engine.people.tasks.pending(size=params.limit)
-    return TasksResult([task_resource(task) for task in tasks])
+async def find_all_pending_tasks_order_by_team_and_due_date(context: Context, params: PendingParams) -> TasksPage:
+    """Return the tasks of all lists that are in status Pending, page by page: the inbox."""
+    found = await context.engine.people.tasks.pending(after=read_place(params.after), size=params.limit + 1)
+    return page_of(found, params.limit)
 
 
 @task_methods.method("awf.people/my-tasks", example={"user": "ann"})
-async def my_tasks(context: Context, params: MineParams) -> TasksResult:
-    """Return the tasks that are assigned to a user, by team and due date."""
-    tasks = await context.engine.people.tasks.mine(
-        user_of(context, params), with_over=params.include_over, size=params.limit
-    )
-    return TasksResult([task_resource(task) for task in tasks])
+async def my_tasks(context: Context, params: MineParams) -> TasksPage:
+    """Return the tasks that are assigned to a user, by team and due date, page by page."""
+    user, after = user_of(context, params), read_place(params.after)
+    tasks = context.engine.people.tasks
+    found = await tasks.mine(user, with_over=params.include_over, after=after, size=params.limit + 1)
+    return page_of(found, params.limit)
 
 
 @task_methods.method("awf.people/open-page", example=_ID)
