@@ -81,6 +81,7 @@ def test_a_bug_fails_the_decision_and_in_the_end_the_workflow(servers: Pair, bug
     assert reason["type"] == "awf.executor/unknown-error"
     (decision,) = decider.status(workflow["id"])["decisions"]
     assert (decision["error"]["type"], decision["retryCount"]) == (type, 2)
+    assert reason["message"] == f"No attempt was left to decide: {decision['error']['message']}"
 
 
 @pytest.mark.parametrize("bug", ["raise", "nonsense"])

@@ -284,6 +284,7 @@ def test_runs_are_listed_page_by_page_the_newest_first(fleet: Fleet) -> None:
     ids = [fleet.begin(device=f"r{number}")["id"] for number in range(5)]
     first = fleet.call("GET", "/workflows/demo/patrol/runs?limit=3")
     second = fleet.call("GET", f"/workflows/demo/patrol/runs?limit=3&after={first['next']}")
+    assert fleet.call("GET", "/workflows/demo/patrol/runs?limit=0") == {"runs": []}
     assert [run["id"] for run in first["runs"] + second["runs"]] == ids[::-1]
     assert "tasks" not in first["runs"][0]
     assert "next" not in second

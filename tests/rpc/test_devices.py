@@ -248,6 +248,7 @@ def test_a_run_whose_step_names_nothing_fails_in_the_end(frozen_server: Server, 
         clock.advance(timedelta(seconds=1))
         frozen_server.reap()
     assert until(lambda: fleet.run(run)["status"] == "FAILED")
+    assert "there is no definition 'demo/none'" in fleet.run(run)["reason"]
     fleet.begin()
 
 

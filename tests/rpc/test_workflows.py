@@ -166,9 +166,9 @@ def test_decisions_without_an_attempt_left_fail_the_workflow(frozen_server: Serv
 
     for workflow in (said, silent):
         ended = decider.status(workflow["id"])
-        assert (ended["resource"]["outcome"], ended["resource"]["outcomeReason"]["type"]) == (
+        assert (ended["resource"]["outcome"], ended["resource"]["outcomeReason"]) == (
             "failed",
-            "awf.executor/unknown-error",
+            {"type": "awf.executor/unknown-error", "message": "No attempt was left to decide"},
         )
         assert [decision["outcome"] for decision in ended["decisions"]] == ["failed"]
     assert decider.status(said["id"])["decisions"][0]["error"] == {"why": "bug"}

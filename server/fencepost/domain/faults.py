@@ -6,7 +6,7 @@ import difflib
 import re
 import types
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -15,6 +15,7 @@ from fencepost.errors import Refusal, invalid_params
 _STEP = re.compile(r"\.([^.\[]+)|\[[^\]]*\]")
 _AT = re.compile(r" - at `(.+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
+_CHOICE = re.compile(r"^Invalid (?:enum )?value ")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
 
 
@@ -29,6 +30,8 @@ def fault_of_struct(message: str, struct: Any) -> Refusal:
         return invalid_params(f"there is no param {unknown[1]!r}{hint}", f"{path}.{unknown[1]}")
     if missing := _MISSING.match(message):
         return invalid_params(f"{missing[1]!r} is missing", f"{path}.{missing[1]}")
+    if _CHOICE.match(message) and (choices := _choices_at(struct, path)):
+        message = f"{message}; there are {', '.join(choices)}"
     return invalid_params(message, path)
 
 
@@ -40,10 +43,24 @@ def names_of(struct: Any) -> list[str]:
 
 def _names_at(struct: Any, path: str) -> list[str]:
     """Return the members that what stands at a path can have."""
+    return [name for one in _types_at(struct, path) if _is_struct(one) for name in names_of(one)]
+
+
+def _choices_at(struct: Any, path: str) -> list[str]:
+    """Return the texts of which one has to stand at a path."""
+    above, _, member = path.rpartition(".")
+    tagged = [one.__struct_config__ for one in _types_at(struct, above) if _is_struct(one)]
+    tags = [str(config.tag) for config in tagged if config.tag_field == member]
+    literals = [one for one in _types_at(struct, path) if get_origin(one) is Literal]
+    return sorted({*tags, *(str(choice) for literal in literals for choice in get_args(literal))})
+
+
+def _types_at(struct: Any, path: str) -> list[Any]:
+    """Return what may stand at a path."""
     found = [*_alternatives(struct)]
     for step in _STEP.finditer(path):
         found = [part for one in found for part in _parts(one, step[1])]
-    return [name for one in found if _is_struct(one) for name in names_of(one)]
+    return found
 
 
 def _parts(one: Any, member: str | None) -> Iterable[Any]:

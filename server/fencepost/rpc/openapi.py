@@ -23,7 +23,8 @@ from fencepost.wire.resources import AidboxTask, AidboxTaskLog
 _DESCRIPTION = (
     "A task queue that any language can work against. Everything that changes something is a call: `POST /rpc` with "
     "`{method, params}`, or with an array of calls, in JSON or YAML. A lone call that is refused answers with the HTTP "
-    "status of its error; an array answers 200 and carries the errors inside."
+    "status of its error; an array answers 200 and carries the errors inside. The paths of devices and their clients "
+    "(`/workflows`, `/workflow-runs`, `/tasks`, `/devices`, under `/api` too) are told in docs/devices.md."
 )
 
 

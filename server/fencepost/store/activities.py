@@ -16,6 +16,8 @@ from fencepost.store.families import advance, end, lock
 from fencepost.store.rows import STATUS
 from fencepost.store.statements import statement
 
+# Characters of what a decider says of its failure.
+_LONGEST_MESSAGE = 1000
 _OUT_OF_ATTEMPTS = {
     "outcome": "failed",
     "reason_type": "awf.executor/unknown-error",
@@ -73,5 +75,12 @@ def told(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetim
     hints: Sequence[Hint] = ()
     if decisions:
         failed = fetch(connection, statement("workflows/of_tasks"), {"tasks": decisions})
-        ended, hints = end(connection, [{**_OUT_OF_ATTEMPTS, "seq": seq} for (seq,) in failed], now)
+        ended, hints = end(connection, [_ending(seq, message) for seq, message in failed], now)
     return [*hints, *advance(connection, now, tasks=activities, workflows=ended)]
+
+
+def _ending(workflow: int, message: str | None) -> dict[str, Any]:
+    """Return how a workflow ends whose decision has failed for good, with what the last attempt said of itself."""
+    reason = _OUT_OF_ATTEMPTS["reason_message"]
+    said = reason if message is None else f"{reason}: {message[:_LONGEST_MESSAGE]}"
+    return {**_OUT_OF_ATTEMPTS, "seq": workflow, "reason_message": said}

@@ -61,8 +61,8 @@ class RunCalls:
         size, after = self._asked(request)
         position = read_position(after, "after")
         runs, following = await self._runs.list(request.path_params["id"], position=position, size=max(size, 1))
-        page = [device_run(run, whole=False) for run in runs]
-        return shown({"runs": page, **({} if following is None else {"next": write_position(following)})})
+        page = [device_run(run, whole=False) for run in runs[:size]]
+        return shown({"runs": page, **({"next": write_position(following)} if following and page else {})})
 
     async def run(self, request: Request) -> Response:
         """Answer `GET /workflow-runs/{id}`."""
