@@ -18,7 +18,10 @@ from fencepost.errors import StartRefused
 @click.option("--json", "as_json", is_flag=True, help="Print the resources as JSON, one a line.")
 def apply(caller: Caller, path: Path, as_json: bool) -> None:
     """Put the definitions in PATH, a file or a folder; what says the same already stays as it is."""
-    for document in read_documents(path):
+    documents = read_documents(path)
+    if not documents:
+        click.echo(f"fencepost: no document is in {path}: it takes .yaml, .yml and .json", err=True)
+    for document in documents:
         try:
             result = caller.call("awf.definition/put", orjson.loads(document.text))
         except StartRefused as refused:
