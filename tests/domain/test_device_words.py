@@ -107,6 +107,12 @@ def test_a_fail_point_may_be_spelled_in_two_ways_and_is_of_any_shape(verb: Verb,
     assert content == b'{"status":"ABORTED","reason":"fell","failPoint":[1.0,{"a":null}]}'
 
 
+@pytest.mark.parametrize("empty", ["failPoint", "fail_point"])
+def test_a_fail_point_counts_though_its_other_spelling_is_null(empty: str) -> None:
+    body = {"failPoint": 3, "fail_point": 3, empty: None}
+    assert read_report("abort", orjson.dumps(body)).content_from("IN_PROGRESS") == b'{"status":"ABORTED","failPoint":3}'
+
+
 @pytest.mark.parametrize("reason", ["unsafe:slope", "control_release_pending", "배터리 부족", "", "x" * 10_000])
 def test_a_reason_is_any_text(reason: str) -> None:
     for verb in ("reject", "abort", "fail"):

@@ -214,6 +214,21 @@ def test_a_device_whose_connection_breaks_is_given_up_by_itself(database: str) -
         assert fleet.run(run["id"])["reason"] == "device_disconnected"
 
 
+def test_an_open_socket_that_leaves_its_healthchecks_unanswered_is_silent(database: str) -> None:
+    patience = DeviceSettings(retries=0, healthcheck_seconds=0.1, silence_seconds=1.5)
+    with running_server(database, settings=Settings(devices=patience)) as server, socket_to(server, R2) as device:
+        fleet = Fleet(server)
+        run = fleet.begin()
+        task = device.next("TASK_REGISTERED")["task_id"]
+        device.say(type="TASK_STARTED", task_id=task)
+        device.next("REPORT_TAKEN")
+        # It is asked again and again meanwhile.
+        while (told := device.next("HEALTHCHECK", "TASK_ABORTED"))["type"] == "HEALTHCHECK":
+            asked = told
+        assert (asked, told["task_id"], told["reason"]) == ({"type": "HEALTHCHECK"}, task, "device_disconnected")
+        until(lambda: fleet.run(run["id"])["status"] == "FAILED")
+
+
 def test_two_servers_that_watch_abort_a_task_once(servers: Pair) -> None:
     fleet = Fleet(servers.one)
     connect(fleet)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 
 import msgspec
 import orjson
@@ -67,7 +67,8 @@ def read_report(verb: Verb, body: bytes) -> Report:
         said = _body.decode(text)
     except msgspec.ValidationError as error:
         raise fault_of_struct(str(error), _Body) from None
-    fail_point = said.fail_point if said.failPoint is UNSET else said.failPoint
+    # A device that always sends both spellings leaves one of them null.
+    fail_point = said.failPoint if _is_said(said.failPoint) else said.fail_point
     return report_of(verb, reason=said.reason, fail_point=fail_point, result=said.result)
 
 
@@ -80,9 +81,13 @@ def report_of(verb: Verb, *, reason: str | None, fail_point: Raw | UnsetType, re
     content: dict[str, Any] = {"status": TO[verb]}
     if reason is not None:
         content["reason"] = reason
-    if verb != "reject" and fail_point is not UNSET and bytes(fail_point) != b"null":
+    if verb != "reject" and _is_said(fail_point):
         content["failPoint"] = orjson.Fragment(bytes(fail_point))
     return Report(verb, error=content)
+
+
+def _is_said(value: Raw | UnsetType) -> TypeGuard[Raw]:
+    return value is not UNSET and bytes(value) != b"null"
 
 
 def read_task_state(text: bytes) -> tuple[str, Report]:
