@@ -16,8 +16,8 @@ from fencepost.domain.decider import Decide
 from fencepost.domain.devices.decider import Policy
 from fencepost.domain.devices.decider import decider as device_decider
 from fencepost.domain.devices.definition import DeviceWorkflow
-from fencepost.domain.machine.decide import decide as decide_machines
-from fencepost.domain.machine.definition import MachineTemplate
+from fencepost.domain.machines.decide import decide as decide_machines
+from fencepost.domain.machines.definition import MachineTemplate
 from fencepost.domain.people.decider import decide as decide_process
 from fencepost.domain.people.process import ProcessDefinition
 from fencepost.domain.taskflow.decider import decide as decide_taskflow
@@ -32,10 +32,10 @@ from fencepost.engine.devices.known import Known
 from fencepost.engine.devices.runs import Runs as DeviceRuns
 from fencepost.engine.hands import Hands
 from fencepost.engine.hints import Hints
-from fencepost.engine.machine.carried import Carried
-from fencepost.engine.machine.hardware import HardwareRecords
-from fencepost.engine.machine.machines import Machines
-from fencepost.engine.machine.templates import Templates as MachineTemplates
+from fencepost.engine.machines.carried import Carried
+from fencepost.engine.machines.hardware import HardwareRecords
+from fencepost.engine.machines.machines import Machines
+from fencepost.engine.machines.templates import Templates as MachineTemplates
 from fencepost.engine.people.lists import TaskLists
 from fencepost.engine.people.people import People
 from fencepost.engine.people.registers import Registers

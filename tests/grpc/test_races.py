@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fencepost.clock import DatabaseClock
-from fencepost.domain.machine.standing import Report
+from fencepost.domain.machines.standing import Report
 from fencepost.store.machines import MachineStore, Numbered
 from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, template_of
 from tests.fixtures.pairs import Pair

@@ -11,7 +11,7 @@ from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Document
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.limits import LONGEST_MS
-from fencepost.domain.machine.decide import TIME_LIMIT
+from fencepost.domain.machines.decide import TIME_LIMIT
 from fencepost.domain.people.words import BY_HAND
 from fencepost.domain.selection import Rule, place_of, read_rules
 from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition

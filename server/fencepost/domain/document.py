@@ -6,7 +6,7 @@ import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
 from fencepost.domain.devices.definition import DeviceWorkflow
-from fencepost.domain.machine.definition import MachineTemplate
+from fencepost.domain.machines.definition import MachineTemplate
 from fencepost.domain.people.process import ProcessDefinition
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.taskflow.definition import TaskflowDefinition

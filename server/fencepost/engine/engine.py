@@ -10,7 +10,7 @@ from fencepost.engine.devices.devices import Devices
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
-from fencepost.engine.machine.machines import Machines
+from fencepost.engine.machines.machines import Machines
 from fencepost.engine.people.people import People
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules

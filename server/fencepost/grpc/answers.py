@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from fencepost.domain.machine.errors import ACTION_MISMATCH
+from fencepost.domain.machines.errors import ACTION_MISMATCH
 from fencepost.errors import Refusal
 from fencepost.wire.faults import bug
 

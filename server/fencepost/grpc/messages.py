@@ -7,10 +7,10 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from fencepost.domain.machine.plan import Plan
-from fencepost.domain.machine.standing import State
-from fencepost.engine.machine.machines import MachineWorkflow
-from fencepost.engine.machine.templates import FoundTemplate, id_of
+from fencepost.domain.machines.plan import Plan
+from fencepost.domain.machines.standing import State
+from fencepost.engine.machines.machines import MachineWorkflow
+from fencepost.engine.machines.templates import FoundTemplate, id_of
 from fencepost.store.machines import Reported
 
 

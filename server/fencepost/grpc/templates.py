@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fencepost.engine.engine import Engine
-from fencepost.engine.machine.templates import FoundTemplate
+from fencepost.engine.machines.templates import FoundTemplate
 from fencepost.grpc.answers import answered, refuse, streamed
 from fencepost.grpc.messages import template_message
 from fencepost.grpc.proto import template_2021_pb2 as names

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from fencepost.domain.machine.plan import Plan
-from fencepost.domain.machine.standing import Report
+from fencepost.domain.machines.plan import Plan
+from fencepost.domain.machines.standing import Report
 from fencepost.engine.engine import Engine
-from fencepost.engine.machine.machines import MachineWorkflow
+from fencepost.engine.machines.machines import MachineWorkflow
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
 from fencepost.grpc.answers import Refused, answered, refuse, streamed
 from fencepost.grpc.messages import actions_message, context_message

@@ -10,8 +10,8 @@ import msgspec
 import orjson
 from msgspec import Raw
 
-from fencepost.domain.machine.plan import hardware_of
-from fencepost.engine.machine.machines import MachineWorkflow
+from fencepost.domain.machines.plan import hardware_of
+from fencepost.engine.machines.machines import MachineWorkflow
 from fencepost.engine.workflows import NewWorkflow
 from fencepost.grpc.answers import answered, refuse, streamed
 from fencepost.grpc.messages import context_message, event_message, workflow_message

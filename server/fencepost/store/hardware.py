@@ -8,8 +8,8 @@ from typing import NamedTuple
 from psycopg import Rollback
 
 from fencepost.clock import Clock
-from fencepost.domain.machine.errors import ADDRESS_TAKEN
-from fencepost.domain.machine.hardware import address_of
+from fencepost.domain.machines.errors import ADDRESS_TAKEN
+from fencepost.domain.machines.hardware import address_of
 from fencepost.errors import Refusal
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import Rollback
 
 from fencepost.clock import Clock
-from fencepost.domain.machine.standing import Latest, Report, Verb
+from fencepost.domain.machines.standing import Latest, Report, Verb
 from fencepost.domain.workflow import Workflow
 from fencepost.store.batches import Batches, Done, Hint, Row
 from fencepost.store.connection import Connection, fetch

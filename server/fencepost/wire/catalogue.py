@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from fencepost import errors
 from fencepost.domain.devices import errors as devices
-from fencepost.domain.machine import errors as machines
+from fencepost.domain.machines import errors as machines
 from fencepost.domain.people import errors as people
 from fencepost.domain.taskflow import errors as taskflow
 from fencepost.errors import Kind

@@ -7,9 +7,9 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from fencepost.domain.machine.plan import Step, hardware_of
-from fencepost.domain.machine.standing import State
-from fencepost.engine.machine.machines import MachineWorkflow
+from fencepost.domain.machines.plan import Step, hardware_of
+from fencepost.domain.machines.standing import State
+from fencepost.engine.machines.machines import MachineWorkflow
 from fencepost.store.hardware import HardwareRecord
 from fencepost.store.machines import Reported
 from fencepost.wire.resources import JsonObject, Time

@@ -9,7 +9,7 @@ import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Name
-from fencepost.domain.machine.standing import WORDS, Report
+from fencepost.domain.machines.standing import WORDS, Report
 from fencepost.domain.payload import object_text
 from fencepost.engine.workflows import NewWorkflow
 from fencepost.errors import invalid_params

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from fencepost.domain.machine.images import is_image
-from fencepost.domain.machine.plan import Plan, check_source, plan_of
+from fencepost.domain.machines.images import is_image
+from fencepost.domain.machines.plan import Plan, check_source, plan_of
 from fencepost.errors import Refusal
 from tests.fixtures.machines import TEMPLATE
 

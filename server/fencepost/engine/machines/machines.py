@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from fencepost.domain.machine.definition import MachineTemplate
-from fencepost.domain.machine.hardware import address_of
-from fencepost.domain.machine.plan import Plan, Step, plan_of
-from fencepost.domain.machine.standing import Report, Said, Standing, State, judge, standing_of
+from fencepost.domain.machines.definition import MachineTemplate
+from fencepost.domain.machines.hardware import address_of
+from fencepost.domain.machines.plan import Plan, Step, plan_of
+from fencepost.domain.machines.standing import Report, Said, Standing, State, judge, standing_of
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
-from fencepost.engine.machine.carried import Carried
-from fencepost.engine.machine.hardware import HardwareRecords
-from fencepost.engine.machine.templates import Templates
+from fencepost.engine.machines.carried import Carried
+from fencepost.engine.machines.hardware import HardwareRecords
+from fencepost.engine.machines.templates import Templates
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal, invalid_params

@@ -11,8 +11,8 @@ import pytest
 from fencepost.domain.actions import CompleteWorkflow, DoNothing, Fail, ScheduleTask
 from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.limits import LONGEST_MS
-from fencepost.domain.machine.decide import ACTION, TIME_LIMIT, decide
-from fencepost.domain.machine.definition import MachineTemplate
+from fencepost.domain.machines.decide import ACTION, TIME_LIMIT, decide
+from fencepost.domain.machines.definition import MachineTemplate
 from fencepost.domain.workflow import Workflow
 from tests.fixtures.machines import template_of
 

@@ -11,8 +11,8 @@ import orjson
 from msgspec import UNSET, Raw, UnsetType
 
 from fencepost.domain.faults import fault_of_struct
-from fencepost.domain.machine.rendering import template_of
-from fencepost.domain.machine.template import (
+from fencepost.domain.machines.rendering import template_of
+from fencepost.domain.machines.template import (
     Action,
     Map,
     NotYaml,
@@ -23,7 +23,7 @@ from fencepost.domain.machine.template import (
     read_template,
     seconds_of,
 )
-from fencepost.domain.machine.words import BadTemplate
+from fencepost.domain.machines.words import BadTemplate
 from fencepost.domain.payload import object_text
 from fencepost.errors import Refusal, invalid_params
 

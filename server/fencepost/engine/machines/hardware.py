@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Raw
 
-from fencepost.domain.machine.errors import HARDWARE_NOT_FOUND
-from fencepost.domain.machine.hardware import address_of, read_hardware
+from fencepost.domain.machines.errors import HARDWARE_NOT_FOUND
+from fencepost.domain.machines.hardware import address_of, read_hardware
 from fencepost.errors import Refusal
 from fencepost.store.hardware import HardwareRecord, HardwareStore
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fencepost.domain.machine.words import BadTemplate
+from fencepost.domain.machines.words import BadTemplate
 
 _NUMBERED = re.compile(r"/dev/nvme")
 _LETTERED = re.compile(r"/dev/(?:sd|vd|xvd|hd)")

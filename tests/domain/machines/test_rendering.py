@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fencepost.domain.machine.rendering import TextTemplate
-from fencepost.domain.machine.words import BadTemplate
+from fencepost.domain.machines.rendering import TextTemplate
+from fencepost.domain.machines.words import BadTemplate
 
 DATA: dict[str, Any] = {
     "device_1": "52:54:00:12:34:56",

@@ -10,9 +10,9 @@ from msgspec import UNSET, Raw
 from fencepost.domain.actions import AnyAction, CompleteWorkflow, DoNothing, Fail, Request, ScheduleTask
 from fencepost.domain.decider import Event, Facts
 from fencepost.domain.limits import LONGEST_MS
-from fencepost.domain.machine.definition import MachineTemplate
-from fencepost.domain.machine.plan import Plan, Step, plan_of
-from fencepost.domain.machine.standing import Said, State, said_state
+from fencepost.domain.machines.definition import MachineTemplate
+from fencepost.domain.machines.plan import Plan, Step, plan_of
+from fencepost.domain.machines.standing import Said, State, said_state
 from fencepost.domain.terms import TaskTerms
 
 ACTION = "awf.machine/action"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fencepost.domain.faults import fault_of_struct
-from fencepost.domain.machine.images import is_image
+from fencepost.domain.machines.images import is_image
 from fencepost.errors import Refusal, invalid_params
 from fencepost.notation.text import INT64, BadText
 from fencepost.notation.yaml import to_json

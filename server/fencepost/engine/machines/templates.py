@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fencepost.domain.faults import fault_of_struct
-from fencepost.domain.machine.definition import MachineTemplate
+from fencepost.domain.machines.definition import MachineTemplate
 from fencepost.engine.definitions import Definitions
 from fencepost.errors import DEFINITION_EXISTS, DEFINITION_NOT_FOUND, Refusal, invalid_params
 

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from fencepost.domain.machine.errors import ACTION_MISMATCH
-from fencepost.domain.machine.plan import Plan
+from fencepost.domain.machines.errors import ACTION_MISMATCH
+from fencepost.domain.machines.plan import Plan
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 

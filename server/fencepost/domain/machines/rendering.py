@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fencepost.domain.machine.expressions import LONGEST, Expression, Reading, Scope, Steps
-from fencepost.domain.machine.functions import is_true, kind_of, written
-from fencepost.domain.machine.words import KEYWORDS, BadTemplate, Piece, pieces, place
+from fencepost.domain.machines.expressions import LONGEST, Expression, Reading, Scope, Steps
+from fencepost.domain.machines.functions import is_true, kind_of, written
+from fencepost.domain.machines.words import KEYWORDS, BadTemplate, Piece, pieces, place
 
 _MOST_STEPS = 100_000
 _DEEPEST = 50

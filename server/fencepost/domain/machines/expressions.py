@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from fencepost.domain.machine.functions import FUNCTIONS, LAZY, is_true, kind_of
-from fencepost.domain.machine.words import UNKNOWN_KEYWORDS, BadTemplate, Word, place, unquoted
+from fencepost.domain.machines.functions import FUNCTIONS, LAZY, is_true, kind_of
+from fencepost.domain.machines.words import UNKNOWN_KEYWORDS, BadTemplate, Word, place, unquoted
 
 _DEEPEST = 50
 _CHARACTERS_A_STEP = 1000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fencepost.domain.machine.plan import Plan, plan_of
-from fencepost.domain.machine.standing import Latest, Report, Standing, State, Verb, judge, standing_of
+from fencepost.domain.machines.plan import Plan, plan_of
+from fencepost.domain.machines.standing import Latest, Report, Standing, State, Verb, judge, standing_of
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import Refusal
 from tests.fixtures.machines import TEMPLATE

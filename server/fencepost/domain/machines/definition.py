@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from fencepost.domain.definition import Beginning, Decided
-from fencepost.domain.machine.hardware import address_of
-from fencepost.domain.machine.plan import check_source, plan_of
+from fencepost.domain.machines.hardware import address_of
+from fencepost.domain.machines.plan import check_source, plan_of
 
 _LONGEST_GRACE = 7 * 24 * 3600
 
