@@ -189,3 +189,18 @@ def test_nobody_else_writes_a_run_of_a_flow(caller: Caller) -> None:
     assert caller.details(id)["retryAttempt"] == 0
     create["id"] = f"{id}~1"
     assert caller.server.refused("awf.workflow/create-and-execute", create)[1] == "invalid-params"
+
+
+def test_a_flow_waits_for_a_task_that_is_retried_by_itself_in_a_stage_that_goes_on(caller: Caller) -> None:
+    id = caller.produce(flow(["a", "b"], ["c"]))
+    deciders = caller.server.app.engine.deciders
+    failed = caller.fail("b")
+    caller.server.run(deciders.settle(id))
+    assert caller.statuses(id)["b"] == "FAILED"
+    caller.server.rpc("awf.task/retry", {"id": failed["id"]})
+    caller.work("a")
+    caller.server.run(deciders.settle(id))
+    assert (caller.status(id), caller.statuses(id)["b"]) == ("RUNNING", "QUEUED")
+    caller.work("b")
+    caller.work("c")
+    assert caller.ended(id)["status"] == "COMPLETED"

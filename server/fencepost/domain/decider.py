@@ -40,7 +40,7 @@ class Event(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 class Activity(NamedTuple):
-    """What a workflow has begun under a label; `outcome` is None until the decider was told of its end."""
+    """What a workflow has begun under a label; `outcome` is None until the decider was told of the end that it has."""
 
     id: str
     label: str
@@ -75,7 +75,7 @@ def told(begun: Iterable[Task | Workflow], events: Iterable[Event]) -> dict[str,
 
 
 def _activity(one: Task | Workflow, outcome: str | None) -> Activity:
-    # Retried by hand, it may have ended otherwise since, which has not been told yet.
+    # Retried by hand, it is live again, or has ended otherwise since, which has not been told yet.
     ended = outcome is not None and one.outcome == outcome
     return Activity(
         id=one.id,
@@ -83,7 +83,7 @@ def _activity(one: Task | Workflow, outcome: str | None) -> Activity:
         definition=one.definition,
         is_workflow=isinstance(one, Workflow),
         params=one.params,
-        outcome=outcome,
+        outcome=outcome if ended else None,
         result=one.result if ended else None,
         error=one.error if ended else None,
     )
