@@ -93,6 +93,7 @@ def test_a_flow_ends_with_its_max_age() -> None:
     assert run.sent("maxAge") == {"duration": {"seconds": 1.5}}
     run.succeed("maxAge")
     assert (run.outcome, run.said["message"]) == ("failed", "maxAge is over")
+    assert {stage["status"] for stage in run.said["stages"]} <= {"FAILED", "COMPLETED", "WAITING"}
 
 
 def test_a_failed_task_ends_the_flow_once_its_stage_is_settled() -> None:

@@ -6,7 +6,7 @@ It keeps nothing: each time the whole run is walked over anew, and labels see to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -84,19 +84,20 @@ def decide(told: Told, event: Event) -> Sequence[AnyAction]:
     document = told.document
     assert isinstance(document, TaskflowDefinition), "it is registered for these"
     plan = document.plan(told.workflow)
-    now = progress(plan, _facts(told.activities))
+    facts = _facts(told.activities)
+    now = progress(plan, facts)
     age = told.activities.get(MAX_AGE)
     if age is not None and age.outcome is not None:
-        return [Fail(error=_ending(now, "FAILED", "maxAge is over"))]
+        return _failed(plan, facts, "maxAge is over")
     if event.kind == "signal" and event.name == PRODUCE:
         return _nested(event, now)
     if now.ended == "FAILED":
-        return [Fail(error=_ending(now, "FAILED", "tasks have failed"))]
+        return _failed(plan, facts, "tasks have failed")
     if now.ended is not None:
-        return [CompleteWorkflow(result=_ending(now, now.ended))]
+        return [CompleteWorkflow(result=Raw(msgspec.json.encode(_ending(now, now.ended))))]
     if (size := _carried(now)) > LONGEST_CARRIED:
         message = f"the next tasks would carry {size} bytes of responses in all; {LONGEST_CARRIED} are the most"
-        return [Fail(error=_ending(now, "FAILED", message))]
+        return _failed(plan, facts, message)
     return [*_timer(plan), *(_begin(plan, now, view) for view in now.due)]
 
 
@@ -181,7 +182,13 @@ def _nested(event: Event, now: Progress) -> Sequence[AnyAction]:
     return [ScheduleWorkflow(workflow_request=Request(FLOW, label, Raw(msgspec.json.encode(said.flow))))]
 
 
-def _ending(now: Progress, status: str, message: str | None = None) -> Raw:
+def _failed(plan: Plan, facts: Facts, message: str) -> Sequence[AnyAction]:
+    """End a flow, whatever of it is under way."""
+    over = _ending(progress(plan, facts._replace(outcome="failed")), "FAILED")
+    return [Fail(error=Raw(msgspec.json.encode({"message": message, **over})))]
+
+
+def _ending(now: Progress, status: str) -> Mapping[str, Any]:
     """Return what is kept of a run as its result or error."""
     stages = [
         _Summary(
@@ -191,8 +198,7 @@ def _ending(now: Progress, status: str, message: str | None = None) -> Raw:
         )
         for stage in now.stages
     ]
-    said = {} if message is None else {"message": message}
-    return Raw(msgspec.json.encode({**said, "status": status, "stages": stages}))
+    return {"status": status, "stages": stages}
 
 
 _production: msgspec.json.Decoder[Production] = msgspec.json.Decoder(Production)
