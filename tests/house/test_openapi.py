@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -9,12 +10,14 @@ import msgspec
 import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Route
 
 from fencepost.rest import bundles
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import component_names, document, per_method
 from fencepost.rpc.registry import Method
 from fencepost.wire.catalogue import CATALOGUE
+from tests.fixtures.devices import Fleet
 from tests.fixtures.servers import Server
 
 METHODS = registry()
@@ -90,6 +93,37 @@ def test_the_search_describes_every_parameter_that_it_takes() -> None:
     assert described == bundles.SEARCH
 
 
+def test_the_document_has_every_path_that_a_server_serves(server: Server) -> None:
+    served = {
+        (re.sub(":path}", "}", route.path), verb.lower())
+        for route in server.app._rest.routes
+        if isinstance(route, Route)
+        for verb in route.methods or ()
+        if verb != "HEAD"
+    }
+    described = {(path, verb) for path, item in DOCUMENT["paths"].items() for verb in item} - {("/rpc", "post")}
+    assert served == described
+
+
+def test_what_devices_are_answered_fits_the_document(server: Server) -> None:
+    fleet = Fleet(server)
+    run = fleet.begin()
+    fleet.report(run["currentTaskId"], "start")
+    answers = {
+        "/workflows": fleet.call("GET", "/workflows"),
+        "/workflows/{id}": fleet.call("GET", "/workflows/demo/patrol"),
+        "/workflows/{id}/runs": fleet.call("GET", "/workflows/demo/patrol/runs"),
+        "/workflow-runs/{id}": fleet.run(run["id"]),
+        "/tasks/{id}": fleet.task(run["currentTaskId"]),
+        "/devices": fleet.call("GET", "/devices"),
+        "/devices/{name}": fleet.call("GET", "/devices/r2"),
+        "/server-settings": fleet.call("GET", "/server-settings"),
+    }
+    for path, answer in answers.items():
+        told = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert _faults({**told, "components": DOCUMENT["components"]}, answer) == []
+
+
 def test_the_answers_of_a_server_fit_the_document(server: Server) -> None:
     server.define()
     execution = server.started(params={"width": 1})
@@ -112,8 +146,11 @@ def test_a_server_gives_the_document_out(server: Server) -> None:
 
 
 def _errors(described: dict[str, Any], name: str, value: Any) -> list[str]:
-    validator = Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": described["components"]})
-    return [error.message for error in validator.iter_errors(value)]
+    return _faults({"$ref": f"#/components/schemas/{name}", "components": described["components"]}, value)
+
+
+def _faults(schema: dict[str, Any], value: Any) -> list[str]:
+    return [error.message for error in Draft202012Validator(schema).iter_errors(value)]
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any]]:

@@ -13,10 +13,11 @@ from typing import Any, get_args
 
 import msgspec
 
-from fencepost.rpc import openapi_events, openapi_reads, openapi_taskflow
+from fencepost.rpc import openapi_devices, openapi_events, openapi_reads, openapi_taskflow
 from fencepost.rpc.openapi_parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
 from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
+from fencepost.wire.devices import DeviceWorkflowResource
 from fencepost.wire.faults import Fault
 from fencepost.wire.resources import AidboxTask, AidboxTaskLog
 
@@ -24,7 +25,7 @@ _DESCRIPTION = (
     "A task queue that any language can work against. Everything that changes something is a call: `POST /rpc` with "
     "`{method, params}`, or with an array of calls, in JSON or YAML. A lone call that is refused answers with the HTTP "
     "status of its error; an array answers 200 and carries the errors inside. The paths of devices and their clients "
-    "(`/workflows`, `/workflow-runs`, `/tasks`, `/devices`, under `/api` too) are told in docs/devices.md."
+    "(`/workflows`, `/workflow-runs`, `/tasks`, `/task-state`, `/devices`) are under `/api` too."
 )
 
 
@@ -46,6 +47,7 @@ def document(registry: Registry) -> Json:
             **openapi_events.paths(),
             **openapi_reads.paths(),
             **openapi_taskflow.paths(),
+            **openapi_devices.paths(),
         },
         "components": {
             "schemas": dict(sorted(_schemas(methods).items())),
@@ -158,7 +160,7 @@ def _envelope(member: str, schema: Json, description: str) -> Json:
 def _structs(methods: list[Method]) -> Json:
     """Return the schemas of all params, results and resources, under the names that `component_names` gives them."""
     names = component_names(methods)
-    structs: list[Any] = [*names, Fault, AidboxTask, AidboxTaskLog]
+    structs: list[Any] = [*names, Fault, AidboxTask, AidboxTaskLog, DeviceWorkflowResource]
     refs, schemas = msgspec.json.schema_components(structs, ref_template=SCHEMAS + "{name}")
     # msgspec spells out the module where two structs share a name, and nobody outside should see our modules.
     renamed = {

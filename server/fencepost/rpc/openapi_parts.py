@@ -33,6 +33,16 @@ def content(schema: Json, media_types: tuple[str, ...] = JSON_OR_YAML) -> Json:
     return {media_type: {"schema": schema} for media_type in media_types}
 
 
+def in_query(name: str, schema: Json, description: str) -> Json:
+    """Return a parameter of a query."""
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def in_path(name: str) -> Json:
+    """Return a parameter of a path: any text."""
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
 def refusals() -> Json:
     """Return a response for each status of the catalogue, which names every refusal that has it."""
     by_status = groupby(CATALOGUE, lambda kind: kind.status)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fencepost.domain.transitions import OUTCOMES, STATUSES
 from fencepost.domain.workflow import STATUSES as WORKFLOW_STATUSES
-from fencepost.rpc.openapi_parts import JSON, Json, content, ref, refused
+from fencepost.rpc.openapi_parts import JSON, Json, content, in_path, in_query, ref, refused
 
 _OF_ALL = (400, 401, 500, 503)
 _TEXT = {"type": "string"}
@@ -16,7 +16,7 @@ def paths() -> Json:
     """Return the paths of the reads."""
     return {
         "/AidboxTask": {"get": _read("searchTasks", "Search tasks, newest first", "Tasks", _of_search(STATUSES))},
-        "/AidboxTask/{id}": {"get": _read("readTask", "Read one task", "AidboxTask", [_in_path("id")], 404)},
+        "/AidboxTask/{id}": {"get": _read("readTask", "Read one task", "AidboxTask", [in_path("id")], 404)},
         "/AidboxTaskLog": {
             "get": _read("readTaskLog", "Read what happened to a task, oldest first", "TaskLogs", _of_log(), 404)
         },
@@ -26,7 +26,7 @@ def paths() -> Json:
             )
         },
         "/AidboxWorkflow/{id}": {
-            "get": _read("readWorkflow", "Read one workflow", "AidboxWorkflow", [_in_path("id")], 404)
+            "get": _read("readWorkflow", "Read one workflow", "AidboxWorkflow", [in_path("id")], 404)
         },
         "/healthz": {"get": _probe("live", "Tell whether the process lives")},
         "/readyz": {
@@ -59,7 +59,7 @@ def schemas() -> Json:
 def _of_search(statuses: Sequence[str]) -> list[Json]:
     return [
         _size(100),
-        _in_query("_after", _TEXT, "where the page begins, as `link` of the page before has it"),
+        in_query("_after", _TEXT, "where the page begins, as `link` of the page before has it"),
         _words("_id", _TEXT, "one of these ids"),
         *(_words(name, {"enum": list(statuses)}, "in one of these states") for name in (".status", "status")),
         *(_words(name, {"enum": list(OUTCOMES)}, "with one of these outcomes") for name in (".outcome", "outcome")),
@@ -71,7 +71,7 @@ def _of_search(statuses: Sequence[str]) -> list[Json]:
 def _of_log() -> list[Json]:
     return [
         {
-            **_in_query(
+            **in_query(
                 "subject",
                 _TEXT,
                 "id of a task, alone or behind `AidboxTask/`, or of a workflow behind `AidboxWorkflow/`",
@@ -79,7 +79,7 @@ def _of_log() -> list[Json]:
             "required": True,
         },
         _size(1000),
-        _in_query("_after", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "`versionId` to go on behind"),
+        in_query("_after", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "`versionId` to go on behind"),
     ]
 
 
@@ -115,18 +115,10 @@ def _page(resource: str) -> Json:
 
 
 def _size(default: int) -> Json:
-    return _in_query("_count", {"type": "integer", "minimum": 0, "maximum": 1000, "default": default}, "page size")
+    return in_query("_count", {"type": "integer", "minimum": 0, "maximum": 1000, "default": default}, "page size")
 
 
 def _words(name: str, schema: Json, description: str) -> Json:
     """Describe a parameter of several words with commas between them."""
     several = {"type": "array", "items": schema, "minItems": 1}
-    return {**_in_query(name, several, description), "style": "form", "explode": False}
-
-
-def _in_query(name: str, schema: Json, description: str) -> Json:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
-def _in_path(name: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": _TEXT}
+    return {**in_query(name, several, description), "style": "form", "explode": False}

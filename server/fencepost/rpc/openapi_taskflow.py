@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fencepost.rpc.openapi_parts import Json, refused
+from fencepost.rpc.openapi_parts import Json, in_path, refused
 
 _REFUSALS = (400, 401, 404, 500, 503)
 _TEXT = {"type": "string"}
@@ -16,7 +16,7 @@ def paths() -> Json:
                 "operationId": "followTaskflow",
                 "summary": "Stream the TASK, STAGE and TASKFLOW events of a flow until it has ended",
                 "parameters": [
-                    {"name": "id", "in": "path", "required": True, "schema": _TEXT},
+                    in_path("id"),
                     {
                         "name": "Last-Event-ID",
                         "in": "header",
