@@ -10,6 +10,7 @@ can come back before they are reaped.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 
@@ -30,6 +31,8 @@ class Reaper:
         self._store = store
         self._definitions = definitions
         self._hints = hints
+        # One look at a time: each passes over the rows that another is at.
+        self._looking = asyncio.Lock()
 
     async def prepare(self) -> None:
         """Note from when on this server is there, before anybody has a lease from it; raise Refusal (`unavailable`)."""
@@ -37,6 +40,10 @@ class Reaper:
 
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is (infinity: nobody knows)."""
+        async with self._looking:
+            return await self._look()
+
+    async def _look(self) -> float:
         reaped, hints = await self._store.reap(batch=_BATCH)
         self._hints.follow(hints)
         if reaped:
