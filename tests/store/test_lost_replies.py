@@ -52,7 +52,13 @@ class Wire:
                 self._threads[-1].start()
 
     def _carry(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as database, selectors.DefaultSelector() as selector:
+        with (
+            # Either end may go away at any time.
+            contextlib.suppress(ConnectionError),
+            client,
+            socket.socket(socket.AF_UNIX) as database,
+            selectors.DefaultSelector() as selector,
+        ):
             database.connect(self._target)
             selector.register(client, selectors.EVENT_READ, database)
             selector.register(database, selectors.EVENT_READ, client)
