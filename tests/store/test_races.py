@@ -105,3 +105,5 @@ def test_the_log_of_a_status_ends_where_its_resource_stands(servers: Pair, pool:
         answer = servers.other.rpc("awf.task/status", {"id": lease["id"], "include-log?": True})
         assert answer["log"][-1]["versionId"] == answer["resource"]["meta"]["versionId"]
         assert answer["log"][-1]["meta"]["createdAt"] == answer["resource"]["meta"]["lastUpdated"]
+        bundle = servers.other.get(f"/AidboxTaskLog?subject={lease['id']}")
+        assert int(bundle["entry"][-1]["resource"]["versionId"]) == len(bundle["entry"]) == bundle["total"]

@@ -125,9 +125,13 @@ class Tasks:
         """Return how many tasks there are."""
         return await self._store.count(wanted)
 
-    async def log(self, id: str, *, after: int = 0, size: int = 10_000) -> Sequence[Entry]:
-        """Return a task's log, oldest first, behind version `after`."""
-        return await self._store.entries(id, after=after, size=size)
+    async def log(self, task: Task, *, after: int = 0, size: int = 10_000) -> Sequence[Entry]:
+        """Return a task's log, oldest first, behind version `after`, to where the task stands as it was read.
+
+        What came since then is left to who reads the task again.
+        """
+        entries = await self._store.entries(task.id, after=after, size=size)
+        return [entry for entry in entries if entry.version <= task.version]
 
     async def _changed(self, verb: Literal["cancel", "retry"], id: str, caller: str) -> Task | None:
         (outcome,) = await self._store.change(verb, [{"id": id, "caller": caller}])

@@ -53,7 +53,7 @@ class TaskReads:
         held = await self._get(subject)
         size = number(query, "_count", MOST, MOST)
         after = number(query, "_after", 0, 2**31 - 1)
-        entries = await self._engine.tasks.log(subject, after=after, size=size) if size else []
+        entries = await self._engine.tasks.log(held.task, after=after, size=size) if size else []
         more = len(entries) == size and size > 0 and entries[-1].version < held.task.version
         link = [{"relation": "next", "url": url_with(request, _after=str(entries[-1].version))}] if more else []
         entry = [{"resource": log_resource(one, held.task.definition)} for one in entries]

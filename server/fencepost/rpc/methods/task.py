@@ -176,14 +176,11 @@ async def list_(context: Context, params: ListParams) -> ListResult:
 
 async def _status(context: Context, params: StatusParams) -> StatusResult:
     held = await context.engine.tasks.get(params.id)
-    log = await context.engine.tasks.log(params.id) if params.include_log else None
+    log = await context.engine.tasks.log(held.task) if params.include_log else None
     return StatusResult(
         resource=task_resource(held),
         settings=settings_resource(held) if params.include_settings else UNSET,
-        # What came between the two reads is left to the next one: the log ends where the resource stands.
-        log=UNSET
-        if log is None
-        else [log_resource(entry, held.task.definition) for entry in log if entry.version <= held.task.version],
+        log=UNSET if log is None else [log_resource(entry, held.task.definition) for entry in log],
     )
 
 
