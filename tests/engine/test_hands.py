@@ -10,7 +10,8 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from fencepost.domain.task import Task
-from fencepost.engine.hands import LIVE, Elsewhere
+from fencepost.domain.transitions import LIVE
+from fencepost.engine.hands import Elsewhere
 from fencepost.errors import Refusal
 from fencepost.store.hands import Verb
 from tests.fixtures.servers import Server

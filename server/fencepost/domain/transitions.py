@@ -10,6 +10,7 @@ done         over, with an outcome
 from __future__ import annotations
 
 STATUSES = ("waiting", "ready", "requested", "in-progress", "done")
+LIVE = STATUSES[:-1]
 OUTCOMES = ("succeeded", "failed", "canceled")
 
 TRANSITIONS: frozenset[tuple[str, str]] = frozenset(
@@ -32,4 +33,4 @@ TRANSITIONS: frozenset[tuple[str, str]] = frozenset(
 )
 
 # What retention writes when the entries that said where a live task stands have to go. No way leads anywhere by it.
-SNAPSHOTS: frozenset[tuple[str, str]] = frozenset((status, status) for status in STATUSES if status != "done")
+SNAPSHOTS: frozenset[tuple[str, str]] = frozenset((status, status) for status in LIVE)

@@ -19,7 +19,6 @@ from fencepost.errors import TASK_HAS_A_LIMIT, TASK_NOT_FOUND, Refusal
 from fencepost.store.hands import HandStore, Verb, by_hand
 from fencepost.store.tasks import TaskStore
 
-LIVE = frozenset({"waiting", "ready", "requested", "in-progress"})
 # Where a worker may be in its work on a task.
 AT_WORK = frozenset({"ready", "requested", "in-progress"})
 

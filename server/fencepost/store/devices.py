@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from fencepost.clock import Clock
 from fencepost.domain.task import Task
+from fencepost.domain.transitions import LIVE
 from fencepost.domain.workflow import Workflow
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.hands import by_hand, move
 from fencepost.store.statements import statement
-
-_LIVE = ("waiting", "ready", "requested", "in-progress")
 
 
 class Device(NamedTuple):
@@ -83,7 +82,7 @@ class DeviceStore:
                         task.id,
                         "fail",
                         call=number,
-                        allowed=_LIVE,
+                        allowed=LIVE,
                         caller=caller,
                         content=content(task),
                         checked=task.definition_version,

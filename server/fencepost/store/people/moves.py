@@ -17,6 +17,7 @@ from fencepost.domain.people.decider import label_of
 from fencepost.domain.people.deeds import moves
 from fencepost.domain.people.streams import Standing
 from fencepost.domain.people.task import PeopleTask
+from fencepost.domain.transitions import LIVE
 from fencepost.errors import invalid_params
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
@@ -25,7 +26,6 @@ from fencepost.store.people.acting import Acting
 from fencepost.store.statements import statement
 
 _HELD = ("requested", "in-progress")
-_LIVE = ("waiting", "ready", *_HELD)
 
 
 class NewCore(NamedTuple):
@@ -117,7 +117,7 @@ def _again(
 def _by_hand(connection: Connection, seq: int, verb: Verb, acting: Acting, at: datetime) -> Sequence[Hint]:
     ((id, definition, *_),) = fetch(connection, statement("people/core"), {"seq": seq})
     content = acting.result if verb == "success" else None
-    call = by_hand(id, verb, allowed=_LIVE, caller=acting.caller, worker=acting.user, content=content)
+    call = by_hand(id, verb, allowed=LIVE, caller=acting.caller, worker=acting.user, content=content)
     done = move_locked(connection, [call], at)
     if not done.outcomes:
         raise invalid_params(f"{definition!r} wants a result that only a worker has", "$.status")
