@@ -62,13 +62,7 @@ class TaskLists:
 
     async def create(self, process: str, code: str | None, fields: TaskListFields, *, caller: str) -> TaskList:
         """Begin a list with a task for each step that says so; the same code and content again is the same list."""
-        try:
-            document = (await self._definitions.newest(process)).document
-        except Refusal as refusal:
-            refusal.at = "$.process"
-            raise
-        if not isinstance(document, ProcessDefinition):
-            raise invalid_params(f"{process!r} is the definition of a {document.kind}", "$.process")
+        await self._process(process)
         id = code or str(uuid4())
         requester = orjson.dumps({"resourceType": "Client", "id": caller})
         new = NewWorkflow(process, id, None, msgspec.json.encode(fields), None, requester, caller)
@@ -101,19 +95,13 @@ class TaskLists:
         self, process: str, code: str, version: int | None = None, *, at: str = "$.processStep"
     ) -> ProcessStep:
         """Return a step of a process, of its newest version unless one is named; raise Refusal when there is none."""
-        document = await self._process(process, version)
-        step = document.step(code)
-        if step is None:
-            near = difflib.get_close_matches(code, [one.code for one in document.steps], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise Refusal(PROCESS_STEP_NOT_FOUND, at=at, process=process, code=code, hint=hint)
-        return step
+        return _step(await self._process(process, version), code, at)
 
     async def add(self, new: NewTask, *, caller: str) -> PeopleTask:
         """Add a task to a live list; the same line with the same content again is the same task."""
         found = await self.get(new.task_list, "$.taskList")
-        step = await self.step(found.process, new.process_step, found.process_version)
         process = await self._process(found.process, found.process_version)
+        step = _step(process, new.process_step, "$.processStep")
         if step.skip_in_process_step:
             raise invalid_params(f"step {step.code!r} is skipped: it has no tasks", "$.processStep")
         fields = await self._fields(new, found, process, step)
@@ -175,15 +163,26 @@ class TaskLists:
             raise invalid_params(reason, "$.processStep") from None
         return version
 
-    async def _process(self, name: str, version: int | None) -> ProcessDefinition:
+    async def _process(self, name: str, version: int | None = None) -> ProcessDefinition:
+        """Return a process, its newest version unless one is named; raise Refusal when there is none of that name."""
+        finding = self._definitions.newest(name) if version is None else self._definitions.get(name, version)
         try:
-            document = (await self._definitions.get(name, version)).document
+            document = (await finding).document
         except Refusal as refusal:
             refusal.at = "$.process"
             raise
         if not isinstance(document, ProcessDefinition):
             raise invalid_params(f"{name!r} is the definition of a {document.kind}", "$.process")
         return document
+
+
+def _step(process: ProcessDefinition, code: str, at: str) -> ProcessStep:
+    step = process.step(code)
+    if step is None:
+        near = difflib.get_close_matches(code, [one.code for one in process.steps], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise Refusal(PROCESS_STEP_NOT_FOUND, at=at, process=process.name, code=code, hint=hint)
+    return step
 
 
 def _of_list(error: Exception) -> Exception:
