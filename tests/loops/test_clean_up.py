@@ -17,11 +17,10 @@ from tests.fixtures.locks import stopped_in, until_stuck
 from tests.fixtures.processes import Client, serving
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
-from tests.fixtures.workflows import Decider
+from tests.fixtures.workflows import COMPLETE, Decider
 
 HOUR = timedelta(hours=1)
 DECISIONS = "awf.workflow/decision-task"
-COMPLETE = {"action": "awf.workflow.action/complete-workflow"}
 
 
 @pytest.fixture

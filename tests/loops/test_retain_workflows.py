@@ -16,11 +16,10 @@ from tests.fixtures.history import HOUR, in_default, retain, retain_once, spans,
 from tests.fixtures.locks import stopped_in, until_stuck
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
-from tests.fixtures.workflows import Decider
+from tests.fixtures.workflows import COMPLETE, Decider
 
 TEN_HOURS = Settings(retention=10 * HOUR, lease_grace_seconds=0)
 LONG = 1000 * 3_600_000
-COMPLETE = {"action": "awf.workflow.action/complete-workflow"}
 TABLES = (
     "live_tasks",
     "done_tasks",

@@ -7,18 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.servers import Server
-from tests.fixtures.workflows import ACTION, Decider, finish
-
-COMPLETE = {"action": ACTION + "complete-workflow"}
-FAIL = {"action": ACTION + "fail"}
-NOTHING = {"action": ACTION + "do-nothing"}
-
-
-@pytest.fixture
-def decider(server: Server) -> Decider:
-    """A decider of `demo/order` on a running server, with a kind of task to schedule."""
-    server.define(retryDelay=0)
-    return Decider(server, "demo/order")
+from tests.fixtures.workflows import ACTION, COMPLETE, FAIL, NOTHING, Decider, finish
 
 
 @pytest.mark.parametrize("result", [{**NOTHING}, [], [NOTHING, NOTHING]])

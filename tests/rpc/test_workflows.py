@@ -5,22 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from fencepost.clock import FrozenClock
 from tests.fixtures.servers import Server
-from tests.fixtures.workflows import ACTION, Decider, finish
-
-COMPLETE = {"action": ACTION + "complete-workflow"}
-FAIL = {"action": ACTION + "fail"}
-NOTHING = {"action": ACTION + "do-nothing"}
-
-
-@pytest.fixture
-def decider(server: Server) -> Decider:
-    """A decider of `demo/order` on a running server, with a kind of task to schedule."""
-    server.define(retryDelay=0)
-    return Decider(server, "demo/order")
+from tests.fixtures.workflows import ACTION, COMPLETE, FAIL, NOTHING, Decider, finish
 
 
 def test_a_workflow_of_two_tasks(server: Server, decider: Decider) -> None:

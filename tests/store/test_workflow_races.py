@@ -14,9 +14,7 @@ from tests.fixtures.locks import locked_rows, stopped_in, until_stuck
 from tests.fixtures.pairs import Pair, essence
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
-from tests.fixtures.workflows import ACTION, Decider
-
-COMPLETE = {"action": ACTION + "complete-workflow"}
+from tests.fixtures.workflows import COMPLETE, Decider
 
 
 @pytest.fixture
