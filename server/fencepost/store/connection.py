@@ -18,6 +18,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 
+from fencepost.store.conninfo import SERVER_SIDE, with_limits
 from fencepost.store.rows import register_loaders
 
 # The statements are made for their indexes. A plan that was made while a table was empty, and cached, must not scan it
@@ -27,7 +28,7 @@ _SESSION = (
     # Planning a statement of this kind takes as long as running it for one call; the plans do not depend on the values.
     " -c plan_cache_mode=force_generic_plan"
     # A statement that waits longer holds up a thread that others need.
-    " -c lock_timeout=20s -c statement_timeout=60s"
+    f" -c lock_timeout=20s -c statement_timeout=60s {SERVER_SIDE}"
 )
 _PARAM = re.compile(r"%\((\w+)\)s")
 
@@ -42,7 +43,7 @@ class Connection(psycopg.Connection[TupleRow]):
 
 def connect(conninfo: str, options: str = _SESSION) -> Connection:
     """Open a connection as the store uses it: autocommit, UTC, JSON and times as text."""
-    connection = Connection.connect(conninfo, autocommit=True, options=options, connect_timeout=5)
+    connection = Connection.connect(with_limits(conninfo, options), autocommit=True)
     # psycopg prepares what it has run five times, and forgets it with `deallocate all`: ours would be gone as well.
     connection.prepare_threshold = None
     register_loaders(connection)

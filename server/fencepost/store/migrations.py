@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from fencepost.errors import StartRefused
+from fencepost.store.conninfo import with_limits
 from fencepost.store.files import data_folder
 
 # Any number that no other program in this database is likely to lock.
@@ -55,7 +56,7 @@ def migrate(conninfo: str) -> list[str]:
 
 def _connect(conninfo: str) -> psycopg.Connection:
     try:
-        connection = psycopg.connect(conninfo, autocommit=True, connect_timeout=10)
+        connection = psycopg.connect(with_limits(conninfo), autocommit=True)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         raise StartRefused(f"cannot connect to the database: {' '.join(str(error).split())}") from None
     if connection.info.server_version < _OLDEST * 10_000:

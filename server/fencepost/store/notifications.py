@@ -17,6 +17,7 @@ import orjson
 import psycopg
 
 from fencepost.errors import Refusal
+from fencepost.store.conninfo import with_limits
 from fencepost.store.server import ServerStore
 from fencepost.telemetry import Event, emit
 
@@ -72,9 +73,8 @@ class Notifications:
             await self._sending
 
     async def _listen(self) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._conninfo, autocommit=True, connect_timeout=5
-        ) as connection:
+        conninfo = with_limits(self._conninfo)
+        async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
             await connection.execute("listen fencepost")
             emit(Event.LISTENING)
             self.on_connected()

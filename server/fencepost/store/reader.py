@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from fencepost.errors import RUN_SQL_UNSAFE, SQL_FAILED, TOO_MANY_ROWS, UNAVAILABLE, Refusal, StartRefused
+from fencepost.store.conninfo import with_limits
 from fencepost.store.statements import statement
 
 MOST_ROWS = 1000
@@ -31,7 +32,6 @@ _SESSION = (
     "select set_config('statement_timeout', %s, true), set_config('timezone', 'UTC', true),"
     " set_config('application_name', 'fencepost run-sql', true)"
 )
-_CONNECT_SECONDS = 5
 # Beyond its own end: a query may lift its timeout for what is fetched after it, and the way to Postgres may be gone.
 _GRACE_SECONDS = 1.0
 
@@ -56,7 +56,7 @@ class Reader:
     async def rows(self, query: str, args: Sequence[Any]) -> list[bytes]:
         """Return the rows of a query as texts of JSON objects; raise Refusal when it does not give them."""
         try:
-            connection = await psycopg.AsyncConnection.connect(self._conninfo, connect_timeout=_CONNECT_SECONDS)
+            connection = await psycopg.AsyncConnection.connect(with_limits(self._conninfo, writes=False))
         except psycopg.Error:
             reason = "the database of --run-sql-url cannot be reached"
             raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
