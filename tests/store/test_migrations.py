@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,12 +20,24 @@ from tests.fixtures.waiting import until
 
 FILES = [migration.name for migration in migrations.migrations()]
 TOGETHER = 4
+SQL = Path(__file__).parents[2] / "sql"
 
 
 def test_the_files_are_numbered_without_gaps_and_named_after_what_they_do() -> None:
     assert FILES
     assert [int(name[:4]) for name in FILES] == list(range(1, len(FILES) + 1))
     assert all(re.fullmatch(r"\d{4}_[a-z0-9_]+\.sql", name) for name in FILES)
+
+
+def test_no_migration_changes_after_it_was_recorded_and_every_new_one_is_recorded() -> None:
+    lines = (SQL / "migrations.sha256").read_text().splitlines()
+    recorded = {name: sha256 for sha256, name in (line.split("  ") for line in lines)}
+    present = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (SQL / "migrations").iterdir()}
+    changed = sorted(name for name, sha256 in recorded.items() if present.get(name) != sha256)
+    assert changed == [], "a database may have applied these: restore them, and put the change into a new migration"
+    missing = [f"{sha256}  {name}" for name, sha256 in sorted(present.items()) if name not in recorded]
+    assert missing == [], "add these lines to sql/migrations.sha256"
+    assert {migration.name: migration.sha256 for migration in migrations.migrations()} == present
 
 
 def test_an_empty_database_gets_every_file_in_order_and_the_second_time_none(empty_database: str) -> None:
