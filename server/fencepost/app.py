@@ -59,6 +59,7 @@ from fencepost.store.limits import Limits
 from fencepost.store.notifications import News, Notifications
 from fencepost.store.partitions import PartitionStore
 from fencepost.store.reader import Reader
+from fencepost.store.reads import Reads
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
@@ -77,7 +78,8 @@ class App:
     """A server's parts, and the ASGI application over them; `start` it on the loop that serves it."""
 
     def __init__(self, settings: Settings, conninfo: str, clock: Clock, by_kind: Mapping[str, Decide]) -> None:
-        self.database = Database(conninfo, connections=settings.connections)
+        reads = Reads(conninfo, connections=settings.read_connections, seconds=settings.read_seconds)
+        self.database = Database(conninfo, connections=settings.connections, reads=reads)
         self._server, hints = ServerStore(self.database, clock), Hints()
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)

@@ -63,6 +63,7 @@ TOO_MANY_ROWS = Kind("too-many-rows", 422, "the result has more than {limit}")
 SCHEDULE_NOT_FOUND = Kind("schedule-not-found", 404, "there is no schedule {name!r}{hint}")
 DEFINITION_EXISTS = Kind("already-exists", 409, "there is a definition {name!r} already")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")
+READ_TOO_LONG = Kind("read-too-long", 422, "this read took longer than {seconds} s; narrow it with a filter")
 UNAVAILABLE = Kind("unavailable", 503, "{reason}")
 
 

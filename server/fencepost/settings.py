@@ -55,6 +55,8 @@ class Settings:
     clients: Mapping[str, str] = field(default_factory=dict)
     workers: int = 1
     connections: int = 4
+    read_connections: int = 2
+    read_seconds: float = 10.0
     lease_grace_seconds: float = 10.0
     retention: timedelta | None = None
     run_sql_url: str | None = None

@@ -77,6 +77,22 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("CONNECTIONS"),
 )
 @click.option(
+    "--read-connections",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Connections to Postgres for lists, searches and logs, of each worker.",
+    **_from_environment("READ_CONNECTIONS"),
+)
+@click.option(
+    "--read-timeout",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0.05, 3600),
+    help="Seconds that a read may wait for its turn, and then run.",
+    **_from_environment("READ_TIMEOUT"),
+)
+@click.option(
     "--lease-grace",
     default=10.0,
     show_default=True,
@@ -232,6 +248,8 @@ def serve(**options: Any) -> None:
         clients=read_clients(options["clients"], options["client_file"]),
         workers=options["workers"],
         connections=options["connections"],
+        read_connections=options["read_connections"],
+        read_seconds=options["read_timeout"],
         lease_grace_seconds=options["lease_grace"],
         retention=read_retention(options["retention"]),
         run_sql_url=options["run_sql_url"],

@@ -87,7 +87,7 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
         yield settings.database_url, None
         return
     # Each worker uses one more to listen.
-    wanted = settings.workers * (settings.connections + 1) + _VISITORS
+    wanted = settings.workers * (settings.connections + settings.read_connections + 1) + _VISITORS
     options = {"max_connections": str(max(_USUAL_CONNECTIONS, wanted))}
     with EmbeddedPostgres(settings.data_dir, options=options) as postgres:
         emit(Event.DATABASE_STARTED, version=postgres.version, folder=settings.data_dir)

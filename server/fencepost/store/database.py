@@ -40,8 +40,10 @@ _NOT_OUR_FAULT = {"25", "53", "55", "57"}
 class Database:
     """Runs jobs on `connections` threads; make it and close it on the event loop that awaits it."""
 
-    def __init__(self, conninfo: str, *, connections: int = 4) -> None:
+    def __init__(self, conninfo: str, *, connections: int = 4, reads: Database | None = None) -> None:
         self.conninfo = conninfo
+        # Where reads run that may take long; without a lane of their own, here.
+        self.reads: Database = reads or self
         self.jobs_taken = 0
         # How often a connection broke or could not be opened; the reaper compares.
         self.outages = 0
@@ -71,6 +73,8 @@ class Database:
         self.closing.set()
         for _ in self._threads:
             self._jobs.put(None)
+        if self.reads is not self:
+            await self.reads.close()
         for thread in self._threads:
             await asyncio.to_thread(thread.join, _CLOSING_SECONDS)
 

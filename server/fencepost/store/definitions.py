@@ -88,7 +88,7 @@ class DefinitionStore:
 
     async def list(self, *, after: str | None, size: int) -> list[Definition]:
         """Return the newest versions, by name, behind the name `after`."""
-        rows = await self._database.fetch(
+        rows = await self._database.reads.fetch(
             statement("definitions/list"), {"built_in": [*BUILT_IN], "after": after, "size": size}
         )
         return [_definition(row) for row in rows]

@@ -61,7 +61,7 @@ class DeviceStore:
 
     async def list(self, *, after: str | None, size: int) -> Sequence[Device]:
         """Return devices by name."""
-        rows = await self._database.fetch(statement("devices/list"), {"after": after, "size": size})
+        rows = await self._database.reads.fetch(statement("devices/list"), {"after": after, "size": size})
         return [Device._make(row) for row in rows]
 
     async def see(self, name: str, *, watch: bool, task_id: str | None = None) -> None:

@@ -58,7 +58,7 @@ class HardwareStore:
 
     async def list(self, *, after: str | None, size: int) -> list[HardwareRecord]:
         """Return records by id."""
-        rows = await self._database.fetch(statement("hardware/list"), {"after": after, "size": size})
+        rows = await self._database.reads.fetch(statement("hardware/list"), {"after": after, "size": size})
         return [HardwareRecord._make(row) for row in rows]
 
     async def delete(self, id: str) -> HardwareRecord | None:

@@ -104,7 +104,7 @@ class MachineStore:
     async def list(self, *, after: int, size: int) -> Sequence[Numbered]:
         """Return the workflows of machines behind the number `after`, the oldest first."""
         params = {"after": after, "size": size}
-        return [_numbered(row) for row in await self._database.fetch(statement("machines/list"), params)]
+        return [_numbered(row) for row in await self._database.reads.fetch(statement("machines/list"), params)]
 
     async def of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[Numbered]:
         """Return the workflows in which a worker of these names has something to do, or had."""
@@ -114,7 +114,7 @@ class MachineStore:
     async def reports(self, workflow_id: str, *, after: int, size: int) -> Sequence[Reported]:
         """Return what was reported of a workflow, the oldest first."""
         params = {"workflow_id": workflow_id, "after": after, "size": size}
-        return [Reported._make(row) for row in await self._database.fetch(statement("machines/reports"), params)]
+        return [Reported._make(row) for row in await self._database.reads.fetch(statement("machines/reports"), params)]
 
     async def delete(self, workflow_id: str) -> None:
         """Let a workflow be shown to machines no longer."""

@@ -78,12 +78,14 @@ class ScheduleStore:
     async def list(self, *, name: str | None = None, after: str | None = None, size: int = 1) -> Sequence[Schedule]:
         """Return schedules by name, behind the name `after`, or the one that is named."""
         params = {"name": name, "after": after, "size": size}
-        rows = await self._database.fetch(statement("schedules/list"), params)
+        # One that is named is found by its key, also on the way to a change of it.
+        lane = self._database.reads if name is None else self._database
+        rows = await lane.fetch(statement("schedules/list"), params)
         return [Schedule(row[0], row[1], schedule_of(row[2]), *row[3:]) for row in rows]
 
     async def starts(self, name: str, *, size: int) -> Sequence[Began]:
         """Return what became of a schedule's due times, the newest first."""
-        rows = await self._database.fetch(statement("schedules/starts"), {"name": name, "size": size})
+        rows = await self._database.reads.fetch(statement("schedules/starts"), {"name": name, "size": size})
         return [Began._make(row) for row in rows]
 
     async def pause(self, name: str) -> None:

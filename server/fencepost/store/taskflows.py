@@ -57,7 +57,7 @@ class TaskflowStore:
         """Return the newest runs of flows behind a position, which is when a run was made and its number."""
         at, seq = position or (None, None)
         params = {"position": at, "position_seq": seq, "size": size}
-        return [_run(row) for row in await self._database.fetch(statement("taskflows/list"), params)]
+        return [_run(row) for row in await self._database.reads.fetch(statement("taskflows/list"), params)]
 
     async def standings(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
         """Return what runs have begun, in the order in which they did."""
@@ -70,7 +70,7 @@ class TaskflowStore:
         `taken` are the versions that are known already, of each by its number.
         """
         params = {"workflow_seq": workflow_seq, "taken": [*taken]}
-        rows = await self._database.fetch(statement("taskflows/changes"), params)
+        rows = await self._database.reads.fetch(statement("taskflows/changes"), params)
         return [Change(row[0], row[1], row[2], row[3], row[4], Standing._make(row[5:])) for row in rows]
 
     async def templates(
@@ -78,7 +78,7 @@ class TaskflowStore:
     ) -> Sequence[TemplateRow]:
         """Return flows that can be begun by name, all or some."""
         params = {"names": names, "built_in": [*BUILT_IN], "after": after, "size": size}
-        rows = await self._database.fetch(statement("taskflows/templates"), params)
+        rows = await self._database.reads.fetch(statement("taskflows/templates"), params)
         return [TemplateRow(name, _document(text), created_at) for name, text, created_at in rows]
 
 

@@ -195,20 +195,22 @@ class TaskStore:
         at, seq = position or (None, None)
         params = {**_wanted(wanted), "position": at, "position_seq": seq, "size": size + 1}
         text = ordered("tasks/list", sort, direction)
-        rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
+        rows = await self._database.reads.run(lambda connection: fetch_planned(connection, text, params))
         more = rows[size - 1][RESOURCE.stop :] if len(rows) > size else None
         return Page([Task._make(row[RESOURCE]) for row in rows[:size]], (more[0], more[1]) if more else None)
 
     async def count(self, wanted: Filter) -> int:
         """Return how many tasks there are."""
         params = _wanted(wanted)
-        rows = await self._database.run(lambda connection: fetch_planned(connection, statement("tasks/count"), params))
+        rows = await self._database.reads.run(
+            lambda connection: fetch_planned(connection, statement("tasks/count"), params)
+        )
         return int(rows[0][0])
 
     async def entries(self, id: str, *, after: int, size: int) -> Sequence[Entry]:
         """Return entries of a task's log, oldest first, behind version `after`."""
         params = {**_at(id), "after": after, "size": size}
-        return [Entry._make(row) for row in await self._database.fetch(statement("tasks/entries"), params)]
+        return [Entry._make(row) for row in await self._database.reads.fetch(statement("tasks/entries"), params)]
 
     async def look(self, definitions: Sequence[str]) -> Sight:
         """Return which of `definitions` have tasks to give, and how far the next deadline is."""

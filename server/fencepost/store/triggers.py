@@ -63,7 +63,7 @@ class TriggerStore:
 
     async def list(self, *, after: str | None, size: int) -> Sequence[Definition]:
         """Return the newest versions, by name, behind the name `after`."""
-        rows = await self._database.fetch(statement("triggers/list"), {"after": after, "size": size})
+        rows = await self._database.reads.fetch(statement("triggers/list"), {"after": after, "size": size})
         return [
             Definition(name, version, text, created_at, read_document(text))
             for name, version, _kind, text, created_at in rows
@@ -71,10 +71,10 @@ class TriggerStore:
 
     async def starts(self, name: str, *, size: int) -> Sequence[TriggerStart]:
         """Return what a trigger did last, the newest first."""
-        rows = await self._database.fetch(statement("triggers/starts"), {"name": name, "size": size})
+        rows = await self._database.reads.fetch(statement("triggers/starts"), {"name": name, "size": size})
         return [TriggerStart._make(row) for row in rows]
 
     async def count(self, name: str) -> Counts:
         """Return how often a trigger did something, as far as it is kept."""
-        rows = await self._database.fetch(statement("triggers/count"), {"name": name})
+        rows = await self._database.reads.fetch(statement("triggers/count"), {"name": name})
         return Counts._make(rows[0])

@@ -149,7 +149,7 @@ class WorkflowStore:
         at, seq = position or (None, None)
         params = {**wanted._asdict(), "position": at, "position_seq": seq, "size": size + 1}
         text = ordered("workflows/list", sort, direction)
-        rows = await self._database.run(lambda connection: fetch_planned(connection, text, params))
+        rows = await self._database.reads.run(lambda connection: fetch_planned(connection, text, params))
         more = rows[size - 1][_RESOURCE_FIELDS:] if len(rows) > size else None
         found = [Workflow._make(row[:_RESOURCE_FIELDS]) for row in rows[:size]]
         return Page(found, (more[0], more[1]) if more else None)
@@ -157,7 +157,7 @@ class WorkflowStore:
     async def count(self, wanted: Filter) -> int:
         """Return how many workflows there are."""
         text = statement("workflows/count")
-        rows = await self._database.run(lambda connection: fetch_planned(connection, text, wanted._asdict()))
+        rows = await self._database.reads.run(lambda connection: fetch_planned(connection, text, wanted._asdict()))
         return int(rows[0][0])
 
     async def tasks(self, seq: int, *, decides: bool, size: int) -> Sequence[Task]:
@@ -178,7 +178,7 @@ class WorkflowStore:
     async def entries(self, seq: int, *, decides: bool, size: int) -> Sequence[LabelledEntry]:
         """Return the log of a workflow's activities that are tasks, or of its decisions, in the order of time."""
         params = {"workflow_seq": seq, "decides": decides, "size": size}
-        rows = await self._database.fetch(statement("workflows/entries"), params)
+        rows = await self._database.reads.fetch(statement("workflows/entries"), params)
         return [LabelledEntry(Entry._make(row[:-1]), row[-1]) for row in rows]
 
     async def children(self, seq: int, *, size: int) -> Sequence[Workflow]:

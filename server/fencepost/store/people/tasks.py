@@ -70,13 +70,13 @@ class PeopleStore:
 
     async def pending(self, *, after: Place | None, size: int) -> Sequence[PeopleTask]:
         """Return the pending tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-        return await self._database.run(lambda connection: pending_tasks(connection, after=after, size=size))
+        return await self._database.reads.run(lambda connection: pending_tasks(connection, after=after, size=size))
 
     async def of_user(
         self, user: str, *, statuses: Sequence[str] | None, after: Place | None, size: int
     ) -> Sequence[PeopleTask]:
         """Return a user's tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-        return await self._database.run(
+        return await self._database.reads.run(
             lambda connection: tasks_of_user(connection, user, statuses=statuses, after=after, size=size)
         )
 

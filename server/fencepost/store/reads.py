@@ -1,0 +1,65 @@
+"""The connections of reads: what may take long runs here, and never where leases and finishes do.
+
+A search over a million rows keeps its connection for a second. On the connections of the queue, a few of those would
+hold up every heartbeat. Here they wait for each other, in the order in which they came, and each has an end in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from typing import TypeVar
+
+import psycopg
+
+from fencepost.errors import READ_TOO_LONG, UNAVAILABLE, Refusal
+from fencepost.store.connection import Connection
+from fencepost.store.database import Database, Job
+
+T = TypeVar("T")
+
+# As often as there are connections, so many cores of Postgres are busy with reads, and no more: a parallel plan would
+# take those of the queue.
+_SESSION = """
+set max_parallel_workers_per_gather = 0;
+set cursor_tuple_fraction = 1;
+set statement_timeout = {milliseconds}
+"""
+
+
+class Reads(Database):
+    """Runs reads on `connections` threads of their own; one waits for its turn, and then runs, `seconds` at most."""
+
+    def __init__(self, conninfo: str, *, connections: int = 2, seconds: float = 10.0) -> None:
+        super().__init__(conninfo, connections=connections)
+        self.seconds = seconds
+        self._session = _SESSION.format(milliseconds=max(1, round(seconds * 1000))).encode()
+        self._ready: weakref.WeakSet[Connection] = weakref.WeakSet()
+        # First come, first served, and no more than can run: what is cancelled while it waits leaves no job behind.
+        self._turns = asyncio.Semaphore(connections)
+
+    async def run(self, job: Job[T]) -> T:
+        """Run a read on a free connection.
+
+        Raises Refusal: `unavailable` when no connection gets free in time, `read-too-long` when a statement takes
+        longer than it may.
+        """
+        try:
+            async with asyncio.timeout(self.seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            reason = f"reads wait for each other, and this one had no turn within {self.seconds:g} s"
+            raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
+        try:
+            return await super().run(lambda connection: self._timed(connection, job))
+        finally:
+            self._turns.release()
+
+    def _timed(self, connection: Connection, job: Job[T]) -> T:
+        if connection not in self._ready:
+            connection.execute(self._session, prepare=False)
+            self._ready.add(connection)
+        try:
+            return job(connection)
+        except psycopg.errors.QueryCanceled:
+            raise Refusal(READ_TOO_LONG, seconds=f"{self.seconds:g}") from None
