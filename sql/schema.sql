@@ -3,6 +3,10 @@
 
 CREATE SCHEMA fencepost;
 
+CREATE FUNCTION fencepost.asks_alone(asks bigint, suspects bigint, others bigint, suspect_first boolean) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (others = 0) THEN suspects ELSE LEAST(suspects, GREATEST((asks - 1), ((suspect_first)::integer)::bigint)) END;
+
 CREATE FUNCTION fencepost.term(settings json, name text, otherwise interval) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(((((settings ->> name))::bigint)::double precision * '00:00:00.001'::interval), otherwise);
@@ -10,6 +14,10 @@ CREATE FUNCTION fencepost.term(settings json, name text, otherwise interval) RET
 CREATE FUNCTION fencepost.attempt_time(settings json, otherwise interval) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN LEAST(fencepost.term(settings, 'inProgressTimeout'::text, otherwise), fencepost.term(settings, 'attemptTimeout'::text, NULL::interval));
+
+CREATE FUNCTION fencepost.exec_id(prefix text, workflow_seq bigint, kind text, seq bigint) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((prefix || CASE WHEN (workflow_seq IS NULL) THEN '-8000-'::text WHEN (kind = 'task'::text) THEN '-8002-'::text ELSE '-8001-'::text END) || lpad(to_hex(seq), 12, '0'::text)))::uuid;
 
 CREATE SEQUENCE fencepost.task_seq
     START WITH 1
@@ -48,6 +56,7 @@ CREATE TABLE fencepost.live_tasks (
     settings json,
     expires_at timestamp with time zone,
     attempt_ends_at timestamp with time zone,
+    lost_attempts integer DEFAULT 0 NOT NULL,
     CONSTRAINT live_tasks_fenced_while_held CHECK (((exec_id IS NOT NULL) = (status = ANY (ARRAY['requested'::text, 'in-progress'::text])))),
     CONSTRAINT live_tasks_one_deadline CHECK (
 CASE status
@@ -120,6 +129,10 @@ $$;
 CREATE FUNCTION fencepost.people_statuses(status text, outcome text) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE COALESCE(outcome, status) WHEN 'waiting'::text THEN '{PE}'::text[] WHEN 'ready'::text THEN '{PE}'::text[] WHEN 'requested'::text THEN '{AS}'::text[] WHEN 'in-progress'::text THEN '{IN,WA,EX,LO}'::text[] WHEN 'succeeded'::text THEN '{CO}'::text[] WHEN 'failed'::text THEN '{EX}'::text[] WHEN 'canceled'::text THEN '{CA}'::text[] ELSE NULL::text[] END;
+
+CREATE FUNCTION fencepost.retry_pause(retry_delay interval, lost_attempts integer) RETURNS interval
+    LANGUAGE sql PARALLEL SAFE
+    RETURN (retry_delay + CASE WHEN (lost_attempts = 0) THEN '00:00:00'::interval ELSE (random() * LEAST((retry_delay * ((2)::double precision ^ (LEAST((lost_attempts - 1), 20))::double precision)), GREATEST(retry_delay, '00:10:00'::interval))) END);
 
 CREATE TABLE fencepost.activities (
     workflow_seq bigint NOT NULL,

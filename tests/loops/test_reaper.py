@@ -42,8 +42,9 @@ def test_a_silent_attempt_counts_as_one_and_the_last_one_fails_the_task(server: 
     pass_time(server, clock, 2000)
     task = server.task(id)
     assert (task["status"], task["retryCount"]) == ("waiting", 1)
+    pass_time(server, clock, 2999)
     assert server.poll() == []
-    pass_time(server, clock, 3000)
+    pass_time(server, clock, 3001)
     (again,) = server.poll(start=True)
     pass_time(server, clock, 2000)
 

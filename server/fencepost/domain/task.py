@@ -58,11 +58,22 @@ def workflow_of(task: Task) -> str:
     return str(orjson.loads(task.requester)["id"])
 
 
+class LeasedTask(NamedTuple):
+    """A task that a poll was given, and how many attempts in a row its workers have lost to silence before."""
+
+    task: Task
+    lost_attempts: int
+
+
 class HeldTask(NamedTuple):
-    """A task together with the version of the definition that it lives under."""
+    """A task together with the version of the definition that it lives under.
+
+    `lost_attempts` is as in LeasedTask, where the task comes from a poll.
+    """
 
     task: Task
     settings: WorkDefinition
+    lost_attempts: int = 0
 
 
 class ChangedTask(NamedTuple):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fencepost.domain.builtin import BUILT_IN
-from fencepost.domain.task import Task
+from fencepost.domain.task import LeasedTask, Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.tasks import TaskStore
 
@@ -40,7 +40,7 @@ class Ask:
     request_id: str | None
     request_hash: str | None
     waits: bool
-    answer: asyncio.Future[list[Task]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    answer: asyncio.Future[list[LeasedTask]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def request(self) -> tuple[str, str] | None:
@@ -131,7 +131,7 @@ class Dispatcher:
         """The definitions that some poll waits for."""
         return self._by_definition.keys()
 
-    async def poll(self, ask: Ask, seconds: float) -> list[Task]:
+    async def poll(self, ask: Ask, seconds: float) -> list[LeasedTask]:
         """Return tasks for `ask` as soon as there are some, or an empty list after `seconds`.
 
         Raises Refusal (`unavailable`) when other calls pile up: polls are the first to be turned away.
@@ -232,8 +232,9 @@ class Dispatcher:
                 group.remove(ask)
                 group.waiting[ask] = None
         self._look_again(group, fed)
-        if sum(len(held.tasks) for held in given.values()) >= sum(ask.size for ask in chosen):
-            # Everything that was asked for was there, so there may be more.
+        leased = [task for held in given.values() for task in held.tasks]
+        if len(leased) >= sum(ask.size for ask in chosen) or any(task.lost_attempts for task in leased):
+            # Everything that was asked for was there, or a suspect took a whole ask: there may be more.
             group.wanted = _MOST_SLOTS
 
     def _look_again(self, group: _Group, fed: set[tuple[str, str]]) -> None:
@@ -243,7 +244,7 @@ class Dispatcher:
                 del group.waiting[ask]
                 group.fresh[ask] = None
 
-    def _settle(self, group: _Group, ask: Ask, tasks: list[Task]) -> None:
+    def _settle(self, group: _Group, ask: Ask, tasks: list[LeasedTask]) -> None:
         group.remove(ask)
         if not ask.answer.done():
             ask.answer.set_result(tasks)
@@ -264,7 +265,7 @@ class Dispatcher:
             with contextlib.suppress(Refusal):
                 tasks = await ask.answer
                 if ask.request_id is None:
-                    await self._give_back(tasks, ask.caller)
+                    await self._give_back([leased.task for leased in tasks], ask.caller)
         finally:
             self._hanging_up -= 1
 

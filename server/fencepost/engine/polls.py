@@ -53,8 +53,9 @@ class Polls:
             request_hash=None if wanted.request_id is None else _hash(wanted),
             waits=seconds is not None,
         )
-        held = await self._definitions.all_held(await self._dispatcher.poll(ask, seconds or 0.0))
-        for task, settings in held:
+        leased = await self._dispatcher.poll(ask, seconds or 0.0)
+        held = [(await self._definitions.held(task))._replace(lost_attempts=lost) for task, lost in leased]
+        for task, settings, _ in held:
             timeout = settings.in_progress_timeout if wanted.start else settings.requested_to_start_timeout
             # One with settings of its own may have a nearer end.
             self._hints.deadline(timeout / 1000 if task.settings is None else 0.0)

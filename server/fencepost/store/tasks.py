@@ -12,7 +12,7 @@ import orjson
 from fencepost.clock import Clock
 from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Sort
-from fencepost.domain.task import Entry, ShortTask, Task, task_of
+from fencepost.domain.task import Entry, LeasedTask, ShortTask, Task, task_of
 from fencepost.store.batches import Batches, joined, parted
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.database import Database
@@ -46,7 +46,7 @@ class Attempt(NamedTuple):
 class Held(NamedTuple):
     """What one ask was given, or that its requestId was used with other params."""
 
-    tasks: list[Task]
+    tasks: list[LeasedTask]
     conflict: bool = False
 
 
@@ -246,7 +246,7 @@ def _lease(
         # New ones with every run: no execId is given out twice, whatever became of the run before.
         prefixed = [{**ask, "prefix": prefix} for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
         for row in fetch(connection, text, {**params, "asks": orjson.dumps(prefixed).decode()}):
-            given[row[0]].tasks.append(Task._make(row[RESOURCE]))
+            given[row[0]].tasks.append(_leased(row))
     return given
 
 
@@ -258,8 +258,12 @@ def _held(connection: Connection, asks: Sequence[Mapping[str, Any]]) -> dict[int
         if request_hash != hashes[call]:
             held[call] = Held([], conflict=True)
         else:
-            held.setdefault(call, Held([])).tasks.append(Task._make(row[RESOURCE]))
+            held.setdefault(call, Held([])).tasks.append(_leased(row))
     return held
+
+
+def _leased(row: Sequence[Any]) -> LeasedTask:
+    return LeasedTask(Task._make(row[RESOURCE]), row[RESOURCE.stop])
 
 
 def _request_key(ask: Mapping[str, Any]) -> str:

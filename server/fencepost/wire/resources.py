@@ -56,6 +56,9 @@ class AidboxTask(
     error: JsonObject | UnsetType = UNSET
     exec_id: Annotated[str, Meta(description="the fence of the current execution, a UUID")] | None = None
     retry_count: Annotated[int, Meta(description="attempts started")] = 0
+    lost_attempts: (
+        Annotated[int, Meta(description="in polls: attempts in a row that were lost to silence")] | UnsetType
+    ) = UNSET
     execute_at: Time | None = None
     in_progress_timeout_at: Time | None = None
     worker: str | None = None
@@ -135,7 +138,7 @@ class AidboxTaskLog(
 
 def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
     """Write a task for the wire; a short one cannot be."""
-    task, settings = held
+    task, settings = held[:2]
     assert isinstance(task, Task), "a short task was asked for where all of it is shown"
     decides = not isinstance(settings, TaskDefinition)
     own = _own(task)
@@ -155,6 +158,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         error=raw(task.error),
         exec_id=_fence(task.definition, task.exec_id),
         retry_count=task.retry_count,
+        lost_attempts=(held.lost_attempts or UNSET) if isinstance(held, HeldTask) else UNSET,
         execute_at=task.execute_at,
         in_progress_timeout_at=task.deadline_at if task.status == "in-progress" else None,
         worker=task.worker,

@@ -2,10 +2,12 @@
 -- Takes:   definitions text[]; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
 --          request_id, request_hash, prefix}]; now. `prefix` is the random beginning of the execIds, which end as ids do
 --          that the server gives out (domain/ids.py).
--- Returns: per leased task `call`, the number of the ask that gets it, and its resource row.
+-- Returns: per leased task `call`, the number of the ask that gets it, its resource row, and lost_attempts.
 -- Touches: live_tasks, task_log; reads definitions.
 with asks as materialized (
-    select a.*
+    select
+        a.*, row_number() over (order by a.ask desc) as from_last,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
         request_id text, request_hash text, prefix text
@@ -13,8 +15,7 @@ with asks as materialized (
 ),
 shares as materialized (
     -- How many of the oldest are of each definition. To lock as many of each as are wanted of all would make others pass
-    -- over what nobody takes, and writes to each row. A lateral probe a definition reads the index in queue order and
-    -- stops; `definition = any(…) order by` alone sorts all that is ready.
+    -- over what nobody takes. A lateral probe each reads the index in queue order and stops; `= any(…)` sorts all there is.
     select (%(definitions)s::text[])[1] as definition, (select sum(a.size) from asks as a) as size
     where cardinality(%(definitions)s::text[]) = 1
     union all
@@ -26,66 +27,65 @@ shares as materialized (
             select l.definition, l.ready_at, l.seq
             from fencepost.live_tasks as l
             where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
-            order by l.ready_at, l.seq
-            limit (select sum(a.size) from asks as a)
+            order by l.ready_at, l.seq limit (select sum(a.size) from asks as a)
         ) as r
         where cardinality(%(definitions)s::text[]) > 1
-        order by r.ready_at, r.seq
-        limit (select sum(a.size) from asks as a)
+        order by r.ready_at, r.seq limit (select sum(a.size) from asks as a)
     ) as o
     group by o.definition
 ),
 picked as materialized (
     -- SKIP LOCKED: what another server is claiming is not ours to wait for.
-    select r.*, row_number() over (order by r.ready_at, r.seq) as slot
+    select r.*, row_number() over (order by r.ready_at, r.seq) as place_in_queue,
+        row_number() over (partition by r.lost_attempts > 0 order by r.ready_at, r.seq) as slot
     from shares as s
     cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version
+        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is null and l.definition = s.definition
             and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
-        order by l.ready_at, l.seq
-        limit s.size
+        order by l.ready_at, l.seq limit s.size
         for update skip locked
     ) as r
-    order by r.ready_at, r.seq
-    limit (select sum(a.size) from asks as a)
+    order by r.ready_at, r.seq limit (select sum(a.size) from asks as a)
+),
+shared as materialized (
+    -- Suspects, whose last attempt was lost, each take a whole ask: what ends its worker shall take nothing else along.
+    select
+        count(*) filter (where p.lost_attempts = 0) as others,
+        fencepost.asks_alone(
+            (select count(*) from asks), count(*) filter (where p.lost_attempts > 0),
+            count(*) filter (where p.lost_attempts = 0), bool_or(p.lost_attempts > 0 and p.place_in_queue = 1)) as alone
+    from picked as p
 ),
 slots as (
     -- One row a task that somebody gets, numbered in the order in which polls arrived.
-    select row_number() over (order by a.ask) as slot, a.*
-    from asks as a
-    cross join lateral generate_series(1, least(a.size, (select count(*) from picked)))
+    select row_number() over (partition by a.from_last <= h.alone order by a.ask) as slot,
+        a.from_last <= h.alone as alone, a.*
+    from shared as h
+    cross join asks as a
+    cross join lateral generate_series(1, case when a.from_last <= h.alone then 1 else least(a.size, h.others) end)
 ),
 leased as (
     update fencepost.live_tasks as l
-    set status = case when s.start then 'in-progress' else 'requested' end,
-        version = l.version + 1,
-        exec_id = (
-            s.prefix
-            || case when l.workflow_seq is null then '-8000-' when d.kind = 'task' then '-8002-' else '-8001-' end
-            || lpad(to_hex(l.seq), 12, '0')
-        )::uuid,
+    set status = case when s.start then 'in-progress' else 'requested' end, version = l.version + 1,
+        exec_id = fencepost.exec_id(s.prefix, l.workflow_seq, d.kind, l.seq),
         retry_count = l.retry_count + s.start::integer,
         deadline_at = fencepost.lease_end(
-            coalesce(%(now)s::timestamptz, statement_timestamp()), s.start, l.settings, l.expires_at,
-            d.in_progress_timeout, d.requested_to_start_timeout),
-        attempt_ends_at = coalesce(%(now)s::timestamptz, statement_timestamp())
-            + case when s.start then fencepost.term(l.settings, 'attemptTimeout', null) end,
-        updated_at = coalesce(%(now)s::timestamptz, statement_timestamp()),
-        worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
+            s.now, s.start, l.settings, l.expires_at, d.in_progress_timeout, d.requested_to_start_timeout),
+        attempt_ends_at = s.now + case when s.start then fencepost.term(l.settings, 'attemptTimeout', null) end,
+        updated_at = s.now, worker = s.worker, held_by = s.caller, request_id = s.request_id,
+        request_hash = s.request_hash
     from picked as p
-    join slots as s on s.slot = p.slot
+    join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
-    -- The rows are locked, so that they stay where they were found.
-    where l.ctid = p.place
+    where l.ctid = p.place -- Locked, so that it stays where it was found.
     returning s.ask as call, s.action, s.slot, l.*
 ),
 logged as (
     insert into fencepost.task_log
         (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at, deadline_at)
-    select
-        l.seq, l.version, l.updated_at, l.action, l.held_by, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
+    select l.seq, l.version, l.updated_at, l.action, l.held_by, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
         l.execute_at, l.deadline_at
     from leased as l
 )
@@ -93,8 +93,8 @@ select
     l.call,
     l.id, l.definition, l.definition_version, l.status,
     -- The rest of the resource.
-    l.label, l.params, l.requester, l.settings, l.created_at,
-    l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
-    l.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+    l.label, l.params, l.requester, l.settings, l.created_at, l.version, l.exec_id, l.retry_count, l.execute_at,
+    l.deadline_at, l.updated_at, l.worker, null as outcome, null as reason_type, null as reason_message, null as result,
+    null as error, l.lost_attempts
 from leased as l
 order by l.slot

@@ -3,7 +3,9 @@
 -- Returns: as claim.sql.
 -- Touches: live_tasks, task_log; reads definitions. Run behind free_places.sql in the same transaction.
 with asks as materialized (
-    select a.*
+    select
+        a.*, row_number() over (order by a.ask desc) as from_last,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
         request_id text, request_hash text, prefix text
@@ -13,7 +15,7 @@ found as materialized (
     select r.*
     from unnest(%(seqs)s::bigint[]) as w (seq)
     cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version
+        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts
         from fencepost.live_tasks as l
         where l.seq = w.seq and l.status = 'ready'
             and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
@@ -25,7 +27,7 @@ found as materialized (
     select r.*
     from unnest(%(definitions)s::text[]) as w (definition)
     cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version
+        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
             and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
@@ -35,39 +37,45 @@ found as materialized (
     ) as r
 ),
 picked as materialized (
-    select f.*, row_number() over (order by f.ready_at, f.seq) as slot
+    select
+        f.*,
+        row_number() over (partition by f.lost_attempts > 0 order by f.ready_at, f.seq) as slot,
+        row_number() over (order by f.ready_at, f.seq) as place_in_queue
     from found as f
     order by f.ready_at, f.seq
     limit (select sum(a.size) from asks as a)
 ),
+shared as materialized (
+    -- Suspects, whose last attempt was lost, each take a whole ask: what ends its worker shall take nothing else along.
+    select
+        count(*) filter (where p.lost_attempts = 0) as others,
+        fencepost.asks_alone(
+            (select count(*) from asks), count(*) filter (where p.lost_attempts > 0),
+            count(*) filter (where p.lost_attempts = 0), bool_or(p.lost_attempts > 0 and p.place_in_queue = 1)) as alone
+    from picked as p
+),
 slots as (
     -- One row a task that somebody gets, numbered in the order in which polls arrived.
-    select row_number() over (order by a.ask) as slot, a.*
-    from asks as a
-    cross join lateral generate_series(1, least(a.size, (select count(*) from picked)))
+    select row_number() over (partition by a.from_last <= h.alone order by a.ask) as slot,
+        a.from_last <= h.alone as alone, a.*
+    from shared as h
+    cross join asks as a
+    cross join lateral generate_series(1, case when a.from_last <= h.alone then 1 else least(a.size, h.others) end)
 ),
 leased as (
     update fencepost.live_tasks as l
-    set status = case when s.start then 'in-progress' else 'requested' end,
-        version = l.version + 1,
-        exec_id = (
-            s.prefix
-            || case when l.workflow_seq is null then '-8000-' when d.kind = 'task' then '-8002-' else '-8001-' end
-            || lpad(to_hex(l.seq), 12, '0')
-        )::uuid,
+    set status = case when s.start then 'in-progress' else 'requested' end, version = l.version + 1,
+        exec_id = fencepost.exec_id(s.prefix, l.workflow_seq, d.kind, l.seq),
         retry_count = l.retry_count + s.start::integer,
         deadline_at = fencepost.lease_end(
-            coalesce(%(now)s::timestamptz, statement_timestamp()), s.start, l.settings, l.expires_at,
-            d.in_progress_timeout, d.requested_to_start_timeout),
-        attempt_ends_at = coalesce(%(now)s::timestamptz, statement_timestamp())
-            + case when s.start then fencepost.term(l.settings, 'attemptTimeout', null) end,
-        updated_at = coalesce(%(now)s::timestamptz, statement_timestamp()),
-        worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
+            s.now, s.start, l.settings, l.expires_at, d.in_progress_timeout, d.requested_to_start_timeout),
+        attempt_ends_at = s.now + case when s.start then fencepost.term(l.settings, 'attemptTimeout', null) end,
+        updated_at = s.now, worker = s.worker, held_by = s.caller, request_id = s.request_id,
+        request_hash = s.request_hash
     from picked as p
-    join slots as s on s.slot = p.slot
+    join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
-    -- The rows are locked, so that they stay where they were found.
-    where l.ctid = p.place
+    where l.ctid = p.place -- Locked, so that it stays where it was found.
     returning s.ask as call, s.action, s.slot, l.*
 ),
 logged as (
@@ -82,8 +90,8 @@ select
     l.call,
     l.id, l.definition, l.definition_version, l.status,
     -- The rest of the resource.
-    l.label, l.params, l.requester, l.settings, l.created_at,
-    l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
-    l.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+    l.label, l.params, l.requester, l.settings, l.created_at, l.version, l.exec_id, l.retry_count, l.execute_at,
+    l.deadline_at, l.updated_at, l.worker, null as outcome, null as reason_type, null as reason_message, null as result,
+    null as error, l.lost_attempts
 from leased as l
 order by l.slot

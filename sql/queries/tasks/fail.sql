@@ -32,7 +32,7 @@ failed as materialized (
 retried as (
     update fencepost.live_tasks as l
     set status = 'waiting', version = l.version + 1, exec_id = null, worker = null, held_by = null,
-        request_id = null, request_hash = null,
+        request_id = null, request_hash = null, lost_attempts = 0,
         execute_at = f.again_at, ready_at = f.again_at, deadline_at = least(f.again_at, l.expires_at),
         updated_at = f.now
     from failed as f

@@ -1,6 +1,7 @@
 -- Find what earlier polls with the same requestId still hold.
 -- Takes:   asks json: [{ask, caller, request_id}].
--- Returns: per task still held `call`, the number of the ask, its resource row, and the request_hash it was made with.
+-- Returns: per task still held `call`, the number of the ask, its resource row, lost_attempts, and the request_hash it
+--          was made with.
 -- Touches: nothing; reads live_tasks.
 select
     a.ask as call,
@@ -9,7 +10,7 @@ select
     l.label, l.params, l.requester, l.settings, l.created_at,
     l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
     l.worker, null as outcome, null as reason_type, null as reason_message, null::json as result, null::json as error,
-    l.request_hash
+    l.lost_attempts, l.request_hash
 from json_to_recordset(%(asks)s::json) as a (ask integer, caller text, request_id text)
 -- `offset 0` keeps the probe of the index a probe, also in a plan that was made while nothing was held.
 cross join lateral (

@@ -9,8 +9,15 @@ with due as materialized (
         l.ctid as place, l.seq, l.id, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id,
         l.retry_count, l.execute_at, l.expires_at, l.worker, l.workflow_seq,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
-        coalesce(%(now)s::timestamptz, statement_timestamp())
-            + fencepost.term(l.settings, 'retryDelay', d.retry_delay) as again_at,
+        fencepost.term(l.settings, 'retryDelay', d.retry_delay) as retry_delay,
+        case
+            when l.status <> 'in-progress' then l.lost_attempts
+            -- Its worker was heard of, and only the time of the attempt is over.
+            when l.deadline_at >= l.attempt_ends_at
+                and l.updated_at > l.attempt_ends_at - fencepost.term(l.settings, 'attemptTimeout', null)
+            then 0
+            else l.lost_attempts + 1
+        end as lost_attempts,
         -- Counted, because `exists` may become a join with all workflows.
         l.status = 'waiting' and (
             select count(*) from fencepost.live_workflows as w where w.seq = l.workflow_seq and w.begun_at is null
@@ -54,15 +61,21 @@ beginning as materialized (
     where d.begins and w.begun_at is null
     for update of w skip locked
 ),
+spread as materialized (
+    select d.seq, d.now + fencepost.retry_pause(d.retry_delay, d.lost_attempts) as again_at
+    from due as d
+    where d.status = 'waiting'
+),
 requeued as (
     update fencepost.live_tasks as l
     set status = d.status, version = d.version, exec_id = null, worker = null, held_by = null,
-        request_id = null, request_hash = null,
-        execute_at = case when d.status = 'waiting' then d.again_at else l.execute_at end,
-        ready_at = case when d.status = 'waiting' then d.again_at else l.ready_at end,
-        deadline_at = least(case when d.status = 'waiting' then d.again_at end, l.expires_at),
+        request_id = null, request_hash = null, lost_attempts = d.lost_attempts,
+        execute_at = coalesce(a.again_at, l.execute_at),
+        ready_at = coalesce(a.again_at, l.ready_at),
+        deadline_at = least(a.again_at, l.expires_at),
         updated_at = d.now
     from due as d
+    left join spread as a on a.seq = d.seq
     where l.ctid = d.place and d.status <> 'done'
         and (not d.begins or d.seq in (select b.task_seq from beginning as b))
     returning l.seq, l.execute_at, l.deadline_at

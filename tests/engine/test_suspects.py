@@ -1,0 +1,156 @@
+"""Suspects: a task whose last attempt was lost to silence may end its workers, so that it is given out alone."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fencepost.clock import FrozenClock
+from tests.fixtures.servers import Server, pass_time, running_server
+from tests.fixtures.waiting import until
+
+LIMITS: list[dict[str, Any]] = [{}, {"concurrencyLimit": 1, "concurrencyPath": ["params", "k"]}]
+RETRY_DELAY = 3000
+
+
+@pytest.fixture(params=LIMITS, ids=["free", "limited"])
+def server(frozen_server: Server, request: pytest.FixtureRequest) -> Server:
+    settings: dict[str, Any] = {"requestedToStartTimeout": 9000, "inProgressTimeout": 2000, "allowedRetryCount": 9}
+    frozen_server.define(retryDelay=RETRY_DELAY, **settings, **request.param)
+    return frozen_server
+
+
+def create(server: Server, count: int) -> list[str]:
+    return [server.create(params={"k": str(number)})["id"] for number in range(count)]
+
+
+def lose(server: Server, clock: FrozenClock, tasks: int = 1, times: int = 1) -> None:
+    """Begin the attempts of all that is ready, let their worker die, and pass the longest time to the retries."""
+    for time in range(times):
+        held: list[Any] = []
+        while more := server.poll(maxBatchSize=50, start=True):
+            held += more
+        assert len(held) == tasks
+        pass_time(server, clock, 2000)
+        pass_time(server, clock, RETRY_DELAY * (1 + 2**time))
+
+
+def lost(task: dict[str, Any]) -> int | None:
+    return task.get("lostAttempts")
+
+
+def test_a_suspect_is_the_only_task_of_its_poll_and_says_so(server: Server, clock: FrozenClock) -> None:
+    create(server, 3)
+    lose(server, clock, 3)
+    polls = [server.poll(maxBatchSize=10) for _ in range(4)]
+    assert [[lost(task) for task in tasks] for tasks in polls] == [[1], [1], [1], []]
+
+
+def test_a_task_of_which_no_attempt_was_lost_has_no_mark(server: Server) -> None:
+    create(server, 2)
+    assert [lost(task) for task in server.poll(maxBatchSize=10)] == [None, None]
+
+
+def test_suspects_and_others_have_turns_by_their_ready_times(server: Server, clock: FrozenClock) -> None:
+    create(server, 2)
+    lose(server, clock, 2)
+    others = [server.create(params={"k": f"o{number}"})["id"] for number in range(3)]
+    polls = [server.poll(maxBatchSize=10) for _ in range(3)]
+    assert [len(tasks) for tasks in polls] == [1, 1, 3]
+    assert [task["id"] for task in polls[2]] == others
+
+
+def test_a_suspect_that_is_younger_waits_for_what_is_older(server: Server, clock: FrozenClock) -> None:
+    (suspect,) = create(server, 1)
+    server.poll(start=True)
+    others = [server.create(params={"k": f"o{number}"})["id"] for number in range(3)]
+    pass_time(server, clock, 2000)
+    pass_time(server, clock, 2 * RETRY_DELAY)
+    assert [task["id"] for task in server.poll(maxBatchSize=10)] == others
+    assert [task["id"] for task in server.poll(maxBatchSize=10)] == [suspect]
+
+
+def test_each_of_several_waiting_polls_gets_a_suspect_or_others(database: str) -> None:
+    with running_server(database) as server, ThreadPoolExecutor() as pool:
+        server.define(inProgressTimeout=50, retryDelay=0, requestedToStartTimeout=60_000)
+        server.create()
+        server.poll(start=True)
+        until(lambda: server.task(server.query("select id from fencepost.live_tasks")[0][0])["status"] == "ready")
+        params = {"taskDefinitions": ["demo/resize"], "timeout": 20_000, "maxBatchSize": 5}
+        (suspect,) = server.rpc("awf.task/long-poll", params)["resources"]
+        polls = []
+        for _ in range(3):
+            polls.append(pool.submit(lambda: server.rpc("awf.task/long-poll", params)["resources"]))
+            until(lambda: server.app.waiting_polls == len(polls))
+        server.rpc("awf.task/release", {"id": suspect["id"], "execId": suspect["execId"]})
+        server.post([{"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}] * 10)
+        answers = [poll.result(10) for poll in polls]
+        assert sum(suspect["id"] in {task["id"] for task in tasks} for tasks in answers) == 1
+        assert {len(tasks) for tasks in answers if any(map(lost, tasks))} == {1}
+
+
+def test_the_retry_comes_after_the_delay_and_a_part_of_it_that_differs(server: Server, clock: FrozenClock) -> None:
+    create(server, 20)
+    server.poll(maxBatchSize=20, start=True)
+    pass_time(server, clock, 2000)
+    now = clock.now()
+    assert now is not None
+    rows = server.query("select ready_at from fencepost.live_tasks")
+    delays = [(at - now) / timedelta(milliseconds=RETRY_DELAY) for (at,) in rows]
+    assert all(1 <= delay <= 2 for delay in delays)
+    assert max(delays) - min(delays) > 0.1, "20 that died together do not come back together"
+
+
+def test_each_further_loss_spreads_the_retry_twice_as_far_up_to_a_bound(server: Server, clock: FrozenClock) -> None:
+    create(server, 1)
+    server.query("update fencepost.live_tasks set lost_attempts = 30")
+    server.poll(start=True)
+    pass_time(server, clock, 2000)
+    ((at,),) = server.query("select ready_at from fencepost.live_tasks")
+    now = clock.now()
+    assert isinstance(now, datetime)
+    assert timedelta(milliseconds=RETRY_DELAY) <= at - now <= timedelta(milliseconds=RETRY_DELAY, minutes=10)
+
+
+@pytest.mark.parametrize("end", ["fail", "release", "requeue", "retry"])
+def test_what_clears_the_mark_is_a_worker_that_lives_to_tell(server: Server, clock: FrozenClock, end: str) -> None:
+    (id,) = create(server, 1)
+    lose(server, clock, times=2)
+    (task,) = server.poll(start=end in ("fail", "release"))
+    assert lost(task) == 2
+    match end:
+        case "fail" | "release":
+            server.rpc(f"awf.task/{end}", {"id": id, "execId": task["execId"]})
+        case "retry":
+            server.rpc("awf.task/cancel", {"id": id})
+            server.rpc("awf.task/retry", {"id": id})
+    pass_time(server, clock, 9000)
+    (again,) = server.poll()
+    assert lost(again) == {"release": 2, "requeue": 2}.get(end)
+
+
+def test_a_worker_that_was_heard_of_is_not_silent_when_the_time_of_its_attempt_is_over(
+    server: Server, clock: FrozenClock
+) -> None:
+    (id,) = [server.create(params={"k": "slow"}, settings={"attemptTimeout": 2500})["id"]]
+    (task,) = server.poll(start=True)
+    pass_time(server, clock, 1000)
+    server.rpc("awf.task/notify", {"id": id, "execId": task["execId"], "notification": "heartbeat"})
+    pass_time(server, clock, 1500)
+    pass_time(server, clock, RETRY_DELAY)
+    (again,) = server.poll(start=True)
+    assert lost(again) is None
+    pass_time(server, clock, 2500)
+    pass_time(server, clock, 2 * RETRY_DELAY)
+    assert lost(server.poll()[0]) == 1
+
+
+def test_a_repeated_poll_shows_the_mark_again(server: Server, clock: FrozenClock) -> None:
+    create(server, 1)
+    lose(server, clock)
+    first, again = (server.poll(requestId="one", maxBatchSize=5) for _ in range(2))
+    assert [task["execId"] for task in first] == [task["execId"] for task in again]
+    assert lost(first[0]) == lost(again[0]) == 1
