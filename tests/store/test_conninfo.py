@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from fencepost.store.connection import connect
 from fencepost.store.conninfo import with_limits
+from tests.fixtures.odd import set_on_database
 
 
 def limits(conninfo: str, **options: bool) -> dict[str, object]:
-    return dict(conninfo_to_dict(with_limits(conninfo, **options)))  # type: ignore[arg-type]
+    return dict(conninfo_to_dict(with_limits(conninfo, **options)))
 
 
 def test_a_connection_ends_by_itself_when_its_network_is_silent() -> None:
@@ -51,9 +51,6 @@ def test_options_of_the_url_are_added_to_ours_and_win(database: str) -> None:
 
 
 def test_a_database_that_ends_idle_sessions_leaves_ours(database: str) -> None:
-    with psycopg.connect(database, autocommit=True) as owner:
-        owner.execute(
-            "do $$ begin execute format('alter database %I set idle_session_timeout = 1', current_database()); end $$"
-        )
+    set_on_database(database, {"idle_session_timeout": "1s"})
     with connect(database) as connection:
         assert connection.execute("show idle_session_timeout").fetchall() == [("0",)]

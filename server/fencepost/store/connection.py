@@ -18,18 +18,10 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 
-from fencepost.store.conninfo import SERVER_SIDE, with_limits
+from fencepost.store.conninfo import with_limits
 from fencepost.store.rows import register_loaders
+from fencepost.store.session import SERVING, statement_for
 
-# The statements are made for their indexes. A plan that was made while a table was empty, and cached, must not scan it
-# when it holds a million rows.
-_SESSION = (
-    "-c timezone=UTC -c jit=off -c enable_seqscan=off -c application_name=fencepost -c synchronous_commit=on"
-    # Planning a statement of this kind takes as long as running it for one call; the plans do not depend on the values.
-    " -c plan_cache_mode=force_generic_plan"
-    # A statement that waits longer holds up a thread that others need.
-    f" -c lock_timeout=20s -c statement_timeout=60s {SERVER_SIDE}"
-)
 _PARAM = re.compile(r"%\((\w+)\)s")
 
 
@@ -41,9 +33,14 @@ class Connection(psycopg.Connection[TupleRow]):
         self.prepared: dict[str, bytes] = {}
 
 
-def connect(conninfo: str, options: str = _SESSION) -> Connection:
-    """Open a connection as the store uses it: autocommit, UTC, JSON and times as text."""
-    connection = Connection.connect(with_limits(conninfo, options), autocommit=True)
+def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
+    """Open a connection as the store uses it: autocommit, a session with `settings`, JSON and times as text."""
+    connection = Connection.connect(with_limits(conninfo), autocommit=True)
+    try:
+        connection.execute(statement_for(conninfo, settings))
+    except BaseException:
+        connection.close()
+        raise
     # psycopg prepares what it has run five times, and forgets it with `deallocate all`: ours would be gone as well.
     connection.prepare_threshold = None
     register_loaders(connection)

@@ -15,30 +15,22 @@ _NETWORK = {
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
-# The same for the other end, where a lost connection keeps its locks until Postgres finds out.
-SERVER_SIDE = (
-    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=15000"
-    # No transaction of ours pauses; a database may close idle sessions, but ours are kept on purpose.
-    " -c idle_in_transaction_session_timeout=60s -c idle_session_timeout=0"
-)
 _CONNECT_SECONDS = "5"
 # Each host, and each address of a name, gets this long, and a caller waits for all of them.
 _CONNECT_SECONDS_OF_SEVERAL = "2"
 
 
-def with_limits(conninfo: str, options: str = SERVER_SIDE, *, writes: bool = True) -> str:
-    """Return a conninfo with our time limits and session `options`; values that it has itself win.
+def with_limits(conninfo: str, *, writes: bool = True) -> str:
+    """Return a conninfo with our time limits; values that it has itself win.
 
-    Values of the environment (PGCONNECT_TIMEOUT, PGOPTIONS) win as well. With `writes`, a primary is sought among
+    Values of the environment (PGCONNECT_TIMEOUT, PGAPPNAME) win as well. With `writes`, a primary is sought among
     several hosts. Raises psycopg.ProgrammingError.
     """
     given = conninfo_to_dict(conninfo)
     several = "," in str(given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST", ""))
-    defaults = dict(_NETWORK)
+    defaults = {**_NETWORK, "fallback_application_name": "fencepost"}
     if "PGCONNECT_TIMEOUT" not in os.environ:
         defaults["connect_timeout"] = _CONNECT_SECONDS_OF_SEVERAL if several else _CONNECT_SECONDS
     if several and writes and "PGTARGETSESSIONATTRS" not in os.environ:
         defaults["target_session_attrs"] = "read-write"
-    # The last of two values of one setting counts.
-    theirs = given.pop("options", None) or os.environ.get("PGOPTIONS", "")
-    return make_conninfo("", **{**defaults, **given, "options": f"{options} {theirs}".strip()})
+    return make_conninfo("", **{**defaults, **given})

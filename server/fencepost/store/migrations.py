@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg
 
 from fencepost.errors import StartRefused
-from fencepost.store.conninfo import with_limits
+from fencepost.store.connection import connect
 from fencepost.store.files import data_folder
+from fencepost.store.session import MIGRATING
 
 # Any number that no other program in this database is likely to lock.
 _LOCK = 0x66656E6365
@@ -56,7 +57,7 @@ def migrate(conninfo: str) -> list[str]:
 
 def _connect(conninfo: str) -> psycopg.Connection:
     try:
-        connection = psycopg.connect(with_limits(conninfo), autocommit=True)
+        connection = connect(conninfo, MIGRATING)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         raise StartRefused(f"cannot connect to the database: {' '.join(str(error).split())}") from None
     if connection.info.server_version < _OLDEST * 10_000:

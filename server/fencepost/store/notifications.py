@@ -19,6 +19,7 @@ import psycopg
 from fencepost.errors import Refusal
 from fencepost.store.conninfo import with_limits
 from fencepost.store.server import ServerStore
+from fencepost.store.session import statement_for
 from fencepost.telemetry import Event, emit
 
 _THROTTLE = 0.025
@@ -75,6 +76,7 @@ class Notifications:
     async def _listen(self) -> None:
         conninfo = with_limits(self._conninfo)
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
+            await connection.execute(statement_for(self._conninfo))
             await connection.execute("listen fencepost")
             emit(Event.LISTENING)
             self.on_connected()

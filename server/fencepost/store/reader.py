@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from fencepost.errors import RUN_SQL_UNSAFE, SQL_FAILED, TOO_MANY_ROWS, UNAVAILABLE, Refusal, StartRefused
 from fencepost.store.conninfo import with_limits
+from fencepost.store.session import READING, local_settings
 from fencepost.store.statements import statement
 
 MOST_ROWS = 1000
@@ -29,8 +30,8 @@ _ROWS = (
     " from (select row_to_json(q)::text as row from (\n{query}\n) as q limit {rows}) as r"
 )
 _SESSION = (
-    "select set_config('statement_timeout', %s, true), set_config('timezone', 'UTC', true),"
-    " set_config('application_name', 'fencepost run-sql', true)"
+    "select set_config('statement_timeout', %s, true), set_config('application_name', 'fencepost run-sql', true), "
+    + local_settings(READING)
 )
 # Beyond its own end: a query may lift its timeout for what is fetched after it, and the way to Postgres may be gone.
 _GRACE_SECONDS = 1.0
@@ -63,6 +64,8 @@ class Reader:
         try:
             async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
                 await connection.set_read_only(True)
+                # A role's default may be `deferrable`, which waits for every other transaction.
+                await connection.set_deferrable(False)
                 async with connection.transaction(force_rollback=True):
                     return await self._read(connection, query, args)
         except TimeoutError:
