@@ -155,6 +155,15 @@ def test_a_department_that_must_differ_is_a_switch() -> None:
     process(step()).begin(b'{"department": "HR"}')
 
 
+def test_a_process_that_names_a_department_wants_tasks_of_others_unless_it_says_otherwise() -> None:
+    for params in (b"{}", b'{"department": "IT"}'):
+        with pytest.raises(Refusal, match="must differ from that of its list") as caught:
+            process(step(), department="HR").begin(params)
+        assert caught.value.at == "$.params.department"
+    process(step(department="IT"), department="HR").begin(b"{}")
+    process(step(), department="HR", crossDepartment=False).begin(b"{}")
+
+
 @pytest.mark.parametrize("given", [*STATUS_NAMES])
 def test_a_task_without_a_user_begins_in_no_status_that_needs_one(given: str) -> None:
     one = msgspec.convert({"code": "ASK", "initialTaskStatus": given}, ProcessStep)

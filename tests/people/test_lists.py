@@ -321,6 +321,21 @@ def test_a_task_of_another_department_where_the_process_wants_that(server: Serve
     assert desk.add("BADGE", department="IT")["department"] == "IT"
 
 
+def test_departments_differ_by_default_where_the_process_names_one(server: Server) -> None:
+    desk = Desk(server)
+    steps = [{"code": "BADGE", "assignToTeam": "IT", "createAtProcessStart": True}]
+    process = {"kind": "process", "name": "hr/badge", "department": "HR", "steps": steps}
+    server.rpc("awf.definition/put", process)
+    refused = desk.refused("create-task-list", process="hr/badge", code="L-1")
+    assert refused == (400, "invalid-params", "$.params.department")
+    server.rpc("awf.definition/put", {**process, "steps": [{**steps[0], "department": "IT"}]})
+    (task,) = desk.call("create-task-list", process="hr/badge", code="L-1")["tasks"]
+    assert task["department"] == "IT"
+    server.rpc("awf.definition/put", {**process, "crossDepartment": False})
+    (task,) = desk.call("create-task-list", process="hr/badge", code="L-2")["tasks"]
+    assert task["department"] == "HR"
+
+
 def test_a_list_that_has_decided_nothing_yet_keeps_its_lines(server: Server) -> None:
     desk = Desk(server)
     with running_server(server.conninfo, deciders={}) as slow:

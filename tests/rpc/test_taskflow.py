@@ -348,7 +348,7 @@ def test_a_schedule_begins_a_flow_by_name(caller: Caller) -> None:
 def test_a_person_works_on_a_task_of_a_flow(caller: Caller) -> None:
     server = caller.server
     step = {"code": "ASK", "createAtProcessStart": True, "assignToTeam": "HR"}
-    process = {"kind": "process", "name": "hr/hire", "department": "HR", "steps": [step]}
+    process = {"kind": "process", "name": "hr/hire", "department": "HR", "crossDepartment": False, "steps": [step]}
     server.rpc("awf.definition/put", process)
     server.rpc("awf.people/put-team", {"code": "HR", "description": "Human resources"})
     server.rpc("awf.people/save-team-memberships", {"user": "ann", "teams": ["HR"]})

@@ -40,7 +40,8 @@ def among_others(server: Server) -> None:
     """Let there be work for people and for the machine that is not the kiosk's, as after the pages of each."""
     server.rpc("awf.people/put-team", {"code": "BOARD", "description": "who is asked first"})
     step = {"code": "ASK", "createAtProcessStart": True, "assignToTeam": "BOARD"}
-    server.rpc("awf.definition/put", {"kind": "process", "name": "hr/hire", "department": "HR", "steps": [step]})
+    process = {"kind": "process", "name": "hr/hire", "department": "HR", "crossDepartment": False, "steps": [step]}
+    server.rpc("awf.definition/put", process)
     server.rpc("awf.people/create-task-list", {"process": "hr/hire"})
     template = template_of(("52:54:00:12:34:56", ["wipe"]))
     server.rpc("awf.definition/put", {"kind": "machine-template", "name": "lab/ubuntu", "template": template})

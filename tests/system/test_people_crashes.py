@@ -55,7 +55,8 @@ def _prepared(client: Client) -> list[str]:
     for user in USERS:
         _people(client, "save-team-memberships", user=user, teams=["HR"])
     step = {"code": "ASK", "assignToTeam": "HR", "createAtProcessStart": True}
-    client.call("awf.definition/put", {"kind": "process", "name": "hr/onboard", "department": "HR", "steps": [step]})
+    process = {"kind": "process", "name": "hr/onboard", "department": "HR", "crossDepartment": False, "steps": [step]}
+    client.call("awf.definition/put", process)
     lists = [_people(client, "create-task-list", process="hr/onboard", code=f"L-{n}") for n in range(LISTS)]
     return [begun["tasks"][0]["id"] for begun in lists]
 

@@ -103,7 +103,16 @@ class ProcessDefinition(
     spec_set: SpecSet | UnsetType = UNSET
     department: Annotated[Department, Meta(description="of lists that name none")] | None = None
     steps: Annotated[tuple[ProcessStep, ...], Meta(max_length=500)]
-    cross_department: Annotated[bool, Meta(description="a task's department must differ from that of its list")] = False
+    cross_department: (
+        Annotated[
+            bool,
+            Meta(
+                description="a task's department must differ from that of its list; by default where the process names"
+                " a `department`"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     close_when_done: (
         Annotated[
             bool,
@@ -167,8 +176,11 @@ class ProcessDefinition(
 
     def check_department(self, department: str | None, fields: TaskListFields, at: str) -> None:
         """Raise Refusal where the department of a task must differ from that of its list, and does not."""
-        if self.cross_department and department == fields.department:
-            raise invalid_params(f"the department of a task must not be that of its list, {department!r}", at)
+        must_differ = self.department is not None if self.cross_department is UNSET else self.cross_department
+        if must_differ and department == fields.department:
+            reason = f"the department of a task must differ from that of its list, {department!r}"
+            way_out = "name another one, or say `crossDepartment: false` in the process"
+            raise invalid_params(f"{reason}: {way_out}", at)
 
     def check_output(self, result: bytes | None) -> None:
         """Raise Refusal unless a result is what the process produces."""
