@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from fencepost.notation import yaml
+from fencepost.notation import yaml_writer
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import document
 from tests.generators import protobuf
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def openapi() -> str:
     """Return openapi/openapi.yaml."""
-    return yaml.from_json(orjson.dumps(document(registry()))).decode()
+    return yaml_writer.from_json(orjson.dumps(document(registry()))).decode()
 
 
 def _table(path: str, name: str, table: Callable[[], str]) -> Callable[[], str]:

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from fencepost.notation import yaml
+from fencepost.notation import yaml, yaml_writer
 from fencepost.notation.text import BadText
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -43,7 +43,7 @@ def read(text: str | bytes, **bounds: Any) -> Any:
 
 
 def written(value: object) -> str:
-    return yaml.from_json(orjson.dumps(value)).decode()
+    return yaml_writer.from_json(orjson.dumps(value)).decode()
 
 
 def refusal(text: str | bytes, **bounds: int) -> BadText:

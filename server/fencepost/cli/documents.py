@@ -1,43 +1,38 @@
-"""Documents in files: one or several (`---` between them) in YAML, or one in JSON."""
+"""Documents in files: those of a YAML stream, or one in JSON."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import orjson
 
 from fencepost.domain.document import Document as Declared
 from fencepost.domain.document import read_document
 from fencepost.domain.faults import fault_of_struct
-from fencepost.errors import StartRefused
+from fencepost.domain.schedule import ScheduleDefinition
+from fencepost.domain.trigger import TriggerDefinition
+from fencepost.errors import Refusal, StartRefused
 from fencepost.notation import json, yaml
 from fencepost.notation.text import BadText
 
 _ENDINGS = {".yaml", ".yml", ".json"}
-_BETWEEN = re.compile(rb"^---[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 
 
 class Document(NamedTuple):
-    """One document: where it stands, and its JSON text."""
+    """One document: where it stands, its JSON text, and what it declares."""
 
     source: str
     text: bytes
-
-    def decode(self) -> Declared:
-        """Read it; raise Refusal that names the field."""
-        try:
-            return read_document(self.text)
-        except msgspec.ValidationError as error:
-            raise fault_of_struct(str(error), Declared) from None
+    declared: Declared
 
 
 def read_documents(path: Path) -> list[Document]:
-    """Return the documents of a file, or of every YAML and JSON file below a folder; raise StartRefused.
+    """Return the documents of a file, or of every YAML and JSON file below a folder, the ones that start work last.
 
-    Those that name others come behind all others.
+    Everything is read and checked before anything is returned; raise StartRefused that names the file, the document in
+    it and the field.
     """
     files = [path]
     if path.is_dir():
@@ -46,17 +41,34 @@ def read_documents(path: Path) -> list[Document]:
 
 
 def _names_others(document: Document) -> bool:
-    content = orjson.loads(document.text)
-    return isinstance(content, dict) and content.get("kind") in ("schedule", "trigger")
+    return isinstance(document.declared, ScheduleDefinition | TriggerDefinition)
 
 
-def _read(file: Path) -> list[Document]:
+def _read(file: Path) -> Iterator[Document]:
     try:
-        content = file.read_bytes()
-        if file.suffix == ".json":
-            json.check(content)
-            return [Document(str(file), content)]
-        parts = [part for part in _BETWEEN.split(content) if part.strip()]
-        return [Document(str(file), yaml.to_json(part)) for part in parts]
+        texts = _texts(file)
     except (OSError, BadText) as error:
         raise StartRefused(f"{file}: {error}") from None
+    for number, text in enumerate(texts, 1):
+        source = str(file) if len(texts) == 1 else f"{file}, document {number}"
+        try:
+            yield Document(source, text, _declared(text))
+        except Refusal as refusal:
+            raise StartRefused(f"{source}: {refusal.message} (at {refusal.at})") from None
+
+
+def _texts(file: Path) -> list[bytes]:
+    content = file.read_bytes()
+    if file.suffix == ".json":
+        json.check(content)
+        return [content]
+    return yaml.documents(content)
+
+
+def _declared(text: bytes) -> Declared:
+    try:
+        declared = read_document(text)
+    except msgspec.ValidationError as error:
+        raise fault_of_struct(str(error), Declared) from None
+    declared.compile()
+    return declared

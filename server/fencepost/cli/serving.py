@@ -198,10 +198,9 @@ async def put_definitions(app: App, settings: Settings) -> None:
     """Put the documents of --definitions, if it was given; raise StartRefused for one that cannot be used."""
     for document in () if settings.definitions is None else read_documents(settings.definitions):
         try:
-            declared = document.decode()
             # As a call writes it: the same document must not be a new version by another way, and start things again.
-            text = msgspec.json.encode(declared)
-            definition = await app.engine.definitions.put(declared, text, caller="definitions")
+            text = msgspec.json.encode(document.declared)
+            definition = await app.engine.definitions.put(document.declared, text, caller="definitions")
         except Refusal as refusal:
             place = "" if refusal.at is None else f" (at {refusal.at})"
             raise StartRefused(f"{document.source}: {refusal.message}{place}") from None

@@ -1,9 +1,10 @@
-"""YAML at the door: a body becomes JSON text, a JSON answer becomes YAML.
+"""YAML at the door: a body becomes JSON text.
 
 Read is the core schema of YAML 1.2 as plain data: null, booleans, numbers and text, lists, and maps whose keys are text
 as it is written (`1:` and `"1":` are one key). Dates, `no` and `on` are text; whatever is quoted is text. Refused are
 tags (but `!!str`), anchors, aliases, the merge key `<<` (written plain; `"<<"` is a key like any other), keys that are
-lists or maps, duplicate keys, a second document, `.inf` and `.nan`, and what JSON text may not hold either.
+lists or maps, duplicate keys, a second document (null ones do not count), `.inf` and `.nan`, and what JSON text may not
+hold either.
 A body that is JSON passes as it is.
 
 The parser is libyaml, by its events: no object is built that a bomb could multiply. It is an old one and reads flow
@@ -13,6 +14,7 @@ body short enough for the parser in Python, which is twenty times slower, gets a
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import orjson
@@ -40,12 +42,18 @@ FAST = CParser is not None
 
 _NextEvent = Callable[[], Any]
 
+_IN_FLOW = "; if text inside of [ ] or { } holds : or ?, quote it"
+# Each with the hint for a body that is too long for a second reading.
 _STALE_RULES = {
-    "found unexpected ':'",
-    "did not find expected ',' or '}'",
-    "did not find expected ',' or ']'",
-    "found invalid Unicode character escape code",  # both halves of a surrogate pair, which JSON writers escape
+    "found unexpected ':'": _IN_FLOW,
+    "did not find expected ',' or '}'": _IN_FLOW,
+    "did not find expected ',' or ']'": _IN_FLOW,
+    # Both halves of a surrogate pair, which JSON writers escape.
+    "found invalid Unicode character escape code": "",
+    # YAML 1.2 takes a document behind `...` without a `---` of its own.
+    "did not find expected <document start>": "",
 }
+_DEPTH, _NODES = 64, 100_000
 _SECOND_READING = 4096  # characters: 40 ms at worst
 
 # What YAML does not print, and the line breaks that 1.1 knows and 1.2 does not: the parsers would change them silently.
@@ -63,22 +71,16 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _STR = "tag:yaml.org,2002:str"
 
 
-def to_json(text: bytes, *, max_depth: int = 64, max_nodes: int = 100_000, plain: bool = False) -> bytes:
+def to_json(text: bytes, *, max_depth: int = _DEPTH, max_nodes: int = _NODES, plain: bool = False) -> bytes:
     """Return a YAML body as JSON; raise BadText, with line and column in its message, for what we do not take.
 
     A scalar, a list and a map count as one node each, keys do not. An empty document is null. With `plain` every scalar
     but null stays the text that it is written as, for those who know by themselves what is a number.
     """
-    try:
-        body = text.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise BadText(f"not UTF-8: byte 0x{text[error.start]:02x} at offset {error.start}") from None
-    if not plain and (bare := body.strip(" \t\r\n"))[:1] in ("{", "[") and _is_json(raw := bare.encode()):
-        check(raw, max_depth=max_depth)
+    body = _decoded(text)
+    if not plain and (raw := _as_json(body, max_depth)):
         return raw
-    if found := _UNFIT.search(body):
-        line, column = body.count("\n", 0, found.start()) + 1, found.start() - body.rfind("\n", 0, found.start())
-        raise BadText(f"line {line}, column {column}: the character U+{ord(found[0]):04X} can only stand escaped")
+    _refuse_unfit(body)
     if CParser is None:
         return orjson.dumps(_Reading(_events(body), max_depth, max_nodes, plain=plain).document())
     try:
@@ -90,16 +92,48 @@ def to_json(text: bytes, *, max_depth: int = 64, max_nodes: int = 100_000, plain
     return orjson.dumps(_Reading(_events(body), max_depth, max_nodes, plain=plain).document())
 
 
+def documents(text: bytes) -> list[bytes]:
+    """Return each document of a YAML stream as JSON, without the empty ones; raise BadText as `to_json` does.
+
+    This is for files of our own side: a file of any length that breaks a rule of YAML 1.1 alone gets a second reading.
+    """
+    body = _decoded(text)
+    if raw := _as_json(body, _DEPTH):
+        return [raw]
+    _refuse_unfit(body)
+    if CParser is not None:
+        with suppress(_StaleRule):
+            return [*map(orjson.dumps, _Reading(CParser(body).get_event).documents())]
+    return [*map(orjson.dumps, _Reading(_events(body)).documents())]
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise BadText(f"not UTF-8: byte 0x{text[error.start]:02x} at offset {error.start}") from None
+
+
+def _refuse_unfit(body: str) -> None:
+    if found := _UNFIT.search(body):
+        line, column = body.count("\n", 0, found.start()) + 1, found.start() - body.rfind("\n", 0, found.start())
+        raise BadText(f"line {line}, column {column}: the character U+{ord(found[0]):04X} can only stand escaped")
+
+
 class _StaleRule(BadText):
     """A refusal by a rule of YAML 1.1 that 1.2 has dropped."""
 
 
-def _is_json(raw: bytes) -> bool:
+def _as_json(body: str, max_depth: int) -> bytes | None:
+    """Return a body that is JSON as it is written; None for any other."""
+    if (bare := body.strip(" \t\r\n"))[:1] not in ("{", "["):
+        return None
     try:
-        orjson.loads(raw)
+        orjson.loads(raw := bare.encode())
     except orjson.JSONDecodeError:
-        return False
-    return True
+        return None
+    check(raw, max_depth=max_depth)
+    return raw
 
 
 def _events(body: str) -> _NextEvent:
@@ -108,36 +142,50 @@ def _events(body: str) -> _NextEvent:
 
 
 class _Reading:
-    """One reading of one document; keeps the path to where it stands, for refusals."""
+    """One reading of one stream; keeps the path to where it stands, for refusals."""
 
-    def __init__(self, next_event: _NextEvent, max_depth: int, max_nodes: int, *, plain: bool) -> None:
+    def __init__(
+        self, next_event: _NextEvent, max_depth: int = _DEPTH, max_nodes: int = _NODES, *, plain: bool = False
+    ) -> None:
         self._plain = plain
         self._next = next_event
         self._max_depth = max_depth
-        self._nodes_left = max_nodes
+        self._nodes_left = self._max_nodes = max_nodes
         self._path: list[str | int] = []
 
     def document(self) -> object:
+        """Return the one document of the stream; null when there is none."""
+        return next(iter(self.documents(most=1)), None)
+
+    def documents(self, most: int | None = None) -> list[object]:
+        """Return the documents of the stream that are not null; depth and number of values are bounded for each."""
+        found: list[object] = []
+        with self._explaining():
+            self._next()
+            while not isinstance(self._next(), StreamEndEvent):
+                self._nodes_left = self._max_nodes
+                event = self._next()
+                if not _is_null(event):
+                    if len(found) == most:
+                        self._refuse(event, "a body is one document, and a second one begins")
+                    found.append(self._value(event, 1))
+                self._next()
+        return found
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
         try:
-            self._next()
-            if isinstance(self._next(), StreamEndEvent):
-                return None
-            value = self._value(self._next(), 1)
-            self._next()
-            event = self._next()
+            yield
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             refusal = _StaleRule if error.problem in _STALE_RULES else BadText
-            hint = "; if text inside of [ ] or { } holds : or ?, quote it" if refusal is _StaleRule else ""
+            hint = _STALE_RULES.get(error.problem, "")
             raise refusal(f"not YAML: {_place(mark)}: {error.problem}{hint}", self._where()) from None
         except BadText:
             raise
         except (YAMLError, ValueError, OverflowError, AssertionError) as error:
             # The last three leak from the parser in Python: an escape beyond Unicode, a version it does not know.
             raise BadText(f"not YAML: {error}", self._where()) from None
-        if not isinstance(event, StreamEndEvent):
-            self._refuse(event, "a body is one document, and a second one begins")
-        return value
 
     def _value(self, event: Any, depth: int) -> object:
         self._nodes_left -= 1
@@ -210,6 +258,11 @@ class _Reading:
         return path
 
 
+def _is_null(event: Any) -> bool:
+    """Tell whether a value is null: that of a document with nothing in it, or with a comment only, is."""
+    return isinstance(event, ScalarEvent) and event.value in _NULLS and not (event.style or event.tag or event.anchor)
+
+
 def _place(mark: Any) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}" if mark else "at its end"
 
@@ -228,63 +281,3 @@ def _meaning(text: str) -> object:
         if _NOT_FINITE.fullmatch(text):
             raise ValueError("a number must be finite")
     return sound(text)
-
-
-# What stands without quotes must be text to every reader, of YAML 1.1 too: so it begins with a letter, `_` or `/`,
-# unless it is a UUID (no number has four hyphens).
-_BARE = re.compile(
-    r"[A-Za-z_/][A-Za-z0-9_./?@+(),-]*(?: [A-Za-z0-9_./@+()][A-Za-z0-9_./?@+(),-]*)*"
-    r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-)
-_LONGEST_BARE = 100
-_LONGEST_KEY = 1000  # characters; a parser need not look further than 1024 for the colon
-_NOT_TEXT = {"y", "yes", "n", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"}
-# Parsers refuse these unescaped, or take them for line breaks or for a byte order mark.
-_TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-
-
-def from_json(text: bytes) -> bytes:
-    """Return JSON as YAML in block style, ending with a newline."""
-    lines: list[str] = []
-    _write(lines, "", orjson.loads(text), "")
-    lines.append("")
-    return "\n".join(lines).encode()
-
-
-def _write(lines: list[str], lead: str, value: object, indent: str) -> None:
-    """Add the lines of a value: `lead` begins the first one, `indent` the others."""
-    match value:
-        case dict() if value:
-            for key, item in value.items():
-                name = _written(key)
-                if len(name) > _LONGEST_KEY:
-                    lines.append(f"{lead}? {name}")
-                    lead, name = indent, ""
-                if isinstance(item, dict | list) and item:
-                    lines.append(f"{lead}{name}:")
-                    _write(lines, f"{indent}  ", item, f"{indent}  ")
-                else:
-                    lines.append(f"{lead}{name}: {_written(item)}")
-                lead = indent
-        case list() if value:
-            for item in value:
-                _write(lines, f"{lead}- ", item, f"{indent}  ")
-                lead = indent
-        case _:
-            lines.append(f"{lead}{_written(value)}")
-
-
-def _written(value: object) -> str:
-    """Return a scalar, an empty map or an empty list."""
-    match value:
-        case str():
-            if len(value) <= _LONGEST_BARE and _BARE.fullmatch(value) and value.lower() not in _NOT_TEXT:
-                return value
-            quoted = orjson.dumps(value).decode()
-            return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
-        case float():
-            # YAML 1.1 wants a point and a signed exponent, or it reads text.
-            mantissa, e, exponent = repr(value).partition("e")
-            return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}{e}{exponent}"
-        case _:
-            return orjson.dumps(value).decode()

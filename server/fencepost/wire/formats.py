@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fencepost.errors import NOT_ACCEPTABLE, UNSUPPORTED_MEDIA_TYPE, Refusal
-from fencepost.notation import yaml
+from fencepost.notation import yaml, yaml_writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ JSON = Format("application/json", None, None)
 _BY_TYPE = {
     "application/json": JSON,
     **{
-        name: Format(name, yaml.to_json, yaml.from_json)
+        name: Format(name, yaml.to_json, yaml_writer.from_json)
         for name in ("text/yaml", "application/yaml", "application/x-yaml")
     },
 }
