@@ -51,7 +51,7 @@ def test_a_document_that_makes_no_sense_is_refused_where_it_does_not(members: di
         {"steps": []},
         {"steps": [{"action": ""}]},
         {"steps": [{"action": "GO", "speed": 1}]},
-        {"steps": [{"workflow": "nowhere"}]},
+        {"steps": [{"workflow": "no where"}]},
         {"device": "a b"},
         {"device": True},
         {"device": -1},

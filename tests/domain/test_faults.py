@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 import pytest
+from msgspec import Meta
 
+from fencepost.domain.devices.definition import RunBody
 from fencepost.domain.document import Document, read_document
 from fencepost.domain.faults import fault_of_struct
+from fencepost.rpc.methods import registry
 
 TASK = {"name": "a", "type": "action", "taskDetails": {"serviceId": "s", "actionName": "a"}}
 
@@ -39,3 +43,48 @@ def test_what_may_stand_there_is_named(document: dict[str, Any], at: str, messag
         read_document(msgspec.json.encode(document))
     refusal = fault_of_struct(str(caught.value), Document)
     assert (refusal.at, refusal.message) == (at, message)
+
+
+def _patterns(type_: Any, seen: set[Any]) -> Iterator[Meta]:
+    """Yield what is said beside every pattern in a type, and in all that it holds."""
+    if get_origin(type_) is Annotated:
+        yield from (meta for meta in get_args(type_)[1:] if isinstance(meta, Meta) and meta.pattern)
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct) and type_ not in seen:
+        seen.add(type_)
+        for field in msgspec.structs.fields(type_):
+            yield from _patterns(field.type, seen)
+    for part in get_args(type_):
+        yield from _patterns(part, seen)
+
+
+def test_every_pattern_has_its_rule_in_words_beside_it() -> None:
+    seen: set[Any] = set()
+    types_ = [Document, RunBody, *(method.params for method in registry().methods.values())]
+    found = [meta for type_ in types_ for meta in _patterns(type_, seen)]
+    assert len(found) > 20
+    assert [meta for meta in found if not meta.description] == []
+
+
+@pytest.mark.parametrize(
+    ("document", "at", "rule"),
+    [
+        ({"kind": "process", "name": "hire", "steps": [{"code": "TOO LONG"}]}, "$.steps[0].code", "1 to 8 letters"),
+        (
+            {"kind": "device-workflow", "name": "patrol", "device": "a b", "steps": []},
+            "$.device",
+            "1 to 100 letters, digits, `_`, `.` or `-`",
+        ),
+        (
+            {"kind": "process", "name": "hire", "steps": [{"code": "A", "definition": "/x"}]},
+            "$.steps[0].definition",
+            "a name of up to six parts",
+        ),
+    ],
+)
+def test_a_text_that_matches_no_pattern_is_told_the_rule_in_words(document: Any, at: str, rule: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        read_document(msgspec.json.encode(document))
+    refusal = fault_of_struct(str(caught.value), Document)
+    assert refusal.at == at
+    assert refusal.message.startswith(f"Expected {rule}")
+    assert "regex" not in refusal.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from tests.fixtures.people import Desk
 from tests.fixtures.servers import CallRefused, Server
 from tests.fixtures.workflows import Decider
 
@@ -114,3 +115,12 @@ def test_workflows_are_counted_searched_and_read(server: Server) -> None:
     with pytest.raises(CallRefused) as caught:
         server.get("/AidboxWorkflow/nobody")
     assert (caught.value.status, caught.value.fault["type"]) == (404, "workflow-not-found")
+
+
+def test_a_workflow_is_read_by_any_id_that_it_can_have(server: Server) -> None:
+    Desk(server).begin("hire_ada 1")
+    assert server.get("/AidboxWorkflow/hire_ada%201")["id"] == "hire_ada 1"
+    log = server.get("/AidboxTaskLog?subject=AidboxWorkflow/hire_ada%201")
+    assert log["total"] == len(log["entry"]) > 0
+    with pytest.raises(CallRefused, match="workflow-not-found"):
+        server.get("/AidboxWorkflow/hire_ada%202")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fixtures.machines import TEMPLATE
 from tests.fixtures.servers import Server
 
 WIDTH = {"type": "object", "required": ["width"], "properties": {"width": {"type": "integer", "minimum": 1}}}
@@ -56,7 +57,12 @@ def test_a_definition_in_use_is_not_deleted(server: Server) -> None:
     [
         ({"kind": "taks", "name": "demo/x"}, "$.params.kind"),
         ({"kind": "task"}, "$.params.name"),
-        ({"kind": "task", "name": "no-namespace"}, "$.params.name"),
+        ({"kind": "task", "name": ""}, "$.params.name"),
+        ({"kind": "task", "name": "two words"}, "$.params.name"),
+        ({"kind": "task", "name": "a//b"}, "$.params.name"),
+        ({"kind": "task", "name": "resize/"}, "$.params.name"),
+        ({"kind": "task", "name": "a/b/c/d/e/f/g"}, "$.params.name"),
+        ({"kind": "task", "name": "x" * 101}, "$.params.name"),
         ({"kind": "task", "name": "demo/x", "inProgressTimeout": 0}, "$.params.inProgressTimeout"),
         ({"kind": "task", "name": "demo/x", "retryDelay": 1.5}, "$.params.retryDelay"),
         ({"kind": "task", "name": "demo/x", "allowedRetries": 1}, "$.params.allowedRetries"),
@@ -84,6 +90,61 @@ def test_a_definition_in_use_is_not_deleted(server: Server) -> None:
 )
 def test_a_bad_document_is_refused_with_its_field(server: Server, document: dict[str, object], path: str) -> None:
     assert server.refused("awf.definition/put", document) == (400, "invalid-params", path)
+
+
+def test_the_rule_for_a_name_is_said_in_words(server: Server) -> None:
+    status, body = server.post({"method": "awf.definition/put", "params": {"kind": "task", "name": "two words"}})
+    assert (status, body["error"]["message"]) == (
+        400,
+        "Expected a name of up to six parts with `/` between them, each 1 to 100 letters, digits, `_`, `.` or `-`",
+    )
+
+
+_STAGES = [
+    {
+        "name": "only",
+        "tasks": [{"name": "t", "type": "ACTION", "taskDetails": {"serviceId": "mail", "actionName": "send"}}],
+    }
+]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "task"},
+        {"kind": "workflow"},
+        {"kind": "schedule", "schedule": "@hourly", "task-request": {"definition": "resize"}},
+        {
+            "kind": "trigger",
+            "select-by": [{"get-in": ["status"], "comparator": "eq", "value": "final"}],
+            "task-request": {"definition": "resize"},
+        },
+        {"kind": "taskflow", "stages": _STAGES},
+        {"kind": "process", "steps": [{"code": "ASK", "assignToTeam": "HR"}]},
+        {"kind": "device-workflow", "steps": [{"action": "GO"}]},
+        {"kind": "machine-template", "template": TEMPLATE},
+    ],
+    ids=lambda document: document["kind"],
+)
+def test_a_name_needs_no_slash(server: Server, document: dict[str, object]) -> None:
+    server.define("resize")
+    named = {**document, "name": "patrol_1"}
+    assert server.rpc("awf.definition/put", named)["resource"]["name"] == "patrol_1"
+    assert server.rpc("awf.definition/get", {"name": "patrol_1"})["resource"]["kind"] == document["kind"]
+
+
+def test_work_of_a_name_without_a_slash_is_done(server: Server) -> None:
+    server.define("resize")
+    lease = server.started("resize")
+    assert server.rpc("awf.task/success", lease)["resource"]["definition"] == "resize"
+
+
+def test_the_rule_for_an_id_is_said_in_words(server: Server) -> None:
+    server.define()
+    call = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "id": "order_42"}}
+    status, body = server.post(call)
+    assert (status, body["error"]["path"]) == (400, "$.params.id")
+    assert body["error"]["message"] == "Expected 1 to 64 letters, digits, `.` or `-`"
 
 
 def test_params_that_do_not_fit_create_nothing(server: Server) -> None:

@@ -61,7 +61,7 @@ def test_a_run_can_be_begun_looked_at_and_stopped_by_calls(server: Server, fleet
     ("method", "params", "refusal"),
     [
         ("run", {"workflow": "demo/none"}, (404, "definition-not-found", "$.params.workflow")),
-        ("run", {"workflow": "none"}, (400, "invalid-params", "$.params.workflow")),
+        ("run", {"workflow": "no ne"}, (400, "invalid-params", "$.params.workflow")),
         ("run", {"workflow": PATROL, "device": "a b"}, (400, "invalid-params", "$.params.device")),
         ("run", {"workflow": PATROL, "payload": [1]}, (400, "invalid-params", "$.params.payload")),
         ("run", {"workflow": PATROL, "id": ""}, (400, "invalid-params", "$.params.id")),

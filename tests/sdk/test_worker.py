@@ -204,7 +204,7 @@ def test_a_worker_that_the_server_refuses_says_so_instead_of_trying_for_ever(ser
 
 def test_a_definition_that_the_server_refuses_stops_the_worker(server: Server) -> None:
     worker = Worker(server.url)
-    worker.task("no-namespace", declare=True)(lambda: None)
+    worker.task("two words", declare=True)(lambda: None)
     with pytest.raises(RpcError) as caught:
         worker.run()
     assert caught.value.type == "invalid-params"

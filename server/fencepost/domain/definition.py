@@ -12,11 +12,12 @@ from fencepost.domain.limits import LONGEST_MS, MOST_RETRIES
 from fencepost.domain.schema import Schema
 from fencepost.errors import invalid_params
 
+# The description beside a pattern is what an error says in its place.
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_.-]{1,100}(/[A-Za-z0-9_.-]{1,100}){1,5}\Z",
-        description="`namespace/name` of letters, digits, `_`, `.` and `-`",
+        pattern=r"^[A-Za-z0-9_.-]{1,100}(/[A-Za-z0-9_.-]{1,100}){0,5}\Z",
+        description="a name of up to six parts with `/` between them, each 1 to 100 letters, digits, `_`, `.` or `-`",
     ),
 ]
 Milliseconds = Annotated[int, Meta(ge=0, le=LONGEST_MS)]

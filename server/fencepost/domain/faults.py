@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
+from msgspec import Meta
 
 from fencepost.errors import Refusal, invalid_params
 
@@ -17,6 +18,7 @@ _AT = re.compile(r" - at `(.+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _CHOICE = re.compile(r"^Invalid (?:enum )?value ")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
+_RULE = " matching regex "
 
 
 def fault_of_struct(message: str, struct: Any) -> Refusal:
@@ -30,6 +32,8 @@ def fault_of_struct(message: str, struct: Any) -> Refusal:
         return invalid_params(f"there is no param {unknown[1]!r}{hint}", f"{path}.{unknown[1]}")
     if missing := _MISSING.match(message):
         return invalid_params(f"{missing[1]!r} is missing", f"{path}.{missing[1]}")
+    if _RULE in message and (rule := _rule_at(struct, path, message)):
+        return invalid_params(f"Expected {rule}", path)
     if _CHOICE.match(message) and (choices := _choices_at(struct, path)):
         message = f"{message}; there are {', '.join(choices)}"
     return invalid_params(message, path)
@@ -55,6 +59,32 @@ def _choices_at(struct: Any, path: str) -> list[str]:
     return sorted({*tags, *(str(choice) for literal in literals for choice in get_args(literal))})
 
 
+def _rule_at(struct: Any, path: str, message: str) -> str | None:
+    """Return what is said of the pattern that a text at a path does not match: the description beside the pattern."""
+    *above, last = _STEP.finditer(path)
+    found = [*_alternatives(struct)]
+    for step in above:
+        found = [part for one in found for part in _parts(one, step[1])]
+    metas = [meta for one in found for type_ in _members(one, last[1]) for meta in _metas(type_)]
+    return next((meta.description for meta in metas if meta.pattern and _quoted(meta.pattern) in message), None)
+
+
+def _quoted(pattern: str) -> str:
+    """Return a pattern as msgspec writes it into a message."""
+    return pattern.replace("\\", "\\\\")
+
+
+def _metas(type_: Any) -> Iterator[Meta]:
+    """Yield what is said about a type, and about each member of a union."""
+    if get_origin(type_) is Annotated:
+        inner, *metas = get_args(type_)
+        yield from (meta for meta in metas if isinstance(meta, Meta))
+        yield from _metas(inner)
+    elif get_origin(type_) in (Union, types.UnionType):
+        for one in get_args(type_):
+            yield from _metas(one)
+
+
 def _types_at(struct: Any, path: str) -> list[Any]:
     """Return what may stand at a path."""
     found = [*_alternatives(struct)]
@@ -65,10 +95,15 @@ def _types_at(struct: Any, path: str) -> list[Any]:
 
 def _parts(one: Any, member: str | None) -> Iterable[Any]:
     """Return what a member of a type can be, or any item of it."""
+    return [part for type_ in _members(one, member) for part in _alternatives(type_)]
+
+
+def _members(one: Any, member: str | None) -> Iterable[Any]:
+    """Return the types that are declared for a member of a type, or for any item of it."""
     if member is None:
-        return [part for argument in get_args(one) for part in _alternatives(argument)]
+        return get_args(one)
     fields = msgspec.structs.fields(one) if _is_struct(one) else ()
-    return [part for field in fields if field.encode_name == member for part in _alternatives(field.type)]
+    return [field.type for field in fields if field.encode_name == member]
 
 
 def _alternatives(type_: Any) -> Iterator[Any]:

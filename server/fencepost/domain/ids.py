@@ -11,7 +11,13 @@ from __future__ import annotations
 import re
 import secrets
 from enum import IntEnum
+from typing import Annotated
 from uuid import UUID
+
+from msgspec import Meta
+
+ChosenId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,64}\Z", description="1 to 64 letters, digits, `.` or `-`")]
+"""An id that a caller gives to a task or workflow."""
 
 _OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-800([0-2])-([0-9a-f]{12})")
 

@@ -19,7 +19,8 @@ from fencepost.domain.transitions import OUTCOMES
 from fencepost.errors import invalid_params
 from fencepost.wire.pages import read_position, write_position
 
-ID = re.compile(r"[A-Za-z0-9.~-]{1,64}")
+# Some vocabularies take any text as an id; Postgres cannot compare a text with a NUL in it.
+ID = re.compile(r"[^\0]{1,64}")
 MOST = 1000
 DEFAULT = 100
 # What a search for tasks or workflows takes.

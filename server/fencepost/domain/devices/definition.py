@@ -9,16 +9,23 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Beginning, Decided, Name
 from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.ids import ChosenId
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 
 # A device's name is the second part of the name of its tasks' definition. Devices call it an id, which may be a number.
 DeviceName = (
-    Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="letters, digits, `_`, `.` and `-`")]
+    Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="1 to 100 letters, digits, `_`, `.` or `-`")]
     | Annotated[int, Meta(ge=0, le=2**63 - 1)]
 )
-Action = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="such as `SLAM_NAVIGATION`")]
+Action = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.-]{1,100}\Z",
+        description="1 to 100 letters, digits, `_`, `.` or `-`, such as `SLAM_NAVIGATION`",
+    ),
+]
 MOST_STEPS = 1000
 # What tasks of a device are of, so that an ordinary worker that polls for them is that device; and the key of its runs.
 DEVICE = "device/"
@@ -100,7 +107,7 @@ def read_params(params: bytes | None) -> RunParams:
 class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What who asks for a run says of it; devices and their clients have three spellings for the device."""
 
-    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,64}\Z")] | None = None
+    id: ChosenId | None = None
     device: DeviceName | None = None
     device_id: DeviceName | None = None
     device_snake_id: DeviceName | None = msgspec.field(name="device_id", default=None)

@@ -16,7 +16,7 @@ Flow = Literal["M", "A"]
 HandlerType = Literal["PAGE", "BATCH_JOB"]
 Assignment = Literal["DEFAULT", "PROCESS_STEP_USER"]
 
-Code8 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,8}\Z", description="up to 8 of letters, digits, `_`, `.`, `-`")]
+Code8 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,8}\Z", description="1 to 8 letters, digits, `_`, `.` or `-`")]
 Text = Annotated[str, Meta(max_length=1000)]
 User = Annotated[str, Meta(min_length=1, max_length=100, description="who acts, or is to")]
 Department = Annotated[str, Meta(min_length=1, max_length=64)]

@@ -48,7 +48,7 @@ class Production(msgspec.Struct, frozen=True, rename="camel"):
 
     label: str
     attempt: Annotated[int, Meta(ge=0, le=MOST_RETRIES)]
-    key: Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}\Z")]
+    key: Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}\Z", description="a UUID")]
     flow: Order
 
 

@@ -24,7 +24,9 @@ LONGEST_CARRIED = 64 << 20
 TaskType = Literal["ACTION", "CHANNEL", "WORKFLOW"]
 Title = Annotated[str, Meta(min_length=1, max_length=700)]
 # What a definition's name is made of.
-Part = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="letters, digits, `_`, `.` and `-`")]
+Part = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="1 to 100 letters, digits, `_`, `.` or `-`")
+]
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 _Limit = Annotated[int, Meta(ge=1, le=LONGEST_MS)]
 _CHANNEL = "channel"

@@ -11,6 +11,7 @@ from fencepost.domain.definition import Name
 from fencepost.domain.devices.definition import DeviceName, run_params
 from fencepost.domain.devices.reports import Reason, report_of
 from fencepost.domain.devices.statuses import Verb
+from fencepost.domain.ids import ChosenId
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
@@ -21,8 +22,6 @@ from fencepost.wire.resources import JsonObject
 
 device_methods = Registry()
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,64}\Z")]
-
 
 class RunParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which device workflow, and where."""
@@ -30,7 +29,7 @@ class RunParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workflow: Name
     device: Annotated[DeviceName, Meta(description="instead of the one that the document names")] | None = None
     payload: Annotated[JsonObject, Meta(description="put into the payload of the first step")] | UnsetType = UNSET
-    id: Annotated[Id, Meta(description="a name for the run: the same again is the same run")] | None = None
+    id: Annotated[ChosenId, Meta(description="a name for the run: the same again is the same run")] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a payload that is no object."""
@@ -40,7 +39,7 @@ class RunParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RunIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which run."""
 
-    id: Id
+    id: ChosenId
 
 
 class RunsParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +53,7 @@ class RunsParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReportParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What is said of which task."""
 
-    id: Annotated[Id, Meta(description="of the task")]
+    id: Annotated[ChosenId, Meta(description="of the task")]
     report: Annotated[Verb, Meta(description="what has become of it; `fail` is the same as `abort`")]
     reason: Annotated[Reason, Meta(description="of a rejection or an abort")] | None = None
     fail_point: Annotated[Raw, Meta(description="of an abort: from where to go on, in whatever form")] | UnsetType = (

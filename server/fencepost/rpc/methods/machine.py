@@ -28,7 +28,7 @@ from fencepost.wire.resources import JsonObject
 machine_methods = Registry()
 
 ActionName = Annotated[str, Meta(min_length=1, max_length=200)]
-After = Annotated[str, Meta(pattern=r"^[0-9]{1,18}$", description="`next` of the page before")]
+After = Annotated[str, Meta(pattern=r"^[0-9]{1,18}$", description="the `next` of a page that came before")]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 
 

@@ -10,6 +10,7 @@ import orjson
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
+from fencepost.domain.ids import ChosenId
 from fencepost.domain.listing import Direction, Filter
 from fencepost.domain.payload import object_text
 from fencepost.domain.task import HeldTask
@@ -41,12 +42,7 @@ class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     """What shall be done."""
 
     definition: Name
-    id: (
-        Annotated[
-            str, Meta(pattern=r"^[A-Za-z0-9.-]{1,64}\Z", description="1 to 64 of `A-Za-z0-9.-`; a UUID when absent")
-        ]
-        | None
-    ) = None
+    id: Annotated[ChosenId, Meta(description="1 to 64 letters, digits, `.` or `-`; a UUID when absent")] | None = None
     label: Annotated[str, Meta(max_length=1000)] | None = None
     params: JsonObject | UnsetType = UNSET
     execute_at: Annotated[str, Meta(description="ISO-8601, UTC when it names no zone; at once when absent")] | None = (
