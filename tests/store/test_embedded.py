@@ -18,6 +18,7 @@ from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.embedded.account import Account, account_for
 from fencepost.store.embedded.binaries import Binaries, find_binaries, known_places
 from fencepost.store.embedded.folder import LARGEST_LOG
+from tests.fixtures.tools import missing
 from tests.fixtures.waiting import until
 from tests.store.embedded_servers import (
     as_root,
@@ -113,7 +114,7 @@ def system_binaries() -> Binaries:
     try:
         return find_binaries(None, (found for found in known_places() if found[1] is None))
     except StartRefused:
-        pytest.skip("needs a PostgreSQL of the system: apt-get install postgresql")
+        missing("needs a PostgreSQL of the system: apt-get install postgresql")
 
 
 # Binaries

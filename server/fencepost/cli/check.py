@@ -14,7 +14,7 @@ import orjson
     required=True,
     envvar="FENCEPOST_DATABASE_URL",
     show_envvar=True,
-    help="Postgres 15 or newer, reached directly and not through a pooler.",
+    help="Postgres 15 or newer, reached directly or through a pooler in session mode.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON, one a line.")
 def check(database_url: str, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import click
     required=True,
     envvar="FENCEPOST_DATABASE_URL",
     show_envvar=True,
-    help="Postgres 15 or newer, reached directly and not through a pooler.",
+    help="Postgres 15 or newer, reached directly or through a pooler in session mode.",
 )
 def migrate(database_url: str) -> None:
     """Apply the migrations that the database lacks; `serve` does the same when it starts."""

@@ -14,7 +14,9 @@ import psycopg
 from fencepost.domain.people.streams import Standing, replay
 from fencepost.domain.people.task import PeopleTask
 from fencepost.errors import StartRefused
+from fencepost.store.address import reason
 from fencepost.store.connection import Connection, connect, fetch
+from fencepost.store.migrations import check_migrated
 from fencepost.store.people.rows import Streams, streams_of, tasks_of
 from fencepost.store.statements import statement
 
@@ -49,14 +51,14 @@ class Checked(NamedTuple):
 
 
 def check(conninfo: str) -> Iterator[Checked]:
-    """Yield what comes of every batch."""
+    """Yield what comes of every batch; raise StartRefused when the database cannot be read."""
+    check_migrated(conninfo)
     try:
-        connection = connect(conninfo)
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        raise StartRefused(f"cannot connect to the database: {' '.join(str(error).split())}") from None
-    with connection:
-        yield from _batches(connection, _people)
-        yield from _batches(connection, _tasks)
+        with connect(conninfo) as connection:
+            yield from _batches(connection, _people)
+            yield from _batches(connection, _tasks)
+    except psycopg.Error as error:
+        raise StartRefused(f"the check could not be done: {reason(error, conninfo)}") from None
 
 
 def _batches(

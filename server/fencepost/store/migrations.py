@@ -13,13 +13,20 @@ from pathlib import Path
 import psycopg
 
 from fencepost.errors import StartRefused
+from fencepost.store.address import reason
 from fencepost.store.connection import connect
 from fencepost.store.files import data_folder
 from fencepost.store.session import MIGRATING
+from fencepost.store.suitability import check_suitability
 
 # Any number that no other program in this database is likely to lock.
 _LOCK = 0x66656E6365
-_OLDEST = 15
+# As the first migration has it.
+_SCHEMA = "create schema if not exists fencepost;"
+_TABLE = (
+    "create table fencepost.migrations ("
+    " number integer primary key, name text not null, sha256 text not null, applied_at timestamptz not null)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +49,46 @@ def migrations() -> list[Migration]:
     return [Migration(int(file.name[:4]), file.name, Path(file).read_text("utf-8")) for file in files]
 
 
-def migrate(conninfo: str) -> list[str]:
-    """Apply what is missing and return the names of the files applied; needs a direct connection, not a pooled one."""
-    with _connect(conninfo) as connection:
-        connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
-        applied = _applied(connection)
-        known = migrations()
-        _refuse_unknown(applied, known)
-        missing = [migration for migration in known if migration.number not in applied]
-        for migration in missing:
-            _apply(connection, migration)
-        return [migration.name for migration in missing]
-
-
-def _connect(conninfo: str) -> psycopg.Connection:
+def migrate(conninfo: str, option: str = "--database-url") -> list[str]:
+    """Apply what is missing and return the names of the files applied; `option` is where the address was given."""
+    check_suitability(conninfo, option)
     try:
-        connection = connect(conninfo, MIGRATING)
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        raise StartRefused(f"cannot connect to the database: {' '.join(str(error).split())}") from None
-    if connection.info.server_version < _OLDEST * 10_000:
-        connection.close()
-        raise StartRefused(f"the database is older than Postgres {_OLDEST}, the oldest that Fencepost runs on")
-    return connection
+        with connect(conninfo, MIGRATING) as connection:
+            connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
+            applied = _applied(connection)
+            known = migrations()
+            _refuse_unknown(applied, known)
+            missing = [migration for migration in known if migration.number not in applied]
+            for migration in missing:
+                _apply(connection, migration)
+            return [migration.name for migration in missing]
+    except psycopg.Error as error:
+        raise StartRefused(f"the database cannot be migrated: {reason(error, conninfo)}") from None
+
+
+def check_migrated(conninfo: str, option: str = "--database-url") -> None:
+    """Raise StartRefused unless the database can be read and has the schema of this version."""
+    check_suitability(conninfo, option, changes=False)
+    try:
+        with connect(conninfo) as connection:
+            applied = _applied(connection)
+    except psycopg.Error as error:
+        raise StartRefused(f"the database cannot be read: {reason(error, conninfo)}") from None
+    known = migrations()
+    _refuse_unknown(applied, known)
+    if len(applied) < len(known):
+        raise StartRefused(
+            f"the database has {len(applied)} of the {len(known)} migrations of this version; run `fencepost migrate`"
+        )
+
+
+def _is_there(connection: psycopg.Connection, function: str, name: str) -> bool:
+    return connection.execute(f"select {function}(%s) is not null".encode(), [name]).fetchone() == (True,)
 
 
 def _applied(connection: psycopg.Connection) -> dict[int, str]:
-    connection.execute("create schema if not exists fencepost")
-    connection.execute(
-        "create table if not exists fencepost.migrations ("
-        " number integer primary key, name text not null, sha256 text not null, applied_at timestamptz not null)"
-    )
+    if not _is_there(connection, "to_regclass", "fencepost.migrations"):
+        return {}
     return dict(connection.execute("select number, sha256 from fencepost.migrations").fetchall())
 
 
@@ -88,10 +105,19 @@ def _refuse_unknown(applied: dict[int, str], known: list[Migration]) -> None:
 
 
 def _apply(connection: psycopg.Connection, migration: Migration) -> None:
-    with connection.transaction():
-        connection.execute("set local lock_timeout = '10s'")
-        connection.execute(migration.text.encode())
-        connection.execute(
-            "insert into fencepost.migrations (number, name, sha256, applied_at) values (%s, %s, %s, now())",
-            (migration.number, migration.name, migration.sha256),
-        )
+    try:
+        with connection.transaction():
+            connection.execute("set local lock_timeout = '10s'")
+            # `if not exists` asks for the right to create even where there is nothing to create.
+            if not _is_there(connection, "to_regnamespace", "fencepost"):
+                connection.execute(_SCHEMA)
+            if not _is_there(connection, "to_regclass", "fencepost.migrations"):
+                connection.execute(_TABLE)
+            connection.execute(migration.text.replace(_SCHEMA, "").encode())
+            connection.execute(
+                "insert into fencepost.migrations (number, name, sha256, applied_at) values (%s, %s, %s, now())",
+                (migration.number, migration.name, migration.sha256),
+            )
+    except psycopg.Error as error:
+        said = " ".join(str(error).split())
+        raise StartRefused(f"migration {migration.name} failed and left nothing behind: {said}") from None
