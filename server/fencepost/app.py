@@ -192,7 +192,7 @@ class App:
     def _open(self, settings: Settings) -> Dispatch:
         """Make the doors through which requests come; return what runs the calls among them."""
         dispatch, callers = Dispatch(registry(), self.engine, settings.limits), Callers(settings.clients)
-        self._health = Health(self._server)
+        self._health = Health(self.database)
         self._rpc = Endpoint(dispatch, callers, settings.limits)
         self._rest = site(self.engine, self._health, callers, settings)
         return dispatch

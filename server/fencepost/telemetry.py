@@ -15,6 +15,8 @@ class Event(Enum):
 
     DATABASE_STARTED = ("database-started", logging.INFO, "Postgres {version} in {folder}, for this machine only")
     DATABASE_DIED = ("database-died", logging.ERROR, "the server's own Postgres ended; starting it again")
+    DATABASE_LOST = ("database-lost", logging.WARNING, "the database {reason}; calls are answered 503 meanwhile")
+    DATABASE_BACK = ("database-back", logging.INFO, "the database answers again after {seconds} s")
     MIGRATED = ("migrated", logging.INFO, "applied {name}")
     DEFINITION_APPLIED = ("definition-applied", logging.INFO, "{name} is at version {version}")
     LISTENING = ("listening", logging.INFO, "hearing other servers")

@@ -86,9 +86,9 @@ def in_transaction(*statements: tuple[str, Mapping[str, Any]]) -> Job[Sequence[l
 
 def test_two_transactions_that_wait_for_each_other_both_get_through(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("create table pair (name text primary key, touched integer not null)")
-        connection.execute("insert into pair values ('a', 0), ('b', 0)")
-    touch = "update pair set touched = touched + 1 where name = %(name)s"
+        connection.execute("create table public.pair (name text primary key, touched integer not null)")
+        connection.execute("insert into public.pair values ('a', 0), ('b', 0)")
+    touch = "update public.pair set touched = touched + 1 where name = %(name)s"
 
     async def use(used: Database) -> None:
         pause: tuple[str, dict[str, str]] = ("select pg_sleep(0.1)", {})
@@ -99,7 +99,7 @@ def test_two_transactions_that_wait_for_each_other_both_get_through(database: st
     using(database, use, connections=2)
 
     with psycopg.connect(database) as connection:
-        assert connection.execute("select touched from pair").fetchall() == [(2,), (2,)]
+        assert connection.execute("select touched from public.pair").fetchall() == [(2,), (2,)]
 
 
 def test_closing_does_not_wait_for_a_statement_that_waits(database: str) -> None:

@@ -86,8 +86,8 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
     if settings.database_url is not None:
         yield settings.database_url, None
         return
-    # Each worker uses one more to listen.
-    wanted = settings.workers * (settings.connections + settings.read_connections + 1) + _VISITORS
+    # Each worker uses one more to listen, and one to watch the others.
+    wanted = settings.workers * (settings.connections + settings.read_connections + 2) + _VISITORS
     options = {"max_connections": str(max(_USUAL_CONNECTIONS, wanted))}
     with EmbeddedPostgres(settings.data_dir, options=options) as postgres:
         emit(Event.DATABASE_STARTED, version=postgres.version, folder=settings.data_dir)

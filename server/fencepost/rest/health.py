@@ -5,14 +5,14 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from fencepost.store.server import ServerStore
+from fencepost.store.database import Database
 
 
 class Health:
     """The handlers for probes; they need no credentials."""
 
-    def __init__(self, server: ServerStore) -> None:
-        self._server = server
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self.draining = False
 
     async def healthz(self, _: Request) -> JSONResponse:
@@ -20,8 +20,8 @@ class Health:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, _: Request) -> JSONResponse:
-        """Answer that the database does; raise Refusal (`unavailable`, 503) when it does not."""
+        """Answer that the database answers and takes writes; raise Refusal (`unavailable`, 503) when it does not."""
         if self.draining:
             return JSONResponse({"status": "draining"}, status_code=503)
-        await self._server.now()
+        await self._database.ready()
         return JSONResponse({"status": "ok"})

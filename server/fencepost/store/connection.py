@@ -7,30 +7,40 @@ busy event loop; on a batch of 15 calls that cost 45 us of CPU and as much time.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import socket
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 
 from fencepost.store.conninfo import with_limits
 from fencepost.store.rows import register_loaders
 from fencepost.store.session import SERVING, statement_for
+from fencepost.store.statements import statement
 
 _PARAM = re.compile(r"%\((\w+)\)s")
 
 
+# The number of a process, and when it was started: numbers are used again.
+Backend = tuple[int, str]
+
+
 class Connection(psycopg.Connection[TupleRow]):
-    """A connection, and under which names its statements are prepared."""
+    """A connection, under which names its statements are prepared, and which socket and backend are at its ends."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.prepared: dict[str, bytes] = {}
+        self.inode = 0
+        self.backend: Backend = (0, "")
 
 
 def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
@@ -38,12 +48,15 @@ def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
     connection = Connection.connect(with_limits(conninfo), autocommit=True)
     try:
         connection.execute(statement_for(conninfo, settings))
+        # psycopg prepares what it has run five times, and forgets it with `deallocate all`: ours would be gone as well.
+        connection.prepare_threshold = None
+        register_loaders(connection)
+        connection.inode = os.fstat(connection.pgconn.socket).st_ino
+        ((pid, started),) = fetch(connection, statement("server/backend"), {})
     except BaseException:
         connection.close()
         raise
-    # psycopg prepares what it has run five times, and forgets it with `deallocate all`: ours would be gone as well.
-    connection.prepare_threshold = None
-    register_loaders(connection)
+    connection.backend = (pid, started)
     return connection
 
 
@@ -72,6 +85,27 @@ def fetch_planned(connection: Connection, text: str, params: Mapping[str, Any]) 
     with connection.transaction():
         connection.execute("set local plan_cache_mode = force_custom_plan")
         return connection.execute(text.encode(), params, prepare=False).fetchall()
+
+
+def is_waiting(connection: Connection | None) -> bool:
+    """Whether libpq waits for the answer to a statement."""
+    return connection is not None and connection.pgconn.transaction_status == TransactionStatus.ACTIVE
+
+
+def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any] | None) -> None:
+    """End a connection under the thread that waits for it, which meets that as a break."""
+    if connection is None:
+        return
+    # Its owner may close it meanwhile, and the descriptor may be another's by then.
+    with contextlib.suppress(psycopg.Error, OSError):
+        number = connection.pgconn.socket
+        if isinstance(connection, Connection) and os.fstat(number).st_ino != connection.inode:
+            return
+        one = socket.socket(fileno=number)
+        try:
+            one.shutdown(socket.SHUT_RDWR)
+        finally:
+            one.detach()
 
 
 @cache

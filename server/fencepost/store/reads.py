@@ -51,6 +51,9 @@ class Reads(Database):
             reason = f"reads wait for each other, and this one had no turn within {self.seconds:g} s"
             raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
         try:
+            if self.watch.away_since is not None:
+                # The reads that wait would wait for the database one after the other.
+                await self.watch.ready()
             return await super().run(lambda connection: self._timed(connection, job))
         finally:
             self._turns.release()

@@ -1,0 +1,205 @@
+"""A thread with a connection of its own, which takes jobs from a queue and runs them one after the other.
+
+A connection that breaks is opened anew, and the job that met the break runs once more: every statement of ours carries
+its guard, so that a second run after a lost commit changes nothing. A connection that goes silent does not break by
+itself; the watch cuts it, which the thread meets as a break.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import psycopg
+
+from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.store.connection import Connection, connect
+
+T = TypeVar("T")
+Job = Callable[[Connection], T]
+
+_PAUSE = 0.05
+_LONGEST_PAUSE = 0.4
+# By class of SQLSTATE: read-only (25), out of resources (53), cannot lock in time (55), stopped from outside (57), the
+# disk of Postgres (58).
+_NOT_OUR_FAULT = {"25", "53", "55", "57", "58"}
+# What another connection may be spared: it reached what takes no writes, is being ended, or forgot what was prepared.
+_READ_ONLY = "25006"
+_OF_THIS_CONNECTION = {_READ_ONLY, "57P01", "57P02", "57P03", "57P05", "26000"}
+
+
+class StatementRefused(Refusal):
+    """Postgres refused a statement for a reason that may pass; in a batch, perhaps for the sake of one call."""
+
+
+class Away(Refusal):
+    """The database cannot be reached, does not answer, or takes no writes; the watch logs when that begins and ends."""
+
+    def __init__(self, reason: str = "the database cannot be reached") -> None:
+        super().__init__(UNAVAILABLE, retry_after=1, reason=reason)
+
+
+class Pending:
+    """A job that waits for a connection, and the future of its caller."""
+
+    __slots__ = ("future", "job", "loop", "over", "until")
+
+    def __init__(self, job: Job[Any], loop: asyncio.AbstractEventLoop, until: float) -> None:
+        self.job = job
+        self.loop = loop
+        # From here and not from when a thread is free: without a database, jobs must not wait behind each other.
+        self.until = until
+        self.over = False
+        self.future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        """Give the caller what came of it; nothing happens the second time. May be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            self.loop.call_soon_threadsafe(_resolve, self.future, result, error)
+
+    def refuse(self) -> None:
+        """Tell the caller that the database is away; a lane that has not begun the job leaves it."""
+        self.over = True
+        self.settle(None, Away())
+
+
+class Outlook(Protocol):
+    """What a lane asks and tells the watch."""
+
+    epoch: int
+    closing: threading.Event
+
+    def doubt(self, *, afresh: bool = False) -> None:
+        """Look at the database soon: a connection broke, or (`afresh`) all may lead to what takes no writes."""
+
+
+class Lane:
+    """A thread and its connection; `on_break` is called when that breaks or cannot be opened."""
+
+    def __init__(
+        self,
+        name: str,
+        conninfo: str,
+        jobs: queue.SimpleQueue[Pending | None],
+        watch: Outlook,
+        on_break: Callable[[], None],
+    ) -> None:
+        self._conninfo = conninfo
+        self._jobs = jobs
+        self._watch = watch
+        self._on_break = on_break
+        self._breaks = 0
+        self._epoch = -1
+        self.connection: Connection | None = None
+        # For the watch, which reads them without a lock: the job, since when it is at it, and whether it connects.
+        self.pending: Pending | None = None
+        self.began = 0.0
+        self.connecting = False
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    def join(self, until: float) -> bool:
+        """Wait for the end of the thread; return whether it came."""
+        self._thread.join(max(0.0, until - time.monotonic()))
+        return not self._thread.is_alive()
+
+    def _serve(self) -> None:
+        while (pending := self._jobs.get()) is not None:
+            self.began = time.monotonic()
+            self.pending = pending
+            self._attempt(pending)
+            self.pending = None
+        self._drop()
+
+    def _attempt(self, pending: Pending) -> None:
+        """Run a job and settle it."""
+        pause = _PAUSE
+        while not pending.over:
+            try:
+                result = pending.job(self._connected(pending))
+            except psycopg.Error as error:
+                failure, again = self._judge(error)
+                if again and time.monotonic() < pending.until and not self._watch.closing.wait(pause):
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    self.began = time.monotonic()
+                    continue
+                pending.settle(None, failure)
+                return
+            except BaseException as error:  # noqa: BLE001 the caller's future carries it; the thread must live on
+                pending.settle(None, error)
+                return
+            else:
+                pending.settle(result, None)
+                return
+
+    def _connected(self, pending: Pending) -> Connection:
+        connection = self.connection
+        if connection is not None and self._epoch == self._watch.epoch and not connection.closed:
+            return connection
+        self._drop()
+        if self._breaks and time.monotonic() >= pending.until:
+            raise psycopg.OperationalError("no time left to open a connection")
+        self._epoch, self.connecting = self._watch.epoch, True
+        try:
+            connection = connect(self._conninfo)
+        except OSError as error:  # out of descriptors
+            raise psycopg.OperationalError(str(error)) from None
+        finally:
+            self.connecting = False
+        self.connection, self.began = connection, time.monotonic()
+        if pending.over:
+            raise psycopg.OperationalError("the caller was told that the database is away")
+        return connection
+
+    def _judge(self, error: psycopg.Error) -> tuple[Exception, bool]:
+        """Return what the caller of a job that failed is told, and whether it is worth another try."""
+        connection, code = self.connection, error.sqlstate or ""
+        if connection is None or connection.closed or _is_broken(code):
+            self._drop()
+            self._breaks += 1
+            self._on_break()
+            self._watch.doubt(afresh=code == _READ_ONLY)
+            return Away(
+                "the database takes no writes" if code == _READ_ONLY else "the database cannot be reached"
+            ), True
+        if _is_outdated_plan(error):
+            self._drop()
+            return StatementRefused(UNAVAILABLE, retry_after=1, reason="the database is being migrated"), True
+        if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+            return StatementRefused(UNAVAILABLE, retry_after=1, reason="the database is contended"), True
+        if code[:2] in _NOT_OUR_FAULT:
+            reason = f"the database says: {error.diag.message_primary}"
+            return StatementRefused(UNAVAILABLE, retry_after=1, reason=reason), False
+        return error, False
+
+    def _drop(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                connection.close()
+
+
+def _is_broken(code: str) -> bool:
+    # 08P01 is said of a message that has a fault, and would have it again.
+    return code in _OF_THIS_CONNECTION or (code[:2] == "08" and code != "08P01")
+
+
+def _is_outdated_plan(error: psycopg.Error) -> bool:
+    """Whether a prepared statement has another result since a table changed: a newer server migrated the database."""
+    return (
+        isinstance(error, psycopg.errors.FeatureNotSupported) and error.diag.source_function == "RevalidateCachedQuery"
+    )
+
+
+def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

@@ -1,0 +1,249 @@
+"""The watch: finds out that the database is away, or that a statement was lost on the way, and frees who waits for it.
+
+A network that goes silent (a fail-over without a reset, a cut cable, a proxy that hangs) ends no connection, and a
+statement may take long for good reasons: it searches, or waits for a lock. So the watch asks. A statement that takes
+longer than a second is looked up in Postgres over a connection of the watch's own: while its backend works on it, it
+may go on. If the backend is gone, or has nothing to do in two looks, then the statement or its answer is lost: its
+backend is ended, because it may hold locks, and the connection is cut, so that its thread opens another and runs the
+job again. If the watch has no answer itself, then the database is away.
+
+The watch only looks when there is something to look for: a late statement, a broken connection, a probe that asks
+whether the server is ready, or the end of an outage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fencepost.store.connection import Backend, cut, is_waiting
+from fencepost.store.lanes import Away, Lane, Pending
+from fencepost.store.probe import GONE, Deed, Probe, Sight
+from fencepost.telemetry import Event, emit
+
+# How long a call waits for a database that is away. With the time between two looks it is the documented 5 seconds.
+PATIENCE = 4.5
+_TICK = 0.25
+_LATE = 1.0
+# The probe's own connection may be the silent one: it is cut, and there is time for another.
+_CUT_AFTER = 1.2
+_AWAY_AFTER = 2.9
+# A backend that was idle in two looks this far apart has no statement of ours; one that cannot get rid of its answer
+# may have a slow reader.
+_IDLE_FOR = 0.2
+_STUCK_FOR = 1.8
+# Between two looks while the database is away.
+_AGAIN = 0.4
+# A probe of a balancer must have its answer within 2 seconds.
+_READY_SECONDS = 1.7
+# Each call that comes while the database is known to be away makes sure that it still is.
+_LEAST_PATIENCE = 0.25
+
+_WRITES = "takes no writes: it is a standby, or read-only"
+_SILENT = "does not answer"
+
+
+class _Sign(NamedTuple):
+    """What speaks for a job's statement being lost, and since when it is seen."""
+
+    pending: Pending
+    deed: Deed
+    seen_at: float
+
+
+class Watch:
+    """Looks after the connections of the lanes that are added."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.closing = threading.Event()
+        # Connections of an earlier epoch are not used again: they may lead to what is no longer the primary.
+        self.epoch = 0
+        self.away_since: float | None = None
+        self._reason = ""
+        self._lanes: list[Lane] = []
+        self._queues: list[queue.SimpleQueue[Pending | None]] = []
+        self._asking: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._doubted = False
+        self._wake = threading.Event()
+        self._probes: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._probe: Probe | None = None
+        self._next_look = 0.0
+        self._signs: dict[Lane, _Sign] = {}
+        self._doomed: list[Backend] = []
+        self._line = Lane("fencepost-probe", conninfo, self._probes, self, lambda: None)
+        self._thread = threading.Thread(target=self._run, name="fencepost-watch", daemon=True)
+        self._thread.start()
+
+    @property
+    def patience(self) -> float:
+        """How many seconds a job that comes now may wait for the database while that is away."""
+        if (since := self.away_since) is None:
+            return PATIENCE
+        return max(_LEAST_PATIENCE, since + PATIENCE - time.monotonic())
+
+    def add(self, lanes: list[Lane], jobs: queue.SimpleQueue[Pending | None]) -> None:
+        """Look after the connections of some lanes, and the queue from which they take their jobs."""
+        self._lanes += lanes
+        self._queues.append(jobs)
+
+    def doubt(self, *, afresh: bool = False) -> None:
+        """Look at the database soon: a connection broke, or (`afresh`) all may lead to what takes no writes."""
+        if afresh:
+            self.epoch += 1
+        self._doubted = True
+        self._wake.set()
+
+    async def ready(self) -> None:
+        """Return when the database answers and takes writes; raise Away, within 2 seconds, when it does not."""
+        if self.away_since is not None:
+            raise Away(f"the database {self._reason}")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._asking.append((loop, future))
+        self._wake.set()
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await future
+        except TimeoutError:
+            raise Away("the database does not answer") from None
+
+    def close(self) -> None:
+        """End the watch; may be called twice."""
+        self.closing.set()
+        self._wake.set()
+        self._probes.put(None)
+        cut(self._line.connection)
+
+    def _run(self) -> None:
+        while not self.closing.is_set():
+            self._wake.wait(_TICK)
+            self._wake.clear()
+            self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        late = self._late(now)
+        if (probe := self._probe) is None:
+            if self._asking or self._doubted or ((late or self.away_since is not None) and now >= self._next_look):
+                self._send(late)
+        elif probe.done:
+            self._probe = None
+            self._read(probe, now)
+        elif now > probe.sent + _AWAY_AFTER:
+            self._lose(_SILENT, probe.sent)
+        elif now > probe.sent + _CUT_AFTER and not probe.cut:
+            probe.cut = True
+            cut(self._line.connection)
+        if self.away_since is not None:
+            for lane, pending in late.items():
+                self._give_up(lane, pending)
+            self._refuse_expired(now)
+
+    def _late(self, now: float) -> dict[Lane, Pending]:
+        """Return the lanes that have been waiting for Postgres for long."""
+        return {
+            lane: pending
+            for lane in self._lanes
+            if (pending := lane.pending) is not None and now > lane.began + _LATE and is_waiting(lane.connection)
+        }
+
+    def _send(self, late: Mapping[Lane, Pending]) -> None:
+        self._doubted = False
+        self._probe = Probe(late, self._doomed, self._wake)
+        self._probes.put(self._probe)
+
+    def _read(self, probe: Probe, now: float) -> None:
+        """Draw the conclusions of a look."""
+        sight = probe.sight
+        self._next_look = now + _AGAIN
+        if sight is None:
+            self._lose(f"cannot be reached: {_sentence(probe.error)}", probe.sent)
+        elif sight.read_only:
+            self.epoch += 1  # so that the next look may find another
+            self._lose(_WRITES, probe.sent)
+        else:
+            self._next_look = now + _LATE
+            self._find(now)
+            self._judge(probe.late, sight, now)
+
+    def _judge(self, late: Mapping[Lane, Pending], sight: Sight, now: float) -> None:
+        """Give up the statements that Postgres does not work on."""
+        signs: dict[Lane, _Sign] = {}
+        for lane, pending in late.items():
+            connection = lane.connection
+            if connection is None or lane.pending is not pending or not is_waiting(connection):
+                continue
+            deed = sight.deeds.get(connection.backend, GONE)
+            if deed.state == "working":
+                continue
+            sign = self._signs.get(lane)
+            if sign is None or sign[:2] != (pending, deed):
+                sign = _Sign(pending, deed, now)
+            if now - sign.seen_at > (_STUCK_FOR if deed.state == "writing" else _IDLE_FOR):
+                self.epoch += 1
+                self._give_up(lane, pending)
+            else:
+                signs[lane] = sign
+                self._next_look = now
+        self._signs = signs
+
+    def _give_up(self, lane: Lane, pending: Pending) -> None:
+        connection = lane.connection
+        if connection is not None and lane.pending is pending and is_waiting(connection):
+            self._doomed.append(connection.backend)
+            cut(connection)
+
+    def _lose(self, reason: str, since: float) -> None:
+        self._reason = reason
+        if self.away_since is None:
+            self.away_since = since
+            self.epoch += 1
+            emit(Event.DATABASE_LOST, reason=reason)
+        self._answer(Away(f"the database {reason}"))
+
+    def _find(self, now: float) -> None:
+        if (since := self.away_since) is not None:
+            self.away_since = None
+            emit(Event.DATABASE_BACK, seconds=f"{now - since:.1f}")
+        self._answer(None)
+
+    def _answer(self, error: Away | None) -> None:
+        """Tell who asked whether the server is ready."""
+        asking, self._asking = self._asking, []
+        for loop, future in asking:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve, future, error)
+
+    def _refuse_expired(self, now: float) -> None:
+        """Answer the calls whose time is over, and that wait for a lane, or for the connection of one."""
+        for lane in self._lanes:
+            pending = lane.pending
+            if pending is not None and lane.connecting and now > pending.until:
+                pending.refuse()
+        for jobs in self._queues:
+            waiting: list[Pending | None] = []
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.append(jobs.get_nowait())
+            for one in waiting:
+                if one is not None and now > one.until:
+                    one.refuse()
+                else:
+                    jobs.put(one)
+
+
+def _resolve(future: asyncio.Future[None], error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def _sentence(error: BaseException | None) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
