@@ -111,6 +111,33 @@ CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT CASE WHEN (found.value IS NULL) THEN '-'::text WHEN (octet_length(found.value) > 200) THEN ('sha256:'::text || encode(sha256(convert_to(found.value, 'UTF8'::name)), 'hex'::text)) ELSE found.value END AS value FROM (SELECT (jsonb_path_query_first((limit_key.params)::jsonb, limit_key.path, silent => true))::text AS value) found);
 
+CREATE FUNCTION fencepost.open_by_lease() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into fencepost.openings (definition, ready_at, seq, limit_key)
+    select old.definition, coalesce(h.ready_at, old.ready_at), coalesce(h.seq, old.seq), old.limit_key
+    from (values (1)) as one
+    left join lateral (
+        select l.ready_at, l.seq
+        from fencepost.live_tasks as l
+        where l.status = 'ready' and l.limit_key is not null
+            and l.definition = old.definition and l.limit_key = old.limit_key
+        order by l.ready_at, l.seq
+        limit 1
+    ) as h on true;
+    return null;
+end $$;
+
+CREATE FUNCTION fencepost.open_by_task() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into fencepost.openings (definition, ready_at, seq, limit_key)
+    values (new.definition, new.ready_at, new.seq, new.limit_key);
+    return null;
+end $$;
+
 CREATE FUNCTION fencepost.own_id(kind integer, seq bigint) RETURNS text
     LANGUAGE sql PARALLEL SAFE
     RETURN ((((OVERLAY("left"((gen_random_uuid())::text, 18) PLACING '8'::text FROM 15 FOR 1) || '-800'::text) || kind) || '-'::text) || lpad(to_hex(seq), 12, '0'::text));
@@ -404,6 +431,14 @@ CREATE TABLE fencepost.migrations (
     sha256 text NOT NULL,
     applied_at timestamp with time zone NOT NULL
 );
+
+CREATE TABLE fencepost.openings (
+    definition text NOT NULL,
+    ready_at timestamp with time zone NOT NULL,
+    seq bigint NOT NULL,
+    limit_key text NOT NULL COLLATE pg_catalog."C"
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000');
 
 CREATE TABLE fencepost.people_contacts (
     partner text NOT NULL,
@@ -1061,6 +1096,8 @@ CREATE INDEX live_workflows_parent ON fencepost.live_workflows USING btree (pare
 
 CREATE INDEX machine_reports_workflow ON fencepost.machine_reports USING btree (workflow_id, seq);
 
+CREATE INDEX openings_queue ON fencepost.openings USING btree (definition, ready_at, seq);
+
 CREATE INDEX people_tasks_workflow ON fencepost.people_tasks USING btree (workflow_seq);
 
 CREATE INDEX schedule_starts_at ON fencepost.schedule_starts USING btree (at);
@@ -1088,6 +1125,14 @@ ALTER INDEX fencepost.done_tasks_workflow ATTACH PARTITION fencepost.done_tasks_
 ALTER INDEX fencepost.done_workflows_pkey ATTACH PARTITION fencepost.done_workflows_default_pkey;
 
 ALTER INDEX fencepost.task_log_pkey ATTACH PARTITION fencepost.task_log_default_pkey;
+
+CREATE TRIGGER live_tasks_come AFTER INSERT ON fencepost.live_tasks FOR EACH ROW WHEN (((new.status = 'ready'::text) AND (new.limit_key <> '-'::text))) EXECUTE FUNCTION fencepost.open_by_task();
+
+CREATE TRIGGER live_tasks_come_back AFTER UPDATE OF status, limit_key ON fencepost.live_tasks FOR EACH ROW WHEN (((new.status = 'ready'::text) AND (new.limit_key <> '-'::text) AND ((old.status <> 'ready'::text) OR (old.limit_key IS DISTINCT FROM new.limit_key)))) EXECUTE FUNCTION fencepost.open_by_task();
+
+CREATE TRIGGER live_tasks_give_way AFTER UPDATE OF status, limit_key ON fencepost.live_tasks FOR EACH ROW WHEN (((old.exec_id IS NOT NULL) AND (old.limit_key <> '-'::text) AND (new.status <> 'ready'::text) AND ((new.exec_id IS NULL) OR (new.limit_key IS DISTINCT FROM old.limit_key)))) EXECUTE FUNCTION fencepost.open_by_lease();
+
+CREATE TRIGGER live_tasks_leave AFTER DELETE ON fencepost.live_tasks FOR EACH ROW WHEN (((old.exec_id IS NOT NULL) AND (old.limit_key <> '-'::text))) EXECUTE FUNCTION fencepost.open_by_lease();
 
 CREATE TRIGGER people_events_stay BEFORE UPDATE ON fencepost.people_events FOR EACH ROW EXECUTE FUNCTION fencepost.people_event_stays();
 

@@ -45,6 +45,9 @@ select
     now(), 'ready', 1, 0, now(), now(), 10000 + n % 500
 from generate_series(1, 2000) as n;
 
+insert into fencepost.openings (definition, ready_at, seq, limit_key)
+select 'demo/kind-' || n % 10, now(), n, n % 97 from generate_series(1, 2000) as n;
+
 insert into fencepost.devices (name, info, seen_at, due_at, created_at)
 select 'r-' || n, '{}', now(), case when n % 2 = 0 then now() + n * interval '1 second' end, now()
 from generate_series(1, 2000) as n;
@@ -138,8 +141,9 @@ _EVENT = {"key": str(uuid.uuid4()), "digest": str(uuid.uuid4())}
 HOT: dict[str, dict[str, Any]] = {
     "tasks/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}", "prefix": None} for call in _TASKS]},
     "tasks/claim": {"definitions": ["demo/kind-1", "demo/kind-2"], "asks": [_ASK]},
-    "tasks/free_places": {"definitions": ["demo/kind-8", "demo/kind-9"], "afters": ["5", ""], "size": 5},
+    "tasks/free_places": {"definitions": ["demo/kind-8", "demo/kind-9"], "size": 5, "width": 13},
     "tasks/claim_limited": {"seqs": [8, 9], "definitions": ["demo/kind-1", "demo/kind-9"], "asks": [_ASK]},
+    "definitions/open_keys": {"name": "demo/kind-8"},
     "tasks/held": {"asks": [_ASK]},
     "tasks/start": {"calls": _TASKS},
     "tasks/notify": {"calls": _TASKS},

@@ -25,7 +25,15 @@ from tests.house.hot_statements import HOT, ROWS
 from tests.house.sources import QUERIES
 
 _GROWING = {
-    *("task_names", "live_tasks", "done_tasks_default", "task_log_default", "live_workflows", "done_workflows_default"),
+    *(
+        "task_names",
+        "live_tasks",
+        "done_tasks_default",
+        "openings",
+        "task_log_default",
+        "live_workflows",
+        "done_workflows_default",
+    ),
     *("workflow_names", "workflow_events", "activities", "workflow_signals", "events", "trigger_starts"),
     *("schedules", "schedule_starts", "devices", "workflow_subjects", "machine_reports", "machine_data"),
     *("machine_deletions", "hardware", "hardware_addresses"),

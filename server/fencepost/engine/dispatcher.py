@@ -212,7 +212,7 @@ class Dispatcher:
 
     async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[Ask]) -> None:
         try:
-            given = await self._store.claim(key, [_as_json(number, ask) for number, ask in enumerate(chosen)])
+            given, more = await self._store.claim(key, [_as_json(number, ask) for number, ask in enumerate(chosen)])
         except BaseException as error:  # noqa: BLE001 every caller of this claim gets it; the next claim must run
             for ask in chosen:
                 group.remove(ask)
@@ -224,17 +224,18 @@ class Dispatcher:
             if held.conflict:
                 group.remove(ask)
                 _fail(ask, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=ask.request_id))
-            elif held.tasks or not ask.waits:
+            elif held.tasks or not (ask.waits or more):
                 self._settle(group, ask, held.tasks)
                 if held.tasks and ask.request is not None:
                     fed.add(ask.request)
             else:
                 group.remove(ask)
-                group.waiting[ask] = None
+                # One that does not wait goes on until all was looked at: nothing means that there is nothing.
+                (group.waiting if ask.waits else group.fresh)[ask] = None
         self._look_again(group, fed)
         leased = [task for held in given.values() for task in held.tasks]
-        if len(leased) >= sum(ask.size for ask in chosen) or any(task.lost_attempts for task in leased):
-            # Everything that was asked for was there, or a suspect took a whole ask: there may be more.
+        if more or len(leased) >= sum(ask.size for ask in chosen) or any(task.lost_attempts for task in leased):
+            # Not all was looked at, all that was asked for was there, or a suspect took a whole ask: there may be more.
             group.wanted = _MOST_SLOTS
 
     def _look_again(self, group: _Group, fed: set[tuple[str, str]]) -> None:

@@ -71,9 +71,13 @@ class DefinitionStore:
                 row: tuple[Any, ...] = rows[0]
                 fetch(connection, statement("definitions/promote"), {"name": document.name, "version": row[0]})
                 fetch(connection, statement("triggers/change"), params)
-                if row[-1]:
+                relabel, opens = row[3:]
+                if relabel:
                     fetch(connection, statement("definitions/lock_tasks"), params)
                     fetch(connection, statement("definitions/relabel"), params)
+                    fetch(connection, statement("definitions/close_keys"), params)
+                if relabel or opens:
+                    fetch(connection, statement("definitions/open_keys"), params)
                 hints: Sequence[Hint] = ()
                 if isinstance(document, ScheduleDefinition):
                     hints = keep(connection, document, row[0], setup, now)

@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
 
 # Somebody may have put a definition and died before it was announced.
 _TRUSTED_SECONDS = 5.0
+# How many openings a claim looks at beyond the tasks that it wants: few, since most lead to a task; then those behind
+# openings that led nowhere; and in the end no more, for the sake of those who wait for the lock.
+_WIDTHS = (8, 256, 2048)
+
+
+class Places(NamedTuple):
+    """Tasks that may be leased, by number, oldest first, and whether keys that were not looked at may have more."""
+
+    seqs: Sequence[int]
+    more: bool
 
 
 class Limits:
@@ -25,7 +36,6 @@ class Limits:
         self._read_at = float("-inf")
         self._forgotten = 0
         self._read_after = 0
-        self._looked: dict[str, str] = {}
 
     def __contains__(self, definition: object) -> bool:
         """Whether a definition had a limit when that was last looked up."""
@@ -44,12 +54,16 @@ class Limits:
             self._read_after, self._read_at = forgotten, time.monotonic()
         return sorted(self._names.intersection(definitions))
 
-    def lock_places(self, connection: Connection, definitions: Sequence[str], size: int) -> Sequence[int]:
-        """Return up to `size` ready tasks of limited definitions that may be leased until the transaction ends."""
+    def lock_places(self, connection: Connection, definitions: Sequence[str], size: int, now: Any) -> Places:
+        """Find up to `size` ready tasks of limited definitions that may be leased until the transaction ends."""
         # Two statements, because what is counted must be as it is once nobody else can add to it.
         fetch(connection, statement("tasks/lock_limits"), {"definitions": definitions})
-        afters = [self._looked.get(definition, "") for definition in definitions]
-        params = {"definitions": definitions, "afters": afters, "size": size}
-        ((seqs, looked),) = fetch(connection, statement("tasks/free_places"), params)
-        self._looked.update(zip(definitions, looked, strict=True))
-        return list(seqs)
+        params = {"definitions": definitions, "size": size, "now": now}
+        places = Places((), False)
+        for width in _WIDTHS:
+            # Each look takes away the openings that lead nowhere, so that the next one sees what is behind them.
+            ((seqs, more),) = fetch(connection, statement("tasks/free_places"), {**params, "width": size + width})
+            places = Places(seqs, more)
+            if len(seqs) >= size or not more:
+                break
+        return places

@@ -50,6 +50,13 @@ class Held(NamedTuple):
     conflict: bool = False
 
 
+class Claimed(NamedTuple):
+    """What each ask was given, by its number, and whether there may be more to give out, which was not looked at."""
+
+    given: dict[int, Held]
+    more: bool = False
+
+
 class Created(NamedTuple):
     """A new task, whole or short, and the seconds until it is ready (None: it is)."""
 
@@ -129,21 +136,21 @@ class TaskStore:
         rows = await self._batches["notify"].submit(_located(calls))
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
-    async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
-        """Lease ready tasks to `asks` (see claim.sql) and return what each was given, by its number.
+    async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> Claimed:
+        """Lease ready tasks to `asks` (see claim.sql) and return what each was given.
 
         Asks with a requestId are first answered with what they hold already.
         """
         params = {"definitions": list(definitions), "now": self._clock.now()}
         named = [ask for ask in asks if ask["request_id"] is not None]
 
-        def job(connection: Connection) -> dict[int, Held]:
+        def job(connection: Connection) -> Claimed:
             limited = self.limits.among(connection, definitions)
             if len(definitions) > _MANY:
                 ready = {name for (name,) in fetch(connection, statement("tasks/ready_definitions"), {})}
                 params["definitions"] = [name for name in definitions if name in ready]
             if not named and not limited:
-                return _lease(connection, statement("tasks/claim"), params, asks)
+                return Claimed(_lease(connection, statement("tasks/claim"), params, asks))
             # Several statements, because each must see what another server did while we waited for its lock.
             with connection.transaction():
                 held: dict[int, Held] = {}
@@ -152,9 +159,11 @@ class TaskStore:
                     held = _held(connection, named)
                 rest = [ask for ask in asks if ask["ask"] not in held]
                 if not limited or not rest:
-                    return held | _lease(connection, statement("tasks/claim"), params, rest)
-                seqs = self.limits.lock_places(connection, limited, sum(ask["size"] for ask in rest))
-                return held | _lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
+                    return Claimed(held | _lease(connection, statement("tasks/claim"), params, rest))
+                size = sum(ask["size"] for ask in rest)
+                seqs, more = self.limits.lock_places(connection, limited, size, params["now"])
+                given = _lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
+                return Claimed(held | given, more and len(seqs) < size)
 
         return await self._database.run(job)
 

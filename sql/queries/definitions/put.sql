@@ -2,8 +2,9 @@
 -- Takes:   name, kind, document json, the settings (ms bigint, counts integer, concurrency_path jsonpath),
 --          has_result_schema, has_error_schema, created_by; now.
 -- Returns: one row (version, created_at, document) of what is newest afterwards, and relabel: whether its live tasks
---          are limited by other keys than before, so that relabel.sql has to follow. No row when the name belongs to a
---          document of another kind.
+--          are limited by other keys than before, so that relabel.sql has to follow; opens: whether the same keys have
+--          more places than before, so that open_keys.sql has to. No row when the name belongs to a document of another
+--          kind.
 -- Touches: definitions. Run behind lock.sql in one transaction: two puts of a new name must not both be version 1.
 with newest as (
     select d.version, d.created_at, d.document
@@ -12,11 +13,11 @@ with newest as (
 ),
 before as (
     -- A deleted definition may still have live tasks, by a retry: they have no keys.
-    select d.concurrency_limit is not null as limited, d.concurrency_path::text as path
+    select d.concurrency_limit is not null as limited, d.concurrency_path::text as path, d.concurrency_limit as most
     from fencepost.definitions as d
     where d.name = %(name)s::text and d.is_newest
     union all
-    select false, null
+    select false, null, null
     limit 1
 ),
 other as (
@@ -48,10 +49,13 @@ created as (
         %(has_result_schema)s::boolean, %(has_error_schema)s::boolean,
         coalesce(%(now)s::timestamptz, statement_timestamp()), %(created_by)s::text
     where not exists (select from newest) and not exists (select from other)
-    returning version, created_at, document, concurrency_limit is not null as limited, concurrency_path::text as path
+    returning version, created_at, document, concurrency_limit is not null as limited, concurrency_path::text as path,
+        concurrency_limit as most
 )
-select version, created_at, document, false as relabel from newest
+select version, created_at, document, false as relabel, false as opens from newest
 union all
-select c.version, c.created_at, c.document, (c.limited, c.path) is distinct from (b.limited, b.path)
+select
+    c.version, c.created_at, c.document, (c.limited, c.path) is distinct from (b.limited, b.path),
+    coalesce(c.most > b.most, false)
 from created as c
 cross join before as b

@@ -1,69 +1,88 @@
--- Find the oldest ready tasks that the limits of their keys leave places for.
--- Takes:   definitions text[], those with a limit; afters text[], for each the key behind which to begin ('' for the
---          first); size integer, how many tasks at most.
--- Returns: one row (seqs, looked): the tasks in queue order, and for each definition the key behind which to begin the
---          next time.
--- Touches: nothing; reads live_tasks, definitions. Run behind lock_limits.sql: what is found must stay free.
-with recursive keys as (
-    -- From one key that has ready tasks to the next, a probe each: a scan would read every task that is blocked. Two
-    -- arcs, from `after` to the end and from the beginning to `after`, bring every key its turn, however many there are.
-    select d.name as definition, d.concurrency_limit, arc.until, k.*
-    from unnest(%(definitions)s::text[], %(afters)s::text[]) as w (name, after)
+-- Find the oldest ready tasks that the limits of their keys leave places for, and tidy the openings that led there.
+-- Takes:   definitions text[], those with a limit; size integer, how many tasks at most; width integer, how many
+--          openings of each definition to look at; now.
+-- Returns: one row (seqs, more): the tasks in queue order, and whether there are openings that were not looked at.
+-- Touches: openings; reads live_tasks, definitions. Run behind lock_limits.sql: what is found must stay free.
+with wanted as materialized (
+    select d.name as definition, d.concurrency_limit
+    from unnest(%(definitions)s::text[]) as w (name)
     join fencepost.definitions as d on d.name = w.name and d.is_newest and d.concurrency_limit is not null
-    cross join lateral (values (w.after, null), ('', w.after)) as arc (after, until)
-    cross join lateral (
-        select l.limit_key, l.ready_at, l.seq
-        from fencepost.live_tasks as l
-        where l.status = 'ready' and l.limit_key is not null
-            and l.definition = d.name and l.limit_key > arc.after
-        order by l.limit_key, l.ready_at, l.seq
-        limit 1
-    ) as k
-    where arc.until is null or k.limit_key <= arc.until
-    union all
-    select b.definition, b.concurrency_limit, b.until, k.*
-    from keys as b
-    cross join lateral (
-        select l.limit_key, l.ready_at, l.seq
-        from fencepost.live_tasks as l
-        where l.status = 'ready' and l.limit_key is not null
-            and l.definition = b.definition and l.limit_key > b.limit_key
-        order by l.limit_key, l.ready_at, l.seq
-        limit 1
-    ) as k
-    where b.until is null or k.limit_key <= b.until
 ),
-free as materialized (
-    -- Read only until there are enough: what is passed over is blocked, by a lease at least.
-    select k.*, u.places
-    from keys as k
+visited as materialized (
+    select w.definition, w.concurrency_limit, o.*
+    from wanted as w
     cross join lateral (
-        select k.concurrency_limit - count(*) as places
-        from fencepost.live_tasks as l
-        where l.exec_id is not null and l.limit_key is not null
-            and l.definition = k.definition and l.limit_key = k.limit_key
-    ) as u
-    where u.places > 0
-    limit greatest(%(size)s::integer, 250)
+        select o.ctid as place, o.limit_key, o.seq
+        from fencepost.openings as o
+        where o.definition = w.definition
+        order by o.ready_at, o.seq
+        limit %(width)s::integer
+    ) as o
+),
+keys as materialized (
+    -- The head of a key that has a place is its oldest task; without a place or a task there is none.
+    select k.definition, k.limit_key, h.*
+    from (
+        select v.definition, v.concurrency_limit, v.limit_key from visited as v
+        union
+        select w.definition, w.concurrency_limit, '-' from wanted as w
+    ) as k
+    left join lateral (
+        select l.ready_at, l.seq, u.places
+        from (
+            select l.ready_at, l.seq
+            from fencepost.live_tasks as l
+            where l.status = 'ready' and l.limit_key is not null
+                and l.definition = k.definition and l.limit_key = k.limit_key
+            order by l.ready_at, l.seq
+            limit 1
+        ) as l
+        cross join lateral (
+            select k.concurrency_limit - count(*) as places
+            from fencepost.live_tasks as l
+            where l.exec_id is not null and l.limit_key is not null
+                and l.definition = k.definition and l.limit_key = k.limit_key
+        ) as u
+        where u.places > 0
+    ) as h on true
 ),
 found as (
-    -- A key's oldest task decides: the oldest tasks of all are among those of the `size` keys that begin earliest.
+    -- The oldest tasks of all are among those of the `size` keys whose heads are oldest.
     select r.seq, r.ready_at
-    from (select f.* from free as f order by f.ready_at, f.seq limit %(size)s::integer) as f
+    from (
+        select k.* from keys as k where k.seq is not null order by k.ready_at, k.seq limit %(size)s::integer
+    ) as k
     cross join lateral (
         select l.seq, l.ready_at
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is not null
-            and l.definition = f.definition and l.limit_key = f.limit_key
+            and l.definition = k.definition and l.limit_key = k.limit_key
+            and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
         order by l.ready_at, l.seq
-        limit f.places
+        limit k.places
     ) as r
     order by r.ready_at, r.seq
     limit %(size)s::integer
+),
+kept as materialized (
+    -- One opening for a key that has a place, where its head stands in the queue: the claim may not take all of it.
+    select k.definition, k.limit_key, k.ready_at, k.seq, min(v.place) as place
+    from keys as k
+    left join visited as v on v.definition = k.definition and v.limit_key = k.limit_key and v.seq = k.seq
+    where k.seq is not null and k.limit_key <> '-'
+    group by k.definition, k.limit_key, k.ready_at, k.seq
+),
+closed as (
+    -- By what this statement saw: whoever changes it afterwards adds an opening that is not among these.
+    delete from fencepost.openings as o
+    using visited as v
+    where o.ctid = v.place and v.place not in (select k.place from kept as k where k.place is not null)
+),
+moved as (
+    insert into fencepost.openings (definition, ready_at, seq, limit_key)
+    select k.definition, k.ready_at, k.seq, k.limit_key from kept as k where k.place is null
 )
 select
-    array(select f.seq from found as f) as seqs,
-    array(
-        select coalesce((select max(f.limit_key) from free as f where f.definition = w.name and f.until is null), '')
-        from unnest(%(definitions)s::text[]) as w (name)
-    ) as looked
+    array(select f.seq from found as f order by f.ready_at, f.seq) as seqs,
+    coalesce((select max(w.count) from (select count(*) from visited as v group by v.definition) as w), 0)
+        >= %(width)s::integer as more

@@ -2,7 +2,7 @@
 -- Takes:   definitions text[], those that polls wait for; now.
 -- Returns: one row (definition, limited, due_in) for each that has some, or one without a definition when none has;
 --          due_in are the seconds to the next deadline of a live task, negative when it has passed, null without one.
--- Touches: nothing; reads live_tasks, definitions.
+-- Touches: nothing; reads live_tasks, openings, definitions.
 with ready as (
     select w.definition, false as limited
     from unnest(%(definitions)s::text[]) as w (definition)
@@ -18,30 +18,29 @@ with ready as (
     from unnest(%(definitions)s::text[]) as w (definition)
     join fencepost.definitions as d on d.name = w.definition and d.is_newest and d.concurrency_limit is not null
     cross join lateral (
-        -- Up to the first key with a free place, as in free_places.sql: work that is blocked wakes nobody.
-        with recursive keys as (
+        -- Work that is blocked wakes nobody. Behind so many openings there may be more, which only a claim finds out.
+        select
+        from (
             (
-                select l.limit_key
-                from fencepost.live_tasks as l
-                where l.status = 'ready' and l.limit_key is not null and l.definition = d.name
-                order by l.limit_key
-                limit 1
+                select o.limit_key, row_number() over (order by o.ready_at, o.seq) as number
+                from fencepost.openings as o
+                where o.definition = d.name
+                order by o.ready_at, o.seq
+                limit 100
             )
             union all
-            select k.limit_key
-            from keys as b
-            cross join lateral (
-                select l.limit_key
+            select '-', 0
+        ) as k
+        where k.number = 100 or (
+            select count(*)
+            from (
+                select
                 from fencepost.live_tasks as l
                 where l.status = 'ready' and l.limit_key is not null
-                    and l.definition = d.name and l.limit_key > b.limit_key
-                order by l.limit_key
+                    and l.definition = d.name and l.limit_key = k.limit_key
                 limit 1
-            ) as k
-        )
-        select
-        from keys as k
-        where d.concurrency_limit > (
+            ) as waits
+        ) > 0 and d.concurrency_limit > (
             select count(*)
             from fencepost.live_tasks as l
             where l.exec_id is not null and l.limit_key is not null
