@@ -170,6 +170,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(errands.abandon() for errands in self._errands))
         await self._notifications.flush()
+        await self.engine.definitions.checks.close()
         await self.database.close()
 
     async def _give_back(self, tasks: Sequence[Task], caller: str) -> None:

@@ -45,13 +45,16 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     name: Name
 
     def begin(self, params: bytes | None) -> Beginning:
-        """Check what a task or workflow of it shall begin with, JSON text; raise Refusal with paths from `$.params`."""
+        """Check what a task or workflow of it shall begin with, JSON text; raise Refusal with paths from `$.params`.
+
+        May raise Deferred.
+        """
         return Beginning()
 
     def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
         """Check the result or error that ends one of its tasks, JSON text; raise Refusal with paths from there.
 
-        What a workflow declares is for how it ends itself, not for how one of its decisions fails.
+        May raise Deferred. What a workflow declares is for how it ends itself, not for how one of its decisions fails.
         """
 
     def compile(self) -> None:
@@ -77,18 +80,18 @@ class Declared(Work, frozen=True, forbid_unknown_fields=True, rename="camel", di
 
     @cached_property
     def params_schema(self) -> Schema | None:
-        """The compiled schema of the params; raises Refusal when it is not one."""
-        return _compiled(self.params, "$.params")
+        """The schema of the params."""
+        return _schema(self.params, "$.params")
 
     @cached_property
     def result_schema(self) -> Schema | None:
-        """The compiled schema of the result; raises Refusal when it is not one."""
-        return _compiled(self.result, "$.result")
+        """The schema of the result."""
+        return _schema(self.result, "$.result")
 
     @cached_property
     def error_schema(self) -> Schema | None:
-        """The compiled schema of the error; raises Refusal when it is not one."""
-        return _compiled(self.error, "$.error")
+        """The schema of the error."""
+        return _schema(self.error, "$.error")
 
     def begin(self, params: bytes | None) -> Beginning:
         """Check params against their schema."""
@@ -97,8 +100,10 @@ class Declared(Work, frozen=True, forbid_unknown_fields=True, rename="camel", di
         return Beginning()
 
     def compile(self) -> None:
-        """Compile every schema, so that a bad one is refused when it is declared and not when a task arrives."""
-        _ = self.params_schema, self.result_schema, self.error_schema
+        """Refuse a bad schema when it is declared and not when a task arrives; may raise Deferred."""
+        for schema in (self.params_schema, self.result_schema, self.error_schema):
+            if schema is not None:
+                schema.declare()
 
 
 class TaskDefinition(Declared, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="task"):
@@ -178,5 +183,5 @@ WorkDefinition = TaskDefinition | WorkflowDefinition | Decided
 AnyWorkflow = WorkflowDefinition | Decided
 
 
-def _compiled(document: SchemaDocument | UnsetType, at: str) -> Schema | None:
+def _schema(document: SchemaDocument | UnsetType, at: str) -> Schema | None:
     return None if document is UNSET else Schema(document, at=at)

@@ -1,49 +1,192 @@
 """JSON Schema 2020-12 over payloads: the only module that knows which library checks them.
 
-Remote and file `$ref`s are refused, and patterns run in linear time (no look-around): a definition is user input.
+A schema is user input. References to other documents are refused, and patterns run in linear time. Work that is surely
+short is done here. All other work raises Deferred: its caller has it done in a process of its own, whose time and
+memory are limited (`engine/checks.py`, `domain/schema_process.py`), and calls again under `answered`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
+import msgspec
 import orjson
 
+from fencepost.domain.schema_size import size_of
 from fencepost.errors import invalid_params
 
 # A pattern compiles to at most this many bytes; the library's own default is larger than any honest pattern needs.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 20)
 _MOST_ERRORS = 20
 _LONGEST_MESSAGE = 300
+_LONGEST_PATH = 500
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+# What a definition may ask for, in the units of `Size`: in one place of the value, and with all references unfolded.
+MOST_HERE = 10_000
+_MOST_UNFOLDED = 1_000_000
+# Compiled and checked here: schemas of so many bytes and units at most, where the work adds up to no more than 5 ms.
+_SHORT_TEXT = 16_384
+_SHORT_SCHEMA = 5_000
+_SHORT_PATTERNS = 2_000
+_SHORT_CHECK = 500_000
+# Listing errors costs up to a microsecond for each unit, and memory.
+_SHORT_LIST = 50_000
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong: a sentence, and a JSON path that begins behind that of the schema or of the payload."""
+
+    message: str
+    path: str = ""
+
+
+class Question(NamedTuple):
+    """Work that may be long: the text of a schema, and of the payload to check; None: whether the schema can be used.
+
+    The answer to it is a list of faults.
+    """
+
+    schema: bytes
+    payload: bytes | None
+
+
+class Deferred(Exception):
+    """A question that has to be answered elsewhere first."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__("work on a schema that may be long")
+        self.question = question
+
+
+@contextmanager
+def answered(answers: Mapping[Question, list[Fault]]) -> Iterator[None]:
+    """Let checks inside know what was found out elsewhere."""
+    token = _answers.set(answers)
+    try:
+        yield
+    finally:
+        _answers.reset(token)
 
 
 class Schema:
-    """A compiled schema."""
+    """A schema; compiled when it is first needed, and here only if that is surely short."""
 
     def __init__(self, document: Any, *, at: str) -> None:
-        """Compile; raise Refusal (`invalid-params` at `at`) when it is not a schema that we run."""
-        try:
-            self._validator = jsonschema_rs.Draft202012Validator(
-                _of_our_dialect(document), offline=True, pattern_options=_PATTERNS, validate_formats=True
-            )
-        except (jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
-            raise invalid_params(f"not a JSON Schema that can be used: {_first_line(error)}", at) from error
+        self._document = document
+        self._at = at
+
+    def declare(self) -> None:
+        """Raise Refusal (`invalid-params` at the schema) when it is not one that we run; may raise Deferred."""
+        faults = find_faults(self._document) if self._is_short else _answer(Question(self._text, None))
+        if faults:
+            raise invalid_params(faults[0].message, self._at + faults[0].path)
 
     def check(self, payload: bytes | None, *, at: str) -> None:
-        """Raise Refusal (`invalid-params`, one entry of `errors` a fault) when the JSON text does not fit."""
-        found = islice(self._validator.iter_errors(orjson.loads(payload or b"{}")), _MOST_ERRORS)
-        faults = [{"path": at + _json_path(fault.instance_path), "message": _short(fault.message)} for fault in found]
+        """Raise Refusal (`invalid-params`, one entry of `errors` a fault) when the JSON text does not fit.
+
+        May raise Deferred.
+        """
+        text = payload or b"{}"
+        work = self._total + len(text) * self._per_byte
+        if work > _SHORT_CHECK:
+            faults = _answer(Question(self._text, text))
+        else:
+            value = orjson.loads(text)
+            if self._validator.is_valid(value):
+                return
+            faults = list_faults(self._validator, value) if work <= _SHORT_LIST else _answer(Question(self._text, text))
         if faults:
-            raise invalid_params(faults[0]["message"], faults[0]["path"], faults)
+            errors = [{"path": at + fault.path, "message": fault.message} for fault in faults]
+            raise invalid_params(errors[0]["message"], errors[0]["path"], errors)
+
+    @cached_property
+    def _text(self) -> bytes:
+        return orjson.dumps(self._document)
+
+    @cached_property
+    def _work(self) -> tuple[int, int] | None:
+        """What checking costs: so many units, and so many for each byte of the payload; None when that may be long."""
+        if len(self._text) > _SHORT_TEXT:
+            return None
+        size = size_of(self._document, most_here=MOST_HERE)
+        is_short = size.total <= _SHORT_SCHEMA and size.patterns <= _SHORT_PATTERNS and not size.open
+        return (size.total, size.per_byte) if is_short else None
+
+    @property
+    def _is_short(self) -> bool:
+        return self._work is not None
+
+    @cached_property
+    def _total(self) -> int:
+        return _SHORT_CHECK + 1 if self._work is None else self._work[0]
+
+    @cached_property
+    def _per_byte(self) -> int:
+        return 0 if self._work is None else self._work[1]
+
+    @cached_property
+    def _validator(self) -> jsonschema_rs.Draft202012Validator:
+        try:
+            return compile_schema(self._document)
+        except NotASchema as error:
+            raise invalid_params(str(error), self._at) from error
 
 
-def _of_our_dialect(document: Any) -> Any:
+class NotASchema(Exception):
+    """A document that is no JSON Schema, or none that we run."""
+
+
+def find_faults(document: Any) -> list[Fault]:
+    """Return why a definition must not have a schema, if there is a reason."""
+    size = size_of(document, most_here=MOST_HERE)
+    if size.largest > MOST_HERE:
+        reason = f"with its references unfolded, more than {MOST_HERE} keywords are checked against one value here"
+        return [Fault(f"the schema is too complex: {reason}", _shortened(size.path))]
+    if size.total > _MOST_UNFOLDED:
+        return [Fault(f"the schema is too complex: unfolded, it has more than {_MOST_UNFOLDED} keywords")]
+    try:
+        compile_schema(document)
+    except NotASchema as error:
+        return [Fault(str(error))]
+    return []
+
+
+def compile_schema(document: Any) -> jsonschema_rs.Draft202012Validator:
+    """Return what checks payloads; raise NotASchema."""
     if isinstance(document, dict) and document.get("$schema", _DIALECT) != _DIALECT:
-        raise ValueError(f"$schema must be {_DIALECT}")
-    return document
+        raise NotASchema(f"not a JSON Schema that can be used: $schema must be {_DIALECT}")
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            document, offline=True, pattern_options=_PATTERNS, validate_formats=True
+        )
+    except (jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
+        raise NotASchema(f"not a JSON Schema that can be used: {_short(_first_line(error))}") from error
+
+
+def list_faults(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[Fault]:
+    """Return what is wrong with a value that does not fit: the first faults, at least one."""
+    found = islice(validator.iter_errors(value), _MOST_ERRORS)
+    return [Fault(_short(fault.message), _json_path(fault.instance_path)) for fault in found] or [Fault(DOES_NOT_FIT)]
+
+
+DOES_NOT_FIT = "it does not fit its schema"
+
+_answers: ContextVar[Mapping[Question, list[Fault]]] = ContextVar("answers", default={})  # noqa: B039 never changed
+
+
+def _answer(question: Question) -> list[Fault]:
+    """Return what was found out elsewhere; raise Deferred until it was."""
+    answers = _answers.get()
+    if question not in answers:
+        raise Deferred(question)
+    return answers[question]
 
 
 def _short(message: str) -> str:
@@ -52,7 +195,11 @@ def _short(message: str) -> str:
 
 
 def _json_path(parts: list[str | int]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return _shortened("".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in parts))
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= _LONGEST_PATH else path[: _LONGEST_PATH - 1] + "…"
 
 
 def _first_line(error: Exception) -> str:

@@ -68,7 +68,8 @@ class Deciders:
         events = [read_event(decision.params) for decision in decisions]
         begun: list[Task | Workflow] = [*(held.task for held in tasks), *children]
         facts = Facts(found.workflow, definition.document, told(begun, events))
-        actions = self._by_kind[definition.document.kind](facts, read_event(task.params))
+        decide, event = self._by_kind[definition.document.kind], read_event(task.params)
+        actions = await self._definitions.checks.made(lambda: decide(facts, event))
         if isinstance(definition.document, Decided):
             keys: dict[str, str] = {}
             actions = [await self._possible(action, definition.document, keys) for action in actions]

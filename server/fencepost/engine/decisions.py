@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from fencepost.domain.actions import (
     read_actions,
     request_of,
 )
+from fencepost.domain.definition import Decided, Declared
 from fencepost.domain.payload import object_text
 from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.attempts import explain
@@ -73,11 +75,15 @@ class Decisions:
         if task is None:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=lease.id)
         if (said := _said_at_the_end(read_actions(lease.content), lease)) is not None:
-            settings = (await self._definitions.held(task)).settings
-            if schema := settings.result_schema if said.member == "result" else settings.error_schema:
+            settings = await self._definitions.work(task.definition, task.definition_version)
+            assert isinstance(settings, Declared | Decided)
+            schema, text = settings.result_schema if said.member == "result" else settings.error_schema, said.text
+            if schema is not None:
                 try:
-                    schema.check(said.text, at="$")
+                    await self._definitions.checks.made(partial(schema.check, text, at="$"))
                 except Refusal as refusal:
+                    if refusal.kind is UNAVAILABLE:
+                        raise
                     raise _of_action(refusal, said.place) from None
         return task.definition_version
 

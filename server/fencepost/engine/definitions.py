@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET
@@ -20,6 +21,7 @@ from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
 from fencepost.domain.terms import INSTEAD, read_terms
 from fencepost.domain.trigger import TriggerDefinition
+from fencepost.engine.checks import Checks
 from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.starts import prepare, within
@@ -41,6 +43,7 @@ class Definitions:
     """The declared definitions."""
 
     def __init__(self, store: DefinitionStore, hints: Hints) -> None:
+        self.checks = Checks()
         self._store = store
         self._hints = hints
         self._newest: dict[str, Definition] = {}
@@ -50,7 +53,7 @@ class Definitions:
         """Declare a document: a new version, unless the newest says the same."""
         if document.name in BUILT_IN or document.name == DECISION:
             raise invalid_params(f"{document.name!r} is built in", "$.name")
-        document.compile()
+        await self.checks.made(document.compile)
         if isinstance(document, TriggerDefinition):
             await self._check_request(document)
         definition, hints = await self._put(document, text, caller)
@@ -63,7 +66,7 @@ class Definitions:
     async def put_built_in(self) -> None:
         """Declare what the server itself sees to."""
         for document in BUILT_IN.values():
-            document.compile()
+            await self.checks.made(document.compile)
             await self._store.put(document, msgspec.json.encode(document), caller=ENGINE)
 
     async def get(self, name: str, version: int | None = None) -> Definition:
@@ -171,6 +174,11 @@ class Definitions:
             assert isinstance(document, WorkDefinition), "only what declares work has tasks"
             settings = self._versions[name, version] = document
         return settings
+
+    async def check_end(self, task: Task, verb: Literal["success", "fail"], content: bytes | None) -> None:
+        """Check what ends a task against the schema that it lives under; raise Refusal."""
+        work = await self.work(task.definition, task.definition_version)
+        await self.checks.made(lambda: work.check_end(verb, content))
 
     async def _settings(self, task: Task | ShortTask) -> WorkDefinition:
         settings = await self.work(task.definition, task.definition_version)

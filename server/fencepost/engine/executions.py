@@ -123,7 +123,7 @@ class Executions:
         if task is None:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=lease.id)
         if verb in ("success", "fail"):
-            (await self._definitions.held(task)).settings.check_end(verb, lease.content)
+            await self._definitions.check_end(task, verb, lease.content)
         return task.definition_version
 
     async def _renewed(self, lease: Lease, call: dict[str, Any], outcome: str | Exception | None) -> Renewal:

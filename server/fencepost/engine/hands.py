@@ -68,7 +68,7 @@ class Hands:
             if task.status not in allowed:
                 raise Elsewhere(task)
             if verb in ("success", "fail"):
-                (await self._definitions.work(task.definition, task.definition_version)).check_end(verb, content)
+                await self._definitions.check_end(task, verb, content)
             call["checked"] = task.definition_version
         assert task is not None, "it was found each time"
         raise await self._stuck(task)

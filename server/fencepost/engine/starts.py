@@ -12,12 +12,15 @@ from fencepost.domain.definition import AnyWorkflow, TaskDefinition
 from fencepost.domain.payload import object_text
 from fencepost.domain.terms import terms_text
 from fencepost.domain.times import time_text
+from fencepost.engine.checks import Checks
 from fencepost.errors import UNAVAILABLE, Refusal, invalid_params
 from fencepost.store.starts import Start
 
 
 class Definitions(Protocol):
     """What is asked about definitions here."""
+
+    checks: Checks
 
     async def newest_task(self, name: str) -> tuple[int, TaskDefinition]:
         """Return the newest version of what declares tasks; raise Refusal when that is not there."""
@@ -55,10 +58,10 @@ async def check(definitions: Definitions, name: str, said: Read, *, is_workflow:
     """Check what was read of a request against the newest version of its definition; raise Refusal likewise."""
     if is_workflow:
         version, workflow = await definitions.newest_workflow(name)
-        beginning = workflow.begin(said.params)
+        beginning = await definitions.checks.made(lambda: workflow.begin(said.params))
         return Checked(version, key=beginning.key, about=beginning.about)
     version, task = await definitions.newest_task(name)
-    task.begin(said.params)
+    await definitions.checks.made(lambda: task.begin(said.params))
     return Checked(version, hold_of(name, said.params, said.execute_at))
 
 

@@ -149,7 +149,7 @@ class Tasks:
     async def _checked(self, new: NewTask) -> int:
         """Check params against the newest version of their definition and return that version."""
         version, definition = await self._definitions.newest_task(new.definition)
-        definition.begin(new.params)
+        await self._definitions.checks.made(lambda: definition.begin(new.params))
         return version
 
     async def _settled(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:

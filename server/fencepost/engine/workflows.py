@@ -112,7 +112,7 @@ class Workflows:
 
     async def _call(self, new: NewWorkflow) -> dict[str, Any]:
         version, definition = await self._definitions.newest_workflow(new.definition)
-        beginning = definition.begin(new.params)
+        beginning = await self._definitions.checks.made(lambda: definition.begin(new.params))
         return {
             # Named here: a create whose reply is lost runs again and must find what it made.
             "id": new.id or str(uuid4()),

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import UNSET, Raw
 
+from fencepost.domain.allowance import allowed
 from fencepost.domain.faults import fault_of_struct
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
@@ -63,8 +64,9 @@ class Dispatch:
                 raise refusal
             return (await self._run(context, [self._decoded(body, "$")]))[0]
         outcomes: list[Outcome] = []
-        for neighbours in _neighbours(self._array(body, refusal)):
-            outcomes += await self._run(context, neighbours)
+        with allowed():
+            for neighbours in _neighbours(self._array(body, refusal)):
+                outcomes += await self._run(context, neighbours)
         return outcomes
 
     async def call(self, body: bytes, caller: str) -> bytes:

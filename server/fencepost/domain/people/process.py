@@ -72,12 +72,12 @@ class SpecSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
 
     @cached_property
     def input_schema(self) -> Schema | None:
-        """The compiled schema of a list's `input`."""
+        """The schema of a list's `input`."""
         return None if self.input is UNSET else Schema(self.input, at="$.specSet.input")
 
     @cached_property
     def output_schema(self) -> Schema | None:
-        """The compiled schema of the result that a list is closed with."""
+        """The schema of the result that a list is closed with."""
         return None if self.output is UNSET else Schema(self.output, at="$.specSet.output")
 
 
@@ -130,7 +130,9 @@ class ProcessDefinition(
         if self.code not in (UNSET, parts[-1]):
             raise invalid_params(f"the code of {self.name!r} is {parts[-1]!r}", "$.code")
         if self.spec_set is not UNSET:
-            _ = self.spec_set.input_schema, self.spec_set.output_schema
+            for schema in (self.spec_set.input_schema, self.spec_set.output_schema):
+                if schema is not None:
+                    schema.declare()
         seen: set[str] = set()
         for place, step in enumerate(self.steps):
             if step.code in seen:
@@ -159,7 +161,10 @@ class ProcessDefinition(
         return Beginning()
 
     def list_fields(self, params: bytes | None) -> TaskListFields:
-        """Return what a list begins with, its department filled in; raise Refusal with paths from `$.params`."""
+        """Return what a list begins with, its department filled in; raise Refusal with paths from `$.params`.
+
+        May raise Deferred.
+        """
         try:
             fields = msgspec.json.decode(params or b"{}", type=TaskListFields)
         except msgspec.ValidationError as error:
@@ -183,7 +188,7 @@ class ProcessDefinition(
             raise invalid_params(f"{reason}: {way_out}", at)
 
     def check_output(self, result: bytes | None) -> None:
-        """Raise Refusal unless a result is what the process produces."""
+        """Raise Refusal unless a result is what the process produces; may raise Deferred."""
         if self.spec_set is not UNSET and (schema := self.spec_set.output_schema) is not None:
             schema.check(result, at="$.result")
 

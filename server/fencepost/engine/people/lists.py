@@ -86,7 +86,8 @@ class TaskLists:
             if found.outcome != "succeeded":
                 raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.code", id=code, outcome=found.outcome)
             return found
-        (await self._process(found.process, found.process_version)).check_output(result)
+        document = await self._process(found.process, found.process_version)
+        await self._definitions.checks.made(lambda: document.check_output(result))
         await self._deciders.settle(code)
         await self._store.close(found, result, caller=caller)
         return await self.get(code)
@@ -121,7 +122,7 @@ class TaskLists:
     async def _fields(
         self, new: NewTask, task_list: TaskList, process: ProcessDefinition, step: ProcessStep
     ) -> FinalFields:
-        of_list = process.list_fields(task_list.params)
+        of_list = await self._definitions.checks.made(lambda: process.list_fields(task_list.params))
         department = new.department or step.department or of_list.department
         process.check_department(department, of_list, "$.department")
         team = new.team or step.assign_to_team
@@ -155,7 +156,7 @@ class TaskLists:
         await self._definitions.ensure(definition)
         try:
             version, document = await self._definitions.newest_task(definition)
-            document.begin(msgspec.json.encode(fields))
+            await self._definitions.checks.made(lambda: document.begin(msgspec.json.encode(fields)))
         except Refusal as refusal:
             if refusal.kind is UNAVAILABLE:
                 raise

@@ -1,0 +1,40 @@
+"""What one request may cost beside its calls, counted over all of its calls.
+
+An array of a thousand calls can ask a thousand times for what one call may have once. `allowed()` begins a request;
+outside of one (loops, tests) each use has an allowance of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_MOST_HINTS = 20
+_CHECK_SECONDS = 10.0
+
+
+class Allowance:
+    """What is left: hints to nearest names, and seconds for checks that are made in a process of their own."""
+
+    def __init__(self) -> None:
+        self.hints = _MOST_HINTS
+        self.check_seconds = _CHECK_SECONDS
+
+
+@contextmanager
+def allowed() -> Iterator[Allowance]:
+    """Give what runs inside one allowance together."""
+    token = _allowance.set(Allowance())
+    try:
+        yield allowance()
+    finally:
+        _allowance.reset(token)
+
+
+def allowance() -> Allowance:
+    """Return that of the request that is being answered, or a new one."""
+    return _allowance.get() or Allowance()
+
+
+_allowance: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
