@@ -15,6 +15,10 @@ CREATE FUNCTION fencepost.attempt_time(settings json, otherwise interval) RETURN
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN LEAST(fencepost.term(settings, 'inProgressTimeout'::text, otherwise), fencepost.term(settings, 'attemptTimeout'::text, NULL::interval));
 
+CREATE FUNCTION fencepost.attempt_time(settings json, in_progress interval, attempt interval) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN LEAST(fencepost.term(settings, 'inProgressTimeout'::text, in_progress), fencepost.term(settings, 'attemptTimeout'::text, attempt));
+
 CREATE FUNCTION fencepost.exec_id(prefix text, workflow_seq bigint, kind text, seq bigint) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((prefix || CASE WHEN (workflow_seq IS NULL) THEN '-8000-'::text WHEN (kind = 'task'::text) THEN '-8002-'::text ELSE '-8001-'::text END) || lpad(to_hex(seq), 12, '0'::text)))::uuid;
@@ -107,6 +111,10 @@ CREATE FUNCTION fencepost.lease_end(now timestamp with time zone, begun boolean,
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN begun THEN (now + fencepost.attempt_time(settings, in_progress)) ELSE LEAST((now + fencepost.term(settings, 'requestedToStartTimeout'::text, requested)), expires_at) END;
 
+CREATE FUNCTION fencepost.lease_end(now timestamp with time zone, begun boolean, settings json, expires_at timestamp with time zone, in_progress interval, requested interval, attempt interval) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN begun THEN (now + fencepost.attempt_time(settings, in_progress, attempt)) ELSE LEAST((now + fencepost.term(settings, 'requestedToStartTimeout'::text, requested)), expires_at) END;
+
 CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT CASE WHEN (found.value IS NULL) THEN '-'::text WHEN (octet_length(found.value) > 200) THEN ('sha256:'::text || encode(sha256(convert_to(found.value, 'UTF8'::name)), 'hex'::text)) ELSE found.value END AS value FROM (SELECT (jsonb_path_query_first((limit_key.params)::jsonb, limit_key.path, silent => true))::text AS value) found);
@@ -186,6 +194,7 @@ CREATE TABLE fencepost.definitions (
     deleted_at timestamp with time zone,
     concurrency_limit integer,
     concurrency_path jsonpath,
+    attempt_timeout interval,
     CONSTRAINT definitions_concurrency_limit CHECK ((concurrency_limit >= 1)),
     CONSTRAINT definitions_deleted_is_not_newest CHECK (((deleted_at IS NULL) OR (NOT is_newest))),
     CONSTRAINT definitions_kind CHECK ((kind = ANY (ARRAY['task'::text, 'workflow'::text, 'schedule'::text, 'trigger'::text, 'taskflow'::text, 'device-workflow'::text, 'process'::text, 'machine-template'::text]))),

@@ -111,10 +111,29 @@ def test_a_retry_by_hand_is_not_held_to_a_time_that_has_passed(server: Server, c
     assert [task["id"] for task in server.poll()] == [id]
 
 
-def test_an_attempt_may_last_so_long_however_often_it_is_notified_of(server: Server, clock: FrozenClock) -> None:
-    id = server.create(settings={"attemptTimeout": 3000, "allowedRetryCount": 0})["id"]
-    (task,) = server.poll(start=True)
+ATTEMPTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "of a definition": ({"attemptTimeout": 3000}, {}),
+    "of a task": ({}, {"attemptTimeout": 3000}),
+    "longer of a task": ({"attemptTimeout": 100}, {"attemptTimeout": 3000}),
+    "shorter of a task": ({"attemptTimeout": 9000}, {"attemptTimeout": 3000}),
+}
+
+
+@pytest.mark.parametrize("by_start", [False, True], ids=["by poll", "by start"])
+@pytest.mark.parametrize("limit", [{}, {"concurrencyLimit": 1}], ids=["free", "limited"])
+@pytest.mark.parametrize("whose", ATTEMPTS)
+def test_an_attempt_may_last_so_long_however_often_it_is_notified_of(
+    server: Server, clock: FrozenClock, whose: str, limit: dict[str, Any], by_start: bool
+) -> None:
+    declared, own = ATTEMPTS[whose]
+    server.define(inProgressTimeout=2000, **declared, **limit)
+    id = server.create(settings={**own, "allowedRetryCount": 0})["id"]
+    assert server.task(id)["attemptTimeout"] == 3000
+    (task,) = server.poll(start=not by_start)
     lease = {"id": id, "execId": task["execId"]}
+    if by_start:
+        pass_time(server, clock, 500)
+        server.rpc("awf.task/start", lease)
     pass_time(server, clock, 1500)
     server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
     pass_time(server, clock, 1499)
@@ -122,6 +141,62 @@ def test_an_attempt_may_last_so_long_however_often_it_is_notified_of(server: Ser
     server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
     pass_time(server, clock, 1)
     assert reason(server.task(id)) == "awf.task/failed-due-to-in-progress-timeout"
+
+
+def test_after_the_time_of_its_attempt_a_task_is_tried_again_and_its_worker_is_refused(
+    server: Server, clock: FrozenClock
+) -> None:
+    server.define(attemptTimeout=1500, inProgressTimeout=1000, allowedRetryCount=1, retryDelay=3000)
+    lease = server.started()
+    for _ in range(2):
+        pass_time(server, clock, 700)
+        server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
+    pass_time(server, clock, 100)
+    assert (server.task(lease["id"])["status"], server.log(lease["id"])[-1]["action"]) == (
+        "waiting",
+        "awf.engine/timeout",
+    )
+    assert server.refused("awf.task/success", lease)[:2] == (409, "exec-id-mismatch")
+    pass_time(server, clock, 3000)
+    (again,) = server.poll(start=True)
+    pass_time(server, clock, 1000)
+    assert reason(server.task(lease["id"])) == "awf.task/failed-due-to-in-progress-timeout"
+    late = {"id": lease["id"], "execId": again["execId"]}
+    assert server.refused("awf.task/success", late)[:2] == (409, "task-has-been-done")
+
+
+def test_the_time_of_an_attempt_is_a_setting_that_a_definition_shows_and_versions(server: Server) -> None:
+    assert "attemptTimeout" not in server.create()
+    version = server.define(attemptTimeout=5000)["version"]
+    assert server.define(attemptTimeout=5000)["version"] == version
+    assert server.rpc("awf.definition/get", {"name": "demo/resize"})["resource"]["attemptTimeout"] == 5000
+    id = server.create()["id"]
+    assert server.rpc("awf.task/status", {"id": id, "include-settings?": True})["settings"]["attemptTimeout"] == 5000
+    for wrong in (0, -1, 1.5, "1 h", True, 2**62):
+        params = {"kind": "task", "name": "demo/resize", "attemptTimeout": wrong}
+        assert server.refused("awf.definition/put", params) == (400, "invalid-params", "$.params.attemptTimeout")
+
+
+def test_a_decision_that_hangs_is_ended_too(server: Server, clock: FrozenClock) -> None:
+    decider = Decider(server, "demo/steps", attemptTimeout=1500)
+    decider.create()
+    decision = decider.decision()
+    for _ in range(2):
+        pass_time(server, clock, 700)
+        lease = {"id": decision["id"], "execId": decision["execId"]}
+        server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
+    pass_time(server, clock, 100)
+    assert server.task(decision["id"])["status"] == "waiting"
+
+
+def test_a_hung_attempt_is_ended_by_the_servers_own_reaper_when_its_time_comes(database: str, server: Server) -> None:
+    del server
+    with running_server(database) as real:
+        real.define(attemptTimeout=300)
+        id = real.create()["id"]
+        (task,) = real.poll()
+        real.rpc("awf.task/start", {"id": id, "execId": task["execId"]})
+        until(lambda: real.task(id)["status"] == "waiting", timeout=3)
 
 
 def test_the_deadline_of_its_own_is_met_by_the_servers_own_reaper(database: str, server: Server) -> None:

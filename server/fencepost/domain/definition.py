@@ -74,6 +74,12 @@ class Declared(Work, frozen=True, forbid_unknown_fields=True, rename="camel", di
         int, Meta(ge=0, le=MOST_RETRIES, description="retries after the first attempt; 2 means three attempts")
     ] = 2
     retry_delay: Annotated[Milliseconds, Meta(description="ms between a failed attempt and the next")] = 10_000
+    attempt_timeout: (
+        Annotated[
+            int, Meta(ge=1, le=LONGEST_MS, description="ms that an attempt may last, however often it is notified of")
+        ]
+        | UnsetType
+    ) = UNSET
     params: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the params")] | UnsetType = UNSET
     result: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the result")] | UnsetType = UNSET
     error: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the error")] | UnsetType = UNSET
@@ -167,6 +173,7 @@ class Decided(Work, frozen=True, forbid_unknown_fields=True, rename="camel", dic
     in_progress_timeout: ClassVar[int] = 10_000
     allowed_retry_count: ClassVar[int] = 5
     retry_delay: ClassVar[int] = 1_000
+    attempt_timeout: ClassVar[UnsetType] = UNSET
     params: ClassVar[UnsetType] = UNSET
     result: ClassVar[UnsetType] = UNSET
     error: ClassVar[UnsetType] = UNSET

@@ -1,4 +1,4 @@
-"""A task's own settings: what is said of it instead of its definition's, and two limits that only a task has."""
+"""A task's own settings: what is said of it instead of its definition's, and a limit that only a task has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Timeout = Annotated[int, Meta(ge=1, le=LONGEST_MS)]
 
 
 class TaskTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """What is said of one task; a missing member is as in its definition, and of the last two without limit."""
+    """What is said of one task; a missing member is as in its definition, and of the last one without limit."""
 
     requested_to_start_timeout: (
         Annotated[Timeout, Meta(description="ms between the poll that leases the task and its start")] | None
@@ -48,6 +48,12 @@ def terms_text(terms: TaskTerms | msgspec.UnsetType) -> bytes | None:
 
 
 # What a definition says too.
-INSTEAD = ("requested_to_start_timeout", "in_progress_timeout", "allowed_retry_count", "retry_delay")
+INSTEAD = (
+    "requested_to_start_timeout",
+    "in_progress_timeout",
+    "allowed_retry_count",
+    "retry_delay",
+    "attempt_timeout",
+)
 _NOTHING = TaskTerms()
 _decoder: msgspec.json.Decoder[TaskTerms] = msgspec.json.Decoder(TaskTerms)

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+from msgspec import UNSET
+
 from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id
 from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.attempts import explain
@@ -44,7 +46,7 @@ class Executions:
     async def start(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """Begin the executions of leased tasks."""
         changed = await self._change("start", leases, [fence(lease) for lease in leases], short=short)
-        if any(isinstance(one, ChangedTask) and _may_have_own(one.task) for one in changed):
+        if any(isinstance(one, ChangedTask) and _may_end_soon(one) for one in changed):
             self._hints.deadline(0.0)
         return changed
 
@@ -143,6 +145,11 @@ class Executions:
         """Let the polls that wait for a place hear of one."""
         for definition, count in _by_definition(changed).items():
             await self._definitions.freed(definition, count)
+
+
+def _may_end_soon(one: ChangedTask) -> bool:
+    """Whether an attempt may end sooner than by the silence that its definition allows."""
+    return _may_have_own(one.task) or one.settings.attempt_timeout is not UNSET
 
 
 def _may_have_own(task: Task | ShortTask) -> bool:

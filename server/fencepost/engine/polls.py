@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
+from msgspec import UNSET
 
 from fencepost.domain.task import HeldTask
 from fencepost.engine.definitions import Definitions
@@ -56,7 +57,10 @@ class Polls:
         leased = await self._dispatcher.poll(ask, seconds or 0.0)
         held = [(await self._definitions.held(task))._replace(lost_attempts=lost) for task, lost in leased]
         for task, settings, _ in held:
-            timeout = settings.in_progress_timeout if wanted.start else settings.requested_to_start_timeout
+            attempt = settings.in_progress_timeout
+            if settings.attempt_timeout is not UNSET:
+                attempt = min(attempt, settings.attempt_timeout)
+            timeout = attempt if wanted.start else settings.requested_to_start_timeout
             # One with settings of its own may have a nearer end.
             self._hints.deadline(timeout / 1000 if task.settings is None else 0.0)
         return held

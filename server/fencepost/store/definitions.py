@@ -137,6 +137,7 @@ def _settings(document: Document) -> dict[str, Any]:
         "in_progress_timeout": work and work.in_progress_timeout,
         "allowed_retry_count": work and work.allowed_retry_count,
         "retry_delay": work and work.retry_delay,
+        "attempt_timeout": (work and work.attempt_timeout) or None,
         "concurrency_limit": (limited and limited.concurrency_limit) or None,
         "concurrency_path": limited and _jsonpath(limited),
         "has_result_schema": work is not None and work.result is not msgspec.UNSET,

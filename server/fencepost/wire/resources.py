@@ -168,7 +168,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         retry_delay=settings.retry_delay,
         concurrency_limit=settings.concurrency_limit,
         concurrency_path=settings.concurrency_path,
-        attempt_timeout=own.attempt_timeout or UNSET,
+        attempt_timeout=settings.attempt_timeout,
         expires_after=own.expires_after or UNSET,
     )
 
@@ -183,7 +183,7 @@ def settings_resource(held: HeldTask) -> TaskSettings:
         settings.retry_delay,
         settings.concurrency_limit,
         settings.concurrency_path,
-        own.attempt_timeout or UNSET,
+        settings.attempt_timeout,
         own.expires_after or UNSET,
     )
 

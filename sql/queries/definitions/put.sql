@@ -33,8 +33,8 @@ superseded as (
 created as (
     insert into fencepost.definitions
         (name, version, kind, document, is_newest, requested_to_start_timeout, in_progress_timeout,
-         allowed_retry_count, retry_delay, concurrency_limit, concurrency_path, has_result_schema, has_error_schema,
-         created_at, created_by)
+         allowed_retry_count, retry_delay, attempt_timeout, concurrency_limit, concurrency_path, has_result_schema,
+         has_error_schema, created_at, created_by)
     select
         %(name)s::text,
         coalesce((select max(d.version) from fencepost.definitions as d where d.name = %(name)s::text), 0) + 1,
@@ -45,6 +45,7 @@ created as (
         %(in_progress_timeout)s::bigint * interval '1 millisecond',
         %(allowed_retry_count)s::integer,
         %(retry_delay)s::bigint * interval '1 millisecond',
+        %(attempt_timeout)s::bigint * interval '1 millisecond',
         %(concurrency_limit)s::integer, %(concurrency_path)s::jsonpath,
         %(has_result_schema)s::boolean, %(has_error_schema)s::boolean,
         coalesce(%(now)s::timestamptz, statement_timestamp()), %(created_by)s::text

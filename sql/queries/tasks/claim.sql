@@ -72,8 +72,8 @@ leased as (
         exec_id = fencepost.exec_id(s.prefix, l.workflow_seq, d.kind, l.seq),
         retry_count = l.retry_count + s.start::integer,
         deadline_at = fencepost.lease_end(
-            s.now, s.start, l.settings, l.expires_at, d.in_progress_timeout, d.requested_to_start_timeout),
-        attempt_ends_at = s.now + case when s.start then fencepost.term(l.settings, 'attemptTimeout', null) end,
+            s.now, s.start, l.settings, l.expires_at, d.in_progress_timeout, d.requested_to_start_timeout, d.attempt_timeout),
+        attempt_ends_at = s.now + case when s.start then fencepost.term(l.settings, 'attemptTimeout', d.attempt_timeout) end,
         updated_at = s.now, worker = s.worker, held_by = s.caller, request_id = s.request_id,
         request_hash = s.request_hash
     from picked as p

@@ -14,7 +14,7 @@ with due as materialized (
             when l.status <> 'in-progress' then l.lost_attempts
             -- Its worker was heard of, and only the time of the attempt is over.
             when l.deadline_at >= l.attempt_ends_at
-                and l.updated_at > l.attempt_ends_at - fencepost.term(l.settings, 'attemptTimeout', null)
+                and l.updated_at > l.attempt_ends_at - fencepost.term(l.settings, 'attemptTimeout', d.attempt_timeout)
             then 0
             else l.lost_attempts + 1
         end as lost_attempts,

@@ -14,8 +14,8 @@ held as materialized (
     -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
     select
         c.call, c.caller, c.exec_id, c.now, l.place,
-        c.now + fencepost.attempt_time(l.settings, d.in_progress_timeout) as deadline_at,
-        c.now + fencepost.term(l.settings, 'attemptTimeout', null) as attempt_ends_at
+        c.now + fencepost.attempt_time(l.settings, d.in_progress_timeout, d.attempt_timeout) as deadline_at,
+        c.now + fencepost.term(l.settings, 'attemptTimeout', d.attempt_timeout) as attempt_ends_at
     from calls as c
     cross join lateral (
         select l.ctid as place, l.definition, l.definition_version, l.settings

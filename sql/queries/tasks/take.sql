@@ -13,7 +13,7 @@ with calls as materialized (
 ),
 held as materialized (
     select c.call, c.start, c.action, c.worker, c.caller, c.prefix, c.now, l.place, d.kind, d.in_progress_timeout,
-        d.requested_to_start_timeout
+        d.requested_to_start_timeout, d.attempt_timeout
     from calls as c
     cross join lateral (
         select l.ctid as place, l.definition, l.definition_version
@@ -36,8 +36,9 @@ leased as (
         )::uuid,
         retry_count = l.retry_count + h.start::integer,
         deadline_at = fencepost.lease_end(
-            h.now, h.start, l.settings, l.expires_at, h.in_progress_timeout, h.requested_to_start_timeout),
-        attempt_ends_at = h.now + case when h.start then fencepost.term(l.settings, 'attemptTimeout', null) end,
+            h.now, h.start, l.settings, l.expires_at, h.in_progress_timeout, h.requested_to_start_timeout,
+            h.attempt_timeout),
+        attempt_ends_at = h.now + case when h.start then fencepost.term(l.settings, 'attemptTimeout', h.attempt_timeout) end,
         updated_at = h.now, worker = h.worker, held_by = h.caller
     from held as h
     where l.ctid = h.place and l.status = 'ready'
