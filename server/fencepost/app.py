@@ -78,8 +78,9 @@ class App:
     """A server's parts, and the ASGI application over them; `start` it on the loop that serves it."""
 
     def __init__(self, settings: Settings, conninfo: str, clock: Clock, by_kind: Mapping[str, Decide]) -> None:
-        reads = Reads(conninfo, connections=settings.read_connections, seconds=settings.read_seconds)
-        self.database = Database(conninfo, connections=settings.connections, reads=reads)
+        most = settings.limits.answer_bytes
+        reads = Reads(conninfo, connections=settings.read_connections, seconds=settings.read_seconds, answer_bytes=most)
+        self.database = Database(conninfo, connections=settings.connections, reads=reads, answer_bytes=most)
         self._server, hints = ServerStore(self.database, clock), Hints()
         workflows = WorkflowStore(self.database, clock, waiting=settings.limits.waiting, on_hints=hints.follow)
         tasks = TaskStore(self.database, clock, workflows, waiting=settings.limits.waiting)

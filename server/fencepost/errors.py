@@ -60,6 +60,9 @@ RUN_SQL_OFF = Kind("run-sql-off", 422, "nobody has switched SQL on here: the ser
 RUN_SQL_UNSAFE = Kind("run-sql-unsafe", 422, "--run-sql-url must be for a role that only reads: {reason}")
 SQL_FAILED = Kind("sql-failed", 422, "{reason}")
 TOO_MANY_ROWS = Kind("too-many-rows", 422, "the result has more than {limit}")
+ANSWER_FULL = Kind(
+    "answer-full", 422, "the answers before it have {limit} bytes; it was not run: send it again in an array of its own"
+)
 SCHEDULE_NOT_FOUND = Kind("schedule-not-found", 404, "there is no schedule {name!r}{hint}")
 DEFINITION_EXISTS = Kind("already-exists", 409, "there is a definition {name!r} already")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")

@@ -26,6 +26,7 @@ class Limits:
     """What one request may ask for at most, and how many calls of a kind may wait for the database."""
 
     body_bytes: int = 1 << 20
+    answer_bytes: int = 8 << 20
     batch: int = 1000
     poll: int = 1000
     wait_seconds: float = 600.0

@@ -187,6 +187,14 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("MAX_BODY"),
 )
 @click.option(
+    "--max-answer",
+    default=8 << 20,
+    show_default=True,
+    type=click.IntRange(1024, 1 << 30),
+    help="Bytes of an answer: a poll gives fewer tasks, a list a shorter page.",
+    **_from_environment("MAX_ANSWER"),
+)
+@click.option(
     "--max-batch",
     default=1000,
     show_default=True,
@@ -260,6 +268,7 @@ def serve(**options: Any) -> None:
         workflow_data_versions=options["workflow_data_versions"],
         limits=Limits(
             body_bytes=options["max_body"],
+            answer_bytes=options["max_answer"],
             batch=options["max_batch"],
             poll=options["max_poll"],
             wait_seconds=options["max_wait"],

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 Sort = Literal["created_at", "updated_at"]
 Direction = Literal["asc", "desc"]
+
+
+class LogPlace(NamedTuple):
+    """Which part of a log a reader wants: behind a version on the way up, below it on the way down."""
+
+    version: int | None = None
+    direction: Direction = "asc"
+    size: int = 1000
+
+
+class Portion(NamedTuple, Generic[T]):
+    """The beginning of what was asked for, as much as one answer holds, and whether there is more behind it."""
+
+    items: Sequence[T]
+    more: bool
 
 
 class Filter(NamedTuple):

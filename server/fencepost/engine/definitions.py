@@ -17,6 +17,7 @@ from msgspec import UNSET
 from fencepost.domain.builtin import BUILT_IN, DECISION, ENGINE
 from fencepost.domain.definition import AnyWorkflow, Declared, TaskDefinition, WorkDefinition
 from fencepost.domain.document import Definition, Document
+from fencepost.domain.listing import Portion
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
 from fencepost.domain.terms import INSTEAD, read_terms
@@ -76,7 +77,7 @@ class Definitions:
             raise await self._unknown(name)
         return definition
 
-    async def list(self, *, after: str | None, size: int) -> list[Definition]:
+    async def list(self, *, after: str | None, size: int) -> Portion[Definition]:
         """Return the newest versions, by name."""
         return await self._store.list(after=after, size=size)
 

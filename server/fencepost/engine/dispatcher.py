@@ -17,7 +17,7 @@ from typing import Any
 from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
-from fencepost.store.tasks import TaskStore
+from fencepost.store.tasks import Held, TaskStore
 
 GiveBack = Callable[[Sequence[Task], str], Awaitable[None]]
 
@@ -218,6 +218,8 @@ class Dispatcher:
                 group.remove(ask)
                 _fail(ask, error)
             return
+        # What it gave may have filled an answer.
+        more = more or self._is_cut(given)
         fed: set[tuple[str, str]] = set()
         for number, ask in enumerate(chosen):
             held = given[number]
@@ -237,6 +239,11 @@ class Dispatcher:
         if more or len(leased) >= sum(ask.size for ask in chosen) or any(task.lost_attempts for task in leased):
             # Not all was looked at, all that was asked for was there, or a suspect took a whole ask: there may be more.
             group.wanted = _MOST_SLOTS
+
+    def _is_cut(self, given: Mapping[int, Held]) -> bool:
+        """Return whether a claim ended because what it gave fills an answer."""
+        params = (leased.task.params for held in given.values() for leased in held.tasks)
+        return sum(len(one) for one in params if one is not None) >= self._store.answer_bytes
 
     def _look_again(self, group: _Group, fed: set[tuple[str, str]]) -> None:
         """Let polls that repeat one which was just fed find what it was given."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from fencepost.domain.builtin import ENGINE
+from fencepost.domain.listing import Portion
 from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, turn
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
@@ -61,19 +62,19 @@ class Schedules:
         """Return the seconds until the next start (negative when it has passed), None when there is none."""
         return await self._store.next_due()
 
-    async def list(self, *, after: str | None, size: int) -> Sequence[Schedule]:
+    async def list(self, *, after: str | None, size: int) -> Portion[Schedule]:
         """Return schedules as they stand, by name."""
         return await self._store.list(after=after, size=size)
 
     async def get(self, name: str) -> Schedule:
         """Return a schedule as it stands; raise Refusal when there is none."""
-        found = await self._store.list(name=name)
-        if not found:
-            names = [schedule.name for schedule in await self._store.list(size=1000)]
+        found = await self._store.find(name)
+        if found is None:
+            names = [schedule.name for schedule in (await self._store.list(size=1000)).items]
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise Refusal(SCHEDULE_NOT_FOUND, at="$.name", name=name, hint=hint)
-        return found[0]
+        return found
 
     async def starts(self, name: str, *, size: int) -> Sequence[Began]:
         """Return what became of a schedule's due times, the newest first."""

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from fencepost.domain.builtin import HELD, hold_of
 from fencepost.domain.ids import IdKind, kind_of, seq_of
-from fencepost.domain.listing import Direction, Filter, Sort
+from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.payload import same_payload
 from fencepost.domain.task import ChangedTask, Entry, HeldTask, ShortTask, Task, workflow_of
 from fencepost.engine.definitions import Definitions
@@ -26,7 +26,7 @@ from fencepost.errors import (
     Refusal,
     invalid_params,
 )
-from fencepost.store.tasks import Created, Page, TaskStore
+from fencepost.store.tasks import WHOLE_LOG, Created, Page, TaskStore
 from fencepost.store.workflows import WorkflowStore
 
 
@@ -125,13 +125,24 @@ class Tasks:
         """Return how many tasks there are."""
         return await self._store.count(wanted)
 
-    async def log(self, task: Task, *, after: int = 0, size: int = 10_000) -> Sequence[Entry]:
-        """Return a task's log, oldest first, behind version `after`, to where the task stands as it was read.
+    async def log(self, task: Task, place: LogPlace) -> Portion[Entry]:
+        """Return part of a task's log, as far as the task stands as it was read.
 
         What came since then is left to who reads the task again.
         """
-        entries = await self._store.entries(task.id, after=after, size=size)
-        return [entry for entry in entries if entry.version <= task.version]
+        if place.direction == "desc" and (place.version or 2**31 - 1) > task.version:
+            place = place._replace(version=task.version + 1)
+        page = await self._store.entries(task.id, place)
+        known = [entry for entry in page.items if entry.version <= task.version]
+        return Portion(known, page.more and len(known) == len(page.items))
+
+    async def count_log(self, task: Task) -> int:
+        """Return how many entries a task's log has; a short one has each of them."""
+        return task.version if task.version <= WHOLE_LOG else await self._store.count_entries(task.id)
+
+    async def creator(self, id: str) -> str:
+        """Return who created a task: its client, or who is recorded for the workflow, schedule or trigger."""
+        return (await self._store.first_entry(id)).caller
 
     async def _changed(self, verb: Literal["cancel", "retry"], id: str, caller: str) -> Task | None:
         (outcome,) = await self._store.change(verb, [{"id": id, "caller": caller}])

@@ -14,6 +14,7 @@ import orjson
 from fencepost.domain import verbatim
 from fencepost.domain.document import Definition
 from fencepost.domain.event import Event
+from fencepost.domain.listing import Portion
 from fencepost.domain.selection import matches
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.definitions import Definitions
@@ -56,7 +57,7 @@ class TriggerRules:
             choices = [await self._choice(one, event, resource, caller) for one in fitting]
         return Publication(event, caller, known.changes, choices)
 
-    async def list(self, *, after: str | None, size: int) -> Sequence[Definition]:
+    async def list(self, *, after: str | None, size: int) -> Portion[Definition]:
         """Return the newest versions, by name."""
         return await self._store.list(after=after, size=size)
 

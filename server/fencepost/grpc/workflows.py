@@ -69,11 +69,12 @@ class Workflows(Workers):
     @streamed
     async def ShowWorkflowEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Yield what was reported of a workflow, the oldest first."""
-        id, after = checked(request.id, "invalid workflow id"), 0
-        while page := await self.engine.machines.reports(id, after=after, size=_PAGE):
+        id, after, more = checked(request.id, "invalid workflow id"), 0, True
+        while more:
+            page, more = await self.engine.machines.reports(id, after=after, size=_PAGE)
             for reported in page:
                 yield event_message(self.package.names, reported)
-            after = page[-1].seq
+                after = reported.seq
 
     @answered
     async def GetWorkflowContextList(self, request: Any, context: Any) -> Any:

@@ -2,7 +2,7 @@
 
 GET /AidboxTask?_count=0&.status=ready&definition-not=…    how many
 GET /AidboxTask/{id}                                       one
-GET /AidboxTaskLog?subject={id}                            what happened to it
+GET /AidboxTaskLog?subject={id}                            what happened to it, the newest last
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fencepost.domain.listing import Filter
+from fencepost.domain.listing import Direction, Filter, LogPlace
 from fencepost.domain.task import HeldTask
 from fencepost.domain.transitions import STATUSES
 from fencepost.engine.engine import Engine
 from fencepost.errors import TASK_NOT_FOUND, WORKFLOW_NOT_FOUND, Refusal
-from fencepost.rest.bundles import ID, MOST, Bundle, Position, answer, number, refuse_unknown, search, url_with
+from fencepost.rest.bundles import ID, MOST, Bundle, Position, answer, number, refuse_unknown, search, url_with, words
 from fencepost.wire.resources import log_resource, task_resource
 from fencepost.wire.workflows import workflow_log
+
+_DIRECTIONS: dict[str, Direction] = {"_lastUpdated": "asc", "-_lastUpdated": "desc"}
 
 
 class TaskReads:
@@ -46,18 +48,21 @@ class TaskReads:
     async def log(self, request: Request) -> Response:
         """Answer `GET /AidboxTaskLog?subject={id}`."""
         query = request.query_params
-        refuse_unknown(query, {"subject", "_count", "_after"})
+        refuse_unknown(query, {"subject", "_count", "_after", "_sort"})
         subject = query.get("subject", "").removeprefix("AidboxTask/")
         if subject.startswith("AidboxWorkflow/"):
             return await self._workflow_log(subject.removeprefix("AidboxWorkflow/"))
         held = await self._get(subject)
         size = number(query, "_count", MOST, MOST)
-        after = number(query, "_after", 0, 2**31 - 1)
-        entries = await self._engine.tasks.log(held.task, after=after, size=size) if size else []
-        more = len(entries) == size and size > 0 and entries[-1].version < held.task.version
+        direction = _DIRECTIONS[(words(query, "_sort", known=tuple(_DIRECTIONS)) or ["_lastUpdated"])[0]]
+        after = number(query, "_after", 0, 2**31 - 1) or None
+        total = await self._engine.tasks.count_log(held.task)
+        if size == 0:
+            return answer(Bundle(total=total, entry=[], type="searchset"))
+        entries, more = await self._engine.tasks.log(held.task, LogPlace(after, direction, size))
         link = [{"relation": "next", "url": url_with(request, _after=str(entries[-1].version))}] if more else []
         entry = [{"resource": log_resource(one, held.task.definition)} for one in entries]
-        return answer(Bundle(total=held.task.version, entry=entry, type="searchset", link=link))
+        return answer(Bundle(total=total, entry=entry, type="searchset", link=link))
 
     async def _workflow_log(self, id: str) -> Response:
         if not ID.fullmatch(id):

@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw
 from fencepost.domain.allowance import allowed
 from fencepost.domain.faults import fault_of_struct
 from fencepost.engine.engine import Engine
-from fencepost.errors import INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
+from fencepost.errors import ANSWER_FULL, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
 from fencepost.notation import json
 from fencepost.notation.text import BadText
 from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, encoder, texts_decoder
@@ -55,19 +55,30 @@ class Dispatch:
         self._engine = engine
         self._limits = limits
 
-    async def run(self, body: bytes, caller: str, origin: str = "") -> Outcome | list[Outcome]:
-        """Return the outcome of a lone call, or of each call of an array; raise Refusal when the body is neither."""
+    async def run(self, body: bytes, caller: str, origin: str = "") -> Outcome | list[bytes]:
+        """Return the outcome of a lone call, or each answer of an array; raise Refusal when the body is neither.
+
+        Once the answers of an array hold what one answer may, the calls behind them are refused and not run.
+        """
         refusal = self._check(body)
         context = Context(self._engine, caller, self._limits, origin)
         if body.lstrip()[:1] != b"[":
             if refusal is not None:
                 raise refusal
             return (await self._run(context, [self._decoded(body, "$")]))[0]
-        outcomes: list[Outcome] = []
+        answers: list[bytes] = []
+        left = self._limits.answer_bytes
         with allowed():
             for neighbours in _neighbours(self._array(body, refusal)):
-                outcomes += await self._run(context, neighbours)
-        return outcomes
+                for reads in _measured(neighbours):
+                    outcomes = await self._run(context, reads) if left > 0 else self._turned_away(reads)
+                    texts = [encoder.encode(outcome.answer) for outcome in outcomes]
+                    left -= sum(map(len, texts))
+                    answers += texts
+        return answers
+
+    def _turned_away(self, reads: Sequence[_Read]) -> Sequence[Outcome]:
+        return [_outcome(read, Refusal(ANSWER_FULL, limit=self._limits.answer_bytes)) for read in reads]
 
     async def call(self, body: bytes, caller: str) -> bytes:
         """Return the result of a lone call as text; raise Refusal, with paths from the call, when it is refused."""
@@ -170,3 +181,13 @@ def _neighbours(reads: Iterable[_Read]) -> Iterator[list[_Read]]:
                 ids.add(id)
             run.append(read)
         yield run
+
+
+def _measured(run: list[_Read]) -> Iterator[list[_Read]]:
+    """Split a run where its answers may be large, so that they are measured before it goes on."""
+    method = run[0].method
+    if method is None or len(run) <= method.together or all(read.refusal or method.small(read.params) for read in run):
+        yield run
+        return
+    for start in range(0, len(run), method.together):
+        yield run[start : start + method.together]

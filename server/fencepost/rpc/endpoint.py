@@ -17,7 +17,7 @@ from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, Receive, as_json, read_body
 from fencepost.wire.callers import Callers
 from fencepost.wire.faults import bug, fault_of
-from fencepost.wire.formats import JSON, Format, answer_format, request_format
+from fencepost.wire.formats import JSON, Format, answer_format, request_format, written
 
 _HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 
@@ -55,7 +55,7 @@ class Endpoint:
             outcome = Outcome(Answer(error=fault_of(unexpected)), unexpected)
         await _send(send, format, outcome)
 
-    async def _answered(self, run: Any, body: bytes, receive: Receive) -> Outcome | list[Outcome]:
+    async def _answered(self, run: Any, body: bytes, receive: Receive) -> Outcome | list[bytes]:
         """Run the calls; when one of them may wait and the client hangs up meanwhile, cancel them."""
         if b"long-poll" not in body:
             return await run  # type: ignore[no-any-return]
@@ -75,14 +75,14 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _send(send: Send, format: Format, outcome: Outcome | list[Outcome]) -> None:
+async def _send(send: Send, format: Format, outcome: Outcome | list[bytes]) -> None:
     if isinstance(outcome, list):
-        status, refusal, content = 200, None, encoder.encode([one.answer for one in outcome])
+        status, refusal, content = 200, None, b"[%b]" % b",".join(outcome)
     else:
         refusal = outcome.refusal
         status, content = refusal.kind.status if refusal else 200, encoder.encode(outcome.answer)
     if format.from_json is not None:
-        content = format.from_json(content)
+        content = await written(content, format)
     headers = [
         (b"content-type", format.media_type.encode()),
         (b"content-length", str(len(content)).encode()),

@@ -16,6 +16,14 @@ from fencepost.engine.engine import Engine
 from fencepost.engine.outcomes import Outcomes
 from fencepost.settings import Limits
 
+# The answers of so many calls are in memory at once, each with a few payloads of a megabyte at worst.
+_TOGETHER = 16
+
+
+def _is_short(params: Any) -> bool:
+    """Return whether a call asks for an answer without its resource."""
+    return not getattr(params, "include_resource", True)
+
 
 class Context(NamedTuple):
     """What a method works with besides its params: the engine, the caller's name, and the limits.
@@ -39,7 +47,8 @@ BatchFunction = Callable[[Context, Sequence[P]], Awaitable[Outcomes[R]]]
 class Method:
     """A method: its name on the wire, how its params are read, and what runs it.
 
-    A `batched` one takes the params of neighbours in an array together, no two of them about one task.
+    A `batched` one takes the params of neighbours in an array together, no two of them about one task. `together` is
+    how many of them may be under way before their answers are measured; those that are `small` do not count.
     """
 
     name: str
@@ -50,6 +59,8 @@ class Method:
     summary: str
     batched: bool
     example: dict[str, Any]
+    small: Callable[[Any], bool]
+    together: int
 
     async def run(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
         """Return the outcome of each call; one that is refused, or meets a bug, does not spoil the others."""
@@ -79,20 +90,25 @@ class Registry:
                 return [await function(context, calls[0])]
 
             alone.__doc__ = function.__doc__
-            self._add(name, alone, hints["params"], hints["return"], example, batched=False)
+            self._add(name, alone, hints["params"], hints["return"], example, batched=False, together=1)
             return function
 
         return register
 
     def batched(
-        self, name: str, *, example: dict[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        example: dict[str, Any] | None = None,
+        small: Callable[[Any], bool] = _is_short,
+        together: int = _TOGETHER,
     ) -> Callable[[BatchFunction[P, R]], BatchFunction[P, R]]:
         """Register a function `(context, list of params) -> outcome of each`, for calls that cost less together."""
 
         def register(function: BatchFunction[P, R]) -> BatchFunction[P, R]:
             hints = get_type_hints(function)
             (params,), (result, _) = get_args(hints["calls"]), get_args(get_args(hints["return"])[0])
-            self._add(name, function, params, result, example, batched=True)
+            self._add(name, function, params, result, example, batched=True, small=small, together=together)
             return function
 
         return register
@@ -106,6 +122,8 @@ class Registry:
         example: dict[str, Any] | None,
         *,
         batched: bool,
+        small: Callable[[Any], bool] = _is_short,
+        together: int = _TOGETHER,
     ) -> None:
         self.methods[name] = Method(
             name=name,
@@ -116,4 +134,6 @@ class Registry:
             summary=inspect.getdoc(function) or "",
             batched=batched,
             example=example or {},
+            small=small,
+            together=together,
         )

@@ -13,14 +13,17 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from fencepost.domain.listing import Portion
 from fencepost.store.connection import cut, fetch
 from fencepost.store.lanes import Away, Job, Lane, Pending, StatementRefused
+from fencepost.store.pages import Row, fetch_page
 from fencepost.store.watch import Watch
 
 __all__ = ["Away", "Database", "Job", "StatementRefused"]
 
 T = TypeVar("T")
 
+_ANSWER_BYTES = 8 << 20
 _CLOSING_SECONDS = 1.0
 # For a thread to notice that its connection was cut.
 _CUTTING_SECONDS = 0.3
@@ -32,8 +35,12 @@ class Database:
     The lane of `reads` has the same watch; closing one of the two ends it.
     """
 
-    def __init__(self, conninfo: str, *, connections: int = 4, reads: Database | None = None) -> None:
+    def __init__(
+        self, conninfo: str, *, connections: int = 4, reads: Database | None = None, answer_bytes: int = _ANSWER_BYTES
+    ) -> None:
         self.conninfo = conninfo
+        # What one answer may hold: a page ends, and a claim does, with the row that fills it.
+        self.answer_bytes = answer_bytes
         # Where reads run that may take long; without a lane of their own, here.
         self.reads: Database = reads or self
         self.watch: Watch = Watch(conninfo) if reads is None else reads.watch
@@ -65,6 +72,12 @@ class Database:
         It waits for no other job.
         """
         await self.watch.ready()
+
+    async def page(self, text: str, params: Mapping[str, Any], *, size: int) -> Portion[Row]:
+        """Run a list's statement and return so many rows at most, and no more than fit into an answer."""
+        return await self.run(
+            lambda connection: fetch_page(connection, text, params, size=size, most_bytes=self.answer_bytes)
+        )
 
     async def close(self) -> None:
         """Let the threads finish what they run, for a moment, and close their connections."""

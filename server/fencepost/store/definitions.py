@@ -11,6 +11,7 @@ from fencepost.clock import Clock
 from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.definition import TaskDefinition, WorkDefinition
 from fencepost.domain.document import Definition, Document, read_document
+from fencepost.domain.listing import Portion
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
@@ -90,12 +91,11 @@ class DefinitionStore:
         rows = await self._database.fetch(statement("definitions/find"), {"name": name, "version": version})
         return _definition(rows[0]) if rows else None
 
-    async def list(self, *, after: str | None, size: int) -> list[Definition]:
+    async def list(self, *, after: str | None, size: int) -> Portion[Definition]:
         """Return the newest versions, by name, behind the name `after`."""
-        rows = await self._database.reads.fetch(
-            statement("definitions/list"), {"built_in": [*BUILT_IN], "after": after, "size": size}
-        )
-        return [_definition(row) for row in rows]
+        params = {"built_in": [*BUILT_IN], "after": after}
+        page = await self._database.reads.page(statement("definitions/list"), params, size=size)
+        return Portion([_definition(row) for row in page.items], page.more)
 
     async def names(self) -> Sequence[str]:
         """Return the names of all definitions."""

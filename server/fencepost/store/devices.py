@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from fencepost.clock import Clock
+from fencepost.domain.listing import Portion
 from fencepost.domain.task import Task
 from fencepost.domain.transitions import LIVE
 from fencepost.domain.workflow import Workflow
@@ -59,10 +60,10 @@ class DeviceStore:
         rows = await self._database.fetch(statement("devices/find"), {"name": name})
         return Device._make(rows[0]) if rows else None
 
-    async def list(self, *, after: str | None, size: int) -> Sequence[Device]:
+    async def list(self, *, after: str | None, size: int) -> Portion[Device]:
         """Return devices by name."""
-        rows = await self._database.reads.fetch(statement("devices/list"), {"after": after, "size": size})
-        return [Device._make(row) for row in rows]
+        page = await self._database.reads.page(statement("devices/list"), {"after": after}, size=size)
+        return Portion([Device._make(row) for row in page.items], page.more)
 
     async def see(self, name: str, *, watch: bool, task_id: str | None = None) -> None:
         """Note a sign of life; one that is to be watched is gone when there is no other in time."""

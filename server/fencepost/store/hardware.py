@@ -8,6 +8,7 @@ from typing import NamedTuple
 from psycopg import Rollback
 
 from fencepost.clock import Clock
+from fencepost.domain.listing import Portion
 from fencepost.domain.machines.errors import ADDRESS_TAKEN
 from fencepost.domain.machines.hardware import address_of
 from fencepost.errors import Refusal
@@ -56,10 +57,10 @@ class HardwareStore:
         rows = await self._database.fetch(statement("hardware/find"), {"id": id})
         return HardwareRecord._make(rows[0]) if rows else None
 
-    async def list(self, *, after: str | None, size: int) -> list[HardwareRecord]:
+    async def list(self, *, after: str | None, size: int) -> Portion[HardwareRecord]:
         """Return records by id."""
-        rows = await self._database.reads.fetch(statement("hardware/list"), {"after": after, "size": size})
-        return [HardwareRecord._make(row) for row in rows]
+        page = await self._database.reads.page(statement("hardware/list"), {"after": after}, size=size)
+        return Portion([HardwareRecord._make(row) for row in page.items], page.more)
 
     async def delete(self, id: str) -> HardwareRecord | None:
         """Forget a machine; return what was kept of it."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import Rollback
 
 from fencepost.clock import Clock
+from fencepost.domain.listing import Portion
 from fencepost.domain.machines.standing import Latest, Report, Verb
 from fencepost.domain.workflow import Workflow
 from fencepost.store.batches import Batches, Done, Hint, Row
@@ -101,20 +102,21 @@ class MachineStore:
         rows = await self._database.fetch(statement("machines/find"), {"id": id, "deleted": deleted})
         return _numbered(rows[0]) if rows else None
 
-    async def list(self, *, after: int, size: int) -> Sequence[Numbered]:
+    async def list(self, *, after: int, size: int) -> Portion[Numbered]:
         """Return the workflows of machines behind the number `after`, the oldest first."""
-        params = {"after": after, "size": size}
-        return [_numbered(row) for row in await self._database.reads.fetch(statement("machines/list"), params)]
+        page = await self._database.reads.page(statement("machines/list"), {"after": after}, size=size)
+        return Portion([_numbered(row) for row in page.items], page.more)
 
     async def of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[Numbered]:
         """Return the workflows in which a worker of these names has something to do, or had."""
         params = {"names": list(names), "live": live}
         return [_numbered(row) for row in await self._database.fetch(statement("machines/of_worker"), params)]
 
-    async def reports(self, workflow_id: str, *, after: int, size: int) -> Sequence[Reported]:
+    async def reports(self, workflow_id: str, *, after: int, size: int) -> Portion[Reported]:
         """Return what was reported of a workflow, the oldest first."""
-        params = {"workflow_id": workflow_id, "after": after, "size": size}
-        return [Reported._make(row) for row in await self._database.reads.fetch(statement("machines/reports"), params)]
+        params = {"workflow_id": workflow_id, "after": after}
+        page = await self._database.reads.page(statement("machines/reports"), params, size=size)
+        return Portion([Reported._make(row) for row in page.items], page.more)
 
     async def delete(self, workflow_id: str) -> None:
         """Let a workflow be shown to machines no longer."""

@@ -30,8 +30,10 @@ set statement_timeout = {milliseconds}
 class Reads(Database):
     """Runs reads on `connections` threads of their own; one waits for its turn, and then runs, `seconds` at most."""
 
-    def __init__(self, conninfo: str, *, connections: int = 2, seconds: float = 10.0) -> None:
-        super().__init__(conninfo, connections=connections)
+    def __init__(
+        self, conninfo: str, *, connections: int = 2, seconds: float = 10.0, answer_bytes: int = 8 << 20
+    ) -> None:
+        super().__init__(conninfo, connections=connections, answer_bytes=answer_bytes)
         self.seconds = seconds
         self._session = _SESSION.format(milliseconds=max(1, round(seconds * 1000))).encode()
         self._ready: weakref.WeakSet[Connection] = weakref.WeakSet()

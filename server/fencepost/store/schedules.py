@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fencepost.clock import Clock
+from fencepost.domain.listing import Portion
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.store.batches import Batches, Hint
 from fencepost.store.connection import Connection, fetch
@@ -75,13 +76,16 @@ class ScheduleStore:
         rows = await self._turns.submit([{"id": deed.due.name, "deed": deed} for deed in deeds])
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
-    async def list(self, *, name: str | None = None, after: str | None = None, size: int = 1) -> Sequence[Schedule]:
-        """Return schedules by name, behind the name `after`, or the one that is named."""
-        params = {"name": name, "after": after, "size": size}
-        # One that is named is found by its key, also on the way to a change of it.
-        lane = self._database.reads if name is None else self._database
-        rows = await lane.fetch(statement("schedules/list"), params)
-        return [Schedule(row[0], row[1], schedule_of(row[2]), *row[3:]) for row in rows]
+    async def list(self, *, after: str | None = None, size: int) -> Portion[Schedule]:
+        """Return schedules by name, behind the name `after`."""
+        params = {"name": None, "after": after}
+        page = await self._database.reads.page(statement("schedules/list"), params, size=size)
+        return Portion([_schedule(row) for row in page.items], page.more)
+
+    async def find(self, name: str) -> Schedule | None:
+        """Return a schedule."""
+        rows = await self._database.fetch(statement("schedules/list"), {"name": name, "after": None, "size": 1})
+        return _schedule(rows[0]) if rows else None
 
     async def starts(self, name: str, *, size: int) -> Sequence[Began]:
         """Return what became of a schedule's due times, the newest first."""
@@ -130,3 +134,7 @@ class ScheduleStore:
                 return [Began._make(row) for row in rows], hints
 
         return await self._database.run(job)
+
+
+def _schedule(row: Sequence[Any]) -> Schedule:
+    return Schedule(row[0], row[1], schedule_of(row[2]), *row[3:])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.document import read_document
+from fencepost.domain.listing import Portion
 from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.domain.taskflow.progress import Standing
 from fencepost.domain.taskflow.replay import Change
@@ -53,11 +54,12 @@ class TaskflowStore:
         rows = await self._database.fetch(statement("taskflows/find"), {"ids": [*ids]})
         return [_run(row) for row in rows]
 
-    async def list(self, *, position: tuple[str, int] | None, size: int) -> Sequence[RunRow]:
+    async def list(self, *, position: tuple[str, int] | None, size: int) -> Portion[RunRow]:
         """Return the newest runs of flows behind a position, which is when a run was made and its number."""
         at, seq = position or (None, None)
-        params = {"position": at, "position_seq": seq, "size": size}
-        return [_run(row) for row in await self._database.reads.fetch(statement("taskflows/list"), params)]
+        params = {"position": at, "position_seq": seq}
+        page = await self._database.reads.page(statement("taskflows/list"), params, size=size)
+        return Portion([_run(row) for row in page.items], page.more)
 
     async def standings(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
         """Return what runs have begun, in the order in which they did."""
@@ -73,13 +75,17 @@ class TaskflowStore:
         rows = await self._database.reads.fetch(statement("taskflows/changes"), params)
         return [Change(row[0], row[1], row[2], row[3], row[4], Standing._make(row[5:])) for row in rows]
 
-    async def templates(
-        self, *, names: Sequence[str] | None = None, after: str | None = None, size: int
-    ) -> Sequence[TemplateRow]:
-        """Return flows that can be begun by name, all or some."""
-        params = {"names": names, "built_in": [*BUILT_IN], "after": after, "size": size}
-        rows = await self._database.reads.fetch(statement("taskflows/templates"), params)
-        return [TemplateRow(name, _document(text), created_at) for name, text, created_at in rows]
+    async def templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
+        """Return flows that can be begun by name, behind the name `after`."""
+        params = {"names": None, "built_in": [*BUILT_IN], "after": after}
+        page = await self._database.reads.page(statement("taskflows/templates"), params, size=size)
+        return Portion([_template(row) for row in page.items], page.more)
+
+    async def template(self, name: str) -> TemplateRow | None:
+        """Return a flow that can be begun by name."""
+        params = {"names": [name], "built_in": [*BUILT_IN], "after": None, "size": 1}
+        rows = await self._database.fetch(statement("taskflows/templates"), params)
+        return _template(rows[0]) if rows else None
 
 
 def _run(row: Sequence[object]) -> RunRow:
@@ -88,6 +94,11 @@ def _run(row: Sequence[object]) -> RunRow:
     assert isinstance(seq, int)
     assert isinstance(text, bytes)
     return RunRow(taskflow_id, seq, _document(text), Workflow._make(resource))
+
+
+def _template(row: Sequence[Any]) -> TemplateRow:
+    name, text, created_at = row
+    return TemplateRow(name, _document(text), created_at)
 
 
 def _document(text: bytes) -> TaskflowDefinition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,8 +12,9 @@ import orjson
 
 from fencepost.clock import Clock
 from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
-from fencepost.domain.listing import Direction, Filter, Sort
+from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.task import Entry, LeasedTask, ShortTask, Task, task_of
+from fencepost.errors import Refusal
 from fencepost.store.batches import Batches, joined, parted
 from fencepost.store.connection import Connection, fetch, fetch_planned
 from fencepost.store.database import Database
@@ -24,6 +26,9 @@ from fencepost.store.workflows import TOLD, WorkflowStore
 
 Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 
+# So many entries of a log are kept whatever they are, and from there on notes are thinned each time so many have come.
+WHOLE_LOG = 1000
+_THINNED = 500
 # From so many definitions on, a claim first asks which of them have anything.
 _MANY = 64
 
@@ -82,6 +87,8 @@ class TaskStore:
         self._clock = clock
         self._workflows = workflows
         self.limits = Limits()
+        # A claim ends with the task whose params fill an answer.
+        self.answer_bytes = database.answer_bytes
         self._batches = {
             name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
@@ -134,6 +141,9 @@ class TaskStore:
     async def notify(self, calls: Sequence[dict[str, Any]]) -> Sequence[str | Exception | None]:
         """Renew deadlines and return each, or None where the guard failed."""
         rows = await self._batches["notify"].submit(_located(calls))
+        for row in rows:
+            if isinstance(row, tuple) and row[2] > WHOLE_LOG and row[2] % _THINNED == 0:
+                await self._thin(row[3], row[2])
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
     async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> Claimed:
@@ -141,7 +151,7 @@ class TaskStore:
 
         Asks with a requestId are first answered with what they hold already.
         """
-        params = {"definitions": list(definitions), "now": self._clock.now()}
+        params = {"definitions": list(definitions), "most_bytes": self.answer_bytes, "now": self._clock.now()}
         named = [ask for ask in asks if ask["request_id"] is not None]
 
         def job(connection: Connection) -> Claimed:
@@ -202,11 +212,10 @@ class TaskStore:
     ) -> Page:
         """Return one page of tasks."""
         at, seq = position or (None, None)
-        params = {**_wanted(wanted), "position": at, "position_seq": seq, "size": size + 1}
-        text = ordered("tasks/list", sort, direction)
-        rows = await self._database.reads.run(lambda connection: fetch_planned(connection, text, params))
-        more = rows[size - 1][RESOURCE.stop :] if len(rows) > size else None
-        return Page([Task._make(row[RESOURCE]) for row in rows[:size]], (more[0], more[1]) if more else None)
+        params = {**_wanted(wanted), "position": at, "position_seq": seq}
+        page = await self._database.reads.page(ordered("tasks/list", sort, direction), params, size=size)
+        tasks = [Task._make(row[RESOURCE]) for row in page.items]
+        return Page(tasks, page.items[-1][RESOURCE.stop :] if page.more else None)
 
     async def count(self, wanted: Filter) -> int:
         """Return how many tasks there are."""
@@ -216,10 +225,29 @@ class TaskStore:
         )
         return int(rows[0][0])
 
-    async def entries(self, id: str, *, after: int, size: int) -> Sequence[Entry]:
-        """Return entries of a task's log, oldest first, behind version `after`."""
-        params = {**_at(id), "after": after, "size": size}
-        return [Entry._make(row) for row in await self._database.reads.fetch(statement("tasks/entries"), params)]
+    async def first_entry(self, id: str) -> Entry:
+        """Return the entry with which the log of a task begins."""
+        params = {**_at(id), "after": 0, "size": 1}
+        return Entry._make((await self._database.fetch(statement("tasks/entries"), params))[0])
+
+    async def entries(self, id: str, place: LogPlace) -> Portion[Entry]:
+        """Return part of a task's log."""
+        if place.direction == "asc":
+            text, params = statement("tasks/entries"), dict[str, Any](after=place.version or 0)
+        else:
+            text, params = statement("tasks/last_entries"), {"before": place.version}
+        page = await self._database.reads.page(text, {**_at(id), **params}, size=place.size)
+        return Portion([Entry._make(row) for row in page.items], page.more)
+
+    async def count_entries(self, id: str) -> int:
+        """Return how many entries a task's log has."""
+        return int((await self._database.reads.fetch(statement("tasks/count_entries"), _at(id)))[0][0])
+
+    async def _thin(self, seq: int, version: int) -> None:
+        """Remove notes from a long log; what is refused now is done when so many notes more have come."""
+        params = {"seq": seq, "whole": WHOLE_LOG, "until": version}
+        with contextlib.suppress(Refusal):
+            await self._database.fetch(statement("tasks/thin_log"), params)
 
     async def look(self, definitions: Sequence[str]) -> Sight:
         """Return which of `definitions` have tasks to give, and how far the next deadline is."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fencepost.domain.document import Definition, read_document
+from fencepost.domain.listing import Portion
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
@@ -61,13 +62,14 @@ class TriggerStore:
                 found.append(Trigger(version, document))
         return Triggers(rows[0][0], found)
 
-    async def list(self, *, after: str | None, size: int) -> Sequence[Definition]:
+    async def list(self, *, after: str | None, size: int) -> Portion[Definition]:
         """Return the newest versions, by name, behind the name `after`."""
-        rows = await self._database.reads.fetch(statement("triggers/list"), {"after": after, "size": size})
-        return [
+        page = await self._database.reads.page(statement("triggers/list"), {"after": after}, size=size)
+        found = [
             Definition(name, version, text, created_at, read_document(text))
-            for name, version, _kind, text, created_at in rows
+            for name, version, _kind, text, created_at in page.items
         ]
+        return Portion(found, page.more)
 
     async def starts(self, name: str, *, size: int) -> Sequence[TriggerStart]:
         """Return what a trigger did last, the newest first."""

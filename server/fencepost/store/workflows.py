@@ -147,12 +147,10 @@ class WorkflowStore:
     ) -> Page:
         """Return one page of workflows."""
         at, seq = position or (None, None)
-        params = {**wanted._asdict(), "position": at, "position_seq": seq, "size": size + 1}
-        text = ordered("workflows/list", sort, direction)
-        rows = await self._database.reads.run(lambda connection: fetch_planned(connection, text, params))
-        more = rows[size - 1][_RESOURCE_FIELDS:] if len(rows) > size else None
-        found = [Workflow._make(row[:_RESOURCE_FIELDS]) for row in rows[:size]]
-        return Page(found, (more[0], more[1]) if more else None)
+        params = {**wanted._asdict(), "position": at, "position_seq": seq}
+        page = await self._database.reads.page(ordered("workflows/list", sort, direction), params, size=size)
+        found = [Workflow._make(row[:_RESOURCE_FIELDS]) for row in page.items]
+        return Page(found, page.items[-1][_RESOURCE_FIELDS:] if page.more else None)
 
     async def count(self, wanted: Filter) -> int:
         """Return how many workflows there are."""

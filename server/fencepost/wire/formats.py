@@ -5,6 +5,7 @@ Inside everything is JSON text; a YAML body becomes JSON at this door, and an an
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +31,18 @@ _BY_TYPE = {
         for name in ("text/yaml", "application/yaml", "application/x-yaml")
     },
 }
+# Bytes from which on YAML takes long enough to hold up others.
+_LONG = 64 << 10
 _ANY = {"*/*", "application/*", "text/*"}
+
+
+async def written(content: bytes, format: Format) -> bytes:
+    """Return an answer's JSON text in its format; a long one is written beside the event loop."""
+    if format.from_json is None:
+        return content
+    if len(content) < _LONG:
+        return format.from_json(content)
+    return await asyncio.to_thread(format.from_json, content)
 
 
 @lru_cache(maxsize=256)

@@ -1,12 +1,12 @@
 -- Lease ready tasks to the polls that wait for them.
 -- Takes:   definitions text[]; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
---          request_id, request_hash, prefix}]; now. `prefix` is the random beginning of the execIds, which end as ids do
---          that the server gives out (domain/ids.py).
--- Returns: per leased task `call`, the number of the ask that gets it, its resource row, and lost_attempts.
+--          request_id, request_hash, prefix}]; most_bytes bigint; now. `prefix` is the random beginning of the execIds,
+--          which end as ids do that the server gives out (domain/ids.py).
+-- Returns: per leased task `call`, the number of the ask that gets it, its resource row, and lost_attempts; none behind
+--          the one with which params reach most_bytes.
 -- Touches: live_tasks, task_log; reads definitions.
 with asks as materialized (
-    select
-        a.*, row_number() over (order by a.ask desc) as from_last,
+    select a.*, row_number() over (order by a.ask desc) as from_last,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
@@ -31,22 +31,23 @@ shares as materialized (
         ) as r
         where cardinality(%(definitions)s::text[]) > 1
         order by r.ready_at, r.seq limit (select sum(a.size) from asks as a)
-    ) as o
-    group by o.definition
+    ) as o group by o.definition
 ),
 picked as materialized (
     -- SKIP LOCKED: what another server is claiming is not ours to wait for.
-    select r.*, row_number() over (order by r.ready_at, r.seq) as place_in_queue,
-        row_number() over (partition by r.lost_attempts > 0 order by r.ready_at, r.seq) as slot
+    select r.*, row_number() over (order by r.ready_at, r.seq) as place_in_queue, row_number() over o as slot,
+        sum(r.bytes) over (o rows unbounded preceding) - r.bytes as bytes_before
     from shares as s
     cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts
+        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts,
+            coalesce(octet_length(l.params::text), 0) as bytes
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is null and l.definition = s.definition
             and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
         order by l.ready_at, l.seq limit s.size
         for update skip locked
     ) as r
+    window o as (partition by r.lost_attempts > 0 order by r.ready_at, r.seq)
     order by r.ready_at, r.seq limit (select sum(a.size) from asks as a)
 ),
 shared as materialized (
@@ -74,12 +75,11 @@ leased as (
         deadline_at = fencepost.lease_end(
             s.now, s.start, l.settings, l.expires_at, d.in_progress_timeout, d.requested_to_start_timeout, d.attempt_timeout),
         attempt_ends_at = s.now + case when s.start then fencepost.term(l.settings, 'attemptTimeout', d.attempt_timeout) end,
-        updated_at = s.now, worker = s.worker, held_by = s.caller, request_id = s.request_id,
-        request_hash = s.request_hash
+        updated_at = s.now, worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
     from picked as p
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
-    where l.ctid = p.place -- Locked, so that it stays where it was found.
+    where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked: it stays where it was found.
     returning s.ask as call, s.action, s.slot, l.*
 ),
 logged as (

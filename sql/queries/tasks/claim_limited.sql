@@ -1,5 +1,5 @@
 -- Lease ready tasks to the polls that wait for them, where some of the definitions have a limit.
--- Takes:   seqs bigint[], what free_places.sql found; definitions, asks and now as in claim.sql.
+-- Takes:   seqs bigint[], what free_places.sql found; definitions, asks, most_bytes and now as in claim.sql.
 -- Returns: as claim.sql.
 -- Touches: live_tasks, task_log; reads definitions. Run behind free_places.sql in the same transaction.
 with asks as materialized (
@@ -15,7 +15,8 @@ found as materialized (
     select r.*
     from unnest(%(seqs)s::bigint[]) as w (seq)
     cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts
+        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts,
+            coalesce(octet_length(l.params::text), 0) as bytes
         from fencepost.live_tasks as l
         where l.seq = w.seq and l.status = 'ready'
             and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
@@ -27,7 +28,8 @@ found as materialized (
     select r.*
     from unnest(%(definitions)s::text[]) as w (definition)
     cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts
+        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts,
+            coalesce(octet_length(l.params::text), 0) as bytes
         from fencepost.live_tasks as l
         where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
             and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
@@ -38,10 +40,10 @@ found as materialized (
 ),
 picked as materialized (
     select
-        f.*,
-        row_number() over (partition by f.lost_attempts > 0 order by f.ready_at, f.seq) as slot,
-        row_number() over (order by f.ready_at, f.seq) as place_in_queue
+        f.*, row_number() over (order by f.ready_at, f.seq) as place_in_queue, row_number() over o as slot,
+        sum(f.bytes) over (o rows unbounded preceding) - f.bytes as bytes_before
     from found as f
+    window o as (partition by f.lost_attempts > 0 order by f.ready_at, f.seq)
     order by f.ready_at, f.seq
     limit (select sum(a.size) from asks as a)
 ),
@@ -75,7 +77,7 @@ leased as (
     from picked as p
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
-    where l.ctid = p.place -- Locked, so that it stays where it was found.
+    where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked: it stays where it was found.
     returning s.ask as call, s.action, s.slot, l.*
 ),
 logged as (

@@ -1,6 +1,6 @@
 -- Renew the deadline of running tasks and log what their workers had to say.
 -- Takes:   calls json: [{call, id, seq, exec_id, notification json, caller}]; now. `seq` as in success.sql.
--- Returns: per renewed task (call, deadline_at); a call whose guard fails returns no row.
+-- Returns: per renewed task (call, deadline_at, version, seq); a call whose guard fails returns no row.
 -- Touches: live_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
     select
@@ -49,5 +49,5 @@ logged as (
         'in-progress', r.exec_id, r.retry_count, r.execute_at, r.deadline_at
     from renewed as r
 )
-select r.call, r.deadline_at
+select r.call, r.deadline_at, r.version, r.seq
 from renewed as r

@@ -26,7 +26,7 @@ class Errand(NamedTuple):
 
     async def asked_by(self) -> str:
         """Return who created the task: its client, or who is recorded for the workflow, schedule or trigger."""
-        return (await self.tasks.log(self.task, size=1))[0].caller
+        return await self.tasks.creator(self.task.id)
 
     async def check(self) -> None:
         """Raise Lost unless the task is still in progress under this execution."""

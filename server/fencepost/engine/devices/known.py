@@ -8,12 +8,13 @@ device speaks to, or whether that lives.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.devices.errors import DEVICE_NOT_FOUND
 from fencepost.domain.devices.reports import Report
 from fencepost.domain.devices.statuses import task_status
+from fencepost.domain.listing import Portion
 from fencepost.domain.task import Task
 from fencepost.engine.hints import Hints
 from fencepost.errors import Refusal, invalid_params
@@ -46,7 +47,7 @@ class Known:
             raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
         return found
 
-    async def list(self, *, after: str | None, size: int, at: str) -> Sequence[Device]:
+    async def list(self, *, after: str | None, size: int, at: str) -> Portion[Device]:
         """Return devices by name; raise Refusal for an `after`, which stands `at` a path, that none can have."""
         if after is not None and not _NAME.fullmatch(after):
             raise invalid_params("Expected the `next` of a page that came before", at)

@@ -16,7 +16,7 @@ from fencepost.domain.devices.reports import Report
 from fencepost.domain.devices.statuses import CORE, FROM, TO, RunStatus, Verb, run_status, task_status
 from fencepost.domain.document import Definition
 from fencepost.domain.ids import IdKind, kind_of
-from fencepost.domain.listing import Filter
+from fencepost.domain.listing import Filter, Portion
 from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.deciders import Deciders
@@ -151,10 +151,11 @@ class Runs:
             raise Refusal(DEFINITION_NOT_FOUND, at="$.workflow", name=name[:605], hint="")
         return definition
 
-    async def workflows(self, *, after: str | None, size: int) -> Sequence[Definition]:
+    async def workflows(self, *, after: str | None, size: int) -> Portion[Definition]:
         """Return device workflows by name."""
         names = sorted(name for name in await self._definitions.names_of([DeviceWorkflow.kind]) if name > (after or ""))
-        return [await self._definitions.newest(name) for name in names[:size]]
+        page = [await self._definitions.newest(name) for name in names[:size]]
+        return Portion(page, more=len(names) > len(page))
 
     async def task(self, id: str) -> Task:
         """Return a task of a run; raise Refusal for any other."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from msgspec import Raw
 
+from fencepost.domain.listing import Portion
 from fencepost.domain.machines.errors import HARDWARE_NOT_FOUND
 from fencepost.domain.machines.hardware import address_of, read_hardware
 from fencepost.errors import Refusal
@@ -27,7 +28,7 @@ class HardwareRecords:
         """Return the record of a machine; raise Refusal when there is none."""
         return _there(await self._store.find(id), id)
 
-    async def list(self, *, after: str | None, size: int) -> Sequence[HardwareRecord]:
+    async def list(self, *, after: str | None, size: int) -> Portion[HardwareRecord]:
         """Return records by id."""
         return await self._store.list(after=after, size=size)
 

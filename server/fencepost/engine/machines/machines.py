@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from fencepost.domain.listing import Portion
 from fencepost.domain.machines.definition import MachineTemplate
 from fencepost.domain.machines.hardware import address_of
 from fencepost.domain.machines.plan import Plan, Step, plan_of
@@ -100,17 +101,20 @@ class Machines:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
         return (await self._stand([one]))[0]
 
-    async def all(self, *, after: int = 0, size: int = _PAGE) -> Sequence[MachineWorkflow]:
+    async def all(self, *, after: int = 0, size: int = _PAGE) -> Portion[MachineWorkflow]:
         """Return one page of workflows, the oldest first, behind the number `after`."""
-        return await self._stand(await self._store.list(after=after, size=size))
+        page = await self._store.list(after=after, size=size)
+        return Portion(await self._stand(page.items), page.more)
 
     async def each(self) -> AsyncIterator[MachineWorkflow]:
         """Yield all workflows, the oldest first."""
         after = 0
-        while page := await self.all(after=after):
+        more = True
+        while more:
+            page, more = await self.all(after=after)
             for one in page:
                 yield one
-            after = page[-1].seq
+                after = one.seq
 
     async def report(self, id: str, report: Report, *, caller: str) -> None:
         """Take what a worker says of an action: it moves the action, or is noted when it comes again or too late.
@@ -137,7 +141,7 @@ class Machines:
                 return
         raise contended(f"workflow {id!r}")
 
-    async def reports(self, id: str, *, after: int = 0, size: int = 1_000_000) -> Sequence[Reported]:
+    async def reports(self, id: str, *, after: int = 0, size: int) -> Portion[Reported]:
         """Return what was reported of a workflow, the oldest first; raise Refusal when there is none."""
         found = await self.get(id)
         return await self._store.reports(found.workflow.id, after=after, size=size)

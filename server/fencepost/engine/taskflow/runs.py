@@ -67,11 +67,10 @@ class Runs:
         self, *, position: tuple[str, int] | None, size: int
     ) -> tuple[Sequence[FlowRecord], tuple[str, int] | None]:
         """Return one page of the newest runs, and where the next one begins, None behind the last."""
-        rows = await self._store.list(position=position, size=size + 1)
-        page = await self._all(rows[:size])
-        last = rows[size - 1] if len(rows) > size else None
+        page = await self._store.list(position=position, size=size)
+        last = page.items[-1] if page.more else None
         return (
-            [flow_record(run.plan, run.progress) for run in page],
+            [flow_record(run.plan, run.progress) for run in await self._all(page.items)],
             None if last is None else (last.workflow.created_at, last.seq),
         )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from fencepost.domain.listing import Portion
 from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.domain.taskflow.errors import TEMPLATE_NOT_FOUND
 from fencepost.domain.taskflow.flow import FlowOptions, FlowStage, JsonObject, Title
@@ -66,19 +66,20 @@ class Templates:
             raise
         return _template(row)
 
-    async def list(self, *, after: str | None, size: int) -> Sequence[FlowTemplate]:
+    async def list(self, *, after: str | None, size: int) -> Portion[FlowTemplate]:
         """Return templates by their ids, behind the id `after`."""
-        return [_template(row) for row in await self._store.templates(after=after, size=size)]
+        page = await self._store.templates(after=after, size=size)
+        return Portion([_template(row) for row in page.items], page.more)
 
     async def check(self, id: str) -> None:
         """Raise Refusal when there is no such template."""
         await self._get(id)
 
     async def _get(self, id: str, at: str = "$.templateId") -> TemplateRow:
-        rows = await self._store.templates(names=[id], size=1)
-        if not rows:
+        row = await self._store.template(id)
+        if row is None:
             raise Refusal(TEMPLATE_NOT_FOUND, at=at, id=id)
-        return rows[0]
+        return row
 
     async def _put(self, document: TaskflowDefinition, caller: str) -> FlowTemplate:
         try:

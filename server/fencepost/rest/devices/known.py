@@ -36,9 +36,9 @@ class DeviceCalls:
         query = request.query_params
         refuse_unknown(query, {"limit", "after"})
         size = number(query, "limit", _DEFAULT, _MOST)
-        found = await self._devices.known.list(after=query.get("after"), size=size + 1, at="after")
-        page = await self._shown(*found[:size])
-        return shown({"devices": page, **({"next": page[-1].id} if len(found) > size and page else {})})
+        found, more = await self._devices.known.list(after=query.get("after"), size=size, at="after")
+        page = await self._shown(*found)
+        return shown({"devices": page, **({"next": page[-1].id} if more and page else {})})
 
     async def read(self, request: Request) -> Response:
         """Answer `GET /devices/{name}`."""

@@ -48,9 +48,9 @@ class RunCalls:
     async def workflows(self, request: Request) -> Response:
         """Answer `GET /workflows`."""
         size, after = self._asked(request)
-        found = await self._runs.workflows(after=after, size=size + 1)
-        page = [device_workflow(one) for one in found[:size]]
-        return shown({"workflows": page, **({"next": page[-1].id} if len(found) > size and page else {})})
+        found, more = await self._runs.workflows(after=after, size=size)
+        page = [device_workflow(one) for one in found]
+        return shown({"workflows": page, **({"next": page[-1].id} if more and page else {})})
 
     async def workflow(self, request: Request) -> Response:
         """Answer `GET /workflows/{id}`."""

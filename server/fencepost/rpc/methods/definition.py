@@ -68,11 +68,8 @@ async def get(context: Context, params: GetParams) -> DefinitionResult:
 @definition_methods.method("awf.definition/list", example={"limit": 10})
 async def list_(context: Context, params: ListParams) -> DefinitionsResult:
     """List the newest versions by name, page by page."""
-    found = await context.engine.definitions.list(after=params.after, size=params.limit + 1)
-    page = found[: params.limit]
-    return DefinitionsResult(
-        [definition_resource(definition) for definition in page], page[-1].name if len(found) > len(page) else UNSET
-    )
+    page, more = await context.engine.definitions.list(after=params.after, size=params.limit)
+    return DefinitionsResult([definition_resource(definition) for definition in page], page[-1].name if more else UNSET)
 
 
 @definition_methods.method("awf.definition/delete", example={"name": "demo/resize"})

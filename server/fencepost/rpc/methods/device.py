@@ -178,10 +178,10 @@ async def status(context: Context, params: DeviceParams) -> DeviceResult:
 @device_methods.method("awf.device/list", example={"limit": 10})
 async def list_(context: Context, params: DevicesParams) -> DevicesResult:
     """List devices by name, page by page."""
-    found = await context.engine.devices.known.list(after=params.after, size=params.limit + 1, at="$.after")
+    found, more = await context.engine.devices.known.list(after=params.after, size=params.limit, at="$.after")
     tasks = await context.engine.devices.runs.tasks_of(*(device.name for device in found))
-    page = [device_resource(device, tasks.get(device.name)) for device in found[: params.limit]]
-    return DevicesResult(page, page[-1].id if len(found) > len(page) else UNSET)
+    page = [device_resource(device, tasks.get(device.name)) for device in found]
+    return DevicesResult(page, page[-1].id if more else UNSET)
 
 
 async def _shown(context: Context, device: Device) -> DeviceResource:

@@ -65,11 +65,8 @@ async def publish(context: Context, calls: Sequence[PublishParams]) -> Outcomes[
 @event_methods.method("awf.trigger/list", example={"limit": 10})
 async def list_(context: Context, params: ListParams) -> DefinitionsResult:
     """List the newest versions of triggers by name, page by page."""
-    found = await context.engine.triggers.list(after=params.after, size=params.limit + 1)
-    page = found[: params.limit]
-    return DefinitionsResult(
-        [definition_resource(definition) for definition in page], page[-1].name if len(found) > len(page) else UNSET
-    )
+    page, more = await context.engine.triggers.list(after=params.after, size=params.limit)
+    return DefinitionsResult([definition_resource(definition) for definition in page], page[-1].name if more else UNSET)
 
 
 @event_methods.method("awf.trigger/status", example={"name": "demo/review-final", "limit": 5})

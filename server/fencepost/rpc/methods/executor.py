@@ -168,7 +168,9 @@ async def start(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[Tas
 
 
 @executor_methods.batched(
-    "awf.task/notify", example={**_LEASE, "notification": "heartbeat", "message": "task is alive"}
+    "awf.task/notify",
+    example={**_LEASE, "notification": "heartbeat", "message": "task is alive"},
+    small=lambda _: True,
 )
 async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[NotifyResult]:
     """Renew the deadline of a running task, and log a message or its progress."""

@@ -76,9 +76,8 @@ async def get(context: Context, params: HardwareIdParams) -> HardwareResult:
 @hardware_methods.method("awf.hardware/list", example={"limit": 20})
 async def list_(context: Context, params: HardwareListParams) -> HardwareListResult:
     """List the records of machines by id, page by page."""
-    found = await context.engine.machines.hardware.list(after=params.after, size=params.limit + 1)
-    page = found[: params.limit]
-    return HardwareListResult([*map(hardware_resource, page)], page[-1].id if len(found) > len(page) else UNSET)
+    page, more = await context.engine.machines.hardware.list(after=params.after, size=params.limit)
+    return HardwareListResult([*map(hardware_resource, page)], page[-1].id if more else UNSET)
 
 
 @hardware_methods.method("awf.hardware/delete", example={"id": _RECORD["id"]})

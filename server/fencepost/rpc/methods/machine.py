@@ -204,17 +204,15 @@ async def report(context: Context, params: MachineReportParams) -> MachineResult
 @machine_methods.method("awf.machine/events", example=_ID)
 async def events(context: Context, params: MachineEventsParams) -> MachineEventsResult:
     """List what was reported of a workflow, the oldest first, page by page."""
-    found = await context.engine.machines.reports(params.id, after=int(params.after or 0), size=params.limit + 1)
-    page = found[: params.limit]
-    return MachineEventsResult([*map(machine_event, page)], str(page[-1].seq) if len(found) > len(page) else UNSET)
+    page, more = await context.engine.machines.reports(params.id, after=int(params.after or 0), size=params.limit)
+    return MachineEventsResult([*map(machine_event, page)], str(page[-1].seq) if more else UNSET)
 
 
 @machine_methods.method("awf.machine/list", example={"limit": 20})
 async def list_(context: Context, params: MachineListParams) -> MachineListResult:
     """List the workflows of machines, the oldest first, page by page."""
-    found = await context.engine.machines.all(after=int(params.after or 0), size=params.limit + 1)
-    page = found[: params.limit]
-    return MachineListResult([*map(machine_workflow, page)], str(page[-1].seq) if len(found) > len(page) else UNSET)
+    page, more = await context.engine.machines.all(after=int(params.after or 0), size=params.limit)
+    return MachineListResult([*map(machine_workflow, page)], str(page[-1].seq) if more else UNSET)
 
 
 @machine_methods.method("awf.machine/delete", example=_ID)

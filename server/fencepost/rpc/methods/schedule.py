@@ -92,11 +92,8 @@ _NAME = {"name": "demo/nightly"}
 @schedule_methods.method("awf.schedule/list", example={"limit": 10})
 async def list_(context: Context, params: SchedulesParams) -> SchedulesResult:
     """List the schedules by name, page by page: when each starts next, and what it did last."""
-    found = await context.engine.schedules.list(after=params.after, size=params.limit + 1)
-    page = found[: params.limit]
-    return SchedulesResult(
-        [schedule_resource(schedule) for schedule in page], page[-1].name if len(found) > len(page) else UNSET
-    )
+    page, more = await context.engine.schedules.list(after=params.after, size=params.limit)
+    return SchedulesResult([schedule_resource(schedule) for schedule in page], page[-1].name if more else UNSET)
 
 
 @schedule_methods.method("awf.schedule/status", example={**_NAME, "limit": 5})

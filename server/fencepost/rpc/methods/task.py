@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.ids import ChosenId
-from fencepost.domain.listing import Direction, Filter
+from fencepost.domain.listing import Direction, Filter, LogPlace
 from fencepost.domain.payload import object_text
 from fencepost.domain.task import HeldTask
 from fencepost.domain.terms import TaskTerms, terms_text
@@ -69,6 +69,13 @@ class StatusParams(IdParams, frozen=True, forbid_unknown_fields=True):
 
     include_settings: bool = msgspec.field(name="include-settings?", default=False)
     include_log: bool = msgspec.field(name="include-log?", default=False)
+    log_sort: Annotated[Direction, Meta(description="the oldest entries first, or the newest")] = msgspec.field(
+        name="log-sort", default="asc"
+    )
+    log_limit: Annotated[int, Meta(ge=1, le=1000)] = msgspec.field(name="log-limit", default=1000)
+    log_after: Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}$", description="`log-next` of the page before")] | None = (
+        msgspec.field(name="log-after", default=None)
+    )
 
 
 class StatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,6 +84,7 @@ class StatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
     resource: AidboxTask
     settings: TaskSettings | UnsetType = UNSET
     log: list[AidboxTaskLog] | UnsetType = UNSET
+    log_next: str | UnsetType = msgspec.field(name="log-next", default=UNSET)
 
 
 class ListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -115,7 +123,17 @@ class ListResult(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | UnsetType = UNSET
 
 
-@task_methods.batched("awf.task/create-and-execute", example={"definition": "demo/resize", "params": {"width": 320}})
+def made_anew(call: CreateParams) -> bool:
+    """Return whether the answer to a create holds no more than the call itself, as one that was made before may."""
+    return call.id is None or not call.include_resource
+
+
+@task_methods.batched(
+    "awf.task/create-and-execute",
+    example={"definition": "demo/resize", "params": {"width": 320}},
+    small=made_anew,
+    together=64,
+)
 async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[TaskResult]:
     """Create a task: ready, or waiting while `executeAt` is ahead. The same `id` and content again is the same task."""
     requester = orjson.dumps({"resourceType": "Client", "id": context.caller})
@@ -172,12 +190,13 @@ async def list_(context: Context, params: ListParams) -> ListResult:
 
 async def _status(context: Context, params: StatusParams) -> StatusResult:
     held = await context.engine.tasks.get(params.id)
-    log = await context.engine.tasks.log(held.task) if params.include_log else None
-    return StatusResult(
-        resource=task_resource(held),
-        settings=settings_resource(held) if params.include_settings else UNSET,
-        log=UNSET if log is None else [log_resource(entry, held.task.definition) for entry in log],
-    )
+    result = StatusResult(task_resource(held), settings_resource(held) if params.include_settings else UNSET)
+    if not params.include_log:
+        return result
+    place = LogPlace(int(params.log_after) if params.log_after else None, params.log_sort, params.log_limit)
+    entries, more = await context.engine.tasks.log(held.task, place)
+    log = [log_resource(entry, held.task.definition) for entry in entries]
+    return msgspec.structs.replace(result, log=log, log_next=log[-1].version_id if more else UNSET)
 
 
 async def _one(changing: Awaitable[HeldTask]) -> TaskResult:

@@ -110,9 +110,8 @@ async def add(context: Context, params: AddParams) -> TemplateResult:
 @template_methods.method("awf.taskflow.template/list", example={"limit": 10})
 async def list_(context: Context, params: TemplateListParams) -> TemplatesResult:
     """List templates, and other flows that are declared as documents, page by page."""
-    found = await context.engine.taskflows.templates.list(after=params.after, size=params.limit + 1)
-    page = [*found[: params.limit]]
-    return TemplatesResult(True, page, page[-1].id if len(found) > len(page) else UNSET)
+    page, more = await context.engine.taskflows.templates.list(after=params.after, size=params.limit)
+    return TemplatesResult(True, [*page], page[-1].id if more else UNSET)
 
 
 @template_methods.method(

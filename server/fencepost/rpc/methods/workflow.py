@@ -14,7 +14,7 @@ from fencepost.domain.listing import Filter
 from fencepost.domain.payload import object_text
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.workflows import NewWorkflow, Signal
-from fencepost.rpc.methods.task import CreateParams, ListSort, OutcomeName, order, part, several
+from fencepost.rpc.methods.task import CreateParams, ListSort, OutcomeName, made_anew, order, part, several
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.pages import read_position, write_position
 from fencepost.wire.resources import AidboxTask, AidboxTaskLog, JsonObject, task_resource
@@ -110,7 +110,10 @@ _ID = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"}
 
 
 @workflow_methods.batched(
-    "awf.workflow/create-and-execute", example={"definition": "demo/order", "params": {"customer": "c-17"}}
+    "awf.workflow/create-and-execute",
+    example={"definition": "demo/order", "params": {"customer": "c-17"}},
+    small=made_anew,
+    together=64,
 )
 async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[WorkflowResult]:
     """Begin a workflow, or let it wait while `executeAt` is ahead. The same `id` and content again is the same one."""

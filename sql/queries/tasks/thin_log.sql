@@ -1,0 +1,23 @@
+-- Thin the notes in a long log: of the notes of one execution, the last of each minute is kept.
+-- Takes:   seq bigint, the task; whole integer, the version up to which its log is kept whole; until integer, the version
+--          from which on it is left as it is.
+-- Returns: one row (removed).
+-- Touches: task_log. What is removed stands before another note of the same execution, so that it is nowhere the state.
+with notes as materialized (
+    select
+        g.version, g.at, g.action, g.exec_id,
+        lead(g.at) over o as next_at, lead(g.action) over o as next_action, lead(g.exec_id) over o as next_exec_id
+    from fencepost.task_log as g
+    where g.seq = %(seq)s::bigint and g.version > %(whole)s::integer and g.version <= %(until)s::integer
+    window o as (order by g.version)
+),
+removed as (
+    delete from fencepost.task_log as g
+    using notes as n
+    where g.seq = %(seq)s::bigint and g.version = n.version and g.at = n.at
+        and n.action = 'awf.task/notify' and n.next_action = 'awf.task/notify' and n.next_exec_id = n.exec_id
+        and date_trunc('minute', n.next_at) = date_trunc('minute', n.at)
+    returning g.version
+)
+select count(*) as removed
+from removed

@@ -1,0 +1,209 @@
+"""Answers have a bound in bytes: a poll gives fewer tasks, a list a shorter page, and an array refuses the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+import pytest
+
+from fencepost.settings import Limits, Settings
+from tests.fixtures.servers import Server, running_server
+
+MOST = 900_000
+PAYLOAD = {"text": "x" * 300_000}
+# One answer ends with what fills it, and has its own members around that.
+BOUND = MOST + 350_000
+
+
+@pytest.fixture
+def server(database: str) -> Iterator[Server]:
+    with running_server(database, settings=Settings(limits=Limits(answer_bytes=MOST))) as running:
+        yield running
+
+
+def size_of(server: Server, body: Any) -> tuple[int, Any]:
+    _, _, answer = server.send("POST", "/rpc", orjson.dumps(body), content_type="application/json")
+    return len(answer), orjson.loads(answer)
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_poll_gives_no_more_than_an_answer_holds_and_the_rest_stays_ready(server: Server, limited: bool) -> None:
+    settings: dict[str, Any] = {"concurrencyLimit": 100} if limited else {}
+    server.define(**settings)
+    ids = [server.create(params=PAYLOAD)["id"] for _ in range(10)]
+    polled: list[str] = []
+
+    while len(polled) < len(ids):
+        params = {"taskDefinitions": ["demo/resize"], "maxBatchSize": 100, "start": True}
+        size, answer = size_of(server, {"method": "awf.task/poll", "params": params})
+        some = [task["id"] for task in answer["result"]["resources"]]
+        assert size < BOUND
+        assert 1 <= len(some) <= 4
+        polled += some
+        left = {id for id in ids if server.task(id)["status"] == "ready"}
+        assert left == set(ids) - set(polled)
+
+    assert polled == ids
+
+
+def test_polls_that_come_together_each_get_something_though_one_claim_does_not_hold_it(server: Server) -> None:
+    server.define()
+    for _ in range(12):
+        server.create(params=PAYLOAD)
+
+    with ThreadPoolExecutor(12) as pool:
+        polls = [pool.submit(server.poll, maxBatchSize=1) for _ in range(12)]
+
+    assert [len(poll.result()) for poll in polls] == [1] * 12
+
+
+def test_waiting_polls_get_what_one_claim_does_not_hold(server: Server) -> None:
+    server.define()
+    wait = {"method": "awf.task/long-poll", "params": {"taskDefinitions": ["demo/resize"], "timeout": 20_000}}
+    with ThreadPoolExecutor(12) as pool:
+        polls = [pool.submit(size_of, server, wait) for _ in range(12)]
+        for _ in range(12):
+            server.create(params=PAYLOAD)
+
+    assert [len(poll.result()[1]["result"]["resources"]) for poll in polls] == [1] * 12
+
+
+def test_a_task_that_is_larger_than_an_answer_is_given_all_the_same(server: Server) -> None:
+    server.define()
+    server.create(params={"text": "x" * 1_000_000})
+    server.create(params=PAYLOAD)
+
+    assert [len(task["params"]["text"]) for task in server.poll(maxBatchSize=10)] == [1_000_000]
+    assert [len(task["params"]["text"]) for task in server.poll(maxBatchSize=10)] == [300_000]
+
+
+def pages(server: Server, method: str, members: str = "resources") -> Iterator[list[Any]]:
+    after: dict[str, str] = {}
+    while True:
+        size, answer = size_of(server, {"method": method, "params": {"limit": 1000, **after}})
+        assert size < BOUND
+        yield answer["result"][members]
+        if "next" not in answer["result"]:
+            return
+        after = {"after": answer["result"]["next"]}
+
+
+def tasks(server: Server, number: int) -> str:
+    server.define()
+    return str(server.create(params=PAYLOAD)["id"])
+
+
+def workflows(server: Server, number: int) -> str:
+    server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/flow"})
+    new = {"definition": "demo/flow", "params": PAYLOAD}
+    return str(server.rpc("awf.workflow/create-and-execute", new)["resource"]["id"])
+
+
+def definitions(server: Server, number: int) -> str:
+    return str(server.define(f"demo/kind-{number}", params={"description": PAYLOAD["text"]})["name"])
+
+
+def triggers(server: Server, number: int) -> str:
+    server.define()
+    document = {
+        "kind": "trigger",
+        "name": f"demo/trigger-{number}",
+        "on": {"type": f"demo.{number}"},
+        "task": {"definition": "demo/resize", "params": PAYLOAD},
+    }
+    return str(server.rpc("awf.definition/put", document)["resource"]["name"])
+
+
+def schedules(server: Server, number: int) -> str:
+    server.define()
+    document = {
+        "kind": "schedule",
+        "name": f"demo/schedule-{number}",
+        "cron": "0 0 * * *",
+        "task": {"definition": "demo/resize", "params": PAYLOAD},
+    }
+    return str(server.rpc("awf.definition/put", document)["resource"]["name"])
+
+
+def devices(server: Server, number: int) -> str:
+    return str(server.rpc("awf.device/put", {"name": f"r{number}", "info": PAYLOAD})["resource"]["id"])
+
+
+def hardware(server: Server, number: int) -> str:
+    record = {"id": f"machine-{number}", "metadata": PAYLOAD}
+    return str(server.rpc("awf.hardware/push", {"hardware": record})["resource"]["id"])
+
+
+@pytest.mark.parametrize(
+    ("method", "make", "key"),
+    [
+        ("awf.task/list", tasks, "id"),
+        ("awf.workflow/list", workflows, "id"),
+        ("awf.definition/list", definitions, "name"),
+        ("awf.device/list", devices, "id"),
+        ("awf.hardware/list", hardware, "id"),
+    ],
+)
+def test_a_page_of_a_list_ends_where_it_fills_an_answer(server: Server, method: str, make: Any, key: str) -> None:
+    made = {make(server, number) for number in range(10)}
+
+    found = [one[key] for page in pages(server, method) for one in page]
+
+    assert set(found) == made
+    assert len(found) == len(made)
+
+
+@pytest.mark.parametrize("path", ["/AidboxTask", "/AidboxWorkflow"])
+def test_a_bundle_ends_where_it_fills_an_answer(server: Server, path: str) -> None:
+    made = {(tasks if path == "/AidboxTask" else workflows)(server, number) for number in range(10)}
+    found: list[str] = []
+    following: str | None = f"{path}?_count=1000"
+
+    while following is not None:
+        _, _, answer = server.send("GET", following)
+        assert len(answer) < BOUND
+        bundle = orjson.loads(answer)
+        found += [one["resource"]["id"] for one in bundle["entry"]]
+        following = next((link["url"] for link in bundle.get("link", ()) if link["relation"] == "next"), None)
+
+    assert set(found) == made
+    assert bundle["total"] == 10
+
+
+def test_an_array_refuses_the_calls_behind_those_that_fill_its_answer_and_does_not_run_them(server: Server) -> None:
+    server.define()
+    for _ in range(4):
+        server.create(params=PAYLOAD)
+    begun = server.create(params={"n": 1})["id"]
+    calls = [{"method": "awf.task/list", "params": {}}] * 500
+    cancel = {"method": "awf.task/cancel", "params": {"id": begun}}
+
+    size, answers = size_of(server, [{"method": "awf.task/status", "params": {"id": begun}}, *calls, cancel])
+
+    assert size < 2 * BOUND
+    assert "result" in answers[0]
+    assert "result" in answers[1]
+    assert answers[-2]["error"]["type"] == "answer-full"
+    assert answers[-1]["error"]["type"] == "answer-full"
+    assert server.task(begun)["status"] == "ready"
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_changes_in_an_array_are_refused_before_they_are_made_or_answered(server: Server, short: bool) -> None:
+    server.define()
+    ids = [server.create(params=PAYLOAD)["id"] for _ in range(60)]
+    leases: list[dict[str, Any]] = []
+    while len(leases) < 60:
+        leases += [{"id": task["id"], "execId": task["execId"]} for task in server.poll(maxBatchSize=60, start=True)]
+    asked = {"include-resource?": False} if short else {}
+
+    size, answers = size_of(server, [{"method": "awf.task/success", "params": {**lease, **asked}} for lease in leases])
+
+    done = {id for id in ids if server.task(id)["status"] == "done"}
+    assert {lease["id"] for lease, answer in zip(leases, answers, strict=True) if "result" in answer} == done
+    assert {answer["error"]["type"] for answer in answers if "error" in answer} == (set() if short else {"answer-full"})
+    assert len(done) == 60 if short else 16 <= len(done) < 60
+    assert size < MOST + 16 * 350_000
