@@ -31,3 +31,8 @@ def test_a_thousand_failures_do_not_overflow() -> None:
     backoff = Backoff(uniform=highest)
     backoff.failures = 5000
     assert backoff.next() == 15.0
+
+
+def test_the_servers_wish_is_followed_up_to_a_bound() -> None:
+    assert Backoff(longest=5.0).next(3600.0) < 6.0
+    assert 3.0 <= Backoff(longest=5.0).next(3.0) < 4.0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fencepost_sdk import RpcError
+from fencepost_sdk import NotJson, RpcError
 from fencepost_sdk.bulk import Bulk
 from tests.sdk.test_conversations import LOST, hold, refusal, reply
 
@@ -56,3 +56,28 @@ def test_a_login_that_is_refused_is_raised() -> None:
     one = bulk(2)
     with pytest.raises(RpcError, match="unauthenticated"):
         hold(one.send(one.arrays[0], 5.0), refusal("unauthenticated", 401))
+
+
+def test_the_path_of_a_refusal_begins_with_the_place_that_the_caller_gave() -> None:
+    one = bulk(1002)
+    fault = {"type": "invalid-params", "message": "no", "path": "$[1].params.params.n"}
+    fault["errors"] = [{"path": "$[1].params.params.n", "message": "no"}]  # type: ignore[assignment]
+    ids, _, _ = hold(one.send(one.arrays[1], 5.0), reply([{"result": {"id": "a"}}, {"error": fault}]))
+    assert ids[1].path == "$[1001].params.n"
+    assert ids[1].errors == [{"path": "$[1001].params.n", "message": "no"}]
+
+
+def test_one_create_that_a_request_is_refused_for_is_taken_out_of_it() -> None:
+    one = bulk(10)
+    whole = reply({"error": {"type": "invalid-request", "message": "no", "path": "$[4].params.params.n"}}, 400)
+    alone = reply({"error": {"type": "invalid-request", "message": "no", "path": "$[0].params.params.n"}}, 400)
+    ids, posted, _ = hold(one.send(one.arrays[0], 5.0), whole, answers(*[None] * 4), alone, alone, answers(*[None] * 5))
+    assert list(map(len, posted)) == [10, 4, 6, 1, 5]
+    assert ids[4].path == "$[4].params.n"
+    assert [said(each) for each in ids] == ["a"] * 4 + ["invalid-request"] + ["a"] * 5
+
+
+def test_params_that_json_cannot_hold_are_refused_with_their_place_before_anything_is_sent() -> None:
+    with pytest.raises(NotJson) as caught:
+        Bulk("demo/x", [{}, {"a": float("nan")}], ids=None, label=None, execute_at=None, repeatable=True)
+    assert caught.value.path == "$[1].params.a"

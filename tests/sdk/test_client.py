@@ -213,3 +213,22 @@ def test_many_tasks_can_be_created_for_later_and_under_ids_of_the_servers_own(ei
     with pytest.raises(TypeError):
         either.create_many("demo/mail", [{"n": 1}, {"n": object()}])
     assert len(server.query("select 1 from fencepost.task_resources")) == 1
+
+
+def test_what_create_many_returned_goes_into_result(either: Any, server: Server) -> None:
+    server.define("demo/whole", params={"type": "object", "properties": {"n": {"type": "integer"}}})
+    given, refused = either.create_many("demo/whole", [{"n": 1}, {"n": "x"}])
+    assert either.status(given).task.status == "ready"
+    with pytest.raises(RpcError) as caught:
+        either.result(refused)
+    assert caught.value.path == "$[1].params.n"
+
+
+def test_a_task_has_settings_of_its_own(either: Any, server: Server) -> None:
+    task = either.create("demo/mail", {}, settings={"attempt_timeout": timedelta(seconds=3), "expiresAfter": 5000})
+    settings = either.status(task, include_settings=True).settings
+    assert (settings["attemptTimeout"], settings["expiresAfter"]) == (3000, 5000)
+    (id,) = either.create_many("demo/mail", [{}], settings={"allowed_retry_count": 7})
+    assert either.status(id, include_settings=True).settings["allowedRetryCount"] == 7
+    with pytest.raises(TypeError, match="there is no setting 'timeout'"):
+        either.create("demo/mail", {}, settings={"timeout": 3})

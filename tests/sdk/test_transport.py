@@ -79,3 +79,29 @@ def test_a_request_that_waits_is_cut_from_another_thread() -> None:
         with pytest.raises(ConnectionFailed):
             connection.post(b"{}", 60.0)
         connection.renew()
+
+
+def test_a_proxy_gets_the_credentials_of_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:se%40c%3Aret@proxy:3128")
+    endpoint = Endpoint("http://queue:8080")
+    expected = "Basic " + base64.b64encode(b"user:se@c:ret").decode()
+    assert endpoint.headers["Proxy-Authorization"] == expected
+    assert endpoint.proxy == ("proxy", 3128)
+    monkeypatch.setenv("no_proxy", "queue:8080")
+    assert "Proxy-Authorization" not in Endpoint("http://queue:8080").headers
+    assert "Proxy-Authorization" in Endpoint("http://queue:8081").headers
+    # What is tunneled is for the server, not for the proxy.
+    assert "Proxy-Authorization" not in Endpoint("https://queue").headers
+
+
+def test_a_secret_that_was_read_from_a_file_is_sent_without_its_line_break() -> None:
+    assert Endpoint(client="a-token\n").headers["Authorization"] == "Bearer a-token"
+
+
+def test_a_secret_is_not_shown_when_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="no header can hold") as caught:
+        Endpoint(client="s3c\nret")
+    assert "s3c" not in str(caught.value)
+    with pytest.raises(ValueError, match="must look like") as refused:
+        Endpoint("ftp://importer:s3cret@queue")
+    assert "s3cret" not in str(refused.value)

@@ -3,7 +3,7 @@
 Worker, Context, TaskFailed, LostLease    for who does the work
 Facts, Event, Activity, actions    for who decides about workflows; fencepost_sdk.testing tries deciders
 Client, AsyncClient, Task, Status, Page, Workflow, WorkflowStatus, WorkflowPage    for who wants it done
-TaskCanceled, WorkflowFailed, WorkflowCanceled, RpcError, ConnectionFailed, FencepostError    what can go wrong
+TaskCanceled, WorkflowFailed, WorkflowCanceled, RpcError, NotJson, ConnectionFailed, FencepostError    what can go wrong
 """
 
 from fencepost_sdk import actions
@@ -14,6 +14,7 @@ from fencepost_sdk.errors import (
     ConnectionFailed,
     FencepostError,
     LostLease,
+    NotJson,
     RpcError,
     TaskCanceled,
     TaskFailed,
@@ -35,6 +36,7 @@ __all__ = [
     "Facts",
     "FencepostError",
     "LostLease",
+    "NotJson",
     "Page",
     "RpcError",
     "Status",

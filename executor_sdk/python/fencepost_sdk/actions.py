@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
+from fencepost_sdk.payloads import plain
 from fencepost_sdk.protocol import timestamp
 
 Action = dict[str, Any]
@@ -129,7 +128,7 @@ def _request(definition: str, label: str, params: Any, execute_at: datetime | st
         raise TypeError(f"what is begun needs a label, a text that is unique within the workflow, not {label!r}")
     request: dict[str, Any] = {"definition": definition, "label": label}
     if params is not None:
-        request["params"] = _plain(params)
+        request["params"] = plain(params, "$.params")
     if execute_at is not None:
         request["executeAt"] = timestamp(execute_at)
     return request
@@ -139,9 +138,4 @@ def _ending(action: str, member: str, said: Any) -> Action:
     if isinstance(said, str):
         # As TaskFailed takes a sentence.
         said = {"message": said}
-    return {"action": action} if said is None else {"action": action, member: _plain(said)}
-
-
-def _plain(payload: Any) -> Any:
-    """Return a payload as JSON has it, so that a decision is the same however its values were written."""
-    return msgspec.json.decode(msgspec.json.encode(payload))
+    return {"action": action} if said is None else {"action": action, member: plain(said, f"$.{member}")}

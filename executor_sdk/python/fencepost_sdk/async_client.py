@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any, Self
 
 from fencepost_sdk import conversations, workflows
-from fencepost_sdk.bulk import CONNECTIONS, Bulk
-from fencepost_sdk.client import id_of
+from fencepost_sdk.bulk import CONNECTIONS, Bulk, Entry
+from fencepost_sdk.client import TaskId, id_of
 from fencepost_sdk.connections import Connections
 from fencepost_sdk.conversations import Conversation, Pause, Said
+from fencepost_sdk.definitions import OwnSettings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.protocol import Page, Status, Task
 from fencepost_sdk.threads import Threads
@@ -52,13 +53,22 @@ class AsyncClient:
         id: str | None = None,
         label: str | None = None,
         execute_at: datetime | str | None = None,
+        settings: OwnSettings | None = None,
     ) -> Task:
         """Create a task; see `Client.create`.
 
         await client.create("demo/mail", {"to": "ada@example.org"}, id="mail-1815")
         """
         return await self._hold(
-            conversations.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
+            conversations.create(
+                definition,
+                params,
+                id=id,
+                label=label,
+                execute_at=execute_at,
+                settings=settings,
+                patience=self._patience,
+            )
         )
 
     async def create_many(
@@ -69,18 +79,27 @@ class AsyncClient:
         ids: Iterable[str] | None = None,
         label: str | None = None,
         execute_at: datetime | str | None = None,
+        settings: OwnSettings | None = None,
         repeatable: bool = True,
     ) -> Sequence[str | RpcError]:
         """Create a task for each of `params`; see `Client.create_many`.
 
         await client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
         """
-        bulk = Bulk(definition, params, ids=ids, label=label, execute_at=execute_at, repeatable=repeatable)
+        bulk = Bulk(
+            definition,
+            params,
+            ids=ids,
+            label=label,
+            execute_at=execute_at,
+            settings=settings,
+            repeatable=repeatable,
+        )
         gate = asyncio.Semaphore(CONNECTIONS)
 
-        async def send(calls: Sequence[bytes]) -> Sequence[str | RpcError]:
+        async def send(array: Sequence[Entry]) -> Sequence[str | RpcError]:
             async with gate:
-                return await self._hold(bulk.send(calls, self._patience))
+                return await self._hold(bulk.send(array, self._patience))
 
         sending = [asyncio.create_task(send(calls)) for calls in bulk.arrays]
         try:
@@ -89,7 +108,7 @@ class AsyncClient:
             for one in sending:
                 one.cancel()
 
-    async def status(self, id: str | Task, include_log: bool = False, include_settings: bool = False) -> Status:
+    async def status(self, id: TaskId, include_log: bool = False, include_settings: bool = False) -> Status:
         """Tell how a task stands; see `Client.status`.
 
         (await client.status("mail-1815", include_log=True)).log
@@ -100,14 +119,14 @@ class AsyncClient:
             )
         )
 
-    async def cancel(self, id: str | Task) -> Task:
+    async def cancel(self, id: TaskId) -> Task:
         """End a live task as canceled; see `Client.cancel`.
 
         await client.cancel("mail-1815")
         """
         return await self._hold(conversations.cancel(id_of(id), self._patience))
 
-    async def retry(self, id: str | Task) -> Task:
+    async def retry(self, id: TaskId) -> Task:
         """Make a task that failed or was canceled ready again; see `Client.retry`.
 
         await client.retry("mail-1815")
@@ -142,7 +161,7 @@ class AsyncClient:
         )
         return await self._hold(conversations.listing(asked, self._patience))
 
-    async def result(self, id: str | Task, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as `Client.result`
+    async def result(self, id: TaskId, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as `Client.result`
         """Wait until a task is done and return its result; see `Client.result`.
 
         await client.result("mail-1815", timeout=60)

@@ -7,16 +7,22 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """Full-jitter exponential delays, in seconds, that never go below what the server asked for.
+    """Full-jitter exponential delays, in seconds, that do not go below what the server asked for, up to `longest`.
 
     The jitter spreads a fleet that lost its server at one moment over the whole interval when the server is back.
     """
 
     def __init__(
-        self, first: float = 0.1, most: float = 15.0, *, uniform: Callable[[float, float], float] = random.uniform
+        self,
+        first: float = 0.1,
+        most: float = 15.0,
+        *,
+        longest: float = 60.0,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._first = first
         self._most = most
+        self._longest = longest
         self._uniform = uniform
         self.failures = 0
 
@@ -28,4 +34,4 @@ class Backoff:
         delay = max(self._uniform(0.0, ceiling), self._first / 4)
         if retry_after is None:
             return delay
-        return retry_after + self._uniform(0.0, self._first * 2)
+        return min(retry_after, self._longest) + self._uniform(0.0, self._first * 2)

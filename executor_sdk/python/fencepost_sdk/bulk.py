@@ -6,18 +6,24 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.conversations import Conversation, Pause, deliver
+from fencepost_sdk.definitions import OwnSettings, own_settings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
+from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import (
     MOST_BYTES,
     MOST_CALLS,
     TRANSIENT,
+    Fault,
+    New,
     decode_answers,
     decode_fault,
     encode_batch,
@@ -35,6 +41,13 @@ class Created(msgspec.Struct, gc=False):
     id: str
 
 
+class Entry(NamedTuple):
+    """One create: its place in what the caller gave, and its call."""
+
+    place: int
+    call: bytes
+
+
 class Bulk:
     """What `create_many` sends: everything is written before anything is sent, so that bad params leave nothing behind.
 
@@ -50,6 +63,7 @@ class Bulk:
         ids: Iterable[str] | None,
         label: str | None,
         execute_at: datetime | str | None,
+        settings: OwnSettings | None = None,
         repeatable: bool,
     ) -> None:
         self._repeatable = repeatable or ids is not None
@@ -59,56 +73,85 @@ class Bulk:
         else:
             name = uuid.uuid4().hex
             pairs = ((f"{name}-{number}" if repeatable else None, one) for number, one in zip(count(), params))
-        self.arrays = list(_arrays(encode_create(definition, id, one, label, at) for id, one in pairs))
+        new = partial(
+            New,
+            definition=definition,
+            label=label,
+            execute_at=at,
+            settings=own_settings(settings),
+            include_resource=False,
+        )
+        self.arrays = list(
+            _arrays(
+                Entry(place, encode_create(new(id=id, params=_written(one, place))))
+                for place, (id, one) in enumerate(pairs)
+            )
+        )
 
-    def send(self, calls: Sequence[bytes], patience: float) -> Conversation[list[str | RpcError]]:
+    def send(self, array: Sequence[Entry], patience: float) -> Conversation[list[str | RpcError]]:
         """Send one of the arrays, and again what of it the server had no time for."""
         give_up = time.monotonic() + patience
         backoff = Backoff()
         said: dict[int, str | RpcError] = {}
-        places = list(range(len(calls)))
+        left = list(array)
         while True:
-            said.update(zip(places, (yield from self._send([calls[place] for place in places], patience)), strict=True))
-            places = [place for place in places if _is_transient(said[place])] if self._repeatable else []
+            said.update(zip((entry.place for entry in left), (yield from self._send(left, patience)), strict=True))
+            left = [entry for entry in left if _is_transient(said[entry.place])] if self._repeatable else []
             delay = backoff.next()
-            if not places or time.monotonic() + delay > give_up:
-                return [said[place] for place in range(len(calls))]
+            if not left or time.monotonic() + delay > give_up:
+                return [said[entry.place] for entry in array]
             yield Pause(delay)
 
-    def _send(self, calls: Sequence[bytes], patience: float) -> Conversation[list[str | RpcError]]:
-        reply, repeated = yield from deliver(encode_batch(calls), patience, repeatable=self._repeatable)
+    def _send(self, array: Sequence[Entry], patience: float) -> Conversation[list[str | RpcError]]:
+        if not array:
+            return []
+        body = encode_batch(entry.call for entry in array)
+        reply, repeated = yield from deliver(body, patience, repeatable=self._repeatable)
         if reply.status == 200:
             try:
-                answers = decode_answers(reply.body, len(calls))
+                answers = decode_answers(reply.body, len(array))
                 return [
                     msgspec.json.decode(answer.result, type=Created).id
                     if answer.error is None
-                    else answer.error.as_error(repeated=repeated)
-                    for answer in answers
+                    else _placed(answer.error, entry.place).as_error(repeated=repeated)
+                    for entry, answer in zip(array, answers, strict=True)
                 ]
             except ValueError as error:
                 raise ConnectionFailed(f"the answer is not one of Fencepost's: {error}") from error
-        refused = decode_fault(reply.body, reply.status).as_error(reply.status, repeated=repeated)
+        fault = decode_fault(reply.body, reply.status)
+        refused = _placed(fault, array[0].place).as_error(reply.status, repeated=repeated)
         if reply.status not in (400, 413):
             raise refused
-        if len(calls) == 1:
+        if len(array) == 1:
             return [refused]
-        # This server takes less at once than others do.
-        half = len(calls) // 2
-        return (yield from self._send(calls[:half], patience)) + (yield from self._send(calls[half:], patience))
+        # Either the server means one call, or it takes less at once than others do.
+        at = fault.call
+        cut = len(array) // 2 if at is None or at >= len(array) else max(at, 1)
+        return (yield from self._send(array[:cut], patience)) + (yield from self._send(array[cut:], patience))
 
 
-def _arrays(calls: Iterable[bytes]) -> Iterator[list[bytes]]:
-    array: list[bytes] = []
+def _arrays(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    array: list[Entry] = []
     size = 0
-    for call in calls:
-        if array and (len(array) >= MOST_CALLS or size + len(call) >= MOST_BYTES):
+    for entry in entries:
+        if array and (len(array) >= MOST_CALLS or size + len(entry.call) >= MOST_BYTES):
             yield array
             array, size = [], 0
-        array.append(call)
-        size += len(call) + 1
+        array.append(entry)
+        size += len(entry.call) + 1
     if array:
         yield array
+
+
+def _written(params: Any, place: int) -> Raw | None:
+    return None if params is None else Raw(encode(params, f"$[{place}].params"))
+
+
+def _placed(fault: Fault, place: int) -> Fault:
+    """Return a fault whose paths begin with the place in the caller's sequence, whatever array carried the call."""
+    root = f"$[{place}]"
+    errors = [{**one, "path": Fault(path=one.get("path")).below(root)} for one in fault.errors or []]
+    return msgspec.structs.replace(fault, path=fault.below(root), errors=errors or None)
 
 
 def _is_transient(said: str | RpcError) -> bool:

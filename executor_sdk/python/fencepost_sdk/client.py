@@ -16,10 +16,14 @@ from fencepost_sdk import conversations, workflows
 from fencepost_sdk.bulk import CONNECTIONS, Bulk
 from fencepost_sdk.connections import Connections
 from fencepost_sdk.conversations import Conversation, Pause, Said
+from fencepost_sdk.definitions import OwnSettings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.protocol import Page, Status, Task
 from fencepost_sdk.transport import Endpoint
 from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
+
+# How a task is named: by its id, by itself, or by what `create_many` has returned for it.
+TaskId = str | Task | RpcError
 
 
 class Client:
@@ -51,15 +55,26 @@ class Client:
         id: str | None = None,
         label: str | None = None,
         execute_at: datetime | str | None = None,
+        settings: OwnSettings | None = None,
     ) -> Task:
         """Create a task; the same `id` with the same content gives the task that is there.
 
-        `params` is anything that makes a JSON object: a dict, a dataclass, a Struct. `execute_at` needs a timezone.
+        `params` is anything that makes a JSON object: a dict, a dataclass, a Struct, a pydantic model. `execute_at`
+        needs a timezone. `settings` are those of this task alone: the timeouts and retries that `Worker.task` takes,
+        as timedelta, and `expires_after`.
 
             client.create("demo/mail", {"to": "ada@example.org"}, id="mail-1815")
         """
         return self._hold(
-            conversations.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
+            conversations.create(
+                definition,
+                params,
+                id=id,
+                label=label,
+                execute_at=execute_at,
+                settings=settings,
+                patience=self._patience,
+            )
         )
 
     def create_many(
@@ -70,6 +85,7 @@ class Client:
         ids: Iterable[str] | None = None,
         label: str | None = None,
         execute_at: datetime | str | None = None,
+        settings: OwnSettings | None = None,
         repeatable: bool = True,
     ) -> Sequence[str | RpcError]:
         """Create a task for each of `params` and return their ids in order, an RpcError in place of a refused one.
@@ -77,16 +93,26 @@ class Client:
         For thousands: they go in large requests, two at a time, and each is a task of its own, not one transaction.
         Without `ids` the client makes them up, so that a request whose reply was lost can be repeated. When it is
         not `repeatable` the server makes them, for less. ConnectionFailed leaves some of them created: with `ids` of
-        your own, the same call again creates what is missing.
+        your own, the same call again creates what is missing. The `path` of an error begins with the place in
+        `params`. What has been returned goes into `result`, which raises the RpcError of a refused one.
 
-            client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
+            ids = client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
+            print([client.status(id).task.status for id in ids])
         """
-        bulk = Bulk(definition, params, ids=ids, label=label, execute_at=execute_at, repeatable=repeatable)
+        bulk = Bulk(
+            definition,
+            params,
+            ids=ids,
+            label=label,
+            execute_at=execute_at,
+            settings=settings,
+            repeatable=repeatable,
+        )
         with ThreadPoolExecutor(CONNECTIONS, "fencepost-bulk") as threads:
-            answers = threads.map(lambda calls: self._hold(bulk.send(calls, self._patience)), bulk.arrays)
+            answers = threads.map(lambda array: self._hold(bulk.send(array, self._patience)), bulk.arrays)
             return [said for array in answers for said in array]
 
-    def status(self, id: str | Task, include_log: bool = False, include_settings: bool = False) -> Status:
+    def status(self, id: TaskId, include_log: bool = False, include_settings: bool = False) -> Status:
         """Tell how a task stands; with its log (oldest entry first) and its settings when asked for.
 
         client.status("mail-1815", include_log=True).log
@@ -97,14 +123,14 @@ class Client:
             )
         )
 
-    def cancel(self, id: str | Task) -> Task:
+    def cancel(self, id: TaskId) -> Task:
         """End a live task as canceled, at once; RpcError `task-has-been-done` when it is over already.
 
         client.cancel("mail-1815")
         """
         return self._hold(conversations.cancel(id_of(id), self._patience))
 
-    def retry(self, id: str | Task) -> Task:
+    def retry(self, id: TaskId) -> Task:
         """Make a task that failed or was canceled ready again, with all its attempts.
 
         client.retry("mail-1815")
@@ -141,7 +167,7 @@ class Client:
         )
         return self._hold(conversations.listing(asked, self._patience))
 
-    def result(self, id: str | Task, timeout: float | None = None) -> Any:
+    def result(self, id: TaskId, timeout: float | None = None) -> Any:
         """Wait until a task is done and return its result; raise TaskFailed or TaskCanceled when it did not succeed.
 
         TimeoutError after `timeout` seconds; the task goes on. It looks again at growing intervals, up to a second.
@@ -288,6 +314,8 @@ class Client:
             return said
 
 
-def id_of(one: str | Task | Workflow) -> str:
-    """Return the id of a task or a workflow that is named by its id or by itself."""
+def id_of(one: str | Task | Workflow | RpcError) -> str:
+    """Return the id of a task or a workflow that is named by its id or by itself; raise the error of a refused one."""
+    if isinstance(one, RpcError):
+        raise one
     return one if isinstance(one, str) else one.id

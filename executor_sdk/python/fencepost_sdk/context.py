@@ -49,7 +49,7 @@ class Context:
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set once the execution is no longer ours; a sync handler waits on it instead of sleeping.
+        """Set once the execution is over or no longer ours; a sync handler waits on it instead of sleeping.
 
         while not ctx.cancelled.wait(timeout=1.0):
             look_again()
@@ -63,19 +63,25 @@ class Context:
         return event
 
     def check(self) -> None:
-        """Raise LostLease once the execution is no longer ours.
+        """Raise LostLease once the execution is over or no longer ours.
 
         for row in rows:
             ctx.check()
             load(row)
         """
         if self._lost:
-            raise LostLease("this execution is over: the task was canceled, timed out or handed back")
+            raise LostLease(
+                "this execution is over: it was canceled, timed out or handed back, or its handler has ended"
+            )
 
-    def progress(self, current: int, total: int | None = None, unit: str | None = None) -> None:
+    def progress(self, current: float, total: float | None = None, unit: str | None = None) -> None:
         """Tell how far it is; returns at once, and of several in a row only the newest is sent.
 
-        ctx.progress(3, 10, "files")
+        Any kind of number will do. Whole numbers are sent as they are; with a fraction, as percent of the total
+        (`ctx.progress(0.5, 1.0)` is 50 of 100 %) or, without a total, rounded. What is no finite number is not sent:
+        the log says so once for each handler, and the task goes on.
+
+            ctx.progress(3, 10, "files")
         """
         note: dict[str, Any] = {"notification": "progress", "progress-current": current}
         if total is not None:
@@ -85,7 +91,7 @@ class Context:
         self._tell(self._progress, note)
 
     def heartbeat(self, message: str | None = None) -> None:
-        """Leave a message in the task's log; heartbeats as such are sent for you.
+        """Leave a message in the task's log, up to 10,000 characters of it; heartbeats as such are sent for you.
 
         ctx.heartbeat("waiting for the printer")
         """

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 import msgspec
 
 from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.definitions import OwnSettings, own_settings
 from fencepost_sdk.errors import ConnectionFailed, RpcError, TaskCanceled, TaskFailed
+from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import (
     Page,
     Status,
@@ -23,7 +25,6 @@ from fencepost_sdk.protocol import (
     decode_answer,
     decode_answers,
     decode_fault,
-    encode,
     encode_batch,
     encode_call,
     timestamp,
@@ -111,7 +112,10 @@ def batch(calls: Sequence[tuple[str, Any]], patience: float) -> Conversation[lis
     """Make several calls in one request; a refused one gives its RpcError in place of a result."""
     if not calls:
         return []
-    body = encode_batch([encode_call(method, {} if params is None else params) for method, params in calls])
+    body = encode_batch(
+        encode_call(method, {} if params is None else params, f"$[{place}].params")
+        for place, (method, params) in enumerate(calls)
+    )
     repeatable = all(is_repeatable(method, params) for method, params in calls)
     reply, repeated = yield from deliver(body, patience, repeatable=repeatable)
     if reply.status != 200:
@@ -145,10 +149,13 @@ def create(
     id: str | None,
     label: str | None,
     execute_at: datetime | str | None,
+    settings: OwnSettings | None = None,
     patience: float,
 ) -> Conversation[Task]:
     """Create a task, under an id of our own if need be: the server takes a repeated one for the same task."""
     asked = wish(definition, params, id=id, label=label, execute_at=execute_at)
+    if settings is not None:
+        asked["settings"] = own_settings(settings)
     return (yield from call("awf.task/create-and-execute", asked, Resource, patience)).resource
 
 
@@ -159,7 +166,7 @@ def wish(
     asked: dict[str, Any] = {"id": id or str(uuid.uuid4()), "definition": definition}
     if params is not None:
         # Written once: what msgspec can write, such as a Struct, shall be the same in every repetition.
-        asked["params"] = msgspec.Raw(encode(params))
+        asked["params"] = msgspec.Raw(encode(params, "$.params"))
     if label is not None:
         asked["label"] = label
     if execute_at is not None:

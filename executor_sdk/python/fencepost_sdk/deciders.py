@@ -9,7 +9,7 @@ import msgspec
 
 from fencepost_sdk.actions import Action, actions_of
 from fencepost_sdk.facts import Activity, Event, Facts, activities_at, read_event
-from fencepost_sdk.handlers import Function, Handler, is_async
+from fencepost_sdk.handlers import Function, Handler, is_async, read_as
 from fencepost_sdk.looks import Looks
 from fencepost_sdk.protocol import Handed
 
@@ -28,7 +28,7 @@ class Decider(Handler):
         self.is_async = is_async(function)
         self.wants_context = False
         self.wants_activities = activities
-        self._params_type = _params_type(function)
+        self._read = read_as(definition, _params_type(function))
 
     async def prepare(self, handed: Handed, context: Any, looks: Looks) -> tuple[Any, ...]:
         """Return what to call the decider with, which takes a look at the workflow."""
@@ -54,10 +54,7 @@ class Decider(Handler):
 
     def read_params(self, params: Any) -> Any:
         """Return a workflow's params in the type that the decider is annotated with; raise TaskFailed."""
-        try:
-            return msgspec.convert(params, self._params_type, str_keys=True)
-        except msgspec.ValidationError as error:
-            raise self.misfit(error) from error
+        return self._params(msgspec.json.encode(params))
 
     def outcome(self, returned: Any) -> list[Action]:
         """Return the actions that the decider decided on."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypedDict
 
-import msgspec
+from fencepost_sdk.payloads import schema
 
 Schema = Mapping[str, Any] | type
 
@@ -18,6 +18,7 @@ class Settings(TypedDict, total=False):
     in_progress_timeout: timedelta
     allowed_retry_count: int
     retry_delay: timedelta
+    attempt_timeout: timedelta
     concurrency_limit: int
     concurrency_path: Sequence[str | int]
     params: Schema
@@ -32,9 +33,21 @@ class WorkflowSettings(TypedDict, total=False):
     in_progress_timeout: timedelta
     allowed_retry_count: int
     retry_delay: timedelta
+    attempt_timeout: timedelta
     params: Schema
     result: Schema
     error: Schema
+
+
+class OwnSettings(TypedDict, total=False):
+    """What `settings` of `Client.create` takes: for one task, instead of what its definition says."""
+
+    requested_to_start_timeout: timedelta
+    in_progress_timeout: timedelta
+    allowed_retry_count: int
+    retry_delay: timedelta
+    attempt_timeout: timedelta
+    expires_after: timedelta
 
 
 WIRE = {
@@ -42,9 +55,28 @@ WIRE = {
     "in_progress_timeout": "inProgressTimeout",
     "allowed_retry_count": "allowedRetryCount",
     "retry_delay": "retryDelay",
+    "attempt_timeout": "attemptTimeout",
     "concurrency_limit": "concurrencyLimit",
     "concurrency_path": "concurrencyPath",
 }
+
+
+OWN = {key: WIRE[key] for key in WIRE if not key.startswith("concurrency_")} | {"expires_after": "expiresAfter"}
+
+
+def own_settings(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the settings of one task as the wire has them; those in the wire's spelling go as they are."""
+    if settings is None:
+        return None
+    own = {}
+    for setting, value in settings.items():
+        if setting in OWN:
+            own[OWN[setting]] = _wire_value("settings", setting, value)
+        elif setting in OWN.values():
+            own[setting] = value
+        else:
+            raise TypeError(f"settings: there is no setting {setting!r}; there are {', '.join(OWN)}")
+    return own
 
 
 def task_document(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +93,7 @@ def _document(kind: str, name: str, settings: Mapping[str, Any], wire: Mapping[s
     document: dict[str, Any] = {"kind": kind, "name": name}
     for setting, value in settings.items():
         if setting in ("params", "result", "error"):
-            document[setting] = _schema(value)
+            document[setting] = value if isinstance(value, Mapping) else schema(value)
         elif setting not in wire:
             raise TypeError(f"{name}: there is no setting {setting!r}; there are {', '.join([*wire, 'params'])}…")
         else:
@@ -79,7 +111,3 @@ def _wire_value(name: str, setting: str, value: Any) -> Any:
     if not isinstance(value, timedelta):
         raise TypeError(f"{name}: {setting} is a timedelta, such as timedelta(minutes=2), not {value!r}")
     return round(value / timedelta(milliseconds=1))
-
-
-def _schema(value: Schema) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else msgspec.json.schema(value)

@@ -48,10 +48,27 @@ class RpcError(FencepostError):
         super().__init__(f"{type}: {message}" + (f" (at {path})" if path else ""))
 
 
+class NotJson(FencepostError, TypeError, ValueError):
+    """A value that JSON cannot hold: NaN, an integer beyond 64 bits, half a surrogate pair, an object of its own kind.
+
+    `path` is the place in what was to be sent. Nothing was sent.
+
+        try:
+            client.create("demo/resize", {"width": float("nan")})
+        except NotJson as error:
+            print(error.path)   # $.params.width
+    """
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {why}")
+
+
 class ConnectionFailed(FencepostError):
     """No usable answer came: refused, cut, too slow, or overloaded for longer than we were willing to repeat.
 
-    A client raises it after `patience`; a worker never does, it goes on trying. What was sent may have been done.
+    A client raises it after `patience`; a worker goes on trying, unless it can never work, such as a certificate that
+    is not trusted. What was sent may have been done.
 
         try:
             Client("http://127.0.0.1:1", patience=0).status("some-task")
@@ -59,9 +76,11 @@ class ConnectionFailed(FencepostError):
             print(error)
     """
 
-    def __init__(self, message: str, *, kept: bool = False) -> None:
+    def __init__(self, message: str, *, kept: bool = False, final: bool = False) -> None:
         # Whether the connection had been kept open from an earlier request: then the server may just have closed it.
         self.kept = kept
+        # Whether trying again cannot help, such as a certificate that is not trusted.
+        self.final = final
         super().__init__(message)
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import traceback
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from msgspec import Raw, ValidationError
 
 from fencepost_sdk.context import Context
-from fencepost_sdk.errors import LostLease, TaskFailed
+from fencepost_sdk.failures import error_of, line_of, trace
 from fencepost_sdk.finishes import Finish, failure, release, success
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
@@ -24,7 +23,8 @@ from fencepost_sdk.threads import Threads
 
 logger = logging.getLogger("fencepost_sdk")
 
-LONGEST_TRACEBACK = 8000
+# How long a handler whose execution is over may go on before its slot is given to others, in seconds.
+LEAVE_AFTER = 5.0
 
 
 class Executions:
@@ -52,6 +52,9 @@ class Executions:
         self._waiting: dict[str, tuple[Lease, Raw]] = {}
         self._threads = Threads(slots.concurrency, "fencepost-handler")
         self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        # Handlers whose slots were given to others and that have not ended yet.
+        self._left: set[asyncio.Task[None]] = set()
 
     def take(self, resources: list[Raw]) -> None:
         """Begin the tasks that a poll brought, or let them wait for a slot; during a drain give them back."""
@@ -72,6 +75,11 @@ class Executions:
                 self._finish(release(lease), [])
             else:
                 self._leases.add(lease, now)
+                if handed.attempt_timeout_ms is not None:
+                    # The server counts from the start, which was before now.
+                    lease.attempt_ends = self._loop.call_later(
+                        handed.attempt_timeout_ms / 1000, self._end_attempt, lease
+                    )
                 if self._slots.running < self._slots.concurrency:
                     self._begin(lease, resource)
                 else:
@@ -118,6 +126,8 @@ class Executions:
         if not lease.began:
             # A task that is canceled before its first step never runs, so that nothing there would see its end.
             self._over(lease, None)
+        else:
+            self._loop.call_later(LEAVE_AFTER, self._leave, lease)
 
     def give_back(self, leases: list[Lease]) -> None:
         """Stop handlers and let the server hand their tasks to others."""
@@ -129,6 +139,7 @@ class Executions:
         """Stop every handler that can be stopped and give them `seconds` to clean up; threads are left behind."""
         self._waiting.clear()
         jobs = [lease.job for lease in self._leases.all() if lease.job is not None]
+        jobs.extend(job for job in self._left if not job.done())
         for lease in self._leases.all():
             self.lose(lease)
             if lease.job is not None and not lease.handler.is_async:
@@ -139,7 +150,6 @@ class Executions:
 
     async def _handle(self, lease: Lease, handler: Handler) -> None:
         lease.began = True
-        finish: Finish | None = None
         try:
             arguments = await handler.prepare(lease.handed, lease.context, self._looks)
             if handler.is_async:
@@ -149,30 +159,63 @@ class Executions:
                 if inspect.isawaitable(result):
                     result = await result
             finish = success(lease, handler.outcome(result))
-        except asyncio.CancelledError:
-            finish = failure(lease, {"type": "CancelledError", "message": "the handler was canceled"})
-        except TaskFailed as failed:
-            logger.info("task %s failed: %s", lease.id, failed)
-            finish = failure(lease, failed.error)
-        except LostLease as lost:
-            finish = failure(lease, {"type": "LostLease", "message": str(lost)})
-        except (Exception, SystemExit) as error:
-            if not lease.lost:
-                logger.warning("task %s of %s failed", lease.id, handler.definition, exc_info=error)
-            finish = failure(lease, _told(error))
-        finally:
-            self._over(lease, finish)
+        except BaseException as raised:
+            # A KeyboardInterrupt too: the signal itself only begins the drain.
+            if self._loop.is_closed():
+                raise
+            if not (lease.lost or lease.over):
+                _log(lease, raised)
+            finish = failure(lease, error_of(raised))
+        if os.getpid() != self._process:
+            # The handler has forked and come back twice; see threads.py.
+            os._exit(0)
+        self._over(lease, finish)
 
     def _over(self, lease: Lease, finish: Finish | None) -> None:
+        if lease.over:
+            return
         lease.over = True
+        if lease.attempt_ends is not None:
+            lease.attempt_ends.cancel()
         self._leases.remove(lease)
         self._slots.running -= 1
         if lease.lost:
             logger.info("task %s is no longer ours, its handler's outcome is dropped", lease.id)
         elif finish is not None:
             self._finish(finish, lease.notes())
+        if lease.context is not None:
+            # What the handler has left running, a thread perhaps, sees that it is over.
+            lease.context._lose()
         self._begin_next()
         self._stir()
+
+    def _end_attempt(self, lease: Lease) -> None:
+        """Stop an attempt that has lasted longer than it may: the server has ended it by now."""
+        if not (lease.over or lease.lost):
+            logger.warning(
+                "task %s of %s lasts longer than its attemptTimeout of %d ms, this attempt is over",
+                lease.id,
+                lease.handler.definition,
+                lease.handed.attempt_timeout_ms,
+            )
+            self.lose(lease)
+
+    def _leave(self, lease: Lease) -> None:
+        """Give the slot of a handler to others that does not end although it was told to, up to as many as run."""
+        if lease.over or lease.job is None or self._slots.closed:
+            return
+        if len(self._left) >= self._slots.concurrency:
+            logger.error("task %s: its handler does not end, and too many others neither: it keeps its slot", lease.id)
+            self._loop.call_later(LEAVE_AFTER, self._leave, lease)
+            return
+        logger.warning("task %s: its handler does not end, its slot is given to others", lease.id)
+        self._left.add(lease.job)
+        if lease.handler.is_async:
+            lease.job.add_done_callback(self._left.discard)
+        else:
+            self._threads.replace(partial(self._left.discard, lease.job))
+        lease.job.cancel()
+        self._over(lease, None)
 
     def _say(self, lease: Lease) -> None:
         try:
@@ -182,12 +225,10 @@ class Executions:
             return
 
 
-def _told(error: BaseException) -> dict[str, Any]:
-    """Return an exception as the error of its task, for people who look for the line that raised it."""
-    # The first frame is ours.
-    frames = error.__traceback__ and error.__traceback__.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames))
-    return {"type": type(error).__name__, "message": str(error), "traceback": text[-LONGEST_TRACEBACK:]}
+def _log(lease: Lease, raised: BaseException) -> None:
+    logger.warning("task %s of %s failed: %s", lease.id, lease.handler.definition, line_of(raised, lease.handed))
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("task %s: %s", lease.id, trace(raised))
 
 
 def _nobody() -> None:

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+from fencepost_sdk.errors import NotJson
 from fencepost_sdk.leases import Lease
 from fencepost_sdk.protocol import LOST, TRANSIENT, Fault, encode_fail, encode_release, encode_success
 
 logger = logging.getLogger("fencepost_sdk")
-
-UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 Again = Callable[["Finish"], None]
 
@@ -61,18 +60,20 @@ def success(lease: Lease, result: Any) -> Finish:
     """Return the finish of a handler that returned; a result that the server refuses fails the task instead."""
     try:
         call = encode_success(lease.id, lease.exec_id, result)
-    except UNWRITABLE as error:
+    except NotJson as error:
         message = f"the result of {lease.handler.definition} cannot be written as JSON: {error}"
-        return failure(lease, {"type": "result-not-json", "message": message})
+        logger.warning("task %s failed: %s", lease.id, message)
+        return failure(lease, {"type": "result-not-json", "message": message, "path": error.path})
     return Finish(Kind.SUCCESS, lease, call, _refused_result)
 
 
 def failure(lease: Lease, error: dict[str, Any] | None) -> Finish:
-    """Return the finish of a handler that raised; an error that the server refuses is left out."""
+    """Return the finish of a handler that raised; an error that the server refuses is replaced by its reason."""
     try:
         call = encode_fail(lease.id, lease.exec_id, error)
-    except UNWRITABLE as unwritable:
-        call = encode_fail(lease.id, lease.exec_id, {"type": "error-not-json", "message": str(unwritable)})
+    except NotJson as unwritable:
+        error = {"type": "error-not-json", "message": str(unwritable), "path": unwritable.path}
+        call = encode_fail(lease.id, lease.exec_id, error)
     return Finish(Kind.FAIL, lease, call, _refused_error)
 
 
@@ -82,10 +83,16 @@ def release(lease: Lease) -> Finish:
 
 
 def _refused_result(lease: Lease, fault: Fault) -> Finish:
-    return failure(lease, {"type": "result-refused", "message": fault.message, "path": fault.path})
+    return failure(lease, {"type": "result-refused", "message": fault.message, "path": fault.below("$")})
 
 
 def _refused_error(lease: Lease, fault: Fault) -> Finish:
+    error = {"type": "error-refused", "message": fault.message, "path": fault.below("$")}
+    return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, error), _refused_again)
+
+
+def _refused_again(lease: Lease, fault: Fault) -> Finish:
+    # The definition's schema of errors takes none of ours.
     return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, None), _nothing)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from fencepost_sdk.context import Context
 from fencepost_sdk.errors import TaskFailed
 from fencepost_sdk.looks import Looks
+from fencepost_sdk.payloads import reader, told
 from fencepost_sdk.protocol import Handed
 
 Function = Callable[..., Any]
@@ -22,8 +23,10 @@ class Handler:
 
     A function takes any of two things, in any order: a parameter annotated `Context` (or, without an annotation, one
     named `ctx` or `context`) and one other, the params. The params are read straight into the type of its
-    annotation: a dataclass, a TypedDict, a msgspec Struct, a dict, or whatever else msgspec reads.
+    annotation: a dataclass, a TypedDict, a msgspec Struct, a pydantic model, a dict, or whatever else msgspec reads.
     """
+
+    complained = False
 
     def __init__(self, definition: str, function: Function) -> None:
         self.definition = definition
@@ -31,7 +34,7 @@ class Handler:
         self.is_async = is_async(function)
         order, params_type = _read_signature(function)
         self.wants_context = "context" in order
-        self._decoder = _decoder(definition, params_type)
+        self._read = read_as(definition, params_type)
         self.arguments = self._arguments(order)
 
     def _arguments(self, order: list[str]) -> Arguments:
@@ -57,21 +60,42 @@ class Handler:
 
     def misfit(self, error: msgspec.ValidationError) -> TaskFailed:
         """Return the failure of a task whose params do not fit the function."""
-        sentence, _, path = str(error).partition(" - at `$")
+        sentence, _, path = told(error).partition(" - at `$")
         where = "$.params" + path.rstrip("`")
-        return TaskFailed(
-            {
-                "type": "invalid-params",
-                "message": f"the params do not fit the handler of {self.definition}: {sentence} (at {where})",
-                "path": where,
-            }
-        )
+        failure: dict[str, Any] = {"type": "invalid-params"}
+        if (faults := _faults_of_model(error, where)) is not None:
+            where, sentence = faults[0]["path"], faults[0]["message"]
+            failure["errors"] = faults
+        message = f"the params do not fit the handler of {self.definition}: {sentence} (at {where})"
+        return TaskFailed({**failure, "message": message, "path": where})
 
     def _params(self, params: Any) -> Any:
         try:
-            return self._decoder.decode(params)
+            return self._read(params)
         except msgspec.ValidationError as error:
             raise self.misfit(error) from error
+
+
+def read_as(definition: str, params_type: Any) -> Callable[[bytes], Any]:
+    """Return what reads params into a type; raise TypeError for a type that no params can be read into."""
+    try:
+        return reader(params_type)
+    except (TypeError, NotImplementedError) as error:
+        raise TypeError(f"the params of {definition} cannot be read as {params_type!r}: {error}") from error
+
+
+def _faults_of_model(error: msgspec.ValidationError, where: str) -> list[dict[str, str]] | None:
+    """Return what a pydantic model says about the value at `where`, if it was one that refused it."""
+    errors = getattr(error.__cause__, "errors", None)
+    if not callable(errors):
+        return None
+    return [
+        {
+            "path": where + "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in one["loc"]),
+            "message": one["msg"],
+        }
+        for one in errors()
+    ]
 
 
 def is_async(function: Function) -> bool:
@@ -105,12 +129,3 @@ def _read_signature(function: Function) -> tuple[list[str], Any]:
     if len(set(order)) != len(order):
         raise TypeError(f"{name}: a handler takes params and a Context, each at most once")
     return order, params_type
-
-
-def _decoder(definition: str, params_type: Any) -> msgspec.json.Decoder[Any]:
-    if params_type is object:
-        params_type = Any
-    try:
-        return msgspec.json.Decoder(params_type)
-    except (TypeError, NotImplementedError) as error:
-        raise TypeError(f"the params of {definition} cannot be read as {params_type!r}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -17,21 +18,33 @@ from fencepost_sdk.transport import Connection, Endpoint, Reply
 logger = logging.getLogger("fencepost_sdk")
 
 Read = TypeVar("Read")
+# The longest pause between attempts of a line in a hurry, in seconds.
+HURRIED = 0.5
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class Greeting:
     """Whether the server has ever answered this worker: what is refused before that is a mistake in its settings."""
 
-    answered = False
+    def __init__(self, text: str) -> None:
+        self.answered = False
+        self._text = text
+        self._said = False
+
+    def say(self) -> None:
+        """Log that the worker is connected, the first time that it is; called by the threads of connections."""
+        if not self._said:
+            self._said = True
+            logger.info(self._text)
 
 
 class Line(Generic[Read]):
     """Exchanges batches of calls for their answers, as `decode` reads them, over one connection.
 
     No reply, an overload, and after the greeting even a refused login or a redirection are waited out, `longest_delay`
-    seconds at a time: whoever exchanges gets either answers, or RpcError for a request whose content the server
-    refuses. Stopping is up to the caller: cancel the exchange, then `hang_up` or `close`.
+    seconds at a time, or up to `longest_wish` when the server asks for it: an exchange ends with answers, or with
+    RpcError for a request whose content the server refuses. Stopping is up to the caller: cancel the exchange, then
+    `hang_up` or `close`.
     """
 
     def __init__(
@@ -41,10 +54,14 @@ class Line(Generic[Read]):
         greeting: Greeting,
         longest_delay: float,
         decode: Callable[[bytes, int], list[Read]],
+        *,
+        longest_wish: float,
     ) -> None:
         self._decode = decode
         self._longest_delay = longest_delay
-        self._connection = Connection(endpoint)
+        self._longest_wish = longest_wish
+        self._hurry = asyncio.Event()
+        self._connection = Connection(endpoint, opened=greeting.say)
         self._thread = Threads(1, f"fencepost-{name}")
         self._url = endpoint.url
         self._greeting = greeting
@@ -55,13 +72,15 @@ class Line(Generic[Read]):
         After `seconds` without a sign of an answer it is repeated.
         """
         body = encode_batch(calls)
-        backoff = Backoff(most=self._longest_delay)
+        backoff = Backoff(most=self._longest_delay, longest=self._longest_wish)
         repeated = False
         while True:
             try:
                 reply = await self._thread.run(partial(self._connection.post, body, seconds))
                 answers = self._read(reply, len(calls), repeated=repeated)
             except ConnectionFailed as failure:
+                if failure.final and not self._greeting.answered:
+                    raise
                 repeated = True
                 if failure.kept and backoff.failures == 0:
                     # The server closes idle connections; that is no trouble and no reason to wait.
@@ -88,8 +107,15 @@ class Line(Generic[Read]):
         raise fault.as_error(reply.status, repeated=repeated)
 
     async def _wait(self, delay: float, why: str) -> None:
+        delay = min(delay, HURRIED) if self._hurry.is_set() else delay
         logger.warning("%s; again in %.1f s", why, delay)
-        await asyncio.sleep(delay)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await (asyncio.sleep(delay) if self._hurry.is_set() else self._hurry.wait())
+
+    def hurry(self) -> None:
+        """Try again at once and then soon, whatever the server asks for: there is little time left."""
+        self._hurry.set()
 
     async def hang_up(self) -> None:
         """Cut the request on the way, if any, and make the line ready for another one."""

@@ -70,6 +70,8 @@ class Slots:
         # A poll that the server failed to answer; it may have been given something, so it is the next one to be sent.
         self.unserved: Ask | None = None
         self.not_before = 0.0
+        # Whether a poll has ever been served: one that is refused before that can never work.
+        self.served = False
         self.closed = False
         # The server may have a smaller limit for one poll; found out when it says so.
         self._most = concurrency + prefetch
@@ -85,19 +87,23 @@ class Slots:
 
     def answered(self) -> None:
         """Note that the poll on the way has been answered."""
+        self.served = True
         self.asked = None
         self._backoff.failures = 0
 
-    def refused(self, fault: Fault, now: float) -> None:
-        """Note that it was refused, and let the next one wait or be smaller."""
+    def refused(self, fault: Fault, now: float) -> bool:
+        """Note that it was refused, and let the next one wait or be smaller; return whether that one may be served."""
         asked, self.asked = self.asked, None
         if fault.type == "invalid-params" and "maxBatchSize" in (fault.path or "") and asked and asked.size > 1:
             self._most = asked.size // 2
             logger.info("the server refuses to hand out %d tasks at once, asking for %d", asked.size, self._most)
-            return
+            return True
         delay = self._backoff.next()
         self.not_before = now + delay
         is_transient = fault.type in TRANSIENT
         self.unserved = asked if is_transient else None
+        if not (is_transient or self.served):
+            return False
         level = logging.WARNING if is_transient else logging.ERROR
         logger.log(level, "asking for work was refused: %s: %s; again in %.1f s", fault.type, fault.message, delay)
+        return is_transient

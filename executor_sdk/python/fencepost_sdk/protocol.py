@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from fencepost_sdk.errors import RpcError
+from fencepost_sdk.payloads import encode
 
 CREATE = "awf.task/create-and-execute"
 POLL = "awf.task/poll"
@@ -116,6 +118,10 @@ class Handed(
     rename={
         "exec_id": "execId",
         "in_progress_timeout_ms": "inProgressTimeout",
+        "attempt_timeout_ms": "attemptTimeout",
+        "retry_count": "retryCount",
+        "allowed_retry_count": "allowedRetryCount",
+        "retry_delay_ms": "retryDelay",
         "workflow_definition": "workflow-definition",
     },
 ):
@@ -126,6 +132,10 @@ class Handed(
     exec_id: str
     params: Raw = Raw(b"null")
     in_progress_timeout_ms: int = 120_000
+    attempt_timeout_ms: int | None = None
+    retry_count: int = 0
+    allowed_retry_count: int | None = None
+    retry_delay_ms: int = 0
     workflow_definition: str | None = None
     requester: dict[str, str] | None = None
 
@@ -147,6 +157,16 @@ class Fault(Struct):
     def is_told(self) -> bool:
         """Whether the server told it, and not somebody on the way."""
         return not self.type.startswith("http-")
+
+    @property
+    def call(self) -> int | None:
+        """The place in the request of the call that is at fault, if the server names one."""
+        found = re.match(r"\$\[(\d+)\]", self.path or "")
+        return None if found is None else int(found[1])
+
+    def below(self, root: str) -> str | None:
+        """Return its path as seen from what the call was made of, rather than from the request that carried it."""
+        return None if self.path is None else root + re.sub(r"^\$(\[\d+\])?(\.params)?", "", self.path)
 
     def as_error(self, status: int | None = None, *, repeated: bool = False) -> RpcError:
         """Return it as an exception to raise."""
@@ -198,7 +218,8 @@ class New(
     label: str | None = None
     params: Any = None
     execute_at: str | None = None
-    include_resource: bool
+    settings: Mapping[str, Any] | None = None
+    include_resource: bool = True
 
 
 class Call(Struct, gc=False):
@@ -208,47 +229,48 @@ class Call(Struct, gc=False):
     params: Any
 
 
-_encoder = msgspec.json.Encoder()
 _answers = msgspec.json.Decoder(list[Answer])
 _answer = msgspec.json.Decoder(Answer)
 _worker_answers = msgspec.json.Decoder(list[WorkerAnswer])
 _handed = msgspec.json.Decoder(Handed)
 _task = msgspec.json.Decoder(Task)
 
-encode = _encoder.encode
 decode_handed = _handed.decode
 decode_task = _task.decode
 
 
-def encode_call(method: str, params: Any) -> bytes:
-    """Return the JSON of one call; raise TypeError for params that JSON cannot hold."""
-    return _encoder.encode(Call(method, params))
+def encode_call(method: str, params: Any, path: str = "$.params") -> bytes:
+    """Return the JSON of one call; raise NotJson for params that JSON cannot hold."""
+    return _call(method, Raw(encode(params, path)))
 
 
-def encode_create(definition: str, id: str | None, params: Any, label: str | None, execute_at: str | None) -> bytes:
-    """Return the JSON of a create that answers with the id alone; None for an id of the server's own."""
-    new = New(definition=definition, id=id, label=label, params=params, execute_at=execute_at, include_resource=False)
-    return _encoder.encode(Call(CREATE, new))
+def encode_create(new: New) -> bytes:
+    """Return the JSON of a create whose params are encoded already."""
+    return _call(CREATE, new)
 
 
 def encode_success(id: str, exec_id: str, result: Any) -> bytes:
     """Return the JSON of a success; None is no result."""
-    return _encoder.encode(Call(SUCCESS, Execution(id, exec_id, result=UNSET if result is None else result)))
+    return _call(SUCCESS, Execution(id, exec_id, result=UNSET if result is None else Raw(encode(result, "$.result"))))
 
 
 def encode_fail(id: str, exec_id: str, error: Mapping[str, Any] | None) -> bytes:
     """Return the JSON of a failure; None is no error."""
-    return _encoder.encode(Call(FAIL, Execution(id, exec_id, error=UNSET if error is None else error)))
+    return _call(FAIL, Execution(id, exec_id, error=UNSET if error is None else Raw(encode(error, "$.error"))))
 
 
 def encode_release(id: str, exec_id: str) -> bytes:
     """Return the JSON of a release."""
-    return _encoder.encode(Call(RELEASE, Execution(id, exec_id)))
+    return _call(RELEASE, Execution(id, exec_id))
 
 
 def encode_notify(id: str, exec_id: str, notification: Mapping[str, Any]) -> bytes:
     """Return the JSON of a heartbeat or a progress, whose fields `notification` holds."""
-    return _encoder.encode(Call(NOTIFY, {"id": id, "execId": exec_id, **notification}))
+    return encode_call(NOTIFY, {"id": id, "execId": exec_id, **notification}, "$")
+
+
+def _call(method: str, params: Any) -> bytes:
+    return msgspec.json.encode(Call(method, params))
 
 
 def encode_batch(calls: Iterable[bytes]) -> bytes:

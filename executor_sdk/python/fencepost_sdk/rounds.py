@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple
 
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.errors import RpcError
@@ -27,7 +27,8 @@ REQUEST_SECONDS = 30.0
 RIDES_WITH = 250
 
 
-class Round(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Round:
     """What one request carries. A task's notes stand before its finish, finishes before the poll that refills."""
 
     notes: list[tuple[Lease, bytes]]
@@ -42,17 +43,14 @@ class Round(NamedTuple):
             calls.append(self.ask.poll())
         return calls
 
-    def halves(self) -> tuple[Round, Round]:
-        """Return two smaller rounds that say the same."""
-        if self.ask is not None and len(self.notes) + len(self.finishes) > 0:
-            return Round(self.notes, self.finishes, None), Round([], [], self.ask)
-        if self.notes and self.finishes:
-            return Round(self.notes, [], None), Round([], self.finishes, self.ask)
-        notes, finishes = len(self.notes) // 2, len(self.finishes) // 2
-        return (
-            Round(self.notes[:notes], self.finishes[:finishes], None),
-            Round(self.notes[notes:], self.finishes[finishes:], None),
-        )
+    def __len__(self) -> int:
+        return len(self.notes) + len(self.finishes) + (self.ask is not None)
+
+    def part(self, start: int, stop: int) -> Round:
+        """Return the round that says the calls from `start` to before `stop`."""
+        noted = len(self.notes)
+        finishes = self.finishes[max(start - noted, 0) : max(stop - noted, 0)]
+        return Round(self.notes[start:stop], finishes, self.ask if start < len(self) <= stop else None)
 
 
 class Rounds:
@@ -72,7 +70,7 @@ class Rounds:
         answered: Callable[[Ask, WorkerAnswer], None],
         stir: Callable[[], None],
     ) -> None:
-        self.alarm = Alarm(self._ring)
+        self.alarm = Alarm(self._ring, _late)
         self._line = line
         self._leases = leases
         self._slots = slots
@@ -163,38 +161,45 @@ class Rounds:
         try:
             answers, repeated = await self._line.exchange(calls, REQUEST_SECONDS)
         except RpcError as refused:
-            await self._in_halves(round_, refused, sum(map(len, calls)))
+            await self._in_parts(round_, refused, sum(map(len, calls)))
             return
         self._settle(round_, answers, repeated=repeated)
 
-    async def _in_halves(self, round_: Round, refused: RpcError, size: int) -> None:
+    async def _in_parts(self, round_: Round, refused: RpcError, size: int) -> None:
         """The server refuses the request as such: find the call that it means, so that the others come through."""
-        count = len(round_.notes) + len(round_.finishes) + (round_.ask is not None)
-        if count == 1:
-            fault = Fault(refused.type, refused.message, refused.path)
-            self._settle(round_, [WorkerAnswer(error=fault)], repeated=refused.repeated)
+        count = len(round_)
+        fault = Fault(refused.type, refused.message, refused.path)
+        if (meant := 0 if count == 1 else fault.call) is not None and meant < count:
+            await self._deliver_some(round_.part(0, meant))
+            self._settle(round_.part(meant, meant + 1), [WorkerAnswer(error=fault)], repeated=refused.repeated)
+            await self._deliver_some(round_.part(meant + 1, count))
             return
         if refused.status == 413:
             self._most_bytes = max(size // 2, 1)
         elif refused.status == 400:
             self._most_calls = max(count // 2, 2)
         logger.info("a request of %d calls was refused: %s; sending it in halves", count, refused)
-        for half in round_.halves():
+        for half in (round_.part(0, count // 2), round_.part(count // 2, count)):
             await self._deliver(half)
+
+    async def _deliver_some(self, round_: Round) -> None:
+        if len(round_):
+            await self._deliver(round_)
 
     def _settle(self, round_: Round, answers: list[WorkerAnswer], *, repeated: bool) -> None:
         noted = len(round_.notes)
-        for (lease, _), answer in zip(round_.notes, answers, strict=False):
-            if answer.error is not None:
-                if answer.error.type in LOST:
-                    self._lost(lease)
-            elif answer.result is not None and answer.result.cancel_requested:
+        now = asyncio.get_running_loop().time()
+        for (lease, call), answer in zip(round_.notes, answers, strict=False):
+            if answer.error is not None and answer.error.type not in LOST:
+                self._leases.refused(lease, call, answer.error, now)
+            elif answer.error is not None or (answer.result is not None and answer.result.cancel_requested):
                 self._lost(lease)
         for finish, answer in zip(round_.finishes, answers[noted:], strict=False):
             if answer.error is not None:
                 finish.refused(answer.error, repeated=repeated, again=self._again)
         if round_.ask is not None:
             self._answered(round_.ask, answers[-1])
+        self.alarm.set(self._leases.next_at)
 
     def _again(self, finish: Finish) -> None:
         """Put a finish back, at once the first time and then after a growing delay."""
@@ -209,3 +214,10 @@ class Rounds:
     def _now(self, finish: Finish) -> None:
         self._later -= 1
         self.finish(finish, [])
+
+
+def _late(seconds: float) -> None:
+    logger.warning(
+        "heartbeats are %.1f s late: an async handler blocks the event loop; a plain `def` gets a thread of its own",
+        seconds,
+    )

@@ -27,9 +27,14 @@ logger = logging.getLogger("fencepost_sdk")
 # is: it spares them for ten seconds after an outage. Who only asks for work takes its time.
 ROUND_DELAY = 5.0
 POLL_DELAY = 15.0
-# What handlers get to clean up after they were canceled, and what the last request gets to arrive, in seconds.
-CLEAN_UP = 5.0
-LAST_WORDS = 5.0
+# The longest that the server's wish (`Retry-After`) is followed: what was done must not wait for an hour because of it.
+ROUND_WISH = 5.0
+POLL_WISH = 60.0
+# What handlers get to clean up after they were canceled, and what the last request gets to arrive, in seconds. With
+# the default of `drain_timeout` and the two seconds of `_take_down` all of it stays below 30 s, after which Kubernetes
+# kills what it has asked to stop.
+CLEAN_UP = 2.0
+LAST_WORDS = 4.0
 HURRIED = 1.0
 
 
@@ -50,17 +55,26 @@ def _wanted(handlers: Mapping[str, Handler]) -> Wanted:
     return Wanted(sorted(handlers.keys() - deciders), sorted(deciders))
 
 
+def _some(handlers: Mapping[str, Handler]) -> str:
+    names = sorted(handlers)
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
 class Session:
     """The run of a worker, from `run` to the end of its drain."""
 
     def __init__(self, plan: Plan) -> None:
-        greeting = Greeting()
+        greeting = Greeting(f"{plan.name} is connected to {plan.endpoint.url} and works on {_some(plan.handlers)}")
         self._plan = plan
         self._leases = Leases()
         self._slots = Slots(_wanted(plan.handlers), plan.name, plan.concurrency, plan.prefetch)
-        self._round_line = Line(plan.endpoint, "rounds", greeting, ROUND_DELAY, decode_worker_answers)
-        self._poll_line = Line(plan.endpoint, "poll", greeting, POLL_DELAY, decode_worker_answers)
-        self._look_line = Line(plan.endpoint, "looks", greeting, ROUND_DELAY, decode_answers)
+        self._round_line = Line(
+            plan.endpoint, "rounds", greeting, ROUND_DELAY, decode_worker_answers, longest_wish=ROUND_WISH
+        )
+        self._poll_line = Line(
+            plan.endpoint, "poll", greeting, POLL_DELAY, decode_worker_answers, longest_wish=POLL_WISH
+        )
+        self._look_line = Line(plan.endpoint, "looks", greeting, ROUND_DELAY, decode_answers, longest_wish=ROUND_WISH)
         self._looks = Looks(self._look_line)
         self._rounds = Rounds(
             self._round_line, self._leases, self._slots, lost=self._lose, answered=self._answered, stir=self._stir
@@ -96,10 +110,12 @@ class Session:
         try:
             loops = (polling, sending, looking)
             await asyncio.wait((*loops, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                # When the server wants to hear no more polls, it may still want the results of what runs.
+                await self._drain(polling)
             for loop in loops:
-                if loop.done():
+                if loop.done() and not loop.cancelled():
                     loop.result()
-            await self._drain(polling)
         finally:
             await self._take_down(polling, sending, looking, stopping)
 
@@ -114,8 +130,6 @@ class Session:
             if faults[0].type not in TRANSIENT:
                 raise faults[0].as_error()
             await asyncio.sleep(backoff.next())
-        plan = self._plan
-        logger.info("%s works on %s at %s", plan.name, ", ".join(sorted(plan.handlers)), plan.endpoint.url)
         await self._poll.run()
 
     async def _drain(self, polling: asyncio.Task[None]) -> None:
@@ -130,6 +144,8 @@ class Session:
         try:
             await self._until(lambda: not self._leases, self._plan.drain_seconds, 0.0)
             await self._hand_back()
+            for line in (self._round_line, self._poll_line):
+                line.hurry()
             done = await self._until(lambda: self._rounds.settled and reclaiming.done(), LAST_WORDS, HURRIED)
         finally:
             reclaiming.cancel()
@@ -171,7 +187,9 @@ class Session:
 
     def _answered(self, ask: Ask, answer: WorkerAnswer) -> None:
         if answer.error is not None:
-            self._slots.refused(answer.error, asyncio.get_running_loop().time())
+            may_help = self._slots.refused(answer.error, asyncio.get_running_loop().time())
+            if not (may_help or self._slots.served):
+                raise answer.error.as_error()
         elif answer.result is not None:
             self._slots.answered()
             self._executions.take(answer.result.resources)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -26,6 +27,8 @@ class Threads:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._started = 0
         self._busy = 0
+        self._replaced: list[Callable[[], None]] = []
+        self._process = os.getpid()
 
     def run(self, function: Callable[[], Returned]) -> asyncio.Future[Returned]:
         """Return a future of the running loop for `function`'s outcome; canceling it does not stop the thread."""
@@ -37,6 +40,11 @@ class Threads:
             threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
         self._jobs.put((function, future, loop, contextvars.copy_context()))
         return future
+
+    def replace(self, ended: Callable[[], None]) -> None:
+        """Allow one thread more until a job that is being canceled while it runs has `ended` after all."""
+        self._most += 1
+        self._replaced.append(ended)
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their job."""
@@ -50,9 +58,14 @@ class Threads:
             result: Any = None
             error: BaseException | None = None
             try:
-                result = context.run(function)
+                if not future.cancelled():
+                    result = context.run(function)
             except BaseException as raised:  # noqa: BLE001 - whatever the job raised belongs to who awaits it
                 error = raised
+            if os.getpid() != self._process:
+                # The job has forked and come back twice. The other process has one thread and our sockets: whatever
+                # it did here would be said in the name of the first.
+                os._exit(0 if error is None else 1)
             try:
                 loop.call_soon_threadsafe(self._tell, future, result, error)
             except RuntimeError:
@@ -62,6 +75,9 @@ class Threads:
 
     def _tell(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
         self._busy -= 1
+        if future.cancelled() and self._replaced:
+            self._most -= 1
+            self._replaced.pop()()
         if future.done():
             return
         if isinstance(error, StopIteration):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import re
 import socket
 import ssl
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from typing import NamedTuple
 
 from fencepost_sdk.errors import ConnectionFailed
@@ -36,7 +38,8 @@ class Endpoint:
         self.url = url or os.environ.get("FENCEPOST_URL") or DEFAULT_URL
         parts = urllib.parse.urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"the server's url must look like {DEFAULT_URL}, not {self.url!r}")
+            # Without the user part, which may be a secret.
+            raise ValueError(f"the server's url must look like {DEFAULT_URL}, not {self.url.rpartition('@')[2]!r}")
         secure = parts.scheme == "https"
         self.host = parts.hostname
         self.port = parts.port or (443 if secure else 80)
@@ -47,12 +50,17 @@ class Endpoint:
             userinfo = f"{parts.username}:{parts.password or ''}"
             self.url = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
             client = client or urllib.parse.unquote(userinfo)
-        client = client or os.environ.get("FENCEPOST_CLIENT")
-        if client:
-            self.headers["Authorization"] = (
-                "Basic " + base64.b64encode(client.encode()).decode() if ":" in client else f"Bearer {client}"
-            )
-        self.proxy = _proxy(parts.scheme, self.host)
+        # A secret that was read from a file ends with a line break.
+        client = (client or os.environ.get("FENCEPOST_CLIENT") or "").strip()
+        if client and ":" in client:
+            self.headers["Authorization"] = _basic(client)
+        elif client:
+            if not (client.isascii() and client.isprintable()):
+                raise ValueError("the client's token has characters that no header can hold")
+            self.headers["Authorization"] = f"Bearer {client}"
+        self.proxy, self._proxy_headers = _proxy(parts.scheme, f"{self.host}:{self.port}")
+        if self.tls is None:
+            self.headers.update(self._proxy_headers)
 
     def connect(self) -> http.client.HTTPConnection:
         """Return a connection that is not open yet."""
@@ -61,7 +69,7 @@ class Endpoint:
         if self.tls is not None:
             connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT, context=self.tls)
             if self.proxy:
-                connection.set_tunnel(self.host, self.port)
+                connection.set_tunnel(self.host, self.port, self._proxy_headers)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
         return connection
@@ -78,8 +86,9 @@ class Endpoint:
 class Connection:
     """A connection that opens when it is needed, stays open between requests, and can be cut by another thread."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, opened: Callable[[], None] | None = None) -> None:
         self._endpoint = endpoint
+        self._opened = opened
         self._http: http.client.HTTPConnection | None = None
         self._aborted = False
 
@@ -96,12 +105,15 @@ class Connection:
         except (OSError, http.client.HTTPException, ValueError) as error:
             # ValueError: reading from a response that `abort` closed under us.
             self.close()
-            raise ConnectionFailed(f"no answer from {self._endpoint.url}: {_told(error)}", kept=kept) from error
+            message = f"no answer from {self._endpoint.url}: {_told(error)}"
+            raise ConnectionFailed(message, kept=kept, final=_is_final(error)) from error
 
     def _exchange(self, body: bytes, timeout: float) -> Reply:
         if self._http is None:
             self._http = self._endpoint.connect()
             self._http.connect()
+            if self._opened is not None:
+                self._opened()
         sock: socket.socket = self._http.sock
         sock.settimeout(timeout)
         if self._aborted:
@@ -137,13 +149,26 @@ class Connection:
             self._http = None
 
 
-def _proxy(scheme: str, host: str) -> tuple[str, int] | None:
-    """Return host and port of the proxy that the environment names for this scheme, unless `no_proxy` excludes it."""
+def _proxy(scheme: str, server: str) -> tuple[tuple[str, int] | None, dict[str, str]]:
+    """Return host and port of the proxy that the environment names for this scheme, and the headers that it wants.
+
+    None when `no_proxy` excludes the server, `host:port`.
+    """
     url = urllib.request.getproxies().get(scheme)
-    if not url or urllib.request.proxy_bypass(host):
-        return None
+    if not url or urllib.request.proxy_bypass(server):
+        return None, {}
     parts = urllib.parse.urlsplit(url if "//" in url else f"//{url}")
-    return (parts.hostname, parts.port or 80) if parts.hostname else None
+    if not parts.hostname:
+        return None, {}
+    headers = {}
+    if parts.username is not None:
+        user, password = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+        headers["Proxy-Authorization"] = _basic(f"{user}:{password}")
+    return (parts.hostname, parts.port or 80), headers
+
+
+def _basic(credentials: str) -> str:
+    return "Basic " + base64.b64encode(credentials.encode()).decode()
 
 
 def _is_over(sock: socket.socket) -> bool:
@@ -156,6 +181,13 @@ def _is_over(sock: socket.socket) -> bool:
         return False
     except OSError:
         return True
+
+
+def _is_final(error: Exception) -> bool:
+    """Tell whether trying again cannot help: a certificate is not trusted, or a proxy refuses to lead there."""
+    return isinstance(error, ssl.SSLCertVerificationError) or bool(
+        re.match(r"Tunnel connection failed: 40[137]\b", _told(error))
+    )
 
 
 def _seconds(retry_after: str | None) -> float | None:

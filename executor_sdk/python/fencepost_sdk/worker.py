@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import ssl
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from types import FrameType
 from typing import Any, TypeVar, Unpack
 
 from fencepost_sdk.deciders import Decider
 from fencepost_sdk.definitions import Settings, WorkflowSettings, task_document, workflow_document
 from fencepost_sdk.handlers import Handler
+from fencepost_sdk.process import run_to_end, until_signal
 from fencepost_sdk.session import Plan, Session
 from fencepost_sdk.transport import Endpoint
 
@@ -48,7 +47,7 @@ class Worker:
         name: str | None = None,
         *,
         prefetch: int = 0,
-        drain_timeout: timedelta = timedelta(seconds=30),
+        drain_timeout: timedelta = timedelta(seconds=20),
         tls: ssl.SSLContext | None = None,
     ) -> None:
         if concurrency < 1:
@@ -71,11 +70,13 @@ class Worker:
         """Make a function the handler of the tasks of definition `name`; it stays callable as it was.
 
         It may be `async def` or `def` (which runs in a thread), and take the params, a Context, both or neither.
-        Params are read into the type of their annotation (dataclass, TypedDict, msgspec Struct, dict); when they do
-        not fit, the task fails with an error that names the field. What it returns, an object or None, is the result.
+        Params are read into the type of their annotation (dataclass, TypedDict, msgspec Struct, pydantic model, dict);
+        when they do not fit, the task fails with an error that names the field. What it returns, an object or None, is
+        the result. Whatever it raises, a KeyboardInterrupt too, fails its attempt and nothing else.
 
         With any setting, or with `declare`, the worker puts the definition when it starts:
-        `requested_to_start_timeout`, `in_progress_timeout`, `retry_delay` (timedelta), `allowed_retry_count`,
+        `requested_to_start_timeout`, `in_progress_timeout`, `retry_delay`, `attempt_timeout` (timedelta; the last one
+        ends an attempt whatever heartbeats say), `allowed_retry_count`,
         `concurrency_limit` (how many at once, among all workers), `concurrency_path` (per value found there in the
         params, such as `["params", "customer"]`), and the schemas `params`, `result`, `error` (JSON Schema or a type).
         Without, the definition must be there already.
@@ -136,25 +137,8 @@ class Worker:
             if __name__ == "__main__":
                 worker.run()
         """
-        asyncio.run(self._run())
-
-    async def _run(self) -> None:
-        signals = 0
-
-        def stop(number: int, frame: FrameType | None = None) -> None:
-            nonlocal signals
-            signals += 1
-            self.stop(at_once=signals > 1)
-
-        before = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                before[number] = signal.signal(number, stop)
-        try:
-            await self.serve()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with until_signal(self.stop, self._drain_timeout.total_seconds()):
+            run_to_end(self.serve())
 
     async def serve(self) -> None:
         """Work inside the running loop until `stop`, then drain and return.

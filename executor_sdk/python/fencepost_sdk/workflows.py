@@ -12,7 +12,8 @@ from msgspec import Raw, Struct
 
 from fencepost_sdk.conversations import Conversation, call, settle, wish
 from fencepost_sdk.errors import RpcError, WorkflowCanceled, WorkflowFailed
-from fencepost_sdk.protocol import Meta, Task, encode
+from fencepost_sdk.payloads import encode
+from fencepost_sdk.protocol import Meta, Task
 
 CREATE = "awf.workflow/create-and-execute"
 STATUS = "awf.workflow/status"
@@ -119,7 +120,7 @@ def signal(id: str, name: str, payload: Any, *, signal_id: str | None, patience:
     """Tell a workflow something, under an id of our own if need be: a repeated one is taken once."""
     asked: dict[str, Any] = {"id": id, "name": name, "signal-id": signal_id or str(uuid.uuid4())}
     if payload is not None:
-        asked["payload"] = Raw(encode(payload))
+        asked["payload"] = Raw(encode(payload, "$.payload"))
     return (yield from call("awf.workflow/signal", asked, _Resource, patience)).resource
 
 

@@ -1,0 +1,200 @@
+"""Payloads: from Python values to the JSON that the server stores, and from its JSON to the type of an annotation.
+
+JSON is narrower than Python. What it cannot hold is refused here, with its place, instead of being stored as something
+else: msgspec writes NaN as null, and the server refuses a whole request for one integer beyond 64 bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, time
+from typing import Any
+
+import msgspec
+import msgspec.inspect
+
+from fencepost_sdk.errors import NotJson
+
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+# Texts without any of these hold no NaN, no NUL and no integer beyond 64 bits: only others are looked through.
+_SUSPECT = re.compile(rb"null|\\u0000|[0-9]{19}")
+
+
+def encode(value: Any, path: str = "$") -> bytes:
+    """Return a value as JSON; raise NotJson, which names the place below `path`, for what JSON cannot hold."""
+    try:
+        text = _encoder.encode(value)
+    except RecursionError as error:
+        raise NotJson(path, "nested too deeply, or it contains itself") from error
+    except Exception as error:
+        # Whatever the code of a value's own type raised: `model_dump`, a property, `__str__`.
+        raise _first_fault(value, path) or NotJson(path, told(error)) from error
+    if _SUSPECT.search(text) is not None and (fault := _first_fault(value, path)) is not None:
+        raise fault
+    return text
+
+
+def plain(value: Any, path: str = "$") -> Any:
+    """Return a value as it comes back from JSON, so that equal payloads compare equal however they were written."""
+    return msgspec.json.decode(encode(value, path))
+
+
+def told(error: BaseException) -> str:
+    """Return what an exception says; its `str` is foreign code that may raise in turn."""
+    try:
+        return str(error) or type(error).__name__
+    except BaseException:  # noqa: BLE001 - a message is not worth a worker
+        return type(error).__name__
+
+
+def clean(text: str, longest: int) -> str:
+    """Return the beginning of a text for people, without what JSON cannot hold of it."""
+    short = text if len(text) <= longest else text[: longest - 1] + "…"
+    return short.encode(errors="replace").decode().replace("\0", "?")
+
+
+def reader(annotation: Any) -> Callable[[bytes | memoryview], Any]:
+    """Return what reads JSON into a type; raise TypeError for a type that JSON cannot be read into."""
+    if annotation is object:
+        annotation = Any
+    for custom in _custom_types(msgspec.inspect.type_info(annotation)):
+        if custom is not object and not _is_model(custom):
+            raise TypeError(f"{custom.__qualname__} is neither plain data, a dataclass, a Struct nor a pydantic model")
+    return msgspec.json.Decoder(annotation, dec_hook=_read_model).decode
+
+
+def schema(annotation: Any) -> Mapping[str, Any]:
+    """Return the JSON Schema of a type."""
+    if _is_model(annotation):
+        document: Mapping[str, Any] = annotation.model_json_schema()
+        return document
+    return msgspec.json.schema(annotation)
+
+
+def _is_model(one: Any) -> bool:
+    """Tell whether it is a pydantic model, without importing pydantic."""
+    return isinstance(one, type) and hasattr(one, "model_validate_json") and hasattr(one, "model_dump")
+
+
+def _read_model(model: Any, value: Any) -> Any:
+    # As JSON rather than as Python values: a strict model takes a time from the one and not from the other.
+    return model.model_validate_json(msgspec.json.encode(value)) if _is_model(model) else value
+
+
+def _custom_types(info: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    seen = set() if seen is None else seen
+    if id(info) in seen:
+        return
+    seen.add(id(info))
+    if isinstance(info, msgspec.inspect.CustomType):
+        yield info.cls
+    elif isinstance(info, tuple):
+        for one in info:
+            yield from _custom_types(one, seen)
+    elif isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
+        for name in info.__struct_fields__:
+            yield from _custom_types(getattr(info, name), seen)
+
+
+_PLAIN_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int),
+    (float, float),
+    (bytes, bytes),
+    (Mapping, dict),
+)
+
+
+def _simpler(value: Any) -> Any:
+    """Return what msgspec can write of what it cannot: subclasses of plain types, numpy's values, pydantic models."""
+    for base, make in _PLAIN_BASES:
+        if isinstance(value, base):
+            return make(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if _is_model(type(value)):
+        return value.model_dump(mode="json", by_alias=True)
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__qualname__} is nothing that JSON can hold")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_simpler)
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def _first_fault(value: Any, path: str) -> NotJson | None:
+    """Find what JSON cannot hold; None when nothing of the kind is found."""
+    try:
+        return next(_faults(value, path), None)
+    except RecursionError:
+        return NotJson(path, "nested too deeply, or it contains itself")
+
+
+def _faults(value: Any, path: str) -> Iterator[NotJson]:
+    if isinstance(value, bool):
+        return
+    if isinstance(value, float) and not math.isfinite(value):
+        yield NotJson(path, f"a number must be finite, not {float(value)}")
+    elif isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
+        yield NotJson(path, "an integer must lie between -2**63 and 2**63-1")
+    elif isinstance(value, str):
+        yield from _faults_of_text(value, path)
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _faults_of_key(key, path)
+            yield from _faults(one, f"{path}.{key}")
+    elif isinstance(value, list | tuple | set | frozenset):
+        for place, one in enumerate(value):
+            yield from _faults(one, f"{path}[{place}]")
+    elif (members := _members(value)) is not None:
+        for name, one in members:
+            yield from _faults(one, f"{path}.{name}")
+    elif not isinstance(value, _PLAIN):
+        yield from _faults_of_other(value, path)
+
+
+def _faults_of_text(value: str, path: str) -> Iterator[NotJson]:
+    if "\0" in value:
+        yield NotJson(path, "text cannot hold the character NUL")
+    try:
+        str.encode(value)
+    except UnicodeEncodeError:
+        yield NotJson(path, "text cannot hold half of a surrogate pair")
+
+
+def _faults_of_key(key: Any, path: str) -> Iterator[NotJson]:
+    if isinstance(key, str):
+        yield from _faults_of_text(key, path)
+        return
+    try:
+        _encoder.encode({key: None})
+    except Exception as error:  # noqa: BLE001 - the key's own code may raise anything
+        yield NotJson(path, f"{key!r} cannot be the name of a member: {told(error)}")
+
+
+def _faults_of_other(value: Any, path: str) -> Iterator[NotJson]:
+    try:
+        simpler = _simpler(value)
+    except TypeError as error:
+        try:
+            _encoder.encode(value)
+        except Exception:  # noqa: BLE001 - not one of msgspec's own types either
+            yield NotJson(path, told(error))
+    except Exception as error:  # noqa: BLE001 - `model_dump` may raise anything
+        yield NotJson(path, told(error))
+    else:
+        yield from _faults(simpler, path)
+
+
+def _members(value: Any) -> list[tuple[str, Any]] | None:
+    """Return the members that msgspec writes of a Struct, a dataclass or an attrs object."""
+    if isinstance(value, msgspec.Struct):
+        return [(one.encode_name, getattr(value, one.name)) for one in msgspec.structs.fields(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(one.name, getattr(value, one.name)) for one in dataclasses.fields(value)]
+    attributes = getattr(type(value), "__attrs_attrs__", None)
+    return None if attributes is None else [(one.name, getattr(value, one.name)) for one in attributes]
