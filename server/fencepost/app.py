@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -68,10 +69,15 @@ from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
 from fencepost.vocabularies import Core, deciders, vocabularies
 from fencepost.wire.callers import Callers
+from fencepost.wire.cut_off import CutOff
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+# Of a stopping server, for each of the few things that may wait for its database.
+_STEP_SECONDS = 0.5
 
 
 class App:
@@ -122,13 +128,15 @@ class App:
         self._errands = self._work(self._open(settings), settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
         self._tasks: list[asyncio.Task[None]] = []
+        self._hearing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hearing.set_result(None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and scope["path"] == "/rpc":
             await self._rpc(scope, receive, send)
         else:
-            await self._rest(scope, receive, send)
+            await self._beside(scope, receive, send)
 
     @property
     def waiting_polls(self) -> int:
@@ -148,7 +156,7 @@ class App:
         await self.engine.definitions.put_built_in()
         loops = (self._reaping, self._scheduling, self._looking_out, self._retaining, *self._watching, *self._working)
         self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
-        self._tasks.append(asyncio.create_task(self._notifications.run()))
+        self._hearing = asyncio.ensure_future(self._notifications.run())
 
     async def listening(self) -> None:
         """Return once this server hears the others."""
@@ -166,12 +174,14 @@ class App:
 
     async def stop(self) -> None:
         """End what goes on by itself and close the database connections; nothing is served any more."""
+        self._notifications.close()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(errands.abandon() for errands in self._errands))
-        await self._notifications.flush()
-        await self.engine.definitions.checks.close()
+        # Each in its time, however silent the database is.
+        await _bounded(asyncio.gather(*self._tasks, self._hearing, return_exceptions=True))
+        await _bounded(asyncio.gather(*(errands.abandon() for errands in self._errands)))
+        await _bounded(self._notifications.flush())
+        await _bounded(self.engine.definitions.checks.close())
         await self.database.close()
 
     async def _give_back(self, tasks: Sequence[Task], caller: str) -> None:
@@ -197,6 +207,7 @@ class App:
         self._health = Health(self.database)
         self._rpc = Endpoint(dispatch, callers, settings.limits)
         self._rest = site(self.engine, self._health, callers, settings)
+        self._beside = CutOff(self._rest)
         return dispatch
 
     def _watch_devices(self) -> Sequence[Loop]:
@@ -244,6 +255,13 @@ class App:
             loop.nudge()
         # It may be a schedule, with a due time before all that are known here.
         self._scheduling.nudge()
+
+
+async def _bounded(step: Awaitable[object]) -> None:
+    """Wait for a step of the end, for a moment."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_STEP_SECONDS):
+            await step
 
 
 def build_app(

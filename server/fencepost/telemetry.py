@@ -30,6 +30,7 @@ class Event(Enum):
     PARTITION_DROPPED = ("partition-dropped", logging.INFO, "{name} was older than the retention")
     PARTITIONS_DELAYED = ("partitions-delayed", logging.WARNING, "partitions stay for now: {reason}; trying again")
     HISTORY_DELETED = ("history-deleted", logging.INFO, "deleted {count} old rows that were in no partition")
+    LOOP_DELAYED = ("loop-delayed", logging.WARNING, "{loop} cannot go on: {reason}; trying again")
     LOOP_FAILED = ("loop-failed", logging.ERROR, "{loop} failed and goes on")
     CALL_FAILED = ("call-failed", logging.ERROR, "{method} failed by a bug, reference {reference}")
     WORKER_DIED = ("worker-died", logging.ERROR, "worker {pid} ended with status {status}; starting another")

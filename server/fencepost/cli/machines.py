@@ -15,7 +15,7 @@ from fencepost.settings import Settings
 from fencepost.telemetry import Event, emit
 
 # Of a stopping server, for the calls that are under way.
-_FINISH_SECONDS = 2.0
+_FINISH_SECONDS = 1.0
 
 
 @contextmanager

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -29,7 +31,10 @@ from fencepost.telemetry import Event, emit
 
 # Parts of the ten seconds in which a stopping server must be gone; the rest is for its connections and its Postgres.
 _ANSWER_SECONDS = 2
-_FINISH_SECONDS = 5
+_FINISH_SECONDS = 4
+# Until whatever still hangs is left to the operating system: after the first signal, and after the second.
+LONGEST_STOP = 9.5
+LONGEST_HURRY = 0.5
 # What a Postgres of our own is ready for at least, and what it keeps free for visitors with psql.
 _USUAL_CONNECTIONS = 100
 _VISITORS = 10
@@ -133,7 +138,7 @@ async def _serve(
             await app.start()
             await put_definitions(app, settings)
             server = HttpServer(app, ready)
-            _stop_on_signals(app, server)
+            _stop_on_signals(app, server, postgres)
             async with speaking(app, settings):
                 await server.serve(sockets=[listener])
         finally:
@@ -175,7 +180,7 @@ class HttpServer(uvicorn.Server):
         self._ready()
 
 
-def _stop_on_signals(app: App, server: HttpServer) -> None:
+def _stop_on_signals(app: App, server: HttpServer, postgres: EmbeddedPostgres | None) -> None:
     loop = asyncio.get_running_loop()
     draining: list[asyncio.Task[None]] = []
 
@@ -186,12 +191,28 @@ def _stop_on_signals(app: App, server: HttpServer) -> None:
         server.should_exit = True
 
     def stop() -> None:
+        end_at_last(LONGEST_HURRY if draining else LONGEST_STOP, postgres)
         if draining:
             server.force_exit = True
         draining.append(asyncio.create_task(drain()))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+
+
+def end_at_last(seconds: float, postgres: EmbeddedPostgres | None = None) -> None:
+    """End the process when it has not ended by itself after so long, and tell its own Postgres to end at once."""
+
+    def end() -> None:
+        if postgres is not None and postgres.alive:
+            for number in (signal.SIGCONT, signal.SIGQUIT):
+                with contextlib.suppress(OSError):
+                    os.kill(postgres.pid, number)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def put_definitions(app: App, settings: Settings) -> None:

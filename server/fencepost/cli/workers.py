@@ -25,10 +25,21 @@ from dataclasses import replace
 from fencepost.app import build_app
 from fencepost.child import environment, launch
 from fencepost.cli.machines import shared
-from fencepost.cli.serving import bring_to_schema, database, kept, listening, put_definitions, tell_ready
+from fencepost.cli.serving import (
+    LONGEST_HURRY,
+    LONGEST_STOP,
+    bring_to_schema,
+    database,
+    end_at_last,
+    kept,
+    listening,
+    put_definitions,
+    tell_ready,
+)
 from fencepost.cli.worker import READY, encode
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings
+from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.telemetry import Event, emit
 
 # A worker is gone sooner by itself; with this one that hangs, the whole is gone in ten seconds.
@@ -50,7 +61,7 @@ def run(settings: Settings, log_level: str) -> None:
             async with kept(postgres):
                 await _put_definitions(settings, conninfo)
                 with dealt(listener, settings.workers) as listeners:
-                    await Workers(told, listeners, log_level).run()
+                    await Workers(told, listeners, log_level, postgres).run()
 
         asyncio.run(serve())
 
@@ -80,7 +91,14 @@ async def _put_definitions(settings: Settings, conninfo: str) -> None:
 class Workers:
     """The processes that serve, one on each of `listeners`, all with the same settings."""
 
-    def __init__(self, settings: Settings, listeners: list[socket.socket], log_level: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: list[socket.socket],
+        log_level: str,
+        postgres: EmbeddedPostgres | None = None,
+    ) -> None:
+        self._postgres = postgres
         self._settings = encode(settings)
         self._listeners = listeners
         self._log_level = log_level
@@ -151,6 +169,10 @@ class Workers:
         if not self._stopping.is_set():
             self._stopping.set()
             asyncio.get_running_loop().call_later(_STOP_SECONDS, self._kill)
+            end_at_last(LONGEST_STOP, self._postgres)
+        elif self._processes:
+            # Its workers have ended at once by then.
+            end_at_last(2 * LONGEST_HURRY, self._postgres)
         for process in self._processes:
             _signal(process, signal.SIGTERM)
 

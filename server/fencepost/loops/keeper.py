@@ -15,10 +15,14 @@ class Keeper:
 
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._postgres = postgres
+        self._told = False
 
     async def run_once(self) -> float:
         """Start Postgres again if it ended; return the seconds until the next look."""
         if not self._postgres.alive:
-            emit(Event.DATABASE_DIED)
+            if not self._told:
+                emit(Event.DATABASE_DIED)
+            self._told = True
             await asyncio.to_thread(self._postgres.start)
+        self._told = False
         return _INTERVAL

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from fencepost.errors import UNAVAILABLE, Refusal, StartRefused
+from fencepost.store.lanes import Away
 from fencepost.telemetry import Event, emit
 
 Step = Callable[[], Awaitable[float]]
 
 _AFTER_FAILURE = 1.0
+# What fails in the same way again and again is told so often.
+_TELL_AGAIN = 60.0
 
 
 class Loop:
     """Calls `step` again and again, each time after the seconds that it returned, or sooner when it is nudged.
 
     After infinitely many seconds means: only when it is nudged.
-    A step that raises is reported and called again: no failure may end a duty.
+    A step that raises is reported and called again: no failure may end a duty. That the database is away is reported by
+    the watch, once for all.
     """
 
     def __init__(self, name: str, step: Step) -> None:
@@ -25,6 +30,7 @@ class Loop:
         self._nudged = asyncio.Event()
         self._wake_at = float("inf")
         self._timer: asyncio.TimerHandle | None = None
+        self._told: tuple[str, float] | None = None
 
     def nudge(self, seconds: float = 0.0) -> None:
         """Call the step at the latest in `seconds`."""
@@ -40,11 +46,25 @@ class Loop:
             self._wake_at = float("inf")
             try:
                 delay = await self._step()
+                self._told = None
+            except Away:
+                delay = _AFTER_FAILURE
             except Exception as error:  # noqa: BLE001 one of the two places that catch broadly
-                emit(Event.LOOP_FAILED, error=error, loop=self.name)
+                self._tell(error)
                 delay = _AFTER_FAILURE
             self.nudge(delay)
             await self._nudged.wait()
+
+    def _tell(self, error: Exception) -> None:
+        """Report a failure, unless it is the one that was reported just now."""
+        what, now = f"{type(error).__name__}: {error}", asyncio.get_running_loop().time()
+        if self._told is not None and self._told[0] == what and now < self._told[1] + _TELL_AGAIN:
+            return
+        self._told = (what, now)
+        if isinstance(error, StartRefused) or (isinstance(error, Refusal) and error.kind is UNAVAILABLE):
+            emit(Event.LOOP_DELAYED, loop=self.name, reason=error)
+        else:
+            emit(Event.LOOP_FAILED, error=error, loop=self.name)
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:

@@ -16,6 +16,7 @@ from fencepost.rpc.envelope import Answer, encoder
 from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, Receive, as_json, read_body
 from fencepost.wire.callers import Callers
+from fencepost.wire.cut_off import cut_off
 from fencepost.wire.faults import bug, fault_of
 from fencepost.wire.formats import JSON, Format, answer_format, request_format, written
 
@@ -48,6 +49,9 @@ class Endpoint:
             outcome = await self._answered(self._dispatch.run(body, caller, _origin(scope, headers)), body, receive)
         except HangUp:
             return
+        except asyncio.CancelledError:
+            refusal = cut_off()
+            outcome = Outcome(Answer(error=fault_of(refusal)), refusal)
         except Refusal as refusal:
             outcome = Outcome(Answer(error=fault_of(refusal)), refusal)
         except Exception as error:  # noqa: BLE001 the same place as the dispatcher's, for what is outside of calls
@@ -61,9 +65,12 @@ class Endpoint:
             return await run  # type: ignore[no-any-return]
         calls = asyncio.create_task(run)
         gone = asyncio.create_task(_disconnected(receive))
-        await asyncio.wait((calls, gone), return_when=asyncio.FIRST_COMPLETED)
-        hung_up = not calls.done()
-        (calls if hung_up else gone).cancel()
+        try:
+            await asyncio.wait((calls, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Also when this request is cut off itself.
+            hung_up = not calls.done()
+            (calls if hung_up else gone).cancel()
         await asyncio.gather(calls, gone, return_exceptions=True)
         if hung_up:
             raise HangUp

@@ -11,12 +11,13 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import orjson
 import psycopg
 
 from fencepost.errors import Refusal
+from fencepost.store.connection import cut
 from fencepost.store.conninfo import with_limits
 from fencepost.store.server import ServerStore
 from fencepost.store.session import statement_for
@@ -24,6 +25,9 @@ from fencepost.telemetry import Event, emit
 
 _THROTTLE = 0.025
 _RECONNECT = 1.0
+# A connection on which nothing is heard may have gone silent: it is asked so often, and dropped without an answer.
+_ASK_AFTER = 10.0
+_ANSWER_WITHIN = 2.0
 # Postgres takes 8,000 bytes; a definition's name is at most 605.
 _MOST_NAMES = 10
 
@@ -45,6 +49,10 @@ class Notifications:
         self._ready: Counter[str] = Counter()
         self._definitions: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._listening: asyncio.Task[Any] | None = None
+        self._closing = False
+        self._lost = False
         self.connected = asyncio.Event()
         self.on_news: Callable[[News], None] = lambda _: None
         self.on_connected: Callable[[], None] = lambda: None
@@ -60,13 +68,30 @@ class Notifications:
         self._send_soon()
 
     async def run(self) -> None:
-        """Listen until cancelled, with a new connection whenever one breaks."""
-        while True:
+        """Listen until closed or cancelled, with a new connection whenever one breaks."""
+        self._listening = asyncio.current_task()
+        while not self._closing:
             try:
                 await self._listen()
             except (psycopg.Error, OSError) as error:
-                emit(Event.LISTENER_LOST, reason=str(error).strip() or type(error).__name__)
-            await asyncio.sleep(_RECONNECT)
+                # Once, until it listens again.
+                if not (self._lost or self._closing):
+                    emit(Event.LISTENER_LOST, reason=" ".join(str(error).split()) or type(error).__name__)
+                self._lost = True
+            if not self._closing:
+                await asyncio.sleep(_RECONNECT)
+
+    def close(self) -> None:
+        """Stop listening.
+
+        psycopg answers a cancellation by asking the server to cancel the statement, and waits for that: for ever, when
+        the connection is silent. So a connection that is there is cut instead.
+        """
+        self._closing = True
+        if self._connection is not None:
+            cut(self._connection)
+        elif self._listening is not None:
+            self._listening.cancel()
 
     async def flush(self) -> None:
         """Send what is still to be told."""
@@ -77,12 +102,19 @@ class Notifications:
         conninfo = with_limits(self._conninfo)
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
             await connection.execute(statement_for(self._conninfo))
-            await connection.execute("listen fencepost")
-            emit(Event.LISTENING)
-            self.on_connected()
-            self.connected.set()
-            async for notification in connection.notifies():
-                self._hear(notification.payload)
+            self._connection = connection
+            try:
+                await _answered(connection, "listen fencepost")
+                self._lost = False
+                emit(Event.LISTENING)
+                self.on_connected()
+                self.connected.set()
+                while True:
+                    async for notification in connection.notifies(timeout=_ASK_AFTER):
+                        self._hear(notification.payload)
+                    await _answered(connection, "select 1")
+            finally:
+                self._connection = None
 
     def _hear(self, payload: str) -> None:
         try:
@@ -112,3 +144,12 @@ class Notifications:
                 await asyncio.sleep(_THROTTLE)
         finally:
             self._sending = None
+
+
+async def _answered(connection: psycopg.AsyncConnection[Any], text: LiteralString) -> None:
+    """Run a statement; the connection is cut when its answer does not come in time."""
+    timer = asyncio.get_running_loop().call_later(_ANSWER_WITHIN, cut, connection)
+    try:
+        await connection.execute(text)
+    finally:
+        timer.cancel()

@@ -7,6 +7,7 @@ hold up every heartbeat. Here they wait for each other, in the order in which th
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ import psycopg
 
 from fencepost.errors import READ_TOO_LONG, UNAVAILABLE, Refusal
 from fencepost.store.connection import Connection
-from fencepost.store.database import Database, Job
+from fencepost.store.database import Away, Database, Job
 
 T = TypeVar("T")
 
@@ -25,6 +26,9 @@ set max_parallel_workers_per_gather = 0;
 set cursor_tuple_fraction = 1;
 set statement_timeout = {milliseconds}
 """
+
+# Of a read that waits for its turn while the database is away.
+_PATIENCE = 1.0
 
 
 class Reads(Database):
@@ -46,6 +50,7 @@ class Reads(Database):
         Raises Refusal: `unavailable` when no connection gets free in time, `read-too-long` when a statement takes
         longer than it may.
         """
+        came_at = time.monotonic()
         try:
             async with asyncio.timeout(self.seconds):
                 await self._turns.acquire()
@@ -53,9 +58,9 @@ class Reads(Database):
             reason = f"reads wait for each other, and this one had no turn within {self.seconds:g} s"
             raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
         try:
-            if self.watch.away_since is not None:
-                # The reads that wait would wait for the database one after the other.
-                await self.watch.ready()
+            if self.watch.away_since is not None and time.monotonic() > came_at + _PATIENCE:
+                # Those that wait would otherwise wait for the database one after the other.
+                raise Away
             return await super().run(lambda connection: self._timed(connection, job))
         finally:
             self._turns.release()

@@ -42,7 +42,7 @@ _AGAIN = 0.4
 # A probe of a balancer must have its answer within 2 seconds.
 _READY_SECONDS = 1.7
 # Each call that comes while the database is known to be away makes sure that it still is.
-_LEAST_PATIENCE = 0.25
+_LEAST_PATIENCE = 0.4
 
 _WRITES = "takes no writes: it is a standby, or read-only"
 _SILENT = "does not answer"

@@ -99,5 +99,7 @@ class Postmaster:
         for step, seconds in steps:
             if self.alive:
                 os.kill(self.pid, step)
+                # It may have been stopped, by hand or by a debugger, and would not notice.
+                os.kill(self.pid, signal.SIGCONT)
             if self._ended.wait(seconds):
                 return

@@ -1,0 +1,81 @@
+"""Requests that are cut off before their answer: the server stops, or what they waited for was cancelled.
+
+The HTTP server would answer them 500 in plain text and report a bug. They are 503 `unavailable` in the caller's format,
+since the caller may repeat them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.wire.bodies import Receive
+from fencepost.wire.faults import fault_of
+from fencepost.wire.formats import JSON, Format, answer_format, request_format
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_GOING_AWAY = 1012
+
+
+def cut_off() -> Refusal:
+    """Return what the caller of a request is told that was cut off."""
+    reason = "the server stops, or stopped what this call waited for; repeat it, since it may have been done"
+    return Refusal(UNAVAILABLE, retry_after=1, reason=reason)
+
+
+class CutOff:
+    """Answers in the place of an application that is cancelled before it has."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        state = ""
+
+        async def noted(message: Message) -> None:
+            nonlocal state
+            state = message["type"]
+            await send(message)
+
+        try:
+            await self._application(scope, receive, noted)
+        except asyncio.CancelledError:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": _GOING_AWAY})
+            elif not state:
+                await _refuse(scope, send)
+            else:
+                # A stream: what was sent stands.
+                await send({"type": "http.response.body", "body": b""})
+
+
+async def _refuse(scope: Scope, send: Send) -> None:
+    format = _format(scope)
+    content = msgspec.json.encode({"error": fault_of(cut_off())})
+    if format.from_json is not None:
+        content = format.from_json(content)
+    headers = [
+        (b"content-type", format.media_type.encode()),
+        (b"content-length", str(len(content)).encode()),
+        (b"retry-after", b"1"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _format(scope: Scope) -> Format:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    try:
+        sent = headers.get(b"content-type", b"").decode("latin-1")
+        return answer_format(headers.get(b"accept", b"").decode("latin-1"), request_format(sent) if sent else JSON)
+    except Refusal:
+        return JSON
