@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from fencepost.domain.query import numbered
+from fencepost.domain.query import numbered, tokens
 from fencepost.errors import Refusal
 
 
@@ -23,11 +25,59 @@ from fencepost.errors import Refusal
         ('select "a?", ?', 1, 'select "a?", $1'),
         ("select ? -- ?\n, ?", 2, "select $1 -- ?\n, $2"),
         ("select /* ? */ ?", 1, "select /* ? */ $1"),
+        ("select /* a /* ? */ ? */ ?", 1, "select /* a /* ? */ ? */ $1"),
+        ("select a$1$b, name$x$ + ?", 1, "select a$1$b, name$x$ + $1"),
+        ('select date\'?\' + ?, U&"a""?"', 1, 'select date\'?\' + $1, U&"a""?"'),
         ("select $$?$$, $a$ $$ ? $a$, ?", 1, "select $$?$$, $a$ $$ ? $a$, $1"),
     ],
 )
 def test_parameters_are_numbered(text: str, args: int, found: str) -> None:
     assert numbered(text, args) == found
+
+
+HALF = 50_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("/*" * HALF, "$$" * HALF, "$a$" * 33_333, "'" * 99_999, '"' * 99_999, "e'" * HALF, "e'\\" * 33_333),
+        *("-- " * 33_333, "$a" * HALF, "?" * 99_999, "/*" * 49_000 + "*/" * 900),
+        "".join(f"$a{number}$" for number in range(14_000)),
+    ],
+)
+def test_reading_takes_time_in_proportion_to_the_length(text: str) -> None:
+    steps = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        pieces = list(tokens(text))
+    finally:
+        sys.setprofile(None)
+    assert "".join(piece.text for piece in pieces) == text
+    # The longest of them is searched for by C, which goes over each character once for each piece.
+    assert steps <= 10 * len(text)
+
+
+def test_a_query_that_is_too_long_is_refused() -> None:
+    with pytest.raises(Refusal, match="at most 100000 characters"):
+        numbered("select 1".ljust(100_001), 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["select PG_Advisory_lock(1)", 'select "pg_try_advisory_xact_lock"(1)', "$1::pg_advisory"]
+)
+def test_a_query_that_calls_for_a_lock_is_refused(text: str) -> None:
+    with pytest.raises(Refusal, match="may not take locks"):
+        numbered(text, 0)
+
+
+def test_a_lock_in_a_text_is_no_call() -> None:
+    assert numbered("select 'pg_advisory_lock(1)' -- pg_advisory_lock", 0)
 
 
 @pytest.mark.parametrize(

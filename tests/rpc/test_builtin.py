@@ -282,6 +282,69 @@ def test_a_query_changes_nothing_and_says_why(reading: Server, sql: str) -> None
     assert rows(reading, "select 1 as one") == [{"one": 1}]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1) as q) as r union all select repeat('x', 10_000_000) --",
+        "select 1) as q limit 1) as r, lateral (select (select repeat('x', 10_000_000)) as row",
+        "select 1 as a, (select 1",
+        "select 1) /*",
+        "select 1; select 2",
+        "select 1;;",
+        "select '",
+        "select 1 /* and no end",
+        "select $$ and no end",
+        "select 1 into other",
+        "explain select 1",
+        "lock table fencepost.live_tasks",
+        "set statement_timeout = 0",
+        "create temp table mine (a int)",
+        "copy fencepost.live_tasks to stdout",
+        "do $$ begin perform 1; end $$",
+        "listen fencepost",
+    ],
+)
+def test_only_one_query_is_run_and_none_reaches_around_its_bounds(reading: Server, sql: str) -> None:
+    assert failed(reading, sql)[0] == "sql-failed"
+    assert rows(reading, "select 1 as one") == [{"one": 1}]
+
+
+def test_two_columns_of_one_name_are_refused(reading: Server) -> None:
+    type, message = failed(reading, "select 1 as a, 2 as b, 3 as a")
+    assert (type, message) == ("sql-failed", "2 columns are named 'a': give each a name of its own by `as`")
+    assert failed(reading, "select 1, 2")[1].startswith("2 columns are named '?column?'")
+
+
+def test_a_query_as_long_as_it_may_be_is_read_quickly_and_one_that_is_longer_is_refused(reading: Server) -> None:
+    assert failed(reading, "select " + "/*" * 9000)[0] == "sql-failed"
+    params = {"definition": RUN_SQL, "params": {"sql": "select 1".ljust(100_001)}}
+    with running_server(reading.conninfo) as other:
+        assert other.refused("awf.task/create-and-execute", params) == (400, "invalid-params", "$.params.params.sql")
+
+
+LOCKS = [
+    "select pg_advisory_lock(hashtextextended('definition demo/resize', 0)), pg_sleep(20)",
+    "select U&\"pg\\005fadvisory_lock\"(hashtextextended('definition demo/resize', 0)), pg_sleep(20)",
+    "select s.word, pg_sleep(20) from ts_stat('select pg_' || 'try_advisory_lock(hashtextextended("
+    "''definition demo/resize'', 0))::text::tsvector') as s",
+]
+
+
+@pytest.mark.parametrize("sql", LOCKS, ids=["by name", "by another spelling", "by way of a text"])
+def test_a_query_cannot_hold_the_locks_of_the_queue(database: str, url: str, sql: str) -> None:
+    with running_server(database, settings=Settings(run_sql_url=url, run_sql_timeout_seconds=20)) as server:
+        server.define(concurrencyLimit=1)
+        server.create()
+        task = server.create(RUN_SQL, params={"sql": sql})["id"]
+        # Both wait for the lock of the definition, if somebody holds it.
+        assert len(server.poll()) == 1
+        server.define(concurrencyLimit=2)
+        error = ended(server, task)["error"]
+        assert error["type"] == "sql-failed"
+        assert error["message"].startswith("a query may not take locks")
+        assert server.query("select from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()") == []
+
+
 def test_a_superuser_is_refused(database: str) -> None:
     with running_server(database, settings=Settings(run_sql_url=database)) as server:
         type, message = failed(server, "select 1")

@@ -257,3 +257,24 @@ def test_a_server_that_did_not_hear_of_a_limit_gives_out_nothing_until_it_knows(
     # The lookout, once a second, finds that work waits here that has a limit.
     long = {"taskDefinitions": ["demo/resize"], "timeout": 20_000}
     assert len(servers.one.rpc("awf.task/long-poll", long)["resources"]) == 1
+
+
+def test_claims_and_puts_that_wait_for_a_lock_leave_connections_to_others(
+    server: Server, pool: ThreadPoolExecutor
+) -> None:
+    names = [f"demo/kind-{number}" for number in range(8)]
+    for name in (*names, "demo/resize"):
+        server.define(name, concurrencyLimit=1)
+    server.define("demo/free")
+    server.create()
+    assert server.poll("demo/free", "demo/resize") != [], "the server knows which definitions have a limit"
+    with psycopg.connect(server.conninfo) as holder:
+        holder.execute("select pg_advisory_xact_lock(hashtextextended('definition demo/resize', 0))")
+        waiting = [pool.submit(server.poll, "demo/resize", name) for name in names[:4]]
+        waiting += [pool.submit(server.define, concurrencyLimit=number) for number in range(2, 6)]
+        until_stuck(server.conninfo, *waiting[:2])
+        for _ in range(3):
+            server.rpc("awf.task/success", server.started("demo/free"))
+        assert not any(call.done() for call in waiting)
+    for call in waiting:
+        call.result(20)

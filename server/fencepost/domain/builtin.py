@@ -13,6 +13,7 @@ from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.machines.decide import TIME_LIMIT
 from fencepost.domain.people.words import BY_HAND
+from fencepost.domain.query import MOST_CHARACTERS
 from fencepost.domain.selection import Rule, place_of, read_rules
 from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition
 from fencepost.domain.times import time_text
@@ -135,9 +136,10 @@ BUILT_IN: Mapping[str, Document] = {
                     "sql": {
                         "type": ["string", "array"],
                         "minLength": 1,
+                        "maxLength": MOST_CHARACTERS,
                         "minItems": 1,
                         "maxItems": 1001,
-                        "prefixItems": [{"type": "string", "minLength": 1}],
+                        "prefixItems": [{"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}],
                     }
                 },
             },

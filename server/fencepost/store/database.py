@@ -47,6 +47,7 @@ class Database:
         self.jobs_taken = 0
         # How often a connection broke or could not be opened; the reaper compares.
         self.outages = 0
+        self._locking = asyncio.Semaphore(max(connections // 2, 1))
         self._jobs: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         self._lanes = [
             Lane(f"fencepost-database-{number}", conninfo, self._jobs, self.watch, self._broke)
@@ -61,6 +62,11 @@ class Database:
         self._jobs.put(pending)
         result: T = await pending.future
         return result
+
+    async def run_locking(self, job: Job[T]) -> T:
+        """Run a job that may wait for a lock of ours: of these so few at once that others find a free connection."""
+        async with self._locking:
+            return await self.run(job)
 
     async def fetch(self, text: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows."""

@@ -84,7 +84,7 @@ class DefinitionStore:
                     hints = keep(connection, document, row[0], setup, now)
             return Put(Definition(document.name, row[0], row[2], row[1], document), hints)
 
-        return await self._database.run(job)
+        return await self._database.run_locking(job)
 
     async def find(self, name: str, version: int | None = None) -> Definition | None:
         """Return one version of a definition, or its newest."""
@@ -120,7 +120,7 @@ class DefinitionStore:
                 fetch(connection, statement("triggers/change"), params)
             return row
 
-        return Deletion._make(await self._database.run(job))
+        return Deletion._make(await self._database.run_locking(job))
 
 
 def _definition(row: tuple[Any, ...]) -> Definition:

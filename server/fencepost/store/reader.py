@@ -7,11 +7,16 @@ next one. It is one statement by the protocol's own rule: no `commit` can stand 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from psycopg.adapt import PyFormat, Transformer
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.generators import execute
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
@@ -21,18 +26,25 @@ from fencepost.store.session import READING, local_settings
 from fencepost.store.statements import statement
 
 MOST_ROWS = 1000
-# So many are in memory at once, each within the bytes that all of them may have.
 _FETCHED = 50
-# Postgres itself writes the rows as JSON: what JSON lacks becomes text as it always writes it. A line break closes a
-# comment that the query may end with; what is too large stays there.
+# Postgres itself writes the rows as JSON: what JSON lacks becomes text as it always writes it, and what is beyond the
+# bytes stays there. The query was read by itself before: it is one statement whose brackets are its own, so that none
+# of them closes ours. A line break closes a comment that it may end with.
 _ROWS = (
-    "select case when octet_length(r.row) <= {bytes} then r.row end"
+    "select case when sum(octet_length(r.row)) over (rows unbounded preceding) <= {bytes} then r.row end"
     " from (select row_to_json(q)::text as row from (\n{query}\n) as q limit {rows}) as r"
 )
 _SESSION = (
-    "select set_config('statement_timeout', %s, true), set_config('application_name', 'fencepost run-sql', true), "
-    + local_settings(READING)
+    "select pg_backend_pid(), set_config('statement_timeout', %s, true),"
+    " set_config('application_name', 'fencepost run-sql', true), " + local_settings(READING)
 )
+# Ends the backend of a query that holds or waits for advisory locks, and tells whether it did: with one of ours it
+# would stop the queue. Every role may end its own backends.
+_END_LOCKING = (
+    "select count(*) from (select distinct l.pid from pg_catalog.pg_locks as l where l.pid = %s"
+    " and l.locktype = 'advisory') as l where pg_catalog.pg_terminate_backend(l.pid)"
+)
+_WATCH_SECONDS = 0.2
 # Beyond its own end: a query may lift its timeout for what is fetched after it, and the way to Postgres may be gone.
 _GRACE_SECONDS = 1.0
 
@@ -56,18 +68,22 @@ class Reader:
 
     async def rows(self, query: str, args: Sequence[Any]) -> list[bytes]:
         """Return the rows of a query as texts of JSON objects; raise Refusal when it does not give them."""
-        try:
-            connection = await psycopg.AsyncConnection.connect(with_limits(self._conninfo, writes=False))
-        except psycopg.Error:
-            reason = "the database of --run-sql-url cannot be reached"
-            raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
+        connection = await self._connect()
+        watching: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
                 await connection.set_read_only(True)
                 # A role's default may be `deferrable`, which waits for every other transaction.
                 await connection.set_deferrable(False)
                 async with connection.transaction(force_rollback=True):
+                    cursor = await connection.execute(_SESSION, [f"{self._seconds * 1000:.0f}"])
+                    await _check(connection)
+                    watching = asyncio.create_task(self._watch((await cursor.fetchone() or (0,))[0]))
                     return await self._read(connection, query, args)
+        except psycopg.errors.AdminShutdown as error:
+            locked = watching is not None and await _has_ended(watching)
+            reason = "a query may not take locks" if locked else str(error.diag.message_primary)
+            raise Refusal(SQL_FAILED, at="$.sql", reason=reason) from None
         except TimeoutError:
             raise self._late() from None
         except psycopg.errors.QueryCanceled:
@@ -77,21 +93,39 @@ class Reader:
             reason = f"{error.diag.message_primary or str(error).strip()}{code}"
             raise Refusal(SQL_FAILED, at="$.sql", reason=reason) from None
         finally:
+            if watching is not None:
+                watching.cancel()
             await connection.close()
 
+    async def _connect(self) -> Connection:
+        try:
+            return await psycopg.AsyncConnection.connect(with_limits(self._conninfo, writes=False))
+        except psycopg.Error:
+            reason = "the database of --run-sql-url cannot be reached"
+            raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
+
+    async def _watch(self, pid: int) -> None:
+        """End the query of a backend when it takes locks, in whatever way; return then."""
+        await asyncio.sleep(_WATCH_SECONDS)
+        async with await self._connect() as connection:
+            await connection.set_autocommit(True)
+            while True:
+                row = await (await connection.execute(_END_LOCKING, [pid])).fetchone()
+                if row is not None and row[0]:
+                    return
+                await asyncio.sleep(_WATCH_SECONDS)
+
     async def _read(self, connection: Connection, query: str, args: Sequence[Any]) -> list[bytes]:
-        await connection.execute(_SESSION, [f"{self._seconds * 1000:.0f}"])
-        await _check(connection)
+        arguments = [_argument(arg) for arg in args]
+        _refuse_twins(await _prepare(connection, query, arguments))
         text = _ROWS.format(query=query.rstrip().removesuffix(";"), bytes=self._most_bytes, rows=MOST_ROWS + 1)
         found: list[bytes] = []
-        size = 0
         async with psycopg.AsyncRawServerCursor(connection, "rows") as cursor:
-            await cursor.execute(text.encode(), [_argument(arg) for arg in args])
+            await cursor.execute(text.encode(), arguments)
             while rows := await cursor.fetchmany(_FETCHED):
-                size += sum(self._most_bytes + 1 if row is None else len(row) for (row,) in rows)
-                found += [row.encode() for (row,) in rows if row is not None]
-                if size > self._most_bytes:
+                if any(row is None for (row,) in rows):
                     raise Refusal(TOO_MANY_ROWS, at="$.sql", limit=f"{self._most_bytes} bytes")
+                found += [row.encode() for (row,) in rows]
                 if len(found) > MOST_ROWS:
                     raise Refusal(TOO_MANY_ROWS, at="$.sql", limit=f"{MOST_ROWS} rows")
         return found
@@ -110,6 +144,39 @@ async def _check(connection: Connection) -> None:
         raise Refusal(RUN_SQL_UNSAFE, reason=f"{role!r} is a superuser, or may become one")
     if writes_to is not None:
         raise Refusal(RUN_SQL_UNSAFE, reason=f"{role!r} may change fencepost.{writes_to}")
+
+
+async def _prepare(connection: Connection, query: str, arguments: Sequence[Any]) -> list[str]:
+    """Let Postgres read a query by itself, as one statement, and return the names of its columns."""
+    transformer = Transformer(connection)
+    transformer.dump_sequence(arguments, [PyFormat.AUTO] * len(arguments))
+    link = connection.pgconn
+    link.send_prepare(b"query", query.encode(), transformer.types)
+    _good(await connection.wait(execute(link)), connection)
+    link.send_describe_prepared(b"query")
+    described = _good(await connection.wait(execute(link)), connection)
+    return [(described.fname(place) or b"").decode() for place in range(described.nfields)]
+
+
+def _good(results: Sequence[PGresult], connection: Connection) -> PGresult:
+    (result,) = results
+    if result.status != ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(result, encoding=connection.info.encoding)
+    return result
+
+
+def _refuse_twins(columns: Sequence[str]) -> None:
+    """Raise Refusal when two columns have one name: of two members of an object, readers of JSON keep one."""
+    for name, count in Counter(columns).items():
+        if count > 1:
+            reason = f"{count} columns are named {name!r}: give each a name of its own by `as`"
+            raise Refusal(SQL_FAILED, at="$.sql", reason=reason)
+
+
+async def _has_ended(watching: asyncio.Task[None]) -> bool:
+    """Return whether a watch has ended the query that it watched."""
+    await asyncio.wait([watching], timeout=_GRACE_SECONDS)
+    return watching.done() and not watching.cancelled() and watching.exception() is None
 
 
 def _argument(value: Any) -> Any:

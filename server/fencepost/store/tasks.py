@@ -175,6 +175,8 @@ class TaskStore:
                 given = _lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
                 return Claimed(held | given, more and len(seqs) < size)
 
+        if any(definition in self.limits for definition in definitions):
+            return await self._database.run_locking(job)
         return await self._database.run(job)
 
     async def deliver_cancel(self, id: str, exec_id: str, notification: bytes, caller: str) -> bool:
