@@ -410,6 +410,11 @@ CREATE TABLE fencepost.machine_deletions (
     at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE fencepost.machine_passes (
+    workflow_id text NOT NULL,
+    task_id text NOT NULL
+);
+
 CREATE TABLE fencepost.machine_reports (
     seq bigint NOT NULL,
     workflow_id text NOT NULL,
@@ -432,6 +437,15 @@ ALTER TABLE fencepost.machine_reports ALTER COLUMN seq ADD GENERATED ALWAYS AS I
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE fencepost.machine_stuck (
+    workflow_id text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    task text NOT NULL,
+    action text NOT NULL,
+    worker text NOT NULL
 );
 
 CREATE TABLE fencepost.migrations (
@@ -999,8 +1013,14 @@ ALTER TABLE ONLY fencepost.machine_data
 ALTER TABLE ONLY fencepost.machine_deletions
     ADD CONSTRAINT machine_deletions_pkey PRIMARY KEY (workflow_id);
 
+ALTER TABLE ONLY fencepost.machine_passes
+    ADD CONSTRAINT machine_passes_pkey PRIMARY KEY (workflow_id);
+
 ALTER TABLE ONLY fencepost.machine_reports
     ADD CONSTRAINT machine_reports_pkey PRIMARY KEY (seq);
+
+ALTER TABLE ONLY fencepost.machine_stuck
+    ADD CONSTRAINT machine_stuck_pkey PRIMARY KEY (workflow_id);
 
 ALTER TABLE ONLY fencepost.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (number);
@@ -1154,8 +1174,14 @@ ALTER TABLE ONLY fencepost.machine_data
 ALTER TABLE ONLY fencepost.machine_deletions
     ADD CONSTRAINT machine_deletions_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY fencepost.machine_passes
+    ADD CONSTRAINT machine_passes_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY fencepost.machine_reports
     ADD CONSTRAINT machine_reports_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY fencepost.machine_stuck
+    ADD CONSTRAINT machine_stuck_workflow FOREIGN KEY (workflow_id) REFERENCES fencepost.workflow_names(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY fencepost.people_contacts
     ADD CONSTRAINT people_contacts_partner FOREIGN KEY (partner) REFERENCES fencepost.people_partners(code);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +18,7 @@ from fencepost.errors import StartRefused
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHORTEST_SECRET = 16
 _RETENTION = re.compile(r"([1-9][0-9]{0,5})([dh])")
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\r?\n?", re.DOTALL)
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
 _LONGEST_RETENTION = timedelta(days=36_500)
 
@@ -45,6 +47,14 @@ class DeviceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcTls:
+    """What the port for machines proves itself with, both PEM: its certificates, and the key of the first of them."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that a server is told when it starts."""
 
@@ -65,6 +75,7 @@ class Settings:
     grpc_port: int | None = None
     grpc_host: str = "127.0.0.1"
     grpc_open: bool = False
+    grpc_tls: GrpcTls | None = None
     # Whether other workers of this server have the port too; no flag, since `--workers` says so.
     grpc_shared: bool = False
     workflow_data_versions: int = 3
@@ -82,6 +93,8 @@ class Settings:
                 f"--device-silence {self.devices.silence_seconds:g} must be longer than --device-healthcheck "
                 f"{self.devices.healthcheck_seconds:g}: every device would be given up before it is asked"
             )
+        if self.grpc_tls is not None and self.grpc_port is None:
+            raise StartRefused("--grpc-tls-cert is for the port of machines: say --grpc-port too, or leave it away")
         if self.grpc_port is not None and not self.grpc_open and not _is_loopback(self.grpc_host):
             raise StartRefused(
                 f"--grpc-host {self.grpc_host} is not a loopback address, and machines send no credentials: say "
@@ -121,6 +134,30 @@ def read_retention(text: str | None) -> timedelta | None:
             "without it everything is kept"
         )
     return retention
+
+
+def read_grpc_tls(certificate: Path | None, key: Path | None) -> GrpcTls | None:
+    """Return what is in the files of a certificate and its key; None without either; raise StartRefused."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        missing = "--grpc-tls-cert" if certificate is None else "--grpc-tls-key"
+        raise StartRefused(f"--grpc-tls-cert and --grpc-tls-key belong together: {missing} is missing")
+    try:
+        # The port itself would take what does not fit, and then fail each handshake.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+        # The key may be in the same file, and the certificates are told to everybody.
+        told = b"".join(_CERTIFICATE.findall(certificate.read_bytes()))
+        return GrpcTls(told, key.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StartRefused(
+            f"--grpc-tls-cert {certificate} and --grpc-tls-key {key} cannot be used, both must be PEM files, the key "
+            f"that of the certificate and without a password: {error}"
+        ) from None
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")
 
 
 def _lines(file: Path) -> list[str]:

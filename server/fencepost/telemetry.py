@@ -21,6 +21,11 @@ class Event(Enum):
     DEFINITION_APPLIED = ("definition-applied", logging.INFO, "{name} is at version {version}")
     LISTENING = ("listening", logging.INFO, "hearing other servers")
     MACHINES_WELCOME = ("machines-welcome", logging.INFO, "machines may call {host}:{port}")
+    MACHINE_STUCK = (
+        "machine-stuck",
+        logging.WARNING,
+        "worker {worker!r} repeats for ever that it begins {action!r} of {workflow!r}, which has ended; restart it",
+    )
     LISTENER_LOST = ("listener-lost", logging.WARNING, "cannot hear other servers: {reason}; trying again")
     REAPED = ("reaped", logging.DEBUG, "did {count} things that were due")
     SCHEDULED = ("scheduled", logging.DEBUG, "started {started} due times of schedules and skipped {skipped}")

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "server/fencepost/grpc/proto"
-NAMES = ("workflow", "workflow_2021", "template_2021")
+NAMES = ("workflow", "action_2025", "workflow_2021", "template_2021", "hardware_2021")
 PATHS = tuple(f"{FOLDER}/{name}{suffix}" for name in NAMES for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py"))
 
 

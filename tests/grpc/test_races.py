@@ -10,7 +10,7 @@ import pytest
 from fencepost.clock import DatabaseClock
 from fencepost.domain.machines.standing import Report
 from fencepost.store.machines import MachineStore, Numbered
-from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, template_of
+from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, refused, template_of
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
@@ -99,14 +99,26 @@ def test_what_belongs_to_a_workflow_goes_with_its_history(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe"])))
     id = gate.create()
     server.rpc("awf.machine/put-data", {"id": id, "data": {}})
-    gate.machine().report(id, "task-0", "wipe", SUCCESS)
+    machine = gate.machine()
+    machine.report(id, "task-0", "wipe", RUNNING)
+    machine.contexts("w")
+    machine.report(id, "task-0", "wipe", SUCCESS)
+    refused(machine.report, id, "task-0", "wipe", RUNNING)
     server.rpc("awf.machine/delete", {"id": id})
-    tables = ("machine_reports", "machine_data", "machine_deletions", "workflow_subjects")
+    server.query("delete from fencepost.machine_reports where state = 1 returning seq")
+    tables = (
+        "machine_reports",
+        "machine_data",
+        "machine_deletions",
+        "machine_passes",
+        "machine_stuck",
+        "workflow_subjects",
+    )
     counted = " union all ".join(f"select count(*) from fencepost.{table}" for table in tables)
-    assert server.query(counted) == [(1,)] * 4
+    assert server.query(counted) == [(1,)] * len(tables)
     rule = {"retentionPolicy": {"unit": "minute", "value": 0}}
     server.create("awf.task/clean-up-activities", params={"rules": [rule]})
-    until(lambda: server.query(counted) == [(0,)] * 4)
+    until(lambda: server.query(counted) == [(0,)] * len(tables))
 
 
 def test_what_comes_when_the_history_is_being_deleted_finds_no_workflow(gate: Gate) -> None:
@@ -136,3 +148,16 @@ def _report_without_deciding(server: Server, id: str) -> None:
         caller="test",
     )
     assert server.run(reported)
+
+
+def test_of_many_that_are_stuck_at_once_one_is_the_first(gates: tuple[Gate, Gate], pool: ThreadPoolExecutor) -> None:
+    one, other = gates
+    id = one.create()
+    one.server.rpc("awf.workflow/cancel", {"id": id})
+    report = Report("task-0", "wipe", RUNNING, 0, "", "w")
+
+    def stick(gate: Gate) -> bool:
+        store = MachineStore(gate.server.app.database, DatabaseClock())
+        return gate.server.run(store.stick(id, report))
+
+    assert sorted(pool.map(stick, [one, other] * MANY)) == [False] * (2 * MANY - 1) + [True]

@@ -8,7 +8,8 @@ import grpc
 import pytest
 
 from fencepost.clock import FrozenClock
-from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, refused, template_of
+from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, refused, template_of
+from tests.fixtures.pairs import Pair
 from tests.fixtures.waiting import until
 
 NAMES = [("task-0", "wipe"), ("task-0", "write")]
@@ -129,3 +130,103 @@ def test_the_timers_are_real(gate: Gate, limits: dict[str, int]) -> None:
     id = begun(gate, **limits)
     gate.machine().report(id, *NAMES[0], RUNNING)
     until(lambda: gate.state(id) == "STATE_TIMEOUT", timeout=20)
+
+
+def resumed(gate: Gate, **limits: int) -> str:
+    """Return a workflow whose worker was killed in its first action, and has begun it again."""
+    id = begun(gate, **limits)
+    machine = gate.machine()
+    machine.report(id, *NAMES[0], RUNNING)
+    # Told so, a worker announces neither this action nor one of those behind it.
+    assert machine.offered("a") == [("wipe", 0, RUNNING)]
+    return id
+
+
+def test_an_action_that_nobody_announces_has_its_time_all_the_same(frozen_gate: Gate, clock: FrozenClock) -> None:
+    id = resumed(frozen_gate, timeout=90, grace=60)
+    machine = frozen_gate.machine()
+    machine.report(id, *NAMES[0], SUCCESS)
+    clock.advance(timedelta(seconds=149))
+    assert settled(frozen_gate, id) == "STATE_RUNNING"
+    assert machine.offered("a") == [("write", 1, PENDING)]
+    clock.advance(timedelta(seconds=2))
+    assert settled(frozen_gate, id) == "STATE_TIMEOUT"
+    assert machine.contexts("a") == []
+    error = frozen_gate.server.rpc("awf.workflow/status", {"id": id})["resource"]["error"]
+    assert error == {"state": "STATE_TIMEOUT", "message": "Action timed out", "task": "task-0", "action": "write"}
+    # It is taken, as whatever comes too late.
+    machine.report(id, *NAMES[1], SUCCESS)
+
+
+def test_the_time_of_each_action_of_a_resumed_pass_is_its_own(frozen_gate: Gate, clock: FrozenClock) -> None:
+    text = template_of(("a", ["one", "two", "three"]), ("b", ["four"]), timeout=90)
+    frozen_gate.declare(text, pullGrace=0)
+    id, machine = frozen_gate.create(), frozen_gate.machine()
+    machine.report(id, "task-0", "one", RUNNING)
+    machine.contexts("a")
+    for name in ("one", "two", "three"):
+        clock.advance(timedelta(seconds=80))
+        machine.report(id, "task-0", name, SUCCESS)
+    # The next worker has not come yet, and announces what it begins.
+    clock.advance(timedelta(days=90))
+    assert settled(frozen_gate, id) == "STATE_RUNNING"
+    assert machine.offered("b") == [("four", 3, PENDING)]
+    machine.report(id, "task-1", "four", RUNNING)
+    clock.advance(timedelta(seconds=91))
+    assert settled(frozen_gate, id) == "STATE_TIMEOUT"
+
+
+def test_an_action_that_is_announced_in_a_resumed_pass_has_its_time_from_then(
+    frozen_gate: Gate, clock: FrozenClock
+) -> None:
+    id = resumed(frozen_gate, timeout=90, grace=0)
+    machine = frozen_gate.machine()
+    machine.report(id, *NAMES[0], SUCCESS)
+    clock.advance(timedelta(seconds=80))
+    # It was killed once more, between the two.
+    machine.report(id, *NAMES[1], RUNNING)
+    clock.advance(timedelta(seconds=80))
+    assert settled(frozen_gate, id) == "STATE_RUNNING"
+    clock.advance(timedelta(seconds=11))
+    assert settled(frozen_gate, id) == "STATE_TIMEOUT"
+
+
+def test_an_action_without_a_timeout_has_none_in_a_resumed_pass(frozen_gate: Gate, clock: FrozenClock) -> None:
+    id = resumed(frozen_gate)
+    frozen_gate.machine().report(id, *NAMES[0], SUCCESS)
+    clock.advance(timedelta(days=900))
+    assert settled(frozen_gate, id) == "STATE_RUNNING"
+
+
+def test_in_a_pass_from_its_beginning_an_action_waits_until_it_is_announced(
+    frozen_gate: Gate, clock: FrozenClock
+) -> None:
+    id = begun(frozen_gate, timeout=90, grace=0)
+    machine = frozen_gate.machine()
+    machine.report(id, *NAMES[0], RUNNING)
+    machine.report(id, *NAMES[0], SUCCESS)
+    clock.advance(timedelta(days=90))
+    assert settled(frozen_gate, id) == "STATE_RUNNING"
+    assert machine.offered("a") == [("write", 1, PENDING)]
+
+
+def test_an_agent_announces_each_action_and_is_given_none_before(frozen_gate: Gate, clock: FrozenClock) -> None:
+    id = begun(frozen_gate, timeout=90, grace=0)
+    agent = frozen_gate.agent("a")
+    action = agent.next()
+    agent.report(action, "RUNNING")
+    agent.report(agent.next(), "SUCCESS")
+    clock.advance(timedelta(days=90))
+    assert settled(frozen_gate, id) == "STATE_RUNNING"
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_pass_is_resumed_whichever_server_hears_of_its_end(servers: Pair, is_old: bool) -> None:
+    with gate_of(servers.one) as one, gate_of(servers.other) as other:
+        one.declare(template_of(("a", ["wipe", "write"]), timeout=1), pullGrace=1)
+        id = one.create()
+        machine = one.machine(is_old=is_old)
+        machine.report(id, *NAMES[0], RUNNING)
+        assert len(machine.contexts("a")) == 1
+        other.machine(is_old=is_old).report(id, *NAMES[0], SUCCESS)
+        until(lambda: other.state(id) == "STATE_TIMEOUT", timeout=30)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import string
+from datetime import timedelta
 
 import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
+from fencepost.clock import FrozenClock
+from fencepost.telemetry import Event
 from tests.fixtures.machines import (
     FAILED,
     PENDING,
@@ -234,7 +237,10 @@ def test_names_of_workers_that_differ_in_case_are_two_but_not_addresses(gate: Ga
         gate.create(hardware={"machine": name})
     machine = gate.machine()
     assert (len(machine.contexts("Alice")), len(machine.contexts("alice"))) == (1, 0)
-    assert len(machine.contexts("52:54:00:ab:34:56")) == 1
+    (context,) = machine.contexts("52:54:00:ab:34:56")
+    # What a worker compares with the name that it has.
+    assert context.current_worker == "52:54:00:ab:34:56"
+    assert [action.worker_id for action in machine.actions(context.workflow_id)] == ["52:54:00:ab:34:56"]
 
 
 @both
@@ -277,6 +283,7 @@ def test_both_services_are_found_by_reflection(gate: Gate) -> None:
         "proto.WorkflowService",
         "github.com.tinkerbell.tink.protos.workflow.WorkflowService",
         "github.com.tinkerbell.tink.protos.template.TemplateService",
+        "github.com.tinkerbell.tink.protos.hardware.HardwareService",
     )
     assert {service.name for service in answer.list_services_response.service} >= {*names}
     for name in names:
@@ -326,3 +333,99 @@ def test_hardware_that_does_not_fit_begins_nothing(gate: Gate, method: str) -> N
     assert path is not None
     assert path.endswith("params.hardware")
     assert gate.server.rpc("awf.machine/list", {})["resources"] == []
+
+
+@both
+def test_a_workflow_is_offered_to_none_who_would_take_it_for_anothers(gate: Gate, is_old: bool) -> None:
+    mac, second = "52:54:00:ab:34:56", "52:54:00:00:00:01"
+    record = {"id": "hw-1", "network": {"interfaces": [{"dhcp": {"mac": mac}}, {"dhcp": {"mac": second}}]}}
+    gate.server.rpc("awf.hardware/push", {"hardware": record})
+    gate.declare(template_of((mac, ["wipe"])))
+    id, machine = gate.create(), gate.machine(is_old=is_old)
+    (action,) = machine.actions(id)
+    assert action.worker_id == ("hw-1" if is_old else mac)
+    offered = {worker: len(machine.contexts(worker)) for worker in ("hw-1", mac, mac.upper(), second)}
+    assert offered == {"hw-1": int(is_old), mac: int(not is_old), mac.upper(): 0, second: 0}
+
+
+@pytest.mark.parametrize("end", ["awf.workflow/cancel", "awf.machine/delete"])
+def test_a_workflow_that_ended_while_it_was_queued_is_skipped(gate: Gate, end: str) -> None:
+    gate.declare(TWO)
+    machine, ids = gate.machine(), [gate.create() for _ in range(3)]
+    queued = [context.workflow_id for context in machine.contexts("a")]
+    gate.server.rpc(end, {"id": queued[1]})
+    # A worker whose report of RUNNING is refused repeats it for ever; one whose actions are refused goes on.
+    code, said = refused(machine.actions, queued[1])
+    assert code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND), said
+    assert len(machine.actions(queued[2])) == 3
+    assert queued == ids
+
+
+@pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
+def test_the_actions_of_a_finished_workflow_are_told_to_earlier_workers_only(gate: Gate, id: str, last: int) -> None:
+    machine = gate.machine()
+    for _, task, action in ORDER[:2]:
+        machine.report(id, task, action, SUCCESS)
+    machine.report(id, "task-1", "wipe", last)
+    code, said = refused(machine.actions, id)
+    assert (code, "is done already" in said) == (grpc.StatusCode.FAILED_PRECONDITION, True)
+    # Those end when they are refused, and what is over they are not offered.
+    assert len(gate.machine(is_old=True).actions(id)) == 3
+
+
+def test_a_worker_that_cannot_be_told_is_a_warning_once_and_is_shown(
+    frozen_gate: Gate, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitted: list[tuple[Event, dict[str, object]]] = []
+    monkeypatch.setattr("fencepost.telemetry.listeners", [lambda *said: emitted.append(said)])
+    gate = frozen_gate
+    gate.declare(TWO)
+    id, machine = gate.create(), gate.machine()
+    machine.report(id, "task-0", "wipe", RUNNING)
+    gate.server.rpc("awf.workflow/cancel", {"id": id})
+    machine.report(id, "task-0", "wipe", SUCCESS)
+    assert "stuck" not in gate.server.rpc("awf.machine/status", {"id": id})["resource"]
+    for _ in range(12):
+        refused(machine.report, id, "task-0", "write", RUNNING, worker="a\nb")
+        clock.advance(timedelta(seconds=3))
+    stuck = [fields for event, fields in emitted if event is Event.MACHINE_STUCK]
+    assert stuck == [{"worker": "a\nb", "action": "write", "workflow": id}]
+    shown = gate.server.rpc("awf.machine/status", {"id": id})["resource"]["stuck"]
+    assert (shown["task"], shown["action"], shown["worker"]) == ("task-0", "write", "a\nb")
+    assert shown["since"] < shown["lastAt"]
+    (listed,) = gate.server.rpc("awf.machine/list", {})["resources"]
+    assert listed["stuck"] == shown
+
+
+def test_an_earlier_worker_ends_by_itself_and_is_not_called_stuck(gate: Gate, id: str) -> None:
+    machine = gate.machine(is_old=True)
+    gate.server.rpc("awf.workflow/cancel", {"id": id})
+    refused(machine.report, id, "task-0", "wipe", RUNNING)
+    assert "stuck" not in gate.server.rpc("awf.machine/status", {"id": id})["resource"]
+
+
+def test_a_report_keeps_no_more_than_an_event_has_room_for(gate: Gate, id: str) -> None:
+    machine = gate.machine()
+    machine.report(id, "task-0", "wipe", SUCCESS, message="x" * 5_000_000, worker="w" * 5000)
+    (event,) = gate.server.rpc("awf.machine/events", {"id": id})["events"]
+    assert (len(event["message"]), len(event["worker"])) == (100_000, 1000)
+
+
+def test_an_id_that_workers_cannot_make_a_folder_of_is_refused(gate: Gate) -> None:
+    gate.declare(template_of(("w", ["wipe"])))
+    elsewhere = ("../x", "..", ".", "a/../b", "/a", "a/", "a//b", "a/.", ".hidden", "-a", "a/-b")
+    for id in ("a:b", *elsewhere, "a b", "a\\b", "a\nb", "\N{LATIN SMALL LETTER U WITH DIAERESIS}", "~", "a,b"):
+        create = {"definition": "demo/provision", "id": id}
+        assert gate.server.refused("awf.machine/create", create) == (400, "invalid-params", "$.params.id"), id
+    for id in ("..", ".hidden", "-a"):
+        create = {"definition": "demo/provision", "id": id}
+        assert gate.server.refused("awf.workflow/create-and-execute", create)[1:] == ("invalid-params", "$.params.id")
+    assert gate.server.rpc("awf.machine/list", {})["resources"] == []
+    gate.server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/other"})
+    gate.server.rpc("awf.workflow/create-and-execute", {"definition": "demo/other", "id": ".hidden"})
+
+
+def test_an_id_that_is_a_path_below_the_folder_of_a_worker_is_taken(gate: Gate) -> None:
+    gate.declare(template_of(("w", ["wipe"])))
+    for id in ("a", "rack-7", "tink-system/rack-7", "A_1.b-c/d", "a..b", "0", "x" * 64):
+        assert gate.create(id=id) == id

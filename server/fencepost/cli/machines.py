@@ -52,7 +52,8 @@ async def speaking(app: App, settings: Settings) -> AsyncIterator[None]:
     # Here, because a server without that port starts without gRPC.
     from fencepost.grpc.gateway import Gateway
 
-    gateway = Gateway(app.engine, settings.grpc_host, settings.grpc_port, shared=settings.grpc_shared)
+    where = (settings.grpc_host, settings.grpc_port)
+    gateway = Gateway(app.engine, *where, shared=settings.grpc_shared, tls=settings.grpc_tls)
     await gateway.start()
     emit(Event.MACHINES_WELCOME, host=settings.grpc_host, port=gateway.port)
     try:

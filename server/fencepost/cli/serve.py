@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fencepost.settings import DeviceSettings, Limits, Settings, read_clients, read_retention
+from fencepost.settings import DeviceSettings, Limits, Settings, read_clients, read_grpc_tls, read_retention
 
 
 def _from_environment(name: str) -> dict[str, Any]:
@@ -171,6 +171,18 @@ def _from_environment(name: str) -> dict[str, Any]:
     **_from_environment("GRPC_OPEN"),
 )
 @click.option(
+    "--grpc-tls-cert",
+    type=click.Path(path_type=Path),
+    help="File of the PEM certificate that machines are answered with by TLS; GET /cert tells it to everybody.",
+    **_from_environment("GRPC_TLS_CERT"),
+)
+@click.option(
+    "--grpc-tls-key",
+    type=click.Path(path_type=Path),
+    help="File of the certificate's PEM key, without a password.",
+    **_from_environment("GRPC_TLS_KEY"),
+)
+@click.option(
     "--workflow-data-versions",
     default=3,
     show_default=True,
@@ -265,6 +277,7 @@ def serve(**options: Any) -> None:
         grpc_port=options["grpc_port"],
         grpc_host=options["grpc_host"],
         grpc_open=options["grpc_open"],
+        grpc_tls=read_grpc_tls(options["grpc_tls_cert"], options["grpc_tls_key"]),
         workflow_data_versions=options["workflow_data_versions"],
         limits=Limits(
             body_bytes=options["max_body"],

@@ -51,6 +51,9 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
         """
         return Beginning()
 
+    def check_id(self, id: str) -> None:
+        """Check the id that a caller gives to a workflow of it; raise Refusal."""
+
     def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
         """Check the result or error that ends one of its tasks, JSON text; raise Refusal with paths from there.
 

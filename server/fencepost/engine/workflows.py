@@ -112,6 +112,8 @@ class Workflows:
 
     async def _call(self, new: NewWorkflow) -> dict[str, Any]:
         version, definition = await self._definitions.newest_workflow(new.definition)
+        if new.id is not None:
+            definition.check_id(new.id)
         beginning = await self._definitions.checks.made(lambda: definition.begin(new.params))
         return {
             # Named here: a create whose reply is lost runs again and must find what it made.

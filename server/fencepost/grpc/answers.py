@@ -10,6 +10,7 @@ import grpc
 
 from fencepost.domain.machines.errors import ACTION_MISMATCH
 from fencepost.errors import Refusal
+from fencepost.grpc.forms import Unreadable
 from fencepost.wire.faults import bug
 
 Unary = Callable[[Any, Any, Any], Awaitable[Any]]
@@ -41,7 +42,7 @@ def answered(method: Unary) -> Unary:
     @wraps(method)
     async def call(self: Any, request: Any, context: Any) -> Any:
         try:
-            return await method(self, request, context)
+            return await method(self, _read(request), context)
         except Exception as error:  # noqa: BLE001 whatever comes, the client is told
             refused = _refused(error, method.__name__)
         return await _abort(context, refused)
@@ -55,7 +56,7 @@ def streamed(method: Stream) -> Stream:
     @wraps(method)
     async def call(self: Any, request: Any, context: Any) -> AsyncIterator[Any]:
         try:
-            async for answer in method(self, request, context):
+            async for answer in method(self, _read(request), context):
                 yield answer
         except Exception as error:  # noqa: BLE001 whatever comes, the client is told
             refused = _refused(error, method.__name__)
@@ -69,6 +70,12 @@ def streamed(method: Stream) -> Stream:
 def refuse(message: str) -> NoReturn:
     """Refuse an argument."""
     raise Refused(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def _read(request: Any) -> Any:
+    if isinstance(request, Unreadable):
+        refuse(f"the message cannot be read: {request.reason}")
+    return request
 
 
 def _refused(error: Exception, method: str) -> Refused:

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from fencepost.domain.machines.hardware import address_of
 from fencepost.domain.machines.plan import Plan
 from fencepost.domain.machines.standing import State
 from fencepost.engine.machines.machines import MachineWorkflow
@@ -14,16 +15,26 @@ from fencepost.engine.machines.templates import FoundTemplate, id_of
 from fencepost.store.machines import Reported
 
 
+def told(worker: str, ids: Mapping[str, str]) -> str:
+    """Return a worker of a template as messages name it: by the id of its record, or a MAC address in lower case."""
+    return ids.get(worker, address_of(worker))
+
+
 def context_message(names: Any, found: MachineWorkflow, ids: Mapping[str, str]) -> Any:
-    """Return where a workflow stands; behind its last action it has none that is current."""
-    step = found.current
+    """Return where a workflow stands; behind its last action that is the current one, and has succeeded.
+
+    Clients count the actions that are done from its index and state.
+    """
+    step, state = found.current, found.standing.state
+    if step is None and found.plan.steps:
+        step, state = found.plan.steps[-1], state if found.standing.is_over else State.SUCCESS
     return names.WorkflowContext(
         workflow_id=found.workflow.id,
-        current_worker="" if step is None else ids.get(step.worker, step.worker),
+        current_worker="" if step is None else told(step.worker, ids),
         current_task="" if step is None else step.task_name,
         current_action="" if step is None else step.name,
-        current_action_index=found.standing.place,
-        current_action_state=int(found.standing.state),
+        current_action_index=0 if step is None else step.place,
+        current_action_state=int(state),
         total_number_of_actions=len(found.plan.steps),
     )
 
@@ -40,7 +51,7 @@ def actions_message(names: Any, plan: Plan, ids: Mapping[str, str], *, is_old: b
                 command=step.command,
                 on_timeout=step.on_timeout if is_old else (),
                 on_failure=step.on_failure if is_old else (),
-                worker_id=ids.get(step.worker, step.worker),
+                worker_id=told(step.worker, ids),
                 volumes=step.merged_volumes if is_old else step.volumes,
                 environment=step.environment,
                 pid=step.pid,

@@ -12,12 +12,15 @@ from fencepost.domain.machines.plan import Plan
 from fencepost.domain.machines.standing import Report
 from fencepost.engine.engine import Engine
 from fencepost.engine.machines.machines import MachineWorkflow
-from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
+from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
 from fencepost.grpc.answers import Refused, answered, refuse, streamed
-from fencepost.grpc.messages import actions_message, context_message
+from fencepost.grpc.messages import actions_message, context_message, told
 
 # In whose name the gateway speaks: workers of machines have no credentials.
 CALLER = "awf.machine"
+# Characters that are kept of what a report says: refused for too many, a worker would say the same for ever.
+_LONGEST_TEXT = 100_000
+_LONGEST_WORKER = 1000
 
 
 class Package(NamedTuple):
@@ -48,14 +51,23 @@ class Workers:
     async def GetWorkflowContexts(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Yield where the workflows stand in which it is the worker's turn."""
         worker = checked(request.worker_id, self.package.unknown_worker)
-        offers = await self.engine.machines.offers(worker)
+        machines = self.engine.machines
+        offers = await machines.offers(worker)
         ids = await self.ids(offers)
         for one in offers:
+            # A worker compares: what names it otherwise, it would skip at every poll.
+            if one.current is None or told(one.current.worker, ids) != worker:
+                continue
+            await machines.offered(one)
             yield context_message(self.package.names, one, ids)
 
     @answered
     async def GetWorkflowActions(self, request: Any, context: Any) -> Any:
-        """Return all actions of a workflow; in the old package none of one that there is not."""
+        """Return all actions of a workflow; in the old package none of one that there is not.
+
+        Those of a finished one are refused to later workers, which skip it then: else they would report RUNNING, which
+        is refused, for ever. To earlier ones, which end on a refusal, they are told.
+        """
         id = checked(request.workflow_id, "invalid workflow id")
         try:
             found = await self.engine.machines.get(id)
@@ -63,6 +75,9 @@ class Workers:
             if refusal.kind is WORKFLOW_NOT_FOUND and self.package.is_old:
                 return self.package.names.WorkflowActionList()
             raise
+        if found.standing.is_over and not self.package.is_old:
+            outcome = found.workflow.outcome or "failed"
+            raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=outcome)
         return actions_message(
             self.package.names, found.plan, await self._ids_of(found.plan), is_old=self.package.is_old
         )
@@ -70,6 +85,10 @@ class Workers:
     @answered
     async def ReportActionStatus(self, request: Any, context: Any) -> Any:
         """Take what became of an action."""
+        return await self.take(request)
+
+    async def take(self, request: Any) -> Any:
+        """Take a report, and note a worker that cannot be stopped from repeating it."""
         id = checked(request.workflow_id, "invalid workflow id")
         report = Report(
             task_name=checked(request.task_name, "invalid task name"),
@@ -78,13 +97,15 @@ class Workers:
             seconds=request.seconds,
             # Refused for this, a worker would say the same for ever.
             message=storable(request.message),
-            worker=storable(request.worker_id),
+            worker=storable(request.worker_id)[:_LONGEST_WORKER],
         )
         try:
             await self.engine.machines.report(id, report, caller=CALLER)
         except Refusal as refusal:
             if refusal.kind is WORKFLOW_NOT_FOUND:
                 raise Refused(self.package.unknown_workflow, "invalid workflow id") from None
+            if refusal.kind is WORKFLOW_HAS_BEEN_DONE and not self.package.is_old:
+                await self.engine.machines.stuck(id, report)
             raise
         return self.package.names.Empty()
 
@@ -106,5 +127,5 @@ def checked(text: str, reason: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Return a text as Postgres can keep it."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """Return a text as Postgres can keep it, and as much of it as an event has room for."""
+    return text[:_LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")

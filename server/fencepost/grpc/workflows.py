@@ -15,12 +15,10 @@ from fencepost.engine.machines.machines import MachineWorkflow
 from fencepost.engine.workflows import NewWorkflow
 from fencepost.grpc.answers import answered, refuse, streamed
 from fencepost.grpc.messages import context_message, event_message, workflow_message
+from fencepost.grpc.texts import LONGEST_HARDWARE, json_text
 from fencepost.grpc.workers import CALLER, Workers, checked
-from fencepost.notation import json
-from fencepost.notation.text import BadText
 
 _PAGE = 200
-_DEEPEST = 64
 
 
 class Workflows(Workers):
@@ -35,7 +33,7 @@ class Workflows(Workers):
                 definition=template.definition,
                 id=None,
                 label=None,
-                params=_params(request.hardware),
+                params=await _params(request.hardware),
                 execute_at=None,
                 requester=orjson.dumps({"resourceType": "Client", "id": CALLER}),
                 caller=CALLER,
@@ -108,7 +106,7 @@ class Workflows(Workers):
     async def UpdateWorkflowData(self, request: Any, context: Any) -> Any:
         """Keep a further version of the data."""
         id = checked(request.workflow_id, "invalid workflow id")
-        metadata, data = _json(request.metadata, "metadata"), _json(request.data, "data")
+        metadata, data = await json_text(request.metadata, "metadata"), await json_text(request.data, "data")
         await self.engine.machines.carried.put(id, metadata, data)
         return self.package.names.Empty()
 
@@ -128,18 +126,9 @@ def _loose(id: str) -> str:
     return id.replace("\0", "")
 
 
-def _params(hardware: str) -> bytes:
+async def _params(hardware: str) -> bytes:
     """Return the params of a workflow for hardware."""
-    said = _json(hardware.encode(), "hardware")
+    said = await json_text(hardware.encode(), "hardware", most=LONGEST_HARDWARE)
     if said[:1] != b"{":
         refuse("invalid hardware: a JSON object is expected")
     return msgspec.json.encode({"hardware": Raw(said)})
-
-
-def _json(text: bytes, what: str) -> bytes:
-    """Return JSON text; refuse what is none, or cannot be kept."""
-    try:
-        json.check(text, max_depth=_DEEPEST)
-    except BadText as bad:
-        refuse(f"invalid {what}: {bad.message}")
-    return text.strip()

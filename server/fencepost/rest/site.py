@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from fencepost.engine.engine import Engine
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
+from fencepost.rest.certificate import certificate
 from fencepost.rest.devices.routes import DEVICES_ASK_BELOW, device_routes
 from fencepost.rest.events import EventIntake
 from fencepost.rest.health import Health
@@ -47,6 +48,7 @@ def site(engine: Engine, health: Health, callers: Callers, settings: Settings) -
             Route("/healthz", _reported(health.healthz)),
             Route("/readyz", _reported(health.readyz)),
             Route("/openapi.yaml", _openapi),
+            Route("/cert", _reported(certificate(settings.grpc_tls))),
             Route("/AidboxTask", known(tasks.search)),
             Route("/AidboxTask/{id}", known(tasks.read)),
             Route("/AidboxTaskLog", known(tasks.log)),

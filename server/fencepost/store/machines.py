@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from fencepost.store.families import lock
 from fencepost.store.hands import by_hand, move_locked
 from fencepost.store.statements import statement
 
+# Of what a worker calls itself; templates have no longer ones.
+_LONGEST_WORKER = 1000
 # From where a report moves an action: whoever meets it elsewhere was overtaken.
 _FROM: dict[Verb, list[str]] = {
     "start": ["ready", "requested"],
@@ -54,6 +56,16 @@ class Data(NamedTuple):
     version: int
     metadata: bytes
     data: bytes | None
+
+
+class Stuck(NamedTuple):
+    """A worker that reports again and again that an action of a finished workflow runs."""
+
+    since: str
+    last_at: str
+    task: str
+    action: str
+    worker: str
 
 
 class MachineStore:
@@ -122,6 +134,33 @@ class MachineStore:
         """Let a workflow be shown to machines no longer."""
         params = {"workflow_id": workflow_id, "now": self._clock.now()}
         await self._database.fetch(statement("machines/delete"), params)
+
+    async def resume(self, workflow_id: str, task_id: str) -> None:
+        """Keep that the worker of a running action begins it again."""
+        params = {"workflow_id": workflow_id, "task_id": task_id}
+        await self._database.fetch(statement("machines/resume"), params)
+
+    async def resumed(self, workflow_id: str) -> str | None:
+        """Return the task of the action that was begun again last."""
+        rows = await self._database.fetch(statement("machines/resumed"), {"workflow_id": workflow_id})
+        return str(rows[0][0]) if rows else None
+
+    async def stick(self, workflow_id: str, report: Report) -> bool:
+        """Keep a report that was refused and will be repeated; return whether it is the first of its workflow."""
+        params = {
+            "workflow_id": workflow_id,
+            "task": report.task_name,
+            "action": report.action_name,
+            "worker": report.worker[:_LONGEST_WORKER],
+            "now": self._clock.now(),
+        }
+        rows = await self._database.fetch(statement("machines/stick"), params)
+        return bool(rows and rows[0][0])
+
+    async def stuck(self, workflow_ids: Sequence[str]) -> Mapping[str, Stuck]:
+        """Return the workers that repeat themselves, by their workflows."""
+        rows = await self._database.fetch(statement("machines/stuck"), {"workflow_ids": list(workflow_ids)})
+        return {row[0]: Stuck._make(row[1:]) for row in rows}
 
     async def put_data(self, workflow_id: str, metadata: bytes, data: bytes, *, kept: int) -> int | None:
         """Keep a further version of a workflow's data; return None when another one was put at the same moment.

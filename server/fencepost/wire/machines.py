@@ -45,6 +45,16 @@ class MachineAction(msgspec.Struct, frozen=True, rename="kebab"):
     pid: str
 
 
+class MachineStuck(msgspec.Struct, frozen=True, rename="camel"):
+    """A worker that cannot be told that its workflow ended: it repeats its last report until it is restarted."""
+
+    since: Time
+    last_at: Time
+    task: str
+    action: str
+    worker: str
+
+
 class MachineWorkflowResource(msgspec.Struct, frozen=True, rename="camel"):
     """A workflow of machines, and where it stands."""
 
@@ -55,6 +65,7 @@ class MachineWorkflowResource(msgspec.Struct, frozen=True, rename="camel"):
     context: MachineContext
     created_at: Time
     updated_at: Time
+    stuck: MachineStuck | UnsetType = UNSET
 
 
 class MachineEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -89,6 +100,7 @@ def machine_workflow(found: MachineWorkflow) -> MachineWorkflowResource:
         context=machine_context(found),
         created_at=found.workflow.created_at,
         updated_at=found.workflow.updated_at,
+        stuck=UNSET if found.stuck is None else MachineStuck(*found.stuck),
     )
 
 

@@ -12,7 +12,7 @@ from fencepost.domain.decider import Event, Facts
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.machines.definition import MachineTemplate
 from fencepost.domain.machines.plan import Plan, Step, plan_of
-from fencepost.domain.machines.standing import Said, State, said_state
+from fencepost.domain.machines.standing import Said, State, is_resumed, said_state
 from fencepost.domain.terms import TaskTerms
 
 ACTION = "awf.machine/action"
@@ -60,10 +60,9 @@ def label_of(step: Step) -> str:
 def _after(facts: Facts, event: Event, plan: Plan, document: MachineTemplate) -> Sequence[AnyAction]:
     """Go on behind an action that is over."""
     label = event.label or ""
-    step = plan.steps[int(label.partition(" ")[0])]
+    step, activity = plan.steps[int(label.partition(" ")[0])], facts.activities[label]
     if event.outcome == "succeeded":
-        return _next(plan, step.place + 1, document)
-    activity = facts.activities[label]
+        return _next(plan, step.place + 1, document, is_resumed=is_resumed(activity.result))
     if event.outcome == "canceled":
         return [_failed(Said(State.FAILED.word, "Action canceled", task=step.task_name, action=step.name))]
     state = said_state(activity.error, State.TIMEOUT)
@@ -71,7 +70,7 @@ def _after(facts: Facts, event: Event, plan: Plan, document: MachineTemplate) ->
     return [_failed(Said(state.word, message, task=step.task_name, action=step.name))]
 
 
-def _next(plan: Plan, place: int, document: MachineTemplate) -> Sequence[AnyAction]:
+def _next(plan: Plan, place: int, document: MachineTemplate, *, is_resumed: bool = False) -> Sequence[AnyAction]:
     if place == len(plan.steps):
         return [CompleteWorkflow(result=_json(Said(State.SUCCESS.word)))]
     step = plan.steps[place]
@@ -89,7 +88,10 @@ def _next(plan: Plan, place: int, document: MachineTemplate) -> Sequence[AnyActi
         environment=step.environment,
         pid=step.pid,
     )
-    return [ScheduleTask(task_request=_request(ACTION, label_of(step), limit, params))]
+    # In a pass that was resumed nobody says when the next action begins: it does when the one before has ended.
+    is_unannounced = is_resumed and plan.steps[place - 1].worker == step.worker
+    settings = _terms(limit, limit if is_unannounced else None)
+    return [ScheduleTask(task_request=_request(ACTION, label_of(step), settings, params))]
 
 
 def _time_limit(plan: Plan) -> Sequence[AnyAction]:
@@ -97,12 +99,17 @@ def _time_limit(plan: Plan) -> Sequence[AnyAction]:
     if plan.global_timeout <= 0 or not plan.steps:
         return []
     limit = _milliseconds(plan.global_timeout)
-    return [ScheduleTask(task_request=_request(TIME_LIMIT, _TIME_LIMIT_LABEL, limit, None))]
+    return [ScheduleTask(task_request=_request(TIME_LIMIT, _TIME_LIMIT_LABEL, _terms(limit), None))]
 
 
-def _request(definition: str, label: str, limit: int | None, params: ActionParams | None) -> Request:
-    # Workers of machines send no signs of life, and what has failed is not tried again.
-    settings = TaskTerms(allowed_retry_count=0, in_progress_timeout=LONGEST_MS, attempt_timeout=limit)
+def _terms(limit: int | None, expires_after: int | None = None) -> TaskTerms:
+    """Workers of machines send no signs of life, and what has failed is not tried again."""
+    return TaskTerms(
+        allowed_retry_count=0, in_progress_timeout=LONGEST_MS, attempt_timeout=limit, expires_after=expires_after
+    )
+
+
+def _request(definition: str, label: str, settings: TaskTerms, params: ActionParams | None) -> Request:
     said = UNSET if params is None else _json(params)
     return Request(definition=definition, label=label, settings=settings, params=said)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -9,7 +10,10 @@ from msgspec import Meta
 from fencepost.domain.definition import Beginning, Decided
 from fencepost.domain.machines.hardware import address_of
 from fencepost.domain.machines.plan import check_source, plan_of
+from fencepost.errors import invalid_params
 
+# Workers make a folder of it, and mount that: of `a:b` they mount `a`, and `../x` is somewhere else.
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _LONGEST_GRACE = 7 * 24 * 3600
 
 
@@ -29,6 +33,14 @@ class MachineTemplate(
         """Refuse a text that can never be rendered well."""
         super().compile()
         check_source(self.template)
+
+    def check_id(self, id: str) -> None:
+        """Refuse an id that is no path below the folder of a worker."""
+        if not _ID.fullmatch(id):
+            reason = (
+                "must be letters, digits, `_`, `.` and `-`, in parts with `/` between them, none of which begins with"
+            )
+            raise invalid_params(f"{reason} `.` or `-`: workers make folders of it", "$.id")
 
     def begin(self, params: bytes | None) -> Beginning:
         """Refuse hardware that the template cannot be rendered with; who works in it, it is about."""

@@ -77,13 +77,17 @@ class Report(NamedTuple):
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The error of an action, or of a workflow, that did not end well; and the result of one that did."""
+    """The error of an action, or of a workflow, that did not end well; and the result of one that did.
+
+    `resumed` is an action that its worker did not announce, or began again: it will not announce those that follow.
+    """
 
     state: str
     message: str = ""
     seconds: int = 0
     task: str | None = None
     action: str | None = None
+    resumed: bool = False
 
 
 def standing_of(workflow: Workflow, latest: Latest | None) -> Standing:
@@ -105,6 +109,14 @@ def said_state(error: bytes | None, otherwise: State) -> State:
     except msgspec.ValidationError:
         return otherwise if error is None else State.FAILED
     return State.TIMEOUT if said.state == State.TIMEOUT.word else State.FAILED
+
+
+def is_resumed(result: bytes | None) -> bool:
+    """Return whether the result of an action says that its worker announces none of those that follow."""
+    try:
+        return msgspec.json.decode(result or b"null", type=Said).resumed
+    except msgspec.ValidationError:
+        return False
 
 
 def judge(plan: Plan, standing: Standing, report: Report, *, workflow: Workflow) -> Verb | None:

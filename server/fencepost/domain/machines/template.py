@@ -133,7 +133,7 @@ class _Check:
             seen.add(name)
 
     def task(self, task: Task, at: str) -> None:
-        if self._is_rendered and not task.worker:
+        if not task.worker:
             raise invalid_params("must not be empty", f"{at}.worker")
         if task.worker and len(task.worker.encode()) > _LONGEST_WORKER and not self.is_open(task.worker):
             raise invalid_params(f"must not be longer than {_LONGEST_WORKER} bytes", f"{at}.worker")

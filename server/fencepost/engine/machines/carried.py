@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from fencepost.domain.machines.metadata import MOST, bounded
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
 from fencepost.store.machines import Data, MachineStore
@@ -16,6 +19,8 @@ class Carried:
 
     async def put(self, id: str, metadata: bytes, data: bytes) -> int:
         """Keep a further version, two JSON texts, and return its number, the first is 1; raise Refusal."""
+        if len(metadata) > MOST:
+            metadata = await asyncio.to_thread(bounded, metadata)
         for _ in range(TRIES):
             if await self._store.find(id) is None:
                 raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)

@@ -41,10 +41,13 @@ class HardwareRecords:
         return await self._store.names(worker)
 
     async def ids(self, workers: Iterable[str]) -> Mapping[str, str]:
-        """Return workers as they call themselves: an address that a machine is known by stands for its id."""
-        several = list(workers)
-        ids = await self._store.ids([address_of(worker) for worker in several]) if several else {}
-        return {worker: ids.get(address_of(worker), worker) for worker in several}
+        """Return workers as they call themselves: an address that a machine is known by stands for its id.
+
+        A MAC address that nothing is known by stands for itself in lower case.
+        """
+        addresses = {worker: address_of(worker) for worker in workers}
+        ids = await self._store.ids([*addresses.values()]) if addresses else {}
+        return {worker: ids.get(address, address) for worker, address in addresses.items()}
 
 
 def _there(found: HardwareRecord | None, id: str) -> HardwareRecord:

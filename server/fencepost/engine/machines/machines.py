@@ -25,18 +25,21 @@ from fencepost.engine.machines.templates import Templates
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal, invalid_params
-from fencepost.store.machines import MachineStore, Numbered, Reported
+from fencepost.store.machines import MachineStore, Numbered, Reported, Stuck
+from fencepost.telemetry import Event, emit
 
 _PAGE = 200
+_LONGEST_SHOWN = 100
 
 
 class MachineWorkflow(NamedTuple):
-    """A workflow of machines: its row, its rendered template, and where it stands."""
+    """A workflow of machines: its row, its rendered template, where it stands, and who cannot be told that it ended."""
 
     seq: int
     workflow: Workflow
     plan: Plan
     standing: Standing
+    stuck: Stuck | None
 
     @property
     def current(self) -> Step | None:
@@ -89,6 +92,19 @@ class Machines:
         found = await self._stand(await self._store.of_worker([*names], live=True))
         return [one for one in found if _is_turn(one, names)]
 
+    async def offered(self, one: MachineWorkflow) -> None:
+        """Note that a worker of the protocol with contexts was offered a workflow.
+
+        Told that its action is running, it begins that again, and announces none of the actions that follow.
+        """
+        if one.standing.state is State.RUNNING and one.standing.task_id is not None:
+            await self._store.resume(one.workflow.id, one.standing.task_id)
+
+    async def stuck(self, id: str, report: Report) -> None:
+        """Note a worker that will repeat a refused report for ever; the first time is a warning in the log."""
+        if await self._store.stick(id, report):
+            emit(Event.MACHINE_STUCK, worker=report.worker[:_LONGEST_SHOWN], action=report.action_name, workflow=id)
+
     async def all_of(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return the workflows in which a worker has something to do, or had, the oldest first."""
         names = await self.hardware.names(worker)
@@ -126,12 +142,14 @@ class Machines:
             verb = judge(found.plan, found.standing, report, workflow=found.workflow)
             if verb is not None and found.standing.task_id is None:
                 continue
+            is_resumed = verb == "success" and await self._is_resumed(found)
+            said = Said(State(report.state).word, report.message, report.seconds, resumed=is_resumed)
             taken = await self._store.report(
                 Numbered(found.seq, found.workflow),
                 report,
                 verb=verb,
                 task_id=found.standing.task_id,
-                content=msgspec.json.encode(Said(State(report.state).word, report.message, report.seconds)),
+                content=msgspec.json.encode(said),
                 caller=caller,
             )
             if taken:
@@ -158,6 +176,12 @@ class Machines:
                     raise
         await self._store.delete(id)
 
+    async def _is_resumed(self, found: MachineWorkflow) -> bool:
+        """Whether the current action is one of a pass in which its worker announces none."""
+        if found.standing.state is State.PENDING:
+            return True
+        return await self._store.resumed(found.workflow.id) == found.standing.task_id
+
     async def _begun(self, id: str) -> MachineWorkflow:
         """Return a workflow with its current action there as a task, if it is live.
 
@@ -174,12 +198,15 @@ class Machines:
 
     async def _stand(self, several: Sequence[Numbered]) -> Sequence[MachineWorkflow]:
         latest = await self._store.latest([one.seq for one in several]) if several else {}
+        over = [one.workflow.id for one in several if one.workflow.status == "done"]
+        stuck = await self._store.stuck(over) if over else {}
         found = []
         for seq, workflow in several:
             document = await self._definitions.work(workflow.definition, workflow.definition_version)
             assert isinstance(document, MachineTemplate), "only such are listed"
             plan = plan_of(document.template, workflow.params)
-            found.append(MachineWorkflow(seq, workflow, plan, standing_of(workflow, latest.get(seq))))
+            standing = standing_of(workflow, latest.get(seq))
+            found.append(MachineWorkflow(seq, workflow, plan, standing, stuck.get(workflow.id)))
         return found
 
 

@@ -22,32 +22,33 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from fencepost.grpc.proto import action_2025_pb2 as fencepost_dot_grpc_dot_proto_dot_action__2025__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#fencepost/grpc/proto/workflow.proto\x12\x05proto\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x16WorkflowContextRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"\xd7\x01\n\x0fWorkflowContext\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63urrent_worker\x18\x02 \x01(\t\x12\x14\n\x0c\x63urrent_task\x18\x03 \x01(\t\x12\x16\n\x0e\x63urrent_action\x18\x04 \x01(\t\x12\x1c\n\x14\x63urrent_action_index\x18\x05 \x01(\x03\x12*\n\x14\x63urrent_action_state\x18\x06 \x01(\x0e\x32\x0c.proto.State\x12\x1f\n\x17total_number_of_actions\x18\x07 \x01(\x03\"-\n\x16WorkflowActionsRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"@\n\x12WorkflowActionList\x12*\n\x0b\x61\x63tion_list\x18\x01 \x03(\x0b\x32\x15.proto.WorkflowAction\"\xdd\x01\n\x14WorkflowActionStatus\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x11\n\ttask_name\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63tion_name\x18\x03 \x01(\t\x12#\n\raction_status\x18\x04 \x01(\x0e\x32\x0c.proto.State\x12\x0f\n\x07seconds\x18\x05 \x01(\x03\x12\x0f\n\x07message\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tworker_id\x18\x08 \x01(\t\"\x07\n\x05\x45mpty\"\xd0\x01\n\x0eWorkflowAction\x12\x11\n\ttask_name\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05image\x18\x03 \x01(\t\x12\x0f\n\x07timeout\x18\x04 \x01(\x03\x12\x0f\n\x07\x63ommand\x18\x05 \x03(\t\x12\x12\n\non_timeout\x18\x06 \x03(\t\x12\x12\n\non_failure\x18\x07 \x03(\t\x12\x11\n\tworker_id\x18\x08 \x01(\t\x12\x0f\n\x07volumes\x18\t \x03(\t\x12\x13\n\x0b\x65nvironment\x18\n \x03(\t\x12\x0b\n\x03pid\x18\x0b \x01(\t*e\n\x05State\x12\x11\n\rSTATE_PENDING\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x10\n\x0cSTATE_FAILED\x10\x02\x12\x11\n\rSTATE_TIMEOUT\x10\x03\x12\x11\n\rSTATE_SUCCESS\x10\x04\x32\xf8\x01\n\x0fWorkflowService\x12P\n\x13GetWorkflowContexts\x12\x1d.proto.WorkflowContextRequest\x1a\x16.proto.WorkflowContext\"\x00\x30\x01\x12P\n\x12GetWorkflowActions\x12\x1d.proto.WorkflowActionsRequest\x1a\x19.proto.WorkflowActionList\"\x00\x12\x41\n\x12ReportActionStatus\x12\x1b.proto.WorkflowActionStatus\x1a\x0c.proto.Empty\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#fencepost/grpc/proto/workflow.proto\x12\x05proto\x1a&fencepost/grpc/proto/action_2025.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x16WorkflowContextRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"\xd7\x01\n\x0fWorkflowContext\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63urrent_worker\x18\x02 \x01(\t\x12\x14\n\x0c\x63urrent_task\x18\x03 \x01(\t\x12\x16\n\x0e\x63urrent_action\x18\x04 \x01(\t\x12\x1c\n\x14\x63urrent_action_index\x18\x05 \x01(\x03\x12*\n\x14\x63urrent_action_state\x18\x06 \x01(\x0e\x32\x0c.proto.State\x12\x1f\n\x17total_number_of_actions\x18\x07 \x01(\x03\"-\n\x16WorkflowActionsRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"@\n\x12WorkflowActionList\x12*\n\x0b\x61\x63tion_list\x18\x01 \x03(\x0b\x32\x15.proto.WorkflowAction\"\xdd\x01\n\x14WorkflowActionStatus\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x11\n\ttask_name\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63tion_name\x18\x03 \x01(\t\x12#\n\raction_status\x18\x04 \x01(\x0e\x32\x0c.proto.State\x12\x0f\n\x07seconds\x18\x05 \x01(\x03\x12\x0f\n\x07message\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tworker_id\x18\x08 \x01(\t\"\x07\n\x05\x45mpty\"\xd0\x01\n\x0eWorkflowAction\x12\x11\n\ttask_name\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05image\x18\x03 \x01(\t\x12\x0f\n\x07timeout\x18\x04 \x01(\x03\x12\x0f\n\x07\x63ommand\x18\x05 \x03(\t\x12\x12\n\non_timeout\x18\x06 \x03(\t\x12\x12\n\non_failure\x18\x07 \x03(\t\x12\x11\n\tworker_id\x18\x08 \x01(\t\x12\x0f\n\x07volumes\x18\t \x03(\t\x12\x13\n\x0b\x65nvironment\x18\n \x03(\t\x12\x0b\n\x03pid\x18\x0b \x01(\t*e\n\x05State\x12\x11\n\rSTATE_PENDING\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x10\n\x0cSTATE_FAILED\x10\x02\x12\x11\n\rSTATE_TIMEOUT\x10\x03\x12\x11\n\rSTATE_SUCCESS\x10\x04\x32\xb4\x02\n\x0fWorkflowService\x12P\n\x13GetWorkflowContexts\x12\x1d.proto.WorkflowContextRequest\x1a\x16.proto.WorkflowContext\"\x00\x30\x01\x12P\n\x12GetWorkflowActions\x12\x1d.proto.WorkflowActionsRequest\x1a\x19.proto.WorkflowActionList\"\x00\x12\x41\n\x12ReportActionStatus\x12\x1b.proto.WorkflowActionStatus\x1a\x0c.proto.Empty\"\x00\x12:\n\tGetAction\x12\x14.proto.ActionRequest\x1a\x15.proto.ActionResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fencepost.grpc.proto.workflow_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATE']._serialized_start=899
-  _globals['_STATE']._serialized_end=1000
-  _globals['_WORKFLOWCONTEXTREQUEST']._serialized_start=79
-  _globals['_WORKFLOWCONTEXTREQUEST']._serialized_end=122
-  _globals['_WORKFLOWCONTEXT']._serialized_start=125
-  _globals['_WORKFLOWCONTEXT']._serialized_end=340
-  _globals['_WORKFLOWACTIONSREQUEST']._serialized_start=342
-  _globals['_WORKFLOWACTIONSREQUEST']._serialized_end=387
-  _globals['_WORKFLOWACTIONLIST']._serialized_start=389
-  _globals['_WORKFLOWACTIONLIST']._serialized_end=453
-  _globals['_WORKFLOWACTIONSTATUS']._serialized_start=456
-  _globals['_WORKFLOWACTIONSTATUS']._serialized_end=677
-  _globals['_EMPTY']._serialized_start=679
-  _globals['_EMPTY']._serialized_end=686
-  _globals['_WORKFLOWACTION']._serialized_start=689
-  _globals['_WORKFLOWACTION']._serialized_end=897
-  _globals['_WORKFLOWSERVICE']._serialized_start=1003
-  _globals['_WORKFLOWSERVICE']._serialized_end=1251
+  _globals['_STATE']._serialized_start=939
+  _globals['_STATE']._serialized_end=1040
+  _globals['_WORKFLOWCONTEXTREQUEST']._serialized_start=119
+  _globals['_WORKFLOWCONTEXTREQUEST']._serialized_end=162
+  _globals['_WORKFLOWCONTEXT']._serialized_start=165
+  _globals['_WORKFLOWCONTEXT']._serialized_end=380
+  _globals['_WORKFLOWACTIONSREQUEST']._serialized_start=382
+  _globals['_WORKFLOWACTIONSREQUEST']._serialized_end=427
+  _globals['_WORKFLOWACTIONLIST']._serialized_start=429
+  _globals['_WORKFLOWACTIONLIST']._serialized_end=493
+  _globals['_WORKFLOWACTIONSTATUS']._serialized_start=496
+  _globals['_WORKFLOWACTIONSTATUS']._serialized_end=717
+  _globals['_EMPTY']._serialized_start=719
+  _globals['_EMPTY']._serialized_end=726
+  _globals['_WORKFLOWACTION']._serialized_start=729
+  _globals['_WORKFLOWACTION']._serialized_end=937
+  _globals['_WORKFLOWSERVICE']._serialized_start=1043
+  _globals['_WORKFLOWSERVICE']._serialized_end=1351
 # @@protoc_insertion_point(module_scope)

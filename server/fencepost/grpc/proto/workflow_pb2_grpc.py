@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from fencepost.grpc.proto import action_2025_pb2 as fencepost_dot_grpc_dot_proto_dot_action__2025__pb2
 from fencepost.grpc.proto import workflow_pb2 as fencepost_dot_grpc_dot_proto_dot_workflow__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -49,6 +50,11 @@ class WorkflowServiceStub:
                 request_serializer=fencepost_dot_grpc_dot_proto_dot_workflow__pb2.WorkflowActionStatus.SerializeToString,
                 response_deserializer=fencepost_dot_grpc_dot_proto_dot_workflow__pb2.Empty.FromString,
                 _registered_method=True)
+        self.GetAction = channel.unary_unary(
+                '/proto.WorkflowService/GetAction',
+                request_serializer=fencepost_dot_grpc_dot_proto_dot_action__2025__pb2.ActionRequest.SerializeToString,
+                response_deserializer=fencepost_dot_grpc_dot_proto_dot_action__2025__pb2.ActionResponse.FromString,
+                _registered_method=True)
 
 
 class WorkflowServiceServicer:
@@ -69,7 +75,14 @@ class WorkflowServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportActionStatus(self, request, context):
-        """What became of an action. Saying it twice does no harm.
+        """What became of an action. Saying it twice does no harm. Agents of 2025 and later send an ActionStatusRequest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAction(self, request, context):
+        """The next action of an agent of 2025 or later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,6 +105,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.ReportActionStatus,
                     request_deserializer=fencepost_dot_grpc_dot_proto_dot_workflow__pb2.WorkflowActionStatus.FromString,
                     response_serializer=fencepost_dot_grpc_dot_proto_dot_workflow__pb2.Empty.SerializeToString,
+            ),
+            'GetAction': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAction,
+                    request_deserializer=fencepost_dot_grpc_dot_proto_dot_action__2025__pb2.ActionRequest.FromString,
+                    response_serializer=fencepost_dot_grpc_dot_proto_dot_action__2025__pb2.ActionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +193,33 @@ class WorkflowService:
             '/proto.WorkflowService/ReportActionStatus',
             fencepost_dot_grpc_dot_proto_dot_workflow__pb2.WorkflowActionStatus.SerializeToString,
             fencepost_dot_grpc_dot_proto_dot_workflow__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/proto.WorkflowService/GetAction',
+            fencepost_dot_grpc_dot_proto_dot_action__2025__pb2.ActionRequest.SerializeToString,
+            fencepost_dot_grpc_dot_proto_dot_action__2025__pb2.ActionResponse.FromString,
             options,
             channel_credentials,
             insecure,

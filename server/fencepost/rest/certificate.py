@@ -1,0 +1,22 @@
+"""The certificate of the port for machines: workers of v0.5 and v0.6 fetch it before they trust that port."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fencepost.errors import NOT_FOUND, Refusal
+from fencepost.settings import GrpcTls
+
+
+def certificate(tls: GrpcTls | None) -> Callable[[Request], Awaitable[Response]]:
+    """Return the handler; it needs no credentials, since whoever connects to that port is shown the same."""
+
+    async def cert(request: Request) -> Response:
+        if tls is None:
+            raise Refusal(NOT_FOUND, path=request.url.path)
+        return Response(tls.certificate, media_type="application/x-pem-file")
+
+    return cert

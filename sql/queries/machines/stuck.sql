@@ -1,0 +1,7 @@
+-- List the workers that repeat a report which their finished workflows do not take.
+-- Takes:   workflow_ids text[].
+-- Returns: per workflow that has one (workflow_id, since, last_at, task, action, worker).
+-- Touches: nothing; reads machine_stuck.
+select m.workflow_id, m.since, m.last_at, m.task, m.action, m.worker
+from fencepost.machine_stuck as m
+where m.workflow_id = any(%(workflow_ids)s::text[])
