@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from fencepost.errors import UNAVAILABLE, Refusal
-from fencepost.store.connection import Connection, fetch
+from fencepost.store.connection import Connection, connect, fetch
 from fencepost.store.database import Away, Database
+from fencepost.store.watch import watched
 from fencepost.telemetry import Event, listeners
 from tests.fixtures.silent_proxy import SilentProxy, backends, silent_proxy
 from tests.fixtures.waiting import until
@@ -242,3 +243,17 @@ def test_a_database_that_takes_no_writes_is_not_ready_and_its_connections_are_le
         owner.execute("create table public.written (number integer not null)")
     using(database, use)
     assert said == ["database-lost", "database-back"]
+
+
+def test_a_statement_of_a_start_whose_connection_goes_silent_breaks_in_time(proxy: SilentProxy) -> None:
+    with connect(proxy.conninfo) as connection, watched(proxy.conninfo, connection):
+        proxy.silence(new_ones=True)
+        began = time.monotonic()
+        with pytest.raises(psycopg.Error):
+            fetch(connection, "select 1", {})
+        assert time.monotonic() - began < CALL_SECONDS + NOISE
+
+
+def test_a_long_statement_of_a_start_is_left_alone(database: str) -> None:
+    with connect(database) as connection, watched(database, connection):
+        assert fetch(connection, "select 7 from pg_sleep(3)", {}) == [(7,)]

@@ -47,7 +47,7 @@ def site(engine: Engine, health: Health, callers: Callers, settings: Settings) -
         routes=[
             Route("/healthz", _reported(health.healthz)),
             Route("/readyz", _reported(health.readyz)),
-            Route("/openapi.yaml", _openapi),
+            Route("/openapi.yaml", _sent((data_folder("openapi") / "openapi.yaml").read_bytes())),
             Route("/cert", _reported(certificate(settings.grpc_tls))),
             Route("/AidboxTask", known(tasks.search)),
             Route("/AidboxTask/{id}", known(tasks.read)),
@@ -76,8 +76,13 @@ def _reported(handler: Handler) -> Handler:
     return reporting
 
 
-async def _openapi(_: Request) -> Response:
-    return Response((data_folder("openapi") / "openapi.yaml").read_bytes(), media_type="application/yaml")
+def _sent(document: bytes) -> Handler:
+    """Return a handler that sends a document as it was when the server started."""
+
+    async def send(_: Request) -> Response:
+        return Response(document, media_type="application/yaml")
+
+    return send
 
 
 async def _refused(request: Request, refusal: Exception) -> Response:

@@ -19,6 +19,7 @@ from fencepost.store.connection import Connection, connect, fetch
 from fencepost.store.migrations import check_migrated
 from fencepost.store.people.rows import Streams, streams_of, tasks_of
 from fencepost.store.statements import statement
+from fencepost.store.watch import watched
 
 _BATCH = 1000
 _WORKFLOWS = 100
@@ -54,7 +55,7 @@ def check(conninfo: str) -> Iterator[Checked]:
     """Yield what comes of every batch; raise StartRefused when the database cannot be read."""
     check_migrated(conninfo)
     try:
-        with connect(conninfo) as connection:
+        with connect(conninfo) as connection, watched(conninfo, connection):
             yield from _batches(connection, _people)
             yield from _batches(connection, _tasks)
     except psycopg.Error as error:

@@ -11,7 +11,9 @@ import contextlib
 import os
 import re
 import socket
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -26,6 +28,7 @@ from fencepost.store.rows import register_loaders
 from fencepost.store.session import SERVING, statement_for
 from fencepost.store.statements import statement
 
+_SETTING_UP_SECONDS = 5.0
 _PARAM = re.compile(r"%\((\w+)\)s")
 
 
@@ -47,12 +50,14 @@ def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
     """Open a connection as the store uses it: autocommit, a session with `settings`, JSON and times as text."""
     connection = Connection.connect(with_limits(conninfo), autocommit=True)
     try:
-        connection.execute(statement_for(conninfo, settings))
+        connection.inode = os.fstat(connection.pgconn.socket).st_ino
         # psycopg prepares what it has run five times, and forgets it with `deallocate all`: ours would be gone as well.
         connection.prepare_threshold = None
         register_loaders(connection)
-        connection.inode = os.fstat(connection.pgconn.socket).st_ino
-        ((pid, started),) = fetch(connection, statement("server/backend"), {})
+        # Nobody watches the connection yet.
+        with answered_within(connection, _SETTING_UP_SECONDS):
+            connection.execute(statement_for(conninfo, settings))
+            ((pid, started),) = fetch(connection, statement("server/backend"), {})
     except BaseException:
         connection.close()
         raise
@@ -106,6 +111,18 @@ def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any] | Non
             one.shutdown(socket.SHUT_RDWR)
         finally:
             one.detach()
+
+
+@contextmanager
+def answered_within(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """Cut a connection when the block takes longer, as it does when a statement is not answered."""
+    timer = threading.Timer(seconds, cut, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @cache

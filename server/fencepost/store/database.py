@@ -17,6 +17,7 @@ from fencepost.domain.listing import Portion
 from fencepost.store.connection import cut, fetch
 from fencepost.store.lanes import Away, Job, Lane, Pending, StatementRefused
 from fencepost.store.pages import Row, fetch_page
+from fencepost.store.statements import statements
 from fencepost.store.watch import Watch
 
 __all__ = ["Away", "Database", "Job", "StatementRefused"]
@@ -38,6 +39,8 @@ class Database:
     def __init__(
         self, conninfo: str, *, connections: int = 4, reads: Database | None = None, answer_bytes: int = _ANSWER_BYTES
     ) -> None:
+        # Now, while all files are of one version.
+        statements()
         self.conninfo = conninfo
         # What one answer may hold: a page ends, and a claim does, with the row that fills it.
         self.answer_bytes = answer_bytes

@@ -18,6 +18,7 @@ from fencepost.store.connection import connect
 from fencepost.store.files import data_folder
 from fencepost.store.session import MIGRATING
 from fencepost.store.suitability import check_suitability
+from fencepost.store.watch import watched
 
 # Any number that no other program in this database is likely to lock.
 _LOCK = 0x66656E6365
@@ -53,7 +54,7 @@ def migrate(conninfo: str, option: str = "--database-url") -> list[str]:
     """Apply what is missing and return the names of the files applied; `option` is where the address was given."""
     check_suitability(conninfo, option)
     try:
-        with connect(conninfo, MIGRATING) as connection:
+        with connect(conninfo, MIGRATING) as connection, watched(conninfo, connection):
             connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
             applied = _applied(connection)
             known = migrations()

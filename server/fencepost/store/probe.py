@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fencepost.store.connection import Backend, Connection, fetch
-from fencepost.store.lanes import Lane, Pending
+from fencepost.store.lanes import Pending
 from fencepost.store.statements import statement
+from fencepost.store.watched import Watched
 
 # A connection that breaks at once is opened anew for so long.
 TRIES_FOR = 2.5
@@ -37,7 +38,7 @@ class Probe(Pending):
 
     __slots__ = ("cut", "done", "error", "late", "sent", "sight", "wake")
 
-    def __init__(self, late: Mapping[Lane, Pending], doomed: list[Backend], wake: threading.Event) -> None:
+    def __init__(self, late: Mapping[Watched, Pending], doomed: list[Backend], wake: threading.Event) -> None:
         self.sent = time.monotonic()
         self.until = self.sent + TRIES_FOR
         self.over = self.done = self.cut = False

@@ -1,7 +1,12 @@
-"""The SQL statements, each read once from its own file under sql/queries/."""
+"""The SQL statements, each from its own file under sql/queries/.
+
+All of them are read together, when the first is asked for: a server that runs while its files are replaced by those of
+another version must not mix the two, nor need a descriptor when it has none left.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from fencepost.domain.listing import Direction, Sort
@@ -11,9 +16,17 @@ _REST = "-- The rest of the resource."
 
 
 @cache
+def statements() -> Mapping[str, str]:
+    """Return the text of every statement by its name."""
+    folder = data_folder("sql") / "queries"
+    return {
+        file.relative_to(folder).with_suffix("").as_posix(): file.read_text("utf-8") for file in folder.rglob("*.sql")
+    }
+
+
 def statement(name: str) -> str:
     """Return the text of a statement, named as its file is: `tasks/claim`."""
-    return (data_folder("sql") / "queries" / f"{name}.sql").read_text("utf-8")
+    return statements()[name]
 
 
 @cache

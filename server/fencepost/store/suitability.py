@@ -11,11 +11,14 @@ from psycopg.pq import ExecStatus
 
 from fencepost.errors import StartRefused
 from fencepost.store.address import check_address, reason
+from fencepost.store.connection import answered_within
 from fencepost.store.conninfo import with_limits
 from fencepost.store.statements import statement
 
 OLDEST = 15
 _PROBES = 3
+# All of it takes milliseconds, or the time that a pooler is waited for.
+_ANSWER_SECONDS = 20.0
 _PROBE_SECONDS = 5.0
 
 
@@ -39,7 +42,10 @@ def check_suitability(conninfo: str, option: str = "--database-url", *, changes:
     """
     check_address(conninfo, option)
     try:
-        with psycopg.connect(with_limits(conninfo), autocommit=True) as connection:
+        with (
+            psycopg.connect(with_limits(conninfo), autocommit=True) as connection,
+            answered_within(connection, _ANSWER_SECONDS),
+        ):
             _check_version(connection)
             row = connection.execute(statement("server/suitability").encode()).fetchall()[0]
             # Without an encoding (SQL_ASCII) texts are bytes.

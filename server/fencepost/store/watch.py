@@ -18,12 +18,14 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from fencepost.store.connection import Backend, cut, is_waiting
+from fencepost.store.connection import Backend, Connection, cut, is_waiting
 from fencepost.store.lanes import Away, Lane, Pending
 from fencepost.store.probe import GONE, Deed, Probe, Sight
+from fencepost.store.watched import Alone, Watched
 from fencepost.telemetry import Event, emit
 
 # How long a call waits for a database that is away. With the time between two looks it is the documented 5 seconds.
@@ -65,7 +67,7 @@ class Watch:
         self.epoch = 0
         self.away_since: float | None = None
         self._reason = ""
-        self._lanes: list[Lane] = []
+        self._lanes: list[Watched] = []
         self._queues: list[queue.SimpleQueue[Pending | None]] = []
         self._asking: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._doubted = False
@@ -73,7 +75,7 @@ class Watch:
         self._probes: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         self._probe: Probe | None = None
         self._next_look = 0.0
-        self._signs: dict[Lane, _Sign] = {}
+        self._signs: dict[Watched, _Sign] = {}
         self._doomed: list[Backend] = []
         self._line = Lane("fencepost-probe", conninfo, self._probes, self, lambda: None)
         self._thread = threading.Thread(target=self._run, name="fencepost-watch", daemon=True)
@@ -90,6 +92,10 @@ class Watch:
         """Look after the connections of some lanes, and the queue from which they take their jobs."""
         self._lanes += lanes
         self._queues.append(jobs)
+
+    def attend(self, connection: Connection) -> None:
+        """Look after a connection that is none of a lane's."""
+        self._lanes.append(Alone(connection))
 
     def doubt(self, *, afresh: bool = False) -> None:
         """Look at the database soon: a connection broke, or (`afresh`) all may lead to what takes no writes."""
@@ -143,7 +149,7 @@ class Watch:
                 self._give_up(lane, pending)
             self._refuse_expired(now)
 
-    def _late(self, now: float) -> dict[Lane, Pending]:
+    def _late(self, now: float) -> dict[Watched, Pending]:
         """Return the lanes that have been waiting for Postgres for long."""
         return {
             lane: pending
@@ -151,7 +157,7 @@ class Watch:
             if (pending := lane.pending) is not None and now > lane.began + _LATE and is_waiting(lane.connection)
         }
 
-    def _send(self, late: Mapping[Lane, Pending]) -> None:
+    def _send(self, late: Mapping[Watched, Pending]) -> None:
         self._doubted = False
         self._probe = Probe(late, self._doomed, self._wake)
         self._probes.put(self._probe)
@@ -170,9 +176,9 @@ class Watch:
             self._find(now)
             self._judge(probe.late, sight, now)
 
-    def _judge(self, late: Mapping[Lane, Pending], sight: Sight, now: float) -> None:
+    def _judge(self, late: Mapping[Watched, Pending], sight: Sight, now: float) -> None:
         """Give up the statements that Postgres does not work on."""
-        signs: dict[Lane, _Sign] = {}
+        signs: dict[Watched, _Sign] = {}
         for lane, pending in late.items():
             connection = lane.connection
             if connection is None or lane.pending is not pending or not is_waiting(connection):
@@ -191,7 +197,7 @@ class Watch:
                 self._next_look = now
         self._signs = signs
 
-    def _give_up(self, lane: Lane, pending: Pending) -> None:
+    def _give_up(self, lane: Watched, pending: Pending) -> None:
         connection = lane.connection
         if connection is not None and lane.pending is pending and is_waiting(connection):
             self._doomed.append(connection.backend)
@@ -234,6 +240,20 @@ class Watch:
                     one.refuse()
                 else:
                     jobs.put(one)
+
+
+@contextmanager
+def watched(conninfo: str, connection: Connection) -> Iterator[None]:
+    """Look after a connection on which this thread runs statements, of a start or a command, until the block ends.
+
+    A statement that is lost, or a database that is away, is met as a break of the connection.
+    """
+    watch = Watch(conninfo)
+    watch.attend(connection)
+    try:
+        yield
+    finally:
+        watch.close()
 
 
 def _resolve(future: asyncio.Future[None], error: Exception | None) -> None:

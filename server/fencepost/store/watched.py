@@ -1,0 +1,40 @@
+"""What the watch looks after: a lane, or a connection on which somebody else's thread runs statements."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+from fencepost.store.connection import Connection
+from fencepost.store.lanes import Pending
+
+
+class Watched(Protocol):
+    """What the watch sees of a thread with a connection."""
+
+    pending: Pending | None
+    began: float
+    connecting: bool
+    connection: Connection | None
+
+
+class Alone:
+    """A connection that is used by a thread of somebody else's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection: Connection | None = connection
+        self.pending: Pending | None = _Nobody()
+        self.began = time.monotonic()
+        self.connecting = False
+
+
+class _Nobody(Pending):
+    """Stands for the job of such a connection, whose caller meets the break itself."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.until = float("inf")
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        """There is no future."""
