@@ -181,3 +181,67 @@ def test_yaml_is_read_as_plain_data(server: Server) -> None:
     _, _, answer = server.send("POST", "/rpc", body, content_type="text/yaml", accept="application/json")
 
     assert orjson.loads(answer)["result"]["resource"]["params"] == {"a": "no", "b": "2024-01-02"}
+
+
+BAD_ITEMS = [
+    ("{method: awf.task/status, params: {id: !secret a}}", "$[1].params.id", "tags"),
+    ("{method: &a awf.task/status}", "$[1].method", "anchors"),
+    ("{method: awf.task/status, params: *a}", "$[1].params", "aliases"),
+    ("{method: awf.task/status, method: awf.task/poll}", "$[1]", "twice"),
+    ("{method: awf.task/status, params: {? [a] : b}}", "$[1].params", "a key must be text"),
+    ("{method: awf.task/status, params: {<<: {a: 1}}}", "$[1].params", "merge keys"),
+    ("{method: a, params: {n: 99999999999999999999}}", "$[1].params.n", "an integer"),
+    ("{method: a, params: {n: .nan}}", "$[1].params.n", "finite"),
+    ('"\\0"', "$[1]", ""),
+    ("[" * 70 + "]" * 70, None, "levels deep"),
+]
+
+
+@pytest.mark.parametrize(("bad", "path", "message"), BAD_ITEMS)
+def test_a_bad_call_of_a_yaml_array_is_refused_alone(server: Server, bad: str, path: str | None, message: str) -> None:
+    server.define()
+    create = "{{id: call-{0}, method: awf.task/create-and-execute, params: {{id: '{0}', definition: demo/resize}}}}"
+    body = f"- {create.format('a')}\n- {bad}\n- {create.format('b')}\n"
+
+    status, _, content = server.send("POST", "/rpc", body.encode(), content_type="text/yaml", accept="application/json")
+
+    answers = orjson.loads(content)
+    assert (status, len(answers)) == (200, 3)
+    assert [answers[place]["result"]["resource"]["id"] for place in (0, 2)] == ["a", "b"]
+    assert [answers[place]["id"] for place in (0, 2)] == ["call-a", "call-b"]
+    assert answers[1]["error"]["type"] == "invalid-request"
+    assert message in answers[1]["error"]["message"]
+    assert path is None or answers[1]["error"]["path"] == path
+
+
+def test_several_bad_calls_of_a_yaml_array_are_each_refused(server: Server) -> None:
+    body = b"- !a b\n- {method: awf.task/status, params: {id: none}}\n- {a: 1, a: 2}\n- 7\n"
+
+    _, _, content = server.send("POST", "/rpc", body, content_type="text/yaml", accept="application/json")
+
+    answers = [answer["error"] for answer in orjson.loads(content)]
+    assert [error["type"] for error in answers] == [
+        "invalid-request",
+        "task-not-found",
+        "invalid-request",
+        "invalid-request",
+    ]
+    assert [error["path"][:4] for error in answers] == ["$[0]", "$[1]", "$[2]", "$[3]"]
+
+
+def test_json_that_is_sent_as_yaml_keeps_its_good_calls_too(server: Server) -> None:
+    body = b'[{"method": "a", "method": "b"}, {"method": "awf.task/status", "params": {"id": "none"}}]'
+
+    status, _, content = server.send("POST", "/rpc", body, content_type="text/yaml", accept="application/json")
+
+    assert status == 200
+    assert [answer["error"]["type"] for answer in orjson.loads(content)] == ["invalid-request", "task-not-found"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"- {method: a\n- b", b"- a\n---\n- b", b"- !a b\n- [", b"!a [a]", b"{a: !b c}", b"[]"]
+)
+def test_a_yaml_body_without_calls_that_can_be_told_apart_is_refused_as_a_whole(server: Server, body: bytes) -> None:
+    status, _, content = server.send("POST", "/rpc", body, content_type="text/yaml", accept="application/json")
+
+    assert (status, orjson.loads(content)["error"]["type"]) == (400, "invalid-request")

@@ -84,7 +84,7 @@ def to_json(text: bytes, *, max_depth: int = _DEPTH, max_nodes: int = _NODES, pl
     if CParser is None:
         return orjson.dumps(_Reading(_events(body), max_depth, max_nodes, plain=plain).document())
     try:
-        return orjson.dumps(_Reading(CParser(body).get_event, max_depth, max_nodes, plain=plain).document())
+        return orjson.dumps(_Reading(_fast_events(body), max_depth, max_nodes, plain=plain).document())
     except _StaleRule:
         # The scanner in Python is at its worst with open brackets, so their number is bounded as well.
         if len(body) > _SECOND_READING or body.count("[") + body.count("{") > max_depth:
@@ -134,6 +134,11 @@ def _as_json(body: str, max_depth: int) -> bytes | None:
         return None
     check(raw, max_depth=max_depth)
     return raw
+
+
+def _fast_events(body: str) -> _NextEvent:
+    next_event: _NextEvent = CParser(body).get_event
+    return next_event
 
 
 def _events(body: str) -> _NextEvent:

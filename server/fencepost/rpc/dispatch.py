@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
@@ -55,10 +55,13 @@ class Dispatch:
         self._engine = engine
         self._limits = limits
 
-    async def run(self, body: bytes, caller: str, origin: str = "") -> Outcome | list[bytes]:
+    async def run(
+        self, body: bytes, caller: str, origin: str = "", refused: Mapping[int, Refusal] | None = None
+    ) -> Outcome | list[bytes]:
         """Return the outcome of a lone call, or each answer of an array; raise Refusal when the body is neither.
 
-        Once the answers of an array hold what one answer may, the calls behind them are refused and not run.
+        `refused` are calls of an array that could not be read, by their place; `null` stands there. Once the answers
+        of an array hold what one answer may, the calls behind them are refused and not run.
         """
         refusal = self._check(body)
         context = Context(self._engine, caller, self._limits, origin)
@@ -69,7 +72,7 @@ class Dispatch:
         answers: list[bytes] = []
         left = self._limits.answer_bytes
         with allowed():
-            for neighbours in _neighbours(self._array(body, refusal)):
+            for neighbours in _neighbours(self._array(body, refusal, refused or {})):
                 for reads in _measured(neighbours):
                     outcomes = await self._run(context, reads) if left > 0 else self._turned_away(reads)
                     texts = [encoder.encode(outcome.answer) for outcome in outcomes]
@@ -104,7 +107,7 @@ class Dispatch:
             return Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message)
         return None
 
-    def _array(self, body: bytes, refusal: Refusal | None) -> list[_Read]:
+    def _array(self, body: bytes, refusal: Refusal | None, refused: Mapping[int, Refusal]) -> list[_Read]:
         """Read an array of calls; when something in it is bad, each is read by itself, so that good ones go on."""
         if refusal is None:
             with contextlib.suppress(msgspec.DecodeError):
@@ -115,7 +118,12 @@ class Dispatch:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise refusal or Refusal(INVALID_REQUEST, at="$", reason="not an array of calls") from None
         checked = refusal is None
-        return [self._decoded(text, f"$[{number}]", checked=checked) for number, text in enumerate(texts)]
+        return [
+            _Read(f"$[{number}]", None, refusal=refused[number])
+            if number in refused
+            else self._decoded(text, f"$[{number}]", checked=checked)
+            for number, text in enumerate(texts)
+        ]
 
     def _counted(self, calls: list[T]) -> list[T]:
         if not calls:
