@@ -26,7 +26,7 @@ def report(task: str, verb: str, **body: object) -> None:
         print(verb, task, flush=True)
 
 
-with urllib.request.urlopen(f"{BASE}/api/devices/{DEVICE}/events") as channel:
+with urllib.request.urlopen(f"{BASE}/api/devices/{DEVICE}/events?as=device") as channel:
     for line in channel:
         if not line.startswith(b"data: "):
             continue

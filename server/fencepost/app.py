@@ -68,8 +68,8 @@ from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
 from fencepost.vocabularies import Core, deciders, vocabularies
-from fencepost.wire.callers import Callers
 from fencepost.wire.cut_off import CutOff
+from fencepost.wire.door import Door
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -203,10 +203,10 @@ class App:
 
     def _open(self, settings: Settings) -> Dispatch:
         """Make the doors through which requests come; return what runs the calls among them."""
-        dispatch, callers = Dispatch(registry(), self.engine, settings.limits), Callers(settings.clients)
+        dispatch, door = Dispatch(registry(), self.engine, settings.limits), Door(settings)
         self._health = Health(self.database)
-        self._rpc = Endpoint(dispatch, callers, settings.limits)
-        self._rest = site(self.engine, self._health, callers, settings)
+        self._rpc = Endpoint(dispatch, door, settings.limits)
+        self._rest = site(self.engine, self._health, door, settings)
         self._beside = CutOff(self._rest)
         return dispatch
 

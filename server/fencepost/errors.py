@@ -29,6 +29,7 @@ class Kind:
 INVALID_REQUEST = Kind("invalid-request", 400, "{reason}")
 INVALID_PARAMS = Kind("invalid-params", 400, "{reason}")
 UNAUTHENTICATED = Kind("unauthenticated", 401, "{reason}")
+OTHER_SITE = Kind("other-site", 403, "{reason}")
 NOT_FOUND = Kind("not-found", 404, "there is nothing at {path}")
 METHOD_NOT_FOUND = Kind("method-not-found", 404, "there is no method {name!r}{hint}")
 DEFINITION_NOT_FOUND = Kind("definition-not-found", 404, "there is no definition {name!r}{hint}")
@@ -39,8 +40,10 @@ EXEC_ID_MISMATCH = Kind("exec-id-mismatch", 409, "task {id!r} is no longer held 
 ALREADY_EXISTS = Kind("already-exists", 409, "a task {id!r} with other content exists")
 REQUEST_ID_REUSED = Kind("request-id-reused", 409, "requestId {request_id!r} was used with other params")
 FINISHED_OTHERWISE = Kind("task-has-been-done", 409, "task {id!r} is done already: {outcome}")
+REQUEST_TIMEOUT = Kind("request-timeout", 408, "the request did not arrive within {seconds:g} seconds")
 PAYLOAD_TOO_LARGE = Kind("payload-too-large", 413, "the body is larger than {limit} bytes")
 UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "cannot read {content_type!r}; {hint}")
+HEAD_TOO_LARGE = Kind("head-too-large", 431, "the head of the request is larger than {limit} bytes")
 TASK_HAS_BEEN_DONE = Kind("task-has-been-done", 422, "task {id!r} is done already: {outcome}")
 TASK_NOT_DONE = Kind("task-not-done", 422, "task {id!r} is {status}; only a done task can be retried")
 TASK_NOT_REQUESTED = Kind("task-not-requested", 422, "task {id!r} is {status}, not requested")
@@ -83,6 +86,7 @@ class Refusal(Exception):
         at: str | None = None,
         errors: list[dict[str, Any]] | None = None,
         retry_after: int | None = None,
+        allow: str | None = None,
         **details: Any,
     ) -> None:
         self.kind = kind
@@ -90,6 +94,7 @@ class Refusal(Exception):
         self.at = at
         self.errors = errors
         self.retry_after = retry_after
+        self.allow = allow
         super().__init__(self.message)
 
 

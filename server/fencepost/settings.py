@@ -17,6 +17,7 @@ from fencepost.errors import StartRefused
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHORTEST_SECRET = 16
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 _RETENTION = re.compile(r"([1-9][0-9]{0,5})([dh])")
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\r?\n?", re.DOTALL)
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
@@ -33,7 +34,18 @@ class Limits:
     poll: int = 1000
     wait_seconds: float = 600.0
     depth: int = 64
+    bodies_bytes: int = 1 << 26
     waiting: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What a client may keep a connection busy with, and how many there may be (None: as descriptors allow)."""
+
+    head_bytes: int = 1 << 16
+    head_seconds: float = 20.0
+    body_seconds: float = 30.0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,7 @@ class Settings:
     data_dir: Path = Path(".fencepost")
     definitions: Path | None = None
     clients: Mapping[str, str] = field(default_factory=dict)
+    allowed_hosts: tuple[str, ...] = ()
     workers: int = 1
     connections: int = 4
     read_connections: int = 2
@@ -80,6 +93,7 @@ class Settings:
     grpc_shared: bool = False
     workflow_data_versions: int = 3
     limits: Limits = field(default_factory=Limits)
+    http: Connections = field(default_factory=Connections)
     devices: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
@@ -120,6 +134,14 @@ def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
             raise StartRefused(f"{source}: the id or the secret of {id!r} is used twice; each client needs its own")
         clients[id] = secret
     return clients
+
+
+def read_hosts(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names under which a server may be reached, in lower case."""
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise StartRefused(f"--allowed-host {name!r} must be a name such as queue.example.com, or name:port")
+    return tuple(name.lower() for name in names)
 
 
 def read_retention(text: str | None) -> timedelta | None:

@@ -39,6 +39,7 @@ class Event(Enum):
     LOOP_FAILED = ("loop-failed", logging.ERROR, "{loop} failed and goes on")
     CALL_FAILED = ("call-failed", logging.ERROR, "{method} failed by a bug, reference {reference}")
     WORKER_DIED = ("worker-died", logging.ERROR, "worker {pid} ended with status {status}; starting another")
+    LOGIN_FAILED = ("login-failed", logging.WARNING, "{count} calls from {address} with wrong credentials: {reason}")
     DRAINING = ("draining", logging.INFO, "taking no more polls; finishing what runs")
 
     def __init__(self, label: str, level: int, sentence: str) -> None:

@@ -96,7 +96,7 @@ def test_the_search_describes_every_parameter_that_it_takes() -> None:
 def test_the_document_has_every_path_that_a_server_serves(server: Server) -> None:
     served = {
         (re.sub(":path}", "}", route.path), verb.lower())
-        for route in server.app._rest.routes
+        for route in server.app._rest.application.routes
         if isinstance(route, Route)
         for verb in route.methods or ()
         if verb != "HEAD"

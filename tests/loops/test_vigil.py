@@ -120,7 +120,7 @@ def test_clients_and_the_device_are_told_of_a_disconnect(fleet: Fleet, clock: Fr
         event = client.next("TASK_ABORTED")
         assert (event["taskId"], event["deviceId"], event["reason"]) == (task, "r2", "device_disconnected")
         assert client.next("WORKFLOW_RUN_RETRYING")["workflowRunId"] == run["id"]
-    with streaming(fleet.server, R2) as device:
+    with streaming(fleet.server, f"{R2}?as=device") as device:
         following = device.next("TASK_REGISTERED")["task_id"]
     assert following == fleet.run(run["id"])["currentTaskId"] != task
 
@@ -153,7 +153,7 @@ def test_a_device_that_was_given_up_is_watched_again_when_it_comes_back(fleet: F
     connect(fleet)
     pass_time(fleet, clock, 16)
     assert not fleet.call("GET", "/devices/r2")["connected"]
-    with streaming(fleet.server, R2):
+    with streaming(fleet.server, f"{R2}?as=device"):
         assert fleet.call("GET", "/devices/r2")["connected"]
 
 
@@ -207,7 +207,7 @@ def test_a_device_whose_connection_breaks_is_given_up_by_itself(database: str) -
     with running_server(database, settings=Settings(devices=patience)) as server:
         fleet = Fleet(server)
         run = fleet.begin()
-        with streaming(server, R2) as device:
+        with streaming(server, f"{R2}?as=device") as device:
             fleet.report(device.next("TASK_REGISTERED")["task_id"], "start")
             device.next("HEALTHCHECK")
         until(lambda: fleet.run(run["id"])["status"] == "FAILED")

@@ -17,6 +17,7 @@ from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
 R2 = "/devices/r2/events"
+AS_R2 = f"{R2}?as=device"
 CLIENT = "/events/client"
 # Quick enough for a test to see it twice.
 OFTEN = Settings(devices=DeviceSettings(healthcheck_seconds=0.2, silence_seconds=30))
@@ -34,7 +35,7 @@ def quick(database: str) -> Iterator[Fleet]:
 
 
 def test_a_device_is_told_what_to_do_in_the_words_of_devices(fleet: Fleet) -> None:
-    with streaming(fleet.server, f"/api{R2}") as device:
+    with streaming(fleet.server, f"/api{AS_R2}") as device:
         run = fleet.begin(payload={"speed": 0.50})
         message = device.next()
     expected = {
@@ -50,14 +51,14 @@ def test_a_device_is_told_what_to_do_in_the_words_of_devices(fleet: Fleet) -> No
 
 
 def test_a_device_hears_nothing_of_others(fleet: Fleet) -> None:
-    with streaming(fleet.server, R2) as device:
+    with streaming(fleet.server, AS_R2) as device:
         fleet.begin(device="c3")
         mine = fleet.begin()
         assert device.next()["task_id"] == mine["currentTaskId"]
 
 
 def test_a_device_that_does_not_answer_is_told_again(fleet: Fleet) -> None:
-    with streaming(fleet.server, R2) as device:
+    with streaming(fleet.server, AS_R2) as device:
         task = fleet.begin()["currentTaskId"]
         assert [device.next()["task_id"] for _ in range(2)] == [task, task]
         fleet.report(task, "start")
@@ -69,12 +70,12 @@ def test_a_device_that_does_not_answer_is_told_again(fleet: Fleet) -> None:
 def test_a_device_that_comes_late_is_told_what_waits_for_it(fleet: Fleet) -> None:
     task = fleet.begin()["currentTaskId"]
     for _ in range(2):
-        with streaming(fleet.server, R2) as device:
+        with streaming(fleet.server, AS_R2) as device:
             assert device.next()["task_id"] == task
 
 
 def test_a_device_is_told_that_its_task_is_aborted(fleet: Fleet) -> None:
-    with streaming(fleet.server, R2) as device:
+    with streaming(fleet.server, AS_R2) as device:
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
         fleet.report(task, "start")
@@ -85,14 +86,45 @@ def test_a_device_is_told_that_its_task_is_aborted(fleet: Fleet) -> None:
 
 
 def test_a_device_that_comes_back_is_told_that_what_it_was_at_is_aborted(fleet: Fleet) -> None:
-    with streaming(fleet.server, R2) as device:
+    with streaming(fleet.server, AS_R2) as device:
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
         fleet.report(task, "start")
     fleet.stop(run["id"])
     following = fleet.begin()
-    with streaming(fleet.server, R2) as device:
+    with streaming(fleet.server, AS_R2) as device:
         assert (device.next()["type"], device.next()["task_id"]) == ("TASK_ABORTED", following["currentTaskId"])
+
+
+def test_an_observer_hears_what_a_device_is_told(fleet: Fleet) -> None:
+    with streaming(fleet.server, R2) as observer:
+        run = fleet.begin()
+        assert observer.next("TASK_REGISTERED")["task_id"] == run["currentTaskId"]
+        fleet.stop(run["id"])
+        assert observer.next("TASK_ABORTED")["reason"] == "canceled"
+
+
+def test_looking_at_a_channel_makes_no_device(fleet: Fleet) -> None:
+    with streaming(fleet.server, R2) as observer:
+        fleet.begin()
+        observer.next("TASK_REGISTERED")
+    assert fleet.server.send("HEAD", AS_R2)[0] == 200
+    assert fleet.server.send("GET", "/devices/r2")[0] == 404
+
+
+def test_looking_at_a_channel_is_no_sign_of_life(quick: Fleet) -> None:
+    with socket_to(quick.server, R2) as device:
+        device.next("HEALTHCHECK")
+    before = quick.call("GET", "/devices/r2")["seenAt"]
+    with streaming(quick.server, R2) as observer:
+        for _ in range(3):
+            observer.next("HEALTHCHECK")
+    assert quick.call("GET", "/devices/r2")["seenAt"] == before
+
+
+@pytest.mark.parametrize("query", ["as=robot", "as=", "us=device"])
+def test_a_parameter_of_a_channel_that_means_nothing_is_refused(server: Server, query: str) -> None:
+    assert server.send("GET", f"{R2}?{query}")[0] == 400
 
 
 def test_a_device_is_asked_whether_it_lives_and_answers_on_the_same_socket(quick: Fleet) -> None:
@@ -106,7 +138,7 @@ def test_a_device_is_asked_whether_it_lives_and_answers_on_the_same_socket(quick
 
 
 def test_an_open_stream_is_a_sign_of_life_too(quick: Fleet) -> None:
-    with streaming(quick.server, R2) as device:
+    with streaming(quick.server, AS_R2) as device:
         device.next("HEALTHCHECK")
         before = quick.call("GET", "/devices/r2")["seenAt"]
         until(lambda: quick.call("GET", "/devices/r2")["seenAt"] > before)

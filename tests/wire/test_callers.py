@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -11,9 +14,12 @@ import pytest
 
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings, read_clients
+from fencepost.wire.logins import Logins
 from tests.fixtures.servers import Server, running_server
 
 ALICE, BOB = "alice-secret-0123456789", "bob-secret-01234567890"
+# The sixteenth guess at once waits for ten turns of half a second, and five at most.
+WAITED_SECONDS = 3.0
 BODY = b'{"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}'
 
 
@@ -83,3 +89,63 @@ def test_a_client_that_cannot_be_is_refused_without_its_secret(pairs: list[str],
         read_clients(pairs, None)
 
     assert ALICE not in str(caught.value)
+
+
+WRONG = ["Bearer no-secret-of-anybody", basic("alice:wrong"), basic("nobody:x"), "Basic %%%"]
+
+
+@pytest.mark.parametrize("authorization", WRONG)
+@pytest.mark.parametrize("path", ["/rpc", "/AidboxTask"])
+def test_wrong_credentials_are_told_once_in_the_log(
+    guarded: Server, caplog: pytest.LogCaptureFixture, path: str, authorization: str
+) -> None:
+    for _ in range(4):
+        assert guarded.send("POST" if path == "/rpc" else "GET", path, authorization=authorization)[0] == 401
+    lines = [record.getMessage() for record in caplog.records if "login-failed" in record.getMessage()]
+    assert len(lines) == 1
+    assert "127.0.0.1" in lines[0]
+    assert authorization.split()[1] not in lines[0]
+
+
+def test_calls_without_credentials_are_no_failed_login(guarded: Server, caplog: pytest.LogCaptureFixture) -> None:
+    began = time.monotonic()
+    for _ in range(20):
+        assert guarded.send("GET", "/AidboxTask")[0] == 401
+    assert time.monotonic() - began < WAITED_SECONDS
+    assert "login-failed" not in caplog.text
+
+
+def test_an_address_that_guesses_waits_and_nobody_else_does(guarded: Server, pool: ThreadPoolExecutor) -> None:
+    def guess(number: int) -> float:
+        began = time.monotonic()
+        assert guarded.send("GET", "/AidboxTask", authorization=f"Bearer guess-{number}")[0] == 401
+        return time.monotonic() - began
+
+    guesses = [pool.submit(guess, number) for number in range(16)]
+    # The right secret of the same address does not wait for them.
+    while not all(one.done() for one in guesses):
+        assert guarded.send("GET", "/AidboxTask", authorization=f"Bearer {ALICE}")[0] == 200
+    assert max(one.result() for one in guesses) >= WAITED_SECONDS
+    assert min(one.result() for one in guesses) < WAITED_SECONDS
+
+
+def test_the_addresses_that_are_remembered_are_bounded() -> None:
+    logins = Logins()
+
+    async def guess() -> None:
+        for number in range(5000):
+            await logins.failed((f"10.0.{number // 256}.{number % 256}", 1), "unknown token")
+
+    asyncio.run(guess())
+    assert len(logins._addresses) <= 1024
+
+
+def test_the_addresses_of_one_network_are_one() -> None:
+    logins = Logins()
+
+    async def guess() -> None:
+        for number in range(5):
+            await logins.failed((f"2001:db8::{number}", 1), "unknown token")
+
+    asyncio.run(guess())
+    assert list(logins._addresses) == ["2001:db8::/64"]

@@ -8,7 +8,16 @@ from typing import Any
 
 import click
 
-from fencepost.settings import DeviceSettings, Limits, Settings, read_clients, read_grpc_tls, read_retention
+from fencepost.cli.http_options import connections_of, http_options
+from fencepost.settings import (
+    DeviceSettings,
+    Limits,
+    Settings,
+    read_clients,
+    read_grpc_tls,
+    read_hosts,
+    read_retention,
+)
 
 
 def _from_environment(name: str) -> dict[str, Any]:
@@ -198,6 +207,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     help="Bytes of a request's body.",
     **_from_environment("MAX_BODY"),
 )
+@http_options
 @click.option(
     "--max-answer",
     default=8 << 20,
@@ -266,6 +276,7 @@ def serve(**options: Any) -> None:
         data_dir=options["data_dir"],
         definitions=options["definitions"],
         clients=read_clients(options["clients"], options["client_file"]),
+        allowed_hosts=read_hosts(options["allowed_host"]),
         workers=options["workers"],
         connections=options["connections"],
         read_connections=options["read_connections"],
@@ -286,8 +297,10 @@ def serve(**options: Any) -> None:
             poll=options["max_poll"],
             wait_seconds=options["max_wait"],
             depth=options["max_depth"],
+            bodies_bytes=options["max_bodies"],
             waiting=options["max_waiting"],
         ),
+        http=connections_of(options),
         devices=DeviceSettings(
             retries=options["device_retries"],
             window_seconds=options["device_window"],

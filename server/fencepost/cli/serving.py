@@ -19,8 +19,11 @@ import msgspec
 import uvicorn
 
 from fencepost.app import App, build_app
+from fencepost.cli.connections import HttpProtocol
+from fencepost.cli.crowd import Crowd
 from fencepost.cli.documents import read_documents
 from fencepost.cli.machines import speaking
+from fencepost.cli.sockets import SocketProtocol
 from fencepost.errors import Refusal, StartRefused
 from fencepost.loops.keeper import Keeper
 from fencepost.loops.loop import Loop
@@ -137,7 +140,7 @@ async def _serve(
         try:
             await app.start()
             await put_definitions(app, settings)
-            server = HttpServer(app, ready)
+            server = HttpServer(app, ready, settings)
             _stop_on_signals(app, server, postgres)
             async with speaking(app, settings):
                 await server.serve(sockets=[listener])
@@ -147,8 +150,8 @@ async def _serve(
 
 # For uvicorn; the benchmark's empty handler is served with the same.
 HTTP_SETTINGS: dict[str, Any] = {
-    "http": "httptools",
-    "ws": "websockets-sansio",
+    "http": HttpProtocol,
+    "ws": SocketProtocol,
     "lifespan": "off",
     "access_log": False,
     "log_config": None,
@@ -162,11 +165,20 @@ HTTP_SETTINGS: dict[str, Any] = {
 }
 
 
+class HttpConfig(uvicorn.Config):
+    """uvicorn's settings, and those of our own protocols."""
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        super().__init__(app, ws_max_size=settings.limits.body_bytes, **HTTP_SETTINGS)
+        self.connections = settings.http
+        self.crowd = Crowd(settings.http.most)
+
+
 class HttpServer(uvicorn.Server):
     """uvicorn without its signal handlers: the drain comes first."""
 
-    def __init__(self, app: App, ready: Callable[[], None]) -> None:
-        super().__init__(uvicorn.Config(app, **HTTP_SETTINGS))
+    def __init__(self, app: App, ready: Callable[[], None], settings: Settings | None = None) -> None:
+        super().__init__(HttpConfig(app, settings or Settings()))
         self._ready = ready
 
     @contextmanager

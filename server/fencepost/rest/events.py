@@ -25,11 +25,12 @@ from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
 from fencepost.notation import json
 from fencepost.notation.text import BadText
+from fencepost.rest.guard import held_by
 from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.events import PublishResult, publish_result
 from fencepost.wire.faults import Fault, bug, fault_of
-from fencepost.wire.formats import JSON, Format, answer_format, request_format
+from fencepost.wire.formats import JSON, Format, answer_format, refuse_charset, request_format
 
 _STRUCTURED = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"
@@ -55,13 +56,16 @@ class EventIntake:
     async def publish(self, request: Request) -> Response:
         """Answer `POST /events`: what became of the event, or of each of an array in its order."""
         content_type = request.headers.get("content-type", "")
-        media_type = content_type.partition(";")[0].strip().lower()
+        media_type, _, parameters = content_type.partition(";")
+        media_type = media_type.strip().lower()
         is_binary = media_type not in (_STRUCTURED, _BATCH) and _is_event(request.headers)
         format = JSON if media_type in (_STRUCTURED, _BATCH) or is_binary else request_format(content_type)
+        if not is_binary or media_type.startswith(_TEXT) or media_type.endswith(("json", "yaml")):
+            refuse_charset(parameters)
         answer = request.state.format = answer_format(request.headers.get("accept", ""), format)
         try:
             length = request.headers.get("content-length", "").encode("latin-1")
-            body = await read_body(length, request.receive, limit=self._limits.body_bytes)
+            body = await read_body(length, request.receive, held_by(request.scope), limit=self._limits.body_bytes)
         except HangUp:
             return Response(status_code=400)
         if is_binary:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,20 +15,22 @@ from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
 from fencepost.rest.certificate import certificate
 from fencepost.rest.devices.routes import DEVICES_ASK_BELOW, device_routes
 from fencepost.rest.events import EventIntake
+from fencepost.rest.guard import Guard
 from fencepost.rest.health import Health
 from fencepost.rest.taskflows import TaskflowStreams
 from fencepost.rest.tasks import TaskReads
 from fencepost.rest.workflows import WorkflowReads
 from fencepost.settings import Settings
 from fencepost.store.files import data_folder
-from fencepost.wire.callers import Callers
-from fencepost.wire.faults import bug, fault_of
-from fencepost.wire.formats import JSON
+from fencepost.wire.door import Door
+from fencepost.wire.faults import bug
+from fencepost.wire.headers import format_of
+from fencepost.wire.refusals import written
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def site(engine: Engine, health: Health, callers: Callers, settings: Settings) -> Starlette:
+def site(engine: Engine, health: Health, door: Door, settings: Settings) -> Guard:
     """Return the application."""
     tasks = TaskReads(engine)
     workflows = WorkflowReads(engine)
@@ -38,12 +39,12 @@ def site(engine: Engine, health: Health, callers: Callers, settings: Settings) -
 
     def known(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
-            request.state.caller = callers.identify(request.headers.get("authorization"))
+            request.state.caller = await door.caller(request.scope, request.headers.get("authorization"))
             return await handler(request)
 
         return _reported(guarded)
 
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/healthz", _reported(health.healthz)),
             Route("/readyz", _reported(health.readyz)),
@@ -56,10 +57,11 @@ def site(engine: Engine, health: Health, callers: Callers, settings: Settings) -
             Route("/AidboxWorkflow/{id}", known(workflows.read)),
             Route("/events", known(intake.publish), methods=["POST"]),
             Route("/taskflows/{id}/events", known(taskflows.events)),
-            *device_routes(engine, callers, settings, known),
+            *device_routes(engine, door, settings, known),
         ],
-        exception_handlers={Refusal: _refused, HTTPException: _not_served},
+        exception_handlers={Refusal: _refused, HTTPException: _not_served, Exception: _failed},
     )
+    return Guard(application, door)
 
 
 def _reported(handler: Handler) -> Handler:
@@ -71,7 +73,7 @@ def _reported(handler: Handler) -> Handler:
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001 as the dispatcher does for calls
-            raise bug(error, f"{request.method} {request.url.path}") from None
+            raise bug(error, f"{request.method} {request.scope['path'][:200]}") from None
 
     return reporting
 
@@ -87,24 +89,23 @@ def _sent(document: bytes) -> Handler:
 
 async def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
-    headers = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
     if refusal.kind is METHOD_NOT_ALLOWED:
-        headers["allow"] = ", ".join(_verbs(request))
-    if refusal.kind.status == 401:
-        headers["www-authenticate"] = 'Basic realm="fencepost", charset="UTF-8"'
-    format = getattr(request.state, "format", JSON)
-    content = msgspec.json.encode({"error": fault_of(refusal)})
-    if format.from_json is not None:
-        content = format.from_json(content)
-    return Response(content, refusal.kind.status, headers, media_type=format.media_type)
+        refusal.allow = ", ".join(_verbs(request))
+    format = getattr(request.state, "format", None) or format_of(request.scope["headers"])
+    status, headers, content = written(refusal, format)
+    return Response(content, status, {name.decode(): value.decode() for name, value in headers})
 
 
 async def _not_served(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path = request.scope["path"][:200]
     if error.status_code == 405:
-        allowed = " or ".join(_verbs(request))
-        return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=request.url.path, allowed=allowed))
-    return await _refused(request, Refusal(NOT_FOUND, path=request.url.path))
+        return await _refused(request, Refusal(METHOD_NOT_ALLOWED, path=path, allowed=" or ".join(_verbs(request))))
+    return await _refused(request, Refusal(NOT_FOUND, path=path))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return await _refused(request, bug(error, f"{request.method} {request.scope['path'][:200]}"))
 
 
 def _verbs(request: Request) -> list[str]:

@@ -6,12 +6,13 @@ import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from fencepost.engine.watch import Watch
 
 # What proxies between cut off is a connection on which nothing comes for a while; a minute with most of them.
 _PING_SECONDS = 15.0
+_TYPE = "text/event-stream"
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -28,7 +29,12 @@ def sse(watch: Watch, messages: AsyncIterator[Message | None]) -> StreamingRespo
 
     None stands for a look that found nothing new; there must be one every second or so, since pings come with them.
     """
-    return StreamingResponse(_frames(watch, messages), media_type="text/event-stream", headers=_HEADERS)
+    return StreamingResponse(_frames(watch, messages), media_type=_TYPE, headers=_HEADERS)
+
+
+def head_of_sse() -> Response:
+    """Return the answer to HEAD, which opens no stream."""
+    return Response(media_type=_TYPE, headers=_HEADERS)
 
 
 async def _frames(watch: Watch, messages: AsyncIterator[Message | None]) -> AsyncIterator[bytes]:

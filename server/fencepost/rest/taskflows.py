@@ -16,7 +16,7 @@ from fencepost.domain.taskflow.replay import Position, read_position
 from fencepost.engine.engine import Engine
 from fencepost.errors import Refusal, invalid_params
 from fencepost.rest.bundles import ID
-from fencepost.rest.streams import Message, sse
+from fencepost.rest.streams import Message, head_of_sse, sse
 
 
 class TaskflowStreams:
@@ -37,6 +37,8 @@ class TaskflowStreams:
             raise invalid_params("Expected the id of an event of this stream", "$.Last-Event-ID")
         if not await self._engine.taskflows.events.is_behind(id, position):
             return Response(status_code=204)
+        if request.method == "HEAD":
+            return head_of_sse()
         return sse(self._engine.watch, self._messages(id, position))
 
     async def _messages(self, id: str, position: Position | None) -> AsyncIterator[Message | None]:

@@ -14,11 +14,13 @@ from fencepost.errors import METHOD_NOT_ALLOWED, Refusal
 from fencepost.rpc.dispatch import Dispatch, Outcome
 from fencepost.rpc.envelope import Answer, encoder
 from fencepost.settings import Limits
-from fencepost.wire.bodies import HangUp, Receive, as_json, read_body
-from fencepost.wire.callers import Callers
+from fencepost.wire.bodies import HangUp, Receive, calls_as_json, read_body
 from fencepost.wire.cut_off import cut_off
+from fencepost.wire.door import Door
 from fencepost.wire.faults import bug, fault_of
-from fencepost.wire.formats import JSON, Format, answer_format, request_format, written
+from fencepost.wire.formats import Format, written
+from fencepost.wire.headers import format_of, formats
+from fencepost.wire.refusals import headers_of
 
 _HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 
@@ -29,34 +31,37 @@ Send = Callable[[Message], Awaitable[None]]
 class Endpoint:
     """The ASGI application of `/rpc`."""
 
-    def __init__(self, dispatch: Dispatch, callers: Callers, limits: Limits) -> None:
+    def __init__(self, dispatch: Dispatch, door: Door, limits: Limits) -> None:
         self._dispatch = dispatch
-        self._callers = callers
+        self._door = door
         self._limits = limits
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        format = JSON
+        held = self._door.bodies.hold()
         try:
+            headers = self._door.enter(scope["headers"])
             if scope["method"] != "POST":
-                raise Refusal(METHOD_NOT_ALLOWED, path="/rpc", allowed="POST")
-            caller = self._callers.identify(_text(headers, b"authorization"))
-            of_request = request_format(_text(headers, b"content-type") or "")
-            format = answer_format(_text(headers, b"accept") or "", of_request)
-            sent = await read_body(headers.get(b"content-length", b""), receive, limit=self._limits.body_bytes)
-            body = as_json(sent, of_request, max_depth=self._limits.depth)
-            outcome = await self._answered(self._dispatch.run(body, caller, _origin(scope, headers)), body, receive)
+                raise Refusal(METHOD_NOT_ALLOWED, path="/rpc", allowed="POST", allow="POST")
+            caller = await self._door.caller(scope, _text(headers, b"authorization"))
+            of_request, format = formats(headers)
+            length = headers.get(b"content-length", b"")
+            sent = await read_body(length, receive, held, limit=self._limits.body_bytes)
+            body, refused = calls_as_json(sent, of_request, max_depth=self._limits.depth)
+            run = self._dispatch.run(body, caller, _origin(scope, headers), refused)
+            outcome = await self._answered(run, body, receive)
         except HangUp:
             return
         except asyncio.CancelledError:
             refusal = cut_off()
-            outcome = Outcome(Answer(error=fault_of(refusal)), refusal)
+            outcome, format = Outcome(Answer(error=fault_of(refusal)), refusal), format_of(scope["headers"])
         except Refusal as refusal:
-            outcome = Outcome(Answer(error=fault_of(refusal)), refusal)
+            outcome, format = Outcome(Answer(error=fault_of(refusal)), refusal), format_of(scope["headers"])
         except Exception as error:  # noqa: BLE001 the same place as the dispatcher's, for what is outside of calls
             unexpected = bug(error, "POST /rpc")
-            outcome = Outcome(Answer(error=fault_of(unexpected)), unexpected)
+            outcome, format = Outcome(Answer(error=fault_of(unexpected)), unexpected), format_of(scope["headers"])
+        finally:
+            held.release()
         await _send(send, format, outcome)
 
     async def _answered(self, run: Any, body: bytes, receive: Receive) -> Outcome | list[bytes]:
@@ -93,21 +98,10 @@ async def _send(send: Send, format: Format, outcome: Outcome | list[bytes]) -> N
     headers = [
         (b"content-type", format.media_type.encode()),
         (b"content-length", str(len(content)).encode()),
-        *(_headers_of(refusal) if refusal else ()),
+        *(headers_of(refusal) if refusal else ()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-def _headers_of(refusal: Refusal) -> list[tuple[bytes, bytes]]:
-    headers: list[tuple[bytes, bytes]] = []
-    if refusal.retry_after is not None:
-        headers.append((b"retry-after", str(refusal.retry_after).encode()))
-    if refusal.kind.status == 401:
-        headers.append((b"www-authenticate", b'Basic realm="fencepost", charset="UTF-8"'))
-    if refusal.kind.status == 405:
-        headers.append((b"allow", b"POST"))
-    return headers
 
 
 def _origin(scope: Mapping[str, Any], headers: dict[bytes, bytes]) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from fencepost.rpc.openapi_parts import JSON, JSON_OR_YAML, Json, content, in_path, in_query, ref, refused
 
-_OF_ALL = (400, 401, 500, 503)
-_OF_BODIES = (*_OF_ALL, 413, 415)
+_OF_ALL = (400, 401, 403, 408, 415, 431, 500, 503)
+_OF_BODIES = (*_OF_ALL, 413)
 _TEXT = {"type": "string"}
 _OBJECT = {"type": "object"}
 _PAGE = [
@@ -44,6 +44,7 @@ def paths() -> Json:
     run, task, device, workflow = map(ref, ("DeviceRun", "DeviceTask", "DeviceResource", "DeviceWorkflowResource"))
     verb = {**in_path("verb"), "schema": {"enum": ["start", "complete", "reject", "abort", "fail"]}}
     since = in_query("since", {"type": "string", "format": "date-time"}, "tell what happened from then on, too")
+    as_device = in_query("as", {"enum": ["device"]}, "the caller is the device: its stream is a sign of life")
     seconds = {"type": "object", "properties": {name: {"type": "number"} for name in _SETTINGS}}
     return {
         "/workflows": {"get": _read("listDeviceWorkflows", "List them by name", _page("workflows", workflow), _PAGE)},
@@ -70,7 +71,9 @@ def paths() -> Json:
             "post": _write("seeDevice", "Give a sign of life", device, [name], _OBJECT, 404),
         },
         "/server-settings": {"get": _read("readPatience", "Tell what a device may rely on", seconds, [])},
-        "/devices/{name}/events": {"get": _stream("followDevice", "Stream what a device is told", [name], 404)},
+        "/devices/{name}/events": {
+            "get": _stream("followDevice", "Stream what a device is told", [name, as_device], 404)
+        },
         "/events/client": {"get": _stream("followDevices", "Stream what clients are told", [since])},
     }
 

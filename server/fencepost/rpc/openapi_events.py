@@ -6,7 +6,7 @@ from fencepost.rpc.openapi_parts import JSON_OR_YAML, Json, content, ref, refuse
 
 _STRUCTURED = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"
-_REFUSALS = (400, 401, 406, 409, 413, 415, 500, 503)
+_REFUSALS = (400, 401, 403, 406, 408, 409, 413, 415, 431, 500, 503)
 
 
 def paths() -> Json:

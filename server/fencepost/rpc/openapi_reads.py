@@ -8,7 +8,7 @@ from fencepost.domain.transitions import OUTCOMES, STATUSES
 from fencepost.domain.workflow import STATUSES as WORKFLOW_STATUSES
 from fencepost.rpc.openapi_parts import JSON, Json, content, in_path, in_query, ref, refused
 
-_OF_ALL = (400, 401, 500, 503)
+_OF_ALL = (400, 401, 403, 408, 415, 431, 500, 503)
 _TEXT = {"type": "string"}
 
 

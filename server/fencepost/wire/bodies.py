@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from fencepost.errors import INVALID_REQUEST, PAYLOAD_TOO_LARGE, Refusal
+from fencepost.errors import INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNAVAILABLE, Refusal
 from fencepost.notation.text import BadText
+from fencepost.notation.yaml_calls import calls_to_json
+from fencepost.settings import Limits
 from fencepost.wire.formats import Format
+
+# Up to here a body is small.
+_SMALL = 1 << 16
+_RETRY_SECONDS = 1
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -16,10 +22,57 @@ class HangUp(Exception):
     """The client went away before its answer."""
 
 
-async def read_body(content_length: bytes, receive: Receive, *, limit: int) -> bytes:
-    """Return the body of an ASGI request; raise Refusal (`payload-too-large`) or HangUp."""
-    if content_length.isdigit() and int(content_length) > limit:
-        raise Refusal(PAYLOAD_TOO_LARGE, limit=limit)
+class Bodies:
+    """The bodies of all requests under way: each is counted from its first byte to its answer.
+
+    Small ones have a quarter for themselves, so that finishes come through while large bodies take their time.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        # The largest body must always have a place.
+        self.most = max(limits.bodies_bytes, 2 * limits.body_bytes)
+        self.most_large = self.most - self.most // 4
+        self.used = 0
+
+    def hold(self) -> Held:
+        """Return what holds the place of one body."""
+        return Held(self)
+
+
+class Held:
+    """The place of one body; `release` it when its request is answered."""
+
+    __slots__ = ("_bodies", "_size")
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._size = 0
+
+    def expect(self, size: int) -> None:
+        """Raise Refusal (`unavailable`) when there is no place for so many bytes."""
+        bodies = self._bodies
+        if bodies.used + size > (bodies.most if self._size + size <= _SMALL else bodies.most_large):
+            reason = "the server has too many large requests under way; try again"
+            raise Refusal(UNAVAILABLE, reason=reason, retry_after=_RETRY_SECONDS)
+
+    def take(self, size: int) -> None:
+        """Take a place for more bytes; raise Refusal (`unavailable`) when there is none."""
+        self.expect(size)
+        self._bodies.used += size
+        self._size += size
+
+    def release(self) -> None:
+        """Give the place back."""
+        self._bodies.used -= self._size
+        self._size = 0
+
+
+async def read_body(content_length: bytes, receive: Receive, held: Held, *, limit: int) -> bytes:
+    """Return the body of an ASGI request; raise Refusal (`payload-too-large`, `unavailable`) or HangUp."""
+    if content_length.isdigit():
+        if (announced := int(content_length)) > limit:
+            raise Refusal(PAYLOAD_TOO_LARGE, limit=limit)
+        held.expect(announced)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -30,6 +83,7 @@ async def read_body(content_length: bytes, receive: Receive, *, limit: int) -> b
         size += len(chunks[-1])
         if size > limit:
             raise Refusal(PAYLOAD_TOO_LARGE, limit=limit)
+        held.take(len(chunks[-1]))
         if not message.get("more_body", False):
             return b"".join(chunks)
 
@@ -42,3 +96,14 @@ def as_json(body: bytes, format: Format, *, max_depth: int) -> bytes:
         return format.to_json(body, max_depth=max_depth)
     except BadText as bad:
         raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
+
+
+def calls_as_json(body: bytes, format: Format, *, max_depth: int) -> tuple[bytes, dict[int, Refusal]]:
+    """Return a body of calls as JSON text, and why some calls of an array are null there; raise Refusal."""
+    if format.to_json is None:
+        return body, {}
+    try:
+        text, bad = calls_to_json(body, max_depth=max_depth)
+    except BadText as one:
+        raise Refusal(INVALID_REQUEST, at=one.path, reason=one.message) from None
+    return text, {number: Refusal(INVALID_REQUEST, at=one.path, reason=one.message) for number, one in bad.items()}

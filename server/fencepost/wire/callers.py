@@ -14,6 +14,13 @@ from fencepost.errors import UNAUTHENTICATED, Refusal
 LOCAL = "local"
 
 
+class WrongCredentials(Refusal):
+    """Credentials that are no client's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(UNAUTHENTICATED, reason=reason)
+
+
 class Callers:
     """The configured clients; without any, every caller is `local`."""
 
@@ -41,17 +48,18 @@ class Callers:
         try:
             id, _, secret = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError, ValueError):
-            raise _refused("the Basic credentials are not base64 of id:secret") from None
+            raise WrongCredentials("the Basic credentials are not base64 of id:secret") from None
         # An unknown id costs the same comparison as a known one.
         if not hmac.compare_digest(self._digests.get(id, b"-" * 32), _digest(secret)):
-            raise _refused("unknown client or wrong secret")
+            raise WrongCredentials("unknown client or wrong secret")
         return id
 
     def _bearer(self, token: str) -> str:
-        # A dictionary of digests gives nothing away: whoever could steer its timing would know the digest already.
-        id = self._by_digest.get(_digest(token.strip()))
-        if id is None:
-            raise _refused("unknown token")
+        # The time of a look-up by digest tells nothing about a secret; the comparison takes the same time for any.
+        digest = _digest(token.strip())
+        id = self._by_digest.get(digest)
+        if not hmac.compare_digest(self._digests.get(id or "", b"-" * 32), digest) or id is None:
+            raise WrongCredentials("unknown token")
         return id
 
 

@@ -10,12 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import msgspec
-
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.wire.bodies import Receive
-from fencepost.wire.faults import fault_of
-from fencepost.wire.formats import JSON, Format, answer_format, request_format
+from fencepost.wire.headers import format_of
+from fencepost.wire.refusals import written
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -59,23 +57,6 @@ class CutOff:
 
 
 async def _refuse(scope: Scope, send: Send) -> None:
-    format = _format(scope)
-    content = msgspec.json.encode({"error": fault_of(cut_off())})
-    if format.from_json is not None:
-        content = format.from_json(content)
-    headers = [
-        (b"content-type", format.media_type.encode()),
-        (b"content-length", str(len(content)).encode()),
-        (b"retry-after", b"1"),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    status, headers, content = written(cut_off(), format_of(scope["headers"]))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-def _format(scope: Scope) -> Format:
-    headers: dict[bytes, bytes] = dict(scope["headers"])
-    try:
-        sent = headers.get(b"content-type", b"").decode("latin-1")
-        return answer_format(headers.get(b"accept", b"").decode("latin-1"), request_format(sent) if sent else JSON)
-    except Refusal:
-        return JSON

@@ -33,6 +33,8 @@ _BY_TYPE = {
 }
 # Bytes from which on YAML takes long enough to hold up others.
 _LONG = 64 << 10
+# ASCII is UTF-8 too.
+_CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 _ANY = {"*/*", "application/*", "text/*"}
 
 
@@ -48,14 +50,24 @@ async def written(content: bytes, format: Format) -> bytes:
 @lru_cache(maxsize=256)
 def request_format(content_type: str) -> Format:
     """Return the format of a body; raise Refusal (`unsupported-media-type`)."""
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type, _, parameters = content_type.partition(";")
+    media_type = media_type.strip().lower()
     if (format := _BY_TYPE.get(media_type)) is not None:
+        refuse_charset(parameters)
         return format
     hint = "send application/json or text/yaml"
     if media_type == "application/x-www-form-urlencoded":
         # Any page on the web may post a form here with a reader's cookies and network; it may not post JSON.
         hint = "curl -d sends a form unless told otherwise: add -H 'content-type: text/yaml' (or application/json)"
     raise Refusal(UNSUPPORTED_MEDIA_TYPE, content_type=content_type[:100], hint=hint)
+
+
+def refuse_charset(parameters: str) -> None:
+    """Raise Refusal (`unsupported-media-type`) when the parameters of a media type name another charset than UTF-8."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and (charset := value.strip().strip('"').lower()) not in _CHARSETS:
+            raise Refusal(UNSUPPORTED_MEDIA_TYPE, content_type=f"charset={charset[:40]}", hint="send the text in UTF-8")
 
 
 @lru_cache(maxsize=256)

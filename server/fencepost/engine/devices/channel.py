@@ -53,13 +53,31 @@ class Channels:
             async for following in self._conversation(device, conversation, listener, lives=lives):
                 yield following
 
+    async def observed(self, device: str) -> AsyncGenerator[bytes | None]:
+        """Give the same to an observer, who is not the device: nothing about the device changes.
+
+        The first is None, as for the device.
+        """
+        self._known.check(device)
+        async with self._feed.listen(device) as listener:
+            yield None
+            conversation = _Conversation(await self._standing(device))
+            async for following in self._conversation(device, conversation, listener, observes=True):
+                yield following
+
     async def _conversation(
-        self, device: str, conversation: _Conversation, listener: Listener, *, lives: bool
+        self,
+        device: str,
+        conversation: _Conversation,
+        listener: Listener,
+        *,
+        lives: bool = False,
+        observes: bool = False,
     ) -> AsyncGenerator[bytes | None]:
         asked_at = time.monotonic()
         while not (self._watch.closing or listener.lost):
             if conversation.is_due:
-                if conversation.is_first:
+                if conversation.is_first and not observes:
                     assert conversation.pending is not None, "it is due"
                     await self._known.see(device, watch=True, task_id=conversation.pending.id)
                 yield conversation.say()

@@ -55,11 +55,15 @@ class Known:
 
     async def see(self, name: str, *, watch: bool = False, task_id: str | None = None) -> None:
         """Note that a device lives; `watch` it from now on, and remember what it was told to do."""
-        if not _NAME.fullmatch(name):
-            raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
+        self.check(name)
         await self._store.see(name, watch=watch, task_id=task_id)
         if watch:
             self.nudge(self._store.silence_seconds)
+
+    def check(self, name: str) -> None:
+        """Raise Refusal for a name that no device can have."""
+        if not _NAME.fullmatch(name):
+            raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
 
     async def lose(self) -> int:
         """Abort what devices have under way that are silent for too long; return how many devices that were."""

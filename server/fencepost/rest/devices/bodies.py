@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.errors import INVALID_REQUEST, Refusal
 from fencepost.notation import json
 from fencepost.notation.text import BadText
+from fencepost.rest.guard import held_by
 from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.formats import request_format
@@ -20,10 +19,9 @@ from fencepost.wire.formats import request_format
 
 async def body_of(request: Request, limits: Limits) -> bytes:
     """Return the body as JSON text that can be stored, `{}` for an empty one; raise Refusal."""
-    refuse_strangers(request.headers)
     length = request.headers.get("content-length", "").encode("latin-1")
     try:
-        body = await read_body(length, request.receive, limit=limits.body_bytes)
+        body = await read_body(length, request.receive, held_by(request.scope), limit=limits.body_bytes)
     except HangUp:
         raise Refusal(INVALID_REQUEST, reason="the body did not arrive") from None
     if not body.strip():
@@ -34,13 +32,6 @@ async def body_of(request: Request, limits: Limits) -> bytes:
     except BadText as bad:
         raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
     return text
-
-
-def refuse_strangers(headers: Headers) -> None:
-    """Raise Refusal for what a browser sends in the name of another site's page: without clients all may do all."""
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        raise Refusal(INVALID_REQUEST, reason=f"a page of {origin[:100]!r} is of another site")
 
 
 def shown(value: Any, status: int = 200) -> Response:

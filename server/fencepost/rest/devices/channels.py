@@ -1,6 +1,6 @@
 """The channels: what happens, as it happens, over server-sent events or WebSocket.
 
-GET /devices/{name}/events   what a device is told; over WebSocket it also answers and reports there
+GET /devices/{name}/events   what a device is told; over WebSocket the device also answers and reports there
 GET /events/client           what clients are told; `since` or `Last-Event-ID` is the time from which on
 
 A frame is one JSON object with a `type`.
@@ -24,19 +24,18 @@ from fencepost.domain.devices.news import News
 from fencepost.domain.devices.reports import read_task_state
 from fencepost.domain.times import time_text
 from fencepost.engine.engine import Engine
-from fencepost.errors import INVALID_REQUEST, Refusal
+from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
 from fencepost.notation import json
 from fencepost.notation.text import BadText
 from fencepost.rest.bundles import refuse_unknown
-from fencepost.rest.devices.bodies import refuse_strangers
-from fencepost.rest.streams import Message, sse
+from fencepost.rest.guard import refuse
+from fencepost.rest.streams import Message, head_of_sse, sse
 from fencepost.settings import Limits
-from fencepost.wire.callers import Callers
+from fencepost.wire.door import Door
 from fencepost.wire.faults import fault_of
 
 # The server goes; try again, here or elsewhere.
 _RESTART = 1012
-_REFUSED = 1008
 # What clients of media channels say to keep them open, as text or in binary.
 _PING = b"ping"
 
@@ -47,15 +46,21 @@ Hear = Callable[[bytes], Awaitable[bytes | None]]
 class ChannelCalls:
     """The handlers."""
 
-    def __init__(self, engine: Engine, limits: Limits, callers: Callers) -> None:
+    def __init__(self, engine: Engine, limits: Limits, door: Door) -> None:
         self._devices = engine.devices
         self._watch = engine.watch
         self._limits = limits
-        self._callers = callers
+        self._door = door
 
     async def device(self, request: Request) -> Response:
         """Answer `GET /devices/{name}/events`."""
-        messages = self._devices.channels.messages(request.path_params["name"], lives=True)
+        refuse_unknown(request.query_params, {"as"})
+        is_device = _is_device(request.query_params.get("as"))
+        if request.method == "HEAD":
+            return head_of_sse()
+        name = request.path_params["name"]
+        channels = self._devices.channels
+        messages = channels.messages(name, lives=True) if is_device else channels.observed(name)
         # From here on nothing is missed.
         await anext(messages)
 
@@ -72,6 +77,8 @@ class ChannelCalls:
         refuse_unknown(request.query_params, {"since"})
         last = request.headers.get("last-event-id")
         since = time_text(last, "Last-Event-ID") if last else time_text(request.query_params.get("since"), "since")
+        if request.method == "HEAD":
+            return head_of_sse()
         news = self._devices.clients.messages(since=since)
         await anext(news)
 
@@ -96,8 +103,8 @@ class ChannelCalls:
             return
         try:
             since = time_text(socket.query_params.get("since"), "since")
-        except Refusal:
-            await socket.close(_REFUSED)
+        except Refusal as refusal:
+            await refuse(socket.scope, socket.send, refusal)
             return
 
         async def messages() -> Messages:
@@ -108,12 +115,11 @@ class ChannelCalls:
         await self._serve(socket, messages(), None)
 
     async def _let_in(self, socket: WebSocket) -> str | None:
-        """Return who opens a WebSocket; refuse those that may not, and pages of other sites."""
+        """Return who opens a WebSocket; refuse those that may not."""
         try:
-            refuse_strangers(socket.headers)
-            return self._callers.identify(socket.headers.get("authorization"))
-        except Refusal:
-            await socket.close(_REFUSED)
+            return await self._door.caller(socket.scope, socket.headers.get("authorization"))
+        except Refusal as refusal:
+            await refuse(socket.scope, socket.send, refusal)
             return None
 
     async def _serve(self, socket: WebSocket, messages: Messages, hear: Hear | None) -> None:
@@ -121,8 +127,8 @@ class ChannelCalls:
         try:
             # From here on nothing is missed.
             await anext(messages)
-        except Refusal:
-            await socket.close(_REFUSED)
+        except Refusal as refusal:
+            await refuse(socket.scope, socket.send, refusal)
             return
         await socket.accept()
         ends = [asyncio.create_task(_send(socket, messages)), asyncio.create_task(_listen(socket, hear))]
@@ -179,6 +185,12 @@ async def _listen(socket: WebSocket, hear: Hear | None) -> None:
         text = (message.get("text") or "").encode() or message.get("bytes") or b""
         if hear is not None and (answer := await hear(text)) is not None:
             await socket.send_text(answer.decode())
+
+
+def _is_device(text: str | None) -> bool:
+    if text not in (None, "device"):
+        raise invalid_params(f"Expected device; got {text[:40]!r}", "as")
+    return text is not None
 
 
 def _text(news: News) -> bytes:

@@ -13,19 +13,19 @@ from fencepost.rest.devices.channels import ChannelCalls
 from fencepost.rest.devices.known import DeviceCalls
 from fencepost.rest.devices.runs import RunCalls
 from fencepost.settings import Settings
-from fencepost.wire.callers import Callers
+from fencepost.wire.door import Door
 
 DEVICES_ASK_BELOW = "/api"
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def device_routes(
-    engine: Engine, callers: Callers, settings: Settings, known: Callable[[Handler], Handler]
+    engine: Engine, door: Door, settings: Settings, known: Callable[[Handler], Handler]
 ) -> list[BaseRoute]:
     """Return the routes; `known` lets a handler in to whom it may serve."""
     limits = settings.limits
     runs, devices = RunCalls(engine, limits), DeviceCalls(engine, limits, settings.devices)
-    channels = ChannelCalls(engine, limits, callers)
+    channels = ChannelCalls(engine, limits, door)
     routes: list[BaseRoute] = [
         Route("/workflows", known(runs.workflows)),
         # The names of workflows have slashes of their own.

@@ -81,7 +81,7 @@ class RunCalls:
         """Answer `POST /tasks/{id}/start` and its like."""
         verb = request.path_params["verb"]
         if verb not in _VERBS:
-            raise Refusal(NOT_FOUND, path=request.url.path)
+            raise Refusal(NOT_FOUND, path=request.scope["path"][:200])
         report = read_report(verb, await body_of(request, self._limits))
         task = await self._runs.report(request.path_params["id"], report, caller=request.state.caller)
         return shown(device_task(task))

@@ -1,0 +1,265 @@
+"""HTTP connections with bounds: the size of a head, the time of a head and a body, and how many there may be.
+
+A subclass of uvicorn's protocol for httptools, which bounds none of these. A request whose bytes arrive together costs
+a few additions and comparisons; timers are made only for what is incomplete when a read ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from fencepost.cli.crowd import Admission, Crowd
+from fencepost.errors import HEAD_TOO_LARGE, INVALID_REQUEST, REQUEST_TIMEOUT, Refusal
+from fencepost.settings import Connections
+from fencepost.wire.headers import format_of
+from fencepost.wire.refusals import written
+
+# Requests of one connection that may wait for the one before them; each costs some kilobytes.
+_MOST_WAITING = 64
+# A body may take longer than its limit as long as it comes at this rate.
+_BYTES_A_SECOND = 8192
+# How long the rest of a refused request is read and dropped: a connection that is closed while bytes come in is reset,
+# and the client never sees why.
+_LINGER_SECONDS = 5.0
+# How long a client may leave an answer unread.
+_UNREAD_SECONDS = 60.0
+
+
+class _Stop(Exception):
+    """Ends the parsing of a request that is refused."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits: Connections = getattr(config, "connections", None) or Connections()
+        self._crowd: Crowd = getattr(config, "crowd", None) or Crowd(None)
+        self._refusal: Refusal | None = None
+        # Ends what is incomplete: a request, or the silence of a new connection.
+        self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._dropping = False
+        self._is_open = self._in_body = False
+        # When the deadline was set, and when the last request was answered.
+        self._begun_at = self.quiet_since = 0.0
+        # Bytes that were parsed and are in no body.
+        self._outside = 0
+        self._body_bytes = 0
+
+    # What happens to the connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the client some time to say something; turn it away when there are too many."""
+        super().connection_made(transport)
+        self._begun_at = self.quiet_since = self.loop.time()
+        self._wait(self._limits.head_seconds)
+        match self._crowd.admit(self.connections, self.quiet_since):
+            case Admission.PROBES:
+                self.app = self._crowd.instead_of(self.app)
+            case Admission.NONE:
+                self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Drop the timers."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        """Bound the time in which the client reads nothing."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(_UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Drop that bound."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection, at once if it leaves an answer unread: a close would wait for that."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
+
+    def is_idle_since(self, moment: float) -> bool:
+        """Whether nothing has been asked since a moment of the loop's clock, or only a part of a head."""
+        if self.pipeline or not (self.cycle is None or self.cycle.response_complete):
+            return False
+        return (self._begun_at if self._is_open else self.quiet_since) < moment and not self._in_body
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuse what cannot be parsed or is too long, and bound the time of what is incomplete."""
+        if self._dropping:
+            return
+        self._unset_keepalive_if_required()
+        self._outside += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Another protocol that the client offers is not taken up; the request is answered as it is.
+            if self._should_upgrade():
+                self._become_socket()
+                return
+        except httptools.HttpParserError as error:
+            reason = f"this is no HTTP request: {error}" if self._refusal is None else ""
+            self._refuse(self._refusal or Refusal(INVALID_REQUEST, reason=reason[:200]))
+            return
+        if self._outside > self._limits.head_bytes:
+            self._refuse(Refusal(HEAD_TOO_LARGE, limit=self._limits.head_bytes))
+        elif self._deadline is None and (self._is_open or self._is_forgotten()):
+            self._begun_at = self.loop.time()
+            self._wait(self._limits.body_seconds if self._in_body else self._limits.head_seconds)
+
+    def _is_forgotten(self) -> bool:
+        """Whether no timer would ever end the connection: it has sent empty lines, say."""
+        return (self.cycle is None or self.cycle.response_complete) and self.timeout_keep_alive_task is None
+
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        if len(self.pipeline) >= _MOST_WAITING:
+            self._refusal = Refusal(INVALID_REQUEST, reason=f"more than {_MOST_WAITING} requests wait for an answer")
+            raise _Stop
+        self._is_open, self._in_body, self._body_bytes = True, False, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Let the application begin, unless the head is too long."""
+        limit = self._limits.head_bytes
+        if self._outside > limit and len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers) > limit:
+            self._refusal = Refusal(HEAD_TOO_LARGE, limit=limit)
+            raise _Stop
+        self._in_body = True
+        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            # What stands behind a chunked body is no part of the head that the application reads.
+            self.headers = []
+        if self._deadline is not None:
+            self._stop_waiting()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._outside = 0
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._is_open = self._in_body = False
+        self._outside = 0
+        if self._deadline is not None:
+            self._stop_waiting()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Drop, for a while, the rest of a body that was answered before it was there."""
+        super().on_response_complete()
+        self.quiet_since = self.loop.time()
+        if self._in_body and self.cycle.response_complete:
+            self._wait(_LINGER_SECONDS, self.transport.abort)
+
+    # What is refused
+
+    def _wait(self, seconds: float, then: Callable[[], None] | None = None) -> None:
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(seconds, then or self._too_slow)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        """End a request that has not arrived in its time."""
+        self._deadline = None
+        if not self._is_open:
+            self.transport.close()
+            return
+        left = 0.0
+        if self._in_body:
+            allowed = self._limits.body_seconds + self._body_bytes / _BYTES_A_SECOND
+            left = self._begun_at + allowed - self.loop.time()
+        # While reading is paused the server itself keeps the request waiting.
+        if left > 0 or self.flow.read_paused:
+            self._wait(max(left, 1.0))
+            return
+        seconds = self._limits.body_seconds if self._in_body else self._limits.head_seconds
+        self._refuse(Refusal(REQUEST_TIMEOUT, seconds=seconds))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer what is being read with a refusal, behind the answers to what came before it; read no more."""
+        self._dropping = True
+        cycle, is_queued = self.cycle, bool(self.pipeline) and self.pipeline[0][0] is self.cycle
+        if not self._in_body and (cycle is None or cycle.response_complete):
+            self._refuse_now(refusal)
+        elif not self._in_body or is_queued:
+            if self._in_body:
+                self.pipeline.popleft()
+            self._refuse_later(refusal)
+        elif cycle.response_started:
+            self.transport.abort()
+        else:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self._refuse_now(refusal)
+
+    def _refuse_now(self, refusal: Refusal) -> None:
+        status, headers, content = written(refusal, format_of(self._head()))
+        lines = [b"%s: %s\r\n" % header for header in (*headers, (b"connection", b"close"))]
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", content)))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._wait(_LINGER_SECONDS, self.transport.abort)
+
+    def _refuse_later(self, refusal: Refusal) -> None:
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            status, headers, content = written(refusal, format_of(scope["headers"]))
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": content})
+
+        cycle = RequestResponseCycle(
+            scope={"type": "http", "method": "GET", "headers": self._head()},  # type: ignore[typeddict-item]
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
+        self._is_open = self._in_body = False
+        self.cycle = cycle
+        self.pipeline.appendleft((cycle, answer))
+
+    def _head(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers of the request that is being read, as far as they are there."""
+        return list(self.scope["headers"]) if self.scope else []
+
+    def _become_socket(self) -> None:
+        self._stop_waiting()
+        if self.app is not self.config.loaded_app:
+            self._refuse_now(self._crowd.refusal())
+            return
+        super().handle_websocket_upgrade()

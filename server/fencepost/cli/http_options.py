@@ -1,0 +1,77 @@
+"""The options of `fencepost serve` that bound what clients do over HTTP, and the settings that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from fencepost.settings import Connections
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def http_options(command: F) -> F:
+    """Give a command the options."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def connections_of(options: Mapping[str, Any]) -> Connections:
+    """Return the bounds on connections that were given."""
+    return Connections(
+        head_bytes=options["max_head"],
+        head_seconds=options["head_timeout"],
+        body_seconds=options["body_timeout"],
+        most=options["max_connections"],
+    )
+
+
+def _option(flag: str, **attributes: Any) -> Callable[[F], F]:
+    variable = f"FENCEPOST_{flag.removeprefix('--').replace('-', '_').upper()}"
+    return click.option(flag, envvar=variable, show_envvar=True, **attributes)
+
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    _option(
+        "--allowed-host",
+        multiple=True,
+        metavar="NAME",
+        help="A name under which clients reach the server, with or without a port; repeat it for several.",
+    ),
+    _option(
+        "--max-head",
+        default=1 << 16,
+        show_default=True,
+        type=click.IntRange(1024, 1 << 20),
+        help="Bytes of a request's line and headers.",
+    ),
+    _option(
+        "--head-timeout",
+        default=20.0,
+        show_default=True,
+        type=click.FloatRange(0.1, 3600),
+        help="Seconds in which the line and headers of a request must arrive.",
+    ),
+    _option(
+        "--body-timeout",
+        default=30.0,
+        show_default=True,
+        type=click.FloatRange(0.1, 3600),
+        help="Seconds in which a body must arrive; one that comes at 8 KiB a second has longer.",
+    ),
+    _option(
+        "--max-bodies",
+        default=1 << 26,
+        show_default=True,
+        type=click.IntRange(1024, 1 << 36),
+        help="Bytes of the bodies of all requests that wait for an answer; further ones are answered 503.",
+    ),
+    _option(
+        "--max-connections",
+        type=click.IntRange(1, 1_000_000),
+        help="Connections of clients, of each worker; without it as many as the limit of descriptors allows.",
+    ),
+)

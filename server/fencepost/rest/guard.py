@@ -1,0 +1,62 @@
+"""The door before everything that is served beside `/rpc`: plain HTTP and WebSockets, known paths and unknown ones."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.applications import Starlette
+
+from fencepost.errors import Refusal
+from fencepost.wire.bodies import Held, Receive
+from fencepost.wire.door import Door
+from fencepost.wire.headers import format_of
+from fencepost.wire.refusals import written
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+# Balancers ask for them under an address of their own.
+_PROBES = ("/healthz", "/readyz")
+_HELD = "fencepost.held"
+
+
+class Guard:
+    """Lets requests in to an application."""
+
+    def __init__(self, application: Starlette, door: Door) -> None:
+        self.application = application
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["path"] in _PROBES:
+            await self.application(scope, receive, send)
+            return
+        try:
+            headers = self._door.enter(scope["headers"])
+        except Refusal as refusal:
+            await refuse(scope, send, refusal)
+            return
+        if len(headers) != len(scope["headers"]):
+            scope["headers"] = list(headers.items())
+        held = scope[_HELD] = self._door.bodies.hold()
+        try:
+            await self.application(scope, receive, send)
+        finally:
+            held.release()
+
+
+async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """Answer a request, or the handshake of a WebSocket, with a refusal."""
+    status, headers, content = written(refusal, format_of(scope["headers"]))
+    answer = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+    await send({"type": f"{answer}.start", "status": status, "headers": headers})
+    await send({"type": f"{answer}.body", "body": content})
+
+
+def held_by(scope: Scope) -> Held:
+    """Return the place of the body of a request that was let in."""
+    held: Held = scope[_HELD]
+    return held

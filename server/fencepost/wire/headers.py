@@ -1,0 +1,80 @@
+"""The headers of a request: each that may stand once does, and the formats that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from fencepost.errors import INVALID_REQUEST, UNSUPPORTED_MEDIA_TYPE, Refusal
+from fencepost.wire.formats import JSON, Format, answer_format, request_format
+
+Pairs = Sequence[tuple[bytes, bytes]]
+
+# Two of one of these would be read differently by different readers.
+_ONCE = frozenset(
+    (
+        b"authorization",
+        b"host",
+        b"origin",
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"transfer-encoding",
+        b"sec-fetch-site",
+        b"last-event-id",
+    )
+)
+_PLAIN = (b"", b"identity")
+
+
+def read_headers(pairs: Pairs) -> dict[bytes, bytes]:
+    """Return headers by their names; raise Refusal for one that stands twice, and for a body that is compressed."""
+    headers = dict(pairs)
+    if len(headers) != len(pairs):
+        headers = _joined(pairs)
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in _PLAIN:
+        name = f"content-encoding: {encoding.decode('latin-1')[:100]}"
+        raise Refusal(UNSUPPORTED_MEDIA_TYPE, content_type=name, hint="send the body as it is, not compressed")
+    return headers
+
+
+def _joined(pairs: Pairs) -> dict[bytes, bytes]:
+    """Join headers that stand more than once, which is how those are read that are lists."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name not in headers:
+            headers[name] = value
+        elif name in _ONCE:
+            raise Refusal(INVALID_REQUEST, reason=f"the header {name.decode('latin-1')!r} stands more than once")
+        else:
+            headers[name] += b", " + value
+    return headers
+
+
+def format_of(pairs: Pairs) -> Format:
+    """Return the format of an answer to a request that is refused by its head; JSON when in doubt."""
+    headers = dict(pairs)
+    return _formats(headers.get(b"content-type", b""), headers.get(b"accept", b""))[1]
+
+
+def formats(headers: Mapping[bytes, bytes]) -> tuple[Format, Format]:
+    """Return the formats of the body and of the answer; raise Refusal when one of them is none of ours."""
+    content_type, accept = headers.get(b"content-type", b""), headers.get(b"accept", b"")
+    of_body, of_answer, is_known = _formats(content_type, accept)
+    if not is_known:
+        of_answer = answer_format(accept.decode("latin-1"), request_format(content_type.decode("latin-1")))
+    return of_body, of_answer
+
+
+@lru_cache(maxsize=256)
+def _formats(content_type: bytes, accept: bytes) -> tuple[Format, Format, bool]:
+    of_body, is_known = JSON, True
+    try:
+        of_body = request_format(content_type.decode("latin-1"))
+    except Refusal:
+        is_known = False
+    try:
+        return of_body, answer_format(accept.decode("latin-1"), of_body), is_known
+    except Refusal:
+        return of_body, JSON, False
