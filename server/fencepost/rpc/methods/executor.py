@@ -54,7 +54,7 @@ class PollParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 class LongPollParams(PollParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """What a worker asks for, and how long it waits."""
 
-    timeout: Annotated[int, Meta(ge=0, le=2**53, description="ms to wait for work at most")] = 60_000
+    timeout: Annotated[int, Meta(ge=0, le=2**53, description="ms to wait for work at most")] = 50_000
 
 
 class LeaseParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
