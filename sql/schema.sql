@@ -169,6 +169,14 @@ CREATE FUNCTION fencepost.retry_pause(retry_delay interval, lost_attempts intege
     LANGUAGE sql PARALLEL SAFE
     RETURN (retry_delay + CASE WHEN (lost_attempts = 0) THEN '00:00:00'::interval ELSE (random() * LEAST((retry_delay * ((2)::double precision ^ (LEAST((lost_attempts - 1), 20))::double precision)), GREATEST(retry_delay, '00:10:00'::interval))) END);
 
+CREATE FUNCTION fencepost.unescaped(payload text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN replace(unistr(replace(replace(replace(replace(replace(replace(replace(replace(payload, '\\'::text, chr(1)), '\"'::text, '"'::text), '\/'::text, '/'::text), '\n'::text, chr(10)), '\t'::text, chr(9)), '\r'::text, chr(13)), '\b'::text, chr(8)), '\f'::text, chr(12))), chr(1), '\'::text);
+
+CREATE FUNCTION fencepost.says(payload json, pattern text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (payload IS NULL) THEN false WHEN (strpos((payload)::text, '\'::text) = 0) THEN ((payload)::text ~~* pattern) ELSE (fencepost.unescaped((payload)::text) ~~* pattern) END;
+
 CREATE TABLE fencepost.activities (
     workflow_seq bigint NOT NULL,
     label text NOT NULL,
@@ -1087,6 +1095,10 @@ CREATE INDEX definitions_triggers ON fencepost.definitions USING btree (name) WH
 
 CREATE INDEX devices_due ON fencepost.devices USING btree (due_at) WHERE (due_at IS NOT NULL);
 
+CREATE INDEX done_tasks_updated ON ONLY fencepost.done_tasks USING btree (COALESCE(cancel_delivered_at, done_at), seq);
+
+CREATE INDEX done_tasks_default_coalesce_seq_idx ON fencepost.done_tasks_default USING btree (COALESCE(cancel_delivered_at, done_at), seq);
+
 CREATE INDEX done_tasks_default_done_at ON fencepost.done_tasks_default USING btree (done_at);
 
 CREATE INDEX done_tasks_outcome ON ONLY fencepost.done_tasks USING btree (outcome, seq) WHERE (outcome <> 'succeeded'::text);
@@ -1098,6 +1110,10 @@ CREATE INDEX done_tasks_workflow ON ONLY fencepost.done_tasks USING btree (workf
 CREATE INDEX done_tasks_default_workflow_seq_idx ON fencepost.done_tasks_default USING btree (workflow_seq) WHERE (workflow_seq IS NOT NULL);
 
 CREATE INDEX done_workflows_default_done_at ON fencepost.done_workflows_default USING btree (done_at);
+
+CREATE INDEX done_workflows_updated ON ONLY fencepost.done_workflows USING btree (done_at, seq);
+
+CREATE INDEX done_workflows_default_done_at_seq_idx ON fencepost.done_workflows_default USING btree (done_at, seq);
 
 CREATE INDEX events_at ON fencepost.events USING btree (at);
 
@@ -1145,11 +1161,15 @@ CREATE INDEX workflow_names_runs ON fencepost.workflow_names USING btree (split_
 
 CREATE INDEX workflow_subjects_workflow ON fencepost.workflow_subjects USING btree (workflow_id);
 
+ALTER INDEX fencepost.done_tasks_updated ATTACH PARTITION fencepost.done_tasks_default_coalesce_seq_idx;
+
 ALTER INDEX fencepost.done_tasks_outcome ATTACH PARTITION fencepost.done_tasks_default_outcome_seq_idx;
 
 ALTER INDEX fencepost.done_tasks_pkey ATTACH PARTITION fencepost.done_tasks_default_pkey;
 
 ALTER INDEX fencepost.done_tasks_workflow ATTACH PARTITION fencepost.done_tasks_default_workflow_seq_idx;
+
+ALTER INDEX fencepost.done_workflows_updated ATTACH PARTITION fencepost.done_workflows_default_done_at_seq_idx;
 
 ALTER INDEX fencepost.done_workflows_pkey ATTACH PARTITION fencepost.done_workflows_default_pkey;
 

@@ -17,7 +17,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from fencepost.domain.ids import new_prefixes
-from fencepost.domain.listing import Sort
+from fencepost.domain.listing import Direction, Sort
 from fencepost.store.connection import Connection, connect, numbered_params
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.statements import ordered
@@ -80,6 +80,33 @@ def test_a_list_of_ids_goes_to_its_rows_by_a_key(sort: Sort, connection: Connect
     params = {"ids": ["task-1", f"{new_prefixes(1)[0]}-8000-000000000bb8"], "seqs": [3000], "size": 100}
     for text in (ordered("tasks/list", sort, "desc"), (QUERIES / "tasks/count.sql").read_text("utf-8")):
         assert list(aimless_scans(plan_of(connection, text, params, "custom"))) == []
+
+
+@pytest.mark.parametrize("noun", ["tasks", "workflows"])
+@pytest.mark.parametrize("direction", get_args(Direction))
+def test_a_list_by_the_last_change_reads_history_from_an_end_of_it(
+    noun: str, direction: Direction, connection: Connection
+) -> None:
+    plan = plan_of(connection, ordered(f"{noun}/list", "updated_at", direction), {"size": 100}, "custom")
+    (scan,) = (node for node in nodes(plan) if node.get("Relation Name") == f"done_{noun}_default")
+    keys = connection.execute("select pg_get_indexdef(%s::regclass)", (f"fencepost.{scan['Index Name']}",)).fetchone()
+    assert "done_at" in keys[0].partition(" USING ")[2]  # type: ignore[index]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of a plan."""
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+@pytest.mark.parametrize("noun", ["tasks", "workflows"])
+def test_a_part_of_a_search_goes_to_its_rows_by_their_numbers(noun: str, connection: Connection) -> None:
+    params = {"pattern": "%x%", "low": 100, "high": 200, "size": 100}
+    for text in (ordered(f"{noun}/list", "created_at", "desc"), (QUERIES / f"{noun}/count.sql").read_text("utf-8")):
+        plan = plan_of(connection, text, params, "custom")
+        assert list(aimless_scans(plan)) == []
+        assert "fencepost.says" not in orjson.dumps(plan).decode(), "Postgres writes it into the statement"
 
 
 def plan_of(connection: Connection, text: str, params: dict[str, Any], planned: Planned) -> dict[str, Any]:

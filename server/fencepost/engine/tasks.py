@@ -116,14 +116,14 @@ class Tasks:
 
     async def list(
         self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
-    ) -> tuple[Sequence[HeldTask], tuple[str, int] | None]:
-        """Return one page of tasks and where the next one begins."""
+    ) -> tuple[Sequence[HeldTask], Page]:
+        """Return the tasks of one page, and the page, with where the next one begins."""
         page: Page = await self._store.list(wanted, sort=sort, direction=direction, position=position, size=size)
-        return await self._definitions.all_held(page.tasks), page.position
+        return await self._definitions.all_held(page.tasks), page
 
-    async def count(self, wanted: Filter) -> int:
-        """Return how many tasks there are."""
-        return await self._store.count(wanted)
+    async def count(self, wanted: Filter, *, seconds: float) -> int | None:
+        """Return how many tasks there are; None when that was not to be counted in time."""
+        return await self._store.count(wanted, seconds=seconds)
 
     async def log(self, task: Task, place: LogPlace) -> Portion[Entry]:
         """Return part of a task's log, as far as the task stands as it was read.

@@ -102,9 +102,9 @@ class Workflows:
         """Return one page of workflows."""
         return await self._store.list(wanted, sort=sort, direction=direction, position=position, size=size)
 
-    async def count(self, wanted: Filter) -> int:
-        """Return how many workflows there are."""
-        return await self._store.count(wanted)
+    async def count(self, wanted: Filter, *, seconds: float) -> int | None:
+        """Return how many workflows there are; None when that was not to be counted in time."""
+        return await self._store.count(wanted, seconds=seconds)
 
     async def holder(self, key: str) -> str | None:
         """Return the id of the live workflow that has a key."""

@@ -10,25 +10,29 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.domain.listing import Filter
 from fencepost.domain.transitions import OUTCOMES
-from fencepost.errors import invalid_params
+from fencepost.errors import READ_TOO_LONG, Refusal, invalid_params
 from fencepost.wire.pages import read_position, write_position
 
 # Some vocabularies take any text as an id; Postgres cannot compare a text with a NUL in it.
 ID = re.compile(r"[^\0]{1,64}")
 MOST = 1000
 DEFAULT = 100
+_COUNTED_ALONE = 5.0
+_COUNTED_BESIDE = 1.0
 # What a search for tasks or workflows takes.
 SEARCH = {"_count", "_after", "_id", ".status", "status", ".outcome", "outcome", "definition", "definition-not"}
 
 
 Position = tuple[str, int] | None
-Count = Callable[[Filter], Awaitable[int]]
+# Takes what is wanted and for how many seconds to count at most.
+Count = Callable[[Filter, float], Awaitable[int | None]]
 # Takes what is wanted, where the page begins and its size; gives resources, and where the next page begins.
 Page = Callable[[Filter, Position, int], Awaitable[tuple[Sequence[Any], Position]]]
 
@@ -36,14 +40,17 @@ Page = Callable[[Filter, Position, int], Awaitable[tuple[Sequence[Any], Position
 class Bundle(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType", tag="Bundle"):
     """One page of what a search found; `link` leads to the next."""
 
-    total: int
     entry: list[dict[str, Any]]
     type: str
+    total: int | UnsetType = UNSET
     link: list[dict[str, str]] = []
 
 
 async def search(request: Request, statuses: tuple[str, ...], count: Count, page: Page) -> Response:
-    """Answer a search, newest first: how many there are, and a page of them unless `_count` is 0."""
+    """Answer a search, newest first: how many there are, and a page of them unless `_count` is 0.
+
+    Beside a page the count is left out when it would take longer than the page may wait for it.
+    """
     query = request.query_params
     refuse_unknown(query, SEARCH)
     wanted = Filter(
@@ -54,12 +61,16 @@ async def search(request: Request, statuses: tuple[str, ...], count: Count, page
         outcomes=words(query, ".outcome", "outcome", known=OUTCOMES),
     )
     size = number(query, "_count", DEFAULT, MOST)
-    total = await count(wanted)
+    total = await count(wanted, _COUNTED_ALONE if size == 0 else _COUNTED_BESIDE)
     if size == 0:
+        if total is None:
+            raise Refusal(READ_TOO_LONG, seconds=f"{_COUNTED_ALONE:g}")
         return answer(Bundle(total=total, entry=[], type="searchset"))
     found, after = await page(wanted, read_position(query.get("_after"), "_after"), size)
     entry = [{"resource": one} for one in found]
-    return answer(Bundle(total=total, entry=entry, type="searchset", link=next_page(request, after)))
+    return answer(
+        Bundle(total=UNSET if total is None else total, entry=entry, type="searchset", link=next_page(request, after))
+    )
 
 
 def answer(value: Any) -> Response:

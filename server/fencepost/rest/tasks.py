@@ -33,13 +33,16 @@ class TaskReads:
 
     async def search(self, request: Request) -> Response:
         """Answer `GET /AidboxTask`."""
-        return await search(request, STATUSES, self._engine.tasks.count, self._page)
+        return await search(request, STATUSES, self._count, self._page)
+
+    async def _count(self, wanted: Filter, seconds: float) -> int | None:
+        return await self._engine.tasks.count(wanted, seconds=seconds)
 
     async def _page(self, wanted: Filter, position: Position, size: int) -> tuple[Sequence[Any], Position]:
-        tasks, after = await self._engine.tasks.list(
+        tasks, page = await self._engine.tasks.list(
             wanted, sort="created_at", direction="desc", position=position, size=size
         )
-        return [task_resource(held) for held in tasks], after
+        return [task_resource(held) for held in tasks], page.position
 
     async def read(self, request: Request) -> Response:
         """Answer `GET /AidboxTask/{id}`."""

@@ -28,7 +28,10 @@ class WorkflowReads:
 
     async def search(self, request: Request) -> Response:
         """Answer `GET /AidboxWorkflow`."""
-        return await search(request, STATUSES, self._engine.workflows.count, self._page)
+        return await search(request, STATUSES, self._count, self._page)
+
+    async def _count(self, wanted: Filter, seconds: float) -> int | None:
+        return await self._engine.workflows.count(wanted, seconds=seconds)
 
     async def _page(self, wanted: Filter, position: Position, size: int) -> tuple[Sequence[Any], Position]:
         page = await self._engine.workflows.list(

@@ -25,6 +25,7 @@ __all__ = ["Away", "Database", "Job", "StatementRefused"]
 T = TypeVar("T")
 
 _ANSWER_BYTES = 8 << 20
+_READ_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
 # For a thread to notice that its connection was cut.
 _CUTTING_SECONDS = 0.3
@@ -37,13 +38,21 @@ class Database:
     """
 
     def __init__(
-        self, conninfo: str, *, connections: int = 4, reads: Database | None = None, answer_bytes: int = _ANSWER_BYTES
+        self,
+        conninfo: str,
+        *,
+        connections: int = 4,
+        reads: Database | None = None,
+        answer_bytes: int = _ANSWER_BYTES,
+        seconds: float = _READ_SECONDS,
     ) -> None:
         # Now, while all files are of one version.
         statements()
         self.conninfo = conninfo
         # What one answer may hold: a page ends, and a claim does, with the row that fills it.
         self.answer_bytes = answer_bytes
+        # How long a read may take.
+        self.seconds = seconds
         # Where reads run that may take long; without a lane of their own, here.
         self.reads: Database = reads or self
         self.watch: Watch = Watch(conninfo) if reads is None else reads.watch
@@ -82,11 +91,12 @@ class Database:
         """
         await self.watch.ready()
 
-    async def page(self, text: str, params: Mapping[str, Any], *, size: int) -> Portion[Row]:
+    async def page(
+        self, text: str, params: Mapping[str, Any], *, size: int, most_bytes: int | None = None
+    ) -> Portion[Row]:
         """Run a list's statement and return so many rows at most, and no more than fit into an answer."""
-        return await self.run(
-            lambda connection: fetch_page(connection, text, params, size=size, most_bytes=self.answer_bytes)
-        )
+        most = self.answer_bytes if most_bytes is None else most_bytes
+        return await self.run(lambda connection: fetch_page(connection, text, params, size=size, most_bytes=most))
 
     async def close(self) -> None:
         """Let the threads finish what they run, for a moment, and close their connections."""

@@ -37,8 +37,7 @@ class Reads(Database):
     def __init__(
         self, conninfo: str, *, connections: int = 2, seconds: float = 10.0, answer_bytes: int = 8 << 20
     ) -> None:
-        super().__init__(conninfo, connections=connections, answer_bytes=answer_bytes)
-        self.seconds = seconds
+        super().__init__(conninfo, connections=connections, answer_bytes=answer_bytes, seconds=seconds)
         self._session = _SESSION.format(milliseconds=max(1, round(seconds * 1000))).encode()
         self._ready: weakref.WeakSet[Connection] = weakref.WeakSet()
         # First come, first served, and no more than can run: what is cancelled while it waits leaves no job behind.

@@ -16,12 +16,13 @@ from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.task import Entry, LeasedTask, ShortTask, Task, task_of
 from fencepost.errors import Refusal
 from fencepost.store.batches import Batches, joined, parted
-from fencepost.store.connection import Connection, fetch, fetch_planned
+from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.limits import Limits
 from fencepost.store.rows import RESOURCE
+from fencepost.store.search import SHARE, Search, of_tasks
 from fencepost.store.starts import create_held
-from fencepost.store.statements import ordered, statement
+from fencepost.store.statements import statement
 from fencepost.store.workflows import TOLD, WorkflowStore
 
 Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
@@ -34,10 +35,11 @@ _MANY = 64
 
 
 class Page(NamedTuple):
-    """The tasks of one page, and where the next one begins (None behind the last)."""
+    """The tasks of one page, where the next one begins (None behind the last), and how far was looked in time."""
 
     tasks: list[Task]
     position: tuple[str, int] | None
+    searched_to: str | None
 
 
 class Attempt(NamedTuple):
@@ -213,19 +215,15 @@ class TaskStore:
         self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
     ) -> Page:
         """Return one page of tasks."""
-        at, seq = position or (None, None)
-        params = {**_wanted(wanted), "position": at, "position_seq": seq}
-        page = await self._database.reads.page(ordered("tasks/list", sort, direction), params, size=size)
-        tasks = [Task._make(row[RESOURCE]) for row in page.items]
-        return Page(tasks, page.items[-1][RESOURCE.stop :] if page.more else None)
-
-    async def count(self, wanted: Filter) -> int:
-        """Return how many tasks there are."""
-        params = _wanted(wanted)
-        rows = await self._database.reads.run(
-            lambda connection: fetch_planned(connection, statement("tasks/count"), params)
+        reads = self._database.reads
+        found = await Search(reads, of_tasks, wanted, seconds=SHARE * reads.seconds).page(
+            sort, direction, position, size
         )
-        return int(rows[0][0])
+        return Page([Task._make(row[RESOURCE]) for row in found.rows], found.position, found.searched_to)
+
+    async def count(self, wanted: Filter, *, seconds: float) -> int | None:
+        """Return how many tasks there are; None when that was not to be counted in time."""
+        return await Search(self._database.reads, of_tasks, wanted, seconds=seconds).count()
 
     async def first_entry(self, id: str) -> Entry:
         """Return the entry with which the log of a task begins."""
@@ -257,10 +255,6 @@ class TaskStore:
         rows = await self._database.fetch(statement("tasks/look"), params)
         ready = [(definition, limited) for definition, limited, _ in rows if definition is not None]
         return Sight(ready, rows[0][2])
-
-
-def _wanted(wanted: Filter) -> dict[str, Any]:
-    return {**wanted._asdict(), "seqs": [seq for id in wanted.ids or () if (seq := seq_of(id))]}
 
 
 def _at(id: str) -> dict[str, Any]:

@@ -17,12 +17,13 @@ from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.domain.workflow import Step, Workflow
 from fencepost.store import activities
 from fencepost.store.batches import Batches, Done, Hint, Job, Outcome, Row
-from fencepost.store.connection import Connection, fetch, fetch_planned
+from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.decisions import decide
 from fencepost.store.families import advance, end, lock
+from fencepost.store.search import SHARE, Search, of_workflows
 from fencepost.store.starts import create_workflows
-from fencepost.store.statements import ordered, short_statement, statement
+from fencepost.store.statements import short_statement, statement
 
 TOLD = ("success", "fail", "cancel", "retry")
 
@@ -61,10 +62,11 @@ class LabelledEntry(NamedTuple):
 
 
 class Page(NamedTuple):
-    """The workflows of one page, and where the next one begins (None behind the last)."""
+    """The workflows of one page, where the next one begins (None behind the last), and how far was looked in time."""
 
     workflows: list[Workflow]
     position: tuple[str, int] | None
+    searched_to: str | None
 
 
 class WorkflowStore:
@@ -146,17 +148,15 @@ class WorkflowStore:
         self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
     ) -> Page:
         """Return one page of workflows."""
-        at, seq = position or (None, None)
-        params = {**wanted._asdict(), "position": at, "position_seq": seq}
-        page = await self._database.reads.page(ordered("workflows/list", sort, direction), params, size=size)
-        found = [Workflow._make(row[:_RESOURCE_FIELDS]) for row in page.items]
-        return Page(found, page.items[-1][_RESOURCE_FIELDS:] if page.more else None)
+        reads = self._database.reads
+        search = Search(reads, of_workflows, wanted, seconds=SHARE * reads.seconds)
+        found = await search.page(sort, direction, position, size)
+        workflows = [Workflow._make(row[:_RESOURCE_FIELDS]) for row in found.rows]
+        return Page(workflows, found.position, found.searched_to)
 
-    async def count(self, wanted: Filter) -> int:
-        """Return how many workflows there are."""
-        text = statement("workflows/count")
-        rows = await self._database.reads.run(lambda connection: fetch_planned(connection, text, wanted._asdict()))
-        return int(rows[0][0])
+    async def count(self, wanted: Filter, *, seconds: float) -> int | None:
+        """Return how many workflows there are; None when that was not to be counted in time."""
+        return await Search(self._database.reads, of_workflows, wanted, seconds=seconds).count()
 
     async def tasks(self, seq: int, *, decides: bool, size: int) -> Sequence[Task]:
         """Return the decisions of a workflow, or the activities that are tasks, the oldest first."""

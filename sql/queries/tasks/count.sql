@@ -24,5 +24,9 @@ where (%(include)s::text[] is null or k.definition = any(%(include)s::text[]))
     and (
         %(pattern)s::text is null
         or r.id ilike %(pattern)s::text or r.label ilike %(pattern)s::text
-        or r.definition ilike %(pattern)s::text or r.params::text ilike %(pattern)s::text
+        or r.definition ilike %(pattern)s::text or r.reason_message ilike %(pattern)s::text
+        or fencepost.says(r.params, %(pattern)s::text) or fencepost.says(r.result, %(pattern)s::text)
+        or fencepost.says(r.error, %(pattern)s::text)
     )
+    -- The part of all in which a search looks at a time.
+    and (%(low)s::bigint is null or r.seq >= %(low)s::bigint) and (%(high)s::bigint is null or r.seq <= %(high)s::bigint)

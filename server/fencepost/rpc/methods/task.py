@@ -27,6 +27,7 @@ from fencepost.wire.resources import (
     AidboxTaskLog,
     JsonObject,
     TaskSettings,
+    Time,
     log_resource,
     settings_resource,
     task_resource,
@@ -87,6 +88,12 @@ class StatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
     log_next: str | UnsetType = msgspec.field(name="log-next", default=UNSET)
 
 
+SOUGHT = "part of id, label, definition, params, result, error or reason, as they read and whatever the case"
+SearchedTo = Annotated[
+    Time, Meta(description="there when the search ended before its end: all up to what was made then was looked at")
+]
+
+
 class ListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """Which tasks; every member that is given must fit."""
 
@@ -94,10 +101,7 @@ class ListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     exclude_definitions: Annotated[list[Name], Meta(max_length=1000)] | None = None
     status: Status | list[Status] | None = None
     outcome: OutcomeName | list[OutcomeName] | None = None
-    ilike: (
-        Annotated[str, Meta(max_length=1000, description="part of id, label, definition or params, whatever the case")]
-        | None
-    ) = None
+    ilike: Annotated[str, Meta(max_length=1000, description=SOUGHT)] | None = None
 
 
 class ListSort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -121,6 +125,7 @@ class ListResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
     resources: list[AidboxTask]
     next: str | UnsetType = UNSET
+    searched_to: SearchedTo | UnsetType = msgspec.field(name="searchedTo", default=UNSET)
 
 
 def made_anew(call: CreateParams) -> bool:
@@ -178,14 +183,15 @@ async def retry(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskRes
 async def list_(context: Context, params: ListParams) -> ListResult:
     """List tasks page by page, newest first unless `sort` says otherwise."""
     sort, direction = order(params.sort)
-    tasks, position = await context.engine.tasks.list(
+    tasks, page = await context.engine.tasks.list(
         _filter(params.filter),
         sort=sort,
         direction=direction,
         position=read_position(params.after, "$.after"),
         size=params.limit,
     )
-    return ListResult([task_resource(held) for held in tasks], UNSET if position is None else write_position(position))
+    following = UNSET if page.position is None else write_position(page.position)
+    return ListResult([task_resource(held) for held in tasks], following, page.searched_to or UNSET)
 
 
 async def _status(context: Context, params: StatusParams) -> StatusResult:

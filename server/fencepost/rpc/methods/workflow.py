@@ -14,7 +14,17 @@ from fencepost.domain.listing import Filter
 from fencepost.domain.payload import object_text
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.workflows import NewWorkflow, Signal
-from fencepost.rpc.methods.task import CreateParams, ListSort, OutcomeName, made_anew, order, part, several
+from fencepost.rpc.methods.task import (
+    SOUGHT,
+    CreateParams,
+    ListSort,
+    OutcomeName,
+    SearchedTo,
+    made_anew,
+    order,
+    part,
+    several,
+)
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.pages import read_position, write_position
 from fencepost.wire.resources import AidboxTask, AidboxTaskLog, JsonObject, task_resource
@@ -69,10 +79,7 @@ class WorkflowListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     exclude_definitions: Annotated[list[Name], Meta(max_length=1000)] | None = None
     status: Status | list[Status] | None = None
     outcome: OutcomeName | list[OutcomeName] | None = None
-    ilike: (
-        Annotated[str, Meta(max_length=1000, description="part of id, label, definition or params, whatever the case")]
-        | None
-    ) = None
+    ilike: Annotated[str, Meta(max_length=1000, description=SOUGHT)] | None = None
 
 
 class WorkflowListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +111,7 @@ class WorkflowListResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
     resources: list[AidboxWorkflow]
     next: str | UnsetType = UNSET
+    searched_to: SearchedTo | UnsetType = msgspec.field(name="searchedTo", default=UNSET)
 
 
 _ID = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"}
@@ -192,4 +200,5 @@ async def list_(context: Context, params: WorkflowListParams) -> WorkflowListRes
         size=params.limit,
     )
     following = UNSET if page.position is None else write_position(page.position)
-    return WorkflowListResult([workflow_resource(workflow) for workflow in page.workflows], following)
+    resources = [workflow_resource(workflow) for workflow in page.workflows]
+    return WorkflowListResult(resources, following, page.searched_to or UNSET)
