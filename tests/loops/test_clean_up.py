@@ -35,7 +35,7 @@ def decider(server: Server) -> Decider:
     return Decider(server, "demo/flow")
 
 
-def rule(unit: str = "hour", value: int = 1, **members: Any) -> dict[str, Any]:
+def rule(unit: str = "hour", value: float = 1, **members: Any) -> dict[str, Any]:
     return {"retentionPolicy": {"unit": unit, "value": value}, **members}
 
 
@@ -165,11 +165,27 @@ def test_the_longest_policy_is_understood(server: Server, unit: str) -> None:
     assert cleaned(server, rule(unit, 1_000_000)) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("value", ["6.0", "6e0", "0.6e1"])
+def test_an_integer_may_be_spelt_as_json_allows(server: Server, clock: FrozenClock, value: str) -> None:
+    done(server)
+    params = b'{"rules": [{"retentionPolicy": {"unit": "hour", "value": %b}}]}' % value.encode()
+    body = b'{"method": "awf.task/create-and-execute", "params": {"definition": "%b", "params": %b}}'
+    for hours, deleted in ((5, 0), (2, 1)):
+        clock.advance(hours * HOUR)
+        id = server.post(body % (CLEAN_UP.encode(), params))[1]["result"]["resource"]["id"]
+        task = ended(server, id)
+        assert (task["outcome"], task["retryCount"]) == ("succeeded", 1)
+        assert task["result"]["deletedRowsCount"]["AidboxTask"] == deleted
+
+
 @pytest.mark.parametrize(
     "params",
     [
         {},
         {"rules": []},
+        {"rules": [rule(value=1.5)]},
+        {"rules": [rule(value=1e30)]},
+        {"rules": [rule(value=True)]},
         {"rules": [{}]},
         {"rules": [rule("fortnight")]},
         {"rules": [rule(value=-1)]},

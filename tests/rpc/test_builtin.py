@@ -309,6 +309,31 @@ def test_only_one_query_is_run_and_none_reaches_around_its_bounds(reading: Serve
     assert rows(reading, "select 1 as one") == [{"one": 1}]
 
 
+@pytest.mark.parametrize(
+    ("sql", "type", "message"),
+    [
+        ("   ", "invalid-params", "the query is empty"),
+        (";", "invalid-params", "the query is empty"),
+        ("-- nothing\n/* at all */", "invalid-params", "the query is empty"),
+        (["select ?::text", [1, "a"]], "sql-failed", "mixed types"),
+        (["select ?::text", [1, [2]]], "sql-failed", "malformed array"),
+        (["select $1, $99999999999999999999", 1], "sql-failed", "too large"),
+        (["select $70000", 1], "invalid-params", "70000 parameters"),
+        ("select 1/0", "sql-failed", "division by zero"),
+    ],
+)
+def test_what_can_never_run_fails_at_the_first_attempt_and_says_why(
+    reading: Server, sql: Any, type: str, message: str
+) -> None:
+    task = ran(reading, RUN_SQL, {"sql": sql})
+    assert (task["outcome"], task["retryCount"], task["error"]["type"]) == ("failed", 1, type)
+    assert message in task["error"]["message"]
+
+
+def test_objects_in_an_array_are_json_too(reading: Server) -> None:
+    assert rows(reading, ["select (?::jsonb[])[2] as a", [{"a": 1}, {"a": "x"}]]) == [{"a": {"a": "x"}}]
+
+
 def test_two_columns_of_one_name_are_refused(reading: Server) -> None:
     type, message = failed(reading, "select 1 as a, 2 as b, 3 as a")
     assert (type, message) == ("sql-failed", "2 columns are named 'a': give each a name of its own by `as`")

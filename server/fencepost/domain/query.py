@@ -43,6 +43,8 @@ def numbered(text: str, args: int) -> str:
     for token in found:
         if token.kind in ("code", "name") and (lock := _LOCKS.search(token.text)):
             raise Refusal(SQL_FAILED, at="$.sql", reason=f"a query may not take locks, as {lock[0]} does")
+    if not any(token.kind != "text" and token.text.strip("; \t\r\n") for token in found):
+        raise invalid_params("the query is empty", "$.sql")
     numbers = {int(token.text[1:]) for token in found if token.kind == "number"}
     marks = 0 if numbers or not args else sum(token.kind == "mark" for token in found)
     wanted = max(numbers, default=marks)

@@ -180,4 +180,6 @@ async def _has_ended(watching: asyncio.Task[None]) -> bool:
 
 
 def _argument(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_argument(member) for member in value]
     return Jsonb(value) if isinstance(value, dict) else value

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from fencepost.domain.history import age_text
-from fencepost.engine.builtin.errand import Errand, Handler
+from fencepost.engine.builtin.errand import Errand, Handler, read_params
 from fencepost.store.cleaning import CleaningStore, Old
 
 # Workflows that go together.
@@ -40,7 +40,7 @@ def clean_up(store: CleaningStore) -> Handler:
     async def handle(errand: Errand) -> bytes:
         now = await store.now()
         deleted = Counter(AidboxTask=0, AidboxTaskLog=0, AidboxWorkflow=0)
-        for rule in msgspec.json.decode(errand.params, type=_Params).rules:
+        for rule in read_params(errand.params, _Params).rules:
             age = age_text(rule.retention_policy.unit, rule.retention_policy.value)
             old = Old(age, now, rule.include_definitions, rule.exclude_definitions)
             await _delete_workflows(store, errand, old, deleted)

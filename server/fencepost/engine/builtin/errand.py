@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from fencepost.domain.task import Task
 from fencepost.engine.tasks import Tasks
+from fencepost.errors import invalid_params
+
+T = TypeVar("T")
 
 
 class Lost(Exception):
@@ -33,6 +38,17 @@ class Errand(NamedTuple):
         now = (await self.tasks.get(self.task.id)).task
         if now.exec_id != self.task.exec_id or now.status != "in-progress":
             raise Lost
+
+
+def read_params(params: bytes, type: type[T]) -> T:
+    """Return the params of a built-in task, which fit its schema; raise Refusal for what the schema lets through.
+
+    For JSON Schema, as for JSON, 6.0 and 6e0 are the integer 6.
+    """
+    try:
+        return msgspec.convert(msgspec.json.decode(params), type, strict=False)
+    except msgspec.MsgspecError as error:
+        raise invalid_params(str(error), "$") from None
 
 
 # Returns the result, a JSON object's text; raises Refusal, with paths from the params, for what the task fails with.

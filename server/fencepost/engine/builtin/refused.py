@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from fencepost.domain.actions import Request, ScheduleTask
 from fencepost.domain.builtin import REFUSED
-from fencepost.engine.builtin.errand import Errand
+from fencepost.engine.builtin.errand import Errand, read_params
 from fencepost.errors import INVALID_ACTION, Refusal
 
 
@@ -18,7 +18,7 @@ class _Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 async def refused(errand: Errand) -> bytes:
     """Fail with the reason."""
-    said = msgspec.json.decode(errand.params, type=_Reason)
+    said = read_params(errand.params, _Reason)
     raise Refusal(INVALID_ACTION, at=said.path, reason=said.reason)
 
 
