@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from fencepost.domain.taskflow.definition import TaskflowDefinition
-from fencepost.domain.taskflow.placeholders import Unknown, fill
+from fencepost.domain.taskflow.placeholders import Room, Unknown, fill
 from fencepost.domain.taskflow.plan import FlowParent
 from fencepost.domain.taskflow.progress import Facts, FlowStatus, StageStatus, Standing, TaskStatus, gathered, progress
 from tests.fixtures.taskflows import EXAMPLE, Run, flow, task
@@ -394,7 +394,7 @@ JSON = st.recursive(
 def test_whatever_params_are_they_are_filled_or_what_is_unknown_is_named(params: Any, value: Any) -> None:
     text = orjson.dumps(params)
     try:
-        filled = fill(text, lambda: {"a": {"b": [value], "c": value}})
+        filled = fill(text, lambda: {"a": {"b": [value], "c": value}}, Room(1 << 20))
     except Unknown as unknown:
         filled = b'"' + str(unknown).encode() + b'"'
     if b"{{" in text:
@@ -406,7 +406,7 @@ def test_whatever_params_are_they_are_filled_or_what_is_unknown_is_named(params:
 @pytest.mark.parametrize(("tasks", "outcome"), [(7, None), (9, "failed")])
 def test_a_flow_whose_responses_are_too_much_to_carry_on_fails_and_says_so(tasks: int, outcome: str | None) -> None:
     run = Run(flow(["a"], [f"b{number}" for number in range(tasks)]))
-    run.succeed("a", {"text": "x" * (8 << 20)})
+    run.succeed("a", {"text": "x" * (2 << 20)})
     assert run.outcome == outcome
     if outcome is not None:
-        assert run.said["message"].endswith("bytes of responses in all; 67108864 are the most")
+        assert run.said["message"].endswith("bytes of responses in all; 16777216 are the most")

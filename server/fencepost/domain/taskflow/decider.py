@@ -95,6 +95,9 @@ def decide(told: Told, event: Event) -> Sequence[AnyAction]:
         return _failed(plan, facts, "tasks have failed")
     if now.ended is not None:
         return [CompleteWorkflow(result=Raw(msgspec.json.encode(_ending(now, now.ended))))]
+    if now.is_too_large:
+        message = f"more than {LONGEST_CARRIED} bytes would be filled in for the placeholders of the next tasks"
+        return _failed(plan, facts, message)
     if (size := _carried(now)) > LONGEST_CARRIED:
         message = f"the next tasks would carry {size} bytes of responses in all; {LONGEST_CARRIED} are the most"
         return _failed(plan, facts, message)

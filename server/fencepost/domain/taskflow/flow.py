@@ -19,7 +19,7 @@ MOST_STAGES = 200
 # One decision begins them all, and each of them carries the responses of all tasks of the stage before.
 MOST_TASKS = 200
 # Bytes that these take along all together, so that neither a decision nor a poll is larger than a server can bear.
-LONGEST_CARRIED = 64 << 20
+LONGEST_CARRIED = 16 << 20
 
 TaskType = Literal["ACTION", "CHANNEL", "WORKFLOW"]
 Title = Annotated[str, Meta(min_length=1, max_length=700)]

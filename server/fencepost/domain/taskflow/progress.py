@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Raw
 
 from fencepost.domain import verbatim
-from fencepost.domain.taskflow.placeholders import Unknown, fill
+from fencepost.domain.taskflow.flow import LONGEST_CARRIED
+from fencepost.domain.taskflow.placeholders import Room, Texts, TooMuch, Unknown, fill
 from fencepost.domain.taskflow.plan import Plan, PlannedStage, PlannedTask
 
 TaskStatus = Literal["WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED"]
@@ -59,7 +60,8 @@ class Facts(NamedTuple):
 class TaskView(NamedTuple):
     """A task as it stands: `response` is what readers see, `answer` what the next stage gets, both JSON text.
 
-    `is_open` says that the run has still to see to it; of one that is not begun, `params` are what it begins with.
+    `is_open` says that the run has still to see to it; of one that is not begun, `params` are what it begins with,
+    unless that is too large.
     """
 
     planned: PlannedTask
@@ -73,6 +75,7 @@ class TaskView(NamedTuple):
     has_answered: bool = False
     is_dropped: bool = False
     params: bytes | None = None
+    is_too_large: bool = False
 
     @property
     def stops(self) -> bool:
@@ -92,11 +95,15 @@ Walked = tuple[PlannedStage, Sequence[TaskView]]
 
 
 class Progress(NamedTuple):
-    """A run as it stands; `ended` is how it ends when its workflow is live and nothing is left to do."""
+    """A run as it stands; `ended` is how it ends when its workflow is live and nothing is left to do.
+
+    With `is_too_large`, more would be filled into the params of what is due than a flow can carry.
+    """
 
     stages: Sequence[StageView]
     status: FlowStatus
     ended: FlowStatus | None
+    is_too_large: bool = False
 
     @property
     def due(self) -> Sequence[TaskView]:
@@ -125,11 +132,11 @@ def nested_label(label: str, attempt: int, key: str) -> str:
 def progress(plan: Plan, facts: Facts, *, is_begun: bool = True) -> Progress:
     """Walk over the plan; one that is not begun is as it was produced, before anybody has looked at it."""
     walked: list[Walked] = []
-    is_reached, is_stopped = is_begun, False
+    is_reached, is_stopped, room = is_begun, False, Room(LONGEST_CARRIED)
     for stage in plan.stages:
         # Read once for all tasks of a stage, and only if one of them asks.
         known = cache(partial(_known, plan, tuple(walked)))
-        views = [_task(plan, task, facts, known, is_reached, is_stopped) for task in stage.tasks]
+        views = [_task(plan, task, facts, known, room, is_reached, is_stopped) for task in stage.tasks]
         is_open = any(view.is_open for view in views)
         walked.append((stage, views))
         fresh = any(view.stops and view.planned.id not in plan.kept for view in views)
@@ -138,9 +145,10 @@ def progress(plan: Plan, facts: Facts, *, is_begun: bool = True) -> Progress:
         is_stopped = is_stopped or any(view.stops for view in views)
     is_open = not is_begun or any(view.is_open for _, views in walked for view in views)
     is_over = facts.outcome is not None or not is_open
+    too_large = any(view.is_too_large for _, views in walked for view in views)
     stages = [StageView(stage, _stage_status(views, is_over=is_over), views) for stage, views in walked]
     ended = None if is_open else _aggregate(stages, is_stopped=is_stopped)
-    return Progress(stages, _flow_status(facts, stages, ended), ended if facts.outcome is None else None)
+    return Progress(stages, _flow_status(facts, stages, ended), ended if facts.outcome is None else None, too_large)
 
 
 def _task(
@@ -148,6 +156,7 @@ def _task(
     task: PlannedTask,
     facts: Facts,
     known: Callable[[], Mapping[str, Any]],
+    room: Room,
     is_reached: bool,
     is_stopped: bool,
 ) -> TaskView:
@@ -160,9 +169,11 @@ def _task(
     if not is_reached or (is_stopped and task.id not in plan.named):
         return TaskView(task, "WAITING")
     try:
-        params = fill(task.task.params_text, known)
+        params = fill(task.task.params_text, known, room)
     except Unknown as unknown:
         return TaskView(task, "FAILED", response=_failure(str(unknown), None))
+    except TooMuch:
+        return TaskView(task, "WAITING", is_open=facts.outcome is None, is_too_large=True)
     if facts.outcome is not None:
         return TaskView(task, "WAITING")
     return TaskView(task, "WAITING", is_open=True, params=params)
@@ -198,9 +209,7 @@ def _begun(task: PlannedTask, standing: Standing, facts: Facts) -> TaskView:
 def _known(plan: Plan, before: Sequence[Walked]) -> Mapping[str, Any]:
     """Return what placeholders can name: the stages before, and `context` unless a stage is called that."""
     context = {} if not isinstance(plan.flow.context, Raw) else verbatim.read(bytes(plan.flow.context))
-    stages = {
-        stage.name: {view.planned.task.name: verbatim.read(view.answer) for view in views} for stage, views in before
-    }
+    stages = {stage.name: Texts({view.planned.task.name: view.answer for view in views}) for stage, views in before}
     return {"context": context, **stages}
 
 
