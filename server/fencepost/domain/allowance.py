@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_MOST_HINTS = 20
+_MOST_HINTS = 10
 _CHECK_SECONDS = 10.0
 
 
@@ -20,6 +20,11 @@ class Allowance:
     def __init__(self) -> None:
         self.hints = _MOST_HINTS
         self.check_seconds = _CHECK_SECONDS
+
+    def take_hint(self) -> bool:
+        """Count a hint; return whether there was one left."""
+        self.hints -= 1
+        return self.hints >= 0
 
 
 @contextmanager

@@ -7,7 +7,6 @@ often goes by what passes and not by what clocks show (cronsim does as Debian's 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from fencepost.domain.nearest import hint, shortened
 from fencepost.errors import invalid_params
 
 _ALIASES = {
@@ -87,6 +87,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # not there, not a name, not a file
-        near = difflib.get_close_matches(name, available_timezones(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ", such as Europe/Berlin"
-        raise invalid_params(f"{name!r} is not a time zone of the IANA database{hint}", "$.timezone") from None
+        near = hint(name, sorted(available_timezones())) or ", such as Europe/Berlin"
+        raise invalid_params(
+            f"{shortened(name)!r} is not a time zone of the IANA database{near}", "$.timezone"
+        ) from None

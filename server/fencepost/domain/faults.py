@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from fencepost.domain.nearest import hint, shortened
 from fencepost.errors import Refusal, invalid_params
 
 _STEP = re.compile(r"\.([^.\[]+)|\[[^\]]*\]")
@@ -27,9 +27,9 @@ def fault_of_struct(message: str, struct: Any) -> Refusal:
     path = "$" if at is None else at[1]
     message = message if at is None else message[: at.start()]
     if unknown := _UNKNOWN.match(message):
-        near = difflib.get_close_matches(unknown[1], _names_at(struct, path), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return invalid_params(f"there is no param {unknown[1]!r}{hint}", f"{path}.{unknown[1]}")
+        name = shortened(unknown[1])
+        near = hint(unknown[1], _names_at(struct, path))
+        return invalid_params(f"there is no param {name!r}{near}", f"{path}.{name}")
     if missing := _MISSING.match(message):
         return invalid_params(f"{missing[1]!r} is missing", f"{path}.{missing[1]}")
     if _RULE in message and (rule := _rule_at(struct, path, message)):

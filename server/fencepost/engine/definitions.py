@@ -7,7 +7,6 @@ change; the statement that creates a task checks it once more, so that a stale m
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -18,6 +17,7 @@ from fencepost.domain.builtin import BUILT_IN, DECISION, ENGINE
 from fencepost.domain.definition import AnyWorkflow, Declared, TaskDefinition, WorkDefinition
 from fencepost.domain.document import Definition, Document
 from fencepost.domain.listing import Portion
+from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
 from fencepost.domain.terms import INSTEAD, read_terms
@@ -231,9 +231,8 @@ class Definitions:
         return Refusal(DEFINITION_OF_OTHER_KIND, at="$.kind", name=document.name, declared=declared)
 
     async def _unknown(self, name: str) -> Refusal:
-        near = difflib.get_close_matches(name, await self._store.names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return Refusal(DEFINITION_NOT_FOUND, at="$.name", name=name, hint=hint)
+        near = hint(name, await self._store.names())
+        return Refusal(DEFINITION_NOT_FOUND, at="$.name", name=shortened(name), hint=near)
 
 
 def _no_such(definition: Definition) -> Refusal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.listing import Portion
+from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, turn
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
@@ -71,9 +71,7 @@ class Schedules:
         found = await self._store.find(name)
         if found is None:
             names = [schedule.name for schedule in (await self._store.list(size=1000)).items]
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise Refusal(SCHEDULE_NOT_FOUND, at="$.name", name=name, hint=hint)
+            raise Refusal(SCHEDULE_NOT_FOUND, at="$.name", name=shortened(name), hint=hint(name, names))
         return found
 
     async def starts(self, name: str, *, size: int) -> Sequence[Began]:

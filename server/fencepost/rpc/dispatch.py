@@ -7,7 +7,6 @@ further down; no two calls of such a list concern one task.
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +16,7 @@ from msgspec import UNSET, Raw
 
 from fencepost.domain.allowance import allowed
 from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.nearest import hint, shortened
 from fencepost.engine.engine import Engine
 from fencepost.errors import ANSWER_FULL, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
 from fencepost.notation import json
@@ -154,9 +154,8 @@ class Dispatch:
             return _Read(place, call, method, refusal=refusal)
 
     def _unknown(self, name: str) -> Refusal:
-        near = difflib.get_close_matches(name, self._methods, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return Refusal(METHOD_NOT_FOUND, at="$.method", name=name[:200], hint=hint)
+        near = hint(name, self._methods)
+        return Refusal(METHOD_NOT_FOUND, at="$.method", name=shortened(name), hint=near)
 
 
 def _outcome(read: _Read, result: Any) -> Outcome:

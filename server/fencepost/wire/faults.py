@@ -11,6 +11,9 @@ from msgspec import UNSET, UnsetType
 from fencepost.errors import INTERNAL_ERROR, Refusal
 from fencepost.telemetry import Event, emit
 
+_LONGEST_MESSAGE = 2000
+_LONGEST_PATH = 600
+
 
 class Fault(msgspec.Struct, frozen=True):
     """What went wrong: a kebab-case name, a sentence, the JSON path of the fault in the request, and single faults."""
@@ -25,17 +28,22 @@ def fault_of(refusal: Refusal, params_at: str | None = None) -> Fault:
     """Write a refusal; `params_at` is the JSON path of the call's params, put in front of every path inside them."""
 
     def located(path: str) -> str:
-        return path if params_at is None else params_at + path[1:]
+        return _cut(path if params_at is None else params_at + path[1:], _LONGEST_PATH)
 
     errors: list[dict[str, Any]] | UnsetType = UNSET
     if refusal.errors is not None:
         errors = [{**error, "path": located(error["path"])} for error in refusal.errors]
     return Fault(
         type=refusal.kind.type,
-        message=refusal.message,
+        message=_cut(refusal.message, _LONGEST_MESSAGE),
         path=UNSET if refusal.at is None else located(refusal.at),
         errors=errors,
     )
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text that may repeat what was sent, which may be a megabyte."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def bug(error: Exception, where: str) -> Refusal:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 from fencepost.domain.machines.functions import FUNCTIONS, LAZY, is_true, kind_of
 from fencepost.domain.machines.words import UNKNOWN_KEYWORDS, BadTemplate, Word, place, unquoted
+from fencepost.domain.nearest import hint, nearest, shortened
 
 _DEEPEST = 50
 _CHARACTERS_A_STEP = 1000
 _VARIABLES_A_STEP = 100
 # Of names that are compared with a wrong one: which is near is found slowly.
-_LONGEST_NAME, _MOST_NAMES = 100, 1000
 LONGEST = 1 << 20
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
@@ -77,8 +75,8 @@ class Path(NamedTuple):
             if not isinstance(value, dict):
                 raise BadTemplate(f"there is no .{field} in {kind_of(value)}")
             if field not in value:
-                near = difflib.get_close_matches(field[:_LONGEST_NAME], islice(value, _MOST_NAMES), n=1)
-                raise BadTemplate(f"there is no .{field}" + (f"; did you mean .{near[0]}?" if near else ""))
+                near = nearest(field, value)
+                raise BadTemplate(f"there is no .{shortened(field)}" + (f"; did you mean .{near}?" if near else ""))
             value = value[field]
         return value
 
@@ -206,10 +204,8 @@ class Reading:
         if name.text in UNKNOWN_KEYWORDS:
             raise self.bad(f"{name.text!r} is not read here", name.at)
         if name.text not in LAZY and name.text not in FUNCTIONS:
-            near = difflib.get_close_matches(name.text, [*FUNCTIONS, *LAZY], n=1)
-            raise self.bad(
-                f"there is no function {name.text!r}" + (f"; did you mean {near[0]!r}?" if near else ""), name.at
-            )
+            near = hint(name.text, [*FUNCTIONS, *LAZY])
+            raise self.bad(f"there is no function {shortened(name.text)!r}{near}", name.at)
         least, most = (1, 32) if name.text in LAZY else FUNCTIONS[name.text][1:]
         if not least <= len(arguments) <= most:
             raise self.bad(f"{name.text!r} does not take {len(arguments)} arguments", name.at)

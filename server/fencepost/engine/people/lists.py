@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -10,6 +9,7 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
+from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.people.errors import PROCESS_STEP_NOT_FOUND, TASK_LIST_NOT_FOUND
 from fencepost.domain.people.process import FinalFields, ProcessDefinition, ProcessStep, TaskListFields
 from fencepost.domain.people.task import PeopleTask, TaskList
@@ -180,9 +180,8 @@ class TaskLists:
 def _step(process: ProcessDefinition, code: str, at: str) -> ProcessStep:
     step = process.step(code)
     if step is None:
-        near = difflib.get_close_matches(code, [one.code for one in process.steps], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise Refusal(PROCESS_STEP_NOT_FOUND, at=at, process=process.name, code=code, hint=hint)
+        near = hint(code, [one.code for one in process.steps])
+        raise Refusal(PROCESS_STEP_NOT_FOUND, at=at, process=process.name, code=shortened(code), hint=near)
     return step
 
 
