@@ -1,0 +1,79 @@
+"""A primary dies and its standby is promoted: a server that was given both goes on with what was acknowledged."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.store.migrations import migrate
+from tests.fixtures.servers import running_server
+from tests.fixtures.waiting import until
+
+
+class Cluster(NamedTuple):
+    """A primary and its standby."""
+
+    primary: EmbeddedPostgres
+    standby: EmbeddedPostgres
+
+    @property
+    def conninfo(self) -> str:
+        """The way to both."""
+        hosts = [str(conninfo_to_dict(one.conninfo)["host"]) for one in self]
+        return make_conninfo(self.primary.conninfo, host=",".join(hosts))
+
+    def until_replayed(self) -> None:
+        """Wait until the standby has what the primary has."""
+        with psycopg.connect(self.primary.conninfo) as connection:
+            (position,) = connection.execute("select pg_current_wal_flush_lsn()::text").fetchall()[0]
+        with psycopg.connect(self.standby.conninfo, autocommit=True) as connection:
+            text = f"select pg_last_wal_replay_lsn() >= '{position}'::pg_lsn".encode()
+            until(lambda: connection.execute(text).fetchall() == [(True,)])
+
+    def fail_over(self) -> None:
+        """End the primary and let the standby take its place."""
+        self.primary.stop()
+        with psycopg.connect(self.standby.conninfo, autocommit=True) as connection:
+            connection.execute("select pg_promote(true, 30)")
+
+
+@pytest.fixture
+def cluster(open_folder: Path, tmp_path: Path) -> Iterator[Cluster]:
+    folder = open_folder / tmp_path.name
+    options = {"fsync": "off", "max_connections": "40"}
+    with EmbeddedPostgres(folder / "one", options=options) as primary:
+        migrate(primary.conninfo)
+    shutil.copytree(folder / "one" / "pgdata", folder / "other" / "pgdata")
+    (folder / "other" / "pgdata" / "standby.signal").touch()
+    with EmbeddedPostgres(folder / "one", options=options) as primary:
+        follow = {**options, "primary_conninfo": primary.conninfo, "hot_standby": "on"}
+        with EmbeddedPostgres(folder / "other", options=follow) as standby:
+            yield Cluster(primary, standby)
+
+
+def test_a_server_that_knows_both_hosts_goes_on_with_the_one_that_was_promoted(cluster: Cluster) -> None:
+    with running_server(cluster.conninfo) as server:
+        server.define()
+        lease = server.started()
+        cluster.until_replayed()
+        cluster.fail_over()
+        until(lambda: server.send("GET", "/readyz")[0] == 200, timeout=20)
+        assert server.rpc("awf.task/success", lease)["resource"]["outcome"] == "succeeded"
+        assert server.create()["status"] == "ready"
+
+
+def test_a_start_on_a_standby_is_refused_with_a_sentence(cluster: Cluster) -> None:
+    command = [sys.executable, "-m", "fencepost", "serve", "--port", "0", "--database-url", cluster.standby.conninfo]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is a standby, which takes no writes" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
