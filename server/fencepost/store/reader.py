@@ -7,6 +7,7 @@ next one. It is one statement by the protocol's own rule: no `commit` can stand 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from fencepost.errors import RUN_SQL_UNSAFE, SQL_FAILED, TOO_MANY_ROWS, UNAVAILABLE, Refusal, StartRefused
+from fencepost.store.connection import cut
 from fencepost.store.conninfo import with_limits
 from fencepost.store.session import READING, local_settings
 from fencepost.store.statements import statement
@@ -47,6 +49,8 @@ _END_LOCKING = (
 _WATCH_SECONDS = 0.2
 # Beyond its own end: a query may lift its timeout for what is fetched after it, and the way to Postgres may be gone.
 _GRACE_SECONDS = 1.0
+# For Postgres to end a query that is cancelled.
+_CANCEL_SECONDS = 1
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
@@ -65,10 +69,28 @@ class Reader:
         self._conninfo = conninfo
         self._seconds = seconds
         self._most_bytes = most_bytes
+        # After that a connection is silent, and cut.
+        self._longest = seconds + _GRACE_SECONDS + _CANCEL_SECONDS
 
     async def rows(self, query: str, args: Sequence[Any]) -> list[bytes]:
         """Return the rows of a query as texts of JSON objects; raise Refusal when it does not give them."""
         connection = await self._connect()
+        reading = asyncio.ensure_future(self._rows(connection, query, args))
+        fuse = asyncio.get_running_loop().call_later(self._longest, cut, connection)
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            # psycopg would ask the server to end the query, and then wait for that: for ever, when it is silent.
+            if not reading.done():
+                with contextlib.suppress(psycopg.Error, TimeoutError):
+                    await connection.cancel_safe(timeout=_CANCEL_SECONDS)
+                cut(connection)
+                await asyncio.wait({reading})
+            raise
+        finally:
+            fuse.cancel()
+
+    async def _rows(self, connection: Connection, query: str, args: Sequence[Any]) -> list[bytes]:
         watching: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
@@ -108,12 +130,16 @@ class Reader:
         """End the query of a backend when it takes locks, in whatever way; return then."""
         await asyncio.sleep(_WATCH_SECONDS)
         async with await self._connect() as connection:
-            await connection.set_autocommit(True)
-            while True:
-                row = await (await connection.execute(_END_LOCKING, [pid])).fetchone()
-                if row is not None and row[0]:
-                    return
-                await asyncio.sleep(_WATCH_SECONDS)
+            fuse = asyncio.get_running_loop().call_later(self._longest, cut, connection)
+            try:
+                await connection.set_autocommit(True)
+                while True:
+                    row = await (await connection.execute(_END_LOCKING, [pid])).fetchone()
+                    if row is not None and row[0]:
+                        return
+                    await asyncio.sleep(_WATCH_SECONDS)
+            finally:
+                fuse.cancel()
 
     async def _read(self, connection: Connection, query: str, args: Sequence[Any]) -> list[bytes]:
         arguments = [_argument(arg) for arg in args]

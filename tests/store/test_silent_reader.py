@@ -1,0 +1,63 @@
+"""SQL of tasks over a database that goes silent: the query ends, and its place is free again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from fencepost.errors import SQL_FAILED, Refusal
+from fencepost.store.reader import Reader
+from tests.fixtures.silent_proxy import SilentProxy, silent_proxy
+
+ROLE = "silent_reading"
+# Of the query, the grace, the cancellation that nobody hears, and a noisy machine.
+LONGEST = 1 + 1 + 5 + 2
+
+
+@pytest.fixture
+def proxy(database: str) -> Iterator[SilentProxy]:
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute(f"create role {ROLE} login".encode())
+    with silent_proxy(make_conninfo(database, user=ROLE)) as running:
+        yield running
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (ROLE,))
+        owner.execute(f"drop role {ROLE}".encode())
+
+
+async def silenced(proxy: SilentProxy, reader: Reader) -> asyncio.Task[list[bytes]]:
+    """Begin a query and let the network go silent in the middle of it."""
+    reading = asyncio.create_task(reader.rows("select pg_sleep(0.7)", []))
+    await asyncio.wait({reading}, timeout=0.4)
+    assert not reading.done()
+    proxy.silence(new_ones=True)
+    return reading
+
+
+def test_a_query_whose_database_goes_silent_fails_in_time(proxy: SilentProxy) -> None:
+    async def use() -> float:
+        reading = await silenced(proxy, Reader(proxy.conninfo, seconds=1, most_bytes=1000))
+        began = time.monotonic()
+        with pytest.raises(Refusal) as caught:
+            await reading
+        assert caught.value.kind is SQL_FAILED
+        return time.monotonic() - began
+
+    assert asyncio.run(use()) < LONGEST
+
+
+def test_a_query_that_is_cancelled_over_a_silent_database_ends_soon(proxy: SilentProxy) -> None:
+    async def use() -> float:
+        reading = await silenced(proxy, Reader(proxy.conninfo, seconds=60, most_bytes=1000))
+        began = time.monotonic()
+        reading.cancel()
+        await asyncio.wait({reading}, timeout=30)
+        assert reading.cancelled()
+        return time.monotonic() - began
+
+    assert asyncio.run(use()) < 1 + 3
