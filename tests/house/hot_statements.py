@@ -198,6 +198,7 @@ HOT: dict[str, dict[str, Any]] = {
     "workflows/list_children": {"workflow_seq": 10001, "size": 100},
     "taskflows/find": {"ids": ["flow-1", "flow-2"]},
     "taskflows/standings": {"workflows": [10001, 10002]},
+    "taskflows/glance": {"workflow_seq": 10001},
     "taskflows/changes": {"workflow_seq": 10001, "taken": [3, 2]},
     "events/take": {"calls": [{**_EVENT, "source": None, "id": "a", "content": {}, "caller": "test", "triggers": 0}]},
     "events/find": {"keys": [_EVENT["key"]]},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ import pytest
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
 from tests.fixtures.taskflows import Caller, flow, task, tasks
+from tests.fixtures.waiting import until
 
 GO_ON = {"continueOnTaskFailure": True}
 
@@ -245,3 +247,22 @@ def test_what_cannot_be_followed_is_refused(server: Server) -> None:
     id = Caller(server).produce(flow(["a"]))
     status, _, body = server.send("GET", f"/taskflows/{id}/events", last_event_id="yesterday")
     assert (status, json.loads(body)["error"]["type"]) == (400, "invalid-params")
+
+
+def test_all_who_follow_a_flow_share_one_look_at_it(caller: Caller) -> None:
+    id = caller.produce(flow(["a"]))
+    reads = caller.server.app.database.reads
+
+    with ExitStack() as streams:
+        followers = [streams.enter_context(stream(caller.server, id)) for _ in range(20)]
+        for told in followers:
+            assert [next(told).kind for _ in range(3)] == ["TASK", "STAGE", "TASKFLOW"]
+        # What each has still to read after its beginning.
+        until(lambda: reads.jobs_taken >= 20)
+        before, begun = reads.jobs_taken, time.monotonic()
+        until(lambda: time.monotonic() > begun + 3)
+        seconds = time.monotonic() - begun
+
+        assert reads.jobs_taken - before <= 2 * seconds + 25, "twice a second for the flow, not for each of twenty"
+        caller.end(caller.take("a"), "success")
+        assert {short([*told])[-1] for told in followers} == {("TASKFLOW", "COMPLETED")}

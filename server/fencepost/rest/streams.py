@@ -27,7 +27,7 @@ class Message(NamedTuple):
 def sse(watch: Watch, messages: AsyncIterator[Message | None]) -> StreamingResponse:
     """Return the stream of some messages, until they end, the client goes away or the server drains.
 
-    None stands for a look that found nothing new; there must be one every second or so, since pings come with them.
+    None stands for a look that found nothing new; there must be one every few seconds, since pings come with them.
     """
     return StreamingResponse(_frames(watch, messages), media_type=_TYPE, headers=_HEADERS)
 

@@ -66,6 +66,13 @@ class TaskflowStore:
         rows = await self._database.fetch(statement("taskflows/standings"), {"workflows": [*workflows]})
         return [ActivityRow(row[0], row[2], row[3], row[5], Standing._make(row[6:])) for row in rows]
 
+    async def glance(self, workflow_seq: int) -> tuple[str | None, int]:
+        """Return the outcome of a run, and a number that grows with whatever happens to what it has begun."""
+        ((outcome, changes),) = await self._database.reads.fetch(
+            statement("taskflows/glance"), {"workflow_seq": workflow_seq}
+        )
+        return outcome, changes
+
     async def changes(self, workflow_seq: int, taken: Sequence[int]) -> Sequence[Change]:
         """Return what happened to what a run has begun, the history of each in its order.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
@@ -12,13 +11,15 @@ from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.domain.taskflow.plan import run_id
 from fencepost.domain.taskflow.replay import FlowEvent, Position, Replay
 from fencepost.engine.definitions import Definitions
+from fencepost.engine.taskflow.followers import Follower, Followers
 from fencepost.engine.taskflow.runs import Runs
-from fencepost.engine.watch import Look, Watch
+from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
 from fencepost.store.taskflows import TaskflowStore
 
-_PAUSE_SECONDS = 0.02
+# So that who is told learns that nothing is to be told.
+_PATIENCE_SECONDS = 5.0
 
 
 class Told(NamedTuple):
@@ -39,7 +40,7 @@ class FlowEvents:
         self._runs = runs
         self._workflows = workflows
         self._definitions = definitions
-        self._watch = watch
+        self._followers = Followers(store, watch)
 
     async def is_behind(self, id: str, position: Position | None) -> bool:
         """Return whether there is anything to tell behind a position; raise Refusal when there is no such flow."""
@@ -52,19 +53,21 @@ class FlowEvents:
         None stands for a look that found nothing new.
         """
         run = (await self._runs.get(id, "$")).plan.retry_attempt if position is None else position.run
-        async with self._watch.look() as look:
-            while run <= (newest := (await self._runs.get(id, "$")).plan.retry_attempt):
-                try:
-                    async for told in self._run(id, run, position, look):
+        while run <= (newest := (await self._runs.get(id, "$")).plan.retry_attempt):
+            try:
+                seq = (await self._workflows.get(run_id(id, run))).seq
+                async with self._followers.follow(seq) as follower:
+                    async for told in self._run(run_id(id, run), run, position, follower):
                         yield told
-                except Refusal as refusal:
-                    if refusal.kind is not WORKFLOW_NOT_FOUND or run == newest:
-                        raise
-                    # A run so old that its history is gone.
-                run += 1
+            except Refusal as refusal:
+                if refusal.kind is not WORKFLOW_NOT_FOUND or run == newest:
+                    raise
+                # A run so old that its history is gone.
+            run += 1
 
-    async def _run(self, id: str, run: int, position: Position | None, look: Look) -> AsyncIterator[Told | None]:
-        name = run_id(id, run)
+    async def _run(
+        self, name: str, run: int, position: Position | None, follower: Follower
+    ) -> AsyncIterator[Told | None]:
         replay: Replay | None = None
         while True:
             # Before its history: when it is over by then, that is complete.
@@ -83,9 +86,7 @@ class FlowEvents:
                     yield told
                 return
             yield None
-            await look.wait()
-            # On a busy server something changes all the time.
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await follower.wait(_PATIENCE_SECONDS)
 
 
 def _told(events: Sequence[FlowEvent], position: str) -> Sequence[Told]:
