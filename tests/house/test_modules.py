@@ -26,6 +26,9 @@ CATCHES_BROADLY = {
     "server/fencepost/engine/dispatcher.py": "passes it on to every poll of the claim; the next claim runs",
     "server/fencepost/store/embedded/supervisor.py": "stops Postgres and raises it again",
     "executor_sdk/python/fencepost_sdk/threads.py": "passes it on to who awaits the thread",
+    "executor_sdk/python/fencepost_sdk/payloads.py": "the code of a value's own type raised it: it becomes NotJson",
+    "executor_sdk/python/fencepost_sdk/failures.py": "an exception that cannot print itself is told without its text",
+    "executor_sdk/python/fencepost_sdk/leases.py": "a note that cannot be read is dropped for a plain heartbeat",
     "executor_sdk/python/fencepost_sdk/executions.py": "a handler's error is what its task fails with",
     "executor_sdk/python/fencepost_sdk/testing.py": "what a decider raises in a replay is a difference",
 }

@@ -87,13 +87,7 @@ class AsyncClient:
         await client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
         """
         bulk = Bulk(
-            definition,
-            params,
-            ids=ids,
-            label=label,
-            execute_at=execute_at,
-            settings=settings,
-            repeatable=repeatable,
+            definition, params, ids=ids, label=label, execute_at=execute_at, settings=settings, repeatable=repeatable
         )
         gate = asyncio.Semaphore(CONNECTIONS)
 
@@ -149,16 +143,7 @@ class AsyncClient:
 
         await client.list(definitions=["demo/mail"], outcome="failed", limit=20)
         """
-        asked = conversations.page_asked(
-            definitions=definitions,
-            exclude=exclude,
-            status=status,
-            outcome=outcome,
-            ilike=ilike,
-            sort=sort,
-            limit=limit,
-            after=after,
-        )
+        asked = conversations.page_asked(definitions, exclude, status, outcome, ilike, sort, limit, after)
         return await self._hold(conversations.listing(asked, self._patience))
 
     async def result(self, id: TaskId, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as `Client.result`
@@ -243,16 +228,7 @@ class AsyncClient:
 
         await client.list_workflows(definitions=["demo/order"], status="in-progress")
         """
-        asked = conversations.page_asked(
-            definitions=definitions,
-            exclude=exclude,
-            status=status,
-            outcome=outcome,
-            ilike=ilike,
-            sort=sort,
-            limit=limit,
-            after=after,
-        )
+        asked = conversations.page_asked(definitions, exclude, status, outcome, ilike, sort, limit, after)
         return await self._hold(workflows.listing(asked, self._patience))
 
     async def define(self, document: Mapping[str, Any]) -> dict[str, Any]:

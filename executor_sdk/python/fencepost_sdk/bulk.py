@@ -14,22 +14,12 @@ import msgspec
 from msgspec import Raw
 
 from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.calls import New, encode_batch, encode_create
 from fencepost_sdk.conversations import Conversation, Pause, deliver
 from fencepost_sdk.definitions import OwnSettings, own_settings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.payloads import encode
-from fencepost_sdk.protocol import (
-    MOST_BYTES,
-    MOST_CALLS,
-    TRANSIENT,
-    Fault,
-    New,
-    decode_answers,
-    decode_fault,
-    encode_batch,
-    encode_create,
-    timestamp,
-)
+from fencepost_sdk.protocol import MOST_BYTES, MOST_CALLS, TRANSIENT, Fault, decode_answers, decode_fault, timestamp
 
 # A server is busy with one array while the other is written and on its way; more of them only wait there.
 CONNECTIONS = 2

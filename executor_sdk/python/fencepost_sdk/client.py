@@ -100,13 +100,7 @@ class Client:
             print([client.status(id).task.status for id in ids])
         """
         bulk = Bulk(
-            definition,
-            params,
-            ids=ids,
-            label=label,
-            execute_at=execute_at,
-            settings=settings,
-            repeatable=repeatable,
+            definition, params, ids=ids, label=label, execute_at=execute_at, settings=settings, repeatable=repeatable
         )
         with ThreadPoolExecutor(CONNECTIONS, "fencepost-bulk") as threads:
             answers = threads.map(lambda array: self._hold(bulk.send(array, self._patience)), bulk.arrays)
@@ -155,16 +149,7 @@ class Client:
 
             client.list(definitions=["demo/mail"], outcome="failed", limit=20)
         """
-        asked = conversations.page_asked(
-            definitions=definitions,
-            exclude=exclude,
-            status=status,
-            outcome=outcome,
-            ilike=ilike,
-            sort=sort,
-            limit=limit,
-            after=after,
-        )
+        asked = conversations.page_asked(definitions, exclude, status, outcome, ilike, sort, limit, after)
         return self._hold(conversations.listing(asked, self._patience))
 
     def result(self, id: TaskId, timeout: float | None = None) -> Any:
@@ -247,16 +232,7 @@ class Client:
 
         client.list_workflows(definitions=["demo/order"], status="in-progress")
         """
-        asked = conversations.page_asked(
-            definitions=definitions,
-            exclude=exclude,
-            status=status,
-            outcome=outcome,
-            ilike=ilike,
-            sort=sort,
-            limit=limit,
-            after=after,
-        )
+        asked = conversations.page_asked(definitions, exclude, status, outcome, ilike, sort, limit, after)
         return self._hold(workflows.listing(asked, self._patience))
 
     def define(self, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,20 +15,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 import msgspec
 
 from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.calls import encode_batch, encode_call
 from fencepost_sdk.definitions import OwnSettings, own_settings
 from fencepost_sdk.errors import ConnectionFailed, RpcError, TaskCanceled, TaskFailed
 from fencepost_sdk.payloads import encode
-from fencepost_sdk.protocol import (
-    Page,
-    Status,
-    Task,
-    decode_answer,
-    decode_answers,
-    decode_fault,
-    encode_batch,
-    encode_call,
-    timestamp,
-)
+from fencepost_sdk.protocol import Page, Status, Task, decode_answer, decode_answers, decode_fault, timestamp
 from fencepost_sdk.transport import Reply
 
 Read = TypeVar("Read")
@@ -210,7 +201,6 @@ def listing(asked: Mapping[str, Any], patience: float) -> Conversation[Page]:
 
 
 def page_asked(
-    *,
     definitions: Sequence[str] | None,
     exclude: Sequence[str] | None,
     status: str | Sequence[str] | None,

@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fencepost_sdk.calls import encode_notify
 from fencepost_sdk.notes import sayable
 from fencepost_sdk.payloads import told
-from fencepost_sdk.protocol import TRANSIENT, Fault, Handed, encode_notify
+from fencepost_sdk.protocol import TRANSIENT, Fault, Handed
 
 if TYPE_CHECKING:
     from fencepost_sdk.context import Context

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.calls import encode_batch
 from fencepost_sdk.errors import ConnectionFailed
-from fencepost_sdk.protocol import Fault, decode_fault, encode_batch
+from fencepost_sdk.protocol import Fault, decode_fault
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.transport import Connection, Endpoint, Reply
 

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.calls import encode_call
 from fencepost_sdk.errors import RpcError
 from fencepost_sdk.line import Line
-from fencepost_sdk.protocol import TRANSIENT, Answer, encode_call
+from fencepost_sdk.protocol import TRANSIENT, Answer
 
 STATUS = "awf.workflow/status"
 REQUEST_SECONDS = 30.0

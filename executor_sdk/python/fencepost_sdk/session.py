@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.calls import encode_call
 from fencepost_sdk.deciders import Decider
 from fencepost_sdk.executions import Executions
 from fencepost_sdk.handlers import Handler
@@ -17,7 +18,7 @@ from fencepost_sdk.line import Greeting, Line
 from fencepost_sdk.long_poll import LongPoll
 from fencepost_sdk.looks import Looks
 from fencepost_sdk.polls import Ask, Slots, Wanted
-from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_worker_answers, encode_call
+from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_worker_answers
 from fencepost_sdk.rounds import REQUEST_SECONDS, Rounds
 from fencepost_sdk.transport import Endpoint
 
