@@ -11,6 +11,7 @@ from functools import partial
 
 from msgspec import Raw, ValidationError
 
+from fencepost_sdk.alone import Alone
 from fencepost_sdk.context import Context
 from fencepost_sdk.failures import error_of, line_of, trace
 from fencepost_sdk.finishes import Finish, failure, release, success
@@ -50,6 +51,7 @@ class Executions:
         self._stir = stir
         # Taken ahead, by execId, in the order in which they are to begin.
         self._waiting: dict[str, tuple[Lease, Raw]] = {}
+        self._alone = Alone(slots, begin=self._begin, give_back=self._hand_back, stir=stir)
         self._threads = Threads(slots.concurrency, "fencepost-handler")
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
@@ -71,7 +73,7 @@ class Executions:
             if handler is None:
                 logger.error("task %s of %s was not asked for and is given back", handed.id, handed.handled_as)
             lease = Lease(handed, handler or Handler(handed.definition, _nobody))
-            if handler is None or self._slots.closed:
+            if handler is None or self._slots.closed or (self._alone.wanted and not handed.lost_attempts):
                 self._finish(release(lease), [])
             else:
                 self._leases.add(lease, now)
@@ -80,7 +82,10 @@ class Executions:
                     lease.attempt_ends = self._loop.call_later(
                         handed.attempt_timeout_ms / 1000, self._end_attempt, lease
                     )
-                if self._slots.running < self._slots.concurrency:
+                if handed.lost_attempts:
+                    self.give_back_waiting()
+                    self._alone.add(lease, resource)
+                elif self._slots.running < self._slots.concurrency:
                     self._begin(lease, resource)
                 else:
                     self._waiting[lease.exec_id] = lease, resource
@@ -94,6 +99,10 @@ class Executions:
 
     def _begin_next(self) -> None:
         """Begin what waits longest, if anything does."""
+        self._alone.settle()
+        if self._alone.wanted:
+            self.give_back_waiting()
+            return
         for exec_id in self._waiting:
             self._begin(*self._unqueue(exec_id))
             return
@@ -106,16 +115,29 @@ class Executions:
         """Let the server hand to others what has not begun."""
         for exec_id in list(self._waiting):
             lease, _ = self._unqueue(exec_id)
-            self._leases.remove(lease)
-            self._finish(release(lease), [])
+            self._hand_back(lease)
+        if self._slots.closed:
+            for lease in self._alone:
+                self._alone.remove(lease)
+                self._hand_back(lease)
+
+    def _hand_back(self, lease: Lease) -> None:
+        if lease.attempt_ends is not None:
+            lease.attempt_ends.cancel()
+        self._leases.remove(lease)
+        self._finish(release(lease), [])
+        self._stir()
 
     def lose(self, lease: Lease) -> None:
         """Stop a handler whose execution is no longer ours; a sync one can only be told."""
         if lease.lost or lease.over:
             return
         lease.lost = True
-        if lease.exec_id in self._waiting:
-            self._unqueue(lease.exec_id)
+        if lease.exec_id in self._waiting or lease.exec_id in self._alone:
+            if lease.exec_id in self._alone:
+                self._alone.remove(lease)
+            else:
+                self._unqueue(lease.exec_id)
             self._leases.remove(lease)
             self._stir()
             return
@@ -137,6 +159,7 @@ class Executions:
 
     async def abandon(self, seconds: float) -> None:
         """Stop every handler that can be stopped and give them `seconds` to clean up; threads are left behind."""
+        self._slots.closed = True
         self._waiting.clear()
         jobs = [lease.job for lease in self._leases.all() if lease.job is not None]
         jobs.extend(job for job in self._left if not job.done())

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fencepost_sdk.backoff import Backoff
-from fencepost_sdk.protocol import LONG_POLL, POLL, TRANSIENT, Fault, encode_call
+from fencepost_sdk.calls import encode_call
+from fencepost_sdk.protocol import LONG_POLL, POLL, TRANSIENT, Fault
 
 logger = logging.getLogger("fencepost_sdk")
 
@@ -73,13 +74,15 @@ class Slots:
         # Whether a poll has ever been served: one that is refused before that can never work.
         self.served = False
         self.closed = False
+        # Nothing is asked for while a task runs, or waits to run, that runs alone.
+        self.paused = False
         # The server may have a smaller limit for one poll; found out when it says so.
         self._most = concurrency + prefetch
 
     def ask(self, now: float) -> Ask | None:
         """Return the poll to send now, which is on the way from then on, or None."""
         free = min(self.concurrency + self.prefetch - self.running - self.waiting, self._most)
-        if self.closed or self.asked is not None or free <= 0 or now < self.not_before:
+        if self.closed or self.paused or self.asked is not None or free <= 0 or now < self.not_before:
             return None
         self.asked = self.unserved or Ask(self._definitions, free, self._worker)
         self.unserved = None
