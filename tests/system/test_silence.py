@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
+import signal
 import sys
 import threading
 import time
@@ -17,9 +19,9 @@ import orjson
 import psycopg
 import pytest
 
-from tests.fixtures.families import is_alive, workers
+from tests.fixtures.families import descendants, is_alive, workers
 from tests.fixtures.locks import locked_rows
-from tests.fixtures.processes import Client, Process, serving
+from tests.fixtures.processes import Client, Process, postgres_pid, serving
 from tests.fixtures.silent_proxy import SilentProxy, silent_proxy
 from tests.fixtures.waiting import until
 
@@ -197,6 +199,31 @@ def test_workers_whose_parent_is_killed_under_load_end_in_order_and_another_star
             until(lambda: callers.statuses[200] > before + 50, timeout=20)
     assert callers.strange == []
     assert "Exception in ASGI" not in process.said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_server_whose_own_postgres_is_stopped_answers_in_time_and_ends_in_time_with_it(
+    open_folder: Path, tmp_path: Path
+) -> None:
+    data = open_folder / "stopped" / "data"
+    with serving(tmp_path, "--data-dir", str(data)) as process:
+        with Client(process.port) as client:
+            client.call("awf.definition/put", {"kind": "task", "name": DEFINITION})
+        postgres = postgres_pid(data)
+        for pid in (*descendants(postgres), postgres):
+            os.kill(pid, signal.SIGSTOP)
+        status, seconds = get(process, "/readyz")
+        assert (status, seconds < READY_SECONDS + NOISE / 2) == (503, True)
+        with calling(process.port) as callers:
+            until(lambda: callers.statuses[503] > 20, timeout=30)
+            began = time.monotonic()
+            process.terminate()
+            process.wait(SECONDS_TO_END + NOISE)
+            assert time.monotonic() - began < SECONDS_TO_END
+    until(lambda: not is_alive(postgres))
+    assert callers.strange == []
+    assert callers.longest < CALL_SECONDS + NOISE
+    assert "Traceback" not in process.said
 
 
 def _waiting(database: str) -> int:

@@ -11,6 +11,7 @@ then asks for the signal, because changing the user forgets that request.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 
 from fencepost.store.embedded.account import Account
 
@@ -99,7 +101,16 @@ class Postmaster:
         for step, seconds in steps:
             if self.alive:
                 os.kill(self.pid, step)
-                # It may have been stopped, by hand or by a debugger, and would not notice.
-                os.kill(self.pid, signal.SIGCONT)
+                _go_on(self.pid)
             if self._ended.wait(seconds):
                 return
+
+
+def _go_on(pid: int) -> None:
+    """Let a server and its processes go on that were stopped (SIGSTOP, a debugger): they would not see our signal."""
+    children: list[str] = []
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for one in (pid, *map(int, children)):
+        with contextlib.suppress(OSError):
+            os.kill(one, signal.SIGCONT)

@@ -1,0 +1,103 @@
+"""What Postgres says when it cannot, for a while: unavailable or another try, and never a bug."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Away, Database
+
+Use = Callable[[Database], Coroutine[Any, Any, Any]]
+
+
+def using(conninfo: str, use: Use) -> Any:
+    async def run() -> Any:
+        used = Database(conninfo, connections=1)
+        try:
+            return await use(used)
+        finally:
+            await used.close()
+
+    return asyncio.run(run())
+
+
+def raising(code: str, times: int) -> tuple[Callable[[Connection], Any], list[int]]:
+    """Return a job to which Postgres says `code` the first times, and the backends on which it ran."""
+    ran: list[int] = []
+
+    def job(connection: Connection) -> Any:
+        ran.append(connection.backend[0])
+        if len(ran) <= times:
+            raised = f"do $$ begin raise exception 'as asked' using errcode = '{code}'; end $$"
+            fetch(connection, raised, {})
+        return fetch(connection, "select 7", {})
+
+    return job, ran
+
+
+@pytest.mark.parametrize("code", ["53000", "53100", "53200", "53300", "53400", "55P03", "57014", "58000", "58030"])
+def test_what_may_pass_is_told_as_unavailable(code: str, database: str) -> None:
+    job, ran = raising(code, 1)
+    with pytest.raises(Refusal) as caught:
+        using(database, lambda used: used.run(job))
+    assert (caught.value.kind, caught.value.retry_after) == (UNAVAILABLE, 1)
+    assert len(ran) == 1
+
+
+@pytest.mark.parametrize("code", ["25006", "57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006", "26000"])
+def test_what_another_connection_may_be_spared_is_tried_on_one(code: str, database: str) -> None:
+    job, ran = raising(code, 1)
+    assert using(database, lambda used: used.run(job)) == [(7,)]
+    assert len(set(ran)) == 2
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_what_others_were_in_the_way_of_is_tried_again_on_the_same_connection(code: str, database: str) -> None:
+    job, ran = raising(code, 1)
+    assert using(database, lambda used: used.run(job)) == [(7,)]
+    assert (len(ran), len(set(ran))) == (2, 1)
+
+
+@pytest.mark.parametrize("code", ["25006", "57P03", "08006"])
+def test_what_does_not_pass_is_told_as_unavailable_after_the_patience_of_a_call(code: str, database: str) -> None:
+    job, _ = raising(code, 1000)
+    began = time.monotonic()
+    with pytest.raises(Away):
+        using(database, lambda used: used.run(job))
+    assert time.monotonic() - began < 5 + 2
+
+
+def test_a_database_that_has_no_connection_left_is_unavailable(database: str) -> None:
+    """SQLSTATE 53300, which comes when a connection is opened."""
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("create role crowded login connection limit 1")
+        owner.execute("grant usage on schema fencepost to crowded")
+    crowded = make_conninfo(database, user="crowded")
+    try:
+        with psycopg.connect(crowded), pytest.raises(Away):
+            using(crowded, lambda used: used.fetch("select 1", {}))
+        assert using(crowded, lambda used: used.fetch("select 7", {})) == [(7,)]
+    finally:
+        with psycopg.connect(database, autocommit=True) as owner:
+            owner.execute("drop owned by crowded")
+            owner.execute("drop role crowded")
+
+
+def test_a_statement_whose_table_was_changed_by_a_newer_server_is_prepared_anew(database: str) -> None:
+    async def use(used: Database) -> Any:
+        before = await used.fetch("select * from public.changed", {})
+        with psycopg.connect(database, autocommit=True) as owner:
+            owner.execute("alter table public.changed add more integer default 2")
+        return before, await used.fetch("select * from public.changed", {})
+
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("create table public.changed as select 1 as number")
+    assert using(database, use) == ([(1,)], [(1, 2)])
