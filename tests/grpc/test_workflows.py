@@ -229,7 +229,7 @@ def test_a_template_of_one_name_is_there_once(machine: Machine, hello: str) -> N
         ("\N{LATIN SMALL LETTER E WITH ACUTE}", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
         ("x" * 201, TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
         ("hello", "", "invalid template data"),
-        ("hello", "version: '0.2'\nname: x", "must be '0.1', not '0.2' (at $.template.version)"),
+        ("hello", "version: '0.1'\nname: x", "at least one task is needed (at $.template.tasks)"),
         ("hello", "\0", "invalid template data"),
         ("hello", "x" * (1 << 20) + "x", "Expected `str` of length <= 1048576 (at $.template)"),
     ],

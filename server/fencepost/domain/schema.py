@@ -23,6 +23,9 @@ from fencepost.errors import invalid_params
 
 # A pattern compiles to at most this many bytes; the library's own default is larger than any honest pattern needs.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 20)
+# Of patterns that are no part of a schema: what they cost is the product of both lengths at most.
+_SHORT_PATTERN = jsonschema_rs.RegexOptions(size_limit=1 << 16, dfa_size_limit=1 << 18)
+_LONGEST_PATTERN, _LONGEST_SEARCHED = 300, 10_000
 _MOST_ERRORS = 20
 _LONGEST_MESSAGE = 300
 _LONGEST_PATH = 500
@@ -204,3 +207,14 @@ def _shortened(path: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def has_pattern(text: str, pattern: str) -> bool:
+    """Return whether a pattern fits anywhere in a text, in linear time; raise ValueError if it cannot be used."""
+    if len(pattern) > _LONGEST_PATTERN or len(text) > _LONGEST_SEARCHED:
+        raise ValueError(f"a pattern has at most {_LONGEST_PATTERN} characters, and the text {_LONGEST_SEARCHED}")
+    try:
+        validator = jsonschema_rs.validator_for({"pattern": pattern}, offline=True, pattern_options=_SHORT_PATTERN)
+    except jsonschema_rs.ValidationError:
+        raise ValueError(f"{pattern!r} is not a pattern, or too large a one") from None
+    return bool(validator.is_valid(text))

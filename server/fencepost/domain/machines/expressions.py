@@ -6,15 +6,21 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fencepost.domain.machines.functions import FUNCTIONS, LAZY, is_true, kind_of
+from fencepost.domain.machines.functions import FUNCTIONS, LAZY, SEARCHES, is_true
+from fencepost.domain.machines.printing import kind_of
+from fencepost.domain.machines.sprig import LONGEST, parts_of
 from fencepost.domain.machines.words import UNKNOWN_KEYWORDS, BadTemplate, Word, place, unquoted
 from fencepost.domain.nearest import hint, nearest, shortened
 
 _DEEPEST = 50
 _CHARACTERS_A_STEP = 1000
 _VARIABLES_A_STEP = 100
-# Of names that are compared with a wrong one: which is near is found slowly.
-LONGEST = 1 << 20
+_PARTS_A_STEP = 2
+# A pattern takes long, for a function; and so do those that look at each character.
+_STEPS = {"regexMatch": 1000, "mustRegexMatch": 1000}
+_BY_CHARACTER = dict.fromkeys(
+    ("lower", "upper", "title", "nospace", "quote", "printf", "trimAll", "trimall", "split", "splitn", "splitList"), 50
+)
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
@@ -33,10 +39,13 @@ class Steps:
 
 
 class Scope(NamedTuple):
-    """What names mean at a place of a template: the dot, and the variables; and the steps that all of it may take."""
+    """What names mean at a place of a template: the dot, and the variables; and the steps that all of it may take.
+
+    A variable is a list of its one value, which the blocks below share.
+    """
 
     dot: Any
-    variables: dict[str, Any]
+    variables: dict[str, list[Any]]
     steps: Steps
 
     def below(self, dot: Any) -> Scope:
@@ -68,7 +77,7 @@ class Path(NamedTuple):
         elif isinstance(self.root, str):
             if self.root not in scope.variables:
                 raise BadTemplate(f"there is no variable {self.root}")
-            value = scope.variables[self.root]
+            value = scope.variables[self.root][0]
         else:
             value = self.root.evaluate(scope)
         for field in self.fields:
@@ -89,7 +98,7 @@ class Call(NamedTuple):
 
     def evaluate(self, scope: Scope) -> Any:
         """Return what the function gives."""
-        scope.steps.take()
+        scope.steps.take(_STEPS.get(self.name, 1))
         if self.name in LAZY:
             value = None
             for argument in self.arguments:
@@ -98,7 +107,7 @@ class Call(NamedTuple):
                     break
             return value
         values = [argument.evaluate(scope) for argument in self.arguments]
-        scope.steps.take(_length(values))
+        scope.steps.take(_length(values) * _BY_CHARACTER.get(self.name, 1))
         try:
             value = FUNCTIONS[self.name][0](*values)
         except BadTemplate as bad:
@@ -113,19 +122,47 @@ class Call(NamedTuple):
 Expression = Literal | Path | Call
 
 
+class Source(NamedTuple):
+    """A template while it is read: its text, whether its functions search as Go's do, and its fixed variables.
+
+    `searches_as_go` is None where the text does not say. A variable is fixed while it holds nothing of the data.
+    """
+
+    text: str
+    searches_as_go: bool | None
+    fixed: dict[str, bool]
+
+    def is_fixed(self, expression: Expression) -> bool:
+        """Return whether an expression is the same for whatever data."""
+        match expression:
+            case Literal():
+                return True
+            case Path(root=str() as variable):
+                return self.fixed.get(variable, False)
+            case Path(root=None):
+                return False
+            case Path(root=inside):
+                return self.is_fixed(inside)  # type: ignore[arg-type]  # neither text nor none
+        return all(self.is_fixed(argument) for argument in expression.arguments)
+
+
 def _length(values: Sequence[Any]) -> int:
-    """Return for how many steps the texts among some values count."""
-    return sum(len(value) for value in values if isinstance(value, str)) // _CHARACTERS_A_STEP
+    """Return for how many steps the texts, lists and maps among some values count."""
+    texts = sum(len(value) for value in values if isinstance(value, str))
+    parts = sum(parts_of(value) for value in values if isinstance(value, list | dict))
+    return texts // _CHARACTERS_A_STEP + parts // _PARTS_A_STEP
 
 
 class Reading:
     """The words of one action, taken one after the other."""
 
-    def __init__(self, source: str, words: Sequence[Word], at: int) -> None:
-        self._source = source
+    def __init__(self, source: Source, words: Sequence[Word], at: int) -> None:
+        self._read = source
+        self._source = source.text
         self._words = deque(words)
         self._at = at
         self._depth = 0
+        self.declares = False
 
     @property
     def is_over(self) -> bool:
@@ -149,7 +186,7 @@ class Reading:
         return BadTemplate(f"{place(self._source, self._at if at is None else at)}: {reason}")
 
     def variables(self) -> tuple[str, ...]:
-        """Take `$x :=` or `$i, $x :=`, if that is what comes."""
+        """Take `$x :=` or `$i, $x :=`, if that is what comes; `declares` says whether it was that or `=`."""
         if len(self._words) >= 2 and self._words[1].kind == "assign":
             count = 1
         elif len(self._words) >= 4 and self._words[1].text == "," and self._words[3].kind == "assign":
@@ -157,6 +194,7 @@ class Reading:
         else:
             return ()
         taken = [self._words.popleft().text for _ in range(2 * count)]
+        self.declares = taken[-1] == ":="
         names = tuple(taken[::2])
         if not all(name.startswith("$") and "." not in name and len(name) > 1 for name in names):
             raise self.bad("what is assigned must be a variable, such as $x")
@@ -209,7 +247,20 @@ class Reading:
         least, most = (1, 32) if name.text in LAZY else FUNCTIONS[name.text][1:]
         if not least <= len(arguments) <= most:
             raise self.bad(f"{name.text!r} does not take {len(arguments)} arguments", name.at)
+        if name.text in SEARCHES and not self._is_go(name, *arguments):
+            arguments = arguments[::-1]
         return Call(name.text, arguments)
+
+    def _is_go(self, name: Word, first: Expression, second: Expression) -> bool:
+        """Return whether the text comes first, as for Go, and what is looked for last; for Sprig it is the first."""
+        fixed = self._read.is_fixed(first), self._read.is_fixed(second)
+        if fixed[0] != fixed[1]:
+            # What is looked for is rather in the template than in the data.
+            return fixed[1]
+        if self._read.searches_as_go is None:
+            reason = "write `version` as it is, or one of both as text in quotes, which then is looked for in the other"
+            raise self.bad(f"{name.text!r}: it cannot be told what is looked for in what: {reason}", name.at)
+        return self._read.searches_as_go
 
     def _operand(self) -> Expression:
         if not self._words:
@@ -238,7 +289,9 @@ class Reading:
         inside = self.pipeline()
         if not self.take("mark", ")"):
             raise self.bad("a ) is missing")
-        fields = self.take("field")
+        # Behind a space, it is the next argument.
+        is_of_it = bool(self._words) and self._words[0].at == self._at + 1
+        fields = self.take("field") if is_of_it else None
         return Path(inside, tuple(fields.text[1:].split("."))) if fields else inside
 
     def _number(self, word: Word) -> int | float:

@@ -1,36 +1,18 @@
-"""The functions that a template may call, and how its values are written as text: as Go does both."""
+"""The functions that a template may call: those of Go's text/template, of Tinkerbell, and of Sprig (sprig.py)."""
 
 from __future__ import annotations
 
-import json
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fencepost.domain.machines.printing import kind_of, printed, printed_line, printf
+from fencepost.domain.machines.sprig import SPRIG, text_of, whole_of
 from fencepost.domain.machines.words import BadTemplate
 
 _NUMBERED = re.compile(r"/dev/nvme")
 _LETTERED = re.compile(r"/dev/(?:sd|vd|xvd|hd)")
-_VERB = re.compile(r"%(?P<flags>[-+0 ]?[0-9]{0,3}(?:\.[0-9]{1,3})?)(?P<verb>[a-zA-Z%])")
-_PRINTED: Mapping[str, str] = {"s": "s", "v": "s", "d": "d", "q": "s", "t": "s", "x": "x", "f": "f"}
-
-
-def written(value: Any) -> str:
-    """Return a value as text; null is refused, which Go would write as `<no value>`."""
-    match value:
-        case None:
-            raise BadTemplate("the value is null")
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return value
-        case float():
-            return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
-        case list():
-            return f"[{' '.join(map(written, value))}]"
-        case dict():
-            return f"map[{' '.join(f'{key}:{written(value[key])}' for key in sorted(value))}]"
-    return str(value)
 
 
 def is_true(value: Any) -> bool:
@@ -45,68 +27,45 @@ def index(value: Any, *keys: Any) -> Any:
             case dict(), str():
                 value = value.get(key)
             case ((list() | str()), int()) if not isinstance(key, bool):
-                if not 0 <= key < len(value):
-                    raise BadTemplate(f"index {key} is out of range: there are {len(value)}")
-                value = value[key]
+                # Of text, Go gives the byte there, which is a number.
+                several = value.encode() if isinstance(value, str) else value
+                if not 0 <= key < len(several):
+                    raise BadTemplate(f"index {key} is out of range: there are {len(several)}")
+                value = several[key]
             case _:
                 raise BadTemplate(f"cannot look up {key!r} in {kind_of(value)}")
     return value
 
 
-def kind_of(value: Any) -> str:
-    """Return what a value is, for people."""
-    kinds: Mapping[type, str] = {dict: "a map", list: "a list", str: "text", bool: "a boolean"}
-    return "null" if value is None else kinds.get(type(value), "a number")
-
-
 def format_partition(device: Any, partition: Any) -> str:
     """Return the path of a partition of a disk; of a disk that it does not know, the disk."""
-    path, number = _text(device), _whole(partition)
+    path, number = text_of(device), whole_of(partition)
     if _NUMBERED.match(path):
         return f"{path}p{number}"
     return f"{path}{number}" if _LETTERED.match(path) else path
 
 
-def printf(form: Any, *values: Any) -> str:
-    """Return text with values in it, by `%s %v %d %q %t %x %f`."""
-    left = [*values]
-
-    def verb(found: re.Match[str]) -> str:
-        if found["verb"] == "%":
-            return "%"
-        if found["verb"] not in _PRINTED:
-            raise BadTemplate(f"printf does not know %{found['verb']}")
-        if not left:
-            raise BadTemplate(f"printf has no value for {found[0]}")
-        value = left.pop(0)
-        if found["verb"] == "q":
-            return json.dumps(_text(value), ensure_ascii=False)
-        shown = value if found["verb"] in "dxf" else written(value)
-        try:
-            return f"%{found['flags']}{_PRINTED[found['verb']]}" % shown
-        except (TypeError, OverflowError):
-            raise BadTemplate(f"{found[0]} is not for {kind_of(value)}") from None
-
-    text = _VERB.sub(verb, _text(form))
-    if left:
-        raise BadTemplate("printf has more values than places")
-    return text
+def _prefix_length(netmask: Any) -> str:
+    """Return how many bits an IPv4 netmask has, such as 24."""
+    try:
+        return str(ipaddress.IPv4Network(f"0.0.0.0/{ipaddress.IPv4Address(text_of(netmask))}").prefixlen)
+    except ValueError:
+        raise BadTemplate(f"{netmask[:40]!r} is no IPv4 netmask") from None
 
 
 def _equal(first: Any, *others: Any) -> bool:
     for value in (first, *others):
         if isinstance(value, list | dict):
             raise BadTemplate(f"cannot compare {kind_of(value)}")
-    return any(type(first) is type(other) and first == other for other in others)
+        if None not in (value, first) and kind_of(value) != kind_of(first):
+            raise BadTemplate(f"cannot compare {kind_of(first)} with {kind_of(value)}")
+    return any(first == other for other in others)
 
 
 def _less(one: Any, other: Any) -> bool:
-    if isinstance(one, bool | list | dict | None) or isinstance(one, str) != isinstance(other, str):
+    if isinstance(one, bool | list | dict | None) or kind_of(one) != kind_of(other):
         raise BadTemplate(f"cannot compare {kind_of(one)} with {kind_of(other)}")
-    try:
-        return bool(one < other)
-    except TypeError:
-        raise BadTemplate(f"cannot compare {kind_of(one)} with {kind_of(other)}") from None
+    return bool(one < other)
 
 
 def _length(value: Any) -> int:
@@ -115,24 +74,15 @@ def _length(value: Any) -> int:
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise BadTemplate(f"expected text, not {kind_of(value)}")
-    return value
-
-
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise BadTemplate(f"expected a whole number, not {kind_of(value)}")
-    return value
-
-
 # By name: the function, and how many arguments it takes, at least and at most.
 FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, int]] = {
-    "contains": (lambda text, part: _text(part) in _text(text), 2, 2),
-    "hasPrefix": (lambda text, part: _text(text).startswith(_text(part)), 2, 2),
-    "hasSuffix": (lambda text, part: _text(text).endswith(_text(part)), 2, 2),
+    **SPRIG,
+    # Of these three the text comes first here, whatever the order in the template (expressions.py).
+    "contains": (lambda text, part: text_of(part) in text_of(text), 2, 2),
+    "hasPrefix": (lambda text, part: text_of(text).startswith(text_of(part)), 2, 2),
+    "hasSuffix": (lambda text, part: text_of(text).endswith(text_of(part)), 2, 2),
     "formatPartition": (format_partition, 2, 2),
+    "netmaskToPrefixLength": (_prefix_length, 1, 1),
     "index": (index, 1, 32),
     "len": (_length, 1, 1),
     "not": (lambda value: not is_true(value), 1, 1),
@@ -142,8 +92,11 @@ FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, int]] = {
     "le": (lambda one, other: not _less(other, one), 2, 2),
     "gt": (lambda one, other: _less(other, one), 2, 2),
     "ge": (lambda one, other: not _less(one, other), 2, 2),
-    "print": (lambda *values: "".join(map(written, values)), 0, 32),
+    "print": (printed, 0, 32),
+    "println": (printed_line, 0, 32),
     "printf": (printf, 1, 32),
 }
+# Of what they are given, one text is looked for in the other. Sprig has it first, Go's own functions have it last.
+SEARCHES = ("contains", "hasPrefix", "hasSuffix")
 # These two do not look at all that they are given.
 LAZY = ("and", "or")

@@ -7,14 +7,21 @@ is counted, so that three nested `range` cannot keep a server busy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fencepost.domain.machines.expressions import LONGEST, Expression, Reading, Scope, Steps
-from fencepost.domain.machines.functions import is_true, kind_of, written
+from fencepost.domain.machines.expressions import Expression, Reading, Scope, Source, Steps
+from fencepost.domain.machines.functions import is_true
+from fencepost.domain.machines.printing import kind_of, written
+from fencepost.domain.machines.sprig import LONGEST
+from fencepost.domain.machines.versions import VERSION
 from fencepost.domain.machines.words import KEYWORDS, BadTemplate, Piece, pieces, place
 
+_VALUE = r"[ \t]*:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\n#,}]*)"
+_VERSION_OF_A_LINE = re.compile(rf"^[\"']?version[\"']?{_VALUE}", re.MULTILINE)
+_VERSION_OF_A_MAP = re.compile(rf"[{{,]\s*[\"']?version[\"']?{_VALUE}")
 _MOST_STEPS = 100_000
 _DEEPEST = 50
 
@@ -26,6 +33,7 @@ class _Text(NamedTuple):
 class _Output(NamedTuple):
     expression: Expression
     variables: tuple[str, ...]
+    declares: bool
     at: int
 
 
@@ -69,6 +77,13 @@ def template_of(source: str) -> TextTemplate:
     return TextTemplate(source)
 
 
+def _searches_as_go(source: str) -> bool | None:
+    """Return whether a template is of a version whose functions search as Go's do; None where it is rendered too."""
+    found = _VERSION_OF_A_LINE.search(source) or _VERSION_OF_A_MAP.search(source)
+    version = "" if found is None else found[1].strip("\"' ")
+    return None if "{{" in version else version == VERSION
+
+
 def _has_lines(nodes: Sequence[_Node]) -> bool:
     return any(
         "\n" in node.text
@@ -81,6 +96,7 @@ def _has_lines(nodes: Sequence[_Node]) -> bool:
 class _Parser:
     def __init__(self, source: str) -> None:
         self._source = source
+        self._reads = Source(source, _searches_as_go(source), {})
         self._pieces = pieces(source)
 
     def read(self) -> Sequence[_Node]:
@@ -97,7 +113,7 @@ class _Parser:
                 if piece.text:
                     nodes.append(_Text(piece.text))
                 continue
-            reading = Reading(self._source, piece.words, piece.at)
+            reading = Reading(self._reads, piece.words, piece.at)
             if piece.words and piece.words[0].text in ("else", "end"):
                 return nodes, reading
             nodes.append(self._node(piece, reading, depth))
@@ -110,7 +126,14 @@ class _Parser:
         variables = reading.variables()
         expression = reading.pipeline()
         reading.end()
-        return _Output(expression, variables, piece.at)
+        self._assign(variables, expression)
+        return _Output(expression, variables, reading.declares, piece.at)
+
+    def _assign(self, variables: tuple[str, ...], expression: Expression | None) -> None:
+        for variable in variables:
+            # Once it has held data it may hold it again, in whatever order blocks are run.
+            is_fixed = expression is not None and self._reads.is_fixed(expression)
+            self._reads.fixed[variable] = is_fixed and self._reads.fixed.get(variable, True)
 
     def _block(self, keyword: str, piece: Piece, reading: Reading, depth: int) -> _Block:
         if depth > _DEEPEST:
@@ -120,6 +143,7 @@ class _Parser:
             raise reading.bad("two variables are for range")
         expression = reading.pipeline()
         reading.end()
+        self._assign(variables, None if keyword == "range" else expression)
         body, closing = self._nodes(depth)
         otherwise: Sequence[_Node] = ()
         if closing is not None and closing.take("name", "else"):
@@ -145,7 +169,7 @@ class _Run:
         self._out: list[str] = []
 
     def render(self, nodes: Sequence[_Node], data: Any) -> str:
-        self._nodes(nodes, Scope(data, {"$": data}, self._steps))
+        self._nodes(nodes, Scope(data, {"$": [data]}, self._steps))
         return "".join(self._out)
 
     def _nodes(self, nodes: Sequence[_Node], scope: Scope) -> None:
@@ -161,10 +185,19 @@ class _Run:
                 raise BadTemplate(f"{place(self._source, node.at)}: {bad}") from None
             if isinstance(node, _Block):
                 self._block(node, value, scope)
+            elif node.declares:
+                scope.variables[node.variables[0]] = [value]
             elif node.variables:
-                scope.variables[node.variables[0]] = value
+                self._assign(node, value, scope)
             else:
                 self._write(text)
+
+    def _assign(self, node: _Output, value: Any, scope: Scope) -> None:
+        """Give a new value to a variable where it was declared, which may be outside of this block."""
+        (name,) = node.variables
+        if name not in scope.variables:
+            raise BadTemplate(f"{place(self._source, node.at)}: there is no variable {name}")
+        scope.variables[name][0] = value
 
     def _block(self, block: _Block, value: Any, scope: Scope) -> None:
         if block.keyword == "range":
@@ -172,7 +205,7 @@ class _Run:
             return
         inner = scope.below(scope.dot)
         if block.variables:
-            inner.variables[block.variables[0]] = value
+            inner.variables[block.variables[0]] = [value]
         if is_true(value):
             self._nodes(block.body, inner._replace(dot=value) if block.keyword == "with" else inner)
         else:
@@ -185,9 +218,9 @@ class _Run:
         for key, item in self._items(block, value):
             inner = scope.below(item)
             if block.variables:
-                inner.variables[block.variables[-1]] = item
+                inner.variables[block.variables[-1]] = [item]
             if len(block.variables) == 2:
-                inner.variables[block.variables[0]] = key
+                inner.variables[block.variables[0]] = [key]
             self._nodes(block.body, inner)
 
     def _items(self, block: _Block, value: Any) -> Iterator[tuple[Any, Any]]:

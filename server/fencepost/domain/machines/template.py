@@ -13,7 +13,6 @@ from fencepost.errors import Refusal, invalid_params
 from fencepost.notation.text import INT64, BadText
 from fencepost.notation.yaml import to_json
 
-VERSION = "0.1"
 _LONGEST_NAME = 199  # bytes
 # Each decision looks at all that was begun before it.
 _MOST_ACTIONS = 1000
@@ -80,8 +79,6 @@ def check_template(template: Template, *, is_rendered: bool) -> None:
     """Raise Refusal with the path of the first fault; before it is rendered, what holds `{{` may become anything."""
     check = _Check(is_rendered)
     check.name(template.name, "$.name")
-    if template.version != VERSION and not check.is_open(template.version):
-        raise invalid_params(f"must be {VERSION!r}, not {template.version!r}", "$.version")
     seconds_of(template.global_timeout, "$.global_timeout", check.is_open)
     if not template.tasks:
         raise invalid_params("at least one task is needed", "$.tasks")

@@ -11,13 +11,14 @@ KEYWORDS = ("if", "else", "end", "range", "with")
 # Go's language has more than we run; each of these is refused by its name.
 UNKNOWN_KEYWORDS = ("define", "template", "block", "break", "continue")
 
+_TRIMMED = " \t\r\n"
 _WORD = re.compile(
     r"""(?P<space>[\s]+)
       | (?P<field>(?:\.[A-Za-z_]\w*)+)
       | (?P<variable>\$\w*(?:\.[A-Za-z_]\w*)*)
       | (?P<dot>\.(?![\w]))
       | (?P<name>[A-Za-z_]\w*)
-      | (?P<number>[-+]?\d[\w.]*)
+      | (?P<number>[-+]?\d(?:(?<=[eE])[-+]|[\w.])*)
       | (?P<text>"(?:[^"\\\n]|\\.)*")
       | (?P<raw>`[^`]*`)
       | (?P<assign>:=|=)
@@ -63,12 +64,12 @@ def pieces(text: str) -> Iterator[Piece]:
         if found is None:
             raise BadTemplate(f"{place(text, begin)}: {{{{ without its }}}}")
         plain = text[at:begin]
-        plain = plain.lstrip() if trims else plain
-        yield Piece(plain.rstrip() if found["left"] else plain, None, at)
+        plain = plain.lstrip(_TRIMMED) if trims else plain
+        yield Piece(plain.rstrip(_TRIMMED) if found["left"] else plain, None, at)
         if found["comment"] is None:
             yield Piece("", _words(text, found.start("inside"), found["inside"]), begin)
         at, trims = found.end(), found["right"] is not None
-    yield Piece(text[at:].lstrip() if trims else text[at:], None, at)
+    yield Piece(text[at:].lstrip(_TRIMMED) if trims else text[at:], None, at)
 
 
 def place(text: str, at: int) -> str:
