@@ -9,8 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
+from fencepost.cli.calling import Caller
+from fencepost.cli.workflow import _status
 from fencepost.settings import Limits, Settings
+from fencepost_sdk import Client
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.workflows import Decider
 
 MOST = 900_000
 PAYLOAD = {"text": "x" * 300_000}
@@ -207,3 +211,43 @@ def test_changes_in_an_array_are_refused_before_they_are_made_or_answered(server
     assert {answer["error"]["type"] for answer in answers if "error" in answer} == (set() if short else {"answer-full"})
     assert len(done) == 60 if short else 16 <= len(done) < 60
     assert size < MOST + 16 * 350_000
+
+
+def test_what_a_workflow_has_begun_and_decided_is_shown_page_by_page(server: Server) -> None:
+    """Tasks and children come in the order in which they were begun, though each kind is cut at a place of its own."""
+    decider, nested = Decider(server, "demo/order"), Decider(server, "demo/nested")
+    server.define()
+    id = decider.create(params=PAYLOAD)["id"]
+    labels: list[str] = []
+    for number in range(4):
+        server.rpc("awf.workflow/signal", {"id": id, "name": "more", "payload": PAYLOAD})
+        # The tasks of one decision are made before its children.
+        labels += [f"a{number}", f"b{number}", f"c{number}"]
+        begun = [
+            decider.task(labels[-3], params=PAYLOAD),
+            decider.child(labels[-1], nested.definition, params=PAYLOAD),
+            decider.task(labels[-2], params={"n": number}),
+        ]
+        decider.decide(decider.decision(), *begun)
+
+    shown: list[str] = []
+    decisions: list[str] = []
+    asked: dict[str, Any] = {"id": id, "include-activities?": True, "include-decisions?": True}
+    while asked.keys() & {"include-activities?", "include-decisions?"}:
+        size, answer = size_of(server, {"method": "awf.workflow/status", "params": asked})
+        assert size < 2 * BOUND + 350_000
+        told = answer["result"]
+        shown += [one["label"] for one in told.get("activities", ())]
+        decisions += [one["id"] for one in told.get("decisions", ())]
+        asked = {"id": id}
+        for part in ("activities", "decisions"):
+            if f"{part}-next" in told:
+                asked |= {f"include-{part}?": True, f"{part}-after": told[f"{part}-next"]}
+    with Client(server.url) as client:
+        whole = client.workflow(id, include_activities=True, include_decisions=True)
+
+    assert shown == labels
+    assert len(decisions) == len(set(decisions)) == 5
+    assert [activity.label for activity in whole.activities or ()] == labels
+    assert [decision.id for decision in whole.decisions or ()] == decisions
+    assert _status(Caller(server.url, None), id, "activities")["activities"][-1]["label"] == labels[-1]

@@ -88,10 +88,12 @@ class _Kind(Struct, rename={"kind": "resourceType"}):
     kind: str
 
 
-class _Status(Struct):
+class _Status(Struct, rename="kebab"):
     resource: Workflow
     activities: list[Raw] | None = None
+    activities_next: str | None = None
     decisions: list[Task] | None = None
+    decisions_next: str | None = None
 
 
 def create(
@@ -109,11 +111,22 @@ def create(
 
 
 def status(id: str, *, activities: bool, decisions: bool, patience: float) -> Conversation[WorkflowStatus]:
-    """Look at a workflow."""
-    asked = {"id": id, "include-activities?": activities, "include-decisions?": decisions}
+    """Look at a workflow, with all that it has begun or decided, however many answers that takes."""
+    asked: dict[str, Any] = {"id": id, "include-activities?": activities, "include-decisions?": decisions}
     told = yield from call(STATUS, asked, _Status, patience)
-    begun = None if told.activities is None else [_activity(one) for one in told.activities]
-    return WorkflowStatus(told.resource, begun, told.decisions)
+    begun, made = told.activities, told.decisions
+    page = told
+    while page.activities_next or page.decisions_next:
+        following = {"id": id, "include-activities?": bool(page.activities_next)}
+        following |= {"include-decisions?": bool(page.decisions_next)}
+        if page.activities_next:
+            following["activities-after"] = page.activities_next
+        if page.decisions_next:
+            following["decisions-after"] = page.decisions_next
+        page = yield from call(STATUS, following, _Status, patience)
+        begun = begun if page.activities is None else [*(begun or ()), *page.activities]
+        made = made if page.decisions is None else [*(made or ()), *page.decisions]
+    return WorkflowStatus(told.resource, None if begun is None else [_activity(one) for one in begun], made)
 
 
 def signal(id: str, name: str, payload: Any, *, signal_id: str | None, patience: float) -> Conversation[Workflow]:

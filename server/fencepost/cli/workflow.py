@@ -92,8 +92,7 @@ def show(caller: Caller, id: str, as_json: bool) -> None:
 @server_options
 def export(caller: Caller, id: str) -> None:
     """Print the history of workflow ID as JSON: what a test replays a decider on."""
-    asked = {"id": id, "include-activities?": True, "include-decisions?": True}
-    told = caller.call("awf.workflow/status", asked)
+    told = _status(caller, id, "activities", "decisions")
     click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
 
 
@@ -145,9 +144,23 @@ def _pages(caller: Caller, wanted: dict[str, Any], limit: int) -> Iterator[dict[
         asked["after"] = page["next"]
 
 
+def _status(caller: Caller, id: str, *members: str) -> dict[str, Any]:
+    """Return the status of a workflow with all that these members hold, however many answers that takes."""
+    told: dict[str, Any] = caller.call(
+        "awf.workflow/status", {"id": id, **{f"include-{one}?": True for one in members}}
+    )
+    for member in members:
+        while (following := told.pop(f"{member}-next", None)) is not None:
+            asked = {"id": id, f"include-{member}?": True, f"{member}-after": following}
+            page = caller.call("awf.workflow/status", asked)
+            told[member] += page[member]
+            told |= {name: value for name, value in page.items() if name == f"{member}-next"}
+    return told
+
+
 def _tree(caller: Caller, id: str) -> dict[str, Any]:
     """Return the status of a workflow; its children have their `activities` too."""
-    told = caller.call("awf.workflow/status", {"id": id, "include-activities?": True})
+    told = _status(caller, id, "activities")
     activities = [_tree(caller, one["id"]) if one["resourceType"] == _CHILD else one for one in told["activities"]]
     tree: dict[str, Any] = {**told["resource"], "activities": activities}
     return tree

@@ -10,7 +10,7 @@ from uuid import uuid4
 from fencepost.domain.actions import digest_of
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.payload import same_payload
-from fencepost.domain.task import HeldTask
+from fencepost.domain.task import HeldTask, Task
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import fragment
@@ -23,7 +23,7 @@ from fencepost.errors import (
     WORKFLOW_NOT_FOUND,
     Refusal,
 )
-from fencepost.store.workflows import Found, LabelledEntry, Page, WorkflowStore
+from fencepost.store.workflows import Found, LabelledEntry, Page, Shown, WorkflowStore
 
 
 class NewWorkflow(NamedTuple):
@@ -87,6 +87,17 @@ class Workflows:
     async def decisions(self, seq: int, *, size: int) -> Sequence[HeldTask]:
         """Return the decision tasks of a workflow, the oldest first."""
         return await self._definitions.all_held(await self._store.tasks(seq, decides=True, size=size))
+
+    async def show_begun(self, seq: int, *, after: int | None) -> Shown[HeldTask | Workflow]:
+        """Return a page of what a workflow has begun, in the order in which it did."""
+        page = await self._store.begun(seq, after=after)
+        held = iter(await self._definitions.all_held([one for one in page.items if isinstance(one, Task)]))
+        return Shown([next(held) if isinstance(one, Task) else one for one in page.items], page.following)
+
+    async def show_decisions(self, seq: int, *, after: int | None) -> Shown[HeldTask]:
+        """Return a page of the decision tasks of a workflow, the oldest first."""
+        page = await self._store.decisions(seq, after=after)
+        return Shown(await self._definitions.all_held(page.items), page.following)
 
     async def decision(self, id: str) -> tuple[str, str] | None:
         """Return the id and the status of the decision task that a live workflow waits for."""

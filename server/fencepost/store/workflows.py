@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
 from fencepost.clock import Clock
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.ids import seq_of_exec_id
-from fencepost.domain.listing import Direction, Filter, Sort
+from fencepost.domain.listing import Direction, Filter, Portion, Sort
 from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.domain.workflow import Step, Workflow
 from fencepost.store import activities
@@ -21,12 +21,17 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.decisions import decide
 from fencepost.store.families import advance, end, lock
+from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_workflows
 from fencepost.store.starts import create_workflows
 from fencepost.store.statements import short_statement, statement
 
+T = TypeVar("T")
+
 TOLD = ("success", "fail", "cancel", "retry")
 
+# Its tasks or workflows on one page; what fills an answer ends it before.
+_MOST = 100_000
 _RESOURCE_FIELDS = len(Workflow._fields)
 
 
@@ -52,6 +57,13 @@ class Found(NamedTuple):
         if self.action is not None and self.done_by is not None:
             steps.append(Step(self.action, self.done_by, workflow.updated_at, "done"))
         return steps
+
+
+class Shown(NamedTuple, Generic[T]):
+    """Part of what a workflow has begun or decided, and the number to go on behind (None behind the last)."""
+
+    items: Sequence[T]
+    following: int | None
 
 
 class LabelledEntry(NamedTuple):
@@ -160,8 +172,30 @@ class WorkflowStore:
 
     async def tasks(self, seq: int, *, decides: bool, size: int) -> Sequence[Task]:
         """Return the decisions of a workflow, or the activities that are tasks, the oldest first."""
-        params = {"workflow_seq": seq, "decides": decides, "size": size}
-        return [Task._make(row[1:]) for row in await self._database.fetch(statement("workflows/tasks"), params)]
+        params = {"workflow_seq": seq, "decides": decides, "after": None, "size": size}
+        return [Task._make(row[RESOURCE]) for row in await self._database.fetch(statement("workflows/tasks"), params)]
+
+    async def decisions(self, seq: int, *, after: int | None) -> Shown[Task]:
+        """Return the decisions of a workflow behind one, the oldest first, as many as fit into half an answer."""
+        page = await self._page(statement("workflows/tasks"), seq, after, decides=True)
+        tasks = [Task._make(row[RESOURCE]) for row in page.items]
+        return Shown(tasks, page.items[-1][-1] if page.more else None)
+
+    async def begun(self, seq: int, *, after: int | None) -> Shown[Task | Workflow]:
+        """Return the activities of a workflow behind one, tasks and workflows in the order in which they were made."""
+        tasks = await self._page(statement("workflows/tasks"), seq, after, decides=False)
+        children = await self._page(statement("workflows/list_children"), seq, after, decides=False)
+        found: dict[int, Task | Workflow] = {row[-1]: Task._make(row[RESOURCE]) for row in tasks.items}
+        found |= {row[-1]: Workflow._make(row[:-1]) for row in children.items}
+        # Behind the end of the one that was cut, the other's would come too early.
+        until = min((page.items[-1][-1] for page in (tasks, children) if page.more), default=None)
+        shown = [found[number] for number in sorted(found) if until is None or number <= until]
+        return Shown(shown, until)
+
+    async def _page(self, text: str, seq: int, after: int | None, **params: Any) -> Portion[Row]:
+        reads = self._database.reads
+        asked = {"workflow_seq": seq, "after": after, **params}
+        return await reads.page(text, asked, size=_MOST, most_bytes=reads.answer_bytes // 2)
 
     async def holder(self, key: str) -> str | None:
         """Return the id of the live workflow that has a key, for who only looks."""
@@ -181,8 +215,10 @@ class WorkflowStore:
 
     async def children(self, seq: int, *, size: int) -> Sequence[Workflow]:
         """Return the activities of a workflow that are workflows, the oldest first."""
-        params = {"workflow_seq": seq, "size": size}
-        return [Workflow._make(row) for row in await self._database.fetch(statement("workflows/list_children"), params)]
+        params = {"workflow_seq": seq, "after": None, "size": size}
+        return [
+            Workflow._make(row[:-1]) for row in await self._database.fetch(statement("workflows/list_children"), params)
+        ]
 
 
 def _create(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:

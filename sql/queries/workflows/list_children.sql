@@ -1,14 +1,16 @@
 -- The children of a workflow, in the order in which they were made.
--- Takes:   workflow_seq; size integer.
--- Returns: per child its resource row.
+-- Takes:   workflow_seq; after bigint, the number to go on behind (null to begin); size integer.
+-- Returns: per child its resource row, and its number.
 -- Touches: nothing; reads activities, workflow_resources.
 select
     r.id, r.definition, r.definition_version, r.status, r.label, r.params, r.requester, r.created_at, r.version,
-    r.execute_at, r.updated_at, r.outcome, r.reason_type, r.reason_message, r.result, r.error
+    r.execute_at, r.updated_at, r.outcome, r.reason_type, r.reason_message, r.result, r.error,
+    r.seq
 from fencepost.activities as a
 cross join lateral (
     select r.* from fencepost.workflow_resources as r where r.seq = a.seq offset 0
 ) as r
 where a.workflow_seq = %(workflow_seq)s::bigint and a.is_workflow
+    and (%(after)s::bigint is null or a.seq > %(after)s::bigint)
 order by a.seq
 limit %(size)s::integer

@@ -1,6 +1,7 @@
 -- The tasks of a workflow, in the order in which they were made.
--- Takes:   workflow_seq; decides boolean, whether its decisions or its activities; size integer.
--- Returns: per task its resource row.
+-- Takes:   workflow_seq; decides boolean, whether its decisions or its activities; after bigint, the number to go on behind
+--          (null to begin); size integer.
+-- Returns: per task its resource row, and its number.
 -- Touches: nothing; reads task_resources.
 select
     null::integer as call,
@@ -8,12 +9,14 @@ select
     -- The rest of the resource.
     r.label, r.params, r.requester, r.settings, r.created_at,
     r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at, r.updated_at,
-    r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error
+    r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error,
+    r.seq
 from (
     -- Apart from the order, for the sake of which Postgres would read all tasks in theirs.
     select r.*
     from fencepost.task_resources as r
     where r.workflow_seq = %(workflow_seq)s::bigint and r.decides = %(decides)s::boolean
+        and (%(after)s::bigint is null or r.seq > %(after)s::bigint)
     offset 0
 ) as r
 order by r.seq

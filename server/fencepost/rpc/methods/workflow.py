@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.listing import Filter
 from fencepost.domain.payload import object_text
+from fencepost.domain.workflow import Workflow
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.workflows import NewWorkflow, Signal
 from fencepost.rpc.methods.task import (
@@ -34,8 +35,7 @@ workflow_methods = Registry()
 
 WorkflowId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a workflow")]
 Status = Literal["created", "in-progress", "done"]
-# As many as a workflow may reasonably have; a status that shows them all is one answer.
-_MOST = 100_000
+After = Annotated[str, Meta(pattern="^[1-9][0-9]{0,17}$", description="the `…-next` of the page before")] | None
 
 
 class WorkflowIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +53,8 @@ class WorkflowStatusParams(WorkflowIdParams, frozen=True, forbid_unknown_fields=
     include_decisions: Annotated[bool, Meta(description="its decision tasks")] = msgspec.field(
         name="include-decisions?", default=False
     )
+    activities_after: After = msgspec.field(name="activities-after", default=None)
+    decisions_after: After = msgspec.field(name="decisions-after", default=None)
     include_log: Annotated[bool, Meta(description="what happened to itself")] = msgspec.field(
         name="include-log?", default=False
     )
@@ -102,7 +104,9 @@ class WorkflowStatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
     resource: AidboxWorkflow
     activities: list[AidboxTask | AidboxWorkflow] | UnsetType = UNSET
+    activities_next: str | UnsetType = msgspec.field(name="activities-next", default=UNSET)
     decisions: list[AidboxTask] | UnsetType = UNSET
+    decisions_next: str | UnsetType = msgspec.field(name="decisions-next", default=UNSET)
     log: list[AidboxTaskLog] | UnsetType = UNSET
 
 
@@ -148,16 +152,24 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
 async def status(context: Context, params: WorkflowStatusParams) -> WorkflowStatusResult:
     """Tell how a workflow stands, on request with what it has begun and with its decisions."""
     found = await context.engine.workflows.get(params.id)
-    activities: list[AidboxTask | AidboxWorkflow] | UnsetType = UNSET
-    decisions: list[AidboxTask] | UnsetType = UNSET
+    told: dict[str, Any] = {}
     if params.include_activities:
-        tasks, children = await context.engine.workflows.activities(found.seq, size=_MOST)
-        activities = [*map(task_resource, tasks), *map(workflow_resource, children)]
-        activities.sort(key=lambda activity: activity.meta.created_at)
+        page = await context.engine.workflows.show_begun(found.seq, after=_number(params.activities_after))
+        told["activities"] = [
+            workflow_resource(one) if isinstance(one, Workflow) else task_resource(one) for one in page.items
+        ]
+        told["activities_next"] = UNSET if page.following is None else str(page.following)
     if params.include_decisions:
-        decisions = [*map(task_resource, await context.engine.workflows.decisions(found.seq, size=_MOST))]
-    log = workflow_log(found.workflow, found.steps) if params.include_log else UNSET
-    return WorkflowStatusResult(workflow_resource(found.workflow), activities, decisions, log)
+        made = await context.engine.workflows.show_decisions(found.seq, after=_number(params.decisions_after))
+        told["decisions"] = [*map(task_resource, made.items)]
+        told["decisions_next"] = UNSET if made.following is None else str(made.following)
+    if params.include_log:
+        told["log"] = workflow_log(found.workflow, found.steps)
+    return WorkflowStatusResult(workflow_resource(found.workflow), **told)
+
+
+def _number(word: str | None) -> int | None:
+    return None if word is None else int(word)
 
 
 @workflow_methods.batched(
