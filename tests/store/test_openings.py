@@ -7,14 +7,31 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from fencepost.clock import FrozenClock
+from fencepost.store import migrations
 from tests.fixtures.locks import stopped_in, until_stuck
 from tests.fixtures.pairs import Pair
-from tests.fixtures.servers import Server, pass_time
+from tests.fixtures.servers import Server, pass_time, running_server
 from tests.fixtures.waiting import until
 
+# Three keys of two tasks each, as a server of before left them; the key of the oldest is `k1`.
+_WAITING = """
+insert into fencepost.definitions
+    (name, version, kind, document, is_newest, requested_to_start_timeout, in_progress_timeout, allowed_retry_count,
+     retry_delay, concurrency_limit, concurrency_path, has_result_schema, has_error_schema, created_at, created_by)
+values ('demo/resize', 1, 'task', '{"kind": "task", "name": "demo/resize"}', true, '10 s', '2 min', 2, '10 s', 1,
+        'strict $."k"', false, false, now(), 'test');
+insert into fencepost.live_tasks
+    (seq, id, definition, definition_version, params, requester, created_by, created_at, status, version, retry_count,
+     ready_at, updated_at, limit_key)
+select
+    n, 't' || n, 'demo/resize', 1, '{}', '{}', 'test', now(), 'ready', 1, 0, now() + n * interval '1 ms', now(),
+    '"k' || n % 3 || '"'
+from generate_series(1, 6) as n;
+"""
 BY_K: dict[str, Any] = {"concurrencyPath": ["params", "k"]}
 
 
@@ -197,6 +214,27 @@ def test_another_path_leads_to_its_own_keys_and_no_limit_to_none(server: Server)
     assert openings(server) == []
     server.define(concurrencyLimit=1, **BY_K)
     assert len(server.poll(maxBatchSize=100)) == 1
+
+
+def test_a_deleted_definition_leaves_no_openings(server: Server) -> None:
+    server.define(concurrencyLimit=1, **BY_K)
+    server.rpc("awf.task/success", server.started(params={"k": "a"}))
+    assert openings(server) != []
+    server.rpc("awf.definition/delete", {"name": "demo/resize"})
+    assert openings(server) == []
+
+
+def test_what_waited_before_there_were_openings_is_found(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = migrations.migrations()
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "migrations", lambda: files[:13])
+        migrations.migrate(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(_WAITING)
+    migrations.migrate(empty_database)
+    with running_server(empty_database) as server:
+        assert openings(server) == ['"k1"', '"k2"', '"k0"']
+        assert [task["id"] for task in server.poll(maxBatchSize=10)] == ["t1", "t2", "t3"]
 
 
 # Races and crashes

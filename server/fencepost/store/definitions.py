@@ -118,6 +118,8 @@ class DefinitionStore:
                 fetch(connection, statement("definitions/lock_tasks"), params)
                 row: tuple[Any, ...] = fetch(connection, statement("definitions/delete"), params)[0]
                 fetch(connection, statement("triggers/change"), params)
+                if not row[1]:
+                    fetch(connection, statement("definitions/close_keys"), params)
             return row
 
         return Deletion._make(await self._database.run_locking(job))
