@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
 
@@ -88,3 +89,14 @@ def test_a_text_that_matches_no_pattern_is_told_the_rule_in_words(document: Any,
     assert refusal.at == at
     assert refusal.message.startswith(f"Expected {rule}")
     assert "regex" not in refusal.message
+
+
+def test_a_name_that_is_full_of_places_is_read_in_one_go() -> None:
+    name = " - at `$" * 100_000 + "\n"
+    begun = time.process_time()
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(msgspec.json.encode({name: 1}), type=RunBody)
+    fault = fault_of_struct(str(caught.value), RunBody)
+    assert time.process_time() - begun < 2.0
+    assert fault.at is not None
+    assert fault.at.startswith("$")

@@ -387,3 +387,11 @@ def test_the_parser_in_python_reads_the_same(value: object) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yaml, "CParser", None)
         assert read(written(value)) == value
+
+
+def test_a_stream_of_tag_directives_is_refused_at_once() -> None:
+    body = "".join(f"%TAG !a{number}! x\n" for number in range(60_000)) + "---\na: 1"
+    begun = time.process_time()
+    with pytest.raises(BadText, match="%TAG is not read"):
+        yaml.to_json(body.encode())
+    assert time.process_time() - begun < 2.0

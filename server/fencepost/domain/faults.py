@@ -14,7 +14,7 @@ from fencepost.domain.nearest import hint, shortened
 from fencepost.errors import Refusal, invalid_params
 
 _STEP = re.compile(r"\.([^.\[]+)|\[[^\]]*\]")
-_AT = re.compile(r" - at `(.+)`$")
+_AT = " - at `$"
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _CHOICE = re.compile(r"^Invalid (?:enum )?value ")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
@@ -23,9 +23,12 @@ _RULE = " matching regex "
 
 def fault_of_struct(message: str, struct: Any) -> Refusal:
     """Turn what msgspec says of a struct, or of a union of some, into a refusal that names the field."""
-    at = _AT.search(message)
-    path = "$" if at is None else at[1]
-    message = message if at is None else message[: at.start()]
+    said, is_located, path = message.rpartition(_AT)
+    # What was sent may hold the same words. Found from the end, since they may stand there thousands of times.
+    if is_located and path.endswith("`"):
+        message, path = said, f"${path[:-1]}"
+    else:
+        path = "$"
     if unknown := _UNKNOWN.match(message):
         name = shortened(unknown[1])
         near = hint(unknown[1], _names_at(struct, path))

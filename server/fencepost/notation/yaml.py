@@ -115,6 +115,9 @@ def _decoded(text: bytes) -> str:
 
 
 def _refuse_unfit(body: str) -> None:
+    # The parser compares each of these with all before it, and we read no tags.
+    if body.startswith("%TAG") or "\n%TAG" in body:
+        raise BadText("%TAG is not read")
     if found := _UNFIT.search(body):
         line, column = body.count("\n", 0, found.start()) + 1, found.start() - body.rfind("\n", 0, found.start())
         raise BadText(f"line {line}, column {column}: the character U+{ord(found[0]):04X} can only stand escaped")
