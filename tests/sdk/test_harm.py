@@ -271,3 +271,23 @@ def test_an_async_handler_that_will_not_be_canceled_gives_its_slot_to_others(
     client.cancel(task)
     assert client.result(client.create("demo/stubborn", {"hang": False}), timeout=20) == {"fine": True}
     enough.set()
+
+
+def test_the_attempt_timeout_of_a_declared_definition_ends_a_hung_handler(
+    server: Server, client: Client, run: Run
+) -> None:
+    worker = Worker(server.url, concurrency=1)
+    over = threading.Event()
+
+    @worker.task("demo/hangs", attempt_timeout=timedelta(milliseconds=300), allowed_retry_count=0)
+    async def hangs() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            over.set()
+
+    run(worker)
+    until(lambda: server.rpc("awf.definition/list")["resources"])
+    task = client.create("demo/hangs")
+    assert over.wait(20)
+    assert until(lambda: server.task(task.id).get("outcome")) == "failed"
