@@ -66,4 +66,4 @@ constraints: .venv/.dev ## Resolve the dependencies again, with hashes
 	@touch $@
 
 clean: ## Remove .venv and the demo's data
-	@rm -rf .venv .fencepost
+	@rm -rf .venv .fencepost-demo

@@ -72,10 +72,10 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    database_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
     data_dir: Path = Path(".fencepost")
     definitions: Path | None = None
-    clients: Mapping[str, str] = field(default_factory=dict)
+    clients: Mapping[str, str] = field(default_factory=dict, repr=False)
     allowed_hosts: tuple[str, ...] = ()
     workers: int = 1
     connections: int = 4
@@ -83,7 +83,7 @@ class Settings:
     read_seconds: float = 10.0
     lease_grace_seconds: float = 10.0
     retention: timedelta | None = None
-    run_sql_url: str | None = None
+    run_sql_url: str | None = field(default=None, repr=False)
     run_sql_timeout_seconds: float = 30.0
     grpc_port: int | None = None
     grpc_host: str = "127.0.0.1"
@@ -119,13 +119,14 @@ class Settings:
 def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
     """Return secrets by client id from `id:secret` pairs and a file with one pair a line (`#` begins a comment)."""
     clients: dict[str, str] = {}
-    sources = [("--client", pair) for pair in pairs]
+    sources = [(f"--client {number}", pair) for number, pair in enumerate(pairs, 1)]
     if file is not None:
         sources += [(f"{file} line {number}", line) for number, line in enumerate(_lines(file), 1) if line]
     for source, pair in sources:
         id, colon, secret = pair.partition(":")
         if not colon or not _CLIENT_ID.fullmatch(id):
-            raise StartRefused(f"{source} must be id:secret, the id of letters, digits, `.`, `_` and `-`; got {id!r}")
+            # Not repeated: what stands there may be the secret.
+            raise StartRefused(f"{source} must be id:secret, the id of 1 to 64 letters, digits, `.`, `_` and `-`")
         if id.startswith("awf."):
             raise StartRefused(f"{source}: {id!r} is how the server calls itself; no client may")
         if len(secret) < _SHORTEST_SECRET:
@@ -142,6 +143,37 @@ def read_hosts(names: Iterable[str]) -> tuple[str, ...]:
         if not _HOST.fullmatch(name):
             raise StartRefused(f"--allowed-host {name!r} must be a name such as queue.example.com, or name:port")
     return tuple(name.lower() for name in names)
+
+
+def read_secret(value: str | None, file: Path | None, option: str) -> str | None:
+    """Return what was given as `option` or stands in the file of `option`-file; None when neither was given."""
+    if file is None:
+        return value
+    if value is not None:
+        raise StartRefused(f"{option} and {option}-file are both given; one of them is enough")
+    try:
+        lines = file.read_text("utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise StartRefused(f"{option}-file {file} cannot be read: {_why(error)}") from None
+    text, *more = [line.strip() for line in lines if line.strip()] or [""]
+    if not text or more:
+        raise StartRefused(f"{option}-file {file} must have one line, and has {len(more) + bool(text)}")
+    return text
+
+
+def read_client(file: Path) -> str:
+    """Return the one `id:secret` pair of a file."""
+    pairs = [line for line in _lines(file) if line]
+    if len(pairs) != 1 or ":" not in pairs[0]:
+        raise StartRefused(f"--client-file {file} must have one id:secret, and has {len(pairs)} lines")
+    return pairs[0]
+
+
+def read_host(text: str) -> str:
+    """Return an address to listen on; an IPv6 address may stand in brackets, as in a URL."""
+    if not text.strip():
+        raise StartRefused("--host and --grpc-host take an address to listen on, such as 127.0.0.1, and one is empty")
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 
 def read_retention(text: str | None) -> timedelta | None:
@@ -185,8 +217,13 @@ def _no_password() -> str:
 def _lines(file: Path) -> list[str]:
     try:
         return [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise StartRefused(f"--client-file {file} cannot be read: {error}") from None
+    except (OSError, ValueError) as error:
+        raise StartRefused(f"--client-file {file} cannot be read: {_why(error)}") from None
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Return the reason without what was read: a codec's error quotes it."""
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 def _is_loopback(host: str) -> bool:

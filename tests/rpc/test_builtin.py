@@ -415,7 +415,7 @@ def test_what_is_built_in_cannot_be_declared_otherwise(server: Server, definitio
 
 
 def test_an_address_that_is_none_refuses_the_start() -> None:
-    with pytest.raises(StartRefused, match="--run-sql-url must name") as refused:
+    with pytest.raises(StartRefused, match="--run-sql-url is not the address of a Postgres") as refused:
         Reader("somewhere a-secret", seconds=1, most_bytes=1)
     assert "a-secret" not in str(refused.value)
 

@@ -6,6 +6,7 @@ import base64
 import functools
 import http.client
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -13,6 +14,9 @@ import click
 import orjson
 
 from fencepost.errors import StartRefused
+from fencepost.settings import read_client
+
+_BAD_URL = "--url must be http://HOST:PORT or https://HOST:PORT; credentials go into --client or --client-file"
 
 
 class Caller(NamedTuple):
@@ -38,8 +42,17 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
         help="The server.",
     )
     @click.option("--client", metavar="ID:SECRET", envvar="FENCEPOST_CLIENT", show_envvar=True, help="Who calls.")
+    @click.option(
+        "--client-file",
+        type=click.Path(path_type=Path),
+        envvar="FENCEPOST_CLIENT_FILE",
+        show_envvar=True,
+        help="File with one id:secret, which no list of processes shows.",
+    )
     @functools.wraps(command)
-    def calling(url: str, client: str | None, **options: Any) -> None:
+    def calling(url: str, client: str | None, client_file: Path | None, **options: Any) -> None:
+        if client is None and client_file is not None:
+            client = read_client(client_file)
         command(Caller(url, client), **options)
 
     return calling
@@ -47,11 +60,12 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def call(url: str, client: str | None, method: str, params: Any) -> Any:
     """Call one method and return its result; raise StartRefused with what the server says."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise StartRefused(f"--url must be http://HOST:PORT or https://HOST:PORT, got {url!r}")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=30)
+    https, host, port = _place(url)
+    shown = f"{'https' if https else 'http'}://{f'[{host}]' if ':' in host else host}" + (
+        "" if port is None else f":{port}"
+    )
+    kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
+    connection = kind(host, port, timeout=30)
     headers = {"content-type": "application/json"}
     if client is not None:
         headers["authorization"] = "Basic " + base64.b64encode(client.encode()).decode()
@@ -59,12 +73,24 @@ def call(url: str, client: str | None, method: str, params: Any) -> Any:
         connection.request("POST", "/rpc", orjson.dumps({"method": method, "params": params}), headers)
         answer = orjson.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise StartRefused(f"no Fencepost answers at {url}: {error or type(error).__name__}") from None
+        raise StartRefused(f"no Fencepost answers at {shown}: {error or type(error).__name__}") from None
     finally:
         connection.close()
-    if "error" in answer:
-        fault = answer["error"]
-        raise StartRefused(
-            f"{fault['type']}: {fault['message']}" + (f" (at {fault['path']})" if "path" in fault else "")
-        )
+    if isinstance(answer, dict) and isinstance(fault := answer.get("error"), dict):
+        place = f" (at {fault['path']})" if "path" in fault else ""
+        raise StartRefused(f"{fault.get('type')}: {fault.get('message')}{place}")
+    if not isinstance(answer, dict) or "result" not in answer:
+        raise StartRefused(f"no Fencepost answers at {shown}: something else does")
     return answer["result"]
+
+
+def _place(url: str) -> tuple[bool, str, int | None]:
+    """Return whether it is https, the host and the port; raise StartRefused without the URL: it may have a secret."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise StartRefused(_BAD_URL) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise StartRefused(_BAD_URL)
+    return parts.scheme == "https", parts.hostname, port

@@ -7,15 +7,11 @@ import sys
 import click
 import orjson
 
+from fencepost.cli.database import database_options
+
 
 @click.command()
-@click.option(
-    "--database-url",
-    required=True,
-    envvar="FENCEPOST_DATABASE_URL",
-    show_envvar=True,
-    help="Postgres 15 or newer, reached directly or through a pooler in session mode.",
-)
+@database_options
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON, one a line.")
 def check(database_url: str, as_json: bool) -> None:
     """Replay every people's task from its events and compare every live task with its log; exit with 1 for differences.

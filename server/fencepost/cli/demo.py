@@ -24,11 +24,12 @@ _NEEDED = {"fencepost_sdk": "fencepost-sdk", "airportsdata": "airportsdata"}
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".fencepost"),
+    # Another one than that of `serve`, so that both may run at once and the demo's rows stay out of real work.
+    default=Path(".fencepost-demo"),
     show_default=True,
-    envvar="FENCEPOST_DATA_DIR",
+    envvar="FENCEPOST_DEMO_DATA_DIR",
     show_envvar=True,
-    help="Folder of the server's own Postgres; it may have been used before.",
+    help="Folder of the demo's own Postgres; it may have been used before.",
 )
 @click.option("--executors", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @click.option(
@@ -43,9 +44,12 @@ def demo(files: tuple[Path, ...], keep: bool, port: int | None, data_dir: Path, 
     from fencepost.demo.rehearsal import DemoFailed, Plan, rehearse
     from fencepost.demo.source import source_of
 
-    sources = [source_of(path) for path in files]
     try:
-        rehearse(Plan(data_dir.absolute(), sources, port, keep, executors, batch))
+        sources, folder = [source_of(path) for path in files], data_dir.absolute()
+    except OSError as error:
+        raise StartRefused(f"the data folder {data_dir} cannot be used: {error}") from None
+    try:
+        rehearse(Plan(folder, sources, port, keep, executors, batch))
     except DemoFailed as failed:
         click.echo(f"fencepost: {failed}", err=True)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -34,10 +35,21 @@ def read_documents(path: Path) -> list[Document]:
     Everything is read and checked before anything is returned; raise StartRefused that names the file, the document in
     it and the field.
     """
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix in _ENDINGS and file.is_file())
+    try:
+        files = sorted(_below(path)) if path.is_dir() else [path]
+    except OSError as error:
+        raise StartRefused(f"{error.filename or path}: {error.strerror}") from None
     return sorted((document for file in files for document in _read(file)), key=_names_others)
+
+
+def _below(path: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise error  # by default what cannot be looked into is passed over
+
+    for folder, _, names in os.walk(path, onerror=refuse):
+        for file in (Path(folder, name) for name in names):
+            if file.suffix in _ENDINGS and file.is_file():
+                yield file
 
 
 def _names_others(document: Document) -> bool:

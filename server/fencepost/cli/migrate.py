@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import click
 
+from fencepost.cli.database import database_options
+
 
 @click.command()
-@click.option(
-    "--database-url",
-    required=True,
-    envvar="FENCEPOST_DATABASE_URL",
-    show_envvar=True,
-    help="Postgres 15 or newer, reached directly or through a pooler in session mode.",
-)
+@database_options
 def migrate(database_url: str) -> None:
     """Apply the migrations that the database lacks; `serve` does the same when it starts."""
     from fencepost.store import migrations

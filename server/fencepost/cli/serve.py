@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fencepost.cli.database import server_database_options
 from fencepost.cli.http_options import connections_of, http_options
 from fencepost.settings import (
     DeviceSettings,
@@ -15,8 +16,10 @@ from fencepost.settings import (
     Settings,
     read_clients,
     read_grpc_tls,
+    read_host,
     read_hosts,
     read_retention,
+    read_secret,
 )
 
 
@@ -36,11 +39,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     help="Port to listen on; 0 takes a free one.",
     **_from_environment("PORT"),
 )
-@click.option(
-    "--database-url",
-    help="Postgres 15 or newer; without it the server starts its own in --data-dir.",
-    **_from_environment("DATABASE_URL"),
-)
+@server_database_options
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -114,19 +113,6 @@ def _from_environment(name: str) -> dict[str, Any]:
     metavar="DURATION",
     help="How long to keep done tasks and the log, such as 90d or 12h; without it for good.",
     **_from_environment("RETENTION"),
-)
-@click.option(
-    "--run-sql-url",
-    help="Postgres for tasks that run SQL, as a role that only reads; without it they fail.",
-    **_from_environment("RUN_SQL_URL"),
-)
-@click.option(
-    "--run-sql-timeout",
-    default=30.0,
-    show_default=True,
-    type=click.FloatRange(0.001, 86_400),
-    help="Seconds that the SQL of a task may run.",
-    **_from_environment("RUN_SQL_TIMEOUT"),
 )
 @click.option(
     "--device-retries",
@@ -270,9 +256,9 @@ def serve(**options: Any) -> None:
     from fencepost.cli import serving, workers
 
     settings = Settings(
-        host=options["host"],
+        host=read_host(options["host"]),
         port=options["port"],
-        database_url=options["database_url"],
+        database_url=read_secret(options["database_url"], options["database_url_file"], "--database-url"),
         data_dir=options["data_dir"],
         definitions=options["definitions"],
         clients=read_clients(options["clients"], options["client_file"]),
@@ -283,10 +269,10 @@ def serve(**options: Any) -> None:
         read_seconds=options["read_timeout"],
         lease_grace_seconds=options["lease_grace"],
         retention=read_retention(options["retention"]),
-        run_sql_url=options["run_sql_url"],
+        run_sql_url=read_secret(options["run_sql_url"], options["run_sql_url_file"], "--run-sql-url"),
         run_sql_timeout_seconds=options["run_sql_timeout"],
         grpc_port=options["grpc_port"],
-        grpc_host=options["grpc_host"],
+        grpc_host=read_host(options["grpc_host"]),
         grpc_open=options["grpc_open"],
         grpc_tls=read_grpc_tls(options["grpc_tls_cert"], options["grpc_tls_key"]),
         workflow_data_versions=options["workflow_data_versions"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -22,12 +23,13 @@ from fencepost.app import App, build_app
 from fencepost.cli.connections import HttpProtocol
 from fencepost.cli.crowd import Crowd
 from fencepost.cli.documents import read_documents
-from fencepost.cli.machines import speaking
+from fencepost.cli.machines import shared, speaking
 from fencepost.cli.sockets import SocketProtocol
 from fencepost.errors import Refusal, StartRefused
 from fencepost.loops.keeper import Keeper
 from fencepost.loops.loop import Loop
 from fencepost.settings import Settings
+from fencepost.store.address import check_address
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.migrations import migrate
 from fencepost.telemetry import Event, emit
@@ -38,6 +40,7 @@ _FINISH_SECONDS = 4
 # Until whatever still hangs is left to the operating system: after the first signal, and after the second.
 LONGEST_STOP = 9.5
 LONGEST_HURRY = 0.5
+_BACKLOG = 2048
 # What a Postgres of our own is ready for at least, and what it keeps free for visitors with psql.
 _USUAL_CONNECTIONS = 100
 _VISITORS = 10
@@ -45,8 +48,15 @@ _VISITORS = 10
 
 def run(settings: Settings) -> None:
     """Serve until a signal; raise StartRefused when that cannot begin."""
-    with database(settings) as (conninfo, postgres), listening(settings.host, settings.port) as listener:
+    check_inputs(settings)
+    with (
+        # Both ports before the database: one in use must be known before a Postgres is started or migrated.
+        shared(settings) as settings,
+        reserved(settings.host, settings.port) as listener,
+        database(settings) as (conninfo, postgres),
+    ):
         bring_to_schema(conninfo)
+        listen(listener)
         serve(settings, conninfo, listener, lambda: tell_ready(listener), postgres)
 
 
@@ -73,6 +83,16 @@ def _tune() -> None:
     """
     gc.set_threshold(100_000, 50, 1000)
     sys.setswitchinterval(0.0005)
+
+
+def check_inputs(settings: Settings) -> None:
+    """Raise StartRefused for what is known to be wrong before anything is started."""
+    if settings.database_url is not None:
+        check_address(settings.database_url, "--database-url")
+    if settings.run_sql_url is not None:
+        check_address(settings.run_sql_url, "--run-sql-url")
+    if settings.definitions is not None:
+        read_documents(settings.definitions)
 
 
 def bring_to_schema(conninfo: str) -> None:
@@ -103,18 +123,50 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
 
 
 @contextmanager
-def listening(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
-    """Give a socket that listens, `shared` with others of ours; raise StartRefused when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared)
-    except (OSError, UnicodeError) as error:
-        raise StartRefused(f"cannot listen on {host}:{port}: {error}") from None
+def reserved(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
+    """Give a socket that has the address and takes no connections yet; raise StartRefused when it cannot be had.
+
+    `shared` with others of ours.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if listener.family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((host, port))
+        except (OSError, UnicodeError) as error:
+            raise _cannot_listen(host, port, error) from None
         # Accepted connections inherit it. asyncio sets it by itself only where a socket was made with its protocol's
         # number, and without it each answer on a kept connection waits for the client's delayed acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
+
+
+def listen(listener: socket.socket) -> None:
+    """Take connections; raise StartRefused when somebody else took the address first."""
+    try:
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise _cannot_listen(host, port, error) from None
+
+
+@contextmanager
+def listening(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
+    """Give a socket that listens, `shared` with others of ours; raise StartRefused when the address cannot be had."""
+    with reserved(host, port, shared=shared) as listener:
+        listen(listener)
+        yield listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> StartRefused:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return StartRefused(f"cannot listen on {host}:{port}: another program does; choose another --port, or 0")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return StartRefused(f"cannot listen on {host}:{port}: {reason}")
 
 
 @asynccontextmanager
@@ -161,7 +213,7 @@ HTTP_SETTINGS: dict[str, Any] = {
     "date_header": False,
     "timeout_keep_alive": 75,
     "timeout_graceful_shutdown": _FINISH_SECONDS,
-    "backlog": 2048,
+    "backlog": _BACKLOG,
 }
 
 

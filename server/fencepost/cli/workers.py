@@ -29,11 +29,14 @@ from fencepost.cli.serving import (
     LONGEST_HURRY,
     LONGEST_STOP,
     bring_to_schema,
+    check_inputs,
     database,
     end_at_last,
     kept,
+    listen,
     listening,
     put_definitions,
+    reserved,
     tell_ready,
 )
 from fencepost.cli.worker import READY, encode
@@ -49,12 +52,15 @@ _AFTER_FAILURE = 1.0
 
 def run(settings: Settings, log_level: str) -> None:
     """Serve with several workers until a signal; raise StartRefused when that cannot begin."""
+    check_inputs(settings)
     with (
+        # Before the database, as with one worker.
         shared(settings) as settings,
+        reserved(settings.host, settings.port) as listener,
         database(settings) as (conninfo, postgres),
-        listening(settings.host, settings.port) as listener,
     ):
         bring_to_schema(conninfo)
+        listen(listener)
         told = replace(settings, database_url=conninfo, definitions=None, workers=1)
 
         async def serve() -> None:

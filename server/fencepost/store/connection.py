@@ -49,18 +49,21 @@ class Connection(psycopg.Connection[TupleRow]):
 def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
     """Open a connection as the store uses it: autocommit, a session with `settings`, JSON and times as text."""
     connection = Connection.connect(with_limits(conninfo), autocommit=True)
-    try:
+    with contextlib.ExitStack() as failing:
+        failing.callback(connection.close)
         connection.inode = os.fstat(connection.pgconn.socket).st_ino
         # psycopg prepares what it has run five times, and forgets it with `deallocate all`: ours would be gone as well.
         connection.prepare_threshold = None
         register_loaders(connection)
         # Nobody watches the connection yet.
         with answered_within(connection, _SETTING_UP_SECONDS):
-            connection.execute(statement_for(conninfo, settings))
-            ((pid, started),) = fetch(connection, statement("server/backend"), {})
-    except BaseException:
-        connection.close()
-        raise
+            # One round trip for all of it.
+            text = statement_for(conninfo, settings) + b"; " + statement("server/backend").encode()
+            cursor = connection.execute(text)
+            while cursor.nextset():
+                continue
+            ((pid, started),) = cursor.fetchall()
+        failing.pop_all()
     connection.backend = (pid, started)
     return connection
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.generators import execute
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from fencepost.errors import RUN_SQL_UNSAFE, SQL_FAILED, TOO_MANY_ROWS, UNAVAILABLE, Refusal, StartRefused
+from fencepost.errors import RUN_SQL_UNSAFE, SQL_FAILED, TOO_MANY_ROWS, UNAVAILABLE, Refusal
+from fencepost.store.address import check_address
 from fencepost.store.connection import cut
 from fencepost.store.conninfo import with_limits
 from fencepost.store.session import READING, local_settings
@@ -60,12 +60,7 @@ class Reader:
 
     def __init__(self, conninfo: str, *, seconds: float, most_bytes: int) -> None:
         """Raise StartRefused when `conninfo` is not the way to a database."""
-        try:
-            conninfo_to_dict(conninfo)
-        except psycopg.ProgrammingError:
-            raise StartRefused(
-                "--run-sql-url must name a Postgres, such as postgresql://reporting@db.example/postgres"
-            ) from None
+        check_address(conninfo, "--run-sql-url")
         self._conninfo = conninfo
         self._seconds = seconds
         self._most_bytes = most_bytes

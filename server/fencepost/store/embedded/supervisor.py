@@ -51,7 +51,10 @@ class EmbeddedPostgres:
         self.version = ""
         self._bin_dir = bin_dir
         self._options = {**DEFAULTS, **(options or {})}
-        self._folder = DataFolder(data_dir)
+        try:
+            self._folder = DataFolder(data_dir)
+        except OSError as error:  # a relative path, and the current folder was deleted
+            raise StartRefused(f"The data folder {data_dir} cannot be used: {error}.") from error
         self._postmaster: Postmaster | None = None
 
     @property
