@@ -239,13 +239,35 @@ def test_a_template_that_cannot_be_good_is_refused(machine: Machine, name: str, 
     assert list(machine.template("ListTemplates")) == []
 
 
-def test_a_template_keeps_its_name_and_what_a_live_workflow_needs(machine: Machine, hello: str) -> None:
-    code, said = refused(machine.template, "UpdateTemplate", id=hello, name="other", data=TEMPLATE)
-    assert (code, said) == (ARGUMENT, "the template is called 'hello', and stays so (at $.name)")
+def test_a_template_that_a_live_workflow_needs_is_not_deleted(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     assert refused(machine.template, "DeleteTemplate", id=hello)[0] == grpc.StatusCode.FAILED_PRECONDITION
     machine.get("DeleteWorkflow", id=id)
     machine.template("DeleteTemplate", id=hello)
+
+
+def test_a_template_has_another_name_and_the_same_id(machine: Machine, hello: str, gate: Gate) -> None:
+    machine.template("UpdateTemplate", id=hello, name="other")
+    found = machine.template("GetTemplate", name="other")
+    assert (found.id, found.data) == (hello, template_of(("{{.m}}", ["wipe", "write"])))
+    assert refused(machine.template, "GetTemplate", name="hello")[0] == MISSING
+    assert [one.name for one in machine.template("ListTemplates", name="o*")] == ["other"]
+    create(machine, hello, m="w")
+    machine.template("UpdateTemplate", id=hello, data=TEMPLATE)
+    assert machine.template("GetTemplate", id=hello).name == "other"
+    # The name that it had is free for another one, and its new one is not.
+    second = machine.template("CreateTemplate", name="hello", data=TEMPLATE).id
+    assert second != hello
+    assert machine.template("GetTemplate", name="hello").id == second
+    exists = grpc.StatusCode.ALREADY_EXISTS
+    assert refused(machine.template, "CreateTemplate", name="other", data=TEMPLATE)[0] == exists
+    assert refused(machine.template, "UpdateTemplate", id=second, name="other")[0] == exists
+    assert refused(machine.template, "UpdateTemplate", id=second, name="a b")[0] == ARGUMENT
+    machine.template("UpdateTemplate", id=hello, name="back")
+    machine.template("UpdateTemplate", id=second, name="other", data=TEMPLATE)
+    machine.template("UpdateTemplate", id=hello, name="hello")
+    names = {one.name: one.id for one in machine.template("ListTemplates")}
+    assert names == {"hello": hello, "other": second}
 
 
 def test_a_new_text_leaves_the_rest_of_a_document_as_it_is(machine: Machine, gate: Gate) -> None:

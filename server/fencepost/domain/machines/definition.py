@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Beginning, Decided
 from fencepost.domain.machines.hardware import address_of
@@ -28,6 +28,16 @@ class MachineTemplate(
         int,
         Meta(ge=0, le=_LONGEST_GRACE, description="seconds beyond its timeout that an action gets to pull its image"),
     ] = 600
+    client_name: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9_-]{1,200}\Z",
+                description="what gRPC clients call it; without it, by its name",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
     def compile(self) -> None:
         """Refuse a text that can never be rendered well."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.machines.definition import MachineTemplate
@@ -45,18 +47,26 @@ class Templates:
     async def create(self, name: str, text: str, *, caller: str) -> FoundTemplate:
         """Declare a template under a name that is free; raise Refusal."""
         definition = definition_of(name)
-        if definition in await self._names():
+        if await self._named(name) is not None:
             raise Refusal(DEFINITION_EXISTS, at="$.name", name=name)
-        return await self._put({"name": definition, "template": text}, caller)
+        taken, free = set(await self._names()), definition
+        # One that was called so has another name now, and keeps its document and its id.
+        for number in count(2):
+            if free not in taken:
+                break
+            free = f"{definition}/{number}"
+        return await self._put({"name": free, "template": text, **_called(name, free)}, caller)
 
     async def update(self, id: str, name: str, text: str, *, caller: str) -> FoundTemplate:
-        """Declare a new version of a template; without a text it stays as it is. Raise Refusal for another name."""
+        """Declare a new version of a template, with another name, another text or both; raise Refusal."""
         found = await self.get(id)
         if name and name != found.name:
-            raise invalid_params(f"the template is called {found.name!r}, and stays so", "$.name")
-        if not text:
-            return found
-        return await self._put({"name": found.definition, "template": text, "pullGrace": found.pull_grace}, caller)
+            definition_of(name)
+            if await self._named(name) is not None:
+                raise Refusal(DEFINITION_EXISTS, at="$.name", name=name)
+        name = name or found.name
+        document = {"name": found.definition, "template": text or found.text, "pullGrace": found.pull_grace}
+        return await self._put({**document, **_called(name, found.definition)}, caller)
 
     async def get(self, id: str) -> FoundTemplate:
         """Return a template by its id; raise Refusal when there is none."""
@@ -67,15 +77,16 @@ class Templates:
 
     async def get_named(self, name: str) -> FoundTemplate:
         """Return a template by its name; raise Refusal when there is none."""
-        definition = next((one for one in await self._names() if name_of(one) == name), None)
-        if definition is None:
+        found = await self._named(name)
+        if found is None:
             raise Refusal(DEFINITION_NOT_FOUND, at="$.name", name=name, hint="")
-        return await self._found(definition)
+        return found
 
     async def list(self, pattern: str) -> Sequence[FoundTemplate]:
         """Return the templates whose names fit a pattern with `*` for anything, whatever the case."""
         fits = _pattern(pattern)
-        return [await self._found(name) for name in await self._names() if fits.fullmatch(name_of(name))]
+        several = [await self._found(name) for name in await self._names()]
+        return [found for found in several if fits.fullmatch(found.name)]
 
     async def delete(self, definition: str) -> None:
         """Delete a template that no live workflow needs."""
@@ -95,7 +106,7 @@ class Templates:
         assert isinstance(document, MachineTemplate), "that is its kind"
         return FoundTemplate(
             id=id_of(name),
-            name=name_of(name),
+            name=name_of(name) if document.client_name is UNSET else document.client_name,
             definition=name,
             text=document.template,
             pull_grace=document.pull_grace,
@@ -103,11 +114,23 @@ class Templates:
             updated_at=newest.created_at,
         )
 
+    async def _named(self, name: str) -> FoundTemplate | None:
+        """Return the template of a name, which it may have been given after it was declared."""
+        for definition in await self._names():
+            if (found := await self._found(definition)).name == name:
+                return found
+        return None
+
     async def _names(self) -> Sequence[str]:
         return sorted(await self._definitions.names_of([MachineTemplate.kind]))
 
     async def _by_id(self) -> Mapping[str, str]:
         return {id_of(name): name for name in await self._names()}
+
+
+def _called(name: str, definition: str) -> Mapping[str, str]:
+    """Return what a document says of its name for clients, if that does not follow from its own."""
+    return {} if name_of(definition) == name else {"clientName": name}
 
 
 def _pattern(pattern: str) -> re.Pattern[str]:
