@@ -157,6 +157,15 @@ def test_a_postgres_of_the_system_serves_as_well(data_dir: Path) -> None:
         assert ask(server.conninfo, "show server_encoding") == "UTF8"
 
 
+def test_data_of_a_postgres_of_the_system_are_opened_with_it_when_a_newer_wheel_is_there(data_dir: Path) -> None:
+    binaries = system_binaries()
+    with EmbeddedPostgres(data_dir, bin_dir=binaries.folder) as server, psycopg.connect(server.conninfo) as connection:
+        connection.execute("create table kept as select 7 as number")
+    with EmbeddedPostgres(data_dir) as server:
+        assert server.version == binaries.version
+        assert ask(server.conninfo, "select number from kept") == 7
+
+
 def test_data_of_another_major_version_are_refused_with_the_way_out(data_dir: Path) -> None:
     EmbeddedPostgres(data_dir).__enter__().stop()
     (data_dir / "pgdata" / "PG_VERSION").write_text("16\n")

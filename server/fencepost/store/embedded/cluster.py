@@ -30,6 +30,14 @@ def ensure_cluster(folder: DataFolder, binaries: Binaries, account: Account) -> 
         account.own_tree(folder.pgdata)  # restored by root from a backup
 
 
+def made_by(pgdata: Path) -> str | None:
+    """Return the major version that made the data, if there are any."""
+    try:
+        return (pgdata / "PG_VERSION").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return None
+
+
 def _check_version(pgdata: Path, binaries: Binaries) -> None:
     try:
         major = (pgdata / "PG_VERSION").read_text().strip()
@@ -40,8 +48,8 @@ def _check_version(pgdata: Path, binaries: Binaries) -> None:
     if major != str(binaries.major):
         raise StartRefused(
             f"The data in {pgdata} was made by PostgreSQL {major} and the binaries in {binaries.folder} are "
-            f"{binaries.version}; start it with binaries of version {major}, and to move to {binaries.major} copy it "
-            "with pg_dump and psql or convert it with pg_upgrade."
+            f"{binaries.version}; install PostgreSQL {major} as well to open it with that, and to move to "
+            f"{binaries.major} copy it with pg_dump and psql or convert it with pg_upgrade."
         )
 
 

@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 from fencepost.errors import StartRefused
 from fencepost.store.embedded.account import Account, account_for, reachable
 from fencepost.store.embedded.binaries import Binaries, find_binaries, reachable_binaries
-from fencepost.store.embedded.cluster import ensure_cluster
+from fencepost.store.embedded.cluster import ensure_cluster, made_by
 from fencepost.store.embedded.folder import PORT, DataFolder
 from fencepost.store.embedded.leftovers import find_lock_files, find_lock_pid, find_orphan, is_deserted
 from fencepost.store.embedded.postmaster import Postmaster
@@ -107,7 +107,7 @@ class EmbeddedPostgres:
     def _start(self) -> None:
         folder = self._folder
         account = account_for(folder.pgdata)
-        binaries = find_binaries(self._bin_dir)
+        binaries = find_binaries(self._bin_dir, made_by=made_by(folder.pgdata))
         folder.make(account)
         folder.lock()
         binaries = reachable_binaries(binaries, account, folder.shelf(account))
