@@ -98,6 +98,13 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
         super().timeout_keep_alive_handler()
 
+    def shutdown(self) -> None:
+        """End a connection whose request is refused at once; any other when it is answered."""
+        if self._dropping and not self.pipeline:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def is_idle_since(self, moment: float) -> bool:
         """Whether nothing has been asked since a moment of the loop's clock, or only a part of a head."""
         if self.pipeline or not (self.cycle is None or self.cycle.response_complete):
@@ -118,7 +125,9 @@ class HttpProtocol(HttpToolsProtocol):
                 self._become_socket()
                 return
         except httptools.HttpParserError as error:
-            reason = f"this is no HTTP request: {error}" if self._refusal is None else ""
+            # What uvicorn raises while it is called back is about the address of the request.
+            is_address = isinstance(error, httptools.HttpParserCallbackError)
+            reason = f"this is no HTTP request: {'its address cannot be read' if is_address else error}"
             self._refuse(self._refusal or Refusal(INVALID_REQUEST, reason=reason[:200]))
             return
         if self._outside > self._limits.head_bytes:
@@ -139,7 +148,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refusal = Refusal(INVALID_REQUEST, reason=f"more than {_MOST_WAITING} requests wait for an answer")
             raise _Stop
         self._is_open, self._in_body, self._body_bytes = True, False, 0
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
 
     def on_headers_complete(self) -> None:
         """Let the application begin, unless the head is too long."""
@@ -147,8 +156,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._outside > limit and len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers) > limit:
             self._refusal = Refusal(HEAD_TOO_LARGE, limit=limit)
             raise _Stop
+        HttpToolsProtocol.on_headers_complete(self)
         self._in_body = True
-        super().on_headers_complete()
         if not self.parser.should_upgrade():
             # What stands behind a chunked body is no part of the head that the application reads.
             self.headers = []
@@ -159,7 +168,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Take a part of a body."""
         self._outside = 0
         self._body_bytes += len(body)
-        super().on_body(body)
+        HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -167,11 +176,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._outside = 0
         if self._deadline is not None:
             self._stop_waiting()
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
 
     def on_response_complete(self) -> None:
         """Drop, for a while, the rest of a body that was answered before it was there."""
-        super().on_response_complete()
+        HttpToolsProtocol.on_response_complete(self)
         self.quiet_since = self.loop.time()
         if self._in_body and self.cycle.response_complete:
             self._wait(_LINGER_SECONDS, self.transport.abort)

@@ -39,7 +39,11 @@ def site(engine: Engine, health: Health, door: Door, settings: Settings) -> Guar
 
     def known(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
-            request.state.caller = await door.caller(request.scope, request.headers.get("authorization"))
+            try:
+                request.state.caller = door.caller(request.headers.get("authorization"))
+            except Refusal as refusal:
+                await door.delay(refusal, request.scope)
+                raise
             return await handler(request)
 
         return _reported(guarded)

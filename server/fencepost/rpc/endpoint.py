@@ -46,7 +46,7 @@ class Endpoint:
             headers = self._door.enter(scope["headers"])
             if scope["method"] != "POST":
                 raise Refusal(METHOD_NOT_ALLOWED, path="/rpc", allowed="POST", allow="POST")
-            caller = await self._door.caller(scope, _text(headers, b"authorization"))
+            caller = self._door.caller(_text(headers, b"authorization"))
             of_request, format = formats(headers)
             length = headers.get(b"content-length", b"")
             sent = await read_body(length, receive, held, limit=self._limits.body_bytes)
@@ -61,6 +61,7 @@ class Endpoint:
             refusal = cut_off()
             outcome, format = Outcome(Answer(error=fault_of(refusal)), refusal), format_of(scope["headers"])
         except Refusal as refusal:
+            await self._door.delay(refusal, scope)
             outcome, format = Outcome(Answer(error=fault_of(refusal)), refusal), format_of(scope["headers"])
         except Exception as error:  # noqa: BLE001 the same place as the dispatcher's, for what is outside of calls
             unexpected = bug(error, "POST /rpc")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NoReturn
 
 from fencepost.errors import INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNAVAILABLE, Refusal
 from fencepost.notation.text import BadText
@@ -50,16 +50,24 @@ class Held:
 
     def expect(self, size: int) -> None:
         """Raise Refusal (`unavailable`) when there is no place for so many bytes."""
-        bodies = self._bodies
-        if bodies.used + size > (bodies.most if self._size + size <= _SMALL else bodies.most_large):
-            reason = "the server has too many large requests under way; try again"
-            raise Refusal(UNAVAILABLE, reason=reason, retry_after=_RETRY_SECONDS)
+        if self._bodies.used + size > self._limit(size):
+            self._refuse()
 
     def take(self, size: int) -> None:
         """Take a place for more bytes; raise Refusal (`unavailable`) when there is none."""
-        self.expect(size)
-        self._bodies.used += size
+        bodies = self._bodies
+        bodies.used += size
         self._size += size
+        # What is small fits as long as large ones do.
+        if bodies.used > bodies.most_large and bodies.used > self._limit(0):
+            self._refuse()
+
+    def _limit(self, further: int) -> int:
+        return self._bodies.most if self._size + further <= _SMALL else self._bodies.most_large
+
+    def _refuse(self) -> NoReturn:
+        reason = "the server has too many large requests under way; try again"
+        raise Refusal(UNAVAILABLE, reason=reason, retry_after=_RETRY_SECONDS)
 
     def release(self) -> None:
         """Give the place back."""
@@ -69,7 +77,8 @@ class Held:
 
 async def read_body(content_length: bytes, receive: Receive, held: Held, *, limit: int) -> bytes:
     """Return the body of an ASGI request; raise Refusal (`payload-too-large`, `unavailable`) or HangUp."""
-    if content_length.isdigit():
+    # A short one has fewer bytes than any limit.
+    if len(content_length) > 3 and content_length.isdigit():
         if (announced := int(content_length)) > limit:
             raise Refusal(PAYLOAD_TOO_LARGE, limit=limit)
         held.expect(announced)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fencepost.errors import Refusal
 from fencepost.settings import Settings
 from fencepost.wire.bodies import Bodies
 from fencepost.wire.callers import Callers, WrongCredentials
@@ -29,10 +30,11 @@ class Door:
         self._sites.check(headers)
         return headers
 
-    async def caller(self, scope: Mapping[str, Any], authorization: str | None) -> str:
-        """Return who calls; raise Refusal (`unauthenticated`), for wrong credentials after a while."""
-        try:
-            return self._callers.identify(authorization)
-        except WrongCredentials as wrong:
-            await self._logins.failed(scope.get("client"), wrong.message)
-            raise
+    def caller(self, authorization: str | None) -> str:
+        """Return who calls; raise Refusal (`unauthenticated`)."""
+        return self._callers.identify(authorization)
+
+    async def delay(self, refusal: Refusal, scope: Mapping[str, Any]) -> None:
+        """Let a request wait that is refused for wrong credentials; any other refusal is not delayed."""
+        if isinstance(refusal, WrongCredentials):
+            await self._logins.failed(scope.get("client"), refusal.message)

@@ -32,8 +32,7 @@ def read_headers(pairs: Pairs) -> dict[bytes, bytes]:
     headers = dict(pairs)
     if len(headers) != len(pairs):
         headers = _joined(pairs)
-    encoding = headers.get(b"content-encoding")
-    if encoding is not None and encoding.strip().lower() not in _PLAIN:
+    if b"content-encoding" in headers and (encoding := headers[b"content-encoding"]).strip().lower() not in _PLAIN:
         name = f"content-encoding: {encoding.decode('latin-1')[:100]}"
         raise Refusal(UNSUPPORTED_MEDIA_TYPE, content_type=name, hint="send the body as it is, not compressed")
     return headers

@@ -20,6 +20,7 @@ _PORTS = {"http": "80", "https": "443"}
 # "none" is a request that a person made, by typing the address.
 _OWN_SITES = ("same-origin", "none")
 _LONGEST = 300
+_MOST_FOUND = 100
 
 
 class Sites:
@@ -29,16 +30,23 @@ class Sites:
         """Take the names beside those of loopback; with `any_host` every name is one."""
         self._allowed = frozenset(allowed)
         self._any_host = any_host
+        self._found: set[bytes | None] = set()
         self._judge = lru_cache(maxsize=256)(self._judged)
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
         """Raise Refusal for a request that another site's page may have sent."""
-        host, origin, site = headers.get(b"host"), headers.get(b"origin"), headers.get(b"sec-fetch-site")
+        host = headers.get(b"host")
+        # What programs send, under a name that was found to be one.
+        if host in self._found and b"origin" not in headers and b"sec-fetch-site" not in headers:
+            return
+        origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
         if len(host or b"") > _LONGEST or len(origin or b"") > _LONGEST or len(site or b"") > _LONGEST:
             raise Refusal(INVALID_REQUEST, reason="the header 'host', 'origin' or 'sec-fetch-site' is too long")
         if (refused := self._judge(host, origin, site)) is not None:
             kind, reason = refused
             raise Refusal(kind, reason=reason)
+        if len(self._found) < _MOST_FOUND:
+            self._found.add(host)
 
     def _judged(self, host: bytes | None, origin: bytes | None, site: bytes | None) -> tuple[Kind, str] | None:
         name = "" if host is None else host.decode("latin-1").strip().lower()
@@ -50,7 +58,10 @@ class Sites:
                 "if that is its name"
             )
         if origin is not None and not self._is_own_page(origin.decode("latin-1").strip().lower(), name):
-            return OTHER_SITE, f"a page of {origin.decode('latin-1')[:100]!r} may not call this server"
+            page = origin.decode("latin-1")[:100]
+            return OTHER_SITE, (
+                f"a page of {page!r} may not call this server; start it with --allowed-host if the page is its own"
+            )
         if site is not None and (text := site.decode("latin-1").strip().lower()) not in _OWN_SITES:
             return OTHER_SITE, f"a page of another site may not call this server (sec-fetch-site: {text[:40]})"
         return None

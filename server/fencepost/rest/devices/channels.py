@@ -117,8 +117,9 @@ class ChannelCalls:
     async def _let_in(self, socket: WebSocket) -> str | None:
         """Return who opens a WebSocket; refuse those that may not."""
         try:
-            return await self._door.caller(socket.scope, socket.headers.get("authorization"))
+            return self._door.caller(socket.headers.get("authorization"))
         except Refusal as refusal:
+            await self._door.delay(refusal, socket.scope)
             await refuse(socket.scope, socket.send, refusal)
             return None
 
