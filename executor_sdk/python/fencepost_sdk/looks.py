@@ -15,6 +15,7 @@ from fencepost_sdk.line import Line
 from fencepost_sdk.protocol import TRANSIENT, Answer
 
 STATUS = "awf.workflow/status"
+PARTS = ("activities", "decisions")
 REQUEST_SECONDS = 30.0
 # The status of a workflow may be large: many of them in one answer would make the first wait for the last.
 MOST_LOOKS = 20
@@ -29,15 +30,27 @@ class Looks:
         self._wake = asyncio.Event()
 
     async def look(self, workflow: str, *, activities: bool) -> dict[str, Any]:
-        """Return the status of a workflow, with its activities and decisions; raise RpcError."""
-        asked = {"id": workflow, "include-activities?": activities, "include-decisions?": activities}
+        """Return the status of a workflow, with all of its activities and decisions; raise RpcError."""
+        asked: dict[str, Any] = {"id": workflow, "include-activities?": activities, "include-decisions?": activities}
+        status = page = await self._page(asked)
+        # A part that has more than fits into an answer says where to go on.
+        while following := {part: page[f"{part}-next"] for part in PARTS if page.get(f"{part}-next")}:
+            asked = {"id": workflow}
+            for part in PARTS:
+                asked[f"include-{part}?"] = part in following
+            page = await self._page(asked | {f"{part}-after": place for part, place in following.items()})
+            for part in following:
+                status[part] = [*status[part], *page.get(part, [])]
+        return status
+
+    async def _page(self, asked: dict[str, Any]) -> dict[str, Any]:
         call = encode_call(STATUS, asked)
         backoff = Backoff()
         while True:
             answer = await self._ask(call)
             if answer.error is None:
-                status: dict[str, Any] = msgspec.json.decode(answer.result)
-                return status
+                page: dict[str, Any] = msgspec.json.decode(answer.result)
+                return page
             if answer.error.type not in TRANSIENT:
                 raise answer.error.as_error()
             await asyncio.sleep(backoff.next())
