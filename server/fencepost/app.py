@@ -119,11 +119,7 @@ class App:
         self.reaper = Reaper(deadlines, definitions, hints)
         self.retain = Retain(PartitionStore(self.database, clock), settings.retention)
         self.scheduler = Scheduler(self.engine.schedules)
-        self._watching = self._watch_devices()
-        self._reaping = Loop("reaper", self.reaper.run_once)
-        self._retaining = Loop("retain", self.retain.run_once)
-        self._scheduling = Loop("scheduler", self.scheduler.run_once)
-        self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
+        self._make_loops(tasks, hints)
         self._wire_hints(hints, definitions, tasks.limits)
         self._errands = self._work(self._open(settings), settings, clock)
         self._working = [Loop("errands", errands.run_once) for errands in self._errands]
@@ -217,6 +213,13 @@ class App:
         keeping, feeding = Loop("vigil", self.vigil.run_once), Loop("feed", devices.feed.run_once)
         devices.known.nudge, devices.feed.nudge = keeping.nudge, feeding.nudge
         return keeping, feeding
+
+    def _make_loops(self, tasks: TaskStore, hints: Hints) -> None:
+        self._watching = self._watch_devices()
+        self._reaping = Loop("reaper", self.reaper.run_once)
+        self._retaining = Loop("retain", self.retain.run_once)
+        self._scheduling = Loop("scheduler", self.scheduler.run_once)
+        self._looking_out = Loop("lookout", Lookout(tasks, self._dispatcher, hints).run_once)
 
     def _wire_hints(self, hints: Hints, definitions: Definitions, limits: Limits) -> None:
         watch = self.engine.watch

@@ -20,7 +20,7 @@ CATCHES_BROADLY = {
     "server/fencepost/grpc/answers.py": "the same for what machines call",
     "server/fencepost/loops/errands.py": "a handler's bug fails its task, which is told as a call's is",
     "server/fencepost/loops/loop.py": "a duty goes on after a failure",
-    "server/fencepost/store/database.py": "passes it on to the future of the caller; the thread lives on",
+    "server/fencepost/store/lanes.py": "passes it on to the future of the caller; the thread lives on",
     "server/fencepost/store/batches.py": "passes it on to every caller of the batch; the next batch runs",
     "server/fencepost/engine/outcomes.py": "one of several calls raised it: it is the outcome of that call",
     "server/fencepost/engine/dispatcher.py": "passes it on to every poll of the claim; the next claim runs",

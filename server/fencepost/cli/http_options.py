@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from fencepost.settings import Connections
+from fencepost.settings import Connections, Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,12 +29,33 @@ def connections_of(options: Mapping[str, Any]) -> Connections:
     )
 
 
+def limits_of(options: Mapping[str, Any]) -> Limits:
+    """Return the bounds on requests and answers that were given."""
+    return Limits(
+        body_bytes=options["max_body"],
+        answer_bytes=options["max_answer"],
+        batch=options["max_batch"],
+        poll=options["max_poll"],
+        wait_seconds=options["max_wait"],
+        depth=options["max_depth"],
+        bodies_bytes=options["max_bodies"],
+        waiting=options["max_waiting"],
+    )
+
+
 def _option(flag: str, **attributes: Any) -> Callable[[F], F]:
     variable = f"FENCEPOST_{flag.removeprefix('--').replace('-', '_').upper()}"
     return click.option(flag, envvar=variable, show_envvar=True, **attributes)
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    _option(
+        "--max-body",
+        default=1 << 20,
+        show_default=True,
+        type=click.IntRange(1024, 1 << 30),
+        help="Bytes of a request's body.",
+    ),
     _option(
         "--allowed-host",
         multiple=True,
@@ -73,5 +94,47 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--max-connections",
         type=click.IntRange(1, 1_000_000),
         help="Connections of clients, of each worker; without it as many as the limit of descriptors allows.",
+    ),
+    _option(
+        "--max-answer",
+        default=8 << 20,
+        show_default=True,
+        type=click.IntRange(1024, 1 << 30),
+        help="Bytes of an answer: a poll gives fewer tasks, a list a shorter page.",
+    ),
+    _option(
+        "--max-batch",
+        default=1000,
+        show_default=True,
+        type=click.IntRange(1, 100_000),
+        help="Calls in one array.",
+    ),
+    _option(
+        "--max-poll",
+        default=1000,
+        show_default=True,
+        type=click.IntRange(1, 100_000),
+        help="Tasks that one poll may take.",
+    ),
+    _option(
+        "--max-wait",
+        default=600.0,
+        show_default=True,
+        type=click.FloatRange(0, 86_400),
+        help="Seconds that a long poll may wait.",
+    ),
+    _option(
+        "--max-depth",
+        default=64,
+        show_default=True,
+        type=click.IntRange(8, 254),
+        help="Nesting of a body.",
+    ),
+    _option(
+        "--max-waiting",
+        default=20_000,
+        show_default=True,
+        type=click.IntRange(1, 1_000_000),
+        help="Calls of a kind that may wait for the database; further ones are answered 503.",
     ),
 )

@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from fencepost.cli.database import server_database_options
-from fencepost.cli.http_options import connections_of, http_options
+from fencepost.cli.http_options import connections_of, http_options, limits_of
 from fencepost.settings import (
     DeviceSettings,
-    Limits,
     Settings,
     read_clients,
     read_grpc_tls,
@@ -185,63 +184,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     help="Versions of the data of a machine's workflow that are kept whole.",
     **_from_environment("WORKFLOW_DATA_VERSIONS"),
 )
-@click.option(
-    "--max-body",
-    default=1 << 20,
-    show_default=True,
-    type=click.IntRange(1024, 1 << 30),
-    help="Bytes of a request's body.",
-    **_from_environment("MAX_BODY"),
-)
 @http_options
-@click.option(
-    "--max-answer",
-    default=8 << 20,
-    show_default=True,
-    type=click.IntRange(1024, 1 << 30),
-    help="Bytes of an answer: a poll gives fewer tasks, a list a shorter page.",
-    **_from_environment("MAX_ANSWER"),
-)
-@click.option(
-    "--max-batch",
-    default=1000,
-    show_default=True,
-    type=click.IntRange(1, 100_000),
-    help="Calls in one array.",
-    **_from_environment("MAX_BATCH"),
-)
-@click.option(
-    "--max-poll",
-    default=1000,
-    show_default=True,
-    type=click.IntRange(1, 100_000),
-    help="Tasks that one poll may take.",
-    **_from_environment("MAX_POLL"),
-)
-@click.option(
-    "--max-wait",
-    default=600.0,
-    show_default=True,
-    type=click.FloatRange(0, 86_400),
-    help="Seconds that a long poll may wait.",
-    **_from_environment("MAX_WAIT"),
-)
-@click.option(
-    "--max-depth",
-    default=64,
-    show_default=True,
-    type=click.IntRange(8, 254),
-    help="Nesting of a body.",
-    **_from_environment("MAX_DEPTH"),
-)
-@click.option(
-    "--max-waiting",
-    default=20_000,
-    show_default=True,
-    type=click.IntRange(1, 1_000_000),
-    help="Calls of a kind that may wait for the database; further ones are answered 503.",
-    **_from_environment("MAX_WAITING"),
-)
 @click.option(
     "--log-level",
     default="info",
@@ -276,16 +219,7 @@ def serve(**options: Any) -> None:
         grpc_open=options["grpc_open"],
         grpc_tls=read_grpc_tls(options["grpc_tls_cert"], options["grpc_tls_key"]),
         workflow_data_versions=options["workflow_data_versions"],
-        limits=Limits(
-            body_bytes=options["max_body"],
-            answer_bytes=options["max_answer"],
-            batch=options["max_batch"],
-            poll=options["max_poll"],
-            wait_seconds=options["max_wait"],
-            depth=options["max_depth"],
-            bodies_bytes=options["max_bodies"],
-            waiting=options["max_waiting"],
-        ),
+        limits=limits_of(options),
         http=connections_of(options),
         devices=DeviceSettings(
             retries=options["device_retries"],

@@ -17,7 +17,8 @@ from typing import Any
 from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
-from fencepost.store.tasks import Held, TaskStore
+from fencepost.store.leases import Held
+from fencepost.store.tasks import TaskStore
 
 GiveBack = Callable[[Sequence[Task], str], Awaitable[None]]
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
-
-import orjson
 
 from fencepost.clock import Clock
 from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
-from fencepost.domain.task import Entry, LeasedTask, ShortTask, Task, task_of
+from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.errors import Refusal
 from fencepost.store.batches import Batches, joined, parted
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
+from fencepost.store.leases import Claimed, Held, held_by, lease, request_key
 from fencepost.store.limits import Limits
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
@@ -48,20 +46,6 @@ class Attempt(NamedTuple):
     action: str
     content: bytes | None
     task: Task
-
-
-class Held(NamedTuple):
-    """What one ask was given, or that its requestId was used with other params."""
-
-    tasks: list[LeasedTask]
-    conflict: bool = False
-
-
-class Claimed(NamedTuple):
-    """What each ask was given, by its number, and whether there may be more to give out, which was not looked at."""
-
-    given: dict[int, Held]
-    more: bool = False
 
 
 class Created(NamedTuple):
@@ -162,19 +146,19 @@ class TaskStore:
                 ready = {name for (name,) in fetch(connection, statement("tasks/ready_definitions"), {})}
                 params["definitions"] = [name for name in definitions if name in ready]
             if not named and not limited:
-                return Claimed(_lease(connection, statement("tasks/claim"), params, asks))
+                return Claimed(lease(connection, statement("tasks/claim"), params, asks))
             # Several statements, because each must see what another server did while we waited for its lock.
             with connection.transaction():
                 held: dict[int, Held] = {}
                 if named:
-                    fetch(connection, statement("tasks/lock_requests"), {"keys": [_request_key(ask) for ask in named]})
-                    held = _held(connection, named)
+                    fetch(connection, statement("tasks/lock_requests"), {"keys": [request_key(ask) for ask in named]})
+                    held = held_by(connection, named)
                 rest = [ask for ask in asks if ask["ask"] not in held]
                 if not limited or not rest:
-                    return Claimed(held | _lease(connection, statement("tasks/claim"), params, rest))
+                    return Claimed(held | lease(connection, statement("tasks/claim"), params, rest))
                 size = sum(ask["size"] for ask in rest)
                 seqs, more = self.limits.lock_places(connection, limited, size, params["now"])
-                given = _lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
+                given = lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
                 return Claimed(held | given, more and len(seqs) < size)
 
         if any(definition in self.limits for definition in definitions):
@@ -269,35 +253,3 @@ def _located(calls: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     for call in calls:
         call["seq"] = ("exec_id" in call and seq_of_exec_id(call["exec_id"])) or seq_of(call["id"])
     return calls
-
-
-def _lease(
-    connection: Connection, text: str, params: Mapping[str, Any], asks: Sequence[Mapping[str, Any]]
-) -> dict[int, Held]:
-    given = {ask["ask"]: Held([]) for ask in asks}
-    if asks:
-        # New ones with every run: no execId is given out twice, whatever became of the run before.
-        prefixed = [{**ask, "prefix": prefix} for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
-        for row in fetch(connection, text, {**params, "asks": orjson.dumps(prefixed).decode()}):
-            given[row[0]].tasks.append(_leased(row))
-    return given
-
-
-def _held(connection: Connection, asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
-    hashes = {ask["ask"]: ask["request_hash"] for ask in asks}
-    held: dict[int, Held] = {}
-    for row in fetch(connection, statement("tasks/held"), {"asks": orjson.dumps(asks).decode()}):
-        call, request_hash = row[0], row[-1]
-        if request_hash != hashes[call]:
-            held[call] = Held([], conflict=True)
-        else:
-            held.setdefault(call, Held([])).tasks.append(_leased(row))
-    return held
-
-
-def _leased(row: Sequence[Any]) -> LeasedTask:
-    return LeasedTask(Task._make(row[RESOURCE]), row[RESOURCE.stop])
-
-
-def _request_key(ask: Mapping[str, Any]) -> str:
-    return hashlib.sha256(orjson.dumps([ask["caller"], ask["request_id"]])).hexdigest()

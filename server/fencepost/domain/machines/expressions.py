@@ -8,34 +8,14 @@ from typing import Any, NamedTuple
 
 from fencepost.domain.machines.functions import FUNCTIONS, LAZY, SEARCHES, is_true
 from fencepost.domain.machines.printing import kind_of
-from fencepost.domain.machines.sprig import LONGEST, parts_of
+from fencepost.domain.machines.steps import Steps
+from fencepost.domain.machines.values import LONGEST
 from fencepost.domain.machines.words import UNKNOWN_KEYWORDS, BadTemplate, Word, place, unquoted
 from fencepost.domain.nearest import hint, nearest, shortened
 
 _DEEPEST = 50
-_CHARACTERS_A_STEP = 1000
 _VARIABLES_A_STEP = 100
-_PARTS_A_STEP = 2
-# A pattern takes long, for a function; and so do those that look at each character.
-_STEPS = {"regexMatch": 1000, "mustRegexMatch": 1000}
-_BY_CHARACTER = dict.fromkeys(
-    ("lower", "upper", "title", "nospace", "quote", "printf", "trimAll", "trimall", "split", "splitn", "splitList"), 50
-)
 _CONSTANTS = {"true": True, "false": False, "nil": None}
-
-
-class Steps:
-    """What one rendering may still do."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._left = most
-
-    def take(self, count: int = 1) -> None:
-        """Count; raise BadTemplate when it was too much."""
-        self._left -= count
-        if self._left < 0:
-            raise BadTemplate(f"there is too much to do: a template takes at most {self._most} steps")
 
 
 class Scope(NamedTuple):
@@ -98,7 +78,7 @@ class Call(NamedTuple):
 
     def evaluate(self, scope: Scope) -> Any:
         """Return what the function gives."""
-        scope.steps.take(_STEPS.get(self.name, 1))
+        scope.steps.take_call(self.name)
         if self.name in LAZY:
             value = None
             for argument in self.arguments:
@@ -107,12 +87,12 @@ class Call(NamedTuple):
                     break
             return value
         values = [argument.evaluate(scope) for argument in self.arguments]
-        scope.steps.take(_length(values) * _BY_CHARACTER.get(self.name, 1))
+        scope.steps.take_arguments(self.name, values)
         try:
             value = FUNCTIONS[self.name][0](*values)
         except BadTemplate as bad:
             raise BadTemplate(f"{self.name}: {bad}") from None
-        scope.steps.take(_length([value]))
+        scope.steps.take_value(value)
         # Printed into variables again and again, a text could double with each step.
         if isinstance(value, str) and len(value) > LONGEST:
             raise BadTemplate(f"{self.name}: the text is longer than {LONGEST} characters")
@@ -144,13 +124,6 @@ class Source(NamedTuple):
             case Path(root=inside):
                 return self.is_fixed(inside)  # type: ignore[arg-type]  # neither text nor none
         return all(self.is_fixed(argument) for argument in expression.arguments)
-
-
-def _length(values: Sequence[Any]) -> int:
-    """Return for how many steps the texts, lists and maps among some values count."""
-    texts = sum(len(value) for value in values if isinstance(value, str))
-    parts = sum(parts_of(value) for value in values if isinstance(value, list | dict))
-    return texts // _CHARACTERS_A_STEP + parts // _PARTS_A_STEP
 
 
 class Reading:

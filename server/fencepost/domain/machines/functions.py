@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fencepost.domain.machines.printing import kind_of, printed, printed_line, printf
-from fencepost.domain.machines.sprig import SPRIG, text_of, whole_of
+from fencepost.domain.machines.sprig import SPRIG
+from fencepost.domain.machines.values import text_of, whole_of
 from fencepost.domain.machines.words import BadTemplate
 
 _NUMBERED = re.compile(r"/dev/nvme")

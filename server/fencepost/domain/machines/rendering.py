@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fencepost.domain.machines.expressions import Expression, Reading, Scope, Source, Steps
+from fencepost.domain.machines.expressions import Expression, Reading, Scope, Source
 from fencepost.domain.machines.functions import is_true
 from fencepost.domain.machines.printing import kind_of, written
-from fencepost.domain.machines.sprig import LONGEST
+from fencepost.domain.machines.steps import Steps
+from fencepost.domain.machines.values import LONGEST
 from fencepost.domain.machines.versions import VERSION
 from fencepost.domain.machines.words import KEYWORDS, BadTemplate, Piece, pieces, place
 
