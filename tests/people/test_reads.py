@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import orjson
 import pytest
 
+from fencepost.settings import Limits, Settings
 from tests.fixtures.people import Desk
-from tests.fixtures.servers import Server
+from tests.fixtures.servers import Server, running_server
 
 
 @pytest.fixture
@@ -64,6 +67,91 @@ def test_what_is_more_than_a_page_is_on_the_next(desk: Desk, method: str) -> Non
         assert (found, following) == (whole["resources"], None)
     for word in ("x", "HR:x", "HR", ":", ""):
         assert desk.refused(method, after=word) == (400, "invalid-params", "$.params.after")
+
+
+def test_a_list_comes_whole_or_page_by_page_in_the_order_of_lines(desk: Desk) -> None:
+    desk.begin()
+    for line in (40, 7, 1_000_000, 12, 9):
+        desk.add("BADGE", lineNumber=line)
+    desk.begin("L-2")
+    method = "find-all-tasks-by-task-list"
+    whole = desk.call(method, taskList="L-1")
+    assert [task["lineNumber"] for task in whole["resources"]] == [1, 7, 9, 12, 40, 1_000_000]
+    assert "next" not in whole
+    for size in (1, 4, 6):
+        found, following = [], None
+        for _ in range(-(-6 // size)):
+            page = desk.call(method, taskList="L-1", after=following, limit=size)
+            assert len(page["resources"]) <= size
+            found += page["resources"]
+            following = page.get("next")
+        assert (found, following) == (whole["resources"], None)
+    for word in ("x", "-1", "1.5", "", "\u0661", str(2**31)):
+        assert desk.refused(method, taskList="L-1", after=word) == (400, "invalid-params", "$.params.after")
+    assert desk.refused(method, taskList="L-1", limit=10_001) == (400, "invalid-params", "$.params.limit")
+
+
+def test_a_list_that_is_begun_again_shows_what_it_began_with_and_says_where_to_go_on(server: Server) -> None:
+    steps = [{"code": f"S{number}", "assignToTeam": "HR", "createAtProcessStart": True} for number in range(500)]
+    desk = Desk(server, steps)
+    again = {"process": "hr/onboard", "code": "L-1"}
+    begun = desk.call("create-task-list", **again)
+    assert [task["lineNumber"] for task in begun["tasks"]] == [*range(1, 501)]
+    assert "next" not in begun
+    added = [desk.add("S0") for _ in range(2)]
+    assert desk.call("create-task-list", **again) == {**begun, "next": "500"}
+    rest = desk.call("find-all-tasks-by-task-list", taskList="L-1", after="500")
+    assert rest == {"resources": added}
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("find-all-tasks-by-task-list", {"taskList": "L-1"}),
+        ("find-all-pending-tasks-order-by-team-and-due-date", {}),
+        ("my-tasks", {"user": "eve"}),
+    ],
+)
+def test_a_page_of_tasks_ends_where_it_fills_an_answer(database: str, method: str, said: dict[str, Any]) -> None:
+    most = 20_000
+    with running_server(database, settings=Settings(limits=Limits(answer_bytes=most))) as server:
+        desk = Desk(server)
+        desk.begin()
+        added = [desk.add("BADGE", description="\U0001f600" * 500)["id"] for _ in range(30)]
+        if method == "my-tasks":
+            for id in added:
+                desk.call("set-executed-by-user", id=id, executedByUser="eve")
+        found: list[str] = []
+        pages, params = 0, dict(said)
+        while pages == 0 or "after" in params:
+            body = orjson.dumps({"method": f"awf.people/{method}", "params": params | {"limit": 10_000}})
+            _, _, answer = server.send("POST", "/rpc", body, content_type="application/json")
+            assert len(answer) < most + 4000
+            told = orjson.loads(answer)["result"]
+            found += [task["id"] for task in told["resources"]]
+            pages, params = pages + 1, said | {"after": told["next"]} if "next" in told else {}
+        assert pages > 2
+        assert len(found) == len(set(found))
+        assert set(added) <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("find-all-tasks-by-task-list", {"taskList": "L-1"}),
+        ("find-one-task-by-task-list-and-process-step-code", {"taskList": "L-1", "processStep": "ASK"}),
+        ("find-all-pending-tasks-order-by-team-and-due-date", {}),
+        ("my-tasks", {}),
+        ("find-all-task-mails", {"id": ""}),
+        ("display-task-events", {"id": ""}),
+    ],
+)
+def test_what_may_be_much_is_read_beside_the_queue(desk: Desk, method: str, said: dict[str, Any]) -> None:
+    id = desk.task()
+    reads = desk.server.app.database.reads
+    before = reads.jobs_taken
+    desk.call(method, **(said | {"id": id} if "id" in said else said))
+    assert reads.jobs_taken == before + 1
 
 
 def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
@@ -176,6 +264,10 @@ def test_mail_is_linked_to_a_task_once(desk: Desk) -> None:
         linked = desk.call("add-task-mail", id=id, mailMessage=message)
     assert linked == {"wfTask": id, "mailMessages": ["<1@x>", "<2@x>"]}
     assert desk.call("find-all-task-mails", id=id) == linked
+    first = desk.call("find-all-task-mails", id=id, limit=1)
+    assert first == {"wfTask": id, "mailMessages": ["<1@x>"], "next": "<1@x>"}
+    rest = desk.call("find-all-task-mails", id=id, limit=1, after=first["next"])
+    assert rest == {"wfTask": id, "mailMessages": ["<2@x>"]}
 
 
 def test_a_task_refers_to_something_elsewhere(desk: Desk) -> None:

@@ -1,5 +1,5 @@
 -- The tasks of a list as they stand.
--- Takes:   workflow_seq bigint, the list; seq bigint, the task (null for any); step, its step's code (null for any).
+-- Takes:   workflow_seq bigint, the list; seq bigint, the task (null for any).
 -- Returns: per task, in the order of lines, its row: domain.people.task has the members.
 -- Touches: nothing; reads people_resources.
 select
@@ -13,5 +13,4 @@ select
 from fencepost.people_resources as r
 where r.workflow_seq = %(workflow_seq)s::bigint
     and (%(seq)s::bigint is null or r.seq = %(seq)s::bigint)
-    and (%(step)s::text is null or r.fields ->> 'processStep' = %(step)s::text)
 order by r.line_number

@@ -2,7 +2,7 @@
 -- Takes:   statuses text[], null for any; member, to whom they are assigned; team, due_date_time, after bigint: of the
 --          task that the page before ended with, null for the first; size integer.
 -- Returns: per task, in the order of teams, due dates and numbers, its row: domain.people.task has the members.
--- Touches: nothing; reads people_resources. Planned for its parameters.
+-- Touches: nothing; reads people_resources.
 select
     r.seq, r.id, r.workflow_seq, r.task_list, r.process, r.process_version, r.is_list_live, r.line_number, r.fields,
     r.start_date_time, r.initial_due_date_time, r.progress_message, r.exception_message, r.domain_object_key,

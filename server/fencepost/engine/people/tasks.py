@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fencepost.domain.listing import Portion
 from fencepost.domain.people import deeds
 from fencepost.domain.people.deeds import Deed
 from fencepost.domain.people.errors import (
@@ -17,10 +18,9 @@ from fencepost.domain.people.errors import (
     TASK_REMOVAL,
     USER_NEEDED,
 )
-from fencepost.domain.people.html import history_html
 from fencepost.domain.people.process import ProcessStep
 from fencepost.domain.people.streams import Replay, Stream, TaskEvent, replay
-from fencepost.domain.people.task import PeopleTask, Place
+from fencepost.domain.people.task import PeopleTask, Place, TaskList
 from fencepost.domain.people.words import OVER, STATUS_NAMES
 from fencepost.engine.people.lists import TaskLists
 from fencepost.engine.people.registers import Registers
@@ -53,24 +53,28 @@ class PeopleTasks:
             raise Refusal(PEOPLE_TASK_NOT_FOUND, at=at, id=id)
         return task
 
-    async def of_list(self, code: str) -> Sequence[PeopleTask]:
-        """Return every task of a list, by line."""
+    async def of_list(self, code: str, *, after: int | None, size: int) -> Portion[PeopleTask]:
+        """Return the tasks of a list behind a line, by line."""
         found = await self._lists.get(code, "$.taskList")
-        return await self._store.of_list(found.seq)
+        return await self._store.of_list(found.seq, after=after, size=size)
+
+    async def first_of(self, task_list: TaskList, *, size: int) -> Portion[PeopleTask]:
+        """Return the first tasks of a list that was begun just now."""
+        return await self._store.first_of_list(task_list.seq, size=size)
 
     async def one_of_step(self, code: str, step: str) -> PeopleTask:
         """Return the one task of a list for a step; raise Refusal unless there is exactly one."""
         found = await self._lists.get(code, "$.taskList")
-        tasks = await self._store.of_list(found.seq, step=step)
-        if len(tasks) != 1:
-            raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, code=step, count=len(tasks))
-        return tasks[0]
+        count, task = await self._store.of_step(found.seq, step)
+        if task is None or count != 1:
+            raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, code=step, count=count)
+        return task
 
-    async def pending(self, *, after: Place | None, size: int) -> Sequence[PeopleTask]:
+    async def pending(self, *, after: Place | None, size: int) -> Portion[PeopleTask]:
         """Return the pending tasks of all lists that are live behind a place, by team and due date: the inbox."""
         return await self._store.pending(after=after, size=size)
 
-    async def mine(self, user: str, *, with_over: bool, after: Place | None, size: int) -> Sequence[PeopleTask]:
+    async def mine(self, user: str, *, with_over: bool, after: Place | None, size: int) -> Portion[PeopleTask]:
         """Return the tasks of live lists behind a place that are assigned to a user, by team and due date."""
         statuses = None if with_over else _OPEN
         return await self._store.of_user(user, statuses=statuses, after=after, size=size)
@@ -122,13 +126,13 @@ class PeopleTasks:
             raise Refusal(PEOPLE_TASK_LOCKED, at="$.id", id=id, user=task.locked_by)
         return task
 
-    async def link_mail(self, id: str, mail_message: str, by: By) -> Sequence[str]:
-        """Link a mail message to a task; return all that are."""
-        return await self._store.link_mail(_acting(await self.get(id), by), mail_message)
+    async def link_mail(self, id: str, mail_message: str, by: By, *, size: int) -> Portion[str]:
+        """Link a mail message to a task; return the first that are."""
+        return await self._store.link_mail(_acting(await self.get(id), by), mail_message, size=size)
 
-    async def mails(self, id: str) -> Sequence[str]:
-        """Return the mail messages that are linked to a task."""
-        return await self._store.mails((await self.get(id)).seq)
+    async def mails(self, id: str, *, after: str | None, size: int) -> Portion[str]:
+        """Return the mail messages that are linked to a task, behind one of them."""
+        return await self._store.mails((await self.get(id)).seq, after=after, size=size)
 
     async def step_of(self, id: str) -> tuple[PeopleTask, ProcessStep]:
         """Return a task and the step that it is of."""
@@ -138,13 +142,8 @@ class PeopleTasks:
     async def history(self, id: str) -> tuple[PeopleTask, Replay]:
         """Return a task and all events of its streams, those of the log and drafts among them."""
         task = await self.get(id)
-        streams = (await self._store.streams([task.seq]))[task.seq]
+        streams = await self._store.history(task.seq)
         return task, replay(task.initial, streams.events, streams.changes)
-
-    async def display(self, id: str) -> str:
-        """Return a task's history as HTML."""
-        task, played = await self.history(id)
-        return history_html(task, played.history)
 
     async def remove(self, id: str) -> PeopleTask:
         """Refuse: no task is ever removed."""

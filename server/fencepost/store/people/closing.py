@@ -12,9 +12,9 @@ from fencepost.domain.people.task import TaskList
 from fencepost.domain.people.words import OVER
 from fencepost.errors import Refusal
 from fencepost.store.batches import Hint
-from fencepost.store.connection import Connection
+from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance, end, lock
-from fencepost.store.people.rows import tasks_of
+from fencepost.store.statements import statement
 
 
 def close(
@@ -24,9 +24,10 @@ def close(
     with connection.transaction():
         if task_list.seq not in lock(connection, workflows=[task_list.seq], with_parents=True):
             return ()
-        tasks = tasks_of(connection, task_list.seq)
-        if open_ := [task for task in tasks if task.standing.status not in OVER]:
-            raise Refusal(TASKS_NOT_OVER, at="$.code", code=task_list.code, count=len(open_))
+        params = {"workflow_seq": task_list.seq, "over": [*OVER]}
+        ((count,),) = fetch(connection, statement("people/count_open"), params)
+        if count:
+            raise Refusal(TASKS_NOT_OVER, at="$.code", code=task_list.code, count=count)
         ending = {
             "seq": task_list.seq,
             "outcome": "succeeded",

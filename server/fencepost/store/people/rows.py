@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fencepost.domain.listing import Portion
 from fencepost.domain.people.deeds import Actor
 from fencepost.domain.people.streams import Change, Standing, TaskEvent
 from fencepost.domain.people.task import Core, PeopleTask, Place, TaskList
-from fencepost.store.connection import Connection, fetch, fetch_planned
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.pages import Row
 from fencepost.store.statements import statement
 
 # Where the parts of a task begin in a row of people/of_list.sql.
@@ -23,25 +25,21 @@ class Streams(NamedTuple):
     changes: Sequence[Change]
 
 
-def tasks_of(
-    connection: Connection, workflow_seq: int, *, seq: int | None = None, step: str | None = None
-) -> list[PeopleTask]:
-    """Return the tasks of a list, by line; only one of them, or those of a step."""
-    params = {"workflow_seq": workflow_seq, "seq": seq, "step": step}
+def tasks_of(connection: Connection, workflow_seq: int, *, seq: int | None = None) -> list[PeopleTask]:
+    """Return the tasks of a list, by line; or only one of them."""
+    params = {"workflow_seq": workflow_seq, "seq": seq}
     return [_task(row) for row in fetch(connection, statement("people/of_list"), params)]
 
 
-def tasks_of_user(
-    connection: Connection, user: str, *, statuses: Sequence[str] | None, after: Place | None, size: int
-) -> list[PeopleTask]:
-    """Return a user's tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-    params = {"statuses": None if statuses is None else list(statuses), "member": user, **_behind(after, size)}
-    return [_task(row) for row in fetch_planned(connection, statement("people/of_user"), params)]
+def tasks_in(page: Portion[Row]) -> Portion[PeopleTask]:
+    """Return the tasks of a page of rows."""
+    return Portion([_task(row) for row in page.items], page.more)
 
 
-def pending_tasks(connection: Connection, *, after: Place | None, size: int) -> list[PeopleTask]:
-    """Return the pending tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-    return [_task(row) for row in fetch(connection, statement("people/pending"), _behind(after, size))]
+def behind(place: Place | None) -> Mapping[str, Any]:
+    """Return the parameters of a page that begins behind a place."""
+    team, due_date_time, seq = place or (None, None, None)
+    return {"team": team, "due_date_time": due_date_time, "after": seq}
 
 
 def find_list(connection: Connection, code: str) -> TaskList | None:
@@ -65,11 +63,6 @@ def find_actor(connection: Connection, user: str) -> Actor:
     """Return who acts, with their teams."""
     rows = fetch(connection, statement("teams/of_user"), {"member": user})
     return Actor(user, frozenset(team for (team,) in rows))
-
-
-def _behind(after: Place | None, size: int) -> dict[str, Any]:
-    team, due_date_time, seq = after or (None, None, None)
-    return {"team": team, "due_date_time": due_date_time, "after": seq, "size": size}
 
 
 def _task(row: Sequence[Any]) -> PeopleTask:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fencepost.clock import Clock
 from fencepost.domain.ids import IdKind, kind_of, seq_of
+from fencepost.domain.listing import Portion
 from fencepost.domain.payload import same_payload
 from fencepost.domain.people.deeds import Deed
 from fencepost.domain.people.streams import Stream
@@ -22,7 +23,7 @@ from fencepost.store.people.acting import Acting
 from fencepost.store.people.closing import close
 from fencepost.store.people.deeds import Acted
 from fencepost.store.people.moves import NewCore, make
-from fencepost.store.people.rows import Streams, find_list, pending_tasks, streams_of, tasks_of, tasks_of_user
+from fencepost.store.people.rows import Streams, behind, find_list, streams_of, tasks_in, tasks_of
 from fencepost.store.statements import statement
 
 
@@ -64,21 +65,36 @@ class PeopleStore:
 
         return await self._database.run(job)
 
-    async def of_list(self, seq: int, *, step: str | None = None) -> Sequence[PeopleTask]:
-        """Return the tasks of a list, by line; or only those of a step."""
-        return await self._database.run(lambda connection: tasks_of(connection, seq, step=step))
+    async def of_list(self, seq: int, *, after: int | None, size: int) -> Portion[PeopleTask]:
+        """Return the tasks of a list behind a line, by line."""
+        params = {"workflow_seq": seq, "after": after}
+        return tasks_in(await self._database.reads.page(statement("people/page_of_list"), params, size=size))
 
-    async def pending(self, *, after: Place | None, size: int) -> Sequence[PeopleTask]:
+    async def first_of_list(self, seq: int, *, size: int) -> Portion[PeopleTask]:
+        """Return the first tasks of a list that was begun just now; it waits for no read of others."""
+        params = {"workflow_seq": seq, "after": None}
+        return tasks_in(await self._database.page(statement("people/page_of_list"), params, size=size))
+
+    async def of_step(self, seq: int, step: str) -> tuple[int, PeopleTask | None]:
+        """Return how many tasks a list has for a step, and the first of them."""
+
+        def job(connection: Connection) -> tuple[int, PeopleTask | None]:
+            ((count, first),) = fetch(connection, statement("people/of_step"), {"workflow_seq": seq, "step": step})
+            found = tasks_of(connection, seq, seq=first) if count else []
+            return count, found[0] if found else None
+
+        return await self._database.reads.run(job)
+
+    async def pending(self, *, after: Place | None, size: int) -> Portion[PeopleTask]:
         """Return the pending tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-        return await self._database.reads.run(lambda connection: pending_tasks(connection, after=after, size=size))
+        return tasks_in(await self._database.reads.page(statement("people/pending"), behind(after), size=size))
 
     async def of_user(
         self, user: str, *, statuses: Sequence[str] | None, after: Place | None, size: int
-    ) -> Sequence[PeopleTask]:
+    ) -> Portion[PeopleTask]:
         """Return a user's tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-        return await self._database.reads.run(
-            lambda connection: tasks_of_user(connection, user, statuses=statuses, after=after, size=size)
-        )
+        params = {"statuses": None if statuses is None else list(statuses), "member": user, **behind(after)}
+        return tasks_in(await self._database.reads.page(statement("people/of_user"), params, size=size))
 
     async def task_list(self, code: str) -> TaskList | None:
         """Return a task list."""
@@ -87,6 +103,10 @@ class PeopleStore:
     async def streams(self, seqs: Sequence[int]) -> Mapping[int, Streams]:
         """Return what tasks are replayed from, by their numbers."""
         return await self._database.run(lambda connection: streams_of(connection, seqs))
+
+    async def history(self, seq: int) -> Streams:
+        """Return what a task is replayed from, for somebody who only looks."""
+        return (await self._database.reads.run(lambda connection: streams_of(connection, [seq])))[seq]
 
     async def act(self, acting: Acting, deed: Deed, *, confirmed: bool, checked: bool = True) -> Acted:
         """Record what a deed gives, as drafts or confirmed at once; raise Refusal, and nothing is done."""
@@ -105,22 +125,24 @@ class PeopleStore:
         now = self._clock.now()
         return await self._database.run(lambda connection: deeds.write(connection, acting, members, now))
 
-    async def link_mail(self, acting: Acting, mail_message: str) -> Sequence[str]:
-        """Link a mail message to a task; return all that are linked to it."""
+    async def link_mail(self, acting: Acting, mail_message: str, *, size: int) -> Portion[str]:
+        """Link a mail message to a task; return the first that are linked to it."""
         now = self._clock.now()
 
-        def job(connection: Connection) -> list[str]:
+        def job(connection: Connection) -> Portion[str]:
             with connection.transaction():
                 deeds.write(connection, acting, {}, now)
                 fetch(connection, statement("people/link_mail"), {"seq": acting.seq, "mail_message": mail_message})
-                return [mail for (mail,) in fetch(connection, statement("people/mails"), {"seq": acting.seq})]
+                params = {"seq": acting.seq, "after": None, "size": size + 1}
+                mails = [mail for (mail,) in fetch(connection, statement("people/mails"), params)]
+                return Portion(mails[:size], len(mails) > size)
 
         return await self._database.run(job)
 
-    async def mails(self, seq: int) -> Sequence[str]:
-        """Return the mail messages that are linked to a task."""
-        rows = await self._database.fetch(statement("people/mails"), {"seq": seq})
-        return [mail for (mail,) in rows]
+    async def mails(self, seq: int, *, after: str | None, size: int) -> Portion[str]:
+        """Return the mail messages that are linked to a task, behind one of them."""
+        page = await self._database.reads.page(statement("people/mails"), {"seq": seq, "after": after}, size=size)
+        return Portion([mail for (mail,) in page.items], page.more)
 
     async def add(self, task_list: TaskList, new: NewLine) -> PeopleTask:
         """Add a task to a list; the same line with the same content again is the same task."""

@@ -8,16 +8,22 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
+from fencepost.domain.listing import Portion
 from fencepost.domain.payload import object_text
 from fencepost.domain.people.process import TaskListFields
+from fencepost.domain.people.task import PeopleTask
 from fencepost.domain.people.words import Assignment, Code8, Department, Key, Priority, Text, User
 from fencepost.engine.people.lists import NewTask
-from fencepost.rpc.methods.people.params import ListCode, TaskResult, TasksResult, moment_text
+from fencepost.errors import invalid_params
+from fencepost.rpc.methods.people.params import After, Limit, ListCode, TaskResult, TasksPage, moment_text
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.people import WFProcessStep, WFTask, WFTaskList, list_resource, step_resource, task_resource
 from fencepost.wire.resources import JsonObject, Time
 
 list_methods = Registry()
+
+# Tasks of a list in the answer to its beginning: as many as the steps of a process, so that a new list comes whole.
+_MOST_AT_FIRST = 500
 
 
 class CreateListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -92,14 +98,17 @@ class StepParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 
 
 class OfListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Of which list."""
+    """Of which list, and which page."""
 
     task_list: ListCode
+    limit: Limit = 10_000
+    after: After | None = None
 
 
-class OfStepParams(OfListParams, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class OfStepParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Of which list, for which step."""
 
+    task_list: ListCode
     process_step: Code8
 
 
@@ -109,10 +118,11 @@ class ListResult(msgspec.Struct, frozen=True):
     resource: WFTaskList
 
 
-class CreateListResult(ListResult, frozen=True):
-    """A task list, and the tasks that it has."""
+class CreateListResult(ListResult, frozen=True, omit_defaults=True):
+    """A task list, and the first tasks that it has; `next` leads on in `awf.people/find-all-tasks-by-task-list`."""
 
     tasks: list[WFTask]
+    next: str | UnsetType = UNSET
 
 
 class StepResult(msgspec.Struct, frozen=True):
@@ -128,8 +138,8 @@ async def create_task_list(context: Context, params: CreateListParams) -> Create
     """Begin a task list with a task for each step that says so. The same `code` and content again is the same list."""
     lists = context.engine.people.lists
     found = await lists.create(params.process, params.code, params.fields(), caller=context.caller)
-    tasks = await context.engine.people.tasks.of_list(found.code)
-    return CreateListResult(list_resource(found), [task_resource(task) for task in tasks])
+    tasks = await context.engine.people.tasks.first_of(found, size=_MOST_AT_FIRST)
+    return CreateListResult(list_resource(found), [task_resource(task) for task in tasks.items], _word_behind(tasks))
 
 
 @list_methods.method("awf.people/get-task-list", example={"code": "onboard-ada"})
@@ -176,10 +186,11 @@ async def get_process_step_by_code(context: Context, params: StepParams) -> Step
 
 
 @list_methods.method("awf.people/find-all-tasks-by-task-list", example={"taskList": "onboard-ada"})
-async def find_all_tasks_by_task_list(context: Context, params: OfListParams) -> TasksResult:
-    """Return every task of a list, by line."""
-    tasks = await context.engine.people.tasks.of_list(params.task_list)
-    return TasksResult([task_resource(task) for task in tasks])
+async def find_all_tasks_by_task_list(context: Context, params: OfListParams) -> TasksPage:
+    """Return the tasks of a list by line, page by page."""
+    tasks = context.engine.people.tasks
+    found = await tasks.of_list(params.task_list, after=_read_line(params.after), size=params.limit)
+    return TasksPage([task_resource(task) for task in found.items], _word_behind(found))
 
 
 @list_methods.method(
@@ -191,3 +202,15 @@ async def find_one_task_by_task_list_and_process_step_code(context: Context, par
     return TaskResult(
         task_resource(await context.engine.people.tasks.one_of_step(params.task_list, params.process_step))
     )
+
+
+def _read_line(word: str | None) -> int | None:
+    if word is None:
+        return None
+    if not (word.isascii() and word.isdigit() and int(word) < 2**31):
+        raise invalid_params("Expected the `next` of a page that came before", "$.after")
+    return int(word)
+
+
+def _word_behind(found: Portion[PeopleTask]) -> str | UnsetType:
+    return str(found.items[-1].line_number) if found.more else UNSET

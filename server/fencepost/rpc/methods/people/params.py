@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fencepost.domain.listing import Portion
 from fencepost.domain.people.task import PeopleTask, Place
 from fencepost.domain.people.words import User
 from fencepost.domain.times import time_text
@@ -45,12 +45,6 @@ class TaskResult(msgspec.Struct, frozen=True):
     resource: WFTask
 
 
-class TasksResult(msgspec.Struct, frozen=True):
-    """Tasks."""
-
-    resources: list[WFTask]
-
-
 class TasksPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One page of tasks; `next` is there while there are more."""
 
@@ -82,13 +76,13 @@ def read_place(word: str | None) -> Place | None:
     return None if found is None else Place(team, *found)
 
 
-def page_of(found: Sequence[PeopleTask], limit: int) -> TasksPage:
-    """Write a page of at most `limit` tasks of those that were found, which are one more where there are more."""
-    page = [task_resource(task) for task in found[:limit]]
-    return TasksPage(page, _word_for(found[limit - 1].place) if len(found) > limit else UNSET)
+def page_of(found: Portion[PeopleTask]) -> TasksPage:
+    """Write a page of tasks in the order of teams and due dates."""
+    return TasksPage([task_resource(task) for task in found.items], _word_for(found) if found.more else UNSET)
 
 
-def _word_for(place: Place) -> str:
+def _word_for(found: Portion[PeopleTask]) -> str:
+    place = found.items[-1].place
     return f"{place.team}:{write_position((place.due_date_time, place.seq))}"
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from fencepost.domain.listing import Portion
+from fencepost.domain.people.html import history_html
 from fencepost.domain.people.words import Key
 from fencepost.rpc.methods.people.params import (
     TASK,
@@ -28,6 +30,7 @@ from fencepost.wire.people import AnyEvent, WFProcessStep, event_resource, step_
 task_methods = Registry()
 
 _ID = {"id": TASK}
+_MOST_MAILS = 1000
 
 
 class IdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,11 +79,19 @@ class MailParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="ca
     mail_message: Key
 
 
-class MailsResult(msgspec.Struct, frozen=True, rename="camel"):
-    """The messages that are linked to a task (`WFTaskMail`)."""
+class MailsParams(IdParams, frozen=True, forbid_unknown_fields=True):
+    """Of which task, and which page."""
+
+    limit: Limit = _MOST_MAILS
+    after: After | None = None
+
+
+class MailsResult(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Messages that are linked to a task (`WFTaskMail`); `next` is there while there are more."""
 
     wf_task: str
     mail_messages: list[str]
+    next: str | UnsetType = UNSET
 
 
 class PageResult(msgspec.Struct, frozen=True):
@@ -106,8 +117,7 @@ async def get_by_id(context: Context, params: IdParams) -> TaskResult:
 @task_methods.method("awf.people/find-all-pending-tasks-order-by-team-and-due-date", example={"limit": 100})
 async def find_all_pending_tasks_order_by_team_and_due_date(context: Context, params: PendingParams) -> TasksPage:
     """Return the tasks of all lists that are in status Pending, page by page: the inbox."""
-    found = await context.engine.people.tasks.pending(after=read_place(params.after), size=params.limit + 1)
-    return page_of(found, params.limit)
+    return page_of(await context.engine.people.tasks.pending(after=read_place(params.after), size=params.limit))
 
 
 @task_methods.method("awf.people/my-tasks", example={"user": "ann"})
@@ -115,8 +125,7 @@ async def my_tasks(context: Context, params: MineParams) -> TasksPage:
     """Return the tasks that are assigned to a user, by team and due date, page by page."""
     user, after = user_of(context, params), read_place(params.after)
     tasks = context.engine.people.tasks
-    found = await tasks.mine(user, with_over=params.include_over, after=after, size=params.limit + 1)
-    return page_of(found, params.limit)
+    return page_of(await tasks.mine(user, with_over=params.include_over, after=after, size=params.limit))
 
 
 @task_methods.method("awf.people/open-page", example=_ID)
@@ -129,9 +138,9 @@ async def open_page(context: Context, params: TaskParams) -> PageResult:
 @task_methods.method("awf.people/display-task-events", example=_ID)
 async def display_task_events(context: Context, params: TaskParams) -> EventsResult:
     """Return all events of a task, drafts and what workers did among them, for people to read and as data."""
-    tasks = context.engine.people.tasks
-    task, played = await tasks.history(params.id)
-    return EventsResult(await tasks.display(params.id), [event_resource(task, event) for event in played.history])
+    task, played = await context.engine.people.tasks.history(params.id)
+    events = [event_resource(task, event) for event in played.history]
+    return EventsResult(history_html(task, played.history), events)
 
 
 @task_methods.method("awf.people/set-task-progress", example={**_ID, "progressMessage": "half of it is there"})
@@ -178,20 +187,26 @@ async def unlock_task(context: Context, params: TaskParams) -> TaskResult:
 @task_methods.method("awf.people/add-task-mail", example={**_ID, "mailMessage": "<93@mail.example>"})
 async def add_task_mail(context: Context, params: MailParams) -> MailsResult:
     """Link a mail message to a task; the same again is the same link."""
-    mails = await context.engine.people.tasks.link_mail(params.id, params.mail_message, by(context, params))
-    return MailsResult(params.id, [*mails])
+    tasks = context.engine.people.tasks
+    mails = await tasks.link_mail(params.id, params.mail_message, by(context, params), size=_MOST_MAILS)
+    return _mails(params.id, mails)
 
 
 @task_methods.method("awf.people/find-all-task-mails", example=_ID)
-async def find_all_task_mails(context: Context, params: IdParams) -> MailsResult:
-    """Return the mail messages that are linked to a task."""
-    return MailsResult(params.id, [*await context.engine.people.tasks.mails(params.id)])
+async def find_all_task_mails(context: Context, params: MailsParams) -> MailsResult:
+    """Return the mail messages that are linked to a task, page by page."""
+    found = await context.engine.people.tasks.mails(params.id, after=params.after, size=params.limit)
+    return _mails(params.id, found)
 
 
 @task_methods.method("awf.people/remove-task", example=_ID)
 async def remove_task(context: Context, params: TaskParams) -> TaskResult:
     """Refused, always: the history of a workflow must be kept."""
     return TaskResult(task_resource(await context.engine.people.tasks.remove(params.id)))
+
+
+def _mails(id: str, found: Portion[str]) -> MailsResult:
+    return MailsResult(id, [*found.items], found.items[-1] if found.more else UNSET)
 
 
 async def _written(context: Context, params: TaskParams, members: dict[str, str | None]) -> TaskResult:
