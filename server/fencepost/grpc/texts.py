@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 from fencepost.grpc.answers import refuse
 from fencepost.notation import json
 from fencepost.notation.text import BadText
+from fencepost.wire.beside import beside
 
 # Bytes of what is known about one machine, as much as a request on /rpc has by default.
 LONGEST_HARDWARE = 1 << 20
 _DEEPEST = 64
-# What is checked faster than a thread is found for it.
-_SHORT = 64 << 10
 
 
 async def json_text(text: bytes, what: str, *, most: int | None = None) -> bytes:
@@ -20,10 +19,7 @@ async def json_text(text: bytes, what: str, *, most: int | None = None) -> bytes
     if most is not None and len(text) > most:
         refuse(f"invalid {what}: longer than {most} bytes")
     try:
-        if len(text) <= _SHORT:
-            json.check(text, max_depth=_DEEPEST)
-        else:
-            await asyncio.to_thread(json.check, text, max_depth=_DEEPEST)
+        await beside(len(text), partial(json.check, text, max_depth=_DEEPEST))
     except BadText as bad:
         refuse(f"invalid {what}: {bad.message}")
     return text.strip()

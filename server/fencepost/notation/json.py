@@ -77,10 +77,19 @@ class _Numeral(str):
     __slots__ = ()
 
 
+def _numeral(text: str) -> _Numeral:
+    return _Numeral(text)
+
+
+def _pairs(pairs: list[tuple[str, object]]) -> tuple[tuple[str, object], ...]:
+    return tuple(pairs)
+
+
 def _decoded(raw: bytes) -> object:
     """Parse JSON, and what Python takes for JSON, so that nothing is lost: objects become tuples of pairs."""
+    # Functions and not the classes: only where one is called does the parser, which is in C, let other threads run.
     return json.loads(
-        raw.decode(), object_pairs_hook=tuple, parse_int=_Numeral, parse_float=_Numeral, parse_constant=_Numeral
+        raw.decode(), object_pairs_hook=_pairs, parse_int=_numeral, parse_float=_numeral, parse_constant=_numeral
     )
 
 

@@ -23,14 +23,12 @@ from starlette.responses import Response
 from fencepost.domain.event import Event, read_event, read_resource
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
-from fencepost.notation import json
-from fencepost.notation.text import BadText
 from fencepost.rest.guard import held_by
 from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.events import PublishResult, publish_result
 from fencepost.wire.faults import Fault, bug, fault_of
-from fencepost.wire.formats import JSON, Format, answer_format, refuse_charset, request_format
+from fencepost.wire.formats import JSON, answer_format, refuse_charset, request_format, written
 
 _STRUCTURED = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"
@@ -69,16 +67,14 @@ class EventIntake:
         except HangUp:
             return Response(status_code=400)
         if is_binary:
-            events: Event | list[Event] = self._one(self._binary(request.headers, media_type, body), read_event)
-        elif media_type == _STRUCTURED:
-            events = self._one(body, read_event)
-        elif media_type == _BATCH:
-            events = self._several(body, read_event)
-        else:
-            body = as_json(body, format, max_depth=self._limits.depth)
-            read_body_ = self._several if body.lstrip()[:1] == b"[" else self._one
-            events = read_body_(body, _resource)
-        return _written(await self._published(events, request.state.caller), answer)
+            body = await self._binary(request.headers, media_type, body)
+        text = await as_json(body, format, max_depth=self._limits.depth)
+        is_resource = not is_binary and media_type not in (_STRUCTURED, _BATCH)
+        read = _resource if is_resource else read_event
+        is_array = media_type == _BATCH or (is_resource and text.lstrip()[:1] == b"[")
+        events: Event | list[Event] = self._several(text, read) if is_array else self._one(text, read)
+        published = msgspec.json.encode(await self._published(events, request.state.caller))
+        return Response(await written(published, answer), media_type=answer.media_type)
 
     async def _published(self, events: Event | list[Event], caller: str) -> Any:
         several = events if isinstance(events, list) else [events]
@@ -95,14 +91,12 @@ class EventIntake:
         return answers if isinstance(events, list) else answers[0]
 
     def _one(self, body: bytes, read: _Read) -> Event:
-        self._check(body)
         if not body.lstrip().startswith(b"{"):
             raise invalid_params("Expected `object`", "$")
         return read(Raw(body), "$")
 
     def _several(self, body: bytes, read: _Read) -> list[Event]:
         """Read an array of events: all of them, or none is taken."""
-        self._check(body)
         if not body.lstrip().startswith(b"["):
             raise invalid_params("Expected `array`", "$")
         texts = msgspec.json.decode(body, type=list[Raw])
@@ -116,13 +110,7 @@ class EventIntake:
                 raise invalid_params("Expected `object`", f"$[{number}]")
         return [read(text, f"$[{number}]") for number, text in enumerate(texts)]
 
-    def _check(self, body: bytes) -> None:
-        try:
-            json.check(body, max_depth=self._limits.depth)
-        except BadText as bad:
-            raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
-
-    def _binary(self, headers: Headers, media_type: str, body: bytes) -> bytes:
+    async def _binary(self, headers: Headers, media_type: str, body: bytes) -> bytes:
         """Return the JSON text of a CloudEvent whose attributes are headers, and whose data is the body."""
         event: dict[str, Any] = {}
         for name, value in headers.items():
@@ -132,15 +120,15 @@ class EventIntake:
                     raise invalid_params("an attribute stands once, and the body is the data", f"$.{attribute}")
                 event[attribute] = _unquoted(value, attribute)
         if body:
-            event |= self._data(headers.get("content-type", ""), media_type, body)
+            event |= await self._data(headers.get("content-type", ""), media_type, body)
         return orjson.dumps(event)
 
-    def _data(self, content_type: str, media_type: str, body: bytes) -> dict[str, Any]:
+    async def _data(self, content_type: str, media_type: str, body: bytes) -> dict[str, Any]:
         if media_type.endswith("+json") or media_type.startswith("application/json"):
-            self._check(body)
-            return {"datacontenttype": content_type, "data": orjson.Fragment(body)}
+            text = await as_json(body, JSON, max_depth=self._limits.depth)
+            return {"datacontenttype": content_type, "data": orjson.Fragment(text)}
         if media_type.endswith("yaml"):
-            text = as_json(body, request_format(content_type), max_depth=self._limits.depth)
+            text = await as_json(body, request_format(content_type), max_depth=self._limits.depth)
             return {"datacontenttype": JSON.media_type, "data": orjson.Fragment(text)}
         if media_type.startswith(_TEXT):
             try:
@@ -166,10 +154,3 @@ def _unquoted(value: str, attribute: str) -> str:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:
         raise invalid_params("Expected percent-encoded UTF-8", f"$.{attribute}") from None
-
-
-def _written(answer: Any, format: Format) -> Response:
-    content = msgspec.json.encode(answer)
-    if format.from_json is not None:
-        content = format.from_json(content)
-    return Response(content, media_type=format.media_type)

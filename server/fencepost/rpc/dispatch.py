@@ -6,9 +6,9 @@ further down; no two calls of such a list concern one task.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,12 +26,10 @@ from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, en
 from fencepost.rpc.params import read_params
 from fencepost.rpc.registry import Context, Method, Registry
 from fencepost.settings import Limits
+from fencepost.wire.beside import beside
 from fencepost.wire.faults import bug, fault_of
 
 T = TypeVar("T")
-
-# Bytes of a body that are read beside the loop.
-_LONG = 65_536
 
 
 class Outcome(NamedTuple):
@@ -67,8 +65,7 @@ class Dispatch:
         `refused` are calls of an array that could not be read, by their place; `null` stands there. Once the answers
         of an array hold what one answer may, the calls behind them are refused and not run.
         """
-        # A megabyte of what needs the exact walk takes a second: others get their turn meanwhile.
-        refusal = await asyncio.to_thread(self._check, body) if len(body) > _LONG else self._check(body)
+        refusal, bad = await beside(len(body), partial(self._checked, body))
         context = Context(self._engine, caller, self._limits, origin)
         if body.lstrip()[:1] != b"[":
             if refusal is not None:
@@ -77,7 +74,7 @@ class Dispatch:
         answers: list[bytes] = []
         left = self._limits.answer_bytes
         with allowed():
-            for neighbours in _neighbours(self._array(body, refusal, refused or {})):
+            for neighbours in _neighbours(self._array(body, refusal, {**bad, **(refused or {})})):
                 for reads in _measured(neighbours):
                     outcomes = await self._run(context, reads) if left > 0 else self._turned_away(reads)
                     texts = [encoder.encode(outcome.answer) for outcome in outcomes]
@@ -112,6 +109,15 @@ class Dispatch:
             return Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message)
         return None
 
+    def _checked(self, body: bytes) -> tuple[Refusal | None, Mapping[int, Refusal]]:
+        """Return why a body is refused, and of an array that can be read which calls are the reason."""
+        refusal = self._check(body)
+        if refusal is not None and body.lstrip()[:1] == b"[":
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                several = map(self._check, map(bytes, texts_decoder.decode(body)[: self._limits.batch]))
+                return refusal, {number: bad for number, bad in enumerate(several) if bad is not None}
+        return refusal, {}
+
     def _array(self, body: bytes, refusal: Refusal | None, refused: Mapping[int, Refusal]) -> list[_Read]:
         """Read an array of calls; when something in it is bad, each is read by itself, so that good ones go on."""
         if refusal is None:
@@ -122,11 +128,10 @@ class Dispatch:
             texts = self._counted(texts_decoder.decode(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise refusal or Refusal(INVALID_REQUEST, at="$", reason="not an array of calls") from None
-        checked = refusal is None
         return [
             _Read(f"$[{number}]", None, refusal=refused[number])
             if number in refused
-            else self._decoded(text, f"$[{number}]", checked=checked)
+            else self._decoded(text, f"$[{number}]")
             for number, text in enumerate(texts)
         ]
 
@@ -138,9 +143,7 @@ class Dispatch:
             raise Refusal(INVALID_REQUEST, at="$", reason=reason)
         return calls
 
-    def _decoded(self, text: bytes | Raw, place: str, *, checked: bool = True) -> _Read:
-        if not checked and (refusal := self._check(bytes(text))) is not None:
-            return _Read(place, None, refusal=refusal)
+    def _decoded(self, text: bytes | Raw, place: str) -> _Read:
         try:
             return self._read(call_decoder.decode(text), place)
         except msgspec.ValidationError as error:

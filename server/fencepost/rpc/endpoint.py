@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from functools import partial
 from typing import Any
 
 from fencepost.errors import METHOD_NOT_ALLOWED, Refusal
@@ -23,8 +22,6 @@ from fencepost.wire.formats import Format, written
 from fencepost.wire.headers import format_of, formats
 from fencepost.wire.refusals import headers_of
 
-# Bytes of a body that is read beside the loop.
-_LONG = 16_384
 _HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 
 Message = MutableMapping[str, Any]
@@ -50,9 +47,7 @@ class Endpoint:
             of_request, format = formats(headers)
             length = headers.get(b"content-length", b"")
             sent = await read_body(length, receive, held, limit=self._limits.body_bytes)
-            read = partial(calls_as_json, sent, of_request, max_depth=self._limits.depth)
-            # A megabyte of YAML takes a second: others get their turn meanwhile.
-            body, refused = await asyncio.to_thread(read) if len(sent) > _LONG else read()
+            body, refused = await calls_as_json(sent, of_request, max_depth=self._limits.depth)
             run = self._dispatch.run(body, caller, _origin(scope, headers), refused)
             outcome = await self._answered(run, body, receive)
         except HangUp:

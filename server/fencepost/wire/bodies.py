@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any, NoReturn
 
 from fencepost.errors import INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNAVAILABLE, Refusal
+from fencepost.notation import json
 from fencepost.notation.text import BadText
 from fencepost.notation.yaml_calls import calls_to_json
 from fencepost.settings import Limits
+from fencepost.wire.beside import SHORT_JSON, SHORT_YAML, beside
 from fencepost.wire.formats import Format
 
 # Up to here a body is small.
@@ -97,22 +100,29 @@ async def read_body(content_length: bytes, receive: Receive, held: Held, *, limi
             return b"".join(chunks)
 
 
-def as_json(body: bytes, format: Format, *, max_depth: int) -> bytes:
-    """Return a body as JSON text, which is not checked when it came as such; raise Refusal (`invalid-request`)."""
-    if format.to_json is None:
-        return body
+async def as_json(body: bytes, format: Format, *, max_depth: int) -> bytes:
+    """Return a body as JSON text that can be stored; raise Refusal (`invalid-request`)."""
+
+    def read() -> bytes:
+        text = body if format.to_json is None else format.to_json(body, max_depth=max_depth)
+        json.check(text, max_depth=max_depth)
+        return text
+
     try:
-        return format.to_json(body, max_depth=max_depth)
+        return await beside(len(body), read, short=SHORT_JSON if format.to_json is None else SHORT_YAML)
     except BadText as bad:
         raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
 
 
-def calls_as_json(body: bytes, format: Format, *, max_depth: int) -> tuple[bytes, dict[int, Refusal]]:
-    """Return a body of calls as JSON text, and why some calls of an array are null there; raise Refusal."""
+async def calls_as_json(body: bytes, format: Format, *, max_depth: int) -> tuple[bytes, dict[int, Refusal]]:
+    """Return a body of calls as JSON text, and why some calls of an array are null there; raise Refusal.
+
+    The text is not checked when it came as JSON.
+    """
     if format.to_json is None:
         return body, {}
     try:
-        text, bad = calls_to_json(body, max_depth=max_depth)
+        text, bad = await beside(len(body), partial(calls_to_json, body, max_depth=max_depth), short=SHORT_YAML)
     except BadText as one:
         raise Refusal(INVALID_REQUEST, at=one.path, reason=one.message) from None
     return text, {number: Refusal(INVALID_REQUEST, at=one.path, reason=one.message) for number, one in bad.items()}

@@ -5,13 +5,13 @@ Inside everything is JSON text; a YAML body becomes JSON at this door, and an an
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from fencepost.errors import NOT_ACCEPTABLE, UNSUPPORTED_MEDIA_TYPE, Refusal
 from fencepost.notation import yaml, yaml_writer
+from fencepost.wire.beside import beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,6 @@ _BY_TYPE = {
         for name in ("text/yaml", "application/yaml", "application/x-yaml")
     },
 }
-# Bytes from which on YAML takes long enough to hold up others.
-_LONG = 64 << 10
 # ASCII is UTF-8 too.
 _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 _ANY = {"*/*", "application/*", "text/*"}
@@ -42,9 +40,7 @@ async def written(content: bytes, format: Format) -> bytes:
     """Return an answer's JSON text in its format; a long one is written beside the event loop."""
     if format.from_json is None:
         return content
-    if len(content) < _LONG:
-        return format.from_json(content)
-    return await asyncio.to_thread(format.from_json, content)
+    return await beside(len(content), partial(format.from_json, content))
 
 
 @lru_cache(maxsize=256)

@@ -9,8 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.errors import INVALID_REQUEST, Refusal
-from fencepost.notation import json
-from fencepost.notation.text import BadText
 from fencepost.rest.guard import held_by
 from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, as_json, read_body
@@ -26,12 +24,7 @@ async def body_of(request: Request, limits: Limits) -> bytes:
         raise Refusal(INVALID_REQUEST, reason="the body did not arrive") from None
     if not body.strip():
         return b"{}"
-    text = as_json(body, request_format(request.headers.get("content-type", "")), max_depth=limits.depth)
-    try:
-        json.check(text, max_depth=limits.depth)
-    except BadText as bad:
-        raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
-    return text
+    return await as_json(body, request_format(request.headers.get("content-type", "")), max_depth=limits.depth)
 
 
 def shown(value: Any, status: int = 200) -> Response:

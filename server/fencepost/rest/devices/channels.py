@@ -25,14 +25,14 @@ from fencepost.domain.devices.reports import read_task_state
 from fencepost.domain.times import time_text
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
-from fencepost.notation import json
-from fencepost.notation.text import BadText
 from fencepost.rest.bundles import refuse_unknown
 from fencepost.rest.guard import refuse
 from fencepost.rest.streams import Message, head_of_sse, sse
 from fencepost.settings import Limits
+from fencepost.wire.bodies import as_json
 from fencepost.wire.door import Door
 from fencepost.wire.faults import fault_of
+from fencepost.wire.formats import JSON
 
 # The server goes; try again, here or elsewhere.
 _RESTART = 1012
@@ -152,7 +152,7 @@ class ChannelCalls:
             await self._devices.known.see(device, watch=True)
             if text.strip() == _PING:
                 return None
-            said = self._read(text)
+            said = await self._read(text)
             if said.get("type") == "HEARTBEAT":
                 return None
             id, report = read_task_state(text)
@@ -161,13 +161,10 @@ class ChannelCalls:
             return msgspec.json.encode({"type": "REFUSED", "error": fault_of(refusal)})
         return orjson.dumps({"type": "REPORT_TAKEN", "task_id": task.id})
 
-    def _read(self, text: bytes) -> dict[str, Any]:
+    async def _read(self, text: bytes) -> dict[str, Any]:
         if len(text) > self._limits.body_bytes:
             raise Refusal(INVALID_REQUEST, reason=f"a message of more than {self._limits.body_bytes} bytes")
-        try:
-            json.check(text, max_depth=self._limits.depth)
-        except BadText as bad:
-            raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
+        await as_json(text, JSON, max_depth=self._limits.depth)
         said = orjson.loads(text)
         if not isinstance(said, dict):
             raise Refusal(INVALID_REQUEST, at="$", reason="Expected `object`")
