@@ -17,6 +17,7 @@ from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, REFUSED, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
 from fencepost.domain.task import Task
+from fencepost.engine.builtin.alone import Alone
 from fencepost.engine.builtin.clean_up import clean_up
 from fencepost.engine.builtin.refused import refused
 from fencepost.engine.builtin.run_rpc import run_rpc
@@ -187,14 +188,14 @@ class App:
     def _work(self, dispatch: Dispatch, settings: Settings, clock: Clock) -> Sequence[Errands]:
         """Return what works on the tasks that the server itself sees to."""
         inside = self.engine.deciders
-        cleaning = clean_up(CleaningStore(self.database, clock))
+        cleaning, alone = clean_up(CleaningStore(self.database, clock)), Alone()
         return (
-            Errands(self.engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False),
-            Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True),
+            Errands(self.engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False, alone=alone),
+            Errands(self.engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True, alone=alone),
             # One, since it would take the connections of those who wait for an answer.
-            Errands(self.engine, CLEAN_UP, cleaning, repeatable=True, at_once=1),
-            Errands(self.engine, REFUSED, refused, repeatable=True),
-            Errands(self.engine, DECISION, inside.handle, repeatable=True, names=inside.names),
+            Errands(self.engine, CLEAN_UP, cleaning, repeatable=True, alone=alone, at_once=1),
+            Errands(self.engine, REFUSED, refused, repeatable=True, alone=alone),
+            Errands(self.engine, DECISION, inside.handle, repeatable=True, alone=alone, names=inside.names),
         )
 
     def _open(self, settings: Settings) -> Dispatch:

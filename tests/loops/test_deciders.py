@@ -84,6 +84,17 @@ def test_a_bug_fails_the_decision_and_in_the_end_the_workflow(servers: Pair, bug
     assert reason["message"] == f"No attempt was left to decide: {decision['error']['message']}"
 
 
+def test_whoever_waits_for_a_decision_that_was_lost_with_its_server_leaves_it_to_the_loop(server: Server) -> None:
+    """The loop runs it alone; beside a request it would take the request along again."""
+    engine, decider = server.app.engine, Decider(server, "demo/steps")
+    parts = engine.tasks, engine.workflows, engine.executions, engine.hands, engine.definitions
+    workflow = decider.create()
+    server.query("update fencepost.live_tasks set lost_attempts = 1")
+    server.run(Deciders(*parts, {"workflow": decide}).settle(workflow["id"]))
+    ((status, attempts),) = server.query("select status, retry_count from fencepost.live_tasks")
+    assert (status, attempts) == ("ready", 0)
+
+
 @pytest.mark.parametrize("bug", ["raise", "nonsense"])
 def test_whoever_waits_for_a_decision_is_not_told_of_a_bug_in_it(server: Server, bug: str) -> None:
     """What they have said is taken; the decision is left to others, as if nobody had been at it."""

@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 
 from fencepost.clock import FrozenClock
+from fencepost.engine.builtin.alone import Alone
 from fencepost.engine.builtin.errand import Errand, Lost
 from fencepost.loops.errands import Errands
 from fencepost.loops.loop import Loop
@@ -52,7 +53,7 @@ def work() -> Work:
 @contextmanager
 def working(server: Server, work: Callable[[Errand], object], *, repeatable: bool = True) -> Iterator[Errands]:
     """Let a server work on tasks of a definition of the test's own until the block ends."""
-    errands = Errands(server.app.engine, SLOW, work, repeatable=repeatable)  # type: ignore[arg-type]
+    errands = Errands(server.app.engine, SLOW, work, repeatable=repeatable, alone=Alone())  # type: ignore[arg-type]
 
     async def start() -> asyncio.Task[None]:
         return asyncio.create_task(Loop("errands", errands.run_once).run())

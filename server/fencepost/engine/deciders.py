@@ -83,11 +83,12 @@ class Deciders:
         """
         until, pause = time.monotonic() + _PATIENCE, _LOOKS[0]
         while (decision := await self._workflows.decision(id)) is not None and time.monotonic() < until:
-            task_id, status = decision
+            task_id, status, lost_attempts = decision
             if status == "waiting":
                 # For its next attempt, or for its workflow to begin: nothing follows soon.
                 return
-            task = await self._begun(task_id) if status == "ready" else None
+            # One whose attempts were lost is the loop's, which runs it alone.
+            task = await self._begun(task_id) if status == "ready" and not lost_attempts else None
             if task is None:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LOOKS[1])

@@ -99,8 +99,8 @@ class Workflows:
         page = await self._store.decisions(seq, after=after)
         return Shown(await self._definitions.all_held(page.items), page.following)
 
-    async def decision(self, id: str) -> tuple[str, str] | None:
-        """Return the id and the status of the decision task that a live workflow waits for."""
+    async def decision(self, id: str) -> tuple[str, str, int] | None:
+        """Return id, status and number of lost attempts of the decision task that a live workflow waits for."""
         return await self._store.decision(id)
 
     async def entries(self, seq: int, *, decides: bool = False, size: int = 1_000_000) -> Sequence[LabelledEntry]:

@@ -16,6 +16,7 @@ import msgspec
 
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.task import HeldTask, Task
+from fencepost.engine.builtin.alone import Alone
 from fencepost.engine.builtin.errand import Errand, Handler, Lost
 from fencepost.engine.engine import Engine
 from fencepost.engine.leases import Lease
@@ -42,6 +43,7 @@ class Errands:
     """The tasks of a built-in `definition` that this server works on, or of several, the decisions of `names()`.
 
     With `repeatable`, a task that is not finished when the server stops goes back to the queue; otherwise it fails.
+    `alone` is what all errands of a server share: a task whose attempts were lost runs while no other of them does.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Errands:
         handler: Handler,
         *,
         repeatable: bool,
+        alone: Alone,
         at_once: int = _AT_ONCE,
         names: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
@@ -58,6 +61,7 @@ class Errands:
         self._definition = definition
         self._handler = handler
         self._repeatable = repeatable
+        self._alone = alone
         self._at_once = at_once
         self._names = names
         self._poll: asyncio.Task[Sequence[HeldTask]] | None = None
@@ -78,6 +82,8 @@ class Errands:
         """Take on the tasks that there are places for, once there are some; return the seconds until the next poll."""
         if len(self._running) >= self._at_once:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        # What could not begin is for other servers.
+        await self._alone.opened()
         async with self._polling:
             if self._draining:
                 return math.inf
@@ -147,8 +153,12 @@ class Errands:
         return listed
 
     async def _run(self, held: HeldTask) -> None:
+        """Run a task in its turn: alone if it may have ended the server that ran it before."""
+        async with self._alone.place(is_suspect=held.lost_attempts > 0):
+            await self._run_now(held, _lease(held.task))
+
+    async def _run_now(self, held: HeldTask, lease: Lease) -> None:
         """Begin a task, work on it, and tell how it ended."""
-        lease = _lease(held.task)
         (begun,) = await self._engine.executions.start([lease], short=True)
         if isinstance(begun, Exception):
             # Canceled, or a database that is away for the moment: then the task is ready again when its lease is over.

@@ -202,10 +202,10 @@ class WorkflowStore:
         rows = await self._database.fetch(statement("workflows/keys"), {"keys": [key]})
         return rows[0][1] if rows else None
 
-    async def decision(self, id: str) -> tuple[str, str] | None:
-        """Return the id and the status of the decision task that a live workflow waits for."""
+    async def decision(self, id: str) -> tuple[str, str, int] | None:
+        """Return id, status and number of lost attempts of the decision task that a live workflow waits for."""
         rows = await self._database.fetch(statement("workflows/decision"), {"id": id})
-        return (rows[0][0], rows[0][1]) if rows else None
+        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     async def entries(self, seq: int, *, decides: bool, size: int) -> Sequence[LabelledEntry]:
         """Return the log of a workflow's activities that are tasks, or of its decisions, in the order of time."""

@@ -1,0 +1,80 @@
+"""Work of this server whose last attempts were lost with their server. Such work may have ended it, so it runs alone.
+
+It waits while what runs comes to its end and nothing else begins. Either may take hours, which must not keep everything
+else waiting for hours: both times are bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+
+# Seconds that a suspect waits for what runs: less than its lease lasts before it is begun.
+_EMPTYING = 5.0
+# Seconds of a suspect in which nothing else begins. A decision takes a part of a second.
+_ALONE = 10.0
+
+
+class Alone:
+    """Lets suspects and other work of one process run apart."""
+
+    def __init__(self, *, emptying: float = _EMPTYING, alone: float = _ALONE) -> None:
+        self._emptying = emptying
+        self._alone = alone
+        self._running = 0
+        self._suspects: set[object] = set()
+        self._turn = asyncio.Lock()
+        self._empty, self._open = asyncio.Event(), asyncio.Event()
+        self._empty.set()
+        self._open.set()
+
+    async def opened(self) -> None:
+        """Return when no suspect runs or waits."""
+        while self._suspects:
+            await self._open.wait()
+
+    @asynccontextmanager
+    async def place(self, *, is_suspect: bool) -> AsyncIterator[None]:
+        """Wait until this work may begin; it has ended when the block ends."""
+        async with self._apart() if is_suspect else self._beside():
+            yield
+
+    @asynccontextmanager
+    async def _beside(self) -> AsyncIterator[None]:
+        await self.opened()
+        with self._counted():
+            yield
+
+    @asynccontextmanager
+    async def _apart(self) -> AsyncIterator[None]:
+        mark = object()
+        self._suspects.add(mark)
+        self._open.clear()
+        with ExitStack() as closed:
+            closed.callback(self._forget, mark)
+            await self._turn.acquire()
+            closed.callback(self._turn.release)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._emptying):
+                    await self._empty.wait()
+            timer = asyncio.get_running_loop().call_later(self._alone, closed.close)
+            closed.callback(timer.cancel)
+            with self._counted():
+                yield
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._running += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._empty.set()
+
+    def _forget(self, mark: object) -> None:
+        self._suspects.discard(mark)
+        if not self._suspects:
+            self._open.set()
