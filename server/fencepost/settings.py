@@ -46,6 +46,8 @@ class Connections:
     head_seconds: float = 20.0
     body_seconds: float = 30.0
     most: int | None = None
+    # How long a client may leave an answer unread; no flag, since nobody needs another time.
+    unread_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,6 @@ _BYTES_A_SECOND = 8192
 # How long the rest of a refused request is read and dropped: a connection that is closed while bytes come in is reset,
 # and the client never sees why.
 _LINGER_SECONDS = 5.0
-# How long a client may leave an answer unread.
-_UNREAD_SECONDS = 60.0
 
 
 class _Stop(Exception):
@@ -83,7 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Bound the time in which the client reads nothing."""
         super().pause_writing()
         if self._unread is None:
-            self._unread = self.loop.call_later(_UNREAD_SECONDS, self.transport.abort)
+            self._unread = self.loop.call_later(self._limits.unread_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Drop that bound."""

@@ -14,13 +14,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from fencepost.errors import HEAD_TOO_LARGE, Refusal
+from fencepost.settings import Connections
 from fencepost.wire.formats import JSON
 from fencepost.wire.refusals import written
 
 _MOST_PARTS = 1000
 # Of a line and of the number of headers, by the library that reads the handshake.
 _LINE_BYTES = 8192
-_UNREAD_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 
 
@@ -29,6 +29,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._limits: Connections = getattr(self.config, "connections", None) or Connections()
         self._unread: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -40,6 +41,14 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             lines = [b"%s: %s\r\n" % header for header in (*headers, (b"connection", b"close"))]
             self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", content)))
             self.transport.close()
+        if not (self.writable.is_set() or self.transport.is_closing()):
+            # The answers to pings would fill the memory.
+            self.transport.pause_reading()
+
+    async def receive(self) -> Any:
+        """Return what came next; wait while the client leaves answers unread, since this goes on with reading."""
+        await self.writable.wait()
+        return await super().receive()
 
     async def send(self, message: Any) -> None:
         """Send what the application says; a handshake that it has answered with a refusal is over."""
@@ -67,21 +76,26 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Bound the time in which the client reads nothing."""
         super().pause_writing()
         if self._unread is None:
-            self._unread = self.loop.call_later(_UNREAD_SECONDS, self.transport.abort)
+            self._unread = self.loop.call_later(self._limits.unread_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Drop that bound."""
+        """Drop that bound, and read on."""
         super().resume_writing()
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+        self._drop_bound()
+        if not (self.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop the timers."""
         super().connection_lost(exc)
-        self.resume_writing()
+        self._drop_bound()
 
     def keepalive_timeout(self) -> None:
         """End a connection whose client does not answer, soon even if it does not read what is under way."""
         super().keepalive_timeout()
         self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+
+    def _drop_bound(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
