@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
+from fencepost.rpc.methods import registry
+from fencepost.rpc.methods.executor import LongPollParams
+from fencepost.rpc.openapi import document
 from fencepost.settings import Limits, Settings
 from tests.fixtures.servers import Server, running_server
 
@@ -157,6 +161,26 @@ def test_every_limit_is_refused_by_name(database: str) -> None:
         assert server.refused("awf.task/long-poll", {**poll, "timeout": 1001})[2] == "$.params.timeout"
         deep = b'{"method": "awf.task/status", "params": {"id": ' + b"[" * 9 + b"]" * 9 + b"}}"
         assert server.post(deep)[1]["error"]["type"] == "invalid-request"
+
+
+def test_a_long_poll_without_a_timeout_waits_50_seconds() -> None:
+    schema = document(registry())["components"]["schemas"]["LongPollParams"]
+    assert msgspec.convert({"taskDefinitions": ["demo/resize"]}, LongPollParams).timeout == 50_000
+    assert schema["properties"]["timeout"]["default"] == 50_000
+
+
+@pytest.mark.parametrize(("longest", "is_allowed"), [(50, True), (49.999, False)])
+def test_a_long_poll_without_a_timeout_needs_a_server_that_lets_it_wait(
+    database: str, longest: float, is_allowed: bool
+) -> None:
+    poll = {"taskDefinitions": ["demo/resize"]}
+    with running_server(database, settings=Settings(limits=Limits(wait_seconds=longest))) as server:
+        server.define()
+        id = server.create()["id"]
+        if is_allowed:
+            assert [task["id"] for task in server.rpc("awf.task/long-poll", poll)["resources"]] == [id]
+        else:
+            assert server.refused("awf.task/long-poll", poll) == (400, "invalid-params", "$.params.timeout")
 
 
 def test_payloads_keep_their_text(server: Server) -> None:
