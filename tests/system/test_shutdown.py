@@ -112,8 +112,13 @@ def test_a_port_that_is_taken_is_refused_with_a_sentence(process: Process, datab
     assert said.startswith(f"fencepost: cannot listen on 127.0.0.1:{process.port}")
 
 
-@pytest.mark.parametrize(
-    "url", ["postgresql://nobody@127.0.0.1:1/x", "host=/nowhere user=x", "not a url", "http://a/b"]
-)
+@pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/x", "host=/nowhere user=x"])
 def test_a_database_that_cannot_be_reached_at_the_start_is_refused_with_a_sentence(url: str) -> None:
     assert refused("--database-url", url).startswith("fencepost: cannot connect to the database: ")
+
+
+@pytest.mark.parametrize("url", ["not a url", "http://a/b"])
+def test_an_address_of_a_database_that_cannot_be_read_is_refused_and_not_repeated(url: str) -> None:
+    said = refused("--database-url", url)
+    assert said.startswith("fencepost: --database-url is not the address of a Postgres: ")
+    assert url not in said
