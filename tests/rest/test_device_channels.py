@@ -180,6 +180,8 @@ def test_a_device_answers_the_abort_that_it_is_told_over_its_socket(fleet: Fleet
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
         device.say(type="TASK_STARTED", task_id=task)
+        # The stop comes by another connection, and could overtake the start.
+        assert device.next("REPORT_TAKEN", "REFUSED") == {"type": "REPORT_TAKEN", "task_id": task}
         fleet.stop(run["id"])
         assert device.next("TASK_ABORTED")["task_id"] == task
         device.say(type="TASK_ABORTED", task_id=task, task_type="abort", reason="task_aborted_by_server")
