@@ -219,7 +219,7 @@ HOT: dict[str, dict[str, Any]] = {
     "devices/tasks": {"devices": ["2", "4"]},
     "devices/runs": {"since": "2026-01-01T00:00:00Z", "seqs": [10002]},
     "machines/find": {"id": "flow-1", "deleted": False},
-    "machines/of_worker": {"names": ["machine-1", "machine-2"], "live": True},
+    "machines/of_worker": {"names": ["machine-1", "machine-2"], "live": True, "size": None},
     "machines/stand": {"workflows": [10001, 10002]},
     "machines/timer": {"workflow_seq": 10001},
     "machines/reports": {"workflow_id": "flow-1", "after": 0, "size": 100},

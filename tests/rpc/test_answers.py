@@ -9,11 +9,17 @@ from typing import Any
 import orjson
 import pytest
 
-from fencepost.cli.calling import Caller
+from fencepost.cli.calling import Caller as CommandCaller
 from fencepost.cli.workflow import _status
 from fencepost.settings import Limits, Settings
 from fencepost_sdk import Client
+from tests.fixtures.devices import Fleet
+from tests.fixtures.events import put_trigger, rule
+from tests.fixtures.machines import template_of
+from tests.fixtures.schedules import put as put_schedule
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.taskflows import Caller, task
+from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
 MOST = 900_000
@@ -112,24 +118,14 @@ def definitions(server: Server, number: int) -> str:
 
 def triggers(server: Server, number: int) -> str:
     server.define()
-    document = {
-        "kind": "trigger",
-        "name": f"demo/trigger-{number}",
-        "on": {"type": f"demo.{number}"},
-        "task": {"definition": "demo/resize", "params": PAYLOAD},
-    }
-    return str(server.rpc("awf.definition/put", document)["resource"]["name"])
+    some = rule("type", value=f"demo.{number}")
+    return str(put_trigger(server, some, name=f"demo/trigger-{number}", params=PAYLOAD)["name"])
 
 
 def schedules(server: Server, number: int) -> str:
     server.define()
-    document = {
-        "kind": "schedule",
-        "name": f"demo/schedule-{number}",
-        "cron": "0 0 * * *",
-        "task": {"definition": "demo/resize", "params": PAYLOAD},
-    }
-    return str(server.rpc("awf.definition/put", document)["resource"]["name"])
+    request = {"definition": "demo/resize", "params": PAYLOAD}
+    return str(put_schedule(server, f"demo/schedule-{number}", task_request=request)["name"])
 
 
 def devices(server: Server, number: int) -> str:
@@ -158,6 +154,63 @@ def test_a_page_of_a_list_ends_where_it_fills_an_answer(server: Server, method: 
 
     assert set(found) == made
     assert len(found) == len(made)
+
+
+def flows(server: Server, number: int) -> str:
+    """A flow whose one task has ended with a result: the record that a list shows holds it."""
+    content = {"stages": [{"name": "s", "tasks": [task("act")]}]}
+    id = Caller(server).produce(content)
+    found = until(lambda: server.poll("svc/act", start=True))
+    server.rpc("awf.task/success", {"id": found[0]["id"], "execId": found[0]["execId"], "result": PAYLOAD})
+    return id
+
+
+def flow_templates(server: Server, number: int) -> str:
+    template = {"name": f"t{number}", "stages": [{"name": "s", "tasks": [task("act")]}], "context": PAYLOAD}
+    return str(server.rpc("awf.taskflow.template/add", {"template": template})["data"]["id"])
+
+
+def machines(server: Server, number: int) -> str:
+    document = {"kind": "machine-template", "name": "demo/provision", "template": template_of(("w", ["wipe"]))}
+    server.rpc("awf.definition/put", document)
+    new = {"definition": "demo/provision", "hardware": {"note": PAYLOAD["text"]}}
+    return str(server.rpc("awf.machine/create", new)["resource"]["id"])
+
+
+@pytest.mark.parametrize(
+    ("method", "make", "members", "key", "pieces"),
+    [
+        ("awf.trigger/list", triggers, "resources", "name", 3),
+        ("awf.schedule/list", schedules, "resources", "name", 3),
+        ("awf.taskflow/list", flows, "data", "taskflowId", 3),
+        ("awf.taskflow.template/list", flow_templates, "data", "id", 3),
+        ("awf.machine/list", machines, "resources", "id", 3),
+    ],
+)
+def test_a_page_of_what_others_made_ends_where_it_fills_an_answer(
+    server: Server, method: str, make: Any, members: str, key: str, pieces: int
+) -> None:
+    made = {make(server, number) for number in range(7)}
+
+    found = [[one[key] for one in page] for page in pages(server, method, members)]
+
+    assert len(found) >= pieces
+    assert {id for page in found for id in page} == made
+    assert sum(map(len, found)) == len(made)
+
+
+def test_a_page_of_device_runs_ends_where_it_fills_an_answer(server: Server) -> None:
+    fleet = Fleet(server, device=None)
+    made = {fleet.begin(device=f"r{number}", payload=PAYLOAD)["id"] for number in range(7)}
+    found, path = [], f"/workflows/{fleet.name}/runs?limit=100"
+    following: str | None = ""
+    while following is not None:
+        page = fleet.call("GET", path + (following and f"&after={following}"))
+        assert 1 <= len(page["runs"]) <= 4
+        found += [run["id"] for run in page["runs"]]
+        following = page.get("next")
+    assert len(found) == len(made)
+    assert set(found) == made
 
 
 @pytest.mark.parametrize("path", ["/AidboxTask", "/AidboxWorkflow"])
@@ -250,4 +303,4 @@ def test_what_a_workflow_has_begun_and_decided_is_shown_page_by_page(server: Ser
     assert len(decisions) == len(set(decisions)) == 5
     assert [activity.label for activity in whole.activities or ()] == labels
     assert [decision.id for decision in whole.decisions or ()] == decisions
-    assert _status(Caller(server.url, None), id, "activities")["activities"][-1]["label"] == labels[-1]
+    assert _status(CommandCaller(server.url, None), id, "activities")["activities"][-1]["label"] == labels[-1]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
 
 from fencepost.settings import Settings
+from tests.fixtures.devices import Fleet
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.taskflows import Caller, flow
 from tests.fixtures.waiting import until
 
 READERS = 20
@@ -86,3 +89,20 @@ def test_every_list_is_read_beside_the_queue(server: Server, method: str, params
     server.rpc(method, params)
 
     assert server.app.database.reads.jobs_taken > before
+
+
+def test_what_flows_and_runs_have_begun_is_read_beside_the_queue(server: Server) -> None:
+    caller, fleet = Caller(server), Fleet(server)
+    for _ in range(2):
+        caller.produce(flow(["a"]))
+    run = fleet.begin()["id"]
+    reads = server.app.database.reads
+    looks: list[tuple[Callable[[], Any], int]] = [
+        (lambda: server.rpc("awf.taskflow/list", {}), 2),
+        (lambda: fleet.call("GET", f"/workflows/{fleet.name}/runs"), 4),
+        (lambda: fleet.run(run), 2),
+    ]
+    for read, jobs in looks:
+        before = reads.jobs_taken
+        read()
+        assert reads.jobs_taken == before + jobs

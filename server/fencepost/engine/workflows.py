@@ -79,10 +79,12 @@ class Workflows:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
         return found
 
-    async def activities(self, seq: int, *, size: int) -> tuple[Sequence[HeldTask], Sequence[Workflow]]:
-        """Return what a workflow has begun, the oldest first: tasks, and workflows."""
-        tasks = await self._store.tasks(seq, decides=False, size=size)
-        return await self._definitions.all_held(tasks), await self._store.children(seq, size=size)
+    async def activities(
+        self, seq: int, *, size: int, looks: bool = False
+    ) -> tuple[Sequence[HeldTask], Sequence[Workflow]]:
+        """Return what a workflow has begun, the oldest first: tasks, and workflows; `looks` is for a read only."""
+        tasks = await self._store.tasks(seq, decides=False, size=size, looks=looks)
+        return await self._definitions.all_held(tasks), await self._store.children(seq, size=size, looks=looks)
 
     async def decisions(self, seq: int, *, size: int) -> Sequence[HeldTask]:
         """Return the decision tasks of a workflow, the oldest first."""

@@ -45,6 +45,8 @@ class DeviceStore:
 
     def __init__(self, database: Database, clock: Clock, *, silence_seconds: float) -> None:
         self.silence_seconds = silence_seconds
+        # What one page of runs may hold.
+        self.answer_bytes = database.answer_bytes
         self._database = database
         self._clock = clock
         self._silence_ms = round(silence_seconds * 1000)

@@ -19,6 +19,9 @@ from fencepost.store.families import lock
 from fencepost.store.hands import by_hand, move_locked
 from fencepost.store.statements import statement
 
+# Workflows of one worker in one answer: a message of 26 MiB holds the contexts of so many.
+_MOST_OF_WORKER = 10_000
+
 # Of what a worker calls itself; templates have no longer ones.
 _LONGEST_WORKER = 1000
 # From where a report moves an action: whoever meets it elsewhere was overtaken.
@@ -120,9 +123,17 @@ class MachineStore:
         return Portion([_numbered(row) for row in page.items], page.more)
 
     async def of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[Numbered]:
-        """Return the workflows in which a worker of these names has something to do, or had."""
-        params = {"names": list(names), "live": live}
-        return [_numbered(row) for row in await self._database.fetch(statement("machines/of_worker"), params)]
+        """Return the workflows in which a worker of these names has something to do, or had, the oldest first.
+
+        Of those that are over, the oldest are left out where all of them do not fit into an answer.
+        """
+        params, text = {"names": list(names), "live": live}, statement("machines/of_worker")
+        if live:
+            # All: it is the turn of the oldest.
+            rows: Sequence[Row] = await self._database.fetch(text, {**params, "size": None})
+        else:
+            rows = (await self._database.reads.page(text, params, size=_MOST_OF_WORKER)).items
+        return sorted((_numbered(row) for row in rows), key=lambda found: found.seq)
 
     async def reports(self, workflow_id: str, *, after: int, size: int) -> Portion[Reported]:
         """Return what was reported of a workflow, the oldest first."""

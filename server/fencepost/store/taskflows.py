@@ -15,6 +15,9 @@ from fencepost.domain.workflow import Workflow
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
 
+# Activities that are read for one page of flows.
+_MOST = 100_000
+
 
 class RunRow(NamedTuple):
     """The newest run of a flow: its workflow, and the version of the document that it is of."""
@@ -51,20 +54,30 @@ class TaskflowStore:
 
     async def find(self, ids: Sequence[str]) -> Sequence[RunRow]:
         """Return the newest run of each of these flows that there is."""
-        rows = await self._database.fetch(statement("taskflows/find"), {"ids": [*ids]})
+        lane = self._database if len(ids) == 1 else self._database.reads
+        rows = await lane.fetch(statement("taskflows/find"), {"ids": [*ids]})
         return [_run(row) for row in rows]
 
     async def list(self, *, position: tuple[str, int] | None, size: int) -> Portion[RunRow]:
         """Return the newest runs of flows behind a position, which is when a run was made and its number."""
         at, seq = position or (None, None)
         params = {"position": at, "position_seq": seq}
-        page = await self._database.reads.page(statement("taskflows/list"), params, size=size)
+        reads = self._database.reads
+        page = await reads.page(statement("taskflows/list"), params, size=size, most_bytes=reads.answer_bytes // 2)
         return Portion([_run(row) for row in page.items], page.more)
 
     async def standings(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
-        """Return what runs have begun, in the order in which they did."""
-        rows = await self._database.fetch(statement("taskflows/standings"), {"workflows": [*workflows]})
-        return [ActivityRow(row[0], row[2], row[3], row[5], Standing._make(row[6:])) for row in rows]
+        """Return what runs have begun, of each in the order in which it did."""
+        lane = self._database if len(workflows) == 1 else self._database.reads
+        rows = await lane.fetch(statement("taskflows/standings"), {"workflows": [*workflows]})
+        return [_activity(row) for row in rows]
+
+    async def standings_in_part(self, workflows: Sequence[int]) -> Portion[ActivityRow]:
+        """Return what runs have begun, the newest run first, as much as fits into half an answer."""
+        reads, params = self._database.reads, {"workflows": [*workflows]}
+        text, most = statement("taskflows/standings"), reads.answer_bytes // 2
+        page = await reads.page(text, params, size=_MOST, most_bytes=most)
+        return Portion([_activity(row) for row in page.items], page.more)
 
     async def glance(self, workflow_seq: int) -> tuple[str | None, int]:
         """Return the outcome of a run, and a number that grows with whatever happens to what it has begun."""
@@ -101,6 +114,10 @@ def _run(row: Sequence[object]) -> RunRow:
     assert isinstance(seq, int)
     assert isinstance(text, bytes)
     return RunRow(taskflow_id, seq, _document(text), Workflow._make(resource))
+
+
+def _activity(row: Sequence[Any]) -> ActivityRow:
+    return ActivityRow(row[0], row[2], row[3], row[5], Standing._make(row[6:]))
 
 
 def _template(row: Sequence[Any]) -> TemplateRow:

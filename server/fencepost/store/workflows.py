@@ -170,10 +170,14 @@ class WorkflowStore:
         """Return how many workflows there are; None when that was not to be counted in time."""
         return await Search(self._database.reads, of_workflows, wanted, seconds=seconds).count()
 
-    async def tasks(self, seq: int, *, decides: bool, size: int) -> Sequence[Task]:
+    async def tasks(self, seq: int, *, decides: bool, size: int, looks: bool = False) -> Sequence[Task]:
         """Return the decisions of a workflow, or the activities that are tasks, the oldest first."""
         params = {"workflow_seq": seq, "decides": decides, "after": None, "size": size}
-        return [Task._make(row[RESOURCE]) for row in await self._database.fetch(statement("workflows/tasks"), params)]
+        rows = await self._lane(looks=looks).fetch(statement("workflows/tasks"), params)
+        return [Task._make(row[RESOURCE]) for row in rows]
+
+    def _lane(self, *, looks: bool) -> Database:
+        return self._database.reads if looks else self._database
 
     async def decisions(self, seq: int, *, after: int | None) -> Shown[Task]:
         """Return the decisions of a workflow behind one, the oldest first, as many as fit into half an answer."""
@@ -213,12 +217,11 @@ class WorkflowStore:
         rows = await self._database.reads.fetch(statement("workflows/entries"), params)
         return [LabelledEntry(Entry._make(row[:-1]), row[-1]) for row in rows]
 
-    async def children(self, seq: int, *, size: int) -> Sequence[Workflow]:
+    async def children(self, seq: int, *, size: int, looks: bool = False) -> Sequence[Workflow]:
         """Return the activities of a workflow that are workflows, the oldest first."""
         params = {"workflow_seq": seq, "after": None, "size": size}
-        return [
-            Workflow._make(row[:-1]) for row in await self._database.fetch(statement("workflows/list_children"), params)
-        ]
+        rows = await self._lane(looks=looks).fetch(statement("workflows/list_children"), params)
+        return [Workflow._make(row[:-1]) for row in rows]
 
 
 def _create(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:

@@ -1,6 +1,7 @@
--- List the workflows in which a worker has something to do, or had, the oldest first, without those that were deleted.
--- Takes:   names text[], under which the worker may stand in a template; live boolean, whether only those that live.
--- Returns: per workflow its seq and its resource row.
+-- List the workflows in which a worker has something to do, or had, the live ones first and the newest of each kind.
+-- Takes:   names text[], under which the worker may stand in a template; live boolean, whether only those that live;
+--          size integer, null for all.
+-- Returns: per workflow its seq and its resource row, without those that were deleted.
 -- Touches: nothing; reads workflow_subjects, workflow_resources, definitions, machine_deletions.
 select
     r.seq,
@@ -23,4 +24,5 @@ where exists (
         where d.name = r.definition and d.version = r.definition_version and d.kind = 'machine-template'
     )
     and not exists (select from fencepost.machine_deletions as m where m.workflow_id = r.id)
-order by r.seq
+order by r.status = 'done', r.seq desc
+limit %(size)s::integer

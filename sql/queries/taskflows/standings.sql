@@ -1,4 +1,4 @@
--- Tell how what some workflows have begun stands, in the order in which it was begun.
+-- Tell how what some workflows have begun stands, the newest workflow first, of each in the order of beginning.
 -- Takes:   workflows bigint[], by their numbers.
 -- Returns: per activity (workflow_seq, seq, label, id, is_workflow, exec_id; status, outcome, was, retry_count, result,
 --          error, message, is_dropped); `was` is the status before the end, what is dropped ended with its workflow.
@@ -26,4 +26,4 @@ cross join lateral (
     select r.* from fencepost.workflow_resources as r where r.seq = a.seq offset 0
 ) as w
 where a.workflow_seq = any(%(workflows)s::bigint[]) and a.is_workflow
-order by 1, 2
+order by 1 desc, 2

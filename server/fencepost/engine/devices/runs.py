@@ -29,6 +29,7 @@ from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
 from fencepost.store.devices import DeviceStore
 from fencepost.store.hands import Verb as Move
+from fencepost.store.pages import size_of
 
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9_./-]{1,605}")
@@ -36,6 +37,10 @@ _MOVES: dict[Verb, Move] = {"start": "start", "complete": "success", "reject": "
 # As many as a run may have: an attempt has a thousand steps.
 _ALL = 1_000_000
 _PAGE = 1000
+
+
+# Runs of a list that are read at once.
+_AT_ONCE = 4
 
 
 class Run(NamedTuple):
@@ -114,8 +119,8 @@ class Runs:
             raise Refusal(RUN_IS_OVER, at="$.id", id=id, status=run.status)
         return run
 
-    async def get(self, id: str) -> Run:
-        """Return a run with all that it has begun; raise Refusal when there is none."""
+    async def get(self, id: str, *, looks: bool = False) -> Run:
+        """Return a run with all that it has begun, to somebody who only `looks`; raise Refusal when there is none."""
         if not _ID.fullmatch(id):
             raise Refusal(RUN_NOT_FOUND, at="$.id", id=id[:64])
         try:
@@ -127,7 +132,7 @@ class Runs:
         device = await self.device_of(found.workflow)
         if device is None:
             raise Refusal(RUN_NOT_FOUND, at="$.id", id=id)
-        held, children = await self._workflows.activities(found.seq, size=_ALL)
+        held, children = await self._workflows.activities(found.seq, size=_ALL, looks=looks)
         return Run(found.seq, found.workflow, device, [one.task for one in held], children)
 
     async def list(
@@ -138,7 +143,16 @@ class Runs:
         page = await self._workflows.list(
             Filter(include=[workflow]), sort="created_at", direction="desc", position=position, size=size
         )
-        return await asyncio.gather(*(self.get(found.id) for found in page.workflows)), page.position
+        runs: list[Run] = []
+        left = self._store.answer_bytes
+        for place in range(0, len(page.workflows), _AT_ONCE):
+            some = page.workflows[place : place + _AT_ONCE]
+            for run in await asyncio.gather(*(self.get(found.id, looks=True) for found in some)):
+                if left <= 0:
+                    return runs, (runs[-1].workflow.created_at, runs[-1].seq)
+                runs.append(run)
+                left -= sum(map(size_of, (run.workflow, *run.begun)))
+        return runs, page.position
 
     async def workflow(self, name: str) -> Definition:
         """Return a device workflow; raise Refusal when there is none of the name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
@@ -68,17 +70,34 @@ class Runs:
     ) -> tuple[Sequence[FlowRecord], tuple[str, int] | None]:
         """Return one page of the newest runs, and where the next one begins, None behind the last."""
         page = await self._store.list(position=position, size=size)
-        last = page.items[-1] if page.more else None
+        runs = await self._first(page.items)
+        last = runs[-1].row if page.more or len(runs) < len(page.items) else None
         return (
-            [flow_record(run.plan, run.progress) for run in await self._all(page.items)],
+            [flow_record(run.plan, run.progress) for run in runs],
             None if last is None else (last.workflow.created_at, last.seq),
         )
 
+    async def _first(self, rows: Sequence[RunRow]) -> Sequence[Run]:
+        """Return as many of the first runs as fit into an answer, one at least where there are any."""
+        if not rows:
+            return []
+        begun = await self._store.standings_in_part([row.seq for row in rows])
+        if not begun.more:
+            return _runs(rows, begun.items)
+        # The last of those was cut, and the older ones were not reached.
+        cut = begun.items[-1].workflow_seq
+        whole = [*takewhile(lambda row: row.seq > cut, rows)]
+        return _runs(whole, begun.items) if whole else await self._all(rows[:1])
+
     async def _all(self, rows: Sequence[RunRow]) -> Sequence[Run]:
-        begun: dict[int, list[ActivityRow]] = {row.seq: [] for row in rows}
-        for one in await self._store.standings([*begun]):
-            begun[one.workflow_seq].append(one)
-        return [Run(row, row.document.plan(row.workflow), begun[row.seq]) for row in rows]
+        return _runs(rows, await self._store.standings([row.seq for row in rows]))
+
+
+def _runs(rows: Sequence[RunRow], activities: Sequence[ActivityRow]) -> Sequence[Run]:
+    begun: dict[int, list[ActivityRow]] = defaultdict(list)
+    for one in activities:
+        begun[one.workflow_seq].append(one)
+    return [Run(row, row.document.plan(row.workflow), begun[row.seq]) for row in rows]
 
 
 def _nested(runs: Sequence[Run]) -> set[str]:

@@ -66,7 +66,7 @@ class RunCalls:
 
     async def run(self, request: Request) -> Response:
         """Answer `GET /workflow-runs/{id}`."""
-        return shown(device_run(await self._runs.get(request.path_params["id"])))
+        return shown(device_run(await self._runs.get(request.path_params["id"], looks=True)))
 
     async def stop(self, request: Request) -> Response:
         """Answer `POST /workflow-runs/{id}/stop`."""
