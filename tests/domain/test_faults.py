@@ -100,3 +100,10 @@ def test_a_name_that_is_full_of_places_is_read_in_one_go() -> None:
     assert time.process_time() - begun < 2.0
     assert fault.at is not None
     assert fault.at.startswith("$")
+
+
+def test_a_member_of_another_kind_is_not_suggested_to_whoever_wrote_it() -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        read_document(b'{"kind": "process", "name": "hire", "steps": [], "params": {}}')
+    refusal = fault_of_struct(str(caught.value), Document)
+    assert (refusal.at, refusal.message) == ("$.params", "there is no param 'params'")

@@ -31,7 +31,9 @@ def fault_of_struct(message: str, struct: Any) -> Refusal:
         path = "$"
     if unknown := _UNKNOWN.match(message):
         name = shortened(unknown[1])
-        near = hint(unknown[1], _names_at(struct, path))
+        names = _names_at(struct, path)
+        # Of a union, another alternative may have it.
+        near = "" if unknown[1] in names else hint(unknown[1], names)
         return invalid_params(f"there is no param {name!r}{near}", f"{path}.{name}")
     if missing := _MISSING.match(message):
         return invalid_params(f"{missing[1]!r} is missing", f"{path}.{missing[1]}")
