@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import sys
@@ -209,16 +208,6 @@ def test_a_log_that_grew_too_large_begins_anew(data_dir: Path) -> None:
 
 
 @as_root
-def test_root_starts_the_server_as_nobody_and_can_start_it_again(data_dir: Path) -> None:
-    nobody = pwd.getpwnam("nobody").pw_uid
-    for _ in range(2):
-        with EmbeddedPostgres(data_dir) as server:
-            assert Path(f"/proc/{server.pid}").stat().st_uid == nobody
-            assert (data_dir / "pgdata").stat().st_uid == nobody
-            assert data_dir.stat().st_uid == 0
-
-
-@as_root
 @on_linux
 def test_a_data_folder_below_a_closed_one_works_and_the_closed_one_stays_closed(place: Path) -> None:
     closed = place / "closed"
@@ -272,13 +261,3 @@ def test_a_folder_of_an_ordinary_user_stays_theirs_when_root_uses_it(data_dir: P
     with EmbeddedPostgres(data_dir) as server:
         assert Path(f"/proc/{server.pid}").stat().st_uid == 12345
     assert (data_dir / "pgdata" / "PG_VERSION").stat().st_uid == 12345
-
-
-@as_root
-def test_a_folder_that_root_restored_from_a_backup_is_given_to_nobody(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir):
-        pass
-    for path in (data_dir / "pgdata", *(data_dir / "pgdata").rglob("*")):
-        os.chown(path, 0, 0)
-    with EmbeddedPostgres(data_dir) as server:
-        assert ask(server.conninfo, "select 1") == 1

@@ -173,7 +173,7 @@ def test_an_orphan_that_still_serves_the_folder_is_stopped_and_followed(data_dir
 @on_linux
 def test_a_kill_in_the_middle_of_the_setup_leaves_nothing_that_looks_finished(data_dir: Path) -> None:
     with child(data_dir) as process:
-        until(lambda: list(data_dir.glob("pgdata.new-*/PG_VERSION")))
+        until(lambda: list(data_dir.glob("pgdata.new-*/pgdata/PG_VERSION")))
         process.kill()
         process.wait()
     assert not (data_dir / "pgdata").exists()

@@ -1,4 +1,9 @@
-"""As whom Postgres runs: as ourselves, or as `nobody` when we are root, because Postgres refuses to be root.
+"""The account of the Postgres processes: our own, or one that no other process has when we are root.
+
+Postgres refuses to be root. A user that others run as too (`nobody`) could read its files, signal it and connect to
+it, so root takes a user id that has no name and no process. The owner of `pgdata` is where it is stored. `nobody` is
+left for initdb, which needs a name, and for systems other than Linux, for namespaces without a free id and for data
+with tablespaces.
 
 Only Postgres's own folders are given to that account. What lies above them keeps its owner and its permissions: where
 a folder above is closed to the account (a home with mode 0700), Postgres is handed the folder itself as an open
@@ -10,15 +15,22 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fencepost.errors import StartRefused
+from fencepost.store.embedded.handover import hand_over
 
 if sys.platform != "win32":
+    import grp
     import pwd
+
+# Above the ids of useradd and below those of systemd's dynamic users; inside the 65536 ids that containers get.
+UNNAMED = range(60578, 61184)
+PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,17 @@ class Account:
         """Whether it is another account than our own."""
         return self.uid != os.geteuid()
 
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether root took this id because nothing else has it."""
+        return self.is_foreign and self.uid in UNNAMED
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether it is a foreign account that other processes may have as well."""
+        nobody = _nobody()
+        return self.is_foreign and nobody is not None and nobody.uid == self.uid
+
     def own(self, path: Path) -> None:
         """Give `path` to the account; a symbolic link itself, never what it points to."""
         if self.is_foreign:
@@ -40,27 +63,103 @@ class Account:
 
     def own_tree(self, root: Path) -> None:
         """Give `root` and all that is in it to the account; `root` last, for its owner says that this was completed."""
-        for path in (*root.rglob("*"), root):
-            self.own(path)
+        if self.is_foreign:
+            nobody = _nobody()
+            hand_over(root, self.uid, self.gid, former={*UNNAMED, *([nobody.uid] if nobody else [])})
 
 
 def account_for(pgdata: Path) -> Account:
     """Return the account that Postgres runs as in `pgdata`, which need not exist.
 
-    For root that is the folder's owner, so that a folder first used by an ordinary user stays usable by that user.
+    For root that is the folder's owner, so that a folder first used by an ordinary user stays usable by that user. A
+    folder of root or of `nobody` gets an account of its own.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
-    if pgdata.exists() and pgdata.stat().st_uid != 0:
-        return Account(pgdata.stat().st_uid, pgdata.stat().st_gid)
+    nobody = _nobody()
+    if pgdata.exists():
+        owner = Account(pgdata.stat().st_uid, pgdata.stat().st_gid)
+        if owner.uid != 0 and (not owner.is_nobody or _has_links(pgdata)):
+            return owner
+    account = _find_unnamed(pgdata) or nobody
+    if account is None:
+        raise _no_nobody()
+    return account
+
+
+def account_for_setup(account: Account) -> Account:
+    """Return the account for initdb, which insists on a user with a name: `nobody`, in the group of `account`.
+
+    The group keeps other processes of `nobody` from tracing it: the kernel compares both ids.
+    """
+    if not account.is_foreign or _has_name(account.uid):
+        return account
+    nobody = _nobody()
+    if nobody is None:
+        raise _no_nobody()
+    return replace(account, uid=nobody.uid)
+
+
+def _no_nobody() -> StartRefused:
+    return StartRefused(
+        "Postgres refuses to run as root and this system has no user nobody to run it as; "
+        "start Fencepost as an ordinary user."
+    )
+
+
+def _nobody() -> Account | None:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
-        raise StartRefused(
-            "Postgres refuses to run as root and this system has no user nobody to run it as; "
-            "start Fencepost as an ordinary user."
-        ) from None
+        return None
     return Account(nobody.pw_uid, nobody.pw_gid)
+
+
+def _has_links(pgdata: Path) -> bool:
+    """Whether some of the data lies elsewhere, in folders that would have to get the new owner too."""
+    spaces = pgdata / "pg_tblspc"
+    return (pgdata / "pg_wal").is_symlink() or (spaces.is_dir() and any(path.is_symlink() for path in spaces.iterdir()))
+
+
+def _find_unnamed(pgdata: Path) -> Account | None:
+    """Return an account without a name and without a process, if this system can have one."""
+    if sys.platform != "linux":
+        return None
+    taken = {status.st_uid for status in _processes()}
+    first = zlib.crc32(os.fsencode(pgdata))
+    for step in range(len(UNNAMED)):
+        id = UNNAMED[(first + step) % len(UNNAMED)]
+        if id not in taken and _is_mapped(id) and not _has_name(id):
+            return Account(id, id)
+    return None
+
+
+def _processes() -> Iterator[os.stat_result]:
+    for process in PROC.iterdir():
+        if process.name.isdigit():
+            try:
+                yield process.stat()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+
+
+def _is_mapped(id: int) -> bool:
+    """Whether the user namespace of this process has the id, as a user and as a group."""
+    for name in ("uid_map", "gid_map"):
+        rows = [[int(word) for word in line.split()] for line in (PROC / "self" / name).read_text().splitlines()]
+        if not any(inside <= id < inside + count for inside, _, count in rows):
+            return False
+    return True
+
+
+def _has_name(id: int) -> bool:
+    for lookup in (pwd.getpwuid, grp.getgrgid):
+        try:
+            lookup(id)
+        except KeyError:
+            continue
+        return True
+    return False
 
 
 def find_blocker(account: Account, path: Path) -> Path | None:

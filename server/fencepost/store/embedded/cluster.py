@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from fencepost.errors import StartRefused
-from fencepost.store.embedded.account import Account, reachable
+from fencepost.store.embedded.account import Account, account_for_setup, find_blocker, reachable
 from fencepost.store.embedded.binaries import Binaries
 from fencepost.store.embedded.folder import DataFolder
+from fencepost.store.embedded.leftovers import stop_servers
 from fencepost.store.embedded.postmaster import run_as
 
 BUILTIN_LOCALE_SINCE = 17
@@ -26,8 +31,12 @@ def ensure_cluster(folder: DataFolder, binaries: Binaries, account: Account) -> 
         _sweep(folder)
         return
     _check_version(folder.pgdata, binaries)
-    if folder.pgdata.stat().st_uid != account.uid and account.is_foreign:
-        account.own_tree(folder.pgdata)  # restored by root from a backup
+    owner = folder.pgdata.stat().st_uid
+    if account.is_foreign and owner != account.uid:
+        if owner != 0:
+            # Postgres does not see a living server of another user as one, and two servers in a folder destroy it.
+            stop_servers(folder.pgdata)
+        account.own_tree(folder.pgdata)
 
 
 def made_by(pgdata: Path) -> str | None:
@@ -62,21 +71,50 @@ def _sweep(folder: DataFolder) -> None:
 def _create(folder: DataFolder, binaries: Binaries, account: Account) -> None:
     """Run initdb beside the final place and move the result there, synced.
 
-    initdb writes PG_VERSION first, so a folder in which it was cut off looks finished.
+    initdb writes PG_VERSION first, so a folder in which it was cut off looks finished. The outer folder is closed, so
+    that other processes of the setup's account reach nothing of it; Postgres is handed the inner one.
     """
-    new = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.path))
-    account.own(new)
+    outer = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.path))
+    if account.is_foreign and sys.platform != "linux":
+        outer.chmod(0o711)
+    new = outer / "pgdata"
+    new.mkdir(mode=0o700)
+    setup = account_for_setup(account)
+    setup.own(new)
+    with _programs_open_to(setup, account, binaries):
+        _initdb(folder, binaries, setup, new, initdb_arguments(binaries.major))
+    if setup != account:
+        account.own_tree(new)
+    _initdb(folder, binaries, account, new, ("--sync-only",))
+    new.rename(folder.pgdata)
+    _sync(folder.path)
+    outer.rmdir()
+
+
+@contextmanager
+def _programs_open_to(setup: Account, account: Account, binaries: Binaries) -> Iterator[None]:
+    """Let the account's group, which only the setup shares, pass through the private folder that holds a copy."""
+    blocker = find_blocker(setup, binaries.folder / "initdb")
+    if blocker is None or not account.is_unnamed:
+        yield
+        return
+    mode = stat.S_IMODE(blocker.stat().st_mode)
+    blocker.chmod(mode | stat.S_IXGRP)
+    try:
+        yield
+    finally:
+        blocker.chmod(mode)
+
+
+def _initdb(folder: DataFolder, binaries: Binaries, account: Account, new: Path, arguments: Sequence[str]) -> None:
     output = folder.log.open()
     try:
         with reachable(account, new) as (name, inherited):
-            for arguments in (initdb_arguments(binaries.major), ("--sync-only",)):
-                command = (binaries.program("initdb"), "-D", name, *arguments)
-                if run_as(account, command, output=output, inherited=inherited) != 0:
-                    raise StartRefused(f"Postgres could not set up {folder.pgdata}: {folder.log.last_words()}.")
+            command = (binaries.program("initdb"), "-D", name, *arguments)
+            if run_as(account, command, output=output, inherited=inherited) != 0:
+                raise StartRefused(f"Postgres could not set up {folder.pgdata}: {folder.log.last_words()}.")
     finally:
         os.close(output)
-    new.rename(folder.pgdata)
-    _sync(folder.path)
 
 
 def initdb_arguments(major: int) -> tuple[str, ...]:
@@ -84,7 +122,7 @@ def initdb_arguments(major: int) -> tuple[str, ...]:
     locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     if major < BUILTIN_LOCALE_SINCE:
         locale = ("--locale-provider=libc", "--locale=C.UTF-8")
-    # The socket's folder is private, so who reaches the socket is trusted; nobody comes in over TCP.
+    # The socket's folder is private to the account, and TCP is off. Root's server has rules of its own (access.py).
     access = ("--username=postgres", "--auth-local=trust", "--auth-host=reject")
     return (*access, *locale, "--encoding=UTF8", "--no-sync")
 

@@ -90,6 +90,8 @@ class DataFolder:
         if fits and not set(',"') & set(str(self.run)) and not self._is_closed_to(account):
             if self.run.is_symlink():
                 self.discard_short_folder()
+            elif account.is_foreign and self.run.exists() and self.run.stat().st_uid != account.uid:
+                shutil.rmtree(self.run)  # The files of a former account, which this one could not replace.
             self.run.mkdir(mode=0o700, exist_ok=True)
             account.own(self.run)
             return self.run

@@ -9,15 +9,21 @@ is where every process of Postgres works.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import signal
+import time
 from pathlib import Path
 
 import psycopg
 
+from fencepost.errors import StartRefused
 from fencepost.store.embedded.folder import PORT
 
 PROC = Path("/proc")
+STOP_SECONDS = 15.0
+RETRY_SECONDS = 0.2
 
 
 def find_lock_files(pgdata: Path, sockets: Path) -> list[Path]:
@@ -38,6 +44,32 @@ def is_deserted(pgdata: Path) -> bool:
     if not (PROC / "self" / "stat").exists():
         return False
     return not any(_works_in(process, pgdata) for process in PROC.iterdir() if process.name.isdigit())
+
+
+def stop_servers(pgdata: Path) -> None:
+    """Stop the server that works in `pgdata`, if one does, and wait until all its processes are gone."""
+    give_up_at = time.monotonic() + STOP_SECONDS
+    while servers := _find_servers(pgdata):
+        lead = find_lock_pid(pgdata)
+        if lead in servers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(lead, signal.SIGINT)
+        if time.monotonic() > give_up_at:
+            raise StartRefused(
+                f"Process {servers[0]} works in {pgdata}, which gets a user of its own first; end that process."
+            )
+        time.sleep(RETRY_SECONDS)
+
+
+def _find_servers(pgdata: Path) -> list[int]:
+    """Return the processes in `pgdata` that are not root's, as Postgres never is (a shell of the operator may be)."""
+    servers = []
+    for process in PROC.iterdir():
+        if process.name.isdigit() and _works_in(process, pgdata):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if process.stat().st_uid != 0:
+                    servers.append(int(process.name))
+    return servers
 
 
 def _works_in(process: Path, pgdata: Path) -> bool:

@@ -20,6 +20,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from fencepost.errors import StartRefused
+from fencepost.store.embedded.access import access_settings
 from fencepost.store.embedded.account import Account, account_for, reachable
 from fencepost.store.embedded.binaries import Binaries, find_binaries, reachable_binaries
 from fencepost.store.embedded.cluster import ensure_cluster, made_by
@@ -131,7 +132,8 @@ class EmbeddedPostgres:
         output = self._folder.log.open()
         try:
             with reachable(account, self._folder.pgdata) as (name, inherited):
-                command = (binaries.program("postgres"), "-D", name, *self._settings(sockets))
+                access = access_settings(self._folder.pgdata, name, account, binaries.major)
+                command = (binaries.program("postgres"), "-D", name, *self._settings(sockets, access))
                 self._postmaster = Postmaster(account, command, output=output, inherited=inherited)
         finally:
             os.close(output)
@@ -148,8 +150,8 @@ class EmbeddedPostgres:
             time.sleep(PROBE_SECONDS)
         return False
 
-    def _settings(self, sockets: Path) -> list[str]:
-        ours = {"listen_addresses": "", "port": str(PORT), "unix_socket_directories": f'"{sockets}"'}
+    def _settings(self, sockets: Path, access: Mapping[str, str]) -> list[str]:
+        ours = {**access, "listen_addresses": "", "port": str(PORT), "unix_socket_directories": f'"{sockets}"'}
         return [word for name, value in {**self._options, **ours}.items() for word in ("-c", f"{name}={value}")]
 
     def _why_not_ready(self, pid: int) -> str:

@@ -1,0 +1,48 @@
+"""The rules of access for a Postgres that root runs as another account: root alone, checked by the kernel.
+
+The check (`peer`) holds even where another process can reach the socket. An ordinary user's server needs none: its
+socket lies in a folder that only this user can enter, and rules that the user has written stay in force.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from fencepost.store.embedded.account import Account
+
+if sys.platform != "win32":
+    import pwd
+
+ANY_ROLE_SINCE = 16
+RULES = "local all all peer map=fencepost\nlocal replication all peer map=fencepost\n"
+
+
+def access_settings(pgdata: Path, name: str, account: Account, major: int) -> dict[str, str]:
+    """Write the rules into `pgdata`, which the server knows as `name`, and return the settings that name them."""
+    if not account.is_unnamed and not account.is_nobody:
+        return {}
+    role = "all"
+    if major < ANY_ROLE_SINCE:
+        if account.is_unnamed:
+            return {}  # Its socket is in a folder that nothing else can enter, and a map cannot say "any role" yet.
+        role = "postgres"
+    _write(pgdata, "fencepost_hba.conf", RULES, account)
+    _write(pgdata, "fencepost_ident.conf", f'fencepost "{pwd.getpwuid(0).pw_name}" {role}\n', account)
+    return {"hba_file": f"{name}/fencepost_hba.conf", "ident_file": f"{name}/fencepost_ident.conf"}
+
+
+def _write(pgdata: Path, name: str, text: str, account: Account) -> None:
+    """Replace a file in a folder whose owner may have put anything there."""
+    unfinished = f"{name}.{secrets.token_hex(4)}"
+    folder = os.open(pgdata, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        with os.fdopen(file, "w") as writer:
+            writer.write(text)
+            os.fchown(file, account.uid, account.gid)
+        os.rename(unfinished, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
