@@ -26,7 +26,7 @@ def main() -> None:
         click.echo(f"fencepost: {refused}", err=True)
         sys.exit(2)
     except BrokenPipeError:
-        # Whoever read our output has had enough, as `head` does; the flush at exit must not complain again.
+        # The reader of our output, such as `head`, has closed it; the flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except click.exceptions.Abort:

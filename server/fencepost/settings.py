@@ -40,7 +40,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What a client may keep a connection busy with, and how many there may be (None: as descriptors allow)."""
+    """Limits of a connection in bytes and seconds, and the number of connections (None: as descriptors allow)."""
 
     head_bytes: int = 1 << 16
     head_seconds: float = 20.0
@@ -62,7 +62,7 @@ class DeviceSettings:
 
 @dataclass(frozen=True, slots=True)
 class GrpcTls:
-    """What the port for machines proves itself with, both PEM: its certificates, and the key of the first of them."""
+    """The TLS identity of the port for machines, both PEM: its certificates, and the key of the first of them."""
 
     certificate: bytes
     key: bytes = field(repr=False)

@@ -1,4 +1,4 @@
-"""Which documents stand in files, how a stream of them is read, and in which order they are put."""
+"""Definitions in files: which documents are read, as a stream, and the order in which they are put."""
 
 from __future__ import annotations
 

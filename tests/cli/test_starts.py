@@ -83,7 +83,7 @@ def test_the_demo_runs_beside_a_server_in_the_same_folder(tmp_path: Path) -> Non
     assert {path.name for path in tmp_path.iterdir()} == {"rows.ndjson", ".fencepost", ".fencepost-demo"}
 
 
-# What is given
+# Addresses and secrets
 
 
 @pytest.mark.parametrize("text", ["kind: task\nname: [", "kind: tusk\nname: a/b", "\N{REPLACEMENT CHARACTER}: x"])

@@ -1,4 +1,4 @@
-"""Hints to what was meant: near or absent, and cheap whatever was written."""
+"""Hints to the name that was meant: near or absent, and cheap for every input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a schema weighs: references are unfolded without being followed twice, and the heavy place is named."""
+"""The size of a schema: references are unfolded without being followed twice, and the heavy place is named."""
 
 from __future__ import annotations
 

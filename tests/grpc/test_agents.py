@@ -1,4 +1,4 @@
-"""What agents of 2025 and later are given, and that their reports are told from those of the workers before them."""
+"""The actions of agents of 2025 and later, and their reports, which are told from those of earlier workers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_canceled_workflow_lets_an_agent_go_on_with_the_next(gate: Gate) -> No
     assert gate.state(first) == "STATE_FAILED"
     following = agent.next()
     assert following.workflow_id == second
-    # Between the two calls of an agent: it must not begin, and asks anew.
+    # The workflow is deleted between two calls of an agent: it must not begin, and asks again.
     gate.server.rpc("awf.machine/delete", {"id": second})
     assert refused(agent.report, following, "RUNNING")[0] == grpc.StatusCode.FAILED_PRECONDITION
     assert refused(agent.next)[0] == MISSING

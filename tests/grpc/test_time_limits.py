@@ -154,7 +154,7 @@ def test_an_action_that_nobody_announces_has_its_time_all_the_same(frozen_gate: 
     assert machine.contexts("a") == []
     error = frozen_gate.server.rpc("awf.workflow/status", {"id": id})["resource"]["error"]
     assert error == {"state": "STATE_TIMEOUT", "message": "Action timed out", "task": "task-0", "action": "write"}
-    # It is taken, as whatever comes too late.
+    # The report is accepted, as every late report is.
     machine.report(id, *NAMES[1], SUCCESS)
 
 

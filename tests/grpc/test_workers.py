@@ -238,7 +238,7 @@ def test_names_of_workers_that_differ_in_case_are_two_but_not_addresses(gate: Ga
     machine = gate.machine()
     assert (len(machine.contexts("Alice")), len(machine.contexts("alice"))) == (1, 0)
     (context,) = machine.contexts("52:54:00:ab:34:56")
-    # What a worker compares with the name that it has.
+    # A worker compares this with its own name.
     assert context.current_worker == "52:54:00:ab:34:56"
     assert [action.worker_id for action in machine.actions(context.workflow_id)] == ["52:54:00:ab:34:56"]
 

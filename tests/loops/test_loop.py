@@ -1,4 +1,4 @@
-"""What a loop says of failures: each once, and nothing of an outage, which the watch tells for all."""
+"""Reports of a loop's failures: each once, and none for an outage, which the watch reports for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one client may make a server keep: the size and parts of a message, and answers that nobody reads."""
+"""Bounds on the memory that one client takes: the size and parts of a message, and answers that nobody reads."""
 
 from __future__ import annotations
 

@@ -257,7 +257,7 @@ def test_all_who_follow_a_flow_share_one_look_at_it(caller: Caller) -> None:
         followers = [streams.enter_context(stream(caller.server, id)) for _ in range(20)]
         for told in followers:
             assert [next(told).kind for _ in range(3)] == ["TASK", "STAGE", "TASKFLOW"]
-        # What each has still to read after its beginning.
+        # Each stream makes one more read after its beginning.
         until(lambda: reads.jobs_taken >= 20)
         before, begun = reads.jobs_taken, time.monotonic()
         until(lambda: time.monotonic() > begun + 3)

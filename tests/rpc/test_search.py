@@ -17,7 +17,7 @@ PARAMS = {
 
 @pytest.fixture
 def noun(request: pytest.FixtureRequest, server: Server) -> str:
-    """What is searched, tasks or workflows, each made with the params above."""
+    """The kind that is searched, tasks or workflows, each made with the params above."""
     noun: str = request.param
     server.rpc("awf.definition/put", {"kind": noun, "name": "demo/mail"})
     for id, params in PARAMS.items():

@@ -1,4 +1,4 @@
-"""Nothing that a handler does harms its neighbours: whatever it raises, and whatever it leaves running."""
+"""Handlers do not harm their neighbours: neither by any exception, nor by threads that they leave running."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "UnicodeError": lambda: UnicodeError("\ud800 and \0"),
     "TaskFailed": lambda: TaskFailed({"mean": float("nan")}),
 }
-# What asyncio and the SDK make of some of them.
+# The types that asyncio and the SDK turn some of them into.
 TYPES = {"StopIteration": "RuntimeError", "TaskFailed": "error-not-json"}
 
 
@@ -200,7 +200,7 @@ def test_a_process_that_a_handler_forks_ends_with_the_handler_and_says_nothing(
 
 
 def hung(event: threading.Event) -> Any:
-    """Return a handler that ends when the event is set, whatever it is told."""
+    """Return a handler that ends when the event is set, and ignores its cancellation."""
     return lambda params: event.wait(30) and None if params["hang"] else {"fine": True}
 
 

@@ -1,4 +1,4 @@
-"""What a handler says while it runs: a note that cannot be told costs neither the lease nor the worker."""
+"""Notes of a running handler: a note that cannot be sent costs neither the lease nor the worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What JSON can hold of Python's values, and what is refused with its place instead of being stored otherwise."""
+"""Python values that JSON can hold, and those that are refused with their place instead of being changed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Model(pydantic.BaseModel):
 
 
 class Scalar:
-    """What numpy's scalars and arrays have in common, as far as the SDK looks."""
+    """The members of numpy's scalars and arrays that the SDK reads."""
 
     def __init__(self, value: Any) -> None:
         self.dtype = "float64"

@@ -90,7 +90,7 @@ def test_a_proxy_gets_the_credentials_of_its_url(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("no_proxy", "queue:8080")
     assert "Proxy-Authorization" not in Endpoint("http://queue:8080").headers
     assert "Proxy-Authorization" in Endpoint("http://queue:8081").headers
-    # What is tunneled is for the server, not for the proxy.
+    # A tunneled request is for the server, not for the proxy.
     assert "Proxy-Authorization" not in Endpoint("https://queue").headers
 
 

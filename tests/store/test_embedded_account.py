@@ -33,7 +33,7 @@ def nobody() -> Account:
 
 
 def attempts(uid: int, server: EmbeddedPostgres, pgdata: Path) -> dict[str, str]:
-    """What a process of the user gets from the server: for each attempt the error, or nothing when it succeeded."""
+    """Connect as the user in several ways; return the error of each attempt, or nothing when it succeeded."""
     command = [sys.executable, str(STRANGER), str(uid), str(server.pid), str(pgdata), server.conninfo]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     errors: dict[str, str] = json.loads(output)

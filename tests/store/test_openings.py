@@ -67,7 +67,7 @@ def all_blocked(server: Server, keys: int) -> list[Any]:
     return held
 
 
-# What a claim looks at
+# Openings that a claim reads
 
 
 def test_when_all_is_blocked_a_claim_has_nothing_to_look_at(server: Server) -> None:
@@ -140,7 +140,7 @@ def test_a_limit_without_a_path_needs_no_openings(server: Server) -> None:
     assert len(server.poll(maxBatchSize=5)) == 1
 
 
-# Whatever ends a lease or readies a task leads to its key
+# Events that add an opening
 
 
 @pytest.mark.parametrize("end", ["success", "fail", "fail for good", "release", "cancel", "silence", "requeue"])
@@ -285,5 +285,5 @@ def test_a_claim_that_dies_before_its_commit_leaves_what_it_found_to_others(
             " where datname = current_database() and wait_event_type = 'Lock' and application_name = 'fencepost'"
         )
         until(lambda: servers.one.query("select count(*) from pg_locks where not granted") != [(0,)])
-    # The server claims anew by itself; whoever is first, every key is given out once.
+    # The server claims again by itself. Either claim may be first; every key is given out once.
     assert len(dying.result(20)) + len(servers.other.poll(maxBatchSize=5)) == 2

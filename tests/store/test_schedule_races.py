@@ -262,7 +262,7 @@ def test_a_connection_that_is_killed_in_the_middle_leaves_one_start(
         until(lambda: sum(server.app.database.outages for server in servers) > 0)
         until(lambda: waiting(conninfo) == 1)
     turn.result(10)
-    # What stood at the gate may have been another server's own turn, which commits when it likes.
+    # The blocked statement may have been another server's own turn, which commits at any time.
     run_due(servers[1])
     assert (became(servers[1]), tasks(servers[1])) == ([("2026-01-01T01:00", "started")], 1)
 

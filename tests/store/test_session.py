@@ -1,4 +1,4 @@
-"""A session is ours whatever the database, the role, the URL or the environment set: on every kind of connection."""
+"""Sessions have the server's settings on every connection: no database, role, URL or environment changes them."""
 
 from __future__ import annotations
 

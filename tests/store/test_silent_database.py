@@ -19,7 +19,7 @@ from fencepost.telemetry import Event, listeners
 from tests.fixtures.silent_proxy import SilentProxy, backends, silent_proxy
 from tests.fixtures.waiting import until
 
-# What the documentation says, and what a noisy machine may add.
+# The documented limits, and the seconds that a noisy machine may add.
 CALL_SECONDS = 5.0
 READY_SECONDS = 2.0
 NOISE = 1.5
@@ -35,7 +35,7 @@ def proxy(database: str) -> Iterator[SilentProxy]:
 
 @pytest.fixture
 def said() -> Iterator[list[str]]:
-    """What is said of outages."""
+    """The log lines about outages."""
     heard: list[str] = []
 
     def listen(event: Event, _: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What Postgres says when it cannot, for a while: unavailable or another try, and never a bug."""
+"""Transient errors of Postgres: answered as unavailable or tried again, and never reported as a bug."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from fencepost.settings import Settings
 from tests.fixtures.servers import Server, running_server
 
 DEFINITION = "demo/errand"
-# What the deadly one waits for the others, and what these take: a moment more.
+# The seconds that the deadly one waits for the others, and the seconds that these take: a moment more.
 _WAITS, _TAKES = 0.5, 0.7
 _ALL = 4
 

@@ -32,7 +32,7 @@ def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
 
 
 if __name__ == "__main__":
-    # What the test waits for: ten seconds of silence and a second between two attempts, six times.
+    # The test waits for six attempts, each with ten seconds of silence and a second of back-off.
     Decided.in_progress_timeout, Decided.retry_delay = 300, 10
     with running_server(conninfo, settings=Settings(lease_grace_seconds=0.1), deciders={"taskflow": decide}) as server:
         with suppress(Exception):

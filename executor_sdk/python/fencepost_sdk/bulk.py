@@ -138,7 +138,7 @@ def _written(params: Any, place: int) -> Raw | None:
 
 
 def _placed(fault: Fault, place: int) -> Fault:
-    """Return a fault whose paths begin with the place in the caller's sequence, whatever array carried the call."""
+    """Return a fault whose paths begin with the place in the caller's sequence, not in the array that was sent."""
     root = f"$[{place}]"
     errors = [{**one, "path": Fault(path=one.get("path")).below(root)} for one in fault.errors or []]
     return msgspec.structs.replace(fault, path=fault.below(root), errors=errors or None)

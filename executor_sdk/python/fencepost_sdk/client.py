@@ -94,7 +94,7 @@ class Client:
         Without `ids` the client makes them up, so that a request whose reply was lost can be repeated. When it is
         not `repeatable` the server makes them, for less. ConnectionFailed leaves some of them created: with `ids` of
         your own, the same call again creates what is missing. The `path` of an error begins with the place in
-        `params`. What has been returned goes into `result`, which raises the RpcError of a refused one.
+        `params`. Each returned item can be given to `result`, which raises the RpcError of a refused one.
 
             ids = client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
             print([client.status(id).task.status for id in ids])

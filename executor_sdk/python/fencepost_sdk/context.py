@@ -78,7 +78,7 @@ class Context:
         """Tell how far it is; returns at once, and of several in a row only the newest is sent.
 
         Any kind of number will do. Whole numbers are sent as they are; with a fraction, as percent of the total
-        (`ctx.progress(0.5, 1.0)` is 50 of 100 %) or, without a total, rounded. What is no finite number is not sent:
+        (`ctx.progress(0.5, 1.0)` is 50 of 100 %) or, without a total, rounded. A number that is not finite is not sent:
         the log says so once for each handler, and the task goes on.
 
             ctx.progress(3, 10, "files")

@@ -40,7 +40,7 @@ class WorkflowSettings(TypedDict, total=False):
 
 
 class OwnSettings(TypedDict, total=False):
-    """What `settings` of `Client.create` takes: for one task, instead of what its definition says."""
+    """The `settings` of `Client.create`: for one task, in place of those of its definition."""
 
     requested_to_start_timeout: timedelta
     in_progress_timeout: timedelta

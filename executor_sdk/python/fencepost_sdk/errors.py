@@ -68,7 +68,7 @@ class ConnectionFailed(FencepostError):
     """No usable answer came: refused, cut, too slow, or overloaded for longer than we were willing to repeat.
 
     A client raises it after `patience`; a worker goes on trying, unless it can never work, such as a certificate that
-    is not trusted. What was sent may have been done.
+    is not trusted. The server may have carried out the request.
 
         try:
             Client("http://127.0.0.1:1", patience=0).status("some-task")

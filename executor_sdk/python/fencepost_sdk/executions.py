@@ -207,7 +207,7 @@ class Executions:
         elif finish is not None:
             self._finish(finish, lease.notes())
         if lease.context is not None:
-            # What the handler has left running, a thread perhaps, sees that it is over.
+            # A thread that the handler has left running sees that the attempt is over.
             lease.context._lose()
         self._begin_next()
         self._stir()

@@ -23,7 +23,7 @@ class Handler:
 
     A function takes any of two things, in any order: a parameter annotated `Context` (or, without an annotation, one
     named `ctx` or `context`) and one other, the params. The params are read straight into the type of its
-    annotation: a dataclass, a TypedDict, a msgspec Struct, a pydantic model, a dict, or whatever else msgspec reads.
+    annotation: a dataclass, a TypedDict, a msgspec Struct, a pydantic model, a dict, or another type of msgspec.
     """
 
     complained = False

@@ -115,7 +115,7 @@ class Line(Generic[Read]):
                 await (asyncio.sleep(delay) if self._hurry.is_set() else self._hurry.wait())
 
     def hurry(self) -> None:
-        """Try again at once and then soon, whatever the server asks for: there is little time left."""
+        """Try again at once and then soon, even when the server asks for longer pauses: there is little time left."""
         self._hurry.set()
 
     async def hang_up(self) -> None:

@@ -1,6 +1,6 @@
 """Notes: what a handler says while it runs, as the server takes it.
 
-A note is worth less than the task that it is about: whatever is wrong with one costs the note alone.
+A note is worth less than its task: a bad note is dropped, and the task goes on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Payloads: from Python values to the JSON that the server stores, and from its JSON to the type of an annotation.
 
-JSON is narrower than Python. What it cannot hold is refused here, with its place, instead of being stored as something
-else: msgspec writes NaN as null, and the server refuses a whole request for one integer beyond 64 bits.
+JSON is narrower than Python. A value that it cannot hold is refused here, with its place, instead of being stored as
+something else: msgspec writes NaN as null, and the server refuses a whole request for one integer beyond 64 bits.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def encode(value: Any, path: str = "$") -> bytes:
     except RecursionError as error:
         raise NotJson(path, "nested too deeply, or it contains itself") from error
     except Exception as error:
-        # Whatever the code of a value's own type raised: `model_dump`, a property, `__str__`.
+        # Code of the value's own type may raise any exception: `model_dump`, a property, `__str__`.
         raise _first_fault(value, path) or NotJson(path, told(error)) from error
     if _SUSPECT.search(text) is not None and (fault := _first_fault(value, path)) is not None:
         raise fault

@@ -14,9 +14,9 @@ from typing import Any
 
 logger = logging.getLogger("fencepost_sdk")
 
-# What the end of a worker takes beside its drain: see session.py.
+# The longest end of a worker after its drain, in seconds: see session.py.
 AFTER_DRAIN = 9.0
-# What it takes after a second signal.
+# The same after a second signal.
 AT_ONCE = 5.0
 CLEAN_UP = 1.0
 

@@ -31,9 +31,9 @@ POLL_DELAY = 15.0
 # The longest that the server's wish (`Retry-After`) is followed: what was done must not wait for an hour because of it.
 ROUND_WISH = 5.0
 POLL_WISH = 60.0
-# What handlers get to clean up after they were canceled, and what the last request gets to arrive, in seconds. With
-# the default of `drain_timeout` and the two seconds of `_take_down` all of it stays below 30 s, after which Kubernetes
-# kills what it has asked to stop.
+# The time for canceled handlers to clean up, and for the last request to arrive, in seconds. With the default of
+# `drain_timeout` and the two seconds of `_take_down` their sum stays below 30 s, after which Kubernetes kills a process
+# that it has asked to stop.
 CLEAN_UP = 2.0
 LAST_WORDS = 4.0
 HURRIED = 1.0

@@ -63,8 +63,8 @@ class Threads:
             except BaseException as raised:  # noqa: BLE001 - whatever the job raised belongs to who awaits it
                 error = raised
             if os.getpid() != self._process:
-                # The job has forked and come back twice. The other process has one thread and our sockets: whatever
-                # it did here would be said in the name of the first.
+                # The job has forked and come back twice. The other process has one thread and our sockets: any
+                # request of it would be sent in the name of the first.
                 os._exit(0 if error is None else 1)
             try:
                 loop.call_soon_threadsafe(self._tell, future, result, error)

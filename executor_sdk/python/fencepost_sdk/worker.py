@@ -71,12 +71,12 @@ class Worker:
 
         It may be `async def` or `def` (which runs in a thread), and take the params, a Context, both or neither.
         Params are read into the type of their annotation (dataclass, TypedDict, msgspec Struct, pydantic model, dict);
-        when they do not fit, the task fails with an error that names the field. What it returns, an object or None, is
-        the result. Whatever it raises, a KeyboardInterrupt too, fails its attempt and nothing else.
+        when they do not fit, the task fails with an error that names the field. The object or None that it returns
+        is the result. Any exception, a KeyboardInterrupt too, fails its attempt and nothing else.
 
         With any setting, or with `declare`, the worker puts the definition when it starts:
         `requested_to_start_timeout`, `in_progress_timeout`, `retry_delay`, `attempt_timeout` (timedelta; the last one
-        ends an attempt whatever heartbeats say), `allowed_retry_count`,
+        ends an attempt in spite of heartbeats), `allowed_retry_count`,
         `concurrency_limit` (how many at once, among all workers), `concurrency_path` (per value found there in the
         params, such as `["params", "customer"]`), and the schemas `params`, `result`, `error` (JSON Schema or a type).
         Without, the definition must be there already.

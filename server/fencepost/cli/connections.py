@@ -58,7 +58,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._outside = 0
         self._body_bytes = 0
 
-    # What happens to the connection
+    # Events of the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the client some time to say something; turn it away when there are too many."""
@@ -123,7 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._become_socket()
                 return
         except httptools.HttpParserError as error:
-            # What uvicorn raises while it is called back is about the address of the request.
+            # Errors that uvicorn raises in a callback are about the address of the request.
             is_address = isinstance(error, httptools.HttpParserCallbackError)
             reason = f"this is no HTTP request: {'its address cannot be read' if is_address else error}"
             self._refuse(self._refusal or Refusal(INVALID_REQUEST, reason=reason[:200]))
@@ -138,7 +138,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether no timer would ever end the connection: it has sent empty lines, say."""
         return (self.cycle is None or self.cycle.response_complete) and self.timeout_keep_alive_task is None
 
-    # What the parser finds
+    # Events of the parser
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -157,7 +157,7 @@ class HttpProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_headers_complete(self)
         self._in_body = True
         if not self.parser.should_upgrade():
-            # What stands behind a chunked body is no part of the head that the application reads.
+            # Trailers behind a chunked body are not part of the head that the application reads.
             self.headers = []
         if self._deadline is not None:
             self._stop_waiting()
@@ -183,7 +183,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._in_body and self.cycle.response_complete:
             self._wait(_LINGER_SECONDS, self.transport.abort)
 
-    # What is refused
+    # Refusals
 
     def _wait(self, seconds: float, then: Callable[[], None] | None = None) -> None:
         self._stop_waiting()

@@ -31,7 +31,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class Admission(Enum):
-    """What a connection is served."""
+    """The requests that a connection may make: all, those of probes, or none."""
 
     ALL = "all"
     PROBES = "probes"

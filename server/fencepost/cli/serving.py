@@ -37,7 +37,7 @@ from fencepost.telemetry import Event, emit
 # Parts of the ten seconds in which a stopping server must be gone; the rest is for its connections and its Postgres.
 _ANSWER_SECONDS = 2
 _FINISH_SECONDS = 4
-# Until whatever still hangs is left to the operating system: after the first signal, and after the second.
+# Seconds until the process ends with work that still hangs: after the first signal, and after the second.
 LONGEST_STOP = 9.5
 LONGEST_HURRY = 0.5
 _BACKLOG = 2048

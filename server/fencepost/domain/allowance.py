@@ -1,4 +1,4 @@
-"""What one request may cost beside its calls, counted over all of its calls.
+"""Bounds on the hints and the long checks of one request, counted over all of its calls.
 
 An array of a thousand calls can ask a thousand times for what one call may have once. `allowed()` begins a request;
 outside of one (loops, tests) each use has an allowance of its own.
@@ -15,7 +15,7 @@ _CHECK_SECONDS = 10.0
 
 
 class Allowance:
-    """What is left: hints to nearest names, and seconds for checks that are made in a process of their own."""
+    """The rest of a request's bounds: hints to nearest names, and seconds for checks in a process of their own."""
 
     def __init__(self) -> None:
         self.hints = _MOST_HINTS

@@ -57,7 +57,7 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
         """Check the result or error that ends one of its tasks, JSON text; raise Refusal with paths from there.
 
-        May raise Deferred. What a workflow declares is for how it ends itself, not for how one of its decisions fails.
+        May raise Deferred. The schemas of a workflow are for its own end, not for the failure of one of its decisions.
         """
 
     def compile(self) -> None:

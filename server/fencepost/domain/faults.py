@@ -24,7 +24,7 @@ _RULE = " matching regex "
 def fault_of_struct(message: str, struct: Any) -> Refusal:
     """Turn what msgspec says of a struct, or of a union of some, into a refusal that names the field."""
     said, is_located, path = message.rpartition(_AT)
-    # What was sent may hold the same words. Found from the end, since they may stand there thousands of times.
+    # A name in the request may hold the same words thousands of times, so the search begins at the end.
     if is_located and path.endswith("`"):
         message, path = said, f"${path[:-1]}"
     else:

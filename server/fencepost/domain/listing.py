@@ -12,7 +12,7 @@ Direction = Literal["asc", "desc"]
 
 
 class LogPlace(NamedTuple):
-    """Which part of a log a reader wants: behind a version on the way up, below it on the way down."""
+    """The part of a log that a reader wants: behind a version when ascending, below it when descending."""
 
     version: int | None = None
     direction: Direction = "asc"

@@ -15,7 +15,7 @@ from fencepost.errors import SQL_FAILED, Refusal, invalid_params
 MOST_CHARACTERS = 100_000
 Kind = Literal["code", "name", "text", "escaped", "mark", "number"]
 
-# What begins something else than code. A `$` or an `e` behind a letter belongs to a name.
+# The beginnings of all parts that are not code. A `$` or an `e` behind a letter belongs to a name.
 _BEGIN = re.compile(
     r"--|/\*|'|\"|(?<![\w$])[eE]'|(?<![\w$])\$(?:[^\W\d]\w*)?\$|\?\?|\?|(?<![\w$])\$(?P<number>[0-9]{1,9})(?![0-9])"
 )

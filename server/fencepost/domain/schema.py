@@ -31,7 +31,7 @@ _LONGEST_MESSAGE = 300
 _LONGEST_PATH = 500
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-# What a definition may ask for, in the units of `Size`: in one place of the value, and with all references unfolded.
+# Limits of a definition's schema in the units of `Size`: in one place of the value, and with all references unfolded.
 MOST_HERE = 10_000
 _MOST_UNFOLDED = 1_000_000
 # Compiled and checked here: schemas of so many bytes and units at most, where the work adds up to no more than 5 ms.
@@ -44,7 +44,7 @@ _SHORT_LIST = 50_000
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong: a sentence, and a JSON path that begins behind that of the schema or of the payload."""
+    """An error: a sentence, and a JSON path that begins behind that of the schema or of the payload."""
 
     message: str
     path: str = ""
@@ -115,7 +115,7 @@ class Schema:
 
     @cached_property
     def _work(self) -> tuple[int, int] | None:
-        """What checking costs: so many units, and so many for each byte of the payload; None when that may be long."""
+        """The cost of a check: its units, and those for each byte of the payload; None when it may take long."""
         if len(self._text) > _SHORT_TEXT:
             return None
         size = size_of(self._document, most_here=MOST_HERE)

@@ -42,7 +42,7 @@ _COSTLY = {"$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedPrope
 _SAYS_NOTHING = {"title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly"}
 _SAYS_NOTHING |= {"$schema", "$id", "$anchor", "$dynamicAnchor", "$defs", "definitions", "contentSchema"}
 
-# What a keyword adds for each byte of the value.
+# The units that a keyword adds for each byte of the value.
 _PER_BYTE = {
     **dict.fromkeys(("minLength", "maxLength", "properties"), 1),
     **dict.fromkeys(("additionalProperties", "patternProperties", "items", "contains"), 2),
@@ -56,7 +56,7 @@ _PLAIN_STEP = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]{0,63}")
 
 
 class Size(NamedTuple):
-    """What a schema weighs: a unit is about what checking one keyword once costs, ten nanoseconds.
+    """The cost of checking with a schema: a unit is one check of one keyword, about ten nanoseconds.
 
     `total` and `per_byte` bound the work: checking a value of n bytes costs at most `total + n * per_byte`. That holds
     unless it is `open`: recursive, or with keywords whose cost does not follow from sizes. `patterns` is the part of
@@ -75,7 +75,7 @@ Edge = tuple[Kind, dict[str, Any]]
 
 
 class _Sum:
-    """What a node weighs with all that it leads to, and the edges that are not followed yet."""
+    """The cost of a node with all nodes below it, and the edges that are not followed yet."""
 
     __slots__ = ("edges", "here", "kind", "per_byte", "total")
 

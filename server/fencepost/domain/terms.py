@@ -13,7 +13,7 @@ Timeout = Annotated[int, Meta(ge=1, le=LONGEST_MS)]
 
 
 class TaskTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """What is said of one task; a missing member is as in its definition, and of the last one without limit."""
+    """Settings of one task. A missing member is as in its definition; without `expiresAfter` there is no such limit."""
 
     requested_to_start_timeout: (
         Annotated[Timeout, Meta(description="ms between the poll that leases the task and its start")] | None

@@ -219,7 +219,7 @@ class Dispatcher:
                 group.remove(ask)
                 _fail(ask, error)
             return
-        # What it gave may have filled an answer.
+        # A claim that filled an answer may have left tasks behind.
         more = more or self._is_cut(given)
         fed: set[tuple[str, str]] = set()
         for number, ask in enumerate(chosen):

@@ -1,5 +1,5 @@
 # ruff: noqa: N802  # the methods are called as the published services call them
-"""What agents of 2025 and later call beside the workers before them: one action at a time, and a newer report."""
+"""Methods that only agents of 2025 and later call: one action at a time, and a newer report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of two messages the bytes of a report are: both generations of workers send theirs to one path."""
+"""Telling two messages apart by their bytes: both generations of workers send their reports to one path."""
 
 from __future__ import annotations
 

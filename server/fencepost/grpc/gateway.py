@@ -80,7 +80,7 @@ class Gateway:
 
 
 class _Door:
-    """What generated code adds services to: with the readers of their messages in the place of its own.
+    """The target to which generated code adds its services; it replaces the readers of their messages.
 
     A message that cannot be read is the client's fault, which gRPC would call one of the server; and a report is one of
     two messages.

@@ -79,7 +79,7 @@ class Hardware:
     async def _at(self, address: str) -> Any:
         ids = await self._records.ids([address])
         id = ids[address]
-        # What leads nowhere stands for itself.
+        # An address that leads to no record is returned as it is.
         if id == address_of(address):
             raise Refused(grpc.StatusCode.NOT_FOUND, f"there is no hardware with the address {address[:100]!r}")
         return _message(await self._records.get(id))

@@ -82,7 +82,7 @@ class Errands:
         """Take on the tasks that there are places for, once there are some; return the seconds until the next poll."""
         if len(self._running) >= self._at_once:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-        # What could not begin is for other servers.
+        # Tasks that could not begin here are left to other servers.
         await self._alone.opened()
         async with self._polling:
             if self._draining:

@@ -12,7 +12,7 @@ from fencepost.telemetry import Event, emit
 Step = Callable[[], Awaitable[float]]
 
 _AFTER_FAILURE = 1.0
-# What fails in the same way again and again is told so often.
+# The seconds between two reports of the same failure.
 _TELL_AGAIN = 60.0
 
 

@@ -16,7 +16,7 @@ _MOST_NODES = 100_000
 def calls_to_json(text: bytes, *, max_depth: int) -> tuple[bytes, dict[int, BadText]]:
     """Return a YAML body as JSON, and why some items of its outermost list are null there; raise BadText.
 
-    What is said of an item has a path from that item. A body that is not YAML is refused as a whole.
+    The path of an error in an item begins at that item. A body that is not YAML is refused as a whole.
     """
     try:
         return yaml.to_json(text, max_depth=max_depth), {}

@@ -4,7 +4,7 @@ import re
 
 import orjson
 
-# What stands without quotes must be text to every reader, of YAML 1.1 too: so it begins with a letter, `_` or `/`,
+# A value without quotes must be text to every reader, of YAML 1.1 too: so it begins with a letter, `_` or `/`,
 # unless it is a UUID (no number has four hyphens).
 _BARE = re.compile(
     r"[A-Za-z_/][A-Za-z0-9_./?@+(),-]*(?: [A-Za-z0-9_./@+()][A-Za-z0-9_./?@+(),-]*)*"

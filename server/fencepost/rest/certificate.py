@@ -12,7 +12,7 @@ from fencepost.settings import GrpcTls
 
 
 def certificate(tls: GrpcTls | None) -> Callable[[Request], Awaitable[Response]]:
-    """Return the handler; it needs no credentials, since whoever connects to that port is shown the same."""
+    """Return the handler; it needs no credentials, since that port shows the same to every client."""
 
     async def cert(request: Request) -> Response:
         if tls is None:

@@ -49,7 +49,7 @@ class Database:
         # Now, while all files are of one version.
         statements()
         self.conninfo = conninfo
-        # What one answer may hold: a page ends, and a claim does, with the row that fills it.
+        # The size of one answer: a page or a claim ends with the row that fills it.
         self.answer_bytes = answer_bytes
         # How long a read may take.
         self.seconds = seconds

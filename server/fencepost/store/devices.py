@@ -45,7 +45,7 @@ class DeviceStore:
 
     def __init__(self, database: Database, clock: Clock, *, silence_seconds: float) -> None:
         self.silence_seconds = silence_seconds
-        # What one page of runs may hold.
+        # The size of one page of runs.
         self.answer_bytes = database.answer_bytes
         self._database = database
         self._clock = clock

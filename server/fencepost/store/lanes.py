@@ -1,6 +1,6 @@
 """A thread with a connection of its own, which takes jobs from a queue and runs them one after the other.
 
-A connection that breaks is opened anew, and the job that met the break runs once more: every statement of ours carries
+A connection that breaks is opened again, and the job that met the break runs once more: every statement of ours carries
 its guard, so that a second run after a lost commit changes nothing. A connection that goes silent does not break by
 itself; the watch cuts it, which the thread meets as a break.
 """
@@ -28,7 +28,7 @@ _LONGEST_PAUSE = 0.4
 # By class of SQLSTATE: read-only (25), out of resources (53), cannot lock in time (55), stopped from outside (57), the
 # disk of Postgres (58).
 _NOT_OUR_FAULT = {"25", "53", "55", "57", "58"}
-# What another connection may be spared: it reached what takes no writes, is being ended, or forgot what was prepared.
+# Errors of this connection alone: it reached a read-only server, is being ended, or has lost its prepared statements.
 _READ_ONLY = "25006"
 _OF_THIS_CONNECTION = {_READ_ONLY, "57P01", "57P02", "57P03", "57P05", "26000"}
 
@@ -69,7 +69,7 @@ class Pending:
 
 
 class Outlook(Protocol):
-    """What a lane asks and tells the watch."""
+    """The part of the watch that a lane reads and calls."""
 
     epoch: int
     closing: threading.Event

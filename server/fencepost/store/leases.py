@@ -1,4 +1,4 @@
-"""What polls are given: the leases that a claim makes, and those that a repeated poll finds."""
+"""The leases that polls are given: those that a claim makes, and those that a repeated poll finds."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fencepost.store.statements import statement
 
 
 class Held(NamedTuple):
-    """What one ask was given, or that its requestId was used with other params."""
+    """The tasks that one ask was given, or a conflict: its requestId was used with other params."""
 
     tasks: list[LeasedTask]
     conflict: bool = False
 
 
 class Claimed(NamedTuple):
-    """What each ask was given, by its number, and whether there may be more to give out, which was not looked at."""
+    """The tasks of each ask, by its number, and whether there may be more tasks that the claim did not look at."""
 
     given: dict[int, Held]
     more: bool = False
@@ -35,7 +35,7 @@ def lease(
     """Run a statement that claims, and return what each of `asks` was given."""
     given = {ask["ask"]: Held([]) for ask in asks}
     if asks:
-        # New ones with every run: no execId is given out twice, whatever became of the run before.
+        # New prefixes for every run: an earlier run may have been committed, and no execId is given out twice.
         prefixed = [{**ask, "prefix": prefix} for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
         for row in fetch(connection, text, {**params, "asks": orjson.dumps(prefixed).decode()}):
             given[row[0]].tasks.append(_leased(row))

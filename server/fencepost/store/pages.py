@@ -12,7 +12,7 @@ Row = tuple[Any, ...]
 
 # Rows that are in memory beyond those that are given back, each with a few payloads of a megabyte at worst.
 _AT_ONCE = 20
-# What is written around the payloads of a row: ids, times, names of members.
+# The bytes of a row beside its payloads: ids, times, names of members.
 _AROUND = 512
 
 

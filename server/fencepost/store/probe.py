@@ -12,12 +12,12 @@ from fencepost.store.lanes import Pending
 from fencepost.store.statements import statement
 from fencepost.store.watched import Watched
 
-# A connection that breaks at once is opened anew for so long.
+# A connection that breaks at once is opened again for so many seconds.
 TRIES_FOR = 2.5
 
 
 class Deed(NamedTuple):
-    """What a backend does (`working`, `writing` its answer, `idle`), and since when."""
+    """The state of a backend (`working`, `writing` its answer, `idle`), and its beginning."""
 
     state: str
     since: str
@@ -27,7 +27,7 @@ GONE = Deed("gone", "")
 
 
 class Sight(NamedTuple):
-    """What a probe saw: whether the database is read-only, and what the backends do that it asked about."""
+    """The result of a probe: whether the database is read-only, and the states of the backends that it asked about."""
 
     read_only: bool
     deeds: Mapping[Backend, Deed]

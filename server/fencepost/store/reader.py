@@ -122,7 +122,7 @@ class Reader:
             raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
 
     async def _watch(self, pid: int) -> None:
-        """End the query of a backend when it takes locks, in whatever way; return then."""
+        """End the query of a backend when it takes locks by any means, and return."""
         await asyncio.sleep(_WATCH_SECONDS)
         async with await self._connect() as connection:
             fuse = asyncio.get_running_loop().call_later(self._longest, cut, connection)

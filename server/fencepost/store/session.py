@@ -1,4 +1,4 @@
-"""What a session is set to, whatever its database, its role or a pooler before it has set.
+"""The settings of every session, which override those of the database, the role and a pooler.
 
 One statement sets it after connecting. The `options` of a connection's start would do the same, but a pooler refuses
 them or drops them without a word.
@@ -36,7 +36,7 @@ _MEANING = {
     "gin_fuzzy_search_limit": "0",
     "restrict_nonsystem_relation_kind": "",
     "exit_on_error": "off",
-    # What was acknowledged is on disk.
+    # A commit that was acknowledged is on disk.
     "synchronous_commit": "on",
 }
 # The statements are made for their indexes. A plan that was made while a table was empty, and cached, must not scan it
@@ -80,8 +80,8 @@ READING: Mapping[str, str] = {
     "idle_in_transaction_session_timeout": "60s",
 }
 
-# Only what differs is set: some settings may be changed by superusers alone, even to the value that they have. What a
-# version of Postgres does not know is passed over.
+# Only what differs is set: some settings may be changed by superusers alone, even to the value that they have. A
+# setting that a version of Postgres does not know is passed over.
 _SET = (
     "select pg_catalog.set_config(s.name, s.value, false) from (values {settings}) as s(name, value)"
     " where pg_catalog.current_setting(s.name, true) <> s.value"

@@ -80,7 +80,7 @@ class TaskflowStore:
         return Portion([_activity(row) for row in page.items], page.more)
 
     async def glance(self, workflow_seq: int) -> tuple[str | None, int]:
-        """Return the outcome of a run, and a number that grows with whatever happens to what it has begun."""
+        """Return the outcome of a run, and a number that grows with every change of its activities."""
         ((outcome, changes),) = await self._database.reads.fetch(
             statement("taskflows/glance"), {"workflow_seq": workflow_seq}
         )

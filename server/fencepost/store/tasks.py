@@ -25,7 +25,7 @@ from fencepost.store.workflows import TOLD, WorkflowStore
 
 Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 
-# So many entries of a log are kept whatever they are, and from there on notes are thinned each time so many have come.
+# The first entries of a log are all kept. Behind them notes are thinned each time that `_THINNED` more have come.
 WHOLE_LOG = 1000
 _THINNED = 500
 # From so many definitions on, a claim first asks which of them have anything.

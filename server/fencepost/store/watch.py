@@ -51,7 +51,7 @@ _SILENT = "does not answer"
 
 
 class _Sign(NamedTuple):
-    """What speaks for a job's statement being lost, and since when it is seen."""
+    """A sign that the statement of a job was lost, and the time at which it was first seen."""
 
     pending: Pending
     deed: Deed

@@ -1,4 +1,4 @@
-"""What the watch looks after: a lane, or a connection on which somebody else's thread runs statements."""
+"""Threads with a connection that the watch looks after: a lane, or another thread that runs statements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fencepost.store.lanes import Pending
 
 
 class Watched(Protocol):
-    """What the watch sees of a thread with a connection."""
+    """The part of a thread with a connection that the watch sees."""
 
     pending: Pending | None
     began: float

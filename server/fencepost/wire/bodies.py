@@ -61,7 +61,7 @@ class Held:
         bodies = self._bodies
         bodies.used += size
         self._size += size
-        # What is small fits as long as large ones do.
+        # A small body fits as long as large ones do.
         if bodies.used > bodies.most_large and bodies.used > self._limit(0):
             self._refuse()
 

@@ -15,7 +15,7 @@ from fencepost.wire.sites import Sites
 
 
 class Door:
-    """What the doors of a server share."""
+    """The checks that all doors of a server share."""
 
     def __init__(self, settings: Settings) -> None:
         any_host = bool(settings.clients) and not settings.allowed_hosts

@@ -22,7 +22,7 @@ _SAY_ANY_SECONDS = 1.0
 
 @dataclass(slots=True)
 class _Address:
-    """What an address has done: until when its turns are taken, and failures that no line has told of."""
+    """The failures of an address: the end of its last turn, and the number that is not in the log yet."""
 
     taken_until: float = 0.0
     said_at: float = -_SAY_SECONDS

@@ -1,4 +1,4 @@
-"""Which site a request comes from: under which name the server was reached, and whose page sent the request.
+"""The site of a request: the name under which the server was reached, and the page that sent the request.
 
 Any page may have a browser send requests to this machine, and a name of its own may lead there (DNS rebinding). So
 `Host` must be a name of this server, and `Origin` and `Sec-Fetch-Site`, where a browser sends them, must say that the
@@ -36,7 +36,7 @@ class Sites:
     def check(self, headers: Mapping[bytes, bytes]) -> None:
         """Raise Refusal for a request that another site's page may have sent."""
         host = headers.get(b"host")
-        # What programs send, under a name that was found to be one.
+        # A request of a program, under a name that was already found to be one of this server.
         if host in self._found and b"origin" not in headers and b"sec-fetch-site" not in headers:
             return
         origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
@@ -86,7 +86,7 @@ class Sites:
 
 
 def _is_sound(name: str) -> bool:
-    """Whether what stands in brackets is an address; whoever splits a URL raises otherwise."""
+    """Whether a name in brackets is an IPv6 address; `urlsplit` raises otherwise."""
     if name.startswith("["):
         try:
             ipaddress.IPv6Address(name[1:-1])

@@ -1,4 +1,4 @@
--- Which backend serves this connection: behind a pooler it is not the one that libpq was told of.
+-- Find the backend that serves this connection: behind a pooler it is not the one that libpq was told of.
 -- Takes:   nothing.
 -- Returns: one row (pid, started).
 -- Touches: reads pg_stat_activity.

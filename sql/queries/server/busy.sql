@@ -1,4 +1,4 @@
--- What backends do.
+-- Read the states of backends.
 -- Takes:   pids int[].
 -- Returns: one row for each that there is (pid, started, state, since): working, writing an answer, or idle.
 -- Touches: reads pg_stat_activity.

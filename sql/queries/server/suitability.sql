@@ -1,4 +1,4 @@
--- What decides whether a server can work on this database, and as this role.
+-- Read the facts that decide whether a server can work on this database, and as this role.
 -- Takes:   nothing.
 -- Returns: one row (pid, encoding, is_standby, is_read_only, role, name, has_schema, may_create, owns_tables).
 -- Touches: nothing; reads the catalogue.

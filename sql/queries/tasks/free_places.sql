@@ -73,7 +73,7 @@ kept as materialized (
     group by k.definition, k.limit_key, k.ready_at, k.seq
 ),
 closed as (
-    -- By what this statement saw: whoever changes it afterwards adds an opening that is not among these.
+    -- Deletes only openings that this statement saw: a later change adds an opening that is not among them.
     delete from fencepost.openings as o
     using visited as v
     where o.ctid = v.place and v.place not in (select k.place from kept as k where k.place is not null)

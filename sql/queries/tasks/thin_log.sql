@@ -2,7 +2,7 @@
 -- Takes:   seq bigint, the task; whole integer, the version up to which its log is kept whole; until integer, the version
 --          from which on it is left as it is.
 -- Returns: one row (removed).
--- Touches: task_log. What is removed stands before another note of the same execution, so that it is nowhere the state.
+-- Touches: task_log. Each removed note stands before another one of its execution, so it is nowhere the state.
 with notes as materialized (
     select
         g.version, g.at, g.action, g.exec_id,

@@ -62,7 +62,7 @@ def test_templates_say_what_they_say_in_go(text: str, expected: str) -> None:
     assert render(text) == expected
 
 
-# What Go's text/template gives, with the functions of Sprig v3.3.0, for DISK and its neighbours below.
+# Results of Go's text/template, with the functions of Sprig v3.3.0, for DISK and its neighbours below.
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -19,7 +19,7 @@ _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
 class Scope(NamedTuple):
-    """What names mean at a place of a template: the dot, and the variables; and the steps that all of it may take.
+    """The values of names at a place of a template: the dot, the variables, and the steps left for the template.
 
     A variable is a list of its one value, which the blocks below share.
     """
@@ -113,7 +113,7 @@ class Source(NamedTuple):
     fixed: dict[str, bool]
 
     def is_fixed(self, expression: Expression) -> bool:
-        """Return whether an expression is the same for whatever data."""
+        """Return whether an expression has the same value with all data."""
         match expression:
             case Literal():
                 return True
@@ -225,10 +225,10 @@ class Reading:
         return Call(name.text, arguments)
 
     def _is_go(self, name: Word, first: Expression, second: Expression) -> bool:
-        """Return whether the text comes first, as for Go, and what is looked for last; for Sprig it is the first."""
+        """Return whether the text comes first, as for Go; for Sprig the part that is searched for comes first."""
         fixed = self._read.is_fixed(first), self._read.is_fixed(second)
         if fixed[0] != fixed[1]:
-            # What is looked for is rather in the template than in the data.
+            # The part that is searched for is usually in the template, not in the data.
             return fixed[1]
         if self._read.searches_as_go is None:
             reason = "write `version` as it is, or one of both as text in quotes, which then is looked for in the other"

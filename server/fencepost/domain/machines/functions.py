@@ -78,7 +78,7 @@ def _length(value: Any) -> int:
 # By name: the function, and how many arguments it takes, at least and at most.
 FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, int]] = {
     **SPRIG,
-    # Of these three the text comes first here, whatever the order in the template (expressions.py).
+    # The text is the first argument of these three, with either order in the template (expressions.py).
     "contains": (lambda text, part: text_of(part) in text_of(text), 2, 2),
     "hasPrefix": (lambda text, part: text_of(text).startswith(text_of(part)), 2, 2),
     "hasSuffix": (lambda text, part: text_of(text).endswith(text_of(part)), 2, 2),

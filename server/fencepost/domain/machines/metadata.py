@@ -1,4 +1,4 @@
-"""What is said about a version of a workflow's data, kept for as long as the workflow is: so it is bounded.
+"""The metadata of a version of a workflow's data. It is bounded, because it is kept for as long as the workflow.
 
 Workers of v0.5 to v0.8 put the data itself in base64 where its checksum should be.
 """

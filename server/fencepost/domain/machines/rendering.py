@@ -132,7 +132,7 @@ class _Parser:
 
     def _assign(self, variables: tuple[str, ...], expression: Expression | None) -> None:
         for variable in variables:
-            # Once it has held data it may hold it again, in whatever order blocks are run.
+            # A variable that has held data once may hold it again, since blocks are run in any order.
             is_fixed = expression is not None and self._reads.is_fixed(expression)
             self._reads.fixed[variable] = is_fixed and self._reads.fixed.get(variable, True)
 

@@ -1,6 +1,7 @@
 """Functions of the Sprig library that templates of v0.10.1 and later may call: those for text, lists, maps and numbers.
 
-What they give is what Sprig gives; where that is an empty text, a zero or a crash for a wrong argument, it is refused.
+Their results are those of Sprig, except for a wrong argument: where Sprig gives an empty text, a zero or a crash, it is
+refused.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from fencepost.domain.machines.values import LONGEST, MOST_ITEMS, Named, Parts, 
 from fencepost.domain.machines.words import BadTemplate
 from fencepost.domain.schema import has_pattern
 
-# What is space for Go; for Python a little more is.
+# White space as Go defines it; Python counts a few more characters.
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 Function = tuple[Callable[..., Any], int, int]

@@ -1,4 +1,4 @@
-"""What evaluating a template costs, counted in steps, so that each template has an end."""
+"""The cost of evaluating a template, counted in steps: it bounds every rendering."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BY_CHARACTER = dict.fromkeys(
 
 
 class Steps:
-    """What one rendering may still do."""
+    """The steps that one rendering has left."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-# What servers of Tinkerbell until v0.10.0 asked for. Later ones take any, and have the functions of Sprig.
+# Servers of Tinkerbell until v0.10.0 require this version. Later ones take any, and have the functions of Sprig.
 VERSION = "0.1"

@@ -1,8 +1,8 @@
 """Placeholders in params: `{{stage}}`, `{{stage.task}}`, `{{stage.task.prop}}` and deeper, for what stages before gave.
 
 A text that is one placeholder becomes the value itself; within a longer text it becomes text. Each name is of letters,
-digits and `_`, so that other braces stay what they are. What is filled in is counted before it is put together: a few
-letters can name a megabyte thousands of times.
+digits and `_`, so that other braces stay what they are. The values of placeholders are counted before a text is put
+together: a few letters can name a megabyte thousands of times.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Those who follow a flow: one look at the flow serves all of them, and only what changed wakes them.
 
 A stream that looks by itself costs a statement or two each half second; a page that a hundred people have open keeps
-the database busy while nothing happens. Here a flow that is followed is looked at once, whoever follows it.
+the database busy while nothing happens. Here one look at a flow serves all who follow it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Followers:
 
     @asynccontextmanager
     async def follow(self, seq: int) -> AsyncIterator[Follower]:
-        """Give one who is woken by whatever happens to a run from now on."""
+        """Give a follower that every change of a run wakes from now on."""
         follower = Follower()
         self._of.setdefault(seq, set()).add(follower)
         if seq not in self._looking:
