@@ -341,6 +341,15 @@ def test_metadata_that_stays_long_is_refused(machine: Machine, hello: str, gate:
     assert gate.server.refused("awf.machine/put-data", put) == (400, "invalid-params", "$.params.metadata")
 
 
+def test_data_of_very_many_values_is_refused_before_it_is_parsed(machine: Machine, hello: str) -> None:
+    id = create(machine, hello, m="w")
+    many = b"[" + b"[]," * 8_000_000 + b"[]]"
+    code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=many)
+    assert (code, said) == (ARGUMENT, "invalid data: more than 500000 values")
+    code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=many, data=b"{}")
+    assert (code, said) == (ARGUMENT, "invalid metadata: more than 500000 values")
+
+
 def test_hardware_is_bounded(machine: Machine, hello: str) -> None:
     hardware = json.dumps({"m": "w", "more": "x" * (1 << 20)})
     code, said = refused(machine.get, "CreateWorkflow", template=hello, hardware=hardware)
