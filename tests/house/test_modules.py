@@ -42,6 +42,7 @@ READS_THE_ENVIRONMENT = {
 SLEEPS = {
     ("server/fencepost/store/embedded/supervisor.py", "_start"): "Postgres cannot tell when its predecessor is gone",
     ("server/fencepost/store/embedded/supervisor.py", "_try"): "nor when it takes connections",
+    ("server/fencepost/store/embedded/leftovers.py", "stop_servers"): "nor when the last process of one is gone",
     ("server/fencepost/demo/rehearsal.py", "_import"): "draws four times a second",
 }
 

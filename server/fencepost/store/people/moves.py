@@ -89,7 +89,7 @@ def _decided_anew(connection: Connection, new: NewCore, at: datetime | None) -> 
     rows = fetch(connection, statement("workflows/decision"), {"id": new.task_list})
     if not rows:
         return ()
-    ((id, _),) = rows
+    ((id, _, _),) = rows
     done = move_locked(connection, [by_hand(id, "release", allowed=_HELD, caller=new.caller)], at)
     return [*done.hints, *(Hint(new.process, None) for _ in done.outcomes)]
 
