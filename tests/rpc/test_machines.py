@@ -200,7 +200,7 @@ def test_a_workflow_that_begins_later_is_offered_to_nobody_yet(server: Server, i
 @pytest.mark.parametrize(
     ("members", "path"),
     [
-        ({"template": "version: '0.2'\nname: a"}, "$.params.template.version"),
+        ({"template": "version: '0.2'\nname: a"}, "$.params.template.tasks"),
         ({"template": "{{ .a"}, "$.params.template"),
         ({"template": ""}, "$.params.template"),
         ({"template": {"version": "0.1"}}, "$.params.template"),

@@ -48,7 +48,7 @@ def _wrong_at_most(name: str) -> int:
     if len(name) < _SHORTEST_BEGINNING:
         return 0
     # Of the last part: what stands before a slash is mostly right, and makes two names no nearer.
-    return min(_MOST_WRONG, max(len(name) > _SHORTEST_BEGINNING, (len(name.rpartition("/")[2]) + 1) // 3))
+    return min(_MOST_WRONG, max(len(name) > _SHORTEST_BEGINNING, (len(name.rpartition("/")[2]) + 2) // 3))
 
 
 def _candidates(name: str, names: list[str], most: int) -> list[str]:
