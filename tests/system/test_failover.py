@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.migrations import migrate
 from tests.fixtures.servers import running_server
 from tests.fixtures.waiting import until
+
+_USER = 12345
 
 
 class Cluster(NamedTuple):
@@ -46,6 +49,13 @@ class Cluster(NamedTuple):
             connection.execute("select pg_promote(true, 30)")
 
 
+def _give_to_a_user(folder: Path) -> None:
+    """Let an ordinary user own a folder: root gives each server a user of its own, which cannot reach the other."""
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, _USER, _USER)
+
+
 @pytest.fixture
 def cluster(open_folder: Path, tmp_path: Path) -> Iterator[Cluster]:
     folder = open_folder / tmp_path.name
@@ -54,6 +64,8 @@ def cluster(open_folder: Path, tmp_path: Path) -> Iterator[Cluster]:
         migrate(primary.conninfo)
     shutil.copytree(folder / "one" / "pgdata", folder / "other" / "pgdata")
     (folder / "other" / "pgdata" / "standby.signal").touch()
+    _give_to_a_user(folder / "one")
+    _give_to_a_user(folder / "other")
     with EmbeddedPostgres(folder / "one", options=options) as primary:
         follow = {**options, "primary_conninfo": primary.conninfo, "hot_standby": "on"}
         with EmbeddedPostgres(folder / "other", options=follow) as standby:
