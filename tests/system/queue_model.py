@@ -51,8 +51,9 @@ class Model:
             result = answer["result"]
             assert (seen(result["resource"]) if "resource" in result else result) == expected, (method, params)
 
-    def advance(self, by: timedelta) -> None:
-        """Let time pass and do what falls due."""
+    def advance(self, by: timedelta, retry_at: Callable[[Task], datetime]) -> None:
+        """Let time pass and do what falls due; `retry_at` tells when a task whose attempt was lost is tried again."""
+        self._retry_at = retry_at
         self.now += by
         for task in self.tasks.values():
             if task.deadline is not None and task.deadline <= self.now:
@@ -64,11 +65,20 @@ class Model:
         elif task.status == "requested":
             task.move("awf.engine/requeue", "ready", self.now)
         else:
+            task.lost += 1
             self._attempt_failed(task, "awf.engine/timeout", "awf.task/failed-due-to-in-progress-timeout")
 
     def _attempt_failed(self, task: Task, action: str, reason: str, error: Any = None) -> None:
         if task.retry_count <= task.terms.retries:
-            task.execute_at = task.ready_at = self.now + task.terms.delay
+            at = self.now + task.terms.delay
+            if action == "awf.engine/timeout":
+                # A random part is added, which doubles with each attempt that was lost in a row.
+                spread = min(task.terms.delay * 2 ** (task.lost - 1), max(task.terms.delay, timedelta(minutes=10)))
+                assert at <= self._retry_at(task) <= at + spread
+                at = self._retry_at(task)
+            else:
+                task.lost = 0
+            task.execute_at = task.ready_at = at
             task.move(action, "waiting", self.now, task.execute_at)
         else:
             task.outcome, task.reason, task.error = "failed", reason, error
@@ -117,7 +127,7 @@ class Model:
         if task.outcome == "succeeded":
             raise Refused("task-has-been-done", 422)
         task.outcome = task.reason = task.error = None
-        task.told, task.retry_count, task.ready_at = False, 0, self.now
+        task.told, task.retry_count, task.lost, task.ready_at = False, 0, 0, self.now
         task.move("awf.task/retry", "ready", self.now)
         return task.view()
 
@@ -164,7 +174,11 @@ class Model:
         resources = result.get("resources", [])
         given = [self.tasks[resource["id"]] for resource in resources]
         # The longest ready first; the order between those that became ready at the same moment is the server's.
-        assert [task.ready_at for task in given] == self._ready_times(wanted)[: params["maxBatchSize"]]
+        oldest = self._ready(wanted)[: params["maxBatchSize"]]
+        # A task whose attempt was lost is alone in its poll.
+        oldest = oldest[:1] if oldest and oldest[0].lost else [task for task in oldest if not task.lost]
+        assert [task.ready_at for task in given] == [task.ready_at for task in oldest]
+        assert len(given) == 1 or not any(task.lost for task in given)
         for task, resource in zip(given, resources, strict=True):
             assert task.status == "ready"
             assert task.definition in wanted
@@ -174,16 +188,16 @@ class Model:
             self.executions[resource["execId"]].request = request
         return given
 
-    def _ready_times(self, wanted: list[str]) -> list[datetime]:
-        """Return since when the tasks are ready that the limits leave places for, the longest ready first."""
+    def _ready(self, wanted: list[str]) -> list[Task]:
+        """Return the tasks that are ready and that the limits leave places for, the longest ready first."""
         taken = self._held_by_key()
-        times: list[datetime] = []
+        free: list[Task] = []
         ready = [task for task in self.tasks.values() if task.status == "ready" and task.definition in wanted]
         for task in sorted(ready, key=lambda task: task.ready_at):
             if taken[self._key(task)] < self._limit(task):
                 taken[self._key(task)] += 1
-                times.append(task.ready_at)
-        return times
+                free.append(task)
+        return free
 
     def _held_by_key(self) -> Counter[tuple[str, str]]:
         return Counter(self._key(task) for task in self.tasks.values() if task.status in ("requested", "in-progress"))

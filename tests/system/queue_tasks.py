@@ -55,6 +55,7 @@ class Task:
     exec_id: str | None = None
     worker: str | None = None
     retry_count: int = 0
+    lost: int = 0
     execute_at: datetime | None = None
     deadline: datetime | None = None
     updated_at: datetime | None = None

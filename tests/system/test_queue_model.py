@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.system import queue_calls as calls
 from tests.system.queue_model import Model
-from tests.system.queue_tasks import Terms, check_replay, seen
+from tests.system.queue_tasks import Task, Terms, check_replay, seen
 
 
 @st.composite
@@ -105,7 +105,10 @@ class Queue(RuleBasedStateMachine):
     def time_passes(self, milliseconds: int) -> None:
         self.clock.advance(timedelta(milliseconds=milliseconds))
         until(self._nothing_is_due)
-        self.model.advance(timedelta(milliseconds=milliseconds))
+        self.model.advance(timedelta(milliseconds=milliseconds), self._retry_at)
+
+    def _retry_at(self, task: Task) -> datetime:
+        return datetime.fromisoformat(self.server.task(task.id)["executeAt"])
 
     def _one(self, spec: calls.Spec) -> None:
         method, params = spec.call(self.model, self.definitions)
