@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import Any
 
 import pytest
 
+from fencepost.wire import beside
 from tests.fixtures.servers import Server, running_server
 
-BODIES = 4
-# On the loop, a probe would come between two bodies.
-PROBES = 2 * BODIES + 2
 YAML = b"- a: [1, x]\n" * 24_000
 # The escaped colon leads to the exact walk.
 JSON = b'["\\u003a",%b1]' % (b'{"a":1},' * 60_000)
 CALLS = b'[{"method":"\\ud800"},{"method":"awf.none/x","params":%b}]' % JSON
+
+
+class HeldThreads(ThreadPoolExecutor):
+    """Threads that begin when they are let, and count the seconds of processor time of their work."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.asked, self.let = Event(), Event()
+        self.seconds = 0.0
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        def held() -> Any:
+            self.asked.set()
+            assert self.let.wait(30)
+            before = time.thread_time()
+            try:
+                return work(*args, **kwargs)
+            finally:
+                self.seconds += time.thread_time() - before
+
+        return super().submit(held)
 
 
 @pytest.mark.parametrize(
@@ -29,17 +52,23 @@ CALLS = b'[{"method":"\\ud800"},{"method":"awf.none/x","params":%b}]' % JSON
     ],
 )
 def test_the_server_is_there_for_others_while_it_reads_large_bodies(
-    database: str, method: str, path: str, media_type: str, body: bytes
+    database: str, monkeypatch: pytest.MonkeyPatch, method: str, path: str, media_type: str, body: bytes
 ) -> None:
-    with running_server(database) as server, ThreadPoolExecutor(BODIES) as pool:
-        asked = [pool.submit(server.send, method, path, body, content_type=media_type) for _ in range(BODIES)]
-        probes = 0
-        while not all(one.done() for one in asked):
-            assert _probe(server) == 200
-            probes += 1
-        statuses = {one.result()[0] for one in asked}
-    assert statuses <= {200, 400, 422}
-    assert probes > PROBES
+    with HeldThreads() as reading, running_server(database) as server, ThreadPoolExecutor(1) as client:
+        monkeypatch.setattr(beside, "_threads", reading)
+        before = server.run(_loop_seconds())
+        answer = client.submit(server.send, method, path, body, content_type=media_type)
+        assert reading.asked.wait(30)
+        assert _probe(server) == 200
+        assert not answer.done()
+        reading.let.set()
+        assert answer.result()[0] in {200, 400, 422}
+        on_loop = server.run(_loop_seconds()) - before
+    assert on_loop < reading.seconds
+
+
+async def _loop_seconds() -> float:
+    return time.thread_time()
 
 
 def _probe(server: Server) -> int:
