@@ -1,6 +1,6 @@
 """The paths of devices and their clients as the OpenAPI document tells them; rest/devices answers them.
 
-All of them are under `/api` too, and the streams speak WebSocket as well: docs/devices.md.
+All of them are under `/api` too, and the streams speak WebSocket as well: docs/vocabularies/devices.md.
 """
 
 from __future__ import annotations
