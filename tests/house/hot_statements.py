@@ -196,10 +196,10 @@ HOT: dict[str, dict[str, Any]] = {
     "workflows/keys": {"keys": ["device/one", "device/two"]},
     "workflows/tasks": {"workflow_seq": 10001, "decides": False, "size": 100},
     "workflows/list_children": {"workflow_seq": 10001, "size": 100},
-    "taskflows/find": {"ids": ["flow-1", "flow-2"]},
-    "taskflows/standings": {"workflows": [10001, 10002]},
-    "taskflows/glance": {"workflow_seq": 10001},
-    "taskflows/changes": {"workflow_seq": 10001, "taken": [3, 2]},
+    "taskflow/find": {"ids": ["flow-1", "flow-2"]},
+    "taskflow/standings": {"workflows": [10001, 10002]},
+    "taskflow/glance": {"workflow_seq": 10001},
+    "taskflow/changes": {"workflow_seq": 10001, "taken": [3, 2]},
     "events/take": {"calls": [{**_EVENT, "source": None, "id": "a", "content": {}, "caller": "test", "triggers": 0}]},
     "events/find": {"keys": [_EVENT["key"]]},
     "events/settle": {
@@ -224,6 +224,6 @@ HOT: dict[str, dict[str, Any]] = {
     "machines/timer": {"workflow_seq": 10001},
     "machines/reports": {"workflow_id": "flow-1", "after": 0, "size": 100},
     "machines/data": {"workflow_id": "flow-1", "version": 1},
-    "hardware/names": {"worker": "machine-1", "address": "52:54:00:00:00:01"},
-    "hardware/ids": {"addresses": ["52:54:00:00:00:01"]},
+    "machines/hardware/names": {"worker": "machine-1", "address": "52:54:00:00:00:01"},
+    "machines/hardware/ids": {"addresses": ["52:54:00:00:00:01"]},
 }

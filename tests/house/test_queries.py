@@ -44,7 +44,7 @@ def test_a_statement_file_is_one_statement_of_at_most_100_lines_in_lower_case(fi
     assert not re.search(r"[A-Z]", code)
 
 
-def test_every_statement_that_the_store_names_is_a_file_and_every_file_is_named() -> None:
+def test_every_statement_that_the_server_names_is_a_file_and_every_file_is_named() -> None:
     assert sorted(_named()) == NAMES
 
 
@@ -78,9 +78,9 @@ def _code(text: str) -> str:
 
 
 def _named() -> set[str]:
-    """Return the names that the store gives to `statement`, and to the batches that it makes of several verbs."""
+    """Return the names given to `statement`, and to the batches that the store makes of several verbs."""
     named: set[str] = set()
-    for source in modules("server/fencepost/store"):
+    for source in modules("server/fencepost"):
         for node in ast.walk(source.tree):
             match node:
                 case ast.Call(func=ast.Name(id="statement" | "ordered"), args=[ast.Constant(value=str(name)), *_]):

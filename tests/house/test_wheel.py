@@ -65,7 +65,7 @@ def test_the_wheel_of_the_sdk_holds_its_package_and_nothing_beside_it(wheels: tu
 
 
 def test_the_wheel_holds_the_statements_the_migrations_and_the_openapi_document(wheels: tuple[Path, Path]) -> None:
-    needed = [*ROOT.glob("sql/migrations/*.sql"), *ROOT.glob("sql/queries/*/*.sql"), ROOT / "openapi" / "openapi.yaml"]
+    needed = [*ROOT.glob("sql/migrations/*.sql"), *ROOT.glob("sql/queries/**/*.sql"), ROOT / "openapi" / "openapi.yaml"]
     assert len(needed) > 10
     wanted = {f"fencepost/_data/{file.relative_to(ROOT).as_posix()}" for file in needed}
     assert {name for name in names(wheels[0]) if name.startswith("fencepost/_data/")} == wanted

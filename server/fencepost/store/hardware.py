@@ -39,8 +39,10 @@ class HardwareStore:
         def job(connection: Connection) -> HardwareRecord | Refusal:
             refusal: Refusal | None = None
             with connection.transaction() as transaction:
-                (row,) = fetch(connection, statement("hardware/push"), params)
-                taken = fetch(connection, statement("hardware/address"), {"id": id, "addresses": list(addresses)})
+                (row,) = fetch(connection, statement("machines/hardware/push"), params)
+                taken = fetch(
+                    connection, statement("machines/hardware/address"), {"id": id, "addresses": list(addresses)}
+                )
                 if taken:
                     address, holder = taken[0]
                     refusal = Refusal(ADDRESS_TAKEN, at="$.hardware.network.interfaces", address=address, id=holder)
@@ -54,24 +56,24 @@ class HardwareStore:
 
     async def find(self, id: str) -> HardwareRecord | None:
         """Return the record of a machine."""
-        rows = await self._database.fetch(statement("hardware/find"), {"id": id})
+        rows = await self._database.fetch(statement("machines/hardware/find"), {"id": id})
         return HardwareRecord._make(rows[0]) if rows else None
 
     async def list(self, *, after: str | None, size: int) -> Portion[HardwareRecord]:
         """Return records by id."""
-        page = await self._database.reads.page(statement("hardware/list"), {"after": after}, size=size)
+        page = await self._database.reads.page(statement("machines/hardware/list"), {"after": after}, size=size)
         return Portion([HardwareRecord._make(row) for row in page.items], page.more)
 
     async def delete(self, id: str) -> HardwareRecord | None:
         """Forget a machine; return what was kept of it."""
-        rows = await self._database.fetch(statement("hardware/delete"), {"id": id})
+        rows = await self._database.fetch(statement("machines/hardware/delete"), {"id": id})
         return HardwareRecord._make(rows[0]) if rows else None
 
     async def names(self, worker: str) -> set[str]:
         """Return the names under which a worker may stand in a template."""
         params = {"worker": worker, "address": address_of(worker)}
-        return {name for (name,) in await self._database.fetch(statement("hardware/names"), params)}
+        return {name for (name,) in await self._database.fetch(statement("machines/hardware/names"), params)}
 
     async def ids(self, addresses: Sequence[str]) -> Mapping[str, str]:
         """Return the ids of the machines that addresses lead to, by address."""
-        return dict(await self._database.fetch(statement("hardware/ids"), {"addresses": list(addresses)}))
+        return dict(await self._database.fetch(statement("machines/hardware/ids"), {"addresses": list(addresses)}))

@@ -55,7 +55,7 @@ class TaskflowStore:
     async def find(self, ids: Sequence[str]) -> Sequence[RunRow]:
         """Return the newest run of each of these flows that there is."""
         lane = self._database if len(ids) == 1 else self._database.reads
-        rows = await lane.fetch(statement("taskflows/find"), {"ids": [*ids]})
+        rows = await lane.fetch(statement("taskflow/find"), {"ids": [*ids]})
         return [_run(row) for row in rows]
 
     async def list(self, *, position: tuple[str, int] | None, size: int) -> Portion[RunRow]:
@@ -63,26 +63,26 @@ class TaskflowStore:
         at, seq = position or (None, None)
         params = {"position": at, "position_seq": seq}
         reads = self._database.reads
-        page = await reads.page(statement("taskflows/list"), params, size=size, most_bytes=reads.answer_bytes // 2)
+        page = await reads.page(statement("taskflow/list"), params, size=size, most_bytes=reads.answer_bytes // 2)
         return Portion([_run(row) for row in page.items], page.more)
 
     async def standings(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
         """Return what runs have begun, of each in the order in which it did."""
         lane = self._database if len(workflows) == 1 else self._database.reads
-        rows = await lane.fetch(statement("taskflows/standings"), {"workflows": [*workflows]})
+        rows = await lane.fetch(statement("taskflow/standings"), {"workflows": [*workflows]})
         return [_activity(row) for row in rows]
 
     async def standings_in_part(self, workflows: Sequence[int]) -> Portion[ActivityRow]:
         """Return what runs have begun, the newest run first, as much as fits into half an answer."""
         reads, params = self._database.reads, {"workflows": [*workflows]}
-        text, most = statement("taskflows/standings"), reads.answer_bytes // 2
+        text, most = statement("taskflow/standings"), reads.answer_bytes // 2
         page = await reads.page(text, params, size=_MOST, most_bytes=most)
         return Portion([_activity(row) for row in page.items], page.more)
 
     async def glance(self, workflow_seq: int) -> tuple[str | None, int]:
         """Return the outcome of a run, and a number that grows with every change of its activities."""
         ((outcome, changes),) = await self._database.reads.fetch(
-            statement("taskflows/glance"), {"workflow_seq": workflow_seq}
+            statement("taskflow/glance"), {"workflow_seq": workflow_seq}
         )
         return outcome, changes
 
@@ -92,19 +92,19 @@ class TaskflowStore:
         `taken` are the versions that are known already, of each by its number.
         """
         params = {"workflow_seq": workflow_seq, "taken": [*taken]}
-        rows = await self._database.reads.fetch(statement("taskflows/changes"), params)
+        rows = await self._database.reads.fetch(statement("taskflow/changes"), params)
         return [Change(row[0], row[1], row[2], row[3], row[4], Standing._make(row[5:])) for row in rows]
 
     async def templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
         """Return flows that can be begun by name, behind the name `after`."""
         params = {"names": None, "built_in": [*BUILT_IN], "after": after}
-        page = await self._database.reads.page(statement("taskflows/templates"), params, size=size)
+        page = await self._database.reads.page(statement("taskflow/templates"), params, size=size)
         return Portion([_template(row) for row in page.items], page.more)
 
     async def template(self, name: str) -> TemplateRow | None:
         """Return a flow that can be begun by name."""
         params = {"names": [name], "built_in": [*BUILT_IN], "after": None, "size": 1}
-        rows = await self._database.fetch(statement("taskflows/templates"), params)
+        rows = await self._database.fetch(statement("taskflow/templates"), params)
         return _template(rows[0]) if rows else None
 
 

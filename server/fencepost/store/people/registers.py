@@ -44,16 +44,16 @@ class RegisterStore:
 
     async def put_team(self, team: Team) -> None:
         """Keep a team."""
-        await self._database.fetch(statement("teams/put"), team._asdict())
+        await self._database.fetch(statement("people/teams/put"), team._asdict())
 
     async def find_team(self, code: str) -> Team | None:
         """Return a team."""
-        rows = await self._database.fetch(statement("teams/find"), {"code": code})
+        rows = await self._database.fetch(statement("people/teams/find"), {"code": code})
         return Team._make(rows[0]) if rows else None
 
     async def teams_of(self, user: str) -> Sequence[str]:
         """Return the teams that a user is part of."""
-        return [team for (team,) in await self._database.fetch(statement("teams/of_user"), {"member": user})]
+        return [team for (team,) in await self._database.fetch(statement("people/teams/of_user"), {"member": user})]
 
     async def save_teams_of(self, user: str, teams: Sequence[str]) -> Sequence[str]:
         """Let a user be part of these teams and of no others; raise Refusal at the first that is not there."""
@@ -61,8 +61,8 @@ class RegisterStore:
         def job(connection: Connection) -> list[str]:
             with connection.transaction():
                 fetch(connection, statement("people/lock_register"), {"name": f"user {user}"})
-                fetch(connection, statement("teams/leave"), {"member": user})
-                rows = fetch(connection, statement("teams/join"), {"member": user, "teams": list(teams)})
+                fetch(connection, statement("people/teams/leave"), {"member": user})
+                rows = fetch(connection, statement("people/teams/join"), {"member": user, "teams": list(teams)})
                 joined = {team for (team,) in rows}
                 for place, team in enumerate(teams):
                     if team not in joined:
@@ -79,13 +79,13 @@ class RegisterStore:
         def job(connection: Connection) -> None:
             with connection.transaction():
                 fetch(connection, statement("people/lock_register"), {"name": f"partner {partner.code}"})
-                fetch(connection, statement("partners/put"), params)
+                fetch(connection, statement("people/partners/put"), params)
 
         await self._database.run(job)
 
     async def find_partner(self, code: str) -> Partner | None:
         """Return a partner with its contacts."""
-        rows = await self._database.fetch(statement("partners/find"), {"code": code})
+        rows = await self._database.fetch(statement("people/partners/find"), {"code": code})
         if not rows:
             return None
         contacts = [Contact(contact, description) for _, _, contact, description in rows if contact is not None]

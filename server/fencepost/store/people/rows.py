@@ -61,7 +61,7 @@ def streams_of(connection: Connection, seqs: Sequence[int]) -> Mapping[int, Stre
 
 def find_actor(connection: Connection, user: str) -> Actor:
     """Return who acts, with their teams."""
-    rows = fetch(connection, statement("teams/of_user"), {"member": user})
+    rows = fetch(connection, statement("people/teams/of_user"), {"member": user})
     return Actor(user, frozenset(team for (team,) in rows))
 
 
