@@ -3,7 +3,8 @@
 python worker.py ADDRESS WORKER [WORKFLOW]
 
 ADDRESS is host:port of `--grpc-port`, WORKER the name that templates call it by. With WORKFLOW it ends when it has done
-its part of that one. In another language, generate the messages from server/fencepost/grpc/proto/workflow.proto.
+its part of that one. In another language, generate the messages from workflow.proto in
+server/fencepost/vocabularies/machines/grpc/proto.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import grpc
 
-from fencepost.grpc.proto.workflow_pb2 import (
+from fencepost.vocabularies.machines.grpc.proto.workflow_pb2 import (
     STATE_FAILED,
     STATE_RUNNING,
     STATE_SUCCESS,
@@ -26,7 +27,7 @@ from fencepost.grpc.proto.workflow_pb2 import (
     WorkflowActionStatus,
     WorkflowContextRequest,
 )
-from fencepost.grpc.proto.workflow_pb2_grpc import WorkflowServiceStub
+from fencepost.vocabularies.machines.grpc.proto.workflow_pb2_grpc import WorkflowServiceStub
 
 
 def main(address: str, me: str, only: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Puts the parts together; vocabularies.py does so for theirs, and nobody else wires.
+"""Puts the parts together; vocabularies/wiring.py does so for theirs, and nobody else wires.
 
 request  →  /rpc: rpc.Endpoint           →  engine  →  store
             else: Starlette with rest.*  →  engine  →  store
@@ -44,7 +44,6 @@ from fencepost.loops.loop import Loop
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.retain import Retain
 from fencepost.loops.schedule import Scheduler
-from fencepost.loops.vigil import Vigil
 from fencepost.rest.health import Health
 from fencepost.rest.site import site
 from fencepost.rpc.dispatch import Dispatch
@@ -68,7 +67,8 @@ from fencepost.store.tasks import TaskStore
 from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
-from fencepost.vocabularies import Core, deciders, vocabularies
+from fencepost.vocabularies.devices.reaper import Vigil
+from fencepost.vocabularies.wiring import Core, deciders, vocabularies
 from fencepost.wire.cut_off import CutOff
 from fencepost.wire.door import Door
 

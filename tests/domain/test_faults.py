@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from fencepost.domain.devices.definition import RunBody
 from fencepost.domain.document import Document, read_document
 from fencepost.domain.faults import fault_of_struct
 from fencepost.rpc.methods import registry
+from fencepost.vocabularies.devices.document import RunBody
 
 TASK = {"name": "a", "type": "action", "taskDetails": {"serviceId": "s", "actionName": "a"}}
 

@@ -1,4 +1,4 @@
-"""The modules of server/fencepost/grpc/proto, as the compiler of its .proto files writes them."""
+"""The modules of server/fencepost/vocabularies/machines/grpc/proto, as the compiler of its .proto files writes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = "server/fencepost/grpc/proto"
+FOLDER = "server/fencepost/vocabularies/machines/grpc/proto"
 NAMES = ("workflow", "action_2025", "workflow_2021", "template_2021", "hardware_2021")
 PATHS = tuple(f"{FOLDER}/{name}{suffix}" for name in NAMES for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py"))
 
@@ -22,7 +22,7 @@ def generated(path: str) -> str:
 def _compiled() -> dict[str, str]:
     from grpc_tools import protoc
 
-    sources = [f"fencepost/grpc/proto/{name}.proto" for name in NAMES]
+    sources = [f"fencepost/vocabularies/machines/grpc/proto/{name}.proto" for name in NAMES]
     with TemporaryDirectory() as folder:
         includes = [f"-I{ROOT / 'server'}", f"-I{resources.files('grpc_tools') / '_proto'}"]
         outputs = [f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")]

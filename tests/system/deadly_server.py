@@ -16,8 +16,8 @@ from pathlib import Path
 from fencepost.domain.actions import AnyAction
 from fencepost.domain.decider import Event, Facts
 from fencepost.domain.definition import Decided
-from fencepost.domain.taskflow.definition import FLOW
 from fencepost.settings import Settings
+from fencepost.vocabularies.taskflow.document import FLOW
 from tests.fixtures.servers import running_server
 from tests.fixtures.taskflows import flow
 

@@ -23,7 +23,6 @@ from fencepost.app import App, build_app
 from fencepost.cli.connections import HttpProtocol
 from fencepost.cli.crowd import Crowd
 from fencepost.cli.documents import read_documents
-from fencepost.cli.machines import shared, speaking
 from fencepost.cli.sockets import SocketProtocol
 from fencepost.errors import Refusal, StartRefused
 from fencepost.loops.keeper import Keeper
@@ -33,6 +32,7 @@ from fencepost.store.address import check_address
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.migrations import migrate
 from fencepost.telemetry import Event, emit
+from fencepost.vocabularies.machines.server import shared, speaking
 
 # Parts of the ten seconds in which a stopping server must be gone; the rest is for its connections and its Postgres.
 _ANSWER_SECONDS = 2
@@ -194,7 +194,7 @@ async def _serve(
             await put_definitions(app, settings)
             server = HttpServer(app, ready, settings)
             _stop_on_signals(app, server, postgres)
-            async with speaking(app, settings):
+            async with speaking(app.engine, settings):
                 await server.serve(sockets=[listener])
         finally:
             await app.stop()

@@ -24,7 +24,6 @@ from dataclasses import replace
 
 from fencepost.app import build_app
 from fencepost.child import environment, launch
-from fencepost.cli.machines import shared
 from fencepost.cli.serving import (
     LONGEST_HURRY,
     LONGEST_STOP,
@@ -44,6 +43,7 @@ from fencepost.errors import StartRefused
 from fencepost.settings import Settings
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.telemetry import Event, emit
+from fencepost.vocabularies.machines.server import shared
 
 # A worker is gone sooner by itself; with this one that hangs, the whole is gone in ten seconds.
 _STOP_SECONDS = 8.0

@@ -11,13 +11,13 @@ from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Document
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.limits import LONGEST_MS
-from fencepost.domain.machines.decide import TIME_LIMIT
-from fencepost.domain.people.words import BY_HAND
 from fencepost.domain.query import MOST_CHARACTERS
 from fencepost.domain.selection import Rule, place_of, read_rules
-from fencepost.domain.taskflow.definition import FLOW, TaskflowDefinition
 from fencepost.domain.times import time_text
 from fencepost.errors import Refusal, invalid_params
+from fencepost.vocabularies.machines.decider import TIME_LIMIT
+from fencepost.vocabularies.people.statuses import BY_HAND
+from fencepost.vocabularies.taskflow.document import FLOW, TaskflowDefinition
 
 # In whose name the server works on tasks, and what it does by itself stands in the log.
 ENGINE = "awf.engine"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
-from fencepost.domain.devices.definition import DeviceWorkflow
-from fencepost.domain.machines.definition import MachineTemplate
-from fencepost.domain.people.process import ProcessDefinition
 from fencepost.domain.schedule import ScheduleDefinition
-from fencepost.domain.taskflow.definition import TaskflowDefinition
 from fencepost.domain.trigger import TriggerDefinition
+from fencepost.vocabularies.devices.document import DeviceWorkflow
+from fencepost.vocabularies.machines.document import MachineTemplate
+from fencepost.vocabularies.people.process import ProcessDefinition
+from fencepost.vocabularies.taskflow.document import TaskflowDefinition
 
 Document = (
     TaskDefinition

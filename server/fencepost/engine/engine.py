@@ -6,19 +6,19 @@ from typing import NamedTuple
 
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.devices.devices import Devices
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
 from fencepost.engine.hands import Hands
-from fencepost.engine.machines.machines import Machines
-from fencepost.engine.people.people import People
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
-from fencepost.engine.taskflow.taskflows import Taskflows
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
+from fencepost.vocabularies.devices.devices import Devices
+from fencepost.vocabularies.machines.machines import Machines
+from fencepost.vocabularies.people.people import People
+from fencepost.vocabularies.taskflow.taskflows import Taskflows
 
 
 class Engine(NamedTuple):

@@ -12,16 +12,16 @@ from starlette.routing import Route
 
 from fencepost.engine.engine import Engine
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
-from fencepost.rest.certificate import certificate
-from fencepost.rest.devices.routes import DEVICES_ASK_BELOW, device_routes
 from fencepost.rest.events import EventIntake
 from fencepost.rest.guard import Guard
 from fencepost.rest.health import Health
-from fencepost.rest.taskflows import TaskflowStreams
 from fencepost.rest.tasks import TaskReads
 from fencepost.rest.workflows import WorkflowReads
 from fencepost.settings import Settings
 from fencepost.store.files import data_folder
+from fencepost.vocabularies.devices.rest.routes import DEVICES_ASK_BELOW, device_routes
+from fencepost.vocabularies.machines.certificate import certificate
+from fencepost.vocabularies.taskflow.streams import TaskflowStreams
 from fencepost.wire.door import Door
 from fencepost.wire.faults import bug
 from fencepost.wire.headers import format_of

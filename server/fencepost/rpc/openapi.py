@@ -13,11 +13,13 @@ from typing import Any, get_args
 
 import msgspec
 
-from fencepost.rpc import openapi_devices, openapi_events, openapi_reads, openapi_taskflow
+from fencepost.rpc import openapi_events, openapi_reads
 from fencepost.rpc.openapi_parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
 from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
-from fencepost.wire.devices import DeviceWorkflowResource
+from fencepost.vocabularies.devices import openapi as openapi_devices
+from fencepost.vocabularies.devices.resources import DeviceWorkflowResource
+from fencepost.vocabularies.taskflow import openapi as openapi_taskflow
 from fencepost.wire.faults import Fault
 from fencepost.wire.resources import AidboxTask, AidboxTaskLog
 

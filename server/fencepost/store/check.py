@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import orjson
 import psycopg
 
-from fencepost.domain.people.streams import Standing, replay
-from fencepost.domain.people.task import PeopleTask
 from fencepost.errors import StartRefused
 from fencepost.store.address import reason
 from fencepost.store.connection import Connection, connect, fetch
 from fencepost.store.migrations import check_migrated
-from fencepost.store.people.rows import Streams, streams_of, tasks_of
 from fencepost.store.statements import statement
 from fencepost.store.watch import watched
+from fencepost.vocabularies.people.store.rows import Streams, streams_of, tasks_of
+from fencepost.vocabularies.people.streams import Standing, replay
+from fencepost.vocabularies.people.task import PeopleTask
 
 _BATCH = 1000
 _WORKFLOWS = 100

@@ -5,11 +5,11 @@ from __future__ import annotations
 from operator import attrgetter
 
 from fencepost import errors
-from fencepost.domain.devices import errors as devices
-from fencepost.domain.machines import errors as machines
-from fencepost.domain.people import errors as people
-from fencepost.domain.taskflow import errors as taskflow
 from fencepost.errors import Kind
+from fencepost.vocabularies.devices import errors as devices
+from fencepost.vocabularies.machines import errors as machines
+from fencepost.vocabularies.people import errors as people
+from fencepost.vocabularies.taskflow import errors as taskflow
 
 _MODULES = (errors, taskflow, devices, people, machines)
 _KINDS = [value for module in _MODULES for value in vars(module).values() if isinstance(value, Kind)]

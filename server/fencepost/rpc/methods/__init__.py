@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from fencepost.rpc.methods.definition import definition_methods
-from fencepost.rpc.methods.device import device_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
-from fencepost.rpc.methods.hardware import hardware_methods
-from fencepost.rpc.methods.machine import machine_methods
-from fencepost.rpc.methods.people import people_methods
 from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
-from fencepost.rpc.methods.taskflow import taskflow_methods
-from fencepost.rpc.methods.taskflow_template import template_methods
 from fencepost.rpc.methods.workflow import workflow_methods
 from fencepost.rpc.registry import Registry
+from fencepost.vocabularies.devices.methods import device_methods
+from fencepost.vocabularies.machines.hardware_methods import hardware_methods
+from fencepost.vocabularies.machines.methods import machine_methods
+from fencepost.vocabularies.people.methods import people_methods
+from fencepost.vocabularies.taskflow.methods import taskflow_methods
+from fencepost.vocabularies.taskflow.template_methods import template_methods
 
 
 def registry() -> Registry:

@@ -1,0 +1,32 @@
+"""What clients are told: every change of every run and its tasks, on this server or any other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from fencepost.engine.watch import Watch
+from fencepost.vocabularies.devices.broadcaster import Feed
+from fencepost.vocabularies.devices.events import News
+
+# How often to see whether the server drains.
+_LONGEST_WAIT = 0.5
+
+
+class Clients:
+    """The channel of clients on this server."""
+
+    def __init__(self, feed: Feed, watch: Watch) -> None:
+        self._feed = feed
+        self._watch = watch
+
+    async def messages(self, *, since: str | None = None) -> AsyncGenerator[News | None]:
+        """Give what happens from now on, or from a moment on, until the server drains; None when nothing did lately.
+
+        The first is always None: by then nothing is missed any more. A piece of news may come twice.
+        """
+        async with self._feed.listen() as listener:
+            yield None
+            for news in () if since is None else await self._feed.since(since):
+                yield news
+            while not (self._watch.closing or listener.lost):
+                yield await listener.next(_LONGEST_WAIT)

@@ -1,0 +1,151 @@
+"""What follows in a run: a pure function over the document and what has been begun.
+
+A step follows the one before. One that did not go well is tried again as a new task, or, when the device says with its
+abort from where to go on (`failPoint`), the run begins again at its first step, which is told so. Both happen as often
+as the policy allows; then the run has failed. What somebody has canceled is not tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from msgspec import UNSET, Raw
+
+from fencepost.domain import verbatim
+from fencepost.domain.actions import AnyAction, CompleteWorkflow, Fail, Request, ScheduleTask, ScheduleWorkflow
+from fencepost.domain.decider import Activity, Event, Facts
+from fencepost.domain.limits import LONGEST_MS
+from fencepost.domain.terms import TaskTerms
+from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, Step, read_params
+from fencepost.vocabularies.devices.labels import BEGINNING, Place
+from fencepost.vocabularies.devices.statuses import member
+
+
+class Policy(NamedTuple):
+    """How often a step, and a run, is tried again, and for how many ms a task waits for its device to start it."""
+
+    retries: int = 3
+    window: int = 10_000
+
+
+def decider(policy: Policy) -> Callable[[Facts, Event], Sequence[AnyAction]]:
+    """Return the function that decides over device workflows."""
+
+    def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
+        run = _Run(facts, policy)
+        if not facts.activities:
+            return [run.begin(BEGINNING)]
+        ended = facts.activities.get(event.label or "")
+        # Only the newest counts: one before it may have been retried by hand.
+        if ended is None or ended.outcome is None or _newest(facts) != Place.read(ended.label):
+            return []
+        return [run.after(ended)]
+
+    return decide
+
+
+class _Run:
+    """A run, as a decision meets it."""
+
+    def __init__(self, facts: Facts, policy: Policy) -> None:
+        document = facts.document
+        assert isinstance(document, DeviceWorkflow), "it is registered for these"
+        self._facts = facts
+        self._policy = policy
+        self._document = document
+        self._params = read_params(facts.workflow.params)
+        self._device = document.device_of(self._params)
+
+    def after(self, ended: Activity) -> AnyAction:
+        """Return what follows on the end of the newest activity."""
+        place = Place.read(ended.label)
+        if ended.outcome == "succeeded":
+            if place.step < len(self._document.steps):
+                return self.begin(place.following())
+            return CompleteWorkflow(result=self._outcome("COMPLETED", place, result=_fragment(ended.result)))
+        if ended.outcome == "canceled":
+            return Fail(error=self._outcome("ABORTED", place, reason="canceled"))
+        fail_point = None if ended.is_workflow else _fail_point(ended.error)
+        if fail_point is not None and place.attempt <= self._policy.retries:
+            return self.begin(place.anew(), fail_point)
+        if fail_point is None and place.number <= self._policy.retries:
+            return self._again(place.again(), ended)
+        return Fail(error=self._outcome("FAILED", place, **_said(ended)))
+
+    def begin(self, place: Place, fail_point: object = None) -> AnyAction:
+        """Return the action that begins a step for the first time in its attempt."""
+        step = self._document.steps[place.step - 1]
+        payload = verbatim.read(step.content)
+        if place.step == 1:
+            payload |= verbatim.read(b"{}" if self._params.payload is UNSET else bytes(self._params.payload)) or {}
+            payload |= {} if fail_point is None else {"failPoint": fail_point}
+        return self._scheduled(place, step, payload)
+
+    def _again(self, place: Place, before: Activity) -> AnyAction:
+        """Return the action that begins a step once more, with what it was given before."""
+        step = self._document.steps[place.step - 1]
+        given = verbatim.read(before.params or b"{}")
+        return self._scheduled(place, step, given if before.is_workflow else given["payload"])
+
+    def _scheduled(self, place: Place, step: Step, payload: Any) -> AnyAction:
+        if step.workflow is not UNSET:
+            params = Raw(verbatim.write(payload))
+            return ScheduleWorkflow(workflow_request=Request(step.workflow, place.label, params))
+        params = Raw(
+            verbatim.write(
+                {
+                    "action_name": step.action,
+                    "payload": payload,
+                    "device_id": self._device,
+                    "device_name": self._device,
+                    "workflow_id": self._document.name,
+                    "workflow_run_id": self._facts.workflow.id,
+                    "attempt": place.attempt,
+                    "step": place.step,
+                }
+            )
+        )
+        return ScheduleTask(task_request=Request(DEVICE + self._device, place.label, params, settings=self._terms))
+
+    @property
+    def _terms(self) -> TaskTerms:
+        """What a task lives under: tried again as another one, given up when nobody begins it."""
+        silence = self._document.silence
+        return TaskTerms(
+            requested_to_start_timeout=self._policy.window,
+            in_progress_timeout=LONGEST_MS if silence is UNSET else silence,
+            allowed_retry_count=0,
+            expires_after=self._policy.window,
+        )
+
+    def _outcome(self, status: str, place: Place, **said: Any) -> Raw:
+        step = self._document.steps[place.step - 1]
+        action = step.action if step.workflow is UNSET else step.workflow
+        standing = {"status": status, "device": self._device, "attempt": place.attempt}
+        if status != "COMPLETED":
+            standing |= {"step": place.step, "action": action}
+        return Raw(orjson.dumps({**standing, **{name: value for name, value in said.items() if value is not None}}))
+
+
+def _newest(facts: Facts) -> Place:
+    return max(map(Place.read, facts.activities))
+
+
+def _said(ended: Activity) -> dict[str, Any]:
+    """Return what was said of a failure: a device's reason, or the whole error of a workflow."""
+    if ended.is_workflow:
+        return {"error": _fragment(ended.error)}
+    reason = member(ended.error, "reason")
+    return {"reason": reason if isinstance(reason, str) else None}
+
+
+def _fail_point(error: bytes | None) -> object:
+    """Return from where a device wants to go on, None when it does not say; only an abort may."""
+    said = None if error is None else verbatim.read(error)
+    return said.get("failPoint") if isinstance(said, dict) and said.get("status") != "REJECTED" else None
+
+
+def _fragment(text: bytes | None) -> orjson.Fragment | None:
+    return None if text is None else orjson.Fragment(text)

@@ -1,0 +1,21 @@
+"""Everything that an edge may ask for about devices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fencepost.vocabularies.devices.broadcaster import Feed
+from fencepost.vocabularies.devices.channels import Channels
+from fencepost.vocabularies.devices.clients import Clients
+from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.runs import Runs
+
+
+class Devices(NamedTuple):
+    """The use cases, by noun."""
+
+    runs: Runs
+    known: Known
+    feed: Feed
+    channels: Channels
+    clients: Clients

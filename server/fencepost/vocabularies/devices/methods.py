@@ -1,0 +1,195 @@
+"""`awf.device/*`: runs of device workflows, what devices report, and the devices themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain.definition import Name
+from fencepost.domain.ids import ChosenId
+from fencepost.domain.payload import object_text
+from fencepost.errors import invalid_params
+from fencepost.rpc.registry import Context, Registry
+from fencepost.vocabularies.devices.document import DeviceName, run_params
+from fencepost.vocabularies.devices.reports import Reason, report_of
+from fencepost.vocabularies.devices.resources import (
+    DeviceResource,
+    DeviceRun,
+    DeviceTask,
+    device_resource,
+    device_run,
+    device_task,
+)
+from fencepost.vocabularies.devices.statuses import Verb
+from fencepost.vocabularies.devices.store import Device
+from fencepost.wire.pages import read_position, write_position
+from fencepost.wire.resources import JsonObject
+
+device_methods = Registry()
+
+
+class RunParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which device workflow, and where."""
+
+    workflow: Name
+    device: Annotated[DeviceName, Meta(description="instead of the one that the document names")] | None = None
+    payload: Annotated[JsonObject, Meta(description="put into the payload of the first step")] | UnsetType = UNSET
+    id: Annotated[ChosenId, Meta(description="a name for the run: the same again is the same run")] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a payload that is no object."""
+        object_text(self.payload, "$.payload")
+
+
+class RunIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which run."""
+
+    id: ChosenId
+
+
+class RunsParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of the runs of which device workflow."""
+
+    workflow: Name
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+
+
+class ReportParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What is said of which task."""
+
+    id: Annotated[ChosenId, Meta(description="of the task")]
+    report: Annotated[Verb, Meta(description="what has become of it; `fail` is the same as `abort`")]
+    reason: Annotated[Reason, Meta(description="of a rejection or an abort")] | None = None
+    fail_point: Annotated[Raw, Meta(description="of an abort: from where to go on, in whatever form")] | UnsetType = (
+        UNSET
+    )
+    result: Annotated[JsonObject, Meta(description="of what is complete")] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse a result that is no object."""
+        object_text(self.result, "$.result")
+
+
+class DeviceParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which device."""
+
+    name: DeviceName
+
+
+class PutDeviceParams(DeviceParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which device, and what is to be known of it."""
+
+    info: JsonObject
+
+    def __post_init__(self) -> None:
+        """Refuse what is no object."""
+        if object_text(self.info, "$.info") is None:
+            raise invalid_params("Expected `object`", "$.info")
+
+
+class DevicesParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+
+
+class RunResult(msgspec.Struct, frozen=True):
+    """A run."""
+
+    resource: DeviceRun
+
+
+class RunsResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of runs, the newest first, without their tasks; `next` is there while there are more."""
+
+    resources: list[DeviceRun]
+    next: str | UnsetType = UNSET
+
+
+class ReportResult(msgspec.Struct, frozen=True):
+    """The task as it stands."""
+
+    resource: DeviceTask
+
+
+class DeviceResult(msgspec.Struct, frozen=True):
+    """A device."""
+
+    resource: DeviceResource
+
+
+class DevicesResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of devices; `next` is there while there are more."""
+
+    resources: list[DeviceResource]
+    next: str | UnsetType = UNSET
+
+
+_ID = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"}
+
+
+@device_methods.method("awf.device/run", example={"workflow": "demo/patrol", "device": "r2", "payload": {"speed": 0.5}})
+async def run(context: Context, params: RunParams) -> RunResult:
+    """Begin a run of a device workflow; refused while another run of its device is live."""
+    text = run_params(params.device, params.payload)
+    begun = await context.engine.devices.runs.begin(params.workflow, text, id=params.id, caller=context.caller)
+    return RunResult(device_run(begun))
+
+
+@device_methods.method("awf.device/run-status", example=_ID)
+async def run_status(context: Context, params: RunIdParams) -> RunResult:
+    """Tell how a run stands, with its tasks, the oldest first."""
+    return RunResult(device_run(await context.engine.devices.runs.get(params.id)))
+
+
+@device_methods.method("awf.device/runs", example={"workflow": "demo/patrol", "limit": 10})
+async def runs(context: Context, params: RunsParams) -> RunsResult:
+    """List the runs of a device workflow, the newest first, page by page."""
+    found, following = await context.engine.devices.runs.list(
+        params.workflow, position=read_position(params.after, "$.after"), size=params.limit
+    )
+    page = [device_run(one, whole=False) for one in found]
+    return RunsResult(page, UNSET if following is None else write_position(following))
+
+
+@device_methods.method("awf.device/stop", example=_ID)
+async def stop(context: Context, params: RunIdParams) -> RunResult:
+    """End a run as ABORTED together with what its device is at; the same again changes nothing."""
+    return RunResult(device_run(await context.engine.devices.runs.stop(params.id, caller=context.caller)))
+
+
+@device_methods.method("awf.device/report", example={**_ID, "report": "abort", "reason": "unsafe:slope"})
+async def report(context: Context, params: ReportParams) -> ReportResult:
+    """Take what a device says of a task; a report that says nothing new is taken and changes nothing."""
+    said = report_of(params.report, reason=params.reason, fail_point=params.fail_point, result=params.result)
+    return ReportResult(device_task(await context.engine.devices.runs.report(params.id, said, caller=context.caller)))
+
+
+@device_methods.method("awf.device/put", example={"name": "r2", "info": {"tracks": ["front", "rear"]}})
+async def put(context: Context, params: PutDeviceParams) -> DeviceResult:
+    """Register a device with whatever is to be known of it; the same again changes nothing."""
+    device = await context.engine.devices.known.put(str(params.name), bytes(params.info))
+    return DeviceResult(await _shown(context, device))
+
+
+@device_methods.method("awf.device/status", example={"name": "r2"})
+async def status(context: Context, params: DeviceParams) -> DeviceResult:
+    """Tell what is known of a device, and what it is at."""
+    return DeviceResult(await _shown(context, await context.engine.devices.known.get(str(params.name))))
+
+
+@device_methods.method("awf.device/list", example={"limit": 10})
+async def list_(context: Context, params: DevicesParams) -> DevicesResult:
+    """List devices by name, page by page."""
+    found, more = await context.engine.devices.known.list(after=params.after, size=params.limit, at="$.after")
+    tasks = await context.engine.devices.runs.tasks_of(*(device.name for device in found))
+    page = [device_resource(device, tasks.get(device.name)) for device in found]
+    return DevicesResult(page, page[-1].id if more else UNSET)
+
+
+async def _shown(context: Context, device: Device) -> DeviceResource:
+    return device_resource(device, await context.engine.devices.runs.task_of(device.name))

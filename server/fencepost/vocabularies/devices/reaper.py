@@ -1,0 +1,32 @@
+"""The vigil: takes their work from devices that have fallen silent.
+
+Any number of servers may keep it: a device that one of them is at is skipped by the others.
+"""
+
+from __future__ import annotations
+
+from fencepost.telemetry import Event, emit
+from fencepost.vocabularies.devices.registry import Known
+
+# What is due is being done by somebody else.
+_SHORTEST_SLEEP = 0.2
+# A server nudges its own vigil when it begins to watch a device; another one may have, and died.
+_LONGEST_SLEEP = 30.0
+
+
+class Vigil:
+    """What becomes of silent devices is done by it."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+
+    async def run_once(self) -> float:
+        """Do what is due and return the seconds until something else is."""
+        due_in = await self._known.next_due()
+        if due_in is None or due_in > 0:
+            return min(due_in or _LONGEST_SLEEP, _LONGEST_SLEEP)
+        lost = await self._known.lose()
+        if not lost:
+            return _SHORTEST_SLEEP
+        emit(Event.DEVICES_LOST, count=lost)
+        return 0.0

@@ -1,0 +1,192 @@
+"""Runs, their tasks and devices as the wire spells them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain.document import Definition
+from fencepost.domain.task import Task, workflow_of
+from fencepost.domain.workflow import Workflow
+from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow
+from fencepost.vocabularies.devices.runs import Run
+from fencepost.vocabularies.devices.statuses import reason_of, task_status
+from fencepost.vocabularies.devices.store import Device
+from fencepost.wire.resources import JsonObject, Time
+
+RunId = Annotated[str, Meta(description="a run, which is a workflow by this id too")]
+
+
+class DeviceTask(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A task of a run: one try of a step."""
+
+    id: str
+    workflow_run_id: RunId
+    workflow_id: str
+    device_id: str
+    device_name: str
+    action_name: str
+    status: Literal["PENDING", "IN_PROGRESS", "COMPLETED", "REJECTED", "ABORTED"]
+    attempt: Annotated[int, Meta(description="how often the run has begun at its first step")]
+    step: Annotated[int, Meta(description="which of the steps, from 1 on")]
+    created_at: Time
+    updated_at: Time
+    payload: JsonObject
+    reason: Annotated[str, Meta(description="why it was rejected or aborted")] | None = None
+    fail_point: Annotated[Raw, Meta(description="from where the device wants to go on")] | UnsetType = UNSET
+    result: JsonObject | UnsetType = UNSET
+
+
+class DeviceRun(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A run of a device workflow."""
+
+    id: RunId
+    workflow_id: str
+    device_id: str
+    status: Literal["PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED", "ABORTED"]
+    attempt: int
+    created_at: Time
+    updated_at: Time
+    ended_at: Time | None = None
+    current_task_id: Annotated[str, Meta(description="the task that is live")] | None = None
+    reason: Annotated[str, Meta(description="why it failed or was aborted")] | None = None
+    result: JsonObject | UnsetType = UNSET
+    error: JsonObject | UnsetType = UNSET
+    tasks: list[DeviceTask] | UnsetType = UNSET
+    children: Annotated[list[Child], Meta(description="steps that are workflows")] | UnsetType = UNSET
+
+
+class Child(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A workflow that a run has begun as a step."""
+
+    id: str
+    workflow_id: str
+    status: Literal["created", "in-progress", "done"]
+    outcome: Literal["succeeded", "failed", "canceled"] | None = None
+
+
+class DeviceResource(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A device and where it stands."""
+
+    id: str
+    name: str
+    connected: Annotated[bool, Meta(description="whether it uses a channel and was heard of lately")]
+    created_at: Time
+    info: Annotated[JsonObject, Meta(description="what it was registered with")]
+    seen_at: Annotated[Time, Meta(description="its last sign of life")] | None = None
+    current_task_id: str | None = None
+    current_run_id: str | None = None
+
+
+class DeviceWorkflowResource(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A device workflow."""
+
+    id: str
+    name: str
+    version: int
+    steps: list[JsonObject]
+    device_id: str | None = None
+
+
+class _Params(msgspec.Struct, frozen=True):
+    action_name: str
+    payload: Raw
+    workflow_id: str
+    workflow_run_id: str
+    attempt: int
+    step: int
+
+
+class _Error(msgspec.Struct, frozen=True, rename="camel"):
+    fail_point: Raw | UnsetType = UNSET
+
+
+def device_task(task: Task) -> DeviceTask:
+    """Write a task of a run for the wire."""
+    params = _params.decode(task.params or b"{}")
+    device = task.definition.removeprefix(DEVICE)
+    return DeviceTask(
+        id=task.id,
+        workflow_run_id=workflow_of(task),
+        workflow_id=params.workflow_id,
+        device_id=device,
+        device_name=device,
+        action_name=params.action_name,
+        status=task_status(task.status, task.outcome, task.error),
+        attempt=params.attempt,
+        step=params.step,
+        created_at=task.created_at,
+        updated_at=task.updated_at,
+        payload=params.payload,
+        reason=reason_of(task.outcome, task.reason_type, task.error),
+        fail_point=_error.decode(task.error or b"{}").fail_point,
+        result=UNSET if task.result is None else Raw(task.result),
+    )
+
+
+def device_run(run: Run, *, whole: bool = True) -> DeviceRun:
+    """Write a run for the wire; a `whole` one has its tasks."""
+    workflow = run.workflow
+    over = workflow.status == "done"
+    live = [task.id for task in run.tasks if task.status != "done"]
+    error = orjson.loads(workflow.error or b"{}")
+    reason = "canceled" if workflow.outcome == "canceled" else error.get("reason") or workflow.reason_message
+    return DeviceRun(
+        id=workflow.id,
+        workflow_id=workflow.definition,
+        device_id=run.device,
+        status=run.status,
+        attempt=run.attempt,
+        created_at=workflow.created_at,
+        updated_at=max([workflow.updated_at, *(one.updated_at for one in run.begun)]),
+        ended_at=workflow.updated_at if over else None,
+        current_task_id=live[-1] if live and not over else None,
+        reason=reason,
+        result=UNSET if workflow.result is None else Raw(workflow.result),
+        error=UNSET if workflow.error is None else Raw(workflow.error),
+        tasks=[device_task(task) for task in run.tasks] if whole else UNSET,
+        children=[*map(_child, run.children)] if whole and run.children else UNSET,
+    )
+
+
+def device_resource(device: Device, task: Task | None) -> DeviceResource:
+    """Write a device for the wire; `task` is the live one of its run."""
+    return DeviceResource(
+        id=device.name,
+        name=device.name,
+        connected=device.due_at is not None,
+        created_at=device.created_at,
+        info=Raw(device.info),
+        seen_at=device.seen_at,
+        current_task_id=None if task is None else task.id,
+        current_run_id=None if task is None else workflow_of(task),
+    )
+
+
+def device_workflow(definition: Definition) -> DeviceWorkflowResource:
+    """Write a device workflow for the wire."""
+    document = definition.document
+    assert isinstance(document, DeviceWorkflow), "nothing else is asked for"
+    return DeviceWorkflowResource(
+        id=document.name,
+        name=document.name,
+        version=definition.version,
+        steps=[Raw(msgspec.json.encode(step)) for step in document.steps],
+        device_id=None if document.device is None else str(document.device),
+    )
+
+
+def _child(workflow: Workflow) -> Child:
+    return Child(
+        workflow.id,
+        workflow.definition,
+        workflow.status,  # type: ignore[arg-type]  # a check in the database says the same
+        workflow.outcome,  # type: ignore[arg-type]  # likewise
+    )
+
+
+_params = msgspec.json.Decoder(_Params)
+_error = msgspec.json.Decoder(_Error)

@@ -1,0 +1,195 @@
+"""The channels: what happens, as it happens, over server-sent events or WebSocket.
+
+GET /devices/{name}/events   what a device is told; over WebSocket the device also answers and reports there
+GET /events/client           what clients are told; `since` or `Last-Event-ID` is the time from which on
+
+A frame is one JSON object with a `type`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from fencepost.domain.times import time_text
+from fencepost.engine.engine import Engine
+from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
+from fencepost.rest.bundles import refuse_unknown
+from fencepost.rest.guard import refuse
+from fencepost.rest.streams import Message, head_of_sse, sse
+from fencepost.settings import Limits
+from fencepost.vocabularies.devices.events import News
+from fencepost.vocabularies.devices.reports import read_task_state
+from fencepost.wire.bodies import as_json
+from fencepost.wire.door import Door
+from fencepost.wire.faults import fault_of
+from fencepost.wire.formats import JSON
+
+# The server goes; try again, here or elsewhere.
+_RESTART = 1012
+# What clients of media channels say to keep them open, as text or in binary.
+_PING = b"ping"
+
+Messages = AsyncGenerator[bytes | None]
+Hear = Callable[[bytes], Awaitable[bytes | None]]
+
+
+class ChannelCalls:
+    """The handlers."""
+
+    def __init__(self, engine: Engine, limits: Limits, door: Door) -> None:
+        self._devices = engine.devices
+        self._watch = engine.watch
+        self._limits = limits
+        self._door = door
+
+    async def device(self, request: Request) -> Response:
+        """Answer `GET /devices/{name}/events`."""
+        refuse_unknown(request.query_params, {"as"})
+        is_device = _is_device(request.query_params.get("as"))
+        if request.method == "HEAD":
+            return head_of_sse()
+        name = request.path_params["name"]
+        channels = self._devices.channels
+        messages = channels.messages(name, lives=True) if is_device else channels.observed(name)
+        # From here on nothing is missed.
+        await anext(messages)
+
+        async def framed() -> AsyncIterator[Message | None]:
+            # Without the database the stream ends, and who comes back finds it, or another server that does.
+            with contextlib.suppress(Refusal):
+                async for message in messages:
+                    yield None if message is None else Message(message)
+
+        return sse(self._watch, framed())
+
+    async def client(self, request: Request) -> Response:
+        """Answer `GET /events/client`."""
+        refuse_unknown(request.query_params, {"since"})
+        last = request.headers.get("last-event-id")
+        since = time_text(last, "Last-Event-ID") if last else time_text(request.query_params.get("since"), "since")
+        if request.method == "HEAD":
+            return head_of_sse()
+        news = self._devices.clients.messages(since=since)
+        await anext(news)
+
+        async def framed() -> AsyncIterator[Message | None]:
+            with contextlib.suppress(Refusal):
+                async for one in news:
+                    yield None if one is None else Message(_text(one), one.event.occurred_at)
+
+        return sse(self._watch, framed())
+
+    async def device_socket(self, socket: WebSocket) -> None:
+        """Serve the WebSocket of a device."""
+        if (caller := await self._let_in(socket)) is None:
+            return
+        device = socket.path_params["name"]
+        messages = self._devices.channels.messages(device)
+        await self._serve(socket, messages, lambda text: self._hear(device, text, caller))
+
+    async def client_socket(self, socket: WebSocket) -> None:
+        """Serve the WebSocket of a client, which has nothing to say."""
+        if await self._let_in(socket) is None:
+            return
+        try:
+            since = time_text(socket.query_params.get("since"), "since")
+        except Refusal as refusal:
+            await refuse(socket.scope, socket.send, refusal)
+            return
+
+        async def messages() -> Messages:
+            async with aclosing(self._devices.clients.messages(since=since)) as news:
+                async for one in news:
+                    yield None if one is None else _text(one)
+
+        await self._serve(socket, messages(), None)
+
+    async def _let_in(self, socket: WebSocket) -> str | None:
+        """Return who opens a WebSocket; refuse those that may not."""
+        try:
+            return self._door.caller(socket.headers.get("authorization"))
+        except Refusal as refusal:
+            await self._door.delay(refusal, socket.scope)
+            await refuse(socket.scope, socket.send, refusal)
+            return None
+
+    async def _serve(self, socket: WebSocket, messages: Messages, hear: Hear | None) -> None:
+        """Send messages and hear what comes, until either end has enough."""
+        try:
+            # From here on nothing is missed.
+            await anext(messages)
+        except Refusal as refusal:
+            await refuse(socket.scope, socket.send, refusal)
+            return
+        await socket.accept()
+        ends = [asyncio.create_task(_send(socket, messages)), asyncio.create_task(_listen(socket, hear))]
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+        # Without the database nobody can be told anything: who comes back finds it, or another server that does.
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(_RESTART)
+        for end in done:
+            if (error := end.exception()) is not None and not isinstance(error, WebSocketDisconnect | Refusal):
+                raise error
+
+    async def _hear(self, device: str, text: bytes, caller: str) -> bytes | None:
+        """Take what a device says, and return what it is answered."""
+        try:
+            await self._devices.known.see(device, watch=True)
+            if text.strip() == _PING:
+                return None
+            said = await self._read(text)
+            if said.get("type") == "HEARTBEAT":
+                return None
+            id, report = read_task_state(text)
+            task = await self._devices.runs.report(id, report, caller=caller)
+        except Refusal as refusal:
+            return msgspec.json.encode({"type": "REFUSED", "error": fault_of(refusal)})
+        return orjson.dumps({"type": "REPORT_TAKEN", "task_id": task.id})
+
+    async def _read(self, text: bytes) -> dict[str, Any]:
+        if len(text) > self._limits.body_bytes:
+            raise Refusal(INVALID_REQUEST, reason=f"a message of more than {self._limits.body_bytes} bytes")
+        await as_json(text, JSON, max_depth=self._limits.depth)
+        said = orjson.loads(text)
+        if not isinstance(said, dict):
+            raise Refusal(INVALID_REQUEST, at="$", reason="Expected `object`")
+        return said
+
+
+async def _send(socket: WebSocket, messages: Messages) -> None:
+    async with aclosing(messages):
+        async for message in messages:
+            if message is not None:
+                await socket.send_text(message.decode())
+
+
+async def _listen(socket: WebSocket, hear: Hear | None) -> None:
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        text = (message.get("text") or "").encode() or message.get("bytes") or b""
+        if hear is not None and (answer := await hear(text)) is not None:
+            await socket.send_text(answer.decode())
+
+
+def _is_device(text: str | None) -> bool:
+    if text not in (None, "device"):
+        raise invalid_params(f"Expected device; got {text[:40]!r}", "as")
+    return text is not None
+
+
+def _text(news: News) -> bytes:
+    return msgspec.json.encode(news.event)

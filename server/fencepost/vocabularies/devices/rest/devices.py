@@ -1,0 +1,73 @@
+"""Devices as they are registered and seen.
+
+GET  /devices  /devices/{name}
+PUT  /devices/{name}             register: any JSON object, such as the tracks that it publishes
+POST /devices/{name}/heartbeat   a sign of life, where it cannot be given over a channel
+GET  /server-settings            what a device may rely on
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fencepost.engine.engine import Engine
+from fencepost.errors import invalid_params
+from fencepost.rest.bundles import number, refuse_unknown
+from fencepost.settings import DeviceSettings, Limits
+from fencepost.vocabularies.devices.resources import DeviceResource, device_resource
+from fencepost.vocabularies.devices.rest.bodies import body_of, shown
+from fencepost.vocabularies.devices.store import Device
+
+_MOST = 1000
+_DEFAULT = 100
+
+
+class DeviceCalls:
+    """The handlers."""
+
+    def __init__(self, engine: Engine, limits: Limits, settings: DeviceSettings) -> None:
+        self._devices = engine.devices
+        self._limits = limits
+        self._settings = settings
+
+    async def page(self, request: Request) -> Response:
+        """Answer `GET /devices`."""
+        query = request.query_params
+        refuse_unknown(query, {"limit", "after"})
+        size = number(query, "limit", _DEFAULT, _MOST)
+        found, more = await self._devices.known.list(after=query.get("after"), size=size, at="after")
+        page = await self._shown(*found)
+        return shown({"devices": page, **({"next": page[-1].id} if more and page else {})})
+
+    async def read(self, request: Request) -> Response:
+        """Answer `GET /devices/{name}`."""
+        return shown((await self._shown(await self._devices.known.get(request.path_params["name"])))[0])
+
+    async def put(self, request: Request) -> Response:
+        """Answer `PUT /devices/{name}`."""
+        info = await body_of(request, self._limits)
+        if not info.lstrip().startswith(b"{"):
+            raise invalid_params("Expected `object`", "$")
+        return shown((await self._shown(await self._devices.known.put(request.path_params["name"], info)))[0])
+
+    async def heartbeat(self, request: Request) -> Response:
+        """Answer `POST /devices/{name}/heartbeat`."""
+        await body_of(request, self._limits)
+        name = request.path_params["name"]
+        await self._devices.known.see(name)
+        return shown((await self._shown(await self._devices.known.get(name)))[0])
+
+    async def settings(self, _: Request) -> Response:
+        """Answer `GET /server-settings`; how often something is tried again is nobody's business."""
+        return shown(
+            {
+                "registerWindowSeconds": self._settings.window_seconds,
+                "healthcheckSeconds": self._settings.healthcheck_seconds,
+                "silenceSeconds": self._settings.silence_seconds,
+            }
+        )
+
+    async def _shown(self, *devices: Device) -> list[DeviceResource]:
+        tasks = await self._devices.runs.tasks_of(*(device.name for device in devices))
+        return [device_resource(device, tasks.get(device.name)) for device in devices]

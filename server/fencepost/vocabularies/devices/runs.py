@@ -1,0 +1,234 @@
+"""Runs of device workflows: a workflow of the queue each, seen with the eyes of who has a device do something."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from fencepost.domain.document import Definition
+from fencepost.domain.ids import IdKind, kind_of
+from fencepost.domain.listing import Filter, Portion
+from fencepost.domain.task import Task, workflow_of
+from fencepost.domain.workflow import Workflow
+from fencepost.engine.deciders import Deciders
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.hands import Elsewhere, Hands
+from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.tasks import Tasks
+from fencepost.engine.workflows import NewWorkflow, Workflows
+from fencepost.errors import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
+from fencepost.store.hands import Verb as Move
+from fencepost.store.pages import size_of
+from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, read_params
+from fencepost.vocabularies.devices.errors import REPORT_REFUSED, RUN_IS_OVER, RUN_NOT_FOUND
+from fencepost.vocabularies.devices.labels import Place
+from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.reports import Report
+from fencepost.vocabularies.devices.statuses import CORE, FROM, TO, RunStatus, Verb, run_status, task_status
+from fencepost.vocabularies.devices.store import DeviceStore
+
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_./-]{1,605}")
+_MOVES: dict[Verb, Move] = {"start": "start", "complete": "success", "reject": "fail", "abort": "fail", "fail": "fail"}
+# As many as a run may have: an attempt has a thousand steps.
+_ALL = 1_000_000
+_PAGE = 1000
+
+
+# Runs of a list that are read at once.
+_AT_ONCE = 4
+
+
+class Run(NamedTuple):
+    """A run as it stands, its number, and all that it has begun, the oldest first: tasks, and workflows."""
+
+    seq: int
+    workflow: Workflow
+    device: str
+    tasks: Sequence[Task]
+    children: Sequence[Workflow]
+
+    @property
+    def begun(self) -> list[Task | Workflow]:
+        """All of it."""
+        return [*self.tasks, *self.children]
+
+    @property
+    def status(self) -> RunStatus:
+        """Where it stands."""
+        return run_status(self.workflow, self.begun)
+
+    @property
+    def attempt(self) -> int:
+        """How often it began at its first step."""
+        places = [Place.read(one.label) for one in self.begun if one.label is not None]
+        return max(places).attempt if places else 1
+
+
+class Runs:
+    """The runs of a database."""
+
+    def __init__(
+        self,
+        workflows: Workflows,
+        tasks: Tasks,
+        definitions: Definitions,
+        hands: Hands,
+        deciders: Deciders,
+        known: Known,
+        store: DeviceStore,
+    ) -> None:
+        self._workflows = workflows
+        self._tasks = tasks
+        self._definitions = definitions
+        self._hands = hands
+        self._deciders = deciders
+        self._known = known
+        self._store = store
+
+    async def begin(self, workflow: str, params: bytes, *, id: str | None, caller: str) -> Run:
+        """Begin a run; the same `id` and content again is the same run. Raises Refusal, with paths from `params`.
+
+        That is also when its device is at another run.
+        """
+        await self.workflow(workflow)
+        requester = orjson.dumps({"resourceType": "Client", "id": caller})
+        (begun,) = await self._workflows.create([NewWorkflow(workflow, id, None, params, None, requester, caller)])
+        if isinstance(begun, Refusal) and begun.at is not None:
+            begun.at = begun.at.replace("$.params", "$", 1)
+        if isinstance(begun, Exception):
+            raise begun
+        await self._deciders.settle(begun.id)
+        return await self.get(begun.id)
+
+    async def stop(self, id: str, *, caller: str) -> Run:
+        """End a run as ABORTED with what its device is at; the same again changes nothing."""
+        run = await self.get(id)
+        if run.workflow.status != "done":
+            try:
+                await self._workflows.cancel(id, caller=caller)
+            except Refusal as refusal:
+                if refusal.kind is not WORKFLOW_HAS_BEEN_DONE:
+                    raise
+            run = await self.get(id)
+        if run.status != "ABORTED":
+            raise Refusal(RUN_IS_OVER, at="$.id", id=id, status=run.status)
+        return run
+
+    async def get(self, id: str, *, looks: bool = False) -> Run:
+        """Return a run with all that it has begun, to somebody who only `looks`; raise Refusal when there is none."""
+        if not _ID.fullmatch(id):
+            raise Refusal(RUN_NOT_FOUND, at="$.id", id=id[:64])
+        try:
+            found = await self._workflows.get(id)
+        except Refusal as refusal:
+            if refusal.kind is not WORKFLOW_NOT_FOUND:
+                raise
+            raise Refusal(RUN_NOT_FOUND, at="$.id", id=id) from None
+        device = await self.device_of(found.workflow)
+        if device is None:
+            raise Refusal(RUN_NOT_FOUND, at="$.id", id=id)
+        held, children = await self._workflows.activities(found.seq, size=_ALL, looks=looks)
+        return Run(found.seq, found.workflow, device, [one.task for one in held], children)
+
+    async def list(
+        self, workflow: str, *, position: tuple[str, int] | None, size: int
+    ) -> tuple[Sequence[Run], tuple[str, int] | None]:
+        """Return one page of the runs of a device workflow, the newest first, and where the next one begins."""
+        await self.workflow(workflow)
+        page = await self._workflows.list(
+            Filter(include=[workflow]), sort="created_at", direction="desc", position=position, size=size
+        )
+        runs: list[Run] = []
+        left = self._store.answer_bytes
+        for place in range(0, len(page.workflows), _AT_ONCE):
+            some = page.workflows[place : place + _AT_ONCE]
+            for run in await asyncio.gather(*(self.get(found.id, looks=True) for found in some)):
+                if left <= 0:
+                    return runs, (runs[-1].workflow.created_at, runs[-1].seq)
+                runs.append(run)
+                left -= sum(map(size_of, (run.workflow, *run.begun)))
+        return runs, page.position
+
+    async def workflow(self, name: str) -> Definition:
+        """Return a device workflow; raise Refusal when there is none of the name."""
+        try:
+            definition = await self._definitions.newest(name) if _NAME.fullmatch(name) else None
+        except Refusal as refusal:
+            refusal.at = "$.workflow"
+            raise
+        if definition is None or not isinstance(definition.document, DeviceWorkflow):
+            raise Refusal(DEFINITION_NOT_FOUND, at="$.workflow", name=name[:605], hint="")
+        return definition
+
+    async def workflows(self, *, after: str | None, size: int) -> Portion[Definition]:
+        """Return device workflows by name."""
+        names = sorted(name for name in await self._definitions.names_of([DeviceWorkflow.kind]) if name > (after or ""))
+        page = [await self._definitions.newest(name) for name in names[:size]]
+        return Portion(page, more=len(names) > len(page))
+
+    async def task(self, id: str) -> Task:
+        """Return a task of a run; raise Refusal for any other."""
+        if not _ID.fullmatch(id) or kind_of(id) is not IdKind.ACTIVITY:
+            raise Refusal(TASK_NOT_FOUND, at="$.id", id=id[:64])
+        task = (await self._tasks.get(id)).task
+        run = await self._workflows.get(workflow_of(task))
+        device = await self.device_of(run.workflow)
+        if device is None or task.definition != DEVICE + device:
+            raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
+        return task
+
+    async def task_of(self, device: str) -> Task | None:
+        """Return what a device has under way, or is to begin."""
+        return (await self.tasks_of(device)).get(device)
+
+    async def tasks_of(self, *devices: str) -> Mapping[str, Task]:
+        """Return the same of several devices, by name."""
+        tasks = await self._store.tasks(*devices)
+        return {task.definition.removeprefix(DEVICE): task for task in reversed(tasks)}
+
+    async def report(self, id: str, report: Report, *, caller: str) -> Task:
+        """Take a device's report about a task of a run and return the task; one that says nothing new changes nothing.
+
+        What follows from it has happened, or soon will, when this returns. Raises Refusal for a report that does not
+        fit where the task stands.
+        """
+        task = await self.task(id)
+        before = task_status(task.status, task.outcome, task.error)
+        moved = await self._moved(task, report, caller)
+        await self._known.see(task.definition.removeprefix(DEVICE))
+        if moved.status == "done" and before not in ("COMPLETED", "REJECTED", "ABORTED"):
+            await self._deciders.settle(workflow_of(moved))
+        return moved
+
+    async def device_of(self, workflow: Workflow) -> str | None:
+        """Return the device of a run; None for a workflow that is none."""
+        definition = await self._definitions.work(workflow.definition, workflow.definition_version)
+        return definition.device_of(read_params(workflow.params)) if isinstance(definition, DeviceWorkflow) else None
+
+    async def _moved(self, task: Task, report: Report, caller: str) -> Task:
+        """Bring a task where a report leads, from wherever it stands by then."""
+        verb, device = report.verb, task.definition.removeprefix(DEVICE)
+        for _ in range(TRIES):
+            status = task_status(task.status, task.outcome, task.error)
+            if status == TO[verb]:
+                return task
+            if status not in FROM[verb]:
+                wanted = " or ".join(FROM[verb])
+                raise Refusal(REPORT_REFUSED, at="$.id", id=task.id, status=status, verb=verb, wanted=wanted)
+            try:
+                return await self._hands.move(
+                    task.id,
+                    _MOVES[verb],
+                    allowed=CORE[status],
+                    caller=caller,
+                    worker=device,
+                    content=report.content_from(status),
+                )
+            except Elsewhere as elsewhere:
+                task = elsewhere.task
+        raise contended(f"task {task.id!r}")

@@ -1,0 +1,58 @@
+"""Documents of `kind: machine-template`: what is done to machines, as the text of a template."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain.definition import Beginning, Decided
+from fencepost.errors import invalid_params
+from fencepost.vocabularies.machines.hardware_document import address_of
+from fencepost.vocabularies.machines.plan import check_source, plan_of
+
+# Workers make a folder of it, and mount that: of `a:b` they mount `a`, and `../x` is somewhere else.
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_LONGEST_GRACE = 7 * 24 * 3600
+
+
+class MachineTemplate(
+    Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="machine-template"
+):
+    """A template: rendered with the `hardware` of the params that a workflow begins with, and then read as YAML."""
+
+    kind: ClassVar[str] = "machine-template"
+    template: Annotated[str, Meta(min_length=1, max_length=1 << 20, description="the template's text")]
+    pull_grace: Annotated[
+        int,
+        Meta(ge=0, le=_LONGEST_GRACE, description="seconds beyond its timeout that an action gets to pull its image"),
+    ] = 600
+    client_name: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9_-]{1,200}\Z",
+                description="what gRPC clients call it; without it, by its name",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+    def compile(self) -> None:
+        """Refuse a text that can never be rendered well."""
+        super().compile()
+        check_source(self.template)
+
+    def check_id(self, id: str) -> None:
+        """Refuse an id that is no path below the folder of a worker."""
+        if not _ID.fullmatch(id):
+            reason = (
+                "must be letters, digits, `_`, `.` and `-`, in parts with `/` between them, none of which begins with"
+            )
+            raise invalid_params(f"{reason} `.` or `-`: workers make folders of it", "$.id")
+
+    def begin(self, params: bytes | None) -> Beginning:
+        """Refuse hardware that the template cannot be rendered with; who works in it, it is about."""
+        workers = plan_of(self.template, params).workers
+        return Beginning(about=tuple({name: None for worker in workers for name in (worker, address_of(worker))}))

@@ -1,0 +1,79 @@
+"""Every statement about the records of machines, as a method of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from psycopg import Rollback
+
+from fencepost.clock import Clock
+from fencepost.domain.listing import Portion
+from fencepost.errors import Refusal
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.database import Database
+from fencepost.store.statements import statement
+from fencepost.vocabularies.machines.errors import ADDRESS_TAKEN
+from fencepost.vocabularies.machines.hardware_document import address_of
+
+
+class HardwareRecord(NamedTuple):
+    """The record of a machine: its JSON text, and when it was pushed."""
+
+    id: str
+    record: bytes
+    pushed_at: str
+
+
+class HardwareStore:
+    """The statements of sql/queries/hardware."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def push(self, id: str, record: bytes, addresses: Sequence[str], *, caller: str) -> HardwareRecord:
+        """Keep a record; raise Refusal when one of its addresses belongs to another machine, and keep nothing."""
+        params = {"id": id, "record": record.decode(), "caller": caller, "now": self._clock.now()}
+
+        def job(connection: Connection) -> HardwareRecord | Refusal:
+            refusal: Refusal | None = None
+            with connection.transaction() as transaction:
+                (row,) = fetch(connection, statement("machines/hardware/push"), params)
+                taken = fetch(
+                    connection, statement("machines/hardware/address"), {"id": id, "addresses": list(addresses)}
+                )
+                if taken:
+                    address, holder = taken[0]
+                    refusal = Refusal(ADDRESS_TAKEN, at="$.hardware.network.interfaces", address=address, id=holder)
+                    raise Rollback(transaction)
+            return refusal or HardwareRecord._make(row)
+
+        kept = await self._database.run(job)
+        if isinstance(kept, Refusal):
+            raise kept
+        return kept
+
+    async def find(self, id: str) -> HardwareRecord | None:
+        """Return the record of a machine."""
+        rows = await self._database.fetch(statement("machines/hardware/find"), {"id": id})
+        return HardwareRecord._make(rows[0]) if rows else None
+
+    async def list(self, *, after: str | None, size: int) -> Portion[HardwareRecord]:
+        """Return records by id."""
+        page = await self._database.reads.page(statement("machines/hardware/list"), {"after": after}, size=size)
+        return Portion([HardwareRecord._make(row) for row in page.items], page.more)
+
+    async def delete(self, id: str) -> HardwareRecord | None:
+        """Forget a machine; return what was kept of it."""
+        rows = await self._database.fetch(statement("machines/hardware/delete"), {"id": id})
+        return HardwareRecord._make(rows[0]) if rows else None
+
+    async def names(self, worker: str) -> set[str]:
+        """Return the names under which a worker may stand in a template."""
+        params = {"worker": worker, "address": address_of(worker)}
+        return {name for (name,) in await self._database.fetch(statement("machines/hardware/names"), params)}
+
+    async def ids(self, addresses: Sequence[str]) -> Mapping[str, str]:
+        """Return the ids of the machines that addresses lead to, by address."""
+        return dict(await self._database.fetch(statement("machines/hardware/ids"), {"addresses": list(addresses)}))

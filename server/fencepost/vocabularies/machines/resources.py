@@ -1,0 +1,155 @@
+"""Machines and their workflows as the wire spells them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from fencepost.vocabularies.machines.hardware_store import HardwareRecord
+from fencepost.vocabularies.machines.machines import MachineWorkflow
+from fencepost.vocabularies.machines.plan import Step, hardware_of
+from fencepost.vocabularies.machines.position import State
+from fencepost.vocabularies.machines.store import Reported
+from fencepost.wire.resources import JsonObject, Time
+
+StateWord = Literal["STATE_PENDING", "STATE_RUNNING", "STATE_FAILED", "STATE_TIMEOUT", "STATE_SUCCESS"]
+
+
+class MachineContext(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Where a workflow stands: its first action that has not succeeded; behind the last there is none."""
+
+    index: int
+    state: StateWord
+    total: int
+    worker: str | UnsetType = UNSET
+    task: str | UnsetType = UNSET
+    action: str | UnsetType = UNSET
+
+
+class MachineAction(msgspec.Struct, frozen=True, rename="kebab"):
+    """One action, as it runs."""
+
+    index: int
+    task: str
+    name: str
+    worker: str
+    image: str
+    timeout: int
+    command: list[str]
+    on_timeout: list[str]
+    on_failure: list[str]
+    volumes: list[str]
+    environment: list[str]
+    pid: str
+
+
+class MachineStuck(msgspec.Struct, frozen=True, rename="camel"):
+    """A worker that cannot be told that its workflow ended: it repeats its last report until it is restarted."""
+
+    since: Time
+    last_at: Time
+    task: str
+    action: str
+    worker: str
+
+
+class MachineWorkflowResource(msgspec.Struct, frozen=True, rename="camel"):
+    """A workflow of machines, and where it stands."""
+
+    id: str
+    template: str
+    state: StateWord
+    hardware: JsonObject
+    context: MachineContext
+    created_at: Time
+    updated_at: Time
+    stuck: MachineStuck | UnsetType = UNSET
+
+
+class MachineEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A report that was taken; one that came again or too late has `changed` false."""
+
+    seq: int
+    at: Time
+    task: str
+    action: str
+    state: StateWord
+    seconds: int
+    message: str
+    worker: str
+    changed: bool
+
+
+class Hardware(msgspec.Struct, frozen=True, rename="camel"):
+    """The record of a machine."""
+
+    id: str
+    hardware: JsonObject
+    pushed_at: Time
+
+
+def machine_workflow(found: MachineWorkflow) -> MachineWorkflowResource:
+    """Write a workflow for the wire."""
+    return MachineWorkflowResource(
+        id=found.workflow.id,
+        template=found.workflow.definition,
+        state=found.standing.of_workflow.word,  # type: ignore[arg-type]  # the enum says the same
+        hardware=Raw(hardware_of(found.workflow.params)),
+        context=machine_context(found),
+        created_at=found.workflow.created_at,
+        updated_at=found.workflow.updated_at,
+        stuck=UNSET if found.stuck is None else MachineStuck(*found.stuck),
+    )
+
+
+def machine_context(found: MachineWorkflow) -> MachineContext:
+    """Write where a workflow stands."""
+    step = found.current
+    return MachineContext(
+        index=found.standing.place,
+        state=found.standing.state.word,  # type: ignore[arg-type]  # the enum says the same
+        total=len(found.plan.steps),
+        worker=UNSET if step is None else step.worker,
+        task=UNSET if step is None else step.task_name,
+        action=UNSET if step is None else step.name,
+    )
+
+
+def machine_action(step: Step) -> MachineAction:
+    """Write an action."""
+    return MachineAction(
+        index=step.place,
+        task=step.task_name,
+        name=step.name,
+        worker=step.worker,
+        image=step.image,
+        timeout=step.timeout,
+        command=[*step.command],
+        on_timeout=[*step.on_timeout],
+        on_failure=[*step.on_failure],
+        volumes=[*step.volumes],
+        environment=[*step.environment],
+        pid=step.pid,
+    )
+
+
+def machine_event(reported: Reported) -> MachineEvent:
+    """Write a report."""
+    return MachineEvent(
+        seq=reported.seq,
+        at=reported.at,
+        task=reported.task,
+        action=reported.action,
+        state=State(reported.state).word,  # type: ignore[arg-type]  # the enum says the same
+        seconds=reported.seconds,
+        message=reported.message,
+        worker=reported.worker,
+        changed=reported.verb is not None,
+    )
+
+
+def hardware_resource(record: HardwareRecord) -> Hardware:
+    """Write the record of a machine."""
+    return Hardware(record.id, Raw(record.record), record.pushed_at)

@@ -1,0 +1,151 @@
+"""The text of a template once it is rendered: what may stand in it, and what must."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from fencepost.domain.faults import fault_of_struct
+from fencepost.errors import Refusal, invalid_params
+from fencepost.notation.text import INT64, BadText
+from fencepost.notation.yaml import to_json
+from fencepost.vocabularies.machines.images import is_image
+
+_LONGEST_NAME = 199  # bytes
+# Each decision looks at all that was begun before it.
+_MOST_ACTIONS = 1000
+_LONGEST_WORKER = 1000  # bytes; more do not fit into an index
+
+# In YAML every scalar but null is text where text is wanted.
+Text = str | None
+Texts = list[Text] | None
+Map = dict[str, Text] | None
+
+
+class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """One container that runs on a worker."""
+
+    name: Text = None
+    image: Text = None
+    timeout: Text = None
+    command: Texts = None
+    on_timeout: Texts = None
+    on_failure: Texts = None
+    volumes: Texts = None
+    environment: Map = None
+    pid: Text = None
+
+
+class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Actions on one worker, and what they share."""
+
+    name: Text = None
+    worker: Text = None
+    volumes: Texts = None
+    environment: Map = None
+    actions: list[Action] | None = None
+
+
+class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a workflow of machines does."""
+
+    version: Text = None
+    name: Text = None
+    id: Text = None
+    global_timeout: Text = None
+    tasks: list[Task] | None = None
+
+
+class NotYaml(Exception):
+    """A text that cannot be read; of a template that is not rendered yet, no fault."""
+
+
+def read_template(text: str) -> Template:
+    """Return the template of a text; raise NotYaml, or Refusal with the path of what does not fit."""
+    try:
+        json = to_json(text.encode(), plain=True)
+    except BadText as bad:
+        raise NotYaml(bad.message) from None
+    try:
+        template: Template = _template.decode(json)
+    except msgspec.ValidationError as error:
+        raise _said_of_templates(fault_of_struct(str(error), Template)) from None
+    return template
+
+
+def check_template(template: Template, *, is_rendered: bool) -> None:
+    """Raise Refusal with the path of the first fault; before it is rendered, what holds `{{` may become anything."""
+    check = _Check(is_rendered)
+    check.name(template.name, "$.name")
+    seconds_of(template.global_timeout, "$.global_timeout", check.is_open)
+    if not template.tasks:
+        raise invalid_params("at least one task is needed", "$.tasks")
+    check.names([task.name for task in template.tasks], "$.tasks", "two tasks of a template")
+    actions = 0
+    for number, task in enumerate(template.tasks):
+        at = f"$.tasks[{number}]"
+        actions += len(task.actions or ())
+        if actions > _MOST_ACTIONS:
+            raise invalid_params(f"a template has at most {_MOST_ACTIONS} actions", f"{at}.actions")
+        check.task(task, at)
+
+
+def seconds_of(text: Text, at: str, is_open: Callable[[Text], bool] = lambda _: False) -> int:
+    """Return a number of seconds, 0 for none; raise Refusal."""
+    if text is None or is_open(text):
+        return 0
+    try:
+        seconds = int(text) if len(text) <= 20 else None
+    except ValueError:
+        seconds = None
+    if seconds is None or seconds not in INT64:
+        raise invalid_params(f"must be a whole number of seconds, not {text[:40]!r}", at)
+    return seconds
+
+
+class _Check:
+    """The rules of one reading."""
+
+    def __init__(self, is_rendered: bool) -> None:
+        self._is_rendered = is_rendered
+
+    def is_open(self, text: Text) -> bool:
+        return not self._is_rendered and text is not None and "{{" in text
+
+    def name(self, name: Text, at: str) -> None:
+        if not name:
+            raise invalid_params("must not be empty", at)
+        if len(name.encode()) > _LONGEST_NAME and not self.is_open(name):
+            raise invalid_params(f"must be shorter than {_LONGEST_NAME + 1} bytes", at)
+
+    def names(self, names: Iterable[Text], at: str, whose: str) -> None:
+        seen: set[Text] = set()
+        for number, name in enumerate(names):
+            place = f"{at}[{number}].name"
+            self.name(name, place)
+            if name in seen and not self.is_open(name):
+                raise invalid_params(f"{whose} cannot have one name: {name!r}", place)
+            seen.add(name)
+
+    def task(self, task: Task, at: str) -> None:
+        if not task.worker:
+            raise invalid_params("must not be empty", f"{at}.worker")
+        if task.worker and len(task.worker.encode()) > _LONGEST_WORKER and not self.is_open(task.worker):
+            raise invalid_params(f"must not be longer than {_LONGEST_WORKER} bytes", f"{at}.worker")
+        actions = task.actions or []
+        self.names([action.name for action in actions], f"{at}.actions", "two actions of a task")
+        for number, action in enumerate(actions):
+            place = f"{at}.actions[{number}]"
+            if not self.is_open(action.image) and not is_image(action.image or ""):
+                raise invalid_params(f"must name an image, not {(action.image or '')[:100]!r}", f"{place}.image")
+            seconds_of(action.timeout, f"{place}.timeout", self.is_open)
+
+
+def _said_of_templates(refusal: Refusal) -> Refusal:
+    refusal.message = refusal.message.replace("there is no param", "there is no member")
+    return refusal
+
+
+_template: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Template)

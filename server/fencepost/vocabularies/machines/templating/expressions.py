@@ -1,0 +1,277 @@
+"""Pipelines: what an action of a template says, as a tree that can be evaluated over data."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fencepost.domain.nearest import hint, nearest, shortened
+from fencepost.vocabularies.machines.templating.functions import FUNCTIONS, LAZY, SEARCHES, is_true
+from fencepost.vocabularies.machines.templating.lexer import UNKNOWN_KEYWORDS, BadTemplate, Word, place, unquoted
+from fencepost.vocabularies.machines.templating.printing import kind_of
+from fencepost.vocabularies.machines.templating.steps import Steps
+from fencepost.vocabularies.machines.templating.values import LONGEST
+
+_DEEPEST = 50
+_VARIABLES_A_STEP = 100
+_CONSTANTS = {"true": True, "false": False, "nil": None}
+
+
+class Scope(NamedTuple):
+    """The values of names at a place of a template: the dot, the variables, and the steps left for the template.
+
+    A variable is a list of its one value, which the blocks below share.
+    """
+
+    dot: Any
+    variables: dict[str, list[Any]]
+    steps: Steps
+
+    def below(self, dot: Any) -> Scope:
+        """Return the scope of a block, whose variables are its own."""
+        self.steps.take(1 + len(self.variables) // _VARIABLES_A_STEP)
+        return Scope(dot, dict(self.variables), self.steps)
+
+
+class Literal(NamedTuple):
+    """A value that stands in the template."""
+
+    value: Any
+
+    def evaluate(self, scope: Scope) -> Any:
+        """Return it."""
+        return self.value
+
+
+class Path(NamedTuple):
+    """Fields below the dot, a variable, or what an expression in parentheses gives."""
+
+    root: Expression | str | None
+    fields: tuple[str, ...]
+
+    def evaluate(self, scope: Scope) -> Any:
+        """Return what stands there; raise BadTemplate when there is nothing."""
+        if self.root is None:
+            value = scope.dot
+        elif isinstance(self.root, str):
+            if self.root not in scope.variables:
+                raise BadTemplate(f"there is no variable {self.root}")
+            value = scope.variables[self.root][0]
+        else:
+            value = self.root.evaluate(scope)
+        for field in self.fields:
+            if not isinstance(value, dict):
+                raise BadTemplate(f"there is no .{field} in {kind_of(value)}")
+            if field not in value:
+                near = nearest(field, value)
+                raise BadTemplate(f"there is no .{shortened(field)}" + (f"; did you mean .{near}?" if near else ""))
+            value = value[field]
+        return value
+
+
+class Call(NamedTuple):
+    """A function and its arguments."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+
+    def evaluate(self, scope: Scope) -> Any:
+        """Return what the function gives."""
+        scope.steps.take_call(self.name)
+        if self.name in LAZY:
+            value = None
+            for argument in self.arguments:
+                value = argument.evaluate(scope)
+                if is_true(value) == (self.name == "or"):
+                    break
+            return value
+        values = [argument.evaluate(scope) for argument in self.arguments]
+        scope.steps.take_arguments(self.name, values)
+        try:
+            value = FUNCTIONS[self.name][0](*values)
+        except BadTemplate as bad:
+            raise BadTemplate(f"{self.name}: {bad}") from None
+        scope.steps.take_value(value)
+        # Printed into variables again and again, a text could double with each step.
+        if isinstance(value, str) and len(value) > LONGEST:
+            raise BadTemplate(f"{self.name}: the text is longer than {LONGEST} characters")
+        return value
+
+
+Expression = Literal | Path | Call
+
+
+class Source(NamedTuple):
+    """A template while it is read: its text, whether its functions search as Go's do, and its fixed variables.
+
+    `searches_as_go` is None where the text does not say. A variable is fixed while it holds nothing of the data.
+    """
+
+    text: str
+    searches_as_go: bool | None
+    fixed: dict[str, bool]
+
+    def is_fixed(self, expression: Expression) -> bool:
+        """Return whether an expression has the same value with all data."""
+        match expression:
+            case Literal():
+                return True
+            case Path(root=str() as variable):
+                return self.fixed.get(variable, False)
+            case Path(root=None):
+                return False
+            case Path(root=inside):
+                return self.is_fixed(inside)  # type: ignore[arg-type]  # neither text nor none
+        return all(self.is_fixed(argument) for argument in expression.arguments)
+
+
+class Reading:
+    """The words of one action, taken one after the other."""
+
+    def __init__(self, source: Source, words: Sequence[Word], at: int) -> None:
+        self._read = source
+        self._source = source.text
+        self._words = deque(words)
+        self._at = at
+        self._depth = 0
+        self.declares = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every word has been taken."""
+        return not self._words
+
+    def take(self, kind: str, text: str | None = None) -> Word | None:
+        """Take the next word if it is of a kind, and reads so."""
+        if self._words and self._words[0].kind == kind and text in (None, self._words[0].text):
+            self._at = self._words[0].at
+            return self._words.popleft()
+        return None
+
+    def end(self) -> None:
+        """Refuse what is left."""
+        if self._words:
+            raise self.bad(f"unexpected {self._words[0].text!r}", self._words[0].at)
+
+    def bad(self, reason: str, at: int | None = None) -> BadTemplate:
+        """Return the refusal of what stands here."""
+        return BadTemplate(f"{place(self._source, self._at if at is None else at)}: {reason}")
+
+    def variables(self) -> tuple[str, ...]:
+        """Take `$x :=` or `$i, $x :=`, if that is what comes; `declares` says whether it was that or `=`."""
+        if len(self._words) >= 2 and self._words[1].kind == "assign":
+            count = 1
+        elif len(self._words) >= 4 and self._words[1].text == "," and self._words[3].kind == "assign":
+            count = 2
+        else:
+            return ()
+        taken = [self._words.popleft().text for _ in range(2 * count)]
+        self.declares = taken[-1] == ":="
+        names = tuple(taken[::2])
+        if not all(name.startswith("$") and "." not in name and len(name) > 1 for name in names):
+            raise self.bad("what is assigned must be a variable, such as $x")
+        return names
+
+    def pipeline(self) -> Expression:
+        """Take expressions with `|` between them: each is the last argument of the next."""
+        outside = self._depth
+        self._go_deeper()
+        expression = self._command(())
+        while self.take("mark", "|"):
+            if not self._words or self._words[0].kind != "name" or self._words[0].text in _CONSTANTS:
+                raise self.bad("only a function can follow a |")
+            self._go_deeper()
+            expression = self._command((expression,))
+        self._depth = outside
+        return expression
+
+    def _go_deeper(self) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self.bad(f"nested more than {_DEEPEST} levels deep")
+
+    def _command(self, piped: tuple[Expression, ...]) -> Expression:
+        name = None
+        if self._words and self._words[0].text not in _CONSTANTS:
+            name = self.take("name")
+        if name is None:
+            first = self._operand()
+            if self._words and self._words[0].text not in ("|", ")"):
+                raise self.bad(f"unexpected {self._words[0].text!r}", self._words[0].at)
+            return first
+        arguments = []
+        while self._words and self._words[0].text not in ("|", ")"):
+            arguments.append(self._argument())
+        return self._call(name, (*arguments, *piped))
+
+    def _argument(self) -> Expression:
+        """Take one argument; a function's name among them is a call without arguments."""
+        if self._words[0].text not in _CONSTANTS and (name := self.take("name")):
+            return self._call(name, ())
+        return self._operand()
+
+    def _call(self, name: Word, arguments: tuple[Expression, ...]) -> Call:
+        if name.text in UNKNOWN_KEYWORDS:
+            raise self.bad(f"{name.text!r} is not read here", name.at)
+        if name.text not in LAZY and name.text not in FUNCTIONS:
+            near = hint(name.text, [*FUNCTIONS, *LAZY])
+            raise self.bad(f"there is no function {shortened(name.text)!r}{near}", name.at)
+        least, most = (1, 32) if name.text in LAZY else FUNCTIONS[name.text][1:]
+        if not least <= len(arguments) <= most:
+            raise self.bad(f"{name.text!r} does not take {len(arguments)} arguments", name.at)
+        if name.text in SEARCHES and not self._is_go(name, *arguments):
+            arguments = arguments[::-1]
+        return Call(name.text, arguments)
+
+    def _is_go(self, name: Word, first: Expression, second: Expression) -> bool:
+        """Return whether the text comes first, as for Go; for Sprig the part that is searched for comes first."""
+        fixed = self._read.is_fixed(first), self._read.is_fixed(second)
+        if fixed[0] != fixed[1]:
+            # The part that is searched for is usually in the template, not in the data.
+            return fixed[1]
+        if self._read.searches_as_go is None:
+            reason = "write `version` as it is, or one of both as text in quotes, which then is looked for in the other"
+            raise self.bad(f"{name.text!r}: it cannot be told what is looked for in what: {reason}", name.at)
+        return self._read.searches_as_go
+
+    def _operand(self) -> Expression:
+        if not self._words:
+            raise self.bad("something is missing")
+        word = self._words.popleft()
+        self._at = word.at
+        match word.kind:
+            case "field":
+                return Path(None, tuple(word.text[1:].split(".")))
+            case "dot":
+                return Path(None, ())
+            case "variable":
+                name, *fields = word.text.split(".")
+                return Path(name, tuple(fields))
+            case "text" | "raw":
+                return Literal(unquoted(word, self._source))
+            case "number":
+                return Literal(self._number(word))
+            case "name" if word.text in _CONSTANTS:
+                return Literal(_CONSTANTS[word.text])
+            case "mark" if word.text == "(":
+                return self._parenthesis()
+        raise self.bad(f"unexpected {word.text!r}", word.at)
+
+    def _parenthesis(self) -> Expression:
+        inside = self.pipeline()
+        if not self.take("mark", ")"):
+            raise self.bad("a ) is missing")
+        # Behind a space, it is the next argument.
+        is_of_it = bool(self._words) and self._words[0].at == self._at + 1
+        fields = self.take("field") if is_of_it else None
+        return Path(inside, tuple(fields.text[1:].split("."))) if fields else inside
+
+    def _number(self, word: Word) -> int | float:
+        if len(word.text) <= 30:
+            for read in (lambda text: int(text, 0), float):
+                try:
+                    return read(word.text)
+                except ValueError:
+                    continue
+        raise self.bad(f"{word.text!r} is no number", word.at)

@@ -1,0 +1,239 @@
+"""Templates of text, in the part of Go's text/template that provisioning templates use.
+
+`{{.device_1}}`, fields, variables, pipelines, `if`, `with`, `range` and the functions of functions.py. What has no
+value is an error (`missingkey=error`), and so is all that we do not know. A template is somebody's input: what it does
+is counted, so that three nested `range` cannot keep a server busy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from fencepost.vocabularies.machines.templating.expressions import Expression, Reading, Scope, Source
+from fencepost.vocabularies.machines.templating.functions import is_true
+from fencepost.vocabularies.machines.templating.lexer import KEYWORDS, BadTemplate, Piece, pieces, place
+from fencepost.vocabularies.machines.templating.printing import kind_of, written
+from fencepost.vocabularies.machines.templating.steps import Steps
+from fencepost.vocabularies.machines.templating.values import LONGEST
+from fencepost.vocabularies.machines.templating.versions import VERSION
+
+_VALUE = r"[ \t]*:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\n#,}]*)"
+_VERSION_OF_A_LINE = re.compile(rf"^[\"']?version[\"']?{_VALUE}", re.MULTILINE)
+_VERSION_OF_A_MAP = re.compile(rf"[{{,]\s*[\"']?version[\"']?{_VALUE}")
+_MOST_STEPS = 100_000
+_DEEPEST = 50
+
+
+class _Text(NamedTuple):
+    text: str
+
+
+class _Output(NamedTuple):
+    expression: Expression
+    variables: tuple[str, ...]
+    declares: bool
+    at: int
+
+
+class _Block(NamedTuple):
+    keyword: str
+    expression: Expression
+    variables: tuple[str, ...]
+    body: Sequence[_Node]
+    otherwise: Sequence[_Node]
+    at: int
+
+
+_Node = _Text | _Output | _Block
+
+
+class TextTemplate:
+    """A template that has been read; raises BadTemplate for one that cannot be."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._nodes = _Parser(source).read()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing in it that depends on data."""
+        return all(isinstance(node, _Text) for node in self._nodes)
+
+    @property
+    def has_loose_lines(self) -> bool:
+        """Whether there are lines in it that may come often, or not at all."""
+        return any(isinstance(node, _Block) and _has_lines([node]) for node in self._nodes)
+
+    def render(self, data: Any) -> str:
+        """Return the text for some data; raise BadTemplate where the two do not fit."""
+        return _Run(self._source).render(self._nodes, data)
+
+
+@lru_cache(maxsize=64)
+def template_of(source: str) -> TextTemplate:
+    """Return a template that was read before, or read it."""
+    return TextTemplate(source)
+
+
+def _searches_as_go(source: str) -> bool | None:
+    """Return whether a template is of a version whose functions search as Go's do; None where it is rendered too."""
+    found = _VERSION_OF_A_LINE.search(source) or _VERSION_OF_A_MAP.search(source)
+    version = "" if found is None else found[1].strip("\"' ")
+    return None if "{{" in version else version == VERSION
+
+
+def _has_lines(nodes: Sequence[_Node]) -> bool:
+    return any(
+        "\n" in node.text
+        if isinstance(node, _Text)
+        else isinstance(node, _Block) and _has_lines([*node.body, *node.otherwise])
+        for node in nodes
+    )
+
+
+class _Parser:
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._reads = Source(source, _searches_as_go(source), {})
+        self._pieces = pieces(source)
+
+    def read(self) -> Sequence[_Node]:
+        nodes, closing = self._nodes(0)
+        if closing is not None:
+            raise closing.bad("there is nothing to end here")
+        return nodes
+
+    def _nodes(self, depth: int) -> tuple[list[_Node], Reading | None]:
+        """Return nodes up to an `else` or `end`, and what is left of that one's words."""
+        nodes: list[_Node] = []
+        for piece in self._pieces:
+            if piece.words is None:
+                if piece.text:
+                    nodes.append(_Text(piece.text))
+                continue
+            reading = Reading(self._reads, piece.words, piece.at)
+            if piece.words and piece.words[0].text in ("else", "end"):
+                return nodes, reading
+            nodes.append(self._node(piece, reading, depth))
+        return nodes, None
+
+    def _node(self, piece: Piece, reading: Reading, depth: int) -> _Node:
+        for keyword in KEYWORDS:
+            if reading.take("name", keyword):
+                return self._block(keyword, piece, reading, depth + 1)
+        variables = reading.variables()
+        expression = reading.pipeline()
+        reading.end()
+        self._assign(variables, expression)
+        return _Output(expression, variables, reading.declares, piece.at)
+
+    def _assign(self, variables: tuple[str, ...], expression: Expression | None) -> None:
+        for variable in variables:
+            # A variable that has held data once may hold it again, since blocks are run in any order.
+            is_fixed = expression is not None and self._reads.is_fixed(expression)
+            self._reads.fixed[variable] = is_fixed and self._reads.fixed.get(variable, True)
+
+    def _block(self, keyword: str, piece: Piece, reading: Reading, depth: int) -> _Block:
+        if depth > _DEEPEST:
+            raise reading.bad(f"nested more than {_DEEPEST} levels deep")
+        variables = reading.variables()
+        if len(variables) == 2 and keyword != "range":
+            raise reading.bad("two variables are for range")
+        expression = reading.pipeline()
+        reading.end()
+        self._assign(variables, None if keyword == "range" else expression)
+        body, closing = self._nodes(depth)
+        otherwise: Sequence[_Node] = ()
+        if closing is not None and closing.take("name", "else"):
+            if keyword != "range" and not closing.is_over and closing.take("name", keyword):
+                # `else if` ends with the `end` of the whole.
+                otherwise = [self._block(keyword, piece, closing, depth + 1)]
+                return _Block(keyword, expression, variables, body, otherwise, piece.at)
+            closing.end()
+            otherwise, closing = self._nodes(depth)
+        if closing is None or not closing.take("name", "end"):
+            raise BadTemplate(f"{place(self._source, piece.at)}: {keyword} without its end")
+        closing.end()
+        return _Block(keyword, expression, variables, body, otherwise, piece.at)
+
+
+class _Run:
+    """One rendering, with what it may still do."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._steps = Steps(_MOST_STEPS)
+        self._left = LONGEST
+        self._out: list[str] = []
+
+    def render(self, nodes: Sequence[_Node], data: Any) -> str:
+        self._nodes(nodes, Scope(data, {"$": [data]}, self._steps))
+        return "".join(self._out)
+
+    def _nodes(self, nodes: Sequence[_Node], scope: Scope) -> None:
+        for node in nodes:
+            self._steps.take()
+            if isinstance(node, _Text):
+                self._write(node.text)
+                continue
+            try:
+                value = node.expression.evaluate(scope)
+                text = written(value) if isinstance(node, _Output) and not node.variables else ""
+            except BadTemplate as bad:
+                raise BadTemplate(f"{place(self._source, node.at)}: {bad}") from None
+            if isinstance(node, _Block):
+                self._block(node, value, scope)
+            elif node.declares:
+                scope.variables[node.variables[0]] = [value]
+            elif node.variables:
+                self._assign(node, value, scope)
+            else:
+                self._write(text)
+
+    def _assign(self, node: _Output, value: Any, scope: Scope) -> None:
+        """Give a new value to a variable where it was declared, which may be outside of this block."""
+        (name,) = node.variables
+        if name not in scope.variables:
+            raise BadTemplate(f"{place(self._source, node.at)}: there is no variable {name}")
+        scope.variables[name][0] = value
+
+    def _block(self, block: _Block, value: Any, scope: Scope) -> None:
+        if block.keyword == "range":
+            self._range(block, value, scope)
+            return
+        inner = scope.below(scope.dot)
+        if block.variables:
+            inner.variables[block.variables[0]] = [value]
+        if is_true(value):
+            self._nodes(block.body, inner._replace(dot=value) if block.keyword == "with" else inner)
+        else:
+            self._nodes(block.otherwise, inner)
+
+    def _range(self, block: _Block, value: Any, scope: Scope) -> None:
+        if not is_true(value):
+            self._nodes(block.otherwise, scope)
+            return
+        for key, item in self._items(block, value):
+            inner = scope.below(item)
+            if block.variables:
+                inner.variables[block.variables[-1]] = [item]
+            if len(block.variables) == 2:
+                inner.variables[block.variables[0]] = [key]
+            self._nodes(block.body, inner)
+
+    def _items(self, block: _Block, value: Any) -> Iterator[tuple[Any, Any]]:
+        if isinstance(value, list):
+            yield from enumerate(value)
+        elif isinstance(value, dict):
+            yield from ((key, value[key]) for key in sorted(value))
+        else:
+            raise BadTemplate(f"{place(self._source, block.at)}: cannot range over {kind_of(value)}")
+
+    def _write(self, text: str) -> None:
+        self._left -= len(text)
+        if self._left < 0:
+            raise BadTemplate(f"the text is longer than {LONGEST} characters")
+        self._out.append(text)

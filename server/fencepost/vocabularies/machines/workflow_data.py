@@ -1,0 +1,34 @@
+"""What workflows of machines carry along for their workers: JSON, in versions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fencepost.engine.outcomes import TRIES, contended
+from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
+from fencepost.vocabularies.machines.metadata import MOST, bounded
+from fencepost.vocabularies.machines.store import Data, MachineStore
+
+
+class Carried:
+    """The data of workflows; of the newest `kept` versions all is kept, of older ones the metadata."""
+
+    def __init__(self, store: MachineStore, *, kept: int) -> None:
+        self._store = store
+        self._kept = kept
+
+    async def put(self, id: str, metadata: bytes, data: bytes) -> int:
+        """Keep a further version, two JSON texts, and return its number, the first is 1; raise Refusal."""
+        if len(metadata) > MOST:
+            metadata = await asyncio.to_thread(bounded, metadata)
+        for _ in range(TRIES):
+            if await self._store.find(id) is None:
+                raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
+            version = await self._store.put_data(id, metadata, data, kept=self._kept)
+            if version is not None:
+                return version
+        raise contended(f"workflow {id!r}")
+
+    async def find(self, id: str, version: int) -> Data | None:
+        """Return a version, 0 for the newest."""
+        return await self._store.data(id, version or None)

@@ -1,0 +1,195 @@
+"""Task lists: begun, added to, closed. A list is a workflow of its process, and its code is the workflow's id."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import uuid4
+
+import msgspec
+import orjson
+from msgspec import UNSET
+
+from fencepost.domain.nearest import hint, shortened
+from fencepost.engine.deciders import Deciders
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.workflows import NewWorkflow, Workflows
+from fencepost.errors import UNAVAILABLE, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
+from fencepost.vocabularies.people.errors import PROCESS_STEP_NOT_FOUND, TASK_LIST_NOT_FOUND
+from fencepost.vocabularies.people.process import FinalFields, ProcessDefinition, ProcessStep, TaskListFields
+from fencepost.vocabularies.people.registers import Registers
+from fencepost.vocabularies.people.statuses import BY_HAND, Assignment
+from fencepost.vocabularies.people.store.tasks import NewLine, PeopleStore
+from fencepost.vocabularies.people.task import PeopleTask, TaskList
+
+# Where the call has what its workflow is begun with.
+_PLACES = {"$.definition": "$.process", "$.id": "$.code"}
+
+
+class NewTask(NamedTuple):
+    """What a caller asks to be added to a list; what is None is as the step or the list has it."""
+
+    task_list: str
+    process_step: str
+    assignment: Assignment
+    line_number: int | None = None
+    team: str | None = None
+    user: str | None = None
+    department: str | None = None
+    description: str | None = None
+    reference_code: str | None = None
+    partner: str | None = None
+    partner_contact: str | None = None
+    priority: str | None = None
+    due_date_time: str | None = None
+
+
+class TaskLists:
+    """The task lists of a database."""
+
+    def __init__(
+        self,
+        store: PeopleStore,
+        workflows: Workflows,
+        deciders: Deciders,
+        definitions: Definitions,
+        registers: Registers,
+    ) -> None:
+        self._store = store
+        self._workflows = workflows
+        self._deciders = deciders
+        self._definitions = definitions
+        self._registers = registers
+
+    async def create(self, process: str, code: str | None, fields: TaskListFields, *, caller: str) -> TaskList:
+        """Begin a list with a task for each step that says so; the same code and content again is the same list."""
+        await self._process(process)
+        id = code or str(uuid4())
+        requester = orjson.dumps({"resourceType": "Client", "id": caller})
+        new = NewWorkflow(process, id, None, msgspec.json.encode(fields), None, requester, caller)
+        (outcome,) = await self._workflows.create([new])
+        if isinstance(outcome, Exception):
+            raise _of_list(outcome)
+        await self._deciders.settle(id)
+        return await self.get(id)
+
+    async def get(self, code: str, at: str = "$.code") -> TaskList:
+        """Return a list as it stands; raise Refusal when there is none."""
+        found = await self._store.task_list(code)
+        if found is None:
+            raise Refusal(TASK_LIST_NOT_FOUND, at=at, code=code)
+        return found
+
+    async def close(self, code: str, result: bytes | None, *, caller: str) -> TaskList:
+        """End a list whose tasks are all over, with a result that its process produces. Closed again, it stays."""
+        found = await self.get(code)
+        if found.status == "done":
+            if found.outcome != "succeeded":
+                raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.code", id=code, outcome=found.outcome)
+            return found
+        document = await self._process(found.process, found.process_version)
+        await self._definitions.checks.made(lambda: document.check_output(result))
+        await self._deciders.settle(code)
+        await self._store.close(found, result, caller=caller)
+        return await self.get(code)
+
+    async def step(
+        self, process: str, code: str, version: int | None = None, *, at: str = "$.processStep"
+    ) -> ProcessStep:
+        """Return a step of a process, of its newest version unless one is named; raise Refusal when there is none."""
+        return _step(await self._process(process, version), code, at)
+
+    async def add(self, new: NewTask, *, caller: str) -> PeopleTask:
+        """Add a task to a live list; the same line with the same content again is the same task."""
+        found = await self.get(new.task_list, "$.taskList")
+        process = await self._process(found.process, found.process_version)
+        step = _step(process, new.process_step, "$.processStep")
+        if step.skip_in_process_step:
+            raise invalid_params(f"step {step.code!r} is skipped: it has no tasks", "$.processStep")
+        fields = await self._fields(new, found, process, step)
+        definition = BY_HAND if step.flow == "M" else process.definition_of(step)
+        version = await self._version(definition, fields)
+        line = NewLine(
+            line_number=new.line_number,
+            first=len(process.first_steps) + 1,
+            once=str(uuid4()),
+            definition=definition,
+            version=version,
+            params=lambda number: msgspec.json.encode(msgspec.structs.replace(fields, line_number=number)),
+            caller=caller,
+        )
+        return await self._store.add(found, line)
+
+    async def _fields(
+        self, new: NewTask, task_list: TaskList, process: ProcessDefinition, step: ProcessStep
+    ) -> FinalFields:
+        of_list = await self._definitions.checks.made(lambda: process.list_fields(task_list.params))
+        department = new.department or step.department or of_list.department
+        process.check_department(department, of_list, "$.department")
+        team = new.team or step.assign_to_team
+        if team is None:
+            raise invalid_params(f"step {step.code!r} names no team, and none is given", "$.team")
+        await self._registers.get_team(team, "$.team")
+        await self._registers.check_contact(new.partner, new.partner_contact)
+        user = step.assign_to_user if new.assignment == "PROCESS_STEP_USER" else new.user
+        return FinalFields(
+            task_list=task_list.code,
+            line_number=0,
+            process_step=step.code,
+            flow=step.flow,
+            department=department or "",
+            description=new.description,
+            reference_code=new.reference_code,
+            partner=new.partner,
+            partner_contact=new.partner_contact,
+            initial_assigned_to_team=team,
+            initial_assigned_to_user=user,
+            initial_task_status=step.status_for(user),
+            initial_priority=new.priority or step.priority,
+            initial_due_date_time=new.due_date_time,
+            due_days=step.due_days if new.due_date_time is None else 0,
+            handler_class_name=step.handler_class_name,
+            input=of_list.input if step.flow == "A" else UNSET,
+        )
+
+    async def _version(self, definition: str, fields: FinalFields) -> int:
+        """Return the version that a task is made under; raise Refusal when its step's definition has no such tasks."""
+        await self._definitions.ensure(definition)
+        try:
+            version, document = await self._definitions.newest_task(definition)
+            await self._definitions.checks.made(lambda: document.begin(msgspec.json.encode(fields)))
+        except Refusal as refusal:
+            if refusal.kind is UNAVAILABLE:
+                raise
+            reason = f"its definition {definition!r} has no such tasks: {refusal.message}"
+            raise invalid_params(reason, "$.processStep") from None
+        return version
+
+    async def _process(self, name: str, version: int | None = None) -> ProcessDefinition:
+        """Return a process, its newest version unless one is named; raise Refusal when there is none of that name."""
+        finding = self._definitions.newest(name) if version is None else self._definitions.get(name, version)
+        try:
+            document = (await finding).document
+        except Refusal as refusal:
+            refusal.at = "$.process"
+            raise
+        if not isinstance(document, ProcessDefinition):
+            raise invalid_params(f"{name!r} is the definition of a {document.kind}", "$.process")
+        return document
+
+
+def _step(process: ProcessDefinition, code: str, at: str) -> ProcessStep:
+    step = process.step(code)
+    if step is None:
+        near = hint(code, [one.code for one in process.steps])
+        raise Refusal(PROCESS_STEP_NOT_FOUND, at=at, process=process.name, code=shortened(code), hint=near)
+    return step
+
+
+def _of_list(error: Exception) -> Exception:
+    """Return a refusal of the list's workflow as that of the call that begins the list."""
+    if isinstance(error, Refusal) and error.at is not None:
+        error.at = _PLACES.get(error.at, error.at.replace("$.params.", "$.", 1))
+        error.errors = error.errors and [
+            {**one, "path": one["path"].replace("$.params.", "$.", 1)} for one in error.errors
+        ]
+    return error

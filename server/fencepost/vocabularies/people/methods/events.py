@@ -1,0 +1,106 @@
+"""The three streams: an event is drafted, which changes nothing, and counts once it is confirmed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from fencepost.rpc.registry import Context, Registry
+from fencepost.vocabularies.people import commands as deeds
+from fencepost.vocabularies.people.methods.params import TASK, Confirm, EventResult, TaskParams, by, moment_text
+from fencepost.vocabularies.people.resources import event_resource, first_of, task_resource
+from fencepost.vocabularies.people.statuses import Code8, Priority, Status, User
+from fencepost.vocabularies.people.streams import Stream
+from fencepost.wire.resources import Time
+
+event_methods = Registry()
+
+_ANN = {"id": TASK, "user": "ann"}
+
+
+class StatusIfRequiredParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which task, and its new status."""
+
+    status: Status
+    confirm: Confirm = False
+
+
+class TransferIfRequiredParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which task, and to whom; without a user it is nobody's."""
+
+    assigned_to_team: Code8
+    assigned_to_user: User | None = None
+    confirm: Confirm = False
+
+
+class PlanIfRequiredParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which task, and its new plan; what is not said stays."""
+
+    priority: Priority | None = None
+    due_date_time: Time | None = None
+    confirm: Confirm = False
+
+
+class ConfirmParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which event of which task."""
+
+    event: Annotated[int, Meta(ge=1, le=2**63 - 1, description="`id` of the event")]
+
+
+@event_methods.method("awf.people/change-task-status-if-required", example={**_ANN, "status": "IN"})
+async def change_task_status_if_required(context: Context, params: StatusIfRequiredParams) -> EventResult:
+    """Record a status event, where the status differs (else `event` is null); an active one needs a user."""
+    task, events = await context.engine.people.tasks.act(
+        params.id, deeds.change_status_if_required(params.status), by(context, params), confirmed=params.confirm
+    )
+    return EventResult(first_of(task, events), task_resource(task))
+
+
+@event_methods.method(
+    "awf.people/transfer-task-if-required", example={**_ANN, "assignedToTeam": "IT", "assignedToUser": "bob"}
+)
+async def transfer_task_if_required(context: Context, params: TransferIfRequiredParams) -> EventResult:
+    """Record a transfer event, where team or user differ. `event` is null when they are as said."""
+    task, events = await context.engine.people.tasks.transfer(
+        params.id,
+        params.assigned_to_team,
+        params.assigned_to_user,
+        by(context, params),
+        confirmed=params.confirm,
+        at="$.assignedToTeam",
+    )
+    return EventResult(first_of(task, events), task_resource(task))
+
+
+@event_methods.method("awf.people/plan-task-if-required", example={**_ANN, "priority": "H"})
+async def plan_task_if_required(context: Context, params: PlanIfRequiredParams) -> EventResult:
+    """Record a plan event, where priority or due date differ. `event` is null when they are as said."""
+    due = moment_text(params.due_date_time, "$.dueDateTime")
+    task, events = await context.engine.people.tasks.act(
+        params.id, deeds.plan_if_required(params.priority, due), by(context, params), confirmed=params.confirm
+    )
+    return EventResult(first_of(task, events), task_resource(task))
+
+
+@event_methods.method("awf.people/confirm-status-event", example={**_ANN, "event": 3})
+async def confirm_status_event(context: Context, params: ConfirmParams) -> EventResult:
+    """Process a status event: its task is replayed. Confirmed again, it stays as it is."""
+    return await _confirmed(context, params, "status")
+
+
+@event_methods.method("awf.people/confirm-transfer-event", example={**_ANN, "event": 4})
+async def confirm_transfer_event(context: Context, params: ConfirmParams) -> EventResult:
+    """Process a transfer event: its task is replayed. Confirmed again, it stays as it is."""
+    return await _confirmed(context, params, "transfer")
+
+
+@event_methods.method("awf.people/confirm-plan-event", example={**_ANN, "event": 5})
+async def confirm_plan_event(context: Context, params: ConfirmParams) -> EventResult:
+    """Process a plan event: its task is replayed. Confirmed again, it stays as it is."""
+    return await _confirmed(context, params, "plan")
+
+
+async def _confirmed(context: Context, params: ConfirmParams, stream: Stream) -> EventResult:
+    task, event = await context.engine.people.tasks.confirm(params.id, stream, params.event, by(context, params))
+    return EventResult(event_resource(task, event), task_resource(task))

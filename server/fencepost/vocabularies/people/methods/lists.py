@@ -1,0 +1,223 @@
+"""Task lists: beginning, adding to, looking, closing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain.definition import Name
+from fencepost.domain.listing import Portion
+from fencepost.domain.payload import object_text
+from fencepost.errors import invalid_params
+from fencepost.rpc.registry import Context, Registry
+from fencepost.vocabularies.people.lists import NewTask
+from fencepost.vocabularies.people.methods.params import After, Limit, ListCode, TaskResult, TasksPage, moment_text
+from fencepost.vocabularies.people.process import TaskListFields
+from fencepost.vocabularies.people.resources import (
+    WFProcessStep,
+    WFTask,
+    WFTaskList,
+    list_resource,
+    step_resource,
+    task_resource,
+)
+from fencepost.vocabularies.people.statuses import Assignment, Code8, Department, Key, Priority, Text, User
+from fencepost.vocabularies.people.task import PeopleTask
+from fencepost.wire.resources import JsonObject, Time
+
+list_methods = Registry()
+
+# Tasks of a list in the answer to its beginning: as many as the steps of a process, so that a new list comes whole.
+_MOST_AT_FIRST = 500
+
+
+class CreateListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which process to begin, and what the list is about."""
+
+    process: Name
+    code: Annotated[ListCode, Meta(description="its key; the server gives one unless it is said")] | None = None
+    department: Department | None = None
+    source_document_line: Key | None = None
+    domain_object_type: Key | None = None
+    domain_object_key: Key | None = None
+    domain_object_code: Key | None = None
+    input: Annotated[JsonObject, Meta(description="what the process consumes")] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse an input that is no object."""
+        object_text(self.input, "$.input")
+
+    def fields(self) -> TaskListFields:
+        """Return what the list begins with."""
+        return TaskListFields(
+            self.department,
+            self.source_document_line,
+            self.domain_object_type,
+            self.domain_object_key,
+            self.domain_object_code,
+            self.input,
+        )
+
+
+class AddTaskParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which step of a list's process to make a task for; what is not said is as the step has it."""
+
+    task_list: ListCode
+    process_step: Code8
+    assignment: Annotated[Assignment, Meta(description="whose it is: the given `user`'s, or the step's")] = "DEFAULT"
+    line_number: (
+        Annotated[int, Meta(ge=1, le=1_000_000, description="the same line and content again is the same task")] | None
+    ) = None
+    team: Code8 | None = None
+    user: Annotated[User, Meta(description="whose it is, with the assignment `DEFAULT`")] | None = None
+    department: Department | None = None
+    description: Text | None = None
+    reference_code: Key | None = None
+    partner: Key | None = None
+    partner_contact: Key | None = None
+    priority: Priority | None = None
+    due_date_time: Time | None = None
+
+
+class ListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Which list."""
+
+    code: ListCode
+
+
+class CloseListParams(ListParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which list, and what came of it."""
+
+    result: Annotated[JsonObject, Meta(description="what the process produces")] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse a result that is no object."""
+        object_text(self.result, "$.result")
+
+
+class StepParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Which step of which process."""
+
+    process: Name
+    code: Code8
+
+
+class OfListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Of which list, and which page."""
+
+    task_list: ListCode
+    limit: Limit = 10_000
+    after: After | None = None
+
+
+class OfStepParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Of which list, for which step."""
+
+    task_list: ListCode
+    process_step: Code8
+
+
+class ListResult(msgspec.Struct, frozen=True):
+    """A task list."""
+
+    resource: WFTaskList
+
+
+class CreateListResult(ListResult, frozen=True, omit_defaults=True):
+    """A task list, and the first tasks that it has; `next` leads on in `awf.people/find-all-tasks-by-task-list`."""
+
+    tasks: list[WFTask]
+    next: str | UnsetType = UNSET
+
+
+class StepResult(msgspec.Struct, frozen=True):
+    """A step."""
+
+    resource: WFProcessStep
+
+
+@list_methods.method(
+    "awf.people/create-task-list", example={"process": "hr/onboard", "code": "onboard-ada", "department": "HR"}
+)
+async def create_task_list(context: Context, params: CreateListParams) -> CreateListResult:
+    """Begin a task list with a task for each step that says so. The same `code` and content again is the same list."""
+    lists = context.engine.people.lists
+    found = await lists.create(params.process, params.code, params.fields(), caller=context.caller)
+    tasks = await context.engine.people.tasks.first_of(found, size=_MOST_AT_FIRST)
+    return CreateListResult(list_resource(found), [task_resource(task) for task in tasks.items], _word_behind(tasks))
+
+
+@list_methods.method("awf.people/get-task-list", example={"code": "onboard-ada"})
+async def get_task_list(context: Context, params: ListParams) -> ListResult:
+    """Return a task list."""
+    return ListResult(list_resource(await context.engine.people.lists.get(params.code)))
+
+
+@list_methods.method("awf.people/close-task-list", example={"code": "onboard-ada", "result": {"hired": True}})
+async def close_task_list(context: Context, params: CloseListParams) -> ListResult:
+    """End a task list whose tasks are all completed or canceled; `awf.workflow/cancel` ends any."""
+    result = object_text(params.result, "$.result")
+    return ListResult(
+        list_resource(await context.engine.people.lists.close(params.code, result, caller=context.caller))
+    )
+
+
+@list_methods.method("awf.people/add-task", example={"taskList": "onboard-ada", "processStep": "BADGE", "team": "IT"})
+async def add_task(context: Context, params: AddTaskParams) -> TaskResult:
+    """Add a task to a live list, for a step of its process."""
+    new = NewTask(
+        task_list=params.task_list,
+        process_step=params.process_step,
+        assignment=params.assignment,
+        line_number=params.line_number,
+        team=params.team,
+        user=params.user,
+        department=params.department,
+        description=params.description,
+        reference_code=params.reference_code,
+        partner=params.partner,
+        partner_contact=params.partner_contact,
+        priority=params.priority,
+        due_date_time=moment_text(params.due_date_time, "$.dueDateTime"),
+    )
+    return TaskResult(task_resource(await context.engine.people.lists.add(new, caller=context.caller)))
+
+
+@list_methods.method("awf.people/get-process-step-by-code", example={"process": "hr/onboard", "code": "BADGE"})
+async def get_process_step_by_code(context: Context, params: StepParams) -> StepResult:
+    """Return a step of a process."""
+    step = await context.engine.people.lists.step(params.process, params.code, at="$.code")
+    return StepResult(step_resource(params.process, step))
+
+
+@list_methods.method("awf.people/find-all-tasks-by-task-list", example={"taskList": "onboard-ada"})
+async def find_all_tasks_by_task_list(context: Context, params: OfListParams) -> TasksPage:
+    """Return the tasks of a list by line, page by page."""
+    tasks = context.engine.people.tasks
+    found = await tasks.of_list(params.task_list, after=_read_line(params.after), size=params.limit)
+    return TasksPage([task_resource(task) for task in found.items], _word_behind(found))
+
+
+@list_methods.method(
+    "awf.people/find-one-task-by-task-list-and-process-step-code",
+    example={"taskList": "onboard-ada", "processStep": "BADGE"},
+)
+async def find_one_task_by_task_list_and_process_step_code(context: Context, params: OfStepParams) -> TaskResult:
+    """Return the one task of a list for a step; refused when there is none, or more than one."""
+    return TaskResult(
+        task_resource(await context.engine.people.tasks.one_of_step(params.task_list, params.process_step))
+    )
+
+
+def _read_line(word: str | None) -> int | None:
+    if word is None:
+        return None
+    if not (word.isascii() and word.isdigit() and int(word) < 2**31):
+        raise invalid_params("Expected the `next` of a page that came before", "$.after")
+    return int(word)
+
+
+def _word_behind(found: Portion[PeopleTask]) -> str | UnsetType:
+    return str(found.items[-1].line_number) if found.more else UNSET

@@ -1,0 +1,133 @@
+"""Teams and their members, partners and their contacts: what tasks refer to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from fencepost.errors import invalid_params
+from fencepost.rpc.registry import Context, Registry
+from fencepost.vocabularies.people.methods.params import UserParams, user_of
+from fencepost.vocabularies.people.statuses import Code8, Department, Key, Text, User
+from fencepost.vocabularies.people.store.registers import Contact, Partner, Team
+
+register_methods = Registry()
+
+
+class WFTeam(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceType", tag="WFTeam"):
+    """A team."""
+
+    code: str
+    description: str
+    department: str | None
+
+
+class ContactParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A contact."""
+
+    code: Key
+    description: Text = ""
+
+
+class TeamParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A team (`WFTeam`)."""
+
+    code: Code8
+    description: Text
+    department: Department | None = None
+
+
+class TeamCodeParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which team."""
+
+    code: Annotated[str, Meta(max_length=100)]
+
+
+class PartOfParams(UserParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who, and which team."""
+
+    team: Annotated[str, Meta(max_length=100)]
+
+
+class SaveParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who, and all teams that they are part of."""
+
+    user: User
+    teams: Annotated[list[Code8], Meta(max_length=1000)]
+
+
+class PartnerParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A partner, with all its contacts."""
+
+    code: Key
+    description: Text = ""
+    contacts: Annotated[list[ContactParams], Meta(max_length=1000)] = []
+
+
+class TeamResult(msgspec.Struct, frozen=True):
+    """A team, null when there is none."""
+
+    resource: WFTeam | None
+
+
+class PartOfResult(msgspec.Struct, frozen=True):
+    """Whether it is so."""
+
+    result: bool
+
+
+class TeamsResult(msgspec.Struct, frozen=True):
+    """The teams that a user is part of (`WFTeamMember`)."""
+
+    user: str
+    teams: list[str]
+
+
+class PartnerResult(msgspec.Struct, frozen=True):
+    """A partner."""
+
+    resource: PartnerParams
+
+
+@register_methods.method("awf.people/put-team", example={"code": "HR", "description": "Human resources"})
+async def put_team(context: Context, params: TeamParams) -> TeamResult:
+    """Keep a team."""
+    team = Team(params.code, params.description, params.department)
+    return TeamResult(WFTeam(*await context.engine.people.registers.put_team(team)))
+
+
+@register_methods.method("awf.people/find-team-by-code", example={"code": "HR"})
+async def find_team_by_code(context: Context, params: TeamCodeParams) -> TeamResult:
+    """Return a team, or null."""
+    team = await context.engine.people.registers.find_team(params.code)
+    return TeamResult(None if team is None else WFTeam(*team))
+
+
+@register_methods.method("awf.people/is-user-part-of-the-team", example={"user": "ann", "team": "HR"})
+async def is_user_part_of_the_team(context: Context, params: PartOfParams) -> PartOfResult:
+    """Tell whether a user is part of a team."""
+    return PartOfResult(await context.engine.people.registers.is_part_of(user_of(context, params), params.team))
+
+
+@register_methods.method("awf.people/save-team-memberships", example={"user": "ann", "teams": ["HR"]})
+async def save_team_memberships(context: Context, params: SaveParams) -> TeamsResult:
+    """Let a user be part of these teams and of no others."""
+    teams = await context.engine.people.registers.save_teams_of(params.user, params.teams)
+    return TeamsResult(params.user, [*teams])
+
+
+@register_methods.method(
+    "awf.people/put-partner", example={"code": "acme", "contacts": [{"code": "wile", "description": "E. Coyote"}]}
+)
+async def put_partner(context: Context, params: PartnerParams) -> PartnerResult:
+    """Keep a partner with its contacts; those that it had and has no more are gone."""
+    seen: set[str] = set()
+    for place, contact in enumerate(params.contacts):
+        if contact.code in seen:
+            raise invalid_params(f"a second contact {contact.code!r}", f"$.contacts[{place}].code")
+        seen.add(contact.code)
+    contacts = [Contact(contact.code, contact.description) for contact in params.contacts]
+    await context.engine.people.registers.put_partner(Partner(params.code, params.description, contacts))
+    return PartnerResult(params)

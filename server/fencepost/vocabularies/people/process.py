@@ -1,0 +1,250 @@
+"""Processes: documents that declare which steps people and jobs take, and the task lists that run them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain.definition import OWN, Beginning, Decided, Name, SchemaDocument
+from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.payload import object_text
+from fencepost.domain.schema import Schema
+from fencepost.errors import invalid_params
+from fencepost.vocabularies.people.statuses import (
+    OVER,
+    Code8,
+    Department,
+    Flow,
+    HandlerType,
+    Key,
+    Priority,
+    Status,
+    Text,
+    User,
+    is_active_without_user,
+)
+
+_LONGEST_CODE = 16
+# Of a name; a step's definition is one part longer.
+_MOST_PARTS = 5
+
+
+class ProcessStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A step (`WFProcessStep`): what its tasks begin with."""
+
+    code: Code8
+    description: Annotated[Text, Meta(description="its readable name")] = ""
+    create_at_process_start: Annotated[bool, Meta(description="its task is made when a list begins")] = False
+    skip_in_process_step: Annotated[bool, Meta(description="stands for the order only; has no tasks")] = False
+    due_days: Annotated[int, Meta(ge=0, le=36_500, description="whole days from a task's creation to its due date")] = 0
+    handler_type: Annotated[HandlerType, Meta(description="a page for people, or a job for workers")] = "PAGE"
+    handler_class_name: Annotated[str, Meta(max_length=500)] | None = None
+    parameter_value_types: Annotated[dict[str, str], Meta(max_length=100)] | None = None
+    page: Annotated[str, Meta(max_length=2000, description="what `open-page` leads to")] | None = None
+    assign_to_team: Annotated[Code8, Meta(description="the team that its tasks go to")] | None = None
+    assign_to_user: User | None = None
+    priority: Annotated[Priority, Meta(description="that its tasks begin with")] = "M"
+    initial_task_status: Annotated[Status, Meta(description="that its tasks begin in")] = "PE"
+    notification_mail_group: Annotated[str, Meta(max_length=200)] | None = None
+    department: Annotated[Department, Meta(description="of its tasks, where it is not that of the list")] | None = None
+    definition: (
+        Annotated[Name, Meta(description="of a job's tasks; `<process>/<step>` unless it is given")] | UnsetType
+    ) = UNSET
+
+    @property
+    def flow(self) -> Flow:
+        """`M`: people do it; `A`: workers do."""
+        return "M" if self.handler_type == "PAGE" else "A"
+
+    def status_for(self, user: str | None) -> Status:
+        """Return the status that a task begins in: none that needs a user when it has none."""
+        return "PE" if is_active_without_user(self.initial_task_status, user) else self.initial_task_status
+
+
+class SpecSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """JSON Schemas of what a process consumes and produces."""
+
+    input: SchemaDocument | UnsetType = UNSET
+    output: SchemaDocument | UnsetType = UNSET
+
+    @cached_property
+    def input_schema(self) -> Schema | None:
+        """The schema of a list's `input`."""
+        return None if self.input is UNSET else Schema(self.input, at="$.specSet.input")
+
+    @cached_property
+    def output_schema(self) -> Schema | None:
+        """The schema of the result that a list is closed with."""
+        return None if self.output is UNSET else Schema(self.output, at="$.specSet.output")
+
+
+class TaskListFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
+    """What a task list (`WFTaskList`) begins with: the params of its workflow."""
+
+    department: Department | None = None
+    source_document_line: Key | None = None
+    domain_object_type: Key | None = None
+    domain_object_key: Key | None = None
+    domain_object_code: Key | None = None
+    input: Raw | UnsetType = UNSET
+
+
+class ProcessDefinition(
+    Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="process", kw_only=True
+):
+    """A document of `kind: process` (`WFProcess`): its steps, in their order."""
+
+    kind: ClassVar[str] = "process"
+    code: Annotated[str, Meta(max_length=_LONGEST_CODE, description="the last part of the name")] | UnsetType = UNSET
+    description: Annotated[Text, Meta(description="its readable name")] = ""
+    spec_set: SpecSet | UnsetType = UNSET
+    department: Annotated[Department, Meta(description="of lists that name none")] | None = None
+    steps: Annotated[tuple[ProcessStep, ...], Meta(max_length=500)]
+    cross_department: (
+        Annotated[
+            bool,
+            Meta(
+                description="a task's department must differ from that of its list; by default where the process names"
+                " a `department`"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    close_when_done: (
+        Annotated[
+            bool,
+            Meta(description="a list ends when all its tasks are completed or canceled; by default if it is a child"),
+        ]
+        | UnsetType
+    ) = UNSET
+
+    def compile(self) -> None:
+        """Refuse what could never be followed."""
+        parts = self.name.split("/")
+        if len(parts[-1]) > _LONGEST_CODE or len(parts) > _MOST_PARTS:
+            reason = f"at most {_MOST_PARTS} parts, the last of at most {_LONGEST_CODE} characters: that is the code"
+            raise invalid_params(reason, "$.name")
+        if self.code not in (UNSET, parts[-1]):
+            raise invalid_params(f"the code of {self.name!r} is {parts[-1]!r}", "$.code")
+        if self.spec_set is not UNSET:
+            for schema in (self.spec_set.input_schema, self.spec_set.output_schema):
+                if schema is not None:
+                    schema.declare()
+        seen: set[str] = set()
+        for place, step in enumerate(self.steps):
+            if step.code in seen:
+                raise invalid_params(f"a second step {step.code!r}", f"$.steps[{place}].code")
+            seen.add(step.code)
+            _check_step(step, f"$.steps[{place}]")
+
+    def step(self, code: str) -> ProcessStep | None:
+        """Return the step of a code."""
+        return next((step for step in self.steps if step.code == code), None)
+
+    def definition_of(self, step: ProcessStep) -> str:
+        """Return the definition that the tasks of a job are of."""
+        return f"{self.name}/{step.code}" if step.definition is UNSET else step.definition
+
+    @property
+    def first_steps(self) -> list[ProcessStep]:
+        """The steps whose tasks are made when a list begins."""
+        return [step for step in self.steps if step.create_at_process_start and not step.skip_in_process_step]
+
+    def begin(self, params: bytes | None) -> Beginning:
+        """Check what a list begins with; any number of lists may be live."""
+        fields = self.list_fields(params)
+        for step in self.first_steps:
+            self.check_department(step.department or fields.department, fields, "$.params.department")
+        return Beginning()
+
+    def list_fields(self, params: bytes | None) -> TaskListFields:
+        """Return what a list begins with, its department filled in; raise Refusal with paths from `$.params`.
+
+        May raise Deferred.
+        """
+        try:
+            fields = msgspec.json.decode(params or b"{}", type=TaskListFields)
+        except msgspec.ValidationError as error:
+            fault = fault_of_struct(str(error), TaskListFields)
+            raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
+        if fields.department is None:
+            if self.department is None:
+                raise invalid_params("'department' is missing", "$.params.department")
+            fields = msgspec.structs.replace(fields, department=self.department)
+        text = object_text(fields.input, "$.params.input")
+        if self.spec_set is not UNSET and (schema := self.spec_set.input_schema) is not None:
+            schema.check(text, at="$.params.input")
+        return fields
+
+    def check_department(self, department: str | None, fields: TaskListFields, at: str) -> None:
+        """Raise Refusal where the department of a task must differ from that of its list, and does not."""
+        must_differ = self.department is not None if self.cross_department is UNSET else self.cross_department
+        if must_differ and department == fields.department:
+            reason = f"the department of a task must differ from that of its list, {department!r}"
+            way_out = "name another one, or say `crossDepartment: false` in the process"
+            raise invalid_params(f"{reason}: {way_out}", at)
+
+    def check_output(self, result: bytes | None) -> None:
+        """Raise Refusal unless a result is what the process produces; may raise Deferred."""
+        if self.spec_set is not UNSET and (schema := self.spec_set.output_schema) is not None:
+            schema.check(result, at="$.result")
+
+
+class FinalFields(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """What a task (`WFTask`) begins with and keeps: the params of its core task."""
+
+    task_list: str
+    line_number: int
+    process_step: str
+    flow: Flow
+    department: str
+    description: str | None = None
+    reference_code: str | None = None
+    partner: str | None = None
+    partner_contact: str | None = None
+    initial_assigned_to_team: str
+    initial_assigned_to_user: str | None = None
+    initial_task_status: Status
+    initial_priority: str
+    initial_due_date_time: str | None = None
+    due_days: int = 0
+    handler_class_name: str | None = None
+    input: Raw | UnsetType = UNSET
+
+
+def first_fields(
+    process: ProcessDefinition, step: ProcessStep, fields: TaskListFields, *, task_list: str, line_number: int
+) -> FinalFields:
+    """Return what the task of a step begins with when its list begins: its team and its user are those of the step."""
+    assert step.assign_to_team is not None, "checked when it was put"
+    return FinalFields(
+        task_list=task_list,
+        line_number=line_number,
+        process_step=step.code,
+        flow=step.flow,
+        department=step.department or fields.department or "",
+        initial_assigned_to_team=step.assign_to_team,
+        initial_assigned_to_user=step.assign_to_user,
+        initial_task_status=step.status_for(step.assign_to_user),
+        initial_priority=step.priority,
+        due_days=step.due_days,
+        handler_class_name=step.handler_class_name,
+        # A worker finds there what it works on; people have the list.
+        input=fields.input if step.flow == "A" else UNSET,
+    )
+
+
+def _check_step(step: ProcessStep, at: str) -> None:
+    if step.create_at_process_start and not step.skip_in_process_step and step.assign_to_team is None:
+        raise invalid_params("a task that is made at the start needs a team", f"{at}.assignToTeam")
+    if step.initial_task_status in OVER:
+        raise invalid_params("a task does not begin as over", f"{at}.initialTaskStatus")
+    if step.flow == "A" and step.initial_task_status != "PE":
+        raise invalid_params("what a job does begins pending: workers take it from there", f"{at}.initialTaskStatus")
+    if step.definition is not UNSET and step.definition.startswith(OWN):
+        raise invalid_params(f"{step.definition!r} is the server's own", f"{at}.definition")
+    if step.flow == "M" and step.definition is not UNSET:
+        raise invalid_params("only a step with `handlerType: BATCH_JOB` has a definition", f"{at}.definition")

@@ -1,0 +1,213 @@
+"""People's work as the wire spells it; a member without a value is null."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.vocabularies.people.process import ProcessStep
+from fencepost.vocabularies.people.statuses import Flow, HandlerType, Status
+from fencepost.vocabularies.people.streams import TaskEvent
+from fencepost.vocabularies.people.task import PeopleTask, TaskList
+from fencepost.wire.resources import JsonObject, Time, raw
+
+
+class WFTaskList(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceType", tag="WFTaskList"):
+    """A task list: one run of a process."""
+
+    code: Annotated[str, Meta(description="its key, which is the id of its workflow")]
+    process: str
+    department: str
+    source_document_line: str | None
+    domain_object_type: str | None
+    domain_object_key: str | None
+    domain_object_code: str | None
+    input: JsonObject | None
+    status: Annotated[Literal["created", "in-progress", "done"], Meta(description="of its workflow")]
+    outcome: Literal["succeeded", "failed", "canceled"] | None
+    result: JsonObject | None
+    start_date_time: Time
+
+
+class WFTask(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceType", tag="WFTask"):
+    """A task as it stands."""
+
+    id: str
+    task_list: str
+    line_number: int
+    process: str
+    process_step: str
+    flow: Annotated[Flow, Meta(description="`M` people do it, `A` workers do")]
+    department: str
+    start_date_time: Time
+    description: str | None
+    reference_code: str | None
+    partner: str | None
+    partner_contact: str | None
+    initial_assigned_to_team: str
+    initial_assigned_to_user: str | None
+    initial_task_status: Status
+    initial_priority: str
+    initial_due_date_time: Time
+    progress_message: str | None
+    exception_message: str | None
+    domain_object_key: str | None
+    domain_object_code: str | None
+    bi_assigned_to_team: str
+    bi_assigned_to_user: str | None
+    bi_task_status: Status
+    bi_priority: str
+    bi_due_date_time: Time
+    bi_completion_date_time: Time | None
+    bi_locked: bool
+    locked_by: str | None
+    result: JsonObject | None
+    core_task: Annotated[str, Meta(description="the task of the queue that is under it now")]
+
+
+class WFTaskEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType"):
+    """An event of one of the three streams; `id` is null for what the log says of the core task."""
+
+    id: int | None
+    wf_task: str
+    event_date_time: Time
+    user: str
+    processed: bool
+
+
+class WFTaskStatusEvent(WFTaskEvent, frozen=True, rename="camel", tag="WFTaskStatusEvent", kw_only=True):
+    """A status."""
+
+    bi_task_status: Status
+    reason: str | UnsetType = UNSET
+
+
+class WFTaskTransferEvent(WFTaskEvent, frozen=True, rename="camel", tag="WFTaskTransferEvent", kw_only=True):
+    """A team, and the user of it."""
+
+    assigned_to_team: str
+    assigned_to_user: str | None
+
+
+class WFTaskPlanEvent(WFTaskEvent, frozen=True, rename="camel", tag="WFTaskPlanEvent", kw_only=True):
+    """A priority and a due date."""
+
+    priority: str
+    due_date_time: Time
+
+
+AnyEvent = WFTaskStatusEvent | WFTaskTransferEvent | WFTaskPlanEvent
+
+
+class WFProcessStep(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceType", tag="WFProcessStep"):
+    """A step of a process."""
+
+    wf_process: str
+    code: str
+    description: str
+    create_at_process_start: bool
+    skip_in_process_step: bool
+    due_days: int
+    handler_type: HandlerType
+    handler_class_name: str | None
+    parameter_value_types: dict[str, str] | None
+    page: str | None
+    assign_to_team: str | None
+    assign_to_user: str | None
+    priority: str
+    initial_task_status: Status
+    notification_mail_group: str | None
+
+
+def list_resource(found: TaskList) -> WFTaskList:
+    """Write a task list for the wire."""
+    fields = found.fields
+    return WFTaskList(
+        code=found.code,
+        process=found.process,
+        department=found.department,
+        source_document_line=fields.source_document_line,
+        domain_object_type=fields.domain_object_type,
+        domain_object_key=fields.domain_object_key,
+        domain_object_code=fields.domain_object_code,
+        input=_or_null(fields.input),
+        status=found.status,  # type: ignore[arg-type]  # a view in the database says the same
+        outcome=found.outcome,  # type: ignore[arg-type]  # a check in the database does
+        result=_or_null(raw(found.result)),
+        start_date_time=found.created_at,
+    )
+
+
+def task_resource(task: PeopleTask) -> WFTask:
+    """Write a task for the wire."""
+    fields, standing = task.fields, task.standing
+    return WFTask(
+        id=task.id,
+        task_list=task.task_list,
+        line_number=task.line_number,
+        process=task.process,
+        process_step=fields.process_step,
+        flow=fields.flow,
+        department=fields.department,
+        start_date_time=task.start_date_time,
+        description=fields.description,
+        reference_code=fields.reference_code,
+        partner=fields.partner,
+        partner_contact=fields.partner_contact,
+        initial_assigned_to_team=fields.initial_assigned_to_team,
+        initial_assigned_to_user=fields.initial_assigned_to_user,
+        initial_task_status=fields.initial_task_status,
+        initial_priority=fields.initial_priority,
+        initial_due_date_time=task.initial_due_date_time,
+        progress_message=task.progress_message,
+        exception_message=task.exception_message,
+        domain_object_key=task.domain_object_key,
+        domain_object_code=task.domain_object_code,
+        bi_assigned_to_team=standing.team,
+        bi_assigned_to_user=standing.user,
+        bi_task_status=standing.status,  # type: ignore[arg-type]  # a check in the database says the same
+        bi_priority=standing.priority,
+        bi_due_date_time=standing.due_date_time,
+        bi_completion_date_time=standing.completion_date_time,
+        bi_locked=task.locked_by is not None,
+        locked_by=task.locked_by,
+        result=_or_null(raw(task.result)),
+        core_task=task.core.id,
+    )
+
+
+def event_resource(task: PeopleTask, event: TaskEvent) -> AnyEvent:
+    """Write an event for the wire."""
+    said: dict[str, Any] = {
+        "id": event.id,
+        "wf_task": task.id,
+        "event_date_time": event.event_date_time,
+        "user": event.user,
+        "processed": event.processed,
+    }
+    first, *second = event.values
+    match event.stream:
+        case "status":
+            return WFTaskStatusEvent(**said, bi_task_status=first, reason=event.reason or UNSET)  # type: ignore[arg-type]
+        case "transfer":
+            return WFTaskTransferEvent(**said, assigned_to_team=first, assigned_to_user=second[0])  # type: ignore[arg-type]
+        case "plan":
+            return WFTaskPlanEvent(**said, priority=first, due_date_time=second[0])  # type: ignore[arg-type]
+
+
+def step_resource(process: str, step: ProcessStep) -> WFProcessStep:
+    """Write a step for the wire."""
+    names = [field.name for field in msgspec.structs.fields(WFProcessStep) if field.name != "wf_process"]
+    return WFProcessStep(wf_process=process, **{name: getattr(step, name) for name in names})
+
+
+def first_of(task: PeopleTask, events: Sequence[TaskEvent]) -> AnyEvent | None:
+    """Write the one event of a call; null when there was none to record."""
+    return event_resource(task, events[0]) if events else None
+
+
+def _or_null(member: Raw | UnsetType) -> Raw | None:
+    return None if member is UNSET else member

@@ -1,0 +1,76 @@
+"""Reading people's tasks, their streams, and what else their deeds look at; each function runs on a connection."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fencepost.domain.listing import Portion
+from fencepost.store.connection import Connection, fetch
+from fencepost.store.pages import Row
+from fencepost.store.statements import statement
+from fencepost.vocabularies.people.commands import Actor
+from fencepost.vocabularies.people.streams import Change, Standing, TaskEvent
+from fencepost.vocabularies.people.task import Core, PeopleTask, Place, TaskList
+
+# Where the parts of a task begin in a row of people/of_list.sql.
+_STANDING, _CORE, _RESULT = 16, 22, 30
+
+
+class Streams(NamedTuple):
+    """What a task is replayed from."""
+
+    events: Sequence[TaskEvent]
+    changes: Sequence[Change]
+
+
+def tasks_of(connection: Connection, workflow_seq: int, *, seq: int | None = None) -> list[PeopleTask]:
+    """Return the tasks of a list, by line; or only one of them."""
+    params = {"workflow_seq": workflow_seq, "seq": seq}
+    return [_task(row) for row in fetch(connection, statement("people/of_list"), params)]
+
+
+def tasks_in(page: Portion[Row]) -> Portion[PeopleTask]:
+    """Return the tasks of a page of rows."""
+    return Portion([_task(row) for row in page.items], page.more)
+
+
+def behind(place: Place | None) -> Mapping[str, Any]:
+    """Return the parameters of a page that begins behind a place."""
+    team, due_date_time, seq = place or (None, None, None)
+    return {"team": team, "due_date_time": due_date_time, "after": seq}
+
+
+def find_list(connection: Connection, code: str) -> TaskList | None:
+    """Return a task list."""
+    rows = fetch(connection, statement("people/list"), {"code": code})
+    return TaskList._make(rows[0]) if rows else None
+
+
+def streams_of(connection: Connection, seqs: Sequence[int]) -> Mapping[int, Streams]:
+    """Return what tasks are replayed from, by their numbers."""
+    events: dict[int, list[TaskEvent]] = defaultdict(list)
+    changes: dict[int, list[Change]] = defaultdict(list)
+    for seq, *row in fetch(connection, statement("people/events"), {"seqs": list(seqs)}):
+        events[seq].append(_event(row))
+    for seq, *row in fetch(connection, statement("people/changes"), {"seqs": list(seqs)}):
+        changes[seq].append(Change._make(row))
+    return {seq: Streams(events[seq], changes[seq]) for seq in seqs}
+
+
+def find_actor(connection: Connection, user: str) -> Actor:
+    """Return who acts, with their teams."""
+    rows = fetch(connection, statement("people/teams/of_user"), {"member": user})
+    return Actor(user, frozenset(team for (team,) in rows))
+
+
+def _task(row: Sequence[Any]) -> PeopleTask:
+    standing, core = Standing._make(row[_STANDING:_CORE]), Core._make(row[_CORE:_RESULT])
+    return PeopleTask._make((*row[:_STANDING], standing, core, row[_RESULT]))
+
+
+def _event(row: Sequence[Any]) -> TaskEvent:
+    stream, number, at, user, processed, core_seq, core_version, status, team, member, priority, due = row
+    values = {"status": (status,), "transfer": (team, member), "plan": (priority, due)}[stream]
+    return TaskEvent(stream, number, at, user, processed, values, (core_seq, core_version))

@@ -1,0 +1,185 @@
+"""People's tasks: what can be done to them, a use case a method. Whoever acts is named: the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from fencepost.domain.listing import Portion
+from fencepost.errors import Refusal
+from fencepost.vocabularies.people import commands as deeds
+from fencepost.vocabularies.people.commands import Deed
+from fencepost.vocabularies.people.errors import (
+    NOT_A_MEMBER,
+    NOT_EXACTLY_ONE,
+    PEOPLE_TASK_COMPLETED,
+    PEOPLE_TASK_LOCKED,
+    PEOPLE_TASK_NOT_COMPLETED,
+    PEOPLE_TASK_NOT_FOUND,
+    TASK_REMOVAL,
+    USER_NEEDED,
+)
+from fencepost.vocabularies.people.lists import TaskLists
+from fencepost.vocabularies.people.process import ProcessStep
+from fencepost.vocabularies.people.registers import Registers
+from fencepost.vocabularies.people.statuses import OVER, STATUS_NAMES
+from fencepost.vocabularies.people.store.acting import Acting
+from fencepost.vocabularies.people.store.tasks import PeopleStore
+from fencepost.vocabularies.people.streams import Replay, Stream, TaskEvent, replay
+from fencepost.vocabularies.people.task import PeopleTask, Place, TaskList
+
+_OPEN = tuple(status for status in STATUS_NAMES if status not in OVER)
+
+
+class By(NamedTuple):
+    """Who acts, and who calls for them."""
+
+    user: str
+    caller: str
+
+
+class PeopleTasks:
+    """The people's tasks of a database."""
+
+    def __init__(self, store: PeopleStore, lists: TaskLists, registers: Registers) -> None:
+        self._store = store
+        self._lists = lists
+        self._registers = registers
+
+    async def get(self, id: str, at: str = "$.id") -> PeopleTask:
+        """Return a task as it stands; raise Refusal when there is none."""
+        task = await self._store.find(id)
+        if task is None:
+            raise Refusal(PEOPLE_TASK_NOT_FOUND, at=at, id=id)
+        return task
+
+    async def of_list(self, code: str, *, after: int | None, size: int) -> Portion[PeopleTask]:
+        """Return the tasks of a list behind a line, by line."""
+        found = await self._lists.get(code, "$.taskList")
+        return await self._store.of_list(found.seq, after=after, size=size)
+
+    async def first_of(self, task_list: TaskList, *, size: int) -> Portion[PeopleTask]:
+        """Return the first tasks of a list that was begun just now."""
+        return await self._store.first_of_list(task_list.seq, size=size)
+
+    async def one_of_step(self, code: str, step: str) -> PeopleTask:
+        """Return the one task of a list for a step; raise Refusal unless there is exactly one."""
+        found = await self._lists.get(code, "$.taskList")
+        count, task = await self._store.of_step(found.seq, step)
+        if task is None or count != 1:
+            raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, code=step, count=count)
+        return task
+
+    async def pending(self, *, after: Place | None, size: int) -> Portion[PeopleTask]:
+        """Return the pending tasks of all lists that are live behind a place, by team and due date: the inbox."""
+        return await self._store.pending(after=after, size=size)
+
+    async def mine(self, user: str, *, with_over: bool, after: Place | None, size: int) -> Portion[PeopleTask]:
+        """Return the tasks of live lists behind a place that are assigned to a user, by team and due date."""
+        statuses = None if with_over else _OPEN
+        return await self._store.of_user(user, statuses=statuses, after=after, size=size)
+
+    async def act(
+        self, id: str, deed: Deed, by: By, *, confirmed: bool = True, checked: bool = True, result: bytes | None = None
+    ) -> tuple[PeopleTask, Sequence[TaskEvent]]:
+        """Do something to a task: its events are recorded, as drafts or confirmed at once. Returns these too."""
+        acting = _acting(await self.get(id), by, result)
+        acted = await self._store.act(acting, deed, confirmed=confirmed, checked=checked)
+        return acted.task, await self._events(acted.task, acted.numbers)
+
+    async def transfer(
+        self,
+        id: str,
+        team: str | None,
+        user: str | None,
+        by: By,
+        *,
+        confirmed: bool,
+        hands_over: bool = False,
+        at: str = "$.team",
+    ) -> tuple[PeopleTask, Sequence[TaskEvent]]:
+        """Record a transfer; one that `hands_over` also lets a task be pending again that is nobody's any more."""
+        await self.get(id)
+        if team is not None:
+            await self._registers.get_team(team, at)
+        deed = deeds.transfer(team, user) if hands_over and team else deeds.transfer_if_required(team, user)
+        return await self.act(id, deed, by, confirmed=confirmed)
+
+    async def confirm(self, id: str, stream: Stream, number: int, by: By) -> tuple[PeopleTask, TaskEvent]:
+        """Process a drafted event, so that it counts."""
+        acted = await self._store.confirm(_acting(await self.get(id), by), stream, number)
+        (event,) = await self._events(acted.task, [number])
+        return acted.task, event
+
+    async def write(self, id: str, members: Mapping[str, str | None], by: By) -> PeopleTask:
+        """Write what a handler may say of a task; its status stays as it is."""
+        task = await self.get(id)
+        await self._store.write(_acting(task, by), {**members})
+        return await self.get(id)
+
+    async def lock(self, id: str, by: By, *, locked: bool) -> PeopleTask:
+        """Say that somebody is editing a task, or is not any more; raise Refusal when somebody else is."""
+        acting = _acting(await self.get(id), by)
+        done = await self._store.write(acting, {"locked_by": by.user if locked else None})
+        task = await self.get(id)
+        if not done:
+            raise Refusal(PEOPLE_TASK_LOCKED, at="$.id", id=id, user=task.locked_by)
+        return task
+
+    async def link_mail(self, id: str, mail_message: str, by: By, *, size: int) -> Portion[str]:
+        """Link a mail message to a task; return the first that are."""
+        return await self._store.link_mail(_acting(await self.get(id), by), mail_message, size=size)
+
+    async def mails(self, id: str, *, after: str | None, size: int) -> Portion[str]:
+        """Return the mail messages that are linked to a task, behind one of them."""
+        return await self._store.mails((await self.get(id)).seq, after=after, size=size)
+
+    async def step_of(self, id: str) -> tuple[PeopleTask, ProcessStep]:
+        """Return a task and the step that it is of."""
+        task = await self.get(id)
+        return task, await self._lists.step(task.process, task.fields.process_step, task.process_version)
+
+    async def history(self, id: str) -> tuple[PeopleTask, Replay]:
+        """Return a task and all events of its streams, those of the log and drafts among them."""
+        task = await self.get(id)
+        streams = await self._store.history(task.seq)
+        return task, replay(task.initial, streams.events, streams.changes)
+
+    async def remove(self, id: str) -> PeopleTask:
+        """Refuse: no task is ever removed."""
+        await self.get(id)
+        raise Refusal(TASK_REMOVAL, at="$.id")
+
+    async def assert_not_completed(self, id: str) -> PeopleTask:
+        """Return a task; raise Refusal when it is completed."""
+        task = await self.get(id)
+        if task.standing.status == "CO":
+            raise Refusal(PEOPLE_TASK_COMPLETED, at="$.id", id=id, status="completed")
+        return task
+
+    async def assert_user_is_valid(self, id: str, user: str) -> PeopleTask:
+        """Return a task; raise Refusal unless a user may act on it: is part of its team."""
+        task = await self.get(id)
+        if not await self._registers.is_part_of(user, task.standing.team):
+            raise Refusal(NOT_A_MEMBER, at="$.user", user=user, team=task.standing.team)
+        return task
+
+    async def validate_after_completed(self, id: str) -> PeopleTask:
+        """Return a task that was completed by somebody at some time; raise Refusal for any other."""
+        task = await self.get(id)
+        if task.standing.completion_date_time is None:
+            status = STATUS_NAMES[task.standing.status].lower()
+            raise Refusal(PEOPLE_TASK_NOT_COMPLETED, at="$.id", id=id, status=status)
+        if task.standing.user is None and task.fields.flow == "M":
+            raise Refusal(USER_NEEDED, at="$.id", status=STATUS_NAMES["CO"])
+        return task
+
+    async def _events(self, task: PeopleTask, numbers: Sequence[int]) -> Sequence[TaskEvent]:
+        if not numbers:
+            return ()
+        events = (await self._store.streams([task.seq]))[task.seq].events
+        return [event for event in events if event.id in numbers]
+
+
+def _acting(task: PeopleTask, by: By, result: bytes | None = None) -> Acting:
+    return Acting(task.seq, task.id, task.workflow_seq, by.user, by.caller, result)

@@ -1,0 +1,207 @@
+"""What follows for a flow from what has happened: the next stage, a nested flow, or its end.
+
+It keeps nothing: each time the whole run is walked over anew, and labels see to it that nothing is begun twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain.actions import (
+    AnyAction,
+    CompleteWorkflow,
+    Fail,
+    Request,
+    ScheduleTask,
+    ScheduleWorkflow,
+)
+from fencepost.domain.builtin import WAIT
+from fencepost.domain.decider import Activity, Event
+from fencepost.domain.decider import Facts as Told
+from fencepost.domain.limits import MOST_RETRIES
+from fencepost.domain.terms import TaskTerms
+from fencepost.errors import Refusal
+from fencepost.vocabularies.taskflow.document import FLOW, TaskflowDefinition
+from fencepost.vocabularies.taskflow.flow import LONGEST_CARRIED, FlowOptions
+from fencepost.vocabularies.taskflow.plan import MAX_AGE, Order, Plan
+from fencepost.vocabularies.taskflow.progress import (
+    Facts,
+    Progress,
+    Standing,
+    TaskView,
+    gathered,
+    nested_label,
+    progress,
+)
+from fencepost.vocabularies.taskflow.record import TaskRecord
+
+# The signal by which a task's handler produces a flow of its own.
+PRODUCE = "awf.taskflow/produce"
+
+
+class Production(msgspec.Struct, frozen=True, rename="camel"):
+    """What that signal carries: a flow, for which task, in which attempt, and a name that is not used twice."""
+
+    label: str
+    attempt: Annotated[int, Meta(ge=0, le=MOST_RETRIES)]
+    key: Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}\Z", description="a UUID")]
+    flow: Order
+
+
+class _Place(msgspec.Struct, frozen=True, rename="camel"):
+    """Which task is executed, as its worker is told."""
+
+    id: str
+    stage_id: str
+    created_at: int
+    task_id: str
+    task_info: TaskRecord
+
+
+class _Response(msgspec.Struct, frozen=True, rename="camel"):
+    task_name: str
+    response: Raw
+
+
+class _ExecutionContext(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    taskflow: _Place
+    previous_stage_res: Sequence[_Response] | UnsetType = UNSET
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    name: str
+    status: str
+    tasks: Sequence[_Summary] | UnsetType = UNSET
+    response: Raw | UnsetType = UNSET
+
+
+def decide(told: Told, event: Event) -> Sequence[AnyAction]:
+    """Return what follows."""
+    document = told.document
+    assert isinstance(document, TaskflowDefinition), "it is registered for these"
+    plan = document.plan(told.workflow)
+    facts = _facts(told.activities)
+    now = progress(plan, facts)
+    age = told.activities.get(MAX_AGE)
+    if age is not None and age.outcome is not None:
+        return _failed(plan, facts, "maxAge is over")
+    if event.kind == "signal" and event.name == PRODUCE:
+        return _nested(event, now)
+    if now.ended == "FAILED":
+        return _failed(plan, facts, "tasks have failed")
+    if now.ended is not None:
+        return [CompleteWorkflow(result=Raw(msgspec.json.encode(_ending(now, now.ended))))]
+    if now.is_too_large:
+        message = f"more than {LONGEST_CARRIED} bytes would be filled in for the placeholders of the next tasks"
+        return _failed(plan, facts, message)
+    if (size := _carried(now)) > LONGEST_CARRIED:
+        message = f"the next tasks would carry {size} bytes of responses in all; {LONGEST_CARRIED} are the most"
+        return _failed(plan, facts, message)
+    return [*_timer(plan), *(_begin(plan, now, view) for view in now.due)]
+
+
+def _facts(activities: Mapping[str, Activity]) -> Facts:
+    return gathered((activity.label, activity.id, _standing(activity)) for activity in activities.values())
+
+
+def _standing(activity: Activity) -> Standing:
+    if activity.outcome is None:
+        return Standing("in-progress")
+    return Standing("done", activity.outcome, result=activity.result, error=activity.error)
+
+
+def _timer(plan: Plan) -> Sequence[AnyAction]:
+    """Return what ends the flow when it is too old; begun once, whenever it is said."""
+    if plan.flow.options.max_age is UNSET:
+        return []
+    duration = {"duration": {"seconds": plan.flow.options.max_age / 1000}}
+    return [ScheduleTask(task_request=Request(WAIT, MAX_AGE, Raw(msgspec.json.encode(duration))))]
+
+
+def _carried(now: Progress) -> int:
+    """Return how many bytes the tasks that are due take along: their params, and what the stage before answered."""
+    size = answered = 0
+    for stage in now.stages:
+        size += sum(len(view.params) + answered for view in stage.tasks if view.params is not None)
+        answered = sum(len(view.answer) for view in stage.tasks)
+    return size
+
+
+def _begin(plan: Plan, now: Progress, view: TaskView) -> AnyAction:
+    task, options, params = view.planned.task, view.planned.options, view.params
+    assert params is not None, "it is due"
+    if task.type == "WORKFLOW":
+        return ScheduleWorkflow(workflow_request=Request(task.definition, view.planned.label, Raw(params)))
+    content = {"params": Raw(params), "meta": {"taskflowExecutionContext": _context(plan, now, view, params)}}
+    request = Request(task.definition, view.planned.label, Raw(msgspec.json.encode(content)), settings=_terms(options))
+    return ScheduleTask(task_request=request)
+
+
+def _terms(options: FlowOptions) -> TaskTerms:
+    return TaskTerms(
+        allowed_retry_count=options.max_retries or 0,
+        retry_delay=options.retry_delay or 0,
+        attempt_timeout=options.timeout or None,
+        expires_after=options.max_age or None,
+    )
+
+
+def _context(plan: Plan, now: Progress, view: TaskView, params: bytes) -> _ExecutionContext:
+    """Return what a handler is told of its place: the record of its task as it is dispatched, and the stage before."""
+    planned = view.planned
+    info = TaskRecord(
+        id=planned.id,
+        meta=plan.meta,
+        params=Raw(params),
+        options=planned.options,
+        name=planned.task.name,
+        type=planned.task.type,
+        task_details=planned.task.task_details,
+    )
+    place = _Place(plan.id, planned.stage_id, plan.created_at, planned.id, info)
+    number = next(number for number, stage in enumerate(plan.stages) if stage.id == planned.stage_id)
+    if number == 0:
+        return _ExecutionContext(place)
+    before = now.stages[number - 1].tasks
+    return _ExecutionContext(place, [_Response(one.planned.task.name, Raw(one.answer)) for one in before])
+
+
+def _nested(event: Event, now: Progress) -> Sequence[AnyAction]:
+    """Begin a flow for a task whose handler has not answered yet; who produced it sees whether it was begun."""
+    try:
+        said = _production.decode(b"" if event.payload is UNSET else bytes(event.payload))
+        said.flow.check()
+    except (msgspec.MsgspecError, Refusal):
+        # Anybody may send a signal.
+        return []
+    views = [view for stage in now.stages for view in stage.tasks if view.planned.label == said.label]
+    if not any(view.is_open and view.status == "RUNNING" and not view.has_answered for view in views):
+        return []
+    label = nested_label(said.label, said.attempt, said.key)
+    return [ScheduleWorkflow(workflow_request=Request(FLOW, label, Raw(msgspec.json.encode(said.flow))))]
+
+
+def _failed(plan: Plan, facts: Facts, message: str) -> Sequence[AnyAction]:
+    """End a flow, whatever of it is under way."""
+    over = _ending(progress(plan, facts._replace(outcome="failed")), "FAILED")
+    return [Fail(error=Raw(msgspec.json.encode({"message": message, **over})))]
+
+
+def _ending(now: Progress, status: str) -> Mapping[str, Any]:
+    """Return what is kept of a run as its result or error."""
+    stages = [
+        _Summary(
+            stage.planned.name,
+            stage.status,
+            [_Summary(view.planned.task.name, view.status, response=Raw(view.response)) for view in stage.tasks],
+        )
+        for stage in now.stages
+    ]
+    return {"status": status, "stages": stages}
+
+
+_production: msgspec.json.Decoder[Production] = msgspec.json.Decoder(Production)

@@ -1,0 +1,85 @@
+"""Documents of `kind: taskflow`: flows that can be begun by name, and the one that takes its flow from its params."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain import verbatim
+from fencepost.domain.definition import Beginning, Decided
+from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.payload import object_text
+from fencepost.domain.workflow import Workflow
+from fencepost.errors import invalid_params
+from fencepost.vocabularies.taskflow.flow import (
+    MOST_STAGES,
+    FlowOptions,
+    FlowStage,
+    JsonObject,
+    Title,
+    check_stages,
+    drop_nulls,
+)
+from fencepost.vocabularies.taskflow.plan import Order, Plan, planned, read_order
+
+# Its workflows take their flows from their params.
+FLOW = "awf.taskflow/flow"
+
+
+class TaskflowDefinition(
+    Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="taskflow", kw_only=True
+):
+    """A document of `kind: taskflow`: a flow that is begun by name; params of a run go over its context."""
+
+    kind: ClassVar[str] = "taskflow"
+    fails_what_cannot_begin: ClassVar[bool] = True
+    title: Annotated[Title, Meta(description="what people call it")] | UnsetType = UNSET
+    options: FlowOptions = FlowOptions()
+    context: JsonObject | UnsetType = UNSET
+    stages: Annotated[tuple[FlowStage, ...], Meta(max_length=MOST_STAGES)] = ()
+
+    def __post_init__(self) -> None:
+        """Take null for absent."""
+        drop_nulls(self, "context")
+
+    def compile(self) -> None:
+        """Refuse a flow that cannot be executed."""
+        super().compile()
+        object_text(self.context, "$.context")
+        if not self.stages and self.name != FLOW:
+            raise invalid_params("a flow has at least one stage", "$.stages")
+        check_stages(self.stages, "$")
+
+    def begin(self, params: bytes | None) -> Beginning:
+        """Check what a run shall begin with; raise Refusal."""
+        if self.name == FLOW:
+            try:
+                read_order(params or b"{}").check("$.params")
+            except msgspec.ValidationError as error:
+                fault = fault_of_struct(str(error), Order)
+                raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
+        return Beginning()
+
+    def plan(self, workflow: Workflow) -> Plan:
+        """Return the plan of a run."""
+        return planned(self._order(workflow.params), id=workflow.id, created_at=workflow.created_at)
+
+    def _order(self, params: bytes | None) -> Order:
+        if self.name == FLOW:
+            return read_order(params or b"{}")
+        return Order(
+            name=self.name if self.title is UNSET else self.title,
+            options=self.options,
+            context=_over(self.context, params),
+            stages=self.stages,
+        )
+
+
+def _over(context: Raw | UnsetType, params: bytes | None) -> Raw | UnsetType:
+    """Return a context with the params of a run over it."""
+    if params is None:
+        return context
+    under = {} if context is UNSET else verbatim.read(bytes(context))
+    return Raw(verbatim.write({**under, **verbatim.read(params)}))

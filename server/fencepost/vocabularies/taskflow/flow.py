@@ -1,0 +1,202 @@
+"""What a producer sends: a flow of stages of tasks with their options, and what can be wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from fencepost.domain.definition import OWN, Milliseconds, Name
+from fencepost.domain.limits import LONGEST_MS, MOST_RETRIES
+from fencepost.domain.payload import object_text
+from fencepost.errors import invalid_params
+from fencepost.vocabularies.taskflow.placeholders import places_in
+
+MOST_STAGES = 200
+# One decision begins them all, and each of them carries the responses of all tasks of the stage before.
+MOST_TASKS = 200
+# Bytes that these take along all together, so that neither a decision nor a poll is larger than a server can bear.
+LONGEST_CARRIED = 16 << 20
+
+TaskType = Literal["ACTION", "CHANNEL", "WORKFLOW"]
+Title = Annotated[str, Meta(min_length=1, max_length=700)]
+# What a definition's name is made of.
+Part = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="1 to 100 letters, digits, `_`, `.` or `-`")
+]
+JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+_Limit = Annotated[int, Meta(ge=1, le=LONGEST_MS)]
+_CHANNEL = "channel"
+
+
+class FlowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """How tasks are executed; those of a flow hold for each of its tasks that says nothing else. Times are ms."""
+
+    max_age: (
+        Annotated[_Limit, Meta(description="ms in which an attempt must begin; a flow ends with it")] | UnsetType
+    ) = UNSET
+    timeout: Annotated[_Limit, Meta(description="ms that one attempt may last")] | UnsetType = UNSET
+    retry_delay: Annotated[Milliseconds, Meta(description="ms between a failed attempt and the next")] | UnsetType = (
+        UNSET
+    )
+    max_retries: Annotated[int, Meta(ge=0, le=MOST_RETRIES, description="attempts after the first")] | UnsetType = UNSET
+    continue_on_task_failure: Annotated[bool, Meta(description="a failed task does not stop the flow")] | UnsetType = (
+        UNSET
+    )
+    exactly_once_task_execution: (
+        Annotated[bool, Meta(description="what has succeeded is not executed again by a retry of the flow")] | UnsetType
+    ) = UNSET
+    exactly_once_execution: Annotated[bool, Meta(description="the same under its other name")] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Take the other name for the first."""
+        said, other = self.exactly_once_task_execution, self.exactly_once_execution
+        if other is UNSET:
+            return
+        if said is not UNSET and said is not other:
+            raise ValueError("exactlyOnceExecution and exactlyOnceTaskExecution are two names of one option")
+        msgspec.structs.force_setattr(self, "exactly_once_task_execution", other)
+        msgspec.structs.force_setattr(self, "exactly_once_execution", UNSET)
+
+    def under(self, own: FlowOptions) -> FlowOptions:
+        """Return these, overlaid by a task's own."""
+        return FlowOptions(**{**_said(self), **_said(own)})
+
+
+class TaskDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """Who executes a task: a service's action, a channel, or a workflow."""
+
+    service_id: Part | UnsetType = UNSET
+    action_name: Part | UnsetType = UNSET
+    channel_name: Part | UnsetType = UNSET
+    definition: Name | UnsetType = UNSET
+
+
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "ACTION": ("service_id", "action_name"),
+    "CHANNEL": ("channel_name",),
+    "WORKFLOW": ("definition",),
+}
+_OF_ATTEMPTS = {"max_age", "timeout", "retry_delay", "max_retries"}
+
+
+class FlowTask(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel", kw_only=True
+):
+    """A task of a stage."""
+
+    name: Title
+    type: TaskType
+    task_details: TaskDetails
+    params: JsonObject | UnsetType = UNSET
+    options: FlowOptions = FlowOptions()
+
+    def __post_init__(self) -> None:
+        """Take null for absent."""
+        drop_nulls(self, "params")
+
+    @property
+    def definition(self) -> str:
+        """The definition of the core's task, or of the child."""
+        details = self.task_details
+        match self.type:
+            case "ACTION":
+                return f"{details.service_id}/{details.action_name}"
+            case "CHANNEL":
+                return f"{_CHANNEL}/{details.channel_name}"
+        assert details.definition is not UNSET, "it was checked"
+        return details.definition
+
+    @property
+    def params_text(self) -> bytes:
+        """The params as JSON text."""
+        return b"{}" if self.params is UNSET else bytes(self.params)
+
+
+class FlowStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Tasks that are executed side by side, once the stage before is settled."""
+
+    name: Title
+    tasks: Annotated[tuple[FlowTask, ...], Meta(min_length=1, max_length=MOST_TASKS)]
+
+
+class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A flow. `meta` is what its producer was called with: a flow with a parent finds it there."""
+
+    name: Title | UnsetType = UNSET
+    options: FlowOptions = FlowOptions()
+    context: Annotated[JsonObject, Meta(description="free data about the flow")] | UnsetType = UNSET
+    stages: Annotated[tuple[FlowStage, ...], Meta(min_length=1, max_length=MOST_STAGES)]
+    meta: JsonObject | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Take null for absent."""
+        drop_nulls(self, "context", "meta")
+
+    def check(self, at: str = "$") -> None:
+        """Raise Refusal for what cannot be executed; `at` is the flow's own place in the request."""
+        object_text(self.context, f"{at}.context")
+        object_text(self.meta, f"{at}.meta")
+        check_stages(self.stages, at)
+
+
+def drop_nulls(struct: msgspec.Struct, *names: str) -> None:
+    """Take members that are null for absent: whoever reads them finds an object or nothing."""
+    for name in names:
+        value = getattr(struct, name)
+        if isinstance(value, Raw) and bytes(value) == b"null":
+            msgspec.structs.force_setattr(struct, name, UNSET)
+
+
+def check_stages(stages: Sequence[FlowStage], at: str) -> None:
+    """Raise Refusal for stages that cannot be executed; `at` is where their `stages` stand."""
+    for number, stage in enumerate(stages):
+        for index, task in enumerate(stage.tasks):
+            place = f"{at}.stages[{number}].tasks[{index}]"
+            _check_details(task, place)
+            _check_options(task, f"{place}.options")
+            object_text(task.params, f"{place}.params")
+            _check_placeholders(task, stages[:number], f"{place}.params")
+
+
+def _check_details(task: FlowTask, place: str) -> None:
+    given, needed = set(_said(task.task_details)), _NEEDED[task.type]
+    for name in needed:
+        if name not in given:
+            wire = _wire_name(TaskDetails, name)
+            raise invalid_params(f"{task.type} needs {wire!r}", f"{place}.taskDetails.{wire}")
+    for name in sorted(given.difference(needed)):
+        wire = _wire_name(TaskDetails, name)
+        raise invalid_params(f"{task.type} has no {wire!r}", f"{place}.taskDetails.{wire}")
+    if task.type == "ACTION" and task.definition.startswith(OWN):
+        raise invalid_params(f"{task.definition!r} is the server's own", f"{place}.taskDetails.serviceId")
+
+
+def _check_options(task: FlowTask, place: str) -> None:
+    """Refuse for a workflow what only a worker's attempts have; what it inherits of it says nothing about it."""
+    if task.type == "WORKFLOW":
+        for name in sorted(_OF_ATTEMPTS.intersection(_said(task.options))):
+            wire = _wire_name(FlowOptions, name)
+            raise invalid_params(f"a WORKFLOW has no {wire!r}: what it begins says so itself", f"{place}.{wire}")
+
+
+def _check_placeholders(task: FlowTask, before: Sequence[FlowStage], place: str) -> None:
+    """Refuse a placeholder that two stages, or two tasks of its stage, could be meant by."""
+    stages = Counter(stage.name for stage in before)
+    for path in places_in(task.params_text):
+        if stages[path[0]] > 1:
+            raise invalid_params(f"{stages[path[0]]} stages before are called {path[0]!r}", place)
+        stage = next((stage for stage in before if stage.name == path[0]), None)
+        if stage is not None and sum(task.name == name for task in stage.tasks for name in path[1:2]) > 1:
+            raise invalid_params(f"several tasks of stage {path[0]!r} are called {path[1]!r}", place)
+
+
+def _said(struct: msgspec.Struct) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(struct).items() if value is not UNSET}
+
+
+def _wire_name(struct: type[msgspec.Struct], name: str) -> str:
+    return next(field.encode_name for field in msgspec.structs.fields(struct) if field.name == name)

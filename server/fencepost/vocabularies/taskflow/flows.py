@@ -1,0 +1,153 @@
+"""What can be done with flows: produce, look, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+import orjson
+from msgspec import UNSET
+
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.workflows import NewWorkflow, Workflows
+from fencepost.errors import REQUEST_ID_REUSED, WORKFLOW_EXISTS, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
+from fencepost.vocabularies.taskflow.document import FLOW
+from fencepost.vocabularies.taskflow.errors import TASKFLOW_HAS_BEEN_DONE, TASKFLOW_NOT_DONE
+from fencepost.vocabularies.taskflow.flow import Flow
+from fencepost.vocabularies.taskflow.nesting import CONTEXT, Nested, Nesting
+from fencepost.vocabularies.taskflow.plan import FlowParent, order_of, parent_in, run_id
+from fencepost.vocabularies.taskflow.record import FlowRecord
+from fencepost.vocabularies.taskflow.retry import StageAgain, again
+from fencepost.vocabularies.taskflow.runs import Place, Runs
+
+_REQUESTS = UUID("0d6d3c52-6c0e-5b0c-a7a4-3f0f5f3f6a11")
+# Room for what a retry adds to it.
+_LONGEST_ID = 54
+
+
+class Produce(NamedTuple):
+    """A flow to produce: the same `request_id` of the same caller again is the same flow.
+
+    `exec_id` is the execution that produces it, when the flow is nested and its producer says so.
+    """
+
+    flow: Flow
+    request_id: str | None
+    exec_id: UUID | None
+    caller: str
+
+
+class Flows:
+    """The flows of a database."""
+
+    def __init__(self, runs: Runs, nesting: Nesting, workflows: Workflows, definitions: Definitions) -> None:
+        self._runs = runs
+        self._nesting = nesting
+        self._workflows = workflows
+        self._definitions = definitions
+
+    async def produce(self, wanted: Produce) -> str:
+        """Begin a flow, as part of the task whose context its meta holds if it holds one; return its id."""
+        wanted.flow.check()
+        await self._check_workflows(wanted.flow)
+        order, id = order_of(wanted.flow), _id(wanted.request_id, wanted.caller)
+        if (parent := _parent(wanted.flow)) is not None:
+            return await self._nesting.begin(Nested(order, parent, id, wanted.request_id, wanted.exec_id))
+        try:
+            await self._create(id, FLOW, msgspec.json.encode(order), wanted.caller)
+        except Refusal as refusal:
+            if refusal.kind is not WORKFLOW_EXISTS:
+                raise
+            raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=wanted.request_id) from None
+        return id
+
+    async def execute(self, template: str, context: bytes | None, request_id: str | None, caller: str) -> FlowRecord:
+        """Begin a flow by name, with something over its context; return it as it stands."""
+        id = _id(request_id, caller)
+        try:
+            await self._create(id, template, context, caller)
+        except Refusal as refusal:
+            if refusal.kind is WORKFLOW_EXISTS:
+                raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=request_id) from None
+            refusal.at = "$.templateId" if refusal.at in (None, "$.definition") else refusal.at
+            raise
+        return await self.details(id)
+
+    async def details(self, id: str) -> FlowRecord:
+        """Return a flow with all that is nested in it."""
+        return await self._runs.record(await self._runs.get(id))
+
+    async def list(self, *, position: Place | None, size: int) -> tuple[Sequence[FlowRecord], Place | None]:
+        """Return one page of flows, the newest first, and where the next one begins, None behind the last."""
+        return await self._runs.list(position=position, size=size)
+
+    async def cancel(self, id: str, *, caller: str) -> FlowRecord:
+        """End a live flow as cancelled, with all that is nested in it; one that was cancelled stays so."""
+        run = await self._runs.get(id)
+        if not run.is_over:
+            try:
+                await self._workflows.cancel(run.row.workflow.id, caller=caller)
+            except Refusal as refusal:
+                if refusal.kind is not WORKFLOW_HAS_BEEN_DONE:
+                    raise
+            run = await self._runs.get(id)
+        if run.row.workflow.outcome != "canceled":
+            raise Refusal(TASKFLOW_HAS_BEEN_DONE, at="$.taskflowId", id=id, status=run.progress.status)
+        return await self._runs.record(run)
+
+    async def retry(
+        self, id: str, stages: Sequence[StageAgain] | None, request_id: str | None, *, caller: str
+    ) -> FlowRecord:
+        """Run a flow that has ended again, all of it or some stages and tasks; return it as it stands then.
+
+        The new run has an id that only one retry can take: of two at once the same is one, another is refused.
+        """
+        run = await self._runs.get(id)
+        request = None if request_id is None else _id(request_id, caller)
+        if request in run.plan.requests:
+            return await self._runs.record(run)
+        if not run.is_over:
+            raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status=run.progress.status)
+        if len(id) > _LONGEST_ID:
+            raise invalid_params(f"an id of more than {_LONGEST_ID} characters cannot be retried", "$.taskflowId")
+        params = msgspec.json.encode(again(run.plan, run.progress, stages, request))
+        try:
+            await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller)
+        except Refusal as refusal:
+            if refusal.kind is not WORKFLOW_EXISTS:
+                raise
+            raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status="RUNNING") from None
+        return await self.details(id)
+
+    async def _check_workflows(self, flow: Flow) -> None:
+        """Raise Refusal when there is no definition of a workflow that a task is."""
+        for number, stage in enumerate(flow.stages):
+            for index, task in enumerate(stage.tasks):
+                if task.type == "WORKFLOW":
+                    try:
+                        await self._definitions.newest_workflow(task.definition)
+                    except Refusal as refusal:
+                        refusal.at = f"$.stages[{number}].tasks[{index}].taskDetails.definition"
+                        raise
+
+    async def _create(self, id: str, definition: str, params: bytes | None, caller: str) -> None:
+        requester = orjson.dumps({"resourceType": "Client", "id": caller})
+        (outcome,) = await self._workflows.create([NewWorkflow(definition, id, None, params, None, requester, caller)])
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def _parent(flow: Flow) -> FlowParent | None:
+    """Return the task that a flow is produced for, None when it is for none; raise Refusal when nobody can tell."""
+    if flow.meta is UNSET or CONTEXT not in orjson.loads(bytes(flow.meta)):
+        return None
+    if (parent := parent_in(bytes(flow.meta))) is None:
+        raise invalid_params("'id', 'stageId' and 'taskId' of a task are needed", f"$.meta.{CONTEXT}.taskflow")
+    return parent
+
+
+def _id(request_id: str | None, caller: str) -> str:
+    """Return a new id, the same one for the same request of the same caller."""
+    return str(uuid4() if request_id is None else uuid5(_REQUESTS, f"{caller}\0{request_id}"))

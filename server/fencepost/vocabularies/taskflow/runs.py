@@ -1,0 +1,110 @@
+"""Reading flows: their newest runs, and the records with all that is nested in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+from msgspec import UNSET, UnsetType
+
+from fencepost.errors import Refusal
+from fencepost.vocabularies.taskflow.errors import TASKFLOW_NOT_FOUND
+from fencepost.vocabularies.taskflow.plan import Plan
+from fencepost.vocabularies.taskflow.progress import Progress, gathered, progress
+from fencepost.vocabularies.taskflow.record import FlowRecord, flow_record
+from fencepost.vocabularies.taskflow.store import ActivityRow, RunRow, TaskflowStore
+
+# When a run was made, and its number.
+Place = tuple[str, int]
+
+
+class Run(NamedTuple):
+    """The newest run of a flow as it stands."""
+
+    row: RunRow
+    plan: Plan
+    activities: Sequence[ActivityRow]
+
+    @property
+    def progress(self) -> Progress:
+        """What has become of the plan."""
+        told = ((one.label, one.id, one.standing) for one in self.activities)
+        return progress(self.plan, gathered(told, self.row.workflow.outcome))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing happens in it any more."""
+        return self.row.workflow.status == "done"
+
+    def activity(self, label: str) -> ActivityRow | None:
+        """Return what was begun under a label."""
+        return next((one for one in self.activities if one.label == label), None)
+
+
+class Runs:
+    """The runs of a database's flows."""
+
+    def __init__(self, store: TaskflowStore) -> None:
+        self._store = store
+
+    async def get(self, id: str, at: str = "$.taskflowId") -> Run:
+        """Return the newest run of a flow; raise Refusal, of what stands `at`, when there is none."""
+        rows = await self._store.find([id])
+        if not rows:
+            raise Refusal(TASKFLOW_NOT_FOUND, at=at, id=id)
+        return (await self._all(rows))[0]
+
+    async def record(self, run: Run) -> FlowRecord:
+        """Return the record of a run with all that is nested in it, to any depth."""
+        runs, below = {run.plan.id: run}, _nested([run])
+        while below:
+            found = await self._all(await self._store.find([*below]))
+            runs |= {one.plan.id: one for one in found}
+            below = _nested(found) - runs.keys()
+        return _tree(run, runs)
+
+    async def list(
+        self, *, position: tuple[str, int] | None, size: int
+    ) -> tuple[Sequence[FlowRecord], tuple[str, int] | None]:
+        """Return one page of the newest runs, and where the next one begins, None behind the last."""
+        page = await self._store.list(position=position, size=size)
+        runs = await self._first(page.items)
+        last = runs[-1].row if page.more or len(runs) < len(page.items) else None
+        return (
+            [flow_record(run.plan, run.progress) for run in runs],
+            None if last is None else (last.workflow.created_at, last.seq),
+        )
+
+    async def _first(self, rows: Sequence[RunRow]) -> Sequence[Run]:
+        """Return as many of the first runs as fit into an answer, one at least where there are any."""
+        if not rows:
+            return []
+        begun = await self._store.standings_in_part([row.seq for row in rows])
+        if not begun.more:
+            return _runs(rows, begun.items)
+        # The last of those was cut, and the older ones were not reached.
+        cut = begun.items[-1].workflow_seq
+        whole = [*takewhile(lambda row: row.seq > cut, rows)]
+        return _runs(whole, begun.items) if whole else await self._all(rows[:1])
+
+    async def _all(self, rows: Sequence[RunRow]) -> Sequence[Run]:
+        return _runs(rows, await self._store.standings([row.seq for row in rows]))
+
+
+def _runs(rows: Sequence[RunRow], activities: Sequence[ActivityRow]) -> Sequence[Run]:
+    begun: dict[int, list[ActivityRow]] = defaultdict(list)
+    for one in activities:
+        begun[one.workflow_seq].append(one)
+    return [Run(row, row.document.plan(row.workflow), begun[row.seq]) for row in rows]
+
+
+def _nested(runs: Sequence[Run]) -> set[str]:
+    return {id for run in runs for stage in run.progress.stages for view in stage.tasks for id in view.nested}
+
+
+def _tree(run: Run, runs: Mapping[str, Run]) -> FlowRecord:
+    below = [runs[id] for id in sorted(_nested([run])) if id in runs]
+    nested: Mapping[str, FlowRecord] | UnsetType = {one.plan.id: _tree(one, runs) for one in below} or UNSET
+    return flow_record(run.plan, run.progress, nested)

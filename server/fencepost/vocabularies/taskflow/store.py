@@ -1,0 +1,131 @@
+"""Every statement about taskflows, as a method of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fencepost.domain.builtin import BUILT_IN
+from fencepost.domain.document import read_document
+from fencepost.domain.listing import Portion
+from fencepost.domain.workflow import Workflow
+from fencepost.store.database import Database
+from fencepost.store.statements import statement
+from fencepost.vocabularies.taskflow.document import TaskflowDefinition
+from fencepost.vocabularies.taskflow.progress import Standing
+from fencepost.vocabularies.taskflow.replay import Change
+
+# Activities that are read for one page of flows.
+_MOST = 100_000
+
+
+class RunRow(NamedTuple):
+    """The newest run of a flow: its workflow, and the version of the document that it is of."""
+
+    taskflow_id: str
+    seq: int
+    document: TaskflowDefinition
+    workflow: Workflow
+
+
+class ActivityRow(NamedTuple):
+    """Something that a run has begun, and how it stands."""
+
+    workflow_seq: int
+    label: str
+    id: str
+    exec_id: str | None
+    standing: Standing
+
+
+class TemplateRow(NamedTuple):
+    """A flow that can be begun by name, and when it was declared first."""
+
+    name: str
+    document: TaskflowDefinition
+    created_at: str
+
+
+class TaskflowStore:
+    """The statements of sql/queries/taskflows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, ids: Sequence[str]) -> Sequence[RunRow]:
+        """Return the newest run of each of these flows that there is."""
+        lane = self._database if len(ids) == 1 else self._database.reads
+        rows = await lane.fetch(statement("taskflow/find"), {"ids": [*ids]})
+        return [_run(row) for row in rows]
+
+    async def list(self, *, position: tuple[str, int] | None, size: int) -> Portion[RunRow]:
+        """Return the newest runs of flows behind a position, which is when a run was made and its number."""
+        at, seq = position or (None, None)
+        params = {"position": at, "position_seq": seq}
+        reads = self._database.reads
+        page = await reads.page(statement("taskflow/list"), params, size=size, most_bytes=reads.answer_bytes // 2)
+        return Portion([_run(row) for row in page.items], page.more)
+
+    async def standings(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
+        """Return what runs have begun, of each in the order in which it did."""
+        lane = self._database if len(workflows) == 1 else self._database.reads
+        rows = await lane.fetch(statement("taskflow/standings"), {"workflows": [*workflows]})
+        return [_activity(row) for row in rows]
+
+    async def standings_in_part(self, workflows: Sequence[int]) -> Portion[ActivityRow]:
+        """Return what runs have begun, the newest run first, as much as fits into half an answer."""
+        reads, params = self._database.reads, {"workflows": [*workflows]}
+        text, most = statement("taskflow/standings"), reads.answer_bytes // 2
+        page = await reads.page(text, params, size=_MOST, most_bytes=most)
+        return Portion([_activity(row) for row in page.items], page.more)
+
+    async def glance(self, workflow_seq: int) -> tuple[str | None, int]:
+        """Return the outcome of a run, and a number that grows with every change of its activities."""
+        ((outcome, changes),) = await self._database.reads.fetch(
+            statement("taskflow/glance"), {"workflow_seq": workflow_seq}
+        )
+        return outcome, changes
+
+    async def changes(self, workflow_seq: int, taken: Sequence[int]) -> Sequence[Change]:
+        """Return what happened to what a run has begun, the history of each in its order.
+
+        `taken` are the versions that are known already, of each by its number.
+        """
+        params = {"workflow_seq": workflow_seq, "taken": [*taken]}
+        rows = await self._database.reads.fetch(statement("taskflow/changes"), params)
+        return [Change(row[0], row[1], row[2], row[3], row[4], Standing._make(row[5:])) for row in rows]
+
+    async def templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
+        """Return flows that can be begun by name, behind the name `after`."""
+        params = {"names": None, "built_in": [*BUILT_IN], "after": after}
+        page = await self._database.reads.page(statement("taskflow/templates"), params, size=size)
+        return Portion([_template(row) for row in page.items], page.more)
+
+    async def template(self, name: str) -> TemplateRow | None:
+        """Return a flow that can be begun by name."""
+        params = {"names": [name], "built_in": [*BUILT_IN], "after": None, "size": 1}
+        rows = await self._database.fetch(statement("taskflow/templates"), params)
+        return _template(rows[0]) if rows else None
+
+
+def _run(row: Sequence[object]) -> RunRow:
+    taskflow_id, seq, text, *resource = row
+    assert isinstance(taskflow_id, str)
+    assert isinstance(seq, int)
+    assert isinstance(text, bytes)
+    return RunRow(taskflow_id, seq, _document(text), Workflow._make(resource))
+
+
+def _activity(row: Sequence[Any]) -> ActivityRow:
+    return ActivityRow(row[0], row[2], row[3], row[5], Standing._make(row[6:]))
+
+
+def _template(row: Sequence[Any]) -> TemplateRow:
+    name, text, created_at = row
+    return TemplateRow(name, _document(text), created_at)
+
+
+def _document(text: bytes) -> TaskflowDefinition:
+    document = read_document(text)
+    assert isinstance(document, TaskflowDefinition), "that is what was asked for"
+    return document

@@ -1,0 +1,46 @@
+"""`GET /taskflows/{taskflowId}/events`: the TASK, STAGE and TASKFLOW events of a flow, as server-sent events.
+
+The stream ends with the flow. Who asks again behind its end, as browsers do by themselves, is answered 204 until the
+flow is retried, which tells them to leave it at that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fencepost.engine.engine import Engine
+from fencepost.errors import Refusal, invalid_params
+from fencepost.rest.bundles import ID
+from fencepost.rest.streams import Message, head_of_sse, sse
+from fencepost.vocabularies.taskflow.errors import TASKFLOW_NOT_FOUND
+from fencepost.vocabularies.taskflow.replay import Position, read_position
+
+
+class TaskflowStreams:
+    """The handler of the streams."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def events(self, request: Request) -> Response:
+        """Answer `GET /taskflows/{taskflowId}/events`; `Last-Event-ID` says behind which event to go on."""
+        id = request.path_params["id"]
+        # A path may hold what no id does and Postgres cannot even compare: a NUL.
+        if not ID.fullmatch(id):
+            raise Refusal(TASKFLOW_NOT_FOUND, id=id[:64])
+        last = request.headers.get("last-event-id")
+        position = None if not last else read_position(last)
+        if last and position is None:
+            raise invalid_params("Expected the id of an event of this stream", "$.Last-Event-ID")
+        if not await self._engine.taskflows.events.is_behind(id, position):
+            return Response(status_code=204)
+        if request.method == "HEAD":
+            return head_of_sse()
+        return sse(self._engine.watch, self._messages(id, position))
+
+    async def _messages(self, id: str, position: Position | None) -> AsyncIterator[Message | None]:
+        async for told in self._engine.taskflows.events.follow(id, position):
+            yield None if told is None else Message(told.data, told.position, told.kind)

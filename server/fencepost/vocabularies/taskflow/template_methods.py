@@ -1,0 +1,139 @@
+"""`awf.taskflow.template/*`: flows that are kept, and executed by their ids. Answers are `{success, data}`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from fencepost.domain.definition import Name
+from fencepost.domain.payload import object_text
+from fencepost.rpc.registry import Context, Registry
+from fencepost.vocabularies.taskflow.flow import MOST_STAGES, FlowOptions, FlowStage, JsonObject, Title
+from fencepost.vocabularies.taskflow.methods import RequestId, TaskflowResult
+from fencepost.vocabularies.taskflow.templates import Change, FlowTemplate
+
+template_methods = Registry()
+
+
+class NewFlowTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A flow to keep; its id and its time are the server's."""
+
+    name: Title
+    options: FlowOptions = FlowOptions()
+    context: JsonObject | UnsetType = UNSET
+    stages: Annotated[tuple[FlowStage, ...], Meta(min_length=1, max_length=MOST_STAGES)]
+
+
+class AddParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to keep."""
+
+    template: NewFlowTemplate
+
+
+class ChangedFlowTemplate(Change, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which template, by `id` or `templateId`, and what of it changes."""
+
+    id: Name | None = None
+    template_id: Name | None = None
+    created_at: Annotated[int, Meta(description="taken, and left as it was")] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse a change of nothing, or of two."""
+        if (self.id or self.template_id) is None:
+            raise ValueError("'id' is missing")
+        if self.id and self.template_id and self.id != self.template_id:
+            raise ValueError("'id' and 'templateId' are two names of one thing")
+
+
+class UpdateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change."""
+
+    template: ChangedFlowTemplate
+
+
+class TemplateIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Which template."""
+
+    template_id: Name
+
+
+class ExecuteParams(TemplateIdParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which template, and what stands over its context in this run."""
+
+    context: JsonObject | UnsetType = UNSET
+    request_id: RequestId | None = None
+
+
+class TemplateListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    after: Annotated[str, Meta(max_length=700, description="`next` of the page before")] | None = None
+
+
+class TemplateResult(msgspec.Struct, frozen=True):
+    """A template."""
+
+    data: FlowTemplate
+    success: Literal[True] = True
+
+
+class TemplatesResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of templates; `next` is there while there are more."""
+
+    success: bool
+    data: list[FlowTemplate]
+    next: str | UnsetType = UNSET
+
+
+_ID = {"templateId": "taskflow.template/7038abdc-4cc6-4026-8abf-316531b7e6c1"}
+_STAGES = [
+    {
+        "name": "night",
+        "tasks": [
+            {"name": "lights", "type": "CHANNEL", "taskDetails": {"channelName": "lights"}, "params": {"on": False}}
+        ],
+    }
+]
+
+
+@template_methods.method("awf.taskflow.template/add", example={"template": {"name": "Good night", "stages": _STAGES}})
+async def add(context: Context, params: AddParams) -> TemplateResult:
+    """Keep a flow as a template, under an id of the server's own."""
+    new = params.template
+    content = Change(name=new.name, options=new.options, context=new.context, stages=new.stages)
+    return TemplateResult(await context.engine.taskflows.templates.add(content, caller=context.caller))
+
+
+@template_methods.method("awf.taskflow.template/list", example={"limit": 10})
+async def list_(context: Context, params: TemplateListParams) -> TemplatesResult:
+    """List templates, and other flows that are declared as documents, page by page."""
+    page, more = await context.engine.taskflows.templates.list(after=params.after, size=params.limit)
+    return TemplatesResult(True, [*page], page[-1].id if more else UNSET)
+
+
+@template_methods.method(
+    "awf.taskflow.template/update", example={"template": {"id": _ID["templateId"], "name": "Sleep well"}}
+)
+async def update(context: Context, params: UpdateParams) -> TemplateResult:
+    """Change what is said of a template, and leave the rest of it; runs that have begun go on as they were."""
+    change = params.template
+    id, at = change.id or change.template_id or "", "$.template.id" if change.id else "$.template.templateId"
+    return TemplateResult(await context.engine.taskflows.templates.update(id, change, at=at, caller=context.caller))
+
+
+@template_methods.method("awf.taskflow.template/delete", example=_ID)
+async def delete(context: Context, params: TemplateIdParams) -> TemplateResult:
+    """Delete a template; refused while a live run needs it."""
+    return TemplateResult(await context.engine.taskflows.templates.delete(params.template_id))
+
+
+@template_methods.method("awf.taskflow.template/execute", example=_ID)
+async def execute(context: Context, params: ExecuteParams) -> TaskflowResult:
+    """Begin a flow from a template; `context` goes over the template's own."""
+    await context.engine.taskflows.templates.check(params.template_id)
+    over = object_text(params.context, "$.context")
+    flow = await context.engine.taskflows.flows.execute(params.template_id, over, params.request_id, context.caller)
+    return TaskflowResult(flow)

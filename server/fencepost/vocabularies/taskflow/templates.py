@@ -1,0 +1,110 @@
+"""Templates: flows that are kept, as documents of `kind: taskflow` under names that the server gives."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from fencepost.domain.listing import Portion
+from fencepost.engine.definitions import Definitions
+from fencepost.errors import Refusal
+from fencepost.vocabularies.taskflow.document import TaskflowDefinition
+from fencepost.vocabularies.taskflow.errors import TEMPLATE_NOT_FOUND
+from fencepost.vocabularies.taskflow.flow import FlowOptions, FlowStage, JsonObject, Title
+from fencepost.vocabularies.taskflow.plan import milliseconds
+from fencepost.vocabularies.taskflow.store import TaskflowStore, TemplateRow
+
+_SPACE = "taskflow.template"
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a template is made of; what is absent stays as it is."""
+
+    name: Title | UnsetType = UNSET
+    options: FlowOptions | UnsetType = UNSET
+    context: JsonObject | UnsetType = UNSET
+    stages: tuple[FlowStage, ...] | UnsetType = UNSET
+
+
+class FlowTemplate(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+    """A template: `id` and `templateId` are the same, the name of its document. `createdAt` is in ms since 1970."""
+
+    id: str
+    template_id: str
+    name: str
+    created_at: int
+    options: FlowOptions | UnsetType = UNSET
+    context: JsonObject | UnsetType = UNSET
+    stages: tuple[FlowStage, ...]
+
+
+class Templates:
+    """The templates of a database."""
+
+    def __init__(self, store: TaskflowStore, definitions: Definitions) -> None:
+        self._store = store
+        self._definitions = definitions
+
+    async def add(self, content: Change, *, caller: str) -> FlowTemplate:
+        """Keep a flow as a template."""
+        document = _changed(TaskflowDefinition(name=f"{_SPACE}/{uuid4()}"), content)
+        return await self._put(document, caller)
+
+    async def update(self, id: str, content: Change, *, at: str, caller: str) -> FlowTemplate:
+        """Change a template, whose id stands `at` a path; runs that have begun go on as they were."""
+        return await self._put(_changed((await self._get(id, at)).document, content), caller)
+
+    async def delete(self, id: str) -> FlowTemplate:
+        """Delete a template that no live run needs, and return what it was."""
+        row = await self._get(id)
+        try:
+            await self._definitions.delete(id)
+        except Refusal as refusal:
+            refusal.at = "$.templateId"
+            raise
+        return _template(row)
+
+    async def list(self, *, after: str | None, size: int) -> Portion[FlowTemplate]:
+        """Return templates by their ids, behind the id `after`."""
+        page = await self._store.templates(after=after, size=size)
+        return Portion([_template(row) for row in page.items], page.more)
+
+    async def check(self, id: str) -> None:
+        """Raise Refusal when there is no such template."""
+        await self._get(id)
+
+    async def _get(self, id: str, at: str = "$.templateId") -> TemplateRow:
+        row = await self._store.template(id)
+        if row is None:
+            raise Refusal(TEMPLATE_NOT_FOUND, at=at, id=id)
+        return row
+
+    async def _put(self, document: TaskflowDefinition, caller: str) -> FlowTemplate:
+        try:
+            await self._definitions.put(document, msgspec.json.encode(document), caller=caller)
+        except Refusal as refusal:
+            refusal.at = "$.template" + (refusal.at or "$")[1:]
+            raise
+        return _template(await self._get(document.name))
+
+
+def _changed(document: TaskflowDefinition, content: Change) -> TaskflowDefinition:
+    said = {name: value for name in Change.__struct_fields__ if (value := getattr(content, name)) is not UNSET}
+    if "name" in said:
+        said["title"] = said.pop("name")
+    return msgspec.structs.replace(document, **said)
+
+
+def _template(row: TemplateRow) -> FlowTemplate:
+    document = row.document
+    return FlowTemplate(
+        id=row.name,
+        template_id=row.name,
+        name=row.name if document.title is UNSET else document.title,
+        created_at=milliseconds(row.created_at),
+        options=document.options,
+        context=document.context,
+        stages=document.stages,
+    )

@@ -1,0 +1,147 @@
+"""Records of machines over gRPC, as clients of 2021 and 2022 push them and ask for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fencepost.vocabularies.machines.grpc.proto import hardware_2021_pb2
+from fencepost.vocabularies.machines.grpc.records import message_of
+from tests.fixtures.machines import Gate, refused, template_of
+
+NAMES: Any = hardware_2021_pb2
+ARGUMENT, MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+MAC, IP = "52:54:00:12:34:56", "192.168.1.5"
+RECORD: dict[str, Any] = {
+    "id": "0eba0bf8-3772-4b4a-ab9f-6ebe93b90a94",
+    "version": 3,
+    "metadata": '{"facility": {"code": "lab"}}',
+    "network": {
+        "interfaces": [
+            {
+                "dhcp": {
+                    "mac": MAC,
+                    "hostname": "rack-7",
+                    "lease_time": 86400,
+                    "name_servers": ["1.1.1.1", "8.8.8.8"],
+                    "arch": "x86_64",
+                    "uefi": True,
+                    "ip": {"address": IP, "netmask": "255.255.255.0", "gateway": "192.168.1.1"},
+                },
+                "netboot": {"allow_pxe": True, "allow_workflow": True, "ipxe": {"url": "http://192.168.1.1/x.ipxe"}},
+            },
+            {"dhcp": {"mac": "52:54:00:12:34:57"}},
+        ]
+    },
+}
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=5),
+    st.lists,
+    max_leaves=4,
+)
+
+
+@pytest.fixture
+def hardware(gate: Gate) -> Any:
+    """A client of the service of hardware."""
+    return gate.hardware()
+
+
+def push(hardware: Any, **members: Any) -> None:
+    hardware.Push(NAMES.PushRequest(data=NAMES.Hardware(**members)), timeout=20)
+
+
+def test_a_machine_is_pushed_and_found_by_its_id_and_its_addresses(gate: Gate, hardware: Any) -> None:
+    push(hardware, **RECORD)
+    message = NAMES.Hardware(**RECORD)
+    assert hardware.ByID(NAMES.GetRequest(id=RECORD["id"]), timeout=20) == message
+    for mac in (MAC, MAC.upper(), "52:54:00:12:34:57"):
+        assert hardware.ByMAC(NAMES.GetRequest(mac=mac), timeout=20) == message
+    assert hardware.ByIP(NAMES.GetRequest(ip=IP), timeout=20) == message
+    assert gate.server.rpc("awf.hardware/get", {"id": RECORD["id"]})["resource"]["hardware"] == RECORD
+
+
+def test_all_machines_come_in_a_stream(gate: Gate, hardware: Any) -> None:
+    assert list(hardware.All(NAMES.Empty(), timeout=20)) == []
+    for number in range(3):
+        gate.server.rpc("awf.hardware/push", {"hardware": {"id": f"hw-{number}"}})
+    assert [one.id for one in hardware.All(NAMES.Empty(), timeout=20)] == ["hw-0", "hw-1", "hw-2"]
+
+
+def test_a_pushed_machine_takes_the_place_of_the_one_before(hardware: Any) -> None:
+    push(hardware, **RECORD)
+    push(hardware, id=RECORD["id"], metadata="{}")
+    found = hardware.ByID(NAMES.GetRequest(id=RECORD["id"]), timeout=20)
+    assert (found.metadata, found.HasField("network")) == ("{}", False)
+    assert refused(hardware.ByMAC, NAMES.GetRequest(mac=MAC), timeout=20)[0] == MISSING
+
+
+def test_a_deleted_machine_is_gone(hardware: Any) -> None:
+    push(hardware, **RECORD)
+    hardware.Delete(NAMES.DeleteRequest(id=RECORD["id"]), timeout=20)
+    for method, key in (("ByID", {"id": RECORD["id"]}), ("ByMAC", {"mac": MAC}), ("ByIP", {"ip": IP})):
+        assert refused(getattr(hardware, method), NAMES.GetRequest(**key), timeout=20)[0] == MISSING
+    assert refused(hardware.Delete, NAMES.DeleteRequest(id=RECORD["id"]), timeout=20)[0] == MISSING
+
+
+def test_a_pushed_machine_is_a_worker_by_its_id(gate: Gate, hardware: Any) -> None:
+    push(hardware, **RECORD)
+    gate.declare(template_of((MAC.upper(), ["wipe"])))
+    id = gate.create()
+    (context,) = gate.machine(is_old=True).contexts(RECORD["id"])
+    assert (context.workflow_id, context.current_worker) == (id, RECORD["id"])
+
+
+def test_what_cannot_be_kept_is_refused(hardware: Any) -> None:
+    def said(**members: Any) -> tuple[grpc.StatusCode, str]:
+        return refused(push, hardware, **members)
+
+    assert said(metadata="{}") == (ARGUMENT, "id must be set to a UUID, got id: ")
+    assert refused(hardware.Push, NAMES.PushRequest(), timeout=20)[0] == ARGUMENT
+    assert said(id="a\0")[0] == ARGUMENT
+    assert said(id="x" * 201)[0] == ARGUMENT
+    assert said(id="a", metadata="x" * (1 << 20)) == (ARGUMENT, "invalid hardware: longer than 1048576 bytes")
+    mac = {"interfaces": [{"dhcp": {"mac": "no address"}}]}
+    code, text = said(id="a", network=mac)
+    assert (code, "must be a MAC address" in text) == (ARGUMENT, True)
+    push(hardware, **RECORD)
+    assert said(id="other", network=RECORD["network"])[0] == grpc.StatusCode.ALREADY_EXISTS
+    for method, at in (("ByID", "id"), ("ByMAC", "mac"), ("ByIP", "ip")):
+        assert refused(getattr(hardware, method), NAMES.GetRequest(), timeout=20) == (ARGUMENT, f"invalid {at}")
+        assert refused(getattr(hardware, method), NAMES.GetRequest(**{at: "\0"}), timeout=20)[0] == ARGUMENT
+    assert refused(hardware.ByMAC, NAMES.GetRequest(mac="rack-7"), timeout=20)[0] == MISSING
+
+
+def test_a_watch_is_refused_as_not_there(hardware: Any) -> None:
+    code, said = refused(list, hardware.DeprecatedWatch(NAMES.GetRequest(id="a"), timeout=20))
+    assert (code, "ByID" in said) == (grpc.StatusCode.UNIMPLEMENTED, True)
+
+
+def test_a_record_with_more_than_messages_have_is_told_as_far_as_they_go(gate: Gate, hardware: Any) -> None:
+    record = {
+        "id": "hw-1",
+        "version": "three",
+        "metadata": {"facility": "lab"},
+        "rack": 7,
+        "network": {"interfaces": [{"dhcp": {"mac": MAC, "uefi": "yes", "lease_time": 1.5, "name_servers": ["a", 1]}}]},
+    }
+    gate.server.rpc("awf.hardware/push", {"hardware": record})
+    found = hardware.ByMAC(NAMES.GetRequest(mac=MAC), timeout=20)
+    dhcp = {"mac": MAC, "name_servers": ["a"]}
+    expected = {"id": "hw-1", "metadata": '{"facility":"lab"}', "network": {"interfaces": [{"dhcp": dhcp}]}}
+    assert found == NAMES.Hardware(**expected)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["id", "version", "metadata", "network", "x"]),
+        ANY
+        | st.fixed_dictionaries({"interfaces": st.lists(st.dictionaries(st.sampled_from(["dhcp", "netboot"]), ANY))}),
+    )
+)
+def test_any_record_becomes_a_message(record: dict[str, Any]) -> None:
+    message_of(NAMES.Hardware(), record).SerializeToString()

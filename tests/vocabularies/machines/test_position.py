@@ -1,0 +1,134 @@
+"""Where a workflow stands by the action that it began last, and what a report does there."""
+
+from __future__ import annotations
+
+import pytest
+
+from fencepost.domain.workflow import Workflow
+from fencepost.errors import Refusal
+from fencepost.vocabularies.machines.plan import Plan, plan_of
+from fencepost.vocabularies.machines.position import Latest, Report, Standing, State, Verb, judge, standing_of
+from tests.fixtures.machines import TEMPLATE
+
+PLAN: Plan = plan_of(TEMPLATE, b'{"hardware": {"device_1": "w"}}')
+NAMES = [(step.task_name, step.name) for step in PLAN.steps]
+TIMED_OUT = b'{"state":"STATE_TIMEOUT"}'
+
+
+def workflow(status: str = "in-progress", outcome: str | None = None, error: bytes | None = None) -> Workflow:
+    row = dict.fromkeys(Workflow._fields)
+    return Workflow(**{**row, "id": "w1", "status": status, "outcome": outcome, "error": error})  # type: ignore[arg-type]
+
+
+def latest(place: int, status: str, outcome: str | None = None, error: bytes | None = None) -> Latest:
+    return Latest("t1", place, status, outcome, error)
+
+
+@pytest.mark.parametrize(
+    ("last", "place", "state", "of_workflow"),
+    [
+        (None, 0, State.PENDING, State.PENDING),
+        (latest(0, "ready"), 0, State.PENDING, State.PENDING),
+        (latest(0, "requested"), 0, State.PENDING, State.PENDING),
+        (latest(0, "in-progress"), 0, State.RUNNING, State.RUNNING),
+        (latest(0, "done", "succeeded"), 1, State.PENDING, State.RUNNING),
+        (latest(1, "ready"), 1, State.PENDING, State.RUNNING),
+        (latest(1, "in-progress"), 1, State.RUNNING, State.RUNNING),
+        (latest(1, "done", "failed", b'{"state":"STATE_FAILED"}'), 1, State.FAILED, State.FAILED),
+        (latest(1, "done", "failed", TIMED_OUT), 1, State.TIMEOUT, State.TIMEOUT),
+        (latest(1, "done", "failed"), 1, State.TIMEOUT, State.TIMEOUT),
+        (latest(1, "done", "failed", b'{"message":"whatever"}'), 1, State.FAILED, State.FAILED),
+        (latest(1, "done", "canceled"), 1, State.FAILED, State.FAILED),
+    ],
+)
+def test_the_current_action_is_the_first_that_has_not_succeeded(
+    last: Latest | None, place: int, state: State, of_workflow: State
+) -> None:
+    standing = standing_of(workflow(), last)
+    assert (standing.place, standing.state, standing.of_workflow) == (place, state, of_workflow)
+
+
+def test_a_workflow_that_is_over_stands_as_it_ended() -> None:
+    succeeded = standing_of(workflow("done", "succeeded"), latest(2, "done", "succeeded"))
+    assert (succeeded.place, succeeded.state, succeeded.of_workflow) == (3, State.SUCCESS, State.SUCCESS)
+    late = standing_of(workflow("done", "failed", TIMED_OUT), latest(1, "done", "canceled"))
+    assert (late.place, late.state, late.of_workflow) == (1, State.TIMEOUT, State.TIMEOUT)
+    canceled = standing_of(workflow("done", "canceled"), latest(1, "done", "canceled"))
+    assert (canceled.state, canceled.of_workflow) == (State.FAILED, State.FAILED)
+
+
+def said(state: int, place: int = 1, last: Latest | None = None, of: Workflow | None = None) -> Verb | None:
+    of = of or workflow()
+    return judge(PLAN, standing_of(of, last), Report(*NAMES[place], state, 0, "", "w"), workflow=of)
+
+
+PENDING, RUNNING = latest(1, "ready"), latest(1, "in-progress")
+
+
+@pytest.mark.parametrize(
+    ("last", "state", "verb"),
+    [
+        (PENDING, State.RUNNING, "start"),
+        (PENDING, State.SUCCESS, "success"),
+        (PENDING, State.FAILED, "fail"),
+        (PENDING, State.TIMEOUT, "fail"),
+        (RUNNING, State.RUNNING, None),
+        (RUNNING, State.SUCCESS, "success"),
+        (RUNNING, State.FAILED, "fail"),
+        (RUNNING, State.TIMEOUT, "fail"),
+    ],
+)
+def test_a_report_of_the_current_action_moves_it(last: Latest, state: State, verb: Verb | None) -> None:
+    assert said(state, last=last) == verb
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESS, State.FAILED, State.TIMEOUT])
+def test_a_report_of_an_action_that_has_succeeded_changes_nothing(state: State) -> None:
+    assert said(state, place=0, last=PENDING) is None
+
+
+@pytest.mark.parametrize("state", [State.SUCCESS, State.FAILED, State.TIMEOUT])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("of", [workflow("done", "failed", TIMED_OUT), workflow("done", "canceled"), workflow()])
+def test_what_comes_too_late_is_taken_and_changes_nothing(place: int, state: State, of: Workflow) -> None:
+    assert said(state, place, latest(1, "done", "failed"), of) is None
+
+
+@pytest.mark.parametrize("of", [workflow("done", "succeeded"), workflow("done", "canceled"), workflow()])
+def test_nothing_begins_in_a_workflow_that_is_over(of: Workflow) -> None:
+    with pytest.raises(Refusal, match="workflow 'w1' is done already"):
+        said(State.RUNNING, 1, latest(1, "done", "failed"), of)
+
+
+@pytest.mark.parametrize(
+    ("names", "word", "path"),
+    [
+        (NAMES[0], None, None),
+        (("os-installation", "nothing"), "action", "$.action"),
+        (("nothing", "disk-wipe"), "task", "$.task"),
+        (NAMES[2], "task", "$.task"),
+    ],
+)
+@pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESS, State.FAILED, State.TIMEOUT])
+def test_a_report_of_another_action_than_the_current_one_is_refused(
+    names: tuple[str, str], word: str | None, path: str | None, state: State
+) -> None:
+    report = Report(*names, state, 0, "", "w")
+    if word is None:
+        assert judge(PLAN, standing_of(workflow(), PENDING), report, workflow=workflow()) is None
+        return
+    with pytest.raises(Refusal, match=f"reported {word} name does not match the current action details") as refused:
+        judge(PLAN, standing_of(workflow(), PENDING), report, workflow=workflow())
+    assert refused.value.at == path
+
+
+@pytest.mark.parametrize("state", [State.PENDING, 5, -1])
+def test_nobody_reports_that_an_action_is_pending(state: int) -> None:
+    with pytest.raises(Refusal, match="an action can be reported as one of STATE_RUNNING, STATE_FAILED"):
+        said(state, last=PENDING)
+
+
+def test_between_two_actions_the_next_one_is_judged_when_it_is_there() -> None:
+    between: Standing = standing_of(workflow(), latest(0, "done", "succeeded"))
+    assert (between.place, between.state) == (1, State.PENDING)
+    assert said(State.SUCCESS, 0, latest(0, "done", "succeeded")) is None

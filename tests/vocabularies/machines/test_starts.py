@@ -1,0 +1,78 @@
+"""The port for machines: kept for one server, and refused with the reason."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from fencepost.errors import StartRefused
+from fencepost.settings import Settings
+from fencepost.vocabularies.machines.grpc.gateway import Gateway
+from fencepost.vocabularies.machines.server import shared
+from tests.fixtures.machines import Gate
+
+
+def test_a_server_without_a_port_for_machines_needs_nothing() -> None:
+    settings = Settings()
+    with shared(settings) as kept:
+        assert kept is settings
+
+
+def test_the_workers_of_a_server_are_told_one_port() -> None:
+    with shared(Settings(grpc_port=0)) as told:
+        assert told.grpc_shared
+        with socket.socket() as one, socket.socket() as other:
+            for worker in (one, other):
+                worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                worker.bind(("127.0.0.1", told.grpc_port or 0))
+                worker.listen()
+            refused = pytest.raises(StartRefused, match=f"cannot listen on 127.0.0.1:{told.grpc_port} for --grpc-port")
+            with refused, shared(Settings(grpc_port=told.grpc_port)):
+                pass
+
+
+def test_a_server_alone_has_its_port_alone(gate: Gate) -> None:
+    async def begin() -> None:
+        Gateway(gate.server.app.engine, "127.0.0.1", gate.port)
+
+    with pytest.raises(StartRefused, match=f"cannot listen on 127.0.0.1:{gate.port} for --grpc-port"):
+        gate.server.run(begin())
+
+
+def test_without_grpc_a_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+
+    def missing(name: str, *arguments: Any) -> Any:
+        return None if name == "grpc" else found(name, *arguments)
+
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    refused = pytest.raises(StartRefused, match=r"--grpc-port needs gRPC: pip install 'fencepost\[grpc\]'")
+    with refused, shared(Settings(grpc_port=0)):
+        pass
+
+
+def test_all_but_the_gateway_is_there_without_grpc() -> None:
+    code = """
+import importlib, pkgutil, sys
+sys.modules.update(dict.fromkeys(("grpc", "grpc_reflection", "google"), None))
+import fencepost
+for module in pkgutil.walk_packages(fencepost.__path__, "fencepost."):
+    if not module.name.startswith("fencepost.grpc") and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print(len(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::"])
+def test_the_port_is_open_to_others_only_when_that_is_said(host: str) -> None:
+    with pytest.raises(StartRefused, match="--grpc-open"):
+        Settings(grpc_port=0, grpc_host=host)
+    assert Settings(grpc_port=0, grpc_host=host, grpc_open=True).grpc_host == host
+    assert Settings(grpc_host=host).grpc_port is None

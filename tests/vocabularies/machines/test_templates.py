@@ -1,0 +1,270 @@
+"""What may stand in a template, before it is rendered and after, and the list of actions that comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from fencepost.errors import Refusal
+from fencepost.vocabularies.machines.images import is_image
+from fencepost.vocabularies.machines.plan import Plan, check_source, plan_of
+from tests.fixtures.machines import TEMPLATE
+
+TASK, ACTION = "$.template.tasks[0]", "$.template.tasks[0].actions[0]"
+WORKER = {"device_1": "52:54:00:12:34:56"}
+
+
+def plan(text: str, hardware: Any = WORKER) -> Plan:
+    return plan_of(text, orjson.dumps({"hardware": hardware}))
+
+
+def template(**members: Any) -> str:
+    """Return a template without actions in braces, in JSON, which is YAML; members replace its own."""
+    action = {"name": "wipe", "image": "disk-wipe"}
+    task = {"name": "os", "worker": "w", "actions": [action]}
+    return orjson.dumps({"version": "0.1", "name": "hello", "tasks": [task], **members}).decode()
+
+
+def tasks(**members: Any) -> str:
+    action = {"name": "wipe", "image": "disk-wipe"}
+    return template(tasks=[{"name": "os", "worker": "w", "actions": [action], **members}])
+
+
+def actions(*overlays: Any) -> str:
+    return tasks(actions=[{"name": f"a{place}", "image": "disk-wipe", **one} for place, one in enumerate(overlays)])
+
+
+def test_tasks_and_their_actions_become_one_list() -> None:
+    found = plan(TEMPLATE)
+    assert found.global_timeout == 6000
+    assert [(step.place, step.task_name, step.name) for step in found.steps] == [
+        (0, "os-installation", "disk-wipe"),
+        (1, "os-installation", "disk-partition"),
+        (2, "reboot", "disk-wipe"),
+    ]
+    assert [step.timeout for step in found.steps] == [90, 600, 0]
+    assert found.find("reboot", "disk-wipe") == found.steps[2]
+    assert found.find("reboot", "disk-partition") is None
+    assert found.workers == ["52:54:00:12:34:56"]
+
+
+def test_an_actions_environment_overlays_that_of_its_task() -> None:
+    wipe, partition, _ = plan(TEMPLATE).steps
+    assert wipe.environment == ("MIRROR_HOST=192.168.1.2", "VERSION=20.10")
+    assert partition.environment == ("MIRROR_HOST=192.168.1.3", "VERSION=20.10")
+    action = {"name": "wipe", "image": "disk-wipe", "environment": {"C": "own", "A": "own", "Z": None}}
+    (step,) = plan(tasks(environment={"D": "shared", "C": "shared", "B": 1}, actions=[action])).steps
+    assert step.environment == ("A=own", "B=1", "C=own", "D=shared", "Z=")
+
+
+def test_volumes_stand_behind_each_other_and_merged_by_their_beginning() -> None:
+    partition = plan(TEMPLATE).steps[1]
+    assert partition.volumes == ("/dev:/dev", "/lib/firmware:/lib/firmware:ro", "/dev:/devices", "/statedir:/statedir")
+    assert partition.merged_volumes == ("/dev:/devices", "/lib/firmware:/lib/firmware:ro", "/statedir:/statedir")
+
+
+def test_what_every_action_may_say() -> None:
+    wipe = plan(TEMPLATE).steps[0]
+    assert (wipe.command, wipe.on_timeout, wipe.on_failure) == (("wipe", "--all"), ("echo", "late"), ("echo", "bad"))
+    assert (wipe.image, wipe.pid) == ("quay.io/tinkerbell/disk-wipe:v1.0.0", "host")
+
+
+def test_an_empty_list_of_actions_passes() -> None:
+    assert plan(tasks(actions=[])).steps == ()
+    assert plan(tasks(actions=None)).steps == ()
+
+
+def test_two_tasks_may_share_the_name_of_an_action() -> None:
+    one = {"name": "one", "worker": "w", "actions": [{"name": "wipe", "image": "disk-wipe"}]}
+    assert len(plan(template(tasks=[one, {**one, "name": "two"}])).steps) == 2
+
+
+def test_a_name_has_at_most_199_bytes() -> None:
+    named: Mapping[str, Callable[[str], str]] = {
+        "$.template.name": lambda name: template(name=name),
+        f"{TASK}.name": lambda name: tasks(name=name),
+        f"{ACTION}.name": lambda name: actions({"name": name}),
+    }
+    for path, text in named.items():
+        assert plan(text("x" * 199))
+        assert plan(text("é" * 99))
+        for long in ("x" * 200, "é" * 100):
+            assert fault(text(long)) == (path, "must be shorter than 200 bytes")
+
+
+def test_what_a_template_may_say_beside_its_tasks() -> None:
+    text = template(id="a77ea8f4-8e4c-4d6c-9a5b-1d3e2f4a5b6c")
+    check_source(text)
+    assert plan(text) == plan(template())._replace(text=text)
+
+
+@pytest.mark.parametrize("pid", ["host", "container:x", "whatever", ""])
+@pytest.mark.parametrize("seconds", [0, -1, 1, 2**63 - 1])
+def test_numbers_and_namespaces_of_processes_are_not_judged(seconds: int, pid: str) -> None:
+    task = {"name": "os", "worker": "w", "actions": [{"name": "a", "image": "b", "timeout": seconds, "pid": pid}]}
+    found = plan(template(global_timeout=seconds, tasks=[task]))
+    assert (found.global_timeout, found.steps[0].timeout, found.steps[0].pid) == (seconds, seconds, pid)
+
+
+@pytest.mark.parametrize("version", ["version: 0.1", 'version: "0.2"', "version:", "# none"])
+def test_a_version_may_be_any_or_none(version: str) -> None:
+    text = TEMPLATE.replace('version: "0.1"', version)
+    check_source(text)
+    assert plan(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        (template(name=""), "$.template.name", "must not be empty"),
+        (template(name="x" * 200), "$.template.name", "must be shorter than 200 bytes"),
+        (template(global_timeout="soon"), "$.template.global_timeout", "must be a whole number of seconds, not 'soon'"),
+        (template(tasks=[]), "$.template.tasks", "at least one task is needed"),
+        (template(tasks=None), "$.template.tasks", "at least one task is needed"),
+        (template(taskz=[]), "$.template.taskz", "there is no member 'taskz'; did you mean 'tasks'?"),
+        (tasks(name=""), TASK + ".name", "must not be empty"),
+        (tasks(worker=""), TASK + ".worker", "must not be empty"),
+        (tasks(worker=None), TASK + ".worker", "must not be empty"),
+        (template(tasks=[{"name": "os", "actions": []}]), TASK + ".worker", "must not be empty"),
+        (actions(*[{}] * 1001), TASK + ".actions", "a template has at most 1000 actions"),
+        (tasks(worker="é" * 501), TASK + ".worker", "must not be longer than 1000 bytes"),
+        (tasks(action=[]), TASK + ".action", "there is no member 'action'"),
+        (
+            template(tasks=[{"name": "a"}, {"name": "a"}]),
+            "$.template.tasks[1].name",
+            "two tasks of a template cannot have",
+        ),
+        (actions({"name": ""}), ACTION + ".name", "must not be empty"),
+        (actions({"name": "x" * 200}), ACTION + ".name", "must be shorter than 200 bytes"),
+        (actions({}, {"name": "a0"}), TASK + ".actions[1].name", "two actions of a task cannot have"),
+        (actions({"image": "Disk Wipe"}), ACTION + ".image", "must name an image, not 'Disk Wipe'"),
+        (actions({"image": None}), ACTION + ".image", "must name an image, not ''"),
+        (actions({"timeout": 1.5}), ACTION + ".timeout", "must be a whole number of seconds"),
+        (actions({"timeout": 2**63}), ACTION + ".timeout", "must be a whole number of seconds"),
+        (actions({"command": "wipe"}), ACTION + ".command", "Expected `array | null`, got `str`"),
+        (actions({"on_timeout": []}), ACTION + ".on_timeout", "there is no member 'on_timeout'"),
+        ("name: a\nname: b", "$.template", 'line 2, column 1: the key "name" stands twice in one map'),
+        ("tasks: [", "$.template", "not YAML"),
+        ("just text", "$.template", "Expected `object`, got `str`"),
+        ("{{ .a", "$.template", "line 1, column 1: {{ without its }}"),
+    ],
+)
+def test_a_template_that_can_never_be_good_is_refused_when_it_is_declared(text: str, path: str, reason: str) -> None:
+    at, message = fault(text)
+    assert at == path
+    assert message.startswith(reason)
+
+
+def test_what_is_open_until_it_is_rendered_is_not_judged_before() -> None:
+    check_source(tasks(worker="{{.worker}}"))
+    check_source(
+        actions({"image": "{{.image}}", "timeout": "{{.t}}", "name": "{{.n}}"}, {"name": "{{.n}}", "image": "a"})
+    )
+    check_source("name: {{ .name }}\nversion: '0.1'")
+
+
+def test_lines_that_may_not_be_there_are_not_judged_before() -> None:
+    both = "# {{ if .x }}\n- {name: a, worker: b}\n# {{ else }}\n- {name: a, worker: c}\n# {{ end }}\n"
+    text = f'version: "0.1"\nname: hello\ntasks:\n{both}'
+    check_source(text)
+    assert plan(text, {"x": 1})
+    # But what stands in one line does not make others come and go.
+    inline = tasks(worker="{{ if .x }}a{{ else }}b{{ end }}", action=[])
+    assert fault(inline)[0] == "$.template.tasks[0].action"
+
+
+@pytest.mark.parametrize(
+    ("text", "hardware", "reason"),
+    [
+        (tasks(worker="{{.device_2}}"), WORKER, "the template cannot be rendered with it: line 1, column "),
+        (
+            tasks(worker="{{.device_1}}"),
+            {"device_1": ""},
+            "in the rendered template, tasks[0].worker: must not be empty",
+        ),
+        (tasks(worker="{{.device_1}}"), {"device_1": 'a"b'}, "the template cannot be rendered with it: not YAML"),
+        (
+            actions({"image": "{{.device_1}}"}),
+            {"device_1": "A B"},
+            "in the rendered template, tasks[0].actions[0].image: ",
+        ),
+        (
+            actions({"name": "{{.device_1}}"}, {"name": "{{.device_1}}"}),
+            WORKER,
+            "in the rendered template, tasks[0].actions[1].name: two",
+        ),
+    ],
+)
+def test_what_hardware_makes_of_a_template_is_judged_when_a_workflow_begins(
+    text: str, hardware: Any, reason: str
+) -> None:
+    check_source(text)
+    with pytest.raises(Refusal) as refused:
+        plan(text, hardware)
+    assert refused.value.at == "$.params.hardware"
+    assert refused.value.message.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [(b'{"hardware": []}', "$.params.hardware"), (b'{"hardwear": {}}', "$.params.hardwear"), (b"[]", "$.params")],
+)
+def test_params_are_hardware_and_nothing_else(params: bytes, path: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        plan_of(TEMPLATE, params)
+    assert refused.value.at == path
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "hello-world",
+        "tink/disk-wipe",
+        "localhost/x",
+        "localhost:5000/x:v1",
+        "10.1.1.1/hub-tool/debian:v1.0_a.b",
+        "quay.io/a/b/c__d/e-f.g",
+        f"a@sha256:{'0' * 64}",
+        f"quay.io:443/a:v1@sha256:{'a' * 64}",
+        "Quay.IO/a",
+    ],
+)
+def test_these_are_images(image: str) -> None:
+    assert is_image(image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "",
+        "A",
+        "a b",
+        "a//b",
+        "/a",
+        "a/",
+        "a:",
+        "a:v 1",
+        "a@sha256:12",
+        f"a@sha256:{'0' * 63}",
+        "0" * 64,
+        "-a",
+        "a..b",
+        "a.io/",
+        "a" * 256,
+        f"a:{'v' * 129}",
+        "Repo/a",
+        f"a@sha256:{'A' * 64}",
+        "a\n",
+    ],
+)
+def test_these_are_not(image: str) -> None:
+    assert not is_image(image)
+
+
+def fault(text: str) -> tuple[str | None, str]:
+    with pytest.raises(Refusal) as refused:
+        check_source(text)
+    return refused.value.at, refused.value.message

@@ -1,0 +1,89 @@
+"""TLS on the port for machines: its certificate is told to everybody, and files that do not fit are refused."""
+
+from __future__ import annotations
+
+import http.client
+from contextlib import closing
+from pathlib import Path
+
+import grpc
+import pytest
+
+from fencepost.cli.worker import decode, encode
+from fencepost.errors import StartRefused
+from fencepost.settings import GrpcTls, Settings, read_grpc_tls
+from tests.fixtures.machines import machine_at, refused, template_of
+from tests.fixtures.processes import free_port, serving
+from tests.fixtures.servers import Server
+
+FILES = Path(__file__).resolve().parents[2] / "fixtures" / "tls"
+CERT, KEY = FILES / "cert.pem", FILES / "key.pem"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_machines_fetch_the_certificate_and_trust_the_port(database: str, tmp_path: Path, workers: str) -> None:
+    port = free_port()
+    files = ["--grpc-tls-cert", str(CERT), "--grpc-tls-key", str(KEY)]
+    arguments = ["--database-url", database, "--grpc-port", str(port), *files, "--workers", workers]
+    # With clients, to show that the certificate needs no credentials.
+    with serving(tmp_path, *arguments, "--client", "me:0123456789abcdef") as process:
+        certificate = fetched(process.port)
+        assert certificate == CERT.read_bytes()
+        machine = machine_at(port, is_old=True, certificate=certificate)
+        id = machine.template("CreateTemplate", name="hello", data=template_of(("w", ["wipe"]))).id
+        workflow = machine.get("CreateWorkflow", template=id, hardware="{}").id
+        assert [one.workflow_id for one in machine.contexts("w")] == [workflow]
+        plain = machine_at(port)
+        assert refused(plain.contexts, "w")[0] == grpc.StatusCode.UNAVAILABLE
+
+
+def fetched(port: int) -> bytes:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", "/cert")
+        response = connection.getresponse()
+        assert (response.status, response.getheader("content-type")) == (200, "application/x-pem-file")
+        return response.read()
+
+
+def test_a_server_without_a_certificate_tells_none(server: Server) -> None:
+    status, _, answer = server.send("GET", "/cert")
+    assert (status, b"not-found" in answer) == (404, True)
+
+
+def test_a_key_in_the_file_of_the_certificate_is_not_told(tmp_path: Path) -> None:
+    both = tmp_path / "both.pem"
+    both.write_bytes(KEY.read_bytes() + CERT.read_bytes() + b"notes\n" + CERT.read_bytes())
+    tls = read_grpc_tls(both, both)
+    assert tls is not None
+    assert tls.certificate == CERT.read_bytes() * 2
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "reason"),
+    [
+        (CERT, None, "--grpc-tls-key is missing"),
+        (None, KEY, "--grpc-tls-cert is missing"),
+        (CERT, FILES / "other_key.pem", "cannot be used"),
+        (CERT, FILES / "locked_key.pem", "cannot be used"),
+        (CERT, FILES / "nothing.pem", "No such file"),
+        (KEY, KEY, "cannot be used"),
+        (FILES, KEY, "cannot be used"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused_at_the_start(
+    certificate: Path | None, key: Path | None, reason: str
+) -> None:
+    with pytest.raises(StartRefused, match=reason):
+        read_grpc_tls(certificate, key)
+
+
+def test_a_certificate_is_for_a_port() -> None:
+    with pytest.raises(StartRefused, match="--grpc-port"):
+        Settings(grpc_tls=read_grpc_tls(CERT, KEY))
+    assert read_grpc_tls(None, None) is None
+
+
+def test_a_key_is_handed_to_workers_and_shown_to_nobody() -> None:
+    settings = Settings(grpc_port=0, grpc_tls=GrpcTls(b"certificate", b"secret"))
+    assert decode(encode(settings)).grpc_tls == settings.grpc_tls
+    assert "secret" not in repr(settings)

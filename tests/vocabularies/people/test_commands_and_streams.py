@@ -1,0 +1,398 @@
+"""Processes, the replay of a task's streams, what may be done to a task, and what a list decides by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from fencepost.domain.decider import Activity, Event, Facts
+from fencepost.domain.workflow import Workflow
+from fencepost.errors import Refusal
+from fencepost.vocabularies.people import commands as deeds
+from fencepost.vocabularies.people.commands import Actor, Draft
+from fencepost.vocabularies.people.decider import decide
+from fencepost.vocabularies.people.html import history_html
+from fencepost.vocabularies.people.process import FinalFields, ProcessDefinition, ProcessStep
+from fencepost.vocabularies.people.statuses import ACTIVE, STATUS_NAMES, statuses_of
+from fencepost.vocabularies.people.streams import Change, Standing, TaskEvent, replay
+from fencepost.vocabularies.people.task import Core, PeopleTask
+
+READY = Core(7, "t-7", "ready", None, None, "2026-01-01T00:00:00.000000Z", 1, 1)
+INITIAL = Standing("HR", None, "PE", "M", "2026-01-04T00:00:00.000000Z", None)
+ANN = Actor("ann", frozenset({"HR"}))
+EVE = Actor("eve", frozenset({"IT"}))
+
+
+def process(*steps: dict[str, Any], **members: Any) -> ProcessDefinition:
+    """Return a process as it is declared."""
+    document = {"kind": "process", "name": "hr/onboard", "steps": list(steps), **members}
+    declared = msgspec.json.decode(orjson.dumps(document), type=ProcessDefinition)
+    declared.compile()
+    return declared
+
+
+def step(code: str = "ASK", **members: Any) -> dict[str, Any]:
+    """Return a step."""
+    return {"code": code, "assignToTeam": "HR", "createAtProcessStart": True, **members}
+
+
+def at(second: int) -> str:
+    return f"2026-01-02T00:00:{second:02}.000000Z"
+
+
+def status(second: int, value: str, *, id: int = 1, processed: bool = True) -> TaskEvent:
+    return TaskEvent("status", id, at(second), "ann", processed, (value,), (7, 1))
+
+
+def task(standing: Standing = INITIAL, core: Core = READY, flow: str = "M") -> PeopleTask:
+    """Return a task that stands so."""
+    fields = FinalFields(
+        task_list="L-1",
+        line_number=1,
+        process_step="ASK",
+        flow=flow,  # type: ignore[arg-type]
+        department="HR",
+        description="<b>ask</b>",
+        initial_assigned_to_team="HR",
+        initial_task_status="PE",
+        initial_priority="M",
+    )
+    text = msgspec.json.encode(fields)
+    return PeopleTask(
+        7,
+        "t-7",
+        3,
+        "L-1",
+        "hr/onboard",
+        1,
+        True,
+        1,
+        text,
+        at(0),
+        at(0),
+        None,
+        None,
+        None,
+        None,
+        None,
+        standing,
+        core,
+        None,
+    )
+
+
+def workflow(params: Any, **members: Any) -> Workflow:
+    row: dict[str, Any] = dict.fromkeys(Workflow._fields)
+    return Workflow(
+        **{
+            **row,
+            "id": "L-1",
+            "requester": b'{"resourceType":"Client","id":"ann"}',
+            "params": orjson.dumps(params),
+            **members,
+        }
+    )
+
+
+def _read(raw: Any) -> Any:
+    return orjson.loads(bytes(raw))
+
+
+def activity(label: str, outcome: str | None, params: bytes, result: bytes | None = None) -> Activity:
+    return Activity(label, label, "awf.people/task", False, params, outcome, result, None)
+
+
+# Processes
+
+
+@pytest.mark.parametrize(
+    ("members", "path"),
+    [
+        ({"name": "hr/a-name-too-long-for-a-code"}, "$.name"),
+        ({"name": "a/b/c/d/e/f"}, "$.name"),
+        ({"code": "other"}, "$.code"),
+        ({"specSet": {"input": {"type": "nothing"}}}, "$.specSet.input"),
+        ({"steps": [step(), step()]}, "$.steps[1].code"),
+        ({"steps": [step(assignToTeam=None)]}, "$.steps[0].assignToTeam"),
+        ({"steps": [step(handlerType="BATCH_JOB", initialTaskStatus="AS")]}, "$.steps[0].initialTaskStatus"),
+        ({"steps": [step(initialTaskStatus="CO")]}, "$.steps[0].initialTaskStatus"),
+        ({"steps": [step(initialTaskStatus="CA")]}, "$.steps[0].initialTaskStatus"),
+        ({"steps": [step(definition="demo/x")]}, "$.steps[0].definition"),
+    ],
+)
+def test_a_process_that_could_never_be_followed_is_refused_at_its_field(members: dict[str, Any], path: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        process(**members)
+    assert caught.value.at == path
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({}, "$.params.department"),
+        ({"department": 5}, "$.params.department"),
+        ({"department": "HR", "sourceDocument": "x"}, "$.params.sourceDocument"),
+        ({"department": "HR", "input": []}, "$.params.input"),
+        ({"department": "HR", "input": {"n": "x"}}, "$.params.input.n"),
+    ],
+)
+def test_what_a_list_begins_with_is_checked(params: Any, path: str) -> None:
+    declared = process(specSet={"input": {"properties": {"n": {"type": "integer"}}}})
+    with pytest.raises(Refusal) as caught:
+        declared.begin(orjson.dumps(params))
+    assert caught.value.at == path
+
+
+def test_a_department_that_must_differ_is_a_switch() -> None:
+    declared = process(step(), crossDepartment=True)
+    with pytest.raises(Refusal) as caught:
+        declared.begin(b'{"department": "HR"}')
+    assert caught.value.at == "$.params.department"
+    process(step(department="IT"), crossDepartment=True).begin(b'{"department": "HR"}')
+    process(step()).begin(b'{"department": "HR"}')
+
+
+def test_a_process_that_names_a_department_wants_tasks_of_others_unless_it_says_otherwise() -> None:
+    for params in (b"{}", b'{"department": "IT"}'):
+        with pytest.raises(Refusal, match="must differ from that of its list") as caught:
+            process(step(), department="HR").begin(params)
+        assert caught.value.at == "$.params.department"
+    process(step(department="IT"), department="HR").begin(b"{}")
+    process(step(), department="HR", crossDepartment=False).begin(b"{}")
+
+
+@pytest.mark.parametrize("given", [*STATUS_NAMES])
+def test_a_task_without_a_user_begins_in_no_status_that_needs_one(given: str) -> None:
+    one = msgspec.convert({"code": "ASK", "initialTaskStatus": given}, ProcessStep)
+    assert one.status_for(None) == ("PE" if given in ACTIVE else given)
+    assert one.status_for("ann") == given
+
+
+# Replay
+
+
+def test_a_replay_starts_from_the_initial_values_and_applies_every_processed_event() -> None:
+    events = [
+        status(1, "AS", id=2),
+        TaskEvent("transfer", 1, at(1), "ann", True, ("HR", "ann")),
+        TaskEvent("plan", 3, at(3), "ann", True, ("H", at(50))),
+        status(4, "CO", id=4),
+    ]
+    assert replay(INITIAL, events, []).standing == Standing("HR", "ann", "CO", "H", at(50), at(4))
+    assert replay(INITIAL, [], []).standing == INITIAL
+
+
+def test_a_draft_counts_for_nothing_and_is_shown() -> None:
+    played = replay(INITIAL, [status(1, "AS", processed=False)], [])
+    assert (played.standing, len(played.history)) == (INITIAL, 1)
+
+
+def test_events_are_applied_in_the_order_of_their_times_whenever_they_were_processed() -> None:
+    assert replay(INITIAL, [status(5, "IN", id=1), status(3, "AS", id=2)], []).standing.status == "IN"
+
+
+def test_the_completion_time_is_that_of_the_latest_event_that_completes_and_gone_when_it_is_left() -> None:
+    again = [status(1, "CO", id=1), status(2, "IN", id=2), status(3, "CO", id=3)]
+    assert replay(INITIAL, again, []).standing.completion_date_time == at(3)
+    assert replay(INITIAL, again[:2], []).standing.completion_date_time is None
+
+
+def test_what_workers_do_to_the_core_task_is_in_the_status_stream() -> None:
+    changes = [
+        Change(at(1), 7, 2, "requested", None, "w", None),
+        Change(at(1), 7, 3, "in-progress", None, "w", None),
+        Change(at(2), 7, 4, "waiting", None, "w", "no paper"),
+        Change(at(3), 7, 5, "ready", None, "awf.engine", None),
+        Change(at(4), 7, 6, "in-progress", None, "w", None),
+        Change(at(5), 7, 7, "done", "failed", "w", "no paper"),
+    ]
+    played = replay(INITIAL, [], changes)
+    assert [(event.values[0], event.reason) for event in played.history] == [
+        ("IN", None),
+        ("PE", "no paper"),
+        ("IN", None),
+        ("EX", "no paper"),
+    ]
+    assert played.standing.status == "EX"
+
+
+def test_a_change_that_an_event_of_people_made_is_no_second_event() -> None:
+    changes = [
+        Change(at(1), 7, 2, "requested", None, "ann", None),
+        Change(at(1), 7, 3, "in-progress", None, "ann", None),
+    ]
+    played = replay(INITIAL, [status(1, "WA")], changes)
+    assert [event.values for event in played.history] == [("WA",)]
+
+
+def test_what_was_said_of_one_execution_is_gone_with_the_next() -> None:
+    changes = [
+        Change(at(1), 7, 2, "in-progress", None, "w", None, "one"),
+        # At one time with the release before it, which therefore is not seen.
+        Change(at(3), 7, 4, "in-progress", None, "w", None, "two"),
+    ]
+    said = status(2, "LO")._replace(behind=(7, 2))
+    assert replay(INITIAL, [said], changes[:1]).standing.status == "LO"
+    assert replay(INITIAL, [said], changes).standing.status == "IN"
+
+
+# Deeds
+
+
+def test_a_claim_is_a_transfer_and_a_status() -> None:
+    assert deeds.claim(task(), ANN) == (Draft("transfer", ("HR", "ann")), Draft("status", ("AS",)))
+
+
+def test_a_claim_again_by_the_same_user_is_nothing() -> None:
+    assert deeds.claim(task(INITIAL._replace(status="AS", user="ann")), ANN) == ()
+
+
+@pytest.mark.parametrize(
+    ("deed", "standing", "actor", "type"),
+    [
+        (deeds.claim, INITIAL, EVE, "not-a-member"),
+        (deeds.claim, INITIAL._replace(status="AS", user="bob"), ANN, "people-task-taken"),
+        (deeds.claim, INITIAL._replace(status="EX"), ANN, "people-task-taken"),
+        (deeds.unclaim, INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
+        (deeds.unclaim, INITIAL._replace(status="AS", user="bob"), EVE, "not-a-member"),
+        (deeds.transfer("IT", None), INITIAL._replace(status="CA"), ANN, "people-task-completed"),
+        (deeds.change_status_if_required("IN"), INITIAL, ANN, "user-needed"),
+        (deeds.complete(), INITIAL, EVE, "not-a-member"),
+        (deeds.complete(), INITIAL._replace(status="CO", user="al"), ANN, "people-task-completed"),
+        (deeds.cancel, INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
+    ],
+)
+def test_what_may_not_be_done(deed: Any, standing: Standing, actor: Actor, type: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        deed(task(standing), actor)
+    assert caught.value.kind.type == type
+
+
+@pytest.mark.parametrize("given", [*STATUS_NAMES])
+def test_an_active_status_needs_a_user(given: str) -> None:
+    if given in ACTIVE:
+        with pytest.raises(Refusal):
+            deeds.change_status_if_required(given)(task(), ANN)
+    else:
+        assert len(deeds.change_status_if_required(given)(task(), ANN)) == (given != "PE")
+    assert deeds.change_status_if_required(given)(task(INITIAL._replace(user="ann", status=given)), ANN) == ()
+
+
+def test_what_is_handed_to_a_team_is_pending_again() -> None:
+    mine = task(INITIAL._replace(status="IN", user="ann"))
+    assert deeds.transfer("IT", None)(mine, ANN) == (Draft("transfer", ("IT", None)), Draft("status", ("PE",)))
+    assert deeds.transfer("IT", "eve")(mine, ANN) == (Draft("transfer", ("IT", "eve")),)
+    assert deeds.transfer("HR", "ann")(mine, ANN) == ()
+
+
+def test_a_task_may_not_stand_as_completed_by_who_is_not_in_its_team() -> None:
+    mine = task(INITIAL._replace(status="IN", user="eve"))
+    done = mine.standing._replace(status="CO")
+    with pytest.raises(Refusal) as caught:
+        deeds.check(mine, done, EVE)
+    assert caught.value.kind.type == "not-a-member"
+    deeds.check(mine, done, ANN)
+    deeds.check(mine, mine.standing, EVE)
+
+
+@pytest.mark.parametrize("core", [READY._replace(status=s, outcome=o) for s, o in [
+    ("waiting", None), ("ready", None), ("requested", None), ("in-progress", None),
+    ("done", "succeeded"), ("done", "failed"), ("done", "canceled"),
+]])  # fmt: skip
+@pytest.mark.parametrize("given", [*STATUS_NAMES])
+def test_the_core_task_is_moved_to_where_a_status_lets_it_be(core: Core, given: str) -> None:
+    steps = deeds.moves(task(core=core), INITIAL._replace(status=given))
+    stands = (core.status, core.outcome)
+    leads = {
+        "cancel": ("done", "canceled"),
+        "again": ("ready", None),
+        "release": ("ready", None),
+        "claim": ("requested", None),
+        "start": ("in-progress", None),
+        "success": ("done", "succeeded"),
+    }
+    for move in steps:
+        stands = leads[move]
+    assert given in statuses_of(*stands)
+    assert ("again" in steps) <= (core.status in ("done", "waiting"))
+
+
+def test_nobody_takes_an_automatic_task_from_the_workers() -> None:
+    for given in ("AS", "IN", "WA", "LO"):
+        with pytest.raises(Refusal) as caught:
+            deeds.moves(task(flow="A"), INITIAL._replace(status=given))
+        assert caught.value.kind.type == "people-task-automatic"
+    assert deeds.moves(task(flow="A", core=READY._replace(status="in-progress")), INITIAL._replace(status="WA")) == ()
+
+
+def test_the_history_is_html_with_every_text_escaped() -> None:
+    page = history_html(task(), [TaskEvent("status", 1, at(1), "<i>eve", False, ("EX",), reason="a & b")])
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "status Exception: a &amp; b" in page
+    assert "<td>draft</td>" in page
+
+
+# What a list decides
+
+
+def test_a_list_begins_with_the_steps_that_say_so_and_are_not_skipped() -> None:
+    declared = process(
+        step("ASK", dueDays=3, assignToUser="ann", initialTaskStatus="AS"),
+        step("LATER", createAtProcessStart=False),
+        step("OFF", skipInProcessStep=True),
+        step("SEND", handlerType="BATCH_JOB"),
+    )
+    facts = Facts(workflow({"department": "HR", "input": {"n": 1}}), declared, {})
+    asked, sent = [action.task_request for action in decide(facts, Event("awf.workflow.event/workflow-init"))]  # type: ignore[union-attr]
+    assert asked is not None
+    assert sent is not None
+    assert (asked.definition, asked.label) == ("awf.people/task", "line/1")
+    assert _read(asked.params) == {
+        "taskList": "L-1",
+        "lineNumber": 1,
+        "processStep": "ASK",
+        "flow": "M",
+        "department": "HR",
+        "initialAssignedToTeam": "HR",
+        "initialAssignedToUser": "ann",
+        "initialTaskStatus": "AS",
+        "initialPriority": "M",
+        "dueDays": 3,
+    }
+    assert (sent.definition, sent.label) == ("hr/onboard/SEND", "line/2")
+    assert _read(sent.params)["input"] == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "ends"),
+    [
+        ({"line/1": "succeeded", "line/2": "canceled"}, True),
+        ({"line/1": "succeeded", "line/2": None}, False),
+        ({"line/1": "succeeded", "line/2": "failed"}, False),
+        ({"line/1": "succeeded", "line/1/2": None}, False),
+        ({"line/1": "canceled", "line/1/2": "succeeded"}, True),
+        ({"other": "succeeded"}, False),
+    ],
+)
+def test_a_list_that_closes_when_done_ends_with_its_last_task(outcomes: dict[str, str | None], ends: bool) -> None:
+    text = task().text
+    begun = {label: activity(label, outcome, text, b'{"yes":true}') for label, outcome in outcomes.items()}
+    told = Event("awf.workflow.event/task-completed", label="line/1")
+    closing, open_ = process(step(), closeWhenDone=True), process(step())
+    decided = decide(Facts(workflow({"department": "HR"}), closing, begun), told)
+    assert bool(decided) is ends
+    assert decide(Facts(workflow({"department": "HR"}), open_, begun), told) == []
+    child = workflow({"department": "HR"}, requester=b'{"resourceType":"AidboxWorkflow","id":"x"}')
+    assert bool(decide(Facts(child, open_, begun), told)) is ends
+
+
+def test_the_result_of_a_list_tells_of_each_task() -> None:
+    declared = process(step(), closeWhenDone=True)
+    begun = {"line/1": activity("line/1", "succeeded", task().text, b'{"yes":true}')}
+    (ending,) = decide(Facts(workflow({"department": "HR"}), declared, begun), Event("task-completed"))
+    result = _read(ending.result)  # type: ignore[union-attr]
+    assert result == {"tasks": [{"lineNumber": 1, "processStep": "ASK", "biTaskStatus": "CO", "result": {"yes": True}}]}

@@ -1,0 +1,293 @@
+"""People's tasks under random deeds of people, developers and workers, on two servers.
+
+A model keeps what each task should be: its events in their order, and which of them count. After every step each task
+stands as the model says, its core task is where that lets it be, and `fencepost check` finds nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import hypothesis.strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from fencepost.clock import FrozenClock
+from fencepost.settings import Settings
+from fencepost.store.check import check
+from fencepost.vocabularies.people.statuses import ACTIVE, OVER, STATUS_NAMES, statuses_of
+from tests.fixtures.models import run_model
+from tests.fixtures.people import Desk
+from tests.fixtures.servers import running_server
+
+USERS = st.sampled_from(["ann", "al", "bob"])
+TEAM_OF = {"ann": "HR", "al": "HR", "bob": "IT"}
+TEAMS = st.sampled_from(["HR", "IT"])
+STATUSES = st.sampled_from([*STATUS_NAMES])
+PICK = st.integers(0, 1000)
+MAIL = "hr/onboard/MAIL"
+
+
+@dataclass
+class Said:
+    """An event: what it sets, who recorded it, and whether it counts."""
+
+    sets: dict[str, str | None]
+    user: str
+    counts: bool
+    id: int | None = None
+    stream: str = ""
+
+
+@dataclass
+class Model:
+    """A task as it should be."""
+
+    id: str
+    is_job: bool
+    said: list[Said] = field(default_factory=list)
+    lease: dict[str, str] | None = None
+
+    def now(self, *, beside: Said | None = None) -> dict[str, str | None]:
+        """Return what it stands at, if `beside` counted too."""
+        standing: dict[str, str | None] = {"status": "PE", "team": "IT" if self.is_job else "HR", "user": None}
+        standing["priority"] = "M"
+        for one in self.said:
+            if one.counts or one is beside:
+                standing |= one.sets
+        return standing
+
+
+class People(RuleBasedStateMachine):
+    """Two lists, their tasks, and everybody at them."""
+
+    desks: ClassVar[tuple[Desk, Desk]]
+    clock: ClassVar[FrozenClock]
+    lists: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn = 0
+        self.models: list[Model] = []
+
+    @property
+    def desk(self) -> Desk:
+        """One server after the other."""
+        self.turn += 1
+        return self.desks[self.turn % 2]
+
+    @initialize()
+    def begin(self) -> None:
+        """Begin a list of two tasks for people and one for a worker."""
+        People.lists += 1
+        code = f"L-{People.lists}"
+        self.models = [Model(task["id"], is_job=False) for task in self.desk.begin(code)]
+        self.models.append(Model(self.desk.add("ASK", code)["id"], is_job=False))
+        self.models.append(Model(self.desk.add("MAIL", code)["id"], is_job=True))
+
+    @rule(pick=PICK, user=USERS)
+    def claim(self, pick: int, user: str) -> None:
+        model = self._model(pick)
+        now = model.now()
+        mine = (now["status"], now["user"]) == ("AS", user)
+        refusal = None
+        if now["team"] != TEAM_OF[user]:
+            refusal = "not-a-member"
+        elif model.is_job and not mine:
+            refusal = "people-task-automatic"
+        elif not mine and (now["status"] != "PE" or now["user"] not in (None, user)):
+            refusal = "people-task-taken"
+        if self._call(refusal, "claim", id=model.id, user=user) and not mine:
+            model.said.append(Said({"status": "AS", "user": user}, user, counts=True))
+
+    @rule(pick=PICK, user=USERS)
+    def unclaim(self, pick: int, user: str) -> None:
+        model = self._model(pick)
+        now = model.now()
+        refusal = None
+        if now["status"] in OVER:
+            refusal = "people-task-completed"
+        elif now["user"] != user and now["team"] != TEAM_OF[user]:
+            refusal = "not-a-member"
+        if self._call(refusal, "unclaim", id=model.id, user=user):
+            back: dict[str, str | None] = {} if model.is_job else {"status": "PE"}
+            self._after_job(model, now, {"user": None, **back}, user)
+
+    @rule(pick=PICK, user=USERS, team=TEAMS)
+    def transfer(self, pick: int, user: str, team: str) -> None:
+        model = self._model(pick)
+        now = model.now()
+        refusal = "people-task-completed" if now["status"] in OVER else None
+        unchanged = (now["team"], now["user"]) == (team, None)
+        if self._call(refusal, "transfer", id=model.id, user=user, transferToTeam=team) and not unchanged:
+            left = now["status"] in ACTIVE and not model.is_job
+            sets: dict[str, str | None] = {"team": team, "user": None, **({"status": "PE"} if left else {})}
+            model.said.append(Said(sets, user, counts=True))
+
+    @rule(pick=PICK, user=USERS)
+    def complete(self, pick: int, user: str) -> None:
+        model = self._model(pick)
+        now = model.now()
+        refusal = None
+        again = (now["status"], now["user"]) == ("CO", user)
+        if now["team"] != TEAM_OF[user]:
+            refusal = "not-a-member"
+        elif now["status"] in OVER and not again:
+            refusal = "people-task-completed"
+        if self._call(refusal, "set-task-completed", id=model.id, user=user) and not again:
+            model.said.append(Said({"status": "CO", "user": now["user"] or user}, user, counts=True))
+            model.lease = None
+
+    @rule(pick=PICK, status=STATUSES)
+    def change_status(self, pick: int, status: str) -> None:
+        """A developer sets it free."""
+        model = self._model(pick)
+        now = model.now()
+        took = model.is_job and status in ("AS", "IN", "WA", "LO", "EX") and now["status"] != status
+        held = model.lease is not None and status in ("IN", "WA", "LO", "EX")
+        failed = status == "EX" and self._core(model) == ("done", "failed")
+        refusal = "people-task-automatic" if took and not held and not failed else None
+        if self._call(refusal, "change-status", id=model.id, user="dev", status=status) and now["status"] != status:
+            model.said.append(Said({"status": status}, "dev", counts=True))
+            if status in ("PE", "CO", "CA"):
+                model.lease = None
+
+    @rule(pick=PICK, priority=st.sampled_from(["H", "M", "L"]), confirm=st.booleans())
+    def plan(self, pick: int, priority: str, confirm: bool) -> None:
+        model = self._model(pick)
+        params = {"id": model.id, "user": "ann", "priority": priority, "confirm": confirm}
+        event = self._drafted(model, {"priority": priority}, "plan-task-if-required", params)
+        assert (event is None) == (model.now()["priority"] == priority) or confirm
+
+    @rule(pick=PICK, user=USERS, status=STATUSES)
+    def draft(self, pick: int, user: str, status: str) -> None:
+        """Record a status that waits to be confirmed."""
+        model = self._model(pick)
+        if model.is_job and status in ("IN", "WA", "EX", "LO"):
+            # Confirmed when a worker has begun, it is said of the worker's execution, wherever it stands in the stream.
+            return
+        now = model.now()
+        needed = status != now["status"] and status in ACTIVE and now["user"] is None
+        params = {"id": model.id, "user": user, "status": status}
+        self._drafted(model, {"status": status}, "change-task-status-if-required", params, needed and "user-needed")
+
+    @precondition(lambda self: any(not said.counts for model in self.models for said in model.said))
+    @rule(pick=PICK)
+    def confirm(self, pick: int) -> None:
+        """Let a draft count, wherever it stands in its stream."""
+        drafts = [(model, said) for model in self.models for said in model.said if not said.counts]
+        model, said = drafts[pick % len(drafts)]
+        now, after = model.now(), model.now(beside=said)
+        refusal = None
+        changed = (now["status"], now["user"]) != (after["status"], after["user"])
+        if changed and after["status"] in ACTIVE and after["user"] is None:
+            refusal = "user-needed"
+        elif changed and after["status"] == "CO" != now["status"] and after["team"] != TEAM_OF[said.user]:
+            refusal = "not-a-member"
+        elif model.is_job and after["status"] not in statuses_of(*self._core(model)):
+            refusal = "people-task-automatic" if after["status"] in ("AS", "IN", "WA", "LO", "EX") else None
+        if self._call(refusal, f"confirm-{said.stream}-event", id=model.id, user="ann", event=said.id):
+            said.counts = True
+            if changed and after["status"] in ("PE", "CO", "CA"):
+                model.lease = None
+
+    @rule()
+    def poll(self) -> None:
+        """A worker takes what there is for it."""
+        for task in self.desk.server.poll(MAIL, start=True, worker="mailer"):
+            model = next(model for model in self.models if self._task(model)["coreTask"] == task["id"])
+            assert model.now()["status"] == "PE"
+            model.said.append(Said({"status": "IN"}, "mailer", counts=True))
+            model.lease = {"id": task["id"], "execId": task["execId"]}
+
+    @precondition(lambda self: any(model.lease for model in self.models))
+    @rule(ending=st.sampled_from(["success", "fail", "release"]))
+    def report(self, ending: str) -> None:
+        """The worker ends what it began."""
+        model = next(model for model in self.models if model.lease)
+        self.desk.server.rpc(f"awf.task/{ending}", model.lease)
+        status = {"success": "CO", "fail": "EX", "release": "PE"}[ending]
+        if model.now()["status"] != status:
+            model.said.append(Said({"status": status}, "mailer", counts=True))
+        model.lease = None
+
+    @rule(seconds=st.integers(1, 3600))
+    def wait(self, seconds: int) -> None:
+        """Nothing that people hold is over after some time."""
+        if not any(model.lease for model in self.models):
+            self.clock.advance(timedelta(seconds=seconds))
+            self.desk.server.reap()
+
+    @invariant()
+    def every_task_stands_as_its_events_say(self) -> None:
+        for model in self.models:
+            task, now = self._task(model), model.now()
+            core = self.desk.server.task(task["coreTask"])
+            stands = {name: task[f"bi{member}"] for name, member in _MEMBERS.items()}
+            assert stands == now, (stands, now, self.desk.events(model.id))
+            assert (task["biCompletionDateTime"] is not None) == (now["status"] == "CO")
+            assert task["biTaskStatus"] in statuses_of(core["status"], core.get("outcome"))
+
+    def teardown(self) -> None:
+        """Check it all, and leave no work behind for the worker of the next example."""
+        if not self.models:
+            return
+        try:
+            self.checked()
+        finally:
+            self.desk.server.rpc("awf.workflow/cancel", {"id": f"L-{People.lists}"})
+        self.checked()
+
+    def checked(self) -> None:
+        """Find nothing that is not as its history says."""
+        found = [one for part in check(self.desks[0].server.conninfo) for one in part.differences]
+        assert found == []
+
+    def _after_job(self, model: Model, now: dict[str, str | None], sets: dict[str, str | None], user: str) -> None:
+        if any(now[name] != value for name, value in sets.items()):
+            model.said.append(Said(sets, user, counts=True))
+
+    def _drafted(
+        self, model: Model, sets: dict[str, str | None], method: str, params: dict[str, Any], refusal: Any = None
+    ) -> Any:
+        answer = self._call(refusal or None, method, **params)
+        event = answer and answer["event"]
+        if event and not any(said.id == event["id"] for said in model.said):
+            stream = "plan" if "priority" in sets else "status"
+            model.said.append(Said(sets, params["user"], event["processed"], event["id"], stream))
+        return event
+
+    def _call(self, refusal: str | None, method: str, **params: Any) -> Any:
+        """Call a method, which must be refused for this reason, or not at all."""
+        _, answer = self.desk.server.post({"method": f"awf.people/{method}", "params": params})
+        assert answer.get("error", {}).get("type") == refusal, (method, params, answer)
+        return answer.get("result")
+
+    def _model(self, pick: int) -> Model:
+        return self.models[pick % len(self.models)]
+
+    def _task(self, model: Model) -> Any:
+        return self.desk.get(model.id)
+
+    def _core(self, model: Model) -> tuple[str, str | None]:
+        return self.desk.core(model.id)
+
+
+_MEMBERS = {"status": "TaskStatus", "team": "AssignedToTeam", "user": "AssignedToUser", "priority": "Priority"}
+
+
+def test_people_workers_and_developers_never_make_a_task_stand_otherwise_than_its_events_say(database: str) -> None:
+    clock = FrozenClock()
+    quick = Settings(lease_grace_seconds=0)
+    with running_server(database, clock, quick) as one, running_server(database, clock, quick) as other:
+        one.define(MAIL, allowedRetryCount=0, inProgressTimeout=3_600_000)
+        People.desks = (Desk(one), Desk(other))
+        People.clock = clock
+        run_model(People, examples=20, steps=30)

@@ -1,0 +1,420 @@
+"""Flows on their way: stages in order, statuses, what goes on after a failure, placeholders, nesting."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import hypothesis.strategies as st
+import msgspec
+import orjson
+import pytest
+from hypothesis import given
+
+from fencepost.vocabularies.taskflow.document import TaskflowDefinition
+from fencepost.vocabularies.taskflow.placeholders import Room, Unknown, fill
+from fencepost.vocabularies.taskflow.plan import FlowParent
+from fencepost.vocabularies.taskflow.progress import (
+    Facts,
+    FlowStatus,
+    StageStatus,
+    Standing,
+    TaskStatus,
+    gathered,
+    progress,
+)
+from tests.fixtures.taskflows import EXAMPLE, Run, flow, task
+
+GO_ON = {"continueOnTaskFailure": True}
+
+
+def statuses(run: Run, **standings: Standing) -> tuple[str, list[str], list[str]]:
+    """Return the statuses of flow, stages and tasks when the queue says this of tasks by name."""
+    facts = gathered((run.label(name), name, standing) for name, standing in standings.items())
+    now = progress(run.plan, facts)
+    return now.status, [stage.status for stage in now.stages], [view.status for s in now.stages for view in s.tasks]
+
+
+SUCCEEDED = Standing("done", "succeeded", "in-progress", 1)
+FAILED = Standing("done", "failed", "in-progress", 1)
+
+
+def test_a_stage_begins_when_the_one_before_is_settled() -> None:
+    run = Run(flow(["a", "b"], ["c"]))
+    assert run.live == ["a", "b"]
+    run.succeed("a")
+    assert run.live == ["b"]
+    run.succeed("b")
+    assert run.live == ["c"]
+    run.succeed("c", {"ok": 1})
+    assert run.outcome == "succeeded"
+    assert run.said["status"] == "COMPLETED"
+    assert run.said["stages"][1]["tasks"] == [{"name": "c", "status": "SUCCESS", "response": {"ok": 1}}]
+
+
+def test_an_action_and_a_channel_are_tasks_of_their_definitions() -> None:
+    run = Run(flow(["a", task("b", type="CHANNEL", taskDetails={"channelName": "house.lights"})]))
+    assert [one.definition for one in run.activities.values()] == ["svc/a", "channel/house.lights"]
+
+
+def test_a_task_can_be_a_workflow_of_any_kind() -> None:
+    run = Run(flow([task("a", {"x": 1}, type="WORKFLOW", taskDetails={"definition": "people/approval"})], ["b"]))
+    (one,) = run.activities.values()
+    assert (one.is_workflow, one.definition, run.sent("a")) == (True, "people/approval", {"x": 1})
+    run.succeed("a", {"approved": True})
+    before = run.sent("b")["meta"]["taskflowExecutionContext"]["previousStageRes"]
+    assert before == [{"taskName": "a", "response": {"approved": True}}]
+
+
+def test_without_options_a_task_has_one_attempt_and_no_timeout() -> None:
+    run = Run(flow(["a"]))
+    assert run.terms[run.label("a")] == {"allowedRetryCount": 0, "retryDelay": 0}
+    assert run.sent("a")["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]["options"] == {}
+
+
+def test_options_of_the_flow_are_overlaid_by_those_of_the_task() -> None:
+    run = Run(EXAMPLE)
+    run.succeed("createGroup")
+    assert run.terms[run.label("addApplianceAlpha")] == {
+        "allowedRetryCount": 3,
+        "retryDelay": 5000,
+        "attemptTimeout": 60000,
+        "expiresAfter": 60000,
+    }
+    assert info(run, "addApplianceAlpha")["options"] == {**EXAMPLE["options"], "maxRetries": 3}
+    of_flow = {"maxRetries": 5, "timeout": 1000, "retryDelay": 10, "continueOnTaskFailure": True}
+    own = {"maxRetries": 0, "timeout": 2000, "continueOnTaskFailure": False}
+    run = Run(flow([task("a", options=own), "b"], options=of_flow))
+    assert info(run, "a")["options"] == {**of_flow, **own}
+    assert info(run, "b")["options"] == of_flow
+    assert run.terms[run.label("a")] == {"allowedRetryCount": 0, "retryDelay": 10, "attemptTimeout": 2000}
+    assert run.terms[run.label("b")] == {"allowedRetryCount": 5, "retryDelay": 10, "attemptTimeout": 1000}
+
+
+def info(run: Run, name: str) -> Any:
+    """Return what the worker of a task is told of it."""
+    return run.sent(name)["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]
+
+
+def test_a_flow_ends_with_its_max_age() -> None:
+    run = Run(flow(["a"], options={"maxAge": 1500}))
+    assert run.sent("maxAge") == {"duration": {"seconds": 1.5}}
+    run.succeed("maxAge")
+    assert (run.outcome, run.said["message"]) == ("failed", "maxAge is over")
+    assert {stage["status"] for stage in run.said["stages"]} <= {"FAILED", "COMPLETED", "WAITING"}
+
+
+def test_a_failed_task_ends_the_flow_once_its_stage_is_settled() -> None:
+    run = Run(flow(["a", "b"], ["c"]))
+    run.fail("a", {"why": "no"})
+    assert run.live == ["b"]
+    run.succeed("b")
+    assert run.outcome == "failed"
+    assert [stage["status"] for stage in run.said["stages"]] == ["FAILED", "WAITING"]
+    assert run.said["stages"][0]["tasks"][0]["response"]["error"] == {"why": "no"}
+
+
+def test_with_continue_on_task_failure_the_flow_goes_on_and_the_response_is_null() -> None:
+    run = Run(flow(["a", "b"], ["c"], options=GO_ON))
+    run.fail("a")
+    run.succeed("b", {"success": True, "data": "NOTIFIED USER"})
+    assert run.live == ["c"]
+    assert run.sent("c")["meta"]["taskflowExecutionContext"]["previousStageRes"] == [
+        {"taskName": "a", "response": None},
+        {"taskName": "b", "response": {"success": True, "data": "NOTIFIED USER"}},
+    ]
+    run.succeed("c")
+    assert (run.outcome, run.said["status"]) == ("succeeded", "PARTIAL_COMPLETED")
+    assert [stage["status"] for stage in run.said["stages"]] == ["PARTIAL_COMPLETED", "COMPLETED"]
+
+
+def test_a_worker_is_told_what_the_stage_directly_before_its_own_has_answered() -> None:
+    run = Run(flow(["a"], ["b", "c"], ["d"]))
+    run.succeed("a", {"of": "a"})
+    run.succeed("c", {"of": "c"})
+    run.succeed("b", {"of": "b"})
+    before = {
+        name: run.sent(name)["meta"]["taskflowExecutionContext"].get("previousStageRes", "absent") for name in "abcd"
+    }
+    assert before == {
+        "a": "absent",
+        "b": [{"taskName": "a", "response": {"of": "a"}}],
+        "c": [{"taskName": "a", "response": {"of": "a"}}],
+        "d": [{"taskName": "b", "response": {"of": "b"}}, {"taskName": "c", "response": {"of": "c"}}],
+    }
+
+
+def test_an_all_failed_stage_is_failed_and_the_flow_goes_on_if_told_to() -> None:
+    run = Run(flow(["a", "b"], ["c"], options=GO_ON))
+    run.fail("a")
+    run.fail("b")
+    run.succeed("c")
+    assert [stage["status"] for stage in run.said["stages"]] == ["FAILED", "COMPLETED"]
+    assert run.said["status"] == "PARTIAL_COMPLETED"
+    run = Run(flow(["a"], options=GO_ON))
+    run.fail("a")
+    assert (run.outcome, run.said["status"]) == ("failed", "FAILED")
+
+
+def test_the_option_of_the_task_decides_whether_its_failure_stops_the_flow() -> None:
+    run = Run(flow([task("a", options={"continueOnTaskFailure": False})], ["b"], options=GO_ON))
+    run.fail("a")
+    assert run.outcome == "failed"
+
+
+def test_statuses_are_the_documented_ones() -> None:
+    assert get_args(TaskStatus) == ("WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED")
+    assert get_args(StageStatus) == ("WAITING", "RUNNING", "COMPLETED", "PARTIAL_COMPLETED", "FAILED")
+    assert {*get_args(FlowStatus)} == {*get_args(StageStatus), "CANCELLED"}
+
+
+def test_statuses_follow_the_queue() -> None:
+    run = Run(flow(["a", "b"], ["c"]))
+    assert statuses(run) == ("WAITING", ["WAITING", "WAITING"], ["WAITING"] * 3)
+    for status in ("waiting", "ready", "requested"):
+        assert statuses(run, a=Standing(status))[2][0] == "QUEUED"
+    assert statuses(run, a=Standing("in-progress", retry_count=1)) == (
+        "RUNNING",
+        ["RUNNING", "WAITING"],
+        ["RUNNING", "WAITING", "WAITING"],
+    )
+    assert statuses(run, a=SUCCEEDED, b=FAILED)[1:] == (["FAILED", "WAITING"], ["SUCCESS", "FAILED", "WAITING"])
+    assert statuses(run, a=SUCCEEDED, b=SUCCEEDED, c=Standing("ready"))[1] == ["COMPLETED", "RUNNING"]
+
+
+@pytest.mark.parametrize(
+    ("standing", "attempt"),
+    [
+        (Standing("ready"), 0),
+        (Standing("in-progress", retry_count=1), 0),
+        (Standing("waiting", retry_count=1), 1),
+        (Standing("in-progress", retry_count=2), 1),
+        (Standing("done", "succeeded", "in-progress", 2), 1),
+        (Standing("done", "failed", "ready", 0), 0),
+    ],
+)
+def test_attempts_are_counted_from_zero(standing: Standing, attempt: int) -> None:
+    run = Run(flow(["a"]))
+    now = progress(run.plan, gathered([(run.label("a"), "a", standing)]))
+    assert now.stages[0].tasks[0].attempt == attempt
+
+
+def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
+    run = Run(flow(["a", "b", "c"], ["d"]))
+    facts = gathered(
+        [
+            (run.label("a"), "a", Standing("done", "canceled", "ready", is_dropped=True)),
+            (run.label("b"), "b", Standing("done", "canceled", "in-progress", 1, is_dropped=True)),
+            (run.label("c"), "c", SUCCEEDED),
+        ],
+        "canceled",
+    )
+    now = progress(run.plan, facts)
+    assert now.status == "CANCELLED"
+    assert [view.status for stage in now.stages for view in stage.tasks] == ["QUEUED", "FAILED", "SUCCESS", "WAITING"]
+    assert [stage.status for stage in now.stages] == ["FAILED", "WAITING"]
+
+
+def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
+    run = Run(flow(["a"], [task("b", {"x": "{{s1.a.data}}"})], options={"continueOnTaskFailure": True}))
+    for was in ("ready", "in-progress"):
+        facts = gathered([(run.label("a"), "a", Standing("done", "canceled", was, is_dropped=True))], "canceled")
+        assert progress(run.plan, facts).stages[1].tasks[0].status == "WAITING"
+
+
+OTHER = "00000000-0000-4000-8000-000000000001"
+
+
+def test_a_signal_of_no_handler_begins_nothing() -> None:
+    run = Run(flow(["a"]))
+    for members in ({"key": "k" * 5000}, {"key": "a/b"}, {"attempt": -1}, {"attempt": 10**30}):
+        run.produce("a", flow(["x"]), **members)
+    assert run.live == ["a"]
+
+
+PLACEHOLDERS: list[tuple[Any, Any]] = [
+    ("{{s1}}", {"a": {"id": 7, "tags": ["x", "y"], "z": None, "big": 12345678901234567890123.5}, "b": None}),
+    ("{{s1.a.id}}", 7),
+    ("{{ s1.a.tags }}", ["x", "y"]),
+    ("{{s1.a.tags.1}}", "y"),
+    ("{{s1.b}}", None),
+    ("no. {{s1.a.id}} of {{s1.a.tags}}, {{s1.a.z}}", 'no. 7 of ["x","y"], null'),
+    ({"deep": [{"er": "{{s1.a.id}}"}]}, {"deep": [{"er": 7}]}),
+    ("{{context.house.name}}", "blue"),
+    ("{{not-a-name}} {} {{", "{{not-a-name}} {} {{"),
+]
+
+
+@pytest.mark.parametrize(("value", "filled"), PLACEHOLDERS)
+def test_placeholders_are_filled_from_the_stages_before(value: Any, filled: Any) -> None:
+    content = flow(["a", "b"], [task("c", {"x": value})], options=GO_ON, context={"house": {"name": "blue"}})
+    run = Run(content)
+    run.succeed("a", {"id": 7, "tags": ["x", "y"], "z": None, "big": 12345678901234567890123.5})
+    run.succeed("b")
+    assert run.sent("c")["params"] == {"x": filled}
+
+
+def test_numbers_stay_as_they_were_written() -> None:
+    run = Run(flow(["a"], [task("b", {"x": "{{s1.a.n}}", "t": "{{s1.a.n}}"})]))
+    label = run.label("a")
+    run.activities[label] = run.activities[label]._replace(outcome="succeeded", result=b'{"n":1.50}')
+    begun = progress(run.plan, Facts({label: Standing("done", "succeeded", result=b'{"n":1.50}')}, {}))
+    assert begun.due[0].params == b'{"x":1.50,"t":1.50}'
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    ["s9", "s1.z", "s1.a.prop", "s1.a.list.1", "s1.a.list." + 5000 * "1", "s1.b.x", "s2", "s2.c", "s3.d"],
+    ids=lambda unknown: unknown[:12],
+)
+def test_an_unknown_placeholder_fails_its_task_before_any_worker_sees_it(unknown: str) -> None:
+    run = Run(flow(["a", "b"], [task("c", {"x": "{{" + unknown + "}}"}), "other"], ["d"], options=GO_ON))
+    run.succeed("a", {"id": 7, "list": [1]})
+    run.succeed("b")
+    assert run.live == ["other"]
+    run.succeed("other")
+    run.succeed("d")
+    (c, _) = run.said["stages"][1]["tasks"]
+    assert c["status"] == "FAILED"
+    assert "{{" + unknown + "}}" in c["response"]["message"]
+
+
+def test_a_stage_of_nothing_but_unknown_placeholders_does_not_hold_the_flow_up() -> None:
+    run = Run(flow([task("a", {"x": "{{nobody}}"})], ["b"], options=GO_ON))
+    assert run.live == ["b"]
+    run = Run(flow([task("a", {"x": "{{nobody}}"})], ["b"]))
+    assert run.outcome == "failed"
+
+
+def test_the_context_reaches_the_worker_as_documented() -> None:
+    run = Run(EXAMPLE, id="c3dec307-99f2-437e-9942-8f7128210ddc")
+    sent = run.sent("createGroup")
+    assert sent["params"] == EXAMPLE["stages"][0]["tasks"][0]["params"]
+    stage = run.plan.stages[0]
+    place = sent["meta"]["taskflowExecutionContext"]
+    assert place.keys() == {"taskflow"}
+    assert place["taskflow"] == {
+        "id": run.plan.id,
+        "stageId": stage.id,
+        "createdAt": 1779192000000,
+        "taskId": stage.tasks[0].id,
+        "taskInfo": {
+            "id": stage.tasks[0].id,
+            "attempt": 0,
+            "meta": {},
+            "params": sent["params"],
+            "options": EXAMPLE["options"],
+            "status": "WAITING",
+            "nestedActiveRunningTaskFlowIds": [],
+            "nestedTaskflows": [],
+            "name": "createGroup",
+            "type": "ACTION",
+            "taskDetails": {"serviceId": "group-core", "actionName": "createGroup"},
+        },
+    }
+
+
+def test_a_nested_flow_has_the_context_of_its_parent_in_its_meta() -> None:
+    outer = Run(flow(["a"]))
+    meta = outer.sent("a")["meta"]
+    inner = Run(flow(["b"], meta=meta), id="inner")
+    told = inner.sent("b")["meta"]["taskflowExecutionContext"]["taskflow"]
+    assert told["taskInfo"]["meta"] == meta
+    parent = outer.plan.stages[0].tasks[0]
+    assert inner.plan.parent == FlowParent("run", parent.stage_id, parent.id)
+    innermost = Run(flow(["c"], meta={"taskflowExecutionContext": {"taskflow": told}}), id="innermost")
+    told = innermost.sent("c")["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]["meta"]
+    assert told["taskflowExecutionContext"]["taskflow"]["taskInfo"]["meta"] == meta
+
+
+def test_a_task_is_settled_when_its_handler_answered_and_no_nested_flow_is_active() -> None:
+    run = Run(flow(["a"], ["b"]))
+    one, other = run.produce("a", flow(["x"])), run.produce("a", flow(["y"]), key=OTHER)
+    run.succeed("a", {"ok": 1})
+    run.succeed(one)
+    assert run.live == [other]
+    run.succeed(other)
+    assert run.live == ["b"]
+    run = Run(flow(["a"], ["b"]))
+    one = run.produce("a", flow(["x"]))
+    run.succeed(one)
+    assert run.live == ["a"]
+    run.succeed("a")
+    assert run.live == ["b"]
+
+
+def test_a_failed_nested_flow_makes_its_task_failed() -> None:
+    run = Run(flow(["a"]))
+    one = run.produce("a", flow(["x"]))
+    run.succeed("a", {"ok": 1})
+    run.fail(one)
+    assert run.outcome == "failed"
+    assert "did not succeed" in run.said["stages"][0]["tasks"][0]["response"]["message"]
+
+
+def test_nested_flows_of_an_attempt_that_was_repeated_do_not_count() -> None:
+    run = Run(flow(["a"]))
+    first = run.produce("a", flow(["x"]), attempt=0)
+    run.fail(first)
+    second = run.produce("a", flow(["x"]), attempt=1)
+    run.succeed(second)
+    run.succeed("a")
+    assert run.outcome == "succeeded"
+
+
+def test_nothing_is_nested_under_a_task_that_is_over_or_unknown_or_from_nonsense() -> None:
+    run = Run(flow(["a"], ["b"]))
+    run.succeed("a")
+    before = dict(run.activities)
+    run.produce("a", flow(["x"]))
+    run.produce("nobody", flow(["x"]))
+    run.produce("b", {"stages": []})
+    run.produce("b", flow([{**task("x"), "type": "CHANNEL"}]))
+    assert run.activities == before
+    run.produce("b", flow(["x"]))
+    assert len(run.activities) == len(before) + 1
+
+
+def test_a_flow_that_is_begun_by_name_has_its_params_over_its_context() -> None:
+    content = flow([task("a", {"x": "{{context.who}}", "y": "{{context.what}}"})], context={"who": "ann", "what": 1})
+    text = json.dumps({"kind": "taskflow", "name": "demo/flow", "title": "Demo", **content}).encode()
+    document = msgspec.json.decode(text, type=TaskflowDefinition)
+    run = Run({"who": "bob"}, document)
+    assert run.sent("a")["params"] == {"x": "bob", "y": 1}
+    assert run.plan.flow.name == "Demo"
+    assert Run(None, document).sent("a")["params"] == {"x": "ann", "y": 1}
+
+
+PLACEHOLDER = ["{{a}}", "x {{a.b}}", "{{a.b.0}}", "{{ a.c.d }}", "{{a.}}", "{{{a}}}", "{{a}}{{a.b}}", "}}{{"]
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"))
+    | st.sampled_from(PLACEHOLDER),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(JSON, JSON)
+def test_whatever_params_are_they_are_filled_or_what_is_unknown_is_named(params: Any, value: Any) -> None:
+    text = orjson.dumps(params)
+    try:
+        filled = fill(text, lambda: {"a": {"b": [value], "c": value}}, Room(1 << 20))
+    except Unknown as unknown:
+        filled = b'"' + str(unknown).encode() + b'"'
+    if b"{{" in text:
+        orjson.loads(filled)
+    else:
+        assert filled == text
+
+
+@pytest.mark.parametrize(("tasks", "outcome"), [(7, None), (9, "failed")])
+def test_a_flow_whose_responses_are_too_much_to_carry_on_fails_and_says_so(tasks: int, outcome: str | None) -> None:
+    run = Run(flow(["a"], [f"b{number}" for number in range(tasks)]))
+    run.succeed("a", {"text": "x" * (2 << 20)})
+    assert run.outcome == outcome
+    if outcome is not None:
+        assert run.said["message"].endswith("bytes of responses in all; 16777216 are the most")
