@@ -122,7 +122,7 @@ def test_a_batch_of_creates_that_runs_again_makes_nothing_and_leads_to_what_was_
     assert [(row[0], row[5]) for row in again] == [(1, None), (2, None)]
     for made, row in zip(first[1:], again, strict=True):
         before = {"prefix": prefix_of(row[2]), "before": seq_of(row[2])}
-        (found,) = fetch(connection, statement("tasks/remade"), before)
+        (found,) = fetch(connection, statement("tasks/find_previous_create"), before)
         assert found[1:] == made[1:]
 
 
@@ -137,7 +137,9 @@ def test_a_batch_of_creates_that_runs_again_while_its_first_run_goes_on_waits_fo
             until_stuck(server.conninfo, again)
         ((*_, id, _, _, status),) = [row[:6] for row in again.result(10)]
         assert status is None
-        (found,) = fetch(first, statement("tasks/remade"), {"prefix": prefix_of(id), "before": seq_of(id)})
+        (found,) = fetch(
+            first, statement("tasks/find_previous_create"), {"prefix": prefix_of(id), "before": seq_of(id)}
+        )
     assert found[1:] == made[1:]
 
 

@@ -78,12 +78,14 @@ def _code(text: str) -> str:
 
 
 def _named() -> set[str]:
-    """Return the names given to `statement`, and to the batches that the store makes of several verbs."""
+    """Return the names of statements in the server: texts that are one, and verbs of a dict of batches."""
     named: set[str] = set()
     for source in modules("server/fencepost"):
         for node in ast.walk(source.tree):
             match node:
                 case ast.Call(func=ast.Name(id="statement" | "ordered"), args=[ast.Constant(value=str(name)), *_]):
+                    named.add(name)
+                case ast.Constant(value=str(name)) if name in NAMES:
                     named.add(name)
                 case ast.DictComp(
                     value=ast.Call(func=ast.Name(id="Batches")), generators=[ast.comprehension(iter=ast.Tuple(elts))]

@@ -231,11 +231,11 @@ def test_ready_work_that_is_blocked_wakes_nobody(server: Server) -> None:
     create_all(server, ["a", "a", "b", "b"])
     names = ["demo/resize", "demo/unknown"]
 
-    assert server.run(store.look(names)).ready == [("demo/resize", True)]
+    assert server.run(store.peek(names)).ready == [("demo/resize", True)]
     first, _ = server.poll(maxBatchSize=5)
-    assert server.run(store.look(names)).ready == []
+    assert server.run(store.peek(names)).ready == []
     server.rpc("awf.task/release", lease_of(first))
-    assert server.run(store.look(names)).ready == [("demo/resize", True)]
+    assert server.run(store.peek(names)).ready == [("demo/resize", True)]
 
 
 # When the limit changes

@@ -186,7 +186,7 @@ class Tasks:
             and task.label == new.label
             and same_payload(task.params, new.params)
             and same_payload(task.settings, new.settings)
-            and await self._store.asked_for(task.id, new.execute_at)
+            and await self._store.matches_execute_at(task.id, new.execute_at)
         )
         if not same:
             raise Refusal(ALREADY_EXISTS, at="$.id", id=task.id)

@@ -31,7 +31,7 @@ class Lookout:
         self._unseen -= _INTERVAL
         if self._dispatcher.waiting or self._unseen <= 0:
             self._unseen = _LONGEST_INTERVAL
-            sight = await self._store.look(definitions)
+            sight = await self._store.peek(definitions)
             for definition, limited in sight.ready:
                 if limited and definition not in self._store.limits:
                     self._store.limits.forget()

@@ -60,7 +60,7 @@ class DeadlineStore:
     def _resumed(self, connection: Connection) -> str | None:
         if self._outages != self._database.outages:
             now = {"now": self._clock.now()}
-            fetch(connection, statement("tasks/spare"), {**now, "grace": self._grace})
+            fetch(connection, statement("tasks/extend_after_outage"), {**now, "grace": self._grace})
             self._resumed_at = fetch(connection, statement("server/now"), now)[0][0]
             self._outages = self._database.outages
         return self._resumed_at

@@ -97,7 +97,7 @@ def move_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: da
         stand = stands.get(call["call"])
         if (status := stand[2] if stand else "done") not in call["allowed"]:
             continue
-        if stand is not None and stand[4] and "take" in _steps(call["verb"], status):
+        if stand is not None and stand[4] and "tasks/claim_by_id" in _steps(call["verb"], status):
             late = [{"call": call["call"], "seq": stand[1], "exec_id": None}]
             fetch(connection, statement("tasks/time_out"), {"calls": _json(late), "now": now})
             over.append(one)
@@ -132,33 +132,32 @@ def _moved(connection: Connection, call: Mapping[str, Any], stand: Row | None, n
 def _steps(verb: Verb, status: str) -> Sequence[str]:
     """Return the statements of a move, in their order."""
     if verb == "claim":
-        return ("take",)
+        return ("tasks/claim_by_id",)
     if verb in ("release", "cancel", "retry"):
-        return (verb,)
-    beginning = {"ready": ("take",), "requested": ("start",)}.get(status, ())
-    return beginning if verb == "start" else (*beginning, verb)
+        return (f"tasks/{verb}",)
+    beginning = {"ready": ("tasks/claim_by_id",), "requested": ("tasks/start",)}.get(status, ())
+    return beginning if verb == "start" else (*beginning, f"tasks/{verb}")
 
 
 def _words(step: str, call: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a statement takes besides the task and the caller."""
     content = None if call["content"] is None else orjson.Fragment(call["content"])
     match step:
-        case "take":
+        case "tasks/claim_by_id":
             begins = call["verb"] != "claim"
             action = "awf.task/start" if begins else "awf.task/poll"
             return {"start": begins, "action": action, "worker": call["worker"], "prefix": new_prefixes(1)[0]}
-        case "success":
+        case "tasks/success":
             return {"result": content, "checked": call["checked"]}
-        case "fail":
+        case "tasks/fail":
             return {"error": content, "checked": call["checked"]}
-        case "release":
+        case "tasks/release":
             return {"action": "awf.task/release"}
     return {}
 
 
 def _run(connection: Connection, step: str, call: Mapping[str, Any], now: datetime | None) -> Row | None:
-    text = statement("tasks/take") if step == "take" else statement(f"tasks/{step}")
-    rows = fetch(connection, text, {"calls": _json([call]), "now": now})
+    rows = fetch(connection, statement(step), {"calls": _json([call]), "now": now})
     return rows[0] if rows else None
 
 

@@ -21,7 +21,7 @@ _TRUSTED_SECONDS = 5.0
 _WIDTHS = (8, 256, 2048)
 
 
-class Places(NamedTuple):
+class Capacity(NamedTuple):
     """Tasks that may be leased, by number, oldest first, and whether keys that were not looked at may have more."""
 
     seqs: Sequence[int]
@@ -54,16 +54,16 @@ class Limits:
             self._read_after, self._read_at = forgotten, time.monotonic()
         return sorted(self._names.intersection(definitions))
 
-    def lock_places(self, connection: Connection, definitions: Sequence[str], size: int, now: Any) -> Places:
+    def limit_capacity(self, connection: Connection, definitions: Sequence[str], size: int, now: Any) -> Capacity:
         """Find up to `size` ready tasks of limited definitions that may be leased until the transaction ends."""
         # Two statements, because what is counted must be as it is once nobody else can add to it.
         fetch(connection, statement("tasks/lock_limits"), {"definitions": definitions})
         params = {"definitions": definitions, "size": size, "now": now}
-        places = Places((), False)
+        capacity = Capacity((), False)
         for width in _WIDTHS:
             # Each look takes away the openings that lead nowhere, so that the next one sees what is behind them.
-            ((seqs, more),) = fetch(connection, statement("tasks/free_places"), {**params, "width": size + width})
-            places = Places(seqs, more)
+            ((seqs, more),) = fetch(connection, statement("tasks/limit_capacity"), {**params, "width": size + width})
+            capacity = Capacity(seqs, more)
             if len(seqs) >= size or not more:
                 break
-        return places
+        return capacity

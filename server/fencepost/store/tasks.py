@@ -105,7 +105,7 @@ class TaskStore:
         task = task_of(row[2:])
         if task.status is None:  # it was made before, and the reply was lost
             params = {"prefix": prefix_of(task.id), "before": seq_of(task.id)}
-            (row,) = await self._database.fetch(statement("tasks/remade"), params)
+            (row,) = await self._database.fetch(statement("tasks/find_previous_create"), params)
             task = task_of(row[2:])
         return Created(task, row[1])
 
@@ -157,7 +157,7 @@ class TaskStore:
                 if not limited or not rest:
                     return Claimed(held | lease(connection, statement("tasks/claim"), params, rest))
                 size = sum(ask["size"] for ask in rest)
-                seqs, more = self.limits.lock_places(connection, limited, size, params["now"])
+                seqs, more = self.limits.limit_capacity(connection, limited, size, params["now"])
                 given = lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
                 return Claimed(held | given, more and len(seqs) < size)
 
@@ -190,9 +190,9 @@ class TaskStore:
         action, content = rows[0][RESOURCE.stop :]
         return Attempt(action, content, Task._make(rows[0][RESOURCE]))
 
-    async def asked_for(self, id: str, execute_at: str | None) -> bool:
+    async def matches_execute_at(self, id: str, execute_at: str | None) -> bool:
         """Return whether a task was created with this `executeAt`."""
-        rows = await self._database.fetch(statement("tasks/asked_for"), {**_at(id), "execute_at": execute_at})
+        rows = await self._database.fetch(statement("tasks/matches_execute_at"), {**_at(id), "execute_at": execute_at})
         return bool(rows and rows[0][0])
 
     async def list(
@@ -233,10 +233,10 @@ class TaskStore:
         with contextlib.suppress(Refusal):
             await self._database.fetch(statement("tasks/thin_log"), params)
 
-    async def look(self, definitions: Sequence[str]) -> Sight:
+    async def peek(self, definitions: Sequence[str]) -> Sight:
         """Return which of `definitions` have tasks to give, and how far the next deadline is."""
         params = {"definitions": list(definitions), "now": self._clock.now()}
-        rows = await self._database.fetch(statement("tasks/look"), params)
+        rows = await self._database.fetch(statement("tasks/peek"), params)
         ready = [(definition, limited) for definition, limited, _ in rows if definition is not None]
         return Sight(ready, rows[0][2])
 

@@ -1,7 +1,7 @@
 -- Lease ready tasks to the polls that wait for them, where some of the definitions have a limit.
--- Takes:   seqs bigint[], what free_places.sql found; definitions, asks, most_bytes and now as in claim.sql.
+-- Takes:   seqs bigint[], what limit_capacity.sql found; definitions, asks, most_bytes and now as in claim.sql.
 -- Returns: as claim.sql.
--- Touches: live_tasks, task_log; reads definitions. Run behind free_places.sql in the same transaction.
+-- Touches: live_tasks, task_log; reads definitions. Run behind limit_capacity.sql in the same transaction.
 with asks as materialized (
     select
         a.*, row_number() over (order by a.ask desc) as from_last,

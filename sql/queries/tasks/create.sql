@@ -4,7 +4,7 @@
 --          `prefix` is the random beginning of an id that the server gives out, null when the caller gave `id`.
 -- Returns: per created task due_in (seconds until it becomes ready, null when it is) and its resource row.
 --          A call whose id is taken, or whose definition has moved on from `version`, returns no row. A row without a
---          status says that these calls have run before, and gives the id that the task would have now (remade.sql).
+--          status says that these calls have run before, and gives the id that the task would have now (find_previous_create.sql).
 -- Touches: task_names, live_tasks; reads definitions.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now, nextval('fencepost.task_seq') as seq

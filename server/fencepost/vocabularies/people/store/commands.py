@@ -105,7 +105,7 @@ def _look(connection: Connection, acting: Acting) -> PeopleTask:
 
 def _moment(connection: Connection, task: PeopleTask, now: datetime | None) -> datetime:
     params = {"task_seq": task.seq, "core_seq": task.core.seq, "now": now}
-    return datetime.fromisoformat(fetch(connection, statement("people/moment"), params)[0][0])
+    return datetime.fromisoformat(fetch(connection, statement("people/next_timestamp"), params)[0][0])
 
 
 def _waiting(connection: Connection, task: PeopleTask, drafts: Sequence[Draft], user: str) -> Sequence[int]:
@@ -166,5 +166,5 @@ def _settle(
         "exec_id": exec_id,
         "core_version": core_version,
     }
-    fetch(connection, statement("people/keep"), params)
+    fetch(connection, statement("people/save_current"), params)
     return hints
