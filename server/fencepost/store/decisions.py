@@ -12,7 +12,7 @@ from fencepost.errors import INVALID_ACTION, Refusal
 from fencepost.store.batches import Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance, end, lock
-from fencepost.store.starts import create_workflows, hold, hold_keys, lock_for
+from fencepost.store.starts import begin_timers, create_workflows, hold_keys, lock_for
 from fencepost.store.statements import statement
 
 # What success.sql takes of a call.
@@ -147,7 +147,7 @@ def _begin(
     if tasks:
         rows = fetch(connection, statement("workflows/schedule"), {"calls": orjson.dumps(tasks).decode(), "now": now})
         held = [{**task, "seq": row[0]} for task, row in zip(tasks, rows, strict=True) if task["hold"]]
-        until = hold(connection, held, now)
+        until = begin_timers(connection, held, now)
         hints += [Hint(row[1], until[number][1] if number in until else row[2]) for number, row in enumerate(rows)]
         hints += [Hint(row[1], row[3]) for row in rows if row[3] is not None]
     if children:

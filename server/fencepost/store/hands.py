@@ -90,7 +90,9 @@ def move(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
 def move_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     """Move tasks in the transaction that is open, and in which the workflows that they belong to are locked."""
     asked = [{"call": call["call"], "id": call["id"], "seq": seq_of(call["id"])} for call in calls]
-    stands = {row[0]: row for row in fetch(connection, statement("tasks/stand"), {"calls": _json(asked), "now": now})}
+    stands = {
+        row[0]: row for row in fetch(connection, statement("tasks/lock_state"), {"calls": _json(asked), "now": now})
+    }
     rows: dict[int, Row | Exception] = {}
     over: list[Mapping[str, Any]] = []
     for call, one in zip(calls, asked, strict=True):

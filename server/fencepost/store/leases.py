@@ -42,11 +42,11 @@ def lease(
     return given
 
 
-def held_by(connection: Connection, asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
+def held_by_request(connection: Connection, asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
     """Return what earlier polls with the requestIds of `asks` still hold."""
     hashes = {ask["ask"]: ask["request_hash"] for ask in asks}
     held: dict[int, Held] = {}
-    for row in fetch(connection, statement("tasks/held"), {"asks": orjson.dumps(asks).decode()}):
+    for row in fetch(connection, statement("tasks/held_by_request"), {"asks": orjson.dumps(asks).decode()}):
         call, request_hash = row[0], row[-1]
         if request_hash != hashes[call]:
             held[call] = Held([], conflict=True)

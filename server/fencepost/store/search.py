@@ -42,20 +42,22 @@ class Texts(NamedTuple):
 
     rows: str
     total: str
-    reach: str
-    made_at: str
+    seq_range: str
+    created_at: str
 
 
 def of_tasks(sort: Sort, direction: Direction) -> Texts:
     """Return the statements of a search for tasks."""
     text = ordered("tasks/list", sort, direction)
-    return Texts(text, statement("tasks/count"), statement("tasks/reach"), statement("tasks/made_at"))
+    return Texts(text, statement("tasks/count"), statement("tasks/seq_range"), statement("tasks/find_created_at"))
 
 
 def of_workflows(sort: Sort, direction: Direction) -> Texts:
     """Return the statements of a search for workflows."""
     text = ordered("workflows/list", sort, direction)
-    return Texts(text, statement("workflows/count"), statement("workflows/reach"), statement("workflows/made_at"))
+    return Texts(
+        text, statement("workflows/count"), statement("workflows/seq_range"), statement("workflows/find_created_at")
+    )
 
 
 class Search:
@@ -97,7 +99,7 @@ class Search:
                 return Found(rows, (rows[-1][-2], rows[-1][-1]))
         if self._stopped_at is None:
             return Found(rows, None)
-        made_at = await self._reads.fetch(self._texts("created_at", direction).made_at, {"seq": self._stopped_at})
+        made_at = await self._reads.fetch(self._texts("created_at", direction).created_at, {"seq": self._stopped_at})
         moment = made_at[0][0] if made_at else "1970-01-01T00:00:00.000000Z"
         return Found(rows, (moment, self._stopped_at), moment)
 
@@ -116,7 +118,7 @@ class Search:
         return int(rows[0][0])
 
     async def _parts(self, direction: Direction, behind: int | None) -> AsyncIterator[tuple[int, int]]:
-        ((lowest, highest),) = await self._reads.fetch(self._texts("created_at", direction).reach, {})
+        ((lowest, highest),) = await self._reads.fetch(self._texts("created_at", direction).seq_range, {})
         if lowest is None:
             return
         if behind is not None:

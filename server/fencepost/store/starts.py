@@ -27,7 +27,7 @@ _CHILD = {"parent_seq": None, "digest": None, "key": None, "about": ()}
 # Where a task's settings are in a row: behind the call's number and when it is due.
 _SETTINGS = 2 + Task._fields.index("settings")
 
-# What hold.sql takes of a call, and of how it is held.
+# What begin_timer.sql takes of a call, and of how it is held.
 _HELD = ("call", "id", "seq")
 _HOLD = ("until", "milliseconds", "subscription_path", "subscription_value")
 
@@ -108,7 +108,7 @@ def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: d
     params = {"calls": orjson.dumps(calls).decode(), "now": now}
     # A row without a status was made by a run whose reply was lost, and with it what this transaction is about.
     rows = {row[0]: row for row in fetch(connection, statement("tasks/create"), params) if row[5] is not None}
-    rows |= hold(connection, [call for call in calls if call.get("hold") and call["call"] in rows], now)
+    rows |= begin_timers(connection, [call for call in calls if call.get("hold") and call["call"] in rows], now)
     # One with settings may expire before its time comes: the reaper is to look when.
     expiring = [Hint(row[3], 0.0) for row in rows.values() if row[_SETTINGS] is not None]
     return Done(rows, [*(Hint(row[3], row[1]) for row in rows.values()), *expiring])
@@ -134,13 +134,13 @@ def create_held(connection: Connection, calls: Sequence[dict[str, Any]], now: da
         return create_tasks(connection, calls, now)
 
 
-def hold(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> dict[int, Row]:
+def begin_timers(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> dict[int, Row]:
     """Begin tasks of this transaction that nobody works on, by `id` or `seq`; rows are like those of create.sql."""
     if not calls:
         return {}
     held = [{**dict.fromkeys(_HOLD), **{name: call.get(name) for name in _HELD}, **call["hold"]} for call in calls]
     params = {"calls": orjson.dumps(held).decode(), "now": now}
-    return {row[0]: row for row in fetch(connection, statement("tasks/hold"), params)}
+    return {row[0]: row for row in fetch(connection, statement("tasks/begin_timer"), params)}
 
 
 def create_workflows(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:

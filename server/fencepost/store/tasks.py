@@ -15,7 +15,7 @@ from fencepost.errors import Refusal
 from fencepost.store.batches import Batches, joined, parted
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.leases import Claimed, Held, held_by, lease, request_key
+from fencepost.store.leases import Claimed, Held, held_by_request, lease, request_key
 from fencepost.store.limits import Limits
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
@@ -152,7 +152,7 @@ class TaskStore:
                 held: dict[int, Held] = {}
                 if named:
                     fetch(connection, statement("tasks/lock_requests"), {"keys": [request_key(ask) for ask in named]})
-                    held = held_by(connection, named)
+                    held = held_by_request(connection, named)
                 rest = [ask for ask in asks if ask["ask"] not in held]
                 if not limited or not rest:
                     return Claimed(held | lease(connection, statement("tasks/claim"), params, rest))

@@ -245,7 +245,7 @@ def test_two_servers_that_watch_abort_a_task_once(servers: Pair) -> None:
     fleet.report(run["currentTaskId"], "start")
     servers.one.query("update fencepost.devices set due_at = now() - interval '1 second'")
     lost = [server.app.engine.devices.known for server in servers]
-    count = sum(server.run(known.lose()) for server, known in zip(servers, lost, strict=True))
+    count = sum(server.run(known.expire()) for server, known in zip(servers, lost, strict=True))
     assert count <= 1
     come_to(fleet, run, "ABORTED", "PENDING")
 

@@ -158,6 +158,6 @@ def test_of_many_that_are_stuck_at_once_one_is_the_first(gates: tuple[Gate, Gate
 
     def stick(gate: Gate) -> bool:
         store = MachineStore(gate.server.app.database, DatabaseClock())
-        return gate.server.run(store.stick(id, report))
+        return gate.server.run(store.save_stuck_worker(id, report))
 
     assert sorted(pool.map(stick, [one, other] * MANY)) == [False] * (2 * MANY - 1) + [True]

@@ -107,7 +107,7 @@ class Feed:
     async def since(self, moment: str) -> Sequence[News]:
         """Return what happened since a moment, and shortly before, the oldest first; of the last day at most."""
         begin = max(datetime.fromisoformat(moment), _EARLIEST) - _AGAIN
-        runs = await self._store.runs(since=(begin - _OVERLAP).isoformat())
+        runs = await self._store.list_changed_runs(since=(begin - _OVERLAP).isoformat())
         news = [one for run in runs for one in await self._news(run)]
         late = [one for one in news if datetime.fromisoformat(one.event.occurred_at) >= begin]
         return sorted(late, key=lambda one: one.event.occurred_at)
@@ -134,7 +134,7 @@ class Feed:
         told = self._told
         live = [seq for seq, one in (told or {}).items() if not one.is_over]
         now: dict[int, _Told] = {}
-        for changed in await self._store.runs(seqs=live):
+        for changed in await self._store.list_changed_runs(seqs=live):
             before = None if told is None else told.get(changed.seq)
             if before is not None and before.changes == changed.changes:
                 now[changed.seq] = before

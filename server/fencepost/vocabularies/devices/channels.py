@@ -44,7 +44,7 @@ class Channels:
         The first is always None: by then nothing is missed any more. `lives` says that the channel itself is a sign of
         life while it is open, for one over which a device cannot answer.
         """
-        await self._known.see(device, watch=True)
+        await self._known.heartbeat(device, watch=True)
         async with self._feed.listen(device) as listener:
             yield None
             conversation = _Conversation(await self._standing(device))
@@ -79,12 +79,12 @@ class Channels:
             if conversation.is_due:
                 if conversation.is_first and not observes:
                     assert conversation.pending is not None, "it is due"
-                    await self._known.see(device, watch=True, task_id=conversation.pending.id)
+                    await self._known.heartbeat(device, watch=True, task_id=conversation.pending.id)
                 yield conversation.say()
             if time.monotonic() >= asked_at + self._healthcheck_seconds:
                 asked_at = time.monotonic()
                 if lives:
-                    await self._known.see(device, watch=True)
+                    await self._known.heartbeat(device, watch=True)
                 yield HEALTHCHECK
             news = await listener.next(min(_LONGEST_WAIT, self._healthcheck_seconds))
             if news is not None:
@@ -97,7 +97,7 @@ class Channels:
 
     async def _standing(self, device: str) -> Task | None:
         """Return what a device is to do and has not begun."""
-        tasks = await self._store.tasks(device)
+        tasks = await self._store.list_tasks(device)
         return next((task for task in tasks if task_status(task.status, None, None) == "PENDING"), None)
 
     async def _unheard(self, device: str) -> list[bytes]:

@@ -25,7 +25,7 @@ class Vigil:
         due_in = await self._known.next_due()
         if due_in is None or due_in > 0:
             return min(due_in or _LONGEST_SLEEP, _LONGEST_SLEEP)
-        lost = await self._known.lose()
+        lost = await self._known.expire()
         if not lost:
             return _SHORTEST_SLEEP
         emit(Event.DEVICES_LOST, count=lost)

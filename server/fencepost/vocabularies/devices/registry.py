@@ -53,10 +53,10 @@ class Known:
             raise invalid_params("Expected the `next` of a page that came before", at)
         return await self._store.list(after=after, size=size)
 
-    async def see(self, name: str, *, watch: bool = False, task_id: str | None = None) -> None:
+    async def heartbeat(self, name: str, *, watch: bool = False, task_id: str | None = None) -> None:
         """Note that a device lives; `watch` it from now on, and remember what it was told to do."""
         self.check(name)
-        await self._store.see(name, watch=watch, task_id=task_id)
+        await self._store.heartbeat(name, watch=watch, task_id=task_id)
         if watch:
             self.nudge(self._store.silence_seconds)
 
@@ -65,9 +65,9 @@ class Known:
         if not _NAME.fullmatch(name):
             raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
 
-    async def lose(self) -> int:
+    async def expire(self) -> int:
         """Abort what devices have under way that are silent for too long; return how many devices that were."""
-        lost, hints = await self._store.lose(_BATCH, caller=ENGINE, content=_disconnected)
+        lost, hints = await self._store.expire(_BATCH, caller=ENGINE, content=_disconnected)
         self._hints.follow(hints)
         return lost
 

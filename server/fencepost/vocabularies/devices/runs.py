@@ -188,7 +188,7 @@ class Runs:
 
     async def tasks_of(self, *devices: str) -> Mapping[str, Task]:
         """Return the same of several devices, by name."""
-        tasks = await self._store.tasks(*devices)
+        tasks = await self._store.list_tasks(*devices)
         return {task.definition.removeprefix(DEVICE): task for task in reversed(tasks)}
 
     async def report(self, id: str, report: Report, *, caller: str) -> Task:
@@ -200,7 +200,7 @@ class Runs:
         task = await self.task(id)
         before = task_status(task.status, task.outcome, task.error)
         moved = await self._moved(task, report, caller)
-        await self._known.see(task.definition.removeprefix(DEVICE))
+        await self._known.heartbeat(task.definition.removeprefix(DEVICE))
         if moved.status == "done" and before not in ("COMPLETED", "REJECTED", "ABORTED"):
             await self._deciders.settle(workflow_of(moved))
         return moved

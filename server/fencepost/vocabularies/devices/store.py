@@ -67,19 +67,19 @@ class DeviceStore:
         page = await self._database.reads.page(statement("devices/list"), {"after": after}, size=size)
         return Portion([Device._make(row) for row in page.items], page.more)
 
-    async def see(self, name: str, *, watch: bool, task_id: str | None = None) -> None:
+    async def heartbeat(self, name: str, *, watch: bool, task_id: str | None = None) -> None:
         """Note a sign of life; one that is to be watched is gone when there is no other in time."""
         said = {"name": name, "watch": watch, "task_id": task_id, "silence": self._silence_ms}
-        await self._database.fetch(statement("devices/see"), {**said, "now": self._clock.now()})
+        await self._database.fetch(statement("devices/heartbeat"), {**said, "now": self._clock.now()})
 
-    async def lose(self, size: int, *, caller: str, content: Callable[[Task], bytes]) -> tuple[int, Sequence[Hint]]:
+    async def expire(self, size: int, *, caller: str, content: Callable[[Task], bytes]) -> tuple[int, Sequence[Hint]]:
         """Give up devices that are silent, at most `size`, and fail what each has under way; return how many."""
         now = self._clock.now()
 
         def job(connection: Connection) -> tuple[int, Sequence[Hint]]:
-            self._spare(connection)
+            self._extend_all(connection)
             with connection.transaction():
-                lost = [name for (name,) in fetch(connection, statement("devices/lose"), {"size": size, "now": now})]
+                lost = [name for (name,) in fetch(connection, statement("devices/expire"), {"size": size, "now": now})]
                 calls = [
                     by_hand(
                         task.id,
@@ -100,28 +100,28 @@ class DeviceStore:
         """Return the seconds until the next device is silent for too long, negative when that has passed."""
 
         def job(connection: Connection) -> float | None:
-            self._spare(connection)
+            self._extend_all(connection)
             due_in: float | None = fetch(connection, statement("devices/next_due"), {"now": self._clock.now()})[0][0]
             return due_in
 
         return await self._database.run(job)
 
-    async def tasks(self, *devices: str) -> Sequence[Task]:
+    async def list_tasks(self, *devices: str) -> Sequence[Task]:
         """Return the live tasks of devices."""
         return await self._database.run(lambda connection: _tasks(connection, devices))
 
-    async def runs(self, *, since: str | None = None, seqs: Iterable[int] = ()) -> Sequence[Changed]:
+    async def list_changed_runs(self, *, since: str | None = None, seqs: Iterable[int] = ()) -> Sequence[Changed]:
         """Return the runs that are live, that ended since then or in the last minute, or that are among `seqs`."""
         params = {"since": since, "seqs": [*seqs], "now": self._clock.now()}
-        rows = await self._database.fetch(statement("devices/runs"), params)
+        rows = await self._database.fetch(statement("devices/list_changed_runs"), params)
         return [Changed(row[0], row[1], Workflow._make(row[2:])) for row in rows]
 
-    def _spare(self, connection: Connection) -> None:
+    def _extend_all(self, connection: Connection) -> None:
         """Give all their time again after an outage; in the job, since one that met an outage is run again after it."""
         if self._outages != self._database.outages:
-            fetch(connection, statement("devices/spare"), {"silence": self._silence_ms, "now": self._clock.now()})
+            fetch(connection, statement("devices/extend_all"), {"silence": self._silence_ms, "now": self._clock.now()})
             self._outages = self._database.outages
 
 
 def _tasks(connection: Connection, devices: Sequence[str]) -> list[Task]:
-    return [Task._make(row) for row in fetch(connection, statement("devices/tasks"), {"devices": list(devices)})]
+    return [Task._make(row) for row in fetch(connection, statement("devices/list_tasks"), {"devices": list(devices)})]

@@ -36,9 +36,9 @@ class HardwareRecords:
         """Forget a machine and return what was kept; raise Refusal when there is none."""
         return _there(await self._store.delete(id), id)
 
-    async def names(self, worker: str) -> set[str]:
+    async def worker_names(self, worker: str) -> set[str]:
         """Return the names under which a worker may stand in a template: its own, and all of its machine's."""
-        return await self._store.names(worker)
+        return await self._store.worker_names(worker)
 
     async def ids(self, workers: Iterable[str]) -> Mapping[str, str]:
         """Return workers as they call themselves: an address that a machine is known by stands for its id.
@@ -46,7 +46,7 @@ class HardwareRecords:
         A MAC address that nothing is known by stands for itself in lower case.
         """
         addresses = {worker: address_of(worker) for worker in workers}
-        ids = await self._store.ids([*addresses.values()]) if addresses else {}
+        ids = await self._store.ids_by_address([*addresses.values()]) if addresses else {}
         return {worker: ids.get(address, address) for worker, address in addresses.items()}
 
 

@@ -41,7 +41,7 @@ class HardwareStore:
             with connection.transaction() as transaction:
                 (row,) = fetch(connection, statement("machines/hardware/push"), params)
                 taken = fetch(
-                    connection, statement("machines/hardware/address"), {"id": id, "addresses": list(addresses)}
+                    connection, statement("machines/hardware/set_addresses"), {"id": id, "addresses": list(addresses)}
                 )
                 if taken:
                     address, holder = taken[0]
@@ -69,11 +69,13 @@ class HardwareStore:
         rows = await self._database.fetch(statement("machines/hardware/delete"), {"id": id})
         return HardwareRecord._make(rows[0]) if rows else None
 
-    async def names(self, worker: str) -> set[str]:
+    async def worker_names(self, worker: str) -> set[str]:
         """Return the names under which a worker may stand in a template."""
         params = {"worker": worker, "address": address_of(worker)}
-        return {name for (name,) in await self._database.fetch(statement("machines/hardware/names"), params)}
+        return {name for (name,) in await self._database.fetch(statement("machines/hardware/worker_names"), params)}
 
-    async def ids(self, addresses: Sequence[str]) -> Mapping[str, str]:
+    async def ids_by_address(self, addresses: Sequence[str]) -> Mapping[str, str]:
         """Return the ids of the machines that addresses lead to, by address."""
-        return dict(await self._database.fetch(statement("machines/hardware/ids"), {"addresses": list(addresses)}))
+        return dict(
+            await self._database.fetch(statement("machines/hardware/ids_by_address"), {"addresses": list(addresses)})
+        )

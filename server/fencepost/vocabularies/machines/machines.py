@@ -88,8 +88,8 @@ class Machines:
 
     async def offers(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return the live workflows in which it is a worker's turn, the oldest first."""
-        names = await self.hardware.names(worker)
-        found = await self._stand(await self._store.of_worker([*names], live=True))
+        names = await self.hardware.worker_names(worker)
+        found = await self._stand(await self._store.list_of_worker([*names], live=True))
         return [one for one in found if _is_turn(one, names)]
 
     async def offered(self, one: MachineWorkflow) -> None:
@@ -98,17 +98,17 @@ class Machines:
         Told that its action is running, it begins that again, and announces none of the actions that follow.
         """
         if one.standing.state is State.RUNNING and one.standing.task_id is not None:
-            await self._store.resume(one.workflow.id, one.standing.task_id)
+            await self._store.save_restart(one.workflow.id, one.standing.task_id)
 
     async def stuck(self, id: str, report: Report) -> None:
         """Note a worker that will repeat a refused report for ever; the first time is a warning in the log."""
-        if await self._store.stick(id, report):
+        if await self._store.save_stuck_worker(id, report):
             emit(Event.MACHINE_STUCK, worker=report.worker[:_LONGEST_SHOWN], action=report.action_name, workflow=id)
 
     async def all_of(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return the workflows in which a worker has something to do, or had, the oldest first."""
-        names = await self.hardware.names(worker)
-        return await self._stand(await self._store.of_worker([*names], live=False))
+        names = await self.hardware.worker_names(worker)
+        return await self._stand(await self._store.list_of_worker([*names], live=False))
 
     async def get(self, id: str, *, deleted: bool = False) -> MachineWorkflow:
         """Return a workflow of machines, one that was `deleted` only on request; raise Refusal when there is none."""
@@ -162,7 +162,7 @@ class Machines:
     async def reports(self, id: str, *, after: int = 0, size: int) -> Portion[Reported]:
         """Return what was reported of a workflow, the oldest first; raise Refusal when there is none."""
         found = await self.get(id)
-        return await self._store.reports(found.workflow.id, after=after, size=size)
+        return await self._store.list_reports(found.workflow.id, after=after, size=size)
 
     async def delete(self, id: str, *, caller: str) -> None:
         """Cancel a workflow if it is live, and show it to machines no longer; raise Refusal when there is none."""
@@ -180,7 +180,7 @@ class Machines:
         """Whether the current action is one of a pass in which its worker announces none."""
         if found.standing.state is State.PENDING:
             return True
-        return await self._store.resumed(found.workflow.id) == found.standing.task_id
+        return await self._store.find_restart(found.workflow.id) == found.standing.task_id
 
     async def _begun(self, id: str) -> MachineWorkflow:
         """Return a workflow with its current action there as a task, if it is live.
@@ -197,9 +197,9 @@ class Machines:
         return await self.get(id, deleted=True)
 
     async def _stand(self, several: Sequence[Numbered]) -> Sequence[MachineWorkflow]:
-        latest = await self._store.latest([one.seq for one in several]) if several else {}
+        latest = await self._store.current_actions([one.seq for one in several]) if several else {}
         over = [one.workflow.id for one in several if one.workflow.status == "done"]
-        stuck = await self._store.stuck(over) if over else {}
+        stuck = await self._store.list_stuck_workers(over) if over else {}
         found = []
         for seq, workflow in several:
             document = await self._definitions.work(workflow.definition, workflow.definition_version)

@@ -107,9 +107,9 @@ class MachineStore:
             raise row
         return row is not None
 
-    async def latest(self, seqs: Sequence[int]) -> dict[int, Latest]:
+    async def current_actions(self, seqs: Sequence[int]) -> dict[int, Latest]:
         """Return the actions that workflows began last, by the number of the workflow."""
-        rows = await self._database.fetch(statement("machines/stand"), {"workflows": list(seqs)})
+        rows = await self._database.fetch(statement("machines/current_actions"), {"workflows": list(seqs)})
         return {row[0]: Latest._make(row[1:]) for row in rows}
 
     async def find(self, id: str, *, deleted: bool = False) -> Numbered | None:
@@ -122,12 +122,12 @@ class MachineStore:
         page = await self._database.reads.page(statement("machines/list"), {"after": after}, size=size)
         return Portion([_numbered(row) for row in page.items], page.more)
 
-    async def of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[Numbered]:
+    async def list_of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[Numbered]:
         """Return the workflows in which a worker of these names has something to do, or had, the oldest first.
 
         Of those that are over, the oldest are left out where all of them do not fit into an answer.
         """
-        params, text = {"names": list(names), "live": live}, statement("machines/of_worker")
+        params, text = {"names": list(names), "live": live}, statement("machines/list_of_worker")
         if live:
             # All: it is the turn of the oldest.
             rows: Sequence[Row] = await self._database.fetch(text, {**params, "size": None})
@@ -135,10 +135,10 @@ class MachineStore:
             rows = (await self._database.reads.page(text, params, size=_MOST_OF_WORKER)).items
         return sorted((_numbered(row) for row in rows), key=lambda found: found.seq)
 
-    async def reports(self, workflow_id: str, *, after: int, size: int) -> Portion[Reported]:
+    async def list_reports(self, workflow_id: str, *, after: int, size: int) -> Portion[Reported]:
         """Return what was reported of a workflow, the oldest first."""
         params = {"workflow_id": workflow_id, "after": after}
-        page = await self._database.reads.page(statement("machines/reports"), params, size=size)
+        page = await self._database.reads.page(statement("machines/list_reports"), params, size=size)
         return Portion([Reported._make(row) for row in page.items], page.more)
 
     async def delete(self, workflow_id: str) -> None:
@@ -146,17 +146,17 @@ class MachineStore:
         params = {"workflow_id": workflow_id, "now": self._clock.now()}
         await self._database.fetch(statement("machines/delete"), params)
 
-    async def resume(self, workflow_id: str, task_id: str) -> None:
+    async def save_restart(self, workflow_id: str, task_id: str) -> None:
         """Keep that the worker of a running action begins it again."""
         params = {"workflow_id": workflow_id, "task_id": task_id}
-        await self._database.fetch(statement("machines/resume"), params)
+        await self._database.fetch(statement("machines/save_restart"), params)
 
-    async def resumed(self, workflow_id: str) -> str | None:
+    async def find_restart(self, workflow_id: str) -> str | None:
         """Return the task of the action that was begun again last."""
-        rows = await self._database.fetch(statement("machines/resumed"), {"workflow_id": workflow_id})
+        rows = await self._database.fetch(statement("machines/find_restart"), {"workflow_id": workflow_id})
         return str(rows[0][0]) if rows else None
 
-    async def stick(self, workflow_id: str, report: Report) -> bool:
+    async def save_stuck_worker(self, workflow_id: str, report: Report) -> bool:
         """Keep a report that was refused and will be repeated; return whether it is the first of its workflow."""
         params = {
             "workflow_id": workflow_id,
@@ -165,12 +165,14 @@ class MachineStore:
             "worker": report.worker[:_LONGEST_WORKER],
             "now": self._clock.now(),
         }
-        rows = await self._database.fetch(statement("machines/stick"), params)
+        rows = await self._database.fetch(statement("machines/save_stuck_worker"), params)
         return bool(rows and rows[0][0])
 
-    async def stuck(self, workflow_ids: Sequence[str]) -> Mapping[str, Stuck]:
+    async def list_stuck_workers(self, workflow_ids: Sequence[str]) -> Mapping[str, Stuck]:
         """Return the workers that repeat themselves, by their workflows."""
-        rows = await self._database.fetch(statement("machines/stuck"), {"workflow_ids": list(workflow_ids)})
+        rows = await self._database.fetch(
+            statement("machines/list_stuck_workers"), {"workflow_ids": list(workflow_ids)}
+        )
         return {row[0]: Stuck._make(row[1:]) for row in rows}
 
     async def put_data(self, workflow_id: str, metadata: bytes, data: bytes, *, kept: int) -> int | None:
@@ -182,10 +184,10 @@ class MachineStore:
         rows = await self._database.fetch(statement("machines/put_data"), params)
         return int(rows[0][0]) if rows else None
 
-    async def data(self, workflow_id: str, version: int | None) -> Data | None:
+    async def find_data(self, workflow_id: str, version: int | None) -> Data | None:
         """Return a version of a workflow's data, or the newest."""
         params = {"workflow_id": workflow_id, "version": version}
-        rows = await self._database.fetch(statement("machines/data"), params)
+        rows = await self._database.fetch(statement("machines/find_data"), params)
         return Data._make(rows[0]) if rows else None
 
 
@@ -198,7 +200,9 @@ def _take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime
         for call in calls:
             with connection.transaction() as alone:
                 moved = _moved(connection, call, now)
-                if moved is None or not fetch(connection, statement("machines/report"), {**_noted(call), "now": now}):
+                if moved is None or not fetch(
+                    connection, statement("machines/save_report"), {**_noted(call), "now": now}
+                ):
                     raise Rollback(alone)
                 rows[call["call"]] = (call["call"],)
                 hints += moved
@@ -213,7 +217,7 @@ def _moved(connection: Connection, call: dict[str, Any], now: datetime | None) -
     content = None if verb == "start" else call["content"]
     by = {"caller": call["caller"], "worker": call["report"].worker or None}
     moves = [by_hand(call["task_id"], verb, allowed=_FROM[verb], content=content, **by)]
-    limits = fetch(connection, statement("machines/timer"), {"workflow_seq": call["workflow_seq"]})
+    limits = fetch(connection, statement("machines/find_time_limit"), {"workflow_seq": call["workflow_seq"]})
     moves += [by_hand(id, "start", allowed=["ready"], call=1, **by) for (id,) in limits]
     done = move_locked(connection, moves, now)
     return done.hints if 0 in done.outcomes else None

@@ -31,4 +31,4 @@ class Carried:
 
     async def find(self, id: str, version: int) -> Data | None:
         """Return a version, 0 for the newest."""
-        return await self._store.data(id, version or None)
+        return await self._store.find_data(id, version or None)

@@ -1,7 +1,7 @@
 -- Keep the record of a machine, in the place of an older one.
 -- Takes:   id, record json, caller; now.
 -- Returns: one row (id, record, pushed_at).
--- Touches: hardware. Run before address.sql in one transaction.
+-- Touches: hardware. Run before set_addresses.sql in one transaction.
 insert into fencepost.hardware (id, record, pushed_at, pushed_by)
 values (
     %(id)s::text, %(record)s::json, coalesce(%(now)s::timestamptz, statement_timestamp()), %(caller)s::text

@@ -55,7 +55,7 @@ class DeviceCalls:
         """Answer `POST /devices/{name}/heartbeat`."""
         await body_of(request, self._limits)
         name = request.path_params["name"]
-        await self._devices.known.see(name)
+        await self._devices.known.heartbeat(name)
         return shown((await self._shown(await self._devices.known.get(name)))[0])
 
     async def settings(self, _: Request) -> Response:
