@@ -191,7 +191,7 @@ def test_a_retry_that_comes_while_ids_go_finds_nothing(
     with connect(server.conninfo) as connection, connection.transaction():
         connection.execute(f"lock table {name} in share mode".encode())
         params = {"begins_at": span[0], "ends_at": span[1], "after": 0, "batch": 10}
-        connection.execute(statement("history/forget_names").encode(), params)
+        connection.execute(statement("history/delete_task_names").encode(), params)
         retry = pool.submit(server.refused, "awf.task/retry", {"id": "mine"})
         until_stuck(server.conninfo, retry)
         assert not retry.done()

@@ -83,7 +83,7 @@ class Definitions:
 
     async def names_of(self, kinds: Iterable[str]) -> Sequence[str]:
         """Return the names of the definitions of some kinds."""
-        return await self._store.of_kinds([*kinds])
+        return await self._store.list_names_of_kinds([*kinds])
 
     async def delete(self, name: str) -> Definition:
         """Delete a definition that no live task needs and return what it was."""
@@ -231,7 +231,7 @@ class Definitions:
         return Refusal(DEFINITION_OF_OTHER_KIND, at="$.kind", name=document.name, declared=declared)
 
     async def _unknown(self, name: str) -> Refusal:
-        near = hint(name, await self._store.names())
+        near = hint(name, await self._store.list_names())
         return Refusal(DEFINITION_NOT_FOUND, at="$.name", name=shortened(name), hint=near)
 
 

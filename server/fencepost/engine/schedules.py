@@ -45,7 +45,7 @@ class Schedules:
 
     async def run_due(self, batch: int) -> Done:
         """Do what is to be done about one due time of each schedule that is due, of at most `batch` schedules."""
-        due = await self._store.due(batch)
+        due = await self._store.list_due(batch)
         if not due:
             return Done(0, 0, 0)
         deeds = [deed for one in due if (deed := await self._deed(one)) is not None]
@@ -76,7 +76,7 @@ class Schedules:
 
     async def starts(self, name: str, *, size: int) -> Sequence[Began]:
         """Return what became of a schedule's due times, the newest first."""
-        return await self._store.starts(name, size=size)
+        return await self._store.list_runs(name, size=size)
 
     async def pause(self, name: str) -> Schedule:
         """Let nothing come of a schedule's due times until it is resumed."""

@@ -66,7 +66,9 @@ class TriggerRules:
         definition = await self._definitions.get(name)
         if not isinstance(definition.document, TriggerDefinition):
             raise invalid_params(f"{name!r} is the definition of a {definition.document.kind}", "$.name")
-        return TriggerStatus(definition, await self._store.count(name), await self._store.starts(name, size=size))
+        return TriggerStatus(
+            definition, await self._store.count_starts(name), await self._store.list_starts(name, size=size)
+        )
 
     def forget(self, _: str = "") -> None:
         """Do not rely on what is remembered; whatever was put may be a trigger."""

@@ -83,12 +83,12 @@ class Workflows:
         self, seq: int, *, size: int, looks: bool = False
     ) -> tuple[Sequence[HeldTask], Sequence[Workflow]]:
         """Return what a workflow has begun, the oldest first: tasks, and workflows; `looks` is for a read only."""
-        tasks = await self._store.tasks(seq, decides=False, size=size, looks=looks)
-        return await self._definitions.all_held(tasks), await self._store.children(seq, size=size, looks=looks)
+        tasks = await self._store.list_tasks(seq, decides=False, size=size, looks=looks)
+        return await self._definitions.all_held(tasks), await self._store.list_children(seq, size=size, looks=looks)
 
     async def decisions(self, seq: int, *, size: int) -> Sequence[HeldTask]:
         """Return the decision tasks of a workflow, the oldest first."""
-        return await self._definitions.all_held(await self._store.tasks(seq, decides=True, size=size))
+        return await self._definitions.all_held(await self._store.list_tasks(seq, decides=True, size=size))
 
     async def show_begun(self, seq: int, *, after: int | None) -> Shown[HeldTask | Workflow]:
         """Return a page of what a workflow has begun, in the order in which it did."""
@@ -103,7 +103,7 @@ class Workflows:
 
     async def decision(self, id: str) -> tuple[str, str, int] | None:
         """Return id, status and number of lost attempts of the decision task that a live workflow waits for."""
-        return await self._store.decision(id)
+        return await self._store.find_decision(id)
 
     async def entries(self, seq: int, *, decides: bool = False, size: int = 1_000_000) -> Sequence[LabelledEntry]:
         """Return the log of what a workflow has begun, as far as that is tasks, or of its decisions."""
@@ -178,7 +178,7 @@ class Workflows:
             raise taken
         if taken is None:
             # It is over; what was said before it was may be said again.
-            taken = await self._store.signaled(call)
+            taken = await self._store.find_signal(call)
         if taken is None:
             raise await self._over(signal.id)
         if not taken:

@@ -48,7 +48,7 @@ class Retain:
 
     async def _let_go(self, retention: timedelta) -> bool:
         """Drop what is older than the retention; return False when something of it has to stay for now."""
-        dropped = [await self._drop(partition) for partition in await self._store.outlived(retention)]
+        dropped = [await self._drop(partition) for partition in await self._store.expired_partitions(retention)]
         while count := await self._store.delete_strays(retention):
             emit(Event.HISTORY_DELETED, count=count)
         return all(dropped)

@@ -74,7 +74,7 @@ def told(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetim
     ended: Sequence[int] = ()
     hints: Sequence[Hint] = ()
     if decisions:
-        failed = fetch(connection, statement("workflows/of_tasks"), {"tasks": decisions})
+        failed = fetch(connection, statement("workflows/find_by_tasks"), {"tasks": decisions})
         ended, hints = end(connection, [_ending(seq, message) for seq, message in failed], now)
     return [*hints, *advance(connection, now, tasks=activities, workflows=ended)]
 

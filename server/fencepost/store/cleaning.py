@@ -46,10 +46,10 @@ class CleaningStore:
         last, tasks, entries = (await self._database.fetch(statement("cleaning/delete_tasks"), params))[0]
         return last, tasks, entries
 
-    async def old_workflows(self, old: Old, *, after: int) -> tuple[int | None, list[int]]:
+    async def find_workflows(self, old: Old, *, after: int) -> tuple[int | None, list[int]]:
         """Look at a batch of old workflows; return the next `after`, and those to delete, children before parents."""
         params = {**old._asdict(), "after": after, "batch": _LOOKED_AT}
-        last, seqs = (await self._database.fetch(statement("cleaning/old_workflows"), params))[0]
+        last, seqs = (await self._database.fetch(statement("cleaning/find_workflows"), params))[0]
         return last, seqs
 
     async def delete_activities(self, workflows: Sequence[int]) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
         # Nobody watches the connection yet.
         with answered_within(connection, _SETTING_UP_SECONDS):
             # One round trip for all of it.
-            text = statement_for(conninfo, settings) + b"; " + statement("server/backend").encode()
+            text = statement_for(conninfo, settings) + b"; " + statement("server/find_backend").encode()
             cursor = connection.execute(text)
             while cursor.nextset():
                 continue

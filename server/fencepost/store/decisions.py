@@ -40,7 +40,7 @@ def decide(
 ) -> Done:
     """End decision tasks as succeeded and do what each decides.
 
-    A call is one of success.sql with `begins`, the calls of schedule.sql and create.sql with `is_workflow`, `hold`,
+    A call is one of success.sql with `begins`, the calls of create_tasks.sql and create.sql with `is_workflow`, `hold`,
     `place` and the `refusal` of what cannot be begun; and `ending`, null or a call of end.sql, of which a result counts
     as checked if it was for version `checked`. Rows are those of success.sql, as long as its `text` has them. There is
     none for a call whose execution is not the current one, or for which a check is missing.
@@ -78,7 +78,7 @@ def _situations(connection: Connection, calls: Sequence[dict[str, Any]]) -> dict
     asked = [
         {**{name: call[name] for name in ("call", "id", "seq", "exec_id")}, "labels": _labels(call)} for call in calls
     ]
-    rows = fetch(connection, statement("workflows/decisions"), {"calls": orjson.dumps(asked).decode()})
+    rows = fetch(connection, statement("workflows/lock_decisions"), {"calls": orjson.dumps(asked).decode()})
     return {row[0]: Situation._make((*row[1:7], dict(orjson.loads(row[7])))) for row in rows}
 
 
@@ -145,7 +145,9 @@ def _begin(
             some.append({**begun, **family, "call": len(some)})
     hints: list[Hint] = []
     if tasks:
-        rows = fetch(connection, statement("workflows/schedule"), {"calls": orjson.dumps(tasks).decode(), "now": now})
+        rows = fetch(
+            connection, statement("workflows/create_tasks"), {"calls": orjson.dumps(tasks).decode(), "now": now}
+        )
         held = [{**task, "seq": row[0]} for task, row in zip(tasks, rows, strict=True) if task["hold"]]
         until = begin_timers(connection, held, now)
         hints += [Hint(row[1], until[number][1] if number in until else row[2]) for number, row in enumerate(rows)]

@@ -71,14 +71,14 @@ class DefinitionStore:
                     return None
                 row: tuple[Any, ...] = rows[0]
                 fetch(connection, statement("definitions/promote"), {"name": document.name, "version": row[0]})
-                fetch(connection, statement("triggers/change"), params)
+                fetch(connection, statement("triggers/count_change"), params)
                 relabel, opens = row[3:]
                 if relabel:
-                    fetch(connection, statement("definitions/lock_tasks"), params)
-                    fetch(connection, statement("definitions/relabel"), params)
-                    fetch(connection, statement("definitions/close_keys"), params)
+                    fetch(connection, statement("definitions/block_task_creation"), params)
+                    fetch(connection, statement("definitions/update_limit_keys"), params)
+                    fetch(connection, statement("definitions/delete_openings"), params)
                 if relabel or opens:
-                    fetch(connection, statement("definitions/open_keys"), params)
+                    fetch(connection, statement("definitions/create_openings"), params)
                 hints: Sequence[Hint] = ()
                 if isinstance(document, ScheduleDefinition):
                     hints = keep(connection, document, row[0], setup, now)
@@ -97,13 +97,13 @@ class DefinitionStore:
         page = await self._database.reads.page(statement("definitions/list"), params, size=size)
         return Portion([_definition(row) for row in page.items], page.more)
 
-    async def names(self) -> Sequence[str]:
+    async def list_names(self) -> Sequence[str]:
         """Return the names of all definitions."""
-        return [row[0] for row in await self._database.fetch(statement("definitions/names"), {})]
+        return [row[0] for row in await self._database.fetch(statement("definitions/list_names"), {})]
 
-    async def of_kinds(self, kinds: Sequence[str]) -> Sequence[str]:
+    async def list_names_of_kinds(self, kinds: Sequence[str]) -> Sequence[str]:
         """Return the names of the definitions of some kinds."""
-        rows = await self._database.fetch(statement("definitions/of_kinds"), {"kinds": list(kinds)})
+        rows = await self._database.fetch(statement("definitions/list_names_of_kinds"), {"kinds": list(kinds)})
         return [row[0] for row in rows]
 
     async def delete(self, name: str) -> Deletion:
@@ -115,11 +115,11 @@ class DefinitionStore:
                 fetch(connection, statement("definitions/lock"), params)
                 # Before the lock on tasks, in the order of who starts what a schedule is for.
                 fetch(connection, statement("schedules/delete"), params)
-                fetch(connection, statement("definitions/lock_tasks"), params)
+                fetch(connection, statement("definitions/block_task_creation"), params)
                 row: tuple[Any, ...] = fetch(connection, statement("definitions/delete"), params)[0]
-                fetch(connection, statement("triggers/change"), params)
+                fetch(connection, statement("triggers/count_change"), params)
                 if not row[1]:
-                    fetch(connection, statement("definitions/close_keys"), params)
+                    fetch(connection, statement("definitions/delete_openings"), params)
             return row
 
         return Deletion._make(await self._database.run_locking(job))

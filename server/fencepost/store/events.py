@@ -115,9 +115,9 @@ def _publish(connection: Connection, calls: Sequence[dict[str, Any]], now: datet
 def _enter(connection: Connection, publications: Any) -> None:
     starts = [choice.start for one in publications for choice in one.choices if choice.start is not None]
     if any(is_subscription(one.hold) for one in starts):
-        fetch(connection, statement("events/enter_alone"), {})
+        fetch(connection, statement("events/block_other_subscriptions"), {})
     else:
-        fetch(connection, statement("events/enter"), {})
+        fetch(connection, statement("events/block_subscriptions"), {})
 
 
 def _take(connection: Connection, publications: Any, now: datetime | None) -> set[str]:
@@ -134,7 +134,7 @@ def _take(connection: Connection, publications: Any, now: datetime | None) -> se
         }
         for one in publications
     ]
-    rows = fetch(connection, statement("events/take"), {"calls": orjson.dumps(calls).decode(), "now": now})
+    rows = fetch(connection, statement("events/create"), {"calls": orjson.dumps(calls).decode(), "now": now})
     return {key for (key,) in rows}
 
 
@@ -161,7 +161,7 @@ def _complete(
 ) -> tuple[dict[int, list[str]], list[Hint]]:
     """End the subscriptions that events are for, each by the first of them, and tell their workflows."""
     completed: dict[int, list[str]] = {number: [] for number in new}
-    if not (paths := [path for (path,) in fetch(connection, statement("subscriptions/paths"), {})]):
+    if not (paths := [path for (path,) in fetch(connection, statement("subscriptions/list_paths"), {})]):
         return completed, []
     chosen = _chosen(connection, {number: verbatim.read(one.event.content) for number, one in new.items()}, paths)
     if not chosen:
@@ -260,4 +260,4 @@ def _settle(
         ]
     calls = [{"key": one.event.key, "outcome": orjson.Fragment(said[number])} for number, one in new.items()]
     params = {"calls": orjson.dumps(calls).decode(), "starts": orjson.dumps(starts).decode()}
-    fetch(connection, statement("events/settle"), params)
+    fetch(connection, statement("events/save_outcomes"), params)

@@ -35,7 +35,7 @@ def end(
     calls = {ending["seq"]: ending for ending in endings}
     above = list(calls)
     while above:
-        rows = fetch(connection, statement("workflows/children"), {"workflows": above})
+        rows = fetch(connection, statement("workflows/lock_children"), {"workflows": above})
         below = {seq: calls[parent]["caller"] for seq, parent in rows if seq not in calls}
         calls |= {seq: _canceled(seq, caller) for seq, caller in below.items()}
         above = list(below)

@@ -49,7 +49,7 @@ class Limits:
         """Return those of `definitions` that have a limit, by name."""
         if self._read_after != self._forgotten or time.monotonic() - self._read_at > _TRUSTED_SECONDS:
             forgotten = self._forgotten
-            self._names = frozenset(row[0] for row in fetch(connection, statement("definitions/limited"), {}))
+            self._names = frozenset(row[0] for row in fetch(connection, statement("definitions/list_limited"), {}))
             # As of before the look: who is told to forget while it is on its way looks again.
             self._read_after, self._read_at = forgotten, time.monotonic()
         return sorted(self._names.intersection(definitions))

@@ -73,7 +73,9 @@ class PartitionStore:
 
         def job(connection: Connection) -> Partition | None:
             with _briefly(connection):
-                rows = fetch(connection, statement("history/missing"), {"width": width, "now": self._clock.now()})
+                rows = fetch(
+                    connection, statement("history/missing_partitions"), {"width": width, "now": self._clock.now()}
+                )
                 if not rows:
                     return None
                 partition = Partition(*rows[0])
@@ -86,15 +88,15 @@ class PartitionStore:
 
         return await self._database.run(job)
 
-    async def outlived(self, retention: timedelta) -> list[Partition]:
+    async def expired_partitions(self, retention: timedelta) -> list[Partition]:
         """Return the partitions that hold only what is older than `retention`, the oldest first."""
         params = {"retention": retention, "now": self._clock.now()}
-        return [Partition(*row) for row in await self._database.fetch(statement("history/outlived"), params)]
+        return [Partition(*row) for row in await self._database.fetch(statement("history/expired_partitions"), params)]
 
     async def has_room(self) -> bool:
         """Return whether more rows can be kept for live workflows."""
         params = {"most": self.most_kept}
-        return not (await self._database.fetch(statement("history/kept"), params))[0][0]
+        return not (await self._database.fetch(statement("history/default_partitions_exceed"), params))[0][0]
 
     async def forget(self, partition: Partition, *, after: int) -> tuple[int | None, list[int]]:
         """Let a batch of the names go that lead into a partition of tasks or workflows; raise InTheWay or AlreadyGone.
@@ -107,11 +109,11 @@ class PartitionStore:
             with _briefly(connection):
                 if partition.parent == "done_workflows":
                     few = {**params, "batch": _FAMILIES}
-                    ((last, kept),) = fetch(connection, statement("history/forget_workflows"), few)
+                    ((last, kept),) = fetch(connection, statement("history/delete_workflow_names"), few)
                     return last, kept
                 # A retry under way ends before this, and a later one looks for the id when we are done.
                 connection.execute(_with_names("lock table {name} in share mode", partition))
-                ((last, kept),) = fetch(connection, statement("history/forget_names"), {**params, "batch": _BATCH})
+                ((last, kept),) = fetch(connection, statement("history/delete_task_names"), {**params, "batch": _BATCH})
                 return last, kept
 
         return await self._database.run(job)
@@ -167,7 +169,7 @@ def _briefly(connection: Connection) -> Iterator[None]:
     try:
         with connection.transaction():
             connection.execute(_BRIEFLY)
-            fetch(connection, statement("history/lock"), {})
+            fetch(connection, statement("history/lock_partitions"), {})
             yield
     except _IN_THE_WAY as error:
         raise InTheWay(error.diag.message_primary) from None

@@ -59,8 +59,12 @@ class Probe(Pending):
 def _looked(connection: Connection, backends: list[Backend], doomed: list[Backend]) -> Sight:
     while doomed:
         pid, started = doomed[0]
-        fetch(connection, statement("server/end"), {"pid": pid, "started": started})
+        fetch(connection, statement("server/terminate_backend"), {"pid": pid, "started": started})
         del doomed[0]
     ((read_only,),) = fetch(connection, statement("server/read_only"), {})
-    rows = fetch(connection, statement("server/busy"), {"pids": [pid for pid, _ in backends]}) if backends else []
+    rows = (
+        fetch(connection, statement("server/backend_states"), {"pids": [pid for pid, _ in backends]})
+        if backends
+        else []
+    )
     return Sight(read_only, {(pid, started): Deed(state, since) for pid, started, state, since in rows})

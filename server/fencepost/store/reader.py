@@ -157,7 +157,7 @@ class Reader:
 
 async def _check(connection: Connection) -> None:
     """Raise Refusal when the role could change our tables, or anything."""
-    cursor = await connection.execute(statement("reader/rights").encode())
+    cursor = await connection.execute(statement("reader/privileges").encode())
     row = await cursor.fetchone()
     assert row is not None, "a row says what the role may do"
     role, is_superuser, writes_to = row

@@ -60,9 +60,9 @@ class ScheduleStore:
         """Return the database's time."""
         return time_of((await self._database.fetch(statement("server/now"), {"now": self._clock.now()}))[0][0])
 
-    async def due(self, batch: int) -> Sequence[Due]:
+    async def list_due(self, batch: int) -> Sequence[Due]:
         """Return schedules whose time has come, the longest due first."""
-        rows = await self._database.fetch(statement("schedules/due"), {"batch": batch, "now": self._clock.now()})
+        rows = await self._database.fetch(statement("schedules/list_due"), {"batch": batch, "now": self._clock.now()})
         return [Due(row[0], row[1], schedule_of(row[2]), time_of(row[3]), time_of(row[4])) for row in rows]
 
     async def next_due(self) -> float | None:
@@ -87,9 +87,9 @@ class ScheduleStore:
         rows = await self._database.fetch(statement("schedules/list"), {"name": name, "after": None, "size": 1})
         return _schedule(rows[0]) if rows else None
 
-    async def starts(self, name: str, *, size: int) -> Sequence[Began]:
+    async def list_runs(self, name: str, *, size: int) -> Sequence[Began]:
         """Return what became of a schedule's due times, the newest first."""
-        rows = await self._database.reads.fetch(statement("schedules/starts"), {"name": name, "size": size})
+        rows = await self._database.reads.fetch(statement("schedules/list_runs"), {"name": name, "size": size})
         return [Began._make(row) for row in rows]
 
     async def pause(self, name: str) -> None:
@@ -124,13 +124,13 @@ class ScheduleStore:
                 standing = locked(connection, name, now)
                 if standing is None or standing.version != version:
                     return None, ()
-                rows = fetch(connection, statement("schedules/started"), params)
+                rows = fetch(connection, statement("schedules/find_runs"), params)
                 there = {time_of(row[0]) for row in rows}
                 missing = [(at, one) for at, one in starts if at not in there and not (id and rows)]
                 if not missing:
                     return [Began._make(row) for row in rows], ()
                 hints = start_by_hand(connection, name, version, missing, now, id=id)
-                rows = fetch(connection, statement("schedules/started"), params)
+                rows = fetch(connection, statement("schedules/find_runs"), params)
                 return [Began._make(row) for row in rows], hints
 
         return await self._database.run(job)

@@ -120,7 +120,7 @@ def lock_for(connection: Connection, calls: Iterable[Mapping[str, Any]]) -> None
     An event waits for workflows and tasks: who has locked any of those already must not wait for it.
     """
     if any(is_subscription(call.get("hold")) for call in calls):
-        fetch(connection, statement("subscriptions/lock"), {})
+        fetch(connection, statement("subscriptions/block_events"), {})
 
 
 def is_subscription(hold: Mapping[str, Any] | None) -> bool:
@@ -170,7 +170,7 @@ def hold_keys(connection: Connection, calls: Sequence[Mapping[str, Any]]) -> dic
     keys = {"keys": sorted({call["key"] for call in keyed})}
     fetch(connection, statement("workflows/lock_keys"), keys)
     # After the lock, to see what others did before they let it go.
-    holders: dict[str, str] = dict(fetch(connection, statement("workflows/keys"), keys))
+    holders: dict[str, str] = dict(fetch(connection, statement("workflows/find_key_holders"), keys))
     refused = {}
     for call in keyed:
         holder = holders.setdefault(call["key"], call["id"])

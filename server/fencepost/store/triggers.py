@@ -71,12 +71,12 @@ class TriggerStore:
         ]
         return Portion(found, page.more)
 
-    async def starts(self, name: str, *, size: int) -> Sequence[TriggerStart]:
+    async def list_starts(self, name: str, *, size: int) -> Sequence[TriggerStart]:
         """Return what a trigger did last, the newest first."""
-        rows = await self._database.reads.fetch(statement("triggers/starts"), {"name": name, "size": size})
+        rows = await self._database.reads.fetch(statement("triggers/list_starts"), {"name": name, "size": size})
         return [TriggerStart._make(row) for row in rows]
 
-    async def count(self, name: str) -> Counts:
+    async def count_starts(self, name: str) -> Counts:
         """Return how often a trigger did something, as far as it is kept."""
-        rows = await self._database.reads.fetch(statement("triggers/count"), {"name": name})
+        rows = await self._database.reads.fetch(statement("triggers/count_starts"), {"name": name})
         return Counts._make(rows[0])

@@ -133,7 +133,7 @@ def keep(
     else:
         following = definition.cron.after(at)
     params = {"name": definition.name, "version": version, **moments(definition, following)}
-    fetch(connection, statement("schedules/keep"), params)
+    fetch(connection, statement("schedules/save"), params)
     if setup is None:
         return ()
     deed = Deed(Due(definition.name, version, definition, at, at), following, setup)
@@ -151,7 +151,7 @@ def write(
 ) -> None:
     """Note what became of due times, and move their schedules on."""
     if notes:
-        fetch(connection, statement("schedules/note"), {"calls": orjson.dumps(notes).decode(), "now": now})
+        fetch(connection, statement("schedules/save_runs"), {"calls": orjson.dumps(notes).decode(), "now": now})
     if moves:
         fetch(connection, statement("schedules/advance"), {"calls": orjson.dumps(moves).decode()})
 

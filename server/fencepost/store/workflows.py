@@ -137,10 +137,10 @@ class WorkflowStore:
         rows = await self._batches["signal"].submit(calls)
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
-    async def signaled(self, call: Mapping[str, Any]) -> bool | None:
+    async def find_signal(self, call: Mapping[str, Any]) -> bool | None:
         """Return whether a workflow, live or over, has taken this very signal, None when it took none of its id."""
         params = {"workflow_seq": call["seq"], "id": call["signal"], "digest": call["digest"]}
-        rows = await self._database.fetch(statement("workflows/signaled"), params)
+        rows = await self._database.fetch(statement("workflows/find_signal"), params)
         return rows[0][0] if rows else None
 
     async def cancel(self, seq: int, *, caller: str) -> bool:
@@ -170,10 +170,10 @@ class WorkflowStore:
         """Return how many workflows there are; None when that was not to be counted in time."""
         return await Search(self._database.reads, of_workflows, wanted, seconds=seconds).count()
 
-    async def tasks(self, seq: int, *, decides: bool, size: int, looks: bool = False) -> Sequence[Task]:
+    async def list_tasks(self, seq: int, *, decides: bool, size: int, looks: bool = False) -> Sequence[Task]:
         """Return the decisions of a workflow, or the activities that are tasks, the oldest first."""
         params = {"workflow_seq": seq, "decides": decides, "after": None, "size": size}
-        rows = await self._lane(looks=looks).fetch(statement("workflows/tasks"), params)
+        rows = await self._lane(looks=looks).fetch(statement("workflows/list_tasks"), params)
         return [Task._make(row[RESOURCE]) for row in rows]
 
     def _lane(self, *, looks: bool) -> Database:
@@ -181,13 +181,13 @@ class WorkflowStore:
 
     async def decisions(self, seq: int, *, after: int | None) -> Shown[Task]:
         """Return the decisions of a workflow behind one, the oldest first, as many as fit into half an answer."""
-        page = await self._page(statement("workflows/tasks"), seq, after, decides=True)
+        page = await self._page(statement("workflows/list_tasks"), seq, after, decides=True)
         tasks = [Task._make(row[RESOURCE]) for row in page.items]
         return Shown(tasks, page.items[-1][-1] if page.more else None)
 
     async def begun(self, seq: int, *, after: int | None) -> Shown[Task | Workflow]:
         """Return the activities of a workflow behind one, tasks and workflows in the order in which they were made."""
-        tasks = await self._page(statement("workflows/tasks"), seq, after, decides=False)
+        tasks = await self._page(statement("workflows/list_tasks"), seq, after, decides=False)
         children = await self._page(statement("workflows/list_children"), seq, after, decides=False)
         found: dict[int, Task | Workflow] = {row[-1]: Task._make(row[RESOURCE]) for row in tasks.items}
         found |= {row[-1]: Workflow._make(row[:-1]) for row in children.items}
@@ -203,12 +203,12 @@ class WorkflowStore:
 
     async def holder(self, key: str) -> str | None:
         """Return the id of the live workflow that has a key, for who only looks."""
-        rows = await self._database.fetch(statement("workflows/keys"), {"keys": [key]})
+        rows = await self._database.fetch(statement("workflows/find_key_holders"), {"keys": [key]})
         return rows[0][1] if rows else None
 
-    async def decision(self, id: str) -> tuple[str, str, int] | None:
+    async def find_decision(self, id: str) -> tuple[str, str, int] | None:
         """Return id, status and number of lost attempts of the decision task that a live workflow waits for."""
-        rows = await self._database.fetch(statement("workflows/decision"), {"id": id})
+        rows = await self._database.fetch(statement("workflows/find_decision"), {"id": id})
         return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     async def entries(self, seq: int, *, decides: bool, size: int) -> Sequence[LabelledEntry]:
@@ -217,7 +217,7 @@ class WorkflowStore:
         rows = await self._database.reads.fetch(statement("workflows/entries"), params)
         return [LabelledEntry(Entry._make(row[:-1]), row[-1]) for row in rows]
 
-    async def children(self, seq: int, *, size: int, looks: bool = False) -> Sequence[Workflow]:
+    async def list_children(self, seq: int, *, size: int, looks: bool = False) -> Sequence[Workflow]:
         """Return the activities of a workflow that are workflows, the oldest first."""
         params = {"workflow_seq": seq, "after": None, "size": size}
         rows = await self._lane(looks=looks).fetch(statement("workflows/list_children"), params)

@@ -2,8 +2,8 @@
 -- Takes:   name, kind, document json, the settings (ms bigint, counts integer, concurrency_path jsonpath),
 --          has_result_schema, has_error_schema, created_by; now.
 -- Returns: one row (version, created_at, document) of what is newest afterwards, and relabel: whether its live tasks
---          are limited by other keys than before, so that relabel.sql has to follow; opens: whether the same keys have
---          more places than before, so that open_keys.sql has to. No row when the name belongs to a document of another
+--          are limited by other keys than before, so that update_limit_keys.sql has to follow; opens: whether the same keys have
+--          more places than before, so that create_openings.sql has to. No row when the name belongs to a document of another
 --          kind.
 -- Touches: definitions. Run behind lock.sql in one transaction: two puts of a new name must not both be version 1.
 with newest as (

@@ -1,7 +1,7 @@
 -- End subscriptions as succeeded, each by the event that it waited for.
 -- Takes:   calls json: [{call, seq, exec_id, event_key}], in the order of the tasks' ids; now.
 -- Returns: per ended task (call, id); one that was ended meanwhile returns no row.
--- Touches: live_tasks, done_tasks; reads events. Run behind events/take.sql and, with the workflows that they belong to,
+-- Touches: live_tasks, done_tasks; reads events. Run behind events/create.sql and, with the workflows that they belong to,
 --          workflows/lock.sql.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now

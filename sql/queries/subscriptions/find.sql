@@ -1,7 +1,7 @@
 -- Find the live subscriptions at places that events have; whether one is for the event, its rules say.
 -- Takes:   places json: [{place, path, value}].
 -- Returns: per subscription and place (place, seq, id, exec_id, params).
--- Touches: nothing; reads live_tasks. Run behind events/enter.sql: one that is made meanwhile would be missed.
+-- Touches: nothing; reads live_tasks. Run behind events/block_subscriptions.sql: one that is made meanwhile would be missed.
 select p.place, l.seq, l.id, l.exec_id, l.params
 from json_to_recordset(%(places)s::json) as p (place integer, path text, value bigint)
 cross join lateral (

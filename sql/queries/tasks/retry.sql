@@ -48,7 +48,7 @@ queued as (
     left join fencepost.definitions as d on d.name = r.definition and d.is_newest
 ),
 waited as (
-    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/relabel.sql.
+    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/update_limit_keys.sql.
     update fencepost.task_names set seq = seq where false
 ),
 logged as (

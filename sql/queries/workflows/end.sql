@@ -1,7 +1,7 @@
 -- End live workflows, and as canceled every task of theirs that is still live.
 -- Takes:   calls json: [{seq, outcome, reason_type, reason_message, result json, error json, action, caller}]; now.
 -- Returns: per workflow (seq, definition), and with them per canceled task (null, definition).
--- Touches: live_workflows, done_workflows, live_tasks, done_tasks, workflow_events. Run behind lock.sql and children.sql,
+-- Touches: live_workflows, done_workflows, live_tasks, done_tasks, workflow_events. Run behind lock.sql and lock_children.sql,
 --          with all descendants: then nothing of theirs can start afterwards.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now

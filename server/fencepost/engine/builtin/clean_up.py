@@ -62,7 +62,7 @@ async def _delete_workflows(store: CleaningStore, errand: Errand, old: Old, dele
     after: int | None = 0
     while after is not None:
         await errand.check()
-        after, seqs = await store.old_workflows(old, after=after)
+        after, seqs = await store.find_workflows(old, after=after)
         for first in range(0, len(seqs), _FAMILIES):
             await _delete_families(store, errand, seqs[first : first + _FAMILIES], deleted)
 

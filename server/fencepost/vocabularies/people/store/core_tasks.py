@@ -81,12 +81,12 @@ def make(connection: Connection, new: NewCore, at: datetime | None) -> tuple[int
         "caller": new.caller,
     }
     params = {"calls": orjson.dumps([call]).decode(), "now": at}
-    ((seq, definition, due_in, _),) = fetch(connection, statement("workflows/schedule"), params)
+    ((seq, definition, due_in, _),) = fetch(connection, statement("workflows/create_tasks"), params)
     return seq, [Hint(definition, due_in), *_decided_anew(connection, new, at)]
 
 
 def _decided_anew(connection: Connection, new: NewCore, at: datetime | None) -> Sequence[Hint]:
-    rows = fetch(connection, statement("workflows/decision"), {"id": new.task_list})
+    rows = fetch(connection, statement("workflows/find_decision"), {"id": new.task_list})
     if not rows:
         return ()
     ((id, _, _),) = rows

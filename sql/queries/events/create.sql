@@ -2,7 +2,7 @@
 -- Takes:   calls json: [{key, source, id, digest, content json, caller, triggers}]; now. `triggers` is the number of
 --          changes behind which they were chosen (triggers/all.sql).
 -- Returns: per taken event (key).
--- Touches: events; reads trigger_changes. Run behind enter.sql.
+-- Touches: events; reads trigger_changes. Run behind block_subscriptions.sql.
 insert into fencepost.events (key, source, id, digest, content, at, caller)
 select
     c.key, c.source, c.id, c.digest, c.content, coalesce(%(now)s::timestamptz, statement_timestamp()), c.caller

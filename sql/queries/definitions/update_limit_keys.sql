@@ -1,7 +1,7 @@
 -- Give the live tasks of a definition the keys that its newest version limits them by, or none.
 -- Takes:   name.
 -- Returns: nothing.
--- Touches: live_tasks; reads definitions. Run behind lock.sql and lock_tasks.sql: a task that is being created
+-- Touches: live_tasks; reads definitions. Run behind lock.sql and block_task_creation.sql: a task that is being created
 --          or retried, or a claim that is counting, would not be seen here and would not see this.
 with held as materialized (
     select l.seq, k.limit_key

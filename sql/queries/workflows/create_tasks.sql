@@ -3,7 +3,7 @@
 --          settings, caller}]; now.
 -- Returns: per task, in the order of the calls, (seq, definition, due_in, expires_in): the seconds until it
 --          is ready, null when it is, and until it expires, null when it never does.
--- Touches: activities, live_tasks, task_names (a lock); reads definitions. Run behind decisions.sql, which has seen that
+-- Touches: activities, live_tasks, task_names (a lock); reads definitions. Run behind lock_decisions.sql, which has seen that
 --          the labels are free; that the versions are good was seen just before.
 with calls as materialized (
     select
@@ -25,7 +25,7 @@ with calls as materialized (
     ) as c
 ),
 waited as (
-    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/relabel.sql.
+    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/update_limit_keys.sql.
     update fencepost.task_names set seq = seq where false
 ),
 noted as (

@@ -2,7 +2,7 @@
 -- Takes:   calls json: [{key, outcome json}]; starts json: [{event_key, trigger, trigger_version, status, reference json,
 --          reason}], what became of each trigger that fits.
 -- Returns: nothing.
--- Touches: events, trigger_starts. Run behind take.sql in one transaction.
+-- Touches: events, trigger_starts. Run behind create.sql in one transaction.
 with noted as (
     insert into fencepost.trigger_starts (event_key, trigger, trigger_version, at, status, reference, reason)
     select s.event_key, s.trigger, s.trigger_version, e.at, s.status, s.reference, s.reason
