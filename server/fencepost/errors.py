@@ -48,26 +48,32 @@ TASK_HAS_BEEN_DONE = Kind("task-has-been-done", 422, "task {id!r} is done alread
 TASK_NOT_DONE = Kind("task-not-done", 422, "task {id!r} is {status}; only a done task can be retried")
 TASK_NOT_REQUESTED = Kind("task-not-requested", 422, "task {id!r} is {status}, not requested")
 TASK_NOT_IN_PROGRESS = Kind("task-not-in-progress", 422, "task {id!r} is {status}, not in-progress")
-TASK_HAS_A_LIMIT = Kind("task-has-a-limit", 422, "task {id!r} is of {definition!r}, whose limit only polls can keep")
+TASK_HAS_A_LIMIT = Kind("task-has-a-limit", 422, "{definition!r} has a limit: only a poll can start task {id!r}")
 DEFINITION_IN_USE = Kind("definition-in-use", 422, "definition {name!r} has {live} live tasks or workflows")
-DEFINITION_OF_OTHER_KIND = Kind("definition-of-other-kind", 422, "{name!r} was declared as a {declared}, and stays one")
+DEFINITION_OF_OTHER_KIND = Kind(
+    "definition-of-other-kind", 422, "{name!r} was declared as a {declared}, and cannot change its kind"
+)
 INVALID_ACTION = Kind("invalid-action", 422, "{reason}")
 WORKFLOW_NOT_FOUND = Kind("workflow-not-found", 404, "there is no workflow {id!r}")
 WORKFLOW_EXISTS = Kind("already-exists", 409, "a workflow {id!r} with other content exists")
-KEY_TAKEN = Kind("workflow-key-taken", 409, "workflow {id!r} is live and has the key {key!r}; only one may")
-SIGNAL_REUSED = Kind("already-exists", 409, "workflow {id!r} has taken another signal with the id {signal_id!r}")
-EVENT_EXISTS = Kind("already-exists", 409, "another event with the id {id!r} was taken")
+KEY_TAKEN = Kind(
+    "workflow-key-taken", 409, "workflow {id!r} is live and has the key {key!r}; only one live workflow may have it"
+)
+SIGNAL_REUSED = Kind("already-exists", 409, "workflow {id!r} has another signal with the id {signal_id!r}")
+EVENT_EXISTS = Kind("already-exists", 409, "an event {id!r} with other content exists")
 WORKFLOW_HAS_BEEN_DONE = Kind("workflow-has-been-done", 422, "workflow {id!r} is done already: {outcome}")
-TASK_IS_A_DECISION = Kind("task-is-a-decision", 422, "task {id!r} decides about workflow {workflow!r}; cancel that")
-RUN_SQL_OFF = Kind("run-sql-off", 422, "nobody has switched SQL on here: the server has no --run-sql-url")
+TASK_IS_A_DECISION = Kind(
+    "task-is-a-decision", 422, "task {id!r} is a decision of workflow {workflow!r}; cancel the workflow"
+)
+RUN_SQL_OFF = Kind("run-sql-off", 422, "SQL is switched off: the server has no --run-sql-url")
 RUN_SQL_UNSAFE = Kind("run-sql-unsafe", 422, "--run-sql-url must be for a role that only reads: {reason}")
 SQL_FAILED = Kind("sql-failed", 422, "{reason}")
 TOO_MANY_ROWS = Kind("too-many-rows", 422, "the result has more than {limit}")
 ANSWER_FULL = Kind(
-    "answer-full", 422, "the answers before it have {limit} bytes; it was not run: send it again in an array of its own"
+    "answer-full", 422, "the answers of the array have {limit} bytes; this call was not run: send it in another array"
 )
 SCHEDULE_NOT_FOUND = Kind("schedule-not-found", 404, "there is no schedule {name!r}{hint}")
-DEFINITION_EXISTS = Kind("already-exists", 409, "there is a definition {name!r} already")
+DEFINITION_EXISTS = Kind("already-exists", 409, "a definition {name!r} already exists")
 INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its log has it under {reference}")
 READ_TOO_LONG = Kind("read-too-long", 422, "this read took longer than {seconds} s; narrow it with a filter")
 UNAVAILABLE = Kind("unavailable", 503, "{reason}")

@@ -99,7 +99,7 @@ def test_of_many_who_start_one_task_at_once_one_does(server: Server, task: dict[
 def test_what_has_a_limit_is_given_out_by_polls_alone(server: Server) -> None:
     server.define(concurrencyLimit=1)
     id = server.create()["id"]
-    with pytest.raises(Refusal, match="whose limit only polls can keep"):
+    with pytest.raises(Refusal, match="has a limit: only a poll can start"):
         move(server, id, "start")
     assert server.task(id)["status"] == "ready"
 

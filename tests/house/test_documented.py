@@ -41,14 +41,14 @@ def test_a_method_has_a_heading_in_the_reference(method: Method) -> None:
 
 
 @pytest.mark.parametrize("kind", CATALOGUE, ids=lambda kind: f"{kind.type}-{kind.status}")
-def test_an_error_has_a_row_that_says_what_to_do(kind: Kind) -> None:
-    advice = (DOCS / "errors.md").read_text("utf-8").partition("\n## What to do\n")[2]
-    assert re.search(rf"^\| `{kind.type}` \|", advice, re.MULTILINE)
+def test_an_error_has_a_row_that_says_how_to_handle_it(kind: Kind) -> None:
+    handling = (DOCS / "errors.md").read_text("utf-8").partition("\n## Handling\n")[2]
+    assert re.search(rf"^\| `{kind.type}` \|", handling, re.MULTILINE)
 
 
 def test_no_error_is_documented_that_does_not_exist() -> None:
-    advice = (DOCS / "errors.md").read_text("utf-8").partition("\n## What to do\n")[2]
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", advice, re.MULTILINE)) == {kind.type for kind in CATALOGUE}
+    handling = (DOCS / "errors.md").read_text("utf-8").partition("\n## Handling\n")[2]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", handling, re.MULTILINE)) == {kind.type for kind in CATALOGUE}
 
 
 def test_every_error_of_the_catalogue_is_raised_somewhere() -> None:
