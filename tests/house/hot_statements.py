@@ -197,9 +197,9 @@ HOT: dict[str, dict[str, Any]] = {
     "workflows/list_tasks": {"workflow_seq": 10001, "decides": False, "size": 100},
     "workflows/list_children": {"workflow_seq": 10001, "size": 100},
     "taskflow/find": {"ids": ["flow-1", "flow-2"]},
-    "taskflow/standings": {"workflows": [10001, 10002]},
-    "taskflow/glance": {"workflow_seq": 10001},
-    "taskflow/changes": {"workflow_seq": 10001, "taken": [3, 2]},
+    "taskflow/list_activities": {"workflows": [10001, 10002]},
+    "taskflow/count_changes": {"workflow_seq": 10001},
+    "taskflow/list_changes": {"workflow_seq": 10001, "taken": [3, 2]},
     "events/create": {"calls": [{**_EVENT, "source": None, "id": "a", "content": {}, "caller": "test", "triggers": 0}]},
     "events/find": {"keys": [_EVENT["key"]]},
     "events/save_outcomes": {

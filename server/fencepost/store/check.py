@@ -75,7 +75,7 @@ def _batches(
 
 def _people(connection: Connection, after: int) -> tuple[int | None, Checked]:
     """Replay the tasks of some lists, one list after the other: a list may be long."""
-    rows = fetch(connection, statement("people/lists"), {"after": after, "batch": _WORKFLOWS})
+    rows = fetch(connection, statement("people/scan_lists"), {"after": after, "batch": _WORKFLOWS})
     found: list[Difference] = []
     count = 0
     for workflow_seq in (seq for seq, is_list in rows if is_list):
@@ -89,7 +89,7 @@ def _people(connection: Connection, after: int) -> tuple[int | None, Checked]:
 def _of_tasks(connection: Connection, tasks: Sequence[PeopleTask]) -> Iterator[Difference]:
     seqs = [task.seq for task in tasks]
     streams = streams_of(connection, seqs)
-    kept = {row[0]: row[1:] for row in fetch(connection, statement("people/stored"), {"seqs": seqs})}
+    kept = {row[0]: row[1:] for row in fetch(connection, statement("people/list_saved"), {"seqs": seqs})}
     for task in tasks:
         yield from _of_task(task, streams[task.seq], kept.get(task.seq))
 

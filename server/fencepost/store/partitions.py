@@ -159,7 +159,7 @@ class PartitionStore:
         log = await self._database.fetch(statement("history/delete_log"), params)
         events = await self._database.fetch(statement("history/delete_events"), params)
         starts = await self._database.fetch(statement("history/delete_starts"), params)
-        written = await self._database.fetch(statement("people/forget"), {"batch": _BATCH})
+        written = await self._database.fetch(statement("people/delete_orphans"), {"batch": _BATCH})
         return sum(int(rows[0][0]) for rows in (done, workflows, log, events, starts, written))
 
 

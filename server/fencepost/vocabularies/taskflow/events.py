@@ -77,7 +77,7 @@ class FlowEvents:
                 document = (await self._definitions.get(workflow.definition, workflow.definition_version)).document
                 assert isinstance(document, TaskflowDefinition), "a run is of one"
                 replay = Replay(document.plan(workflow), position)
-            for events in replay.play(await self._store.changes(found.seq, replay.position.taken)):
+            for events in replay.play(await self._store.list_changes(found.seq, replay.position.taken)):
                 for told in _told(events, replay.position.text):
                     yield told
             if found.workflow.outcome is not None:

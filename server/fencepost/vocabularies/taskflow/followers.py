@@ -62,7 +62,7 @@ class Followers:
         async with self._watch.look() as look:
             while True:
                 try:
-                    now = await self._store.glance(seq)
+                    now = await self._store.count_changes(seq)
                 except Refusal:
                     # Each follower meets the same when it looks by itself, and says so to its client.
                     now = None

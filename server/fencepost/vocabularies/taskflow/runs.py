@@ -81,7 +81,7 @@ class Runs:
         """Return as many of the first runs as fit into an answer, one at least where there are any."""
         if not rows:
             return []
-        begun = await self._store.standings_in_part([row.seq for row in rows])
+        begun = await self._store.list_activities_in_part([row.seq for row in rows])
         if not begun.more:
             return _runs(rows, begun.items)
         # The last of those was cut, and the older ones were not reached.
@@ -90,7 +90,7 @@ class Runs:
         return _runs(whole, begun.items) if whole else await self._all(rows[:1])
 
     async def _all(self, rows: Sequence[RunRow]) -> Sequence[Run]:
-        return _runs(rows, await self._store.standings([row.seq for row in rows]))
+        return _runs(rows, await self._store.list_activities([row.seq for row in rows]))
 
 
 def _runs(rows: Sequence[RunRow], activities: Sequence[ActivityRow]) -> Sequence[Run]:

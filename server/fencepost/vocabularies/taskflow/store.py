@@ -66,45 +66,45 @@ class TaskflowStore:
         page = await reads.page(statement("taskflow/list"), params, size=size, most_bytes=reads.answer_bytes // 2)
         return Portion([_run(row) for row in page.items], page.more)
 
-    async def standings(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
+    async def list_activities(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
         """Return what runs have begun, of each in the order in which it did."""
         lane = self._database if len(workflows) == 1 else self._database.reads
-        rows = await lane.fetch(statement("taskflow/standings"), {"workflows": [*workflows]})
+        rows = await lane.fetch(statement("taskflow/list_activities"), {"workflows": [*workflows]})
         return [_activity(row) for row in rows]
 
-    async def standings_in_part(self, workflows: Sequence[int]) -> Portion[ActivityRow]:
+    async def list_activities_in_part(self, workflows: Sequence[int]) -> Portion[ActivityRow]:
         """Return what runs have begun, the newest run first, as much as fits into half an answer."""
         reads, params = self._database.reads, {"workflows": [*workflows]}
-        text, most = statement("taskflow/standings"), reads.answer_bytes // 2
+        text, most = statement("taskflow/list_activities"), reads.answer_bytes // 2
         page = await reads.page(text, params, size=_MOST, most_bytes=most)
         return Portion([_activity(row) for row in page.items], page.more)
 
-    async def glance(self, workflow_seq: int) -> tuple[str | None, int]:
+    async def count_changes(self, workflow_seq: int) -> tuple[str | None, int]:
         """Return the outcome of a run, and a number that grows with every change of its activities."""
         ((outcome, changes),) = await self._database.reads.fetch(
-            statement("taskflow/glance"), {"workflow_seq": workflow_seq}
+            statement("taskflow/count_changes"), {"workflow_seq": workflow_seq}
         )
         return outcome, changes
 
-    async def changes(self, workflow_seq: int, taken: Sequence[int]) -> Sequence[Change]:
+    async def list_changes(self, workflow_seq: int, taken: Sequence[int]) -> Sequence[Change]:
         """Return what happened to what a run has begun, the history of each in its order.
 
         `taken` are the versions that are known already, of each by its number.
         """
         params = {"workflow_seq": workflow_seq, "taken": [*taken]}
-        rows = await self._database.reads.fetch(statement("taskflow/changes"), params)
+        rows = await self._database.reads.fetch(statement("taskflow/list_changes"), params)
         return [Change(row[0], row[1], row[2], row[3], row[4], Standing._make(row[5:])) for row in rows]
 
-    async def templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
+    async def list_templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
         """Return flows that can be begun by name, behind the name `after`."""
         params = {"names": None, "built_in": [*BUILT_IN], "after": after}
-        page = await self._database.reads.page(statement("taskflow/templates"), params, size=size)
+        page = await self._database.reads.page(statement("taskflow/list_templates"), params, size=size)
         return Portion([_template(row) for row in page.items], page.more)
 
-    async def template(self, name: str) -> TemplateRow | None:
+    async def find_template(self, name: str) -> TemplateRow | None:
         """Return a flow that can be begun by name."""
         params = {"names": [name], "built_in": [*BUILT_IN], "after": None, "size": 1}
-        rows = await self._database.fetch(statement("taskflow/templates"), params)
+        rows = await self._database.fetch(statement("taskflow/list_templates"), params)
         return _template(rows[0]) if rows else None
 
 

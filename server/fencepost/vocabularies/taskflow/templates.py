@@ -68,7 +68,7 @@ class Templates:
 
     async def list(self, *, after: str | None, size: int) -> Portion[FlowTemplate]:
         """Return templates by their ids, behind the id `after`."""
-        page = await self._store.templates(after=after, size=size)
+        page = await self._store.list_templates(after=after, size=size)
         return Portion([_template(row) for row in page.items], page.more)
 
     async def check(self, id: str) -> None:
@@ -76,7 +76,7 @@ class Templates:
         await self._get(id)
 
     async def _get(self, id: str, at: str = "$.templateId") -> TemplateRow:
-        row = await self._store.template(id)
+        row = await self._store.find_template(id)
         if row is None:
             raise Refusal(TEMPLATE_NOT_FOUND, at=at, id=id)
         return row

@@ -64,7 +64,7 @@ def confirm(connection: Connection, acting: Acting, stream: Stream, number: int,
         if event.processed:
             return Acted(task, [number])
         params = {"task_seq": task.seq, "stream": stream, "number": number}
-        fetch(connection, statement("people/process"), params)
+        fetch(connection, statement("people/process_draft"), params)
         at = _moment(connection, task, now)
         hints = _settle(connection, task, acting, at, find_actor(connection, event.user))
         return Acted(_look(connection, acting), [number], hints)
@@ -82,12 +82,12 @@ def write(connection: Connection, acting: Acting, members: dict[str, str | None]
         "locker": acting.user,
         "now": now,
     }
-    return bool(fetch(connection, statement("people/write"), params))
+    return bool(fetch(connection, statement("people/save_fields"), params))
 
 
 def _locked(connection: Connection, acting: Acting) -> PeopleTask:
     live = lock(connection, workflows=[acting.workflow_seq])
-    fetch(connection, statement("people/lock"), {"seq": acting.seq})
+    fetch(connection, statement("people/lock_core_task"), {"seq": acting.seq})
     task = _look(connection, acting)
     if acting.workflow_seq not in live:
         over = find_list(connection, task.task_list)
@@ -138,7 +138,7 @@ def _record(
         }
         for place, draft in enumerate(drafts)
     ]
-    rows = fetch(connection, statement("people/record"), {"calls": orjson.dumps(calls).decode()})
+    rows = fetch(connection, statement("people/save_events"), {"calls": orjson.dumps(calls).decode()})
     return [number for (number,) in rows]
 
 
@@ -151,7 +151,7 @@ def _settle(
     if closer is not None:
         check(task, after, closer)
     core_seqs, hints = move(connection, task, acting, after, at)
-    ((*_, exec_id, core_version),) = fetch(connection, statement("people/core"), {"seq": core_seqs[-1]})
+    ((*_, exec_id, core_version),) = fetch(connection, statement("people/find_core_task"), {"seq": core_seqs[-1]})
     params = {
         "seq": task.seq,
         "workflow_seq": task.workflow_seq,

@@ -48,7 +48,7 @@ def move(
     connection: Connection, task: PeopleTask, acting: Acting, after: Standing, at: datetime
 ) -> tuple[Sequence[int], Sequence[Hint]]:
     """Move the core task to where a people's task will stand; return the numbers of all it had, the newest last."""
-    ((seqs,),) = fetch(connection, statement("people/core_seqs"), {"seq": task.seq})
+    ((seqs,),) = fetch(connection, statement("people/core_seqs_of_task"), {"seq": task.seq})
     core_seqs: list[int] = list(seqs)
     hints: list[Hint] = []
     for verb in moves(task, after):
@@ -97,7 +97,9 @@ def _decided_anew(connection: Connection, new: NewCore, at: datetime | None) -> 
 def _again(
     connection: Connection, task: PeopleTask, core_seqs: Sequence[int], acting: Acting, at: datetime
 ) -> tuple[int, Sequence[Hint]]:
-    ((_, definition, version, settings, *_),) = fetch(connection, statement("people/core"), {"seq": core_seqs[-1]})
+    ((_, definition, version, settings, *_),) = fetch(
+        connection, statement("people/find_core_task"), {"seq": core_seqs[-1]}
+    )
     new = NewCore(
         workflow_seq=task.workflow_seq,
         task_list=task.task_list,
@@ -115,7 +117,7 @@ def _again(
 
 
 def _by_hand(connection: Connection, seq: int, verb: Verb, acting: Acting, at: datetime) -> Sequence[Hint]:
-    ((id, definition, *_),) = fetch(connection, statement("people/core"), {"seq": seq})
+    ((id, definition, *_),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
     content = acting.result if verb == "success" else None
     call = by_hand(id, verb, allowed=LIVE, caller=acting.caller, worker=acting.user, content=content)
     done = move_locked(connection, [call], at)

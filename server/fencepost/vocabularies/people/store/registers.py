@@ -53,14 +53,16 @@ class RegisterStore:
 
     async def teams_of(self, user: str) -> Sequence[str]:
         """Return the teams that a user is part of."""
-        return [team for (team,) in await self._database.fetch(statement("people/teams/of_user"), {"member": user})]
+        return [
+            team for (team,) in await self._database.fetch(statement("people/teams/list_of_user"), {"member": user})
+        ]
 
     async def save_teams_of(self, user: str, teams: Sequence[str]) -> Sequence[str]:
         """Let a user be part of these teams and of no others; raise Refusal at the first that is not there."""
 
         def job(connection: Connection) -> list[str]:
             with connection.transaction():
-                fetch(connection, statement("people/lock_register"), {"name": f"user {user}"})
+                fetch(connection, statement("people/lock_record"), {"name": f"user {user}"})
                 fetch(connection, statement("people/teams/leave"), {"member": user})
                 rows = fetch(connection, statement("people/teams/join"), {"member": user, "teams": list(teams)})
                 joined = {team for (team,) in rows}
@@ -78,7 +80,7 @@ class RegisterStore:
 
         def job(connection: Connection) -> None:
             with connection.transaction():
-                fetch(connection, statement("people/lock_register"), {"name": f"partner {partner.code}"})
+                fetch(connection, statement("people/lock_record"), {"name": f"partner {partner.code}"})
                 fetch(connection, statement("people/partners/put"), params)
 
         await self._database.run(job)

@@ -14,7 +14,7 @@ from fencepost.vocabularies.people.commands import Actor
 from fencepost.vocabularies.people.streams import Change, Standing, TaskEvent
 from fencepost.vocabularies.people.task import Core, PeopleTask, Place, TaskList
 
-# Where the parts of a task begin in a row of people/of_list.sql.
+# Where the parts of a task begin in a row of people/tasks_of_list.sql.
 _STANDING, _CORE, _RESULT = 16, 22, 30
 
 
@@ -28,7 +28,7 @@ class Streams(NamedTuple):
 def tasks_of(connection: Connection, workflow_seq: int, *, seq: int | None = None) -> list[PeopleTask]:
     """Return the tasks of a list, by line; or only one of them."""
     params = {"workflow_seq": workflow_seq, "seq": seq}
-    return [_task(row) for row in fetch(connection, statement("people/of_list"), params)]
+    return [_task(row) for row in fetch(connection, statement("people/tasks_of_list"), params)]
 
 
 def tasks_in(page: Portion[Row]) -> Portion[PeopleTask]:
@@ -44,7 +44,7 @@ def behind(place: Place | None) -> Mapping[str, Any]:
 
 def find_list(connection: Connection, code: str) -> TaskList | None:
     """Return a task list."""
-    rows = fetch(connection, statement("people/list"), {"code": code})
+    rows = fetch(connection, statement("people/find_list"), {"code": code})
     return TaskList._make(rows[0]) if rows else None
 
 
@@ -52,16 +52,16 @@ def streams_of(connection: Connection, seqs: Sequence[int]) -> Mapping[int, Stre
     """Return what tasks are replayed from, by their numbers."""
     events: dict[int, list[TaskEvent]] = defaultdict(list)
     changes: dict[int, list[Change]] = defaultdict(list)
-    for seq, *row in fetch(connection, statement("people/events"), {"seqs": list(seqs)}):
+    for seq, *row in fetch(connection, statement("people/list_events"), {"seqs": list(seqs)}):
         events[seq].append(_event(row))
-    for seq, *row in fetch(connection, statement("people/changes"), {"seqs": list(seqs)}):
+    for seq, *row in fetch(connection, statement("people/list_core_changes"), {"seqs": list(seqs)}):
         changes[seq].append(Change._make(row))
     return {seq: Streams(events[seq], changes[seq]) for seq in seqs}
 
 
 def find_actor(connection: Connection, user: str) -> Actor:
     """Return who acts, with their teams."""
-    rows = fetch(connection, statement("people/teams/of_user"), {"member": user})
+    rows = fetch(connection, statement("people/teams/list_of_user"), {"member": user})
     return Actor(user, frozenset(team for (team,) in rows))
 
 

@@ -59,7 +59,7 @@ class PeopleStore:
             return None
 
         def job(connection: Connection) -> PeopleTask | None:
-            rows = fetch(connection, statement("people/find"), {"id": id, "seq": seq})
+            rows = fetch(connection, statement("people/find_workflow"), {"id": id, "seq": seq})
             found = tasks_of(connection, rows[0][0], seq=seq) if rows else []
             return found[0] if found else None
 
@@ -68,18 +68,20 @@ class PeopleStore:
     async def of_list(self, seq: int, *, after: int | None, size: int) -> Portion[PeopleTask]:
         """Return the tasks of a list behind a line, by line."""
         params = {"workflow_seq": seq, "after": after}
-        return tasks_in(await self._database.reads.page(statement("people/page_of_list"), params, size=size))
+        return tasks_in(await self._database.reads.page(statement("people/page_tasks_of_list"), params, size=size))
 
     async def first_of_list(self, seq: int, *, size: int) -> Portion[PeopleTask]:
         """Return the first tasks of a list that was begun just now; it waits for no read of others."""
         params = {"workflow_seq": seq, "after": None}
-        return tasks_in(await self._database.page(statement("people/page_of_list"), params, size=size))
+        return tasks_in(await self._database.page(statement("people/page_tasks_of_list"), params, size=size))
 
     async def of_step(self, seq: int, step: str) -> tuple[int, PeopleTask | None]:
         """Return how many tasks a list has for a step, and the first of them."""
 
         def job(connection: Connection) -> tuple[int, PeopleTask | None]:
-            ((count, first),) = fetch(connection, statement("people/of_step"), {"workflow_seq": seq, "step": step})
+            ((count, first),) = fetch(
+                connection, statement("people/count_tasks_of_step"), {"workflow_seq": seq, "step": step}
+            )
             found = tasks_of(connection, seq, seq=first) if count else []
             return count, found[0] if found else None
 
@@ -87,14 +89,14 @@ class PeopleStore:
 
     async def pending(self, *, after: Place | None, size: int) -> Portion[PeopleTask]:
         """Return the pending tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-        return tasks_in(await self._database.reads.page(statement("people/pending"), behind(after), size=size))
+        return tasks_in(await self._database.reads.page(statement("people/pending_tasks"), behind(after), size=size))
 
     async def of_user(
         self, user: str, *, statuses: Sequence[str] | None, after: Place | None, size: int
     ) -> Portion[PeopleTask]:
         """Return a user's tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
         params = {"statuses": None if statuses is None else list(statuses), "member": user, **behind(after)}
-        return tasks_in(await self._database.reads.page(statement("people/of_user"), params, size=size))
+        return tasks_in(await self._database.reads.page(statement("people/tasks_of_user"), params, size=size))
 
     async def task_list(self, code: str) -> TaskList | None:
         """Return a task list."""
@@ -134,14 +136,14 @@ class PeopleStore:
                 deeds.write(connection, acting, {}, now)
                 fetch(connection, statement("people/link_mail"), {"seq": acting.seq, "mail_message": mail_message})
                 params = {"seq": acting.seq, "after": None, "size": size + 1}
-                mails = [mail for (mail,) in fetch(connection, statement("people/mails"), params)]
+                mails = [mail for (mail,) in fetch(connection, statement("people/list_mails"), params)]
                 return Portion(mails[:size], len(mails) > size)
 
         return await self._database.run(job)
 
     async def mails(self, seq: int, *, after: str | None, size: int) -> Portion[str]:
         """Return the mail messages that are linked to a task, behind one of them."""
-        page = await self._database.reads.page(statement("people/mails"), {"seq": seq, "after": after}, size=size)
+        page = await self._database.reads.page(statement("people/list_mails"), {"seq": seq, "after": after}, size=size)
         return Portion([mail for (mail,) in page.items], page.more)
 
     async def add(self, task_list: TaskList, new: NewLine) -> PeopleTask:
@@ -172,7 +174,7 @@ def _add(
     connection: Connection, task_list: TaskList, new: NewLine, now: datetime | None, *, is_live: bool
 ) -> tuple[PeopleTask, Sequence[Hint]]:
     params = {"workflow_seq": task_list.seq}
-    rows = fetch(connection, statement("people/lines"), params)
+    rows = fetch(connection, statement("people/list_lines"), params)
     lines: dict[int, int] = {line: seq for line, seq, _ in rows}
     for _, seq, digest in rows:
         if digest == new.once:
