@@ -17,7 +17,7 @@ import orjson
 from fencepost.notation import yaml_writer
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import document
-from tests.generators import protobuf
+from tests.generators import protobuf, shown
 from tests.generators.method_reference import method_reference
 from tests.generators.schema_dump import schema_dump
 from tests.generators.tables import errors_table, settings_table, with_table
@@ -40,6 +40,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/reference/methods.md": method_reference,
     "docs/errors.md": _table("docs/errors.md", "errors", errors_table),
     "docs/configuration.md": _table("docs/configuration.md", "settings", settings_table),
+    **{path: partial(shown.with_tests, path) for path in shown.PAGES},
     **{path: partial(protobuf.generated, path) for path in protobuf.PATHS},
 }
 

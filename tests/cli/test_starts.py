@@ -23,6 +23,8 @@ from fencepost.settings import Settings, read_client, read_clients, read_host, r
 from tests.fixtures.commands import command, refusal
 from tests.fixtures.servers import Server
 
+pytestmark = pytest.mark.shows("guarantees/failed-start")
+
 ROOT = Path(__file__).parents[2]
 SECRET = "correct-horse-battery"
 

@@ -10,6 +10,8 @@ from fencepost.domain.schema import Deferred, Question, Schema
 from fencepost.domain.schema_size import size_of
 from fencepost.errors import Refusal
 
+pytestmark = pytest.mark.shows("guarantees/payload-never-stops")
+
 
 def doubling(levels: int, of: str = "allOf", inside: str | None = None) -> dict[str, Any]:
     """Return a schema each of whose levels refers to the next twice."""

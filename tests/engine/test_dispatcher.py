@@ -15,6 +15,8 @@ import pytest
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/idle-is-idle")
+
 
 @pytest.fixture(autouse=True)
 def definition(server: Server) -> None:

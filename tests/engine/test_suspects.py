@@ -12,6 +12,8 @@ from fencepost.clock import FrozenClock
 from tests.fixtures.servers import Server, pass_time, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/deadly-task-alone")
+
 LIMITS: list[dict[str, Any]] = [{}, {"concurrencyLimit": 1, "concurrencyPath": ["params", "k"]}]
 RETRY_DELAY = 3000
 

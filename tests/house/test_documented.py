@@ -73,7 +73,7 @@ def test_a_setting_has_a_flag_a_variable_a_sentence_and_a_row(option: click.Para
 
 def test_no_link_between_our_pages_is_broken() -> None:
     broken = []
-    for page in [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]:
+    for page in [*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("tests/**/*.md")]:
         for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
             path, _, anchor = target.partition("#")
             if "://" in target:

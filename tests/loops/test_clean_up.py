@@ -19,6 +19,8 @@ from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import COMPLETE, Decider
 
+pytestmark = pytest.mark.shows("guarantees/clean-up")
+
 HOUR = timedelta(hours=1)
 DECISIONS = "awf.workflow/decision-task"
 

@@ -14,6 +14,8 @@ from fencepost.store.deadlines import DeadlineStore
 from tests.fixtures.servers import Server, pass_time, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/no-stuck-task")
+
 
 @pytest.fixture
 def server(frozen_server: Server) -> Server:

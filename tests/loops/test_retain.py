@@ -14,6 +14,8 @@ from tests.fixtures.events import publish, put_trigger, rule
 from tests.fixtures.history import HOUR, Span, in_default, retain, retain_once, seamless, spans, until_retained
 from tests.fixtures.servers import Server, running_server
 
+pytestmark = pytest.mark.shows("guarantees/retention")
+
 TEN_HOURS = Settings(retention=10 * HOUR, lease_grace_seconds=0)
 DAY = timedelta(days=1)
 PARENTS = ("done_tasks", "task_log", "done_workflows")

@@ -18,6 +18,8 @@ from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.workflows import COMPLETE, Decider
 
+pytestmark = pytest.mark.shows("guarantees/live-workflow-kept")
+
 TEN_HOURS = Settings(retention=10 * HOUR, lease_grace_seconds=0)
 LONG = 1000 * 3_600_000
 TABLES = (

@@ -15,6 +15,8 @@ from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
+pytestmark = pytest.mark.shows("guarantees/due-time-once")
+
 SECOND = timedelta(seconds=1)
 
 

@@ -84,6 +84,7 @@ def test_a_read_that_cannot_be_is_refused_by_name(server: Server, path: str, sta
     assert (caught.value.status, caught.value.fault["type"]) == (status, type)
 
 
+@pytest.mark.shows("machines/differs-ports")
 def test_probes_and_the_api_description_need_no_credentials(server: Server) -> None:
     assert server.get("/healthz") == {"status": "ok"}
     assert server.get("/readyz") == {"status": "ok"}

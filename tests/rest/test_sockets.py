@@ -13,6 +13,8 @@ from tests.fixtures.raw import Raw, get, raw
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/clients-bounded")
+
 MOST_BYTES = 4096
 MOST_PARTS = 1000
 MIB = 1 << 20

@@ -22,6 +22,8 @@ from tests.fixtures.taskflows import Caller, task
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
+pytestmark = pytest.mark.shows("guarantees/answers-bounded")
+
 MOST = 900_000
 PAYLOAD = {"text": "x" * 300_000}
 # One answer ends with what fills it, and has its own members around that.

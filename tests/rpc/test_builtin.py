@@ -20,6 +20,8 @@ from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
+pytestmark = pytest.mark.shows("guarantees/sql-only-reads")
+
 SECRETS = {"importer": "a-secret-of-the-importer", "billing": "another-of-billing-here"}
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.fixtures.servers import Server
 from tests.fixtures.workflows import ACTION, COMPLETE, FAIL, NOTHING, Decider, finish
 
+pytestmark = pytest.mark.shows("guarantees/decision-once")
+
 
 @pytest.mark.parametrize("result", [{**NOTHING}, [], [NOTHING, NOTHING]])
 def test_a_result_is_one_action_or_an_array(server: Server, decider: Decider, result: Any) -> None:

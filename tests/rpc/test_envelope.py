@@ -14,6 +14,8 @@ from fencepost.rpc.openapi import document
 from fencepost.settings import Limits, Settings
 from tests.fixtures.servers import Server, running_server
 
+pytestmark = pytest.mark.shows("guarantees/bad-call-alone")
+
 
 def call(method: str, **params: Any) -> dict[str, Any]:
     return {"method": method, "params": params}

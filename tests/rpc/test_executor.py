@@ -10,6 +10,8 @@ import pytest
 from fencepost.clock import FrozenClock
 from tests.fixtures.servers import Server
 
+pytestmark = pytest.mark.shows("guarantees/no-late-write", "guarantees/lost-reply")
+
 OTHER = str(uuid.uuid4())
 FINISHES = ["awf.task/success", "awf.task/fail"]
 

@@ -10,6 +10,8 @@ import pytest
 from fencepost.clock import FrozenClock
 from tests.fixtures.servers import Server
 
+pytestmark = pytest.mark.shows("guarantees/log-is-state")
+
 
 def speak(server: Server, lease: dict[str, str], numbers: range) -> None:
     """Report progress with each of these numbers, each in a statement of its own."""

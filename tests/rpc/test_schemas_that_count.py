@@ -20,7 +20,10 @@ from tests.domain.test_schema_size import doubling
 from tests.fixtures.processes import Process, serving
 from tests.fixtures.servers import Server
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of a running process are set through Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="limits of a running process are set through Linux"),
+    pytest.mark.shows("guarantees/payload-never-stops"),
+]
 
 # Each of these took minutes, or all memory, when it was checked without limits.
 LONGEST_SECONDS = 20.0

@@ -16,6 +16,8 @@ from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
 
+pytestmark = pytest.mark.shows("guarantees/deadly-task-alone")
+
 
 def marks(server: Server) -> list[tuple[Any, ...]]:
     """Return the marks of the tasks of `demo/alone` that live."""

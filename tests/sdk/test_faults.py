@@ -13,6 +13,8 @@ from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
 
+pytestmark = pytest.mark.shows("guarantees/lost-reply")
+
 
 def counting(worker: Worker) -> dict[int, int]:
     """Give a worker a handler that counts how often it did each task."""

@@ -18,6 +18,8 @@ from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
 
+pytestmark = pytest.mark.shows("guarantees/handler-alone")
+
 
 class Mute(Exception):
     """An exception that cannot be printed."""

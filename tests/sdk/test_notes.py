@@ -22,6 +22,8 @@ from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
 from tests.sdk.test_leases import lease, said
 
+pytestmark = pytest.mark.shows("guarantees/handler-alone")
+
 TOO_LONG = b'{"error": {"type": "invalid-request", "message": "no", "path": "$[0].params.message"}}'
 
 

@@ -23,6 +23,8 @@ from fencepost_sdk.definitions import task_document
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.payloads import encode
 
+pytestmark = pytest.mark.shows("guarantees/handler-alone")
+
 
 class Width(float):
     """A subclass of a plain type, as numpy's float64 is one."""

@@ -23,6 +23,8 @@ from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
 
+pytestmark = pytest.mark.shows("guarantees/worker-exits")
+
 FORBIDDEN = b'[{"error": {"type": "forbidden", "message": "not yours"}}]'
 
 

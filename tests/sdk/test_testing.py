@@ -16,6 +16,8 @@ from fencepost_sdk.testing import History, Run, assert_unchanged, replay
 from tests.fixtures.servers import Server
 from tests.fixtures.workflows import Decider as ByHand
 
+pytestmark = pytest.mark.shows("guarantees/repeated-decision")
+
 
 @dataclass
 class Order:

@@ -27,6 +27,8 @@ from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider as ByHand
 from tests.sdk.conftest import Run, running
 
+pytestmark = pytest.mark.shows("guarantees/decision-once")
+
 Decide = Callable[..., Any]
 
 

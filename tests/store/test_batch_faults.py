@@ -16,6 +16,8 @@ from tests.fixtures.locks import stopped_in, until_stuck
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
 
+pytestmark = pytest.mark.shows("guarantees/bad-call-alone")
+
 SIZE = 400
 SUCCESS = "awf.task/success"
 # A fault, and what its call is told; the database itself refuses those that are cursed.

@@ -22,7 +22,7 @@ from fencepost.store.embedded.binaries import find_binaries
 from tests.fixtures.waiting import until
 from tests.store.embedded_servers import answers, as_root, ask, has_ended, mode, on_linux
 
-pytestmark = [as_root, on_linux]
+pytestmark = [as_root, on_linux, pytest.mark.shows("guarantees/embedded-private")]
 
 STRANGER = Path(__file__).with_name("embedded_stranger.py")
 

@@ -14,6 +14,8 @@ from tests.fixtures.servers import CallRefused
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
+pytestmark = pytest.mark.shows("guarantees/event-once")
+
 IS_FINAL = rule("status", value="final")
 FINAL = {"status": "final"}
 

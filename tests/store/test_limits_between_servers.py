@@ -17,6 +17,8 @@ from tests.fixtures.pairs import Pair, essence
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/limit-never-exceeded")
+
 BY_K: dict[str, Any] = {"concurrencyPath": ["params", "k"]}
 
 # At the commit of every new lease: count the leases of its key, by the params themselves, and refuse one too many. The

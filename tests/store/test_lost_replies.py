@@ -23,6 +23,8 @@ from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
+pytestmark = pytest.mark.shows("guarantees/decision-once")
+
 
 class Wire:
     """A proxy for one Postgres, on TCP; `lose` names a word, and the next reply to what contains it is lost."""

@@ -18,6 +18,8 @@ from fencepost.store import migrations
 from fencepost.store.migrations import migrate
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/migrations-fixed")
+
 FILES = [migration.name for migration in migrations.migrations()]
 TOGETHER = 4
 SQL = Path(__file__).parents[2] / "sql"

@@ -17,6 +17,8 @@ from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, pass_time, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/free-place-found")
+
 # Three keys of two tasks each, as a server of before left them; the key of the oldest is `k1`.
 _WAITING = """
 insert into fencepost.definitions

@@ -19,6 +19,8 @@ from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import CallRefused, Server, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/deletion-blocks-nothing")
+
 TEN_HOURS = Settings(retention=10 * HOUR, lease_grace_seconds=0)
 FINISH = "awf.task/cancel"
 

@@ -13,6 +13,8 @@ from tests.fixtures.locks import locked_rows, until_stuck
 from tests.fixtures.pairs import Pair, essence, history
 from tests.fixtures.servers import Server
 
+pytestmark = pytest.mark.shows("guarantees/no-late-write")
+
 Saying = tuple[str, dict[str, Any]]
 
 SAYINGS: list[Saying] = [

@@ -16,6 +16,8 @@ from tests.fixtures.servers import Server, running_server
 from tests.fixtures.taskflows import Caller, flow
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/reads-never-starve")
+
 READERS = 20
 
 

@@ -20,6 +20,8 @@ from tests.fixtures.schedules import HOUR, MINUTE, NIGHTLY, became, pass_time, p
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/due-time-once")
+
 SECOND = timedelta(seconds=1)
 BROKEN = """
 create or replace function public.refuse() returns trigger language plpgsql as

@@ -16,6 +16,8 @@ from tests.fixtures.builtin import RUN_SQL, result_of
 from tests.fixtures.odd import ODD_SETTINGS, set_on_database
 from tests.fixtures.servers import Server, running_server
 
+pytestmark = pytest.mark.shows("guarantees/session-settings")
+
 WHEN = "2030-07-01T12:00:00.123456Z"
 TEXT = "é€😀\\'\"\x7f"
 

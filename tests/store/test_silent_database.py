@@ -19,6 +19,8 @@ from fencepost.telemetry import Event, listeners
 from tests.fixtures.silent_proxy import SilentProxy, backends, silent_proxy
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/silent-database")
+
 # The documented limits, and the seconds that a noisy machine may add.
 CALL_SECONDS = 5.0
 READY_SECONDS = 2.0

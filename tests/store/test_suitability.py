@@ -18,6 +18,8 @@ from tests.fixtures.odd import set_on_database
 from tests.fixtures.poolers import pooler
 from tests.fixtures.servers import running_server
 
+pytestmark = pytest.mark.shows("guarantees/unsuitable-database")
+
 COMMANDS = [("serve", "--port", "0"), ("serve", "--port", "0", "--workers", "2"), ("migrate",), ("check",)]
 SECRET = "correct-horse"
 

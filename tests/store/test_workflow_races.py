@@ -16,6 +16,8 @@ from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import COMPLETE, Decider
 
+pytestmark = pytest.mark.shows("guarantees/canceled-starts-nothing")
+
 
 @pytest.fixture
 def decider(servers: Pair) -> Decider:

@@ -15,6 +15,8 @@ from tests.fixtures.processes import Process, serving
 from tests.fixtures.raw import Raw, get, post, raw, request
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/clients-bounded")
+
 HEALTH = get("/healthz")
 BAD_CALL = post("/rpc", b"[]")
 MIB = 1 << 20

@@ -14,6 +14,8 @@ from tests.fixtures.processes import Client, Process, is_another_postgres, postg
 from tests.fixtures.waiting import until
 from tests.system.load import DEFINITION, Load
 
+pytestmark = pytest.mark.shows("guarantees/no-change-lost")
+
 KILLS = ["server", "server", "postgres", "both", "server", "postgres", "server", "both"]
 # Tasks to be finished between two kills.
 PROGRESS = 60

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.fixtures.servers import running_server
 from tests.fixtures.waiting import until
 from tests.system.deadly_errands import DEFINITION
+
+pytestmark = pytest.mark.shows("guarantees/deadly-task-alone")
 
 ROOT = Path(__file__).parents[2]
 ATTEMPTS = 4

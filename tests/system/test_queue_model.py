@@ -21,6 +21,8 @@ from tests.system import queue_calls as calls
 from tests.system.queue_model import Model
 from tests.system.queue_tasks import Task, Terms, check_replay, seen
 
+pytestmark = pytest.mark.shows("guarantees/no-stuck-task", "guarantees/log-is-state")
+
 
 @st.composite
 def terms_of_all_kinds(draw: st.DrawFn) -> Terms:

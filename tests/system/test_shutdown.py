@@ -18,6 +18,8 @@ from psycopg.conninfo import make_conninfo
 from tests.fixtures.locks import locked_rows, until_stuck
 from tests.fixtures.processes import Client, Process, serving
 
+pytestmark = pytest.mark.shows("guarantees/shutdown-answers")
+
 SECONDS_TO_END = 10
 
 

@@ -25,6 +25,8 @@ from tests.fixtures.processes import Client, Process, postgres_pid, serving
 from tests.fixtures.silent_proxy import SilentProxy, silent_proxy
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/shutdown-answers")
+
 SECONDS_TO_END = 10.0
 CALL_SECONDS = 5.0
 READY_SECONDS = 2.0

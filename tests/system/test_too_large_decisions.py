@@ -16,6 +16,8 @@ from tests.fixtures.processes import Client, Process, serving
 from tests.fixtures.taskflows import flow, task
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/decision-too-large")
+
 MEMORY = 3 << 30
 ROOT = Path(__file__).parents[2]
 

@@ -19,6 +19,8 @@ from tests.fixtures.servers import CallRefused
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import ACTION
 
+pytestmark = pytest.mark.shows("guarantees/event-reaches-decider")
+
 WORKFLOWS = 200
 KILLS = ["server", "postgres", "both", "server", "postgres", "server"]
 # Decisions to be made between two kills.

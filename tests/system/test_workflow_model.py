@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import orjson
+import pytest
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -29,6 +30,8 @@ from tests.fixtures.models import run_model
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import ACTION, Decider
+
+pytestmark = pytest.mark.shows("guarantees/event-reaches-decider")
 
 T = TypeVar("T")
 LABELS = st.sampled_from(["a", "b", "c", "d"])

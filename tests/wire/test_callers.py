@@ -17,6 +17,8 @@ from fencepost.settings import Settings, read_clients
 from fencepost.wire.logins import Logins
 from tests.fixtures.servers import Server, running_server
 
+pytestmark = pytest.mark.shows("guarantees/guessing-slow")
+
 ALICE, BOB = "alice-secret-0123456789", "bob-secret-01234567890"
 # The sixteenth guess at once waits for ten turns of half a second, and five at most.
 WAITED_SECONDS = 3.0

@@ -12,6 +12,8 @@ from fencepost.settings import Settings
 from tests.fixtures.raw import Answer, get, post, request
 from tests.fixtures.servers import Server, running_server
 
+pytestmark = pytest.mark.shows("guarantees/one-reading")
+
 SECRET = "alice-secret-0123456789"
 ALICE = f"authorization: Bearer {SECRET}"
 POLL = b'{"method": "awf.task/poll", "params": {"taskDefinitions": ["demo/resize"]}}'

@@ -11,6 +11,8 @@ from fencepost.settings import Settings, read_hosts
 from tests.fixtures.raw import Answer, request
 from tests.fixtures.servers import Server, running_server
 
+pytestmark = pytest.mark.shows("guarantees/other-sites")
+
 CLIENTS = {"alice": "alice-secret-0123456789"}
 ALICE = "authorization: Bearer alice-secret-0123456789"
 CREATE = b'{"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}'

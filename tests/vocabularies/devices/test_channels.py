@@ -16,6 +16,8 @@ from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/observing-changes-nothing")
+
 R2 = "/devices/r2/events"
 AS_R2 = f"{R2}?as=device"
 CLIENT = "/events/client"
@@ -34,6 +36,7 @@ def quick(database: str) -> Iterator[Fleet]:
         yield Fleet(server)
 
 
+@pytest.mark.shows("devices/task-registered")
 def test_a_device_is_told_what_to_do_in_the_words_of_devices(fleet: Fleet) -> None:
     with streaming(fleet.server, f"/api{AS_R2}") as device:
         run = fleet.begin(payload={"speed": 0.50})
@@ -50,6 +53,7 @@ def test_a_device_is_told_what_to_do_in_the_words_of_devices(fleet: Fleet) -> No
     assert {name: message[name] for name in expected} == expected
 
 
+@pytest.mark.shows("devices/channel-per-device")
 def test_a_device_hears_nothing_of_others(fleet: Fleet) -> None:
     with streaming(fleet.server, AS_R2) as device:
         fleet.begin(device="c3")
@@ -57,6 +61,7 @@ def test_a_device_hears_nothing_of_others(fleet: Fleet) -> None:
         assert device.next()["task_id"] == mine["currentTaskId"]
 
 
+@pytest.mark.shows("devices/registered-again")
 def test_a_device_that_does_not_answer_is_told_again(fleet: Fleet) -> None:
     with streaming(fleet.server, AS_R2) as device:
         task = fleet.begin()["currentTaskId"]
@@ -67,6 +72,7 @@ def test_a_device_that_does_not_answer_is_told_again(fleet: Fleet) -> None:
         until(lambda: device.next()["action_name"] == "WAIT")
 
 
+@pytest.mark.shows("devices/at-least-once")
 def test_a_device_that_comes_late_is_told_what_waits_for_it(fleet: Fleet) -> None:
     task = fleet.begin()["currentTaskId"]
     for _ in range(2):
@@ -74,6 +80,7 @@ def test_a_device_that_comes_late_is_told_what_waits_for_it(fleet: Fleet) -> Non
             assert device.next()["task_id"] == task
 
 
+@pytest.mark.shows("devices/task-aborted")
 def test_a_device_is_told_that_its_task_is_aborted(fleet: Fleet) -> None:
     with streaming(fleet.server, AS_R2) as device:
         run = fleet.begin()
@@ -85,6 +92,7 @@ def test_a_device_is_told_that_its_task_is_aborted(fleet: Fleet) -> None:
     assert message["reason"] == "canceled"
 
 
+@pytest.mark.shows("devices/abort-at-least-once")
 def test_a_device_that_comes_back_is_told_that_what_it_was_at_is_aborted(fleet: Fleet) -> None:
     with streaming(fleet.server, AS_R2) as device:
         run = fleet.begin()
@@ -104,6 +112,7 @@ def test_an_observer_hears_what_a_device_is_told(fleet: Fleet) -> None:
         assert observer.next("TASK_ABORTED")["reason"] == "canceled"
 
 
+@pytest.mark.shows("devices/observing-changes-nothing")
 def test_looking_at_a_channel_makes_no_device(fleet: Fleet) -> None:
     with streaming(fleet.server, R2) as observer:
         fleet.begin()
@@ -112,6 +121,7 @@ def test_looking_at_a_channel_makes_no_device(fleet: Fleet) -> None:
     assert fleet.server.send("GET", "/devices/r2")[0] == 404
 
 
+@pytest.mark.shows("devices/observing-changes-nothing")
 def test_looking_at_a_channel_is_no_sign_of_life(quick: Fleet) -> None:
     with socket_to(quick.server, R2) as device:
         device.next("HEALTHCHECK")
@@ -127,6 +137,7 @@ def test_a_parameter_of_a_channel_that_means_nothing_is_refused(server: Server, 
     assert server.send("GET", f"{R2}?{query}")[0] == 400
 
 
+@pytest.mark.shows("devices/healthcheck")
 def test_a_device_is_asked_whether_it_lives_and_answers_on_the_same_socket(quick: Fleet) -> None:
     with socket_to(quick.server, R2) as device:
         assert device.next() == {"type": "HEALTHCHECK"}
@@ -137,6 +148,7 @@ def test_a_device_is_asked_whether_it_lives_and_answers_on_the_same_socket(quick
         assert device.next() == {"type": "HEALTHCHECK"}
 
 
+@pytest.mark.shows("devices/stream-heartbeat")
 def test_an_open_stream_is_a_sign_of_life_too(quick: Fleet) -> None:
     with streaming(quick.server, AS_R2) as device:
         device.next("HEALTHCHECK")
@@ -175,6 +187,7 @@ def test_what_cannot_be_taken_from_a_device_is_refused_and_the_socket_stays(
             assert (refused["error"]["type"], refused["error"]["path"]) == (type, path)
 
 
+@pytest.mark.shows("devices/abort-answered")
 def test_a_device_answers_the_abort_that_it_is_told_over_its_socket(fleet: Fleet) -> None:
     with socket_to(fleet.server, R2) as device:
         run = fleet.begin()
@@ -196,6 +209,7 @@ def test_a_report_that_does_not_fit_is_refused_over_the_socket(fleet: Fleet) -> 
         assert device.next("REFUSED")["error"]["type"] == "report-refused"
 
 
+@pytest.mark.shows("devices/ping")
 @pytest.mark.parametrize("ping", [b"ping", "ping"])
 def test_a_ping_is_a_sign_of_life_and_needs_no_answer(fleet: Fleet, ping: bytes | str) -> None:
     with socket_to(fleet.server, R2) as device:
@@ -220,6 +234,7 @@ def test_a_name_that_no_device_can_have_has_no_channel(server: Server) -> None:
         pass
 
 
+@pytest.mark.shows("devices/client-events")
 def test_clients_are_told_every_change_of_a_run_and_its_tasks(fleet: Fleet) -> None:
     with streaming(fleet.server, CLIENT) as client:
         run = fleet.begin()
@@ -247,6 +262,7 @@ def test_clients_are_told_every_change_of_a_run_and_its_tasks(fleet: Fleet) -> N
     ]
 
 
+@pytest.mark.shows("devices/client-event-members")
 def test_a_client_event_says_which_and_how_it_stands(fleet: Fleet) -> None:
     with streaming(fleet.server, CLIENT) as client:
         run = fleet.begin()
@@ -266,6 +282,7 @@ def test_a_client_event_says_which_and_how_it_stands(fleet: Fleet) -> None:
     }
 
 
+@pytest.mark.shows("devices/run-events")
 @pytest.mark.parametrize("end", ["FAILED", "ABORTED"])
 def test_clients_are_told_how_a_run_ends(fleet: Fleet, end: str) -> None:
     with streaming(fleet.server, CLIENT) as client:
@@ -278,6 +295,7 @@ def test_clients_are_told_how_a_run_ends(fleet: Fleet, end: str) -> None:
         assert client.next(f"WORKFLOW_RUN_{end}")["status"] == end
 
 
+@pytest.mark.shows("devices/client-replay")
 def test_a_client_that_comes_back_is_told_what_it_has_missed(fleet: Fleet) -> None:
     with streaming(fleet.server, CLIENT) as client:
         run = fleet.begin()
@@ -317,6 +335,7 @@ def test_a_time_that_is_none_is_refused(server: Server) -> None:
         pass
 
 
+@pytest.mark.shows("devices/transports")
 def test_clients_may_listen_over_a_websocket(fleet: Fleet) -> None:
     with socket_to(fleet.server, f"/api{CLIENT}") as client:
         client.say(anything="goes")
@@ -324,6 +343,7 @@ def test_clients_may_listen_over_a_websocket(fleet: Fleet) -> None:
         assert client.next("TASK_REGISTERED")["taskId"] == run["currentTaskId"]
 
 
+@pytest.mark.shows("devices/event-after-state")
 def test_a_device_and_clients_of_another_server_are_told(servers: Pair) -> None:
     fleet = Fleet(servers.one)
     with socket_to(servers.other, R2) as device, streaming(servers.other, CLIENT) as client:
@@ -355,6 +375,7 @@ def test_a_server_that_stops_ends_its_channels(database: str) -> None:
             stream.close()
 
 
+@pytest.mark.shows("devices/bearer")
 def test_channels_are_for_clients_with_credentials_where_there_are_some(database: str) -> None:
     secret = "a-secret-of-a-robot"
     with running_server(database, settings=Settings(clients={"robot": secret})) as server:

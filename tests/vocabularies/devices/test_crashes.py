@@ -20,6 +20,8 @@ from websockets.sync.client import ClientConnection, connect
 from tests.fixtures.processes import Client, Process, serving
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/outage-costs-nothing")
+
 DEVICES = 12
 KILLS = 3
 # Reports between two kills.
@@ -79,6 +81,7 @@ class Robots:
         self.reports += 1
 
 
+@pytest.mark.shows("devices/survives-crashes")
 def test_whenever_the_server_is_killed_every_run_goes_on_to_its_end(process: Process) -> None:
     names = [f"r{number}" for number in range(DEVICES)]
     robots = Robots(process.port)

@@ -152,6 +152,7 @@ def test_a_fail_point_begins_the_run_again_with_it_in_the_payload_of_the_first_s
     assert run.params_of("2/2/1")["payload"] == {}
 
 
+@pytest.mark.shows("devices/fail-point-unchanged")
 def test_a_fail_point_is_handed_back_as_it_was_written() -> None:
     run = Run([{"action": "GO"}])
     one = run.newest

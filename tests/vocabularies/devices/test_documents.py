@@ -83,22 +83,26 @@ def test_a_run_needs_a_device_from_somebody() -> None:
     assert document(device="r2").device_of(read_params(b'{"device":"c3"}')) == "c3"
 
 
+@pytest.mark.shows("devices/task-id-types")
 @pytest.mark.parametrize(("said", "id"), [("ab-1", "ab-1"), (" 7 ", "7"), (7, "7"), ("x" * 128, "x" * 128)])
 def test_the_id_of_a_task_may_be_a_number_or_have_blanks_around(said: object, id: str) -> None:
     assert read_task_id(said) == id
 
 
+@pytest.mark.shows("devices/task-id-types", "devices/task-id-format")
 @pytest.mark.parametrize("said", [True, False, None, "", "  ", "a b", "a/b", "x" * 129, 1.5, [], {}])
 def test_what_is_no_id_of_a_task_is_refused(said: object) -> None:
     assert refused(read_task_id, said) == "$.task_id"
 
 
+@pytest.mark.shows("devices/message-extras")
 def test_a_report_may_be_empty_and_may_say_more_than_is_needed() -> None:
     assert read_report("start", b"").content_from("PENDING") is None
     assert read_report("complete", b'{"type":"TASK_COMPLETED","device_id":3}').content_from("IN_PROGRESS") is None
     assert read_report("complete", b'{"result":{"n":1.0}}').content_from("IN_PROGRESS") == b'{"n":1.0}'
 
 
+@pytest.mark.shows("devices/fail-point-spellings")
 @pytest.mark.parametrize("spelling", ["failPoint", "fail_point"])
 @pytest.mark.parametrize("verb", ["abort", "fail"])
 def test_a_fail_point_may_be_spelled_in_two_ways_and_is_of_any_shape(verb: Verb, spelling: str) -> None:
@@ -113,6 +117,7 @@ def test_a_fail_point_counts_though_its_other_spelling_is_null(empty: str) -> No
     assert read_report("abort", orjson.dumps(body)).content_from("IN_PROGRESS") == b'{"status":"ABORTED","failPoint":3}'
 
 
+@pytest.mark.shows("devices/reason")
 @pytest.mark.parametrize("reason", ["unsafe:slope", "control_release_pending", "배터리 부족", "", "x" * 10_000])
 def test_a_reason_is_any_text(reason: str) -> None:
     for verb in ("reject", "abort", "fail"):
@@ -139,6 +144,7 @@ def test_a_report_that_does_not_fit_is_refused_where_it_does_not(verb: Verb, bod
     assert refused(read_report, verb, body) == at
 
 
+@pytest.mark.shows("devices/message-types")
 @pytest.mark.parametrize(
     ("type", "verb"),
     [
@@ -155,6 +161,7 @@ def test_a_task_state_message_is_the_report_of_its_type(type: str, verb: str) ->
     assert (id, report.verb) == ("7", verb)
 
 
+@pytest.mark.shows("devices/message-required")
 @pytest.mark.parametrize(
     ("said", "at"),
     [

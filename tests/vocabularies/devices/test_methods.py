@@ -110,6 +110,7 @@ def test_a_document_that_makes_no_sense_is_refused(server: Server, members: dict
     assert server.refused("awf.definition/put", document) == (400, "invalid-params", path)
 
 
+@pytest.mark.shows("devices/pinned-worker")
 def test_an_ordinary_worker_is_the_device_that_it_polls_for(server: Server, fleet: Fleet) -> None:
     run = fleet.begin()
     fleet.begin(device="c3")
@@ -122,6 +123,7 @@ def test_an_ordinary_worker_is_the_device_that_it_polls_for(server: Server, flee
     assert fleet.run(run["id"])["status"] == "RUNNING"
 
 
+@pytest.mark.shows("devices/worker-fails")
 @pytest.mark.parametrize(
     ("error", "status", "attempt"),
     [({"status": "REJECTED", "reason": "busy"}, "REJECTED", 1), ({"failPoint": [1]}, "ABORTED", 2), ({}, "ABORTED", 1)],
@@ -145,6 +147,7 @@ def test_clients_are_told_what_a_worker_did(server: Server, fleet: Fleet) -> Non
     assert types[1:] == ["TASK_REGISTERED", "TASK_STARTED", "TASK_REJECTED", "WORKFLOW_RUN_RETRYING"]
 
 
+@pytest.mark.shows("devices/run-by-name")
 def test_a_run_is_a_workflow_by_the_name_of_its_document(server: Server, fleet: Fleet) -> None:
     params = {"definition": PATROL, "params": {"device": "r9"}}
     workflow = server.rpc("awf.workflow/create-and-execute", params)["resource"]
@@ -166,6 +169,7 @@ def test_what_is_said_again_does_not_keep_the_next_from_its_device(server: Serve
     assert "night-2" in answers[2]["error"]["message"]
 
 
+@pytest.mark.shows("devices/schedules")
 def test_a_schedule_begins_a_run(server: Server, fleet: Fleet) -> None:
     request = {"definition": PATROL, "params": {"device": "r2"}}
     schedule = {"kind": "schedule", "name": "demo/nightly", "schedule": "@daily", "workflow-request": request}
@@ -181,6 +185,7 @@ def test_a_task_of_the_server_begins_a_run(server: Server, fleet: Fleet) -> None
     assert fleet.run("by-rpc")["status"] == "RUNNING"
 
 
+@pytest.mark.shows("devices/begun-by-workflows")
 def test_a_workflow_begins_a_run_and_hears_how_it_ended(server: Server, fleet: Fleet) -> None:
     decider = Decider(server, "demo/night")
     workflow = decider.create()
@@ -206,6 +211,7 @@ def test_the_end_of_a_parent_aborts_its_run_and_frees_the_device(server: Server,
     fleet.begin()
 
 
+@pytest.mark.shows("devices/step-is-workflow")
 def test_a_step_may_be_a_workflow_of_any_other_kind(server: Server) -> None:
     upload = Decider(server, "demo/upload")
     steps = [{"action": "GO"}, {"workflow": "demo/upload", "payload": {"map": 7}}, {"action": "WAIT"}]

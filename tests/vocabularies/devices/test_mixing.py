@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.fixtures.devices import PATROL, Fleet
 from tests.fixtures.servers import Server
 from tests.fixtures.taskflows import flow, task
@@ -22,6 +24,7 @@ def ended(server: Server, id: str) -> Any:
     return until(lambda: (one := server.rpc("awf.workflow/status", {"id": id})["resource"])["status"] == "done" and one)
 
 
+@pytest.mark.shows("devices/used-by-flow")
 def test_a_flow_of_services_has_a_device_do_something_and_goes_on_with_what_it_did(server: Server) -> None:
     fleet = Fleet(server, steps=[{"action": "GO"}])
     patrol = task("patrol", {"device": "r7", "payload": {"to": "gate"}}, type="WORKFLOW")
@@ -36,6 +39,7 @@ def test_a_flow_of_services_has_a_device_do_something_and_goes_on_with_what_it_d
     assert ended(server, id)["outcome"] == "succeeded"
 
 
+@pytest.mark.shows("devices/flow-as-step")
 def test_a_step_of_a_run_is_a_flow_of_services(server: Server) -> None:
     stages = flow([task("store", {"map": "{{context.map}}"})], context={"map": 0})
     server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/upload", **stages})

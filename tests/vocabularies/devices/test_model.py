@@ -27,6 +27,8 @@ from tests.fixtures.devices import Fleet, socket_to
 from tests.fixtures.models import run_model
 from tests.fixtures.servers import Server, running_server
 
+pytestmark = pytest.mark.shows("guarantees/one-run-per-device")
+
 T = TypeVar("T")
 RETRIES, STEPS, WINDOW, SILENCE = 1, 2, 10, 15
 DEVICES = ("r1", "r2")
@@ -248,6 +250,7 @@ def patient() -> Settings:
     return Settings(lease_grace_seconds=0, devices=DeviceSettings(retries=RETRIES))
 
 
+@pytest.mark.shows("devices/model")
 def test_runs_do_what_the_model_says(database: str, patient: Settings) -> None:
     clock = FrozenClock()
     with running_server(database, clock, patient) as one, running_server(database, clock, patient) as other:

@@ -15,6 +15,8 @@ from tests.fixtures.devices import Fleet, Stream, socket_to
 from tests.fixtures.servers import running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/outage-costs-nothing")
+
 # Shorter than the database is away.
 SILENCE = 3.0
 PATIENCE = Settings(devices=DeviceSettings(healthcheck_seconds=0.2, silence_seconds=SILENCE))
@@ -28,6 +30,7 @@ def mortal(open_folder: Path) -> Iterator[EmbeddedPostgres]:
         yield postgres
 
 
+@pytest.mark.shows("devices/database-outage")
 def test_a_device_keeps_what_it_is_at_through_an_outage_of_the_database(mortal: EmbeddedPostgres) -> None:
     with running_server(mortal.conninfo, settings=PATIENCE) as server:
         fleet = Fleet(server)

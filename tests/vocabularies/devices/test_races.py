@@ -14,6 +14,8 @@ from tests.fixtures.devices import Fleet, socket_to
 from tests.fixtures.pairs import Pair
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/one-run-per-device")
+
 ROUNDS = range(8)
 
 
@@ -42,6 +44,7 @@ def no_longer_pending(fleet: Fleet, run: str) -> bool:
     return bool(settled(fleet, run)["tasks"][0]["status"] != "PENDING")
 
 
+@pytest.mark.shows("devices/one-run-raced")
 def test_of_many_runs_that_are_asked_for_at_once_one_begins(
     fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor
 ) -> None:
@@ -65,6 +68,7 @@ def test_the_same_request_sent_at_once_is_one_run(fleets: tuple[Fleet, Fleet], p
         assert fleets[0].statuses(f"run-{number}") == ["PENDING"]
 
 
+@pytest.mark.shows("devices/one-of-two-reports")
 @pytest.mark.parametrize(
     ("reports", "ends"),
     [

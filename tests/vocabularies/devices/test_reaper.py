@@ -15,6 +15,8 @@ from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/outage-costs-nothing", "guarantees/observing-changes-nothing")
+
 R2 = "/devices/r2/events"
 NO_GRACE = Settings(lease_grace_seconds=0)
 
@@ -48,6 +50,7 @@ def connect(fleet: Fleet) -> None:
         pass
 
 
+@pytest.mark.shows("devices/start-window")
 def test_a_task_that_nobody_starts_in_the_window_is_aborted_and_tried_again(fleet: Fleet, clock: FrozenClock) -> None:
     run = fleet.begin()
     pass_time(fleet, clock, 9.9, run)
@@ -66,6 +69,7 @@ def test_a_device_that_never_answers_fails_the_run(fleet: Fleet, clock: FrozenCl
     assert fleet.begin()["status"] == "RUNNING"
 
 
+@pytest.mark.shows("devices/restart-start-window")
 def test_a_server_that_was_away_in_the_window_has_aborted_nothing(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock) as before:
         task = Fleet(before).begin()["currentTaskId"]
@@ -106,6 +110,7 @@ def test_a_document_may_say_how_long_its_device_may_be_silent(frozen_server: Ser
     ]
 
 
+@pytest.mark.shows("devices/aborted-by-disconnect")
 def test_a_watched_device_that_falls_silent_has_its_task_aborted(fleet: Fleet, clock: FrozenClock) -> None:
     connect(fleet)
     run = fleet.begin()
@@ -119,6 +124,7 @@ def test_a_watched_device_that_falls_silent_has_its_task_aborted(fleet: Fleet, c
     assert not fleet.call("GET", "/devices/r2")["connected"]
 
 
+@pytest.mark.shows("devices/disconnect-announced")
 def test_clients_and_the_device_are_told_of_a_disconnect(fleet: Fleet, clock: FrozenClock) -> None:
     connect(fleet)
     run = fleet.begin()
@@ -134,6 +140,7 @@ def test_clients_and_the_device_are_told_of_a_disconnect(fleet: Fleet, clock: Fr
     assert following == fleet.run(run["id"])["currentTaskId"] != task
 
 
+@pytest.mark.shows("devices/healthcheck", "devices/report-is-heartbeat")
 @pytest.mark.parametrize("sign", ["report", "heartbeat", "connection", "answer"])
 def test_any_sign_of_life_gives_a_device_its_time_again(fleet: Fleet, clock: FrozenClock, sign: str) -> None:
     connect(fleet)
@@ -184,6 +191,7 @@ def test_a_silent_device_loses_nothing_of_others(fleet: Fleet, clock: FrozenCloc
     assert (fleet.statuses(mine["id"])[0], fleet.statuses(other["id"])) == ("ABORTED", ["IN_PROGRESS"])
 
 
+@pytest.mark.shows("devices/restart-running")
 def test_a_server_that_starts_gives_every_device_its_time_again(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock, NO_GRACE) as server:
         fleet = Fleet(server)
@@ -211,6 +219,7 @@ def test_a_device_comes_back_to_another_server(database: str, clock: FrozenClock
         assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
 
 
+@pytest.mark.shows("devices/missed-heartbeats")
 def test_a_device_whose_connection_breaks_is_given_up_by_itself(database: str) -> None:
     patience = DeviceSettings(retries=0, healthcheck_seconds=0.1, silence_seconds=0.5)
     with running_server(database, settings=Settings(devices=patience)) as server:
@@ -223,6 +232,7 @@ def test_a_device_whose_connection_breaks_is_given_up_by_itself(database: str) -
         assert fleet.run(run["id"])["reason"] == "device_disconnected"
 
 
+@pytest.mark.shows("devices/missed-heartbeats")
 def test_an_open_socket_that_leaves_its_healthchecks_unanswered_is_silent(database: str) -> None:
     patience = DeviceSettings(retries=0, healthcheck_seconds=0.1, silence_seconds=1.5)
     with running_server(database, settings=Settings(devices=patience)) as server, socket_to(server, R2) as device:

@@ -47,6 +47,7 @@ def refused(call: Any, *args: Any, **members: Any) -> tuple[int, str, str | None
     return caught.value.status, caught.value.fault["type"], caught.value.fault.get("path")
 
 
+@pytest.mark.shows("devices/run-begins", "devices/first-task-pending")
 def test_a_run_stores_its_first_step_as_a_pending_task(fleet: Fleet) -> None:
     status, run = fleet.send("POST", "/workflows/demo/patrol/runs")
     assert status == 201
@@ -68,6 +69,7 @@ def test_a_run_stores_its_first_step_as_a_pending_task(fleet: Fleet) -> None:
     assert {name: task[name] for name in expected} == expected
 
 
+@pytest.mark.shows("devices/step-after-step")
 def test_one_step_after_the_other_leads_to_a_completed_run(fleet: Fleet) -> None:
     id = fleet.begin()["id"]
     run = fleet.do(id, "start", "complete")
@@ -81,6 +83,15 @@ def test_one_step_after_the_other_leads_to_a_completed_run(fleet: Fleet) -> None
     assert "currentTaskId" not in run
 
 
+@pytest.mark.shows(
+    "devices/start",
+    "devices/complete",
+    "devices/reject",
+    "devices/abort",
+    "devices/other-reports-refused",
+    "devices/no-status-failed",
+    "devices/fail-is-abort",
+)
 @pytest.mark.parametrize("status", WAYS)
 def test_a_report_leads_where_the_table_says_or_is_refused(fleet: Fleet, status: str) -> None:
     for verb in REPORTS:
@@ -98,6 +109,7 @@ def test_a_report_leads_where_the_table_says_or_is_refused(fleet: Fleet, status:
             assert fleet.task(task) == before
 
 
+@pytest.mark.shows("devices/repeated-report")
 @pytest.mark.parametrize("verb", ["reject", "abort"])
 def test_a_repeated_report_changes_nothing_about_the_run(fleet: Fleet, verb: str) -> None:
     run = fleet.begin()
@@ -107,6 +119,7 @@ def test_a_repeated_report_changes_nothing_about_the_run(fleet: Fleet, verb: str
     assert fleet.statuses(run["id"]) == [{"reject": "REJECTED", "abort": "ABORTED"}[verb], "PENDING"]
 
 
+@pytest.mark.shows("devices/retry-step", "devices/retry-new-task")
 def test_a_step_that_is_rejected_is_a_new_task_and_the_run_is_retrying(fleet: Fleet) -> None:
     run = fleet.begin()
     after = fleet.do(run["id"], "reject", reason="another_task_active")
@@ -119,6 +132,7 @@ def test_a_step_that_is_rejected_is_a_new_task_and_the_run_is_retrying(fleet: Fl
     assert fleet.run(run["id"])["status"] == "RUNNING"
 
 
+@pytest.mark.shows("devices/run-statuses", "devices/retry-maximum")
 def test_after_the_retries_the_run_has_failed(fleet: Fleet) -> None:
     id = fleet.begin()["id"]
     for _ in range(3):
@@ -128,6 +142,7 @@ def test_after_the_retries_the_run_has_failed(fleet: Fleet) -> None:
     assert run["error"]["step"] == 1
 
 
+@pytest.mark.shows("devices/fail-point-payload")
 @pytest.mark.parametrize("spelling", ["failPoint", "fail_point"])
 def test_a_fail_point_begins_the_same_run_again_at_its_first_step(fleet: Fleet, spelling: str) -> None:
     id = fleet.begin(payload={"speed": 1})["id"]
@@ -143,11 +158,13 @@ def test_a_fail_point_begins_the_same_run_again_at_its_first_step(fleet: Fleet, 
     assert fleet.do(id, "start", "complete")["status"] == "COMPLETED"
 
 
+@pytest.mark.shows("devices/device-of-request")
 def test_the_device_of_the_request_goes_before_that_of_the_document(fleet: Fleet) -> None:
     for named in ({"device": "c3"}, {"deviceId": "c4"}, {"device_id": 5}):
         assert fleet.begin(**named)["deviceId"] == str(*named.values())
 
 
+@pytest.mark.shows("devices/one-run")
 def test_a_second_run_of_a_device_is_refused_and_names_the_first(server: Server, fleet: Fleet) -> None:
     other = Fleet(server, "demo/clean", "r2")
     first = fleet.begin()["id"]
@@ -158,11 +175,13 @@ def test_a_second_run_of_a_device_is_refused_and_names_the_first(server: Server,
     assert fleet.call("GET", "/workflows/demo/clean/runs") == {"runs": []}
 
 
+@pytest.mark.shows("devices/retrying-is-active")
 def test_a_run_that_is_retrying_keeps_others_away(fleet: Fleet) -> None:
     assert fleet.do(fleet.begin()["id"], "reject")["status"] == "RETRYING"
     assert refused(fleet.begin)[0] == 409
 
 
+@pytest.mark.shows("devices/end-frees-device", "devices/run-statuses")
 @pytest.mark.parametrize("end", ["complete", "fail", "stop"])
 def test_the_end_of_a_run_frees_its_device(server: Server, end: str) -> None:
     fleet = Fleet(server, steps=[{"action": "GO"}])
@@ -178,11 +197,13 @@ def test_the_end_of_a_run_frees_its_device(server: Server, end: str) -> None:
     assert fleet.begin()["status"] == "RUNNING"
 
 
+@pytest.mark.shows("devices/devices-independent")
 def test_devices_do_not_wait_for_each_other(fleet: Fleet) -> None:
     runs = [fleet.begin(device=f"r{number}") for number in range(3)]
     assert len({run["id"] for run in runs}) == 3
 
 
+@pytest.mark.shows("devices/stop-aborts", "devices/abort-answered", "devices/aborted-by-stop")
 @pytest.mark.parametrize("ways", [(), ("start",)])
 def test_stopping_a_run_aborts_what_its_device_is_at(fleet: Fleet, ways: tuple[str, ...]) -> None:
     run = fleet.begin()
@@ -205,6 +226,7 @@ def test_a_run_that_is_over_cannot_be_stopped(server: Server) -> None:
     assert refused(fleet.stop, id) == (409, "workflow-run-is-over", "$.id")
 
 
+@pytest.mark.shows("devices/aborted-by-cancel")
 def test_a_canceled_task_ends_the_run_as_aborted(server: Server, fleet: Fleet) -> None:
     run = fleet.begin()
     server.rpc("awf.task/cancel", {"id": run["currentTaskId"]})
@@ -229,6 +251,7 @@ def test_the_same_request_is_the_same_run_though_its_device_is_at_another(fleet:
     assert refused(fleet.begin, id="night-3")[:2] == (409, "workflow-key-taken")
 
 
+@pytest.mark.shows("devices/reads-of-workflows", "devices/api-prefix")
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_every_path_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
     run = fleet.call("POST", f"{prefix}/workflows/demo%2Fpatrol/runs")
@@ -247,6 +270,7 @@ def test_every_path_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
     assert {one["id"] for one in fleet.call("GET", f"{prefix}/devices")["devices"]} == {"r2", "r9"}
 
 
+@pytest.mark.shows("devices/api-prefix", "devices/report-path")
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_every_report_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
     id = fleet.call("POST", f"{prefix}/workflows/demo/patrol/runs")["id"]
@@ -259,6 +283,7 @@ def test_every_report_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
     assert fleet.call("POST", f"{prefix}/workflow-runs/{id}/stop")["status"] == "ABORTED"
 
 
+@pytest.mark.shows("devices/reads-of-runs")
 def test_clients_fetch_what_a_device_is_at_and_the_history_of_runs(fleet: Fleet) -> None:
     first = fleet.begin()["id"]
     fleet.do(first, "start", "complete")
@@ -275,6 +300,7 @@ def test_clients_fetch_what_a_device_is_at_and_the_history_of_runs(fleet: Fleet)
     assert "currentTaskId" not in fleet.call("GET", "/devices/r2")
 
 
+@pytest.mark.shows("devices/retry-maximum-private")
 def test_the_settings_of_the_server_do_not_tell_how_often_it_tries(fleet: Fleet) -> None:
     settings = fleet.call("GET", "/server-settings")
     assert settings == {"registerWindowSeconds": 10.0, "healthcheckSeconds": 5.0, "silenceSeconds": 15.0}
@@ -290,6 +316,7 @@ def test_runs_are_listed_page_by_page_the_newest_first(fleet: Fleet) -> None:
     assert "next" not in second
 
 
+@pytest.mark.shows("devices/message-posted")
 def test_a_report_may_be_a_message_that_says_which_task_and_what(fleet: Fleet) -> None:
     run = fleet.begin()
     said = {"task_id": f" {run['currentTaskId']} ", "action_name": "GO", "device_id": 7, "device_name": "r2"}
@@ -301,6 +328,7 @@ def test_a_report_may_be_a_message_that_says_which_task_and_what(fleet: Fleet) -
     assert fleet.run(run["id"])["attempt"] == 2
 
 
+@pytest.mark.shows("devices/bad-body")
 @pytest.mark.parametrize(
     ("body", "path"),
     [
@@ -346,6 +374,7 @@ def test_a_bad_report_is_refused_where_it_is_bad_and_changes_nothing(
     assert fleet.task(task) == before
 
 
+@pytest.mark.shows("devices/unknown-ids")
 @pytest.mark.parametrize(
     ("path", "type"),
     [
@@ -404,6 +433,7 @@ def test_a_page_of_another_site_cannot_have_devices_do_something(server: Server,
         assert server.send("POST", "/workflows/demo/patrol/runs", origin=origin)[0] == status
 
 
+@pytest.mark.shows("devices/registration")
 def test_a_device_is_registered_with_what_is_to_be_known_of_it(fleet: Fleet) -> None:
     assert fleet.call("PUT", "/devices/r7", {"tracks": ["front"]})["info"] == {"tracks": ["front"]}
     device = fleet.call("GET", "/devices/r7")

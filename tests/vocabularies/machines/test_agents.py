@@ -13,11 +13,14 @@ from fencepost.vocabularies.machines.grpc.forms import is_of_an_agent
 from fencepost.vocabularies.machines.grpc.proto import action_2025_pb2, workflow_pb2
 from tests.fixtures.machines import FAILED, RUNNING, SUCCESS, TEMPLATE, TIMEOUT, Gate, refused, template_of
 
+pytestmark = pytest.mark.shows("guarantees/ended-machine-workflow")
+
 ARGUMENT, MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 MAC = "52:54:00:ab:34:56"
 _TEXT = st.text(max_size=20)
 
 
+@pytest.mark.shows("machines/get-action", "machines/current-action-again", "machines/differs-agent-records")
 def test_an_agent_goes_through_a_workflow_action_by_action(gate: Gate) -> None:
     gate.declare(template_of((MAC, ["wipe", "write"]), ("other", ["join"])))
     id = gate.create(id="tink-system/rack-7")
@@ -44,6 +47,7 @@ def test_an_agent_goes_through_a_workflow_action_by_action(gate: Gate) -> None:
     assert {one["worker"] for one in events} == {MAC, "other"}
 
 
+@pytest.mark.shows("machines/get-action")
 def test_an_action_comes_to_an_agent_as_it_runs(gate: Gate) -> None:
     gate.declare(TEMPLATE)
     gate.create(hardware={"device_1": "w"})
@@ -54,6 +58,7 @@ def test_an_action_comes_to_an_agent_as_it_runs(gate: Gate) -> None:
     assert list(first.environment) == ["MIRROR_HOST=192.168.1.2", "VERSION=20.10"]
 
 
+@pytest.mark.shows("machines/differs-agent-timeout")
 def test_an_action_without_a_timeout_is_not_over_for_an_agent_when_it_begins(gate: Gate) -> None:
     # Agents count from 0 as from any other number.
     gate.declare(template_of(("w", ["wipe"])))
@@ -72,6 +77,7 @@ def test_an_action_that_fails_ends_the_workflow_of_an_agent(gate: Gate, state: s
     assert refused(agent.next)[0] == MISSING
 
 
+@pytest.mark.shows("machines/running-refused")
 def test_a_canceled_workflow_lets_an_agent_go_on_with_the_next(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe", "write"])))
     first, second = gate.create(), gate.create()
@@ -98,6 +104,7 @@ def test_an_agent_is_known_by_its_address_in_any_case(gate: Gate) -> None:
     assert gate.state(id) == "STATE_SUCCESS"
 
 
+@pytest.mark.shows("machines/no-action", "machines/agent-report-refused")
 def test_an_agent_works_for_no_other(gate: Gate) -> None:
     record = {"id": "hw-1", "network": {"interfaces": [{"dhcp": {"mac": MAC}}, {"dhcp": {"mac": "52:54:00:00:00:01"}}]}}
     gate.server.rpc("awf.hardware/push", {"hardware": record})
@@ -111,6 +118,7 @@ def test_an_agent_works_for_no_other(gate: Gate) -> None:
     assert gate.state(id) == "STATE_PENDING"
 
 
+@pytest.mark.shows("machines/no-action", "machines/agent-report-refused")
 def test_what_an_agent_leaves_out_or_makes_up_is_refused(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe", "write"])))
     gate.create()
@@ -127,6 +135,7 @@ def test_what_an_agent_leaves_out_or_makes_up_is_refused(gate: Gate) -> None:
     assert agent.next() == action
 
 
+@pytest.mark.shows("machines/report-path-shared")
 @pytest.mark.parametrize("state", [RUNNING, FAILED, TIMEOUT, SUCCESS])
 def test_a_worker_and_an_agent_share_a_path(gate: Gate, state: int) -> None:
     gate.declare(template_of(("w", ["wipe"]), ("agent", ["join"])))
@@ -138,6 +147,7 @@ def test_a_worker_and_an_agent_share_a_path(gate: Gate, state: int) -> None:
         assert gate.state(id) == "STATE_SUCCESS"
 
 
+@pytest.mark.shows("machines/report-path-shared")
 def test_a_timestamp_is_not_read_as_the_name_of_a_worker(gate: Gate) -> None:
     # Field 8 is text in one message and a time in the other: these bytes are no UTF-8.
     gate.declare(template_of(("w", ["wipe"])))

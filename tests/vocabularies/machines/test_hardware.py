@@ -55,6 +55,7 @@ def push(hardware: Any, **members: Any) -> None:
     hardware.Push(NAMES.PushRequest(data=NAMES.Hardware(**members)), timeout=20)
 
 
+@pytest.mark.shows("machines/find")
 def test_a_machine_is_pushed_and_found_by_its_id_and_its_addresses(gate: Gate, hardware: Any) -> None:
     push(hardware, **RECORD)
     message = NAMES.Hardware(**RECORD)
@@ -65,6 +66,7 @@ def test_a_machine_is_pushed_and_found_by_its_id_and_its_addresses(gate: Gate, h
     assert gate.server.rpc("awf.hardware/get", {"id": RECORD["id"]})["resource"]["hardware"] == RECORD
 
 
+@pytest.mark.shows("machines/all")
 def test_all_machines_come_in_a_stream(gate: Gate, hardware: Any) -> None:
     assert list(hardware.All(NAMES.Empty(), timeout=20)) == []
     for number in range(3):
@@ -72,6 +74,7 @@ def test_all_machines_come_in_a_stream(gate: Gate, hardware: Any) -> None:
     assert [one.id for one in hardware.All(NAMES.Empty(), timeout=20)] == ["hw-0", "hw-1", "hw-2"]
 
 
+@pytest.mark.shows("machines/push")
 def test_a_pushed_machine_takes_the_place_of_the_one_before(hardware: Any) -> None:
     push(hardware, **RECORD)
     push(hardware, id=RECORD["id"], metadata="{}")
@@ -80,6 +83,7 @@ def test_a_pushed_machine_takes_the_place_of_the_one_before(hardware: Any) -> No
     assert refused(hardware.ByMAC, NAMES.GetRequest(mac=MAC), timeout=20)[0] == MISSING
 
 
+@pytest.mark.shows("machines/delete-hardware")
 def test_a_deleted_machine_is_gone(hardware: Any) -> None:
     push(hardware, **RECORD)
     hardware.Delete(NAMES.DeleteRequest(id=RECORD["id"]), timeout=20)
@@ -96,6 +100,7 @@ def test_a_pushed_machine_is_a_worker_by_its_id(gate: Gate, hardware: Any) -> No
     assert (context.workflow_id, context.current_worker) == (id, RECORD["id"])
 
 
+@pytest.mark.shows("machines/push", "machines/differs-hardware-errors")
 def test_what_cannot_be_kept_is_refused(hardware: Any) -> None:
     def said(**members: Any) -> tuple[grpc.StatusCode, str]:
         return refused(push, hardware, **members)
@@ -116,11 +121,13 @@ def test_what_cannot_be_kept_is_refused(hardware: Any) -> None:
     assert refused(hardware.ByMAC, NAMES.GetRequest(mac="rack-7"), timeout=20)[0] == MISSING
 
 
+@pytest.mark.shows("machines/differs-watch")
 def test_a_watch_is_refused_as_not_there(hardware: Any) -> None:
     code, said = refused(list, hardware.DeprecatedWatch(NAMES.GetRequest(id="a"), timeout=20))
     assert (code, "ByID" in said) == (grpc.StatusCode.UNIMPLEMENTED, True)
 
 
+@pytest.mark.shows("machines/hardware-messages")
 def test_a_record_with_more_than_messages_have_is_told_as_far_as_they_go(gate: Gate, hardware: Any) -> None:
     record = {
         "id": "hw-1",

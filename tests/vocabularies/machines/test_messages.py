@@ -149,6 +149,7 @@ def _field(field: Any) -> str:
     return f"{field.number} {field.name} {type}{'*' * field.is_repeated}"
 
 
+@pytest.mark.shows("machines/messages")
 @all_packages
 def test_names_numbers_and_types_are_those_that_were_published(
     module: Any, service: str, messages: dict[str, str], methods: dict[str, str]
@@ -167,6 +168,7 @@ def test_names_numbers_and_types_are_those_that_were_published(
         assert {one.name: one.number for one in states.values} == _STATES
 
 
+@pytest.mark.shows("machines/template-requests")
 def test_a_template_is_asked_for_by_one_of_its_two_names() -> None:
     messages = template_2021_pb2.DESCRIPTOR.message_types_by_name
     either = {
@@ -178,6 +180,7 @@ def test_a_template_is_asked_for_by_one_of_its_two_names() -> None:
     }
 
 
+@pytest.mark.shows("machines/action-states", "machines/agent-messages")
 def test_the_messages_of_agents_are_those_that_were_published() -> None:
     package = action_2025_pb2.DESCRIPTOR
     found = {name: ", ".join(map(_field, one.fields)) for name, one in package.message_types_by_name.items()}
@@ -187,6 +190,7 @@ def test_the_messages_of_agents_are_those_that_were_published() -> None:
     assert [(one.name, one.number) for one in states.values] == [(name, number) for number, name in enumerate(names)]
 
 
+@pytest.mark.shows("machines/hardware-messages")
 def test_a_record_of_hardware_has_the_parts_that_were_published() -> None:
     def parts(message: Any, within: str) -> dict[str, str]:
         inner = {f"{within}{one.name}": one for one in message.nested_types}

@@ -35,6 +35,7 @@ def record(id: str = "hw-1", mac: str = MAC, ip: str | None = None, **members: A
     return {"hardware": {"id": id, "network": {"interfaces": [{"dhcp": dhcp}]}, **members}}
 
 
+@pytest.mark.shows("machines/methods", "machines/differs-http")
 def test_a_workflow_goes_through_its_actions(server: Server, id: str) -> None:
     found = server.rpc("awf.machine/status", {"id": id, "include-actions?": True, "include-template?": True})
     assert found["resource"]["state"] == "STATE_PENDING"
@@ -54,6 +55,7 @@ def test_a_workflow_goes_through_its_actions(server: Server, id: str) -> None:
     assert (done["state"], done["context"]) == ("STATE_SUCCESS", {"index": 2, "state": "STATE_SUCCESS", "total": 2})
 
 
+@pytest.mark.shows("machines/core-workflow")
 def test_the_same_workflow_is_one_of_the_queue(server: Server, id: str) -> None:
     report(server, id, "wipe", "RUNNING", worker="w")
     report(server, id, "wipe", "SUCCESS", worker="w", seconds=5)
@@ -77,6 +79,7 @@ def test_the_time_limit_is_handed_to_no_worker(server: Server) -> None:
     assert refused == (400, "invalid-params", "$.params.taskDefinitions[0]")
 
 
+@pytest.mark.shows("machines/worker-reads")
 def test_a_worker_asks_for_its_turn_and_for_all_it_is_in(server: Server, id: str) -> None:
     (found,) = server.rpc("awf.machine/contexts", {"worker": "w"})["resources"]
     assert found["id"] == id
@@ -86,6 +89,7 @@ def test_a_worker_asks_for_its_turn_and_for_all_it_is_in(server: Server, id: str
     assert (found["id"], found["state"]) == (id, "STATE_FAILED")
 
 
+@pytest.mark.shows("machines/lists")
 def test_lists_come_in_pages(server: Server, id: str) -> None:
     others = [server.rpc("awf.machine/create", {"definition": "demo/provision"})["resource"]["id"] for _ in range(2)]
     first = server.rpc("awf.machine/list", {"limit": 2})
@@ -111,6 +115,7 @@ def test_an_id_names_one_workflow(server: Server, id: str) -> None:
     assert (over["id"], over["createdAt"], over["state"]) == ("machine-7", first["createdAt"], "STATE_FAILED")
 
 
+@pytest.mark.shows("machines/delete-method")
 def test_a_deleted_workflow_is_canceled_and_shown_no_longer(server: Server, id: str) -> None:
     assert server.rpc("awf.machine/delete", {"id": id}) == {"id": id}
     missing = (404, "workflow-not-found", "$.params.id")
@@ -121,6 +126,7 @@ def test_a_deleted_workflow_is_canceled_and_shown_no_longer(server: Server, id: 
     assert server.rpc("awf.workflow/status", {"id": id})["resource"]["outcome"] == "canceled"
 
 
+@pytest.mark.shows("machines/data-methods")
 def test_data_comes_in_versions(server: Server, id: str) -> None:
     assert server.rpc("awf.machine/data", {"id": id}) == {"version": 0}
     for number in range(1, 5):
@@ -131,6 +137,7 @@ def test_data_comes_in_versions(server: Server, id: str) -> None:
     assert server.rpc("awf.machine/data", {"id": id, "version": 1}) == {"version": 1, "metadata": {"by": 1}}
 
 
+@pytest.mark.shows("machines/data-versions")
 def test_how_many_versions_are_kept_whole_is_a_setting(database: str) -> None:
     with running_server(database, settings=Settings(workflow_data_versions=1)) as server:
         declare(server, template_of(("w", ["wipe"])))
@@ -183,6 +190,7 @@ def test_what_cannot_be_is_refused_by_its_place(
     assert len(server.rpc("awf.workflow/list", {})["resources"]) == 1
 
 
+@pytest.mark.shows("machines/running-method-refused")
 def test_running_in_a_workflow_that_is_over_is_refused(server: Server, id: str) -> None:
     report(server, id, "wipe", "FAILED")
     params = {"id": id, "task": "task-0", "action": "wipe", "state": "STATE_RUNNING"}
@@ -215,6 +223,7 @@ def test_a_document_that_cannot_be_good_is_refused_by_its_place(
     assert server.refused("awf.definition/put", document) == (400, "invalid-params", path)
 
 
+@pytest.mark.shows("machines/hardware-methods")
 def test_the_record_of_a_machine_is_kept_as_it_was_pushed(server: Server) -> None:
     pushed = server.rpc("awf.hardware/push", record(ip=IP, metadata={"plan": 1.50}))["resource"]
     assert pushed["hardware"]["metadata"] == {"plan": 1.5}
@@ -229,6 +238,7 @@ def test_the_record_of_a_machine_is_kept_as_it_was_pushed(server: Server) -> Non
     assert server.refused("awf.hardware/delete", {"id": "hw-1"}) == missing
 
 
+@pytest.mark.shows("machines/hardware-methods")
 def test_an_address_belongs_to_one_machine(server: Server) -> None:
     server.rpc("awf.hardware/push", record(ip=IP))
     with pytest.raises(CallRefused, match=f"the address '{MAC}' belongs to hardware 'hw-1'"):

@@ -185,6 +185,7 @@ class Provisioning(RuleBasedStateMachine):
         assert said == self.model.events
 
 
+@pytest.mark.shows("machines/reports-are-events")
 @pytest.mark.timeout(600)  # it passes in seconds; a failure takes minutes to be made small enough to be read
 def test_a_workflow_of_machines_stands_as_its_reports_say(frozen_gate: Gate, clock: FrozenClock) -> None:
     here = {

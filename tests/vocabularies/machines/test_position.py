@@ -24,6 +24,7 @@ def latest(place: int, status: str, outcome: str | None = None, error: bytes | N
     return Latest("t1", place, status, outcome, error)
 
 
+@pytest.mark.shows("machines/current-action")
 @pytest.mark.parametrize(
     ("last", "place", "state", "of_workflow"),
     [
@@ -65,6 +66,7 @@ def said(state: int, place: int = 1, last: Latest | None = None, of: Workflow | 
 PENDING, RUNNING = latest(1, "ready"), latest(1, "in-progress")
 
 
+@pytest.mark.shows("machines/state-running")
 @pytest.mark.parametrize(
     ("last", "state", "verb"),
     [
@@ -122,6 +124,7 @@ def test_a_report_of_another_action_than_the_current_one_is_refused(
     assert refused.value.at == path
 
 
+@pytest.mark.shows("machines/report-pending")
 @pytest.mark.parametrize("state", [State.PENDING, 5, -1])
 def test_nobody_reports_that_an_action_is_pending(state: int) -> None:
     with pytest.raises(Refusal, match="an action can be reported as one of STATE_RUNNING, STATE_FAILED"):

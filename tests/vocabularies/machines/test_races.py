@@ -87,6 +87,7 @@ def test_what_nobody_asks_about_is_decided_all_the_same(gate: Gate) -> None:
     until(lambda: server.rpc("awf.workflow/status", {"id": id})["resource"].get("outcome"))
 
 
+@pytest.mark.shows("machines/offered-after-success", "machines/differs-context")
 def test_between_two_actions_a_workflow_is_offered_with_the_next(gate: Gate) -> None:
     gate.declare(template_of(("a", ["wipe"]), ("b", ["write"])))
     id = gate.create()

@@ -25,6 +25,7 @@ def render(text: str) -> str:
     return TextTemplate(text).render(DATA)
 
 
+@pytest.mark.shows("machines/functions", "machines/differs-format-partition")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -63,6 +64,7 @@ def test_templates_say_what_they_say_in_go(text: str, expected: str) -> None:
 
 
 # Results of Go's text/template, with the functions of Sprig v3.3.0, for DISK and its neighbours below.
+@pytest.mark.shows("machines/sprig", "machines/print-spaces")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -152,6 +154,7 @@ DISK: dict[str, Any] = {
 OLD = 'version: "0.1"\n'
 
 
+@pytest.mark.shows("machines/argument-order")
 @pytest.mark.parametrize("version", [OLD, "", "version: 0.2\n", '{"name": "x", "version": "0.1"}\n'])
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -174,6 +177,7 @@ def test_a_text_in_the_template_is_what_is_looked_for(version: str, text: str, e
     assert TextTemplate(version + text).render(DISK) == version + expected
 
 
+@pytest.mark.shows("machines/argument-order")
 @pytest.mark.parametrize(
     ("version", "is_go"),
     [
@@ -193,6 +197,7 @@ def test_where_both_are_data_the_version_says_which_is_looked_for(version: str, 
     assert TextTemplate(version + text).render(DISK) == version + ("truefalsetrue" if is_go else "falsetruefalse")
 
 
+@pytest.mark.shows("machines/rendering", "machines/differs-wrong-argument")
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -266,6 +271,7 @@ def test_what_has_no_value_is_an_error_with_its_place(text: str, reason: str) ->
         render(text)
 
 
+@pytest.mark.shows("machines/differs-sprig")
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

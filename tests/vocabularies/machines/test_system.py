@@ -105,6 +105,7 @@ def whole(*actions: str) -> list[tuple[str, str]]:
     return [(action, state) for action in actions for state in ("RUNNING", "SUCCESS")]
 
 
+@pytest.mark.shows("machines/handover", "machines/resume-position", "machines/data-around-actions")
 @eras
 def test_two_workers_hand_a_workflow_over(database: str, tmp_path: Path, era: str) -> None:
     with field(database, tmp_path, era) as one:
@@ -119,6 +120,7 @@ def test_two_workers_hand_a_workflow_over(database: str, tmp_path: Path, era: st
             until(lambda: one.data("w") == {"ran": ["wipe", "write", "join", "check"]})
 
 
+@pytest.mark.shows("machines/resumed-running")
 @eras
 def test_a_worker_that_is_killed_in_an_action_does_it_again_when_it_is_back(
     database: str, tmp_path: Path, era: str
@@ -141,6 +143,7 @@ def test_a_worker_that_is_killed_in_an_action_does_it_again_when_it_is_back(
         assert one.events("w") == changed
 
 
+@pytest.mark.shows("machines/errors-repeated")
 @eras
 def test_a_server_that_is_killed_in_an_action_costs_nothing(database: str, tmp_path: Path, era: str) -> None:
     with field(database, tmp_path, era) as one:
@@ -161,6 +164,7 @@ def test_a_server_that_is_killed_in_an_action_costs_nothing(database: str, tmp_p
         assert one.events("w")[-5:] == [("write", "SUCCESS"), *whole("join", "check")]
 
 
+@pytest.mark.shows("machines/resume-position", "machines/after-failure")
 @eras
 def test_a_failed_action_ends_its_workflow_and_no_other(database: str, tmp_path: Path, era: str) -> None:
     with field(database, tmp_path, era) as one:

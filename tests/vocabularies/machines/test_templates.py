@@ -37,6 +37,7 @@ def actions(*overlays: Any) -> str:
     return tasks(actions=[{"name": f"a{place}", "image": "disk-wipe", **one} for place, one in enumerate(overlays)])
 
 
+@pytest.mark.shows("machines/one-list")
 def test_tasks_and_their_actions_become_one_list() -> None:
     found = plan(TEMPLATE)
     assert found.global_timeout == 6000
@@ -51,6 +52,7 @@ def test_tasks_and_their_actions_become_one_list() -> None:
     assert found.workers == ["52:54:00:12:34:56"]
 
 
+@pytest.mark.shows("machines/environment")
 def test_an_actions_environment_overlays_that_of_its_task() -> None:
     wipe, partition, _ = plan(TEMPLATE).steps
     assert wipe.environment == ("MIRROR_HOST=192.168.1.2", "VERSION=20.10")
@@ -60,28 +62,33 @@ def test_an_actions_environment_overlays_that_of_its_task() -> None:
     assert step.environment == ("A=own", "B=1", "C=own", "D=shared", "Z=")
 
 
+@pytest.mark.shows("machines/volumes")
 def test_volumes_stand_behind_each_other_and_merged_by_their_beginning() -> None:
     partition = plan(TEMPLATE).steps[1]
     assert partition.volumes == ("/dev:/dev", "/lib/firmware:/lib/firmware:ro", "/dev:/devices", "/statedir:/statedir")
     assert partition.merged_volumes == ("/dev:/devices", "/lib/firmware:/lib/firmware:ro", "/statedir:/statedir")
 
 
+@pytest.mark.shows("machines/template-keys")
 def test_what_every_action_may_say() -> None:
     wipe = plan(TEMPLATE).steps[0]
     assert (wipe.command, wipe.on_timeout, wipe.on_failure) == (("wipe", "--all"), ("echo", "late"), ("echo", "bad"))
     assert (wipe.image, wipe.pid) == ("quay.io/tinkerbell/disk-wipe:v1.0.0", "host")
 
 
+@pytest.mark.shows("machines/empty-actions")
 def test_an_empty_list_of_actions_passes() -> None:
     assert plan(tasks(actions=[])).steps == ()
     assert plan(tasks(actions=None)).steps == ()
 
 
+@pytest.mark.shows("machines/action-names")
 def test_two_tasks_may_share_the_name_of_an_action() -> None:
     one = {"name": "one", "worker": "w", "actions": [{"name": "wipe", "image": "disk-wipe"}]}
     assert len(plan(template(tasks=[one, {**one, "name": "two"}])).steps) == 2
 
 
+@pytest.mark.shows("machines/name-lengths")
 def test_a_name_has_at_most_199_bytes() -> None:
     named: Mapping[str, Callable[[str], str]] = {
         "$.template.name": lambda name: template(name=name),
@@ -95,12 +102,14 @@ def test_a_name_has_at_most_199_bytes() -> None:
             assert fault(text(long)) == (path, "must be shorter than 200 bytes")
 
 
+@pytest.mark.shows("machines/template-id")
 def test_what_a_template_may_say_beside_its_tasks() -> None:
     text = template(id="a77ea8f4-8e4c-4d6c-9a5b-1d3e2f4a5b6c")
     check_source(text)
     assert plan(text) == plan(template())._replace(text=text)
 
 
+@pytest.mark.shows("machines/numbers")
 @pytest.mark.parametrize("pid", ["host", "container:x", "whatever", ""])
 @pytest.mark.parametrize("seconds", [0, -1, 1, 2**63 - 1])
 def test_numbers_and_namespaces_of_processes_are_not_judged(seconds: int, pid: str) -> None:
@@ -109,6 +118,7 @@ def test_numbers_and_namespaces_of_processes_are_not_judged(seconds: int, pid: s
     assert (found.global_timeout, found.steps[0].timeout, found.steps[0].pid) == (seconds, seconds, pid)
 
 
+@pytest.mark.shows("machines/version")
 @pytest.mark.parametrize("version", ["version: 0.1", 'version: "0.2"', "version:", "# none"])
 def test_a_version_may_be_any_or_none(version: str) -> None:
     text = TEMPLATE.replace('version: "0.1"', version)
@@ -116,6 +126,14 @@ def test_a_version_may_be_any_or_none(version: str) -> None:
     assert plan(text)
 
 
+@pytest.mark.shows(
+    "machines/template-keys",
+    "machines/strict-keys",
+    "machines/name-lengths",
+    "machines/task-names",
+    "machines/worker-named",
+    "machines/differs-strict-keys",
+)
 @pytest.mark.parametrize(
     ("text", "path", "reason"),
     [
@@ -176,6 +194,7 @@ def test_lines_that_may_not_be_there_are_not_judged_before() -> None:
     assert fault(inline)[0] == "$.template.tasks[0].action"
 
 
+@pytest.mark.shows("machines/worker-rendered")
 @pytest.mark.parametrize(
     ("text", "hardware", "reason"),
     [
@@ -218,6 +237,7 @@ def test_params_are_hardware_and_nothing_else(params: bytes, path: str) -> None:
     assert refused.value.at == path
 
 
+@pytest.mark.shows("machines/image")
 @pytest.mark.parametrize(
     "image",
     [
@@ -236,6 +256,7 @@ def test_these_are_images(image: str) -> None:
     assert is_image(image)
 
 
+@pytest.mark.shows("machines/image")
 @pytest.mark.parametrize(
     "image",
     [

@@ -12,6 +12,8 @@ from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gat
 from tests.fixtures.pairs import Pair
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/machine-timeouts")
+
 NAMES = [("task-0", "wipe"), ("task-0", "write")]
 
 
@@ -27,6 +29,7 @@ def settled(gate: Gate, id: str) -> str:
     return gate.state(id)
 
 
+@pytest.mark.shows("machines/state-timeout", "machines/action-timeout", "machines/deletion-unannounced")
 def test_an_action_that_takes_longer_than_its_timeout_and_the_grace_is_timed_out(
     frozen_gate: Gate, clock: FrozenClock
 ) -> None:
@@ -62,6 +65,7 @@ def test_a_report_that_comes_before_anybody_looked_still_counts(frozen_gate: Gat
     assert settled(frozen_gate, id) == "STATE_RUNNING"
 
 
+@pytest.mark.shows("machines/differs-running-again")
 def test_saying_again_that_it_runs_does_not_win_time(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=90, grace=0)
     machine = frozen_gate.machine()
@@ -71,6 +75,7 @@ def test_saying_again_that_it_runs_does_not_win_time(frozen_gate: Gate, clock: F
     assert settled(frozen_gate, id) == "STATE_TIMEOUT"
 
 
+@pytest.mark.shows("machines/action-timeout")
 @pytest.mark.parametrize("timeout", [0, -5])
 def test_an_action_without_a_timeout_may_take_years(frozen_gate: Gate, clock: FrozenClock, timeout: int) -> None:
     id = begun(frozen_gate, timeout=timeout)
@@ -79,6 +84,7 @@ def test_an_action_without_a_timeout_may_take_years(frozen_gate: Gate, clock: Fr
     assert settled(frozen_gate, id) == "STATE_RUNNING"
 
 
+@pytest.mark.shows("machines/state-pending")
 def test_nothing_runs_out_before_a_machine_has_begun(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=1, global_timeout=1, grace=0)
     clock.advance(timedelta(days=90))
@@ -86,6 +92,7 @@ def test_nothing_runs_out_before_a_machine_has_begun(frozen_gate: Gate, clock: F
     assert frozen_gate.machine().offered("a") == [("wipe", 0, PENDING)]
 
 
+@pytest.mark.shows("machines/state-timeout", "machines/global-timeout")
 @pytest.mark.parametrize("first", [RUNNING, SUCCESS])
 def test_the_time_of_a_workflow_runs_from_the_first_report(frozen_gate: Gate, clock: FrozenClock, first: int) -> None:
     id = begun(frozen_gate, global_timeout=600)
@@ -125,6 +132,7 @@ def test_a_failure_comes_before_a_timeout(frozen_gate: Gate, clock: FrozenClock)
     assert settled(frozen_gate, id) == "STATE_FAILED"
 
 
+@pytest.mark.shows("machines/timers", "machines/differs-global-timeout")
 @pytest.mark.parametrize("limits", [{"timeout": 1, "grace": 0}, {"global_timeout": 1}])
 def test_the_timers_are_real(gate: Gate, limits: dict[str, int]) -> None:
     id = begun(gate, **limits)
@@ -142,6 +150,7 @@ def resumed(gate: Gate, **limits: int) -> str:
     return id
 
 
+@pytest.mark.shows("machines/resumed-timeout")
 def test_an_action_that_nobody_announces_has_its_time_all_the_same(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = resumed(frozen_gate, timeout=90, grace=60)
     machine = frozen_gate.machine()
@@ -158,6 +167,7 @@ def test_an_action_that_nobody_announces_has_its_time_all_the_same(frozen_gate: 
     machine.report(id, *NAMES[1], SUCCESS)
 
 
+@pytest.mark.shows("machines/resumed-timeout")
 def test_the_time_of_each_action_of_a_resumed_pass_is_its_own(frozen_gate: Gate, clock: FrozenClock) -> None:
     text = template_of(("a", ["one", "two", "three"]), ("b", ["four"]), timeout=90)
     frozen_gate.declare(text, pullGrace=0)

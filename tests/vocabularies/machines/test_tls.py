@@ -20,6 +20,7 @@ FILES = Path(__file__).resolve().parents[2] / "fixtures" / "tls"
 CERT, KEY = FILES / "cert.pem", FILES / "key.pem"
 
 
+@pytest.mark.shows("machines/certificate")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_machines_fetch_the_certificate_and_trust_the_port(database: str, tmp_path: Path, workers: str) -> None:
     port = free_port()

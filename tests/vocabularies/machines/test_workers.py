@@ -24,6 +24,8 @@ from tests.fixtures.machines import (
     template_of,
 )
 
+pytestmark = pytest.mark.shows("guarantees/ended-machine-workflow")
+
 TWO = template_of(("a", ["wipe", "write"]), ("b", ["wipe"]))
 ORDER = [("a", "task-0", "wipe"), ("a", "task-0", "write"), ("b", "task-1", "wipe")]
 both = pytest.mark.parametrize("is_old", [False, True], ids=["2023", "2021"])
@@ -36,6 +38,7 @@ def id(gate: Gate) -> str:
     return gate.create()
 
 
+@pytest.mark.shows("machines/contexts", "machines/no-workflows")
 @both
 def test_a_workflow_is_offered_to_whose_turn_it_is(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
@@ -48,6 +51,13 @@ def test_a_workflow_is_offered_to_whose_turn_it_is(gate: Gate, id: str, is_old: 
     assert machine.contexts("c") == []
 
 
+@pytest.mark.shows(
+    "machines/services-shared",
+    "machines/state-running",
+    "machines/state-success",
+    "machines/differs-preparing",
+    "machines/differs-second-task",
+)
 @both
 def test_reports_lead_a_workflow_to_its_end_and_from_worker_to_worker(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
@@ -64,6 +74,7 @@ def test_reports_lead_a_workflow_to_its_end_and_from_worker_to_worker(gate: Gate
     assert (workflow["status"], workflow["outcome"]) == ("done", "succeeded")
 
 
+@pytest.mark.shows("machines/actions")
 def test_what_is_to_be_done_comes_in_one_list(gate: Gate) -> None:
     gate.declare(TEMPLATE)
     id = gate.create(hardware={"device_1": "w"})
@@ -78,6 +89,7 @@ def test_what_is_to_be_done_comes_in_one_list(gate: Gate) -> None:
     assert (third.task_name, third.timeout) == ("reboot", 0)
 
 
+@pytest.mark.shows("machines/action-members")
 def test_the_packages_differ_in_volumes_and_in_what_to_do_when_one_goes_wrong(gate: Gate) -> None:
     gate.declare(TEMPLATE)
     id = gate.create(hardware={"device_1": "w"})
@@ -93,6 +105,7 @@ def test_the_packages_differ_in_volumes_and_in_what_to_do_when_one_goes_wrong(ga
     assert (list(new[0].on_timeout), list(new[0].on_failure)) == ([], [])
 
 
+@pytest.mark.shows("machines/report")
 def test_the_next_action_is_there_when_a_success_is_answered(gate: Gate, id: str) -> None:
     machine = gate.machine()
     machine.report(id, "task-0", "wipe", RUNNING)
@@ -101,6 +114,7 @@ def test_the_next_action_is_there_when_a_success_is_answered(gate: Gate, id: str
     assert machine.offered("a") == [("write", 1, RUNNING)]
 
 
+@pytest.mark.shows("machines/end-without-running")
 @both
 def test_a_worker_that_resumed_reports_no_running_and_is_believed(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
@@ -109,6 +123,7 @@ def test_a_worker_that_resumed_reports_no_running_and_is_believed(gate: Gate, id
     assert gate.state(id) == "STATE_SUCCESS"
 
 
+@pytest.mark.shows("machines/state-failed", "machines/state-timeout", "machines/offered-states")
 @both
 @pytest.mark.parametrize(("state", "word"), [(FAILED, "STATE_FAILED"), (TIMEOUT, "STATE_TIMEOUT")])
 @pytest.mark.parametrize("begun", [True, False])
@@ -127,6 +142,7 @@ def test_an_action_that_fails_ends_its_workflow(
     assert [task["error"] for task in workflow["activities"]] == [{"state": word, "message": "no disk", "seconds": 3}]
 
 
+@pytest.mark.shows("machines/running-repeated")
 @both
 def test_saying_it_again_is_taken_and_changes_nothing(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
@@ -142,6 +158,9 @@ def test_saying_it_again_is_taken_and_changes_nothing(gate: Gate, id: str, is_ol
     assert [event["changed"] for event in events] == [True, False, False, True, *[False] * 6]
 
 
+@pytest.mark.shows(
+    "machines/late-ends", "machines/running-after-end", "machines/differs-after-failure", "machines/differs-after-last"
+)
 @both
 @pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
 def test_what_comes_when_all_is_over_is_taken_but_nothing_begins(gate: Gate, id: str, last: int, is_old: bool) -> None:
@@ -159,6 +178,7 @@ def test_what_comes_when_all_is_over_is_taken_but_nothing_begins(gate: Gate, id:
     assert gate.state(id) == before
 
 
+@pytest.mark.shows("machines/other-action")
 def test_a_report_of_another_action_than_the_current_one_is_refused(gate: Gate, id: str) -> None:
     machine = gate.machine()
     argument = grpc.StatusCode.INVALID_ARGUMENT
@@ -172,6 +192,7 @@ def test_a_report_of_another_action_than_the_current_one_is_refused(gate: Gate, 
     assert gate.server.rpc("awf.machine/events", {"id": id})["events"] == []
 
 
+@pytest.mark.shows("machines/incomplete-report", "machines/report-pending")
 def test_a_report_without_a_name_is_refused_by_what_is_missing(gate: Gate, id: str) -> None:
     machine = gate.machine()
     argument = grpc.StatusCode.INVALID_ARGUMENT
@@ -184,6 +205,7 @@ def test_a_report_without_a_name_is_refused_by_what_is_missing(gate: Gate, id: s
     assert (code, "STATE_RUNNING" in said) == (argument, True)
 
 
+@pytest.mark.shows("machines/empty-worker-id", "machines/unknown-workflow-actions", "machines/report-unknown-workflow")
 def test_what_there_is_not_has_the_answer_of_its_time(gate: Gate) -> None:
     old, new = gate.machine(is_old=True), gate.machine()
     unknown = "invalid workflow id"
@@ -204,6 +226,7 @@ def test_a_workflow_of_another_kind_is_none_of_machines(gate: Gate) -> None:
     assert gate.server.refused("awf.machine/status", {"id": "other"}) == (404, "workflow-not-found", "$.params.id")
 
 
+@pytest.mark.shows("machines/no-actions-not-offered")
 @both
 def test_a_workflow_without_actions_is_offered_to_nobody_and_is_complete(gate: Gate, is_old: bool) -> None:
     gate.declare(template_of(("a", [])))
@@ -212,6 +235,7 @@ def test_a_workflow_without_actions_is_offered_to_nobody_and_is_complete(gate: G
     assert gate.machine(is_old=is_old).contexts("a") == []
 
 
+@pytest.mark.shows("machines/longest-name")
 def test_an_action_may_have_the_longest_name_there_is(gate: Gate) -> None:
     gate.declare(template_of(("w", ["a" * 199, "b" * 199])))
     id, machine = gate.create(), gate.machine()
@@ -231,6 +255,7 @@ def test_a_worker_may_have_a_long_name(gate: Gate) -> None:
     assert gate.server.refused("awf.machine/create", create)[0] == 400
 
 
+@pytest.mark.shows("machines/worker-id-compared")
 def test_names_of_workers_that_differ_in_case_are_two_but_not_addresses(gate: Gate) -> None:
     gate.declare(template_of(("{{.machine}}", ["wipe"])))
     for name in ("Alice", "52:54:00:AB:34:56"):
@@ -243,6 +268,7 @@ def test_names_of_workers_that_differ_in_case_are_two_but_not_addresses(gate: Ga
     assert [action.worker_id for action in machine.actions(context.workflow_id)] == ["52:54:00:ab:34:56"]
 
 
+@pytest.mark.shows("machines/slash-in-id")
 @both
 def test_an_id_may_have_a_slash_in_it(gate: Gate, is_old: bool) -> None:
     gate.declare(template_of(("w", ["wipe"])))
@@ -274,6 +300,7 @@ def test_what_postgres_cannot_store_does_no_harm(gate: Gate, id: str) -> None:
     )
 
 
+@pytest.mark.shows("machines/reflection")
 def test_both_services_are_found_by_reflection(gate: Gate) -> None:
     from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -335,6 +362,7 @@ def test_hardware_that_does_not_fit_begins_nothing(gate: Gate, method: str) -> N
     assert gate.server.rpc("awf.machine/list", {})["resources"] == []
 
 
+@pytest.mark.shows("machines/worker-id-compared")
 @both
 def test_a_workflow_is_offered_to_none_who_would_take_it_for_anothers(gate: Gate, is_old: bool) -> None:
     mac, second = "52:54:00:ab:34:56", "52:54:00:00:00:01"
@@ -348,6 +376,7 @@ def test_a_workflow_is_offered_to_none_who_would_take_it_for_anothers(gate: Gate
     assert offered == {"hw-1": int(is_old), mac: int(not is_old), mac.upper(): 0, second: 0}
 
 
+@pytest.mark.shows("machines/refused-actions-skipped")
 @pytest.mark.parametrize("end", ["awf.workflow/cancel", "awf.machine/delete"])
 def test_a_workflow_that_ended_while_it_was_queued_is_skipped(gate: Gate, end: str) -> None:
     gate.declare(TWO)
@@ -361,6 +390,7 @@ def test_a_workflow_that_ended_while_it_was_queued_is_skipped(gate: Gate, end: s
     assert queued == ids
 
 
+@pytest.mark.shows("machines/refused-actions-skipped")
 @pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
 def test_the_actions_of_a_finished_workflow_are_told_to_earlier_workers_only(gate: Gate, id: str, last: int) -> None:
     machine = gate.machine()
@@ -373,6 +403,7 @@ def test_the_actions_of_a_finished_workflow_are_told_to_earlier_workers_only(gat
     assert len(gate.machine(is_old=True).actions(id)) == 3
 
 
+@pytest.mark.shows("machines/cancel-unannounced")
 def test_a_worker_that_cannot_be_told_is_a_warning_once_and_is_shown(
     frozen_gate: Gate, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,6 +442,7 @@ def test_a_report_keeps_no_more_than_an_event_has_room_for(gate: Gate, id: str) 
     assert (len(event["message"]), len(event["worker"])) == (100_000, 1000)
 
 
+@pytest.mark.shows("machines/id-is-folder")
 def test_an_id_that_workers_cannot_make_a_folder_of_is_refused(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe"])))
     elsewhere = ("../x", "..", ".", "a/../b", "/a", "a/", "a//b", "a/.", ".hidden", "-a", "a/-b")

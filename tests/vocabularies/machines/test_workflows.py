@@ -45,6 +45,7 @@ def create(machine: Machine, template: str, **hardware: Any) -> str:
     return str(machine.get("CreateWorkflow", template=template, hardware=json.dumps(hardware)).id)
 
 
+@pytest.mark.shows("machines/create-workflow", "machines/get-workflow", "machines/differs-create-errors")
 def test_a_workflow_is_made_of_a_template_and_hardware(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     assert uuid.UUID(id)
@@ -58,6 +59,7 @@ def test_a_workflow_is_made_of_a_template_and_hardware(machine: Machine, hello: 
     assert machine.offered("w") == [("wipe", 0, PENDING)]
 
 
+@pytest.mark.shows("machines/list-workflows")
 def test_a_list_has_all_workflows_without_their_templates(machine: Machine, hello: str) -> None:
     ids = [create(machine, hello, m="w") for _ in range(3)]
     listed = list(machine.get("ListWorkflows"))
@@ -65,6 +67,7 @@ def test_a_list_has_all_workflows_without_their_templates(machine: Machine, hell
     assert {workflow.data for workflow in listed} == {""}
 
 
+@pytest.mark.shows("machines/get-context", "machines/running-between-actions", "machines/current-action")
 @pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
 def test_a_workflow_shows_running_between_two_actions_and_then_how_it_ended(
     machine: Machine, hello: str, last: int
@@ -83,6 +86,7 @@ def test_a_workflow_shows_running_between_two_actions_and_then_how_it_ended(
     assert (names, context.current_action_index) == (("w", "task-0", "write"), 1)
 
 
+@pytest.mark.shows("machines/contexts-of-worker", "machines/differs-empty-list")
 def test_the_list_of_a_worker_has_whatever_it_is_in(machine: Machine, gate: Gate) -> None:
     gate.declare(template_of(("a", ["wipe"]), ("b", ["wipe"])))
     first, second = gate.create(), gate.create()
@@ -94,6 +98,7 @@ def test_the_list_of_a_worker_has_whatever_it_is_in(machine: Machine, gate: Gate
     assert refused(machine.get, "GetWorkflowContextList", worker_id="") == (ARGUMENT, "invalid worker id")
 
 
+@pytest.mark.shows("machines/events", "machines/differs-report-kept")
 def test_events_are_what_was_reported_in_its_order(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     years_ago = Timestamp(seconds=1)  # whatever the clock of a machine says
@@ -107,6 +112,7 @@ def test_events_are_what_was_reported_in_its_order(machine: Machine, hello: str)
     assert created < first.created_at.ToNanoseconds() < second.created_at.ToNanoseconds()
 
 
+@pytest.mark.shows("machines/delete-workflow", "machines/deletion-unannounced")
 def test_a_deleted_workflow_is_canceled_and_gone_for_machines(machine: Machine, hello: str, gate: Gate) -> None:
     live, over = create(machine, hello, m="w"), create(machine, hello, m="w")
     for action in ("wipe", "write"):
@@ -123,6 +129,7 @@ def test_a_deleted_workflow_is_canceled_and_gone_for_machines(machine: Machine, 
     assert outcomes == ["canceled", "succeeded"]
 
 
+@pytest.mark.shows("machines/end-of-deleted")
 @pytest.mark.parametrize("is_old", [False, True])
 def test_a_worker_can_tell_the_end_of_what_was_deleted_under_its_hands(
     machine: Machine, hello: str, gate: Gate, is_old: bool
@@ -156,6 +163,7 @@ def test_an_action_that_was_canceled_elsewhere_fails_its_workflow(machine: Machi
     assert error["message"] == "Action canceled"
 
 
+@pytest.mark.shows("machines/differs-create-errors")
 @pytest.mark.parametrize("hardware", ["", "[]", "null", "{", '{"m": "\\u0000"}', '{"n": "w"}', '{"m": ""}'])
 def test_a_workflow_that_cannot_be_is_not_made(machine: Machine, hello: str, hardware: str) -> None:
     assert refused(machine.get, "CreateWorkflow", template=hello, hardware=hardware)[0] == ARGUMENT
@@ -173,6 +181,7 @@ def test_a_workflow_that_is_not_there_is_not_found(machine: Machine, method: str
     assert refused(machine.get, method, id="") == (ARGUMENT, "invalid workflow id")
 
 
+@pytest.mark.shows("machines/templates", "machines/template-members", "machines/template-name-unique")
 def test_templates_are_kept_by_ids_and_names(machine: Machine) -> None:
     id = machine.template("CreateTemplate", name="ubuntu_20-04", data=TEMPLATE).id
     for key in ({"id": id}, {"name": "ubuntu_20-04"}):
@@ -193,6 +202,7 @@ def test_templates_are_kept_by_ids_and_names(machine: Machine) -> None:
     assert machine.template("CreateTemplate", name="ubuntu_20-04", data=TEMPLATE).id == id
 
 
+@pytest.mark.shows("machines/list-templates")
 def test_a_list_of_templates_takes_a_pattern(machine: Machine, gate: Gate) -> None:
     gate.declare(TEMPLATE, "demo/hello")
     for name in ("hello", "Help", "x" * 200):
@@ -215,10 +225,12 @@ def test_a_pattern_takes_no_time(machine: Machine) -> None:
         assert len(list(machine.template("ListTemplates", name=pattern))) == found
 
 
+@pytest.mark.shows("machines/template-name-unique")
 def test_a_template_of_one_name_is_there_once(machine: Machine, hello: str) -> None:
     assert refused(machine.template, "CreateTemplate", name="hello", data=TEMPLATE)[0] == grpc.StatusCode.ALREADY_EXISTS
 
 
+@pytest.mark.shows("machines/template-name")
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
@@ -246,6 +258,7 @@ def test_a_template_that_a_live_workflow_needs_is_not_deleted(machine: Machine, 
     machine.template("DeleteTemplate", id=hello)
 
 
+@pytest.mark.shows("machines/update-template")
 def test_a_template_has_another_name_and_the_same_id(machine: Machine, hello: str, gate: Gate) -> None:
     machine.template("UpdateTemplate", id=hello, name="other")
     found = machine.template("GetTemplate", name="other")
@@ -294,6 +307,7 @@ def test_a_workflow_keeps_the_template_that_it_began_under(machine: Machine, hel
     assert [action.name for action in machine.actions(id)] == ["wipe", "write"]
 
 
+@pytest.mark.shows("machines/data-versions", "machines/data-newest", "machines/differs-kubernetes")
 def test_a_workflow_carries_data_along_in_versions(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     assert machine.get("GetWorkflowData", workflow_id=id).data == b""
@@ -312,6 +326,7 @@ def test_a_workflow_carries_data_along_in_versions(machine: Machine, hello: str)
     assert about == [b'{"by": 1}', b'{"by": 5}', b"", b'{"by": 5}']
 
 
+@pytest.mark.shows("machines/data-size")
 def test_data_of_as_much_as_workers_send_is_kept(machine: Machine, hello: str, gate: Gate) -> None:
     id = create(machine, hello, m="w")
     text = "x" * ((10 << 20) - len('{"file":""}'))
@@ -319,6 +334,7 @@ def test_data_of_as_much_as_workers_send_is_kept(machine: Machine, hello: str, g
     assert gate.server.rpc("awf.machine/data", {"id": id})["data"] == {"file": text}
 
 
+@pytest.mark.shows("machines/data-size")
 def test_data_comes_with_metadata_as_long_as_workers_make_it(machine: Machine, hello: str, gate: Gate) -> None:
     # Where its checksum should be they send the data and more in base64: a third longer than the data.
     id = create(machine, hello, m="w")
@@ -356,6 +372,7 @@ def test_hardware_is_bounded(machine: Machine, hello: str) -> None:
     assert (code, said) == (ARGUMENT, "invalid hardware: longer than 1048576 bytes")
 
 
+@pytest.mark.shows("machines/data-json", "machines/data-empty-id")
 def test_data_must_be_json_and_have_a_workflow(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{", data=b"{}")
@@ -373,6 +390,7 @@ def test_data_must_be_json_and_have_a_workflow(machine: Machine, hello: str) -> 
     assert machine.get("GetWorkflowData", workflow_id="x").data == b""
 
 
+@pytest.mark.shows("machines/worker-address", "machines/differs-unknown-address")
 @pytest.mark.parametrize("address", [MAC, "192.168.1.5"])
 def test_a_worker_that_is_named_by_an_address_works_as_its_record(
     machine: Machine, gate: Gate, hello: str, address: str

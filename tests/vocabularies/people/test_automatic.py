@@ -43,6 +43,7 @@ def test_a_worker_is_handed_what_the_task_is_about(desk: Desk, job: str) -> None
     assert desk.standing(job)[0] == "AS"
 
 
+@pytest.mark.shows("people/job-times")
 def test_what_a_worker_does_is_in_the_status_stream(desk: Desk, job: str) -> None:
     lease = started(desk)
     assert desk.standing(job)[0] == "IN"
@@ -53,6 +54,7 @@ def test_what_a_worker_does_is_in_the_status_stream(desk: Desk, job: str) -> Non
     assert desk.events(job) == [("IN", "mailer"), ("CO", "mailer")]
 
 
+@pytest.mark.shows("people/job-error")
 def test_a_failed_job_is_an_exception_with_its_text_until_somebody_moves_it(desk: Desk, job: str) -> None:
     desk.server.rpc("awf.task/fail", {**started(desk), "error": {"message": "no such host"}})
     task = desk.get(job)
@@ -74,6 +76,7 @@ def test_an_attempt_that_is_tried_again_is_pending_meanwhile(server: Server) -> 
     assert desk.standing(id)[0] == "PE"
 
 
+@pytest.mark.shows("people/error")
 def test_the_text_of_a_failure_can_be_cleared_and_written_over(desk: Desk, job: str) -> None:
     desk.server.rpc("awf.task/fail", {**started(desk), "error": {"message": "no such host"}})
     assert desk.call("clear-workflow-task-error", id=job)["resource"]["exceptionMessage"] is None
@@ -81,6 +84,7 @@ def test_the_text_of_a_failure_can_be_cleared_and_written_over(desk: Desk, job: 
     assert (task["exceptionMessage"], task["biTaskStatus"]) == ("ask IT", "EX")
 
 
+@pytest.mark.shows("people/progress")
 def test_a_handler_says_how_far_it_is_without_a_change_of_status(desk: Desk, job: str) -> None:
     started(desk)
     task = desk.call("set-task-progress", id=job, progressMessage="x" * 30)["resource"]

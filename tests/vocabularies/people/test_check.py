@@ -46,6 +46,7 @@ def differences(server: Server) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.shows("people/replay-repeatable")
 def test_where_everything_follows_from_its_history_nothing_is_found(desk: Desk) -> None:
     assert differences(desk.server) == []
     result = CliRunner().invoke(check, ["--database-url", desk.server.conninfo])

@@ -108,6 +108,7 @@ def activity(label: str, outcome: str | None, params: bytes, result: bytes | Non
 # Processes
 
 
+@pytest.mark.shows("people/first-status")
 @pytest.mark.parametrize(
     ("members", "path"),
     [
@@ -129,6 +130,7 @@ def test_a_process_that_could_never_be_followed_is_refused_at_its_field(members:
     assert caught.value.at == path
 
 
+@pytest.mark.shows("people/spec-set-input")
 @pytest.mark.parametrize(
     ("params", "path"),
     [
@@ -164,6 +166,7 @@ def test_a_process_that_names_a_department_wants_tasks_of_others_unless_it_says_
     process(step(), department="HR", crossDepartment=False).begin(b"{}")
 
 
+@pytest.mark.shows("people/first-status-user")
 @pytest.mark.parametrize("given", [*STATUS_NAMES])
 def test_a_task_without_a_user_begins_in_no_status_that_needs_one(given: str) -> None:
     one = msgspec.convert({"code": "ASK", "initialTaskStatus": given}, ProcessStep)
@@ -174,6 +177,7 @@ def test_a_task_without_a_user_begins_in_no_status_that_needs_one(given: str) ->
 # Replay
 
 
+@pytest.mark.shows("people/replay")
 def test_a_replay_starts_from_the_initial_values_and_applies_every_processed_event() -> None:
     events = [
         status(1, "AS", id=2),
@@ -194,6 +198,7 @@ def test_events_are_applied_in_the_order_of_their_times_whenever_they_were_proce
     assert replay(INITIAL, [status(5, "IN", id=1), status(3, "AS", id=2)], []).standing.status == "IN"
 
 
+@pytest.mark.shows("people/completion-time")
 def test_the_completion_time_is_that_of_the_latest_event_that_completes_and_gone_when_it_is_left() -> None:
     again = [status(1, "CO", id=1), status(2, "IN", id=2), status(3, "CO", id=3)]
     assert replay(INITIAL, again, []).standing.completion_date_time == at(3)
@@ -339,6 +344,7 @@ def test_the_history_is_html_with_every_text_escaped() -> None:
 # What a list decides
 
 
+@pytest.mark.shows("people/skip-step")
 def test_a_list_begins_with_the_steps_that_say_so_and_are_not_skipped() -> None:
     declared = process(
         step("ASK", dueDays=3, assignToUser="ann", initialTaskStatus="AS"),

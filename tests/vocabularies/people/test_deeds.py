@@ -16,6 +16,7 @@ def desk(server: Server) -> Desk:
     return Desk(server)
 
 
+@pytest.mark.shows("people/claim")
 def test_a_claim_makes_the_user_its_assignee_and_leaves_two_events(desk: Desk) -> None:
     id = desk.task()
     claimed = desk.call("claim", id=id, user="ann")["resource"]
@@ -32,6 +33,7 @@ def test_a_claim_again_changes_nothing(desk: Desk) -> None:
     assert len(desk.events(id)) == 2
 
 
+@pytest.mark.shows("people/member-claims")
 def test_only_members_of_its_team_may_claim_a_task(desk: Desk) -> None:
     id = desk.task()
     assert desk.refused("claim", id=id, user="bob") == (403, "not-a-member", "$.params.user")
@@ -45,6 +47,7 @@ def test_a_task_of_somebody_else_cannot_be_claimed(desk: Desk) -> None:
     assert desk.refused("claim", id=id, user="al") == (409, "people-task-taken", "$.params.id")
 
 
+@pytest.mark.shows("people/claim-raced")
 def test_of_many_who_claim_at_once_one_gets_it(server: Server) -> None:
     desk = Desk(server)
     id = desk.task()
@@ -66,6 +69,7 @@ def test_of_many_who_claim_at_once_one_gets_it(server: Server) -> None:
     assert len(desk.events(id)) == 2
 
 
+@pytest.mark.shows("people/unclaim")
 def test_an_unclaimed_task_is_back_in_its_team(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
@@ -78,6 +82,7 @@ def test_an_unclaimed_task_is_back_in_its_team(desk: Desk) -> None:
     desk.call("unclaim", id=id, user="ann")
 
 
+@pytest.mark.shows("people/transfer")
 def test_a_transfer_hands_a_task_to_another_team_where_it_is_pending(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
@@ -88,6 +93,7 @@ def test_a_transfer_hands_a_task_to_another_team_where_it_is_pending(desk: Desk)
     assert desk.refused("transfer", id=id, transferToTeam="XX") == (400, "invalid-params", "$.params.transferToTeam")
 
 
+@pytest.mark.shows("people/member-completes", "people/task-read")
 def test_a_task_is_completed_by_a_member_of_its_team(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
@@ -102,6 +108,7 @@ def test_a_task_is_completed_by_a_member_of_its_team(desk: Desk) -> None:
     assert desk.call("validate-after-task-completed", id=id)["resource"]["id"] == id
 
 
+@pytest.mark.shows("people/completed-again")
 def test_who_completed_a_task_may_say_it_again(desk: Desk) -> None:
     id = desk.task()
     done = desk.call("set-task-completed", id=id, user="ann", result={"fits": True, "size": 4})["resource"]
@@ -128,6 +135,7 @@ def test_who_completes_a_task_of_nobody_did_it(desk: Desk) -> None:
     assert desk.standing(id) == ("CO", "HR", "ann")
 
 
+@pytest.mark.shows("people/canceled")
 def test_a_canceled_task_is_canceled_in_the_queue_too(desk: Desk) -> None:
     id = desk.task()
     desk.call("set-task-canceled", id=id, user="ann")
@@ -153,6 +161,7 @@ def test_a_canceled_list_cancels_its_tasks_and_takes_nothing_more(desk: Desk) ->
     assert desk.refused("add-task", taskList="L-1", processStep="BADGE")[1] == "workflow-has-been-done"
 
 
+@pytest.mark.shows("people/any-status", "people/change-status")
 @pytest.mark.parametrize("status", ["AS", "IN", "WA", "EX", "LO", "CO", "CA", "PE"])
 def test_a_developer_may_record_any_status_from_any_other(desk: Desk, status: str) -> None:
     id = desk.task()
@@ -184,6 +193,7 @@ def test_who_acts_is_the_caller_unless_it_is_said(desk: Desk) -> None:
     assert desk.standing(id)[2] == "local"
 
 
+@pytest.mark.shows("people/remove-task")
 def test_no_task_is_ever_removed(desk: Desk) -> None:
     id = desk.task()
     refusal = (422, "task-removal", "$.params.id")
@@ -196,6 +206,7 @@ def test_no_task_is_ever_removed(desk: Desk) -> None:
     assert desk.get(id)["id"] == id
 
 
+@pytest.mark.shows("people/task-final")
 def test_what_a_task_began_with_stays_whatever_is_done_to_it(desk: Desk) -> None:
     id = desk.task()
     before = desk.get(id)
@@ -224,6 +235,7 @@ def test_what_a_task_began_with_stays_whatever_is_done_to_it(desk: Desk) -> None
     }
 
 
+@pytest.mark.shows("people/locked")
 def test_one_person_edits_a_task_at_a_time(desk: Desk) -> None:
     id = desk.task()
     assert desk.call("lock-task", id=id, user="ann")["resource"]["biLocked"] is True
@@ -243,6 +255,7 @@ def test_no_worker_is_handed_what_people_do(desk: Desk) -> None:
     )
 
 
+@pytest.mark.shows("people/get-by-id")
 @pytest.mark.parametrize(
     "method",
     ["claim", "unclaim", "get-by-id", "remove-task", "open-page", "display-task-events", "set-task-completed"],
@@ -254,6 +267,7 @@ def test_a_task_that_is_not_there_or_is_none_of_people(desk: Desk, method: str) 
         assert desk.refused(method, id=id) == (404, "people-task-not-found", "$.params.id")
 
 
+@pytest.mark.shows("people/task-read")
 def test_whoever_wraps_a_task_reads_who_does_it_when_and_how(desk: Desk) -> None:
     id = desk.task()
     assert desk.call("assert-task-is-not-completed", id=id)["resource"] == desk.get(id)
@@ -264,6 +278,7 @@ def test_whoever_wraps_a_task_reads_who_does_it_when_and_how(desk: Desk) -> None
     assert done["startDateTime"] < done["biCompletionDateTime"]
 
 
+@pytest.mark.shows("people/user-valid", "people/executed-by")
 def test_somebody_else_does_it(desk: Desk) -> None:
     id = desk.task()
     desk.call("set-executed-by-user", id=id, user="ann", executedByUser="al")

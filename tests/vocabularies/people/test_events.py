@@ -24,6 +24,7 @@ def mine(desk: Desk) -> str:
     return id
 
 
+@pytest.mark.shows("people/draft", "people/confirm-status")
 def test_a_draft_changes_nothing_until_it_is_confirmed(desk: Desk, mine: str) -> None:
     drafted = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")
     event = drafted["event"]
@@ -37,6 +38,7 @@ def test_a_draft_changes_nothing_until_it_is_confirmed(desk: Desk, mine: str) ->
     assert desk.core(mine) == ("in-progress", None)
 
 
+@pytest.mark.shows("people/draft", "people/confirm-transfer")
 def test_a_transfer_that_is_drafted_hands_nothing_over_until_it_is_confirmed(desk: Desk, mine: str) -> None:
     to = {"assignedToTeam": "IT", "assignedToUser": "bob"}
     drafted = desk.call("transfer-task-if-required", id=mine, user="ann", **to)
@@ -61,6 +63,7 @@ def test_an_event_that_is_confirmed_again_stays_as_it_is(desk: Desk, mine: str) 
     assert desk.get(mine) == before
 
 
+@pytest.mark.shows("people/change-status-if-required", "people/transfer-if-required")
 def test_nothing_is_recorded_where_nothing_changes(desk: Desk, mine: str) -> None:
     assert desk.call("change-task-status-if-required", id=mine, status="AS")["event"] is None
     same = {"assignedToTeam": "HR", "assignedToUser": "ann"}
@@ -71,6 +74,7 @@ def test_nothing_is_recorded_where_nothing_changes(desk: Desk, mine: str) -> Non
     assert len(desk.events(mine)) == 2
 
 
+@pytest.mark.shows("people/active-needs-user")
 def test_an_active_status_needs_a_user(desk: Desk) -> None:
     id = desk.task()
     for status in ("AS", "IN", "WA", "CO"):
@@ -95,6 +99,7 @@ def test_a_draft_of_which_nothing_good_would_come_is_not_confirmed(desk: Desk, m
     assert desk.standing(mine) == ("PE", "HR", None)
 
 
+@pytest.mark.shows("people/member-confirms")
 def test_who_records_that_it_is_completed_must_be_in_its_team(desk: Desk, mine: str) -> None:
     event = desk.call("change-task-status-if-required", id=mine, user="bob", status="CO")["event"]
     assert desk.refused("confirm-status-event", id=mine, user="ann", event=event["id"]) == (
@@ -108,6 +113,7 @@ def test_who_records_that_it_is_completed_must_be_in_its_team(desk: Desk, mine: 
     assert desk.standing(mine)[0] == "CO"
 
 
+@pytest.mark.shows("people/draft", "people/confirm-plan")
 def test_a_plan_changes_priority_and_due_date(desk: Desk, mine: str) -> None:
     planned = desk.call(
         "plan-task-if-required", id=mine, user="ann", priority="H", dueDateTime="2031-01-01T01:00+01:00"
@@ -122,11 +128,13 @@ def test_a_plan_changes_priority_and_due_date(desk: Desk, mine: str) -> None:
     assert desk.refused("plan-task-if-required", id=mine, dueDateTime="x")[2] == "$.params.dueDateTime"
 
 
+@pytest.mark.shows("people/plan-priority")
 def test_a_plan_has_priority_m_where_none_was_ever_said(desk: Desk, mine: str) -> None:
     event = desk.call("plan-task-if-required", id=mine, dueDateTime="2032-01-01T00:00:00Z")["event"]
     assert (event["resourceType"], event["priority"]) == ("WFTaskPlanEvent", "M")
 
 
+@pytest.mark.shows("people/event-times")
 def test_events_of_one_time_move_on_by_a_microsecond(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock) as server:
@@ -151,6 +159,7 @@ def test_an_event_is_that_of_its_stream_and_task(desk: Desk, mine: str) -> None:
     assert desk.refused("confirm-status-event", id=other, event=event["id"])[1] == "task-event-not-found"
 
 
+@pytest.mark.shows("people/draft-reuse")
 def test_the_same_draft_again_is_the_draft_that_waits(desk: Desk, mine: str) -> None:
     first, again = (
         desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")["event"] for _ in range(2)
@@ -159,6 +168,7 @@ def test_the_same_draft_again_is_the_draft_that_waits(desk: Desk, mine: str) -> 
     assert desk.call("change-task-status-if-required", id=mine, user="al", status="IN")["event"] != first
 
 
+@pytest.mark.shows("people/draft-reuse")
 @pytest.mark.parametrize(
     ("method", "confirm", "said", "other", "member"),
     [
@@ -185,6 +195,7 @@ def test_a_draft_that_something_else_came_after_is_made_anew(
     assert task[member] == next(iter(said.values()))
 
 
+@pytest.mark.shows("people/draft-reuse")
 def test_a_draft_that_a_worker_came_after_is_made_anew(desk: Desk) -> None:
     desk.begin()
     job = desk.add("MAIL")["id"]
@@ -197,12 +208,14 @@ def test_a_draft_that_a_worker_came_after_is_made_anew(desk: Desk) -> None:
     assert desk.standing(job)[0] == "CA"
 
 
+@pytest.mark.shows("people/event-immutable")
 def test_an_event_never_changes(desk: Desk, mine: str) -> None:
     for change in ("by_user = 'eve'", "bi_task_status = 'CO'", "event_date_time = now()", "processed = false"):
         with pytest.raises(psycopg.errors.RaiseException):
             desk.server.query(f"update fencepost.people_events set {change} where stream = 'status'")
 
 
+@pytest.mark.shows("people/history-html", "people/display-events")
 def test_the_whole_history_is_there_to_be_read_drafts_too(desk: Desk, mine: str) -> None:
     desk.call("plan-task-if-required", id=mine, user="al", priority="H", dueDateTime="2031-01-01T00:00:00Z")
     desk.call("transfer", id=mine, user="ann", transferToTeam="IT", transferToUser="bob")
@@ -220,6 +233,7 @@ def test_the_whole_history_is_there_to_be_read_drafts_too(desk: Desk, mine: str)
     assert "created, Pending, team HR, priority M, due" in told["html"]
 
 
+@pytest.mark.shows("people/history-html")
 def test_every_event_is_shown_with_the_texts_of_others_escaped(desk: Desk) -> None:
     id = desk.task()
     desk.call("change-status", id=id, user="<script>", status="EX")

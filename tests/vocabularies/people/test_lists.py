@@ -29,6 +29,7 @@ def desk(server: Server) -> Desk:
 # Beginning
 
 
+@pytest.mark.shows("people/create-at-start", "people/create-list")
 def test_a_list_begins_with_a_task_for_every_step_that_says_so_and_is_not_skipped(desk: Desk) -> None:
     answer = desk.call(
         "create-task-list", process="hr/onboard", code="L-1", sourceDocumentLine="doc-9/3", domainObjectKey="93"
@@ -51,6 +52,7 @@ def test_a_list_begins_with_a_task_for_every_step_that_says_so_and_is_not_skippe
     assert [(task["lineNumber"], task["processStep"]) for task in answer["tasks"]] == [(1, "ASK")]
 
 
+@pytest.mark.shows("people/list-members", "people/get-list")
 def test_a_list_has_every_member_that_it_was_begun_with(desk: Desk) -> None:
     said = {
         "department": "OPS",
@@ -66,6 +68,7 @@ def test_a_list_has_every_member_that_it_was_begun_with(desk: Desk) -> None:
     assert desk.call("get-task-list", code="L-1")["resource"] == begun["resource"]
 
 
+@pytest.mark.shows("people/task-members")
 def test_a_task_has_every_member_of_the_sheet(desk: Desk) -> None:
     (task,) = desk.begin()
     start, due = task["startDateTime"], task["initialDueDateTime"]
@@ -106,6 +109,7 @@ def test_a_task_has_every_member_of_the_sheet(desk: Desk) -> None:
     }
 
 
+@pytest.mark.shows("people/due-date-days")
 def test_the_due_date_is_so_many_days_after_the_creation(desk: Desk) -> None:
     desk.begin()
     assert desk.server.query(
@@ -113,6 +117,7 @@ def test_the_due_date_is_so_many_days_after_the_creation(desk: Desk) -> None:
     ) == [(True,)]
 
 
+@pytest.mark.shows("people/list-key")
 def test_the_same_list_again_is_the_same_and_another_one_of_its_code_is_refused(desk: Desk) -> None:
     tasks = desk.begin()
     assert desk.begin() == tasks
@@ -169,6 +174,7 @@ def test_a_process_is_declared_and_read_as_any_definition(desk: Desk) -> None:
         assert desk.server.refused("awf.definition/put", bad)[2] == "$.params.steps[0].definition"
 
 
+@pytest.mark.shows("people/step-by-code")
 def test_a_step_is_found_by_its_code(desk: Desk) -> None:
     step = desk.call("get-process-step-by-code", process="hr/onboard", code="ASK")["resource"]
     assert (step["wfProcess"], step["page"], step["handlerType"]) == ("hr/onboard", "https://hr/ask", "PAGE")
@@ -184,6 +190,7 @@ def test_a_step_is_found_by_its_code(desk: Desk) -> None:
 # Adding
 
 
+@pytest.mark.shows("people/add-task-defaults", "people/all-tasks")
 def test_an_added_task_is_the_next_line_and_has_what_the_step_says(desk: Desk) -> None:
     desk.begin()
     added = desk.add("BADGE", description="a badge", referenceCode="B-1", priority="H")
@@ -197,6 +204,7 @@ def test_an_added_task_is_the_next_line_and_has_what_the_step_says(desk: Desk) -
     ]
 
 
+@pytest.mark.shows("people/task-given", "people/add-task")
 def test_an_added_task_has_what_the_caller_says(desk: Desk) -> None:
     desk.begin()
     desk.call("put-partner", code="acme", contacts=[{"code": "wile"}])
@@ -216,6 +224,7 @@ def test_an_added_task_has_what_the_caller_says(desk: Desk) -> None:
     desk.call("set-task-completed", id=added["id"], user="ann")
 
 
+@pytest.mark.shows("people/assignment", "people/add-task-status")
 @pytest.mark.parametrize(
     ("assignment", "user", "expected"),
     [
@@ -234,6 +243,7 @@ def test_the_assignment_says_whose_a_task_is(
     assert (added["biAssignedToUser"], added["biTaskStatus"]) == expected
 
 
+@pytest.mark.shows("people/task-key")
 def test_the_same_line_again_is_the_same_task(desk: Desk) -> None:
     desk.begin()
     added = desk.add("BADGE", lineNumber=7)
@@ -291,6 +301,7 @@ def test_a_task_that_the_definition_of_its_step_does_not_have_is_refused(desk: D
     assert desk.refused("add-task", taskList="L-3", processStep="MAIL") == refusal
 
 
+@pytest.mark.shows("people/partner-contact")
 def test_a_contact_belongs_to_its_partner(desk: Desk) -> None:
     desk.begin()
     desk.call("put-partner", code="acme", contacts=[{"code": "wile"}, {"code": "bugs"}])
@@ -321,6 +332,7 @@ def test_a_task_of_another_department_where_the_process_wants_that(server: Serve
     assert desk.add("BADGE", department="IT")["department"] == "IT"
 
 
+@pytest.mark.shows("people/cross-department")
 def test_departments_differ_by_default_where_the_process_names_one(server: Server) -> None:
     desk = Desk(server)
     steps = [{"code": "BADGE", "assignToTeam": "IT", "createAtProcessStart": True}]
@@ -349,6 +361,7 @@ def test_a_list_that_has_decided_nothing_yet_keeps_its_lines(server: Server) -> 
 # Ending
 
 
+@pytest.mark.shows("people/spec-set-output")
 def test_a_list_is_closed_when_all_its_tasks_are_over(server: Server) -> None:
     spec = {"output": {"type": "object", "required": ["hired"]}}
     desk = Desk(server, specSet=spec)
@@ -413,6 +426,7 @@ def _more(desk: Desk, id: str, what: str) -> str:
     return id
 
 
+@pytest.mark.shows("people/owned-list")
 def test_a_workflow_of_any_kind_asks_people_and_hears_what_they_say(desk: Desk) -> None:
     decider = Decider(desk.server, "demo/order")
     decider.create()

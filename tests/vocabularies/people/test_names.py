@@ -24,11 +24,13 @@ _BUTTONS = ("claim", "unclaim", "transfer", "open-page", "change-status", "my-ta
 _CONFIRMED = ("confirm-status-event", "confirm-transfer-event", "confirm-plan-event")
 
 
+@pytest.mark.shows("people/methods-kebab-case")
 def test_every_documented_method_has_its_name_in_kebab_case() -> None:
     named = [re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name) for name in _DOCUMENTED.split()]
     assert {f"awf.people/{name}" for name in (*named, *_BUTTONS, *_CONFIRMED)} <= {*people_methods.methods}
 
 
+@pytest.mark.shows("people/statuses")
 def test_the_statuses_have_the_documented_codes_and_are_shown_by_their_names(server: Server) -> None:
     names = {
         "AS": "Assigned",
@@ -50,6 +52,7 @@ def test_the_statuses_have_the_documented_codes_and_are_shown_by_their_names(ser
     assert desk.refused("change-status", id=id, user="dev", status="XX")[2] == "$.params.status"
 
 
+@pytest.mark.shows("people/event-members", "people/event-values")
 @pytest.mark.parametrize(
     ("method", "said", "kind", "members"),
     [

@@ -25,6 +25,7 @@ def refused(server: Server, name: str = "hr/hire", *steps: Any) -> str | None:
     return path
 
 
+@pytest.mark.shows("people/process-code", "people/step-code")
 def test_a_code_of_a_process_has_up_to_16_characters_and_one_of_a_step_up_to_8(server: Server) -> None:
     assert put(server, f"hr/{'x' * 16}", [{"code": "x" * 8}], code="x" * 16)["code"] == "x" * 16
     assert refused(server, f"hr/{'x' * 17}") == "$.params.name"
@@ -32,12 +33,14 @@ def test_a_code_of_a_process_has_up_to_16_characters_and_one_of_a_step_up_to_8(s
     assert refused(server, "hr/hire", {"code": ""}) == "$.params.steps[0].code"
 
 
+@pytest.mark.shows("people/process-description")
 def test_a_process_has_a_readable_name_and_says_what_goes_in_and_out(server: Server) -> None:
     spec = {"input": {"type": "object"}, "output": {"type": "object", "required": ["hired"]}}
     kept = put(server, description="Hire somebody", specSet=spec)
     assert (kept["description"], kept["specSet"]) == ("Hire somebody", spec)
 
 
+@pytest.mark.shows("people/step-key")
 def test_one_step_code_is_one_step_of_each_process(server: Server) -> None:
     assert refused(server, "hr/hire", {"code": "ASK"}, {"code": "ASK"}) == "$.params.steps[1].code"
     for process in ("hr/hire", "hr/leave"):
@@ -48,6 +51,7 @@ def test_one_step_code_is_one_step_of_each_process(server: Server) -> None:
         assert (step["wfProcess"], step["description"]) == (process, process)
 
 
+@pytest.mark.shows("people/step-members", "people/create-at-start", "people/skip-step")
 def test_a_step_says_all_that_is_documented_of_it(server: Server) -> None:
     said = {
         "code": "MAIL",
@@ -86,6 +90,7 @@ def test_a_step_says_all_that_is_documented_of_it(server: Server) -> None:
     }
 
 
+@pytest.mark.shows("people/handler")
 def test_a_handler_is_a_page_or_a_batch_job_and_nothing_else(server: Server) -> None:
     for type, flow in (("PAGE", "M"), ("BATCH_JOB", "A")):
         desk = Desk(server, [{**NEEDED, "createAtProcessStart": True, "handlerType": type}])
@@ -94,6 +99,7 @@ def test_a_handler_is_a_page_or_a_batch_job_and_nothing_else(server: Server) -> 
     assert refused(server, "hr/hire", {**NEEDED, "handlerType": "HOOK"}) == "$.params.steps[0].handlerType"
 
 
+@pytest.mark.shows("people/step-defaults", "people/add-task-defaults")
 def test_its_tasks_begin_with_what_a_step_says(server: Server) -> None:
     first = {"createAtProcessStart": True, "assignToTeam": "HR", "assignToUser": "ann", "priority": "H"}
     desk = Desk(server, [{**first, "code": "ASK", "initialTaskStatus": "WA"}, {**first, "code": "TELL"}])
@@ -106,6 +112,7 @@ def test_its_tasks_begin_with_what_a_step_says(server: Server) -> None:
     ]
 
 
+@pytest.mark.shows("people/step-order")
 def test_steps_stand_in_the_order_of_the_document(server: Server) -> None:
     codes = ["THIRD", "FIRST", "OFF", "SECOND"]
     steps = [
@@ -115,6 +122,7 @@ def test_steps_stand_in_the_order_of_the_document(server: Server) -> None:
     assert begun == [(1, "THIRD"), (2, "FIRST"), (3, "SECOND")]
 
 
+@pytest.mark.shows("people/no-next-step")
 @pytest.mark.parametrize("end", ["set-task-completed", "set-task-canceled"])
 def test_what_is_over_begins_nothing(server: Server, end: str) -> None:
     desk = Desk(server)

@@ -19,6 +19,7 @@ def desk(server: Server) -> Desk:
     return Desk(server)
 
 
+@pytest.mark.shows("people/inbox")
 def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> None:
     for code in ("L-1", "L-2"):
         desk.begin(code)
@@ -42,6 +43,7 @@ def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> No
     assert [task["biAssignedToTeam"] for task in inbox] == ["HR", "IT", "IT"]
 
 
+@pytest.mark.shows("people/inbox-pages")
 @pytest.mark.parametrize("method", ["find-all-pending-tasks-order-by-team-and-due-date", "my-tasks"])
 def test_what_is_more_than_a_page_is_on_the_next(desk: Desk, method: str) -> None:
     for code in ("L-1", "L-2"):
@@ -69,6 +71,7 @@ def test_what_is_more_than_a_page_is_on_the_next(desk: Desk, method: str) -> Non
         assert desk.refused(method, after=word) == (400, "invalid-params", "$.params.after")
 
 
+@pytest.mark.shows("people/list-pages")
 def test_a_list_comes_whole_or_page_by_page_in_the_order_of_lines(desk: Desk) -> None:
     desk.begin()
     for line in (40, 7, 1_000_000, 12, 9):
@@ -104,6 +107,7 @@ def test_a_list_that_is_begun_again_shows_what_it_began_with_and_says_where_to_g
     assert rest == {"resources": added}
 
 
+@pytest.mark.shows("people/list-pages")
 @pytest.mark.parametrize(
     ("method", "said"),
     [
@@ -154,6 +158,7 @@ def test_what_may_be_much_is_read_beside_the_queue(desk: Desk, method: str, said
     assert reads.jobs_taken == before + 1
 
 
+@pytest.mark.shows("people/pending")
 def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
     id = desk.task()
     desk.call("change-status", id=id, user="dev", status="EX")
@@ -162,6 +167,7 @@ def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
     assert desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"] == []
 
 
+@pytest.mark.shows("people/my-tasks")
 def test_my_tasks_are_those_that_are_assigned_to_me(desk: Desk) -> None:
     mine, other = desk.task("L-1"), desk.task("L-2")
     desk.call("claim", id=mine, user="ann")
@@ -173,6 +179,7 @@ def test_my_tasks_are_those_that_are_assigned_to_me(desk: Desk) -> None:
     assert desk.call("my-tasks")["resources"] == []
 
 
+@pytest.mark.shows("people/one-task")
 def test_the_one_task_of_a_step_is_found_and_nothing_else(desk: Desk) -> None:
     desk.begin()
     wanted = {"taskList": "L-1", "processStep": "BADGE"}
@@ -185,6 +192,7 @@ def test_the_one_task_of_a_step_is_found_and_nothing_else(desk: Desk) -> None:
     assert desk.refused(method, taskList="L-2", processStep="BADGE")[:2] == (404, "task-list-not-found")
 
 
+@pytest.mark.shows("people/get-by-id")
 def test_a_task_is_found_by_its_id_as_it_stands_in_its_list(desk: Desk) -> None:
     id, other = desk.task("L-1"), desk.task("L-2")
     desk.call("claim", id=id, user="ann")
@@ -194,6 +202,7 @@ def test_a_task_is_found_by_its_id_as_it_stands_in_its_list(desk: Desk) -> None:
         assert (listed["id"], listed["taskList"]) == (wanted, code)
 
 
+@pytest.mark.shows("people/team", "people/find-team")
 def test_a_team_is_found_or_null(desk: Desk) -> None:
     desk.call("put-team", code="HR", description="Human resources", department="HQ")
     assert desk.call("find-team-by-code", code="HR")["resource"] == {
@@ -210,6 +219,7 @@ def test_a_team_is_found_or_null(desk: Desk) -> None:
     assert desk.call("find-team-by-code", code="HR")["resource"]["description"] == "Personnel"
 
 
+@pytest.mark.shows("people/membership", "people/is-member", "people/save-teams")
 def test_saving_the_teams_of_a_user_replaces_them(desk: Desk) -> None:
     def teams() -> list[bool]:
         return [desk.call("is-user-part-of-the-team", user="ann", team=team)["result"] for team in ("HR", "IT")]
@@ -228,6 +238,7 @@ def test_saving_the_teams_of_a_user_replaces_them(desk: Desk) -> None:
     assert desk.call("is-user-part-of-the-team", user="ann", team="XX")["result"] is False
 
 
+@pytest.mark.shows("people/save-teams-raced")
 def test_of_what_is_saved_at_once_one_is_kept(desk: Desk) -> None:
     """Not what both have together, and nobody is told that a team is missing that the other just joined."""
     teams = [["HR"], ["IT"], ["HR", "IT"], ["IT", "HR"]]
@@ -252,12 +263,14 @@ def test_of_what_is_saved_at_once_one_is_kept(desk: Desk) -> None:
             assert kept("people_contacts", "code", "partner = 'acme'") in (["a"], ["b", "c"])
 
 
+@pytest.mark.shows("people/open-page")
 def test_the_page_of_a_step_is_where_a_task_leads(desk: Desk) -> None:
     id = desk.task()
     assert desk.call("open-page", id=id)["page"] == "https://hr/ask"
     assert desk.call("open-page", id=desk.add("BADGE")["id"])["page"] is None
 
 
+@pytest.mark.shows("people/mail")
 def test_mail_is_linked_to_a_task_once(desk: Desk) -> None:
     id = desk.task()
     for message in ("<1@x>", "<2@x>", "<1@x>"):
@@ -270,6 +283,7 @@ def test_mail_is_linked_to_a_task_once(desk: Desk) -> None:
     assert rest == {"wfTask": id, "mailMessages": ["<2@x>"]}
 
 
+@pytest.mark.shows("people/reference")
 def test_a_task_refers_to_something_elsewhere(desk: Desk) -> None:
     id = desk.task()
     task = desk.call("set-task-reference-entity", id=id, domainObjectKey="93", domainObjectCode="P-93")["resource"]

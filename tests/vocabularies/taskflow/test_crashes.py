@@ -17,6 +17,8 @@ from tests.fixtures.servers import CallRefused
 from tests.fixtures.taskflows import flow, task, tasks
 from tests.fixtures.waiting import until
 
+pytestmark = pytest.mark.shows("guarantees/flow-state")
+
 FLOWS = 25
 KILLS = 3
 # Tasks to be done between two kills.

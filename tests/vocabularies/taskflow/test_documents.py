@@ -36,12 +36,14 @@ def changed(at: str, value: Any) -> Any:
     return content
 
 
+@pytest.mark.shows("taskflow/task-members")
 def test_the_example_of_the_document_is_taken() -> None:
     TaskflowDefinition(name=FLOW).begin(json.dumps(EXAMPLE).encode())
     read = msgspec.json.decode(json.dumps(EXAMPLE).encode(), type=Flow)
     assert [len(stage.tasks) for stage in read.stages] == [1, 2]
 
 
+@pytest.mark.shows("taskflow/task-members")
 @pytest.mark.parametrize(
     ("member", "value"),
     [
@@ -99,6 +101,7 @@ def test_an_unknown_member_is_refused_with_the_nearest_name() -> None:
     assert "did you mean 'taskDetails'?" in refusal(changed("taskDetail", {}))[0]
 
 
+@pytest.mark.shows("taskflow/exactly-once-alias")
 def test_the_option_has_two_names() -> None:
     assert msgspec.json.decode(b'{"exactlyOnceExecution":true}', type=FlowOptions) == FlowOptions(
         exactly_once_task_execution=True
@@ -109,6 +112,7 @@ def test_the_option_has_two_names() -> None:
     assert "two names" in message
 
 
+@pytest.mark.shows("taskflow/unique-names")
 @pytest.mark.parametrize(
     ("placeholder", "refused"),
     [("{{twice}}", True), ("{{s1.twice}}", True), ("{{s1.once}}", False), ("{{twice.x}}", True), ("{{other}}", False)],

@@ -76,6 +76,7 @@ def caller(server: Server) -> Caller:
     return Caller(server)
 
 
+@pytest.mark.shows("taskflow/flow-statuses", "taskflow/events")
 def test_each_update_is_streamed_until_the_flow_has_ended(caller: Caller) -> None:
     id = caller.produce(flow(["a"], ["b"], options=GO_ON))
     with stream(caller.server, id) as events:
@@ -109,6 +110,7 @@ def test_each_update_is_streamed_until_the_flow_has_ended(caller: Caller) -> Non
     assert told[-1].data["taskflowObject"] == caller.details(id)
 
 
+@pytest.mark.shows("taskflow/events-early-failures")
 def test_a_task_that_fails_before_any_worker_sees_it_is_told_in_the_first_stage_too(caller: Caller) -> None:
     lost = task("lost", {"x": "{{nobody}}"})
     id = caller.produce(flow([lost, "a"], options=GO_ON))
@@ -128,6 +130,7 @@ def test_a_task_that_fails_before_any_worker_sees_it_is_told_in_the_first_stage_
         assert short([*events]) == [("TASK", "lost", "FAILED"), ("STAGE", "s1", "FAILED"), ("TASKFLOW", "FAILED")]
 
 
+@pytest.mark.shows("taskflow/events-early-failures")
 def test_a_stage_of_which_a_retry_keeps_some_tasks_is_told_to_run_again(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"], ["c", "d"], options=GO_ON))
     caller.work("a")
@@ -152,6 +155,7 @@ def test_a_stage_of_which_a_retry_keeps_some_tasks_is_told_to_run_again(caller: 
     ]
 
 
+@pytest.mark.shows("taskflow/event-has-flow")
 def test_the_flow_in_an_event_is_the_flow_after_that_update(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     caller.work("a", {"ok": 1})
@@ -167,6 +171,7 @@ def test_the_flow_in_an_event_is_the_flow_after_that_update(caller: Caller) -> N
             assert record["status"] == data["taskflowStatus"]
 
 
+@pytest.mark.shows("taskflow/no-missed-events")
 def test_a_reader_that_comes_back_misses_nothing(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"], options=GO_ON))
     caller.work("a")
@@ -223,6 +228,7 @@ def test_what_is_nested_in_a_task_is_an_update_of_the_task(caller: Caller) -> No
     assert shown[-1] == ([inner], "SUCCESS")
 
 
+@pytest.mark.shows("taskflow/flow-statuses")
 def test_a_cancelled_flow_ends_its_stream(caller: Caller) -> None:
     id = caller.produce(flow(["a", task("b", {"x": "{{nobody}}"})]))
     with stream(caller.server, id) as events:
@@ -231,6 +237,7 @@ def test_a_cancelled_flow_ends_its_stream(caller: Caller) -> None:
         assert short([*events])[-1] == ("TASKFLOW", "CANCELLED")
 
 
+@pytest.mark.shows("taskflow/cancelled-events")
 def test_what_was_queued_when_its_flow_was_cancelled_is_not_told_to_have_failed(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"]))
     caller.take("b")

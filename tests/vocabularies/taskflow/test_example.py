@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.fixtures.servers import Server
 from tests.house.sources import ROOT
 
 FOLDER = ROOT / "examples" / "taskflow"
 
 
+@pytest.mark.shows("taskflow/example")
 def test_the_example_runs(server: Server) -> None:
     environment = {**os.environ, "URL": server.url, "FENCEPOST_URL": server.url}
     worker = subprocess.Popen([sys.executable, FOLDER / "services.py"], env=environment)

@@ -25,6 +25,7 @@ def caller(server: Server) -> Caller:
     return Caller(server)
 
 
+@pytest.mark.shows("taskflow/produce", "taskflow/context")
 def test_the_example_of_the_document_runs(server: Server) -> None:
     caller = Caller(server)
     produced = caller.call("/produce", **EXAMPLE)
@@ -50,6 +51,7 @@ def test_the_example_of_the_document_runs(server: Server) -> None:
     assert [stage["status"] for stage in record["stages"].values()] == ["COMPLETED", "COMPLETED"]
 
 
+@pytest.mark.shows("taskflow/answers")
 def test_every_action_answers_success_and_data(caller: Caller) -> None:
     def data(verb: str, **params: Any) -> Any:
         answer = caller.server.rpc(f"awf.taskflow{verb}", params)
@@ -72,6 +74,7 @@ def test_every_action_answers_success_and_data(caller: Caller) -> None:
         assert (status, answer["error"]["type"].endswith("-not-found"), "result" in answer) == (404, True, False)
 
 
+@pytest.mark.shows("taskflow/records", "taskflow/created-at", "taskflow/ids")
 def test_a_record_has_every_documented_member(caller: Caller) -> None:
     id = caller.produce(flow(["a"], name="Two lamps", options={"maxRetries": 1}))
     record = until(lambda: (found := caller.details(id))["status"] == "RUNNING" and found)
@@ -118,6 +121,7 @@ def info_of(taken: Any) -> Any:
     return taken["params"]["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]
 
 
+@pytest.mark.shows("taskflow/retries", "taskflow/response")
 def test_a_retry_goes_back_to_the_queue_with_the_next_attempt(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock=clock) as server:
@@ -146,6 +150,7 @@ def shown(caller: Caller, id: str) -> tuple[str, int]:
     return one["status"], one["attempt"]
 
 
+@pytest.mark.shows("taskflow/timeout")
 def test_an_attempt_lasts_no_longer_than_its_timeout(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock=clock) as server:
@@ -160,6 +165,7 @@ def test_an_attempt_lasts_no_longer_than_its_timeout(database: str) -> None:
     assert (record["status"], tasks(record)[0]["status"]) == ("FAILED", "FAILED")
 
 
+@pytest.mark.shows("taskflow/task-max-age")
 def test_past_its_max_age_no_attempt_of_a_task_begins(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock=clock) as server:
@@ -174,6 +180,7 @@ def test_past_its_max_age_no_attempt_of_a_task_begins(database: str) -> None:
         assert caller.ended(id)["status"] == "FAILED"
 
 
+@pytest.mark.shows("taskflow/flow-max-age")
 def test_a_flow_that_is_older_than_its_max_age_fails_and_drops_what_is_left(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock=clock) as server:
@@ -187,6 +194,7 @@ def test_a_flow_that_is_older_than_its_max_age_fails_and_drops_what_is_left(data
     assert [stage["status"] for stage in record["stages"].values()] == ["FAILED", "WAITING"]
 
 
+@pytest.mark.shows("taskflow/cancel")
 def test_a_cancelled_flow_starts_nothing_any_more(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"], ["c"]))
     taken = caller.take("a")
@@ -211,6 +219,7 @@ def test_a_cancel_is_said_twice_and_comes_too_late(caller: Caller) -> None:
     assert refused == (422, "taskflow-has-been-done", "$.params.taskflowId")
 
 
+@pytest.mark.shows("taskflow/list")
 def test_flows_are_listed_page_by_page_the_newest_first(caller: Caller) -> None:
     ids = [caller.produce(flow(["a"])) for _ in range(5)]
     caller.call("/cancel", taskflowId=ids[0])
@@ -259,6 +268,7 @@ def test_the_same_request_again_is_the_same_flow(servers: Pair) -> None:
     assert one.produce(flow(["a"])) != one.produce(flow(["a"]))
 
 
+@pytest.mark.shows("taskflow/workflow-type")
 def test_a_task_is_a_workflow_of_somebody_elses_decider(caller: Caller) -> None:
     server = caller.server
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "people/approval"})
@@ -274,6 +284,7 @@ def test_a_task_is_a_workflow_of_somebody_elses_decider(caller: Caller) -> None:
     assert tasks(caller.ended(id))[0]["response"] == {"by": "ann"}
 
 
+@pytest.mark.shows("taskflow/unknown-placeholder")
 def test_an_unknown_placeholder_fails_its_task_without_a_worker(caller: Caller) -> None:
     id = caller.produce(flow([task("a", {"x": "{{nobody.knows}}"})]))
     (one,) = tasks(caller.ended(id))
@@ -347,6 +358,7 @@ def test_a_schedule_begins_a_flow_by_name(caller: Caller) -> None:
     assert caller.ended(start["reference"]["id"])["status"] == "COMPLETED"
 
 
+@pytest.mark.shows("taskflow/people-task")
 def test_a_person_works_on_a_task_of_a_flow(caller: Caller) -> None:
     server = caller.server
     step = {"code": "ASK", "createAtProcessStart": True, "assignToTeam": "HR"}
@@ -397,6 +409,7 @@ def test_a_producer_whose_host_is_no_name_is_refused(named_server: Server) -> No
     assert status == 400
 
 
+@pytest.mark.shows("taskflow/cannot-begin")
 def test_what_cannot_begin_in_its_turn_fails_its_task_and_no_other(caller: Caller) -> None:
     schema = {"type": "object", "required": ["params"], "properties": {"params": {"required": ["size"]}}}
     caller.server.rpc("awf.definition/put", {"kind": "task", "name": "svc/strict", "params": schema})
@@ -425,6 +438,7 @@ def test_what_cannot_begin_in_its_turn_fails_its_task_and_no_other(caller: Calle
     assert "svc/whole" in shown["whole"]["response"]["error"]["message"]
 
 
+@pytest.mark.shows("taskflow/cannot-begin")
 def test_a_workflow_whose_key_is_taken_fails_its_task(caller: Caller) -> None:
     step = {"action": "SLAM_NAVIGATION", "payload": {}}
     document = {"kind": "device-workflow", "name": "robots/dock", "steps": [step]}

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -27,6 +28,8 @@ from tests.fixtures.models import run_model
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.taskflows import tasks
 from tests.fixtures.waiting import until
+
+pytestmark = pytest.mark.shows("guarantees/flow-state")
 
 _LIVE = ("WAITING", "RUNNING")
 _SETTLED = ("SUCCESS", "FAILED")
@@ -285,6 +288,7 @@ def check_statuses(record: Any, goes_on: bool, *, is_retry: bool) -> None:
         assert not goes_on or statuses == {"FAILED"}
 
 
+@pytest.mark.shows("taskflow/model")
 def test_flows_keep_their_rules(database: str) -> None:
     clock = FrozenClock()
     calm = Settings(lease_grace_seconds=0)

@@ -24,6 +24,7 @@ def nest(caller: Caller, taken: Any, content: Any, **members: Any) -> str:
     return caller.produce({**content, "meta": taken["params"]["meta"]}, **members)
 
 
+@pytest.mark.shows("taskflow/parent-details")
 def test_a_nested_flow_carries_the_whole_context_of_its_parent(caller: Caller) -> None:
     outer = caller.produce(flow(["a"]))
     taken = caller.take("a")
@@ -37,6 +38,7 @@ def test_a_nested_flow_carries_the_whole_context_of_its_parent(caller: Caller) -
     }  # fmt: skip
 
 
+@pytest.mark.shows("taskflow/details", "taskflow/nested-members")
 def test_a_task_is_settled_when_its_handler_answered_and_no_flow_of_it_is_active(caller: Caller) -> None:
     outer = caller.produce(flow(["a"], ["z"]))
     taken = caller.take("a")
@@ -58,6 +60,7 @@ def test_a_task_is_settled_when_its_handler_answered_and_no_flow_of_it_is_active
     assert record["nestedTaskFlows"][one]["status"] == "COMPLETED"
 
 
+@pytest.mark.shows("taskflow/nested-failed")
 def test_a_failed_nested_flow_makes_its_task_failed(caller: Caller) -> None:
     outer = caller.produce(flow(["a"]))
     taken = caller.take("a")
@@ -68,6 +71,7 @@ def test_a_failed_nested_flow_makes_its_task_failed(caller: Caller) -> None:
     assert shown["status"] == "FAILED"
 
 
+@pytest.mark.shows("taskflow/cancel-nested")
 def test_a_cancel_reaches_nested_flows_at_any_depth(caller: Caller) -> None:
     outer = caller.produce(flow(["a"]))
     middle = nest(caller, caller.take("a"), flow(["b"]))

@@ -39,6 +39,7 @@ SUCCEEDED = Standing("done", "succeeded", "in-progress", 1)
 FAILED = Standing("done", "failed", "in-progress", 1)
 
 
+@pytest.mark.shows("taskflow/stage-order")
 def test_a_stage_begins_when_the_one_before_is_settled() -> None:
     run = Run(flow(["a", "b"], ["c"]))
     assert run.live == ["a", "b"]
@@ -52,6 +53,7 @@ def test_a_stage_begins_when_the_one_before_is_settled() -> None:
     assert run.said["stages"][1]["tasks"] == [{"name": "c", "status": "SUCCESS", "response": {"ok": 1}}]
 
 
+@pytest.mark.shows("taskflow/action-and-channel")
 def test_an_action_and_a_channel_are_tasks_of_their_definitions() -> None:
     run = Run(flow(["a", task("b", type="CHANNEL", taskDetails={"channelName": "house.lights"})]))
     assert [one.definition for one in run.activities.values()] == ["svc/a", "channel/house.lights"]
@@ -66,12 +68,14 @@ def test_a_task_can_be_a_workflow_of_any_kind() -> None:
     assert before == [{"taskName": "a", "response": {"approved": True}}]
 
 
+@pytest.mark.shows("taskflow/no-options")
 def test_without_options_a_task_has_one_attempt_and_no_timeout() -> None:
     run = Run(flow(["a"]))
     assert run.terms[run.label("a")] == {"allowedRetryCount": 0, "retryDelay": 0}
     assert run.sent("a")["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]["options"] == {}
 
 
+@pytest.mark.shows("taskflow/options-overlaid", "taskflow/options-places")
 def test_options_of_the_flow_are_overlaid_by_those_of_the_task() -> None:
     run = Run(EXAMPLE)
     run.succeed("createGroup")
@@ -104,6 +108,7 @@ def test_a_flow_ends_with_its_max_age() -> None:
     assert {stage["status"] for stage in run.said["stages"]} <= {"FAILED", "COMPLETED", "WAITING"}
 
 
+@pytest.mark.shows("taskflow/stop-on-failure", "taskflow/flow-statuses")
 def test_a_failed_task_ends_the_flow_once_its_stage_is_settled() -> None:
     run = Run(flow(["a", "b"], ["c"]))
     run.fail("a", {"why": "no"})
@@ -114,6 +119,7 @@ def test_a_failed_task_ends_the_flow_once_its_stage_is_settled() -> None:
     assert run.said["stages"][0]["tasks"][0]["response"]["error"] == {"why": "no"}
 
 
+@pytest.mark.shows("taskflow/continue-on-failure", "taskflow/stage-statuses", "taskflow/previous-stage-null")
 def test_with_continue_on_task_failure_the_flow_goes_on_and_the_response_is_null() -> None:
     run = Run(flow(["a", "b"], ["c"], options=GO_ON))
     run.fail("a")
@@ -128,6 +134,7 @@ def test_with_continue_on_task_failure_the_flow_goes_on_and_the_response_is_null
     assert [stage["status"] for stage in run.said["stages"]] == ["PARTIAL_COMPLETED", "COMPLETED"]
 
 
+@pytest.mark.shows("taskflow/previous-stage")
 def test_a_worker_is_told_what_the_stage_directly_before_its_own_has_answered() -> None:
     run = Run(flow(["a"], ["b", "c"], ["d"]))
     run.succeed("a", {"of": "a"})
@@ -144,6 +151,7 @@ def test_a_worker_is_told_what_the_stage_directly_before_its_own_has_answered() 
     }
 
 
+@pytest.mark.shows("taskflow/stage-statuses", "taskflow/flow-statuses")
 def test_an_all_failed_stage_is_failed_and_the_flow_goes_on_if_told_to() -> None:
     run = Run(flow(["a", "b"], ["c"], options=GO_ON))
     run.fail("a")
@@ -162,12 +170,14 @@ def test_the_option_of_the_task_decides_whether_its_failure_stops_the_flow() -> 
     assert run.outcome == "failed"
 
 
+@pytest.mark.shows("taskflow/task-statuses", "taskflow/stage-statuses", "taskflow/flow-statuses")
 def test_statuses_are_the_documented_ones() -> None:
     assert get_args(TaskStatus) == ("WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED")
     assert get_args(StageStatus) == ("WAITING", "RUNNING", "COMPLETED", "PARTIAL_COMPLETED", "FAILED")
     assert {*get_args(FlowStatus)} == {*get_args(StageStatus), "CANCELLED"}
 
 
+@pytest.mark.shows("taskflow/task-statuses", "taskflow/stage-statuses", "taskflow/flow-statuses")
 def test_statuses_follow_the_queue() -> None:
     run = Run(flow(["a", "b"], ["c"]))
     assert statuses(run) == ("WAITING", ["WAITING", "WAITING"], ["WAITING"] * 3)
@@ -182,6 +192,7 @@ def test_statuses_follow_the_queue() -> None:
     assert statuses(run, a=SUCCEEDED, b=SUCCEEDED, c=Standing("ready"))[1] == ["COMPLETED", "RUNNING"]
 
 
+@pytest.mark.shows("taskflow/attempt-counter")
 @pytest.mark.parametrize(
     ("standing", "attempt"),
     [
@@ -199,6 +210,7 @@ def test_attempts_are_counted_from_zero(standing: Standing, attempt: int) -> Non
     assert now.stages[0].tasks[0].attempt == attempt
 
 
+@pytest.mark.shows("taskflow/cancelled-tasks")
 def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
     run = Run(flow(["a", "b", "c"], ["d"]))
     facts = gathered(
@@ -215,6 +227,7 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
     assert [stage.status for stage in now.stages] == ["FAILED", "WAITING"]
 
 
+@pytest.mark.shows("taskflow/cancelled-events")
 def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
     run = Run(flow(["a"], [task("b", {"x": "{{s1.a.data}}"})], options={"continueOnTaskFailure": True}))
     for was in ("ready", "in-progress"):
@@ -245,6 +258,7 @@ PLACEHOLDERS: list[tuple[Any, Any]] = [
 ]
 
 
+@pytest.mark.shows("taskflow/placeholders")
 @pytest.mark.parametrize(("value", "filled"), PLACEHOLDERS)
 def test_placeholders_are_filled_from_the_stages_before(value: Any, filled: Any) -> None:
     content = flow(["a", "b"], [task("c", {"x": value})], options=GO_ON, context={"house": {"name": "blue"}})
@@ -286,6 +300,7 @@ def test_a_stage_of_nothing_but_unknown_placeholders_does_not_hold_the_flow_up()
     assert run.outcome == "failed"
 
 
+@pytest.mark.shows("taskflow/execution-context")
 def test_the_context_reaches_the_worker_as_documented() -> None:
     run = Run(EXAMPLE, id="c3dec307-99f2-437e-9942-8f7128210ddc")
     sent = run.sent("createGroup")
@@ -314,6 +329,7 @@ def test_the_context_reaches_the_worker_as_documented() -> None:
     }
 
 
+@pytest.mark.shows("taskflow/nested-context")
 def test_a_nested_flow_has_the_context_of_its_parent_in_its_meta() -> None:
     outer = Run(flow(["a"]))
     meta = outer.sent("a")["meta"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from fencepost.vocabularies.taskflow.progress import Standing
 from fencepost.vocabularies.taskflow.replay import Change, FlowEvent, Position, Replay, read_position
@@ -107,6 +108,7 @@ def test_a_reader_goes_on_from_its_position() -> None:
         assert again == batches[place + 1 :]
 
 
+@pytest.mark.shows("taskflow/late-commits")
 def test_what_commits_late_while_a_reader_is_away_takes_no_event_from_it() -> None:
     run = Run(flow(["a", "b"]))
     whole = history(run, "a", "b")

@@ -28,6 +28,7 @@ def half(caller: Caller, options: Any = None) -> Any:
     return caller.ended(id)
 
 
+@pytest.mark.shows("taskflow/retry-all")
 def test_all_tasks_are_retried_under_the_same_id(caller: Caller) -> None:
     record = half(caller)
     id = record["taskflowId"]
@@ -39,6 +40,7 @@ def test_all_tasks_are_retried_under_the_same_id(caller: Caller) -> None:
     assert caller.ended(id)["status"] == "COMPLETED"
 
 
+@pytest.mark.shows("taskflow/exactly-once", "taskflow/retry-failed")
 def test_only_failed_tasks_are_retried_when_execution_is_exactly_once(caller: Caller) -> None:
     record = half(caller, ONCE)
     caller.call("/retry", taskflowId=record["taskflowId"])
@@ -51,6 +53,7 @@ def test_only_failed_tasks_are_retried_when_execution_is_exactly_once(caller: Ca
     assert refused == (422, "nothing-to-retry", None)
 
 
+@pytest.mark.shows("taskflow/response", "taskflow/retry-given")
 def test_given_stages_and_given_tasks_are_retried(caller: Caller) -> None:
     record = half(caller)
     id = record["taskflowId"]
@@ -67,6 +70,7 @@ def test_given_stages_and_given_tasks_are_retried(caller: Caller) -> None:
     assert [one["response"] for one in tasks(record)] == [{"n": 1}, None, {"v": 2}]
 
 
+@pytest.mark.shows("taskflow/retry-given")
 def test_stages_and_tasks_of_several_stages_are_retried_together(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b", "x"], ["c", "d"], ["e"], options={"continueOnTaskFailure": True}))
     for name in "abxcde":
@@ -113,6 +117,7 @@ def test_what_a_retry_names_must_be_there(caller: Caller, stages: Any, path: str
     assert caller.details(record["taskflowId"])["retryAttempt"] == 0
 
 
+@pytest.mark.shows("taskflow/retry-running-refused")
 def test_a_flow_that_runs_is_not_retried(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     refused = caller.server.refused("awf.taskflow/retry", {"taskflowId": id})
@@ -129,6 +134,7 @@ def test_a_cancelled_flow_is_retried(caller: Caller) -> None:
     assert caller.ended(id)["status"] == "COMPLETED"
 
 
+@pytest.mark.shows("taskflow/retry-raced")
 def test_of_retries_at_once_one_is_made(servers: Pair, pool: ThreadPoolExecutor) -> None:
     callers = [Caller(servers.one), Caller(servers.other)]
     record = half(callers[0])

@@ -79,6 +79,7 @@ def test_the_option_of_a_task_says_whether_that_task_runs_again() -> None:
     assert retried(first).live == ["b"]
 
 
+@pytest.mark.shows("taskflow/retry-stage")
 def test_given_stages_run_again_and_later_ones_that_ran_are_not_touched() -> None:
     first = Run(flow(["a"], ["b"], ["c"], options=GO_ON))
     first.fail("a")
@@ -114,6 +115,7 @@ def test_what_never_ran_runs_when_its_turn_comes() -> None:
     assert run.live == ["c"]
 
 
+@pytest.mark.shows("taskflow/previous-stage-null")
 def test_a_stage_behind_a_failure_that_is_kept_runs_when_it_is_named_and_only_then() -> None:
     run = retried(failed_at_b(), [("s2", None)])
     assert run.live == ["c"]
@@ -140,6 +142,7 @@ def test_a_failure_of_the_retry_stops_what_was_named_behind_it() -> None:
     assert "c" not in [run.names[label] for label in run.activities]
 
 
+@pytest.mark.shows("taskflow/stage-waiting")
 def test_a_stage_whose_turn_has_not_come_is_waiting_whatever_is_kept_of_it() -> None:
     first = Run(flow(["a"], ["b", "c"], options=GO_ON))
     first.fail("a")

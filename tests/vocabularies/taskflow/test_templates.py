@@ -16,6 +16,7 @@ def caller(server: Server) -> Caller:
 STAGES = flow([task("a", {"v": "{{context.v}}"})])["stages"]
 
 
+@pytest.mark.shows("taskflow/template-ids")
 def test_a_template_gets_its_id_and_its_time_from_the_server(caller: Caller) -> None:
     kept = caller.call(".template/add", template={"name": "Good night", "stages": STAGES, "context": {"v": 1}})
     assert kept["id"] == kept["templateId"]
@@ -26,6 +27,7 @@ def test_a_template_gets_its_id_and_its_time_from_the_server(caller: Caller) -> 
     assert refused[:2] == (400, "invalid-params")
 
 
+@pytest.mark.shows("taskflow/template-update")
 def test_an_update_changes_what_it_says_and_nothing_else(caller: Caller) -> None:
     kept = caller.call(".template/add", template={"name": "Good night", "stages": STAGES, "context": {"v": 1}})
     changed = caller.call(".template/update", template={"id": kept["id"], "name": "Sleep well"})
@@ -44,6 +46,7 @@ def test_an_update_changes_what_it_says_and_nothing_else(caller: Caller) -> None
     assert refused == (400, "invalid-params", "$.params.template.stages[0].tasks[0].taskDetails.channelName")
 
 
+@pytest.mark.shows("taskflow/template-execute")
 def test_a_template_is_executed_by_its_id(caller: Caller) -> None:
     kept = caller.call(".template/add", template={"name": "Good night", "stages": STAGES, "context": {"v": 1}})
     record = caller.call(".template/execute", templateId=kept["id"])
@@ -58,6 +61,7 @@ def test_a_template_is_executed_by_its_id(caller: Caller) -> None:
     assert len(tasks(caller.details(one["taskflowId"]))) == 1
 
 
+@pytest.mark.shows("taskflow/template-delete")
 def test_a_template_is_deleted_when_no_live_run_needs_it(caller: Caller) -> None:
     kept = caller.call(".template/add", template={"name": "Good night", "stages": STAGES, "context": {"v": 1}})
     id = caller.call(".template/execute", templateId=kept["id"])["taskflowId"]
