@@ -13,8 +13,9 @@ import pytest
 from psycopg import pq
 
 from fencepost.domain.listing import Direction, Sort
+from fencepost.domain.task import ShortTask, Task
 from fencepost.store.connection import Connection, connect, numbered_params
-from fencepost.store.statements import ordered, statement
+from fencepost.store.statements import ordered, short_statement, statement
 from tests.house.sources import QUERIES, modules
 
 FILES = sorted(QUERIES.rglob("*.sql"))
@@ -55,6 +56,14 @@ def test_every_statement_can_be_prepared_against_the_migrated_schema(name: str, 
         assert result.status == pq.ExecStatus.COMMAND_OK, result.get_error_message()
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if short_statement(name) != statement(name)])
+def test_a_short_form_gives_the_first_columns_of_the_resource_row(name: str, connection: Connection) -> None:
+    whole, short = _columns(statement(name), connection), _columns(short_statement(name), connection)
+    assert tuple(whole[-len(Task._fields) :]) == Task._fields
+    assert whole[: len(short)] == short
+    assert tuple(short[-len(ShortTask._fields) :]) == ShortTask._fields
+
+
 @pytest.fixture
 def connection(database: str) -> Iterator[Connection]:
     """A connection as the store opens it."""
@@ -63,13 +72,20 @@ def connection(database: str) -> Iterator[Connection]:
 
 
 def variants(name: str) -> Iterator[str]:
-    """Yield a statement with every filling of the words that cannot be parameters."""
+    """Yield the texts of a statement: long and short form, and every filling of the words in braces."""
     if "{order}" not in statement(name):
-        yield statement(name)
+        yield from {statement(name), short_statement(name)}
         return
     for sort in get_args(Sort):
         for direction in get_args(Direction):
             yield ordered(name, sort, direction)
+
+
+def _columns(text: str, connection: Connection) -> list[str]:
+    """Return the names of the columns that a statement gives."""
+    connection.pgconn.prepare(b"", numbered_params(text)[0])
+    described = connection.pgconn.describe_prepared(b"")
+    return [(described.fname(number) or b"").decode() for number in range(described.nfields)]
 
 
 def _code(text: str) -> str:

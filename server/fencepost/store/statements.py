@@ -1,7 +1,7 @@
 """The SQL statements, each from its own file under sql/queries/.
 
-All of them are read together, when the first is asked for: a server that runs while its files are replaced by those of
-another version must not mix the two, nor need a descriptor when it has none left.
+All of them are read together when the first is asked for: a server must not mix statements of two versions when its
+files are replaced while it runs, and must not need a file descriptor when it has none left.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from collections.abc import Mapping
 from functools import cache
 
 from fencepost.domain.listing import Direction, Sort
+from fencepost.domain.task import ShortTask
 from fencepost.store.files import data_folder
 
-_REST = "-- The rest of the resource."
+# The end of a statement that has a short form: its clause `resource` computes the columns of the resource row.
+_WHOLE = "select *\nfrom resource\n"
+_SHORT = f"select {{before}}, {', '.join(ShortTask._fields)}\nfrom resource\n"
+# The columns before the resource: the number of the call, and of a new task when it becomes ready.
+_BEFORE = {"tasks/create": "call, due_in"}
 
 
 @cache
 def statements() -> Mapping[str, str]:
-    """Return the text of every statement by its name."""
+    """Return the text of every statement, by name."""
     folder = data_folder("sql") / "queries"
     return {
         file.relative_to(folder).with_suffix("").as_posix(): file.read_text("utf-8") for file in folder.rglob("*.sql")
@@ -25,21 +30,24 @@ def statements() -> Mapping[str, str]:
 
 
 def statement(name: str) -> str:
-    """Return the text of a statement, named as its file is: `tasks/claim`."""
+    """Return the text of a statement by the path of its file, such as `tasks/claim`; raise KeyError without one."""
     return statements()[name]
 
 
 @cache
 def short_statement(name: str) -> str:
-    """Return the same statement with what its result has up to "the rest of the resource"; whole where nothing has."""
-    head, marked, rest = statement(name).partition(_REST)
-    if not marked:
-        return head
-    return head.rstrip().removesuffix(",") + rest[rest.index("\nfrom ") :]
+    """Return a statement with only the columns of a ShortTask in its result.
+
+    A statement that does not end in `select * from resource` has no short form: its text is returned as it is.
+    """
+    text = statement(name)
+    if not text.endswith(_WHOLE):
+        return text
+    return text.removesuffix(_WHOLE) + _SHORT.format(before=_BEFORE.get(name, "call"))
 
 
 def ordered(name: str, sort: Sort, direction: Direction) -> str:
-    """Return the text of a list's statement for an order."""
+    """Return the text of a list's statement for one order: its words in braces are filled in."""
     columns = {
         "created_at": {"r.seq": "%(position_seq)s::bigint"},
         "updated_at": {"r.updated_at": "%(position)s::timestamptz", "r.seq": "%(position_seq)s::bigint"},

@@ -46,7 +46,6 @@ select
     b.call,
     extract(epoch from b.deadline_at - b.now)::float8 as due_in,
     b.id, b.definition, b.definition_version, b.status,
-    -- The rest of the resource.
     b.label, b.params, b.requester, b.settings, b.created_at, b.version, b.exec_id, b.retry_count, b.execute_at,
     b.deadline_at, b.updated_at,
     b.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error

@@ -37,13 +37,16 @@ done as (
         e.created_at, e.asked_execute_at, e.version + 1, 'awf.task/cancel', e.caller, e.status, 'canceled', e.exec_id, e.retry_count,
         e.execute_at, e.worker, e.now, e.workflow_seq
     from ended as e
+),
+resource as (
+    select
+        e.call,
+        e.id, e.definition, e.definition_version, 'done' as status,
+        e.label, e.params, e.requester, e.settings, e.created_at,
+        e.version + 1 as version, e.exec_id, e.retry_count, e.execute_at, null as deadline_at,
+        e.now as updated_at,
+        e.worker, 'canceled' as outcome, null as reason_type, null as reason_message, null as result, null as error
+    from ended as e
 )
-select
-    e.call,
-    e.id, e.definition, e.definition_version, 'done' as status,
-    -- The rest of the resource.
-    e.label, e.params, e.requester, e.settings, e.created_at,
-    e.version + 1 as version, e.exec_id, e.retry_count, e.execute_at, null as deadline_at,
-    e.now as updated_at,
-    e.worker, 'canceled' as outcome, null as reason_type, null as reason_message, null as result, null as error
-from ended as e
+select *
+from resource

@@ -92,7 +92,6 @@ logged as (
 select
     l.call,
     l.id, l.definition, l.definition_version, l.status,
-    -- The rest of the resource.
     l.label, l.params, l.requester, l.settings, l.created_at, l.version, l.exec_id, l.retry_count, l.execute_at,
     l.deadline_at, l.updated_at, l.worker, null as outcome, null as reason_type, null as reason_message, null as result,
     null as error, l.lost_attempts

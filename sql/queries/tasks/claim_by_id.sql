@@ -29,11 +29,7 @@ leased as (
     update fencepost.live_tasks as l
     set status = case when h.start then 'in-progress' else 'requested' end,
         version = l.version + 1,
-        exec_id = (
-            h.prefix
-            || case when l.workflow_seq is null then '-8000-' when h.kind = 'task' then '-8002-' else '-8001-' end
-            || lpad(to_hex(l.seq), 12, '0')
-        )::uuid,
+        exec_id = fencepost.exec_id(h.prefix, l.workflow_seq, h.kind, l.seq),
         retry_count = l.retry_count + h.start::integer,
         deadline_at = fencepost.lease_end(
             h.now, h.start, l.settings, l.expires_at, h.in_progress_timeout, h.requested_to_start_timeout,
@@ -55,7 +51,6 @@ logged as (
 select
     l.call,
     l.id, l.definition, l.definition_version, l.status,
-    -- The rest of the resource.
     l.label, l.params, l.requester, l.settings, l.created_at,
     l.version, l.exec_id, l.retry_count, l.execute_at, l.deadline_at, l.updated_at,
     l.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error

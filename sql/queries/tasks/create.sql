@@ -62,13 +62,16 @@ queued as (
         t.created_at, t.limit_key, t.settings, t.expires_at
     from created as t
     where t.made
+),
+resource as (
+    select
+        t.call,
+        extract(epoch from t.due_at - t.created_at)::float8 as due_in,
+        t.id, t.definition, t.definition_version, t.status,
+        t.label, t.params, t.requester, t.settings, t.created_at, 1 as version, null::uuid as exec_id,
+        0 as retry_count, t.execute_at, least(t.due_at, t.expires_at) as deadline_at, t.created_at as updated_at,
+        null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+    from created as t
 )
-select
-    t.call,
-    extract(epoch from t.due_at - t.created_at)::float8 as due_in,
-    t.id, t.definition, t.definition_version, t.status,
-    -- The rest of the resource.
-    t.label, t.params, t.requester, t.settings, t.created_at, 1 as version, null::uuid as exec_id,
-    0 as retry_count, t.execute_at, least(t.due_at, t.expires_at) as deadline_at, t.created_at as updated_at,
-    null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
-from created as t
+select *
+from resource

@@ -65,18 +65,21 @@ logged as (
         r.seq, r.version, r.now, 'awf.task/fail', json_build_object('error', r.error), r.caller, r.ended_by,
         'in-progress', 'waiting', r.ended_id, r.retry_count, r.execute_at, r.deadline_at
     from retried as r
+),
+resource as (
+    select
+        r.call,
+        r.id, r.definition, r.definition_version, case when r.again then 'waiting' else 'done' end as status,
+        r.label, r.params, r.requester, r.settings, r.created_at,
+        r.version + (not r.again)::integer as version, r.exec_id,
+        r.retry_count, r.execute_at, case when r.again then r.deadline_at end as deadline_at, r.now as updated_at,
+        r.worker,
+        case when not r.again then 'failed' end as outcome,
+        case when not r.again then 'awf.task/failed-by-executor' end as reason_type,
+        case when not r.again then 'Failed by executor' end as reason_message,
+        null as result,
+        case when not r.again then r.error end as error
+    from (select * from retried union all select * from ended) as r
 )
-select
-    r.call,
-    r.id, r.definition, r.definition_version, case when r.again then 'waiting' else 'done' end as status,
-    -- The rest of the resource.
-    r.label, r.params, r.requester, r.settings, r.created_at,
-    r.version + (not r.again)::integer as version, r.exec_id,
-    r.retry_count, r.execute_at, case when r.again then r.deadline_at end as deadline_at, r.now as updated_at,
-    r.worker,
-    case when not r.again then 'failed' end as outcome,
-    case when not r.again then 'awf.task/failed-by-executor' end as reason_type,
-    case when not r.again then 'Failed by executor' end as reason_message,
-    null as result,
-    case when not r.again then r.error end as error
-from (select * from retried union all select * from ended) as r
+select *
+from resource

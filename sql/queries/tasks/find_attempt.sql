@@ -5,7 +5,6 @@
 select
     null::integer as call,
     t.id, t.definition, t.definition_version, e.status,
-    -- The rest of the resource.
     t.label, t.params, t.requester, t.settings, t.created_at, e.version,
     case when e.status in ('requested', 'in-progress', 'done') then e.exec_id end as exec_id,
     e.retry_count, e.execute_at, e.deadline_at, e.at as updated_at,

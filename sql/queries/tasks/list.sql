@@ -8,7 +8,6 @@
 select
     null::integer as call,
     r.id, r.definition, r.definition_version, r.status,
-    -- The rest of the resource.
     r.label, r.params, r.requester, r.settings, r.created_at,
     r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at, r.updated_at,
     r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error,

@@ -43,13 +43,16 @@ logged as (
         r.seq, r.version, r.updated_at, r.action, r.caller, r.ended_by, r.status_before, 'ready',
         r.ended_id, r.retry_count, r.execute_at, r.deadline_at
     from released as r
+),
+resource as (
+    select
+        r.call,
+        r.id, r.definition, r.definition_version, 'ready' as status,
+        r.label, r.params, r.requester, r.settings, r.created_at,
+        r.version, null::uuid as exec_id, r.retry_count, r.execute_at, r.deadline_at,
+        r.updated_at,
+        null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+    from released as r
 )
-select
-    r.call,
-    r.id, r.definition, r.definition_version, 'ready' as status,
-    -- The rest of the resource.
-    r.label, r.params, r.requester, r.settings, r.created_at,
-    r.version, null::uuid as exec_id, r.retry_count, r.execute_at, r.deadline_at,
-    r.updated_at,
-    null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
-from released as r
+select *
+from resource

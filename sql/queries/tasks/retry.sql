@@ -74,13 +74,16 @@ logged as (
         r.seq, r.next_version, r.now, 'awf.task/retry', null, r.caller, null, 'done', 'ready', null, null, null, null,
         0, r.execute_at
     from reopened as r
+),
+resource as (
+    select
+        r.call,
+        r.id, r.definition, r.definition_version, 'ready' as status,
+        r.label, r.params, r.requester, r.settings, r.created_at,
+        r.next_version as version, null::uuid as exec_id, 0 as retry_count, r.execute_at,
+        null as deadline_at, r.now as updated_at,
+        null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+    from reopened as r
 )
-select
-    r.call,
-    r.id, r.definition, r.definition_version, 'ready' as status,
-    -- The rest of the resource.
-    r.label, r.params, r.requester, r.settings, r.created_at,
-    r.next_version as version, null::uuid as exec_id, 0 as retry_count, r.execute_at,
-    null as deadline_at, r.now as updated_at,
-    null as worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
-from reopened as r
+select *
+from resource

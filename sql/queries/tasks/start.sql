@@ -44,12 +44,15 @@ logged as (
         s.seq, s.version, s.updated_at, 'awf.task/start', s.caller, s.worker, 'requested', s.status, s.exec_id,
         s.retry_count, s.execute_at, s.deadline_at
     from started as s
+),
+resource as (
+    select
+        s.call,
+        s.id, s.definition, s.definition_version, s.status,
+        s.label, s.params, s.requester, s.settings, s.created_at,
+        s.version, s.exec_id, s.retry_count, s.execute_at, s.deadline_at, s.updated_at,
+        s.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
+    from started as s
 )
-select
-    s.call,
-    s.id, s.definition, s.definition_version, s.status,
-    -- The rest of the resource.
-    s.label, s.params, s.requester, s.settings, s.created_at,
-    s.version, s.exec_id, s.retry_count, s.execute_at, s.deadline_at, s.updated_at,
-    s.worker, null as outcome, null as reason_type, null as reason_message, null as result, null as error
-from started as s
+select *
+from resource
