@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from fencepost.domain.actions import digest_of
+from fencepost.domain.definition import Beginning
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.payload import same_payload
 from fencepost.domain.task import HeldTask, Task
@@ -27,7 +28,11 @@ from fencepost.store.workflows import Found, LabelledEntry, Page, Shown, Workflo
 
 
 class NewWorkflow(NamedTuple):
-    """What a caller asks to be begun; JSON members are text, `execute_at` is ISO-8601 with a zone."""
+    """A workflow to create; JSON members are text, `execute_at` is ISO-8601 with a zone.
+
+    `checked` is the answer of the definition's `begin` when the caller has checked the params; with None, `create`
+    checks them.
+    """
 
     definition: str
     id: str | None
@@ -36,6 +41,7 @@ class NewWorkflow(NamedTuple):
     execute_at: str | None
     requester: bytes
     caller: str
+    checked: Beginning | None = None
 
 
 class Signal(NamedTuple):
@@ -127,7 +133,9 @@ class Workflows:
         version, definition = await self._definitions.newest_workflow(new.definition)
         if new.id is not None:
             definition.check_id(new.id)
-        beginning = await self._definitions.checks.made(lambda: definition.begin(new.params))
+        beginning = new.checked
+        if beginning is None:
+            beginning = await self._definitions.checks.made(lambda: definition.begin(new.params))
         return {
             # Named here: a create whose reply is lost runs again and must find what it made.
             "id": new.id or str(uuid4()),

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
+from fencepost.domain.definition import Beginning
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import REQUEST_ID_REUSED, WORKFLOW_EXISTS, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
@@ -23,6 +24,9 @@ from fencepost.vocabularies.taskflow.retry import StageAgain, again
 from fencepost.vocabularies.taskflow.runs import Place, Runs
 
 _REQUESTS = UUID("0d6d3c52-6c0e-5b0c-a7a4-3f0f5f3f6a11")
+# The answer of `TaskflowDefinition.begin` for a flow that was checked here: its params are encoded from the checked
+# flow, so that decoding and checking them again could find nothing.
+_CHECKED = Beginning()
 # Room for what a retry adds to it.
 _LONGEST_ID = 54
 
@@ -56,7 +60,7 @@ class Flows:
         if (parent := _parent(wanted.flow)) is not None:
             return await self._nesting.begin(Nested(order, parent, id, wanted.request_id, wanted.exec_id))
         try:
-            await self._create(id, FLOW, msgspec.json.encode(order), wanted.caller)
+            await self._create(id, FLOW, msgspec.json.encode(order), wanted.caller, checked=_CHECKED)
         except Refusal as refusal:
             if refusal.kind is not WORKFLOW_EXISTS:
                 raise
@@ -114,7 +118,7 @@ class Flows:
             raise invalid_params(f"an id of more than {_LONGEST_ID} characters cannot be retried", "$.taskflowId")
         params = msgspec.json.encode(again(run.plan, run.progress, stages, request))
         try:
-            await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller)
+            await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller, checked=_CHECKED)
         except Refusal as refusal:
             if refusal.kind is not WORKFLOW_EXISTS:
                 raise
@@ -132,9 +136,12 @@ class Flows:
                         refusal.at = f"$.stages[{number}].tasks[{index}].taskDetails.definition"
                         raise
 
-    async def _create(self, id: str, definition: str, params: bytes | None, caller: str) -> None:
+    async def _create(
+        self, id: str, definition: str, params: bytes | None, caller: str, *, checked: Beginning | None = None
+    ) -> None:
         requester = orjson.dumps({"resourceType": "Client", "id": caller})
-        (outcome,) = await self._workflows.create([NewWorkflow(definition, id, None, params, None, requester, caller)])
+        new = NewWorkflow(definition, id, None, params, None, requester, caller, checked)
+        (outcome,) = await self._workflows.create([new])
         if isinstance(outcome, Exception):
             raise outcome
 
