@@ -11,7 +11,7 @@ import pytest
 
 from fencepost.errors import Refusal
 from fencepost.vocabularies.taskflow.progress import Progress, Standing, gathered, progress
-from fencepost.vocabularies.taskflow.retry import StageAgain, again
+from fencepost.vocabularies.taskflow.retry import StageRetry, retry_params
 from tests.fixtures.taskflows import Run, flow, task
 
 GO_ON = {"continueOnTaskFailure": True}
@@ -34,14 +34,15 @@ def retried(run: Run, wanted: Sequence[tuple[str, Sequence[str] | None]] | None 
     some = None
     if wanted is not None:
         some = [
-            StageAgain(
+            StageRetry(
                 stages[name].id,
                 None if tasks is None else [one.id for one in stages[name].tasks if one.task.name in tasks],
             )
             for name, tasks in wanted
         ]
     return Run(
-        json.loads(msgspec.json.encode(again(run.plan, ended(run), some))), id=f"run~{run.plan.retry_attempt + 1}"
+        json.loads(msgspec.json.encode(retry_params(run.plan, ended(run), some))),
+        id=f"run~{run.plan.retry_attempt + 1}",
     )
 
 
@@ -184,36 +185,36 @@ def retried_to_failure(first: Run) -> Run:
 @pytest.mark.parametrize(
     ("wanted", "at"),
     [
-        ([StageAgain("nope")], "$.stages[0].stageId"),
-        ([StageAgain("S2"), StageAgain("S1", ["nope"])], "$.stages[1].taskIds[0]"),
-        ([StageAgain("S1", ["B", "A"])], "$.stages[0].taskIds[1]"),
+        ([StageRetry("nope")], "$.stages[0].stageId"),
+        ([StageRetry("S2"), StageRetry("S1", ["nope"])], "$.stages[1].taskIds[0]"),
+        ([StageRetry("S1", ["B", "A"])], "$.stages[0].taskIds[1]"),
     ],
 )
-def test_what_a_retry_names_must_be_there_and_may_be_repeated(wanted: list[StageAgain], at: str) -> None:
+def test_what_a_retry_names_must_be_there_and_may_be_repeated(wanted: list[StageRetry], at: str) -> None:
     run = failed_at_b(ONCE)
     ids = {"S1": run.plan.stages[0].id, "S2": run.plan.stages[1].id}
     ids |= {one.task.name.upper(): one.id for stage in run.plan.stages for one in stage.tasks}
     named = [
-        StageAgain(ids.get(one.stage_id, one.stage_id), one.task_ids and [ids.get(id, id) for id in one.task_ids])
+        StageRetry(ids.get(one.stage_id, one.stage_id), one.task_ids and [ids.get(id, id) for id in one.task_ids])
         for one in wanted
     ]
     with pytest.raises(Refusal) as refused:
-        again(run.plan, ended(run), named)
+        retry_params(run.plan, ended(run), named)
     assert refused.value.at == at
 
 
 def test_a_retry_with_nothing_to_run_is_refused() -> None:
     run = Run(flow(["a"], options=ONCE))
     run.succeed("a")
-    for wanted in (None, [StageAgain(run.plan.stages[0].id)]):
+    for wanted in (None, [StageRetry(run.plan.stages[0].id)]):
         with pytest.raises(Refusal) as refused:
-            again(run.plan, ended(run), wanted)
+            retry_params(run.plan, ended(run), wanted)
         assert refused.value.kind.type == "nothing-to-retry"
 
 
 def test_a_canceled_flow_can_be_retried() -> None:
     run = Run(flow(["a", "b"], ["c"], options=ONCE))
     run.succeed("a")
-    order = again(run.plan, ended(run, "canceled"), None)
+    order = retry_params(run.plan, ended(run, "canceled"), None)
     following = Run(json.loads(msgspec.json.encode(order)), id="run~1")
     assert following.live == ["b"]

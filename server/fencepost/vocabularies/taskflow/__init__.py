@@ -7,5 +7,5 @@ progress        from what the queue says of each task to the statuses of tasks, 
 decider         what follows from that
 record          the flow as its readers see it
 replay          the events that its history was
-again           what a retry runs again, and what it keeps
+retry           what a retry runs again, and what it keeps
 """

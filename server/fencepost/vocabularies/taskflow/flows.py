@@ -20,7 +20,7 @@ from fencepost.vocabularies.taskflow.flow import Flow
 from fencepost.vocabularies.taskflow.nesting import CONTEXT, Nested, Nesting
 from fencepost.vocabularies.taskflow.plan import FlowParent, order_of, parent_in, run_id
 from fencepost.vocabularies.taskflow.record import FlowRecord
-from fencepost.vocabularies.taskflow.retry import StageAgain, again
+from fencepost.vocabularies.taskflow.retry import StageRetry, retry_params
 from fencepost.vocabularies.taskflow.runs import Place, Runs
 
 _REQUESTS = UUID("0d6d3c52-6c0e-5b0c-a7a4-3f0f5f3f6a11")
@@ -102,7 +102,7 @@ class Flows:
         return await self._runs.record(run)
 
     async def retry(
-        self, id: str, stages: Sequence[StageAgain] | None, request_id: str | None, *, caller: str
+        self, id: str, stages: Sequence[StageRetry] | None, request_id: str | None, *, caller: str
     ) -> FlowRecord:
         """Run a flow that has ended again, all of it or some stages and tasks; return it as it stands then.
 
@@ -116,7 +116,7 @@ class Flows:
             raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status=run.progress.status)
         if len(id) > _LONGEST_ID:
             raise invalid_params(f"an id of more than {_LONGEST_ID} characters cannot be retried", "$.taskflowId")
-        params = msgspec.json.encode(again(run.plan, run.progress, stages, request))
+        params = msgspec.json.encode(retry_params(run.plan, run.progress, stages, request))
         try:
             await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller, checked=_CHECKED)
         except Refusal as refusal:

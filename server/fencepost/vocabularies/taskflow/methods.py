@@ -12,7 +12,7 @@ from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.taskflow.flow import MOST_STAGES, Flow
 from fencepost.vocabularies.taskflow.flows import Produce
 from fencepost.vocabularies.taskflow.record import FlowRecord
-from fencepost.vocabularies.taskflow.retry import StageAgain
+from fencepost.vocabularies.taskflow.retry import StageRetry
 from fencepost.wire.pages import read_position, write_position
 
 taskflow_methods = Registry()
@@ -41,7 +41,7 @@ class TaskflowIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 class RetryParams(TaskflowIdParams, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Which taskflow, and which stages and tasks of it; without any, as its options say."""
 
-    stages: Annotated[list[StageAgain], Meta(min_length=1, max_length=MOST_STAGES)] | None = None
+    stages: Annotated[list[StageRetry], Meta(min_length=1, max_length=MOST_STAGES)] | None = None
     request_id: RequestId | None = None
 
 

@@ -19,14 +19,14 @@ _REQUESTS = 100
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class StageAgain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class StageRetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """A stage to run again, or some of its tasks."""
 
     stage_id: _Id
     task_ids: Annotated[list[_Id], Meta(min_length=1, max_length=MOST_TASKS)] | None = None
 
 
-def again(plan: Plan, now: Progress, wanted: Sequence[StageAgain] | None, request: str | None = None) -> Order:
+def retry_params(plan: Plan, now: Progress, wanted: Sequence[StageRetry] | None, request: str | None = None) -> Order:
     """Return the params of the next run, which `request` asked for; raise Refusal.
 
     Without stages every task runs again, and of those that are executed exactly once the ones that have not succeeded.
@@ -48,7 +48,7 @@ def again(plan: Plan, now: Progress, wanted: Sequence[StageAgain] | None, reques
     return order_of(plan.flow, run)
 
 
-def _named(stages: Sequence[StageView], wanted: Sequence[StageAgain]) -> Sequence[TaskView]:
+def _named(stages: Sequence[StageView], wanted: Sequence[StageRetry]) -> Sequence[TaskView]:
     by_id = {stage.planned.id: stage for stage in stages}
     views: list[TaskView] = []
     for number, one in enumerate(wanted):
