@@ -18,7 +18,7 @@ from fencepost.vocabularies.taskflow.progress import (
     Facts,
     FlowStatus,
     StageStatus,
-    Standing,
+    TaskState,
     TaskStatus,
     gathered,
     progress,
@@ -28,15 +28,15 @@ from tests.fixtures.taskflows import EXAMPLE, Run, flow, task
 GO_ON = {"continueOnTaskFailure": True}
 
 
-def statuses(run: Run, **standings: Standing) -> tuple[str, list[str], list[str]]:
+def statuses(run: Run, **states: TaskState) -> tuple[str, list[str], list[str]]:
     """Return the statuses of flow, stages and tasks when the queue says this of tasks by name."""
-    facts = gathered((run.label(name), name, standing) for name, standing in standings.items())
+    facts = gathered((run.label(name), name, state) for name, state in states.items())
     now = progress(run.plan, facts)
     return now.status, [stage.status for stage in now.stages], [view.status for s in now.stages for view in s.tasks]
 
 
-SUCCEEDED = Standing("done", "succeeded", "in-progress", 1)
-FAILED = Standing("done", "failed", "in-progress", 1)
+SUCCEEDED = TaskState("done", "succeeded", "in-progress", 1)
+FAILED = TaskState("done", "failed", "in-progress", 1)
 
 
 @pytest.mark.shows("taskflow/stage-order")
@@ -182,31 +182,31 @@ def test_statuses_follow_the_queue() -> None:
     run = Run(flow(["a", "b"], ["c"]))
     assert statuses(run) == ("WAITING", ["WAITING", "WAITING"], ["WAITING"] * 3)
     for status in ("waiting", "ready", "requested"):
-        assert statuses(run, a=Standing(status))[2][0] == "QUEUED"
-    assert statuses(run, a=Standing("in-progress", retry_count=1)) == (
+        assert statuses(run, a=TaskState(status))[2][0] == "QUEUED"
+    assert statuses(run, a=TaskState("in-progress", retry_count=1)) == (
         "RUNNING",
         ["RUNNING", "WAITING"],
         ["RUNNING", "WAITING", "WAITING"],
     )
     assert statuses(run, a=SUCCEEDED, b=FAILED)[1:] == (["FAILED", "WAITING"], ["SUCCESS", "FAILED", "WAITING"])
-    assert statuses(run, a=SUCCEEDED, b=SUCCEEDED, c=Standing("ready"))[1] == ["COMPLETED", "RUNNING"]
+    assert statuses(run, a=SUCCEEDED, b=SUCCEEDED, c=TaskState("ready"))[1] == ["COMPLETED", "RUNNING"]
 
 
 @pytest.mark.shows("taskflow/attempt-counter")
 @pytest.mark.parametrize(
-    ("standing", "attempt"),
+    ("state", "attempt"),
     [
-        (Standing("ready"), 0),
-        (Standing("in-progress", retry_count=1), 0),
-        (Standing("waiting", retry_count=1), 1),
-        (Standing("in-progress", retry_count=2), 1),
-        (Standing("done", "succeeded", "in-progress", 2), 1),
-        (Standing("done", "failed", "ready", 0), 0),
+        (TaskState("ready"), 0),
+        (TaskState("in-progress", retry_count=1), 0),
+        (TaskState("waiting", retry_count=1), 1),
+        (TaskState("in-progress", retry_count=2), 1),
+        (TaskState("done", "succeeded", "in-progress", 2), 1),
+        (TaskState("done", "failed", "ready", 0), 0),
     ],
 )
-def test_attempts_are_counted_from_zero(standing: Standing, attempt: int) -> None:
+def test_attempts_are_counted_from_zero(state: TaskState, attempt: int) -> None:
     run = Run(flow(["a"]))
-    now = progress(run.plan, gathered([(run.label("a"), "a", standing)]))
+    now = progress(run.plan, gathered([(run.label("a"), "a", state)]))
     assert now.stages[0].tasks[0].attempt == attempt
 
 
@@ -215,8 +215,8 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
     run = Run(flow(["a", "b", "c"], ["d"]))
     facts = gathered(
         [
-            (run.label("a"), "a", Standing("done", "canceled", "ready", is_dropped=True)),
-            (run.label("b"), "b", Standing("done", "canceled", "in-progress", 1, is_dropped=True)),
+            (run.label("a"), "a", TaskState("done", "canceled", "ready", is_dropped=True)),
+            (run.label("b"), "b", TaskState("done", "canceled", "in-progress", 1, is_dropped=True)),
             (run.label("c"), "c", SUCCEEDED),
         ],
         "canceled",
@@ -231,7 +231,7 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
 def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
     run = Run(flow(["a"], [task("b", {"x": "{{s1.a.data}}"})], options={"continueOnTaskFailure": True}))
     for was in ("ready", "in-progress"):
-        facts = gathered([(run.label("a"), "a", Standing("done", "canceled", was, is_dropped=True))], "canceled")
+        facts = gathered([(run.label("a"), "a", TaskState("done", "canceled", was, is_dropped=True))], "canceled")
         assert progress(run.plan, facts).stages[1].tasks[0].status == "WAITING"
 
 
@@ -272,7 +272,7 @@ def test_numbers_stay_as_they_were_written() -> None:
     run = Run(flow(["a"], [task("b", {"x": "{{s1.a.n}}", "t": "{{s1.a.n}}"})]))
     label = run.label("a")
     run.activities[label] = run.activities[label]._replace(outcome="succeeded", result=b'{"n":1.50}')
-    begun = progress(run.plan, Facts({label: Standing("done", "succeeded", result=b'{"n":1.50}')}, {}))
+    begun = progress(run.plan, Facts({label: TaskState("done", "succeeded", result=b'{"n":1.50}')}, {}))
     assert begun.due[0].params == b'{"x":1.50,"t":1.50}'
 
 

@@ -10,18 +10,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from fencepost.vocabularies.taskflow.progress import Standing
+from fencepost.vocabularies.taskflow.progress import TaskState
 from fencepost.vocabularies.taskflow.replay import Change, FlowEvent, Position, Replay, read_position
 from tests.fixtures.taskflows import Run, flow
 
 STEPS = [
-    Standing("ready"),
-    Standing("requested"),
-    Standing("in-progress", retry_count=1),
-    Standing("waiting", retry_count=1),
-    Standing("ready", retry_count=1),
-    Standing("in-progress", retry_count=2),
-    Standing("done", "succeeded", "in-progress", 2, b'{"ok":1}'),
+    TaskState("ready"),
+    TaskState("requested"),
+    TaskState("in-progress", retry_count=1),
+    TaskState("waiting", retry_count=1),
+    TaskState("ready", retry_count=1),
+    TaskState("in-progress", retry_count=2),
+    TaskState("done", "succeeded", "in-progress", 2, b'{"ok":1}'),
 ]
 
 
@@ -29,8 +29,8 @@ def history(run: Run, *names: str) -> list[Change]:
     """Return the history of some tasks, that of each of them a moment later than the one before."""
     times = itertools.count()
     return [
-        Change(number, version, f"{version:03}-{next(times):03}", run.label(name), name, standing)
-        for version, standing in enumerate(STEPS, 1)
+        Change(number, version, f"{version:03}-{next(times):03}", run.label(name), name, state)
+        for version, state in enumerate(STEPS, 1)
         for number, name in enumerate(names)
     ]
 
@@ -113,7 +113,7 @@ def test_what_commits_late_while_a_reader_is_away_takes_no_event_from_it() -> No
     run = Run(flow(["a", "b"]))
     whole = history(run, "a", "b")
     late = whole[-2]
-    assert (late.label, late.standing.status) == (run.label("a"), "done")
+    assert (late.label, late.state.status) == (run.label("a"), "done")
     replay = Replay(run.plan)
     told(replay.play([change for change in whole if change is not late]))
     assert short(told(Replay(run.plan, replay.position).play(whole))) == [

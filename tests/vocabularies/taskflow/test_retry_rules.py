@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from fencepost.errors import Refusal
-from fencepost.vocabularies.taskflow.progress import Progress, Standing, gathered, progress
+from fencepost.vocabularies.taskflow.progress import Progress, TaskState, gathered, progress
 from fencepost.vocabularies.taskflow.retry import StageRetry, retry_params
 from tests.fixtures.taskflows import Run, flow, task
 
@@ -21,7 +21,7 @@ ONCE = {"exactlyOnceTaskExecution": True}
 def ended(run: Run, outcome: str | None = None) -> Progress:
     """Return how a run stands for its readers."""
     told = [
-        (one.label, one.id, Standing("done", one.outcome, "in-progress", 1, one.result, one.error))
+        (one.label, one.id, TaskState("done", one.outcome, "in-progress", 1, one.result, one.error))
         for one in run.activities.values()
         if one.outcome is not None
     ]

@@ -31,7 +31,7 @@ from fencepost.vocabularies.taskflow.plan import MAX_AGE, Order, Plan
 from fencepost.vocabularies.taskflow.progress import (
     Facts,
     Progress,
-    Standing,
+    TaskState,
     TaskView,
     gathered,
     nested_label,
@@ -105,13 +105,13 @@ def decide(told: Told, event: Event) -> Sequence[AnyAction]:
 
 
 def _facts(activities: Mapping[str, Activity]) -> Facts:
-    return gathered((activity.label, activity.id, _standing(activity)) for activity in activities.values())
+    return gathered((activity.label, activity.id, _task_state(activity)) for activity in activities.values())
 
 
-def _standing(activity: Activity) -> Standing:
+def _task_state(activity: Activity) -> TaskState:
     if activity.outcome is None:
-        return Standing("in-progress")
-    return Standing("done", activity.outcome, result=activity.result, error=activity.error)
+        return TaskState("in-progress")
+    return TaskState("done", activity.outcome, result=activity.result, error=activity.error)
 
 
 def _timer(plan: Plan) -> Sequence[AnyAction]:

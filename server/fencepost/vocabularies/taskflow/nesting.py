@@ -81,7 +81,7 @@ class Nesting:
 
     async def _tell(self, nested: Nested, run: Run, label: str) -> None:
         activity = run.activity(label)
-        if run.is_over or activity is None or activity.standing.status != "in-progress":
+        if run.is_over or activity is None or activity.state.status != "in-progress":
             raise _over(nested.parent)
         if nested.exec_id is not None and activity.exec_id != str(nested.exec_id):
             raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=activity.id, exec_id=nested.exec_id)
@@ -112,7 +112,7 @@ def _label(run: Run, parent: FlowParent) -> str:
 def _attempt(run: Run, label: str) -> int:
     """Return which attempt of a task it is, or was in the end."""
     activity = run.activity(label)
-    return 0 if activity is None else max(activity.standing.retry_count - 1, 0)
+    return 0 if activity is None else max(activity.state.retry_count - 1, 0)
 
 
 def _begun(run: Run, label: str, key: str) -> str | None:
@@ -120,7 +120,7 @@ def _begun(run: Run, label: str, key: str) -> str | None:
     now = nested_label(label, _attempt(run, label), key)
     for one in run.activities:
         is_same = one.label.startswith(f"{label}/") and one.label.endswith(f"/{key}")
-        if is_same and (one.label == now or one.standing.outcome in (None, "succeeded")):
+        if is_same and (one.label == now or one.state.outcome in (None, "succeeded")):
             return one.id
     return None
 

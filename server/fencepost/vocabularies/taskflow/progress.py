@@ -25,7 +25,7 @@ FlowStatus = Literal["WAITING", "RUNNING", "COMPLETED", "CANCELLED", "PARTIAL_CO
 _NULL = b"null"
 
 
-class Standing(NamedTuple):
+class TaskState(NamedTuple):
     """What the queue says of a task, or of the workflow that a task is; `was` is its state before its end.
 
     `is_dropped` says that it did not end by itself, but with its flow.
@@ -33,7 +33,7 @@ class Standing(NamedTuple):
 
     status: str
     outcome: str | None = None
-    was: str | None = None
+    status_before: str | None = None
     retry_count: int = 0
     result: bytes | None = None
     error: bytes | None = None
@@ -52,7 +52,7 @@ class Nested(NamedTuple):
 class Facts(NamedTuple):
     """What is known of a run: of tasks by label, and how its workflow ended, None while it is live."""
 
-    standings: Mapping[str, Standing]
+    states: Mapping[str, TaskState]
     nested: Mapping[str, Sequence[Nested]]
     outcome: str | None = None
 
@@ -111,17 +111,17 @@ class Progress(NamedTuple):
         return [task for stage in self.stages for task in stage.tasks if task.params is not None]
 
 
-def gathered(told: Iterable[tuple[str, str, Standing]], outcome: str | None = None) -> Facts:
-    """Return the facts of a run from label, id and standing of each of its activities."""
-    standings: dict[str, Standing] = {}
+def gathered(told: Iterable[tuple[str, str, TaskState]], outcome: str | None = None) -> Facts:
+    """Return the facts of a run from label, id and state of each of its activities."""
+    states: dict[str, TaskState] = {}
     nested: dict[str, list[Nested]] = {}
-    for label, id, standing in told:
+    for label, id, state in told:
         match label.split("/"):
             case [_, _]:
-                standings[label] = standing
+                states[label] = state
             case [stage, task, attempt, _]:
-                nested.setdefault(f"{stage}/{task}", []).append(Nested(id, int(attempt), standing.outcome))
-    return Facts(standings, nested, outcome)
+                nested.setdefault(f"{stage}/{task}", []).append(Nested(id, int(attempt), state.outcome))
+    return Facts(states, nested, outcome)
 
 
 def nested_label(label: str, attempt: int, key: str) -> str:
@@ -164,8 +164,8 @@ def _task(
         response = bytes(kept.response)
         answer = response if kept.status == "SUCCESS" else _NULL
         return TaskView(task, kept.status, kept.attempt, response, answer, kept.nested)
-    if standing := facts.standings.get(task.label):
-        return _begun(task, standing, facts)
+    if state := facts.states.get(task.label):
+        return _begun(task, state, facts)
     if not is_reached or (is_stopped and task.id not in plan.named):
         return TaskView(task, "WAITING")
     try:
@@ -179,27 +179,25 @@ def _task(
     return TaskView(task, "WAITING", is_open=True, params=params)
 
 
-def _begun(task: PlannedTask, standing: Standing, facts: Facts) -> TaskView:
+def _begun(task: PlannedTask, state: TaskState, facts: Facts) -> TaskView:
     nested = facts.nested.get(task.label, ())
     active = [one.id for one in nested if one.outcome is None]
-    view = TaskView(
-        task, "QUEUED", standing.retry_count, nested=[one.id for one in nested], active=active, is_open=True
-    )
-    if standing.status == "in-progress":
-        return view._replace(status="RUNNING", attempt=max(standing.retry_count - 1, 0))
-    if standing.status != "done":
+    view = TaskView(task, "QUEUED", state.retry_count, nested=[one.id for one in nested], active=active, is_open=True)
+    if state.status == "in-progress":
+        return view._replace(status="RUNNING", attempt=max(state.retry_count - 1, 0))
+    if state.status != "done":
         return view
-    view = view._replace(attempt=max(standing.retry_count - 1, 0), has_answered=True, is_dropped=standing.is_dropped)
-    if standing.is_dropped and standing.was != "in-progress":
+    view = view._replace(attempt=max(state.retry_count - 1, 0), has_answered=True, is_dropped=state.is_dropped)
+    if state.is_dropped and state.status_before != "in-progress":
         # It was taken from the queue with its flow.
         return view._replace(is_open=False)
     if active and facts.outcome is None:
         return view._replace(status="RUNNING")
     view = view._replace(is_open=False)
-    if standing.outcome != "succeeded":
-        message = standing.message or f"the task was {standing.outcome}"
-        return view._replace(status="FAILED", response=_failure(message, standing.error))
-    response = standing.result or _NULL
+    if state.outcome != "succeeded":
+        message = state.message or f"the task was {state.outcome}"
+        return view._replace(status="FAILED", response=_failure(message, state.error))
+    response = state.result or _NULL
     last = max((one.attempt for one in nested), default=0)
     if failed := [one.id for one in nested if one.attempt == last and one.outcome != "succeeded"]:
         return view._replace(status="FAILED", response=_failure(f"nested taskflow {failed[0]} did not succeed", None))
@@ -249,4 +247,4 @@ def _flow_status(facts: Facts, stages: Sequence[StageView], ended: FlowStatus | 
             return "FAILED"
         case "succeeded":
             return ended or "COMPLETED"
-    return "RUNNING" if facts.standings else "WAITING"
+    return "RUNNING" if facts.states else "WAITING"

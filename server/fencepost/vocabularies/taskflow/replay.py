@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from fencepost.vocabularies.taskflow.plan import Plan
-from fencepost.vocabularies.taskflow.progress import Progress, Standing, TaskView, gathered, progress
+from fencepost.vocabularies.taskflow.progress import Progress, TaskState, TaskView, gathered, progress
 from fencepost.vocabularies.taskflow.record import flow_record
 
 
@@ -26,7 +26,7 @@ class Change(NamedTuple):
     at: str
     label: str
     id: str
-    standing: Standing
+    state: TaskState
 
 
 class EventData(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
@@ -81,7 +81,7 @@ class Replay:
         self._plan = plan
         self._told = [*position.taken] if position is not None and position.run == plan.retry_attempt else []
         self._taken: list[int] = []
-        self._standings: dict[str, tuple[str, Standing]] = {}
+        self._states: dict[str, tuple[str, TaskState]] = {}
         # What fails before a worker sees it has no history, and is told all the same.
         self._now = progress(plan, gathered([]), is_begun=False)
 
@@ -115,7 +115,7 @@ class Replay:
 
     def _take(self, change: Change) -> None:
         self._taken[change.number] = change.version
-        self._standings[change.label] = (change.id, change.standing)
+        self._states[change.label] = (change.id, change.state)
 
     def _taken_of(self, number: int) -> int:
         self._taken += [0] * (number + 1 - len(self._taken))
@@ -123,7 +123,7 @@ class Replay:
 
     def _events(self, outcome: str | None) -> Sequence[FlowEvent]:
         before = self._now
-        told = ((label, id, standing) for label, (id, standing) in self._standings.items())
+        told = ((label, id, state) for label, (id, state) in self._states.items())
         self._now = progress(self._plan, gathered(told, outcome))
         return _differences(self._plan, before, self._now)
 

@@ -30,7 +30,7 @@ class Run(NamedTuple):
     @property
     def progress(self) -> Progress:
         """What has become of the plan."""
-        told = ((one.label, one.id, one.standing) for one in self.activities)
+        told = ((one.label, one.id, one.state) for one in self.activities)
         return progress(self.plan, gathered(told, self.row.workflow.outcome))
 
     @property

@@ -12,7 +12,7 @@ from fencepost.domain.workflow import Workflow
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
 from fencepost.vocabularies.taskflow.document import TaskflowDefinition
-from fencepost.vocabularies.taskflow.progress import Standing
+from fencepost.vocabularies.taskflow.progress import TaskState
 from fencepost.vocabularies.taskflow.replay import Change
 
 # Activities that are read for one page of flows.
@@ -35,7 +35,7 @@ class ActivityRow(NamedTuple):
     label: str
     id: str
     exec_id: str | None
-    standing: Standing
+    state: TaskState
 
 
 class TemplateRow(NamedTuple):
@@ -93,7 +93,7 @@ class TaskflowStore:
         """
         params = {"workflow_seq": workflow_seq, "taken": [*taken]}
         rows = await self._database.reads.fetch(statement("taskflow/list_changes"), params)
-        return [Change(row[0], row[1], row[2], row[3], row[4], Standing._make(row[5:])) for row in rows]
+        return [Change(row[0], row[1], row[2], row[3], row[4], TaskState._make(row[5:])) for row in rows]
 
     async def list_templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
         """Return flows that can be begun by name, behind the name `after`."""
@@ -117,7 +117,7 @@ def _run(row: Sequence[object]) -> RunRow:
 
 
 def _activity(row: Sequence[Any]) -> ActivityRow:
-    return ActivityRow(row[0], row[2], row[3], row[5], Standing._make(row[6:]))
+    return ActivityRow(row[0], row[2], row[3], row[5], TaskState._make(row[6:]))
 
 
 def _template(row: Sequence[Any]) -> TemplateRow:
