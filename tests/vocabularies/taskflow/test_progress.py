@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 
 from fencepost.vocabularies.taskflow.document import TaskflowDefinition
-from fencepost.vocabularies.taskflow.placeholders import Room, Unknown, fill
+from fencepost.vocabularies.taskflow.placeholders import ByteBudget, UnknownPlaceholder, fill
 from fencepost.vocabularies.taskflow.plan import FlowParent
 from fencepost.vocabularies.taskflow.progress import (
-    Facts,
     FlowStatus,
+    RunFacts,
     StageStatus,
     TaskState,
     TaskStatus,
-    gathered,
-    progress,
+    collect_facts,
+    compute_progress,
 )
 from tests.fixtures.taskflows import EXAMPLE, Run, flow, task
 
@@ -30,8 +30,8 @@ GO_ON = {"continueOnTaskFailure": True}
 
 def statuses(run: Run, **states: TaskState) -> tuple[str, list[str], list[str]]:
     """Return the statuses of flow, stages and tasks when the queue says this of tasks by name."""
-    facts = gathered((run.label(name), name, state) for name, state in states.items())
-    now = progress(run.plan, facts)
+    facts = collect_facts((run.label(name), name, state) for name, state in states.items())
+    now = compute_progress(run.plan, facts)
     return now.status, [stage.status for stage in now.stages], [view.status for s in now.stages for view in s.tasks]
 
 
@@ -206,14 +206,14 @@ def test_statuses_follow_the_queue() -> None:
 )
 def test_attempts_are_counted_from_zero(state: TaskState, attempt: int) -> None:
     run = Run(flow(["a"]))
-    now = progress(run.plan, gathered([(run.label("a"), "a", state)]))
+    now = compute_progress(run.plan, collect_facts([(run.label("a"), "a", state)]))
     assert now.stages[0].tasks[0].attempt == attempt
 
 
 @pytest.mark.shows("taskflow/cancelled-tasks")
 def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
     run = Run(flow(["a", "b", "c"], ["d"]))
-    facts = gathered(
+    facts = collect_facts(
         [
             (run.label("a"), "a", TaskState("done", "canceled", "ready", is_dropped=True)),
             (run.label("b"), "b", TaskState("done", "canceled", "in-progress", 1, is_dropped=True)),
@@ -221,7 +221,7 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
         ],
         "canceled",
     )
-    now = progress(run.plan, facts)
+    now = compute_progress(run.plan, facts)
     assert now.status == "CANCELLED"
     assert [view.status for stage in now.stages for view in stage.tasks] == ["QUEUED", "FAILED", "SUCCESS", "WAITING"]
     assert [stage.status for stage in now.stages] == ["FAILED", "WAITING"]
@@ -231,8 +231,8 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
 def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
     run = Run(flow(["a"], [task("b", {"x": "{{s1.a.data}}"})], options={"continueOnTaskFailure": True}))
     for was in ("ready", "in-progress"):
-        facts = gathered([(run.label("a"), "a", TaskState("done", "canceled", was, is_dropped=True))], "canceled")
-        assert progress(run.plan, facts).stages[1].tasks[0].status == "WAITING"
+        facts = collect_facts([(run.label("a"), "a", TaskState("done", "canceled", was, is_dropped=True))], "canceled")
+        assert compute_progress(run.plan, facts).stages[1].tasks[0].status == "WAITING"
 
 
 OTHER = "00000000-0000-4000-8000-000000000001"
@@ -272,7 +272,7 @@ def test_numbers_stay_as_they_were_written() -> None:
     run = Run(flow(["a"], [task("b", {"x": "{{s1.a.n}}", "t": "{{s1.a.n}}"})]))
     label = run.label("a")
     run.activities[label] = run.activities[label]._replace(outcome="succeeded", result=b'{"n":1.50}')
-    begun = progress(run.plan, Facts({label: TaskState("done", "succeeded", result=b'{"n":1.50}')}, {}))
+    begun = compute_progress(run.plan, RunFacts({label: TaskState("done", "succeeded", result=b'{"n":1.50}')}, {}))
     assert begun.due[0].params == b'{"x":1.50,"t":1.50}'
 
 
@@ -418,8 +418,8 @@ JSON = st.recursive(
 def test_whatever_params_are_they_are_filled_or_what_is_unknown_is_named(params: Any, value: Any) -> None:
     text = orjson.dumps(params)
     try:
-        filled = fill(text, lambda: {"a": {"b": [value], "c": value}}, Room(1 << 20))
-    except Unknown as unknown:
+        filled = fill(text, lambda: {"a": {"b": [value], "c": value}}, ByteBudget(1 << 20))
+    except UnknownPlaceholder as unknown:
         filled = b'"' + str(unknown).encode() + b'"'
     if b"{{" in text:
         orjson.loads(filled)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from fencepost.vocabularies.taskflow.progress import TaskState
-from fencepost.vocabularies.taskflow.replay import Change, FlowEvent, Position, Replay, read_position
+from fencepost.vocabularies.taskflow.replay import ActivityChange, FlowEvent, Position, Replay, read_position
 from tests.fixtures.taskflows import Run, flow
 
 STEPS = [
@@ -25,11 +25,11 @@ STEPS = [
 ]
 
 
-def history(run: Run, *names: str) -> list[Change]:
+def history(run: Run, *names: str) -> list[ActivityChange]:
     """Return the history of some tasks, that of each of them a moment later than the one before."""
     times = itertools.count()
     return [
-        Change(number, version, f"{version:03}-{next(times):03}", run.label(name), name, state)
+        ActivityChange(number, version, f"{version:03}-{next(times):03}", run.label(name), name, state)
         for version, state in enumerate(STEPS, 1)
         for number, name in enumerate(names)
     ]

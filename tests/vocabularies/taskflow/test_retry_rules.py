@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from fencepost.errors import Refusal
-from fencepost.vocabularies.taskflow.progress import Progress, TaskState, gathered, progress
+from fencepost.vocabularies.taskflow.progress import Progress, TaskState, collect_facts, compute_progress
 from fencepost.vocabularies.taskflow.retry import StageRetry, retry_params
 from tests.fixtures.taskflows import Run, flow, task
 
@@ -25,7 +25,7 @@ def ended(run: Run, outcome: str | None = None) -> Progress:
         for one in run.activities.values()
         if one.outcome is not None
     ]
-    return progress(run.plan, gathered(told, outcome or run.outcome))
+    return compute_progress(run.plan, collect_facts(told, outcome or run.outcome))
 
 
 def retried(run: Run, wanted: Sequence[tuple[str, Sequence[str] | None]] | None = None) -> Run:

@@ -20,22 +20,21 @@ from fencepost.domain.actions import (
     ScheduleWorkflow,
 )
 from fencepost.domain.builtin import WAIT
-from fencepost.domain.decider import Activity, Event
-from fencepost.domain.decider import Facts as Told
+from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.limits import MOST_RETRIES
 from fencepost.domain.terms import TaskTerms
 from fencepost.errors import Refusal
 from fencepost.vocabularies.taskflow.document import FLOW, TaskflowDefinition
-from fencepost.vocabularies.taskflow.flow import LONGEST_CARRIED, FlowOptions
-from fencepost.vocabularies.taskflow.plan import MAX_AGE, Order, Plan
+from fencepost.vocabularies.taskflow.flow import MAX_CARRIED_BYTES, FlowOptions
+from fencepost.vocabularies.taskflow.plan import MAX_AGE_LABEL, FlowParams, Plan
 from fencepost.vocabularies.taskflow.progress import (
-    Facts,
     Progress,
+    RunFacts,
     TaskState,
     TaskView,
-    gathered,
+    collect_facts,
+    compute_progress,
     nested_label,
-    progress,
 )
 from fencepost.vocabularies.taskflow.record import TaskRecord
 
@@ -43,16 +42,16 @@ from fencepost.vocabularies.taskflow.record import TaskRecord
 PRODUCE = "awf.taskflow/produce"
 
 
-class Production(msgspec.Struct, frozen=True, rename="camel"):
+class ProduceSignal(msgspec.Struct, frozen=True, rename="camel"):
     """What that signal carries: a flow, for which task, in which attempt, and a name that is not used twice."""
 
     label: str
     attempt: Annotated[int, Meta(ge=0, le=MOST_RETRIES)]
     key: Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}\Z", description="a UUID")]
-    flow: Order
+    flow: FlowParams
 
 
-class _Place(msgspec.Struct, frozen=True, rename="camel"):
+class _TaskLocation(msgspec.Struct, frozen=True, rename="camel"):
     """Which task is executed, as its worker is told."""
 
     id: str
@@ -68,7 +67,7 @@ class _Response(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _ExecutionContext(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    taskflow: _Place
+    taskflow: _TaskLocation
     previous_stage_res: Sequence[_Response] | UnsetType = UNSET
 
 
@@ -79,33 +78,33 @@ class _Summary(msgspec.Struct, frozen=True):
     response: Raw | UnsetType = UNSET
 
 
-def decide(told: Told, event: Event) -> Sequence[AnyAction]:
+def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
     """Return what follows."""
-    document = told.document
+    document = facts.document
     assert isinstance(document, TaskflowDefinition), "it is registered for these"
-    plan = document.plan(told.workflow)
-    facts = _facts(told.activities)
-    now = progress(plan, facts)
-    age = told.activities.get(MAX_AGE)
+    plan = document.plan(facts.workflow)
+    run = _collect_facts(facts.activities)
+    now = compute_progress(plan, run)
+    age = facts.activities.get(MAX_AGE_LABEL)
     if age is not None and age.outcome is not None:
-        return _failed(plan, facts, "maxAge is over")
+        return _fail_flow(plan, run, "maxAge is over")
     if event.kind == "signal" and event.name == PRODUCE:
-        return _nested(event, now)
+        return _begin_nested(event, now)
     if now.ended == "FAILED":
-        return _failed(plan, facts, "tasks have failed")
+        return _fail_flow(plan, run, "tasks have failed")
     if now.ended is not None:
-        return [CompleteWorkflow(result=Raw(msgspec.json.encode(_ending(now, now.ended))))]
+        return [CompleteWorkflow(result=Raw(msgspec.json.encode(_summary(now, now.ended))))]
     if now.is_too_large:
-        message = f"more than {LONGEST_CARRIED} bytes would be filled in for the placeholders of the next tasks"
-        return _failed(plan, facts, message)
-    if (size := _carried(now)) > LONGEST_CARRIED:
-        message = f"the next tasks would carry {size} bytes of responses in all; {LONGEST_CARRIED} are the most"
-        return _failed(plan, facts, message)
-    return [*_timer(plan), *(_begin(plan, now, view) for view in now.due)]
+        message = f"more than {MAX_CARRIED_BYTES} bytes would be filled in for the placeholders of the next tasks"
+        return _fail_flow(plan, run, message)
+    if (size := _carried_bytes(now)) > MAX_CARRIED_BYTES:
+        message = f"the next tasks would carry {size} bytes of responses in all; {MAX_CARRIED_BYTES} are the most"
+        return _fail_flow(plan, run, message)
+    return [*_timer(plan), *(_begin_task(plan, now, view) for view in now.due)]
 
 
-def _facts(activities: Mapping[str, Activity]) -> Facts:
-    return gathered((activity.label, activity.id, _task_state(activity)) for activity in activities.values())
+def _collect_facts(activities: Mapping[str, Activity]) -> RunFacts:
+    return collect_facts((activity.label, activity.id, _task_state(activity)) for activity in activities.values())
 
 
 def _task_state(activity: Activity) -> TaskState:
@@ -119,10 +118,10 @@ def _timer(plan: Plan) -> Sequence[AnyAction]:
     if plan.flow.options.max_age is UNSET:
         return []
     duration = {"duration": {"seconds": plan.flow.options.max_age / 1000}}
-    return [ScheduleTask(task_request=Request(WAIT, MAX_AGE, Raw(msgspec.json.encode(duration))))]
+    return [ScheduleTask(task_request=Request(WAIT, MAX_AGE_LABEL, Raw(msgspec.json.encode(duration))))]
 
 
-def _carried(now: Progress) -> int:
+def _carried_bytes(now: Progress) -> int:
     """Return how many bytes the tasks that are due take along: their params, and what the stage before answered."""
     size = answered = 0
     for stage in now.stages:
@@ -131,17 +130,18 @@ def _carried(now: Progress) -> int:
     return size
 
 
-def _begin(plan: Plan, now: Progress, view: TaskView) -> AnyAction:
+def _begin_task(plan: Plan, now: Progress, view: TaskView) -> AnyAction:
     task, options, params = view.planned.task, view.planned.options, view.params
     assert params is not None, "it is due"
     if task.type == "WORKFLOW":
         return ScheduleWorkflow(workflow_request=Request(task.definition, view.planned.label, Raw(params)))
     content = {"params": Raw(params), "meta": {"taskflowExecutionContext": _context(plan, now, view, params)}}
-    request = Request(task.definition, view.planned.label, Raw(msgspec.json.encode(content)), settings=_terms(options))
+    text = Raw(msgspec.json.encode(content))
+    request = Request(task.definition, view.planned.label, text, settings=_task_settings(options))
     return ScheduleTask(task_request=request)
 
 
-def _terms(options: FlowOptions) -> TaskTerms:
+def _task_settings(options: FlowOptions) -> TaskTerms:
     return TaskTerms(
         allowed_retry_count=options.max_retries or 0,
         retry_delay=options.retry_delay or 0,
@@ -162,7 +162,7 @@ def _context(plan: Plan, now: Progress, view: TaskView, params: bytes) -> _Execu
         type=planned.task.type,
         task_details=planned.task.task_details,
     )
-    place = _Place(plan.id, planned.stage_id, plan.created_at, planned.id, info)
+    place = _TaskLocation(plan.id, planned.stage_id, plan.created_at, planned.id, info)
     number = next(number for number, stage in enumerate(plan.stages) if stage.id == planned.stage_id)
     if number == 0:
         return _ExecutionContext(place)
@@ -170,10 +170,10 @@ def _context(plan: Plan, now: Progress, view: TaskView, params: bytes) -> _Execu
     return _ExecutionContext(place, [_Response(one.planned.task.name, Raw(one.answer)) for one in before])
 
 
-def _nested(event: Event, now: Progress) -> Sequence[AnyAction]:
+def _begin_nested(event: Event, now: Progress) -> Sequence[AnyAction]:
     """Begin a flow for a task whose handler has not answered yet; who produced it sees whether it was begun."""
     try:
-        said = _production.decode(b"" if event.payload is UNSET else bytes(event.payload))
+        said = _produce_signal.decode(b"" if event.payload is UNSET else bytes(event.payload))
         said.flow.check()
     except (msgspec.MsgspecError, Refusal):
         # Anybody may send a signal.
@@ -185,13 +185,13 @@ def _nested(event: Event, now: Progress) -> Sequence[AnyAction]:
     return [ScheduleWorkflow(workflow_request=Request(FLOW, label, Raw(msgspec.json.encode(said.flow))))]
 
 
-def _failed(plan: Plan, facts: Facts, message: str) -> Sequence[AnyAction]:
+def _fail_flow(plan: Plan, run: RunFacts, message: str) -> Sequence[AnyAction]:
     """End a flow, whatever of it is under way."""
-    over = _ending(progress(plan, facts._replace(outcome="failed")), "FAILED")
+    over = _summary(compute_progress(plan, run._replace(outcome="failed")), "FAILED")
     return [Fail(error=Raw(msgspec.json.encode({"message": message, **over})))]
 
 
-def _ending(now: Progress, status: str) -> Mapping[str, Any]:
+def _summary(now: Progress, status: str) -> Mapping[str, Any]:
     """Return what is kept of a run as its result or error."""
     stages = [
         _Summary(
@@ -204,4 +204,4 @@ def _ending(now: Progress, status: str) -> Mapping[str, Any]:
     return {"status": status, "stages": stages}
 
 
-_production: msgspec.json.Decoder[Production] = msgspec.json.Decoder(Production)
+_produce_signal: msgspec.json.Decoder[ProduceSignal] = msgspec.json.Decoder(ProduceSignal)

@@ -14,7 +14,7 @@ from fencepost.domain.payload import object_text
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import invalid_params
 from fencepost.vocabularies.taskflow.flow import (
-    MOST_STAGES,
+    MAX_STAGES,
     FlowOptions,
     FlowStage,
     JsonObject,
@@ -22,7 +22,7 @@ from fencepost.vocabularies.taskflow.flow import (
     check_stages,
     drop_nulls,
 )
-from fencepost.vocabularies.taskflow.plan import Order, Plan, planned, read_order
+from fencepost.vocabularies.taskflow.plan import FlowParams, Plan, make_plan, read_flow_params
 
 # Its workflows take their flows from their params.
 FLOW = "awf.taskflow/flow"
@@ -38,7 +38,7 @@ class TaskflowDefinition(
     title: Annotated[Title, Meta(description="what people call it")] | UnsetType = UNSET
     options: FlowOptions = FlowOptions()
     context: JsonObject | UnsetType = UNSET
-    stages: Annotated[tuple[FlowStage, ...], Meta(max_length=MOST_STAGES)] = ()
+    stages: Annotated[tuple[FlowStage, ...], Meta(max_length=MAX_STAGES)] = ()
 
     def __post_init__(self) -> None:
         """Take null for absent."""
@@ -56,28 +56,28 @@ class TaskflowDefinition(
         """Check what a run shall begin with; raise Refusal."""
         if self.name == FLOW:
             try:
-                read_order(params or b"{}").check("$.params")
+                read_flow_params(params or b"{}").check("$.params")
             except msgspec.ValidationError as error:
-                fault = fault_of_struct(str(error), Order)
+                fault = fault_of_struct(str(error), FlowParams)
                 raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
         return Beginning()
 
     def plan(self, workflow: Workflow) -> Plan:
         """Return the plan of a run."""
-        return planned(self._order(workflow.params), id=workflow.id, created_at=workflow.created_at)
+        return make_plan(self._flow_params(workflow.params), id=workflow.id, created_at=workflow.created_at)
 
-    def _order(self, params: bytes | None) -> Order:
+    def _flow_params(self, params: bytes | None) -> FlowParams:
         if self.name == FLOW:
-            return read_order(params or b"{}")
-        return Order(
+            return read_flow_params(params or b"{}")
+        return FlowParams(
             name=self.name if self.title is UNSET else self.title,
             options=self.options,
-            context=_over(self.context, params),
+            context=_merge_context(self.context, params),
             stages=self.stages,
         )
 
 
-def _over(context: Raw | UnsetType, params: bytes | None) -> Raw | UnsetType:
+def _merge_context(context: Raw | UnsetType, params: bytes | None) -> Raw | UnsetType:
     """Return a context with the params of a run over it."""
     if params is None:
         return context

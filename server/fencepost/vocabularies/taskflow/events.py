@@ -19,10 +19,10 @@ from fencepost.vocabularies.taskflow.runs import Runs
 from fencepost.vocabularies.taskflow.store import TaskflowStore
 
 # So that who is told learns that nothing is to be told.
-_PATIENCE_SECONDS = 5.0
+_WAIT_LIMIT_SECONDS = 5.0
 
 
-class Told(NamedTuple):
+class StreamEvent(NamedTuple):
     """An event as JSON text; a reader that has it goes on behind `position`, None in the middle of one update."""
 
     position: str | None
@@ -47,7 +47,7 @@ class FlowEvents:
         newest = (await self._runs.get(id, "$")).plan.retry_attempt
         return position is None or position.run <= newest
 
-    async def follow(self, id: str, position: Position | None) -> AsyncIterator[Told | None]:
+    async def follow(self, id: str, position: Position | None) -> AsyncIterator[StreamEvent | None]:
         """Yield the events of the newest run, or those behind a position, until it has ended.
 
         None stands for a look that found nothing new.
@@ -67,7 +67,7 @@ class FlowEvents:
 
     async def _run(
         self, name: str, run: int, position: Position | None, follower: Follower
-    ) -> AsyncIterator[Told | None]:
+    ) -> AsyncIterator[StreamEvent | None]:
         replay: Replay | None = None
         while True:
             # Before its history: when it is over by then, that is complete.
@@ -78,20 +78,20 @@ class FlowEvents:
                 assert isinstance(document, TaskflowDefinition), "a run is of one"
                 replay = Replay(document.plan(workflow), position)
             for events in replay.play(await self._store.list_changes(found.seq, replay.position.taken)):
-                for told in _told(events, replay.position.text):
+                for told in _stream_events(events, replay.position.text):
                     yield told
             if found.workflow.outcome is not None:
                 # Nothing is behind the end but the next run.
-                for told in _told(replay.end(found.workflow.outcome), Position(run + 1, []).text):
+                for told in _stream_events(replay.end(found.workflow.outcome), Position(run + 1, []).text):
                     yield told
                 return
             yield None
-            await follower.wait(_PATIENCE_SECONDS)
+            await follower.wait(_WAIT_LIMIT_SECONDS)
 
 
-def _told(events: Sequence[FlowEvent], position: str) -> Sequence[Told]:
+def _stream_events(events: Sequence[FlowEvent], position: str) -> Sequence[StreamEvent]:
     last = len(events) - 1
     return [
-        Told(position if number == last else None, event.event_type, msgspec.json.encode(event))
+        StreamEvent(position if number == last else None, event.event_type, msgspec.json.encode(event))
         for number, event in enumerate(events)
     ]

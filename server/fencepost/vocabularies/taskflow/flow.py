@@ -13,18 +13,18 @@ from fencepost.domain.definition import OWN, Milliseconds, Name
 from fencepost.domain.limits import LONGEST_MS, MOST_RETRIES
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
-from fencepost.vocabularies.taskflow.placeholders import places_in
+from fencepost.vocabularies.taskflow.placeholders import placeholder_paths
 
-MOST_STAGES = 200
+MAX_STAGES = 200
 # One decision begins them all, and each of them carries the responses of all tasks of the stage before.
-MOST_TASKS = 200
+MAX_TASKS = 200
 # Bytes that these take along all together, so that neither a decision nor a poll is larger than a server can bear.
-LONGEST_CARRIED = 16 << 20
+MAX_CARRIED_BYTES = 16 << 20
 
 TaskType = Literal["ACTION", "CHANNEL", "WORKFLOW"]
 Title = Annotated[str, Meta(min_length=1, max_length=700)]
 # What a definition's name is made of.
-Part = Annotated[
+NamePart = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="1 to 100 letters, digits, `_`, `.` or `-`")
 ]
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
@@ -63,24 +63,24 @@ class FlowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
     def under(self, own: FlowOptions) -> FlowOptions:
         """Return these, overlaid by a task's own."""
-        return FlowOptions(**{**_said(self), **_said(own)})
+        return FlowOptions(**{**_given_members(self), **_given_members(own)})
 
 
 class TaskDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """Who executes a task: a service's action, a channel, or a workflow."""
 
-    service_id: Part | UnsetType = UNSET
-    action_name: Part | UnsetType = UNSET
-    channel_name: Part | UnsetType = UNSET
+    service_id: NamePart | UnsetType = UNSET
+    action_name: NamePart | UnsetType = UNSET
+    channel_name: NamePart | UnsetType = UNSET
     definition: Name | UnsetType = UNSET
 
 
-_NEEDED: dict[str, tuple[str, ...]] = {
+_REQUIRED_DETAILS: dict[str, tuple[str, ...]] = {
     "ACTION": ("service_id", "action_name"),
     "CHANNEL": ("channel_name",),
     "WORKFLOW": ("definition",),
 }
-_OF_ATTEMPTS = {"max_age", "timeout", "retry_delay", "max_retries"}
+_ATTEMPT_OPTIONS = {"max_age", "timeout", "retry_delay", "max_retries"}
 
 
 class FlowTask(
@@ -120,7 +120,7 @@ class FlowStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """Tasks that are executed side by side, once the stage before is settled."""
 
     name: Title
-    tasks: Annotated[tuple[FlowTask, ...], Meta(min_length=1, max_length=MOST_TASKS)]
+    tasks: Annotated[tuple[FlowTask, ...], Meta(min_length=1, max_length=MAX_TASKS)]
 
 
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -129,7 +129,7 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     name: Title | UnsetType = UNSET
     options: FlowOptions = FlowOptions()
     context: Annotated[JsonObject, Meta(description="free data about the flow")] | UnsetType = UNSET
-    stages: Annotated[tuple[FlowStage, ...], Meta(min_length=1, max_length=MOST_STAGES)]
+    stages: Annotated[tuple[FlowStage, ...], Meta(min_length=1, max_length=MAX_STAGES)]
     meta: JsonObject | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -163,7 +163,7 @@ def check_stages(stages: Sequence[FlowStage], at: str) -> None:
 
 
 def _check_details(task: FlowTask, place: str) -> None:
-    given, needed = set(_said(task.task_details)), _NEEDED[task.type]
+    given, needed = set(_given_members(task.task_details)), _REQUIRED_DETAILS[task.type]
     for name in needed:
         if name not in given:
             wire = _wire_name(TaskDetails, name)
@@ -178,7 +178,7 @@ def _check_details(task: FlowTask, place: str) -> None:
 def _check_options(task: FlowTask, place: str) -> None:
     """Refuse for a workflow what only a worker's attempts have; what it inherits of it says nothing about it."""
     if task.type == "WORKFLOW":
-        for name in sorted(_OF_ATTEMPTS.intersection(_said(task.options))):
+        for name in sorted(_ATTEMPT_OPTIONS.intersection(_given_members(task.options))):
             wire = _wire_name(FlowOptions, name)
             raise invalid_params(f"a WORKFLOW has no {wire!r}: what it begins says so itself", f"{place}.{wire}")
 
@@ -186,7 +186,7 @@ def _check_options(task: FlowTask, place: str) -> None:
 def _check_placeholders(task: FlowTask, before: Sequence[FlowStage], place: str) -> None:
     """Refuse a placeholder that two stages, or two tasks of its stage, could be meant by."""
     stages = Counter(stage.name for stage in before)
-    for path in places_in(task.params_text):
+    for path in placeholder_paths(task.params_text):
         if stages[path[0]] > 1:
             raise invalid_params(f"{stages[path[0]]} stages before are called {path[0]!r}", place)
         stage = next((stage for stage in before if stage.name == path[0]), None)
@@ -194,7 +194,7 @@ def _check_placeholders(task: FlowTask, before: Sequence[FlowStage], place: str)
             raise invalid_params(f"several tasks of stage {path[0]!r} are called {path[1]!r}", place)
 
 
-def _said(struct: msgspec.Struct) -> dict[str, Any]:
+def _given_members(struct: msgspec.Struct) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(struct).items() if value is not UNSET}
 
 

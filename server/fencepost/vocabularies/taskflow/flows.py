@@ -17,21 +17,21 @@ from fencepost.errors import REQUEST_ID_REUSED, WORKFLOW_EXISTS, WORKFLOW_HAS_BE
 from fencepost.vocabularies.taskflow.document import FLOW
 from fencepost.vocabularies.taskflow.errors import TASKFLOW_HAS_BEEN_DONE, TASKFLOW_NOT_DONE
 from fencepost.vocabularies.taskflow.flow import Flow
-from fencepost.vocabularies.taskflow.nesting import CONTEXT, Nested, Nesting
-from fencepost.vocabularies.taskflow.plan import FlowParent, order_of, parent_in, run_id
+from fencepost.vocabularies.taskflow.nesting import CONTEXT_MEMBER, NestedRequest, Nesting
+from fencepost.vocabularies.taskflow.plan import FlowParent, flow_params, read_parent, run_id
 from fencepost.vocabularies.taskflow.record import FlowRecord
 from fencepost.vocabularies.taskflow.retry import StageRetry, retry_params
-from fencepost.vocabularies.taskflow.runs import Place, Runs
+from fencepost.vocabularies.taskflow.runs import ListPosition, Runs
 
-_REQUESTS = UUID("0d6d3c52-6c0e-5b0c-a7a4-3f0f5f3f6a11")
+_REQUEST_NAMESPACE = UUID("0d6d3c52-6c0e-5b0c-a7a4-3f0f5f3f6a11")
 # The answer of `TaskflowDefinition.begin` for a flow that was checked here: its params are encoded from the checked
 # flow, so that decoding and checking them again could find nothing.
 _CHECKED = Beginning()
 # Room for what a retry adds to it.
-_LONGEST_ID = 54
+_MAX_ID_LENGTH = 54
 
 
-class Produce(NamedTuple):
+class ProduceRequest(NamedTuple):
     """A flow to produce: the same `request_id` of the same caller again is the same flow.
 
     `exec_id` is the execution that produces it, when the flow is nested and its producer says so.
@@ -52,15 +52,15 @@ class Flows:
         self._workflows = workflows
         self._definitions = definitions
 
-    async def produce(self, wanted: Produce) -> str:
+    async def produce(self, wanted: ProduceRequest) -> str:
         """Begin a flow, as part of the task whose context its meta holds if it holds one; return its id."""
         wanted.flow.check()
         await self._check_workflows(wanted.flow)
-        order, id = order_of(wanted.flow), _id(wanted.request_id, wanted.caller)
+        params, id = flow_params(wanted.flow), _id(wanted.request_id, wanted.caller)
         if (parent := _parent(wanted.flow)) is not None:
-            return await self._nesting.begin(Nested(order, parent, id, wanted.request_id, wanted.exec_id))
+            return await self._nesting.begin(NestedRequest(params, parent, id, wanted.request_id, wanted.exec_id))
         try:
-            await self._create(id, FLOW, msgspec.json.encode(order), wanted.caller, checked=_CHECKED)
+            await self._create(id, FLOW, msgspec.json.encode(params), wanted.caller, checked=_CHECKED)
         except Refusal as refusal:
             if refusal.kind is not WORKFLOW_EXISTS:
                 raise
@@ -83,7 +83,9 @@ class Flows:
         """Return a flow with all that is nested in it."""
         return await self._runs.record(await self._runs.get(id))
 
-    async def list(self, *, position: Place | None, size: int) -> tuple[Sequence[FlowRecord], Place | None]:
+    async def list(
+        self, *, position: ListPosition | None, size: int
+    ) -> tuple[Sequence[FlowRecord], ListPosition | None]:
         """Return one page of flows, the newest first, and where the next one begins, None behind the last."""
         return await self._runs.list(position=position, size=size)
 
@@ -114,8 +116,8 @@ class Flows:
             return await self._runs.record(run)
         if not run.is_over:
             raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status=run.progress.status)
-        if len(id) > _LONGEST_ID:
-            raise invalid_params(f"an id of more than {_LONGEST_ID} characters cannot be retried", "$.taskflowId")
+        if len(id) > _MAX_ID_LENGTH:
+            raise invalid_params(f"an id of more than {_MAX_ID_LENGTH} characters cannot be retried", "$.taskflowId")
         params = msgspec.json.encode(retry_params(run.plan, run.progress, stages, request))
         try:
             await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller, checked=_CHECKED)
@@ -148,13 +150,13 @@ class Flows:
 
 def _parent(flow: Flow) -> FlowParent | None:
     """Return the task that a flow is produced for, None when it is for none; raise Refusal when nobody can tell."""
-    if flow.meta is UNSET or CONTEXT not in orjson.loads(bytes(flow.meta)):
+    if flow.meta is UNSET or CONTEXT_MEMBER not in orjson.loads(bytes(flow.meta)):
         return None
-    if (parent := parent_in(bytes(flow.meta))) is None:
-        raise invalid_params("'id', 'stageId' and 'taskId' of a task are needed", f"$.meta.{CONTEXT}.taskflow")
+    if (parent := read_parent(bytes(flow.meta))) is None:
+        raise invalid_params("'id', 'stageId' and 'taskId' of a task are needed", f"$.meta.{CONTEXT_MEMBER}.taskflow")
     return parent
 
 
 def _id(request_id: str | None, caller: str) -> str:
     """Return a new id, the same one for the same request of the same caller."""
-    return str(uuid4() if request_id is None else uuid5(_REQUESTS, f"{caller}\0{request_id}"))
+    return str(uuid4() if request_id is None else uuid5(_REQUEST_NAMESPACE, f"{caller}\0{request_id}"))

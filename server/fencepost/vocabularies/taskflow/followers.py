@@ -38,26 +38,26 @@ class Followers:
     def __init__(self, store: TaskflowStore, watch: Watch) -> None:
         self._store = store
         self._watch = watch
-        self._of: dict[int, set[Follower]] = {}
+        self._followers: dict[int, set[Follower]] = {}
         # The loop alone does not keep a task alive.
-        self._looking: dict[int, asyncio.Task[None]] = {}
+        self._pollers: dict[int, asyncio.Task[None]] = {}
 
     @asynccontextmanager
     async def follow(self, seq: int) -> AsyncIterator[Follower]:
         """Give a follower that every change of a run wakes from now on."""
         follower = Follower()
-        self._of.setdefault(seq, set()).add(follower)
-        if seq not in self._looking:
-            self._looking[seq] = asyncio.create_task(self._look(seq))
+        self._followers.setdefault(seq, set()).add(follower)
+        if seq not in self._pollers:
+            self._pollers[seq] = asyncio.create_task(self._poll(seq))
         try:
             yield follower
         finally:
-            self._of[seq].discard(follower)
-            if not self._of[seq]:
-                del self._of[seq]
-                self._looking.pop(seq).cancel()
+            self._followers[seq].discard(follower)
+            if not self._followers[seq]:
+                del self._followers[seq]
+                self._pollers.pop(seq).cancel()
 
-    async def _look(self, seq: int) -> None:
+    async def _poll(self, seq: int) -> None:
         known: tuple[str | None, int] | None = None
         async with self._watch.look() as look:
             while True:
@@ -67,7 +67,7 @@ class Followers:
                     # Each follower meets the same when it looks by itself, and says so to its client.
                     now = None
                 if now is None or now != known or self._watch.closing:
-                    for follower in self._of[seq]:
+                    for follower in self._followers[seq]:
                         follower.changed.set()
                 known = now
                 await look.wait()

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.taskflow.flow import MOST_STAGES, Flow
-from fencepost.vocabularies.taskflow.flows import Produce
+from fencepost.vocabularies.taskflow.flow import MAX_STAGES, Flow
+from fencepost.vocabularies.taskflow.flows import ProduceRequest
 from fencepost.vocabularies.taskflow.record import FlowRecord
 from fencepost.vocabularies.taskflow.retry import StageRetry
 from fencepost.wire.pages import read_position, write_position
@@ -41,7 +41,7 @@ class TaskflowIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 class RetryParams(TaskflowIdParams, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Which taskflow, and which stages and tasks of it; without any, as its options say."""
 
-    stages: Annotated[list[StageRetry], Meta(min_length=1, max_length=MOST_STAGES)] | None = None
+    stages: Annotated[list[StageRetry], Meta(min_length=1, max_length=MAX_STAGES)] | None = None
     request_id: RequestId | None = None
 
 
@@ -103,7 +103,7 @@ _FLOW = {
 @taskflow_methods.method("awf.taskflow/produce", example=_FLOW)
 async def produce(context: Context, params: ProduceParams) -> ProduceResult:
     """Begin a flow: its stages one after the other, the tasks of each side by side."""
-    wanted = Produce(params, params.request_id, params.exec_id, context.caller)
+    wanted = ProduceRequest(params, params.request_id, params.exec_id, context.caller)
     id = await context.engine.taskflows.flows.produce(wanted)
     return ProduceResult(Produced(id, f"{context.origin}/taskflows/{id}/events"))
 

@@ -23,24 +23,24 @@ from fencepost.errors import (
     Refusal,
     invalid_params,
 )
-from fencepost.vocabularies.taskflow.decider import PRODUCE, Production
+from fencepost.vocabularies.taskflow.decider import PRODUCE, ProduceSignal
 from fencepost.vocabularies.taskflow.errors import PARENT_IS_OVER
-from fencepost.vocabularies.taskflow.plan import FlowParent, Order
+from fencepost.vocabularies.taskflow.plan import FlowParams, FlowParent
 from fencepost.vocabularies.taskflow.progress import nested_label
 from fencepost.vocabularies.taskflow.runs import Run, Runs
 
-CONTEXT = "taskflowExecutionContext"
-_PARENT = f"$.meta.{CONTEXT}.taskflow"
+CONTEXT_MEMBER = "taskflowExecutionContext"
+_PARENT = f"$.meta.{CONTEXT_MEMBER}.taskflow"
 
 
-class Nested(NamedTuple):
+class NestedRequest(NamedTuple):
     """A flow for a task: the same `key`, which the caller's `request_id` leads to, is the same flow again.
 
     But one that did not succeed in an attempt before is left to that, and another one begun.
     `exec_id` is the execution that produces it, if its producer says so.
     """
 
-    order: Order
+    params: FlowParams
     parent: FlowParent
     key: str
     request_id: str | None
@@ -55,49 +55,49 @@ class Nesting:
         self._workflows = workflows
         self._deciders = deciders
 
-    async def begin(self, nested: Nested) -> str:
+    async def begin(self, nested: NestedRequest) -> str:
         """Begin a flow as part of a task, and return its id; raise Refusal when the task is not being executed."""
         parent = nested.parent
         run = await self._runs.get(parent.taskflow_id, f"{_PARENT}.id")
-        label = _label(run, parent)
-        if (known := _begun(run, label, nested.key)) is None:
-            await self._tell(nested, run, label)
+        label = _label_of(run, parent)
+        if (known := _find_begun(run, label, nested.key)) is None:
+            await self._send_signal(nested, run, label)
             await self._deciders.settle(run.row.workflow.id)
-            known = await self._look(run, label, nested)
+            known = await self._find_result(run, label, nested)
         workflow = (await self._workflows.get(known)).workflow
-        if not same_payload(workflow.params, msgspec.json.encode(nested.order)):
+        if not same_payload(workflow.params, msgspec.json.encode(nested.params)):
             raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=nested.request_id)
         return known
 
-    async def _look(self, run: Run, label: str, nested: Nested) -> str:
+    async def _find_result(self, run: Run, label: str, nested: NestedRequest) -> str:
         """Return what has come of the signal; raise Refusal when that was nothing, or nobody can tell yet."""
         # Before what was begun: a decision that is made in between has begun it by then.
         is_open = await self._workflows.decision(run.row.workflow.id) is not None
-        known = _begun(await self._runs.get(nested.parent.taskflow_id), label, nested.key)
+        known = _find_begun(await self._runs.get(nested.parent.taskflow_id), label, nested.key)
         if known is None:
             # Whoever decides has died, perhaps; another one does when its lease is over.
-            raise contended(f"taskflow {nested.parent.taskflow_id!r}") if is_open else _over(nested.parent)
+            raise contended(f"taskflow {nested.parent.taskflow_id!r}") if is_open else _parent_is_over(nested.parent)
         return known
 
-    async def _tell(self, nested: Nested, run: Run, label: str) -> None:
+    async def _send_signal(self, nested: NestedRequest, run: Run, label: str) -> None:
         activity = run.activity(label)
         if run.is_over or activity is None or activity.state.status != "in-progress":
-            raise _over(nested.parent)
+            raise _parent_is_over(nested.parent)
         if nested.exec_id is not None and activity.exec_id != str(nested.exec_id):
             raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=activity.id, exec_id=nested.exec_id)
-        attempt = _attempt(run, label)
-        payload = msgspec.json.encode(Production(label, attempt, nested.key, nested.order))
+        attempt = _attempt_of(run, label)
+        payload = msgspec.json.encode(ProduceSignal(label, attempt, nested.key, nested.params))
         signal = Signal(run.row.workflow.id, PRODUCE, payload, f"{nested.key}/{attempt}")
         (told,) = await self._workflows.signal([signal])
         if isinstance(told, Refusal) and told.kind is WORKFLOW_HAS_BEEN_DONE:
-            raise _over(nested.parent)
+            raise _parent_is_over(nested.parent)
         if isinstance(told, Refusal) and told.kind is SIGNAL_REUSED:
             raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=nested.request_id)
         if isinstance(told, Exception):
             raise told
 
 
-def _label(run: Run, parent: FlowParent) -> str:
+def _label_of(run: Run, parent: FlowParent) -> str:
     """Return what the task is called as an activity; raise Refusal when the flow has no such task."""
     for stage in run.plan.stages:
         if stage.id == parent.stage_id:
@@ -109,15 +109,15 @@ def _label(run: Run, parent: FlowParent) -> str:
     raise invalid_params(f"the flow has no stage {parent.stage_id!r}", f"{_PARENT}.stageId")
 
 
-def _attempt(run: Run, label: str) -> int:
+def _attempt_of(run: Run, label: str) -> int:
     """Return which attempt of a task it is, or was in the end."""
     activity = run.activity(label)
     return 0 if activity is None else max(activity.state.retry_count - 1, 0)
 
 
-def _begun(run: Run, label: str, key: str) -> str | None:
+def _find_begun(run: Run, label: str, key: str) -> str | None:
     """Return the flow that was begun under a key for a task, in this attempt or with success in one before."""
-    now = nested_label(label, _attempt(run, label), key)
+    now = nested_label(label, _attempt_of(run, label), key)
     for one in run.activities:
         is_same = one.label.startswith(f"{label}/") and one.label.endswith(f"/{key}")
         if is_same and (one.label == now or one.state.outcome in (None, "succeeded")):
@@ -125,5 +125,5 @@ def _begun(run: Run, label: str, key: str) -> str | None:
     return None
 
 
-def _over(parent: FlowParent) -> Refusal:
+def _parent_is_over(parent: FlowParent) -> Refusal:
     return Refusal(PARENT_IS_OVER, at=f"{_PARENT}.taskId", id=parent.taskflow_id, task=parent.task_id)

@@ -19,28 +19,28 @@ _NAME = r"[A-Za-z0-9_]+"
 _PLACEHOLDER = re.compile(rf"\{{\{{\s*({_NAME}(?:\.{_NAME})*)\s*\}}\}}")
 
 
-class Unknown(Exception):
+class UnknownPlaceholder(Exception):
     """There is nothing behind a placeholder; its text says which one."""
 
 
-class TooMuch(Exception):
+class BudgetExceeded(Exception):
     """More would be filled in than there is room for."""
 
 
-class Room:
+class ByteBudget:
     """How many bytes may be filled in; all params of one decision share it."""
 
     def __init__(self, most: int) -> None:
         self._left = most
 
     def take(self, size: int) -> None:
-        """Count bytes; raise TooMuch when there is no room for them."""
+        """Count bytes; raise BudgetExceeded when there is no room for them."""
         self._left -= size
         if self._left < 0:
-            raise TooMuch
+            raise BudgetExceeded
 
 
-class Texts(Mapping[str, Any]):
+class LazyValues(Mapping[str, Any]):
     """Values by name behind their JSON texts, each of which is read when it is first asked for."""
 
     def __init__(self, texts: Mapping[str, bytes]) -> None:
@@ -72,55 +72,58 @@ class Texts(Mapping[str, Any]):
         return orjson.dumps({name: orjson.Fragment(text) for name, text in self._texts.items()})
 
 
-def places_in(params: bytes) -> Iterator[list[str]]:
+def placeholder_paths(params: bytes) -> Iterator[list[str]]:
     """Yield the path of each placeholder in params, which are JSON text."""
-    if _may_hold_some(params):
-        for text in _texts(verbatim.read(params)):
+    if _may_contain_placeholders(params):
+        for text in _strings(verbatim.read(params)):
             for found in _PLACEHOLDER.finditer(text):
                 yield found[1].split(".")
 
 
-def fill(params: bytes, known: Callable[[], Mapping[str, Any]], room: Room) -> bytes:
-    """Return params with values for placeholders; `known` gives them, parsed by `verbatim`. Raise Unknown, TooMuch."""
-    if not _may_hold_some(params):
+def fill(params: bytes, known: Callable[[], Mapping[str, Any]], budget: ByteBudget) -> bytes:
+    """Return params with values for placeholders; `known` gives them, parsed by `verbatim`.
+
+    Raises UnknownPlaceholder and BudgetExceeded.
+    """
+    if not _may_contain_placeholders(params):
         return params
     parsed = verbatim.read(params)
-    if not any(map(_PLACEHOLDER.search, _texts(parsed))):
+    if not any(map(_PLACEHOLDER.search, _strings(parsed))):
         return params
-    return verbatim.write(_filled(parsed, known(), room))
+    return verbatim.write(_fill_value(parsed, known(), budget))
 
 
-def _may_hold_some(params: bytes) -> bool:
+def _may_contain_placeholders(params: bytes) -> bool:
     # A brace may be written as an escape.
     return b"{{" in params or b"\\u007" in params
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
     match value:
         case str():
             yield value
         case list():
             for item in value:
-                yield from _texts(item)
+                yield from _strings(item)
         case dict():
             for item in value.values():
-                yield from _texts(item)
+                yield from _strings(item)
 
 
-def _filled(value: Any, known: Mapping[str, Any], room: Room) -> Any:
+def _fill_value(value: Any, known: Mapping[str, Any], budget: ByteBudget) -> Any:
     match value:
         case str():
             if whole := _PLACEHOLDER.fullmatch(value):
-                return orjson.Fragment(_json(_behind(whole[1], known), room))
-            return _PLACEHOLDER.sub(lambda found: _as_text(_behind(found[1], known), room), value)
+                return orjson.Fragment(_json(_resolve(whole[1], known), budget))
+            return _PLACEHOLDER.sub(lambda found: _as_text(_resolve(found[1], known), budget), value)
         case list():
-            return [_filled(item, known, room) for item in value]
+            return [_fill_value(item, known, budget) for item in value]
         case dict():
-            return {key: _filled(item, known, room) for key, item in value.items()}
+            return {key: _fill_value(item, known, budget) for key, item in value.items()}
     return value
 
 
-def _behind(place: str, known: Mapping[str, Any]) -> Any:
+def _resolve(place: str, known: Mapping[str, Any]) -> Any:
     value: Any = known
     for name in place.split("."):
         # Python refuses to read numbers of thousands of digits.
@@ -129,21 +132,21 @@ def _behind(place: str, known: Mapping[str, Any]) -> Any:
         elif isinstance(value, Mapping) and name in value:
             value = value[name]
         else:
-            raise Unknown(f"there is nothing behind {{{{{place}}}}}")
+            raise UnknownPlaceholder(f"there is nothing behind {{{{{place}}}}}")
     return value
 
 
-def _as_text(value: Any, room: Room) -> str:
+def _as_text(value: Any, budget: ByteBudget) -> str:
     if not isinstance(value, str):
-        return _json(value, room).decode()
-    room.take(len(value))
+        return _json(value, budget).decode()
+    budget.take(len(value))
     return value
 
 
-def _json(value: Any, room: Room) -> bytes:
-    if isinstance(value, Texts):
-        room.take(value.size)
+def _json(value: Any, budget: ByteBudget) -> bytes:
+    if isinstance(value, LazyValues):
+        budget.take(value.size)
         return value.text
     text = verbatim.write(value)
-    room.take(len(text))
+    budget.take(len(text))
     return text

@@ -12,11 +12,11 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.vocabularies.taskflow.flow import Flow, FlowOptions, FlowTask
 
-MAX_AGE = "maxAge"
-_PLACES = uuid.UUID("5f0d0c5e-8f0b-5b1e-9d0a-0e6f1c2b7a43")
+MAX_AGE_LABEL = "maxAge"
+_ID_NAMESPACE = uuid.UUID("5f0d0c5e-8f0b-5b1e-9d0a-0e6f1c2b7a43")
 
 
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+class KeptTask(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """How a task ended in a run before."""
 
     status: Literal["SUCCESS", "FAILED"]
@@ -25,7 +25,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     nested: tuple[str, ...] = ()
 
 
-class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+class RetryDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """What a retry is a retry of: the flow's own id and age, what is kept, and what was asked for by name.
 
     `requests` tell one that was made before, for this run or for one before it; the newest is the last.
@@ -34,15 +34,15 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     taskflow_id: str
     created_at: int
     retry_attempt: int
-    kept: dict[str, Kept] = {}
+    kept: dict[str, KeptTask] = {}
     named: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
 
 
-class Order(Flow, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class FlowParams(Flow, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The params of a workflow that takes its whole flow from there."""
 
-    run: Annotated[Run, Meta(description="of a retry")] | UnsetType = UNSET
+    run: Annotated[RetryDetails, Meta(description="of a retry")] | UnsetType = UNSET
 
 
 class FlowParent(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,14 +53,14 @@ class FlowParent(msgspec.Struct, frozen=True, rename="camel"):
     task_id: str
 
 
-class _Place(msgspec.Struct, frozen=True, rename="camel"):
+class _ParentTask(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     stage_id: str
     task_id: str
 
 
 class _Context(msgspec.Struct, frozen=True):
-    taskflow: _Place
+    taskflow: _ParentTask
 
 
 class _Meta(msgspec.Struct, frozen=True, rename="camel"):
@@ -97,7 +97,7 @@ class Plan(NamedTuple):
     retry_attempt: int
     flow: Flow
     stages: Sequence[PlannedStage]
-    kept: Mapping[str, Kept]
+    kept: Mapping[str, KeptTask]
     named: frozenset[str]
     requests: Sequence[str]
 
@@ -109,24 +109,26 @@ class Plan(NamedTuple):
     @property
     def parent(self) -> FlowParent | None:
         """The task whose handler produced it."""
-        return parent_in(bytes(self.meta))
+        return read_parent(bytes(self.meta))
 
 
-def planned(order: Order, *, id: str, created_at: str) -> Plan:
+def make_plan(params: FlowParams, *, id: str, created_at: str) -> Plan:
     """Return the plan of a run; `id` and `created_at` are those of its workflow."""
-    run = Run(id, milliseconds(created_at), 0)
+    run = RetryDetails(id, milliseconds(created_at), 0)
     # Callers can write such params too, but not choose such an id.
-    if order.run is not UNSET and id == run_id(order.run.taskflow_id, order.run.retry_attempt):
-        run = order.run
+    if params.run is not UNSET and id == run_id(params.run.taskflow_id, params.run.retry_attempt):
+        run = params.run
     stages = []
-    for number, stage in enumerate(order.stages):
+    for number, stage in enumerate(params.stages):
         stage_id = _id(run.taskflow_id, number)
         tasks = [
-            PlannedTask(_id(run.taskflow_id, number, index), stage_id, task, order.options.under(task.options))
+            PlannedTask(_id(run.taskflow_id, number, index), stage_id, task, params.options.under(task.options))
             for index, task in enumerate(stage.tasks)
         ]
         stages.append(PlannedStage(stage_id, stage.name, tasks))
-    flow = Flow(name=order.name, options=order.options, context=order.context, stages=order.stages, meta=order.meta)
+    flow = Flow(
+        name=params.name, options=params.options, context=params.context, stages=params.stages, meta=params.meta
+    )
     return Plan(
         run.taskflow_id, run.created_at, run.retry_attempt, flow, stages, run.kept, frozenset(run.named), run.requests
     )
@@ -137,19 +139,19 @@ def run_id(taskflow_id: str, retry_attempt: int) -> str:
     return f"{taskflow_id}~{retry_attempt}" if retry_attempt else taskflow_id
 
 
-def order_of(flow: Flow, run: Run | UnsetType = UNSET) -> Order:
+def flow_params(flow: Flow, run: RetryDetails | UnsetType = UNSET) -> FlowParams:
     """Return the params of a workflow that takes its whole flow from there."""
-    return Order(
+    return FlowParams(
         name=flow.name, options=flow.options, context=flow.context, stages=flow.stages, meta=flow.meta, run=run
     )
 
 
-def read_order(params: bytes) -> Order:
+def read_flow_params(params: bytes) -> FlowParams:
     """Return the flow that params are; raise msgspec.ValidationError."""
-    return _order.decode(params)
+    return _flow_params.decode(params)
 
 
-def parent_in(meta: bytes) -> FlowParent | None:
+def read_parent(meta: bytes) -> FlowParent | None:
     """Return which task a call's meta is of, None when it is of no task of a flow."""
     try:
         found = _meta.decode(meta).taskflow_execution_context.taskflow
@@ -164,8 +166,8 @@ def milliseconds(time: str) -> int:
 
 
 def _id(*place: object) -> str:
-    return str(uuid.uuid5(_PLACES, "/".join(map(str, place))))
+    return str(uuid.uuid5(_ID_NAMESPACE, "/".join(map(str, place))))
 
 
 _meta: msgspec.json.Decoder[_Meta] = msgspec.json.Decoder(_Meta)
-_order: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
+_flow_params: msgspec.json.Decoder[FlowParams] = msgspec.json.Decoder(FlowParams)

@@ -14,8 +14,14 @@ import msgspec
 from msgspec import Raw
 
 from fencepost.domain import verbatim
-from fencepost.vocabularies.taskflow.flow import LONGEST_CARRIED
-from fencepost.vocabularies.taskflow.placeholders import Room, Texts, TooMuch, Unknown, fill
+from fencepost.vocabularies.taskflow.flow import MAX_CARRIED_BYTES
+from fencepost.vocabularies.taskflow.placeholders import (
+    BudgetExceeded,
+    ByteBudget,
+    LazyValues,
+    UnknownPlaceholder,
+    fill,
+)
 from fencepost.vocabularies.taskflow.plan import Plan, PlannedStage, PlannedTask
 
 TaskStatus = Literal["WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED"]
@@ -41,7 +47,7 @@ class TaskState(NamedTuple):
     is_dropped: bool = False
 
 
-class Nested(NamedTuple):
+class NestedFlow(NamedTuple):
     """A flow that the handler of a task produced, in which of its attempts; `outcome` is None while it is live."""
 
     id: str
@@ -49,11 +55,11 @@ class Nested(NamedTuple):
     outcome: str | None
 
 
-class Facts(NamedTuple):
+class RunFacts(NamedTuple):
     """What is known of a run: of tasks by label, and how its workflow ended, None while it is live."""
 
     states: Mapping[str, TaskState]
-    nested: Mapping[str, Sequence[Nested]]
+    nested: Mapping[str, Sequence[NestedFlow]]
     outcome: str | None = None
 
 
@@ -91,7 +97,7 @@ class StageView(NamedTuple):
     tasks: Sequence[TaskView]
 
 
-Walked = tuple[PlannedStage, Sequence[TaskView]]
+EvaluatedStage = tuple[PlannedStage, Sequence[TaskView]]
 
 
 class Progress(NamedTuple):
@@ -111,17 +117,17 @@ class Progress(NamedTuple):
         return [task for stage in self.stages for task in stage.tasks if task.params is not None]
 
 
-def gathered(told: Iterable[tuple[str, str, TaskState]], outcome: str | None = None) -> Facts:
+def collect_facts(told: Iterable[tuple[str, str, TaskState]], outcome: str | None = None) -> RunFacts:
     """Return the facts of a run from label, id and state of each of its activities."""
     states: dict[str, TaskState] = {}
-    nested: dict[str, list[Nested]] = {}
+    nested: dict[str, list[NestedFlow]] = {}
     for label, id, state in told:
         match label.split("/"):
             case [_, _]:
                 states[label] = state
             case [stage, task, attempt, _]:
-                nested.setdefault(f"{stage}/{task}", []).append(Nested(id, int(attempt), state.outcome))
-    return Facts(states, nested, outcome)
+                nested.setdefault(f"{stage}/{task}", []).append(NestedFlow(id, int(attempt), state.outcome))
+    return RunFacts(states, nested, outcome)
 
 
 def nested_label(label: str, attempt: int, key: str) -> str:
@@ -129,34 +135,34 @@ def nested_label(label: str, attempt: int, key: str) -> str:
     return f"{label}/{attempt}/{key}"
 
 
-def progress(plan: Plan, facts: Facts, *, is_begun: bool = True) -> Progress:
+def compute_progress(plan: Plan, facts: RunFacts, *, is_begun: bool = True) -> Progress:
     """Walk over the plan; one that is not begun is as it was produced, before anybody has looked at it."""
-    walked: list[Walked] = []
-    is_reached, is_stopped, room = is_begun, False, Room(LONGEST_CARRIED)
+    evaluated: list[EvaluatedStage] = []
+    is_reached, is_stopped, budget = is_begun, False, ByteBudget(MAX_CARRIED_BYTES)
     for stage in plan.stages:
         # Read once for all tasks of a stage, and only if one of them asks.
-        known = cache(partial(_known, plan, tuple(walked)))
-        views = [_task(plan, task, facts, known, room, is_reached, is_stopped) for task in stage.tasks]
+        known = cache(partial(_placeholder_values, plan, tuple(evaluated)))
+        views = [_task_view(plan, task, facts, known, budget, is_reached, is_stopped) for task in stage.tasks]
         is_open = any(view.is_open for view in views)
-        walked.append((stage, views))
+        evaluated.append((stage, views))
         fresh = any(view.stops and view.planned.id not in plan.kept for view in views)
         # Behind what was dropped nothing was begun, nor tried to be.
         is_reached = is_reached and not is_open and not fresh and not any(view.is_dropped for view in views)
         is_stopped = is_stopped or any(view.stops for view in views)
-    is_open = not is_begun or any(view.is_open for _, views in walked for view in views)
+    is_open = not is_begun or any(view.is_open for _, views in evaluated for view in views)
     is_over = facts.outcome is not None or not is_open
-    too_large = any(view.is_too_large for _, views in walked for view in views)
-    stages = [StageView(stage, _stage_status(views, is_over=is_over), views) for stage, views in walked]
+    too_large = any(view.is_too_large for _, views in evaluated for view in views)
+    stages = [StageView(stage, _stage_status(views, is_over=is_over), views) for stage, views in evaluated]
     ended = None if is_open else _aggregate(stages, is_stopped=is_stopped)
     return Progress(stages, _flow_status(facts, stages, ended), ended if facts.outcome is None else None, too_large)
 
 
-def _task(
+def _task_view(
     plan: Plan,
     task: PlannedTask,
-    facts: Facts,
+    facts: RunFacts,
     known: Callable[[], Mapping[str, Any]],
-    room: Room,
+    budget: ByteBudget,
     is_reached: bool,
     is_stopped: bool,
 ) -> TaskView:
@@ -165,21 +171,21 @@ def _task(
         answer = response if kept.status == "SUCCESS" else _NULL
         return TaskView(task, kept.status, kept.attempt, response, answer, kept.nested)
     if state := facts.states.get(task.label):
-        return _begun(task, state, facts)
+        return _begun_view(task, state, facts)
     if not is_reached or (is_stopped and task.id not in plan.named):
         return TaskView(task, "WAITING")
     try:
-        params = fill(task.task.params_text, known, room)
-    except Unknown as unknown:
+        params = fill(task.task.params_text, known, budget)
+    except UnknownPlaceholder as unknown:
         return TaskView(task, "FAILED", response=_failure(str(unknown), None))
-    except TooMuch:
+    except BudgetExceeded:
         return TaskView(task, "WAITING", is_open=facts.outcome is None, is_too_large=True)
     if facts.outcome is not None:
         return TaskView(task, "WAITING")
     return TaskView(task, "WAITING", is_open=True, params=params)
 
 
-def _begun(task: PlannedTask, state: TaskState, facts: Facts) -> TaskView:
+def _begun_view(task: PlannedTask, state: TaskState, facts: RunFacts) -> TaskView:
     nested = facts.nested.get(task.label, ())
     active = [one.id for one in nested if one.outcome is None]
     view = TaskView(task, "QUEUED", state.retry_count, nested=[one.id for one in nested], active=active, is_open=True)
@@ -204,11 +210,11 @@ def _begun(task: PlannedTask, state: TaskState, facts: Facts) -> TaskView:
     return view._replace(status="SUCCESS", response=response, answer=response)
 
 
-def _known(plan: Plan, before: Sequence[Walked]) -> Mapping[str, Any]:
+def _placeholder_values(plan: Plan, before: Sequence[EvaluatedStage]) -> Mapping[str, Any]:
     """Return what placeholders can name: the stages before, and `context` unless a stage is called that."""
     context = {} if not isinstance(plan.flow.context, Raw) else verbatim.read(bytes(plan.flow.context))
-    stages = {stage.name: Texts({view.planned.task.name: view.answer for view in views}) for stage, views in before}
-    return {"context": context, **stages}
+    answers = ((stage.name, {view.planned.task.name: view.answer for view in views}) for stage, views in before)
+    return {"context": context, **{name: LazyValues(texts) for name, texts in answers}}
 
 
 def _failure(message: str, error: bytes | None) -> bytes:
@@ -239,7 +245,7 @@ def _aggregate(stages: Sequence[StageView], *, is_stopped: bool) -> FlowStatus:
     return "FAILED" if is_stopped or statuses == {"FAILED"} else "PARTIAL_COMPLETED"
 
 
-def _flow_status(facts: Facts, stages: Sequence[StageView], ended: FlowStatus | None) -> FlowStatus:
+def _flow_status(facts: RunFacts, stages: Sequence[StageView], ended: FlowStatus | None) -> FlowStatus:
     match facts.outcome:
         case "canceled":
             return "CANCELLED"

@@ -13,11 +13,11 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from fencepost.vocabularies.taskflow.plan import Plan
-from fencepost.vocabularies.taskflow.progress import Progress, TaskState, TaskView, gathered, progress
+from fencepost.vocabularies.taskflow.progress import Progress, TaskState, TaskView, collect_facts, compute_progress
 from fencepost.vocabularies.taskflow.record import flow_record
 
 
-class Change(NamedTuple):
+class ActivityChange(NamedTuple):
     """One entry of the history of an activity: which one it is of, by the order in which they were begun, and how it
     stands since."""
 
@@ -79,29 +79,29 @@ class Replay:
 
     def __init__(self, plan: Plan, position: Position | None = None) -> None:
         self._plan = plan
-        self._told = [*position.taken] if position is not None and position.run == plan.retry_attempt else []
+        self._delivered = [*position.taken] if position is not None and position.run == plan.retry_attempt else []
         self._taken: list[int] = []
         self._states: dict[str, tuple[str, TaskState]] = {}
         # What fails before a worker sees it has no history, and is told all the same.
-        self._now = progress(plan, gathered([]), is_begun=False)
+        self._now = compute_progress(plan, collect_facts([]), is_begun=False)
 
     @property
     def position(self) -> Position:
         """What was taken."""
         return Position(self._plan.retry_attempt, self._taken)
 
-    def play(self, changes: Sequence[Change]) -> Iterator[Sequence[FlowEvent]]:
+    def play(self, changes: Sequence[ActivityChange]) -> Iterator[Sequence[FlowEvent]]:
         """Take the changes that were not taken before, in the order of time; yield what each is to be told as.
 
         Those told before come first, whatever committed late in between: so the flow is as its reader knows it.
         """
         fresh = [change for change in changes if change.version > self._taken_of(change.number)]
-        known = [change for change in fresh if self._is_told(change)]
+        known = [change for change in fresh if self._is_delivered(change)]
         for change in known:
             self._take(change)
         if known:
             self._events(None)
-        rest = (change for change in fresh if not self._is_told(change))
+        rest = (change for change in fresh if not self._is_delivered(change))
         for change in sorted(rest, key=lambda change: (change.at, change.number, change.version)):
             self._take(change)
             yield self._events(None)
@@ -110,10 +110,10 @@ class Replay:
         """Return what the end of the run is told as."""
         return self._events(outcome)
 
-    def _is_told(self, change: Change) -> bool:
-        return change.number < len(self._told) and change.version <= self._told[change.number]
+    def _is_delivered(self, change: ActivityChange) -> bool:
+        return change.number < len(self._delivered) and change.version <= self._delivered[change.number]
 
-    def _take(self, change: Change) -> None:
+    def _take(self, change: ActivityChange) -> None:
         self._taken[change.number] = change.version
         self._states[change.label] = (change.id, change.state)
 
@@ -124,17 +124,17 @@ class Replay:
     def _events(self, outcome: str | None) -> Sequence[FlowEvent]:
         before = self._now
         told = ((label, id, state) for label, (id, state) in self._states.items())
-        self._now = progress(self._plan, gathered(told, outcome))
-        return _differences(self._plan, before, self._now)
+        self._now = compute_progress(self._plan, collect_facts(told, outcome))
+        return _events_between(self._plan, before, self._now)
 
 
-def _differences(plan: Plan, before: Progress, now: Progress) -> Sequence[FlowEvent]:
+def _events_between(plan: Plan, before: Progress, now: Progress) -> Sequence[FlowEvent]:
     whole = Raw(msgspec.json.encode(flow_record(plan, now)))
     events: list[FlowEvent] = []
     for old, new in zip(before.stages, now.stages, strict=True):
         for was, task in zip(old.tasks, new.tasks, strict=True):
-            if _shown(was) != _shown(task):
-                events.append(FlowEvent("TASK", _of_task(plan, task, whole)))
+            if _visible(was) != _visible(task):
+                events.append(FlowEvent("TASK", _task_data(plan, task, whole)))
     for old, new in zip(before.stages, now.stages, strict=True):
         if old.status != new.status:
             data = EventData(
@@ -147,11 +147,11 @@ def _differences(plan: Plan, before: Progress, now: Progress) -> Sequence[FlowEv
     return events
 
 
-def _shown(view: TaskView) -> tuple[object, ...]:
+def _visible(view: TaskView) -> tuple[object, ...]:
     return view.status, view.attempt, view.response, [*view.nested], [*view.active]
 
 
-def _of_task(plan: Plan, view: TaskView, whole: Raw) -> EventData:
+def _task_data(plan: Plan, view: TaskView, whole: Raw) -> EventData:
     return EventData(
         taskflow_id=plan.id,
         attempt=view.attempt,

@@ -10,12 +10,12 @@ from msgspec import Meta, Raw
 
 from fencepost.errors import Refusal, invalid_params
 from fencepost.vocabularies.taskflow.errors import NOTHING_TO_RETRY
-from fencepost.vocabularies.taskflow.flow import MOST_TASKS
-from fencepost.vocabularies.taskflow.plan import Kept, Order, Plan, Run, order_of
+from fencepost.vocabularies.taskflow.flow import MAX_TASKS
+from fencepost.vocabularies.taskflow.plan import FlowParams, KeptTask, Plan, RetryDetails, flow_params
 from fencepost.vocabularies.taskflow.progress import Progress, StageView, TaskView
 
 # So many are known again; whoever says an older one has waited for long.
-_REQUESTS = 100
+_MAX_REQUESTS = 100
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -23,32 +23,34 @@ class StageRetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     """A stage to run again, or some of its tasks."""
 
     stage_id: _Id
-    task_ids: Annotated[list[_Id], Meta(min_length=1, max_length=MOST_TASKS)] | None = None
+    task_ids: Annotated[list[_Id], Meta(min_length=1, max_length=MAX_TASKS)] | None = None
 
 
-def retry_params(plan: Plan, now: Progress, wanted: Sequence[StageRetry] | None, request: str | None = None) -> Order:
+def retry_params(
+    plan: Plan, now: Progress, wanted: Sequence[StageRetry] | None, request: str | None = None
+) -> FlowParams:
     """Return the params of the next run, which `request` asked for; raise Refusal.
 
     Without stages every task runs again, and of those that are executed exactly once the ones that have not succeeded.
     What has not run yet does so when its turn comes.
     """
     views = [view for stage in now.stages for view in stage.tasks]
-    named = views if wanted is None else _named(now.stages, wanted)
-    chosen = {view.planned.id for view in named if not _is_for_good(view)}
+    named = views if wanted is None else _selected(now.stages, wanted)
+    chosen = {view.planned.id for view in named if not _is_final(view)}
     if not chosen:
         raise Refusal(NOTHING_TO_RETRY, id=plan.id)
     kept = {
-        view.planned.id: Kept(view.status, view.attempt, Raw(view.response), tuple(view.nested))
+        view.planned.id: KeptTask(view.status, view.attempt, Raw(view.response), tuple(view.nested))
         for view in views
         if view.planned.id not in chosen and view.status in ("SUCCESS", "FAILED")
     }
     only = () if wanted is None else tuple(sorted(chosen))
-    requests = (*plan.requests, *(() if request is None else (request,)))[-_REQUESTS:]
-    run = Run(plan.id, plan.created_at, plan.retry_attempt + 1, kept, only, requests)
-    return order_of(plan.flow, run)
+    requests = (*plan.requests, *(() if request is None else (request,)))[-_MAX_REQUESTS:]
+    run = RetryDetails(plan.id, plan.created_at, plan.retry_attempt + 1, kept, only, requests)
+    return flow_params(plan.flow, run)
 
 
-def _named(stages: Sequence[StageView], wanted: Sequence[StageRetry]) -> Sequence[TaskView]:
+def _selected(stages: Sequence[StageView], wanted: Sequence[StageRetry]) -> Sequence[TaskView]:
     by_id = {stage.planned.id: stage for stage in stages}
     views: list[TaskView] = []
     for number, one in enumerate(wanted):
@@ -60,12 +62,12 @@ def _named(stages: Sequence[StageView], wanted: Sequence[StageRetry]) -> Sequenc
         for index, id in enumerate(one.task_ids or ()):
             if id not in tasks:
                 raise invalid_params(f"stage {one.stage_id!r} has no task {id!r}", f"{place}.taskIds[{index}]")
-            if _is_for_good(tasks[id]):
+            if _is_final(tasks[id]):
                 reason = f"task {id!r} has succeeded, and is executed exactly once"
                 raise invalid_params(reason, f"{place}.taskIds[{index}]")
         views += stage.tasks if one.task_ids is None else [tasks[id] for id in one.task_ids]
     return views
 
 
-def _is_for_good(view: TaskView) -> bool:
+def _is_final(view: TaskView) -> bool:
     return view.status == "SUCCESS" and view.planned.options.exactly_once_task_execution is True

@@ -12,12 +12,12 @@ from msgspec import UNSET, UnsetType
 from fencepost.errors import Refusal
 from fencepost.vocabularies.taskflow.errors import TASKFLOW_NOT_FOUND
 from fencepost.vocabularies.taskflow.plan import Plan
-from fencepost.vocabularies.taskflow.progress import Progress, gathered, progress
+from fencepost.vocabularies.taskflow.progress import Progress, collect_facts, compute_progress
 from fencepost.vocabularies.taskflow.record import FlowRecord, flow_record
 from fencepost.vocabularies.taskflow.store import ActivityRow, RunRow, TaskflowStore
 
 # When a run was made, and its number.
-Place = tuple[str, int]
+ListPosition = tuple[str, int]
 
 
 class Run(NamedTuple):
@@ -31,7 +31,7 @@ class Run(NamedTuple):
     def progress(self) -> Progress:
         """What has become of the plan."""
         told = ((one.label, one.id, one.state) for one in self.activities)
-        return progress(self.plan, gathered(told, self.row.workflow.outcome))
+        return compute_progress(self.plan, collect_facts(told, self.row.workflow.outcome))
 
     @property
     def is_over(self) -> bool:
@@ -54,15 +54,15 @@ class Runs:
         rows = await self._store.find([id])
         if not rows:
             raise Refusal(TASKFLOW_NOT_FOUND, at=at, id=id)
-        return (await self._all(rows))[0]
+        return (await self._with_activities(rows))[0]
 
     async def record(self, run: Run) -> FlowRecord:
         """Return the record of a run with all that is nested in it, to any depth."""
-        runs, below = {run.plan.id: run}, _nested([run])
+        runs, below = {run.plan.id: run}, _nested_ids([run])
         while below:
-            found = await self._all(await self._store.find([*below]))
+            found = await self._with_activities(await self._store.find([*below]))
             runs |= {one.plan.id: one for one in found}
-            below = _nested(found) - runs.keys()
+            below = _nested_ids(found) - runs.keys()
         return _tree(run, runs)
 
     async def list(
@@ -70,41 +70,41 @@ class Runs:
     ) -> tuple[Sequence[FlowRecord], tuple[str, int] | None]:
         """Return one page of the newest runs, and where the next one begins, None behind the last."""
         page = await self._store.list(position=position, size=size)
-        runs = await self._first(page.items)
+        runs = await self._first_that_fit(page.items)
         last = runs[-1].row if page.more or len(runs) < len(page.items) else None
         return (
             [flow_record(run.plan, run.progress) for run in runs],
             None if last is None else (last.workflow.created_at, last.seq),
         )
 
-    async def _first(self, rows: Sequence[RunRow]) -> Sequence[Run]:
+    async def _first_that_fit(self, rows: Sequence[RunRow]) -> Sequence[Run]:
         """Return as many of the first runs as fit into an answer, one at least where there are any."""
         if not rows:
             return []
         begun = await self._store.list_activities_in_part([row.seq for row in rows])
         if not begun.more:
-            return _runs(rows, begun.items)
+            return _join_activities(rows, begun.items)
         # The last of those was cut, and the older ones were not reached.
         cut = begun.items[-1].workflow_seq
         whole = [*takewhile(lambda row: row.seq > cut, rows)]
-        return _runs(whole, begun.items) if whole else await self._all(rows[:1])
+        return _join_activities(whole, begun.items) if whole else await self._with_activities(rows[:1])
 
-    async def _all(self, rows: Sequence[RunRow]) -> Sequence[Run]:
-        return _runs(rows, await self._store.list_activities([row.seq for row in rows]))
+    async def _with_activities(self, rows: Sequence[RunRow]) -> Sequence[Run]:
+        return _join_activities(rows, await self._store.list_activities([row.seq for row in rows]))
 
 
-def _runs(rows: Sequence[RunRow], activities: Sequence[ActivityRow]) -> Sequence[Run]:
+def _join_activities(rows: Sequence[RunRow], activities: Sequence[ActivityRow]) -> Sequence[Run]:
     begun: dict[int, list[ActivityRow]] = defaultdict(list)
     for one in activities:
         begun[one.workflow_seq].append(one)
     return [Run(row, row.document.plan(row.workflow), begun[row.seq]) for row in rows]
 
 
-def _nested(runs: Sequence[Run]) -> set[str]:
+def _nested_ids(runs: Sequence[Run]) -> set[str]:
     return {id for run in runs for stage in run.progress.stages for view in stage.tasks for id in view.nested}
 
 
 def _tree(run: Run, runs: Mapping[str, Run]) -> FlowRecord:
-    below = [runs[id] for id in sorted(_nested([run])) if id in runs]
+    below = [runs[id] for id in sorted(_nested_ids([run])) if id in runs]
     nested: Mapping[str, FlowRecord] | UnsetType = {one.plan.id: _tree(one, runs) for one in below} or UNSET
     return flow_record(run.plan, run.progress, nested)

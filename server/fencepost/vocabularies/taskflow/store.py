@@ -13,10 +13,10 @@ from fencepost.store.database import Database
 from fencepost.store.statements import statement
 from fencepost.vocabularies.taskflow.document import TaskflowDefinition
 from fencepost.vocabularies.taskflow.progress import TaskState
-from fencepost.vocabularies.taskflow.replay import Change
+from fencepost.vocabularies.taskflow.replay import ActivityChange
 
 # Activities that are read for one page of flows.
-_MOST = 100_000
+_MAX_ACTIVITIES = 100_000
 
 
 class RunRow(NamedTuple):
@@ -76,7 +76,7 @@ class TaskflowStore:
         """Return what runs have begun, the newest run first, as much as fits into half an answer."""
         reads, params = self._database.reads, {"workflows": [*workflows]}
         text, most = statement("taskflow/list_activities"), reads.answer_bytes // 2
-        page = await reads.page(text, params, size=_MOST, most_bytes=most)
+        page = await reads.page(text, params, size=_MAX_ACTIVITIES, most_bytes=most)
         return Portion([_activity(row) for row in page.items], page.more)
 
     async def count_changes(self, workflow_seq: int) -> tuple[str | None, int]:
@@ -86,14 +86,14 @@ class TaskflowStore:
         )
         return outcome, changes
 
-    async def list_changes(self, workflow_seq: int, taken: Sequence[int]) -> Sequence[Change]:
+    async def list_changes(self, workflow_seq: int, taken: Sequence[int]) -> Sequence[ActivityChange]:
         """Return what happened to what a run has begun, the history of each in its order.
 
         `taken` are the versions that are known already, of each by its number.
         """
         params = {"workflow_seq": workflow_seq, "taken": [*taken]}
         rows = await self._database.reads.fetch(statement("taskflow/list_changes"), params)
-        return [Change(row[0], row[1], row[2], row[3], row[4], TaskState._make(row[5:])) for row in rows]
+        return [ActivityChange(row[0], row[1], row[2], row[3], row[4], TaskState._make(row[5:])) for row in rows]
 
     async def list_templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
         """Return flows that can be begun by name, behind the name `after`."""

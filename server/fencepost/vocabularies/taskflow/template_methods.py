@@ -10,9 +10,9 @@ from msgspec import UNSET, Meta, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.payload import object_text
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.taskflow.flow import MOST_STAGES, FlowOptions, FlowStage, JsonObject, Title
+from fencepost.vocabularies.taskflow.flow import MAX_STAGES, FlowOptions, FlowStage, JsonObject, Title
 from fencepost.vocabularies.taskflow.methods import RequestId, TaskflowResult
-from fencepost.vocabularies.taskflow.templates import Change, FlowTemplate
+from fencepost.vocabularies.taskflow.templates import FlowTemplate, TemplateContent
 
 template_methods = Registry()
 
@@ -23,7 +23,7 @@ class NewFlowTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     name: Title
     options: FlowOptions = FlowOptions()
     context: JsonObject | UnsetType = UNSET
-    stages: Annotated[tuple[FlowStage, ...], Meta(min_length=1, max_length=MOST_STAGES)]
+    stages: Annotated[tuple[FlowStage, ...], Meta(min_length=1, max_length=MAX_STAGES)]
 
 
 class AddParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +32,7 @@ class AddParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     template: NewFlowTemplate
 
 
-class ChangedFlowTemplate(Change, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class ChangedFlowTemplate(TemplateContent, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """Which template, by `id` or `templateId`, and what of it changes."""
 
     id: Name | None = None
@@ -103,7 +103,7 @@ _STAGES = [
 async def add(context: Context, params: AddParams) -> TemplateResult:
     """Keep a flow as a template, under an id of the server's own."""
     new = params.template
-    content = Change(name=new.name, options=new.options, context=new.context, stages=new.stages)
+    content = TemplateContent(name=new.name, options=new.options, context=new.context, stages=new.stages)
     return TemplateResult(await context.engine.taskflows.templates.add(content, caller=context.caller))
 
 

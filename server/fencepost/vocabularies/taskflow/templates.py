@@ -16,10 +16,10 @@ from fencepost.vocabularies.taskflow.flow import FlowOptions, FlowStage, JsonObj
 from fencepost.vocabularies.taskflow.plan import milliseconds
 from fencepost.vocabularies.taskflow.store import TaskflowStore, TemplateRow
 
-_SPACE = "taskflow.template"
+_NAME_PREFIX = "taskflow.template"
 
 
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TemplateContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a template is made of; what is absent stays as it is."""
 
     name: Title | UnsetType = UNSET
@@ -47,14 +47,14 @@ class Templates:
         self._store = store
         self._definitions = definitions
 
-    async def add(self, content: Change, *, caller: str) -> FlowTemplate:
+    async def add(self, content: TemplateContent, *, caller: str) -> FlowTemplate:
         """Keep a flow as a template."""
-        document = _changed(TaskflowDefinition(name=f"{_SPACE}/{uuid4()}"), content)
+        document = _with_content(TaskflowDefinition(name=f"{_NAME_PREFIX}/{uuid4()}"), content)
         return await self._put(document, caller)
 
-    async def update(self, id: str, content: Change, *, at: str, caller: str) -> FlowTemplate:
+    async def update(self, id: str, content: TemplateContent, *, at: str, caller: str) -> FlowTemplate:
         """Change a template, whose id stands `at` a path; runs that have begun go on as they were."""
-        return await self._put(_changed((await self._get(id, at)).document, content), caller)
+        return await self._put(_with_content((await self._get(id, at)).document, content), caller)
 
     async def delete(self, id: str) -> FlowTemplate:
         """Delete a template that no live run needs, and return what it was."""
@@ -90,8 +90,8 @@ class Templates:
         return _template(await self._get(document.name))
 
 
-def _changed(document: TaskflowDefinition, content: Change) -> TaskflowDefinition:
-    said = {name: value for name in Change.__struct_fields__ if (value := getattr(content, name)) is not UNSET}
+def _with_content(document: TaskflowDefinition, content: TemplateContent) -> TaskflowDefinition:
+    said = {name: value for name in TemplateContent.__struct_fields__ if (value := getattr(content, name)) is not UNSET}
     if "name" in said:
         said["title"] = said.pop("name")
     return msgspec.structs.replace(document, **said)
