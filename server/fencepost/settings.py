@@ -101,20 +101,20 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.clients and not _is_loopback(self.host):
             raise StartRefused(
-                f"--host {self.host} is not a loopback address, and anybody who reaches it could change every task: "
+                f"--host {self.host} is not a loopback address, and anyone who reaches it could change every task: "
                 "name at least one client with --client id:secret, or listen on 127.0.0.1"
             )
         if self.devices.silence_seconds <= self.devices.healthcheck_seconds:
             raise StartRefused(
                 f"--device-silence {self.devices.silence_seconds:g} must be longer than --device-healthcheck "
-                f"{self.devices.healthcheck_seconds:g}: every device would be given up before it is asked"
+                f"{self.devices.healthcheck_seconds:g}: every device would expire before its first health check"
             )
         if self.grpc_tls is not None and self.grpc_port is None:
-            raise StartRefused("--grpc-tls-cert is for the port of machines: say --grpc-port too, or leave it away")
+            raise StartRefused("--grpc-tls-cert needs the gRPC port: set --grpc-port too, or omit it")
         if self.grpc_port is not None and not self.grpc_open and not _is_loopback(self.grpc_host):
             raise StartRefused(
-                f"--grpc-host {self.grpc_host} is not a loopback address, and machines send no credentials: say "
-                "--grpc-open if everybody who reaches it may provision machines, or listen on 127.0.0.1"
+                f"--grpc-host {self.grpc_host} is not a loopback address, and machines send no credentials: set "
+                "--grpc-open if anyone who reaches it may provision machines, or listen on 127.0.0.1"
             )
 
 
@@ -130,7 +130,7 @@ def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
             # Not repeated: what stands there may be the secret.
             raise StartRefused(f"{source} must be id:secret, the id of 1 to 64 letters, digits, `.`, `_` and `-`")
         if id.startswith("awf."):
-            raise StartRefused(f"{source}: {id!r} is how the server calls itself; no client may")
+            raise StartRefused(f"{source}: ids that begin with awf. are reserved for the server, and {id!r} is one")
         if len(secret) < _SHORTEST_SECRET:
             raise StartRefused(f"{source}: the secret of {id!r} must have at least {_SHORTEST_SECRET} characters")
         if id in clients or secret in clients.values():

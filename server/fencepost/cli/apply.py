@@ -17,7 +17,7 @@ from fencepost.errors import StartRefused
 @server_options
 @click.option("--json", "as_json", is_flag=True, help="Print the resources as JSON, one a line.")
 def apply(caller: Caller, path: Path, as_json: bool) -> None:
-    """Put the definitions in PATH, a file or a folder; what says the same already stays as it is."""
+    """Put the definitions in PATH, a file or a folder; unchanged ones keep their version."""
     documents = read_documents(path)
     if not documents:
         click.echo(f"fencepost: no document is in {path}: it takes .yaml, .yml and .json", err=True)

@@ -39,15 +39,21 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
         show_default=True,
         envvar="FENCEPOST_URL",
         show_envvar=True,
-        help="The server.",
+        help="URL of the server.",
     )
-    @click.option("--client", metavar="ID:SECRET", envvar="FENCEPOST_CLIENT", show_envvar=True, help="Who calls.")
+    @click.option(
+        "--client",
+        metavar="ID:SECRET",
+        envvar="FENCEPOST_CLIENT",
+        show_envvar=True,
+        help="Id and secret of the caller.",
+    )
     @click.option(
         "--client-file",
         type=click.Path(path_type=Path),
         envvar="FENCEPOST_CLIENT_FILE",
         show_envvar=True,
-        help="File with one id:secret, which no list of processes shows.",
+        help="File with one id:secret; keeps the secret out of the list of processes.",
     )
     @functools.wraps(command)
     def calling(url: str, client: str | None, client_file: Path | None, **options: Any) -> None:

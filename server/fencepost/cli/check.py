@@ -14,7 +14,7 @@ from fencepost.cli.database import database_options
 @database_options
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON, one a line.")
 def check(database_url: str, as_json: bool) -> None:
-    """Replay every people's task from its events and compare every live task with its log; exit with 1 for differences.
+    """Replay every people task from its events and compare every live task with its log; exit with 1 for differences.
 
     Nothing is changed, and servers may go on meanwhile.
     """

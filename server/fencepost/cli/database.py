@@ -14,7 +14,7 @@ from fencepost.settings import read_secret
 _OF_A_SERVER = (
     click.option(
         "--database-url",
-        help="Postgres 15 or newer; without it the server starts its own in --data-dir.",
+        help="Address of a Postgres 15 or newer; without it the server starts an embedded one in --data-dir.",
         envvar="FENCEPOST_DATABASE_URL",
         show_envvar=True,
     ),
@@ -27,7 +27,7 @@ _OF_A_SERVER = (
     ),
     click.option(
         "--run-sql-url",
-        help="Postgres for tasks that run SQL, as a role that only reads; without it they fail.",
+        help="Postgres for tasks that run SQL, with a role that only reads; without it such tasks fail.",
         envvar="FENCEPOST_RUN_SQL_URL",
         show_envvar=True,
     ),
@@ -64,7 +64,7 @@ def database_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(path_type=Path),
         envvar="FENCEPOST_DATABASE_URL_FILE",
         show_envvar=True,
-        help="File with that address, which no list of processes shows.",
+        help="File with the address; keeps it out of the list of processes.",
     )
     @functools.wraps(command)
     def with_database(database_url: str | None, database_url_file: Path | None, **options: object) -> None:

@@ -15,7 +15,7 @@ _NEEDED = {"fencepost_sdk": "fencepost-sdk", "airportsdata": "airportsdata"}
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--keep", is_flag=True, help="Leave the server and its executors up when the import is done.")
+@click.option("--keep", is_flag=True, help="Keep the server and its workers running after the import.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -44,7 +44,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".fencepost"),
     show_default=True,
-    help="Folder of the server's own Postgres.",
+    help="Folder of the embedded Postgres.",
     **_from_environment("DATA_DIR"),
 )
 @click.option(
@@ -58,7 +58,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     "clients",
     multiple=True,
     metavar="ID:SECRET",
-    help="A client that may call; repeat it for several. Without any, only this machine may.",
+    help="A client that may call; repeat it for several. Without clients, only this machine may call.",
     **_from_environment("CLIENT"),
 )
 @click.option(
@@ -72,7 +72,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     default=1,
     show_default=True,
     type=click.IntRange(1, 64),
-    help="Server processes on the one port.",
+    help="Server processes on one port.",
     **_from_environment("WORKERS"),
 )
 @click.option(
@@ -80,7 +80,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     default=4,
     show_default=True,
     type=click.IntRange(1, 100),
-    help="Connections to Postgres for statements, of each worker.",
+    help="Connections to Postgres for statements, for each worker process.",
     **_from_environment("CONNECTIONS"),
 )
 @click.option(
@@ -88,7 +88,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     default=2,
     show_default=True,
     type=click.IntRange(1, 100),
-    help="Connections to Postgres for lists, searches and logs, of each worker.",
+    help="Connections to Postgres for lists, searches and logs, for each worker process.",
     **_from_environment("READ_CONNECTIONS"),
 )
 @click.option(
@@ -96,7 +96,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     default=10.0,
     show_default=True,
     type=click.FloatRange(0.05, 3600),
-    help="Seconds that a read may wait for its turn, and then run.",
+    help="Seconds that a read may wait for a connection, and then run.",
     **_from_environment("READ_TIMEOUT"),
 )
 @click.option(
@@ -110,7 +110,7 @@ def _from_environment(name: str) -> dict[str, Any]:
 @click.option(
     "--retention",
     metavar="DURATION",
-    help="How long to keep done tasks and the log, such as 90d or 12h; without it for good.",
+    help="Time to keep done tasks and the log, such as 90d or 12h; without it they are never deleted.",
     **_from_environment("RETENTION"),
 )
 @click.option(
@@ -118,7 +118,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     default=3,
     show_default=True,
     type=click.IntRange(0, 1000),
-    help="How often a step of a device run, and the run, is tried again.",
+    help="Retries of a step of a device run, and restarts of the run.",
     **_from_environment("DEVICE_RETRIES"),
 )
 @click.option(
@@ -134,7 +134,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     default=5.0,
     show_default=True,
     type=click.FloatRange(0.1, 3600),
-    help="Seconds between the questions for a sign of life on a device's channel.",
+    help="Seconds between two health checks on a device's channel.",
     **_from_environment("DEVICE_HEALTHCHECK"),
 )
 @click.option(
@@ -142,38 +142,38 @@ def _from_environment(name: str) -> dict[str, Any]:
     default=15.0,
     show_default=True,
     type=click.FloatRange(0.1, 86_400),
-    help="Seconds without a sign of life after which what a device is at is aborted.",
+    help="Seconds without a heartbeat until the current task of a device is aborted.",
     **_from_environment("DEVICE_SILENCE"),
 )
 @click.option(
     "--grpc-port",
     type=click.IntRange(0, 65535),
-    help="Port for machines that speak gRPC; 0 takes a free one, and without it there is none.",
+    help="Port for machines that speak gRPC; 0 takes a free one. Without it the server has no such port.",
     **_from_environment("GRPC_PORT"),
 )
 @click.option(
     "--grpc-host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on for machines.",
+    help="Address of the port for machines.",
     **_from_environment("GRPC_HOST"),
 )
 @click.option(
     "--grpc-open",
     is_flag=True,
-    help="Let everybody who reaches --grpc-host provision machines: they send no credentials.",
+    help="Allow access from other machines to --grpc-host, which takes no credentials.",
     **_from_environment("GRPC_OPEN"),
 )
 @click.option(
     "--grpc-tls-cert",
     type=click.Path(path_type=Path),
-    help="File of the PEM certificate that machines are answered with by TLS; GET /cert tells it to everybody.",
+    help="PEM file with the TLS certificate of the gRPC port; GET /cert returns it without credentials.",
     **_from_environment("GRPC_TLS_CERT"),
 )
 @click.option(
     "--grpc-tls-key",
     type=click.Path(path_type=Path),
-    help="File of the certificate's PEM key, without a password.",
+    help="PEM file with the key of the certificate, without a password.",
     **_from_environment("GRPC_TLS_KEY"),
 )
 @click.option(
@@ -181,7 +181,7 @@ def _from_environment(name: str) -> dict[str, Any]:
     default=3,
     show_default=True,
     type=click.IntRange(1, 1000),
-    help="Versions of the data of a machine's workflow that are kept whole.",
+    help="Number of complete versions of a machine workflow's data to keep.",
     **_from_environment("WORKFLOW_DATA_VERSIONS"),
 )
 @http_options
@@ -190,11 +190,11 @@ def _from_environment(name: str) -> dict[str, Any]:
     default="info",
     show_default=True,
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="What to log on stderr.",
+    help="Lowest level of log lines on stderr.",
     **_from_environment("LOG_LEVEL"),
 )
 def serve(**options: Any) -> None:
-    """Serve until SIGTERM or SIGINT; prints one line on stdout when it can take work."""
+    """Serve until SIGTERM or SIGINT; prints one line on stdout when it accepts work."""
     logging.basicConfig(level=options["log_level"].upper(), format="%(asctime)s %(levelname)s %(message)s")
     from fencepost.cli import serving, workers
 

@@ -20,15 +20,17 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one 
 
 @click.group()
 def workflow() -> None:
-    """Begin workflows, look at them, signal, cancel and export them."""
+    """Start, show, signal, cancel and export workflows."""
 
 
 @workflow.command()
 @click.argument("definition")
 @click.argument("params", required=False)
-@click.option("--id", help="Its id: the same one with the same content is begun once.  [default: a new one]")
-@click.option("--label", help="A text to find it by.")
-@click.option("--execute-at", metavar="TIME", help="When it begins, in ISO 8601.")
+@click.option(
+    "--id", help="Id of the workflow; the same id with the same content starts it once.  [default: a new one]"
+)
+@click.option("--label", help="Label of the workflow, to find it by.")
+@click.option("--execute-at", metavar="TIME", help="Start time, in ISO 8601.")
 @server_options
 @as_json
 def start(
@@ -40,7 +42,7 @@ def start(
     execute_at: str | None,
     as_json: bool,
 ) -> None:
-    """Begin a workflow of DEFINITION with PARAMS, an object in YAML or JSON; print its id."""
+    """Start a workflow of DEFINITION with PARAMS, an object in YAML or JSON; print its id."""
     asked = {"id": id or str(uuid4()), "definition": definition, "label": label, "executeAt": execute_at}
     said = {name: value for name, value in asked.items() if value is not None}
     if params is not None:
@@ -50,11 +52,21 @@ def start(
 
 
 @workflow.command("list")
-@click.option("--definition", "definitions", multiple=True, help="Only of this definition; may be repeated.")
-@click.option("--status", multiple=True, type=click.Choice(["created", "in-progress", "done"]), help="Only these.")
-@click.option("--outcome", multiple=True, type=click.Choice(["succeeded", "failed", "canceled"]), help="Only these.")
-@click.option("--find", metavar="TEXT", help="Only with this in id, label, definition or params.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@click.option("--definition", "definitions", multiple=True, help="Show only this definition; may be repeated.")
+@click.option(
+    "--status",
+    multiple=True,
+    type=click.Choice(["created", "in-progress", "done"]),
+    help="Show only this status; may be repeated.",
+)
+@click.option(
+    "--outcome",
+    multiple=True,
+    type=click.Choice(["succeeded", "failed", "canceled"]),
+    help="Show only this outcome; may be repeated.",
+)
+@click.option("--find", metavar="TEXT", help="Show only workflows with this text in id, label, definition or params.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of workflows.")
 @server_options
 @as_json
 def list_(
@@ -78,7 +90,7 @@ def list_(
 @server_options
 @as_json
 def show(caller: Caller, id: str, as_json: bool) -> None:
-    """Show workflow ID as a tree: what it has begun, and what that has begun, to any depth."""
+    """Show workflow ID as a tree of its activities, to any depth."""
     tree = _tree(caller, id)
     if as_json:
         click.echo(orjson.dumps(tree).decode())
@@ -91,7 +103,7 @@ def show(caller: Caller, id: str, as_json: bool) -> None:
 @click.argument("id")
 @server_options
 def export(caller: Caller, id: str) -> None:
-    """Print the history of workflow ID as JSON: what a test replays a decider on."""
+    """Print the history of workflow ID as JSON, for tests that replay a decider."""
     told = _status(caller, id, "activities", "decisions")
     click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
 
@@ -100,11 +112,11 @@ def export(caller: Caller, id: str) -> None:
 @click.argument("id")
 @click.argument("name")
 @click.argument("payload", required=False)
-@click.option("--signal-id", metavar="TEXT", help="A signal with the same one is taken once.")
+@click.option("--signal-id", metavar="TEXT", help="Id of the signal; a signal with the same id is accepted once.")
 @server_options
 @as_json
 def signal(caller: Caller, id: str, name: str, payload: str | None, signal_id: str | None, as_json: bool) -> None:
-    """Tell the live workflow ID the event NAME with PAYLOAD, an object in YAML or JSON."""
+    """Send the live workflow ID the signal NAME with PAYLOAD, an object in YAML or JSON."""
     asked: dict[str, Any] = {"id": id, "name": name}
     if payload is not None:
         asked["payload"] = _payload(payload, "PAYLOAD")
@@ -118,7 +130,7 @@ def signal(caller: Caller, id: str, name: str, payload: str | None, signal_id: s
 @server_options
 @as_json
 def cancel(caller: Caller, id: str, as_json: bool) -> None:
-    """End the live workflow ID as canceled, with everything that it has begun."""
+    """Cancel the live workflow ID and everything that it has started."""
     _say(caller.call("awf.workflow/cancel", {"id": id})["resource"], as_json=as_json)
 
 
