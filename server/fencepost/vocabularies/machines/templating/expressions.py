@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fencepost.domain.nearest import hint, nearest, shortened
 from fencepost.vocabularies.machines.templating.functions import FUNCTIONS, LAZY, SEARCHES, is_true
-from fencepost.vocabularies.machines.templating.lexer import UNKNOWN_KEYWORDS, BadTemplate, Word, place, unquoted
+from fencepost.vocabularies.machines.templating.lexer import UNKNOWN_KEYWORDS, BadTemplate, Token, location, unquoted
 from fencepost.vocabularies.machines.templating.printing import kind_of
 from fencepost.vocabularies.machines.templating.steps import Steps
 from fencepost.vocabularies.machines.templating.values import LONGEST
@@ -19,7 +19,7 @@ _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
 class Scope(NamedTuple):
-    """The values of names at a place of a template: the dot, the variables, and the steps left for the template.
+    """The values of names at a location of a template: the dot, the variables, and the steps left for the template.
 
     A variable is a list of its one value, which the blocks below share.
     """
@@ -127,46 +127,46 @@ class Source(NamedTuple):
 
 
 class Reading:
-    """The words of one action, taken one after the other."""
+    """The tokens of one action, taken one after the other."""
 
-    def __init__(self, source: Source, words: Sequence[Word], at: int) -> None:
+    def __init__(self, source: Source, tokens: Sequence[Token], at: int) -> None:
         self._read = source
         self._source = source.text
-        self._words = deque(words)
+        self._tokens = deque(tokens)
         self._at = at
         self._depth = 0
         self.declares = False
 
     @property
     def is_over(self) -> bool:
-        """Whether every word has been taken."""
-        return not self._words
+        """Whether every token has been taken."""
+        return not self._tokens
 
-    def take(self, kind: str, text: str | None = None) -> Word | None:
-        """Take the next word if it is of a kind, and reads so."""
-        if self._words and self._words[0].kind == kind and text in (None, self._words[0].text):
-            self._at = self._words[0].at
-            return self._words.popleft()
+    def take(self, kind: str, text: str | None = None) -> Token | None:
+        """Take the next token if it is of a kind, and reads so."""
+        if self._tokens and self._tokens[0].kind == kind and text in (None, self._tokens[0].text):
+            self._at = self._tokens[0].at
+            return self._tokens.popleft()
         return None
 
     def end(self) -> None:
         """Refuse what is left."""
-        if self._words:
-            raise self.bad(f"unexpected {self._words[0].text!r}", self._words[0].at)
+        if self._tokens:
+            raise self.bad(f"unexpected {self._tokens[0].text!r}", self._tokens[0].at)
 
     def bad(self, reason: str, at: int | None = None) -> BadTemplate:
         """Return the refusal of what stands here."""
-        return BadTemplate(f"{place(self._source, self._at if at is None else at)}: {reason}")
+        return BadTemplate(f"{location(self._source, self._at if at is None else at)}: {reason}")
 
     def variables(self) -> tuple[str, ...]:
         """Take `$x :=` or `$i, $x :=`, if that is what comes; `declares` says whether it was that or `=`."""
-        if len(self._words) >= 2 and self._words[1].kind == "assign":
+        if len(self._tokens) >= 2 and self._tokens[1].kind == "assign":
             count = 1
-        elif len(self._words) >= 4 and self._words[1].text == "," and self._words[3].kind == "assign":
+        elif len(self._tokens) >= 4 and self._tokens[1].text == "," and self._tokens[3].kind == "assign":
             count = 2
         else:
             return ()
-        taken = [self._words.popleft().text for _ in range(2 * count)]
+        taken = [self._tokens.popleft().text for _ in range(2 * count)]
         self.declares = taken[-1] == ":="
         names = tuple(taken[::2])
         if not all(name.startswith("$") and "." not in name and len(name) > 1 for name in names):
@@ -178,8 +178,8 @@ class Reading:
         outside = self._depth
         self._go_deeper()
         expression = self._command(())
-        while self.take("mark", "|"):
-            if not self._words or self._words[0].kind != "name" or self._words[0].text in _CONSTANTS:
+        while self.take("punctuation", "|"):
+            if not self._tokens or self._tokens[0].kind != "name" or self._tokens[0].text in _CONSTANTS:
                 raise self.bad("only a function can follow a |")
             self._go_deeper()
             expression = self._command((expression,))
@@ -193,25 +193,25 @@ class Reading:
 
     def _command(self, piped: tuple[Expression, ...]) -> Expression:
         name = None
-        if self._words and self._words[0].text not in _CONSTANTS:
+        if self._tokens and self._tokens[0].text not in _CONSTANTS:
             name = self.take("name")
         if name is None:
             first = self._operand()
-            if self._words and self._words[0].text not in ("|", ")"):
-                raise self.bad(f"unexpected {self._words[0].text!r}", self._words[0].at)
+            if self._tokens and self._tokens[0].text not in ("|", ")"):
+                raise self.bad(f"unexpected {self._tokens[0].text!r}", self._tokens[0].at)
             return first
         arguments = []
-        while self._words and self._words[0].text not in ("|", ")"):
+        while self._tokens and self._tokens[0].text not in ("|", ")"):
             arguments.append(self._argument())
         return self._call(name, (*arguments, *piped))
 
     def _argument(self) -> Expression:
         """Take one argument; a function's name among them is a call without arguments."""
-        if self._words[0].text not in _CONSTANTS and (name := self.take("name")):
+        if self._tokens[0].text not in _CONSTANTS and (name := self.take("name")):
             return self._call(name, ())
         return self._operand()
 
-    def _call(self, name: Word, arguments: tuple[Expression, ...]) -> Call:
+    def _call(self, name: Token, arguments: tuple[Expression, ...]) -> Call:
         if name.text in UNKNOWN_KEYWORDS:
             raise self.bad(f"{name.text!r} is not read here", name.at)
         if name.text not in LAZY and name.text not in FUNCTIONS:
@@ -224,7 +224,7 @@ class Reading:
             arguments = arguments[::-1]
         return Call(name.text, arguments)
 
-    def _is_go(self, name: Word, first: Expression, second: Expression) -> bool:
+    def _is_go(self, name: Token, first: Expression, second: Expression) -> bool:
         """Return whether the text comes first, as for Go; for Sprig the part that is searched for comes first."""
         fixed = self._read.is_fixed(first), self._read.is_fixed(second)
         if fixed[0] != fixed[1]:
@@ -236,42 +236,42 @@ class Reading:
         return self._read.searches_as_go
 
     def _operand(self) -> Expression:
-        if not self._words:
+        if not self._tokens:
             raise self.bad("something is missing")
-        word = self._words.popleft()
-        self._at = word.at
-        match word.kind:
+        token = self._tokens.popleft()
+        self._at = token.at
+        match token.kind:
             case "field":
-                return Path(None, tuple(word.text[1:].split(".")))
+                return Path(None, tuple(token.text[1:].split(".")))
             case "dot":
                 return Path(None, ())
             case "variable":
-                name, *fields = word.text.split(".")
+                name, *fields = token.text.split(".")
                 return Path(name, tuple(fields))
             case "text" | "raw":
-                return Literal(unquoted(word, self._source))
+                return Literal(unquoted(token, self._source))
             case "number":
-                return Literal(self._number(word))
-            case "name" if word.text in _CONSTANTS:
-                return Literal(_CONSTANTS[word.text])
-            case "mark" if word.text == "(":
+                return Literal(self._number(token))
+            case "name" if token.text in _CONSTANTS:
+                return Literal(_CONSTANTS[token.text])
+            case "punctuation" if token.text == "(":
                 return self._parenthesis()
-        raise self.bad(f"unexpected {word.text!r}", word.at)
+        raise self.bad(f"unexpected {token.text!r}", token.at)
 
     def _parenthesis(self) -> Expression:
         inside = self.pipeline()
-        if not self.take("mark", ")"):
+        if not self.take("punctuation", ")"):
             raise self.bad("a ) is missing")
         # Behind a space, it is the next argument.
-        is_of_it = bool(self._words) and self._words[0].at == self._at + 1
+        is_of_it = bool(self._tokens) and self._tokens[0].at == self._at + 1
         fields = self.take("field") if is_of_it else None
         return Path(inside, tuple(fields.text[1:].split("."))) if fields else inside
 
-    def _number(self, word: Word) -> int | float:
-        if len(word.text) <= 30:
+    def _number(self, token: Token) -> int | float:
+        if len(token.text) <= 30:
             for read in (lambda text: int(text, 0), float):
                 try:
-                    return read(word.text)
+                    return read(token.text)
                 except ValueError:
                     continue
-        raise self.bad(f"{word.text!r} is no number", word.at)
+        raise self.bad(f"{token.text!r} is no number", token.at)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from fencepost.vocabularies.machines.templating.expressions import Expression, Reading, Scope, Source
 from fencepost.vocabularies.machines.templating.functions import is_true
-from fencepost.vocabularies.machines.templating.lexer import KEYWORDS, BadTemplate, Piece, pieces, place
+from fencepost.vocabularies.machines.templating.lexer import KEYWORDS, BadTemplate, Segment, location, segments
 from fencepost.vocabularies.machines.templating.printing import kind_of, written
 from fencepost.vocabularies.machines.templating.steps import Steps
 from fencepost.vocabularies.machines.templating.values import LONGEST
@@ -98,7 +98,7 @@ class _Parser:
     def __init__(self, source: str) -> None:
         self._source = source
         self._reads = Source(source, _searches_as_go(source), {})
-        self._pieces = pieces(source)
+        self._segments = segments(source)
 
     def read(self) -> Sequence[_Node]:
         nodes, closing = self._nodes(0)
@@ -107,28 +107,28 @@ class _Parser:
         return nodes
 
     def _nodes(self, depth: int) -> tuple[list[_Node], Reading | None]:
-        """Return nodes up to an `else` or `end`, and what is left of that one's words."""
+        """Return nodes up to an `else` or `end`, and what is left of that one's tokens."""
         nodes: list[_Node] = []
-        for piece in self._pieces:
-            if piece.words is None:
-                if piece.text:
-                    nodes.append(_Text(piece.text))
+        for segment in self._segments:
+            if segment.tokens is None:
+                if segment.text:
+                    nodes.append(_Text(segment.text))
                 continue
-            reading = Reading(self._reads, piece.words, piece.at)
-            if piece.words and piece.words[0].text in ("else", "end"):
+            reading = Reading(self._reads, segment.tokens, segment.at)
+            if segment.tokens and segment.tokens[0].text in ("else", "end"):
                 return nodes, reading
-            nodes.append(self._node(piece, reading, depth))
+            nodes.append(self._node(segment, reading, depth))
         return nodes, None
 
-    def _node(self, piece: Piece, reading: Reading, depth: int) -> _Node:
+    def _node(self, segment: Segment, reading: Reading, depth: int) -> _Node:
         for keyword in KEYWORDS:
             if reading.take("name", keyword):
-                return self._block(keyword, piece, reading, depth + 1)
+                return self._block(keyword, segment, reading, depth + 1)
         variables = reading.variables()
         expression = reading.pipeline()
         reading.end()
         self._assign(variables, expression)
-        return _Output(expression, variables, reading.declares, piece.at)
+        return _Output(expression, variables, reading.declares, segment.at)
 
     def _assign(self, variables: tuple[str, ...], expression: Expression | None) -> None:
         for variable in variables:
@@ -136,7 +136,7 @@ class _Parser:
             is_fixed = expression is not None and self._reads.is_fixed(expression)
             self._reads.fixed[variable] = is_fixed and self._reads.fixed.get(variable, True)
 
-    def _block(self, keyword: str, piece: Piece, reading: Reading, depth: int) -> _Block:
+    def _block(self, keyword: str, segment: Segment, reading: Reading, depth: int) -> _Block:
         if depth > _DEEPEST:
             raise reading.bad(f"nested more than {_DEEPEST} levels deep")
         variables = reading.variables()
@@ -150,14 +150,14 @@ class _Parser:
         if closing is not None and closing.take("name", "else"):
             if keyword != "range" and not closing.is_over and closing.take("name", keyword):
                 # `else if` ends with the `end` of the whole.
-                otherwise = [self._block(keyword, piece, closing, depth + 1)]
-                return _Block(keyword, expression, variables, body, otherwise, piece.at)
+                otherwise = [self._block(keyword, segment, closing, depth + 1)]
+                return _Block(keyword, expression, variables, body, otherwise, segment.at)
             closing.end()
             otherwise, closing = self._nodes(depth)
         if closing is None or not closing.take("name", "end"):
-            raise BadTemplate(f"{place(self._source, piece.at)}: {keyword} without its end")
+            raise BadTemplate(f"{location(self._source, segment.at)}: {keyword} without its end")
         closing.end()
-        return _Block(keyword, expression, variables, body, otherwise, piece.at)
+        return _Block(keyword, expression, variables, body, otherwise, segment.at)
 
 
 class _Run:
@@ -183,7 +183,7 @@ class _Run:
                 value = node.expression.evaluate(scope)
                 text = written(value) if isinstance(node, _Output) and not node.variables else ""
             except BadTemplate as bad:
-                raise BadTemplate(f"{place(self._source, node.at)}: {bad}") from None
+                raise BadTemplate(f"{location(self._source, node.at)}: {bad}") from None
             if isinstance(node, _Block):
                 self._block(node, value, scope)
             elif node.declares:
@@ -197,7 +197,7 @@ class _Run:
         """Give a new value to a variable where it was declared, which may be outside of this block."""
         (name,) = node.variables
         if name not in scope.variables:
-            raise BadTemplate(f"{place(self._source, node.at)}: there is no variable {name}")
+            raise BadTemplate(f"{location(self._source, node.at)}: there is no variable {name}")
         scope.variables[name][0] = value
 
     def _block(self, block: _Block, value: Any, scope: Scope) -> None:
@@ -230,7 +230,7 @@ class _Run:
         elif isinstance(value, dict):
             yield from ((key, value[key]) for key in sorted(value))
         else:
-            raise BadTemplate(f"{place(self._source, block.at)}: cannot range over {kind_of(value)}")
+            raise BadTemplate(f"{location(self._source, block.at)}: cannot range over {kind_of(value)}")
 
     def _write(self, text: str) -> None:
         self._left -= len(text)
