@@ -25,7 +25,7 @@ from fencepost.vocabularies.machines.template import (
     seconds_of,
 )
 from fencepost.vocabularies.machines.templating.lexer import BadTemplate
-from fencepost.vocabularies.machines.templating.rendering import template_of
+from fencepost.vocabularies.machines.templating.rendering import parsed_template
 
 
 class Step(NamedTuple):
@@ -76,11 +76,11 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def check_source(source: str) -> None:
     """Raise Refusal for a template that can never be rendered well; paths go on into the text from `$.template`."""
     try:
-        template = template_of(source)
+        template = parsed_template(source)
     except BadTemplate as bad:
         raise invalid_params(str(bad), "$.template") from None
     # With `{{ if … }}` in a comment it is YAML before it is rendered, and not all of what is judged then will be there.
-    if template.has_loose_lines:
+    if template.has_conditional_lines:
         return
     try:
         check_template(read_template(source), is_rendered=False)
@@ -116,7 +116,7 @@ def plan_of(source: str, params: bytes | None) -> Plan:
 @lru_cache(maxsize=256)
 def _plan(source: str, hardware: bytes) -> Plan:
     """Render; what is decided about a workflow again and again is rendered once."""
-    text = template_of(source).render(orjson.loads(hardware))
+    text = parsed_template(source).render(orjson.loads(hardware))
     template = read_template(text)
     check_template(template, is_rendered=True)
     return Plan(text, seconds_of(template.global_timeout, "$.global_timeout"), _flat(template))

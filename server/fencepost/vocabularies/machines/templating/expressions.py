@@ -28,7 +28,7 @@ class Scope(NamedTuple):
     variables: dict[str, list[Any]]
     steps: Steps
 
-    def below(self, dot: Any) -> Scope:
+    def child(self, dot: Any) -> Scope:
         """Return the scope of a block, whose variables are its own."""
         self.steps.take(1 + len(self.variables) // _VARIABLES_A_STEP)
         return Scope(dot, dict(self.variables), self.steps)
@@ -102,7 +102,7 @@ class Call(NamedTuple):
 Expression = Literal | Path | Call
 
 
-class Source(NamedTuple):
+class ParseContext(NamedTuple):
     """A template while it is read: its text, whether its functions search as Go's do, and its fixed variables.
 
     `searches_as_go` is None where the text does not say. A variable is fixed while it holds nothing of the data.
@@ -126,19 +126,19 @@ class Source(NamedTuple):
         return all(self.is_fixed(argument) for argument in expression.arguments)
 
 
-class Reading:
+class ExpressionParser:
     """The tokens of one action, taken one after the other."""
 
-    def __init__(self, source: Source, tokens: Sequence[Token], at: int) -> None:
-        self._read = source
-        self._source = source.text
+    def __init__(self, context: ParseContext, tokens: Sequence[Token], at: int) -> None:
+        self._context = context
+        self._source = context.text
         self._tokens = deque(tokens)
         self._at = at
         self._depth = 0
         self.declares = False
 
     @property
-    def is_over(self) -> bool:
+    def at_end(self) -> bool:
         """Whether every token has been taken."""
         return not self._tokens
 
@@ -152,9 +152,9 @@ class Reading:
     def end(self) -> None:
         """Refuse what is left."""
         if self._tokens:
-            raise self.bad(f"unexpected {self._tokens[0].text!r}", self._tokens[0].at)
+            raise self.error(f"unexpected {self._tokens[0].text!r}", self._tokens[0].at)
 
-    def bad(self, reason: str, at: int | None = None) -> BadTemplate:
+    def error(self, reason: str, at: int | None = None) -> BadTemplate:
         """Return the refusal of what stands here."""
         return BadTemplate(f"{location(self._source, self._at if at is None else at)}: {reason}")
 
@@ -170,7 +170,7 @@ class Reading:
         self.declares = taken[-1] == ":="
         names = tuple(taken[::2])
         if not all(name.startswith("$") and "." not in name and len(name) > 1 for name in names):
-            raise self.bad("what is assigned must be a variable, such as $x")
+            raise self.error("what is assigned must be a variable, such as $x")
         return names
 
     def pipeline(self) -> Expression:
@@ -180,7 +180,7 @@ class Reading:
         expression = self._command(())
         while self.take("punctuation", "|"):
             if not self._tokens or self._tokens[0].kind != "name" or self._tokens[0].text in _CONSTANTS:
-                raise self.bad("only a function can follow a |")
+                raise self.error("only a function can follow a |")
             self._go_deeper()
             expression = self._command((expression,))
         self._depth = outside
@@ -189,7 +189,7 @@ class Reading:
     def _go_deeper(self) -> None:
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise self.bad(f"nested more than {_DEEPEST} levels deep")
+            raise self.error(f"nested more than {_DEEPEST} levels deep")
 
     def _command(self, piped: tuple[Expression, ...]) -> Expression:
         name = None
@@ -198,7 +198,7 @@ class Reading:
         if name is None:
             first = self._operand()
             if self._tokens and self._tokens[0].text not in ("|", ")"):
-                raise self.bad(f"unexpected {self._tokens[0].text!r}", self._tokens[0].at)
+                raise self.error(f"unexpected {self._tokens[0].text!r}", self._tokens[0].at)
             return first
         arguments = []
         while self._tokens and self._tokens[0].text not in ("|", ")"):
@@ -213,31 +213,31 @@ class Reading:
 
     def _call(self, name: Token, arguments: tuple[Expression, ...]) -> Call:
         if name.text in UNKNOWN_KEYWORDS:
-            raise self.bad(f"{name.text!r} is not read here", name.at)
+            raise self.error(f"{name.text!r} is not read here", name.at)
         if name.text not in LAZY and name.text not in FUNCTIONS:
             near = hint(name.text, [*FUNCTIONS, *LAZY])
-            raise self.bad(f"there is no function {shortened(name.text)!r}{near}", name.at)
+            raise self.error(f"there is no function {shortened(name.text)!r}{near}", name.at)
         least, most = (1, 32) if name.text in LAZY else FUNCTIONS[name.text][1:]
         if not least <= len(arguments) <= most:
-            raise self.bad(f"{name.text!r} does not take {len(arguments)} arguments", name.at)
-        if name.text in SEARCHES and not self._is_go(name, *arguments):
+            raise self.error(f"{name.text!r} does not take {len(arguments)} arguments", name.at)
+        if name.text in SEARCHES and not self._text_comes_first(name, *arguments):
             arguments = arguments[::-1]
         return Call(name.text, arguments)
 
-    def _is_go(self, name: Token, first: Expression, second: Expression) -> bool:
+    def _text_comes_first(self, name: Token, first: Expression, second: Expression) -> bool:
         """Return whether the text comes first, as for Go; for Sprig the part that is searched for comes first."""
-        fixed = self._read.is_fixed(first), self._read.is_fixed(second)
+        fixed = self._context.is_fixed(first), self._context.is_fixed(second)
         if fixed[0] != fixed[1]:
             # The part that is searched for is usually in the template, not in the data.
             return fixed[1]
-        if self._read.searches_as_go is None:
+        if self._context.searches_as_go is None:
             reason = "write `version` as it is, or one of both as text in quotes, which then is looked for in the other"
-            raise self.bad(f"{name.text!r}: it cannot be told what is looked for in what: {reason}", name.at)
-        return self._read.searches_as_go
+            raise self.error(f"{name.text!r}: it cannot be told what is looked for in what: {reason}", name.at)
+        return self._context.searches_as_go
 
     def _operand(self) -> Expression:
         if not self._tokens:
-            raise self.bad("something is missing")
+            raise self.error("something is missing")
         token = self._tokens.popleft()
         self._at = token.at
         match token.kind:
@@ -256,12 +256,12 @@ class Reading:
                 return Literal(_CONSTANTS[token.text])
             case "punctuation" if token.text == "(":
                 return self._parenthesis()
-        raise self.bad(f"unexpected {token.text!r}", token.at)
+        raise self.error(f"unexpected {token.text!r}", token.at)
 
     def _parenthesis(self) -> Expression:
         inside = self.pipeline()
         if not self.take("punctuation", ")"):
-            raise self.bad("a ) is missing")
+            raise self.error("a ) is missing")
         # Behind a space, it is the next argument.
         is_of_it = bool(self._tokens) and self._tokens[0].at == self._at + 1
         fields = self.take("field") if is_of_it else None
@@ -274,4 +274,4 @@ class Reading:
                     return read(token.text)
                 except ValueError:
                     continue
-        raise self.bad(f"{token.text!r} is no number", token.at)
+        raise self.error(f"{token.text!r} is no number", token.at)

@@ -12,17 +12,19 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fencepost.vocabularies.machines.templating.expressions import Expression, Reading, Scope, Source
+from fencepost.vocabularies.machines.templating.expressions import Expression, ExpressionParser, ParseContext, Scope
 from fencepost.vocabularies.machines.templating.functions import is_true
 from fencepost.vocabularies.machines.templating.lexer import KEYWORDS, BadTemplate, Segment, location, segments
 from fencepost.vocabularies.machines.templating.printing import kind_of, written
 from fencepost.vocabularies.machines.templating.steps import Steps
 from fencepost.vocabularies.machines.templating.values import LONGEST
-from fencepost.vocabularies.machines.templating.versions import VERSION
 
 _VALUE = r"[ \t]*:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\n#,}]*)"
 _VERSION_OF_A_LINE = re.compile(rf"^[\"']?version[\"']?{_VALUE}", re.MULTILINE)
 _VERSION_OF_A_MAP = re.compile(rf"[{{,]\s*[\"']?version[\"']?{_VALUE}")
+# Servers of Tinkerbell up to v0.10.0 require this version, and their functions search as Go does. Later servers accept
+# any version and have the functions of Sprig.
+_GO_SEARCH_VERSION = "0.1"
 _MOST_STEPS = 100_000
 _DEEPEST = 50
 
@@ -63,17 +65,17 @@ class TextTemplate:
         return all(isinstance(node, _Text) for node in self._nodes)
 
     @property
-    def has_loose_lines(self) -> bool:
+    def has_conditional_lines(self) -> bool:
         """Whether there are lines in it that may come often, or not at all."""
         return any(isinstance(node, _Block) and _has_lines([node]) for node in self._nodes)
 
     def render(self, data: Any) -> str:
         """Return the text for some data; raise BadTemplate where the two do not fit."""
-        return _Run(self._source).render(self._nodes, data)
+        return _Renderer(self._source).render(self._nodes, data)
 
 
 @lru_cache(maxsize=64)
-def template_of(source: str) -> TextTemplate:
+def parsed_template(source: str) -> TextTemplate:
     """Return a template that was read before, or read it."""
     return TextTemplate(source)
 
@@ -82,7 +84,7 @@ def _searches_as_go(source: str) -> bool | None:
     """Return whether a template is of a version whose functions search as Go's do; None where it is rendered too."""
     found = _VERSION_OF_A_LINE.search(source) or _VERSION_OF_A_MAP.search(source)
     version = "" if found is None else found[1].strip("\"' ")
-    return None if "{{" in version else version == VERSION
+    return None if "{{" in version else version == _GO_SEARCH_VERSION
 
 
 def _has_lines(nodes: Sequence[_Node]) -> bool:
@@ -97,16 +99,16 @@ def _has_lines(nodes: Sequence[_Node]) -> bool:
 class _Parser:
     def __init__(self, source: str) -> None:
         self._source = source
-        self._reads = Source(source, _searches_as_go(source), {})
+        self._context = ParseContext(source, _searches_as_go(source), {})
         self._segments = segments(source)
 
     def read(self) -> Sequence[_Node]:
         nodes, closing = self._nodes(0)
         if closing is not None:
-            raise closing.bad("there is nothing to end here")
+            raise closing.error("there is nothing to end here")
         return nodes
 
-    def _nodes(self, depth: int) -> tuple[list[_Node], Reading | None]:
+    def _nodes(self, depth: int) -> tuple[list[_Node], ExpressionParser | None]:
         """Return nodes up to an `else` or `end`, and what is left of that one's tokens."""
         nodes: list[_Node] = []
         for segment in self._segments:
@@ -114,41 +116,41 @@ class _Parser:
                 if segment.text:
                     nodes.append(_Text(segment.text))
                 continue
-            reading = Reading(self._reads, segment.tokens, segment.at)
+            parser = ExpressionParser(self._context, segment.tokens, segment.at)
             if segment.tokens and segment.tokens[0].text in ("else", "end"):
-                return nodes, reading
-            nodes.append(self._node(segment, reading, depth))
+                return nodes, parser
+            nodes.append(self._node(segment, parser, depth))
         return nodes, None
 
-    def _node(self, segment: Segment, reading: Reading, depth: int) -> _Node:
+    def _node(self, segment: Segment, parser: ExpressionParser, depth: int) -> _Node:
         for keyword in KEYWORDS:
-            if reading.take("name", keyword):
-                return self._block(keyword, segment, reading, depth + 1)
-        variables = reading.variables()
-        expression = reading.pipeline()
-        reading.end()
+            if parser.take("name", keyword):
+                return self._block(keyword, segment, parser, depth + 1)
+        variables = parser.variables()
+        expression = parser.pipeline()
+        parser.end()
         self._assign(variables, expression)
-        return _Output(expression, variables, reading.declares, segment.at)
+        return _Output(expression, variables, parser.declares, segment.at)
 
     def _assign(self, variables: tuple[str, ...], expression: Expression | None) -> None:
         for variable in variables:
             # A variable that has held data once may hold it again, since blocks are run in any order.
-            is_fixed = expression is not None and self._reads.is_fixed(expression)
-            self._reads.fixed[variable] = is_fixed and self._reads.fixed.get(variable, True)
+            is_fixed = expression is not None and self._context.is_fixed(expression)
+            self._context.fixed[variable] = is_fixed and self._context.fixed.get(variable, True)
 
-    def _block(self, keyword: str, segment: Segment, reading: Reading, depth: int) -> _Block:
+    def _block(self, keyword: str, segment: Segment, parser: ExpressionParser, depth: int) -> _Block:
         if depth > _DEEPEST:
-            raise reading.bad(f"nested more than {_DEEPEST} levels deep")
-        variables = reading.variables()
+            raise parser.error(f"nested more than {_DEEPEST} levels deep")
+        variables = parser.variables()
         if len(variables) == 2 and keyword != "range":
-            raise reading.bad("two variables are for range")
-        expression = reading.pipeline()
-        reading.end()
+            raise parser.error("two variables are for range")
+        expression = parser.pipeline()
+        parser.end()
         self._assign(variables, None if keyword == "range" else expression)
         body, closing = self._nodes(depth)
         otherwise: Sequence[_Node] = ()
         if closing is not None and closing.take("name", "else"):
-            if keyword != "range" and not closing.is_over and closing.take("name", keyword):
+            if keyword != "range" and not closing.at_end and closing.take("name", keyword):
                 # `else if` ends with the `end` of the whole.
                 otherwise = [self._block(keyword, segment, closing, depth + 1)]
                 return _Block(keyword, expression, variables, body, otherwise, segment.at)
@@ -160,7 +162,7 @@ class _Parser:
         return _Block(keyword, expression, variables, body, otherwise, segment.at)
 
 
-class _Run:
+class _Renderer:
     """One rendering, with what it may still do."""
 
     def __init__(self, source: str) -> None:
@@ -204,7 +206,7 @@ class _Run:
         if block.keyword == "range":
             self._range(block, value, scope)
             return
-        inner = scope.below(scope.dot)
+        inner = scope.child(scope.dot)
         if block.variables:
             inner.variables[block.variables[0]] = [value]
         if is_true(value):
@@ -217,7 +219,7 @@ class _Run:
             self._nodes(block.otherwise, scope)
             return
         for key, item in self._items(block, value):
-            inner = scope.below(item)
+            inner = scope.child(item)
             if block.variables:
                 inner.variables[block.variables[-1]] = [item]
             if len(block.variables) == 2:
