@@ -167,7 +167,7 @@ def test_a_version_may_be_any_or_none(version: str) -> None:
         ("name: a\nname: b", "$.template", 'line 2, column 1: the key "name" stands twice in one map'),
         ("tasks: [", "$.template", "not YAML"),
         ("just text", "$.template", "Expected `object`, got `str`"),
-        ("{{ .a", "$.template", "line 1, column 1: {{ without its }}"),
+        ("{{ .a", "$.template", "line 1, column 1: {{ without a closing }}"),
     ],
 )
 def test_a_template_that_can_never_be_good_is_refused_when_it_is_declared(text: str, path: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Pipelines: what an action of a template says, as a tree that can be evaluated over data."""
+"""Parses the pipeline of an action into an expression tree, and evaluates it."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fencepost.domain.nearest import hint, nearest, shortened
+from fencepost.vocabularies.machines.templating.budget import Budget
+from fencepost.vocabularies.machines.templating.formatting import type_name
 from fencepost.vocabularies.machines.templating.functions import FUNCTIONS, LAZY, SEARCHES, is_true
 from fencepost.vocabularies.machines.templating.lexer import UNKNOWN_KEYWORDS, BadTemplate, Token, location, unquoted
-from fencepost.vocabularies.machines.templating.printing import kind_of
-from fencepost.vocabularies.machines.templating.steps import Steps
-from fencepost.vocabularies.machines.templating.values import LONGEST
+from fencepost.vocabularies.machines.templating.values import MAX_TEXT
 
-_DEEPEST = 50
-_VARIABLES_A_STEP = 100
+_MAX_DEPTH = 50
+_VARIABLES_PER_STEP = 100
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
 class Scope(NamedTuple):
-    """The values of names at a location of a template: the dot, the variables, and the steps left for the template.
+    """The dot, the variables and the remaining budget at one location of a template.
 
-    A variable is a list of its one value, which the blocks below share.
+    Each variable is a list of one value, so that nested blocks share it and can assign to it.
     """
 
     dot: Any
     variables: dict[str, list[Any]]
-    steps: Steps
+    budget: Budget
 
     def child(self, dot: Any) -> Scope:
-        """Return the scope of a block, whose variables are its own."""
-        self.steps.take(1 + len(self.variables) // _VARIABLES_A_STEP)
-        return Scope(dot, dict(self.variables), self.steps)
+        """Return the scope of a nested block; variables declared there end with it."""
+        self.budget.spend(1 + len(self.variables) // _VARIABLES_PER_STEP)
+        return Scope(dot, dict(self.variables), self.budget)
 
 
 class Literal(NamedTuple):
-    """A value that stands in the template."""
+    """A constant."""
 
     value: Any
 
     def evaluate(self, scope: Scope) -> Any:
-        """Return it."""
+        """Return the constant."""
         return self.value
 
 
 class Path(NamedTuple):
-    """Fields below the dot, a variable, or what an expression in parentheses gives."""
+    """Fields of the dot (`root` is None), of a variable (its name), or of an expression in parentheses."""
 
     root: Expression | str | None
     fields: tuple[str, ...]
 
     def evaluate(self, scope: Scope) -> Any:
-        """Return what stands there; raise BadTemplate when there is nothing."""
+        """Return the value; raise BadTemplate if a variable or a field is missing."""
         if self.root is None:
             value = scope.dot
         elif isinstance(self.root, str):
@@ -62,7 +62,7 @@ class Path(NamedTuple):
             value = self.root.evaluate(scope)
         for field in self.fields:
             if not isinstance(value, dict):
-                raise BadTemplate(f"there is no .{field} in {kind_of(value)}")
+                raise BadTemplate(f"there is no .{field} in {type_name(value)}")
             if field not in value:
                 near = nearest(field, value)
                 raise BadTemplate(f"there is no .{shortened(field)}" + (f"; did you mean .{near}?" if near else ""))
@@ -77,8 +77,8 @@ class Call(NamedTuple):
     arguments: tuple[Expression, ...]
 
     def evaluate(self, scope: Scope) -> Any:
-        """Return what the function gives."""
-        scope.steps.take_call(self.name)
+        """Return the result of the function; raise BadTemplate for wrong arguments or an exhausted budget."""
+        scope.budget.spend_call(self.name)
         if self.name in LAZY:
             value = None
             for argument in self.arguments:
@@ -87,15 +87,15 @@ class Call(NamedTuple):
                     break
             return value
         values = [argument.evaluate(scope) for argument in self.arguments]
-        scope.steps.take_arguments(self.name, values)
+        scope.budget.spend_arguments(self.name, values)
         try:
             value = FUNCTIONS[self.name][0](*values)
         except BadTemplate as bad:
             raise BadTemplate(f"{self.name}: {bad}") from None
-        scope.steps.take_value(value)
-        # Printed into variables again and again, a text could double with each step.
-        if isinstance(value, str) and len(value) > LONGEST:
-            raise BadTemplate(f"{self.name}: the text is longer than {LONGEST} characters")
+        scope.budget.spend_value(value)
+        # Assigned to a variable again and again, a text could double with each step.
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise BadTemplate(f"{self.name}: the text is longer than {MAX_TEXT} characters")
         return value
 
 
@@ -103,9 +103,10 @@ Expression = Literal | Path | Call
 
 
 class ParseContext(NamedTuple):
-    """A template while it is read: its text, whether its functions search as Go's do, and its fixed variables.
+    """The template that is being parsed: its text, the argument order of its search functions, its constant variables.
 
-    `searches_as_go` is None where the text does not say. A variable is fixed while it holds nothing of the data.
+    `searches_as_go` is None if the version is not known before rendering. `fixed` says of each variable whether its
+    value is independent of the data.
     """
 
     text: str
@@ -113,7 +114,7 @@ class ParseContext(NamedTuple):
     fixed: dict[str, bool]
 
     def is_fixed(self, expression: Expression) -> bool:
-        """Return whether an expression has the same value with all data."""
+        """Return whether the value of an expression is independent of the data."""
         match expression:
             case Literal():
                 return True
@@ -122,12 +123,12 @@ class ParseContext(NamedTuple):
             case Path(root=None):
                 return False
             case Path(root=inside):
-                return self.is_fixed(inside)  # type: ignore[arg-type]  # neither text nor none
+                return self.is_fixed(inside)  # type: ignore[arg-type]  # str and None are matched above
         return all(self.is_fixed(argument) for argument in expression.arguments)
 
 
 class ExpressionParser:
-    """The tokens of one action, taken one after the other."""
+    """A recursive-descent parser for the tokens of one action; its methods raise BadTemplate."""
 
     def __init__(self, context: ParseContext, tokens: Sequence[Token], at: int) -> None:
         self._context = context
@@ -139,27 +140,27 @@ class ExpressionParser:
 
     @property
     def at_end(self) -> bool:
-        """Whether every token has been taken."""
+        """Whether all tokens are consumed."""
         return not self._tokens
 
     def take(self, kind: str, text: str | None = None) -> Token | None:
-        """Take the next token if it is of a kind, and reads so."""
+        """Consume the next token if its kind, and its text if given, match; return None otherwise."""
         if self._tokens and self._tokens[0].kind == kind and text in (None, self._tokens[0].text):
             self._at = self._tokens[0].at
             return self._tokens.popleft()
         return None
 
     def end(self) -> None:
-        """Refuse what is left."""
+        """Raise BadTemplate if tokens are left."""
         if self._tokens:
             raise self.error(f"unexpected {self._tokens[0].text!r}", self._tokens[0].at)
 
     def error(self, reason: str, at: int | None = None) -> BadTemplate:
-        """Return the refusal of what stands here."""
+        """Return an error with the current location, or that of the offset `at`."""
         return BadTemplate(f"{location(self._source, self._at if at is None else at)}: {reason}")
 
     def variables(self) -> tuple[str, ...]:
-        """Take `$x :=` or `$i, $x :=`, if that is what comes; `declares` says whether it was that or `=`."""
+        """Consume `$x :=` or `$i, $x :=`, if present; `declares` is then whether it was `:=` rather than `=`."""
         if len(self._tokens) >= 2 and self._tokens[1].kind == "assign":
             count = 1
         elif len(self._tokens) >= 4 and self._tokens[1].text == "," and self._tokens[3].kind == "assign":
@@ -170,11 +171,11 @@ class ExpressionParser:
         self.declares = taken[-1] == ":="
         names = tuple(taken[::2])
         if not all(name.startswith("$") and "." not in name and len(name) > 1 for name in names):
-            raise self.error("what is assigned must be a variable, such as $x")
+            raise self.error("the target of an assignment must be a variable, such as $x")
         return names
 
     def pipeline(self) -> Expression:
-        """Take expressions with `|` between them: each is the last argument of the next."""
+        """Consume commands separated by `|`; each becomes the last argument of the next."""
         outside = self._depth
         self._go_deeper()
         expression = self._command(())
@@ -188,8 +189,8 @@ class ExpressionParser:
 
     def _go_deeper(self) -> None:
         self._depth += 1
-        if self._depth > _DEEPEST:
-            raise self.error(f"nested more than {_DEEPEST} levels deep")
+        if self._depth > _MAX_DEPTH:
+            raise self.error(f"nested more than {_MAX_DEPTH} levels deep")
 
     def _command(self, piped: tuple[Expression, ...]) -> Expression:
         name = None
@@ -206,14 +207,14 @@ class ExpressionParser:
         return self._call(name, (*arguments, *piped))
 
     def _argument(self) -> Expression:
-        """Take one argument; a function's name among them is a call without arguments."""
+        """Consume one argument; the name of a function there is a call without arguments."""
         if self._tokens[0].text not in _CONSTANTS and (name := self.take("name")):
             return self._call(name, ())
         return self._operand()
 
     def _call(self, name: Token, arguments: tuple[Expression, ...]) -> Call:
         if name.text in UNKNOWN_KEYWORDS:
-            raise self.error(f"{name.text!r} is not read here", name.at)
+            raise self.error(f"{name.text!r} is not supported", name.at)
         if name.text not in LAZY and name.text not in FUNCTIONS:
             near = hint(name.text, [*FUNCTIONS, *LAZY])
             raise self.error(f"there is no function {shortened(name.text)!r}{near}", name.at)
@@ -225,19 +226,19 @@ class ExpressionParser:
         return Call(name.text, arguments)
 
     def _text_comes_first(self, name: Token, first: Expression, second: Expression) -> bool:
-        """Return whether the text comes first, as for Go; for Sprig the part that is searched for comes first."""
+        """Return whether the text is the first argument, as in Go, or the searched part, as in Sprig."""
         fixed = self._context.is_fixed(first), self._context.is_fixed(second)
         if fixed[0] != fixed[1]:
-            # The part that is searched for is usually in the template, not in the data.
+            # The searched part is usually a constant, the text comes from the data.
             return fixed[1]
         if self._context.searches_as_go is None:
-            reason = "write `version` as it is, or one of both as text in quotes, which then is looked for in the other"
-            raise self.error(f"{name.text!r}: it cannot be told what is looked for in what: {reason}", name.at)
+            reason = "write `version` without an action, or the searched text in quotes"
+            raise self.error(f"{name.text!r}: the order of its arguments is ambiguous: {reason}", name.at)
         return self._context.searches_as_go
 
     def _operand(self) -> Expression:
         if not self._tokens:
-            raise self.error("something is missing")
+            raise self.error("a value is missing")
         token = self._tokens.popleft()
         self._at = token.at
         match token.kind:
@@ -262,9 +263,9 @@ class ExpressionParser:
         inside = self.pipeline()
         if not self.take("punctuation", ")"):
             raise self.error("a ) is missing")
-        # Behind a space, it is the next argument.
-        is_of_it = bool(self._tokens) and self._tokens[0].at == self._at + 1
-        fields = self.take("field") if is_of_it else None
+        # After a space, a field is the next argument.
+        is_adjacent = bool(self._tokens) and self._tokens[0].at == self._at + 1
+        fields = self.take("field") if is_adjacent else None
         return Path(inside, tuple(fields.text[1:].split("."))) if fields else inside
 
     def _number(self, token: Token) -> int | float:
@@ -274,4 +275,4 @@ class ExpressionParser:
                     return read(token.text)
                 except ValueError:
                     continue
-        raise self.error(f"{token.text!r} is no number", token.at)
+        raise self.error(f"{token.text!r} is not a number", token.at)

@@ -1,4 +1,4 @@
-"""The functions that a template may call: those of Go's text/template, of Tinkerbell, and of Sprig (sprig.py)."""
+"""Functions of templates: those of Go's text/template, of Tinkerbell, and of Sprig (sprig.py)."""
 
 from __future__ import annotations
 
@@ -7,78 +7,78 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fencepost.vocabularies.machines.templating.formatting import go_print, go_println, printf, type_name
 from fencepost.vocabularies.machines.templating.lexer import BadTemplate
-from fencepost.vocabularies.machines.templating.printing import kind_of, printed, printed_line, printf
 from fencepost.vocabularies.machines.templating.sprig import SPRIG
-from fencepost.vocabularies.machines.templating.values import text_of, whole_of
+from fencepost.vocabularies.machines.templating.values import int_of, text_of
 
 _NUMBERED = re.compile(r"/dev/nvme")
 _LETTERED = re.compile(r"/dev/(?:sd|vd|xvd|hd)")
 
 
 def is_true(value: Any) -> bool:
-    """Return whether `if` takes a value for true: not for false, 0, null, and what is empty."""
+    """Return whether `if` treats a value as true: false, 0, null, and empty texts, lists and maps are not."""
     return bool(value)
 
 
 def index(value: Any, *keys: Any) -> Any:
-    """Return what stands at the keys, one below the other; null where a map has no such key."""
+    """Return the value below nested keys; null for a key that a map does not have."""
     for key in keys:
         match value, key:
             case dict(), str():
                 value = value.get(key)
             case ((list() | str()), int()) if not isinstance(key, bool):
-                # Of text, Go gives the byte there, which is a number.
+                # Go indexes the bytes of a text, and returns a number.
                 several = value.encode() if isinstance(value, str) else value
                 if not 0 <= key < len(several):
                     raise BadTemplate(f"index {key} is out of range: there are {len(several)}")
                 value = several[key]
             case _:
-                raise BadTemplate(f"cannot look up {key!r} in {kind_of(value)}")
+                raise BadTemplate(f"cannot look up {key!r} in {type_name(value)}")
     return value
 
 
 def format_partition(device: Any, partition: Any) -> str:
-    """Return the path of a partition of a disk; of a disk that it does not know, the disk."""
-    path, number = text_of(device), whole_of(partition)
+    """Return the path of a partition; for a kind of disk that it does not know, the path of the disk."""
+    path, number = text_of(device), int_of(partition)
     if _NUMBERED.match(path):
         return f"{path}p{number}"
     return f"{path}{number}" if _LETTERED.match(path) else path
 
 
 def _prefix_length(netmask: Any) -> str:
-    """Return how many bits an IPv4 netmask has, such as 24."""
+    """Return the number of bits in an IPv4 netmask, such as 24."""
     try:
         return str(ipaddress.IPv4Network(f"0.0.0.0/{ipaddress.IPv4Address(text_of(netmask))}").prefixlen)
     except ValueError:
-        raise BadTemplate(f"{netmask[:40]!r} is no IPv4 netmask") from None
+        raise BadTemplate(f"{netmask[:40]!r} is not an IPv4 netmask") from None
 
 
 def _equal(first: Any, *others: Any) -> bool:
     for value in (first, *others):
         if isinstance(value, list | dict):
-            raise BadTemplate(f"cannot compare {kind_of(value)}")
-        if None not in (value, first) and kind_of(value) != kind_of(first):
-            raise BadTemplate(f"cannot compare {kind_of(first)} with {kind_of(value)}")
+            raise BadTemplate(f"cannot compare {type_name(value)}")
+        if None not in (value, first) and type_name(value) != type_name(first):
+            raise BadTemplate(f"cannot compare {type_name(first)} with {type_name(value)}")
     return any(first == other for other in others)
 
 
 def _less(one: Any, other: Any) -> bool:
-    if isinstance(one, bool | list | dict | None) or kind_of(one) != kind_of(other):
-        raise BadTemplate(f"cannot compare {kind_of(one)} with {kind_of(other)}")
+    if isinstance(one, bool | list | dict | None) or type_name(one) != type_name(other):
+        raise BadTemplate(f"cannot compare {type_name(one)} with {type_name(other)}")
     return bool(one < other)
 
 
 def _length(value: Any) -> int:
     if not isinstance(value, str | list | dict):
-        raise BadTemplate(f"{kind_of(value)} has no length")
+        raise BadTemplate(f"{type_name(value)} has no length")
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
-# By name: the function, and how many arguments it takes, at least and at most.
+# By name: the function, and its minimum and maximum number of arguments.
 FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, int]] = {
     **SPRIG,
-    # The text is the first argument of these three, with either order in the template (expressions.py).
+    # These three take the text first; the parser reorders the arguments of a template (expressions.py).
     "contains": (lambda text, part: text_of(part) in text_of(text), 2, 2),
     "hasPrefix": (lambda text, part: text_of(text).startswith(text_of(part)), 2, 2),
     "hasSuffix": (lambda text, part: text_of(text).endswith(text_of(part)), 2, 2),
@@ -93,11 +93,11 @@ FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, int]] = {
     "le": (lambda one, other: not _less(other, one), 2, 2),
     "gt": (lambda one, other: _less(other, one), 2, 2),
     "ge": (lambda one, other: not _less(one, other), 2, 2),
-    "print": (printed, 0, 32),
-    "println": (printed_line, 0, 32),
+    "print": (go_print, 0, 32),
+    "println": (go_println, 0, 32),
     "printf": (printf, 1, 32),
 }
-# Of what they are given, one text is looked for in the other. Sprig has it first, Go's own functions have it last.
+# These search one text in the other. Sprig takes the searched part first, Go's own functions take it last.
 SEARCHES = ("contains", "hasPrefix", "hasSuffix")
-# These two do not look at all that they are given.
+# These stop evaluating their arguments once the result is known.
 LAZY = ("and", "or")

@@ -1,4 +1,4 @@
-"""What stands between `{{` and `}}`: cut into tokens, with the location of each in the text."""
+"""Splits a template into plain text and actions (`{{ … }}`), and actions into tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 KEYWORDS = ("if", "else", "end", "range", "with")
-# Go's language has more than we run; each of these is refused by its name.
+# Keywords of Go that are not supported; each gets an error of its own.
 UNKNOWN_KEYWORDS = ("define", "template", "block", "break", "continue")
 
 _TRIMMED = " \t\r\n"
@@ -25,8 +25,8 @@ _TOKEN = re.compile(
       | (?P<punctuation>[|(),])""",
     re.VERBOSE,
 )
-# What stands in quotes does not end an action, and a comment may hold anything. No two ways lead through the same text:
-# the time that this takes grows with its length and no faster.
+# Quotes and comments may contain `}}`. The alternatives are disjoint, so that the regex does not backtrack: its time is
+# linear in the length of the text.
 _ACTION = re.compile(
     r"""\{\{(?P<left>-(?=\s))?
         (?:\s*(?P<comment>/\*.*?\*/)\s*?
@@ -37,11 +37,11 @@ _ACTION = re.compile(
 
 
 class BadTemplate(ValueError):
-    """A template that cannot be read, or not with this data; its text says why, with line and column."""
+    """A template that cannot be parsed or rendered; the message has the reason, with line and column."""
 
 
 class Token(NamedTuple):
-    """One token of an action: its kind is the name of its group above."""
+    """One token of an action; `kind` is a group name of the pattern above, `at` the offset in the whole text."""
 
     kind: str
     text: str
@@ -49,7 +49,7 @@ class Token(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Plain text, or the tokens of one action; `at` is the offset in the whole text."""
+    """Plain text (`tokens` is None), or the tokens of one action; `at` is the offset in the whole text."""
 
     text: str
     tokens: list[Token] | None
@@ -57,12 +57,12 @@ class Segment(NamedTuple):
 
 
 def segments(text: str) -> Iterator[Segment]:
-    """Cut a template into plain text and actions, with the white space gone that `{{-` and `-}}` take away."""
+    """Split a template into plain text and actions; `{{-` and `-}}` trim white space. Raises BadTemplate."""
     at, trims = 0, False
     while (begin := text.find("{{", at)) >= 0:
         found = _ACTION.match(text, begin)
         if found is None:
-            raise BadTemplate(f"{location(text, begin)}: {{{{ without its }}}}")
+            raise BadTemplate(f"{location(text, begin)}: {{{{ without a closing }}}}")
         plain = text[at:begin]
         plain = plain.lstrip(_TRIMMED) if trims else plain
         yield Segment(plain.rstrip(_TRIMMED) if found["left"] else plain, None, at)
@@ -73,19 +73,19 @@ def segments(text: str) -> Iterator[Segment]:
 
 
 def location(text: str, at: int) -> str:
-    """Return where an offset is, as people count."""
+    """Return an offset as line and column, both counted from 1."""
     return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
 
 
 def unquoted(token: Token, source: str) -> str:
-    """Return what a text in quotes means."""
+    """Return the text of a quoted token; raise BadTemplate for a bad escape."""
     if token.kind == "raw":
         return token.text[1:-1]
     try:
         text = str(json.loads(token.text))
-        text.encode()  # half of a surrogate pair can be written, and is no text
+        text.encode()  # refuses half of a surrogate pair
     except ValueError:
-        raise BadTemplate(f"{location(source, token.at)}: {token.text} is not text as we read it") from None
+        raise BadTemplate(f"{location(source, token.at)}: {token.text} is not a valid string") from None
     return text
 
 

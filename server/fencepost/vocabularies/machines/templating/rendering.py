@@ -1,8 +1,8 @@
-"""Templates of text, in the part of Go's text/template that provisioning templates use.
+"""Renders templates in the subset of Go's text/template that provisioning templates use.
 
-`{{.device_1}}`, fields, variables, pipelines, `if`, `with`, `range` and the functions of functions.py. What has no
-value is an error (`missingkey=error`), and so is all that we do not know. A template is somebody's input: what it does
-is counted, so that three nested `range` cannot keep a server busy.
+It has fields (`{{.device_1}}`), variables, pipelines, `if`, `with`, `range` and the functions of functions.py. A
+missing value is an error (`missingkey=error`), as is an unknown function or keyword. Templates are untrusted input: a
+step budget bounds each rendering, so that three nested `range` cannot keep a server busy.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from fencepost.vocabularies.machines.templating.budget import Budget
 from fencepost.vocabularies.machines.templating.expressions import Expression, ExpressionParser, ParseContext, Scope
+from fencepost.vocabularies.machines.templating.formatting import format_value, type_name
 from fencepost.vocabularies.machines.templating.functions import is_true
 from fencepost.vocabularies.machines.templating.lexer import KEYWORDS, BadTemplate, Segment, location, segments
-from fencepost.vocabularies.machines.templating.printing import kind_of, written
-from fencepost.vocabularies.machines.templating.steps import Steps
-from fencepost.vocabularies.machines.templating.values import LONGEST
+from fencepost.vocabularies.machines.templating.values import MAX_TEXT
 
 _VALUE = r"[ \t]*:[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[^\n#,}]*)"
 _VERSION_OF_A_LINE = re.compile(rf"^[\"']?version[\"']?{_VALUE}", re.MULTILINE)
@@ -25,8 +25,8 @@ _VERSION_OF_A_MAP = re.compile(rf"[{{,]\s*[\"']?version[\"']?{_VALUE}")
 # Servers of Tinkerbell up to v0.10.0 require this version, and their functions search as Go does. Later servers accept
 # any version and have the functions of Sprig.
 _GO_SEARCH_VERSION = "0.1"
-_MOST_STEPS = 100_000
-_DEEPEST = 50
+_MAX_STEPS = 100_000
+_MAX_DEPTH = 50
 
 
 class _Text(NamedTuple):
@@ -53,7 +53,7 @@ _Node = _Text | _Output | _Block
 
 
 class TextTemplate:
-    """A template that has been read; raises BadTemplate for one that cannot be."""
+    """A parsed template; raises BadTemplate if the source cannot be parsed."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -61,27 +61,27 @@ class TextTemplate:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is nothing in it that depends on data."""
+        """Whether the template is plain text, without actions."""
         return all(isinstance(node, _Text) for node in self._nodes)
 
     @property
     def has_conditional_lines(self) -> bool:
-        """Whether there are lines in it that may come often, or not at all."""
+        """Whether a block encloses whole lines, which the rendered text may then have many times or not at all."""
         return any(isinstance(node, _Block) and _has_lines([node]) for node in self._nodes)
 
     def render(self, data: Any) -> str:
-        """Return the text for some data; raise BadTemplate where the two do not fit."""
+        """Return the rendered text; raise BadTemplate for a missing value, a wrong type or too much work."""
         return _Renderer(self._source).render(self._nodes, data)
 
 
 @lru_cache(maxsize=64)
 def parsed_template(source: str) -> TextTemplate:
-    """Return a template that was read before, or read it."""
+    """Return a template, parsed once and cached; raise BadTemplate."""
     return TextTemplate(source)
 
 
 def _searches_as_go(source: str) -> bool | None:
-    """Return whether a template is of a version whose functions search as Go's do; None where it is rendered too."""
+    """Return whether the version of a template means Go's search functions; None if the version is itself rendered."""
     found = _VERSION_OF_A_LINE.search(source) or _VERSION_OF_A_MAP.search(source)
     version = "" if found is None else found[1].strip("\"' ")
     return None if "{{" in version else version == _GO_SEARCH_VERSION
@@ -105,11 +105,11 @@ class _Parser:
     def read(self) -> Sequence[_Node]:
         nodes, closing = self._nodes(0)
         if closing is not None:
-            raise closing.error("there is nothing to end here")
+            raise closing.error("unexpected else or end")
         return nodes
 
     def _nodes(self, depth: int) -> tuple[list[_Node], ExpressionParser | None]:
-        """Return nodes up to an `else` or `end`, and what is left of that one's tokens."""
+        """Parse up to an `else` or `end`; return the nodes and the parser of that closing action."""
         nodes: list[_Node] = []
         for segment in self._segments:
             if segment.tokens is None:
@@ -134,13 +134,13 @@ class _Parser:
 
     def _assign(self, variables: tuple[str, ...], expression: Expression | None) -> None:
         for variable in variables:
-            # A variable that has held data once may hold it again, since blocks are run in any order.
+            # Once a variable has held data, it stays variable: a loop may run an earlier block again.
             is_fixed = expression is not None and self._context.is_fixed(expression)
             self._context.fixed[variable] = is_fixed and self._context.fixed.get(variable, True)
 
     def _block(self, keyword: str, segment: Segment, parser: ExpressionParser, depth: int) -> _Block:
-        if depth > _DEEPEST:
-            raise parser.error(f"nested more than {_DEEPEST} levels deep")
+        if depth > _MAX_DEPTH:
+            raise parser.error(f"nested more than {_MAX_DEPTH} levels deep")
         variables = parser.variables()
         if len(variables) == 2 and keyword != "range":
             raise parser.error("two variables are for range")
@@ -151,39 +151,39 @@ class _Parser:
         otherwise: Sequence[_Node] = ()
         if closing is not None and closing.take("name", "else"):
             if keyword != "range" and not closing.at_end and closing.take("name", keyword):
-                # `else if` ends with the `end` of the whole.
+                # `else if` shares the `end` of the whole block.
                 otherwise = [self._block(keyword, segment, closing, depth + 1)]
                 return _Block(keyword, expression, variables, body, otherwise, segment.at)
             closing.end()
             otherwise, closing = self._nodes(depth)
         if closing is None or not closing.take("name", "end"):
-            raise BadTemplate(f"{location(self._source, segment.at)}: {keyword} without its end")
+            raise BadTemplate(f"{location(self._source, segment.at)}: {keyword} without an end")
         closing.end()
         return _Block(keyword, expression, variables, body, otherwise, segment.at)
 
 
 class _Renderer:
-    """One rendering, with what it may still do."""
+    """One rendering, with its remaining budget of steps and characters."""
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._steps = Steps(_MOST_STEPS)
-        self._left = LONGEST
+        self._budget = Budget(_MAX_STEPS)
+        self._left = MAX_TEXT
         self._out: list[str] = []
 
     def render(self, nodes: Sequence[_Node], data: Any) -> str:
-        self._nodes(nodes, Scope(data, {"$": [data]}, self._steps))
+        self._nodes(nodes, Scope(data, {"$": [data]}, self._budget))
         return "".join(self._out)
 
     def _nodes(self, nodes: Sequence[_Node], scope: Scope) -> None:
         for node in nodes:
-            self._steps.take()
+            self._budget.spend()
             if isinstance(node, _Text):
                 self._write(node.text)
                 continue
             try:
                 value = node.expression.evaluate(scope)
-                text = written(value) if isinstance(node, _Output) and not node.variables else ""
+                text = format_value(value) if isinstance(node, _Output) and not node.variables else ""
             except BadTemplate as bad:
                 raise BadTemplate(f"{location(self._source, node.at)}: {bad}") from None
             if isinstance(node, _Block):
@@ -196,7 +196,7 @@ class _Renderer:
                 self._write(text)
 
     def _assign(self, node: _Output, value: Any, scope: Scope) -> None:
-        """Give a new value to a variable where it was declared, which may be outside of this block."""
+        """Assign to a variable in the scope that declared it, which may enclose this block."""
         (name,) = node.variables
         if name not in scope.variables:
             raise BadTemplate(f"{location(self._source, node.at)}: there is no variable {name}")
@@ -232,10 +232,10 @@ class _Renderer:
         elif isinstance(value, dict):
             yield from ((key, value[key]) for key in sorted(value))
         else:
-            raise BadTemplate(f"{location(self._source, block.at)}: cannot range over {kind_of(value)}")
+            raise BadTemplate(f"{location(self._source, block.at)}: cannot range over {type_name(value)}")
 
     def _write(self, text: str) -> None:
         self._left -= len(text)
         if self._left < 0:
-            raise BadTemplate(f"the text is longer than {LONGEST} characters")
+            raise BadTemplate(f"the text is longer than {MAX_TEXT} characters")
         self._out.append(text)

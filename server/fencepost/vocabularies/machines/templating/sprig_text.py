@@ -9,27 +9,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fencepost.domain.schema import has_pattern
+from fencepost.vocabularies.machines.templating.formatting import format_value, quote
 from fencepost.vocabularies.machines.templating.lexer import BadTemplate
-from fencepost.vocabularies.machines.templating.printing import quoted, written
 from fencepost.vocabularies.machines.templating.values import (
-    LONGEST,
-    MOST_ITEMS,
-    Named,
-    Parts,
+    MAX_ITEMS,
+    MAX_TEXT,
+    BoundedList,
+    BoundedMap,
+    int_of,
     list_of,
     text_of,
-    whole_of,
 )
 
-# White space as Go defines it; Python counts a few more characters.
+# White space as Go defines it; Python's `strip` removes more.
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 Function = tuple[Callable[..., Any], int, int]
-"""A function, and how many arguments it takes at least and at most."""
+"""A function, and its minimum and maximum number of arguments."""
 
 
 def _cut(text: Any, begin: int, end: int) -> str:
-    """Return some bytes of a text; refuse half a character."""
+    """Return a slice of a text by byte offsets; raise BadTemplate if it would split a character."""
     data = text_of(text).encode()
     if not 0 <= begin <= end <= len(data):
         raise BadTemplate(f"bytes {begin} to {end} are not in a text of {len(data)}")
@@ -40,21 +40,21 @@ def _cut(text: Any, begin: int, end: int) -> str:
 
 
 def _substr(start: Any, end: Any, text: Any) -> str:
-    begin, stop, length = whole_of(start), whole_of(end), len(text_of(text).encode())
+    begin, stop, length = int_of(start), int_of(end), len(text_of(text).encode())
     if begin < 0:
         return _cut(text, 0, stop)
     return _cut(text, begin, length if stop < 0 or stop > length else stop)
 
 
 def _trunc(count: Any, text: Any) -> str:
-    number, length = whole_of(count), len(text_of(text).encode())
+    number, length = int_of(count), len(text_of(text).encode())
     if number < 0:
         return _cut(text, max(length + number, 0), length)
     return _cut(text, 0, min(number, length))
 
 
 def _lower(text: Any) -> str:
-    """Return text in lower case, each character by itself and as one."""
+    """Return text in lower case, character by character, so that its length stays the same."""
     return "".join(char.lower()[0] for char in text_of(text))
 
 
@@ -74,17 +74,17 @@ def _title(text: Any) -> str:
 def _indent(count: Any, text: Any) -> str:
     pad = " " * _count(count, 1000)
     lines = text_of(text)
-    if len(lines) + len(pad) * (lines.count("\n") + 1) > LONGEST:
-        raise BadTemplate(f"the text is longer than {LONGEST} characters")
+    if len(lines) + len(pad) * (lines.count("\n") + 1) > MAX_TEXT:
+        raise BadTemplate(f"the text is longer than {MAX_TEXT} characters")
     return pad + lines.replace("\n", f"\n{pad}")
 
 
 def _repeat(count: Any, text: Any) -> str:
-    return text_of(text) * _count(count, LONGEST // max(len(text), 1))
+    return text_of(text) * _count(count, MAX_TEXT // max(len(text), 1))
 
 
 def _count(value: Any, most: int) -> int:
-    number = whole_of(value)
+    number = int_of(value)
     if not 0 <= number <= most:
         raise BadTemplate(f"{number} is not from 0 to {most}")
     return number
@@ -93,18 +93,18 @@ def _count(value: Any, most: int) -> int:
 def _replace(old: Any, new: Any, text: Any) -> str:
     where, what, by = text_of(text), text_of(old), text_of(new)
     places = where.count(what) if what else len(where) + 1
-    if len(where) + places * (len(by) - len(what)) > LONGEST:
-        raise BadTemplate(f"the text is longer than {LONGEST} characters")
+    if len(where) + places * (len(by) - len(what)) > MAX_TEXT:
+        raise BadTemplate(f"the text is longer than {MAX_TEXT} characters")
     return where.replace(what, by)
 
 
 def _shown(values: tuple[Any, ...], form: Callable[[str], str]) -> str:
-    return " ".join(form(written(value)) for value in values if value is not None)
+    return " ".join(form(format_value(value)) for value in values if value is not None)
 
 
 def _join(separator: Any, values: Any) -> str:
     several = values if isinstance(values, list) else [values]
-    return text_of(separator).join(written(value) for value in several if value is not None)
+    return text_of(separator).join(format_value(value) for value in several if value is not None)
 
 
 def _split(separator: Any, text: Any, most: int = -1) -> list[str]:
@@ -112,24 +112,24 @@ def _split(separator: Any, text: Any, most: int = -1) -> list[str]:
     if most == 0:
         return []
     found = where.split(what, most - 1 if most > 0 else -1) if what else list(where)
-    if len(found) > MOST_ITEMS:
-        raise BadTemplate(f"there are more than {MOST_ITEMS} parts")
+    if len(found) > MAX_ITEMS:
+        raise BadTemplate(f"there are more than {MAX_ITEMS} parts")
     return found
 
 
-def _numbered(parts: list[str]) -> Named:
-    return Named({f"_{place}": part for place, part in enumerate(parts)})
+def _numbered(parts: list[str]) -> BoundedMap:
+    return BoundedMap({f"_{place}": part for place, part in enumerate(parts)})
 
 
-def _sorted(values: Any) -> Parts:
-    return Parts(sorted(written(value) for value in list_of(values) if value is not None))
+def _sorted(values: Any) -> BoundedList:
+    return BoundedList(sorted(format_value(value) for value in list_of(values) if value is not None))
 
 
 def _decoded(text: Any) -> str:
     try:
         return base64.b64decode(text_of(text), validate=True).decode()
     except (binascii.Error, ValueError):
-        raise BadTemplate("it is not text in base64") from None
+        raise BadTemplate("the argument is not text in base64") from None
 
 
 def _matches(pattern: Any, text: Any) -> bool:
@@ -155,14 +155,14 @@ TEXT: Mapping[str, Function] = {
     "replace": (_replace, 3, 3),
     "indent": (_indent, 2, 2),
     "nindent": (lambda count, text: "\n" + _indent(count, text), 2, 2),
-    "quote": (lambda *values: _shown(values, quoted), 0, 32),
+    "quote": (lambda *values: _shown(values, quote), 0, 32),
     "squote": (lambda *values: _shown(values, lambda text: f"'{text}'"), 0, 32),
     "cat": (lambda *values: _shown(values, lambda text: text), 0, 32),
-    "toString": (written, 1, 1),
+    "toString": (format_value, 1, 1),
     "join": (_join, 2, 2),
     "split": (lambda separator, text: _numbered(_split(separator, text)), 2, 2),
-    "splitn": (lambda separator, most, text: _numbered(_split(separator, text, whole_of(most))), 3, 3),
-    "splitList": (lambda separator, text: Parts(_split(separator, text)), 2, 2),
+    "splitn": (lambda separator, most, text: _numbered(_split(separator, text, int_of(most))), 3, 3),
+    "splitList": (lambda separator, text: BoundedList(_split(separator, text)), 2, 2),
     "sortAlpha": (_sorted, 1, 1),
     "regexMatch": (_matches, 2, 2),
     "mustRegexMatch": (_matches, 2, 2),
