@@ -56,23 +56,23 @@ class Worker:
     def work(self, context: Any) -> None:
         request = self.names.WorkflowActionsRequest(workflow_id=context.workflow_id)
         actions = self.stub.GetWorkflowActions(request).action_list
-        place = self.place(context, actions)
-        while place is not None and place < len(actions) and actions[place].worker_id == self.worker:
+        index = self.first_index(context, actions)
+        while index is not None and index < len(actions) and actions[index].worker_id == self.worker:
             # As it was fetched: a worker that resumes an action says of none that it runs.
             if context.current_action_state != RUNNING:
-                self.report(context, actions[place], RUNNING, "Started execution")
+                self.report(context, actions[index], RUNNING, "Started execution")
             self.fetch_data(context)
-            state = self.execute(actions[place])
+            state = self.execute(actions[index])
             message = "finished execution successfully" if state == SUCCESS else ""
-            self.report(context, actions[place], state, message)
+            self.report(context, actions[index], state, message)
             if state != SUCCESS:
                 if self.is_old:
                     sys.exit(0)
                 return
-            self.keep_data(context, actions[place])
-            place += 1
+            self.keep_data(context, actions[index])
+            index += 1
 
-    def place(self, context: Any, actions: Any) -> int | None:
+    def first_index(self, context: Any, actions: Any) -> int | None:
         if not context.current_action:
             return 0
         match context.current_action_state:

@@ -53,41 +53,41 @@ class Model:
         self.events: list[tuple[str, int, bool]] = []
 
     @property
-    def place(self) -> int:
+    def current_index(self) -> int:
         """The first action that has not succeeded."""
-        return next((place for place, state in enumerate(self.states) if state != SUCCESS), len(self.states))
+        return next((index for index, state in enumerate(self.states) if state != SUCCESS), len(self.states))
 
-    def report(self, place: int, state: int, now: Any) -> grpc.StatusCode | None:
+    def report(self, index: int, state: int, now: Any) -> grpc.StatusCode | None:
         """Take a report; return the code of its refusal, None when it is taken."""
-        current = self.place
+        current = self.current_index
         if self.ended is not None:
             refusal = grpc.StatusCode.FAILED_PRECONDITION if state == RUNNING else None
         else:
-            refusal = grpc.StatusCode.INVALID_ARGUMENT if place > current else None
+            refusal = grpc.StatusCode.INVALID_ARGUMENT if index > current else None
         if refusal is None:
-            changes = self.ended is None and place == current and state != self.states[place]
-            self.events.append((self.actions[place].name, state, changes))
+            changes = self.ended is None and index == current and state != self.states[index]
+            self.events.append((self.actions[index].name, state, changes))
             if changes:
-                self._change(place, state, now)
+                self._change(index, state, now)
         return refusal
 
-    def _change(self, place: int, state: int, now: Any) -> None:
+    def _change(self, index: int, state: int, now: Any) -> None:
         self.first = self.first or now
         self.began = now
-        self.states[place] = state
+        self.states[index] = state
         if state == SUCCESS:
-            workers = [action.worker for action in self.actions[place : place + 2]]
+            workers = [action.worker for action in self.actions[index : index + 2]]
             self.begins_itself = len(set(workers)) == 1
         if state in (FAILED, TIMEOUT):
             self.ended = state
-        elif self.place == len(self.states):
+        elif self.current_index == len(self.states):
             self.ended = SUCCESS
 
     def pass_time(self, now: Any) -> None:
         """End what has taken too long."""
         if self.ended is not None or self.first is None:
             return
-        current = self.place
+        current = self.current_index
         has_begun = self.states[current] == RUNNING or self.begins_itself
         is_late = has_begun and self.timeout and _over(self.began, self.timeout + _GRACE, now)
         if is_late:
@@ -100,7 +100,7 @@ class Model:
         """The state of the whole."""
         if self.ended is not None:
             return self.ended
-        return RUNNING if self.place or self.states[self.place] == RUNNING else PENDING
+        return RUNNING if self.current_index or self.states[self.current_index] == RUNNING else PENDING
 
 
 def _over(since: Any, seconds: int, now: Any) -> bool:
@@ -136,7 +136,7 @@ class Provisioning(RuleBasedStateMachine):
     @precondition(lambda self: self.model.ended is None)
     @rule(state=st.sampled_from([RUNNING, SUCCESS, SUCCESS]), is_old=_BOTH)
     def go_on(self, state: int, is_old: bool) -> None:
-        self._report(self.model.place, state, is_old)
+        self._report(self.model.current_index, state, is_old)
 
     @rule(seconds=st.integers(1, 40))
     def let_time_pass(self, seconds: int) -> None:
@@ -145,14 +145,14 @@ class Provisioning(RuleBasedStateMachine):
         self.gate.server.run(self.gate.server.app.engine.deciders.settle(self.id))
         self.model.pass_time(self.clock.now())
 
-    def _report(self, place: int, state: int, is_old: bool) -> None:
-        machine, action = (self.old if is_old else self.new), self.model.actions[place]
+    def _report(self, index: int, state: int, is_old: bool) -> None:
+        machine, action = (self.old if is_old else self.new), self.model.actions[index]
         refused = None
         try:
             machine.report(self.id, action.task, action.name, state)
         except grpc.RpcError as error:
             refused = error.code()
-        assert refused == self.model.report(place, state, self.clock.now())
+        assert refused == self.model.report(index, state, self.clock.now())
 
     @invariant()
     def it_stands_as_the_model_says(self) -> None:
@@ -160,17 +160,17 @@ class Provisioning(RuleBasedStateMachine):
         context = self.old.get("GetWorkflowContext", id=self.id)
         assert workflow.state == self.model.state
         # Behind its end a workflow shows its last action, so that clients count all of them as done.
-        is_behind = self.model.place == len(self.model.actions)
-        assert context.current_action_index == self.model.place - is_behind
+        is_behind = self.model.current_index == len(self.model.actions)
+        assert context.current_action_index == self.model.current_index - is_behind
         assert context.total_number_of_actions == len(self.model.actions)
         if self.model.ended is None:
-            assert context.current_action_state == self.model.states[self.model.place]
+            assert context.current_action_state == self.model.states[self.model.current_index]
         if is_behind:
             assert context.current_action_state == SUCCESS
 
     @invariant()
     def it_is_offered_to_whose_turn_it_is_and_to_nobody_else(self) -> None:
-        turn = None if self.model.ended is not None else self.model.actions[self.model.place]
+        turn = None if self.model.ended is not None else self.model.actions[self.model.current_index]
         for worker in (self.prefix + "a", self.prefix + "b"):
             for machine in (self.old, self.new):
                 offered = [(one.workflow_id, one.current_task, one.current_action) for one in machine.contexts(worker)]

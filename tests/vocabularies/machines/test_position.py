@@ -7,7 +7,15 @@ import pytest
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import Refusal
 from fencepost.vocabularies.machines.plan import Plan, plan_of
-from fencepost.vocabularies.machines.position import Latest, Report, Standing, State, Verb, judge, standing_of
+from fencepost.vocabularies.machines.position import (
+    LatestAction,
+    Report,
+    State,
+    Transition,
+    WorkflowPosition,
+    position_of,
+    transition_for,
+)
 from tests.fixtures.machines import TEMPLATE
 
 PLAN: Plan = plan_of(TEMPLATE, b'{"hardware": {"device_1": "w"}}')
@@ -20,13 +28,13 @@ def workflow(status: str = "in-progress", outcome: str | None = None, error: byt
     return Workflow(**{**row, "id": "w1", "status": status, "outcome": outcome, "error": error})  # type: ignore[arg-type]
 
 
-def latest(place: int, status: str, outcome: str | None = None, error: bytes | None = None) -> Latest:
-    return Latest("t1", place, status, outcome, error)
+def latest(index: int, status: str, outcome: str | None = None, error: bytes | None = None) -> LatestAction:
+    return LatestAction("t1", index, status, outcome, error)
 
 
 @pytest.mark.shows("machines/current-action")
 @pytest.mark.parametrize(
-    ("last", "place", "state", "of_workflow"),
+    ("last", "index", "state", "of_workflow"),
     [
         (None, 0, State.PENDING, State.PENDING),
         (latest(0, "ready"), 0, State.PENDING, State.PENDING),
@@ -43,24 +51,24 @@ def latest(place: int, status: str, outcome: str | None = None, error: bytes | N
     ],
 )
 def test_the_current_action_is_the_first_that_has_not_succeeded(
-    last: Latest | None, place: int, state: State, of_workflow: State
+    last: LatestAction | None, index: int, state: State, of_workflow: State
 ) -> None:
-    standing = standing_of(workflow(), last)
-    assert (standing.place, standing.state, standing.of_workflow) == (place, state, of_workflow)
+    position = position_of(workflow(), last)
+    assert (position.action_index, position.state, position.workflow_state) == (index, state, of_workflow)
 
 
 def test_a_workflow_that_is_over_stands_as_it_ended() -> None:
-    succeeded = standing_of(workflow("done", "succeeded"), latest(2, "done", "succeeded"))
-    assert (succeeded.place, succeeded.state, succeeded.of_workflow) == (3, State.SUCCESS, State.SUCCESS)
-    late = standing_of(workflow("done", "failed", TIMED_OUT), latest(1, "done", "canceled"))
-    assert (late.place, late.state, late.of_workflow) == (1, State.TIMEOUT, State.TIMEOUT)
-    canceled = standing_of(workflow("done", "canceled"), latest(1, "done", "canceled"))
-    assert (canceled.state, canceled.of_workflow) == (State.FAILED, State.FAILED)
+    succeeded = position_of(workflow("done", "succeeded"), latest(2, "done", "succeeded"))
+    assert (succeeded.action_index, succeeded.state, succeeded.workflow_state) == (3, State.SUCCESS, State.SUCCESS)
+    late = position_of(workflow("done", "failed", TIMED_OUT), latest(1, "done", "canceled"))
+    assert (late.action_index, late.state, late.workflow_state) == (1, State.TIMEOUT, State.TIMEOUT)
+    canceled = position_of(workflow("done", "canceled"), latest(1, "done", "canceled"))
+    assert (canceled.state, canceled.workflow_state) == (State.FAILED, State.FAILED)
 
 
-def said(state: int, place: int = 1, last: Latest | None = None, of: Workflow | None = None) -> Verb | None:
+def said(state: int, index: int = 1, last: LatestAction | None = None, of: Workflow | None = None) -> Transition | None:
     of = of or workflow()
-    return judge(PLAN, standing_of(of, last), Report(*NAMES[place], state, 0, "", "w"), workflow=of)
+    return transition_for(PLAN, position_of(of, last), Report(*NAMES[index], state, 0, "", "w"), workflow=of)
 
 
 PENDING, RUNNING = latest(1, "ready"), latest(1, "in-progress")
@@ -80,20 +88,20 @@ PENDING, RUNNING = latest(1, "ready"), latest(1, "in-progress")
         (RUNNING, State.TIMEOUT, "fail"),
     ],
 )
-def test_a_report_of_the_current_action_moves_it(last: Latest, state: State, verb: Verb | None) -> None:
+def test_a_report_of_the_current_action_moves_it(last: LatestAction, state: State, verb: Transition | None) -> None:
     assert said(state, last=last) == verb
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESS, State.FAILED, State.TIMEOUT])
 def test_a_report_of_an_action_that_has_succeeded_changes_nothing(state: State) -> None:
-    assert said(state, place=0, last=PENDING) is None
+    assert said(state, index=0, last=PENDING) is None
 
 
 @pytest.mark.parametrize("state", [State.SUCCESS, State.FAILED, State.TIMEOUT])
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("of", [workflow("done", "failed", TIMED_OUT), workflow("done", "canceled"), workflow()])
-def test_what_comes_too_late_is_taken_and_changes_nothing(place: int, state: State, of: Workflow) -> None:
-    assert said(state, place, latest(1, "done", "failed"), of) is None
+def test_what_comes_too_late_is_taken_and_changes_nothing(index: int, state: State, of: Workflow) -> None:
+    assert said(state, index, latest(1, "done", "failed"), of) is None
 
 
 @pytest.mark.parametrize("of", [workflow("done", "succeeded"), workflow("done", "canceled"), workflow()])
@@ -117,10 +125,10 @@ def test_a_report_of_another_action_than_the_current_one_is_refused(
 ) -> None:
     report = Report(*names, state, 0, "", "w")
     if word is None:
-        assert judge(PLAN, standing_of(workflow(), PENDING), report, workflow=workflow()) is None
+        assert transition_for(PLAN, position_of(workflow(), PENDING), report, workflow=workflow()) is None
         return
     with pytest.raises(Refusal, match=f"reported {word} name does not match the current action details") as refused:
-        judge(PLAN, standing_of(workflow(), PENDING), report, workflow=workflow())
+        transition_for(PLAN, position_of(workflow(), PENDING), report, workflow=workflow())
     assert refused.value.at == path
 
 
@@ -132,6 +140,6 @@ def test_nobody_reports_that_an_action_is_pending(state: int) -> None:
 
 
 def test_between_two_actions_the_next_one_is_judged_when_it_is_there() -> None:
-    between: Standing = standing_of(workflow(), latest(0, "done", "succeeded"))
-    assert (between.place, between.state) == (1, State.PENDING)
+    between: WorkflowPosition = position_of(workflow(), latest(0, "done", "succeeded"))
+    assert (between.action_index, between.state) == (1, State.PENDING)
     assert said(State.SUCCESS, 0, latest(0, "done", "succeeded")) is None

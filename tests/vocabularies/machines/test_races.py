@@ -144,7 +144,7 @@ def _report_without_deciding(server: Server, id: str) -> None:
         Numbered(found.seq, found.workflow),
         report,
         verb="success",
-        task_id=found.standing.task_id,
+        task_id=found.position.task_id,
         content=b"{}",
         caller="test",
     )

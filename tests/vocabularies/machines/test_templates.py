@@ -34,14 +34,14 @@ def tasks(**members: Any) -> str:
 
 
 def actions(*overlays: Any) -> str:
-    return tasks(actions=[{"name": f"a{place}", "image": "disk-wipe", **one} for place, one in enumerate(overlays)])
+    return tasks(actions=[{"name": f"a{index}", "image": "disk-wipe", **one} for index, one in enumerate(overlays)])
 
 
 @pytest.mark.shows("machines/one-list")
 def test_tasks_and_their_actions_become_one_list() -> None:
     found = plan(TEMPLATE)
     assert found.global_timeout == 6000
-    assert [(step.place, step.task_name, step.name) for step in found.steps] == [
+    assert [(step.action_index, step.task_name, step.name) for step in found.steps] == [
         (0, "os-installation", "disk-wipe"),
         (1, "os-installation", "disk-partition"),
         (2, "reboot", "disk-wipe"),

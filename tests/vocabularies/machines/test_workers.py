@@ -61,11 +61,11 @@ def test_a_workflow_is_offered_to_whose_turn_it_is(gate: Gate, id: str, is_old: 
 @both
 def test_reports_lead_a_workflow_to_its_end_and_from_worker_to_worker(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
-    for place, (worker, task, action) in enumerate(ORDER):
-        assert machine.offered(worker) == [(action, place, PENDING)]
+    for index, (worker, task, action) in enumerate(ORDER):
+        assert machine.offered(worker) == [(action, index, PENDING)]
         assert machine.offered("b" if worker == "a" else "a") == []
         machine.report(id, task, action, RUNNING)
-        assert machine.offered(worker) == [(action, place, RUNNING)]
+        assert machine.offered(worker) == [(action, index, RUNNING)]
         assert gate.state(id) == "STATE_RUNNING"
         machine.report(id, task, action, SUCCESS)
     assert gate.state(id) == "STATE_SUCCESS"
@@ -239,8 +239,8 @@ def test_a_workflow_without_actions_is_offered_to_nobody_and_is_complete(gate: G
 def test_an_action_may_have_the_longest_name_there_is(gate: Gate) -> None:
     gate.declare(template_of(("w", ["a" * 199, "b" * 199])))
     id, machine = gate.create(), gate.machine()
-    for place, name in enumerate(("a" * 199, "b" * 199)):
-        assert machine.offered("w") == [(name, place, PENDING)]
+    for index, name in enumerate(("a" * 199, "b" * 199)):
+        assert machine.offered("w") == [(name, index, PENDING)]
         machine.report(id, "task-0", name, RUNNING)
         machine.report(id, "task-0", name, SUCCESS)
     assert gate.state(id) == "STATE_SUCCESS"

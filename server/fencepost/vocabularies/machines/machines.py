@@ -23,7 +23,14 @@ from fencepost.vocabularies.machines.document import MachineTemplate
 from fencepost.vocabularies.machines.hardware import HardwareRecords
 from fencepost.vocabularies.machines.hardware_document import address_of
 from fencepost.vocabularies.machines.plan import Plan, Step, plan_of
-from fencepost.vocabularies.machines.position import Report, Said, Standing, State, judge, standing_of
+from fencepost.vocabularies.machines.position import (
+    ActionResult,
+    Report,
+    State,
+    WorkflowPosition,
+    position_of,
+    transition_for,
+)
 from fencepost.vocabularies.machines.store import MachineStore, Numbered, Reported, Stuck
 from fencepost.vocabularies.machines.templates import Templates
 from fencepost.vocabularies.machines.workflow_data import Carried
@@ -38,13 +45,15 @@ class MachineWorkflow(NamedTuple):
     seq: int
     workflow: Workflow
     plan: Plan
-    standing: Standing
+    position: WorkflowPosition
     stuck: Stuck | None
 
     @property
     def current(self) -> Step | None:
         """The first action that has not succeeded, if there is one."""
-        return self.plan.steps[self.standing.place] if self.standing.place < len(self.plan.steps) else None
+        return (
+            self.plan.steps[self.position.action_index] if self.position.action_index < len(self.plan.steps) else None
+        )
 
 
 class Machines:
@@ -97,8 +106,8 @@ class Machines:
 
         Told that its action is running, it begins that again, and announces none of the actions that follow.
         """
-        if one.standing.state is State.RUNNING and one.standing.task_id is not None:
-            await self._store.save_restart(one.workflow.id, one.standing.task_id)
+        if one.position.state is State.RUNNING and one.position.task_id is not None:
+            await self._store.save_restart(one.workflow.id, one.position.task_id)
 
     async def stuck(self, id: str, report: Report) -> None:
         """Note a worker that will repeat a refused report for ever; the first time is a warning in the log."""
@@ -135,20 +144,20 @@ class Machines:
     async def report(self, id: str, report: Report, *, caller: str) -> None:
         """Take what a worker says of an action: it moves the action, or is noted when it comes again or too late.
 
-        When it returns, what follows is there: the next action, or the end. Raises Refusal (`judge`).
+        When it returns, what follows is there: the next action, or the end. Raises Refusal (`transition_for`).
         """
         for _ in range(TRIES):
             found = await self._begun(id)
-            verb = judge(found.plan, found.standing, report, workflow=found.workflow)
-            if verb is not None and found.standing.task_id is None:
+            verb = transition_for(found.plan, found.position, report, workflow=found.workflow)
+            if verb is not None and found.position.task_id is None:
                 continue
             is_resumed = verb == "success" and await self._is_resumed(found)
-            said = Said(State(report.state).word, report.message, report.seconds, resumed=is_resumed)
+            said = ActionResult(State(report.state).wire_name, report.message, report.seconds, resumed=is_resumed)
             taken = await self._store.report(
                 Numbered(found.seq, found.workflow),
                 report,
                 verb=verb,
-                task_id=found.standing.task_id,
+                task_id=found.position.task_id,
                 content=msgspec.json.encode(said),
                 caller=caller,
             )
@@ -178,9 +187,9 @@ class Machines:
 
     async def _is_resumed(self, found: MachineWorkflow) -> bool:
         """Whether the current action is one of a pass in which its worker announces none."""
-        if found.standing.state is State.PENDING:
+        if found.position.state is State.PENDING:
             return True
-        return await self._store.find_restart(found.workflow.id) == found.standing.task_id
+        return await self._store.find_restart(found.workflow.id) == found.position.task_id
 
     async def _begun(self, id: str) -> MachineWorkflow:
         """Return a workflow with its current action there as a task, if it is live.
@@ -190,7 +199,7 @@ class Machines:
         found = await self.get(id, deleted=True)
         if found.workflow.status == "created":
             raise Refusal(UNAVAILABLE, retry_after=1, reason=f"workflow {id!r} begins at {found.workflow.execute_at}")
-        if found.standing.is_over or found.standing.task_id is not None:
+        if found.position.has_ended or found.position.task_id is not None:
             return found
         # Between two actions: its decision may have been left behind by a server that died.
         await self._deciders.settle(id)
@@ -205,12 +214,12 @@ class Machines:
             document = await self._definitions.work(workflow.definition, workflow.definition_version)
             assert isinstance(document, MachineTemplate), "only such are listed"
             plan = plan_of(document.template, workflow.params)
-            standing = standing_of(workflow, latest.get(seq))
-            found.append(MachineWorkflow(seq, workflow, plan, standing, stuck.get(workflow.id)))
+            position = position_of(workflow, latest.get(seq))
+            found.append(MachineWorkflow(seq, workflow, plan, position, stuck.get(workflow.id)))
         return found
 
 
 def _is_turn(one: MachineWorkflow, names: Collection[str]) -> bool:
-    if one.workflow.status != "in-progress" or one.standing.is_over or one.current is None:
+    if one.workflow.status != "in-progress" or one.position.has_ended or one.current is None:
         return False
     return one.current.worker in names or address_of(one.current.worker) in names

@@ -14,7 +14,7 @@ from fencepost.engine.workflows import NewWorkflow
 from fencepost.errors import invalid_params
 from fencepost.rpc.methods.workflow import WorkflowId
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.machines.position import WORDS, Report
+from fencepost.vocabularies.machines.position import STATE_NAMES, Report
 from fencepost.vocabularies.machines.resources import (
     MachineAction,
     MachineEvent,
@@ -196,7 +196,9 @@ async def contexts(context: Context, params: MachineContextsParams) -> MachinesR
 )
 async def report(context: Context, params: MachineReportParams) -> MachineResult:
     """Tell what became of an action. What is said again, or too late, is noted and changes nothing."""
-    said = Report(params.task, params.action, WORDS.index(params.state), params.seconds, params.message, params.worker)
+    said = Report(
+        params.task, params.action, STATE_NAMES.index(params.state), params.seconds, params.message, params.worker
+    )
     await context.engine.machines.report(params.id, said, caller=context.caller)
     return MachineResult(machine_workflow(await context.engine.machines.get(params.id, deleted=True)))
 

@@ -1,4 +1,4 @@
-"""What a workflow of machines runs: its template, rendered for its hardware, as one list of actions."""
+"""The plan of a machine workflow: its template, rendered for its hardware, as one list of actions."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from fencepost.vocabularies.machines.templating.rendering import parsed_template
 
 
 class Step(NamedTuple):
-    """One action, with what its task gives to it; `place` counts over the whole list.
+    """One action, merged with the members of its task; `action_index` counts over all tasks, from 0.
 
-    `volumes` are those of the task and behind them those of the action; in `merged_volumes` the action's stand for
-    those of the task with the same beginning.
+    `volumes` has the volumes of the task, then those of the action. In `merged_volumes` a volume of the action replaces
+    the task's volume with the same host path. `timeout` is in seconds, 0 for none.
     """
 
-    place: int
+    action_index: int
     task_name: str
     name: str
     image: str
@@ -59,27 +59,27 @@ class Plan(NamedTuple):
 
     @property
     def workers(self) -> list[str]:
-        """Everybody who has something to do, once."""
+        """The workers of all actions, each once, in order."""
         return [*dict.fromkeys(step.worker for step in self.steps)]
 
     def find(self, task_name: str, action_name: str) -> Step | None:
-        """Return the action of these names, which are its own."""
+        """Return the action with these names, which are unique in a plan, or None."""
         return next((step for step in self.steps if (step.task_name, step.name) == (task_name, action_name)), None)
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a workflow of machines begins with: the data that its template is rendered with."""
+    """Params of a machine workflow: the data for rendering its template."""
 
     hardware: Raw | UnsetType = UNSET
 
 
 def check_source(source: str) -> None:
-    """Raise Refusal for a template that can never be rendered well; paths go on into the text from `$.template`."""
+    """Raise Refusal (`invalid-params`) for a template that is wrong for any hardware; paths begin with `$.template`."""
     try:
         template = parsed_template(source)
     except BadTemplate as bad:
         raise invalid_params(str(bad), "$.template") from None
-    # With `{{ if … }}` in a comment it is YAML before it is rendered, and not all of what is judged then will be there.
+    # A conditional in a YAML comment leaves valid YAML that has lines of both branches, so it cannot be checked yet.
     if template.has_conditional_lines:
         return
     try:
@@ -92,20 +92,23 @@ def check_source(source: str) -> None:
 
 
 def hardware_of(params: bytes | None) -> bytes:
-    """Return the JSON text of the hardware that a workflow begins with; raise Refusal with paths from its request."""
+    """Return the hardware in the params of a workflow, as JSON text; raise Refusal (`invalid-params`)."""
     try:
-        said = msgspec.json.decode(params or b"{}", type=Params)
+        decoded = msgspec.json.decode(params or b"{}", type=Params)
     except msgspec.ValidationError as error:
         fault = fault_of_struct(str(error), Params)
         raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
-    return object_text(said.hardware, "$.params.hardware") or b"{}"
+    return object_text(decoded.hardware, "$.params.hardware") or b"{}"
 
 
 def plan_of(source: str, params: bytes | None) -> Plan:
-    """Render and check; raise Refusal that names the hardware, and in its message the place in the template."""
+    """Render a template for the params of a workflow, and check the result.
+
+    Raises Refusal (`invalid-params`) at `$.params.hardware`; its message has the location in the template.
+    """
     hardware = hardware_of(params)
     try:
-        return _plan(source, hardware)
+        return _rendered(source, hardware)
     except (BadTemplate, NotYaml) as bad:
         raise invalid_params(f"the template cannot be rendered with it: {bad}", "$.params.hardware") from None
     except Refusal as refusal:
@@ -114,15 +117,15 @@ def plan_of(source: str, params: bytes | None) -> Plan:
 
 
 @lru_cache(maxsize=256)
-def _plan(source: str, hardware: bytes) -> Plan:
-    """Render; what is decided about a workflow again and again is rendered once."""
+def _rendered(source: str, hardware: bytes) -> Plan:
+    """Render a template; cached, because each decision about a workflow needs its plan."""
     text = parsed_template(source).render(orjson.loads(hardware))
     template = read_template(text)
     check_template(template, is_rendered=True)
-    return Plan(text, seconds_of(template.global_timeout, "$.global_timeout"), _flat(template))
+    return Plan(text, seconds_of(template.global_timeout, "$.global_timeout"), _steps(template))
 
 
-def _flat(template: Template) -> tuple[Step, ...]:
+def _steps(template: Template) -> tuple[Step, ...]:
     steps: list[Step] = []
     for task in template.tasks or ():
         first = len(steps)
@@ -130,12 +133,12 @@ def _flat(template: Template) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _step(place: int, task: Task, action: Action) -> Step:
+def _step(index: int, task: Task, action: Action) -> Step:
     shared, own = _texts(task.volumes), _texts(action.volumes)
     merged = {volume.partition(":")[0]: volume for volume in (*shared, *own)}
     environment = {**_map(task.environment), **_map(action.environment)}
     return Step(
-        place=place,
+        action_index=index,
         task_name=task.name or "",
         name=action.name or "",
         image=action.image or "",

@@ -1,7 +1,7 @@
-"""Where a workflow of machines stands, what its workers may report of it, and what follows.
+"""The position of a machine workflow, and the effect of a worker's report on it.
 
-The current action is the first in the list that has not succeeded. So a report that comes again, or late, is known by
-its place before the current one, and every worker may go on where another one stopped.
+The current action is the first in the list that has not succeeded. A repeated or late report names an action before
+the current one, so it is recognized and changes nothing; and any worker can continue where another one stopped.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 from fencepost.vocabularies.machines.errors import ACTION_MISMATCH
 from fencepost.vocabularies.machines.plan import Plan
 
-Verb = Literal["start", "success", "fail"]
+Transition = Literal["start", "success", "fail"]
 
 
 class State(IntEnum):
-    """The states of actions and workflows, as they are numbered on the wire."""
+    """States of actions and workflows, with their numbers on the wire."""
 
     PENDING = 0
     RUNNING = 1
@@ -29,44 +29,45 @@ class State(IntEnum):
     SUCCESS = 4
 
     @property
-    def word(self) -> str:
-        """Its name on the wire."""
+    def wire_name(self) -> str:
+        """The name on the wire, such as `STATE_RUNNING`."""
         return f"STATE_{self.name}"
 
 
-WORDS = tuple(state.word for state in State)
+STATE_NAMES = tuple(state.wire_name for state in State)
 
 
-class Latest(NamedTuple):
-    """The action that a workflow began last, as the task that it is."""
+class LatestAction(NamedTuple):
+    """The action that a workflow scheduled last, with the state of its task."""
 
     task_id: str
-    place: int
+    action_index: int
     status: str
     outcome: str | None
     error: bytes | None
 
 
-class Standing(NamedTuple):
-    """The place of the current action in the list, and its state; of a workflow that is over, how it ended.
+class WorkflowPosition(NamedTuple):
+    """The index of the current action in the list, and its state; for an ended workflow, its final state.
 
-    `task_id` is the task of the current action; none behind the end, and while it is not decided what comes next.
+    `task_id` is the task of the current action; None after the last action, and before the decider has scheduled the
+    next one.
     """
 
-    place: int
+    action_index: int
     state: State
-    is_over: bool
+    has_ended: bool
     task_id: str | None
 
     @property
-    def of_workflow(self) -> State:
-        """The state of the whole."""
-        has_begun = self.place > 0 and self.state is State.PENDING
-        return State.RUNNING if has_begun and not self.is_over else self.state
+    def workflow_state(self) -> State:
+        """The state of the workflow: RUNNING between two actions, else that of the current action."""
+        has_begun = self.action_index > 0 and self.state is State.PENDING
+        return State.RUNNING if has_begun and not self.has_ended else self.state
 
 
 class Report(NamedTuple):
-    """What a worker says of an action."""
+    """A worker's report of the state of an action."""
 
     task_name: str
     action_name: str
@@ -76,10 +77,11 @@ class Report(NamedTuple):
     worker: str
 
 
-class Said(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The error of an action, or of a workflow, that did not end well; and the result of one that did.
+class ActionResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The result of an action or workflow that succeeded, or the error of one that did not.
 
-    `resumed` is an action that its worker did not announce, or began again: it will not announce those that follow.
+    `resumed` is true if the worker started the action again, or never reported it as running. In that run it does not
+    report RUNNING for the following actions either.
     """
 
     state: str
@@ -90,78 +92,78 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     resumed: bool = False
 
 
-def standing_of(workflow: Workflow, latest: Latest | None) -> Standing:
-    """Return where a workflow stands, by the action that it began last."""
-    place, state = _of_action(latest)
+def position_of(workflow: Workflow, latest: LatestAction | None) -> WorkflowPosition:
+    """Return the position of a workflow, given the action that it scheduled last."""
+    index, state = _action_position(latest)
     if workflow.status != "done":
-        over = state in (State.FAILED, State.TIMEOUT)
-        is_there = latest is not None and latest.status != "done"
-        return Standing(place, state, over, latest.task_id if latest and is_there else None)
+        has_ended = state in (State.FAILED, State.TIMEOUT)
+        is_live = latest is not None and latest.status != "done"
+        return WorkflowPosition(index, state, has_ended, latest.task_id if latest and is_live else None)
     if workflow.outcome == "succeeded":
-        return Standing(place, State.SUCCESS, True, None)
-    return Standing(place, said_state(workflow.error, State.FAILED), True, None)
+        return WorkflowPosition(index, State.SUCCESS, True, None)
+    return WorkflowPosition(index, error_state(workflow.error, State.FAILED), True, None)
 
 
-def said_state(error: bytes | None, otherwise: State) -> State:
-    """Return FAILED or TIMEOUT as an error says, else what is meant by none."""
+def error_state(error: bytes | None, otherwise: State) -> State:
+    """Return FAILED or TIMEOUT from an error; `otherwise` if there is no error."""
     try:
-        said = msgspec.json.decode(error or b"null", type=Said)
+        result = msgspec.json.decode(error or b"null", type=ActionResult)
     except msgspec.ValidationError:
         return otherwise if error is None else State.FAILED
-    return State.TIMEOUT if said.state == State.TIMEOUT.word else State.FAILED
+    return State.TIMEOUT if result.state == State.TIMEOUT.wire_name else State.FAILED
 
 
 def is_resumed(result: bytes | None) -> bool:
-    """Return whether the result of an action says that its worker announces none of those that follow."""
+    """Return `resumed` of an action's result; False if the result has another form."""
     try:
-        return msgspec.json.decode(result or b"null", type=Said).resumed
+        return msgspec.json.decode(result or b"null", type=ActionResult).resumed
     except msgspec.ValidationError:
         return False
 
 
-def judge(plan: Plan, standing: Standing, report: Report, *, workflow: Workflow) -> Verb | None:
-    """Return what a report does to the current action; None for what was said before or comes too late.
+def transition_for(plan: Plan, position: WorkflowPosition, report: Report, *, workflow: Workflow) -> Transition | None:
+    """Return the transition of the current action that a report asks for; None for a repeated or late report.
 
-    Workers of some versions repeat for ever what is refused, so refused is only what must not be begun, and what is
-    about another action than the current one.
+    Some versions of workers repeat a refused report forever. So only two things are refused: RUNNING in an ended
+    workflow (`workflow-has-been-done`), and an action after the current one or not in the list (`action-mismatch`).
     """
     if report.state not in (State.RUNNING, State.FAILED, State.TIMEOUT, State.SUCCESS):
-        words = ", ".join(WORDS[1:])
-        raise invalid_params(f"an action can be reported as one of {words}", "$.state")
+        names = ", ".join(STATE_NAMES[1:])
+        raise invalid_params(f"an action can be reported as one of {names}", "$.state")
     step = plan.find(report.task_name, report.action_name)
     if step is None:
-        raise _mismatch(plan, standing, report)
+        raise _action_mismatch(plan, position, report)
     is_running = report.state == State.RUNNING
-    if standing.is_over:
+    if position.has_ended:
         if is_running:
             outcome = workflow.outcome or "failed"
             raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=workflow.id, outcome=outcome)
         return None
-    if step.place > standing.place:
-        raise _mismatch(plan, standing, report)
-    if step.place < standing.place:
+    if step.action_index > position.action_index:
+        raise _action_mismatch(plan, position, report)
+    if step.action_index < position.action_index:
         return None
     if is_running:
-        return "start" if standing.state is State.PENDING else None
+        return "start" if position.state is State.PENDING else None
     return "success" if report.state == State.SUCCESS else "fail"
 
 
-def _of_action(latest: Latest | None) -> tuple[int, State]:
+def _action_position(latest: LatestAction | None) -> tuple[int, State]:
     match latest:
         case None:
             return 0, State.PENDING
-        case Latest(status="done", outcome="succeeded"):
-            return latest.place + 1, State.PENDING
-        case Latest(status="done", outcome="failed"):
-            # Nobody said so: its time was over.
-            return latest.place, said_state(latest.error, State.TIMEOUT)
-        case Latest(status="done"):
-            return latest.place, State.FAILED
-    return latest.place, State.RUNNING if latest.status == "in-progress" else State.PENDING
+        case LatestAction(status="done", outcome="succeeded"):
+            return latest.action_index + 1, State.PENDING
+        case LatestAction(status="done", outcome="failed"):
+            # The error is not a worker's report if the task timed out.
+            return latest.action_index, error_state(latest.error, State.TIMEOUT)
+        case LatestAction(status="done"):
+            return latest.action_index, State.FAILED
+    return latest.action_index, State.RUNNING if latest.status == "in-progress" else State.PENDING
 
 
-def _mismatch(plan: Plan, standing: Standing, report: Report) -> Refusal:
-    current = plan.steps[standing.place] if standing.place < len(plan.steps) else None
+def _action_mismatch(plan: Plan, position: WorkflowPosition, report: Report) -> Refusal:
+    current = plan.steps[position.action_index] if position.action_index < len(plan.steps) else None
     is_other_task = current is None or current.task_name != report.task_name
     what, at = ("task", "$.task") if is_other_task else ("action", "$.action")
     return Refusal(ACTION_MISMATCH, at=at, what=what)

@@ -95,7 +95,7 @@ def machine_workflow(found: MachineWorkflow) -> MachineWorkflowResource:
     return MachineWorkflowResource(
         id=found.workflow.id,
         template=found.workflow.definition,
-        state=found.standing.of_workflow.word,  # type: ignore[arg-type]  # the enum says the same
+        state=found.position.workflow_state.wire_name,  # type: ignore[arg-type]  # the enum says the same
         hardware=Raw(hardware_of(found.workflow.params)),
         context=machine_context(found),
         created_at=found.workflow.created_at,
@@ -108,8 +108,8 @@ def machine_context(found: MachineWorkflow) -> MachineContext:
     """Write where a workflow stands."""
     step = found.current
     return MachineContext(
-        index=found.standing.place,
-        state=found.standing.state.word,  # type: ignore[arg-type]  # the enum says the same
+        index=found.position.action_index,
+        state=found.position.state.wire_name,  # type: ignore[arg-type]  # the enum says the same
         total=len(found.plan.steps),
         worker=UNSET if step is None else step.worker,
         task=UNSET if step is None else step.task_name,
@@ -120,7 +120,7 @@ def machine_context(found: MachineWorkflow) -> MachineContext:
 def machine_action(step: Step) -> MachineAction:
     """Write an action."""
     return MachineAction(
-        index=step.place,
+        index=step.action_index,
         task=step.task_name,
         name=step.name,
         worker=step.worker,
@@ -142,7 +142,7 @@ def machine_event(reported: Reported) -> MachineEvent:
         at=reported.at,
         task=reported.task,
         action=reported.action,
-        state=State(reported.state).word,  # type: ignore[arg-type]  # the enum says the same
+        state=State(reported.state).wire_name,  # type: ignore[arg-type]  # the enum says the same
         seconds=reported.seconds,
         message=reported.message,
         worker=reported.worker,

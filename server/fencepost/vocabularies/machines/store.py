@@ -17,7 +17,7 @@ from fencepost.store.database import Database
 from fencepost.store.families import lock
 from fencepost.store.hands import by_hand, move_locked
 from fencepost.store.statements import statement
-from fencepost.vocabularies.machines.position import Latest, Report, Verb
+from fencepost.vocabularies.machines.position import LatestAction, Report, Transition
 
 # Workflows of one worker in one answer: a message of 26 MiB holds the contexts of so many.
 _MOST_OF_WORKER = 10_000
@@ -25,7 +25,7 @@ _MOST_OF_WORKER = 10_000
 # Of what a worker calls itself; templates have no longer ones.
 _LONGEST_WORKER = 1000
 # From where a report moves an action: whoever meets it elsewhere was overtaken.
-_FROM: dict[Verb, list[str]] = {
+_FROM: dict[Transition, list[str]] = {
     "start": ["ready", "requested"],
     "success": ["ready", "requested", "in-progress"],
     "fail": ["ready", "requested", "in-progress"],
@@ -87,7 +87,14 @@ class MachineStore:
         self._reports = Batches(database, clock, _take, waiting=waiting, on_hints=on_hints)
 
     async def report(
-        self, found: Numbered, report: Report, *, verb: Verb | None, task_id: str | None, content: bytes, caller: str
+        self,
+        found: Numbered,
+        report: Report,
+        *,
+        verb: Transition | None,
+        task_id: str | None,
+        content: bytes,
+        caller: str,
     ) -> bool:
         """Note a report, in one transaction with what it does to the task of its action.
 
@@ -107,10 +114,10 @@ class MachineStore:
             raise row
         return row is not None
 
-    async def current_actions(self, seqs: Sequence[int]) -> dict[int, Latest]:
+    async def current_actions(self, seqs: Sequence[int]) -> dict[int, LatestAction]:
         """Return the actions that workflows began last, by the number of the workflow."""
         rows = await self._database.fetch(statement("machines/current_actions"), {"workflows": list(seqs)})
-        return {row[0]: Latest._make(row[1:]) for row in rows}
+        return {row[0]: LatestAction._make(row[1:]) for row in rows}
 
     async def find(self, id: str, *, deleted: bool = False) -> Numbered | None:
         """Return a workflow of machines, one that was `deleted` only on request; None for one of another kind."""
@@ -211,7 +218,7 @@ def _take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime
 
 def _moved(connection: Connection, call: dict[str, Any], now: datetime | None) -> Sequence[Hint] | None:
     """Do what a report does, and begin the time limit of the workflow with the first one; None if it was overtaken."""
-    verb: Verb | None = call["verb"]
+    verb: Transition | None = call["verb"]
     if verb is None:
         return ()
     content = None if verb == "start" else call["content"]

@@ -75,7 +75,7 @@ def _action(found: MachineWorkflow, step: Step, agent: str) -> Any:
         workflow_id=found.workflow.id,
         task_id=_id(found.workflow.id, f"task {step.task_name}"),
         agent_id=agent,
-        action_id=_id(found.workflow.id, f"action {step.place}"),
+        action_id=_id(found.workflow.id, f"action {step.action_index}"),
         name=step.name,
         image=step.image,
         timeout=step.timeout if step.timeout > 0 else _ENDLESS_SECONDS,
@@ -90,7 +90,7 @@ def _step(found: MachineWorkflow, action_id: str, agent: str) -> Step:
     """Return the action that an agent speaks of, which must be its own."""
     for step in found.plan.steps:
         is_its_own = address_of(step.worker) == address_of(agent)
-        if is_its_own and _id(found.workflow.id, f"action {step.place}") == action_id:
+        if is_its_own and _id(found.workflow.id, f"action {step.action_index}") == action_id:
             return step
     raise Refused(grpc.StatusCode.NOT_FOUND, "action not found")
 

@@ -25,15 +25,15 @@ def context_message(names: Any, found: MachineWorkflow, ids: Mapping[str, str]) 
 
     Clients count the actions that are done from its index and state.
     """
-    step, state = found.current, found.standing.state
+    step, state = found.current, found.position.state
     if step is None and found.plan.steps:
-        step, state = found.plan.steps[-1], state if found.standing.is_over else State.SUCCESS
+        step, state = found.plan.steps[-1], state if found.position.has_ended else State.SUCCESS
     return names.WorkflowContext(
         workflow_id=found.workflow.id,
         current_worker="" if step is None else told(step.worker, ids),
         current_task="" if step is None else step.task_name,
         current_action="" if step is None else step.name,
-        current_action_index=0 if step is None else step.place,
+        current_action_index=0 if step is None else step.action_index,
         current_action_state=int(state),
         total_number_of_actions=len(found.plan.steps),
     )
@@ -67,7 +67,7 @@ def workflow_message(names: Any, found: MachineWorkflow, hardware: str, *, with_
         id=found.workflow.id,
         template=id_of(found.workflow.definition),
         hardware=hardware,
-        state=int(found.standing.of_workflow),
+        state=int(found.position.workflow_state),
         created_at=moment(found.workflow.created_at),
         updated_at=moment(found.workflow.updated_at),
         data=found.plan.text if with_data else "",

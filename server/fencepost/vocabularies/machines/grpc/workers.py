@@ -75,7 +75,7 @@ class Workers:
             if refusal.kind is WORKFLOW_NOT_FOUND and self.package.is_old:
                 return self.package.names.WorkflowActionList()
             raise
-        if found.standing.is_over and not self.package.is_old:
+        if found.position.has_ended and not self.package.is_old:
             outcome = found.workflow.outcome or "failed"
             raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=outcome)
         return actions_message(
