@@ -76,7 +76,7 @@ PENDING, RUNNING = latest(1, "ready"), latest(1, "in-progress")
 
 @pytest.mark.shows("machines/state-running")
 @pytest.mark.parametrize(
-    ("last", "state", "verb"),
+    ("last", "state", "transition"),
     [
         (PENDING, State.RUNNING, "start"),
         (PENDING, State.SUCCESS, "success"),
@@ -88,8 +88,10 @@ PENDING, RUNNING = latest(1, "ready"), latest(1, "in-progress")
         (RUNNING, State.TIMEOUT, "fail"),
     ],
 )
-def test_a_report_of_the_current_action_moves_it(last: LatestAction, state: State, verb: Transition | None) -> None:
-    assert said(state, last=last) == verb
+def test_a_report_of_the_current_action_moves_it(
+    last: LatestAction, state: State, transition: Transition | None
+) -> None:
+    assert said(state, last=last) == transition
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESS, State.FAILED, State.TIMEOUT])

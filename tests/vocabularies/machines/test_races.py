@@ -9,7 +9,7 @@ import pytest
 
 from fencepost.clock import DatabaseClock
 from fencepost.vocabularies.machines.position import Report
-from fencepost.vocabularies.machines.store import MachineStore, Numbered
+from fencepost.vocabularies.machines.store import MachineStore, StoredWorkflow
 from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, refused, template_of
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
@@ -127,9 +127,9 @@ def test_what_comes_when_the_history_is_being_deleted_finds_no_workflow(gate: Ga
     gate.declare(template_of(("w", ["wipe"])))
     found = server.run(server.app.engine.machines.get(gate.create()))
     store = MachineStore(server.app.database, DatabaseClock())
-    gone = Numbered(1, found.workflow._replace(id="gone"))  # it was there a moment ago
+    gone = StoredWorkflow(1, found.workflow._replace(id="gone"))  # it was there a moment ago
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
-    taken = server.run(store.report(gone, report, verb=None, task_id=None, content=b"{}", caller="test"))
+    taken = server.run(store.report(gone, report, transition=None, task_id=None, content=b"{}", caller="test"))
     assert taken is False
     assert server.run(store.put_data("gone", b"{}", b"{}", kept=3)) is None
     server.run(store.delete("gone"))
@@ -141,9 +141,9 @@ def _report_without_deciding(server: Server, id: str) -> None:
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
     store = MachineStore(server.app.database, DatabaseClock())
     reported = store.report(
-        Numbered(found.seq, found.workflow),
+        StoredWorkflow(found.seq, found.workflow),
         report,
-        verb="success",
+        transition="success",
         task_id=found.position.task_id,
         content=b"{}",
         caller="test",

@@ -1,4 +1,4 @@
-"""Documents of `kind: machine-template`: what is done to machines, as the text of a template."""
+"""Documents of `kind: machine-template`: the actions for a machine, as a text template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fencepost.errors import invalid_params
 from fencepost.vocabularies.machines.hardware_document import address_of
 from fencepost.vocabularies.machines.plan import check_source, plan_of
 
-# Workers make a folder of it, and mount that: of `a:b` they mount `a`, and `../x` is somewhere else.
+# Workers create a folder with the workflow's id and mount it: `a:b` would mount `a`, `../x` another folder.
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _LONGEST_GRACE = 7 * 24 * 3600
 
@@ -20,7 +20,7 @@ _LONGEST_GRACE = 7 * 24 * 3600
 class MachineTemplate(
     Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="machine-template"
 ):
-    """A template: rendered with the `hardware` of the params that a workflow begins with, and then read as YAML."""
+    """A template: rendered with `hardware` from the params of a workflow, then read as YAML."""
 
     kind: ClassVar[str] = "machine-template"
     template: Annotated[str, Meta(min_length=1, max_length=1 << 20, description="the template's text")]
@@ -33,19 +33,19 @@ class MachineTemplate(
             str,
             Meta(
                 pattern=r"^[A-Za-z0-9_-]{1,200}\Z",
-                description="what gRPC clients call it; without it, by its name",
+                description="its name for gRPC clients; by default it follows from `name`",
             ),
         ]
         | UnsetType
     ) = UNSET
 
     def compile(self) -> None:
-        """Refuse a text that can never be rendered well."""
+        """Raise Refusal (`invalid-params`) for a template that is wrong for any hardware."""
         super().compile()
         check_source(self.template)
 
     def check_id(self, id: str) -> None:
-        """Refuse an id that is no path below the folder of a worker."""
+        """Raise Refusal (`invalid-params`) for an id that is not a path below the folder of a worker."""
         if not _ID.fullmatch(id):
             reason = (
                 "must be letters, digits, `_`, `.` and `-`, in parts with `/` between them, none of which begins with"
@@ -53,6 +53,6 @@ class MachineTemplate(
             raise invalid_params(f"{reason} `.` or `-`: workers make folders of it", "$.id")
 
     def begin(self, params: bytes | None) -> Beginning:
-        """Refuse hardware that the template cannot be rendered with; who works in it, it is about."""
+        """Raise Refusal (`invalid-params`) if the template cannot be rendered; the workflow is about its workers."""
         workers = plan_of(self.template, params).workers
         return Beginning(about=tuple({name: None for worker in workers for name in (worker, address_of(worker))}))

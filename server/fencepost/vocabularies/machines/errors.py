@@ -1,4 +1,4 @@
-"""What is said of machines and their hardware when something cannot be."""
+"""Errors of the machine vocabulary."""
 
 from __future__ import annotations
 

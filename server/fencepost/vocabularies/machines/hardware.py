@@ -1,4 +1,4 @@
-"""Records of machines: kept, looked up, and who a worker is by them."""
+"""Hardware records, and the identity of workers that follows from them."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from fencepost.vocabularies.machines.hardware_store import HardwareRecord, Hardw
 
 
 class HardwareRecords:
-    """The machines that a database knows."""
+    """The hardware records of a database; each method raises Refusal for an invalid request."""
 
     def __init__(self, store: HardwareStore) -> None:
         self._store = store
 
     async def push(self, record: Raw, *, caller: str) -> HardwareRecord:
-        """Keep the record of a machine, in the place of an older one; raise Refusal."""
+        """Store a record, replacing one with the same id; raise Refusal (`invalid-params`, `address-taken`)."""
         hardware = read_hardware(record)
         return await self._store.push(hardware.id, bytes(record), hardware.addresses, caller=caller)
 
     async def get(self, id: str) -> HardwareRecord:
-        """Return the record of a machine; raise Refusal when there is none."""
-        return _there(await self._store.find(id), id)
+        """Return a record; raise Refusal (`hardware-not-found`)."""
+        return _required(await self._store.find(id), id)
 
     async def list(self, *, after: str | None, size: int) -> Portion[HardwareRecord]:
-        """Return records by id."""
+        """Return a page of records, ordered by id, after the id `after`."""
         return await self._store.list(after=after, size=size)
 
     async def delete(self, id: str) -> HardwareRecord:
-        """Forget a machine and return what was kept; raise Refusal when there is none."""
-        return _there(await self._store.delete(id), id)
+        """Delete a record and return it; raise Refusal (`hardware-not-found`)."""
+        return _required(await self._store.delete(id), id)
 
     async def worker_names(self, worker: str) -> set[str]:
-        """Return the names under which a worker may stand in a template: its own, and all of its machine's."""
+        """Return all names of a worker in templates: its own, and the id and addresses of its hardware record."""
         return await self._store.worker_names(worker)
 
     async def ids(self, workers: Iterable[str]) -> Mapping[str, str]:
-        """Return workers as they call themselves: an address that a machine is known by stands for its id.
+        """Return the id of each worker, by its name in a template: the id of the record that has this address.
 
-        A MAC address that nothing is known by stands for itself in lower case.
+        An address without a record is its own id, in lower case; so is any other name, unchanged.
         """
         addresses = {worker: address_of(worker) for worker in workers}
         ids = await self._store.ids_by_address([*addresses.values()]) if addresses else {}
         return {worker: ids.get(address, address) for worker, address in addresses.items()}
 
 
-def _there(found: HardwareRecord | None, id: str) -> HardwareRecord:
+def _required(found: HardwareRecord | None, id: str) -> HardwareRecord:
     if found is None:
         raise Refusal(HARDWARE_NOT_FOUND, at="$.id", id=id)
     return found

@@ -1,10 +1,11 @@
-"""Records of machines: by which addresses one is known."""
+"""Reads the id and the addresses from a hardware record."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw
@@ -33,14 +34,14 @@ class _Network(msgspec.Struct, frozen=True):
 
 
 class Hardware(msgspec.Struct, frozen=True):
-    """What is read of a record; whatever else it says is kept with it."""
+    """The members of a record that the server reads; other members are kept unread."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
     network: _Network | None = None
 
     @property
     def addresses(self) -> list[str]:
-        """Its MAC and IPv4 addresses, each once; raise Refusal for one that is none."""
+        """The MAC and IPv4 addresses, each once; raises Refusal (`invalid-params`) for a malformed one."""
         found: dict[str, None] = {}
         interfaces = (self.network and self.network.interfaces) or ()
         for number, interface in enumerate(interfaces):
@@ -54,7 +55,7 @@ class Hardware(msgspec.Struct, frozen=True):
 
 
 def read_hardware(record: Raw) -> Hardware:
-    """Return what a record says; raise Refusal that names the member at fault."""
+    """Decode a record; raise Refusal (`invalid-params`) with the path of the wrong member."""
     try:
         return _hardware.decode(record)
     except msgspec.ValidationError as error:
@@ -64,15 +65,15 @@ def read_hardware(record: Raw) -> Hardware:
 
 
 def address_of(worker: str) -> str:
-    """Return a worker as it stands among addresses: in letters of whatever case, a MAC address is one."""
+    """Return an address in its normal form, in lower case; any other name of a worker unchanged."""
     text = worker.strip().lower()
     return text if _is_mac(text) or _is_ip(text) else worker
 
 
-def _checked(address: str, at: str, is_one: Any, what: str) -> str:
+def _checked(address: str, at: str, is_valid: Callable[[str], bool], expected: str) -> str:
     text = address_of(address)
-    if not is_one(text):
-        raise invalid_params(f"must be {what}, not {address[:40]!r}", at)
+    if not is_valid(text):
+        raise invalid_params(f"must be {expected}, not {address[:40]!r}", at)
     return text
 
 

@@ -1,4 +1,4 @@
-"""Every statement about the records of machines, as a method of its name."""
+"""The statements of sql/queries/machines/hardware."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fencepost.vocabularies.machines.hardware_document import address_of
 
 
 class HardwareRecord(NamedTuple):
-    """The record of a machine: its JSON text, and when it was pushed."""
+    """A hardware record: its JSON text, and the time of the last push."""
 
     id: str
     record: bytes
@@ -26,14 +26,14 @@ class HardwareRecord(NamedTuple):
 
 
 class HardwareStore:
-    """The statements of sql/queries/hardware."""
+    """Stores hardware records and the addresses in them."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     async def push(self, id: str, record: bytes, addresses: Sequence[str], *, caller: str) -> HardwareRecord:
-        """Keep a record; raise Refusal when one of its addresses belongs to another machine, and keep nothing."""
+        """Store a record, or raise Refusal (`address-taken`) if another record has one of its addresses."""
         params = {"id": id, "record": record.decode(), "caller": caller, "now": self._clock.now()}
 
         def job(connection: Connection) -> HardwareRecord | Refusal:
@@ -49,33 +49,33 @@ class HardwareStore:
                     raise Rollback(transaction)
             return refusal or HardwareRecord._make(row)
 
-        kept = await self._database.run(job)
-        if isinstance(kept, Refusal):
-            raise kept
-        return kept
+        stored = await self._database.run(job)
+        if isinstance(stored, Refusal):
+            raise stored
+        return stored
 
     async def find(self, id: str) -> HardwareRecord | None:
-        """Return the record of a machine."""
+        """Return a record, or None."""
         rows = await self._database.fetch(statement("machines/hardware/find"), {"id": id})
         return HardwareRecord._make(rows[0]) if rows else None
 
     async def list(self, *, after: str | None, size: int) -> Portion[HardwareRecord]:
-        """Return records by id."""
+        """Return a page of records, ordered by id, after the id `after`."""
         page = await self._database.reads.page(statement("machines/hardware/list"), {"after": after}, size=size)
         return Portion([HardwareRecord._make(row) for row in page.items], page.more)
 
     async def delete(self, id: str) -> HardwareRecord | None:
-        """Forget a machine; return what was kept of it."""
+        """Delete a record and return it, or None."""
         rows = await self._database.fetch(statement("machines/hardware/delete"), {"id": id})
         return HardwareRecord._make(rows[0]) if rows else None
 
     async def worker_names(self, worker: str) -> set[str]:
-        """Return the names under which a worker may stand in a template."""
+        """Return all names of a worker in templates: its own, and the id and addresses of its record."""
         params = {"worker": worker, "address": address_of(worker)}
         return {name for (name,) in await self._database.fetch(statement("machines/hardware/worker_names"), params)}
 
     async def ids_by_address(self, addresses: Sequence[str]) -> Mapping[str, str]:
-        """Return the ids of the machines that addresses lead to, by address."""
+        """Return the ids of the records that have these addresses, by address."""
         return dict(
             await self._database.fetch(statement("machines/hardware/ids_by_address"), {"addresses": list(addresses)})
         )

@@ -1,4 +1,4 @@
-"""References to images of containers, as Docker's clients take them: `hello-world`, `quay.io/tools/disk:v1`."""
+"""Checks references to container images, as Docker's clients do: `hello-world`, `quay.io/tools/disk:v1`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 255
 
 
 def is_image(text: str) -> bool:
-    """Return whether a text names an image; one without a host is on Docker's own."""
+    """Return whether a text is a valid image reference; without a host, the registry is Docker's own."""
     if _ID.fullmatch(text):
         return False
     host, slash, rest = text.partition("/")

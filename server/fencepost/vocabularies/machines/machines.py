@@ -31,7 +31,7 @@ from fencepost.vocabularies.machines.position import (
     position_of,
     transition_for,
 )
-from fencepost.vocabularies.machines.store import MachineStore, Numbered, Reported, Stuck
+from fencepost.vocabularies.machines.store import MachineStore, RecordedReport, StoredWorkflow, StuckWorker
 from fencepost.vocabularies.machines.templates import Templates
 from fencepost.vocabularies.machines.workflow_data import Carried
 
@@ -46,7 +46,7 @@ class MachineWorkflow(NamedTuple):
     workflow: Workflow
     plan: Plan
     position: WorkflowPosition
-    stuck: Stuck | None
+    stuck: StuckWorker | None
 
     @property
     def current(self) -> Step | None:
@@ -98,7 +98,7 @@ class Machines:
     async def offers(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return the live workflows in which it is a worker's turn, the oldest first."""
         names = await self.hardware.worker_names(worker)
-        found = await self._stand(await self._store.list_of_worker([*names], live=True))
+        found = await self._with_positions(await self._store.list_of_worker([*names], live=True))
         return [one for one in found if _is_turn(one, names)]
 
     async def offered(self, one: MachineWorkflow) -> None:
@@ -117,19 +117,19 @@ class Machines:
     async def all_of(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return the workflows in which a worker has something to do, or had, the oldest first."""
         names = await self.hardware.worker_names(worker)
-        return await self._stand(await self._store.list_of_worker([*names], live=False))
+        return await self._with_positions(await self._store.list_of_worker([*names], live=False))
 
     async def get(self, id: str, *, deleted: bool = False) -> MachineWorkflow:
         """Return a workflow of machines, one that was `deleted` only on request; raise Refusal when there is none."""
         one = await self._store.find(id, deleted=deleted)
         if one is None:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
-        return (await self._stand([one]))[0]
+        return (await self._with_positions([one]))[0]
 
     async def all(self, *, after: int = 0, size: int = _PAGE) -> Portion[MachineWorkflow]:
         """Return one page of workflows, the oldest first, behind the number `after`."""
         page = await self._store.list(after=after, size=size)
-        return Portion(await self._stand(page.items), page.more)
+        return Portion(await self._with_positions(page.items), page.more)
 
     async def each(self) -> AsyncIterator[MachineWorkflow]:
         """Yield all workflows, the oldest first."""
@@ -147,28 +147,28 @@ class Machines:
         When it returns, what follows is there: the next action, or the end. Raises Refusal (`transition_for`).
         """
         for _ in range(TRIES):
-            found = await self._begun(id)
-            verb = transition_for(found.plan, found.position, report, workflow=found.workflow)
-            if verb is not None and found.position.task_id is None:
+            found = await self._get_with_current_task(id)
+            transition = transition_for(found.plan, found.position, report, workflow=found.workflow)
+            if transition is not None and found.position.task_id is None:
                 continue
-            is_resumed = verb == "success" and await self._is_resumed(found)
+            is_resumed = transition == "success" and await self._is_resumed(found)
             said = ActionResult(State(report.state).wire_name, report.message, report.seconds, resumed=is_resumed)
             taken = await self._store.report(
-                Numbered(found.seq, found.workflow),
+                StoredWorkflow(found.seq, found.workflow),
                 report,
-                verb=verb,
+                transition=transition,
                 task_id=found.position.task_id,
                 content=msgspec.json.encode(said),
                 caller=caller,
             )
             if taken:
-                if verb is not None:
+                if transition is not None:
                     self._hints.deadline(0.0)
                     await self._deciders.settle(id)
                 return
         raise contended(f"workflow {id!r}")
 
-    async def reports(self, id: str, *, after: int = 0, size: int) -> Portion[Reported]:
+    async def reports(self, id: str, *, after: int = 0, size: int) -> Portion[RecordedReport]:
         """Return what was reported of a workflow, the oldest first; raise Refusal when there is none."""
         found = await self.get(id)
         return await self._store.list_reports(found.workflow.id, after=after, size=size)
@@ -191,7 +191,7 @@ class Machines:
             return True
         return await self._store.find_restart(found.workflow.id) == found.position.task_id
 
-    async def _begun(self, id: str) -> MachineWorkflow:
+    async def _get_with_current_task(self, id: str) -> MachineWorkflow:
         """Return a workflow with its current action there as a task, if it is live.
 
         Also a deleted one, which is over: a worker that is still at it must be able to tell its end.
@@ -205,7 +205,7 @@ class Machines:
         await self._deciders.settle(id)
         return await self.get(id, deleted=True)
 
-    async def _stand(self, several: Sequence[Numbered]) -> Sequence[MachineWorkflow]:
+    async def _with_positions(self, several: Sequence[StoredWorkflow]) -> Sequence[MachineWorkflow]:
         latest = await self._store.current_actions([one.seq for one in several]) if several else {}
         over = [one.workflow.id for one in several if one.workflow.status == "done"]
         stuck = await self._store.list_stuck_workers(over) if over else {}

@@ -1,6 +1,6 @@
-"""The metadata of a version of a workflow's data. It is bounded, because it is kept for as long as the workflow.
+"""Bounds the metadata of a version of workflow data, which is kept for as long as the workflow.
 
-Workers of v0.5 to v0.8 put the data itself in base64 where its checksum should be.
+Workers of v0.5 to v0.8 put the data itself, in base64, in the place of its checksum.
 """
 
 from __future__ import annotations
@@ -11,23 +11,26 @@ import orjson
 
 from fencepost.errors import invalid_params
 
-MOST = 64 << 10
+MAX_METADATA_BYTES = 64 << 10
 _LONGEST_TEXT = 1000
 
 
-def bounded(metadata: bytes) -> bytes:
-    """Return JSON text of at most 64 KiB: in a longer one a checksum stands for each long text; raise Refusal."""
-    if len(metadata) <= MOST:
+def bounded_metadata(metadata: bytes) -> bytes:
+    """Return metadata of at most 64 KiB of JSON: in longer metadata, a checksum replaces each long text.
+
+    Raises Refusal (`invalid-params`) if it is still too long.
+    """
+    if len(metadata) <= MAX_METADATA_BYTES:
         return metadata
-    said = orjson.loads(metadata)
-    if isinstance(said, dict):
-        metadata = orjson.dumps({name: _short(value) for name, value in said.items()})
-    if len(metadata) > MOST:
-        raise invalid_params(f"must not be longer than {MOST} bytes", "$.metadata")
+    members = orjson.loads(metadata)
+    if isinstance(members, dict):
+        metadata = orjson.dumps({name: _shortened(value) for name, value in members.items()})
+    if len(metadata) > MAX_METADATA_BYTES:
+        raise invalid_params(f"must not be longer than {MAX_METADATA_BYTES} bytes", "$.metadata")
     return metadata
 
 
-def _short(value: object) -> object:
+def _shortened(value: object) -> object:
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         return f"sha256:{sha256(value.encode()).hexdigest()} of {len(value)} characters"
     return value

@@ -1,4 +1,4 @@
-"""Machines and their workflows as the wire spells them."""
+"""The resources of `awf.machine/*` and `awf.hardware/*` on the wire."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fencepost.vocabularies.machines.hardware_store import HardwareRecord
 from fencepost.vocabularies.machines.machines import MachineWorkflow
 from fencepost.vocabularies.machines.plan import Step, hardware_of
 from fencepost.vocabularies.machines.position import State
-from fencepost.vocabularies.machines.store import Reported
+from fencepost.vocabularies.machines.store import RecordedReport
 from fencepost.wire.resources import JsonObject, Time
 
 StateWord = Literal["STATE_PENDING", "STATE_RUNNING", "STATE_FAILED", "STATE_TIMEOUT", "STATE_SUCCESS"]
 
 
 class MachineContext(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Where a workflow stands: its first action that has not succeeded; behind the last there is none."""
+    """The current action of a workflow: the first one that has not succeeded; none after the last action."""
 
     index: int
     state: StateWord
@@ -29,7 +29,7 @@ class MachineContext(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
 
 
 class MachineAction(msgspec.Struct, frozen=True, rename="kebab"):
-    """One action, as it runs."""
+    """One action, after rendering and merging with its task; `timeout` is in seconds, 0 for none."""
 
     index: int
     task: str
@@ -46,7 +46,7 @@ class MachineAction(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 class MachineStuck(msgspec.Struct, frozen=True, rename="camel"):
-    """A worker that cannot be told that its workflow ended: it repeats its last report until it is restarted."""
+    """A worker that does not accept the end of its workflow: it repeats its last report until it is restarted."""
 
     since: Time
     last_at: Time
@@ -56,7 +56,7 @@ class MachineStuck(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class MachineWorkflowResource(msgspec.Struct, frozen=True, rename="camel"):
-    """A workflow of machines, and where it stands."""
+    """A machine workflow and its current action."""
 
     id: str
     template: str
@@ -69,7 +69,7 @@ class MachineWorkflowResource(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class MachineEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A report that was taken; one that came again or too late has `changed` false."""
+    """An accepted report; `changed` is false for a repeated or late one."""
 
     seq: int
     at: Time
@@ -83,7 +83,7 @@ class MachineEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
 
 
 class Hardware(msgspec.Struct, frozen=True, rename="camel"):
-    """The record of a machine."""
+    """A hardware record."""
 
     id: str
     hardware: JsonObject
@@ -91,7 +91,7 @@ class Hardware(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def machine_workflow(found: MachineWorkflow) -> MachineWorkflowResource:
-    """Write a workflow for the wire."""
+    """Convert a workflow to its resource."""
     return MachineWorkflowResource(
         id=found.workflow.id,
         template=found.workflow.definition,
@@ -105,7 +105,7 @@ def machine_workflow(found: MachineWorkflow) -> MachineWorkflowResource:
 
 
 def machine_context(found: MachineWorkflow) -> MachineContext:
-    """Write where a workflow stands."""
+    """Convert the position of a workflow to its resource."""
     step = found.current
     return MachineContext(
         index=found.position.action_index,
@@ -118,7 +118,7 @@ def machine_context(found: MachineWorkflow) -> MachineContext:
 
 
 def machine_action(step: Step) -> MachineAction:
-    """Write an action."""
+    """Convert an action to its resource."""
     return MachineAction(
         index=step.action_index,
         task=step.task_name,
@@ -135,8 +135,8 @@ def machine_action(step: Step) -> MachineAction:
     )
 
 
-def machine_event(reported: Reported) -> MachineEvent:
-    """Write a report."""
+def machine_event(reported: RecordedReport) -> MachineEvent:
+    """Convert a report to its resource."""
     return MachineEvent(
         seq=reported.seq,
         at=reported.at,
@@ -146,10 +146,10 @@ def machine_event(reported: Reported) -> MachineEvent:
         seconds=reported.seconds,
         message=reported.message,
         worker=reported.worker,
-        changed=reported.verb is not None,
+        changed=reported.transition is not None,
     )
 
 
 def hardware_resource(record: HardwareRecord) -> Hardware:
-    """Write the record of a machine."""
+    """Convert a hardware record to its resource."""
     return Hardware(record.id, Raw(record.record), record.pushed_at)

@@ -1,4 +1,4 @@
-"""Every statement about the workflows of machines, as a method of its name."""
+"""The statements of sql/queries/machines on workflows of machines."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from fencepost.store.hands import by_hand, move_locked
 from fencepost.store.statements import statement
 from fencepost.vocabularies.machines.position import LatestAction, Report, Transition
 
-# Workflows of one worker in one answer: a message of 26 MiB holds the contexts of so many.
-_MOST_OF_WORKER = 10_000
+# The contexts of this many workflows fit into one message of 26 MiB.
+_MAX_WORKFLOWS_PER_WORKER = 10_000
 
-# Of what a worker calls itself; templates have no longer ones.
+# Characters kept of a worker's name; names in templates are not longer.
 _LONGEST_WORKER = 1000
-# From where a report moves an action: whoever meets it elsewhere was overtaken.
-_FROM: dict[Transition, list[str]] = {
+# Statuses of the task from which a report moves it. In any other status, another report was first.
+_ALLOWED_STATUSES: dict[Transition, list[str]] = {
     "start": ["ready", "requested"],
     "success": ["ready", "requested", "in-progress"],
     "fail": ["ready", "requested", "in-progress"],
 }
 
 
-class Numbered(NamedTuple):
-    """A workflow and its number."""
+class StoredWorkflow(NamedTuple):
+    """A workflow and its sequence number."""
 
     seq: int
     workflow: Workflow
 
 
-class Reported(NamedTuple):
-    """A report that was taken; `verb` is what it did, None for nothing."""
+class RecordedReport(NamedTuple):
+    """An accepted report; `transition` is its effect, None if it changed nothing."""
 
     seq: int
     at: str
@@ -50,19 +50,19 @@ class Reported(NamedTuple):
     seconds: int
     message: str
     worker: str
-    verb: str | None
+    transition: str | None
 
 
-class Data(NamedTuple):
-    """A version of what a workflow carries along, JSON text; the data of an old one is gone."""
+class DataVersion(NamedTuple):
+    """A version of the data of a workflow, as JSON text; `data` is None for a version that keeps only its metadata."""
 
     version: int
     metadata: bytes
     data: bytes | None
 
 
-class Stuck(NamedTuple):
-    """A worker that reports again and again that an action of a finished workflow runs."""
+class StuckWorker(NamedTuple):
+    """A worker that keeps reporting RUNNING for an ended workflow, which is refused every time."""
 
     since: str
     last_at: str
@@ -72,7 +72,7 @@ class Stuck(NamedTuple):
 
 
 class MachineStore:
-    """The statements of sql/queries/machines; reports go through natural batches."""
+    """Stores machine workflows; reports are applied in batches."""
 
     def __init__(
         self,
@@ -84,27 +84,27 @@ class MachineStore:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._reports = Batches(database, clock, _take, waiting=waiting, on_hints=on_hints)
+        self._reports = Batches(database, clock, _apply_reports, waiting=waiting, on_hints=on_hints)
 
     async def report(
         self,
-        found: Numbered,
+        found: StoredWorkflow,
         report: Report,
         *,
-        verb: Transition | None,
+        transition: Transition | None,
         task_id: str | None,
         content: bytes,
         caller: str,
     ) -> bool:
-        """Note a report, in one transaction with what it does to the task of its action.
+        """Record a report and apply its transition to the task of its action, in one transaction.
 
-        Return False, and note nothing, when that task was moved by somebody else, or the workflow is gone.
+        Return False, and record nothing, if that task has moved meanwhile or the workflow is gone.
         """
         call = {
             "id": found.workflow.id,
             "workflow_seq": found.seq,
             "report": report,
-            "verb": verb,
+            "transition": transition,
             "task_id": task_id,
             "content": content,
             "caller": caller,
@@ -115,56 +115,56 @@ class MachineStore:
         return row is not None
 
     async def current_actions(self, seqs: Sequence[int]) -> dict[int, LatestAction]:
-        """Return the actions that workflows began last, by the number of the workflow."""
+        """Return the latest action of each workflow, by the sequence number of the workflow."""
         rows = await self._database.fetch(statement("machines/current_actions"), {"workflows": list(seqs)})
         return {row[0]: LatestAction._make(row[1:]) for row in rows}
 
-    async def find(self, id: str, *, deleted: bool = False) -> Numbered | None:
-        """Return a workflow of machines, one that was `deleted` only on request; None for one of another kind."""
+    async def find(self, id: str, *, deleted: bool = False) -> StoredWorkflow | None:
+        """Return a machine workflow, or None; with `deleted`, a deleted one too."""
         rows = await self._database.fetch(statement("machines/find"), {"id": id, "deleted": deleted})
-        return _numbered(rows[0]) if rows else None
+        return _stored_workflow(rows[0]) if rows else None
 
-    async def list(self, *, after: int, size: int) -> Portion[Numbered]:
-        """Return the workflows of machines behind the number `after`, the oldest first."""
+    async def list(self, *, after: int, size: int) -> Portion[StoredWorkflow]:
+        """Return a page of workflows after the sequence number `after`, oldest first."""
         page = await self._database.reads.page(statement("machines/list"), {"after": after}, size=size)
-        return Portion([_numbered(row) for row in page.items], page.more)
+        return Portion([_stored_workflow(row) for row in page.items], page.more)
 
-    async def list_of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[Numbered]:
-        """Return the workflows in which a worker of these names has something to do, or had, the oldest first.
+    async def list_of_worker(self, names: Sequence[str], *, live: bool) -> Sequence[StoredWorkflow]:
+        """Return the workflows that have actions for any of these worker names, oldest first.
 
-        Of those that are over, the oldest are left out where all of them do not fit into an answer.
+        With `live`, all live workflows; else ended ones too, of which the oldest are left out above the limit.
         """
         params, text = {"names": list(names), "live": live}, statement("machines/list_of_worker")
         if live:
-            # All: it is the turn of the oldest.
+            # No limit: the worker's next action is in the oldest workflow.
             rows: Sequence[Row] = await self._database.fetch(text, {**params, "size": None})
         else:
-            rows = (await self._database.reads.page(text, params, size=_MOST_OF_WORKER)).items
-        return sorted((_numbered(row) for row in rows), key=lambda found: found.seq)
+            rows = (await self._database.reads.page(text, params, size=_MAX_WORKFLOWS_PER_WORKER)).items
+        return sorted((_stored_workflow(row) for row in rows), key=lambda found: found.seq)
 
-    async def list_reports(self, workflow_id: str, *, after: int, size: int) -> Portion[Reported]:
-        """Return what was reported of a workflow, the oldest first."""
+    async def list_reports(self, workflow_id: str, *, after: int, size: int) -> Portion[RecordedReport]:
+        """Return a page of the reports of a workflow, oldest first."""
         params = {"workflow_id": workflow_id, "after": after}
         page = await self._database.reads.page(statement("machines/list_reports"), params, size=size)
-        return Portion([Reported._make(row) for row in page.items], page.more)
+        return Portion([RecordedReport._make(row) for row in page.items], page.more)
 
     async def delete(self, workflow_id: str) -> None:
-        """Let a workflow be shown to machines no longer."""
+        """Hide a workflow from lists and workers."""
         params = {"workflow_id": workflow_id, "now": self._clock.now()}
         await self._database.fetch(statement("machines/delete"), params)
 
     async def save_restart(self, workflow_id: str, task_id: str) -> None:
-        """Keep that the worker of a running action begins it again."""
+        """Record that a worker starts its running action again."""
         params = {"workflow_id": workflow_id, "task_id": task_id}
         await self._database.fetch(statement("machines/save_restart"), params)
 
     async def find_restart(self, workflow_id: str) -> str | None:
-        """Return the task of the action that was begun again last."""
+        """Return the task of the action that was started again last, or None."""
         rows = await self._database.fetch(statement("machines/find_restart"), {"workflow_id": workflow_id})
         return str(rows[0][0]) if rows else None
 
     async def save_stuck_worker(self, workflow_id: str, report: Report) -> bool:
-        """Keep a report that was refused and will be repeated; return whether it is the first of its workflow."""
+        """Record a worker that will repeat a refused report; return whether it is the first one of its workflow."""
         params = {
             "workflow_id": workflow_id,
             "task": report.task_name,
@@ -175,40 +175,40 @@ class MachineStore:
         rows = await self._database.fetch(statement("machines/save_stuck_worker"), params)
         return bool(rows and rows[0][0])
 
-    async def list_stuck_workers(self, workflow_ids: Sequence[str]) -> Mapping[str, Stuck]:
-        """Return the workers that repeat themselves, by their workflows."""
+    async def list_stuck_workers(self, workflow_ids: Sequence[str]) -> Mapping[str, StuckWorker]:
+        """Return the stuck workers, by workflow id."""
         rows = await self._database.fetch(
             statement("machines/list_stuck_workers"), {"workflow_ids": list(workflow_ids)}
         )
-        return {row[0]: Stuck._make(row[1:]) for row in rows}
+        return {row[0]: StuckWorker._make(row[1:]) for row in rows}
 
     async def put_data(self, workflow_id: str, metadata: bytes, data: bytes, *, kept: int) -> int | None:
-        """Keep a further version of a workflow's data; return None when another one was put at the same moment.
+        """Store a new version of a workflow's data and return its number.
 
-        Or when the workflow and its history are gone.
+        Return None if another version was stored at the same moment, or if the workflow and its history are gone.
         """
         params = {"workflow_id": workflow_id, "metadata": metadata.decode(), "data": data.decode(), "kept": kept}
         rows = await self._database.fetch(statement("machines/put_data"), params)
         return int(rows[0][0]) if rows else None
 
-    async def find_data(self, workflow_id: str, version: int | None) -> Data | None:
-        """Return a version of a workflow's data, or the newest."""
+    async def find_data(self, workflow_id: str, version: int | None) -> DataVersion | None:
+        """Return a version of a workflow's data, the newest for None; None if it does not exist."""
         params = {"workflow_id": workflow_id, "version": version}
         rows = await self._database.fetch(statement("machines/find_data"), params)
-        return Data._make(rows[0]) if rows else None
+        return DataVersion._make(rows[0]) if rows else None
 
 
-def _take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Take reports, each whole or not at all."""
+def _apply_reports(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Apply a batch of reports, each in a savepoint of its own."""
     rows: dict[int, Row | Exception] = {}
     hints: list[Hint] = []
     with connection.transaction():
         lock(connection, workflows=[call["workflow_seq"] for call in calls], with_parents=True)
         for call in calls:
             with connection.transaction() as alone:
-                moved = _moved(connection, call, now)
+                moved = _apply_transition(connection, call, now)
                 if moved is None or not fetch(
-                    connection, statement("machines/save_report"), {**_noted(call), "now": now}
+                    connection, statement("machines/save_report"), {**_report_params(call), "now": now}
                 ):
                     raise Rollback(alone)
                 rows[call["call"]] = (call["call"],)
@@ -216,21 +216,24 @@ def _take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime
     return Done(rows, hints)
 
 
-def _moved(connection: Connection, call: dict[str, Any], now: datetime | None) -> Sequence[Hint] | None:
-    """Do what a report does, and begin the time limit of the workflow with the first one; None if it was overtaken."""
-    verb: Transition | None = call["verb"]
-    if verb is None:
+def _apply_transition(connection: Connection, call: dict[str, Any], now: datetime | None) -> Sequence[Hint] | None:
+    """Apply the transition of a report, and start the workflow's time limit with the first one.
+
+    Return None if the task is no longer in a status from which the report moves it.
+    """
+    transition: Transition | None = call["transition"]
+    if transition is None:
         return ()
-    content = None if verb == "start" else call["content"]
+    content = None if transition == "start" else call["content"]
     by = {"caller": call["caller"], "worker": call["report"].worker or None}
-    moves = [by_hand(call["task_id"], verb, allowed=_FROM[verb], content=content, **by)]
+    moves = [by_hand(call["task_id"], transition, allowed=_ALLOWED_STATUSES[transition], content=content, **by)]
     limits = fetch(connection, statement("machines/find_time_limit"), {"workflow_seq": call["workflow_seq"]})
     moves += [by_hand(id, "start", allowed=["ready"], call=1, **by) for (id,) in limits]
     done = move_locked(connection, moves, now)
     return done.hints if 0 in done.outcomes else None
 
 
-def _noted(call: dict[str, Any]) -> dict[str, Any]:
+def _report_params(call: dict[str, Any]) -> dict[str, Any]:
     report: Report = call["report"]
     return {
         "workflow_id": call["id"],
@@ -240,9 +243,9 @@ def _noted(call: dict[str, Any]) -> dict[str, Any]:
         "seconds": report.seconds,
         "message": report.message,
         "worker": report.worker,
-        "verb": call["verb"],
+        "verb": call["transition"],
     }
 
 
-def _numbered(row: Row) -> Numbered:
-    return Numbered(row[0], Workflow._make(row[1:]))
+def _stored_workflow(row: Row) -> StoredWorkflow:
+    return StoredWorkflow(row[0], Workflow._make(row[1:]))

@@ -1,4 +1,4 @@
-"""The text of a template once it is rendered: what may stand in it, and what must."""
+"""The members of a rendered template, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from fencepost.notation.yaml import to_json
 from fencepost.vocabularies.machines.images import is_image
 
 _LONGEST_NAME = 199  # bytes
-# Each decision looks at all that was begun before it.
-_MOST_ACTIONS = 1000
-_LONGEST_WORKER = 1000  # bytes; more do not fit into an index
+# Each decision reads all earlier actions of the workflow.
+_MAX_ACTIONS = 1000
+_LONGEST_WORKER = 1000  # bytes; longer names do not fit into an index
 
-# In YAML every scalar but null is text where text is wanted.
+# In these templates every YAML scalar except null is read as text.
 Text = str | None
 Texts = list[Text] | None
 Map = dict[str, Text] | None
 
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """One container that runs on a worker."""
+    """One container that a worker runs."""
 
     name: Text = None
     image: Text = None
@@ -39,7 +39,7 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Actions on one worker, and what they share."""
+    """Actions on one worker, with the volumes and environment that they share."""
 
     name: Text = None
     worker: Text = None
@@ -49,7 +49,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a workflow of machines does."""
+    """The whole template."""
 
     version: Text = None
     name: Text = None
@@ -59,11 +59,11 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NotYaml(Exception):
-    """A text that cannot be read; of a template that is not rendered yet, no fault."""
+    """The text is not YAML; before rendering, that is not an error of the template."""
 
 
 def read_template(text: str) -> Template:
-    """Return the template of a text; raise NotYaml, or Refusal with the path of what does not fit."""
+    """Parse a template; raise NotYaml, or Refusal (`invalid-params`) with the path of the wrong member."""
     try:
         json = to_json(text.encode(), plain=True)
     except BadText as bad:
@@ -71,15 +71,15 @@ def read_template(text: str) -> Template:
     try:
         template: Template = _template.decode(json)
     except msgspec.ValidationError as error:
-        raise _said_of_templates(fault_of_struct(str(error), Template)) from None
+        raise _naming_members(fault_of_struct(str(error), Template)) from None
     return template
 
 
 def check_template(template: Template, *, is_rendered: bool) -> None:
-    """Raise Refusal with the path of the first fault; before it is rendered, what holds `{{` may become anything."""
-    check = _Check(is_rendered)
+    """Raise Refusal (`invalid-params`) with the path of the first error; unrendered values with `{{` are skipped."""
+    check = _Checker(is_rendered)
     check.name(template.name, "$.name")
-    seconds_of(template.global_timeout, "$.global_timeout", check.is_open)
+    seconds_of(template.global_timeout, "$.global_timeout", check.is_unrendered)
     if not template.tasks:
         raise invalid_params("at least one task is needed", "$.tasks")
     check.names([task.name for task in template.tasks], "$.tasks", "two tasks of a template")
@@ -87,14 +87,14 @@ def check_template(template: Template, *, is_rendered: bool) -> None:
     for number, task in enumerate(template.tasks):
         at = f"$.tasks[{number}]"
         actions += len(task.actions or ())
-        if actions > _MOST_ACTIONS:
-            raise invalid_params(f"a template has at most {_MOST_ACTIONS} actions", f"{at}.actions")
+        if actions > _MAX_ACTIONS:
+            raise invalid_params(f"a template has at most {_MAX_ACTIONS} actions", f"{at}.actions")
         check.task(task, at)
 
 
-def seconds_of(text: Text, at: str, is_open: Callable[[Text], bool] = lambda _: False) -> int:
-    """Return a number of seconds, 0 for none; raise Refusal."""
-    if text is None or is_open(text):
+def seconds_of(text: Text, at: str, is_unrendered: Callable[[Text], bool] = lambda _: False) -> int:
+    """Return a number of seconds, 0 for none or an unrendered one; raise Refusal (`invalid-params`)."""
+    if text is None or is_unrendered(text):
         return 0
     try:
         seconds = int(text) if len(text) <= 20 else None
@@ -105,45 +105,45 @@ def seconds_of(text: Text, at: str, is_open: Callable[[Text], bool] = lambda _: 
     return seconds
 
 
-class _Check:
-    """The rules of one reading."""
+class _Checker:
+    """The checks, before or after rendering."""
 
     def __init__(self, is_rendered: bool) -> None:
         self._is_rendered = is_rendered
 
-    def is_open(self, text: Text) -> bool:
+    def is_unrendered(self, text: Text) -> bool:
         return not self._is_rendered and text is not None and "{{" in text
 
     def name(self, name: Text, at: str) -> None:
         if not name:
             raise invalid_params("must not be empty", at)
-        if len(name.encode()) > _LONGEST_NAME and not self.is_open(name):
+        if len(name.encode()) > _LONGEST_NAME and not self.is_unrendered(name):
             raise invalid_params(f"must be shorter than {_LONGEST_NAME + 1} bytes", at)
 
-    def names(self, names: Iterable[Text], at: str, whose: str) -> None:
+    def names(self, names: Iterable[Text], at: str, owners: str) -> None:
         seen: set[Text] = set()
         for number, name in enumerate(names):
-            place = f"{at}[{number}].name"
-            self.name(name, place)
-            if name in seen and not self.is_open(name):
-                raise invalid_params(f"{whose} cannot have one name: {name!r}", place)
+            path = f"{at}[{number}].name"
+            self.name(name, path)
+            if name in seen and not self.is_unrendered(name):
+                raise invalid_params(f"{owners} cannot have the same name: {name!r}", path)
             seen.add(name)
 
     def task(self, task: Task, at: str) -> None:
         if not task.worker:
             raise invalid_params("must not be empty", f"{at}.worker")
-        if task.worker and len(task.worker.encode()) > _LONGEST_WORKER and not self.is_open(task.worker):
+        if task.worker and len(task.worker.encode()) > _LONGEST_WORKER and not self.is_unrendered(task.worker):
             raise invalid_params(f"must not be longer than {_LONGEST_WORKER} bytes", f"{at}.worker")
         actions = task.actions or []
         self.names([action.name for action in actions], f"{at}.actions", "two actions of a task")
         for number, action in enumerate(actions):
-            place = f"{at}.actions[{number}]"
-            if not self.is_open(action.image) and not is_image(action.image or ""):
-                raise invalid_params(f"must name an image, not {(action.image or '')[:100]!r}", f"{place}.image")
-            seconds_of(action.timeout, f"{place}.timeout", self.is_open)
+            path = f"{at}.actions[{number}]"
+            if not self.is_unrendered(action.image) and not is_image(action.image or ""):
+                raise invalid_params(f"must name an image, not {(action.image or '')[:100]!r}", f"{path}.image")
+            seconds_of(action.timeout, f"{path}.timeout", self.is_unrendered)
 
 
-def _said_of_templates(refusal: Refusal) -> Refusal:
+def _naming_members(refusal: Refusal) -> Refusal:
     refusal.message = refusal.message.replace("there is no param", "there is no member")
     return refusal
 

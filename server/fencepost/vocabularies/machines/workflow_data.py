@@ -6,8 +6,8 @@ import asyncio
 
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
-from fencepost.vocabularies.machines.metadata import MOST, bounded
-from fencepost.vocabularies.machines.store import Data, MachineStore
+from fencepost.vocabularies.machines.metadata import MAX_METADATA_BYTES, bounded_metadata
+from fencepost.vocabularies.machines.store import DataVersion, MachineStore
 
 
 class Carried:
@@ -19,8 +19,8 @@ class Carried:
 
     async def put(self, id: str, metadata: bytes, data: bytes) -> int:
         """Keep a further version, two JSON texts, and return its number, the first is 1; raise Refusal."""
-        if len(metadata) > MOST:
-            metadata = await asyncio.to_thread(bounded, metadata)
+        if len(metadata) > MAX_METADATA_BYTES:
+            metadata = await asyncio.to_thread(bounded_metadata, metadata)
         for _ in range(TRIES):
             if await self._store.find(id) is None:
                 raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
@@ -29,6 +29,6 @@ class Carried:
                 return version
         raise contended(f"workflow {id!r}")
 
-    async def find(self, id: str, version: int) -> Data | None:
+    async def find(self, id: str, version: int) -> DataVersion | None:
         """Return a version, 0 for the newest."""
         return await self._store.find_data(id, version or None)

@@ -11,7 +11,7 @@ from fencepost.vocabularies.machines.hardware_document import address_of
 from fencepost.vocabularies.machines.machines import MachineWorkflow
 from fencepost.vocabularies.machines.plan import Plan
 from fencepost.vocabularies.machines.position import State
-from fencepost.vocabularies.machines.store import Reported
+from fencepost.vocabularies.machines.store import RecordedReport
 from fencepost.vocabularies.machines.templates import FoundTemplate, id_of
 
 
@@ -74,7 +74,7 @@ def workflow_message(names: Any, found: MachineWorkflow, hardware: str, *, with_
     )
 
 
-def event_message(names: Any, reported: Reported) -> Any:
+def event_message(names: Any, reported: RecordedReport) -> Any:
     """Return what was reported; whose workflow it is was asked for, and is not said."""
     return names.WorkflowActionStatus(
         task_name=reported.task,
