@@ -29,14 +29,14 @@ check: .venv/.dev ## Lint, types, layers, and drift of what is generated
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m tests.generate --check
+	@$(BIN)/python -m tools.generate --check
 
 format: .venv/.dev ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 generate: .venv/.dev ## Write again what is generated (openapi.yaml, schema.sql, the method reference)
-	@$(BIN)/python -m tests.generate
+	@$(BIN)/python -m tools.generate
 
 constraints: .venv/.dev ## Resolve the dependencies again, with hashes
 	@$(PIP) install uv

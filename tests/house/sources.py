@@ -61,7 +61,7 @@ def table_words(page: str) -> set[str]:
 
 
 def _is_generated(file: Path) -> bool:
-    """Whether a compiler wrote it, in a manner of its own (tests/generators/protobuf.py)."""
+    """Whether a compiler wrote it, in a manner of its own (tools/protobuf.py)."""
     return file.stem.endswith(("_pb2", "_pb2_grpc"))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fencepost.rpc.methods import registry
-from tests import generate
-from tests.generators.schema_dump import stable
-from tests.generators.tables import with_table
+from tools import generate
+from tools.schema_dump import stable
+from tools.tables import with_table
 
 
 def test_everything_that_is_generated_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

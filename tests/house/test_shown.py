@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.generators import shown
 from tests.house.sources import ROOT
+from tools import shown
 
 ROWS = [key for page in shown.PAGES for key in shown.keys(page)]
 

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "server/fencepost/vocabularies/machines/grpc/proto"
 NAMES = ("workflow", "action_2025", "workflow_2021", "template_2021", "hardware_2021")
 PATHS = tuple(f"{FOLDER}/{name}{suffix}" for name in NAMES for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py"))

@@ -1,6 +1,6 @@
 """Writes what is generated from the code; `--check` says what no longer agrees with it.
 
-python -m tests.generate [--check]
+python -m tools.generate [--check]
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import orjson
 from fencepost.notation import yaml_writer
 from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import document
-from tests.generators import protobuf, shown
-from tests.generators.method_reference import method_reference
-from tests.generators.schema_dump import schema_dump
-from tests.generators.tables import errors_table, settings_table, with_table
+from tools import protobuf, shown
+from tools.method_reference import method_reference
+from tools.schema_dump import schema_dump
+from tools.tables import errors_table, settings_table, with_table
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,7 +56,7 @@ def difference(path: str) -> str:
 def main(arguments: list[str]) -> int:
     """Write everything, or with `--check` nothing; return the exit status."""
     if arguments not in ([], ["--check"]):
-        print("usage: python -m tests.generate [--check]", file=sys.stderr)
+        print("usage: python -m tools.generate [--check]", file=sys.stderr)
         return 2
     if arguments:
         stale = {path: found for path in GENERATED if (found := difference(path))}

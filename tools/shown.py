@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "docs/guarantees.md",
     *(f"tests/vocabularies/{name}/STATEMENTS.md" for name in ("devices", "machines", "people", "taskflow")),
