@@ -11,8 +11,20 @@ import pytest
 from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import Refusal
-from fencepost.vocabularies.people import commands as deeds
-from fencepost.vocabularies.people.commands import Actor, Draft
+from fencepost.vocabularies.people.commands import (
+    Cancel,
+    ChangeStatusIfRequired,
+    Claim,
+    Command,
+    Complete,
+    Member,
+    NewEvent,
+    Transfer,
+    Unclaim,
+    core_transitions,
+    validate,
+)
+from fencepost.vocabularies.people.commands import decide as decide_command
 from fencepost.vocabularies.people.decider import decide
 from fencepost.vocabularies.people.html import history_html
 from fencepost.vocabularies.people.process import FinalFields, ProcessDefinition, ProcessStep
@@ -22,8 +34,8 @@ from fencepost.vocabularies.people.task import Core, PeopleTask
 
 READY = Core(7, "t-7", "ready", None, None, "2026-01-01T00:00:00.000000Z", 1, 1)
 INITIAL = Standing("HR", None, "PE", "M", "2026-01-04T00:00:00.000000Z", None)
-ANN = Actor("ann", frozenset({"HR"}))
-EVE = Actor("eve", frozenset({"IT"}))
+ANN = Member("ann", frozenset({"HR"}))
+EVE = Member("eve", frozenset({"IT"}))
 
 
 def process(*steps: dict[str, Any], **members: Any) -> ProcessDefinition:
@@ -244,35 +256,35 @@ def test_what_was_said_of_one_execution_is_gone_with_the_next() -> None:
     assert replay(INITIAL, [said], changes).standing.status == "IN"
 
 
-# Deeds
+# Commands
 
 
 def test_a_claim_is_a_transfer_and_a_status() -> None:
-    assert deeds.claim(task(), ANN) == (Draft("transfer", ("HR", "ann")), Draft("status", ("AS",)))
+    assert decide_command(Claim(), task(), ANN) == (NewEvent("transfer", ("HR", "ann")), NewEvent("status", ("AS",)))
 
 
 def test_a_claim_again_by_the_same_user_is_nothing() -> None:
-    assert deeds.claim(task(INITIAL._replace(status="AS", user="ann")), ANN) == ()
+    assert decide_command(Claim(), task(INITIAL._replace(status="AS", user="ann")), ANN) == ()
 
 
 @pytest.mark.parametrize(
-    ("deed", "standing", "actor", "type"),
+    ("command", "standing", "actor", "type"),
     [
-        (deeds.claim, INITIAL, EVE, "not-a-member"),
-        (deeds.claim, INITIAL._replace(status="AS", user="bob"), ANN, "people-task-taken"),
-        (deeds.claim, INITIAL._replace(status="EX"), ANN, "people-task-taken"),
-        (deeds.unclaim, INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
-        (deeds.unclaim, INITIAL._replace(status="AS", user="bob"), EVE, "not-a-member"),
-        (deeds.transfer("IT", None), INITIAL._replace(status="CA"), ANN, "people-task-completed"),
-        (deeds.change_status_if_required("IN"), INITIAL, ANN, "user-needed"),
-        (deeds.complete(), INITIAL, EVE, "not-a-member"),
-        (deeds.complete(), INITIAL._replace(status="CO", user="al"), ANN, "people-task-completed"),
-        (deeds.cancel, INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
+        (Claim(), INITIAL, EVE, "not-a-member"),
+        (Claim(), INITIAL._replace(status="AS", user="bob"), ANN, "people-task-taken"),
+        (Claim(), INITIAL._replace(status="EX"), ANN, "people-task-taken"),
+        (Unclaim(), INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
+        (Unclaim(), INITIAL._replace(status="AS", user="bob"), EVE, "not-a-member"),
+        (Transfer("IT", None), INITIAL._replace(status="CA"), ANN, "people-task-completed"),
+        (ChangeStatusIfRequired("IN"), INITIAL, ANN, "user-needed"),
+        (Complete(), INITIAL, EVE, "not-a-member"),
+        (Complete(), INITIAL._replace(status="CO", user="al"), ANN, "people-task-completed"),
+        (Cancel(), INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
     ],
 )
-def test_what_may_not_be_done(deed: Any, standing: Standing, actor: Actor, type: str) -> None:
+def test_what_may_not_be_done(command: Command, standing: Standing, actor: Member, type: str) -> None:
     with pytest.raises(Refusal) as caught:
-        deed(task(standing), actor)
+        decide_command(command, task(standing), actor)
     assert caught.value.kind.type == type
 
 
@@ -280,27 +292,30 @@ def test_what_may_not_be_done(deed: Any, standing: Standing, actor: Actor, type:
 def test_an_active_status_needs_a_user(given: str) -> None:
     if given in ACTIVE:
         with pytest.raises(Refusal):
-            deeds.change_status_if_required(given)(task(), ANN)
+            decide_command(ChangeStatusIfRequired(given), task(), ANN)
     else:
-        assert len(deeds.change_status_if_required(given)(task(), ANN)) == (given != "PE")
-    assert deeds.change_status_if_required(given)(task(INITIAL._replace(user="ann", status=given)), ANN) == ()
+        assert len(decide_command(ChangeStatusIfRequired(given), task(), ANN)) == (given != "PE")
+    assert decide_command(ChangeStatusIfRequired(given), task(INITIAL._replace(user="ann", status=given)), ANN) == ()
 
 
 def test_what_is_handed_to_a_team_is_pending_again() -> None:
     mine = task(INITIAL._replace(status="IN", user="ann"))
-    assert deeds.transfer("IT", None)(mine, ANN) == (Draft("transfer", ("IT", None)), Draft("status", ("PE",)))
-    assert deeds.transfer("IT", "eve")(mine, ANN) == (Draft("transfer", ("IT", "eve")),)
-    assert deeds.transfer("HR", "ann")(mine, ANN) == ()
+    assert decide_command(Transfer("IT", None), mine, ANN) == (
+        NewEvent("transfer", ("IT", None)),
+        NewEvent("status", ("PE",)),
+    )
+    assert decide_command(Transfer("IT", "eve"), mine, ANN) == (NewEvent("transfer", ("IT", "eve")),)
+    assert decide_command(Transfer("HR", "ann"), mine, ANN) == ()
 
 
 def test_a_task_may_not_stand_as_completed_by_who_is_not_in_its_team() -> None:
     mine = task(INITIAL._replace(status="IN", user="eve"))
     done = mine.standing._replace(status="CO")
     with pytest.raises(Refusal) as caught:
-        deeds.check(mine, done, EVE)
+        validate(mine, done, EVE)
     assert caught.value.kind.type == "not-a-member"
-    deeds.check(mine, done, ANN)
-    deeds.check(mine, mine.standing, EVE)
+    validate(mine, done, ANN)
+    validate(mine, mine.standing, EVE)
 
 
 @pytest.mark.parametrize("core", [READY._replace(status=s, outcome=o) for s, o in [
@@ -309,11 +324,11 @@ def test_a_task_may_not_stand_as_completed_by_who_is_not_in_its_team() -> None:
 ]])  # fmt: skip
 @pytest.mark.parametrize("given", [*STATUS_NAMES])
 def test_the_core_task_is_moved_to_where_a_status_lets_it_be(core: Core, given: str) -> None:
-    steps = deeds.moves(task(core=core), INITIAL._replace(status=given))
+    steps = core_transitions(task(core=core), INITIAL._replace(status=given))
     stands = (core.status, core.outcome)
     leads = {
         "cancel": ("done", "canceled"),
-        "again": ("ready", None),
+        "recreate": ("ready", None),
         "release": ("ready", None),
         "claim": ("requested", None),
         "start": ("in-progress", None),
@@ -322,15 +337,17 @@ def test_the_core_task_is_moved_to_where_a_status_lets_it_be(core: Core, given: 
     for move in steps:
         stands = leads[move]
     assert given in statuses_of(*stands)
-    assert ("again" in steps) <= (core.status in ("done", "waiting"))
+    assert ("recreate" in steps) <= (core.status in ("done", "waiting"))
 
 
 def test_nobody_takes_an_automatic_task_from_the_workers() -> None:
     for given in ("AS", "IN", "WA", "LO"):
         with pytest.raises(Refusal) as caught:
-            deeds.moves(task(flow="A"), INITIAL._replace(status=given))
+            core_transitions(task(flow="A"), INITIAL._replace(status=given))
         assert caught.value.kind.type == "people-task-automatic"
-    assert deeds.moves(task(flow="A", core=READY._replace(status="in-progress")), INITIAL._replace(status="WA")) == ()
+    assert (
+        core_transitions(task(flow="A", core=READY._replace(status="in-progress")), INITIAL._replace(status="WA")) == ()
+    )
 
 
 def test_the_history_is_html_with_every_text_escaped() -> None:

@@ -1,12 +1,13 @@
-"""What somebody may do to a people's task: which events come of it, or why none may.
+"""Commands on people's tasks, and the rules that say which events a command records. Nothing here does I/O.
 
-Each deed looks at the task as it stands, behind its lock, and gives the events to record; none when nothing is left to
-do. Whether they count at once or wait as drafts is not decided here; what may not come of them is (`check`).
+`decide` gets the task as it is behind its lock. Whether the events count at once or are kept as drafts is up to the
+caller; `validate` refuses what they must not lead to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from fencepost.domain.payload import same_payload
@@ -24,165 +25,234 @@ from fencepost.vocabularies.people.task import Core, PeopleTask
 
 
 class Actor(NamedTuple):
-    """Who acts, and the teams that they are part of."""
+    """The user who acts, and the client that calls for them."""
+
+    user: str
+    caller: str
+
+
+class Member(NamedTuple):
+    """A user with the teams that they belong to."""
 
     user: str
     teams: frozenset[str]
 
 
-class Draft(NamedTuple):
-    """An event to record; its values are as in streams.TaskEvent."""
+class NewEvent(NamedTuple):
+    """An event to record; `values` are those of `streams.TaskEvent`."""
 
     stream: Stream
     values: tuple[str | None, ...]
 
 
-Move = Literal["claim", "start", "success", "release", "cancel", "again"]
-Deed = Callable[[PeopleTask, Actor], Sequence[Draft]]
+@dataclass(frozen=True)
+class Claim:
+    """Assign a pending task to the actor. Idempotent for its assignee."""
 
 
-def claim(task: PeopleTask, actor: Actor) -> Sequence[Draft]:
-    """Make the actor its user, and let it go from pending to assigned."""
-    now = task.standing
-    _member(task, actor)
-    if (now.status, now.user) == ("AS", actor.user):
-        return ()
-    if task.fields.flow == "A":
-        raise Refusal(PEOPLE_TASK_AUTOMATIC, at="$.id", id=task.id)
-    if now.status != "PE" or now.user not in (None, actor.user):
-        whose = "nobody's" if now.user is None else f"{now.user}'s"
-        raise Refusal(PEOPLE_TASK_TAKEN, at="$.id", id=task.id, status=STATUS_NAMES[now.status], whose=whose)
-    return (*_transferred(now, now.team, actor.user), Draft("status", ("AS",)))
+@dataclass(frozen=True)
+class Unclaim:
+    """Return a task to its team."""
 
 
-def unclaim(task: PeopleTask, actor: Actor) -> Sequence[Draft]:
-    """Give it back to its team."""
-    now = task.standing
-    _not_over(task)
-    if now.user != actor.user:
-        _member(task, actor)
-    back = (Draft("status", ("PE",)),) if now.status != "PE" and task.fields.flow == "M" else ()
-    return (*_transferred(now, now.team, None), *back)
+@dataclass(frozen=True)
+class Transfer:
+    """Hand a task to a team or one of its users. A manual task without a user becomes pending again."""
+
+    team: str
+    user: str | None
 
 
-def transfer(team: str, user: str | None) -> Deed:
-    """Hand it to a team, or to somebody of it; what nobody is at any more is pending again."""
+@dataclass(frozen=True)
+class TransferIfRequired:
+    """Record a transfer where team or user differ. Without a `team` the task stays with its own."""
 
-    def deed(task: PeopleTask, _: Actor) -> Sequence[Draft]:
-        now = task.standing
-        _not_over(task)
-        left = user is None and now.status in ACTIVE and task.fields.flow == "M"
-        handed = _transferred(now, team, user)
-        return (*handed, Draft("status", ("PE",))) if handed and left else handed
-
-    return deed
+    team: str | None
+    user: str | None
 
 
-def transfer_if_required(team: str | None, user: str | None) -> Deed:
-    """Record a transfer where team or user differ; without a `team` it stays with its own."""
-    return lambda task, _: _transferred(task.standing, team or task.standing.team, user)
+@dataclass(frozen=True)
+class ChangeStatusIfRequired:
+    """Record a status where it differs. An active status needs a user."""
+
+    status: str
 
 
-def change_status_if_required(status: str) -> Deed:
-    """Record a status where it differs; an active one needs a user."""
+@dataclass(frozen=True)
+class ChangeStatus:
+    """Record any status, to free a stuck task. The outcome is not validated."""
 
-    def deed(task: PeopleTask, _: Actor) -> Sequence[Draft]:
-        if status != task.standing.status and is_active_without_user(status, task.standing.user):
-            raise _user_needed(status)
-        return _changed(task, status)
-
-    return deed
+    status: str
 
 
-def change_status(status: str) -> Deed:
-    """Record any status, to set a stuck task free."""
-    return lambda task, _: _changed(task, status)
+@dataclass(frozen=True)
+class PlanIfRequired:
+    """Record a plan where priority or due date differ. None keeps the present value."""
+
+    priority: str | None
+    due_date_time: str | None
 
 
-def plan_if_required(priority: str | None, due_date_time: str | None) -> Deed:
-    """Record a plan where priority or due date differ; what is not given stays."""
+@dataclass(frozen=True)
+class Complete:
+    """Complete a task with a result (JSON text). An unassigned task is first assigned to the actor.
 
-    def deed(task: PeopleTask, _: Actor) -> Sequence[Draft]:
-        now = task.standing
-        values = (priority or now.priority, due_date_time or now.due_date_time)
-        return () if values == (now.priority, now.due_date_time) else (Draft("plan", values),)
+    Idempotent for its assignee, with the same result.
+    """
 
-    return deed
-
-
-def complete(result: bytes | None = None) -> Deed:
-    """Complete it; one that is nobody's was the actor's work. Whose it is may say the same again."""
-
-    def deed(task: PeopleTask, actor: Actor) -> Sequence[Draft]:
-        now = task.standing
-        _member(task, actor)
-        if (now.status, now.user) == ("CO", actor.user) and same_payload(task.result, result):
-            return ()
-        _not_over(task)
-        whose = _transferred(now, now.team, actor.user) if now.user is None else ()
-        return (*whose, Draft("status", ("CO",)))
-
-    return deed
+    result: bytes | None = None
 
 
-def cancel(task: PeopleTask, _: Actor) -> Sequence[Draft]:
-    """Cancel it."""
-    if task.standing.status == "CO":
-        _not_over(task)
-    return _changed(task, "CA")
+@dataclass(frozen=True)
+class Cancel:
+    """Cancel a task that is not completed."""
 
 
-def check(task: PeopleTask, after: Standing, closer: Actor) -> None:
-    """Raise Refusal when a task may not stand as the replay says; `closer` is who recorded that it is completed."""
+Command = (
+    Claim
+    | Unclaim
+    | Transfer
+    | TransferIfRequired
+    | ChangeStatusIfRequired
+    | ChangeStatus
+    | PlanIfRequired
+    | Complete
+    | Cancel
+)
+
+
+def decide(command: Command, task: PeopleTask, member: Member) -> Sequence[NewEvent]:
+    """Return the events that a command records, none when the task is already as it asks.
+
+    Raises Refusal: `not-a-member`, `people-task-automatic`, `people-task-taken`, `people-task-completed`,
+    `user-needed`.
+    """
+    match command:
+        case Claim():
+            return _claim(task, member)
+        case Unclaim():
+            return _unclaim(task, member)
+        case Transfer(team, user):
+            return _transfer(task, team, user)
+        case TransferIfRequired(team, user):
+            return _transferred(task.standing, team or task.standing.team, user)
+        case ChangeStatusIfRequired(status):
+            if status != task.standing.status and is_active_without_user(status, task.standing.user):
+                raise _user_needed(status)
+            return _changed(task, status)
+        case ChangeStatus(status):
+            return _changed(task, status)
+        case PlanIfRequired(priority, due_date_time):
+            return _planned(task.standing, priority, due_date_time)
+        case Complete(result):
+            return _complete(task, member, result)
+        case Cancel():
+            if task.standing.status == "CO":
+                _check_open(task)
+            return _changed(task, "CA")
+
+
+def validate(task: PeopleTask, after: Standing, member: Member) -> None:
+    """Refuse values that a task must not get; `member` recorded the event that brings them.
+
+    Raises Refusal: `user-needed`, `not-a-member`.
+    """
     before = task.standing
     if (before.status, before.user) == (after.status, after.user):
         return
     if is_active_without_user(after.status, after.user):
         raise _user_needed(after.status)
-    if after.status == "CO" and before.status != "CO" and after.team not in closer.teams:
-        raise Refusal(NOT_A_MEMBER, at="$.user", user=closer.user, team=after.team)
+    if after.status == "CO" and before.status != "CO" and after.team not in member.teams:
+        raise Refusal(NOT_A_MEMBER, at="$.user", user=member.user, team=after.team)
 
 
-def moves(task: PeopleTask, after: Standing) -> Sequence[Move]:
-    """Return what has to be done to the core task, so that it stands as its people's task does.
+# `recreate` makes a new core task: one that is done is never reopened.
+CoreTransition = Literal["claim", "start", "success", "release", "cancel", "recreate"]
 
-    `again` is to make a new one: what is done stays done.
+_TRANSITION_TO: dict[str, CoreTransition] = {"PE": "release", "AS": "claim", "CO": "success", "CA": "cancel"}
+
+
+def core_transitions(task: PeopleTask, after: Standing) -> Sequence[CoreTransition]:
+    """Return the transitions that bring the core task to a state that fits the status `after`.
+
+    Raises Refusal (`people-task-automatic`) for a lease on an automatic task: nothing here would renew it.
     """
-    path = _path(task.core, after.status)
-    if task.fields.flow == "A" and {"claim", "start"} & {*path}:
-        # Under a lease of its own, which nobody here would renew.
+    transitions = _transitions(task.core, after.status)
+    if task.fields.flow == "A" and {"claim", "start"} & {*transitions}:
         raise Refusal(PEOPLE_TASK_AUTOMATIC, at="$.id", id=task.id)
-    return path
+    return transitions
 
 
-_TO: dict[str, Move] = {"PE": "release", "AS": "claim", "CO": "success", "CA": "cancel"}
-
-
-def _path(core: Core, status: str) -> Sequence[Move]:
+def _transitions(core: Core, status: str) -> Sequence[CoreTransition]:
     if status in statuses_of(core.status, core.outcome):
         return ()
     if core.status == "done" or (core.status == "waiting" and status != "CA"):
-        again = core._replace(status="ready", outcome=None)
-        return (*(() if core.status == "done" else ("cancel",)), "again", *_path(again, status))
+        new = core._replace(status="ready", outcome=None)
+        return (*(() if core.status == "done" else ("cancel",)), "recreate", *_transitions(new, status))
     if status == "AS" and core.status == "in-progress":
         return ("release", "claim")
-    return (_TO.get(status, "start"),)
+    return (_TRANSITION_TO.get(status, "start"),)
 
 
-def _changed(task: PeopleTask, status: str) -> Sequence[Draft]:
-    return () if status == task.standing.status else (Draft("status", (status,)),)
+def _claim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
+    now = task.standing
+    _check_member(task, member)
+    if (now.status, now.user) == ("AS", member.user):
+        return ()
+    if task.fields.flow == "A":
+        raise Refusal(PEOPLE_TASK_AUTOMATIC, at="$.id", id=task.id)
+    if now.status != "PE" or now.user not in (None, member.user):
+        whose = "nobody's" if now.user is None else f"{now.user}'s"
+        raise Refusal(PEOPLE_TASK_TAKEN, at="$.id", id=task.id, status=STATUS_NAMES[now.status], whose=whose)
+    return (*_transferred(now, now.team, member.user), NewEvent("status", ("AS",)))
 
 
-def _transferred(now: Standing, team: str, user: str | None) -> tuple[Draft, ...]:
-    return () if (team, user) == (now.team, now.user) else (Draft("transfer", (team, user)),)
+def _unclaim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
+    now = task.standing
+    _check_open(task)
+    if now.user != member.user:
+        _check_member(task, member)
+    back = (NewEvent("status", ("PE",)),) if now.status != "PE" and task.fields.flow == "M" else ()
+    return (*_transferred(now, now.team, None), *back)
 
 
-def _member(task: PeopleTask, actor: Actor) -> None:
-    if task.standing.team not in actor.teams:
-        raise Refusal(NOT_A_MEMBER, at="$.user", user=actor.user, team=task.standing.team)
+def _transfer(task: PeopleTask, team: str, user: str | None) -> Sequence[NewEvent]:
+    now = task.standing
+    _check_open(task)
+    loses_user = user is None and now.status in ACTIVE and task.fields.flow == "M"
+    events = _transferred(now, team, user)
+    return (*events, NewEvent("status", ("PE",))) if events and loses_user else events
 
 
-def _not_over(task: PeopleTask) -> None:
+def _complete(task: PeopleTask, member: Member, result: bytes | None) -> Sequence[NewEvent]:
+    now = task.standing
+    _check_member(task, member)
+    if (now.status, now.user) == ("CO", member.user) and same_payload(task.result, result):
+        return ()
+    _check_open(task)
+    assigned = _transferred(now, now.team, member.user) if now.user is None else ()
+    return (*assigned, NewEvent("status", ("CO",)))
+
+
+def _changed(task: PeopleTask, status: str) -> Sequence[NewEvent]:
+    return () if status == task.standing.status else (NewEvent("status", (status,)),)
+
+
+def _transferred(now: Standing, team: str, user: str | None) -> tuple[NewEvent, ...]:
+    return () if (team, user) == (now.team, now.user) else (NewEvent("transfer", (team, user)),)
+
+
+def _planned(now: Standing, priority: str | None, due_date_time: str | None) -> tuple[NewEvent, ...]:
+    values = (priority or now.priority, due_date_time or now.due_date_time)
+    return () if values == (now.priority, now.due_date_time) else (NewEvent("plan", values),)
+
+
+def _check_member(task: PeopleTask, member: Member) -> None:
+    if task.standing.team not in member.teams:
+        raise Refusal(NOT_A_MEMBER, at="$.user", user=member.user, team=task.standing.team)
+
+
+def _check_open(task: PeopleTask) -> None:
     if task.standing.status in OVER:
         status = STATUS_NAMES[task.standing.status].lower()
         raise Refusal(PEOPLE_TASK_COMPLETED, at="$.id", id=task.id, status=status)

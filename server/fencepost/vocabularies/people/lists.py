@@ -18,7 +18,8 @@ from fencepost.vocabularies.people.errors import PROCESS_STEP_NOT_FOUND, TASK_LI
 from fencepost.vocabularies.people.process import FinalFields, ProcessDefinition, ProcessStep, TaskListFields
 from fencepost.vocabularies.people.registers import Registers
 from fencepost.vocabularies.people.statuses import BY_HAND, Assignment
-from fencepost.vocabularies.people.store.tasks import NewLine, PeopleStore
+from fencepost.vocabularies.people.store.task_lists import NewLine
+from fencepost.vocabularies.people.store.tasks import PeopleStore
 from fencepost.vocabularies.people.task import PeopleTask, TaskList
 
 # Where the call has what its workflow is begun with.
@@ -110,11 +111,11 @@ class TaskLists:
         version = await self._version(definition, fields)
         line = NewLine(
             line_number=new.line_number,
-            first=len(process.first_steps) + 1,
-            once=str(uuid4()),
+            first_free=len(process.first_steps) + 1,
+            idempotency_key=str(uuid4()),
             definition=definition,
             version=version,
-            params=lambda number: msgspec.json.encode(msgspec.structs.replace(fields, line_number=number)),
+            fields=fields,
             caller=caller,
         )
         return await self._store.add(found, line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -202,11 +201,6 @@ def step_resource(process: str, step: ProcessStep) -> WFProcessStep:
     """Write a step for the wire."""
     names = [field.name for field in msgspec.structs.fields(WFProcessStep) if field.name != "wf_process"]
     return WFProcessStep(wf_process=process, **{name: getattr(step, name) for name in names})
-
-
-def first_of(task: PeopleTask, events: Sequence[TaskEvent]) -> AnyEvent | None:
-    """Write the one event of a call; null when there was none to record."""
-    return event_resource(task, events[0]) if events else None
 
 
 def _or_null(member: Raw | UnsetType) -> Raw | None:

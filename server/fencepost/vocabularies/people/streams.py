@@ -78,22 +78,37 @@ def replay(initial: Standing, events: Iterable[TaskEvent], changes: Iterable[Cha
             continue
         history.append(event)
         if event.processed:
-            standing = _applied(standing, event)
+            standing = apply_event(standing, event)
     return Replay(standing, history)
 
 
-def waiting(history: Iterable[TaskEvent], user: str) -> Mapping[tuple[Stream, tuple[str | None, ...]], int]:
-    """Return the drafts of a user by what they say, unless something of their stream has counted since.
+def pending_drafts(
+    history: Iterable[TaskEvent], user: str
+) -> Mapping[tuple[Stream, tuple[str | None, ...]], TaskEvent]:
+    """Return a user's drafts by their content, without those that an event of their stream has made obsolete.
 
-    Confirmed, those would change nothing any more.
+    An obsolete draft would change nothing when it is confirmed.
     """
-    drafts: dict[tuple[Stream, tuple[str | None, ...]], int] = {}
+    drafts: dict[tuple[Stream, tuple[str | None, ...]], TaskEvent] = {}
     for event in history:
         if event.processed:
-            drafts = {said: id for said, id in drafts.items() if said[0] != event.stream}
+            drafts = {content: draft for content, draft in drafts.items() if content[0] != event.stream}
         elif event.user == user and event.id is not None:
-            drafts[event.stream, event.values] = event.id
+            drafts[event.stream, event.values] = event
     return drafts
+
+
+def apply_event(standing: Standing, event: TaskEvent) -> Standing:
+    """Return the values of a task after an event that follows all others."""
+    match event.stream, event.values:
+        case "status", (str() as status,):
+            completed = event.event_date_time if status == "CO" else None
+            return standing._replace(status=status, completion_date_time=completed)
+        case "transfer", (str() as team, user):
+            return standing._replace(team=team, user=user)
+        case "plan", (str() as priority, str() as due):
+            return standing._replace(priority=priority, due_date_time=due)
+    raise AssertionError(f"no such event: {event}")
 
 
 def _in_order(events: Iterable[TaskEvent], changes: Iterable[Change]) -> list[TaskEvent | Change]:
@@ -122,15 +137,3 @@ def _of_change(standing: Standing, change: Change, execution: str | None) -> Tas
     if standing.status in statuses and not begun_anew:
         return None
     return TaskEvent("status", None, change.at, change.user, True, (statuses[0],), reason=change.reason)
-
-
-def _applied(standing: Standing, event: TaskEvent) -> Standing:
-    match event.stream, event.values:
-        case "status", (str() as status,):
-            completed = event.event_date_time if status == "CO" else None
-            return standing._replace(status=status, completion_date_time=completed)
-        case "transfer", (str() as team, user):
-            return standing._replace(team=team, user=user)
-        case "plan", (str() as priority, str() as due):
-            return standing._replace(priority=priority, due_date_time=due)
-    raise AssertionError(f"no such event: {event}")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from fencepost.domain.listing import Portion
 from fencepost.errors import Refusal
-from fencepost.vocabularies.people import commands as deeds
-from fencepost.vocabularies.people.commands import Deed
+from fencepost.vocabularies.people.commands import Actor, Command
 from fencepost.vocabularies.people.errors import (
     NOT_A_MEMBER,
     NOT_EXACTLY_ONE,
@@ -23,19 +21,12 @@ from fencepost.vocabularies.people.lists import TaskLists
 from fencepost.vocabularies.people.process import ProcessStep
 from fencepost.vocabularies.people.registers import Registers
 from fencepost.vocabularies.people.statuses import OVER, STATUS_NAMES
-from fencepost.vocabularies.people.store.acting import Acting
+from fencepost.vocabularies.people.store.command_transaction import Executed
 from fencepost.vocabularies.people.store.tasks import PeopleStore
-from fencepost.vocabularies.people.streams import Replay, Stream, TaskEvent, replay
+from fencepost.vocabularies.people.streams import Replay, Stream, replay
 from fencepost.vocabularies.people.task import PeopleTask, Place, TaskList
 
 _OPEN = tuple(status for status in STATUS_NAMES if status not in OVER)
-
-
-class By(NamedTuple):
-    """Who acts, and who calls for them."""
-
-    user: str
-    caller: str
 
 
 class PeopleTasks:
@@ -79,56 +70,31 @@ class PeopleTasks:
         statuses = None if with_over else _OPEN
         return await self._store.of_user(user, statuses=statuses, after=after, size=size)
 
-    async def act(
-        self, id: str, deed: Deed, by: By, *, confirmed: bool = True, checked: bool = True, result: bytes | None = None
-    ) -> tuple[PeopleTask, Sequence[TaskEvent]]:
-        """Do something to a task: its events are recorded, as drafts or confirmed at once. Returns these too."""
-        acting = _acting(await self.get(id), by, result)
-        acted = await self._store.act(acting, deed, confirmed=confirmed, checked=checked)
-        return acted.task, await self._events(acted.task, acted.numbers)
+    async def execute(self, id: str, command: Command, actor: Actor, *, confirm: bool = True) -> Executed:
+        """Run a command: its events are processed at once, or kept as drafts. Raises Refusal and changes nothing."""
+        return await self._store.execute(id, command, actor, confirm=confirm)
 
-    async def transfer(
-        self,
-        id: str,
-        team: str | None,
-        user: str | None,
-        by: By,
-        *,
-        confirmed: bool,
-        hands_over: bool = False,
-        at: str = "$.team",
-    ) -> tuple[PeopleTask, Sequence[TaskEvent]]:
-        """Record a transfer; one that `hands_over` also lets a task be pending again that is nobody's any more."""
-        await self.get(id)
-        if team is not None:
-            await self._registers.get_team(team, at)
-        deed = deeds.transfer(team, user) if hands_over and team else deeds.transfer_if_required(team, user)
-        return await self.act(id, deed, by, confirmed=confirmed)
+    async def confirm(self, id: str, stream: Stream, number: int, actor: Actor) -> Executed:
+        """Process a drafted event. Idempotent."""
+        return await self._store.confirm(id, stream, number, actor)
 
-    async def confirm(self, id: str, stream: Stream, number: int, by: By) -> tuple[PeopleTask, TaskEvent]:
-        """Process a drafted event, so that it counts."""
-        acted = await self._store.confirm(_acting(await self.get(id), by), stream, number)
-        (event,) = await self._events(acted.task, [number])
-        return acted.task, event
-
-    async def write(self, id: str, members: Mapping[str, str | None], by: By) -> PeopleTask:
-        """Write what a handler may say of a task; its status stays as it is."""
-        task = await self.get(id)
-        await self._store.write(_acting(task, by), {**members})
+    async def write(self, id: str, members: Mapping[str, str | None], actor: Actor) -> PeopleTask:
+        """Write members that a handler may set without a change of status."""
+        await self._store.write(await self.get(id), actor, {**members})
         return await self.get(id)
 
-    async def lock(self, id: str, by: By, *, locked: bool) -> PeopleTask:
-        """Say that somebody is editing a task, or is not any more; raise Refusal when somebody else is."""
-        acting = _acting(await self.get(id), by)
-        done = await self._store.write(acting, {"locked_by": by.user if locked else None})
+    async def lock(self, id: str, actor: Actor, *, locked: bool) -> PeopleTask:
+        """Lock a task for editing, or unlock it; raise Refusal (`people-task-locked`) when another user holds it."""
+        task = await self.get(id)
+        done = await self._store.write(task, actor, {"locked_by": actor.user if locked else None})
         task = await self.get(id)
         if not done:
             raise Refusal(PEOPLE_TASK_LOCKED, at="$.id", id=id, user=task.locked_by)
         return task
 
-    async def link_mail(self, id: str, mail_message: str, by: By, *, size: int) -> Portion[str]:
-        """Link a mail message to a task; return the first that are."""
-        return await self._store.link_mail(_acting(await self.get(id), by), mail_message, size=size)
+    async def link_mail(self, id: str, mail_message: str, actor: Actor, *, size: int) -> Portion[str]:
+        """Link a mail message to a task; return the first messages that are linked to it."""
+        return await self._store.link_mail(await self.get(id), actor, mail_message, size=size)
 
     async def mails(self, id: str, *, after: str | None, size: int) -> Portion[str]:
         """Return the mail messages that are linked to a task, behind one of them."""
@@ -173,13 +139,3 @@ class PeopleTasks:
         if task.standing.user is None and task.fields.flow == "M":
             raise Refusal(USER_NEEDED, at="$.id", status=STATUS_NAMES["CO"])
         return task
-
-    async def _events(self, task: PeopleTask, numbers: Sequence[int]) -> Sequence[TaskEvent]:
-        if not numbers:
-            return ()
-        events = (await self._store.streams([task.seq]))[task.seq].events
-        return [event for event in events if event.id in numbers]
-
-
-def _acting(task: PeopleTask, by: By, result: bytes | None = None) -> Acting:
-    return Acting(task.seq, task.id, task.workflow_seq, by.user, by.caller, result)

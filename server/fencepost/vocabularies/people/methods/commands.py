@@ -1,4 +1,4 @@
-"""What people do to tasks: each deed records its events and confirms them at once."""
+"""Commands on tasks: each records its events and confirms them at once."""
 
 from __future__ import annotations
 
@@ -8,13 +8,30 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.payload import object_text
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.people import commands as deeds
-from fencepost.vocabularies.people.methods.params import TASK, EventResult, TaskParams, TaskResult, by, user_of
-from fencepost.vocabularies.people.resources import first_of, task_resource
+from fencepost.vocabularies.people.commands import (
+    Cancel,
+    ChangeStatus,
+    Claim,
+    Command,
+    Complete,
+    Transfer,
+    TransferIfRequired,
+    Unclaim,
+)
+from fencepost.vocabularies.people.methods.params import (
+    TASK,
+    EventResult,
+    TaskParams,
+    TaskResult,
+    actor_of,
+    event_result,
+    user_of,
+)
+from fencepost.vocabularies.people.resources import task_resource
 from fencepost.vocabularies.people.statuses import Code8, Status, User
 from fencepost.wire.resources import JsonObject
 
-deed_methods = Registry()
+command_methods = Registry()
 
 _ANN = {"id": TASK, "user": "ann"}
 
@@ -50,87 +67,71 @@ class ExecutedByParams(TaskParams, frozen=True, forbid_unknown_fields=True, rena
     executed_by_user: User
 
 
-@deed_methods.method("awf.people/claim", example=_ANN)
+@command_methods.method("awf.people/claim", example=_ANN)
 async def claim(context: Context, params: TaskParams) -> TaskResult:
     """Take a pending task: it is assigned to the user, who must be part of its team. Of two at once, one gets it."""
-    task, _ = await context.engine.people.tasks.act(params.id, deeds.claim, by(context, params))
-    return TaskResult(task_resource(task))
+    return await _execute(context, params, Claim())
 
 
-@deed_methods.method("awf.people/unclaim", example=_ANN)
+@command_methods.method("awf.people/unclaim", example=_ANN)
 async def unclaim(context: Context, params: TaskParams) -> TaskResult:
     """Give a task back to its team: it is nobody's, and pending."""
-    task, _ = await context.engine.people.tasks.act(params.id, deeds.unclaim, by(context, params))
-    return TaskResult(task_resource(task))
+    return await _execute(context, params, Unclaim())
 
 
-@deed_methods.method("awf.people/transfer", example={**_ANN, "transferToTeam": "IT"})
+@command_methods.method("awf.people/transfer", example={**_ANN, "transferToTeam": "IT"})
 async def transfer(context: Context, params: TransferParams) -> TaskResult:
     """Hand a task to a team, or to a user of it; what is nobody's any more is pending again."""
-    task, _ = await context.engine.people.tasks.transfer(
-        params.id,
-        params.transfer_to_team,
-        params.transfer_to_user,
-        by(context, params),
-        confirmed=True,
-        hands_over=True,
-        at="$.transferToTeam",
-    )
-    return TaskResult(task_resource(task))
+    return await _execute(context, params, Transfer(params.transfer_to_team, params.transfer_to_user))
 
 
-@deed_methods.method("awf.people/change-status", example={**_ANN, "status": "PE"})
+@command_methods.method("awf.people/change-status", example={**_ANN, "status": "PE"})
 async def change_status(context: Context, params: ChangeParams) -> EventResult:
     """Record any status whatever, for developers who set a stuck task free: neither user nor team is asked for."""
-    task, events = await context.engine.people.tasks.act(
-        params.id, deeds.change_status(params.status), by(context, params), checked=False
-    )
-    return EventResult(first_of(task, events), task_resource(task))
+    tasks = context.engine.people.tasks
+    return event_result(await tasks.execute(params.id, ChangeStatus(params.status), actor_of(context, params)))
 
 
-@deed_methods.method("awf.people/set-executed-by-user", example={**_ANN, "executedByUser": "bob"})
+@command_methods.method("awf.people/set-executed-by-user", example={**_ANN, "executedByUser": "bob"})
 async def set_executed_by_user(context: Context, params: ExecutedByParams) -> TaskResult:
     """Say who does a task; its team stays."""
-    task, _ = await context.engine.people.tasks.transfer(
-        params.id, None, params.executed_by_user, by(context, params), confirmed=True
-    )
-    return TaskResult(task_resource(task))
+    return await _execute(context, params, TransferIfRequired(None, params.executed_by_user))
 
 
-@deed_methods.method("awf.people/set-task-completed", example={**_ANN, "result": {"signed": True}})
+@command_methods.method("awf.people/set-task-completed", example={**_ANN, "result": {"signed": True}})
 async def set_task_completed(context: Context, params: CompleteParams) -> TaskResult:
     """Complete a task; the user must be part of its team. One that is nobody's was their work.
 
     Said again by whose it is, with the same result, it stays as it is.
     """
-    result = object_text(params.result, "$.result")
-    task, _ = await context.engine.people.tasks.act(
-        params.id, deeds.complete(result), by(context, params), result=result
-    )
-    return TaskResult(task_resource(task))
+    return await _execute(context, params, Complete(object_text(params.result, "$.result")))
 
 
-@deed_methods.method("awf.people/set-task-canceled", example=_ANN)
+@command_methods.method("awf.people/set-task-canceled", example=_ANN)
 async def set_task_canceled(context: Context, params: TaskParams) -> TaskResult:
     """Cancel a task that is not completed."""
-    task, _ = await context.engine.people.tasks.act(params.id, deeds.cancel, by(context, params))
-    return TaskResult(task_resource(task))
+    return await _execute(context, params, Cancel())
 
 
-@deed_methods.method("awf.people/assert-task-is-not-completed", example={"id": TASK})
+@command_methods.method("awf.people/assert-task-is-not-completed", example={"id": TASK})
 async def assert_task_is_not_completed(context: Context, params: TaskParams) -> TaskResult:
     """Refused when a task is completed."""
     return TaskResult(task_resource(await context.engine.people.tasks.assert_not_completed(params.id)))
 
 
-@deed_methods.method("awf.people/assert-task-user-is-valid", example=_ANN)
+@command_methods.method("awf.people/assert-task-user-is-valid", example=_ANN)
 async def assert_task_user_is_valid(context: Context, params: TaskParams) -> TaskResult:
     """Refused unless the user may act on a task: is part of its team."""
     task = await context.engine.people.tasks.assert_user_is_valid(params.id, user_of(context, params))
     return TaskResult(task_resource(task))
 
 
-@deed_methods.method("awf.people/validate-after-task-completed", example={"id": TASK})
+@command_methods.method("awf.people/validate-after-task-completed", example={"id": TASK})
 async def validate_after_task_completed(context: Context, params: TaskParams) -> TaskResult:
     """Refused unless a task is completed, with a time and, when people did it, a user."""
     return TaskResult(task_resource(await context.engine.people.tasks.validate_after_completed(params.id)))
+
+
+async def _execute(context: Context, params: TaskParams, command: Command) -> TaskResult:
+    executed = await context.engine.people.tasks.execute(params.id, command, actor_of(context, params))
+    return TaskResult(task_resource(executed.task))

@@ -7,9 +7,21 @@ from typing import Annotated
 from msgspec import Meta
 
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.people import commands as deeds
-from fencepost.vocabularies.people.methods.params import TASK, Confirm, EventResult, TaskParams, by, moment_text
-from fencepost.vocabularies.people.resources import event_resource, first_of, task_resource
+from fencepost.vocabularies.people.commands import (
+    ChangeStatusIfRequired,
+    Command,
+    PlanIfRequired,
+    TransferIfRequired,
+)
+from fencepost.vocabularies.people.methods.params import (
+    TASK,
+    Confirm,
+    EventResult,
+    TaskParams,
+    actor_of,
+    event_result,
+    moment_text,
+)
 from fencepost.vocabularies.people.statuses import Code8, Priority, Status, User
 from fencepost.vocabularies.people.streams import Stream
 from fencepost.wire.resources import Time
@@ -51,10 +63,7 @@ class ConfirmParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename=
 @event_methods.method("awf.people/change-task-status-if-required", example={**_ANN, "status": "IN"})
 async def change_task_status_if_required(context: Context, params: StatusIfRequiredParams) -> EventResult:
     """Record a status event, where the status differs (else `event` is null); an active one needs a user."""
-    task, events = await context.engine.people.tasks.act(
-        params.id, deeds.change_status_if_required(params.status), by(context, params), confirmed=params.confirm
-    )
-    return EventResult(first_of(task, events), task_resource(task))
+    return await _record(context, params, ChangeStatusIfRequired(params.status), confirm=params.confirm)
 
 
 @event_methods.method(
@@ -62,45 +71,40 @@ async def change_task_status_if_required(context: Context, params: StatusIfRequi
 )
 async def transfer_task_if_required(context: Context, params: TransferIfRequiredParams) -> EventResult:
     """Record a transfer event, where team or user differ. `event` is null when they are as said."""
-    task, events = await context.engine.people.tasks.transfer(
-        params.id,
-        params.assigned_to_team,
-        params.assigned_to_user,
-        by(context, params),
-        confirmed=params.confirm,
-        at="$.assignedToTeam",
-    )
-    return EventResult(first_of(task, events), task_resource(task))
+    command = TransferIfRequired(params.assigned_to_team, params.assigned_to_user)
+    return await _record(context, params, command, confirm=params.confirm)
 
 
 @event_methods.method("awf.people/plan-task-if-required", example={**_ANN, "priority": "H"})
 async def plan_task_if_required(context: Context, params: PlanIfRequiredParams) -> EventResult:
     """Record a plan event, where priority or due date differ. `event` is null when they are as said."""
-    due = moment_text(params.due_date_time, "$.dueDateTime")
-    task, events = await context.engine.people.tasks.act(
-        params.id, deeds.plan_if_required(params.priority, due), by(context, params), confirmed=params.confirm
-    )
-    return EventResult(first_of(task, events), task_resource(task))
+    command = PlanIfRequired(params.priority, moment_text(params.due_date_time, "$.dueDateTime"))
+    return await _record(context, params, command, confirm=params.confirm)
 
 
 @event_methods.method("awf.people/confirm-status-event", example={**_ANN, "event": 3})
 async def confirm_status_event(context: Context, params: ConfirmParams) -> EventResult:
     """Process a status event: its task is replayed. Confirmed again, it stays as it is."""
-    return await _confirmed(context, params, "status")
+    return await _confirm(context, params, "status")
 
 
 @event_methods.method("awf.people/confirm-transfer-event", example={**_ANN, "event": 4})
 async def confirm_transfer_event(context: Context, params: ConfirmParams) -> EventResult:
     """Process a transfer event: its task is replayed. Confirmed again, it stays as it is."""
-    return await _confirmed(context, params, "transfer")
+    return await _confirm(context, params, "transfer")
 
 
 @event_methods.method("awf.people/confirm-plan-event", example={**_ANN, "event": 5})
 async def confirm_plan_event(context: Context, params: ConfirmParams) -> EventResult:
     """Process a plan event: its task is replayed. Confirmed again, it stays as it is."""
-    return await _confirmed(context, params, "plan")
+    return await _confirm(context, params, "plan")
 
 
-async def _confirmed(context: Context, params: ConfirmParams, stream: Stream) -> EventResult:
-    task, event = await context.engine.people.tasks.confirm(params.id, stream, params.event, by(context, params))
-    return EventResult(event_resource(task, event), task_resource(task))
+async def _record(context: Context, params: TaskParams, command: Command, *, confirm: bool) -> EventResult:
+    tasks = context.engine.people.tasks
+    return event_result(await tasks.execute(params.id, command, actor_of(context, params), confirm=confirm))
+
+
+async def _confirm(context: Context, params: ConfirmParams, stream: Stream) -> EventResult:
+    tasks = context.engine.people.tasks
+    return event_result(await tasks.confirm(params.id, stream, params.event, actor_of(context, params)))

@@ -11,10 +11,11 @@ from msgspec import UNSET, Meta, UnsetType
 from fencepost.domain.listing import Portion
 from fencepost.domain.times import time_text
 from fencepost.rpc.registry import Context
-from fencepost.vocabularies.people.resources import AnyEvent, WFTask, task_resource
+from fencepost.vocabularies.people.commands import Actor
+from fencepost.vocabularies.people.resources import AnyEvent, WFTask, event_resource, task_resource
 from fencepost.vocabularies.people.statuses import User
+from fencepost.vocabularies.people.store.command_transaction import Executed
 from fencepost.vocabularies.people.task import PeopleTask, Place
-from fencepost.vocabularies.people.tasks import By
 from fencepost.wire.pages import read_position, write_position
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a people's task")]
@@ -64,9 +65,15 @@ def user_of(context: Context, params: UserParams) -> str:
     return params.user or context.caller
 
 
-def by(context: Context, params: UserParams) -> By:
-    """Return who acts, and who calls for them."""
-    return By(user_of(context, params), context.caller)
+def actor_of(context: Context, params: UserParams) -> Actor:
+    """Return the user who acts, and the client that calls for them."""
+    return Actor(user_of(context, params), context.caller)
+
+
+def event_result(executed: Executed) -> EventResult:
+    """Write the event of a command, null when it recorded none, and the task."""
+    task, events = executed.task, executed.events
+    return EventResult(event_resource(task, events[0]) if events else None, task_resource(task))
 
 
 def read_place(word: str | None) -> Place | None:

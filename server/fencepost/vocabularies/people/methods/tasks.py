@@ -19,7 +19,7 @@ from fencepost.vocabularies.people.methods.params import (
     TaskResult,
     TasksPage,
     UserParams,
-    by,
+    actor_of,
     page_of,
     read_place,
     user_of,
@@ -179,14 +179,14 @@ async def set_task_reference_entity(context: Context, params: ReferenceParams) -
 @task_methods.method("awf.people/lock-task", example={**_ID, "user": "ann"})
 async def lock_task(context: Context, params: TaskParams) -> TaskResult:
     """Let others see that a user is editing a task (`biLocked`); refused while somebody else is."""
-    task = await context.engine.people.tasks.lock(params.id, by(context, params), locked=True)
+    task = await context.engine.people.tasks.lock(params.id, actor_of(context, params), locked=True)
     return TaskResult(task_resource(task))
 
 
 @task_methods.method("awf.people/unlock-task", example={**_ID, "user": "ann"})
 async def unlock_task(context: Context, params: TaskParams) -> TaskResult:
     """Let others see that nobody is editing a task any more; refused when somebody else is."""
-    task = await context.engine.people.tasks.lock(params.id, by(context, params), locked=False)
+    task = await context.engine.people.tasks.lock(params.id, actor_of(context, params), locked=False)
     return TaskResult(task_resource(task))
 
 
@@ -194,7 +194,7 @@ async def unlock_task(context: Context, params: TaskParams) -> TaskResult:
 async def add_task_mail(context: Context, params: MailParams) -> MailsResult:
     """Link a mail message to a task; the same again is the same link."""
     tasks = context.engine.people.tasks
-    mails = await tasks.link_mail(params.id, params.mail_message, by(context, params), size=_MOST_MAILS)
+    mails = await tasks.link_mail(params.id, params.mail_message, actor_of(context, params), size=_MOST_MAILS)
     return _mails(params.id, mails)
 
 
@@ -216,4 +216,6 @@ def _mails(id: str, found: Portion[str]) -> MailsResult:
 
 
 async def _written(context: Context, params: TaskParams, members: dict[str, str | None]) -> TaskResult:
-    return TaskResult(task_resource(await context.engine.people.tasks.write(params.id, members, by(context, params))))
+    return TaskResult(
+        task_resource(await context.engine.people.tasks.write(params.id, members, actor_of(context, params)))
+    )

@@ -1,7 +1,6 @@
-"""The core task under a people's task follows it: it is moved by hand, in the transaction of the events.
+"""Core tasks under people's tasks: they are made and moved in the transaction of the command.
 
-New tasks of a list are made here as decisions make them, with labels of their own: a line is taken up again by a new
-core task, since what is done stays done.
+A core task that is done is never reopened: a line is taken up again by another core task with a label of its own.
 """
 
 from __future__ import annotations
@@ -13,29 +12,32 @@ from uuid import uuid4
 
 import orjson
 
+from fencepost.domain.task import Task
 from fencepost.domain.transitions import LIVE
 from fencepost.errors import invalid_params
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.hands import Verb, by_hand, move_locked
+from fencepost.store.hands import by_hand, move_locked
+from fencepost.store.rows import RESOURCE
 from fencepost.store.statements import statement
-from fencepost.vocabularies.people.commands import moves
+from fencepost.vocabularies.people.commands import Actor, CoreTransition
 from fencepost.vocabularies.people.decider import label_of
-from fencepost.vocabularies.people.store.acting import Acting
-from fencepost.vocabularies.people.streams import Standing
 from fencepost.vocabularies.people.task import PeopleTask
 
-_HELD = ("requested", "in-progress")
+_LEASED = ("requested", "in-progress")
 
 
-class NewCore(NamedTuple):
-    """A core task to make: of which definition, for which line and the how manieth time; `params` are JSON text."""
+class NewCoreTask(NamedTuple):
+    """A core task to make; `params` and `settings` are JSON text.
+
+    `generation` counts the core tasks of a line, from 1.
+    """
 
     workflow_seq: int
     task_list: str
     process: str
     line_number: int
-    round: int
+    generation: int
     definition: str
     version: int
     params: bytes
@@ -44,34 +46,62 @@ class NewCore(NamedTuple):
     caller: str
 
 
-def move(
-    connection: Connection, task: PeopleTask, acting: Acting, after: Standing, at: datetime
-) -> tuple[Sequence[int], Sequence[Hint]]:
-    """Move the core task to where a people's task will stand; return the numbers of all it had, the newest last."""
-    ((seqs,),) = fetch(connection, statement("people/core_seqs_of_task"), {"seq": task.seq})
-    core_seqs: list[int] = list(seqs)
+class MovedCoreTask(NamedTuple):
+    """The core task after its transitions; `new_seqs` are the numbers of those that were made."""
+
+    new_seqs: Sequence[int]
+    exec_id: str | None
+    version: int
+    hints: Sequence[Hint]
+
+
+def apply_transitions(
+    connection: Connection,
+    task: PeopleTask,
+    transitions: Sequence[CoreTransition],
+    actor: Actor,
+    at: datetime,
+    result: bytes | None,
+) -> MovedCoreTask:
+    """Apply transitions to the newest core task of a task; `result` is JSON text for `success`.
+
+    Raises Refusal (`invalid-params`) for a success where the definition has a result schema: only workers report those.
+    """
+    seq, id, exec_id, version = task.core.seq, task.core.id, task.core.exec_id, task.core.version
+    new_seqs: list[int] = []
     hints: list[Hint] = []
-    for verb in moves(task, after):
-        if verb == "again":
-            seq, made = _again(connection, task, core_seqs, acting, at)
-            core_seqs.append(seq)
+    for transition in transitions:
+        if transition == "recreate":
+            seq, made = _recreate(connection, task, seq, actor, at)
+            ((id, _, _, _, exec_id, version),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
+            new_seqs.append(seq)
             hints += made
-        else:
-            hints += _by_hand(connection, core_seqs[-1], verb, acting, at)
-    return core_seqs, hints
+            continue
+        content = result if transition == "success" else None
+        call = by_hand(id, transition, allowed=LIVE, caller=actor.caller, worker=actor.user, content=content)
+        done = move_locked(connection, [call], at)
+        if not done.outcomes:
+            ((_, definition, *_),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
+            raise invalid_params(f"{definition!r} wants a result that only a worker has", "$.status")
+        core = _core_task(done.outcomes[0])
+        exec_id, version = core.exec_id, core.version
+        hints += done.hints
+        if transition == "release":
+            hints.append(Hint(core.definition, None))
+    return MovedCoreTask(new_seqs, exec_id, version, hints)
 
 
-def make(connection: Connection, new: NewCore, at: datetime | None) -> tuple[int, Sequence[Hint]]:
-    """Make a core task behind the lock of its workflow; return its number, and who is to hear of it.
+def make_core_task(connection: Connection, new: NewCoreTask, at: datetime | None) -> tuple[int, Sequence[Hint]]:
+    """Make a core task behind the lock of its workflow; return its number and the wake-ups to publish.
 
-    A decision that is being made is made anew: it has not seen the task, and might end the list as if all were over.
+    A decision under way is released: it has not seen the new task, and might complete the list.
     """
     settings = None if new.settings is None else orjson.Fragment(new.settings)
     call = {
         "call": 0,
         "workflow_seq": new.workflow_seq,
         "workflow_id": new.task_list,
-        "label": label_of(new.line_number, new.round),
+        "label": label_of(new.line_number, new.generation),
         "digest": new.digest,
         "definition": new.definition,
         "version": new.version,
@@ -82,45 +112,39 @@ def make(connection: Connection, new: NewCore, at: datetime | None) -> tuple[int
     }
     params = {"calls": orjson.dumps([call]).decode(), "now": at}
     ((seq, definition, due_in, _),) = fetch(connection, statement("workflows/create_tasks"), params)
-    return seq, [Hint(definition, due_in), *_decided_anew(connection, new, at)]
+    return seq, [Hint(definition, due_in), *_release_decision(connection, new, at)]
 
 
-def _decided_anew(connection: Connection, new: NewCore, at: datetime | None) -> Sequence[Hint]:
+def _release_decision(connection: Connection, new: NewCoreTask, at: datetime | None) -> Sequence[Hint]:
     rows = fetch(connection, statement("workflows/find_decision"), {"id": new.task_list})
     if not rows:
         return ()
     ((id, _, _),) = rows
-    done = move_locked(connection, [by_hand(id, "release", allowed=_HELD, caller=new.caller)], at)
+    done = move_locked(connection, [by_hand(id, "release", allowed=_LEASED, caller=new.caller)], at)
     return [*done.hints, *(Hint(new.process, None) for _ in done.outcomes)]
 
 
-def _again(
-    connection: Connection, task: PeopleTask, core_seqs: Sequence[int], acting: Acting, at: datetime
+def _recreate(
+    connection: Connection, task: PeopleTask, seq: int, actor: Actor, at: datetime
 ) -> tuple[int, Sequence[Hint]]:
-    ((_, definition, version, settings, *_),) = fetch(
-        connection, statement("people/find_core_task"), {"seq": core_seqs[-1]}
-    )
-    new = NewCore(
+    ((_, definition, version, settings, *_),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
+    new = NewCoreTask(
         workflow_seq=task.workflow_seq,
         task_list=task.task_list,
         process=task.process,
         line_number=task.line_number,
-        round=len(core_seqs) + 1,
+        generation=task.core.rounds + 1,
         definition=definition,
         version=version,
         params=task.text,
         settings=settings,
         digest=str(uuid4()),
-        caller=acting.caller,
+        caller=actor.caller,
     )
-    return make(connection, new, at)
+    return make_core_task(connection, new, at)
 
 
-def _by_hand(connection: Connection, seq: int, verb: Verb, acting: Acting, at: datetime) -> Sequence[Hint]:
-    ((id, definition, *_),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
-    content = acting.result if verb == "success" else None
-    call = by_hand(id, verb, allowed=LIVE, caller=acting.caller, worker=acting.user, content=content)
-    done = move_locked(connection, [call], at)
-    if not done.outcomes:
-        raise invalid_params(f"{definition!r} wants a result that only a worker has", "$.status")
-    return [*done.hints, Hint(definition, None)] if verb == "release" else done.hints
+def _core_task(outcome: tuple[object, ...] | Exception) -> Task:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return Task._make(outcome[RESOURCE])

@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.domain.listing import Portion
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.pages import Row
 from fencepost.store.statements import statement
-from fencepost.vocabularies.people.commands import Actor
+from fencepost.vocabularies.people.commands import Member
 from fencepost.vocabularies.people.streams import Change, Standing, TaskEvent
 from fencepost.vocabularies.people.task import Core, PeopleTask, Place, TaskList
 
-# Where the parts of a task begin in a row of people/tasks_of_list.sql.
+# Where the parts of a task begin in a row of people/of_list.sql.
 _STANDING, _CORE, _RESULT = 16, 22, 30
 
 
@@ -23,6 +24,15 @@ class Streams(NamedTuple):
 
     events: Sequence[TaskEvent]
     changes: Sequence[Change]
+
+
+def find_task(connection: Connection, id: str) -> PeopleTask | None:
+    """Return a task; None for an id that is not that of a people's task."""
+    seq = seq_of(id)
+    if seq is None or kind_of(id) is not IdKind.ACTIVITY:
+        return None
+    rows = fetch(connection, statement("people/find_task"), {"id": id, "seq": seq})
+    return _task(rows[0]) if rows else None
 
 
 def tasks_of(connection: Connection, workflow_seq: int, *, seq: int | None = None) -> list[PeopleTask]:
@@ -59,10 +69,10 @@ def streams_of(connection: Connection, seqs: Sequence[int]) -> Mapping[int, Stre
     return {seq: Streams(events[seq], changes[seq]) for seq in seqs}
 
 
-def find_actor(connection: Connection, user: str) -> Actor:
-    """Return who acts, with their teams."""
+def find_member(connection: Connection, user: str) -> Member:
+    """Return a user with their teams."""
     rows = fetch(connection, statement("people/teams/list_of_user"), {"member": user})
-    return Actor(user, frozenset(team for (team,) in rows))
+    return Member(user, frozenset(team for (team,) in rows))
 
 
 def _task(row: Sequence[Any]) -> PeopleTask:
