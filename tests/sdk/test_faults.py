@@ -164,7 +164,7 @@ def test_an_overloaded_server_is_given_the_time_that_it_asks_for(
     server.create("demo/count", params={"n": 1})
     run(worker)
     until(lambda: ended(server, 1))
-    assert "unavailable: the proxy says so; again in 1." in caplog.text
+    assert "unavailable: the proxy says so; retrying in 1." in caplog.text
     assert proxy.sent("awf.task/success") == 2
 
 

@@ -112,8 +112,8 @@ def test_the_end_of_a_worker_fits_into_thirty_seconds_by_default() -> None:
 def test_a_wish_for_an_hour_does_not_hold_finishes(
     server: Server, proxy: FaultyProxy, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fencepost_sdk.session.ROUND_WISH", 0.2)
-    monkeypatch.setattr("fencepost_sdk.session.POLL_WISH", 0.2)
+    monkeypatch.setattr("fencepost_sdk.session.OUTBOX_RETRY_AFTER", 0.2)
+    monkeypatch.setattr("fencepost_sdk.session.POLL_RETRY_AFTER", 0.2)
     server.define("demo/x")
     worker = Worker(proxy.url)
     worker.task("demo/x")(lambda: None)

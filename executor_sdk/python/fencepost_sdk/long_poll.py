@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from fencepost_sdk.leases import Alarm
-from fencepost_sdk.line import Line
 from fencepost_sdk.polls import LONG_POLL_SECONDS, Ask, Slots
 from fencepost_sdk.protocol import WorkerAnswer
+from fencepost_sdk.retrying_connection import RetryingConnection
 from fencepost_sdk.rounds import REQUEST_SECONDS
 
 
@@ -21,13 +21,13 @@ class LongPoll:
 
     def __init__(
         self,
-        line: Line[WorkerAnswer],
+        connection: RetryingConnection[WorkerAnswer],
         slots: Slots,
         *,
         held: Callable[[], bool],
         answered: Callable[[Ask, WorkerAnswer], None],
     ) -> None:
-        self._line = line
+        self._connection = connection
         self._slots = slots
         self._held = held
         self._answered = answered
@@ -48,7 +48,7 @@ class LongPoll:
                 self._alarm.set(self._slots.not_before)
             elif not self._held() and (ask := self._slots.ask(now)) is not None:
                 self._ask = ask
-                (answer,), _ = await self._line.exchange([ask.long_poll()], LONG_POLL_SECONDS + 10.0)
+                (answer,), _ = await self._connection.exchange([ask.long_poll()], LONG_POLL_SECONDS + 10.0)
                 self._ask = None
                 self._answered(ask, answer)
                 self.wake.set()
@@ -66,6 +66,6 @@ class LongPoll:
         """
         ask, self._ask = self._ask or self._slots.unserved, None
         if ask is not None:
-            await self._line.hang_up()
-            (answer,), _ = await self._line.exchange([ask.poll()], REQUEST_SECONDS)
+            await self._connection.reset()
+            (answer,), _ = await self._connection.exchange([ask.poll()], REQUEST_SECONDS)
             self._answered(ask, answer)

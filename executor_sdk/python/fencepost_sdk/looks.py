@@ -11,8 +11,8 @@ import msgspec
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.calls import encode_call
 from fencepost_sdk.errors import RpcError
-from fencepost_sdk.line import Line
 from fencepost_sdk.protocol import TRANSIENT, Answer
+from fencepost_sdk.retrying_connection import RetryingConnection
 
 STATUS = "awf.workflow/status"
 PARTS = ("activities", "decisions")
@@ -24,8 +24,8 @@ MOST_LOOKS = 20
 class Looks:
     """The questions of deciders, and the loop that answers them."""
 
-    def __init__(self, line: Line[Answer]) -> None:
-        self._line = line
+    def __init__(self, connection: RetryingConnection[Answer]) -> None:
+        self._connection = connection
         self._asked: list[tuple[bytes, asyncio.Future[Answer]]] = []
         self._wake = asyncio.Event()
 
@@ -75,7 +75,7 @@ class Looks:
 
     async def _exchange(self, asked: list[tuple[bytes, asyncio.Future[Answer]]]) -> None:
         try:
-            answers, _ = await self._line.exchange([call for call, _ in asked], REQUEST_SECONDS)
+            answers, _ = await self._connection.exchange([call for call, _ in asked], REQUEST_SECONDS)
         except RpcError as refused:
             for _, future in asked:
                 if not future.done():

@@ -15,9 +15,9 @@ from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.errors import RpcError
 from fencepost_sdk.finishes import Finish
 from fencepost_sdk.leases import Alarm, Lease, Leases
-from fencepost_sdk.line import Line
 from fencepost_sdk.polls import Ask, Slots
 from fencepost_sdk.protocol import LOST, MOST_BYTES, MOST_CALLS, Fault, WorkerAnswer
+from fencepost_sdk.retrying_connection import RetryingConnection
 
 logger = logging.getLogger("fencepost_sdk")
 
@@ -62,7 +62,7 @@ class Rounds:
 
     def __init__(
         self,
-        line: Line[WorkerAnswer],
+        connection: RetryingConnection[WorkerAnswer],
         leases: Leases,
         slots: Slots,
         *,
@@ -71,7 +71,7 @@ class Rounds:
         stir: Callable[[], None],
     ) -> None:
         self.alarm = Alarm(self._ring, _late)
-        self._line = line
+        self._connection = connection
         self._leases = leases
         self._slots = slots
         self._lost = lost
@@ -159,7 +159,7 @@ class Rounds:
     async def _deliver(self, round_: Round) -> None:
         calls = round_.calls()
         try:
-            answers, repeated = await self._line.exchange(calls, REQUEST_SECONDS)
+            answers, repeated = await self._connection.exchange(calls, REQUEST_SECONDS)
         except RpcError as refused:
             await self._in_parts(round_, refused, sum(map(len, calls)))
             return

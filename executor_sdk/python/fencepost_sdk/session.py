@@ -14,11 +14,11 @@ from fencepost_sdk.deciders import Decider
 from fencepost_sdk.executions import Executions
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
-from fencepost_sdk.line import Greeting, Line
 from fencepost_sdk.long_poll import LongPoll
 from fencepost_sdk.looks import Looks
 from fencepost_sdk.polls import Ask, Slots, Wanted
 from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_worker_answers
+from fencepost_sdk.retrying_connection import FirstContact, RetryingConnection
 from fencepost_sdk.rounds import REQUEST_SECONDS, Rounds
 from fencepost_sdk.transport import Endpoint
 
@@ -26,11 +26,11 @@ logger = logging.getLogger("fencepost_sdk")
 
 # The longest pauses between attempts to reach a server that is away. Who holds leases is back soon after the server
 # is: it spares them for ten seconds after an outage. Who only asks for work takes its time.
-ROUND_DELAY = 5.0
+OUTBOX_DELAY = 5.0
 POLL_DELAY = 15.0
 # The longest that the server's wish (`Retry-After`) is followed: what was done must not wait for an hour because of it.
-ROUND_WISH = 5.0
-POLL_WISH = 60.0
+OUTBOX_RETRY_AFTER = 5.0
+POLL_RETRY_AFTER = 60.0
 # The time for canceled handlers to clean up, and for the last request to arrive, in seconds. With the default of
 # `drain_timeout` and the two seconds of `_take_down` their sum stays below 30 s, after which Kubernetes kills a process
 # that it has asked to stop.
@@ -56,7 +56,7 @@ def _wanted(handlers: Mapping[str, Handler]) -> Wanted:
     return Wanted(sorted(handlers.keys() - deciders), sorted(deciders))
 
 
-def _some(handlers: Mapping[str, Handler]) -> str:
+def _abbreviated(handlers: Mapping[str, Handler]) -> str:
     names = sorted(handlers)
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
@@ -65,23 +65,37 @@ class Session:
     """The run of a worker, from `run` to the end of its drain."""
 
     def __init__(self, plan: Plan) -> None:
-        greeting = Greeting(f"{plan.name} is connected to {plan.endpoint.url} and works on {_some(plan.handlers)}")
+        names = _abbreviated(plan.handlers)
+        contact = FirstContact(f"{plan.name} is connected to {plan.endpoint.url} and works on {names}")
         self._plan = plan
         self._leases = Leases()
         self._slots = Slots(_wanted(plan.handlers), plan.name, plan.concurrency, plan.prefetch)
-        self._round_line = Line(
-            plan.endpoint, "rounds", greeting, ROUND_DELAY, decode_worker_answers, longest_wish=ROUND_WISH
+        self._outbox_connection = RetryingConnection(
+            plan.endpoint,
+            "outbox",
+            contact,
+            OUTBOX_DELAY,
+            decode_worker_answers,
+            longest_retry_after=OUTBOX_RETRY_AFTER,
         )
-        self._poll_line = Line(
-            plan.endpoint, "poll", greeting, POLL_DELAY, decode_worker_answers, longest_wish=POLL_WISH
+        self._poll_connection = RetryingConnection(
+            plan.endpoint, "poll", contact, POLL_DELAY, decode_worker_answers, longest_retry_after=POLL_RETRY_AFTER
         )
-        self._look_line = Line(plan.endpoint, "looks", greeting, ROUND_DELAY, decode_answers, longest_wish=ROUND_WISH)
-        self._looks = Looks(self._look_line)
+        self._reader_connection = RetryingConnection(
+            plan.endpoint, "reader", contact, OUTBOX_DELAY, decode_answers, longest_retry_after=OUTBOX_RETRY_AFTER
+        )
+        self._connections = (self._outbox_connection, self._poll_connection, self._reader_connection)
+        self._looks = Looks(self._reader_connection)
         self._rounds = Rounds(
-            self._round_line, self._leases, self._slots, lost=self._lose, answered=self._answered, stir=self._stir
+            self._outbox_connection,
+            self._leases,
+            self._slots,
+            lost=self._lose,
+            answered=self._answered,
+            stir=self._stir,
         )
         self._poll = LongPoll(
-            self._poll_line, self._slots, held=lambda: self._rounds.poll_waits, answered=self._answered
+            self._poll_connection, self._slots, held=lambda: self._rounds.poll_waits, answered=self._answered
         )
         self._executions = Executions(
             plan.handlers,
@@ -124,7 +138,7 @@ class Session:
         calls = [encode_call("awf.definition/put", document) for document in self._plan.documents]
         backoff = Backoff()
         while calls:
-            answers, _ = await self._poll_line.exchange(calls, REQUEST_SECONDS)
+            answers, _ = await self._poll_connection.exchange(calls, REQUEST_SECONDS)
             faults = [answer.error for answer in answers if answer.error is not None]
             if not faults:
                 break
@@ -145,8 +159,8 @@ class Session:
         try:
             await self._until(lambda: not self._leases, self._plan.drain_seconds, 0.0)
             await self._hand_back()
-            for line in (self._round_line, self._poll_line):
-                line.hurry()
+            for connection in (self._outbox_connection, self._poll_connection):
+                connection.hurry()
             done = await self._until(lambda: self._rounds.settled and reclaiming.done(), LAST_WORDS, HURRIED)
         finally:
             reclaiming.cancel()
@@ -182,7 +196,7 @@ class Session:
         self._rounds.alarm.cancel()
         for loop in loops:
             loop.cancel()
-        await asyncio.gather(self._round_line.close(), self._poll_line.close(), self._look_line.close())
+        await asyncio.gather(*(connection.close() for connection in self._connections))
         await self._executions.abandon(HURRIED)
         await asyncio.gather(*loops, return_exceptions=True)
 
