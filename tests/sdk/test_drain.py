@@ -201,7 +201,7 @@ def test_a_worker_whose_server_is_away_still_ends(
     assert endless.begun.wait(10)
     proxy.go_down()
     one.stop()
-    assert "leaves with 1 finishes untold" in caplog.text
+    assert "leaves with 1 finishes unacknowledged" in caplog.text
 
 
 def test_a_worker_can_run_again_after_it_was_stopped(server: Server, client: Client, run: Run) -> None:

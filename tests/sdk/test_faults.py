@@ -109,7 +109,7 @@ def test_one_request_carries_the_finishes_and_the_poll_that_refills(
 def test_the_poll_does_not_wait_behind_many_finishes_and_a_lost_reply_to_them_does_no_harm(
     server: Server, proxy: FaultyProxy, run: Run, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fencepost_sdk.rounds.RIDES_WITH", 8)
+    monkeypatch.setattr("fencepost_sdk.outbox.MAX_FINISHES_WITH_POLL", 8)
     server.define("demo/count")
     worker = Worker(proxy.url, concurrency=20)
     done = counting(worker)

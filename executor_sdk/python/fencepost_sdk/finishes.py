@@ -14,7 +14,7 @@ from fencepost_sdk.protocol import LOST, TRANSIENT, Fault
 
 logger = logging.getLogger("fencepost_sdk")
 
-Again = Callable[["Finish"], None]
+Retry = Callable[["Finish"], None]
 
 
 class Kind(IntEnum):
@@ -39,20 +39,20 @@ class Finish:
         self.fallback = fallback
         self.failures = 0
 
-    def refused(self, fault: Fault, *, repeated: bool, again: Again) -> None:
+    def refused(self, fault: Fault, *, repeated: bool, retry: Retry) -> None:
         """Do what a refusal asks for: send it `again`, say something else instead, or let the task go."""
         lease = self.lease
         if fault.type in TRANSIENT:
             self.failures += 1
             logger.warning("task %s: %s: %s; its finish will be repeated", lease.id, fault.type, fault.message)
-            again(self)
+            retry(self)
         elif fault.type in LOST:
             # The task's history may be gone by the time a finish is repeated: it has been told, that is enough.
             level = logging.DEBUG if repeated and fault.type == "task-not-found" else logging.WARNING
             logger.log(level, "task %s is no longer ours, its result is dropped: %s", lease.id, fault.message)
         elif (instead := self.fallback(lease, fault)) is not None:
             logger.error("task %s: the server refuses its result: %s", lease.id, fault.message)
-            again(instead)
+            retry(instead)
         else:
             logger.error("task %s: the server refuses even this, it will time out: %s", lease.id, fault.message)
 

@@ -166,7 +166,7 @@ class Alarm:
     """One timer of the running loop that rings at the earliest time it was set to, or when the loop comes to it."""
 
     def __init__(self, ring: Callable[[], None], late: Callable[[float], None] | None = None) -> None:
-        self._ring = ring
+        self._wake_up = ring
         self._late = late
         self._handle: asyncio.TimerHandle | None = None
         self._at = math.inf
@@ -191,4 +191,4 @@ class Alarm:
         self.cancel()
         if self._late is not None and late > LATE:
             self._late(late)
-        self._ring()
+        self._wake_up()

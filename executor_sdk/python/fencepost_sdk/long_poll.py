@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from fencepost_sdk.leases import Alarm
+from fencepost_sdk.outbox import REQUEST_SECONDS
 from fencepost_sdk.polls import LONG_POLL_SECONDS, Ask, Slots
 from fencepost_sdk.protocol import WorkerAnswer
 from fencepost_sdk.retrying_connection import RetryingConnection
-from fencepost_sdk.rounds import REQUEST_SECONDS
 
 
 class LongPoll:

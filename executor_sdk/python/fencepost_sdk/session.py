@@ -16,10 +16,10 @@ from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.long_poll import LongPoll
 from fencepost_sdk.looks import Looks
+from fencepost_sdk.outbox import REQUEST_SECONDS, Outbox
 from fencepost_sdk.polls import Ask, Slots, Wanted
 from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_worker_answers
 from fencepost_sdk.retrying_connection import FirstContact, RetryingConnection
-from fencepost_sdk.rounds import REQUEST_SECONDS, Rounds
 from fencepost_sdk.transport import Endpoint
 
 logger = logging.getLogger("fencepost_sdk")
@@ -86,7 +86,7 @@ class Session:
         )
         self._connections = (self._outbox_connection, self._poll_connection, self._reader_connection)
         self._looks = Looks(self._reader_connection)
-        self._rounds = Rounds(
+        self._outbox = Outbox(
             self._outbox_connection,
             self._leases,
             self._slots,
@@ -95,14 +95,14 @@ class Session:
             stir=self._stir,
         )
         self._poll = LongPoll(
-            self._poll_connection, self._slots, held=lambda: self._rounds.poll_waits, answered=self._answered
+            self._poll_connection, self._slots, held=lambda: self._outbox.holds_poll, answered=self._answered
         )
         self._executions = Executions(
             plan.handlers,
             self._leases,
             self._slots,
             self._looks,
-            finish=self._rounds.finish,
+            finish=self._outbox.finish,
             speak=self._speak,
             stir=self._stir,
         )
@@ -119,7 +119,7 @@ class Session:
     async def run(self) -> None:
         """Work until stopped; raise RpcError when the server refuses this worker from the start."""
         polling = asyncio.create_task(self._declare_and_poll())
-        sending = asyncio.create_task(self._rounds.run())
+        sending = asyncio.create_task(self._outbox.run())
         looking = asyncio.create_task(self._looks.run())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -161,12 +161,12 @@ class Session:
             await self._hand_back()
             for connection in (self._outbox_connection, self._poll_connection):
                 connection.hurry()
-            done = await self._until(lambda: self._rounds.settled and reclaiming.done(), LAST_WORDS, HURRIED)
+            done = await self._until(lambda: self._outbox.is_empty and reclaiming.done(), LAST_WORDS, HURRIED)
         finally:
             reclaiming.cancel()
             await asyncio.gather(reclaiming, return_exceptions=True)
         if not done:
-            logger.error("%s leaves with %d finishes untold", self._plan.name, self._rounds.untold)
+            logger.error("%s leaves with %d finishes unacknowledged", self._plan.name, self._outbox.unacknowledged)
 
     async def _hand_back(self) -> None:
         left = [lease for lease in self._leases.all() if not lease.lost]
@@ -193,7 +193,7 @@ class Session:
         return True
 
     async def _take_down(self, *loops: asyncio.Task[Any]) -> None:
-        self._rounds.alarm.cancel()
+        self._outbox.alarm.cancel()
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*(connection.close() for connection in self._connections))
@@ -209,7 +209,7 @@ class Session:
             self._slots.answered()
             self._executions.take(answer.result.resources)
             if self._leases.next_at < math.inf:
-                self._rounds.alarm.set(self._leases.next_at)
+                self._outbox.alarm.set(self._leases.next_at)
         self._stir()
 
     def _lose(self, lease: Lease) -> None:
@@ -217,7 +217,7 @@ class Session:
 
     def _speak(self, lease: Lease) -> None:
         self._leases.note(lease)
-        self._rounds.alarm.set(self._leases.next_at)
+        self._outbox.alarm.set(self._leases.next_at)
 
     def _stir(self) -> None:
         self._poll.wake.set()

@@ -24,11 +24,11 @@ logger = logging.getLogger("fencepost_sdk")
 REQUEST_SECONDS = 30.0
 # A poll behind so many finishes saves a request. Behind more it is sent by itself: the server decides an array in its
 # order, and the handlers would have nothing to do while it commits them.
-RIDES_WITH = 250
+MAX_FINISHES_WITH_POLL = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Batch:
     """What one request carries. A task's notes stand before its finish, finishes before the poll that refills."""
 
     notes: list[tuple[Lease, bytes]]
@@ -46,14 +46,14 @@ class Round:
     def __len__(self) -> int:
         return len(self.notes) + len(self.finishes) + (self.ask is not None)
 
-    def part(self, start: int, stop: int) -> Round:
+    def part(self, start: int, stop: int) -> Batch:
         """Return the round that says the calls from `start` to before `stop`."""
         noted = len(self.notes)
         finishes = self.finishes[max(start - noted, 0) : max(stop - noted, 0)]
-        return Round(self.notes[start:stop], finishes, self.ask if start < len(self) <= stop else None)
+        return Batch(self.notes[start:stop], finishes, self.ask if start < len(self) <= stop else None)
 
 
-class Rounds:
+class Outbox:
     """The outbox of a worker and the loop that empties it.
 
     `lost` is called with a lease that the server no longer knows as ours, `answered` with a poll and its answer,
@@ -70,7 +70,7 @@ class Rounds:
         answered: Callable[[Ask, WorkerAnswer], None],
         stir: Callable[[], None],
     ) -> None:
-        self.alarm = Alarm(self._ring, _late)
+        self.alarm = Alarm(self._wake_up, _late)
         self._connection = connection
         self._leases = leases
         self._slots = slots
@@ -81,29 +81,33 @@ class Rounds:
         self._finishes: list[Finish] = []
         self._most_calls = MOST_CALLS
         self._most_bytes = MOST_BYTES
-        self._later = 0
-        self._away: Round | None = None
+        self._delayed = 0
+        self._in_flight: Batch | None = None
         self.wake = asyncio.Event()
 
     @property
-    def poll_waits(self) -> bool:
+    def holds_poll(self) -> bool:
         """Whether the next round is to carry the poll, or must be gone before there is another one.
 
         Work is taken while finishes are still on the way, but not more than the slots hold: what a server that is
         away has not heard of would time out.
         """
-        untold = self.untold
-        return (bool(self._finishes) and untold <= RIDES_WITH) or untold > self._slots.concurrency
+        unacknowledged = self.unacknowledged
+        return (
+            bool(self._finishes) and unacknowledged <= MAX_FINISHES_WITH_POLL
+        ) or unacknowledged > self._slots.concurrency
 
     @property
-    def settled(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether everything that was finished has been told and answered."""
-        return not (self._finishes or self._notes or self._away or self._later)
+        return not (self._finishes or self._notes or self._in_flight or self._delayed)
 
     @property
-    def untold(self) -> int:
+    def unacknowledged(self) -> int:
         """How many finishes have not been taken over by the server, as far as we know."""
-        return len(self._finishes) + self._later + (len(self._away.finishes) if self._away is not None else 0)
+        return (
+            len(self._finishes) + self._delayed + (len(self._in_flight.finishes) if self._in_flight is not None else 0)
+        )
 
     def finish(self, finish: Finish, notes: list[bytes]) -> None:
         """Tell the end of an execution, and before it what its handler had still to say."""
@@ -118,20 +122,20 @@ class Rounds:
         while True:
             await self.wake.wait()
             self.wake.clear()
-            round_ = self._gather(loop.time())
+            batch = self._next_batch(loop.time())
             self.alarm.set(self._leases.next_at)
-            if round_ is not None:
-                self._away = round_
-                await self._deliver(round_)
-                self._away = None
+            if batch is not None:
+                self._in_flight = batch
+                await self._deliver(batch)
+                self._in_flight = None
                 if self._finishes:
                     self.wake.set()
                 self._stir()
 
-    def _ring(self) -> None:
+    def _wake_up(self) -> None:
         self.wake.set()
 
-    def _gather(self, now: float) -> Round | None:
+    def _next_batch(self, now: float) -> Batch | None:
         notes = [*self._notes, *self._leases.speak(now)]
         if not notes and not self._finishes:
             return None
@@ -141,8 +145,8 @@ class Rounds:
         finishes = [] if self._notes else self._take(self._most_calls - 1 - len(notes))
         if self._notes or self._finishes:
             self.wake.set()
-        ask = self._slots.ask(now) if len(finishes) <= RIDES_WITH and not self._finishes else None
-        return Round(notes, sorted(finishes, key=attrgetter("kind")), ask)
+        ask = self._slots.ask(now) if len(finishes) <= MAX_FINISHES_WITH_POLL and not self._finishes else None
+        return Batch(notes, sorted(finishes, key=attrgetter("kind")), ask)
 
     def _take(self, most: int) -> list[Finish]:
         """Take as many finishes as fit into a request, at least one."""
@@ -156,63 +160,63 @@ class Rounds:
         self._finishes = self._finishes[len(taken) :]
         return taken
 
-    async def _deliver(self, round_: Round) -> None:
-        calls = round_.calls()
+    async def _deliver(self, batch: Batch) -> None:
+        calls = batch.calls()
         try:
             answers, repeated = await self._connection.exchange(calls, REQUEST_SECONDS)
         except RpcError as refused:
-            await self._in_parts(round_, refused, sum(map(len, calls)))
+            await self._deliver_in_parts(batch, refused, sum(map(len, calls)))
             return
-        self._settle(round_, answers, repeated=repeated)
+        self._apply_answers(batch, answers, repeated=repeated)
 
-    async def _in_parts(self, round_: Round, refused: RpcError, size: int) -> None:
+    async def _deliver_in_parts(self, batch: Batch, refused: RpcError, size: int) -> None:
         """The server refuses the request as such: find the call that it means, so that the others come through."""
-        count = len(round_)
+        count = len(batch)
         fault = Fault(refused.type, refused.message, refused.path)
         if (meant := 0 if count == 1 else fault.call) is not None and meant < count:
-            await self._deliver_some(round_.part(0, meant))
-            self._settle(round_.part(meant, meant + 1), [WorkerAnswer(error=fault)], repeated=refused.repeated)
-            await self._deliver_some(round_.part(meant + 1, count))
+            await self._deliver_if_any(batch.part(0, meant))
+            self._apply_answers(batch.part(meant, meant + 1), [WorkerAnswer(error=fault)], repeated=refused.repeated)
+            await self._deliver_if_any(batch.part(meant + 1, count))
             return
         if refused.status == 413:
             self._most_bytes = max(size // 2, 1)
         elif refused.status == 400:
             self._most_calls = max(count // 2, 2)
         logger.info("a request of %d calls was refused: %s; sending it in halves", count, refused)
-        for half in (round_.part(0, count // 2), round_.part(count // 2, count)):
+        for half in (batch.part(0, count // 2), batch.part(count // 2, count)):
             await self._deliver(half)
 
-    async def _deliver_some(self, round_: Round) -> None:
-        if len(round_):
-            await self._deliver(round_)
+    async def _deliver_if_any(self, batch: Batch) -> None:
+        if len(batch):
+            await self._deliver(batch)
 
-    def _settle(self, round_: Round, answers: list[WorkerAnswer], *, repeated: bool) -> None:
-        noted = len(round_.notes)
+    def _apply_answers(self, batch: Batch, answers: list[WorkerAnswer], *, repeated: bool) -> None:
+        noted = len(batch.notes)
         now = asyncio.get_running_loop().time()
-        for (lease, call), answer in zip(round_.notes, answers, strict=False):
+        for (lease, call), answer in zip(batch.notes, answers, strict=False):
             if answer.error is not None and answer.error.type not in LOST:
                 self._leases.refused(lease, call, answer.error, now)
             elif answer.error is not None or (answer.result is not None and answer.result.cancel_requested):
                 self._lost(lease)
-        for finish, answer in zip(round_.finishes, answers[noted:], strict=False):
+        for finish, answer in zip(batch.finishes, answers[noted:], strict=False):
             if answer.error is not None:
-                finish.refused(answer.error, repeated=repeated, again=self._again)
-        if round_.ask is not None:
-            self._answered(round_.ask, answers[-1])
+                finish.refused(answer.error, repeated=repeated, retry=self._retry)
+        if batch.ask is not None:
+            self._answered(batch.ask, answers[-1])
         self.alarm.set(self._leases.next_at)
 
-    def _again(self, finish: Finish) -> None:
+    def _retry(self, finish: Finish) -> None:
         """Put a finish back, at once the first time and then after a growing delay."""
         if not finish.failures:
             self.finish(finish, [])
             return
         backoff = Backoff()
         backoff.failures = finish.failures
-        self._later += 1
-        asyncio.get_running_loop().call_later(backoff.next(), self._now, finish)
+        self._delayed += 1
+        asyncio.get_running_loop().call_later(backoff.next(), self._retry_now, finish)
 
-    def _now(self, finish: Finish) -> None:
-        self._later -= 1
+    def _retry_now(self, finish: Finish) -> None:
+        self._delayed -= 1
         self.finish(finish, [])
 
 
