@@ -17,10 +17,10 @@ from fencepost_sdk.failures import error_of, line_of, trace
 from fencepost_sdk.finishes import Finish, failure, release, success
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
-from fencepost_sdk.looks import Looks
 from fencepost_sdk.polls import Slots
 from fencepost_sdk.protocol import decode_handed
 from fencepost_sdk.threads import Threads
+from fencepost_sdk.workflow_reader import WorkflowReader
 
 logger = logging.getLogger("fencepost_sdk")
 
@@ -36,7 +36,7 @@ class Executions:
         handlers: Mapping[str, Handler],
         leases: Leases,
         slots: Slots,
-        looks: Looks,
+        reader: WorkflowReader,
         *,
         finish: Callable[[Finish, list[bytes]], None],
         speak: Callable[[Lease], None],
@@ -45,7 +45,7 @@ class Executions:
         self._handlers = handlers
         self._leases = leases
         self._slots = slots
-        self._looks = looks
+        self._reader = reader
         self._finish = finish
         self._speak = speak
         self._stir = stir
@@ -174,7 +174,7 @@ class Executions:
     async def _handle(self, lease: Lease, handler: Handler) -> None:
         lease.began = True
         try:
-            arguments = await handler.prepare(lease.handed, lease.context, self._looks)
+            arguments = await handler.prepare(lease.handed, lease.context, self._reader)
             if handler.is_async:
                 result = await handler.function(*arguments)
             else:

@@ -10,9 +10,9 @@ import msgspec
 
 from fencepost_sdk.context import Context
 from fencepost_sdk.errors import TaskFailed
-from fencepost_sdk.looks import Looks
 from fencepost_sdk.payloads import reader, told
 from fencepost_sdk.protocol import Handed
+from fencepost_sdk.workflow_reader import WorkflowReader
 
 Function = Callable[..., Any]
 Arguments = Callable[[Any, Context | None], tuple[Any, ...]]
@@ -50,7 +50,7 @@ class Handler:
             case _:
                 return lambda params, ctx: (ctx, self._params(params))
 
-    async def prepare(self, handed: Handed, context: Context | None, looks: Looks) -> tuple[Any, ...]:
+    async def prepare(self, handed: Handed, context: Context | None, reader: WorkflowReader) -> tuple[Any, ...]:
         """Return what to call the function with; raise TaskFailed for params that do not fit."""
         return self.arguments(handed.params, context)
 

@@ -15,12 +15,12 @@ from fencepost_sdk.executions import Executions
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.long_poll import LongPoll
-from fencepost_sdk.looks import Looks
 from fencepost_sdk.outbox import REQUEST_SECONDS, Outbox
 from fencepost_sdk.polls import Ask, Slots, Wanted
 from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_worker_answers
 from fencepost_sdk.retrying_connection import FirstContact, RetryingConnection
 from fencepost_sdk.transport import Endpoint
+from fencepost_sdk.workflow_reader import WorkflowReader
 
 logger = logging.getLogger("fencepost_sdk")
 
@@ -85,7 +85,7 @@ class Session:
             plan.endpoint, "reader", contact, OUTBOX_DELAY, decode_answers, longest_retry_after=OUTBOX_RETRY_AFTER
         )
         self._connections = (self._outbox_connection, self._poll_connection, self._reader_connection)
-        self._looks = Looks(self._reader_connection)
+        self._reader = WorkflowReader(self._reader_connection)
         self._outbox = Outbox(
             self._outbox_connection,
             self._leases,
@@ -101,7 +101,7 @@ class Session:
             plan.handlers,
             self._leases,
             self._slots,
-            self._looks,
+            self._reader,
             finish=self._outbox.finish,
             speak=self._speak,
             stir=self._stir,
@@ -120,7 +120,7 @@ class Session:
         """Work until stopped; raise RpcError when the server refuses this worker from the start."""
         polling = asyncio.create_task(self._declare_and_poll())
         sending = asyncio.create_task(self._outbox.run())
-        looking = asyncio.create_task(self._looks.run())
+        looking = asyncio.create_task(self._reader.run())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             loops = (polling, sending, looking)
