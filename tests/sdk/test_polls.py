@@ -2,85 +2,85 @@ from __future__ import annotations
 
 import json
 
-from fencepost_sdk.polls import Ask, Slots, Wanted
+from fencepost_sdk.polls import Capacity, Poll, PolledDefinitions
 from fencepost_sdk.protocol import Fault
 
 
-def slots(concurrency: int = 10) -> Slots:
-    return Slots(Wanted(["demo/x"]), "me", concurrency)
+def capacity(concurrency: int = 10) -> Capacity:
+    return Capacity(PolledDefinitions(["demo/x"]), "me", concurrency)
 
 
-def request_id(ask: Ask | None) -> str:
-    assert ask is not None
-    return str(json.loads(ask.poll())["params"]["requestId"])
+def request_id(poll: Poll | None) -> str:
+    assert poll is not None
+    return str(json.loads(poll.encode_poll())["params"]["requestId"])
 
 
-def test_one_poll_at_a_time_asks_for_all_that_is_free() -> None:
-    free = slots()
-    free.running = 4
-    asked = free.ask(0.0)
-    assert asked is not None
-    assert asked.size == 6
-    assert free.ask(0.0) is None
-    free.answered()
-    free.running = 10
-    assert free.ask(0.0) is None
+def test_one_poll_at_a_time_asks_for_the_whole_free_capacity() -> None:
+    worker = capacity()
+    worker.running = 4
+    poll = worker.next_poll(0.0)
+    assert poll is not None
+    assert poll.size == 6
+    assert worker.next_poll(0.0) is None
+    worker.answered()
+    worker.running = 10
+    assert worker.next_poll(0.0) is None
 
 
-def test_what_waits_for_a_slot_counts_as_taken() -> None:
-    free = Slots(Wanted(["demo/x"]), "me", 10, prefetch=5)
-    free.running, free.waiting = 10, 2
-    asked = free.ask(0.0)
-    assert asked is not None
-    assert asked.size == 3
-    free.answered()
-    free.waiting = 5
-    assert free.ask(0.0) is None
+def test_prefetched_tasks_count_as_taken() -> None:
+    worker = Capacity(PolledDefinitions(["demo/x"]), "me", 10, prefetch=5)
+    worker.running, worker.waiting = 10, 2
+    poll = worker.next_poll(0.0)
+    assert poll is not None
+    assert poll.size == 3
+    worker.answered()
+    worker.waiting = 5
+    assert worker.next_poll(0.0) is None
 
 
-def test_a_poll_is_the_same_request_by_either_method() -> None:
-    asked = slots().ask(0.0)
-    assert asked is not None
-    poll, long_poll = json.loads(asked.poll()), json.loads(asked.long_poll())
-    assert (poll["method"], long_poll["method"]) == ("awf.task/poll", "awf.task/long-poll")
-    assert long_poll["params"].pop("timeout") == 50_000
-    assert poll["params"] == long_poll["params"]
+def test_a_poll_and_its_long_poll_have_the_same_params() -> None:
+    poll = capacity().next_poll(0.0)
+    assert poll is not None
+    short, long = json.loads(poll.encode_poll()), json.loads(poll.encode_long_poll())
+    assert (short["method"], long["method"]) == ("awf.task/poll", "awf.task/long-poll")
+    assert long["params"].pop("timeout") == 50_000
+    assert short["params"] == long["params"]
 
 
 def test_every_new_poll_has_a_new_request_id() -> None:
-    free = slots()
-    first = request_id(free.ask(0.0))
-    free.answered()
-    assert request_id(free.ask(0.0)) != first
+    worker = capacity()
+    first = request_id(worker.next_poll(0.0))
+    worker.answered()
+    assert request_id(worker.next_poll(0.0)) != first
 
 
-def test_a_poll_that_the_server_failed_to_answer_is_asked_again_under_its_request_id_and_later() -> None:
-    free = slots()
-    first = request_id(free.ask(0.0))
-    free.refused(Fault("internal-error"), 0.0)
-    assert free.ask(0.0) is None
-    assert request_id(free.ask(60.0)) == first
+def test_a_poll_after_a_server_error_is_repeated_later_under_its_request_id() -> None:
+    worker = capacity()
+    first = request_id(worker.next_poll(0.0))
+    worker.refused(Fault("internal-error"), 0.0)
+    assert worker.next_poll(0.0) is None
+    assert request_id(worker.next_poll(60.0)) == first
 
 
-def test_a_poll_that_is_too_large_for_the_server_becomes_smaller() -> None:
-    free = slots()
-    free.ask(0.0)
-    free.refused(Fault("invalid-params", path="$[0].params.maxBatchSize"), 0.0)
-    asked = free.ask(0.0)
-    assert asked is not None
-    assert asked.size == 5
+def test_a_poll_above_the_servers_batch_limit_is_halved() -> None:
+    worker = capacity()
+    worker.next_poll(0.0)
+    worker.refused(Fault("invalid-params", path="$[0].params.maxBatchSize"), 0.0)
+    poll = worker.next_poll(0.0)
+    assert poll is not None
+    assert poll.size == 5
 
 
-def test_another_refusal_does_not_make_polls_smaller() -> None:
-    free = slots()
-    free.ask(0.0)
-    free.refused(Fault("invalid-params", path="$[0].params.taskDefinitions[0]"), 0.0)
-    asked = free.ask(60.0)
-    assert asked is not None
-    assert asked.size == 10
+def test_a_refusal_for_another_reason_does_not_halve_the_poll() -> None:
+    worker = capacity()
+    worker.next_poll(0.0)
+    worker.refused(Fault("invalid-params", path="$[0].params.taskDefinitions[0]"), 0.0)
+    poll = worker.next_poll(60.0)
+    assert poll is not None
+    assert poll.size == 10
 
 
-def test_a_worker_that_stops_asks_no_more() -> None:
-    free = slots()
-    free.closed = True
-    assert free.ask(0.0) is None
+def test_a_closed_capacity_sends_no_poll() -> None:
+    worker = capacity()
+    worker.closed = True
+    assert worker.next_poll(0.0) is None

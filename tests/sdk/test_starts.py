@@ -65,7 +65,7 @@ def test_a_poll_that_is_refused_later_is_asked_again(
     refused = proxy.refuse(200, needle="awf.task/long-poll", times=2, body=FORBIDDEN)
     until(lambda: client.create("demo/x") and refused.hits == 2)
     client.result(client.create("demo/x"), timeout=10)
-    assert "asking for work was refused: forbidden: not yours" in caplog.text
+    assert "a poll was refused: forbidden: not yours" in caplog.text
 
 
 @contextmanager

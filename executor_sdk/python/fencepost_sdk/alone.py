@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Raw
 
 from fencepost_sdk.leases import Lease
-from fencepost_sdk.polls import Slots
+from fencepost_sdk.polls import Capacity
 
 # How long nothing is asked for while what runs comes to its end, and how long the worker then works on, in seconds.
 EMPTYING = 20.0
@@ -25,22 +25,22 @@ LONGEST_WAIT = 600.0
 class Alone:
     """Such tasks, in the order in which they came, and the one that runs.
 
-    `begin` is called with the next one when nothing else runs, `give_back` with one that has waited too long, `stir`
+    `begin` is called with the next one when nothing else runs, `give_back` with one that has waited too long, `wake`
     when work may be asked for again.
     """
 
     def __init__(
         self,
-        slots: Slots,
+        capacity: Capacity,
         *,
         begin: Callable[[Lease, Raw], None],
         give_back: Callable[[Lease], None],
-        stir: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
-        self._slots = slots
+        self._capacity = capacity
         self._begin = begin
         self._give_back = give_back
-        self._stir = stir
+        self._wake = wake
         self._waiting: dict[str, tuple[Lease, Raw]] = {}
         self._running: Lease | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -54,12 +54,12 @@ class Alone:
     @property
     def wanted(self) -> bool:
         """Whether one of them runs or is to run next: nothing else may begin."""
-        return self._slots.paused
+        return self._capacity.paused
 
     def add(self, lease: Lease, resource: Raw) -> None:
         """Let a task wait until nothing else runs."""
         self._waiting[lease.exec_id] = lease, resource
-        self._slots.waiting += 1
+        self._capacity.waiting += 1
         attempt_ms = lease.handed.attempt_timeout_ms
         wait = LONGEST_WAIT if attempt_ms is None else min(LONGEST_WAIT, attempt_ms / 2000)
         asyncio.get_running_loop().call_later(wait, self._tire, lease)
@@ -71,36 +71,36 @@ class Alone:
     def remove(self, lease: Lease) -> None:
         """Forget one that waits."""
         del self._waiting[lease.exec_id]
-        self._slots.waiting -= 1
+        self._capacity.waiting -= 1
         self.settle()
 
     def settle(self) -> None:
         """Begin the next one if nothing runs; let others begin if there is none."""
         if self._running is not None and self._running.over:
             self._running = None
-        if self._running is None and self._waiting and self._slots.running == 0 and not self._slots.closed:
-            self._slots.paused = True
+        if self._running is None and self._waiting and self._capacity.running == 0 and not self._capacity.closed:
+            self._capacity.paused = True
             lease, resource = self._waiting.pop(next(iter(self._waiting)))
-            self._slots.waiting -= 1
+            self._capacity.waiting -= 1
             self._running = lease
             self._begin(lease, resource)
         elif self._running is None and not self._waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._slots.paused = False
+            self._capacity.paused = False
 
     def _empty(self) -> None:
-        if self._slots.closed:
+        if self._capacity.closed:
             return
-        self._slots.paused = True
+        self._capacity.paused = True
         self._timer = asyncio.get_running_loop().call_later(EMPTYING, self._work_on)
         self.settle()
 
     def _work_on(self) -> None:
         # While one of them runs nothing else does, however long it takes.
-        self._slots.paused = self._running is not None
+        self._capacity.paused = self._running is not None
         self._timer = asyncio.get_running_loop().call_later(WORKING, self._empty)
-        self._stir()
+        self._wake()
 
     def _tire(self, lease: Lease) -> None:
         if lease.exec_id in self._waiting:

@@ -17,7 +17,7 @@ from fencepost_sdk.failures import error_of, line_of, trace
 from fencepost_sdk.finishes import Finish, failure, release, success
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
-from fencepost_sdk.polls import Slots
+from fencepost_sdk.polls import Capacity
 from fencepost_sdk.protocol import decode_handed
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.workflow_reader import WorkflowReader
@@ -29,30 +29,30 @@ LEAVE_AFTER = 5.0
 
 
 class Executions:
-    """The handlers that run. `finish` takes over the end of an execution, `stir` is called after each."""
+    """The handlers that run. `finish` takes over the end of an execution, `wake` is called after each."""
 
     def __init__(
         self,
         handlers: Mapping[str, Handler],
         leases: Leases,
-        slots: Slots,
+        capacity: Capacity,
         reader: WorkflowReader,
         *,
         finish: Callable[[Finish, list[bytes]], None],
         speak: Callable[[Lease], None],
-        stir: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
         self._handlers = handlers
         self._leases = leases
-        self._slots = slots
+        self._capacity = capacity
         self._reader = reader
         self._finish = finish
         self._speak = speak
-        self._stir = stir
+        self._wake = wake
         # Taken ahead, by execId, in the order in which they are to begin.
         self._waiting: dict[str, tuple[Lease, Raw]] = {}
-        self._alone = Alone(slots, begin=self._begin, give_back=self._hand_back, stir=stir)
-        self._threads = Threads(slots.concurrency, "fencepost-handler")
+        self._alone = Alone(capacity, begin=self._begin, give_back=self._hand_back, wake=wake)
+        self._threads = Threads(capacity.concurrency, "fencepost-handler")
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         # Handlers whose slots were given to others and that have not ended yet.
@@ -73,7 +73,7 @@ class Executions:
             if handler is None:
                 logger.error("task %s of %s was not asked for and is given back", handed.id, handed.handled_as)
             lease = Lease(handed, handler or Handler(handed.definition, _nobody))
-            if handler is None or self._slots.closed or (self._alone.wanted and not handed.lost_attempts):
+            if handler is None or self._capacity.closed or (self._alone.wanted and not handed.lost_attempts):
                 self._finish(release(lease), [])
             else:
                 self._leases.add(lease, now)
@@ -85,16 +85,16 @@ class Executions:
                 if handed.lost_attempts:
                     self.give_back_waiting()
                     self._alone.add(lease, resource)
-                elif self._slots.running < self._slots.concurrency:
+                elif self._capacity.running < self._capacity.concurrency:
                     self._begin(lease, resource)
                 else:
                     self._waiting[lease.exec_id] = lease, resource
-                    self._slots.waiting += 1
+                    self._capacity.waiting += 1
 
     def _begin(self, lease: Lease, resource: Raw) -> None:
         if lease.handler.wants_context:
             lease.context = Context(memoryview(resource), partial(self._say, lease))
-        self._slots.running += 1
+        self._capacity.running += 1
         lease.job = self._loop.create_task(self._handle(lease, lease.handler))
 
     def _begin_next(self) -> None:
@@ -108,7 +108,7 @@ class Executions:
             return
 
     def _unqueue(self, exec_id: str) -> tuple[Lease, Raw]:
-        self._slots.waiting -= 1
+        self._capacity.waiting -= 1
         return self._waiting.pop(exec_id)
 
     def give_back_waiting(self) -> None:
@@ -116,7 +116,7 @@ class Executions:
         for exec_id in list(self._waiting):
             lease, _ = self._unqueue(exec_id)
             self._hand_back(lease)
-        if self._slots.closed:
+        if self._capacity.closed:
             for lease in self._alone:
                 self._alone.remove(lease)
                 self._hand_back(lease)
@@ -126,7 +126,7 @@ class Executions:
             lease.attempt_ends.cancel()
         self._leases.remove(lease)
         self._finish(release(lease), [])
-        self._stir()
+        self._wake()
 
     def lose(self, lease: Lease) -> None:
         """Stop a handler whose execution is no longer ours; a sync one can only be told."""
@@ -139,7 +139,7 @@ class Executions:
             else:
                 self._unqueue(lease.exec_id)
             self._leases.remove(lease)
-            self._stir()
+            self._wake()
             return
         if lease.context is not None:
             lease.context._lose()
@@ -159,7 +159,7 @@ class Executions:
 
     async def abandon(self, seconds: float) -> None:
         """Stop every handler that can be stopped and give them `seconds` to clean up; threads are left behind."""
-        self._slots.closed = True
+        self._capacity.closed = True
         self._waiting.clear()
         jobs = [lease.job for lease in self._leases.all() if lease.job is not None]
         jobs.extend(job for job in self._left if not job.done())
@@ -201,7 +201,7 @@ class Executions:
         if lease.attempt_ends is not None:
             lease.attempt_ends.cancel()
         self._leases.remove(lease)
-        self._slots.running -= 1
+        self._capacity.running -= 1
         if lease.lost:
             logger.info("task %s is no longer ours, its handler's outcome is dropped", lease.id)
         elif finish is not None:
@@ -210,7 +210,7 @@ class Executions:
             # A thread that the handler has left running sees that the attempt is over.
             lease.context._lose()
         self._begin_next()
-        self._stir()
+        self._wake()
 
     def _end_attempt(self, lease: Lease) -> None:
         """Stop an attempt that has lasted longer than it may: the server has ended it by now."""
@@ -225,9 +225,9 @@ class Executions:
 
     def _leave(self, lease: Lease) -> None:
         """Give the slot of a handler to others that does not end although it was told to, up to as many as run."""
-        if lease.over or lease.job is None or self._slots.closed:
+        if lease.over or lease.job is None or self._capacity.closed:
             return
-        if len(self._left) >= self._slots.concurrency:
+        if len(self._left) >= self._capacity.concurrency:
             logger.error("task %s: its handler does not end, and too many others neither: it keeps its slot", lease.id)
             self._loop.call_later(LEAVE_AFTER, self._leave, lease)
             return

@@ -1,6 +1,7 @@
-"""Rounds: everything that there is to say goes out in one request, and while it is away the next one gathers.
+"""The outbox of a worker: its notifications, finishes and polls leave in batches, one request at a time.
 
-Nothing waits for a timer: a lone finish leaves at once, and under load a round carries hundreds.
+While a request is in flight, the next batch gathers. There is no timer: a lone finish leaves at once, and under load a
+batch has hundreds.
 """
 
 from __future__ import annotations
@@ -15,113 +16,113 @@ from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.errors import RpcError
 from fencepost_sdk.finishes import Finish
 from fencepost_sdk.leases import Alarm, Lease, Leases
-from fencepost_sdk.polls import Ask, Slots
+from fencepost_sdk.polls import Capacity, Poll
 from fencepost_sdk.protocol import LOST, MOST_BYTES, MOST_CALLS, Fault, WorkerAnswer
 from fencepost_sdk.retrying_connection import RetryingConnection
 
 logger = logging.getLogger("fencepost_sdk")
 
 REQUEST_SECONDS = 30.0
-# A poll behind so many finishes saves a request. Behind more it is sent by itself: the server decides an array in its
-# order, and the handlers would have nothing to do while it commits them.
+# A poll behind up to so many finishes saves a request. Behind more it is sent by itself: the server processes the calls
+# of a request in order, and the handlers would be idle while it commits the finishes.
 MAX_FINISHES_WITH_POLL = 250
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one request carries. A task's notes stand before its finish, finishes before the poll that refills."""
+    """The calls of one request: notifications, then finishes, then the poll that refills the worker.
+
+    The notifications of a task must come before its finish, which ends its lease.
+    """
 
     notes: list[tuple[Lease, bytes]]
     finishes: list[Finish]
-    ask: Ask | None
+    poll: Poll | None
 
     def calls(self) -> list[bytes]:
         """Return its calls, in order."""
         calls = [call for _, call in self.notes]
         calls += [finish.call for finish in self.finishes]
-        if self.ask is not None:
-            calls.append(self.ask.poll())
+        if self.poll is not None:
+            calls.append(self.poll.encode_poll())
         return calls
 
     def __len__(self) -> int:
-        return len(self.notes) + len(self.finishes) + (self.ask is not None)
+        return len(self.notes) + len(self.finishes) + (self.poll is not None)
 
     def part(self, start: int, stop: int) -> Batch:
-        """Return the round that says the calls from `start` to before `stop`."""
+        """Return a batch of the calls from index `start` to before `stop`."""
         noted = len(self.notes)
         finishes = self.finishes[max(start - noted, 0) : max(stop - noted, 0)]
-        return Batch(self.notes[start:stop], finishes, self.ask if start < len(self) <= stop else None)
+        return Batch(self.notes[start:stop], finishes, self.poll if start < len(self) <= stop else None)
 
 
 class Outbox:
-    """The outbox of a worker and the loop that empties it.
+    """The queue of calls that a worker has to send, and the loop that sends them.
 
-    `lost` is called with a lease that the server no longer knows as ours, `answered` with a poll and its answer,
-    `stir` whenever a round has been answered.
+    `lost` is called with each lease that the worker has lost, `answered` with a poll and its answer, `wake` after each
+    answered batch.
     """
 
     def __init__(
         self,
         connection: RetryingConnection[WorkerAnswer],
         leases: Leases,
-        slots: Slots,
+        capacity: Capacity,
         *,
         lost: Callable[[Lease], None],
-        answered: Callable[[Ask, WorkerAnswer], None],
-        stir: Callable[[], None],
+        answered: Callable[[Poll, WorkerAnswer], None],
+        wake: Callable[[], None],
     ) -> None:
-        self.alarm = Alarm(self._wake_up, _late)
+        self._pending = asyncio.Event()
+        self.alarm = Alarm(self._pending.set, _late)
         self._connection = connection
         self._leases = leases
-        self._slots = slots
+        self._capacity = capacity
         self._lost = lost
         self._answered = answered
-        self._stir = stir
+        self._wake = wake
         self._notes: list[tuple[Lease, bytes]] = []
         self._finishes: list[Finish] = []
         self._most_calls = MOST_CALLS
         self._most_bytes = MOST_BYTES
         self._delayed = 0
         self._in_flight: Batch | None = None
-        self.wake = asyncio.Event()
 
     @property
     def holds_poll(self) -> bool:
-        """Whether the next round is to carry the poll, or must be gone before there is another one.
+        """Whether the long poll must wait: the next batch carries the poll, or too many finishes are unacknowledged.
 
-        Work is taken while finishes are still on the way, but not more than the slots hold: what a server that is
-        away has not heard of would time out.
+        A worker takes more work before its finishes are acknowledged, but with more than `concurrency` of them it
+        stops: while the server is unreachable their leases time out.
         """
-        unacknowledged = self.unacknowledged
-        return (
-            bool(self._finishes) and unacknowledged <= MAX_FINISHES_WITH_POLL
-        ) or unacknowledged > self._slots.concurrency
+        count = self.unacknowledged
+        return (bool(self._finishes) and count <= MAX_FINISHES_WITH_POLL) or count > self._capacity.concurrency
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything that was finished has been told and answered."""
+        """Whether every finish and notification was sent and answered."""
         return not (self._finishes or self._notes or self._in_flight or self._delayed)
 
     @property
     def unacknowledged(self) -> int:
-        """How many finishes have not been taken over by the server, as far as we know."""
-        return (
-            len(self._finishes) + self._delayed + (len(self._in_flight.finishes) if self._in_flight is not None else 0)
-        )
+        """How many finishes the server has not acknowledged."""
+        in_flight = 0 if self._in_flight is None else len(self._in_flight.finishes)
+        return len(self._finishes) + self._delayed + in_flight
 
     def finish(self, finish: Finish, notes: list[bytes]) -> None:
-        """Tell the end of an execution, and before it what its handler had still to say."""
+        """Queue the finish of an execution behind its last notifications, which are encoded calls."""
         if notes:
             self._notes.extend((finish.lease, note) for note in notes)
         self._finishes.append(finish)
-        self.wake.set()
+        self._pending.set()
 
     async def run(self) -> None:
-        """Send rounds until canceled."""
+        """Send batches until canceled."""
         loop = asyncio.get_running_loop()
         while True:
-            await self.wake.wait()
-            self.wake.clear()
+            await self._pending.wait()
+            self._pending.clear()
             batch = self._next_batch(loop.time())
             self.alarm.set(self._leases.next_at)
             if batch is not None:
@@ -129,27 +130,24 @@ class Outbox:
                 await self._deliver(batch)
                 self._in_flight = None
                 if self._finishes:
-                    self.wake.set()
-                self._stir()
-
-    def _wake_up(self) -> None:
-        self.wake.set()
+                    self._pending.set()
+                self._wake()
 
     def _next_batch(self, now: float) -> Batch | None:
         notes = [*self._notes, *self._leases.speak(now)]
         if not notes and not self._finishes:
             return None
-        # What is left over leaves with the next round, notes first: nothing of a task may overtake them.
+        # The rest leaves with the next batch, notifications first: no finish may overtake those of its task.
         self._notes = notes[self._most_calls - 1 :]
         notes = notes[: self._most_calls - 1]
         finishes = [] if self._notes else self._take(self._most_calls - 1 - len(notes))
         if self._notes or self._finishes:
-            self.wake.set()
-        ask = self._slots.ask(now) if len(finishes) <= MAX_FINISHES_WITH_POLL and not self._finishes else None
-        return Batch(notes, sorted(finishes, key=attrgetter("kind")), ask)
+            self._pending.set()
+        poll = self._capacity.next_poll(now) if len(finishes) <= MAX_FINISHES_WITH_POLL and not self._finishes else None
+        return Batch(notes, sorted(finishes, key=attrgetter("kind")), poll)
 
     def _take(self, most: int) -> list[Finish]:
-        """Take as many finishes as fit into a request, at least one."""
+        """Remove and return as many finishes as fit into a request, at least one."""
         taken: list[Finish] = []
         size = 0
         for finish in self._finishes[:most]:
@@ -170,19 +168,23 @@ class Outbox:
         self._apply_answers(batch, answers, repeated=repeated)
 
     async def _deliver_in_parts(self, batch: Batch, refused: RpcError, size: int) -> None:
-        """The server refuses the request as such: find the call that it means, so that the others come through."""
+        """Send a refused request again in parts, so that only the call that the server refuses is lost.
+
+        Either the error names the call, or halves are sent until the one at fault is alone.
+        """
         count = len(batch)
         fault = Fault(refused.type, refused.message, refused.path)
-        if (meant := 0 if count == 1 else fault.call) is not None and meant < count:
-            await self._deliver_if_any(batch.part(0, meant))
-            self._apply_answers(batch.part(meant, meant + 1), [WorkerAnswer(error=fault)], repeated=refused.repeated)
-            await self._deliver_if_any(batch.part(meant + 1, count))
+        if (refused_at := 0 if count == 1 else fault.call) is not None and refused_at < count:
+            await self._deliver_if_any(batch.part(0, refused_at))
+            one = batch.part(refused_at, refused_at + 1)
+            self._apply_answers(one, [WorkerAnswer(error=fault)], repeated=refused.repeated)
+            await self._deliver_if_any(batch.part(refused_at + 1, count))
             return
         if refused.status == 413:
             self._most_bytes = max(size // 2, 1)
         elif refused.status == 400:
             self._most_calls = max(count // 2, 2)
-        logger.info("a request of %d calls was refused: %s; sending it in halves", count, refused)
+        logger.info("a request of %d calls was refused: %s; sending halves", count, refused)
         for half in (batch.part(0, count // 2), batch.part(count // 2, count)):
             await self._deliver(half)
 
@@ -201,12 +203,12 @@ class Outbox:
         for finish, answer in zip(batch.finishes, answers[noted:], strict=False):
             if answer.error is not None:
                 finish.refused(answer.error, repeated=repeated, retry=self._retry)
-        if batch.ask is not None:
-            self._answered(batch.ask, answers[-1])
+        if batch.poll is not None:
+            self._answered(batch.poll, answers[-1])
         self.alarm.set(self._leases.next_at)
 
     def _retry(self, finish: Finish) -> None:
-        """Put a finish back, at once the first time and then after a growing delay."""
+        """Queue a finish again: at once the first time, then after a growing delay."""
         if not finish.failures:
             self.finish(finish, [])
             return
@@ -222,6 +224,6 @@ class Outbox:
 
 def _late(seconds: float) -> None:
     logger.warning(
-        "heartbeats are %.1f s late: an async handler blocks the event loop; a plain `def` gets a thread of its own",
+        "heartbeats are %.1f s late: an async handler blocks the event loop; a `def` handler runs in a thread",
         seconds,
     )

@@ -16,7 +16,7 @@ from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.long_poll import LongPoll
 from fencepost_sdk.outbox import REQUEST_SECONDS, Outbox
-from fencepost_sdk.polls import Ask, Slots, Wanted
+from fencepost_sdk.polls import Capacity, Poll, PolledDefinitions
 from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_worker_answers
 from fencepost_sdk.retrying_connection import FirstContact, RetryingConnection
 from fencepost_sdk.transport import Endpoint
@@ -51,9 +51,9 @@ class Plan(NamedTuple):
     drain_seconds: float
 
 
-def _wanted(handlers: Mapping[str, Handler]) -> Wanted:
+def _polled_definitions(handlers: Mapping[str, Handler]) -> PolledDefinitions:
     deciders = {name for name, handler in handlers.items() if isinstance(handler, Decider)}
-    return Wanted(sorted(handlers.keys() - deciders), sorted(deciders))
+    return PolledDefinitions(sorted(handlers.keys() - deciders), sorted(deciders))
 
 
 def _abbreviated(handlers: Mapping[str, Handler]) -> str:
@@ -69,7 +69,7 @@ class Session:
         contact = FirstContact(f"{plan.name} is connected to {plan.endpoint.url} and works on {names}")
         self._plan = plan
         self._leases = Leases()
-        self._slots = Slots(_wanted(plan.handlers), plan.name, plan.concurrency, plan.prefetch)
+        self._capacity = Capacity(_polled_definitions(plan.handlers), plan.name, plan.concurrency, plan.prefetch)
         self._outbox_connection = RetryingConnection(
             plan.endpoint,
             "outbox",
@@ -89,22 +89,22 @@ class Session:
         self._outbox = Outbox(
             self._outbox_connection,
             self._leases,
-            self._slots,
+            self._capacity,
             lost=self._lose,
             answered=self._answered,
-            stir=self._stir,
+            wake=self._wake,
         )
-        self._poll = LongPoll(
-            self._poll_connection, self._slots, held=lambda: self._outbox.holds_poll, answered=self._answered
+        self._long_poll = LongPoll(
+            self._poll_connection, self._capacity, is_held=lambda: self._outbox.holds_poll, answered=self._answered
         )
         self._executions = Executions(
             plan.handlers,
             self._leases,
-            self._slots,
+            self._capacity,
             self._reader,
             finish=self._outbox.finish,
             speak=self._speak,
-            stir=self._stir,
+            wake=self._wake,
         )
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -145,17 +145,17 @@ class Session:
             if faults[0].type not in TRANSIENT:
                 raise faults[0].as_error()
             await asyncio.sleep(backoff.next())
-        await self._poll.run()
+        await self._long_poll.run()
 
     async def _drain(self, polling: asyncio.Task[None]) -> None:
         """Take no more, let what runs come to its end or hand it back, and tell the last of it."""
         logger.info("%s drains: %d tasks run", self._plan.name, len(self._leases))
-        self._slots.closed = True
+        self._capacity.closed = True
         self._executions.give_back_waiting()
         polling.cancel()
         await asyncio.wait((polling,))
-        reclaiming = asyncio.create_task(self._poll.reclaim())
-        reclaiming.add_done_callback(lambda _: self._stir())
+        reclaiming = asyncio.create_task(self._long_poll.reclaim())
+        reclaiming.add_done_callback(lambda _: self._wake())
         try:
             await self._until(lambda: not self._leases, self._plan.drain_seconds, 0.0)
             await self._hand_back()
@@ -200,17 +200,17 @@ class Session:
         await self._executions.abandon(HURRIED)
         await asyncio.gather(*loops, return_exceptions=True)
 
-    def _answered(self, ask: Ask, answer: WorkerAnswer) -> None:
+    def _answered(self, poll: Poll, answer: WorkerAnswer) -> None:
         if answer.error is not None:
-            may_help = self._slots.refused(answer.error, asyncio.get_running_loop().time())
-            if not (may_help or self._slots.served):
+            may_help = self._capacity.refused(answer.error, asyncio.get_running_loop().time())
+            if not (may_help or self._capacity.served):
                 raise answer.error.as_error()
         elif answer.result is not None:
-            self._slots.answered()
+            self._capacity.answered()
             self._executions.take(answer.result.resources)
             if self._leases.next_at < math.inf:
                 self._outbox.alarm.set(self._leases.next_at)
-        self._stir()
+        self._wake()
 
     def _lose(self, lease: Lease) -> None:
         self._executions.lose(lease)
@@ -219,6 +219,6 @@ class Session:
         self._leases.note(lease)
         self._outbox.alarm.set(self._leases.next_at)
 
-    def _stir(self) -> None:
-        self._poll.wake.set()
+    def _wake(self) -> None:
+        self._long_poll.wake.set()
         self._changed.set()
