@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fencepost_sdk import Client, Context, Event, Facts, TaskFailed, Worker, WorkflowFailed
-from fencepost_sdk.failures import error_of
+from fencepost_sdk.failures import task_error
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
@@ -134,7 +134,7 @@ def test_the_error_of_a_task_shows_the_line_that_raised_beside_a_long_message() 
     try:
         raising({"what": "ValueError"})
     except ValueError as raised:
-        error = error_of(raised)
+        error = task_error(raised)
     assert error is not None
     assert len(error["message"]) == 8000
     assert len(error["traceback"]) <= 8000

@@ -7,13 +7,13 @@ from typing import Any
 from fencepost_sdk.context import Context
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import NOTE_SPACING, Lease, Leases
-from fencepost_sdk.protocol import Handed
+from fencepost_sdk.protocol import ClaimedTask
 
 HANDLER = Handler("demo/x", lambda ctx: None)
 
 
 def lease(id: str, timeout_ms: int = 30_000) -> Lease:
-    return Lease(Handed(id, "demo/x", f"exec-{id}", in_progress_timeout_ms=timeout_ms), HANDLER)
+    return Lease(ClaimedTask(id, "demo/x", f"exec-{id}", in_progress_timeout_ms=timeout_ms), HANDLER)
 
 
 def said(leases: Leases, now: float) -> list[tuple[str, dict[str, Any]]]:

@@ -82,7 +82,7 @@ def test_what_is_no_number_is_not_sent_and_a_plain_heartbeat_is(current: Any, ca
     leases = Leases()
     one, other = lease("a"), lease("b")
     for each in (one, other):
-        each.handler.complained = False
+        each.handler.has_logged_drop = False
         each.context = Context(b"{}", lambda: None)
         leases.add(each, 0.0)
         each.context.progress(current)
@@ -90,7 +90,7 @@ def test_what_is_no_number_is_not_sent_and_a_plain_heartbeat_is(current: Any, ca
     assert [params["notification"] for _, params in said(leases, 1.0)] == ["heartbeat", "heartbeat"]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "a note about task a of demo/x is dropped" in caplog.text
-    one.handler.complained = False
+    one.handler.has_logged_drop = False
 
 
 def test_a_message_is_sent_as_far_as_the_server_takes_it() -> None:
@@ -115,7 +115,7 @@ def test_a_plain_heartbeat_follows_a_refused_note_at_once() -> None:
     assert leases.next_at == pytest.approx(1.1)
     assert [params["notification"] for _, params in said(leases, 1.2)] == ["heartbeat", "progress"]
     assert leases.next_at == pytest.approx(11.2)
-    one.handler.complained = False
+    one.handler.has_logged_drop = False
 
 
 @pytest.mark.parametrize("type", ["unavailable", "invalid-params"])

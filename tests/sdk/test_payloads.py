@@ -1,4 +1,4 @@
-"""Python values that JSON can hold, and those that are refused with their place instead of being changed."""
+"""Python values that are encoded as JSON, and values that are refused with their path."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def itself() -> list[Any]:
         (Model(theWidth=3), '{"theWidth":3,"at":"2026-01-02T00:00:00Z"}'),
     ],
 )
-def test_each_kind_of_value_has_one_spelling(value: Any, text: str) -> None:
+def test_each_kind_of_value_has_one_encoding(value: Any, text: str) -> None:
     assert encode(value).decode() == text
 
 
@@ -109,13 +109,13 @@ def test_each_kind_of_value_has_one_spelling(value: Any, text: str) -> None:
         ({"a": "\0"}, "$.a", "the character NUL"),
         ({"a": {None: 1}}, "$.a", "None cannot be the name of a member"),
         ({"a": {(1, 2): 1}}, "$.a", "(1, 2) cannot be the name of a member"),
-        ({"a": (1, object())}, "$.a[1]", "a object is nothing that JSON can hold"),
-        (Point(1.0, label=ValueError("x")), "$.label", "a ValueError is nothing that JSON can hold"),
-        ({"a": 1j}, "$.a", "a complex is nothing that JSON can hold"),
+        ({"a": (1, object())}, "$.a[1]", "JSON cannot represent a value of type object"),
+        (Point(1.0, label=ValueError("x")), "$.label", "JSON cannot represent a value of type ValueError"),
+        ({"a": 1j}, "$.a", "JSON cannot represent a value of type complex"),
         (itself(), "$", "contains itself"),
     ],
 )
-def test_what_json_cannot_hold_is_refused_with_its_place(value: Any, path: str, says: str) -> None:
+def test_a_value_that_json_cannot_represent_is_refused_with_its_path(value: Any, path: str, says: str) -> None:
     with pytest.raises(NotJson) as caught:
         encode(value)
     assert caught.value.path == path
@@ -123,7 +123,7 @@ def test_what_json_cannot_hold_is_refused_with_its_place(value: Any, path: str, 
     assert isinstance(caught.value, FencepostError | TypeError | ValueError)
 
 
-def test_a_text_that_only_looks_suspicious_is_written() -> None:
+def test_valid_text_that_resembles_an_invalid_value_is_encoded() -> None:
     value = {"a": None, "b": "null", "c": "1234567890123456789012", "d": 1.2345678901234567e18, "e": "\\u0000"}
     assert json.loads(encode(value)) == value
 
@@ -136,12 +136,12 @@ def test_a_text_that_only_looks_suspicious_is_written() -> None:
         lambda value: actions.fail({"a": value}),
     ],
 )
-def test_an_action_holds_what_json_holds(write: Callable[[Any], Any]) -> None:
+def test_an_action_with_a_value_that_json_cannot_represent_is_refused(write: Callable[[Any], Any]) -> None:
     with pytest.raises(NotJson, match=r"\.a: a number must be finite"):
         write(math.nan)
 
 
-def test_params_become_a_pydantic_model_and_misfits_name_the_field() -> None:
+def test_params_are_decoded_into_a_pydantic_model_and_an_error_names_the_field() -> None:
     def resize(params: Model) -> None: ...
 
     handler = Handler("demo/x", resize)
@@ -154,7 +154,7 @@ def test_params_become_a_pydantic_model_and_misfits_name_the_field() -> None:
     assert [one["path"] for one in caught.value.error["errors"]] == ["$.params.theWidth", "$.params.at"]
 
 
-def test_models_may_stand_inside_other_types() -> None:
+def test_params_may_have_pydantic_models_inside_other_types() -> None:
     @dataclass
     class Pages:
         pages: list[Model]
@@ -170,13 +170,13 @@ def test_models_may_stand_inside_other_types() -> None:
     assert caught.value.error["path"].endswith(".theWidth")
 
 
-def test_a_model_gives_its_definition_a_schema() -> None:
+def test_a_pydantic_model_becomes_the_schema_of_a_definition() -> None:
     document = task_document("demo/x", {"params": Model})
     assert document["params"]["properties"]["theWidth"]["minimum"] == 1
 
 
 class Socket:
-    """A class that no JSON can be read into."""
+    """A class that JSON cannot be decoded into."""
 
 
 @dataclass
@@ -185,7 +185,7 @@ class WithSocket:
 
 
 @pytest.mark.parametrize("kind", [Socket, WithSocket, list[Socket], dict[str, WithSocket]])
-def test_a_type_that_no_params_can_be_read_into_is_refused_at_decoration(kind: Any) -> None:
+def test_a_params_type_that_json_cannot_be_decoded_into_is_refused_at_registration(kind: Any) -> None:
     def handle(params: Any) -> None: ...
 
     handle.__annotations__["params"] = kind
@@ -193,7 +193,7 @@ def test_a_type_that_no_params_can_be_read_into_is_refused_at_decoration(kind: A
         Worker().task("demo/x")(handle)
 
 
-def test_a_deciders_params_are_read_as_a_tasks_are() -> None:
+def test_the_params_of_a_decider_are_decoded_as_those_of_a_handler() -> None:
     def decide(workflow: Facts[Model], event: Event) -> None: ...
 
     decide.__annotations__.update(workflow=Facts[Model], event=Event)
@@ -203,7 +203,7 @@ def test_a_deciders_params_are_read_as_a_tasks_are() -> None:
         decider.read_params({"theWidth": "wide"})
 
 
-def test_a_value_whose_own_code_raises_is_refused_with_its_place() -> None:
+def test_a_value_with_code_that_raises_is_refused_with_its_path() -> None:
     class Odd:
         dtype = "x"
 

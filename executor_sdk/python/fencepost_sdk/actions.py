@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from fencepost_sdk.payloads import plain
+from fencepost_sdk.payloads import json_value
 from fencepost_sdk.protocol import timestamp
 
 Action = dict[str, Any]
@@ -128,7 +128,7 @@ def _request(definition: str, label: str, params: Any, execute_at: datetime | st
         raise TypeError(f"what is begun needs a label, a text that is unique within the workflow, not {label!r}")
     request: dict[str, Any] = {"definition": definition, "label": label}
     if params is not None:
-        request["params"] = plain(params, "$.params")
+        request["params"] = json_value(params, "$.params")
     if execute_at is not None:
         request["executeAt"] = timestamp(execute_at)
     return request
@@ -138,4 +138,4 @@ def _ending(action: str, member: str, said: Any) -> Action:
     if isinstance(said, str):
         # As TaskFailed takes a sentence.
         said = {"message": said}
-    return {"action": action} if said is None else {"action": action, member: plain(said, f"$.{member}")}
+    return {"action": action} if said is None else {"action": action, member: json_value(said, f"$.{member}")}

@@ -60,7 +60,7 @@ class Alone:
         """Let a task wait until nothing else runs."""
         self._waiting[lease.exec_id] = lease, resource
         self._capacity.waiting += 1
-        attempt_ms = lease.handed.attempt_timeout_ms
+        attempt_ms = lease.task.attempt_timeout_ms
         wait = LONGEST_WAIT if attempt_ms is None else min(LONGEST_WAIT, attempt_ms / 2000)
         asyncio.get_running_loop().call_later(wait, self._tire, lease)
         if self._timer is None:

@@ -19,7 +19,7 @@ from fencepost_sdk.conversations import Conversation, Pause, deliver
 from fencepost_sdk.definitions import OwnSettings, own_settings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.payloads import encode
-from fencepost_sdk.protocol import MOST_BYTES, MOST_CALLS, TRANSIENT, Fault, decode_answers, decode_fault, timestamp
+from fencepost_sdk.protocol import MAX_BYTES, MAX_CALLS, TRANSIENT, Fault, decode_answers, decode_fault, timestamp
 
 # A server is busy with one array while the other is written and on its way; more of them only wait there.
 CONNECTIONS = 2
@@ -115,7 +115,7 @@ class Bulk:
         if len(array) == 1:
             return [refused]
         # Either the server means one call, or it takes less at once than others do.
-        at = fault.call
+        at = fault.call_index
         cut = len(array) // 2 if at is None or at >= len(array) else max(at, 1)
         return (yield from self._send(array[:cut], patience)) + (yield from self._send(array[cut:], patience))
 
@@ -124,7 +124,7 @@ def _arrays(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     array: list[Entry] = []
     size = 0
     for entry in entries:
-        if array and (len(array) >= MOST_CALLS or size + len(entry.call) >= MOST_BYTES):
+        if array and (len(array) >= MAX_CALLS or size + len(entry.call) >= MAX_BYTES):
             yield array
             array, size = [], 0
         array.append(entry)
@@ -140,8 +140,8 @@ def _written(params: Any, place: int) -> Raw | None:
 def _placed(fault: Fault, place: int) -> Fault:
     """Return a fault whose paths begin with the place in the caller's sequence, not in the array that was sent."""
     root = f"$[{place}]"
-    errors = [{**one, "path": Fault(path=one.get("path")).below(root)} for one in fault.errors or []]
-    return msgspec.structs.replace(fault, path=fault.below(root), errors=errors or None)
+    errors = [{**one, "path": Fault(path=one.get("path")).path_below(root)} for one in fault.errors or []]
+    return msgspec.structs.replace(fault, path=fault.path_below(root), errors=errors or None)
 
 
 def _is_transient(said: str | RpcError) -> bool:

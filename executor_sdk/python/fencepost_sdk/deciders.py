@@ -10,7 +10,7 @@ import msgspec
 from fencepost_sdk.actions import Action, actions_of
 from fencepost_sdk.facts import Activity, Event, Facts, activities_at, read_event
 from fencepost_sdk.handlers import Function, Handler, is_async, read_as
-from fencepost_sdk.protocol import Handed
+from fencepost_sdk.protocol import ClaimedTask
 from fencepost_sdk.workflow_reader import WorkflowReader
 
 INIT = "init"
@@ -30,16 +30,16 @@ class Decider(Handler):
         self.wants_activities = activities
         self._read = read_as(definition, _params_type(function))
 
-    async def prepare(self, handed: Handed, context: Any, reader: WorkflowReader) -> tuple[Any, ...]:
+    async def prepare(self, task: ClaimedTask, context: Any, reader: WorkflowReader) -> tuple[Any, ...]:
         """Return what to call the decider with, which takes a look at the workflow."""
-        workflow = (handed.requester or {}).get("id", "")
-        event = read_event(msgspec.json.decode(handed.params))
+        workflow = (task.requester or {}).get("id", "")
+        event = read_event(msgspec.json.decode(task.params))
         if not self.wants_activities:
             return Facts[Any](workflow, self.definition), event
         # Before the first decision nothing has been begun.
         status = await reader.read(workflow, activities=event.kind != INIT)
         decisions = status.get("decisions", [])
-        number = next((place for place, one in enumerate(decisions) if one["id"] == handed.id), len(decisions))
+        number = next((place for place, one in enumerate(decisions) if one["id"] == task.id), len(decisions))
         return self.facts(status["resource"], activities_at(status.get("activities", []), decisions, number)), event
 
     def facts(self, resource: dict[str, Any], activities: dict[str, Activity]) -> Facts[Any]:

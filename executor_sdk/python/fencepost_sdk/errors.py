@@ -100,8 +100,8 @@ class TaskFailed(FencepostError):
             error = {"message": error}
         self.error: dict[str, Any] | None = None if error is None else dict(error)
         self.reason: dict[str, Any] | None = None if reason is None else dict(reason)
-        told = self.error if self.error is not None else self.reason
-        super().__init__(str((told or {}).get("message") or told or "the task failed"))
+        detail = self.error if self.error is not None else self.reason
+        super().__init__(str((detail or {}).get("message") or detail or "the task failed"))
 
 
 class TaskCanceled(FencepostError):

@@ -13,12 +13,12 @@ from msgspec import Raw, ValidationError
 
 from fencepost_sdk.alone import Alone
 from fencepost_sdk.context import Context
-from fencepost_sdk.failures import error_of, line_of, trace
+from fencepost_sdk.failures import log_line, task_error, traceback_text
 from fencepost_sdk.finishes import Finish, failure, release, success
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.polls import Capacity
-from fencepost_sdk.protocol import decode_handed
+from fencepost_sdk.protocol import decode_claimed_task
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.workflow_reader import WorkflowReader
 
@@ -63,26 +63,24 @@ class Executions:
         now = self._loop.time()
         for resource in resources:
             try:
-                handed = decode_handed(resource)
+                task = decode_claimed_task(resource)
             except ValidationError:
                 logger.exception("a task that was handed out cannot be read, it will time out")
                 continue
-            handler = self._handlers.get(handed.handled_as)
-            if handed.exec_id in self._leases:
+            handler = self._handlers.get(task.handler_name)
+            if task.exec_id in self._leases:
                 continue
             if handler is None:
-                logger.error("task %s of %s was not asked for and is given back", handed.id, handed.handled_as)
-            lease = Lease(handed, handler or Handler(handed.definition, _nobody))
-            if handler is None or self._capacity.closed or (self._alone.wanted and not handed.lost_attempts):
+                logger.error("task %s of %s was not asked for and is given back", task.id, task.handler_name)
+            lease = Lease(task, handler or Handler(task.definition, _nobody))
+            if handler is None or self._capacity.closed or (self._alone.wanted and not task.lost_attempts):
                 self._finish(release(lease), [])
             else:
                 self._leases.add(lease, now)
-                if handed.attempt_timeout_ms is not None:
+                if task.attempt_timeout_ms is not None:
                     # The server counts from the start, which was before now.
-                    lease.attempt_ends = self._loop.call_later(
-                        handed.attempt_timeout_ms / 1000, self._end_attempt, lease
-                    )
-                if handed.lost_attempts:
+                    lease.attempt_ends = self._loop.call_later(task.attempt_timeout_ms / 1000, self._end_attempt, lease)
+                if task.lost_attempts:
                     self.give_back_waiting()
                     self._alone.add(lease, resource)
                 elif self._capacity.running < self._capacity.concurrency:
@@ -174,7 +172,7 @@ class Executions:
     async def _handle(self, lease: Lease, handler: Handler) -> None:
         lease.began = True
         try:
-            arguments = await handler.prepare(lease.handed, lease.context, self._reader)
+            arguments = await handler.prepare(lease.task, lease.context, self._reader)
             if handler.is_async:
                 result = await handler.function(*arguments)
             else:
@@ -188,7 +186,7 @@ class Executions:
                 raise
             if not (lease.lost or lease.over):
                 _log(lease, raised)
-            finish = failure(lease, error_of(raised))
+            finish = failure(lease, task_error(raised))
         if os.getpid() != self._process:
             # The handler has forked and come back twice; see threads.py.
             os._exit(0)
@@ -219,7 +217,7 @@ class Executions:
                 "task %s of %s lasts longer than its attemptTimeout of %d ms, this attempt is over",
                 lease.id,
                 lease.handler.definition,
-                lease.handed.attempt_timeout_ms,
+                lease.task.attempt_timeout_ms,
             )
             self.lose(lease)
 
@@ -249,9 +247,9 @@ class Executions:
 
 
 def _log(lease: Lease, raised: BaseException) -> None:
-    logger.warning("task %s of %s failed: %s", lease.id, lease.handler.definition, line_of(raised, lease.handed))
+    logger.warning("task %s of %s failed: %s", lease.id, lease.handler.definition, log_line(raised, lease.task))
     if logger.isEnabledFor(logging.DEBUG):
-        logger.debug("task %s: %s", lease.id, trace(raised))
+        logger.debug("task %s: %s", lease.id, traceback_text(raised))
 
 
 def _nobody() -> None:

@@ -178,24 +178,24 @@ def activities_at(
     before = {label for decision in decisions[:number] for label in labels_of(decision)}
     # What was begun from here on, rather than what was begun before: the oldest decisions may be history that is gone.
     later = {label for decision in decisions[number:] for label in labels_of(decision)} - before
-    told = {}
+    outcomes = {}
     for decision in decisions[: number + 1]:
         event = read_event(decision["params"])
         if event.outcome is not None:
-            told[event.task_id or event.workflow_id] = event.outcome
-    found = [_activity(one, told.get(one["id"])) for one in activities]
+            outcomes[event.task_id or event.workflow_id] = event.outcome
+    found = [_activity(one, outcomes.get(one["id"])) for one in activities]
     return {activity.label: activity for activity in found if activity.label not in later}
 
 
-def _activity(resource: Mapping[str, Any], told: str | None) -> Activity:
+def _activity(resource: Mapping[str, Any], outcome: str | None) -> Activity:
     # One that was retried after its end was told has another end by now, or none: what it ended with then is gone.
-    same = told is not None and resource.get("outcome") == told
+    same = outcome is not None and resource.get("outcome") == outcome
     return Activity(
         id=resource["id"],
         label=cast(str, resource["label"]),
         definition=resource["definition"],
-        status="live" if told is None else "done",
-        outcome=told,
+        status="live" if outcome is None else "done",
+        outcome=outcome,
         params=resource.get("params"),
         result=resource.get("result") if same else None,
         error=resource.get("error") if same else None,

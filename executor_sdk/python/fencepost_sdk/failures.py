@@ -1,4 +1,4 @@
-"""From what a handler raised to the error of its task, and to the line in the worker's log."""
+"""Turns the exception of a handler into the error of its task and into a line of the worker's log."""
 
 from __future__ import annotations
 
@@ -6,51 +6,51 @@ import traceback
 from typing import Any
 
 from fencepost_sdk.errors import LostLease, TaskFailed
-from fencepost_sdk.payloads import clean, told
-from fencepost_sdk.protocol import Handed
+from fencepost_sdk.payloads import message_of, printable
+from fencepost_sdk.protocol import ClaimedTask
 
 LONGEST_MESSAGE = 8000
 LONGEST_TRACEBACK = 8000
 LONGEST_LINE = 200
 
 
-def error_of(raised: BaseException) -> dict[str, Any] | None:
-    """Return an exception as the error of its task, for people who look for the line that raised it."""
+def task_error(raised: BaseException) -> dict[str, Any] | None:
+    """Return the error of a task for an exception: its type, message and traceback; for TaskFailed its own error."""
     if isinstance(raised, TaskFailed):
         return raised.error
-    error = {"type": type(raised).__name__, "message": clean(told(raised), LONGEST_MESSAGE)}
+    error = {"type": type(raised).__name__, "message": printable(message_of(raised), LONGEST_MESSAGE)}
     if not isinstance(raised, LostLease):
-        error["traceback"] = trace(raised)
+        error["traceback"] = traceback_text(raised)
     return error
 
 
-def trace(raised: BaseException) -> str:
-    """Return the end of an exception's traceback."""
-    # The first frame is ours.
+def traceback_text(raised: BaseException) -> str:
+    """Return the end of the traceback of an exception, at most 8,000 characters."""
+    # The first frame is one of this SDK.
     frames = raised.__traceback__ and raised.__traceback__.tb_next
     try:
         text = "".join(traceback.format_exception(type(raised), raised, frames))
-    except BaseException:  # noqa: BLE001 - formatting asks the exception itself, which may raise anything
+    except BaseException:  # noqa: BLE001 - formatting calls code of the exception, which may raise anything
         text = "".join(traceback.format_tb(frames))
     if len(text) > LONGEST_TRACEBACK:
-        # A long message would push the frames out.
+        # A long message would leave no room for the frames.
         half = LONGEST_TRACEBACK // 2
         text = "".join(traceback.format_tb(frames))[-half:] + text[-half:]
-    return clean(text, LONGEST_TRACEBACK)
+    return printable(text, LONGEST_TRACEBACK)
 
 
-def line_of(raised: BaseException, handed: Handed) -> str:
-    """Return one line about a failed attempt: what was raised, and what happens next."""
-    name, what = type(raised).__name__, told(raised)
+def log_line(raised: BaseException, task: ClaimedTask) -> str:
+    """Return one line about a failed attempt: its exception, and when the next attempt starts."""
+    name, what = type(raised).__name__, message_of(raised)
     if not isinstance(raised, TaskFailed) and what != name:
         what = f"{name}: {what}"
-    return f"{clean(' '.join(what[:4000].split()), LONGEST_LINE)}; {_next(handed)}"
+    return f"{printable(' '.join(what[:4000].split()), LONGEST_LINE)}; {_next(task)}"
 
 
-def _next(handed: Handed) -> str:
-    if handed.allowed_retry_count is None:
-        return f"attempt {handed.retry_count}"
-    of = f"attempt {handed.retry_count} of {handed.allowed_retry_count + 1}"
-    if handed.retry_count > handed.allowed_retry_count:
+def _next(task: ClaimedTask) -> str:
+    if task.allowed_retry_count is None:
+        return f"attempt {task.retry_count}"
+    of = f"attempt {task.retry_count} of {task.allowed_retry_count + 1}"
+    if task.retry_count > task.allowed_retry_count:
         return f"{of}, the last one"
-    return f"{of}, the next one in {handed.retry_delay_ms / 1000:g} s"
+    return f"{of}, the next one in {task.retry_delay_ms / 1000:g} s"

@@ -10,7 +10,7 @@ from typing import Any
 from fencepost_sdk.calls import encode_fail, encode_release, encode_success
 from fencepost_sdk.errors import NotJson
 from fencepost_sdk.leases import Lease
-from fencepost_sdk.protocol import LOST, TRANSIENT, Fault
+from fencepost_sdk.protocol import LEASE_LOST, TRANSIENT, Fault
 
 logger = logging.getLogger("fencepost_sdk")
 
@@ -46,7 +46,7 @@ class Finish:
             self.failures += 1
             logger.warning("task %s: %s: %s; its finish will be repeated", lease.id, fault.type, fault.message)
             retry(self)
-        elif fault.type in LOST:
+        elif fault.type in LEASE_LOST:
             # The task's history may be gone by the time a finish is repeated: it has been told, that is enough.
             level = logging.DEBUG if repeated and fault.type == "task-not-found" else logging.WARNING
             logger.log(level, "task %s is no longer ours, its result is dropped: %s", lease.id, fault.message)
@@ -84,11 +84,11 @@ def release(lease: Lease) -> Finish:
 
 
 def _refused_result(lease: Lease, fault: Fault) -> Finish:
-    return failure(lease, {"type": "result-refused", "message": fault.message, "path": fault.below("$")})
+    return failure(lease, {"type": "result-refused", "message": fault.message, "path": fault.path_below("$")})
 
 
 def _refused_error(lease: Lease, fault: Fault) -> Finish:
-    error = {"type": "error-refused", "message": fault.message, "path": fault.below("$")}
+    error = {"type": "error-refused", "message": fault.message, "path": fault.path_below("$")}
     return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, error), _refused_again)
 
 

@@ -1,4 +1,4 @@
-"""From a function's signature to how it is called for a task."""
+"""Handlers: reads the signature of a function and builds the arguments for it from a task."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 
 from fencepost_sdk.context import Context
 from fencepost_sdk.errors import TaskFailed
-from fencepost_sdk.payloads import reader, told
-from fencepost_sdk.protocol import Handed
+from fencepost_sdk.payloads import decoder, message_of
+from fencepost_sdk.protocol import ClaimedTask
 from fencepost_sdk.workflow_reader import WorkflowReader
 
 Function = Callable[..., Any]
@@ -19,14 +19,15 @@ Arguments = Callable[[Any, Context | None], tuple[Any, ...]]
 
 
 class Handler:
-    """A function for the tasks of one definition: `arguments(params, ctx)` are what to call it with.
+    """A function that handles the tasks of one definition; `arguments(params, ctx)` builds its arguments.
 
-    A function takes any of two things, in any order: a parameter annotated `Context` (or, without an annotation, one
-    named `ctx` or `context`) and one other, the params. The params are read straight into the type of its
-    annotation: a dataclass, a TypedDict, a msgspec Struct, a pydantic model, a dict, or another type of msgspec.
+    The function may have two parameters, in any order: one annotated `Context` (or, without an annotation, named `ctx`
+    or `context`), and one for the params. The params are decoded into the type of its annotation: a dataclass, a
+    TypedDict, a msgspec Struct, a pydantic model, a dict, or any other type that msgspec supports.
     """
 
-    complained = False
+    # Whether a dropped notification of this handler was logged.
+    has_logged_drop = False
 
     def __init__(self, definition: str, function: Function) -> None:
         self.definition = definition
@@ -50,17 +51,17 @@ class Handler:
             case _:
                 return lambda params, ctx: (ctx, self._params(params))
 
-    async def prepare(self, handed: Handed, context: Context | None, reader: WorkflowReader) -> tuple[Any, ...]:
-        """Return what to call the function with; raise TaskFailed for params that do not fit."""
-        return self.arguments(handed.params, context)
+    async def prepare(self, task: ClaimedTask, context: Context | None, reader: WorkflowReader) -> tuple[Any, ...]:
+        """Return the arguments for the function; raises TaskFailed for params that do not fit its annotation."""
+        return self.arguments(task.params, context)
 
     def outcome(self, returned: Any) -> Any:
-        """Return the result of the task from what the function returned."""
+        """Return the result of the task for a value that the function returned."""
         return returned
 
     def misfit(self, error: msgspec.ValidationError) -> TaskFailed:
-        """Return the failure of a task whose params do not fit the function."""
-        sentence, _, path = told(error).partition(" - at `$")
+        """Return the failure of a task with params that do not fit the annotation."""
+        sentence, _, path = message_of(error).partition(" - at `$")
         where = "$.params" + path.rstrip("`")
         failure: dict[str, Any] = {"type": "invalid-params"}
         if (faults := _faults_of_model(error, where)) is not None:
@@ -77,15 +78,15 @@ class Handler:
 
 
 def read_as(definition: str, params_type: Any) -> Callable[[bytes], Any]:
-    """Return what reads params into a type; raise TypeError for a type that no params can be read into."""
+    """Return a function that decodes params into a type; raises TypeError for a type without a JSON form."""
     try:
-        return reader(params_type)
+        return decoder(params_type)
     except (TypeError, NotImplementedError) as error:
         raise TypeError(f"the params of {definition} cannot be read as {params_type!r}: {error}") from error
 
 
 def _faults_of_model(error: msgspec.ValidationError, where: str) -> list[dict[str, str]] | None:
-    """Return what a pydantic model says about the value at `where`, if it was one that refused it."""
+    """Return the errors of a pydantic model about the value at `where`, or None for an error that is not a model's."""
     errors = getattr(error.__cause__, "errors", None)
     if not callable(errors):
         return None
@@ -99,14 +100,14 @@ def _faults_of_model(error: msgspec.ValidationError, where: str) -> list[dict[st
 
 
 def is_async(function: Function) -> bool:
-    """Tell whether calling a function gives something to await."""
+    """Return whether a call of the function returns an awaitable."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - not whether it can be called, but what calling it gives
+        getattr(function, "__call__", None)  # noqa: B004 - asks for the kind of its __call__, not whether it is callable
     )
 
 
 def _read_signature(function: Function) -> tuple[list[str], Any]:
-    """Return what the parameters are, in order, and the type of the params."""
+    """Return the kinds of the parameters, `params` or `context`, in order, and the type of the params."""
     name = getattr(function, "__qualname__", repr(function))
     try:
         hints = get_type_hints(function, include_extras=True) if hasattr(function, "__annotations__") else {}
@@ -121,7 +122,7 @@ def _read_signature(function: Function) -> tuple[list[str], Any]:
         if hint is Context or (hint is parameter.empty and parameter.name in ("ctx", "context")):
             order.append("context")
         elif parameter.default is not parameter.empty and "params" in order:
-            # A further parameter with a default is the function's own business.
+            # A further parameter with a default is none of ours.
             continue
         else:
             order.append("params")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fencepost_sdk.calls import encode_notify
 from fencepost_sdk.notes import sayable
-from fencepost_sdk.payloads import told
-from fencepost_sdk.protocol import TRANSIENT, Fault, Handed
+from fencepost_sdk.payloads import message_of
+from fencepost_sdk.protocol import TRANSIENT, ClaimedTask, Fault
 
 if TYPE_CHECKING:
     from fencepost_sdk.context import Context
@@ -36,7 +36,6 @@ class Lease:
         "began",
         "context",
         "exec_id",
-        "handed",
         "handler",
         "id",
         "interval",
@@ -45,16 +44,17 @@ class Lease:
         "noted",
         "over",
         "spoke_at",
+        "task",
         "unheard",
     )
 
-    def __init__(self, handed: Handed, handler: Handler) -> None:
-        self.id = handed.id
-        self.exec_id = handed.exec_id
-        self.handed = handed
+    def __init__(self, task: ClaimedTask, handler: Handler) -> None:
+        self.id = task.id
+        self.exec_id = task.exec_id
+        self.task = task
         self.handler = handler
         # The floor is for timeouts that no network can keep: they are lost in any case, but without a busy loop.
-        self.interval = max(handed.in_progress_timeout_ms / 3000, 0.02)
+        self.interval = max(task.in_progress_timeout_ms / 3000, 0.02)
         self.spoke_at = 0.0
         self.context: Context | None = None
         self.job: asyncio.Task[None] | None = None
@@ -78,7 +78,7 @@ class Lease:
             try:
                 calls.append(encode_notify(self.id, self.exec_id, sayable(note)))
             except BaseException as error:  # noqa: BLE001 - a note is read by code of its values' own types
-                self.complain(told(error))
+                self.complain(message_of(error))
         return calls
 
     def heartbeat(self) -> bytes:
@@ -87,8 +87,8 @@ class Lease:
 
     def complain(self, why: str) -> None:
         """Log that a note of its handler was not taken, once for each handler."""
-        level = logging.DEBUG if self.handler.complained else logging.WARNING
-        self.handler.complained = True
+        level = logging.DEBUG if self.handler.has_logged_drop else logging.WARNING
+        self.handler.has_logged_drop = True
         logger.log(level, "a note about task %s of %s is dropped: %s", self.id, self.handler.definition, why)
 
 

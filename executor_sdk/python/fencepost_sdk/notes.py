@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from fencepost_sdk.payloads import clean
+from fencepost_sdk.payloads import printable
 
 # The server's limits for one note.
 LONGEST_MESSAGE = 10_000
@@ -21,7 +21,7 @@ def sayable(note: Mapping[str, Any]) -> dict[str, Any]:
     if note["notification"] == "progress":
         return _progress(note["progress-current"], note.get("progress-total"), note.get("progress-unit"))
     if "message" in note:
-        return {**note, "message": clean(str(note["message"]), LONGEST_MESSAGE)}
+        return {**note, "message": printable(str(note["message"]), LONGEST_MESSAGE)}
     return dict(note)
 
 
@@ -34,7 +34,7 @@ def _progress(current: Any, total: Any, unit: Any) -> dict[str, Any]:
     if whole is not None:
         note["progress-total"] = whole
     if unit is not None:
-        note["progress-unit"] = clean(str(unit), LONGEST_UNIT)
+        note["progress-unit"] = printable(str(unit), LONGEST_UNIT)
     return note
 
 

@@ -17,7 +17,7 @@ from fencepost_sdk.errors import RpcError
 from fencepost_sdk.finishes import Finish
 from fencepost_sdk.leases import Alarm, Lease, Leases
 from fencepost_sdk.polls import Capacity, Poll
-from fencepost_sdk.protocol import LOST, MOST_BYTES, MOST_CALLS, Fault, WorkerAnswer
+from fencepost_sdk.protocol import LEASE_LOST, MAX_BYTES, MAX_CALLS, Fault, WorkerAnswer
 from fencepost_sdk.retrying_connection import RetryingConnection
 
 logger = logging.getLogger("fencepost_sdk")
@@ -84,8 +84,8 @@ class Outbox:
         self._wake = wake
         self._notes: list[tuple[Lease, bytes]] = []
         self._finishes: list[Finish] = []
-        self._most_calls = MOST_CALLS
-        self._most_bytes = MOST_BYTES
+        self._max_calls = MAX_CALLS
+        self._max_bytes = MAX_BYTES
         self._delayed = 0
         self._in_flight: Batch | None = None
 
@@ -138,9 +138,9 @@ class Outbox:
         if not notes and not self._finishes:
             return None
         # The rest leaves with the next batch, notifications first: no finish may overtake those of its task.
-        self._notes = notes[self._most_calls - 1 :]
-        notes = notes[: self._most_calls - 1]
-        finishes = [] if self._notes else self._take(self._most_calls - 1 - len(notes))
+        self._notes = notes[self._max_calls - 1 :]
+        notes = notes[: self._max_calls - 1]
+        finishes = [] if self._notes else self._take(self._max_calls - 1 - len(notes))
         if self._notes or self._finishes:
             self._pending.set()
         poll = self._capacity.next_poll(now) if len(finishes) <= MAX_FINISHES_WITH_POLL and not self._finishes else None
@@ -152,7 +152,7 @@ class Outbox:
         size = 0
         for finish in self._finishes[:most]:
             size += len(finish.call) + 1
-            if taken and size > self._most_bytes:
+            if taken and size > self._max_bytes:
                 break
             taken.append(finish)
         self._finishes = self._finishes[len(taken) :]
@@ -174,16 +174,16 @@ class Outbox:
         """
         count = len(batch)
         fault = Fault(refused.type, refused.message, refused.path)
-        if (refused_at := 0 if count == 1 else fault.call) is not None and refused_at < count:
+        if (refused_at := 0 if count == 1 else fault.call_index) is not None and refused_at < count:
             await self._deliver_if_any(batch.part(0, refused_at))
             one = batch.part(refused_at, refused_at + 1)
             self._apply_answers(one, [WorkerAnswer(error=fault)], repeated=refused.repeated)
             await self._deliver_if_any(batch.part(refused_at + 1, count))
             return
         if refused.status == 413:
-            self._most_bytes = max(size // 2, 1)
+            self._max_bytes = max(size // 2, 1)
         elif refused.status == 400:
-            self._most_calls = max(count // 2, 2)
+            self._max_calls = max(count // 2, 2)
         logger.info("a request of %d calls was refused: %s; sending halves", count, refused)
         for half in (batch.part(0, count // 2), batch.part(count // 2, count)):
             await self._deliver(half)
@@ -196,7 +196,7 @@ class Outbox:
         noted = len(batch.notes)
         now = asyncio.get_running_loop().time()
         for (lease, call), answer in zip(batch.notes, answers, strict=False):
-            if answer.error is not None and answer.error.type not in LOST:
+            if answer.error is not None and answer.error.type not in LEASE_LOST:
                 self._leases.refused(lease, call, answer.error, now)
             elif answer.error is not None or (answer.result is not None and answer.result.cancel_requested):
                 self._lost(lease)

@@ -1,7 +1,7 @@
-"""Payloads: from Python values to the JSON that the server stores, and from its JSON to the type of an annotation.
+"""Payloads: encodes Python values as JSON, and decodes JSON into the type of an annotation.
 
-JSON is narrower than Python. A value that it cannot hold is refused here, with its place, instead of being stored as
-something else: msgspec writes NaN as null, and the server refuses a whole request for one integer beyond 64 bits.
+A value that JSON cannot represent is refused here, with its path, before it is sent. msgspec would write NaN as null,
+and the server refuses a whole request because of one integer beyond 64 bits.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ import msgspec.inspect
 from fencepost_sdk.errors import NotJson
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-# Texts without any of these hold no NaN, no NUL and no integer beyond 64 bits: only others are looked through.
+# JSON without a match has no NaN, no NUL and no integer beyond 64 bits: only other values are searched for them.
 _SUSPECT = re.compile(rb"null|\\u0000|[0-9]{19}")
 
 
 def encode(value: Any, path: str = "$") -> bytes:
-    """Return a value as JSON; raise NotJson, which names the place below `path`, for what JSON cannot hold."""
+    """Return a value as JSON; raises NotJson, with a path below `path`, for a value that JSON cannot represent."""
     try:
         text = _encoder.encode(value)
     except RecursionError as error:
         raise NotJson(path, "nested too deeply, or it contains itself") from error
     except Exception as error:
-        # Code of the value's own type may raise any exception: `model_dump`, a property, `__str__`.
-        raise _first_fault(value, path) or NotJson(path, told(error)) from error
+        # `model_dump`, a property or `__str__` of the value may raise any exception.
+        raise _first_fault(value, path) or NotJson(path, message_of(error)) from error
     if _SUSPECT.search(text) is not None and (fault := _first_fault(value, path)) is not None:
         raise fault
     return text
 
 
-def plain(value: Any, path: str = "$") -> Any:
-    """Return a value as it comes back from JSON, so that equal payloads compare equal however they were written."""
+def json_value(value: Any, path: str = "$") -> Any:
+    """Return a value encoded and decoded again, so that equal payloads compare equal whatever their types were."""
     return msgspec.json.decode(encode(value, path))
 
 
-def told(error: BaseException) -> str:
-    """Return what an exception says; its `str` is foreign code that may raise in turn."""
+def message_of(error: BaseException) -> str:
+    """Return the message of an exception, or its type without one; its `__str__` may raise in turn."""
     try:
         return str(error) or type(error).__name__
-    except BaseException:  # noqa: BLE001 - a message is not worth a worker
+    except BaseException:  # noqa: BLE001 - `__str__` may raise anything
         return type(error).__name__
 
 
-def clean(text: str, longest: int) -> str:
-    """Return the beginning of a text for people, without what JSON cannot hold of it."""
-    short = text if len(text) <= longest else text[: longest - 1] + "…"
+def printable(text: str, limit: int) -> str:
+    """Return at most `limit` characters of a text, with `?` for characters that JSON cannot represent."""
+    short = text if len(text) <= limit else text[: limit - 1] + "…"
     return short.encode(errors="replace").decode().replace("\0", "?")
 
 
-def reader(annotation: Any) -> Callable[[bytes | memoryview], Any]:
-    """Return what reads JSON into a type; raise TypeError for a type that JSON cannot be read into."""
+def decoder(annotation: Any) -> Callable[[bytes | memoryview], Any]:
+    """Return a function that decodes JSON into a type; raises TypeError for a type that cannot be decoded into."""
     if annotation is object:
         annotation = Any
     for custom in _custom_types(msgspec.inspect.type_info(annotation)):
@@ -67,7 +67,7 @@ def reader(annotation: Any) -> Callable[[bytes | memoryview], Any]:
 
 
 def schema(annotation: Any) -> Mapping[str, Any]:
-    """Return the JSON Schema of a type."""
+    """Return the JSON Schema of a type, as pydantic gives it for a model and msgspec for any other type."""
     if _is_model(annotation):
         document: Mapping[str, Any] = annotation.model_json_schema()
         return document
@@ -75,12 +75,12 @@ def schema(annotation: Any) -> Mapping[str, Any]:
 
 
 def _is_model(one: Any) -> bool:
-    """Tell whether it is a pydantic model, without importing pydantic."""
+    """Return whether an object is a pydantic model class, without importing pydantic."""
     return isinstance(one, type) and hasattr(one, "model_validate_json") and hasattr(one, "model_dump")
 
 
 def _read_model(model: Any, value: Any) -> Any:
-    # As JSON rather than as Python values: a strict model takes a time from the one and not from the other.
+    # As JSON, because a strict model accepts a datetime in JSON but not as a Python string.
     return model.model_validate_json(msgspec.json.encode(value)) if _is_model(model) else value
 
 
@@ -108,8 +108,8 @@ _PLAIN_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
-def _simpler(value: Any) -> Any:
-    """Return what msgspec can write of what it cannot: subclasses of plain types, numpy's values, pydantic models."""
+def _to_builtin(value: Any) -> Any:
+    """Convert a value for msgspec: a subclass of a builtin type, a NumPy value or a pydantic model; else TypeError."""
     for base, make in _PLAIN_BASES:
         if isinstance(value, base):
             return make(value)
@@ -119,15 +119,15 @@ def _simpler(value: Any) -> Any:
         return value.model_dump(mode="json", by_alias=True)
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"a {type(value).__qualname__} is nothing that JSON can hold")
+    raise TypeError(f"JSON cannot represent a value of type {type(value).__qualname__}")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_simpler)
+_encoder = msgspec.json.Encoder(enc_hook=_to_builtin)
 _PLAIN = (str, int, float, bool, type(None))
 
 
 def _first_fault(value: Any, path: str) -> NotJson | None:
-    """Find what JSON cannot hold; None when nothing of the kind is found."""
+    """Return the first part of a value that JSON cannot represent, or None."""
     try:
         return next(_faults(value, path), None)
     except RecursionError:
@@ -140,7 +140,7 @@ def _faults(value: Any, path: str) -> Iterator[NotJson]:
     if isinstance(value, float) and not math.isfinite(value):
         yield NotJson(path, f"a number must be finite, not {float(value)}")
     elif isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
-        yield NotJson(path, "an integer must lie between -2**63 and 2**63-1")
+        yield NotJson(path, "an integer must be between -2**63 and 2**63-1")
     elif isinstance(value, str):
         yield from _faults_of_text(value, path)
     elif isinstance(value, Mapping):
@@ -148,8 +148,8 @@ def _faults(value: Any, path: str) -> Iterator[NotJson]:
             yield from _faults_of_key(key, path)
             yield from _faults(one, f"{path}.{key}")
     elif isinstance(value, list | tuple | set | frozenset):
-        for place, one in enumerate(value):
-            yield from _faults(one, f"{path}[{place}]")
+        for index, one in enumerate(value):
+            yield from _faults(one, f"{path}[{index}]")
     elif (members := _members(value)) is not None:
         for name, one in members:
             yield from _faults(one, f"{path}.{name}")
@@ -159,11 +159,11 @@ def _faults(value: Any, path: str) -> Iterator[NotJson]:
 
 def _faults_of_text(value: str, path: str) -> Iterator[NotJson]:
     if "\0" in value:
-        yield NotJson(path, "text cannot hold the character NUL")
+        yield NotJson(path, "text cannot contain the character NUL")
     try:
         str.encode(value)
     except UnicodeEncodeError:
-        yield NotJson(path, "text cannot hold half of a surrogate pair")
+        yield NotJson(path, "text cannot contain half of a surrogate pair")
 
 
 def _faults_of_key(key: Any, path: str) -> Iterator[NotJson]:
@@ -172,26 +172,26 @@ def _faults_of_key(key: Any, path: str) -> Iterator[NotJson]:
         return
     try:
         _encoder.encode({key: None})
-    except Exception as error:  # noqa: BLE001 - the key's own code may raise anything
-        yield NotJson(path, f"{key!r} cannot be the name of a member: {told(error)}")
+    except Exception as error:  # noqa: BLE001 - code of the key may raise anything
+        yield NotJson(path, f"{key!r} cannot be the name of a member: {message_of(error)}")
 
 
 def _faults_of_other(value: Any, path: str) -> Iterator[NotJson]:
     try:
-        simpler = _simpler(value)
+        builtin = _to_builtin(value)
     except TypeError as error:
         try:
             _encoder.encode(value)
-        except Exception:  # noqa: BLE001 - not one of msgspec's own types either
-            yield NotJson(path, told(error))
+        except Exception:  # noqa: BLE001 - not a type of msgspec either
+            yield NotJson(path, message_of(error))
     except Exception as error:  # noqa: BLE001 - `model_dump` may raise anything
-        yield NotJson(path, told(error))
+        yield NotJson(path, message_of(error))
     else:
-        yield from _faults(simpler, path)
+        yield from _faults(builtin, path)
 
 
 def _members(value: Any) -> list[tuple[str, Any]] | None:
-    """Return the members that msgspec writes of a Struct, a dataclass or an attrs object."""
+    """Return the members that msgspec encodes of a Struct, a dataclass or an attrs object; None for other values."""
     if isinstance(value, msgspec.Struct):
         return [(one.encode_name, getattr(value, one.name)) for one in msgspec.structs.fields(value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,4 @@
-"""The wire: how calls are written and answers are read. Pure; everything of JSON that this SDK knows is here."""
+"""The protocol: method names, the structs of answers, and functions that decode them. No I/O; encoding.py has calls."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SUCCESS = "awf.task/success"
 FAIL = "awf.task/fail"
 RELEASE = "awf.task/release"
 
-# The server's limits for one request, unless it is told otherwise; a smaller one is found out when it refuses.
-MOST_CALLS = 1000
-MOST_BYTES = 900_000
+# The server's default limits for one request. A client learns of a smaller limit when the server refuses a request.
+MAX_CALLS = 1000
+MAX_BYTES = 900_000
 
-# One call of a batch was not served this time; sent again it may be.
+# Errors of one call of a batch that may succeed when it is sent again.
 TRANSIENT = frozenset({"unavailable", "internal-error", "too-many-requests"})
-# The execution that the call spoke for is over, however that came about.
-LOST = frozenset(
+# Errors that say that the execution of the call has ended or was superseded.
+LEASE_LOST = frozenset(
     {"exec-id-mismatch", "task-has-been-done", "task-not-in-progress", "task-not-requested", "task-not-found"}
 )
 
 
 class Meta(Struct, rename="camel"):
-    """When a task was made and last changed, and a counter that grows with every change."""
+    """When a task was created and last changed, and its version, a counter that every change increments."""
 
     created_at: datetime | None = None
     last_updated: datetime | None = None
@@ -53,10 +53,10 @@ class Task(
         "definition_version": "definition-version",
     },
 ):
-    """A task as the server told it; a snapshot, which does not change when the task does.
+    """A snapshot of a task, as the server returned it; it does not change when the task does.
 
-    `retry_count` counts the attempts that were started. `exec_id` names the current execution and is what the server
-    checks every later call against. Times are aware datetimes.
+    `retry_count` is the number of attempts started. `exec_id` identifies the current execution: it is the fencing token
+    that the server checks in each later call. Datetimes have a timezone.
 
         task = client.create("demo/resize", {"width": 640})
         print(task.id, task.status)
@@ -83,7 +83,7 @@ class Task(
 
 
 class Status(Struct, rename={"task": "resource"}):
-    """What `Client.status` tells: the task and, when asked for, its settings and its log, oldest entry first.
+    """The answer of `Client.status`: the task and, on request, its settings and its log, oldest entry first.
 
     status = client.status(task.id, include_log=True)
     print([entry["action"] for entry in status.log or []])
@@ -95,7 +95,7 @@ class Status(Struct, rename={"task": "resource"}):
 
 
 class Page(Struct, rename={"tasks": "resources"}):
-    """Some tasks of a list, and `next`, the `after` of the following page (None on the last one).
+    """One page of a list of tasks. `next` is the `after` of the following page, None on the last page.
 
     page = client.list(status="ready", limit=10)
     print([task.id for task in page], page.next)
@@ -111,7 +111,7 @@ class Page(Struct, rename={"tasks": "resources"}):
         return len(self.tasks)
 
 
-class Handed(
+class ClaimedTask(
     Struct,
     gc=False,
     rename={
@@ -125,7 +125,7 @@ class Handed(
         "workflow_definition": "workflow-definition",
     },
 ):
-    """The little that a worker needs of a task before its handler runs."""
+    """The part of a claimed task that a worker needs before the handler runs."""
 
     id: str
     definition: str
@@ -141,13 +141,13 @@ class Handed(
     requester: dict[str, str] | None = None
 
     @property
-    def handled_as(self) -> str:
-        """The definition whose handler it is for: of a decision task that of its workflow."""
+    def handler_name(self) -> str:
+        """The definition to look up the handler by: for a decision task the definition of its workflow."""
         return self.workflow_definition or self.definition
 
 
 class Fault(Struct):
-    """An error as the server tells it."""
+    """An error as the server returns it."""
 
     type: str = "unknown-error"
     message: str = ""
@@ -155,41 +155,41 @@ class Fault(Struct):
     errors: list[Any] | None = None
 
     @property
-    def is_told(self) -> bool:
-        """Whether the server told it, and not somebody on the way."""
+    def is_from_server(self) -> bool:
+        """Whether the error comes from a Fencepost server and not from a proxy."""
         return not self.type.startswith("http-")
 
     @property
-    def call(self) -> int | None:
-        """The place in the request of the call that is at fault, if the server names one."""
+    def call_index(self) -> int | None:
+        """The index in the request of the call at fault, if the path names one."""
         found = re.match(r"\$\[(\d+)\]", self.path or "")
         return None if found is None else int(found[1])
 
-    def below(self, root: str) -> str | None:
-        """Return its path as seen from what the call was made of, rather than from the request that carried it."""
+    def path_below(self, root: str) -> str | None:
+        """Return the path below `root` instead of below the call in the request."""
         return None if self.path is None else root + re.sub(r"^\$(\[\d+\])?(\.params)?", "", self.path)
 
     def as_error(self, status: int | None = None, *, repeated: bool = False) -> RpcError:
-        """Return it as an exception to raise."""
+        """Return the exception to raise for it."""
         return RpcError(self.type, self.message, status=status, path=self.path, errors=self.errors, repeated=repeated)
 
 
 class Answer(Struct, gc=False):
-    """The answer to one call, its result not yet read."""
+    """The answer to one call; the result is still JSON."""
 
     result: Raw = Raw(b"null")
     error: Fault | None = None
 
 
 class WorkerResult(Struct, gc=False, rename={"cancel_requested": "cancelRequested"}):
-    """What a worker reads of results: what a poll brought, and whether somebody canceled."""
+    """The part of a result that a worker reads: the tasks of a poll, and whether the task is canceled."""
 
     resources: list[Raw] = msgspec.field(default_factory=list)
     cancel_requested: bool = False
 
 
 class WorkerAnswer(Struct, gc=False):
-    """The answer to one call of a worker's round."""
+    """The answer to one call of a worker's batch."""
 
     result: WorkerResult | None = None
     error: Fault | None = None
@@ -198,30 +198,30 @@ class WorkerAnswer(Struct, gc=False):
 _answers = msgspec.json.Decoder(list[Answer])
 _answer = msgspec.json.Decoder(Answer)
 _worker_answers = msgspec.json.Decoder(list[WorkerAnswer])
-_handed = msgspec.json.Decoder(Handed)
+_claimed_task = msgspec.json.Decoder(ClaimedTask)
 _task = msgspec.json.Decoder(Task)
 
-decode_handed = _handed.decode
+decode_claimed_task = _claimed_task.decode
 decode_task = _task.decode
 
 
 def decode_answers(body: bytes, expected: int) -> list[Answer]:
-    """Read the answer to a batch; raise ValueError when it is not one."""
+    """Decode the answers to a batch of `expected` calls; raises ValueError for anything else."""
     return _checked(_answers.decode(body), expected)
 
 
 def decode_answer(body: bytes) -> Answer:
-    """Read the answer to a lone call; raise ValueError when it is not one."""
+    """Decode the answer to a single call; raises ValueError for anything else."""
     return _answer.decode(body)
 
 
 def decode_worker_answers(body: bytes, expected: int) -> list[WorkerAnswer]:
-    """Read the answer to a worker's round; raise ValueError when it is not one."""
+    """Decode the answers to a worker's batch of `expected` calls; raises ValueError for anything else."""
     return _checked(_worker_answers.decode(body), expected)
 
 
 def decode_fault(body: bytes, status: int) -> Fault:
-    """Read the error of a request that was refused as a whole, which a proxy may have written in its own way."""
+    """Return the error of a request that was refused as a whole; its type is `http-<status>` when a proxy wrote it."""
     try:
         fault = _answer.decode(body).error
     except ValueError:
@@ -230,7 +230,7 @@ def decode_fault(body: bytes, status: int) -> Fault:
 
 
 def timestamp(moment: datetime | str) -> str:
-    """Return a time as the wire spells it; refuse a datetime without a zone, which reads differently everywhere."""
+    """Return a time in ISO 8601, in UTC; raises ValueError for a datetime without a timezone, which is ambiguous."""
     if isinstance(moment, str):
         return moment
     if moment.tzinfo is None:

@@ -145,4 +145,4 @@ def _is_about_content(fault: Fault, status: int) -> bool:
 
     A proxy may refuse the size of a request, but only the server can refuse the content of its calls.
     """
-    return status == 413 or (status in (400, 422) and fault.is_told)
+    return status == 413 or (status in (400, 422) and fault.is_from_server)

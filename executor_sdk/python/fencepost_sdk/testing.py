@@ -24,7 +24,7 @@ from fencepost_sdk.actions import COMPLETE, DO_NOTHING, FAIL, SCHEDULE_WORKFLOW,
 from fencepost_sdk.deciders import Decider
 from fencepost_sdk.facts import Activity, Event, activities_at, read_event
 from fencepost_sdk.handlers import Function
-from fencepost_sdk.payloads import plain
+from fencepost_sdk.payloads import json_value
 
 __all__ = ["Difference", "History", "Run", "assert_unchanged", "replay"]
 
@@ -142,7 +142,7 @@ class Run:
 
     def __init__(self, decide: Function, params: Any = None, *, definition: str = "test/workflow") -> None:
         self._decider = Decider(definition, decide)
-        self._resource = {"id": "run", "definition": definition, "params": plain(params)}
+        self._resource = {"id": "run", "definition": definition, "params": json_value(params)}
         self._begun: dict[str, dict[str, Any]] = {}
         self._decisions = 0
         self.activities: dict[str, Activity] = {}
@@ -186,7 +186,7 @@ class Run:
 
         Run(lambda workflow, event: None).signal("paid", {"by": "ada"})
         """
-        return self._hear(Event(kind="signal", name=name, payload=plain(payload)))
+        return self._hear(Event(kind="signal", name=name, payload=json_value(payload)))
 
     def _end(self, label: str, outcome: str, *, result: Any = None, error: Any = None) -> list[Action]:
         if label not in self.live:
@@ -196,8 +196,8 @@ class Run:
             activity,
             status="done",
             outcome=outcome,
-            result=plain(result),
-            error=plain(error),
+            result=json_value(result),
+            error=json_value(error),
             reason=FAILED if outcome == "failed" else None,
         )
         what, id = ("workflow", "workflow_id") if activity.is_workflow else ("task", "task_id")

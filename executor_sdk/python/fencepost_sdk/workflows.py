@@ -113,9 +113,9 @@ def create(
 def status(id: str, *, activities: bool, decisions: bool, patience: float) -> Conversation[WorkflowStatus]:
     """Look at a workflow, with all that it has begun or decided, however many answers that takes."""
     asked: dict[str, Any] = {"id": id, "include-activities?": activities, "include-decisions?": decisions}
-    told = yield from call(STATUS, asked, _Status, patience)
-    begun, made = told.activities, told.decisions
-    page = told
+    first = yield from call(STATUS, asked, _Status, patience)
+    begun, made = first.activities, first.decisions
+    page = first
     while page.activities_next or page.decisions_next:
         following = {"id": id, "include-activities?": bool(page.activities_next)}
         following |= {"include-decisions?": bool(page.decisions_next)}
@@ -126,7 +126,7 @@ def status(id: str, *, activities: bool, decisions: bool, patience: float) -> Co
         page = yield from call(STATUS, following, _Status, patience)
         begun = begun if page.activities is None else [*(begun or ()), *page.activities]
         made = made if page.decisions is None else [*(made or ()), *page.decisions]
-    return WorkflowStatus(told.resource, None if begun is None else [_activity(one) for one in begun], made)
+    return WorkflowStatus(first.resource, None if begun is None else [_activity(one) for one in begun], made)
 
 
 def signal(id: str, name: str, payload: Any, *, signal_id: str | None, patience: float) -> Conversation[Workflow]:
