@@ -25,12 +25,12 @@ CATCHES_BROADLY = {
     "server/fencepost/engine/outcomes.py": "one of several calls raised it: it is the outcome of that call",
     "server/fencepost/engine/dispatcher.py": "passes it on to every poll of the claim; the next claim runs",
     "server/fencepost/store/embedded/supervisor.py": "stops Postgres and raises it again",
-    "executor_sdk/python/fencepost_sdk/threads.py": "passes it on to who awaits the thread",
-    "executor_sdk/python/fencepost_sdk/payloads.py": "the code of a value's own type raised it: it becomes NotJson",
-    "executor_sdk/python/fencepost_sdk/failures.py": "an exception that cannot print itself is told without its text",
-    "executor_sdk/python/fencepost_sdk/leases.py": "a note that cannot be read is dropped for a plain heartbeat",
-    "executor_sdk/python/fencepost_sdk/executions.py": "a handler's error is what its task fails with",
-    "executor_sdk/python/fencepost_sdk/testing.py": "what a decider raises in a replay is a difference",
+    "executor_sdk/python/fencepost_sdk/threads.py": "raises it in the coroutine that awaits the thread",
+    "executor_sdk/python/fencepost_sdk/payloads.py": "code of a value raised it: it becomes NotJson",
+    "executor_sdk/python/fencepost_sdk/failures.py": "a broken __str__ costs the error its message",
+    "executor_sdk/python/fencepost_sdk/leases.py": "an invalid notification is dropped for a plain heartbeat",
+    "executor_sdk/python/fencepost_sdk/executions.py": "the exception of a handler becomes the error of its task",
+    "executor_sdk/python/fencepost_sdk/testing.py": "an exception of a decider in a replay is a difference",
 }
 READS_THE_ENVIRONMENT = {
     "server/fencepost/settings.py": "settings",

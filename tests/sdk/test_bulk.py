@@ -5,79 +5,81 @@ from typing import Any
 import pytest
 
 from fencepost_sdk import NotJson, RpcError
-from fencepost_sdk.bulk import Bulk
-from tests.sdk.test_conversations import LOST, hold, refusal, reply
+from fencepost_sdk.bulk import BulkCreate
+from tests.sdk.test_requests import LOST, answer_with, refusal, reply
 
 
-def bulk(count: int, *, size: int = 0, **given: Any) -> Bulk:
+def bulk(count: int, *, size: int = 0, **given: Any) -> BulkCreate:
     params = ({"n": number, "pad": "x" * size} for number in range(count))
-    return Bulk("demo/x", params, **{"ids": None, "label": None, "execute_at": None, "repeatable": True, **given})
+    return BulkCreate("demo/x", params, **{"ids": None, "label": None, "execute_at": None, "repeatable": True, **given})
 
 
 def answers(*types: str | None) -> Any:
     return reply([{"error": {"type": type, "message": "no"}} if type else {"result": {"id": "a"}} for type in types])
 
 
-def said(one: str | RpcError) -> str:
+def outcome(one: str | RpcError) -> str:
     return one if isinstance(one, str) else one.type
 
 
-def test_arrays_keep_within_the_servers_limits() -> None:
-    assert [len(array) for array in bulk(2001).arrays] == [1000, 1000, 1]
-    assert [len(array) for array in bulk(3, size=500_000).arrays] == [1, 1, 1]
+def test_batches_are_within_the_servers_limits() -> None:
+    assert [len(batch) for batch in bulk(2001).batches] == [1000, 1000, 1]
+    assert [len(batch) for batch in bulk(3, size=500_000).batches] == [1, 1, 1]
 
 
-def test_what_the_server_had_no_time_for_is_sent_again_and_the_rest_is_not() -> None:
+def test_only_creates_with_a_transient_error_are_sent_again() -> None:
     one = bulk(3)
-    ids, (first, second), (_,) = hold(
-        one.send(one.arrays[0], 5.0), answers("unavailable", "invalid-params", None), answers(None)
+    ids, (first, second), (_,) = answer_with(
+        one.send(one.batches[0], 5.0), answers("unavailable", "invalid-params", None), answers(None)
     )
-    assert [said(each) for each in ids] == ["a", "invalid-params", "a"]
+    assert [outcome(each) for each in ids] == ["a", "invalid-params", "a"]
     assert second == first[:1]
 
 
-def test_without_ids_nothing_is_sent_again() -> None:
+def test_creates_without_ids_are_not_sent_again() -> None:
     one = bulk(1, repeatable=False)
-    (refused,), _, _ = hold(one.send(one.arrays[0], 5.0), answers("unavailable"))
+    (refused,), _, _ = answer_with(one.send(one.batches[0], 5.0), answers("unavailable"))
     assert refused.type == "unavailable"
 
 
 @pytest.mark.parametrize(("status", "type"), [(413, "payload-too-large"), (400, "invalid-request")])
-def test_a_server_that_takes_less_at_once_gets_less(status: int, type: str) -> None:
+def test_a_batch_above_the_servers_limit_is_halved(status: int, type: str) -> None:
     one = bulk(2)
-    ids, posted, _ = hold(
-        one.send(one.arrays[0], 5.0), refusal(type, status), LOST, answers(None), refusal(type, status)
+    ids, posted, _ = answer_with(
+        one.send(one.batches[0], 5.0), refusal(type, status), LOST, answers(None), refusal(type, status)
     )
-    assert [said(each) for each in ids] == ["a", type]
+    assert [outcome(each) for each in ids] == ["a", type]
     assert list(map(len, posted)) == [2, 1, 1, 1]
 
 
-def test_a_login_that_is_refused_is_raised() -> None:
+def test_a_refused_login_is_raised() -> None:
     one = bulk(2)
     with pytest.raises(RpcError, match="unauthenticated"):
-        hold(one.send(one.arrays[0], 5.0), refusal("unauthenticated", 401))
+        answer_with(one.send(one.batches[0], 5.0), refusal("unauthenticated", 401))
 
 
-def test_the_path_of_a_refusal_begins_with_the_place_that_the_caller_gave() -> None:
+def test_the_path_of_an_error_begins_with_the_index_in_the_callers_params() -> None:
     one = bulk(1002)
     fault = {"type": "invalid-params", "message": "no", "path": "$[1].params.params.n"}
     fault["errors"] = [{"path": "$[1].params.params.n", "message": "no"}]  # type: ignore[assignment]
-    ids, _, _ = hold(one.send(one.arrays[1], 5.0), reply([{"result": {"id": "a"}}, {"error": fault}]))
+    ids, _, _ = answer_with(one.send(one.batches[1], 5.0), reply([{"result": {"id": "a"}}, {"error": fault}]))
     assert ids[1].path == "$[1001].params.n"
     assert ids[1].errors == [{"path": "$[1001].params.n", "message": "no"}]
 
 
-def test_one_create_that_a_request_is_refused_for_is_taken_out_of_it() -> None:
+def test_a_create_that_a_request_is_refused_for_is_sent_separately() -> None:
     one = bulk(10)
     whole = reply({"error": {"type": "invalid-request", "message": "no", "path": "$[4].params.params.n"}}, 400)
     alone = reply({"error": {"type": "invalid-request", "message": "no", "path": "$[0].params.params.n"}}, 400)
-    ids, posted, _ = hold(one.send(one.arrays[0], 5.0), whole, answers(*[None] * 4), alone, alone, answers(*[None] * 5))
+    ids, posted, _ = answer_with(
+        one.send(one.batches[0], 5.0), whole, answers(*[None] * 4), alone, alone, answers(*[None] * 5)
+    )
     assert list(map(len, posted)) == [10, 4, 6, 1, 5]
     assert ids[4].path == "$[4].params.n"
-    assert [said(each) for each in ids] == ["a"] * 4 + ["invalid-request"] + ["a"] * 5
+    assert [outcome(each) for each in ids] == ["a"] * 4 + ["invalid-request"] + ["a"] * 5
 
 
-def test_params_that_json_cannot_hold_are_refused_with_their_place_before_anything_is_sent() -> None:
+def test_params_that_json_cannot_represent_are_refused_before_a_request_is_sent() -> None:
     with pytest.raises(NotJson) as caught:
-        Bulk("demo/x", [{}, {"a": float("nan")}], ids=None, label=None, execute_at=None, repeatable=True)
+        BulkCreate("demo/x", [{}, {"a": float("nan")}], ids=None, label=None, execute_at=None, repeatable=True)
     assert caught.value.path == "$[1].params.a"

@@ -175,9 +175,9 @@ async def _try(name: str, code: types.CodeType, server: Server, number: int) -> 
             "ctx": ctx,
             "rows": [1, 2],
             "pages": [1, 2],
-            "load": lambda row: ctx._lose(),
+            "load": lambda row: ctx._end(),
             "store": lambda page: None,
-            "look_again": ctx._lose,
+            "look_again": ctx._end,
         }
         with pytest.raises(RAISES[name]) if name in RAISES else contextlib.nullcontext():
             running = eval(code, namespace)

@@ -79,12 +79,12 @@ def test_what_a_cut_long_poll_was_given_is_released_at_once(
     worker = Worker(proxy.url, concurrency=5)
     calls: list[Any] = []
     worker.task("demo/given")(lambda params: calls.append(params))
-    hold = proxy.hold_reply("awf.task/long-poll")
+    answer_with = proxy.hold_reply("awf.task/long-poll")
     one = run(worker)
     until(lambda: proxy.requests)
     tasks = [client.create("demo/given") for _ in range(3)]
     # The server has leased them and answered; the answer is on the way when the worker is stopped.
-    assert hold.arrived.wait(10)
+    assert answer_with.arrived.wait(10)
     assert "in-progress" in [server.task(task.id)["status"] for task in tasks]
     one.stop()
     for task in tasks:
@@ -191,7 +191,7 @@ def test_a_worker_whose_server_is_away_still_ends(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fencepost_sdk.session.LAST_WORDS", 0.3)
+    monkeypatch.setattr("fencepost_sdk.session.LAST_REQUEST_SECONDS", 0.3)
     server.define("demo/endless")
     worker = Worker(proxy.url, drain_timeout=timedelta(milliseconds=50))
     endless = Endless()
@@ -201,7 +201,7 @@ def test_a_worker_whose_server_is_away_still_ends(
     assert endless.begun.wait(10)
     proxy.go_down()
     one.stop()
-    assert "leaves with 1 finishes unacknowledged" in caplog.text
+    assert "stops with 1 unacknowledged finishes" in caplog.text
 
 
 def test_a_worker_can_run_again_after_it_was_stopped(server: Server, client: Client, run: Run) -> None:

@@ -231,7 +231,7 @@ def test_an_async_attempt_that_lasts_too_long_is_canceled(server: Server, client
 def test_the_slots_of_handlers_that_do_not_end_are_given_to_others_up_to_a_number(
     server: Server, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("fencepost_sdk.executions.LEAVE_AFTER", 0.1)
+    monkeypatch.setattr("fencepost_sdk.executions.UNRESPONSIVE_AFTER", 0.1)
     server.define("demo/hangs", allowedRetryCount=0)
     worker = Worker(server.url, concurrency=2)
     enough = threading.Event()
@@ -242,7 +242,7 @@ def test_the_slots_of_handlers_that_do_not_end_are_given_to_others_up_to_a_numbe
     assert client.result(client.create("demo/hangs", {"hang": False}), timeout=20) == {"fine": True}
     for _ in range(2):
         client.create("demo/hangs", {"hang": True}, settings={"attempt_timeout": timedelta(milliseconds=200)})
-    until(lambda: "it keeps its slot" in caplog.text, timeout=20)
+    until(lambda: "keeps its slot" in caplog.text, timeout=20)
     names = [thread.name for thread in threading.enumerate() if thread.name.startswith("fencepost-handler")]
     assert len(names) <= 4
     # Those that end after all give their slots back.
@@ -253,7 +253,7 @@ def test_the_slots_of_handlers_that_do_not_end_are_given_to_others_up_to_a_numbe
 def test_an_async_handler_that_will_not_be_canceled_gives_its_slot_to_others(
     server: Server, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fencepost_sdk.executions.LEAVE_AFTER", 0.1)
+    monkeypatch.setattr("fencepost_sdk.executions.UNRESPONSIVE_AFTER", 0.1)
     server.define("demo/stubborn", inProgressTimeout=300, allowedRetryCount=0)
     worker = Worker(server.url, concurrency=1)
     enough = threading.Event()

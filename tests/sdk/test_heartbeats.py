@@ -64,9 +64,9 @@ def test_progress_and_messages_are_written_to_the_log(server: Server, client: Cl
     run(worker)
     task = client.create("demo/tells")
     client.result(task, timeout=10)
-    notes = [entry["action-params"] for entry in server.log(task.id) if entry["action"] == "awf.task/notify"]
-    assert [note.get("message") for note in notes if note["notification"] == "heartbeat"] == ["warming up"]
-    assert [note for note in notes if note["notification"] == "progress"][-1] == {
+    notifications = [entry["action-params"] for entry in server.log(task.id) if entry["action"] == "awf.task/notify"]
+    assert [note.get("message") for note in notifications if note["notification"] == "heartbeat"] == ["warming up"]
+    assert [note for note in notifications if note["notification"] == "progress"][-1] == {
         "notification": "progress",
         "progress-current": 2,
         "progress-total": 3,
@@ -138,7 +138,7 @@ def test_a_canceled_task_tells_its_sync_handler_and_its_outcome_is_dropped(
         task = client.create("demo/endless")
         until(lambda: server.task(task.id)["status"] == "in-progress")
         client.cancel(task)
-        until(lambda: "its handler's outcome is dropped" in caplog.text)
+        until(lambda: "the outcome of the handler is dropped" in caplog.text)
     assert seen == ["told", "checked"]
     assert server.task(task.id)["outcome"] == "canceled"
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import pytest
 
 from fencepost_sdk import Client, ConnectionFailed, RpcError, Worker, session
-from fencepost_sdk.process import AFTER_DRAIN
+from fencepost_sdk.process import STOP_SECONDS
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
@@ -105,8 +105,8 @@ def test_a_proxy_that_refuses_to_lead_there_ends_the_worker_at_its_start(monkeyp
 
 
 def test_the_end_of_a_worker_fits_into_thirty_seconds_by_default() -> None:
-    assert Worker()._drain_timeout.total_seconds() + session.CLEAN_UP + session.LAST_WORDS + 2 < 30
-    assert Worker()._drain_timeout.total_seconds() + AFTER_DRAIN < 30
+    assert Worker()._drain_timeout.total_seconds() + session.CLEAN_UP_SECONDS + session.LAST_REQUEST_SECONDS + 2 < 30
+    assert Worker()._drain_timeout.total_seconds() + STOP_SECONDS < 30
 
 
 def test_a_wish_for_an_hour_does_not_hold_finishes(

@@ -9,14 +9,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
-from fencepost_sdk import conversations, workflows
-from fencepost_sdk.bulk import CONNECTIONS, Bulk, Entry
+from fencepost_sdk import requests, workflows
+from fencepost_sdk.bulk import CONNECTIONS, BulkCreate, Entry
 from fencepost_sdk.client import TaskId, id_of
-from fencepost_sdk.connections import Connections
-from fencepost_sdk.conversations import Conversation, Pause, Said
+from fencepost_sdk.connection_pool import ConnectionPool
 from fencepost_sdk.definitions import OwnSettings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.protocol import Page, Status, Task
+from fencepost_sdk.requests import Pause, Request, Result
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.transport import Endpoint
 from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
@@ -41,7 +41,7 @@ class AsyncClient:
         connections: int = 8,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._connections = Connections(Endpoint(url, client, tls))
+        self._connections = ConnectionPool(Endpoint(url, client, tls))
         self._threads = Threads(connections, "fencepost-client")
         self._patience = patience
 
@@ -59,8 +59,8 @@ class AsyncClient:
 
         await client.create("demo/mail", {"to": "ada@example.org"}, id="mail-1815")
         """
-        return await self._hold(
-            conversations.create(
+        return await self._run(
+            requests.create(
                 definition,
                 params,
                 id=id,
@@ -86,18 +86,18 @@ class AsyncClient:
 
         await client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
         """
-        bulk = Bulk(
+        bulk = BulkCreate(
             definition, params, ids=ids, label=label, execute_at=execute_at, settings=settings, repeatable=repeatable
         )
         gate = asyncio.Semaphore(CONNECTIONS)
 
-        async def send(array: Sequence[Entry]) -> Sequence[str | RpcError]:
+        async def send(batch: Sequence[Entry]) -> Sequence[str | RpcError]:
             async with gate:
-                return await self._hold(bulk.send(array, self._patience))
+                return await self._run(bulk.send(batch, self._patience))
 
-        sending = [asyncio.create_task(send(calls)) for calls in bulk.arrays]
+        sending = [asyncio.create_task(send(calls)) for calls in bulk.batches]
         try:
-            return [said for array in await asyncio.gather(*sending) for said in array]
+            return [result for batch in await asyncio.gather(*sending) for result in batch]
         finally:
             for one in sending:
                 one.cancel()
@@ -107,8 +107,8 @@ class AsyncClient:
 
         (await client.status("mail-1815", include_log=True)).log
         """
-        return await self._hold(
-            conversations.status(
+        return await self._run(
+            requests.status(
                 id_of(id), include_log=include_log, include_settings=include_settings, patience=self._patience
             )
         )
@@ -118,14 +118,14 @@ class AsyncClient:
 
         await client.cancel("mail-1815")
         """
-        return await self._hold(conversations.cancel(id_of(id), self._patience))
+        return await self._run(requests.cancel(id_of(id), self._patience))
 
     async def retry(self, id: TaskId) -> Task:
         """Make a task that failed or was canceled ready again; see `Client.retry`.
 
         await client.retry("mail-1815")
         """
-        return await self._hold(conversations.retry(id_of(id), self._patience))
+        return await self._run(requests.retry(id_of(id), self._patience))
 
     async def list(
         self,
@@ -143,15 +143,15 @@ class AsyncClient:
 
         await client.list(definitions=["demo/mail"], outcome="failed", limit=20)
         """
-        asked = conversations.page_asked(definitions, exclude, status, outcome, ilike, sort, limit, after)
-        return await self._hold(conversations.listing(asked, self._patience))
+        params = requests.list_params(definitions, exclude, status, outcome, ilike, sort, limit, after)
+        return await self._run(requests.list_page(params, self._patience))
 
     async def result(self, id: TaskId, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as `Client.result`
         """Wait until a task is done and return its result; see `Client.result`.
 
         await client.result("mail-1815", timeout=60)
         """
-        return await self._hold(conversations.result(id_of(id), timeout, self._patience))
+        return await self._run(requests.result(id_of(id), timeout, self._patience))
 
     async def create_workflow(
         self,
@@ -166,7 +166,7 @@ class AsyncClient:
 
         await client.create_workflow("demo/order", {"width": 640}, id="order-1814")
         """
-        return await self._hold(
+        return await self._run(
             workflows.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
         )
 
@@ -177,7 +177,7 @@ class AsyncClient:
 
         (await client.workflow("order-1815", include_activities=True)).activities
         """
-        return await self._hold(
+        return await self._run(
             workflows.status(
                 id_of(id), activities=include_activities, decisions=include_decisions, patience=self._patience
             )
@@ -190,16 +190,14 @@ class AsyncClient:
 
         await client.signal("order-1815", "paid", {"by": "ada"}, signal_id="payment-93")
         """
-        return await self._hold(
-            workflows.signal(id_of(id), name, payload, signal_id=signal_id, patience=self._patience)
-        )
+        return await self._run(workflows.signal(id_of(id), name, payload, signal_id=signal_id, patience=self._patience))
 
     async def cancel_workflow(self, id: str | Workflow) -> Workflow:
         """End a live workflow as canceled; see `Client.cancel_workflow`.
 
         await client.cancel_workflow("order-1815")
         """
-        return await self._hold(workflows.cancel(id_of(id), self._patience))
+        return await self._run(workflows.cancel(id_of(id), self._patience))
 
     async def workflow_result(
         self,
@@ -210,7 +208,7 @@ class AsyncClient:
 
         await client.workflow_result("order-1815", timeout=60)
         """
-        return await self._hold(workflows.result(id_of(id), timeout, self._patience))
+        return await self._run(workflows.result(id_of(id), timeout, self._patience))
 
     async def list_workflows(
         self,
@@ -228,29 +226,29 @@ class AsyncClient:
 
         await client.list_workflows(definitions=["demo/order"], status="in-progress")
         """
-        asked = conversations.page_asked(definitions, exclude, status, outcome, ilike, sort, limit, after)
-        return await self._hold(workflows.listing(asked, self._patience))
+        params = requests.list_params(definitions, exclude, status, outcome, ilike, sort, limit, after)
+        return await self._run(workflows.list_page(params, self._patience))
 
     async def define(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Put a definition; see `Client.define`.
 
         await client.define({"kind": "task", "name": "demo/mail", "allowedRetryCount": 5})
         """
-        return await self._hold(conversations.define(document, self._patience))
+        return await self._run(requests.define(document, self._patience))
 
     async def call(self, method: str, params: Any = None) -> Any:
         """Make any call; see `Client.call`.
 
         (await client.call("awf.task/status", {"id": "mail-1815"}))["resource"]["status"]
         """
-        return await self._hold(conversations.call(method, params, Any, self._patience))
+        return await self._run(requests.call(method, params, Any, self._patience))
 
     async def batch(self, calls: Sequence[tuple[str, Any]]) -> Sequence[Any]:
         """Make calls in one request; see `Client.batch`.
 
         await client.batch([("awf.task/cancel", {"id": id}) for id in ("mail-1", "mail-2")])
         """
-        return await self._hold(conversations.batch(calls, self._patience))
+        return await self._run(requests.batch(calls, self._patience))
 
     def close(self) -> None:
         """Close the connections and let the threads end.
@@ -266,20 +264,20 @@ class AsyncClient:
     async def __aexit__(self, *error: object) -> None:
         self.close()
 
-    async def _hold(self, conversation: Conversation[Said]) -> Said:
+    async def _run(self, request: Request[Result]) -> Result:
         try:
-            step = next(conversation)
+            step = next(request)
             while True:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
-                    step = conversation.send(None)
+                    step = request.send(None)
                     continue
                 try:
                     reply = await self._threads.run(partial(self._connections.post, step.body))
                 except ConnectionFailed as failure:
-                    step = conversation.throw(failure)
+                    step = request.throw(failure)
                 else:
-                    step = conversation.send(reply)
+                    step = request.send(reply)
         except StopIteration as end:
-            said: Said = end.value
-            return said
+            result: Result = end.value
+            return result

@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Delays between retries."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """Full-jitter exponential delays, in seconds, that do not go below what the server asked for, up to `longest`.
+    """Exponential back-off with full jitter, in seconds, from `first` to at most `most`.
 
-    The jitter spreads a fleet that lost its server at one moment over the whole interval when the server is back.
+    A `Retry-After` of the server is followed up to `longest`. The jitter spreads the requests of workers that lost the
+    server at the same moment.
     """
 
     def __init__(
@@ -27,10 +28,10 @@ class Backoff:
         self.failures = 0
 
     def next(self, retry_after: float | None = None) -> float:
-        """Return the delay after one more failure; `retry_after` is the server's wish, in seconds."""
+        """Return the delay after one more failure; `retry_after` is the `Retry-After` of the server, in seconds."""
         ceiling = min(self._most, self._first * 2.0 ** min(self.failures, 32))
         self.failures += 1
-        # A floor keeps an unlucky run of small draws from hammering a server that refuses at once.
+        # The minimum bounds the request rate when several small random delays follow each other.
         delay = max(self._uniform(0.0, ceiling), self._first / 4)
         if retry_after is None:
             return delay

@@ -1,4 +1,4 @@
-"""Creating many tasks: calls written once, sent in arrays that the server takes, a few arrays at a time."""
+"""Bulk creation of tasks: calls that are encoded once and sent in batches within the server's limits."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from msgspec import Raw
 
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.calls import New, encode_batch, encode_create
-from fencepost_sdk.conversations import Conversation, Pause, deliver
 from fencepost_sdk.definitions import OwnSettings, own_settings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import MAX_BYTES, MAX_CALLS, TRANSIENT, Fault, decode_answers, decode_fault, timestamp
+from fencepost_sdk.requests import Pause, Request, send_with_retries
 
-# A server is busy with one array while the other is written and on its way; more of them only wait there.
+# One batch is processed while the other is encoded and sent; further ones would only wait at the server.
 CONNECTIONS = 2
 
 
 class Created(msgspec.Struct, gc=False):
-    """The result of a create that does not want the task."""
+    """The result of a create call that returns only the id."""
 
     id: str
 
 
 class Entry(NamedTuple):
-    """One create: its place in what the caller gave, and its call."""
+    """One create call, and the position of its params in the sequence of the caller."""
 
-    place: int
+    position: int
     call: bytes
 
 
-class Bulk:
-    """What `create_many` sends: everything is written before anything is sent, so that bad params leave nothing behind.
+class BulkCreate:
+    """The batches of one `create_many`. All calls are encoded before the first is sent: invalid params create nothing.
 
-    `ids` are the caller's, one for each of `params`; without, they begin alike, which keeps them together in the
-    server's index, and when it is not `repeatable` the server makes them.
+    `ids` are those of the caller, one for each of `params`. Without them the client makes up ids with a common prefix,
+    which keeps them together in the server's index, or leaves that to the server when it is not `repeatable`.
     """
 
     def __init__(
@@ -71,78 +71,80 @@ class Bulk:
             settings=own_settings(settings),
             include_resource=False,
         )
-        self.arrays = list(
-            _arrays(
-                Entry(place, encode_create(new(id=id, params=_written(one, place))))
-                for place, (id, one) in enumerate(pairs)
+        self.batches = list(
+            _batches(
+                Entry(index, encode_create(new(id=id, params=_encoded(one, index))))
+                for index, (id, one) in enumerate(pairs)
             )
         )
 
-    def send(self, array: Sequence[Entry], patience: float) -> Conversation[list[str | RpcError]]:
-        """Send one of the arrays, and again what of it the server had no time for."""
+    def send(self, batch: Sequence[Entry], patience: float) -> Request[list[str | RpcError]]:
+        """Send one of the batches, and again its calls with transient errors; return an id or an RpcError per call."""
         give_up = time.monotonic() + patience
         backoff = Backoff()
-        said: dict[int, str | RpcError] = {}
-        left = list(array)
+        results: dict[int, str | RpcError] = {}
+        left = list(batch)
         while True:
-            said.update(zip((entry.place for entry in left), (yield from self._send(left, patience)), strict=True))
-            left = [entry for entry in left if _is_transient(said[entry.place])] if self._repeatable else []
+            results.update(
+                zip((entry.position for entry in left), (yield from self._send(left, patience)), strict=True)
+            )
+            left = [entry for entry in left if _is_transient(results[entry.position])] if self._repeatable else []
             delay = backoff.next()
             if not left or time.monotonic() + delay > give_up:
-                return [said[entry.place] for entry in array]
+                return [results[entry.position] for entry in batch]
             yield Pause(delay)
 
-    def _send(self, array: Sequence[Entry], patience: float) -> Conversation[list[str | RpcError]]:
-        if not array:
+    def _send(self, batch: Sequence[Entry], patience: float) -> Request[list[str | RpcError]]:
+        if not batch:
             return []
-        body = encode_batch(entry.call for entry in array)
-        reply, repeated = yield from deliver(body, patience, repeatable=self._repeatable)
+        body = encode_batch(entry.call for entry in batch)
+        reply, repeated = yield from send_with_retries(body, patience, repeatable=self._repeatable)
         if reply.status == 200:
             try:
-                answers = decode_answers(reply.body, len(array))
+                answers = decode_answers(reply.body, len(batch))
                 return [
                     msgspec.json.decode(answer.result, type=Created).id
                     if answer.error is None
-                    else _placed(answer.error, entry.place).as_error(repeated=repeated)
-                    for entry, answer in zip(array, answers, strict=True)
+                    else _with_caller_path(answer.error, entry.position).as_error(repeated=repeated)
+                    for entry, answer in zip(batch, answers, strict=True)
                 ]
             except ValueError as error:
-                raise ConnectionFailed(f"the answer is not one of Fencepost's: {error}") from error
+                raise ConnectionFailed(f"the answer is not from a Fencepost server: {error}") from error
         fault = decode_fault(reply.body, reply.status)
-        refused = _placed(fault, array[0].place).as_error(reply.status, repeated=repeated)
+        refused = _with_caller_path(fault, batch[0].position).as_error(reply.status, repeated=repeated)
         if reply.status not in (400, 413):
             raise refused
-        if len(array) == 1:
+        if len(batch) == 1:
             return [refused]
-        # Either the server means one call, or it takes less at once than others do.
+        # Either the error names one call, or the server has a smaller limit than usual.
         at = fault.call_index
-        cut = len(array) // 2 if at is None or at >= len(array) else max(at, 1)
-        return (yield from self._send(array[:cut], patience)) + (yield from self._send(array[cut:], patience))
+        cut = len(batch) // 2 if at is None or at >= len(batch) else max(at, 1)
+        return (yield from self._send(batch[:cut], patience)) + (yield from self._send(batch[cut:], patience))
 
 
-def _arrays(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    array: list[Entry] = []
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    batch: list[Entry] = []
     size = 0
     for entry in entries:
-        if array and (len(array) >= MAX_CALLS or size + len(entry.call) >= MAX_BYTES):
-            yield array
-            array, size = [], 0
-        array.append(entry)
+        if batch and (len(batch) >= MAX_CALLS or size + len(entry.call) >= MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
         size += len(entry.call) + 1
-    if array:
-        yield array
+    if batch:
+        yield batch
 
 
-def _written(params: Any, place: int) -> Raw | None:
-    return None if params is None else Raw(encode(params, f"$[{place}].params"))
+def _encoded(params: Any, index: int) -> Raw | None:
+    return None if params is None else Raw(encode(params, f"$[{index}].params"))
 
 
-def _placed(fault: Fault, place: int) -> Fault:
-    """Return a fault whose paths begin with the place in the caller's sequence, not in the array that was sent."""
-    root = f"$[{place}]"
+def _with_caller_path(fault: Fault, index: int) -> Fault:
+    """Return a fault with paths below the index in the caller's sequence instead of the index in the batch."""
+    root = f"$[{index}]"
     errors = [{**one, "path": Fault(path=one.get("path")).path_below(root)} for one in fault.errors or []]
     return msgspec.structs.replace(fault, path=fault.path_below(root), errors=errors or None)
 
 
-def _is_transient(said: str | RpcError) -> bool:
-    return isinstance(said, RpcError) and said.type in TRANSIENT
+def _is_transient(result: str | RpcError) -> bool:
+    return isinstance(result, RpcError) and result.type in TRANSIENT

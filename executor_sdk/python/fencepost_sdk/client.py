@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Self
 
-from fencepost_sdk import conversations, workflows
-from fencepost_sdk.bulk import CONNECTIONS, Bulk
-from fencepost_sdk.connections import Connections
-from fencepost_sdk.conversations import Conversation, Pause, Said
+from fencepost_sdk import requests, workflows
+from fencepost_sdk.bulk import CONNECTIONS, BulkCreate
+from fencepost_sdk.connection_pool import ConnectionPool
 from fencepost_sdk.definitions import OwnSettings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.protocol import Page, Status, Task
+from fencepost_sdk.requests import Pause, Request, Result
 from fencepost_sdk.transport import Endpoint
 from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
 
@@ -44,7 +44,7 @@ class Client:
         patience: float = 30.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._connections = Connections(Endpoint(url, client, tls))
+        self._connections = ConnectionPool(Endpoint(url, client, tls))
         self._patience = patience
 
     def create(
@@ -65,8 +65,8 @@ class Client:
 
             client.create("demo/mail", {"to": "ada@example.org"}, id="mail-1815")
         """
-        return self._hold(
-            conversations.create(
+        return self._run(
+            requests.create(
                 definition,
                 params,
                 id=id,
@@ -99,20 +99,20 @@ class Client:
             ids = client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
             print([client.status(id).task.status for id in ids])
         """
-        bulk = Bulk(
+        bulk = BulkCreate(
             definition, params, ids=ids, label=label, execute_at=execute_at, settings=settings, repeatable=repeatable
         )
         with ThreadPoolExecutor(CONNECTIONS, "fencepost-bulk") as threads:
-            answers = threads.map(lambda array: self._hold(bulk.send(array, self._patience)), bulk.arrays)
-            return [said for array in answers for said in array]
+            answers = threads.map(lambda batch: self._run(bulk.send(batch, self._patience)), bulk.batches)
+            return [result for batch in answers for result in batch]
 
     def status(self, id: TaskId, include_log: bool = False, include_settings: bool = False) -> Status:
         """Tell how a task stands; with its log (oldest entry first) and its settings when asked for.
 
         client.status("mail-1815", include_log=True).log
         """
-        return self._hold(
-            conversations.status(
+        return self._run(
+            requests.status(
                 id_of(id), include_log=include_log, include_settings=include_settings, patience=self._patience
             )
         )
@@ -122,14 +122,14 @@ class Client:
 
         client.cancel("mail-1815")
         """
-        return self._hold(conversations.cancel(id_of(id), self._patience))
+        return self._run(requests.cancel(id_of(id), self._patience))
 
     def retry(self, id: TaskId) -> Task:
         """Make a task that failed or was canceled ready again, with all its attempts.
 
         client.retry("mail-1815")
         """
-        return self._hold(conversations.retry(id_of(id), self._patience))
+        return self._run(requests.retry(id_of(id), self._patience))
 
     def list(
         self,
@@ -149,8 +149,8 @@ class Client:
 
             client.list(definitions=["demo/mail"], outcome="failed", limit=20)
         """
-        asked = conversations.page_asked(definitions, exclude, status, outcome, ilike, sort, limit, after)
-        return self._hold(conversations.listing(asked, self._patience))
+        params = requests.list_params(definitions, exclude, status, outcome, ilike, sort, limit, after)
+        return self._run(requests.list_page(params, self._patience))
 
     def result(self, id: TaskId, timeout: float | None = None) -> Any:
         """Wait until a task is done and return its result; raise TaskFailed or TaskCanceled when it did not succeed.
@@ -159,7 +159,7 @@ class Client:
 
             client.result("mail-1815", timeout=60)
         """
-        return self._hold(conversations.result(id_of(id), timeout, self._patience))
+        return self._run(requests.result(id_of(id), timeout, self._patience))
 
     def create_workflow(
         self,
@@ -174,7 +174,7 @@ class Client:
 
         client.create_workflow("demo/order", {"width": 640}, id="order-1814")
         """
-        return self._hold(
+        return self._run(
             workflows.create(definition, params, id=id, label=label, execute_at=execute_at, patience=self._patience)
         )
 
@@ -185,7 +185,7 @@ class Client:
 
         client.workflow("order-1815", include_activities=True).activities
         """
-        return self._hold(
+        return self._run(
             workflows.status(
                 id_of(id), activities=include_activities, decisions=include_decisions, patience=self._patience
             )
@@ -198,14 +198,14 @@ class Client:
 
             client.signal("order-1815", "paid", {"by": "ada"}, signal_id="payment-93")
         """
-        return self._hold(workflows.signal(id_of(id), name, payload, signal_id=signal_id, patience=self._patience))
+        return self._run(workflows.signal(id_of(id), name, payload, signal_id=signal_id, patience=self._patience))
 
     def cancel_workflow(self, id: str | Workflow) -> Workflow:
         """End a live workflow as canceled, with everything that it has begun, to any depth.
 
         client.cancel_workflow("order-1815")
         """
-        return self._hold(workflows.cancel(id_of(id), self._patience))
+        return self._run(workflows.cancel(id_of(id), self._patience))
 
     def workflow_result(self, id: str | Workflow, timeout: float | None = None) -> Any:
         """Wait until a workflow is done and return its result; raise WorkflowFailed or WorkflowCanceled.
@@ -214,7 +214,7 @@ class Client:
 
             client.workflow_result("order-1815", timeout=60)
         """
-        return self._hold(workflows.result(id_of(id), timeout, self._patience))
+        return self._run(workflows.result(id_of(id), timeout, self._patience))
 
     def list_workflows(
         self,
@@ -232,15 +232,15 @@ class Client:
 
         client.list_workflows(definitions=["demo/order"], status="in-progress")
         """
-        asked = conversations.page_asked(definitions, exclude, status, outcome, ilike, sort, limit, after)
-        return self._hold(workflows.listing(asked, self._patience))
+        params = requests.list_params(definitions, exclude, status, outcome, ilike, sort, limit, after)
+        return self._run(workflows.list_page(params, self._patience))
 
     def define(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Put a definition; one that changes nothing makes no new version.
 
         client.define({"kind": "task", "name": "demo/mail", "allowedRetryCount": 5})
         """
-        return self._hold(conversations.define(document, self._patience))
+        return self._run(requests.define(document, self._patience))
 
     def call(self, method: str, params: Any = None) -> Any:
         """Make any call and return its result as it came; raise RpcError when it is refused.
@@ -249,14 +249,14 @@ class Client:
 
             client.call("awf.task/status", {"id": "mail-1815"})["resource"]["status"]
         """
-        return self._hold(conversations.call(method, params, Any, self._patience))
+        return self._run(requests.call(method, params, Any, self._patience))
 
     def batch(self, calls: Sequence[tuple[str, Any]]) -> Sequence[Any]:
         """Make calls in one request, in order; each gives its result or, in its place, the RpcError.
 
         client.batch([("awf.task/cancel", {"id": id}) for id in ("mail-1", "mail-2")])
         """
-        return self._hold(conversations.batch(calls, self._patience))
+        return self._run(requests.batch(calls, self._patience))
 
     def close(self) -> None:
         """Close the connections; using the client again opens new ones.
@@ -271,23 +271,23 @@ class Client:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _hold(self, conversation: Conversation[Said]) -> Said:
+    def _run(self, request: Request[Result]) -> Result:
         try:
-            step = next(conversation)
+            step = next(request)
             while True:
                 if isinstance(step, Pause):
                     time.sleep(step.seconds)
-                    step = conversation.send(None)
+                    step = request.send(None)
                     continue
                 try:
                     reply = self._connections.post(step.body)
                 except ConnectionFailed as failure:
-                    step = conversation.throw(failure)
+                    step = request.throw(failure)
                 else:
-                    step = conversation.send(reply)
+                    step = request.send(reply)
         except StopIteration as end:
-            said: Said = end.value
-            return said
+            result: Result = end.value
+            return result
 
 
 def id_of(one: str | Task | Workflow | RpcError) -> str:

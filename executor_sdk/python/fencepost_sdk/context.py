@@ -1,4 +1,4 @@
-"""What a handler can see and say while it runs."""
+"""The context of a handler: its task, its progress, and whether it was canceled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fencepost_sdk.protocol import Task, decode_task
 
 
 class Context:
-    """One execution of one task, for its handler; usable from any thread.
+    """One execution of a task, as its handler sees it; may be used from any thread.
 
     @worker.task("demo/resize")
     async def resize(params: dict, ctx: Context) -> dict:
@@ -22,22 +22,22 @@ class Context:
         return {"attempt": ctx.task.retry_count}
     """
 
-    __slots__ = ("_beat", "_cancelled", "_lost", "_progress", "_resource", "_said", "_say", "_task")
+    __slots__ = ("_announce", "_announced", "_cancelled", "_lost", "_messages", "_progress", "_resource", "_task")
 
-    def __init__(self, resource: bytes | memoryview, say: Callable[[], None]) -> None:
+    def __init__(self, resource: bytes | memoryview, announce: Callable[[], None]) -> None:
         self._resource = resource
-        self._say = say
+        self._announce = announce
         self._task: Task | None = None
         self._lost = False
-        self._said = False
+        self._announced = False
         self._cancelled: threading.Event | None = None
-        # One place each, where the newest replaces the one before; append and pop are atomic between threads.
+        # The newest of each kind replaces an older one; append and popleft of a deque are atomic between threads.
         self._progress: deque[dict[str, Any]] = deque(maxlen=1)
-        self._beat: deque[dict[str, Any]] = deque(maxlen=1)
+        self._messages: deque[dict[str, Any]] = deque(maxlen=1)
 
     @property
     def task(self) -> Task:
-        """The task as it was when this execution began.
+        """The task as it was at the start of this execution.
 
         @worker.task("demo/whoami")
         def whoami(ctx: Context) -> dict:
@@ -49,7 +49,7 @@ class Context:
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set once the execution is over or no longer ours; a sync handler waits on it instead of sleeping.
+        """An Event that is set when the execution has ended or its lease is lost; sync handlers wait on it.
 
         while not ctx.cancelled.wait(timeout=1.0):
             look_again()
@@ -57,13 +57,13 @@ class Context:
         event = self._cancelled
         if event is None:
             event = self._cancelled = threading.Event()
-            # Read after the event is in place: whoever loses the lease meanwhile sees the event or is seen here.
+            # Read after the assignment: a thread that loses the lease meanwhile either sets the event or is seen here.
             if self._lost:
                 event.set()
         return event
 
     def check(self) -> None:
-        """Raise LostLease once the execution is over or no longer ours.
+        """Raise LostLease when the execution has ended or its lease is lost.
 
         for row in rows:
             ctx.check()
@@ -71,53 +71,55 @@ class Context:
         """
         if self._lost:
             raise LostLease(
-                "this execution is over: it was canceled, timed out or handed back, or its handler has ended"
+                "this execution has ended: it was canceled, timed out or released, or its handler has returned"
             )
 
     def progress(self, current: float, total: float | None = None, unit: str | None = None) -> None:
-        """Tell how far it is; returns at once, and of several in a row only the newest is sent.
+        """Report progress: `current` of `total`, in `unit`s. Returns at once; only the newest report is sent.
 
-        Any kind of number will do. Whole numbers are sent as they are; with a fraction, as percent of the total
-        (`ctx.progress(0.5, 1.0)` is 50 of 100 %) or, without a total, rounded. A number that is not finite is not sent:
-        the log says so once for each handler, and the task goes on.
+        Any type of number is accepted. Whole numbers are sent as they are. A fraction is sent as percent of the total
+        (`ctx.progress(0.5, 1.0)` is 50 of 100 %) or, without a total, rounded. A value that is not a finite number is
+        dropped, which the worker logs once per handler; the task goes on.
 
             ctx.progress(3, 10, "files")
         """
-        note: dict[str, Any] = {"notification": "progress", "progress-current": current}
+        notification: dict[str, Any] = {"notification": "progress", "progress-current": current}
         if total is not None:
-            note["progress-total"] = total
+            notification["progress-total"] = total
         if unit is not None:
-            note["progress-unit"] = unit
-        self._tell(self._progress, note)
+            notification["progress-unit"] = unit
+        self._queue(self._progress, notification)
 
     def heartbeat(self, message: str | None = None) -> None:
-        """Leave a message in the task's log, up to 10,000 characters of it; heartbeats as such are sent for you.
+        """Write a message of up to 10,000 characters to the task's log; heartbeats are sent without this call.
 
         ctx.heartbeat("waiting for the printer")
         """
-        note = {"notification": "heartbeat"}
-        self._tell(self._beat, note if message is None else {**note, "message": message})
+        notification = {"notification": "heartbeat"}
+        if message is not None:
+            notification["message"] = message
+        self._queue(self._messages, notification)
 
-    def _lose(self) -> None:
+    def _end(self) -> None:
         self._lost = True
         if self._cancelled is not None:
             self._cancelled.set()
 
-    def _tell(self, place: deque[dict[str, Any]], note: dict[str, Any]) -> None:
-        place.append(note)
-        if not self._said:
-            # Once until it is taken: a handler that reports every row must not flood the worker's loop.
-            self._said = True
-            self._say()
+    def _queue(self, pending: deque[dict[str, Any]], notification: dict[str, Any]) -> None:
+        pending.append(notification)
+        if not self._announced:
+            # Once until they are taken: a handler that reports every row must not flood the worker's event loop.
+            self._announced = True
+            self._announce()
 
-    def _notes(self) -> list[dict[str, Any]]:
-        """Take what is to be told."""
-        # Before the places are emptied: what is added meanwhile is taken now or announced again.
-        self._said = False
+    def _take_notifications(self) -> list[dict[str, Any]]:
+        """Remove and return the pending notifications."""
+        # Before they are taken: a notification that is added meanwhile is either taken now or announced again.
+        self._announced = False
         taken = []
-        for place in (self._beat, self._progress):
+        for pending in (self._messages, self._progress):
             try:
-                taken.append(place.popleft())
+                taken.append(pending.popleft())
             except IndexError:
                 continue
         return taken

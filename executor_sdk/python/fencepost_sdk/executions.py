@@ -1,4 +1,4 @@
-"""From a task that was handed out to the finish that ends it: calling handlers, and stopping them."""
+"""Executions: runs the handlers of claimed tasks, stops them, and makes the finish of each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from functools import partial
 
 from msgspec import Raw, ValidationError
 
-from fencepost_sdk.alone import Alone
 from fencepost_sdk.context import Context
 from fencepost_sdk.failures import log_line, task_error, traceback_text
 from fencepost_sdk.finishes import Finish, failure, release, success
 from fencepost_sdk.handlers import Handler
+from fencepost_sdk.isolation import IsolatedTasks
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.polls import Capacity
 from fencepost_sdk.protocol import decode_claimed_task
@@ -24,12 +24,16 @@ from fencepost_sdk.workflow_reader import WorkflowReader
 
 logger = logging.getLogger("fencepost_sdk")
 
-# How long a handler whose execution is over may go on before its slot is given to others, in seconds.
-LEAVE_AFTER = 5.0
+# How long a handler may go on after the end of its execution before its slot is freed, in seconds.
+UNRESPONSIVE_AFTER = 5.0
 
 
 class Executions:
-    """The handlers that run. `finish` takes over the end of an execution, `wake` is called after each."""
+    """The running handlers of a worker.
+
+    `finish` is called with the finish of each execution and its last notifications, `announce` when a handler has
+    notifications to send, `wake` after each execution.
+    """
 
     def __init__(
         self,
@@ -39,7 +43,7 @@ class Executions:
         reader: WorkflowReader,
         *,
         finish: Callable[[Finish, list[bytes]], None],
-        speak: Callable[[Lease], None],
+        announce: Callable[[Lease], None],
         wake: Callable[[], None],
     ) -> None:
         self._handlers = handlers
@@ -47,122 +51,124 @@ class Executions:
         self._capacity = capacity
         self._reader = reader
         self._finish = finish
-        self._speak = speak
+        self._announce = announce
         self._wake = wake
-        # Taken ahead, by execId, in the order in which they are to begin.
+        # Prefetched tasks by execId, in the order in which they start.
         self._waiting: dict[str, tuple[Lease, Raw]] = {}
-        self._alone = Alone(capacity, begin=self._begin, give_back=self._hand_back, wake=wake)
+        self._isolated = IsolatedTasks(capacity, start=self._start, release=self._release, wake=wake)
         self._threads = Threads(capacity.concurrency, "fencepost-handler")
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
-        # Handlers whose slots were given to others and that have not ended yet.
-        self._left: set[asyncio.Task[None]] = set()
+        # Handlers that have not ended although their slots were freed.
+        self._unresponsive: set[asyncio.Task[None]] = set()
 
-    def take(self, resources: list[Raw]) -> None:
-        """Begin the tasks that a poll brought, or let them wait for a slot; during a drain give them back."""
+    def accept(self, resources: list[Raw]) -> None:
+        """Start the tasks of a poll, or let them wait for a slot; during a drain release them."""
         now = self._loop.time()
         for resource in resources:
             try:
                 task = decode_claimed_task(resource)
             except ValidationError:
-                logger.exception("a task that was handed out cannot be read, it will time out")
+                logger.exception("a claimed task cannot be decoded; it will time out")
                 continue
             handler = self._handlers.get(task.handler_name)
             if task.exec_id in self._leases:
                 continue
             if handler is None:
-                logger.error("task %s of %s was not asked for and is given back", task.id, task.handler_name)
-            lease = Lease(task, handler or Handler(task.definition, _nobody))
-            if handler is None or self._capacity.closed or (self._alone.wanted and not task.lost_attempts):
+                logger.error("task %s of %s has no handler here; it is released", task.id, task.handler_name)
+            lease = Lease(task, handler or Handler(task.definition, _missing_handler))
+            if handler is None or self._capacity.closed or (self._isolated.blocks_others and not task.lost_attempts):
                 self._finish(release(lease), [])
             else:
                 self._leases.add(lease, now)
                 if task.attempt_timeout_ms is not None:
-                    # The server counts from the start, which was before now.
-                    lease.attempt_ends = self._loop.call_later(task.attempt_timeout_ms / 1000, self._end_attempt, lease)
+                    # The server counts from the start of the attempt, which was earlier.
+                    lease.attempt_timer = self._loop.call_later(
+                        task.attempt_timeout_ms / 1000, self._end_attempt, lease
+                    )
                 if task.lost_attempts:
-                    self.give_back_waiting()
-                    self._alone.add(lease, resource)
+                    self.release_waiting()
+                    self._isolated.add(lease, resource)
                 elif self._capacity.running < self._capacity.concurrency:
-                    self._begin(lease, resource)
+                    self._start(lease, resource)
                 else:
                     self._waiting[lease.exec_id] = lease, resource
                     self._capacity.waiting += 1
 
-    def _begin(self, lease: Lease, resource: Raw) -> None:
+    def _start(self, lease: Lease, resource: Raw) -> None:
         if lease.handler.wants_context:
-            lease.context = Context(memoryview(resource), partial(self._say, lease))
+            lease.context = Context(memoryview(resource), partial(self._announce_from_thread, lease))
         self._capacity.running += 1
         lease.job = self._loop.create_task(self._handle(lease, lease.handler))
 
-    def _begin_next(self) -> None:
-        """Begin what waits longest, if anything does."""
-        self._alone.settle()
-        if self._alone.wanted:
-            self.give_back_waiting()
+    def _start_next(self) -> None:
+        """Start the prefetched task that waits longest, if there is one."""
+        self._isolated.start_next()
+        if self._isolated.blocks_others:
+            self.release_waiting()
             return
         for exec_id in self._waiting:
-            self._begin(*self._unqueue(exec_id))
+            self._start(*self._dequeue(exec_id))
             return
 
-    def _unqueue(self, exec_id: str) -> tuple[Lease, Raw]:
+    def _dequeue(self, exec_id: str) -> tuple[Lease, Raw]:
         self._capacity.waiting -= 1
         return self._waiting.pop(exec_id)
 
-    def give_back_waiting(self) -> None:
-        """Let the server hand to others what has not begun."""
+    def release_waiting(self) -> None:
+        """Release the tasks that have not started; during a drain the isolated ones too."""
         for exec_id in list(self._waiting):
-            lease, _ = self._unqueue(exec_id)
-            self._hand_back(lease)
+            lease, _ = self._dequeue(exec_id)
+            self._release(lease)
         if self._capacity.closed:
-            for lease in self._alone:
-                self._alone.remove(lease)
-                self._hand_back(lease)
+            for lease in self._isolated:
+                self._isolated.remove(lease)
+                self._release(lease)
 
-    def _hand_back(self, lease: Lease) -> None:
-        if lease.attempt_ends is not None:
-            lease.attempt_ends.cancel()
+    def _release(self, lease: Lease) -> None:
+        if lease.attempt_timer is not None:
+            lease.attempt_timer.cancel()
         self._leases.remove(lease)
         self._finish(release(lease), [])
         self._wake()
 
-    def lose(self, lease: Lease) -> None:
-        """Stop a handler whose execution is no longer ours; a sync one can only be told."""
-        if lease.lost or lease.over:
+    def lose_lease(self, lease: Lease) -> None:
+        """Stop the handler of a lost lease: cancel an async one, and set `cancelled` for a sync one."""
+        if lease.lost or lease.has_ended:
             return
         lease.lost = True
-        if lease.exec_id in self._waiting or lease.exec_id in self._alone:
-            if lease.exec_id in self._alone:
-                self._alone.remove(lease)
+        if lease.exec_id in self._waiting or lease.exec_id in self._isolated:
+            if lease.exec_id in self._isolated:
+                self._isolated.remove(lease)
             else:
-                self._unqueue(lease.exec_id)
+                self._dequeue(lease.exec_id)
             self._leases.remove(lease)
             self._wake()
             return
         if lease.context is not None:
-            lease.context._lose()
-        if lease.job is not None and (lease.handler.is_async or not lease.began):
+            lease.context._end()
+        if lease.job is not None and (lease.handler.is_async or not lease.has_started):
             lease.job.cancel()
-        if not lease.began:
-            # A task that is canceled before its first step never runs, so that nothing there would see its end.
-            self._over(lease, None)
+        if not lease.has_started:
+            # An asyncio task that is canceled before its first step never runs, so that `_handle` would not end it.
+            self._end(lease, None)
         else:
-            self._loop.call_later(LEAVE_AFTER, self._leave, lease)
+            self._loop.call_later(UNRESPONSIVE_AFTER, self._free_slot, lease)
 
-    def give_back(self, leases: list[Lease]) -> None:
-        """Stop handlers and let the server hand their tasks to others."""
+    def release_all(self, leases: list[Lease]) -> None:
+        """Stop the handlers of these leases and release their tasks."""
         for lease in leases:
-            self.lose(lease)
+            self.lose_lease(lease)
             self._finish(release(lease), [])
 
     async def abandon(self, seconds: float) -> None:
-        """Stop every handler that can be stopped and give them `seconds` to clean up; threads are left behind."""
+        """Cancel all handlers and wait up to `seconds` for them; threads that do not end are abandoned."""
         self._capacity.closed = True
         self._waiting.clear()
         jobs = [lease.job for lease in self._leases.all() if lease.job is not None]
-        jobs.extend(job for job in self._left if not job.done())
+        jobs.extend(job for job in self._unresponsive if not job.done())
         for lease in self._leases.all():
-            self.lose(lease)
+            self.lose_lease(lease)
             if lease.job is not None and not lease.handler.is_async:
                 lease.job.cancel()
         if jobs:
@@ -170,7 +176,7 @@ class Executions:
         self._threads.close()
 
     async def _handle(self, lease: Lease, handler: Handler) -> None:
-        lease.began = True
+        lease.has_started = True
         try:
             arguments = await handler.prepare(lease.task, lease.context, self._reader)
             if handler.is_async:
@@ -181,76 +187,78 @@ class Executions:
                     result = await result
             finish = success(lease, handler.outcome(result))
         except BaseException as raised:
-            # A KeyboardInterrupt too: the signal itself only begins the drain.
+            # Also a KeyboardInterrupt: the signal handler of the worker only starts the drain.
             if self._loop.is_closed():
                 raise
-            if not (lease.lost or lease.over):
-                _log(lease, raised)
+            if not (lease.lost or lease.has_ended):
+                _log_failure(lease, raised)
             finish = failure(lease, task_error(raised))
         if os.getpid() != self._process:
-            # The handler has forked and come back twice; see threads.py.
+            # The handler has forked and returned in both processes; see threads.py.
             os._exit(0)
-        self._over(lease, finish)
+        self._end(lease, finish)
 
-    def _over(self, lease: Lease, finish: Finish | None) -> None:
-        if lease.over:
+    def _end(self, lease: Lease, finish: Finish | None) -> None:
+        if lease.has_ended:
             return
-        lease.over = True
-        if lease.attempt_ends is not None:
-            lease.attempt_ends.cancel()
+        lease.has_ended = True
+        if lease.attempt_timer is not None:
+            lease.attempt_timer.cancel()
         self._leases.remove(lease)
         self._capacity.running -= 1
         if lease.lost:
-            logger.info("task %s is no longer ours, its handler's outcome is dropped", lease.id)
+            logger.info("task %s: the lease was lost, the outcome of the handler is dropped", lease.id)
         elif finish is not None:
-            self._finish(finish, lease.notes())
+            self._finish(finish, lease.take_notifications())
         if lease.context is not None:
-            # A thread that the handler has left running sees that the attempt is over.
-            lease.context._lose()
-        self._begin_next()
+            # A thread that the handler left running sees the end of the execution.
+            lease.context._end()
+        self._start_next()
         self._wake()
 
     def _end_attempt(self, lease: Lease) -> None:
-        """Stop an attempt that has lasted longer than it may: the server has ended it by now."""
-        if not (lease.over or lease.lost):
+        """Stop an attempt at its attemptTimeout, when the server has ended it."""
+        if not (lease.has_ended or lease.lost):
             logger.warning(
-                "task %s of %s lasts longer than its attemptTimeout of %d ms, this attempt is over",
+                "task %s of %s: the attempt has reached its attemptTimeout of %d ms and is stopped",
                 lease.id,
                 lease.handler.definition,
                 lease.task.attempt_timeout_ms,
             )
-            self.lose(lease)
+            self.lose_lease(lease)
 
-    def _leave(self, lease: Lease) -> None:
-        """Give the slot of a handler to others that does not end although it was told to, up to as many as run."""
-        if lease.over or lease.job is None or self._capacity.closed:
+    def _free_slot(self, lease: Lease) -> None:
+        """Free the slot of a handler that does not end after its execution; at most `concurrency` slots are freed."""
+        if lease.has_ended or lease.job is None or self._capacity.closed:
             return
-        if len(self._left) >= self._capacity.concurrency:
-            logger.error("task %s: its handler does not end, and too many others neither: it keeps its slot", lease.id)
-            self._loop.call_later(LEAVE_AFTER, self._leave, lease)
+        if len(self._unresponsive) >= self._capacity.concurrency:
+            logger.error(
+                "task %s: the handler does not end and keeps its slot; too many others do not end either", lease.id
+            )
+            self._loop.call_later(UNRESPONSIVE_AFTER, self._free_slot, lease)
             return
-        logger.warning("task %s: its handler does not end, its slot is given to others", lease.id)
-        self._left.add(lease.job)
+        logger.warning("task %s: the handler does not end; its slot is freed", lease.id)
+        self._unresponsive.add(lease.job)
         if lease.handler.is_async:
-            lease.job.add_done_callback(self._left.discard)
+            lease.job.add_done_callback(self._unresponsive.discard)
         else:
-            self._threads.replace(partial(self._left.discard, lease.job))
+            self._threads.replace(partial(self._unresponsive.discard, lease.job))
         lease.job.cancel()
-        self._over(lease, None)
+        self._end(lease, None)
 
-    def _say(self, lease: Lease) -> None:
+    def _announce_from_thread(self, lease: Lease) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._speak, lease)
+            self._loop.call_soon_threadsafe(self._announce, lease)
         except RuntimeError:
-            # The worker is gone and left this handler's thread behind: there is nobody to tell.
+            # The event loop of the worker is closed, and this handler's thread was abandoned.
             return
 
 
-def _log(lease: Lease, raised: BaseException) -> None:
+def _log_failure(lease: Lease, raised: BaseException) -> None:
     logger.warning("task %s of %s failed: %s", lease.id, lease.handler.definition, log_line(raised, lease.task))
     if logger.isEnabledFor(logging.DEBUG):
         logger.debug("task %s: %s", lease.id, traceback_text(raised))
 
 
-def _nobody() -> None:
-    """Stand in for the handler of a task that has none; never called."""
+def _missing_handler() -> None:
+    """Placeholder for the function of a task without a handler; never called."""

@@ -1,4 +1,4 @@
-"""What is said at the end of an execution, and what becomes of it when the server does not agree."""
+"""Finishes: the calls that end an execution, and their handling when the server refuses them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Retry = Callable[["Finish"], None]
 
 
 class Kind(IntEnum):
-    """What a finish says. The server takes neighbours of one kind together, so a round has them in this order."""
+    """The kind of a finish. A batch has them in this order, because the server groups neighbours of one kind."""
 
     SUCCESS = 0
     FAIL = 1
@@ -26,7 +26,10 @@ class Kind(IntEnum):
 
 
 class Finish:
-    """The last call of an execution: encoded once, so that every repetition has the same content."""
+    """The last call of an execution. It is encoded once, so that a repetition has the same content.
+
+    `fallback` returns the finish to send when the server refuses this one for its content, or None.
+    """
 
     __slots__ = ("call", "failures", "fallback", "kind", "lease")
 
@@ -40,47 +43,47 @@ class Finish:
         self.failures = 0
 
     def refused(self, fault: Fault, *, repeated: bool, retry: Retry) -> None:
-        """Do what a refusal asks for: send it `again`, say something else instead, or let the task go."""
+        """Handle a refusal: `retry` this finish or its fallback, or drop it with a lost lease."""
         lease = self.lease
         if fault.type in TRANSIENT:
             self.failures += 1
-            logger.warning("task %s: %s: %s; its finish will be repeated", lease.id, fault.type, fault.message)
+            logger.warning("task %s: %s: %s; retrying its finish", lease.id, fault.type, fault.message)
             retry(self)
         elif fault.type in LEASE_LOST:
-            # The task's history may be gone by the time a finish is repeated: it has been told, that is enough.
+            # The first request was served if the history of the task is gone by the time of a repetition.
             level = logging.DEBUG if repeated and fault.type == "task-not-found" else logging.WARNING
-            logger.log(level, "task %s is no longer ours, its result is dropped: %s", lease.id, fault.message)
+            logger.log(level, "task %s: the lease was lost, its result is dropped: %s", lease.id, fault.message)
         elif (instead := self.fallback(lease, fault)) is not None:
             logger.error("task %s: the server refuses its result: %s", lease.id, fault.message)
             retry(instead)
         else:
-            logger.error("task %s: the server refuses even this, it will time out: %s", lease.id, fault.message)
+            logger.error("task %s: the server refuses its finish, it will time out: %s", lease.id, fault.message)
 
 
 def success(lease: Lease, result: Any) -> Finish:
-    """Return the finish of a handler that returned; a result that the server refuses fails the task instead."""
+    """Return the finish of a handler that returned; its fallback for a refused result fails the attempt."""
     try:
         call = encode_success(lease.id, lease.exec_id, result)
     except NotJson as error:
-        message = f"the result of {lease.handler.definition} cannot be written as JSON: {error}"
+        message = f"the result of {lease.handler.definition} cannot be encoded as JSON: {error}"
         logger.warning("task %s failed: %s", lease.id, message)
         return failure(lease, {"type": "result-not-json", "message": message, "path": error.path})
     return Finish(Kind.SUCCESS, lease, call, _refused_result)
 
 
 def failure(lease: Lease, error: dict[str, Any] | None) -> Finish:
-    """Return the finish of a handler that raised; an error that the server refuses is replaced by its reason."""
+    """Return the finish of a handler that raised; its fallback for a refused error is an error with the reason."""
     try:
         call = encode_fail(lease.id, lease.exec_id, error)
-    except NotJson as unwritable:
-        error = {"type": "error-not-json", "message": str(unwritable), "path": unwritable.path}
+    except NotJson as not_json:
+        error = {"type": "error-not-json", "message": str(not_json), "path": not_json.path}
         call = encode_fail(lease.id, lease.exec_id, error)
     return Finish(Kind.FAIL, lease, call, _refused_error)
 
 
 def release(lease: Lease) -> Finish:
-    """Return the finish that gives the task back as if it had never been handed out."""
-    return Finish(Kind.RELEASE, lease, encode_release(lease.id, lease.exec_id), _nothing)
+    """Return the finish that returns the task to the queue without counting the attempt."""
+    return Finish(Kind.RELEASE, lease, encode_release(lease.id, lease.exec_id), _no_fallback)
 
 
 def _refused_result(lease: Lease, fault: Fault) -> Finish:
@@ -89,13 +92,13 @@ def _refused_result(lease: Lease, fault: Fault) -> Finish:
 
 def _refused_error(lease: Lease, fault: Fault) -> Finish:
     error = {"type": "error-refused", "message": fault.message, "path": fault.path_below("$")}
-    return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, error), _refused_again)
+    return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, error), _refused_twice)
 
 
-def _refused_again(lease: Lease, fault: Fault) -> Finish:
-    # The definition's schema of errors takes none of ours.
-    return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, None), _nothing)
+def _refused_twice(lease: Lease, fault: Fault) -> Finish:
+    # The error schema of the definition refuses every error of this SDK.
+    return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, None), _no_fallback)
 
 
-def _nothing(lease: Lease, fault: Fault) -> Finish | None:
+def _no_fallback(lease: Lease, fault: Fault) -> Finish | None:
     return None

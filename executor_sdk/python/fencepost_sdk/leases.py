@@ -1,15 +1,14 @@
-"""The executions that this worker holds, and when each of them must be heard of."""
+"""The leases that a worker holds, and when the next heartbeat of each is due."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fencepost_sdk.calls import encode_notify
-from fencepost_sdk.notes import sayable
+from fencepost_sdk.notifications import to_wire
 from fencepost_sdk.payloads import message_of
 from fencepost_sdk.protocol import TRANSIENT, ClaimedTask, Fault
 
@@ -20,32 +19,30 @@ if TYPE_CHECKING:
 logger = logging.getLogger("fencepost_sdk")
 
 HEARTBEAT: dict[str, Any] = {"notification": "heartbeat"}
-# How often one task may speak by itself: a handler that reports every row must not write a log entry for each.
-NOTE_SPACING = 0.25
-# How long a heartbeat that the server had no time for waits before it is sent again, in seconds.
-LONGEST_DELAY = 1.0
-# A timer that rings so many seconds late means that something has held the event loop.
-LATE = 1.0
+# Least time between the notifications of one task, in seconds: a handler may report its progress with every row.
+NOTIFICATION_SPACING = 0.25
+# Longest delay before a heartbeat that the server refused is sent again, in seconds.
+MAX_HEARTBEAT_DELAY = 1.0
 
 
 class Lease:
-    """One execution: what was handed out, who handles it, and how it stands. Times are the event loop's."""
+    """The lease of one execution: its task, its handler and its state. Times are those of the event loop."""
 
     __slots__ = (
-        "attempt_ends",
-        "began",
+        "attempt_timer",
         "context",
         "exec_id",
         "handler",
+        "has_ended",
+        "has_notifications",
+        "has_started",
         "id",
         "interval",
         "job",
         "lost",
-        "noted",
-        "over",
-        "spoke_at",
+        "needs_heartbeat",
+        "notified_at",
         "task",
-        "unheard",
     )
 
     def __init__(self, task: ClaimedTask, handler: Handler) -> None:
@@ -53,55 +50,56 @@ class Lease:
         self.exec_id = task.exec_id
         self.task = task
         self.handler = handler
-        # The floor is for timeouts that no network can keep: they are lost in any case, but without a busy loop.
+        # The minimum avoids a busy loop for timeouts that are too short for any network.
         self.interval = max(task.in_progress_timeout_ms / 3000, 0.02)
-        self.spoke_at = 0.0
+        self.notified_at = 0.0
         self.context: Context | None = None
         self.job: asyncio.Task[None] | None = None
-        self.began = False
+        self.has_started = False
         self.lost = False
-        self.over = False
-        self.noted = False
-        # A note was refused, which did not renew the lease.
-        self.unheard = False
-        self.attempt_ends: asyncio.TimerHandle | None = None
+        self.has_ended = False
+        self.has_notifications = False
+        # Whether a notification was refused, which did not renew the lease.
+        self.needs_heartbeat = False
+        self.attempt_timer: asyncio.TimerHandle | None = None
 
     def due(self) -> float:
-        """Return when the server must have heard of it again, or may hear what it has to tell."""
-        return self.spoke_at + (NOTE_SPACING if self.noted and not self.unheard else self.interval)
+        """Return when its next heartbeat is due, or when its pending notifications may be sent."""
+        is_pending = self.has_notifications and not self.needs_heartbeat
+        return self.notified_at + (NOTIFICATION_SPACING if is_pending else self.interval)
 
-    def notes(self) -> list[bytes]:
-        """Take the calls of what its handler had to tell since the last time, as far as it can be told."""
-        self.noted = False
+    def take_notifications(self) -> list[bytes]:
+        """Remove and return the calls of its handler's pending notifications; an invalid one is dropped and logged."""
+        self.has_notifications = False
         calls = []
-        for note in self.context._notes() if self.context is not None else []:
+        for notification in self.context._take_notifications() if self.context is not None else []:
             try:
-                calls.append(encode_notify(self.id, self.exec_id, sayable(note)))
-            except BaseException as error:  # noqa: BLE001 - a note is read by code of its values' own types
-                self.complain(message_of(error))
+                calls.append(encode_notify(self.id, self.exec_id, to_wire(notification)))
+            except BaseException as error:  # noqa: BLE001 - code of the values may raise anything
+                self.log_dropped(message_of(error))
         return calls
 
     def heartbeat(self) -> bytes:
-        """Return the call that renews it and says nothing else."""
+        """Return the call of a plain heartbeat."""
         return encode_notify(self.id, self.exec_id, HEARTBEAT)
 
-    def complain(self, why: str) -> None:
-        """Log that a note of its handler was not taken, once for each handler."""
+    def log_dropped(self, why: str) -> None:
+        """Log that a notification was dropped: a warning once per handler, then at debug level."""
         level = logging.DEBUG if self.handler.has_logged_drop else logging.WARNING
         self.handler.has_logged_drop = True
-        logger.log(level, "a note about task %s of %s is dropped: %s", self.id, self.handler.definition, why)
+        logger.log(level, "a notification of task %s of %s is dropped: %s", self.id, self.handler.definition, why)
 
 
 class Leases:
-    """All executions held, by execId, and `next_at`, when the first of them wants to be heard.
+    """All leases of a worker by execId, and `next_due_at`, when the first of them is due.
 
-    One number is kept instead of an entry a task in a timer heap: most tasks end long before their first heartbeat,
-    and a worker holds few enough leases to look at all of them when one is due.
+    There is one time for all leases and no heap of timers: most tasks end long before their first heartbeat, and a
+    worker holds few enough leases to go through all of them when one is due.
     """
 
     def __init__(self) -> None:
         self._held: dict[str, Lease] = {}
-        self.next_at = math.inf
+        self.next_due_at = math.inf
 
     def __len__(self) -> int:
         return len(self._held)
@@ -110,85 +108,56 @@ class Leases:
         return exec_id in self._held
 
     def all(self) -> list[Lease]:
-        """Return those held now."""
+        """Return the leases."""
         return list(self._held.values())
 
     def add(self, lease: Lease, now: float) -> None:
-        """Hold one more, handed out just now."""
-        lease.spoke_at = now
+        """Add a lease that was granted at `now`."""
+        lease.notified_at = now
         self._held[lease.exec_id] = lease
-        self.next_at = min(self.next_at, now + lease.interval)
+        self.next_due_at = min(self.next_due_at, now + lease.interval)
 
     def remove(self, lease: Lease) -> None:
-        """Hold one less; `next_at` may now be too early, which costs one look."""
+        """Remove a lease; `next_due_at` may be too early afterwards, which costs one pass over the leases."""
         self._held.pop(lease.exec_id, None)
 
-    def note(self, lease: Lease) -> None:
-        """Remember that its handler has something to tell."""
-        if lease.exec_id in self._held and not lease.noted:
-            lease.noted = True
-            self.next_at = min(self.next_at, lease.due())
+    def mark_pending(self, lease: Lease) -> None:
+        """Record that the handler of a lease has notifications to send."""
+        if lease.exec_id in self._held and not lease.has_notifications:
+            lease.has_notifications = True
+            self.next_due_at = min(self.next_due_at, lease.due())
 
     def refused(self, lease: Lease, call: bytes, fault: Fault, now: float) -> None:
-        """Note that a call did not renew a lease: a plain heartbeat follows, at once if it was the note's fault."""
+        """Record that the server refused a notification, so that the lease is not renewed: a heartbeat follows.
+
+        The heartbeat is sent at once, or after a delay if the refused call was a heartbeat or the error is transient.
+        """
         if lease.exec_id not in self._held:
             return
         delay = 0.0
         if call == lease.heartbeat() or fault.type in TRANSIENT:
-            delay = min(lease.interval / 2, LONGEST_DELAY)
+            delay = min(lease.interval / 2, MAX_HEARTBEAT_DELAY)
         else:
-            lease.complain(f"{fault.type}: {fault.message}")
-        lease.unheard = True
-        lease.spoke_at = now + delay - lease.interval
-        self.next_at = min(self.next_at, now + delay)
+            lease.log_dropped(f"{fault.type}: {fault.message}")
+        lease.needs_heartbeat = True
+        lease.notified_at = now + delay - lease.interval
+        self.next_due_at = min(self.next_due_at, now + delay)
 
-    def speak(self, now: float) -> list[tuple[Lease, bytes]]:
-        """Return the notify calls that are due, and those that soon will be, so that they go out together."""
-        if now < self.next_at:
+    def due_notifications(self, now: float) -> list[tuple[Lease, bytes]]:
+        """Return the notify calls that are due now or within a quarter of their interval, to share a request."""
+        if now < self.next_due_at:
             return []
         calls: list[tuple[Lease, bytes]] = []
-        next_at = math.inf
+        next_due_at = math.inf
         for lease in self._held.values():
             if not lease.lost:
-                if lease.due() <= now + (0.0 if lease.noted else lease.interval / 4):
-                    lease.spoke_at = now
-                    notes = lease.notes()
-                    if lease.unheard or not notes:
-                        notes.insert(0, lease.heartbeat())
-                    lease.unheard = False
-                    calls.extend((lease, note) for note in notes)
-                next_at = min(next_at, lease.due())
-        self.next_at = next_at
+                if lease.due() <= now + (0.0 if lease.has_notifications else lease.interval / 4):
+                    lease.notified_at = now
+                    notifications = lease.take_notifications()
+                    if lease.needs_heartbeat or not notifications:
+                        notifications.insert(0, lease.heartbeat())
+                    lease.needs_heartbeat = False
+                    calls.extend((lease, call) for call in notifications)
+                next_due_at = min(next_due_at, lease.due())
+        self.next_due_at = next_due_at
         return calls
-
-
-class Alarm:
-    """One timer of the running loop that rings at the earliest time it was set to, or when the loop comes to it."""
-
-    def __init__(self, ring: Callable[[], None], late: Callable[[float], None] | None = None) -> None:
-        self._wake_up = ring
-        self._late = late
-        self._handle: asyncio.TimerHandle | None = None
-        self._at = math.inf
-
-    def set(self, at: float) -> None:
-        """Ring at `at`, unless it rings earlier anyway."""
-        if at < self._at:
-            self.cancel()
-            self._at = at
-            loop = asyncio.get_running_loop()
-            self._handle = loop.call_at(at, self._rings, max(at, loop.time()))
-
-    def cancel(self) -> None:
-        """Do not ring."""
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle = None
-        self._at = math.inf
-
-    def _rings(self, expected: float) -> None:
-        late = asyncio.get_running_loop().time() - expected
-        self.cancel()
-        if self._late is not None and late > LATE:
-            self._late(late)
-        self._wake_up()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from fencepost_sdk.leases import Alarm
 from fencepost_sdk.outbox import REQUEST_SECONDS
 from fencepost_sdk.polls import LONG_POLL_SECONDS, Capacity, Poll
 from fencepost_sdk.protocol import WorkerAnswer
 from fencepost_sdk.retrying_connection import RetryingConnection
+from fencepost_sdk.timer import Timer
 
 
 class LongPoll:
@@ -33,7 +33,7 @@ class LongPoll:
         self._answered = answered
         self._poll: Poll | None = None
         self.wake = asyncio.Event()
-        self._alarm = Alarm(self.wake.set)
+        self._timer = Timer(self.wake.set)
 
     async def run(self) -> None:
         """Poll until canceled."""
@@ -45,7 +45,7 @@ class LongPoll:
             now = loop.time()
             if now < self._capacity.not_before:
                 # After a refused poll nothing else wakes this loop at the end of the delay.
-                self._alarm.set(self._capacity.not_before)
+                self._timer.set(self._capacity.not_before)
             elif not self._is_held() and (poll := self._capacity.next_poll(now)) is not None:
                 self._poll = poll
                 (answer,), _ = await self._connection.exchange([poll.encode_long_poll()], LONG_POLL_SECONDS + 10.0)

@@ -15,10 +15,11 @@ from operator import attrgetter
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.errors import RpcError
 from fencepost_sdk.finishes import Finish
-from fencepost_sdk.leases import Alarm, Lease, Leases
+from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.polls import Capacity, Poll
 from fencepost_sdk.protocol import LEASE_LOST, MAX_BYTES, MAX_CALLS, Fault, WorkerAnswer
 from fencepost_sdk.retrying_connection import RetryingConnection
+from fencepost_sdk.timer import Timer
 
 logger = logging.getLogger("fencepost_sdk")
 
@@ -35,26 +36,26 @@ class Batch:
     The notifications of a task must come before its finish, which ends its lease.
     """
 
-    notes: list[tuple[Lease, bytes]]
+    notifications: list[tuple[Lease, bytes]]
     finishes: list[Finish]
     poll: Poll | None
 
     def calls(self) -> list[bytes]:
         """Return its calls, in order."""
-        calls = [call for _, call in self.notes]
+        calls = [call for _, call in self.notifications]
         calls += [finish.call for finish in self.finishes]
         if self.poll is not None:
             calls.append(self.poll.encode_poll())
         return calls
 
     def __len__(self) -> int:
-        return len(self.notes) + len(self.finishes) + (self.poll is not None)
+        return len(self.notifications) + len(self.finishes) + (self.poll is not None)
 
     def part(self, start: int, stop: int) -> Batch:
         """Return a batch of the calls from index `start` to before `stop`."""
-        noted = len(self.notes)
-        finishes = self.finishes[max(start - noted, 0) : max(stop - noted, 0)]
-        return Batch(self.notes[start:stop], finishes, self.poll if start < len(self) <= stop else None)
+        count = len(self.notifications)
+        finishes = self.finishes[max(start - count, 0) : max(stop - count, 0)]
+        return Batch(self.notifications[start:stop], finishes, self.poll if start < len(self) <= stop else None)
 
 
 class Outbox:
@@ -75,14 +76,14 @@ class Outbox:
         wake: Callable[[], None],
     ) -> None:
         self._pending = asyncio.Event()
-        self.alarm = Alarm(self._pending.set, _late)
+        self.timer = Timer(self._pending.set, _late)
         self._connection = connection
         self._leases = leases
         self._capacity = capacity
         self._lost = lost
         self._answered = answered
         self._wake = wake
-        self._notes: list[tuple[Lease, bytes]] = []
+        self._notifications: list[tuple[Lease, bytes]] = []
         self._finishes: list[Finish] = []
         self._max_calls = MAX_CALLS
         self._max_bytes = MAX_BYTES
@@ -102,7 +103,7 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Whether every finish and notification was sent and answered."""
-        return not (self._finishes or self._notes or self._in_flight or self._delayed)
+        return not (self._finishes or self._notifications or self._in_flight or self._delayed)
 
     @property
     def unacknowledged(self) -> int:
@@ -110,10 +111,10 @@ class Outbox:
         in_flight = 0 if self._in_flight is None else len(self._in_flight.finishes)
         return len(self._finishes) + self._delayed + in_flight
 
-    def finish(self, finish: Finish, notes: list[bytes]) -> None:
+    def finish(self, finish: Finish, notifications: list[bytes]) -> None:
         """Queue the finish of an execution behind its last notifications, which are encoded calls."""
-        if notes:
-            self._notes.extend((finish.lease, note) for note in notes)
+        if notifications:
+            self._notifications.extend((finish.lease, call) for call in notifications)
         self._finishes.append(finish)
         self._pending.set()
 
@@ -124,7 +125,7 @@ class Outbox:
             await self._pending.wait()
             self._pending.clear()
             batch = self._next_batch(loop.time())
-            self.alarm.set(self._leases.next_at)
+            self.timer.set(self._leases.next_due_at)
             if batch is not None:
                 self._in_flight = batch
                 await self._deliver(batch)
@@ -134,17 +135,17 @@ class Outbox:
                 self._wake()
 
     def _next_batch(self, now: float) -> Batch | None:
-        notes = [*self._notes, *self._leases.speak(now)]
-        if not notes and not self._finishes:
+        notifications = [*self._notifications, *self._leases.due_notifications(now)]
+        if not notifications and not self._finishes:
             return None
         # The rest leaves with the next batch, notifications first: no finish may overtake those of its task.
-        self._notes = notes[self._max_calls - 1 :]
-        notes = notes[: self._max_calls - 1]
-        finishes = [] if self._notes else self._take(self._max_calls - 1 - len(notes))
-        if self._notes or self._finishes:
+        self._notifications = notifications[self._max_calls - 1 :]
+        notifications = notifications[: self._max_calls - 1]
+        finishes = [] if self._notifications else self._take(self._max_calls - 1 - len(notifications))
+        if self._notifications or self._finishes:
             self._pending.set()
         poll = self._capacity.next_poll(now) if len(finishes) <= MAX_FINISHES_WITH_POLL and not self._finishes else None
-        return Batch(notes, sorted(finishes, key=attrgetter("kind")), poll)
+        return Batch(notifications, sorted(finishes, key=attrgetter("kind")), poll)
 
     def _take(self, most: int) -> list[Finish]:
         """Remove and return as many finishes as fit into a request, at least one."""
@@ -193,19 +194,19 @@ class Outbox:
             await self._deliver(batch)
 
     def _apply_answers(self, batch: Batch, answers: list[WorkerAnswer], *, repeated: bool) -> None:
-        noted = len(batch.notes)
+        count = len(batch.notifications)
         now = asyncio.get_running_loop().time()
-        for (lease, call), answer in zip(batch.notes, answers, strict=False):
+        for (lease, call), answer in zip(batch.notifications, answers, strict=False):
             if answer.error is not None and answer.error.type not in LEASE_LOST:
                 self._leases.refused(lease, call, answer.error, now)
             elif answer.error is not None or (answer.result is not None and answer.result.cancel_requested):
                 self._lost(lease)
-        for finish, answer in zip(batch.finishes, answers[noted:], strict=False):
+        for finish, answer in zip(batch.finishes, answers[count:], strict=False):
             if answer.error is not None:
                 finish.refused(answer.error, repeated=repeated, retry=self._retry)
         if batch.poll is not None:
             self._answered(batch.poll, answers[-1])
-        self.alarm.set(self._leases.next_at)
+        self.timer.set(self._leases.next_due_at)
 
     def _retry(self, finish: Finish) -> None:
         """Queue a finish again: at once the first time, then after a growing delay."""

@@ -1,4 +1,4 @@
-"""A worker as a process: the signals that end it, and an event loop that nothing in it can end before."""
+"""The process of a worker: its signal handlers, and an event loop that a handler cannot end early."""
 
 from __future__ import annotations
 
@@ -14,50 +14,51 @@ from typing import Any
 
 logger = logging.getLogger("fencepost_sdk")
 
-# The longest end of a worker after its drain, in seconds: see session.py.
-AFTER_DRAIN = 9.0
+# Longest time to stop after the drain, in seconds: see session.py.
+STOP_SECONDS = 9.0
 # The same after a second signal.
-AT_ONCE = 5.0
-CLEAN_UP = 1.0
+HURRIED_STOP_SECONDS = 5.0
+CLEAN_UP_SECONDS = 1.0
 
 
 @contextmanager
-def until_signal(stop: Callable[..., None], drain_seconds: float) -> Iterator[None]:
-    """Call `stop` when SIGTERM or SIGINT comes, and `stop(at_once=True)` for a second one.
+def stop_on_signals(stop: Callable[..., None], drain_seconds: float) -> Iterator[None]:
+    """Call `stop` after SIGTERM or SIGINT, and `stop(at_once=True)` after a second one.
 
-    A handler that holds the event loop holds the end of the worker too. Then the process ends without it.
+    A handler that blocks the event loop also blocks the stop; then the process exits with status 1 after the drain.
+    Does nothing outside of the main thread, where Python allows no signal handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     process, signals, ended = os.getpid(), 0, threading.Event()
 
-    def hear(number: int, frame: FrameType | None = None) -> None:
+    def handle(number: int, frame: FrameType | None = None) -> None:
         nonlocal signals
         if os.getpid() != process:
-            # A process that a handler has forked is not a worker: the signal is for itself.
+            # A process that a handler has forked is no worker and gets the default action.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         signals += 1
-        seconds = drain_seconds + AFTER_DRAIN if signals == 1 else AT_ONCE
-        threading.Thread(target=_end, args=(ended, seconds), name="fencepost-end", daemon=True).start()
+        seconds = drain_seconds + STOP_SECONDS if signals == 1 else HURRIED_STOP_SECONDS
+        threading.Thread(target=_exit_unless_ended, args=(ended, seconds), name="fencepost-end", daemon=True).start()
         stop(at_once=signals > 1)
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
         ended.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
-def run_to_end(main: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in an event loop of its own until it returns, as `asyncio.run`, but:
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in a new event loop until it returns. Unlike `asyncio.run`:
 
-    a task of a handler that raises KeyboardInterrupt or SystemExit, or a call of `loop.stop`, does not end the loop;
-    tasks and threads of handlers that do not end are not waited for.
+    - the loop goes on when a task of a handler raises KeyboardInterrupt or SystemExit, or calls `loop.stop`;
+    - tasks and threads of handlers that do not end are abandoned after one second.
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -84,20 +85,20 @@ def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
         try:
             loop.run_forever()
         except (KeyboardInterrupt, SystemExit) as error:
-            # Signals are heard elsewhere: this one comes from the code of a handler.
-            logger.warning("a task that a handler has started raised %s; the worker goes on", type(error).__name__)
+            # Signals are handled elsewhere, so that code of a handler has raised it.
+            logger.warning("an asyncio task of a handler raised %s; the worker goes on", type(error).__name__)
 
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
-    await asyncio.wait(tasks, timeout=CLEAN_UP)
+    await asyncio.wait(tasks, timeout=CLEAN_UP_SECONDS)
 
 
 def _keep(tasks: set[asyncio.Task[Any]]) -> None:
-    """Hold tasks that will not end until the process has: closing such a coroutine may not return either."""
+    """Keep references to tasks that do not end until the process exits: closing such a coroutine could block."""
     threading.Event().wait()
 
 
-def _end(ended: threading.Event, seconds: float) -> None:
+def _exit_unless_ended(ended: threading.Event, seconds: float) -> None:
     if not ended.wait(seconds):
-        logger.error("the worker did not end within %.0f s, a handler holds its event loop: the process ends", seconds)
+        logger.error("the worker did not stop within %.0f s because a handler blocks its event loop; exiting", seconds)
         os._exit(1)

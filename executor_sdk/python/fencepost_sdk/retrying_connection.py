@@ -108,7 +108,7 @@ class RetryingConnection(Generic[Answer]):
             try:
                 return self._decode(reply.body, expected)
             except ValueError as error:
-                raise ConnectionFailed(f"{self._url} sent an answer that is not Fencepost's: {error}") from error
+                raise ConnectionFailed(f"the answer of {self._url} is not from a Fencepost server: {error}") from error
         fault = decode_fault(reply.body, reply.status)
         if reply.status in TRANSIENT_STATUSES:
             return None

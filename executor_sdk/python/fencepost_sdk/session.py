@@ -1,4 +1,4 @@
-"""One run of a worker: puts the parts together, starts them, and takes them down in order."""
+"""One run of a worker: builds its parts, starts them, and stops them in order."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from fencepost_sdk.workflow_reader import WorkflowReader
 
 logger = logging.getLogger("fencepost_sdk")
 
-# The longest pauses between attempts to reach a server that is away. Who holds leases is back soon after the server
-# is: it spares them for ten seconds after an outage. Who only asks for work takes its time.
+# Longest pauses between attempts to reach the server, in seconds. Finishes and heartbeats are retried often, because
+# the server spares leases only for ten seconds after an outage; polls for work can wait longer.
 OUTBOX_DELAY = 5.0
 POLL_DELAY = 15.0
-# The longest that the server's wish (`Retry-After`) is followed: what was done must not wait for an hour because of it.
+# Longest `Retry-After` that is followed, in seconds: a finish must not wait for an hour.
 OUTBOX_RETRY_AFTER = 5.0
 POLL_RETRY_AFTER = 60.0
-# The time for canceled handlers to clean up, and for the last request to arrive, in seconds. With the default of
-# `drain_timeout` and the two seconds of `_take_down` their sum stays below 30 s, after which Kubernetes kills a process
-# that it has asked to stop.
-CLEAN_UP = 2.0
-LAST_WORDS = 4.0
-HURRIED = 1.0
+# Time for canceled handlers to clean up, and for the last request to arrive, in seconds. Their sum with the default
+# `drain_timeout` and the two seconds of `_shut_down` is below 30 s, after which Kubernetes kills a terminating process.
+CLEAN_UP_SECONDS = 2.0
+LAST_REQUEST_SECONDS = 4.0
+# Either of them after a second signal.
+HURRIED_SECONDS = 1.0
 
 
-class Plan(NamedTuple):
-    """What a session works on: all that a Worker was told."""
+class WorkerConfig(NamedTuple):
+    """The configuration of a worker's run."""
 
     endpoint: Endpoint
     name: str
@@ -62,16 +62,18 @@ def _abbreviated(handlers: Mapping[str, Handler]) -> str:
 
 
 class Session:
-    """The run of a worker, from `run` to the end of its drain."""
+    """The run of a worker, from its start to the end of its drain."""
 
-    def __init__(self, plan: Plan) -> None:
-        names = _abbreviated(plan.handlers)
-        contact = FirstContact(f"{plan.name} is connected to {plan.endpoint.url} and works on {names}")
-        self._plan = plan
+    def __init__(self, config: WorkerConfig) -> None:
+        names = _abbreviated(config.handlers)
+        contact = FirstContact(f"{config.name} is connected to {config.endpoint.url} and works on {names}")
+        self._config = config
         self._leases = Leases()
-        self._capacity = Capacity(_polled_definitions(plan.handlers), plan.name, plan.concurrency, plan.prefetch)
+        self._capacity = Capacity(
+            _polled_definitions(config.handlers), config.name, config.concurrency, config.prefetch
+        )
         self._outbox_connection = RetryingConnection(
-            plan.endpoint,
+            config.endpoint,
             "outbox",
             contact,
             OUTBOX_DELAY,
@@ -79,10 +81,10 @@ class Session:
             longest_retry_after=OUTBOX_RETRY_AFTER,
         )
         self._poll_connection = RetryingConnection(
-            plan.endpoint, "poll", contact, POLL_DELAY, decode_worker_answers, longest_retry_after=POLL_RETRY_AFTER
+            config.endpoint, "poll", contact, POLL_DELAY, decode_worker_answers, longest_retry_after=POLL_RETRY_AFTER
         )
         self._reader_connection = RetryingConnection(
-            plan.endpoint, "reader", contact, OUTBOX_DELAY, decode_answers, longest_retry_after=OUTBOX_RETRY_AFTER
+            config.endpoint, "reader", contact, OUTBOX_DELAY, decode_answers, longest_retry_after=OUTBOX_RETRY_AFTER
         )
         self._connections = (self._outbox_connection, self._poll_connection, self._reader_connection)
         self._reader = WorkflowReader(self._reader_connection)
@@ -98,12 +100,12 @@ class Session:
             self._poll_connection, self._capacity, is_held=lambda: self._outbox.holds_poll, answered=self._answered
         )
         self._executions = Executions(
-            plan.handlers,
+            config.handlers,
             self._leases,
             self._capacity,
             self._reader,
             finish=self._outbox.finish,
-            speak=self._speak,
+            announce=self._announce,
             wake=self._wake,
         )
         self._changed = asyncio.Event()
@@ -111,31 +113,31 @@ class Session:
         self._hurried = False
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Begin the drain, or cut it short."""
+        """Start the drain; with `at_once` shorten it."""
         self._hurried = self._hurried or at_once
         self._stopping.set()
         self._changed.set()
 
     async def run(self) -> None:
-        """Work until stopped; raise RpcError when the server refuses this worker from the start."""
+        """Work until `stop`; raises RpcError or ConnectionFailed when the server refuses this worker from the start."""
         polling = asyncio.create_task(self._declare_and_poll())
         sending = asyncio.create_task(self._outbox.run())
-        looking = asyncio.create_task(self._reader.run())
+        reading = asyncio.create_task(self._reader.run())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
-            loops = (polling, sending, looking)
+            loops = (polling, sending, reading)
             await asyncio.wait((*loops, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
-                # When the server wants to hear no more polls, it may still want the results of what runs.
+                # A server that refuses polls may still take the finishes of running handlers.
                 await self._drain(polling)
             for loop in loops:
                 if loop.done() and not loop.cancelled():
                     loop.result()
         finally:
-            await self._take_down(polling, sending, looking, stopping)
+            await self._shut_down(polling, sending, reading, stopping)
 
     async def _declare_and_poll(self) -> None:
-        calls = [encode_call("awf.definition/put", document) for document in self._plan.documents]
+        calls = [encode_call("awf.definition/put", document) for document in self._config.documents]
         backoff = Backoff()
         while calls:
             answers, _ = await self._poll_connection.exchange(calls, REQUEST_SECONDS)
@@ -148,37 +150,41 @@ class Session:
         await self._long_poll.run()
 
     async def _drain(self, polling: asyncio.Task[None]) -> None:
-        """Take no more, let what runs come to its end or hand it back, and tell the last of it."""
-        logger.info("%s drains: %d tasks run", self._plan.name, len(self._leases))
+        """Stop polling, wait for the handlers or release their tasks, and send the last finishes."""
+        logger.info("%s drains: %d tasks are running", self._config.name, len(self._leases))
         self._capacity.closed = True
-        self._executions.give_back_waiting()
+        self._executions.release_waiting()
         polling.cancel()
         await asyncio.wait((polling,))
         reclaiming = asyncio.create_task(self._long_poll.reclaim())
         reclaiming.add_done_callback(lambda _: self._wake())
         try:
-            await self._until(lambda: not self._leases, self._plan.drain_seconds, 0.0)
-            await self._hand_back()
+            await self._until(lambda: not self._leases, self._config.drain_seconds, 0.0)
+            await self._release_running()
             for connection in (self._outbox_connection, self._poll_connection):
                 connection.hurry()
-            done = await self._until(lambda: self._outbox.is_empty and reclaiming.done(), LAST_WORDS, HURRIED)
+            done = await self._until(
+                lambda: self._outbox.is_empty and reclaiming.done(), LAST_REQUEST_SECONDS, HURRIED_SECONDS
+            )
         finally:
             reclaiming.cancel()
             await asyncio.gather(reclaiming, return_exceptions=True)
         if not done:
-            logger.error("%s leaves with %d finishes unacknowledged", self._plan.name, self._outbox.unacknowledged)
+            logger.error("%s stops with %d unacknowledged finishes", self._config.name, self._outbox.unacknowledged)
 
-    async def _hand_back(self) -> None:
+    async def _release_running(self) -> None:
         left = [lease for lease in self._leases.all() if not lease.lost]
         for lease in left:
-            logger.warning("task %s is handed back, its handler did not end in time", lease.id)
+            logger.warning("task %s is released: its handler did not end in time", lease.id)
             self._lose(lease)
-        # Only then are they given back: a handler that still cleans up must not meet its successor.
-        await self._until(lambda: not any(lease.handler.is_async for lease in self._leases.all()), CLEAN_UP, HURRIED)
-        self._executions.give_back(left)
+        # After their clean-up, which must not run beside the next attempt.
+        await self._until(
+            lambda: not any(lease.handler.is_async for lease in self._leases.all()), CLEAN_UP_SECONDS, HURRIED_SECONDS
+        )
+        self._executions.release_all(left)
 
     async def _until(self, reached: Callable[[], bool], seconds: float, hurried: float) -> bool:
-        """Wait until something is reached, at most `seconds`, or `hurried` once there is a hurry."""
+        """Wait until `reached` returns True and return True; return False after `seconds`, or `hurried` if at once."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         while not reached():
@@ -192,12 +198,12 @@ class Session:
                 continue
         return True
 
-    async def _take_down(self, *loops: asyncio.Task[Any]) -> None:
-        self._outbox.alarm.cancel()
+    async def _shut_down(self, *loops: asyncio.Task[Any]) -> None:
+        self._outbox.timer.cancel()
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*(connection.close() for connection in self._connections))
-        await self._executions.abandon(HURRIED)
+        await self._executions.abandon(HURRIED_SECONDS)
         await asyncio.gather(*loops, return_exceptions=True)
 
     def _answered(self, poll: Poll, answer: WorkerAnswer) -> None:
@@ -207,17 +213,17 @@ class Session:
                 raise answer.error.as_error()
         elif answer.result is not None:
             self._capacity.answered()
-            self._executions.take(answer.result.resources)
-            if self._leases.next_at < math.inf:
-                self._outbox.alarm.set(self._leases.next_at)
+            self._executions.accept(answer.result.resources)
+            if self._leases.next_due_at < math.inf:
+                self._outbox.timer.set(self._leases.next_due_at)
         self._wake()
 
     def _lose(self, lease: Lease) -> None:
-        self._executions.lose(lease)
+        self._executions.lose_lease(lease)
 
-    def _speak(self, lease: Lease) -> None:
-        self._leases.note(lease)
-        self._outbox.alarm.set(self._leases.next_at)
+    def _announce(self, lease: Lease) -> None:
+        self._leases.mark_pending(lease)
+        self._outbox.timer.set(self._leases.next_due_at)
 
     def _wake(self) -> None:
         self._long_poll.wake.set()

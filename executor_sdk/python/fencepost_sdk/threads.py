@@ -1,4 +1,4 @@
-"""Threads for what blocks: sync handlers and the network."""
+"""Threads for blocking code: sync handlers and network requests."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop,
 
 
 class Threads:
-    """Up to `most` daemon threads, started when needed, whose results are awaited.
+    """A pool of up to `most` daemon threads, started when needed.
 
-    Daemon, which is why this is not a ThreadPoolExecutor: that one's exit hook joins its threads, so that one stuck
-    handler would keep a drained process alive until it is killed hard.
+    It is not a ThreadPoolExecutor because that joins its threads at exit: one stuck handler would keep a drained
+    process alive until it is killed.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -31,7 +31,7 @@ class Threads:
         self._process = os.getpid()
 
     def run(self, function: Callable[[], Returned]) -> asyncio.Future[Returned]:
-        """Return a future of the running loop for `function`'s outcome; canceling it does not stop the thread."""
+        """Run `function` in a thread and return a future of the running loop; canceling it does not stop the thread."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Returned] = loop.create_future()
         self._busy += 1
@@ -42,12 +42,12 @@ class Threads:
         return future
 
     def replace(self, ended: Callable[[], None]) -> None:
-        """Allow one thread more until a job that is being canceled while it runs has `ended` after all."""
+        """Allow one more thread until a canceled job that still runs has ended; `ended` is called then."""
         self._most += 1
         self._replaced.append(ended)
 
     def close(self) -> None:
-        """Let idle threads end; busy ones end after their job."""
+        """End the idle threads now and the busy ones after their jobs."""
         for _ in range(self._started):
             self._jobs.put(None)
         self._started = 0
@@ -60,20 +60,20 @@ class Threads:
             try:
                 if not future.cancelled():
                     result = context.run(function)
-            except BaseException as raised:  # noqa: BLE001 - whatever the job raised belongs to who awaits it
+            except BaseException as raised:  # noqa: BLE001 - raised again in the coroutine that awaits the job
                 error = raised
             if os.getpid() != self._process:
-                # The job has forked and come back twice. The other process has one thread and our sockets: any
-                # request of it would be sent in the name of the first.
+                # The job has forked and returned in both processes. The child has one thread and shares our sockets:
+                # its requests would be taken for those of the parent.
                 os._exit(0 if error is None else 1)
             try:
-                loop.call_soon_threadsafe(self._tell, future, result, error)
+                loop.call_soon_threadsafe(self._set_outcome, future, result, error)
             except RuntimeError:
-                # The loop was closed while the job ran: nobody is left to be told.
+                # The loop was closed while the job ran.
                 return
             del job, function, future, context, result, error
 
-    def _tell(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    def _set_outcome(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
         self._busy -= 1
         if future.cancelled() and self._replaced:
             self._most -= 1
@@ -81,7 +81,7 @@ class Threads:
         if future.done():
             return
         if isinstance(error, StopIteration):
-            # A future refuses it, because a coroutine would take it for its own end.
+            # A future refuses a StopIteration, which would end the coroutine that awaits it.
             error = RuntimeError(f"a handler raised StopIteration: {error}")
         if error is not None:
             future.set_exception(error)

@@ -14,8 +14,8 @@ from typing import Any, TypeVar, Unpack
 from fencepost_sdk.deciders import Decider
 from fencepost_sdk.definitions import Settings, WorkflowSettings, task_document, workflow_document
 from fencepost_sdk.handlers import Handler
-from fencepost_sdk.process import run_to_end, until_signal
-from fencepost_sdk.session import Plan, Session
+from fencepost_sdk.process import run_loop, stop_on_signals
+from fencepost_sdk.session import Session, WorkerConfig
 from fencepost_sdk.transport import Endpoint
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -137,8 +137,8 @@ class Worker:
             if __name__ == "__main__":
                 worker.run()
         """
-        with until_signal(self.stop, self._drain_timeout.total_seconds()):
-            run_to_end(self.serve())
+        with stop_on_signals(self.stop, self._drain_timeout.total_seconds()):
+            run_loop(self.serve())
 
     async def serve(self) -> None:
         """Work inside the running loop until `stop`, then drain and return.
@@ -152,7 +152,7 @@ class Worker:
         """
         if not self._handlers:
             raise ValueError("this worker has no handler; give it one with @worker.task or @worker.workflow")
-        plan = Plan(
+        config = WorkerConfig(
             self._endpoint,
             self.name,
             self._handlers,
@@ -165,7 +165,7 @@ class Worker:
             if self._session is not None:
                 raise RuntimeError("this worker is running already")
             self._loop = asyncio.get_running_loop()
-            self._session = Session(plan)
+            self._session = Session(config)
             if self._stopped:
                 self._session.stop()
         try:

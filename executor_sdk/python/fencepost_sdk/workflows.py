@@ -1,4 +1,4 @@
-"""Workflows for who wants them: how the wire has them, and what a client says about them (see conversations.py)."""
+"""Workflows of a client: their structs, and the requests about them (see requests.py)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from fencepost_sdk.conversations import Conversation, call, settle, wish
 from fencepost_sdk.errors import RpcError, WorkflowCanceled, WorkflowFailed
 from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import Meta, Task
+from fencepost_sdk.requests import Request, call, create_params, wait_for_outcome
 
 CREATE = "awf.workflow/create-and-execute"
 STATUS = "awf.workflow/status"
@@ -30,7 +30,7 @@ class Workflow(
         "definition_version": "definition-version",
     },
 ):
-    """A workflow as the server told it; a snapshot, as `Task` is. `status` is `created`, `in-progress` or `done`.
+    """A snapshot of a workflow, as the server returned it; `status` is `created`, `in-progress` or `done`.
 
     workflow = client.create_workflow("demo/order", {"width": 640})
     print(workflow.id, workflow.status)
@@ -52,7 +52,7 @@ class Workflow(
 
 
 class WorkflowStatus(Struct):
-    """What `Client.workflow` tells: the workflow and, when asked for, what it has begun and its decisions, in order.
+    """The answer of `Client.workflow`: the workflow and, on request, its activities and its decisions, in order.
 
     status = client.workflow("order-1815", include_activities=True)
     print([(activity.label, activity.outcome) for activity in status.activities or []])
@@ -64,7 +64,7 @@ class WorkflowStatus(Struct):
 
 
 class WorkflowPage(Struct, rename={"workflows": "resources"}):
-    """Some workflows of a list, and `next`, the `after` of the following page (None on the last one).
+    """One page of a list of workflows. `next` is the `after` of the following page, None on the last page.
 
     page = client.list_workflows(status="in-progress", limit=10)
     print([workflow.id for workflow in page], page.next)
@@ -104,17 +104,17 @@ def create(
     label: str | None,
     execute_at: datetime | str | None,
     patience: float,
-) -> Conversation[Workflow]:
-    """Begin a workflow, under an id of our own if need be, as a task is created."""
-    asked = wish(definition, params, id=id, label=label, execute_at=execute_at)
-    return (yield from call(CREATE, asked, _Resource, patience)).resource
+) -> Request[Workflow]:
+    """Start a workflow. Without an `id` the client makes one up, so that a repetition starts no second workflow."""
+    request = create_params(definition, params, id=id, label=label, execute_at=execute_at)
+    return (yield from call(CREATE, request, _Resource, patience)).resource
 
 
-def status(id: str, *, activities: bool, decisions: bool, patience: float) -> Conversation[WorkflowStatus]:
-    """Look at a workflow, with all that it has begun or decided, however many answers that takes."""
-    asked: dict[str, Any] = {"id": id, "include-activities?": activities, "include-decisions?": decisions}
-    first = yield from call(STATUS, asked, _Status, patience)
-    begun, made = first.activities, first.decisions
+def status(id: str, *, activities: bool, decisions: bool, patience: float) -> Request[WorkflowStatus]:
+    """Return the status of a workflow, with the activities and decisions of all pages."""
+    params: dict[str, Any] = {"id": id, "include-activities?": activities, "include-decisions?": decisions}
+    first = yield from call(STATUS, params, _Status, patience)
+    activities_found, decisions_found = first.activities, first.decisions
     page = first
     while page.activities_next or page.decisions_next:
         following = {"id": id, "include-activities?": bool(page.activities_next)}
@@ -124,21 +124,24 @@ def status(id: str, *, activities: bool, decisions: bool, patience: float) -> Co
         if page.decisions_next:
             following["decisions-after"] = page.decisions_next
         page = yield from call(STATUS, following, _Status, patience)
-        begun = begun if page.activities is None else [*(begun or ()), *page.activities]
-        made = made if page.decisions is None else [*(made or ()), *page.decisions]
-    return WorkflowStatus(first.resource, None if begun is None else [_activity(one) for one in begun], made)
+        if page.activities is not None:
+            activities_found = [*(activities_found or ()), *page.activities]
+        if page.decisions is not None:
+            decisions_found = [*(decisions_found or ()), *page.decisions]
+    decoded = None if activities_found is None else [_activity(one) for one in activities_found]
+    return WorkflowStatus(first.resource, decoded, decisions_found)
 
 
-def signal(id: str, name: str, payload: Any, *, signal_id: str | None, patience: float) -> Conversation[Workflow]:
-    """Tell a workflow something, under an id of our own if need be: a repeated one is taken once."""
-    asked: dict[str, Any] = {"id": id, "name": name, "signal-id": signal_id or str(uuid.uuid4())}
+def signal(id: str, name: str, payload: Any, *, signal_id: str | None, patience: float) -> Request[Workflow]:
+    """Signal a workflow. Without a `signal_id` the client makes one up, so that a repetition is delivered once."""
+    params: dict[str, Any] = {"id": id, "name": name, "signal-id": signal_id or str(uuid.uuid4())}
     if payload is not None:
-        asked["payload"] = Raw(encode(payload, "$.payload"))
-    return (yield from call("awf.workflow/signal", asked, _Resource, patience)).resource
+        params["payload"] = Raw(encode(payload, "$.payload"))
+    return (yield from call("awf.workflow/signal", params, _Resource, patience)).resource
 
 
-def cancel(id: str, patience: float) -> Conversation[Workflow]:
-    """Cancel a workflow; when our own lost call has done it already, that is a success."""
+def cancel(id: str, patience: float) -> Request[Workflow]:
+    """Cancel a workflow; succeeds when an earlier attempt of this call, with a lost reply, has canceled it."""
     try:
         return (yield from call("awf.workflow/cancel", {"id": id}, _Resource, patience)).resource
     except RpcError as error:
@@ -149,18 +152,18 @@ def cancel(id: str, patience: float) -> Conversation[Workflow]:
         raise
 
 
-def listing(asked: Mapping[str, Any], patience: float) -> Conversation[WorkflowPage]:
-    """List one page of workflows."""
-    return (yield from call("awf.workflow/list", asked, WorkflowPage, patience))
+def list_page(params: Mapping[str, Any], patience: float) -> Request[WorkflowPage]:
+    """Return one page of workflows."""
+    return (yield from call("awf.workflow/list", params, WorkflowPage, patience))
 
 
-def result(id: str, timeout: float | None, patience: float) -> Conversation[Any]:
-    """Look at a workflow, more and more seldom, until it is done."""
+def result(id: str, timeout: float | None, patience: float) -> Request[Any]:
+    """Poll a workflow at growing intervals until it is done, and return its result."""
 
-    def look() -> Conversation[Workflow]:
+    def fetch() -> Request[Workflow]:
         return (yield from call(STATUS, {"id": id}, _Resource, patience)).resource
 
-    workflow = yield from settle(look, f"workflow {id}", timeout)
+    workflow = yield from wait_for_outcome(fetch, f"workflow {id}", timeout)
     match workflow.outcome:
         case "failed":
             raise WorkflowFailed(workflow.error, reason=workflow.outcome_reason)

@@ -1,4 +1,4 @@
-"""The connections of a client, kept for its next request."""
+"""The connection pool of a client."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from fencepost_sdk.transport import Connection, Endpoint, Reply
 REQUEST_SECONDS = 60.0
 
 
-class Connections:
-    """Kept connections, each used by one request at a time; safe between threads."""
+class ConnectionPool:
+    """Keep-alive connections, each used by one request at a time; may be shared between threads."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._idle: list[Connection] = []
 
     def post(self, body: bytes) -> Reply:
-        """Send one request over a connection that is free, or over a new one."""
+        """Send one request over an idle connection or a new one; raises ConnectionFailed when no reply came."""
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -26,6 +26,6 @@ class Connections:
             self._idle.append(connection)
 
     def close(self) -> None:
-        """Close those that are free."""
+        """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()

@@ -101,8 +101,8 @@ def test_a_lost_task_waits_for_what_runs_and_nothing_else_begins_meanwhile(
 def test_a_handler_that_takes_long_does_not_keep_the_other_slots_empty(
     server: Server, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fencepost_sdk.alone.EMPTYING", 0.2)
-    monkeypatch.setattr("fencepost_sdk.alone.WORKING", 0.2)
+    monkeypatch.setattr("fencepost_sdk.isolation.IDLE_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("fencepost_sdk.isolation.WORK_SECONDS", 0.2)
     server.define("demo/usual")
     worker = Worker(server.url, concurrency=10)
     running = Running(worker)
@@ -122,7 +122,7 @@ def test_a_handler_that_takes_long_does_not_keep_the_other_slots_empty(
 def test_a_lost_task_that_cannot_wait_longer_is_handed_back_as_it_was(
     server: Server, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr("fencepost_sdk.alone.LONGEST_WAIT", 3600.0 if how == "stop" else 0.2)
+    monkeypatch.setattr("fencepost_sdk.isolation.MAX_WAIT_SECONDS", 3600.0 if how == "stop" else 0.2)
     server.define("demo/usual")
     worker = Worker(server.url, concurrency=2, drain_timeout=timedelta(seconds=10))
     running = Running(worker)

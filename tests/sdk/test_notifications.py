@@ -1,4 +1,4 @@
-"""Notes of a running handler: a note that cannot be sent costs neither the lease nor the worker."""
+"""Notifications of a running handler: an invalid one costs neither the lease nor the worker."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from fencepost_sdk import Client, Context, LostLease, Worker
-from fencepost_sdk.leases import LONGEST_DELAY, Leases
-from fencepost_sdk.notes import sayable
+from fencepost_sdk.leases import MAX_HEARTBEAT_DELAY, Leases
+from fencepost_sdk.notifications import to_wire
 from fencepost_sdk.protocol import Fault
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
 from tests.sdk.conftest import Run
-from tests.sdk.test_leases import lease, said
+from tests.sdk.test_leases import lease, sent
 
 pytestmark = pytest.mark.shows("guarantees/handler-alone")
 
@@ -28,7 +28,7 @@ TOO_LONG = b'{"error": {"type": "invalid-request", "message": "no", "path": "$[0
 
 
 class Number:
-    """A number of somebody's own, as numpy's are."""
+    """A number of a type of its own, like those of NumPy."""
 
     def __init__(self, value: float) -> None:
         self._value = value
@@ -49,8 +49,13 @@ class Hostile:
 
 
 def progress(current: Any, total: Any = None, unit: Any = None) -> tuple[Any, ...]:
-    note = {"notification": "progress", "progress-current": current, "progress-total": total, "progress-unit": unit}
-    told = sayable(note)
+    notification = {
+        "notification": "progress",
+        "progress-current": current,
+        "progress-total": total,
+        "progress-unit": unit,
+    }
+    told = to_wire(notification)
     return tuple(told.get(name) for name in ("progress-current", "progress-total", "progress-unit"))
 
 
@@ -73,12 +78,14 @@ def progress(current: Any, total: Any = None, unit: Any = None) -> tuple[Any, ..
         ((1, 2, "u" * 300), (1, 2, "u" * 199 + "…")),
     ],
 )
-def test_every_kind_of_number_is_sent_as_the_wire_has_progress(given: Any, sent: Any) -> None:
+def test_progress_of_any_number_type_is_sent_in_whole_numbers(given: Any, sent: Any) -> None:
     assert progress(*given) == sent
 
 
 @pytest.mark.parametrize("current", [object(), "3", None, float("nan"), float("inf"), 1j, Hostile()])
-def test_what_is_no_number_is_not_sent_and_a_plain_heartbeat_is(current: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_progress_that_is_not_a_number_becomes_a_plain_heartbeat(
+    current: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     leases = Leases()
     one, other = lease("a"), lease("b")
     for each in (one, other):
@@ -86,53 +93,53 @@ def test_what_is_no_number_is_not_sent_and_a_plain_heartbeat_is(current: Any, ca
         each.context = Context(b"{}", lambda: None)
         leases.add(each, 0.0)
         each.context.progress(current)
-        leases.note(each)
-    assert [params["notification"] for _, params in said(leases, 1.0)] == ["heartbeat", "heartbeat"]
+        leases.mark_pending(each)
+    assert [params["notification"] for _, params in sent(leases, 1.0)] == ["heartbeat", "heartbeat"]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "a note about task a of demo/x is dropped" in caplog.text
+    assert "a notification of task a of demo/x is dropped" in caplog.text
     one.handler.has_logged_drop = False
 
 
-def test_a_message_is_sent_as_far_as_the_server_takes_it() -> None:
-    (message,) = (sayable({"notification": "heartbeat", "message": "m" * 20_000 + "\0\ud800"})["message"],)
+def test_a_message_is_cut_at_the_servers_limit() -> None:
+    (message,) = (to_wire({"notification": "heartbeat", "message": "m" * 20_000 + "\0\ud800"})["message"],)
     assert message == "m" * 9999 + "…"
-    assert sayable({"notification": "heartbeat", "message": "a\0b\ud800"})["message"] == "a?b?"
-    assert sayable({"notification": "heartbeat", "message": 3})["message"] == "3"
+    assert to_wire({"notification": "heartbeat", "message": "a\0b\ud800"})["message"] == "a?b?"
+    assert to_wire({"notification": "heartbeat", "message": 3})["message"] == "3"
 
 
-def test_a_plain_heartbeat_follows_a_refused_note_at_once() -> None:
+def test_a_plain_heartbeat_follows_a_refused_notification_at_once() -> None:
     leases = Leases()
     one = lease("a")
     one.context = Context(b"{}", lambda: None)
     leases.add(one, 0.0)
     one.context.progress(1)
-    leases.note(one)
-    ((_, call),) = leases.speak(1.0)
+    leases.mark_pending(one)
+    ((_, call),) = leases.due_notifications(1.0)
     leases.refused(one, call, Fault("invalid-params", "no"), 1.1)
-    # The handler that goes on saying what is refused must not stand before it.
+    # The next notification of the handler must not be sent before the heartbeat.
     one.context.progress(2)
-    leases.note(one)
-    assert leases.next_at == pytest.approx(1.1)
-    assert [params["notification"] for _, params in said(leases, 1.2)] == ["heartbeat", "progress"]
-    assert leases.next_at == pytest.approx(11.2)
+    leases.mark_pending(one)
+    assert leases.next_due_at == pytest.approx(1.1)
+    assert [params["notification"] for _, params in sent(leases, 1.2)] == ["heartbeat", "progress"]
+    assert leases.next_due_at == pytest.approx(11.2)
     one.handler.has_logged_drop = False
 
 
 @pytest.mark.parametrize("type", ["unavailable", "invalid-params"])
-def test_a_refused_heartbeat_is_sent_again_soon_but_not_at_once(type: str) -> None:
+def test_a_refused_heartbeat_is_repeated_after_a_short_delay(type: str) -> None:
     leases = Leases()
     one = lease("a")
     leases.add(one, 0.0)
-    ((_, call),) = leases.speak(10.0)
+    ((_, call),) = leases.due_notifications(10.0)
     leases.refused(one, call, Fault(type, "no"), 10.0)
-    assert leases.next_at == 10.0 + LONGEST_DELAY
+    assert leases.next_due_at == 10.0 + MAX_HEARTBEAT_DELAY
     leases.remove(one)
     leases.refused(one, call, Fault(type, "no"), 10.0)
-    assert leases.speak(20.0) == []
+    assert leases.due_notifications(20.0) == []
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-def test_notes_that_cannot_be_told_cost_no_task_anything(server: Server, client: Client, run: Run, kind: str) -> None:
+def test_tasks_with_invalid_notifications_succeed(server: Server, client: Client, run: Run, kind: str) -> None:
     server.define("demo/tells", inProgressTimeout=600, allowedRetryCount=0)
     worker = Worker(server.url)
     enough = threading.Event()
@@ -156,12 +163,12 @@ def test_notes_that_cannot_be_told_cost_no_task_anything(server: Server, client:
     until(lambda: all(len(server.log(task.id)) > 8 for task in (bad, good)))
     enough.set()
     assert [client.result(task, timeout=10) for task in (bad, good)] == [{"ok": True}] * 2
-    notes = [entry.get("action-params", {}) for entry in server.log(good.id)]
-    told = [tuple(note.get(f"progress-{what}") for what in ("current", "total", "unit")) for note in notes]
+    notifications = [entry.get("action-params", {}) for entry in server.log(good.id)]
+    told = [tuple(one.get(f"progress-{what}") for what in ("current", "total", "unit")) for one in notifications]
     assert (50, 100, "%") in told
 
 
-def test_notes_that_the_server_refuses_cost_no_lease(
+def test_a_lease_survives_notifications_that_the_server_refuses(
     server: Server, proxy: FaultyProxy, client: Client, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.define("demo/tells", inProgressTimeout=600, allowedRetryCount=0)
@@ -185,7 +192,7 @@ def test_notes_that_the_server_refuses_cost_no_lease(
     assert [record.levelno for record in warnings].count(logging.WARNING) == 1
 
 
-def test_one_call_that_the_server_refuses_with_its_place_does_not_hold_back_the_others(
+def test_a_refused_finish_fails_its_own_task_and_no_other_of_its_request(
     server: Server, proxy: FaultyProxy, client: Client, run: Run
 ) -> None:
     server.define("demo/many", allowedRetryCount=0)
@@ -207,9 +214,7 @@ def test_one_call_that_the_server_refuses_with_its_place_does_not_hold_back_the_
     assert [(error["type"], error["path"]) for error in errors] == [("result-refused", "$.result.n")]
 
 
-def test_a_context_that_is_used_after_the_end_says_so_and_does_no_harm(
-    server: Server, client: Client, run: Run
-) -> None:
+def test_a_context_used_after_its_execution_raises_lost_lease(server: Server, client: Client, run: Run) -> None:
     server.define("demo/thread", inProgressTimeout=300)
     worker = Worker(server.url)
     kept: list[Context] = []
@@ -232,10 +237,10 @@ def test_a_context_that_is_used_after_the_end_says_so_and_does_no_harm(
     assert kept[0].cancelled.is_set()
 
 
-def test_a_handler_that_blocks_the_event_loop_is_told_about(
+def test_a_handler_that_blocks_the_event_loop_is_logged(
     server: Server, client: Client, run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fencepost_sdk.leases.LATE", 0.1)
+    monkeypatch.setattr("fencepost_sdk.timer.LATE_AFTER", 0.1)
     worker = Worker(server.url)
     blocked = threading.Event()
 

@@ -1,7 +1,7 @@
-"""What a client says and expects, without saying it: shared by `Client` and `AsyncClient`.
+"""The requests of a client without their I/O, shared by `Client` and `AsyncClient`.
 
-A conversation is a generator. It yields what it needs, a request to `Post` or a `Pause` to make, is sent the Reply or
-thrown the ConnectionFailed, and returns the result. Whoever drives it decides whether that blocks or is awaited.
+A request is a generator. It yields a `Post` to send or a `Pause` to wait, gets the Reply sent or the ConnectionFailed
+thrown in, and returns its result. The caller that runs it either blocks or awaits.
 """
 
 from __future__ import annotations
@@ -22,45 +22,48 @@ from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import Page, Status, Task, decode_answer, decode_answers, decode_fault, timestamp
 from fencepost_sdk.transport import Reply
 
-Read = TypeVar("Read")
-PASSING = frozenset({408, 425, 429, 502, 503, 504})
-LONGEST_LOOK = 1.0
+Decoded = TypeVar("Decoded")
+# Statuses after which a client repeats any request. They do not include 500, unlike those of a worker: a call that is
+# not idempotent may have been carried out, and the caller of a client can handle the error.
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 502, 503, 504})
+# Longest pause between two polls for a result, in seconds.
+MAX_POLL_INTERVAL = 1.0
 
 
 class Post(NamedTuple):
-    """Send this body, get the Reply."""
+    """Send this body; the answer is a Reply."""
 
     body: bytes
 
 
 class Pause(NamedTuple):
-    """Wait this long."""
+    """Wait so many seconds."""
 
     seconds: float
 
 
 class HasOutcome(Protocol):
-    """What is looked at until it is done."""
+    """A task or a workflow."""
 
     status: str
     outcome: str | None
 
 
-Said = TypeVar("Said")
-Ends = TypeVar("Ends", bound=HasOutcome)
-Conversation = Generator[Post | Pause, Reply | None, Said]
+Result = TypeVar("Result")
+Awaited = TypeVar("Awaited", bound=HasOutcome)
+Request = Generator[Post | Pause, Reply | None, Result]
 
 
 class Resource(msgspec.Struct):
-    """The result of every call about one task."""
+    """The result of a call that returns one task."""
 
     resource: Task
 
 
-def deliver(body: bytes, patience: float, *, repeatable: bool) -> Conversation[tuple[Reply, bool]]:
-    """Return the reply, and whether an earlier one was lost; raise ConnectionFailed once `patience` is used up.
+def send_with_retries(body: bytes, patience: float, *, repeatable: bool) -> Request[tuple[Reply, bool]]:
+    """Return the reply, and whether an earlier one was lost; raises ConnectionFailed after `patience` seconds.
 
-    What may have been served is sent again only when it is `repeatable`; what was turned away always.
+    After a lost reply the request is sent again only if it is `repeatable`; after a transient status always.
     """
     backoff = Backoff()
     give_up = time.monotonic() + patience
@@ -76,7 +79,7 @@ def deliver(body: bytes, patience: float, *, repeatable: bool) -> Conversation[t
             backoff.failures = max(backoff.failures, 1)
             last = failure
         else:
-            if reply.status not in PASSING:
+            if reply.status not in TRANSIENT_STATUSES:
                 return reply, repeated
             delay = backoff.next(reply.retry_after)
             last = ConnectionFailed(str(decode_fault(reply.body, reply.status).as_error(reply.status)))
@@ -85,36 +88,36 @@ def deliver(body: bytes, patience: float, *, repeatable: bool) -> Conversation[t
         yield Pause(delay)
 
 
-def call(method: str, params: Any, read: type[Read], patience: float) -> Conversation[Read]:
-    """Make one call and read its result."""
+def call(method: str, params: Any, result_type: type[Decoded], patience: float) -> Request[Decoded]:
+    """Make one call and decode its result; raises RpcError when it is refused."""
     body = encode_call(method, {} if params is None else params)
-    reply, repeated = yield from deliver(body, patience, repeatable=is_repeatable(method, params))
+    reply, repeated = yield from send_with_retries(body, patience, repeatable=is_repeatable(method, params))
     try:
         answer = decode_answer(reply.body)
         if answer.error is None and reply.status == 200:
-            return msgspec.json.decode(answer.result, type=read)
+            return msgspec.json.decode(answer.result, type=result_type)
     except ValueError as error:
         if reply.status == 200:
-            raise ConnectionFailed(f"the answer is not one of Fencepost's: {error}") from error
+            raise ConnectionFailed(f"the answer is not from a Fencepost server: {error}") from error
     raise decode_fault(reply.body, reply.status).as_error(reply.status, repeated=repeated)
 
 
-def batch(calls: Sequence[tuple[str, Any]], patience: float) -> Conversation[list[Any]]:
-    """Make several calls in one request; a refused one gives its RpcError in place of a result."""
+def batch(calls: Sequence[tuple[str, Any]], patience: float) -> Request[list[Any]]:
+    """Make several calls in one request; the result of a refused one is its RpcError."""
     if not calls:
         return []
     body = encode_batch(
-        encode_call(method, {} if params is None else params, f"$[{place}].params")
-        for place, (method, params) in enumerate(calls)
+        encode_call(method, {} if params is None else params, f"$[{index}].params")
+        for index, (method, params) in enumerate(calls)
     )
     repeatable = all(is_repeatable(method, params) for method, params in calls)
-    reply, repeated = yield from deliver(body, patience, repeatable=repeatable)
+    reply, repeated = yield from send_with_retries(body, patience, repeatable=repeatable)
     if reply.status != 200:
         raise decode_fault(reply.body, reply.status).as_error(reply.status, repeated=repeated)
     try:
         answers = decode_answers(reply.body, len(calls))
     except ValueError as error:
-        raise ConnectionFailed(f"the answer is not one of Fencepost's: {error}") from error
+        raise ConnectionFailed(f"the answer is not from a Fencepost server: {error}") from error
     return [
         msgspec.json.decode(answer.result) if answer.error is None else answer.error.as_error(repeated=repeated)
         for answer in answers
@@ -122,7 +125,7 @@ def batch(calls: Sequence[tuple[str, Any]], patience: float) -> Conversation[lis
 
 
 def is_repeatable(method: str, params: Any) -> bool:
-    """Tell whether a call that may have been served can be sent again without doing it twice."""
+    """Return whether a call is idempotent, so that it can be sent again after a lost reply."""
     fields = params if isinstance(params, Mapping) else msgspec.to_builtins(params or {})
     if method.endswith("/create-and-execute"):
         return "id" in fields
@@ -142,37 +145,37 @@ def create(
     execute_at: datetime | str | None,
     settings: OwnSettings | None = None,
     patience: float,
-) -> Conversation[Task]:
-    """Create a task, under an id of our own if need be: the server takes a repeated one for the same task."""
-    asked = wish(definition, params, id=id, label=label, execute_at=execute_at)
+) -> Request[Task]:
+    """Create a task. Without an `id` the client makes one up, so that a repetition creates no second task."""
+    request = create_params(definition, params, id=id, label=label, execute_at=execute_at)
     if settings is not None:
-        asked["settings"] = own_settings(settings)
-    return (yield from call("awf.task/create-and-execute", asked, Resource, patience)).resource
+        request["settings"] = own_settings(settings)
+    return (yield from call("awf.task/create-and-execute", request, Resource, patience)).resource
 
 
-def wish(
+def create_params(
     definition: str, params: Any, *, id: str | None, label: str | None, execute_at: datetime | str | None
 ) -> dict[str, Any]:
-    """Return the params of a create, with an id."""
-    asked: dict[str, Any] = {"id": id or str(uuid.uuid4()), "definition": definition}
+    """Return the params of a create call, with an id."""
+    request: dict[str, Any] = {"id": id or str(uuid.uuid4()), "definition": definition}
     if params is not None:
-        # Written once: what msgspec can write, such as a Struct, shall be the same in every repetition.
-        asked["params"] = msgspec.Raw(encode(params, "$.params"))
+        # Encoded once, so that every repetition has the same content.
+        request["params"] = msgspec.Raw(encode(params, "$.params"))
     if label is not None:
-        asked["label"] = label
+        request["label"] = label
     if execute_at is not None:
-        asked["executeAt"] = timestamp(execute_at)
-    return asked
+        request["executeAt"] = timestamp(execute_at)
+    return request
 
 
-def status(id: str, *, include_log: bool, include_settings: bool, patience: float) -> Conversation[Status]:
-    """Look at a task."""
-    asked = {"id": id, "include-log?": include_log, "include-settings?": include_settings}
-    return (yield from call("awf.task/status", asked, Status, patience))
+def status(id: str, *, include_log: bool, include_settings: bool, patience: float) -> Request[Status]:
+    """Return the status of a task."""
+    params = {"id": id, "include-log?": include_log, "include-settings?": include_settings}
+    return (yield from call("awf.task/status", params, Status, patience))
 
 
-def cancel(id: str, patience: float) -> Conversation[Task]:
-    """Cancel a task; when our own lost call has done it already, that is a success."""
+def cancel(id: str, patience: float) -> Request[Task]:
+    """Cancel a task; succeeds when an earlier attempt of this call, with a lost reply, has canceled it."""
     try:
         return (yield from call("awf.task/cancel", {"id": id}, Resource, patience)).resource
     except RpcError as error:
@@ -183,8 +186,8 @@ def cancel(id: str, patience: float) -> Conversation[Task]:
         raise
 
 
-def retry(id: str, patience: float) -> Conversation[Task]:
-    """Run a task again; when our own lost call has begun that already, that is a success."""
+def retry(id: str, patience: float) -> Request[Task]:
+    """Retry a task; succeeds when an earlier attempt of this call, with a lost reply, has made it ready."""
     try:
         return (yield from call("awf.task/retry", {"id": id}, Resource, patience)).resource
     except RpcError as error:
@@ -195,12 +198,12 @@ def retry(id: str, patience: float) -> Conversation[Task]:
         raise
 
 
-def listing(asked: Mapping[str, Any], patience: float) -> Conversation[Page]:
-    """List one page of tasks."""
-    return (yield from call("awf.task/list", asked, Page, patience))
+def list_page(params: Mapping[str, Any], patience: float) -> Request[Page]:
+    """Return one page of tasks."""
+    return (yield from call("awf.task/list", params, Page, patience))
 
 
-def page_asked(
+def list_params(
     definitions: Sequence[str] | None,
     exclude: Sequence[str] | None,
     status: str | Sequence[str] | None,
@@ -210,29 +213,29 @@ def page_asked(
     limit: int,
     after: str | None,
 ) -> dict[str, Any]:
-    """Return the params of a list."""
-    wanted = {
+    """Return the params of a list call."""
+    filters = {
         "includeDefinitions": definitions,
         "excludeDefinitions": exclude,
         "status": status,
         "outcome": outcome,
         "ilike": ilike,
     }
-    asked: dict[str, Any] = {"limit": limit, "filter": {name: one for name, one in wanted.items() if one is not None}}
+    params: dict[str, Any] = {"limit": limit, "filter": {name: one for name, one in filters.items() if one is not None}}
     if sort is not None:
-        asked["sort"] = sort
+        params["sort"] = sort
     if after is not None:
-        asked["after"] = after
-    return asked
+        params["after"] = after
+    return params
 
 
-def result(id: str, timeout: float | None, patience: float) -> Conversation[Any]:
-    """Look at a task, more and more seldom, until it is done."""
+def result(id: str, timeout: float | None, patience: float) -> Request[Any]:
+    """Poll a task at growing intervals until it is done, and return its result."""
 
-    def look() -> Conversation[Task]:
+    def fetch() -> Request[Task]:
         return (yield from call("awf.task/status", {"id": id}, Status, patience)).task
 
-    task = yield from settle(look, f"task {id}", timeout)
+    task = yield from wait_for_outcome(fetch, f"task {id}", timeout)
     match task.outcome:
         case "failed":
             raise TaskFailed(task.error, reason=task.outcome_reason)
@@ -241,22 +244,22 @@ def result(id: str, timeout: float | None, patience: float) -> Conversation[Any]
     return task.result
 
 
-def settle(look: Callable[[], Conversation[Ends]], name: str, timeout: float | None) -> Conversation[Ends]:
-    """Look more and more seldom until what is looked at has an outcome; raise TimeoutError."""
+def wait_for_outcome(fetch: Callable[[], Request[Awaited]], name: str, timeout: float | None) -> Request[Awaited]:
+    """Fetch at growing intervals until there is an outcome; raises TimeoutError after `timeout` seconds."""
     give_up = None if timeout is None else time.monotonic() + timeout
     pause = 0.02
     while True:
-        seen = yield from look()
-        if seen.outcome is not None:
-            return seen
-        left = LONGEST_LOOK if give_up is None else give_up - time.monotonic()
+        fetched = yield from fetch()
+        if fetched.outcome is not None:
+            return fetched
+        left = MAX_POLL_INTERVAL if give_up is None else give_up - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"{name} is {seen.status}, not done after {timeout:g} s")
+            raise TimeoutError(f"{name} is {fetched.status}, not done after {timeout:g} s")
         yield Pause(min(pause, left))
-        pause = min(pause * 1.5, LONGEST_LOOK)
+        pause = min(pause * 1.5, MAX_POLL_INTERVAL)
 
 
-def define(document: Mapping[str, Any], patience: float) -> Conversation[dict[str, Any]]:
+def define(document: Mapping[str, Any], patience: float) -> Request[dict[str, Any]]:
     """Put a definition."""
     answer = yield from call("awf.definition/put", document, dict[str, dict[str, Any]], patience)
     return answer["resource"]
