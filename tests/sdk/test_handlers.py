@@ -103,7 +103,7 @@ def test_a_signature_that_cannot_be_called_is_refused_when_it_is_registered(func
 def test_a_second_handler_for_a_definition_is_refused() -> None:
     worker = Worker()
     worker.task("demo/x")(lambda: None)
-    with pytest.raises(ValueError, match="demo/x has a handler already"):
+    with pytest.raises(ValueError, match="demo/x already has a handler"):
         worker.task("demo/x")
 
 

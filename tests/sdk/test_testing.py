@@ -160,7 +160,7 @@ def test_an_export_is_read_from_its_file_and_another_file_is_refused_by_what_it_
     file.write_text(json.dumps(parts))
     assert History.load(file) == history
     file.write_text(json.dumps({"resource": {}}))
-    with pytest.raises(ValueError, match="no history of a workflow: it has no 'activities'"):
+    with pytest.raises(ValueError, match="not the history of a workflow: 'activities' is missing"):
         History.load(file)
 
 
@@ -171,7 +171,7 @@ def test_a_run_is_played_event_by_event() -> None:
     assert run.complete("picture-1", {"url": "/1"}) == []
     assert run.complete("picture-0", {"url": "/0"}) == [complete({"urls": ["/0", "/1"]})]
     assert (run.outcome, run.result) == ("succeeded", {"urls": ["/0", "/1"]})
-    with pytest.raises(ValueError, match="the workflow has succeeded already"):
+    with pytest.raises(ValueError, match="the workflow has already succeeded"):
         run.signal("late")
 
 
@@ -198,15 +198,15 @@ def test_a_run_hears_failures_cancels_signals_and_children() -> None:
 
 
 def test_a_run_refuses_what_the_server_would_refuse() -> None:
-    with pytest.raises(ValueError, match="something else was begun under the label 'a'"):
+    with pytest.raises(ValueError, match="an activity with other content has the label 'a'"):
         Run(lambda workflow, event: [schedule_task("demo/a", "a"), schedule_task("demo/b", "a")])
-    with pytest.raises(ValueError, match="nothing can follow what ends the workflow"):
+    with pytest.raises(ValueError, match="no action may follow the one that ends the workflow"):
         Run(lambda workflow, event: [complete(), schedule_task("demo/b", "a")])
     with pytest.raises(ValueError, match="there is no action 'complete'"):
         Run(lambda workflow, event: {"action": "complete"})
     with pytest.raises(TypeError, match="a decider returns None, an action or a list"):
         Run(lambda workflow, event: "yes")
-    with pytest.raises(ValueError, match="nothing live has the label 'b'; live are"):
+    with pytest.raises(ValueError, match="no live activity has the label 'b'; live are"):
         Run(lambda workflow, event: schedule_task("demo/a", "a")).complete("b")
 
 

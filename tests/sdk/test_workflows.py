@@ -212,7 +212,7 @@ def test_a_decider_without_activities_asks_nothing_and_says_what_it_was_not_told
     server: Server, client: Client, run: Run
 ) -> None:
     def decide(workflow: Facts[Any], event: Event) -> Any:
-        with pytest.raises(RuntimeError, match="nobody asked for its params"):
+        with pytest.raises(RuntimeError, match="so that its params is not read"):
             assert workflow.params
         if event.kind == "init":
             return schedule_task("demo/resize", "one", {"n": 1})

@@ -1,9 +1,9 @@
-"""Fencepost for Python: workers that handle tasks and decide about workflows, and a client that wants them done.
+"""Fencepost for Python: workers for tasks and workflows, and a client that creates them.
 
-Worker, Context, TaskFailed, LostLease    for who does the work
-Facts, Event, Activity, actions    for who decides about workflows; fencepost_sdk.testing tries deciders
-Client, AsyncClient, Task, Status, Page, Workflow, WorkflowStatus, WorkflowPage    for who wants it done
-TaskCanceled, WorkflowFailed, WorkflowCanceled, RpcError, NotJson, ConnectionFailed, FencepostError    what can go wrong
+Handlers: Worker, Context, TaskFailed, LostLease
+Deciders: Worker, Facts, Event, Activity, actions; fencepost_sdk.testing tests them without a server
+Clients: Client, AsyncClient, Task, Status, Page, Workflow, WorkflowStatus, WorkflowPage
+Exceptions: RpcError, ConnectionFailed, NotJson, TaskCanceled, WorkflowFailed, WorkflowCanceled, FencepostError
 """
 
 from fencepost_sdk import actions

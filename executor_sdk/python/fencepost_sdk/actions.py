@@ -1,12 +1,12 @@
-"""What a decider may decide: functions that write the actions of a decision.
+"""The actions of a decider: functions that build them.
 
-schedule_task, schedule_workflow, wait, subscribe    begin something, under a label
+schedule_task, schedule_workflow, wait, subscribe    start an activity under a label
 complete, fail, unknown_error                        end the workflow
 do_nothing                                           wait for the next event
 
-An action is a plain dict as the wire has it, so that decisions can be compared. Each of the first four needs a label,
-unique within the workflow: the same content again under the same label begins nothing, which is what makes a decision
-that is made twice do its work once. Other content under a label that was used is refused.
+An action is a dict in the form of the protocol, so that decisions can be compared. Each of the first four needs a label
+that is unique within the workflow. Labels make decisions idempotent: the same content under a used label starts
+nothing, and other content under it is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNKNOWN_ERROR = PREFIX + "unknown-error"
 def schedule_task(
     definition: str, label: str, params: Any = None, *, execute_at: datetime | str | None = None
 ) -> Action:
-    """Begin a task; `params` is anything that makes a JSON object, `execute_at` needs a timezone.
+    """Start a task. `params` is any value that encodes to a JSON object; `execute_at` needs a timezone.
 
     actions.schedule_task("demo/resize", "small", {"width": 320})
     """
@@ -42,7 +42,7 @@ def schedule_task(
 def schedule_workflow(
     definition: str, label: str, params: Any = None, *, execute_at: datetime | str | None = None
 ) -> Action:
-    """Begin a workflow as part of this one: canceled with it, and its end is an event.
+    """Start a child workflow. It is canceled with this workflow, and its end is an event.
 
     actions.schedule_workflow("demo/shipping", "parcel-1", {"weight": 3})
     """
@@ -50,7 +50,7 @@ def schedule_workflow(
 
 
 def wait(label: str, duration: timedelta | None = None, *, until: datetime | str | None = None) -> Action:
-    """Hear `task-completed` under this label when the time has passed; the server waits, no worker does.
+    """Start a timer that ends with the event `task-completed`. It runs on the server and occupies no worker.
 
     actions.wait("patience", timedelta(days=3))
     """
@@ -65,7 +65,7 @@ def wait(label: str, duration: timedelta | None = None, *, until: datetime | str
 
 
 def subscribe(label: str, select_by: Sequence[Mapping[str, Any]]) -> Action:
-    """Hear `task-completed` under this label when a resource is saved that all these rules fit; its result has it.
+    """Wait for a saved resource that matches all rules; the result of its `task-completed` has the resource.
 
     actions.subscribe("paid", [{"get-in": ["status"], "comparator": "eq", "value": "paid"}])
     """
@@ -73,7 +73,7 @@ def subscribe(label: str, select_by: Sequence[Mapping[str, Any]]) -> Action:
 
 
 def complete(result: Any = None) -> Action:
-    """End the workflow as succeeded; what is still live of it is canceled. Nothing may follow it in a decision.
+    """End the workflow as succeeded and cancel its live activities. It must be the last action of a decision.
 
     actions.complete({"sent": True})
     """
@@ -81,7 +81,7 @@ def complete(result: Any = None) -> Action:
 
 
 def fail(error: Any = None) -> Action:
-    """End the workflow as failed; what is still live of it is canceled. Nothing may follow it in a decision.
+    """End the workflow as failed and cancel its live activities. It must be the last action of a decision.
 
     actions.fail({"code": "out-of-stock"})
     """
@@ -89,15 +89,15 @@ def fail(error: Any = None) -> Action:
 
 
 def unknown_error(error: Any = None) -> Action:
-    """End the workflow as failed for a reason that the decider does not know; otherwise as `fail`.
+    """End the workflow as failed for an unknown reason; otherwise like `fail`.
 
-    actions.unknown_error({"message": "an event that nobody expects"})
+    actions.unknown_error({"message": "unexpected event"})
     """
     return _ending(UNKNOWN_ERROR, "error", error)
 
 
 def do_nothing() -> Action:
-    """Wait for the next event; the same as deciding None.
+    """Wait for the next event, like the decision None.
 
     actions.do_nothing()
     """
@@ -105,27 +105,30 @@ def do_nothing() -> Action:
 
 
 def actions_of(decided: Any) -> list[Action]:
-    """Return what a decider returned as a list; raise TypeError when it is neither None, an action nor several."""
+    """Return the decision of a decider as a list; raises TypeError unless it is None, an action or a list of them."""
     if decided is None:
         return [do_nothing()]
-    several = [decided] if isinstance(decided, Mapping) else decided
-    if not isinstance(several, list | tuple):
+    actions = [decided] if isinstance(decided, Mapping) else decided
+    if not isinstance(actions, list | tuple):
         raise TypeError(f"a decider returns None, an action or a list of actions, not {decided!r}")
-    for action in several:
+    for action in actions:
         if not isinstance(action, Mapping) or not isinstance(action.get("action"), str):
             raise TypeError(f"a decider returns actions, such as actions.complete(), not {action!r}")
-    return [dict(action) for action in several]
+    return [dict(action) for action in actions]
 
 
 def request_in(action: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what an action begins; None for one that begins nothing. The vendor's word is always `task-request`."""
+    """Return the request of an action that starts an activity, else None.
+
+    The vendor has `task-request` for child workflows too.
+    """
     request = action.get("task-request") or action.get("workflow-request")
     return dict(request) if isinstance(request, Mapping) else None
 
 
 def _request(definition: str, label: str, params: Any, execute_at: datetime | str | None) -> dict[str, Any]:
     if not isinstance(label, str) or not label:
-        raise TypeError(f"what is begun needs a label, a text that is unique within the workflow, not {label!r}")
+        raise TypeError(f"an activity needs a label, a text that is unique within the workflow, not {label!r}")
     request: dict[str, Any] = {"definition": definition, "label": label}
     if params is not None:
         request["params"] = json_value(params, "$.params")
@@ -134,8 +137,8 @@ def _request(definition: str, label: str, params: Any, execute_at: datetime | st
     return request
 
 
-def _ending(action: str, member: str, said: Any) -> Action:
-    if isinstance(said, str):
-        # As TaskFailed takes a sentence.
-        said = {"message": said}
-    return {"action": action} if said is None else {"action": action, member: json_value(said, f"$.{member}")}
+def _ending(action: str, member: str, payload: Any) -> Action:
+    if isinstance(payload, str):
+        # A string is a message, as in TaskFailed.
+        payload = {"message": payload}
+    return {"action": action} if payload is None else {"action": action, member: json_value(payload, f"$.{member}")}

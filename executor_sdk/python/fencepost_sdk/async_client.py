@@ -1,4 +1,4 @@
-"""The client, awaited. It says the same conversations as `Client`; only who waits is different."""
+"""The async client. It makes the same requests as `Client` and awaits their replies."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
 
 
 class AsyncClient:
-    """`Client` for code that runs in an event loop; its methods take and give the same, awaited.
+    """The async form of `Client`, with the same methods.
 
-    Up to `connections` requests are under way at once, each in a thread of the client's own.
+    Up to `connections` requests are in flight at once, each in a thread of the client.
 
         async with AsyncClient("http://127.0.0.1:8080") as client:
             task = await client.create("demo/greet", {"name": "Ada"})
@@ -103,7 +103,7 @@ class AsyncClient:
                 one.cancel()
 
     async def status(self, id: TaskId, include_log: bool = False, include_settings: bool = False) -> Status:
-        """Tell how a task stands; see `Client.status`.
+        """Return the status of a task; see `Client.status`.
 
         (await client.status("mail-1815", include_log=True)).log
         """
@@ -114,14 +114,14 @@ class AsyncClient:
         )
 
     async def cancel(self, id: TaskId) -> Task:
-        """End a live task as canceled; see `Client.cancel`.
+        """Cancel a live task; see `Client.cancel`.
 
         await client.cancel("mail-1815")
         """
         return await self._run(requests.cancel(id_of(id), self._patience))
 
     async def retry(self, id: TaskId) -> Task:
-        """Make a task that failed or was canceled ready again; see `Client.retry`.
+        """Make a failed or canceled task ready again; see `Client.retry`.
 
         await client.retry("mail-1815")
         """
@@ -139,7 +139,7 @@ class AsyncClient:
         limit: int = 100,
         after: str | None = None,
     ) -> Page:
-        """List tasks, newest first, one page at a time; see `Client.list`.
+        """Return one page of tasks, newest first; see `Client.list`.
 
         await client.list(definitions=["demo/mail"], outcome="failed", limit=20)
         """
@@ -147,7 +147,7 @@ class AsyncClient:
         return await self._run(requests.list_page(params, self._patience))
 
     async def result(self, id: TaskId, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as `Client.result`
-        """Wait until a task is done and return its result; see `Client.result`.
+        """Wait for a task and return its result; see `Client.result`.
 
         await client.result("mail-1815", timeout=60)
         """
@@ -162,7 +162,7 @@ class AsyncClient:
         label: str | None = None,
         execute_at: datetime | str | None = None,
     ) -> Workflow:
-        """Begin a workflow; see `Client.create_workflow`.
+        """Start a workflow; see `Client.create_workflow`.
 
         await client.create_workflow("demo/order", {"width": 640}, id="order-1814")
         """
@@ -173,7 +173,7 @@ class AsyncClient:
     async def workflow(
         self, id: str | Workflow, include_activities: bool = False, include_decisions: bool = False
     ) -> WorkflowStatus:
-        """Tell how a workflow stands; see `Client.workflow`.
+        """Return the status of a workflow; see `Client.workflow`.
 
         (await client.workflow("order-1815", include_activities=True)).activities
         """
@@ -186,14 +186,14 @@ class AsyncClient:
     async def signal(
         self, id: str | Workflow, name: str, payload: Any = None, *, signal_id: str | None = None
     ) -> Workflow:
-        """Tell a live workflow something; see `Client.signal`.
+        """Signal a live workflow; see `Client.signal`.
 
         await client.signal("order-1815", "paid", {"by": "ada"}, signal_id="payment-93")
         """
         return await self._run(workflows.signal(id_of(id), name, payload, signal_id=signal_id, patience=self._patience))
 
     async def cancel_workflow(self, id: str | Workflow) -> Workflow:
-        """End a live workflow as canceled; see `Client.cancel_workflow`.
+        """Cancel a live workflow; see `Client.cancel_workflow`.
 
         await client.cancel_workflow("order-1815")
         """
@@ -204,7 +204,7 @@ class AsyncClient:
         id: str | Workflow,
         timeout: float | None = None,  # noqa: ASYNC109 - as `Client.workflow_result`
     ) -> Any:
-        """Wait until a workflow is done and return its result; see `Client.workflow_result`.
+        """Wait for a workflow and return its result; see `Client.workflow_result`.
 
         await client.workflow_result("order-1815", timeout=60)
         """
@@ -222,7 +222,7 @@ class AsyncClient:
         limit: int = 100,
         after: str | None = None,
     ) -> WorkflowPage:
-        """List workflows; see `Client.list_workflows`.
+        """Return one page of workflows, newest first; see `Client.list_workflows`.
 
         await client.list_workflows(definitions=["demo/order"], status="in-progress")
         """
@@ -251,7 +251,7 @@ class AsyncClient:
         return await self._run(requests.batch(calls, self._patience))
 
     def close(self) -> None:
-        """Close the connections and let the threads end.
+        """Close the connections and end the threads.
 
         client.close()
         """

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Raw
 
 from fencepost_sdk.backoff import Backoff
-from fencepost_sdk.calls import New, encode_batch, encode_create
 from fencepost_sdk.definitions import OwnSettings, own_settings
+from fencepost_sdk.encoding import CreateParams, encode_batch, encode_create
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import MAX_BYTES, MAX_CALLS, TRANSIENT, Fault, decode_answers, decode_fault, timestamp
@@ -63,8 +63,8 @@ class BulkCreate:
         else:
             name = uuid.uuid4().hex
             pairs = ((f"{name}-{number}" if repeatable else None, one) for number, one in zip(count(), params))
-        new = partial(
-            New,
+        create_params = partial(
+            CreateParams,
             definition=definition,
             label=label,
             execute_at=at,
@@ -73,7 +73,7 @@ class BulkCreate:
         )
         self.batches = list(
             _batches(
-                Entry(index, encode_create(new(id=id, params=_encoded(one, index))))
+                Entry(index, encode_create(create_params(id=id, params=_encoded(one, index))))
                 for index, (id, one) in enumerate(pairs)
             )
         )

@@ -1,6 +1,6 @@
-"""The client: creating tasks and workflows, looking at them, waiting for them.
+"""The client, which creates tasks and workflows, reads them and waits for their results.
 
-What each method says is in conversations.py and workflows.py.
+The requests of its methods are in requests.py and workflows.py.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from fencepost_sdk.requests import Pause, Request, Result
 from fencepost_sdk.transport import Endpoint
 from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
 
-# How a task is named: by its id, by itself, or by what `create_many` has returned for it.
+# A task, its id, or the item that `create_many` returned for it.
 TaskId = str | Task | RpcError
 
 
 class Client:
-    """Speaks to a server from ordinary code; may be shared between threads.
+    """A blocking client of a server; may be shared between threads.
 
-    `url` and `client` as for `Worker`. What could not be delivered is repeated for up to `patience` seconds.
+    `url` and `client` are those of `Worker`. A request that fails on the network or meets an overloaded server is
+    repeated for up to `patience` seconds; then its method raises ConnectionFailed. A refused one raises RpcError.
 
         with Client("http://127.0.0.1:8080") as client:
             task = client.create("demo/greet", {"name": "Ada"})
@@ -57,11 +58,12 @@ class Client:
         execute_at: datetime | str | None = None,
         settings: OwnSettings | None = None,
     ) -> Task:
-        """Create a task; the same `id` with the same content gives the task that is there.
+        """Create a task, or return the existing one if it has the same `id` and the same content.
 
-        `params` is anything that makes a JSON object: a dict, a dataclass, a Struct, a pydantic model. `execute_at`
-        needs a timezone. `settings` are those of this task alone: the timeouts and retries that `Worker.task` takes,
-        as timedelta, and `expires_after`.
+        `params` is any value that encodes to a JSON object: a dict, a dataclass, a Struct, a pydantic model.
+        `execute_at` needs a timezone. `settings` override those of the definition: the timeouts and retries of
+        `Worker.task`, as timedelta, and `expires_after`. Raises NotJson, ValueError for a time without a timezone, and
+        RpcError such as `already-exists` for other content under the `id`.
 
             client.create("demo/mail", {"to": "ada@example.org"}, id="mail-1815")
         """
@@ -88,13 +90,13 @@ class Client:
         settings: OwnSettings | None = None,
         repeatable: bool = True,
     ) -> Sequence[str | RpcError]:
-        """Create a task for each of `params` and return their ids in order, an RpcError in place of a refused one.
+        """Create a task for each of `params`; return the ids in order, with an RpcError in place of a refused one.
 
-        For thousands: they go in large requests, two at a time, and each is a task of its own, not one transaction.
-        Without `ids` the client makes them up, so that a request whose reply was lost can be repeated. When it is
-        not `repeatable` the server makes them, for less. ConnectionFailed leaves some of them created: with `ids` of
-        your own, the same call again creates what is missing. The `path` of an error begins with the place in
-        `params`. Each returned item can be given to `result`, which raises the RpcError of a refused one.
+        The tasks are sent in large requests, two at a time, and not in one transaction. Without `ids` the client makes
+        them up, so that it can repeat a request after a lost reply; with `repeatable=False` the server makes them up,
+        which is faster. After ConnectionFailed some of the tasks exist: the same call with the same `ids` creates the
+        others. The `path` of an error begins with the index in `params`. `result` accepts each returned item, and
+        raises the RpcError of a refused one.
 
             ids = client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
             print([client.status(id).task.status for id in ids])
@@ -107,7 +109,7 @@ class Client:
             return [result for batch in answers for result in batch]
 
     def status(self, id: TaskId, include_log: bool = False, include_settings: bool = False) -> Status:
-        """Tell how a task stands; with its log (oldest entry first) and its settings when asked for.
+        """Return the status of a task, with its log (oldest entry first) and its settings on request.
 
         client.status("mail-1815", include_log=True).log
         """
@@ -118,14 +120,14 @@ class Client:
         )
 
     def cancel(self, id: TaskId) -> Task:
-        """End a live task as canceled, at once; RpcError `task-has-been-done` when it is over already.
+        """Cancel a live task at once; raises RpcError `task-has-been-done` for a done one.
 
         client.cancel("mail-1815")
         """
         return self._run(requests.cancel(id_of(id), self._patience))
 
     def retry(self, id: TaskId) -> Task:
-        """Make a task that failed or was canceled ready again, with all its attempts.
+        """Make a failed or canceled task ready again, with its retry count back at 0.
 
         client.retry("mail-1815")
         """
@@ -143,9 +145,9 @@ class Client:
         limit: int = 100,
         after: str | None = None,
     ) -> Page:
-        """List tasks, newest first, one page at a time; `after` is the `next` of the page before.
+        """Return one page of tasks, newest first; `after` is the `next` of the previous page.
 
-        `ilike` looks in id, label, definition and params. `sort` is such as `{"lastUpdated": "desc"}`.
+        `ilike` searches id, label, definition and params. `sort` is an object such as `{"lastUpdated": "desc"}`.
 
             client.list(definitions=["demo/mail"], outcome="failed", limit=20)
         """
@@ -153,9 +155,10 @@ class Client:
         return self._run(requests.list_page(params, self._patience))
 
     def result(self, id: TaskId, timeout: float | None = None) -> Any:
-        """Wait until a task is done and return its result; raise TaskFailed or TaskCanceled when it did not succeed.
+        """Wait for a task and return its result; raises TaskFailed or TaskCanceled if it does not succeed.
 
-        TimeoutError after `timeout` seconds; the task goes on. It looks again at growing intervals, up to a second.
+        Raises TimeoutError after `timeout` seconds; the task goes on. The client polls at growing intervals of at most
+        one second.
 
             client.result("mail-1815", timeout=60)
         """
@@ -170,7 +173,7 @@ class Client:
         label: str | None = None,
         execute_at: datetime | str | None = None,
     ) -> Workflow:
-        """Begin a workflow; the arguments are those of `create`.
+        """Start a workflow; the arguments are those of `create`.
 
         client.create_workflow("demo/order", {"width": 640}, id="order-1814")
         """
@@ -181,7 +184,7 @@ class Client:
     def workflow(
         self, id: str | Workflow, include_activities: bool = False, include_decisions: bool = False
     ) -> WorkflowStatus:
-        """Tell how a workflow stands; with what it has begun and with its decisions when asked for.
+        """Return the status of a workflow, with its activities and its decisions on request.
 
         client.workflow("order-1815", include_activities=True).activities
         """
@@ -192,25 +195,25 @@ class Client:
         )
 
     def signal(self, id: str | Workflow, name: str, payload: Any = None, *, signal_id: str | None = None) -> Workflow:
-        """Tell a live workflow something; its decider gets an event of kind `signal` with `name` and `payload`.
+        """Signal a live workflow; its decider gets an event of kind `signal` with `name` and `payload`.
 
-        A signal is taken once for its `signal_id`, which the client makes up if none is given.
+        A signal is delivered once per `signal_id`, which the client makes up if none is given.
 
             client.signal("order-1815", "paid", {"by": "ada"}, signal_id="payment-93")
         """
         return self._run(workflows.signal(id_of(id), name, payload, signal_id=signal_id, patience=self._patience))
 
     def cancel_workflow(self, id: str | Workflow) -> Workflow:
-        """End a live workflow as canceled, with everything that it has begun, to any depth.
+        """Cancel a live workflow with all its activities, including child workflows at any depth.
 
         client.cancel_workflow("order-1815")
         """
         return self._run(workflows.cancel(id_of(id), self._patience))
 
     def workflow_result(self, id: str | Workflow, timeout: float | None = None) -> Any:
-        """Wait until a workflow is done and return its result; raise WorkflowFailed or WorkflowCanceled.
+        """Wait for a workflow and return its result; raises WorkflowFailed or WorkflowCanceled if it does not succeed.
 
-        Otherwise as `result`.
+        `timeout` and the polls are those of `result`.
 
             client.workflow_result("order-1815", timeout=60)
         """
@@ -228,7 +231,7 @@ class Client:
         limit: int = 100,
         after: str | None = None,
     ) -> WorkflowPage:
-        """List workflows, newest first, one page at a time; the arguments are those of `list`.
+        """Return one page of workflows, newest first; the arguments are those of `list`.
 
         client.list_workflows(definitions=["demo/order"], status="in-progress")
         """
@@ -236,30 +239,31 @@ class Client:
         return self._run(workflows.list_page(params, self._patience))
 
     def define(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Put a definition; one that changes nothing makes no new version.
+        """Put a definition and return its resource; unchanged content makes no new version.
 
         client.define({"kind": "task", "name": "demo/mail", "allowedRetryCount": 5})
         """
         return self._run(requests.define(document, self._patience))
 
     def call(self, method: str, params: Any = None) -> Any:
-        """Make any call and return its result as it came; raise RpcError when it is refused.
+        """Make any call and return its decoded result; raises RpcError when it is refused.
 
-        A create without `id` and a poll without `requestId` are not repeated when the reply is lost.
+        A create without `id`, a signal without `signal-id` and a poll without `requestId` are not repeated after a lost
+        reply.
 
             client.call("awf.task/status", {"id": "mail-1815"})["resource"]["status"]
         """
         return self._run(requests.call(method, params, Any, self._patience))
 
     def batch(self, calls: Sequence[tuple[str, Any]]) -> Sequence[Any]:
-        """Make calls in one request, in order; each gives its result or, in its place, the RpcError.
+        """Make calls in one request, in order; return for each its result or its RpcError.
 
         client.batch([("awf.task/cancel", {"id": id}) for id in ("mail-1", "mail-2")])
         """
         return self._run(requests.batch(calls, self._patience))
 
     def close(self) -> None:
-        """Close the connections; using the client again opens new ones.
+        """Close the connections; later calls open new ones.
 
         client.close()
         """
@@ -291,7 +295,7 @@ class Client:
 
 
 def id_of(one: str | Task | Workflow | RpcError) -> str:
-    """Return the id of a task or a workflow that is named by its id or by itself; raise the error of a refused one."""
+    """Return the id of a task or workflow, given as id or object; raises the error given for a refused create."""
     if isinstance(one, RpcError):
         raise one
     return one if isinstance(one, str) else one.id

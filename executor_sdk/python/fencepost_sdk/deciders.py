@@ -1,4 +1,4 @@
-"""From a decider's signature to how it is called for a decision task."""
+"""Deciders: reads the signature of a function and builds the arguments for it from a decision task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INIT = "init"
 class Decider(Handler):
     """A function `decide(workflow, event)` for the workflows of one definition.
 
-    With `activities` it is told of everything that its workflow has begun; without, of the event alone.
+    With `activities` its facts have the params, the label and the activities of the workflow, otherwise only the id.
     """
 
     def __init__(self, definition: str, function: Function, *, activities: bool = True) -> None:
@@ -31,19 +31,19 @@ class Decider(Handler):
         self._read = read_as(definition, _params_type(function))
 
     async def prepare(self, task: ClaimedTask, context: Any, reader: WorkflowReader) -> tuple[Any, ...]:
-        """Return what to call the decider with, which takes a look at the workflow."""
+        """Return the arguments for the decider, after a read of the workflow; raises TaskFailed or RpcError."""
         workflow = (task.requester or {}).get("id", "")
         event = read_event(msgspec.json.decode(task.params))
         if not self.wants_activities:
             return Facts[Any](workflow, self.definition), event
-        # Before the first decision nothing has been begun.
+        # There are no activities before the first decision.
         status = await reader.read(workflow, activities=event.kind != INIT)
         decisions = status.get("decisions", [])
-        number = next((place for place, one in enumerate(decisions) if one["id"] == task.id), len(decisions))
+        number = next((index for index, one in enumerate(decisions) if one["id"] == task.id), len(decisions))
         return self.facts(status["resource"], activities_at(status.get("activities", []), decisions, number)), event
 
     def facts(self, resource: dict[str, Any], activities: dict[str, Activity]) -> Facts[Any]:
-        """Return what the decider is told of a workflow; raise TaskFailed for params that do not fit."""
+        """Return the facts about a workflow; raises TaskFailed for params that do not fit the annotation."""
         return Facts(
             resource["id"],
             resource["definition"],
@@ -53,16 +53,16 @@ class Decider(Handler):
         )
 
     def read_params(self, params: Any) -> Any:
-        """Return a workflow's params in the type that the decider is annotated with; raise TaskFailed."""
+        """Return params decoded into the type of the annotation; raises TaskFailed if they do not fit."""
         return self._params(msgspec.json.encode(params))
 
     def outcome(self, returned: Any) -> list[Action]:
-        """Return the actions that the decider decided on."""
+        """Return the actions for a value that the decider returned; raises TypeError for any other value."""
         return actions_of(returned)
 
 
 def _params_type(function: Function) -> Any:
-    """Return the type of the params of `workflow: Facts[Type]`; refuse a function that is no decider."""
+    """Return the type in the annotation `Facts[Type]`; raises TypeError for a function that cannot be a decider."""
     name = getattr(function, "__qualname__", repr(function))
     parameters = list(inspect.signature(function).parameters.values())
     needed = [one for one in parameters if one.default is one.empty and one.kind is not one.VAR_POSITIONAL]

@@ -1,4 +1,4 @@
-"""From `@worker.task(...)`'s settings to the definition that is put on the server."""
+"""The settings of `@worker.task` and `@worker.workflow`, and the definitions made of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Schema = Mapping[str, Any] | type
 
 
 class Settings(TypedDict, total=False):
-    """What `@worker.task` takes beside the name; see `Worker.task`."""
+    """The settings of `@worker.task`; see `Worker.task`."""
 
     requested_to_start_timeout: timedelta
     in_progress_timeout: timedelta
@@ -27,7 +27,7 @@ class Settings(TypedDict, total=False):
 
 
 class WorkflowSettings(TypedDict, total=False):
-    """What `@worker.workflow` takes beside the name: of its decision tasks, and the schemas of its payloads."""
+    """The settings of `@worker.workflow`: those of its decision tasks, and the schemas of its payloads."""
 
     requested_to_start_timeout: timedelta
     in_progress_timeout: timedelta
@@ -40,7 +40,7 @@ class WorkflowSettings(TypedDict, total=False):
 
 
 class OwnSettings(TypedDict, total=False):
-    """The `settings` of `Client.create`: for one task, in place of those of its definition."""
+    """The `settings` of `Client.create`, which override those of the definition for one task."""
 
     requested_to_start_timeout: timedelta
     in_progress_timeout: timedelta
@@ -65,7 +65,10 @@ OWN = {key: WIRE[key] for key in WIRE if not key.startswith("concurrency_")} | {
 
 
 def own_settings(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the settings of one task as the wire has them; those in the wire's spelling go as they are."""
+    """Return the settings of one task in the form of the protocol; raises TypeError for an unknown one.
+
+    Settings with the names of the protocol are passed on unchanged.
+    """
     if settings is None:
         return None
     own = {}
@@ -80,12 +83,12 @@ def own_settings(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def task_document(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a task definition: durations in milliseconds, types as JSON Schema."""
+    """Return a task definition, with durations in milliseconds and types as JSON Schema; raises TypeError."""
     return _document("task", name, settings, WIRE)
 
 
 def workflow_document(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a workflow definition, as `task_document`; a workflow has no limit of its own."""
+    """Return a workflow definition, like `task_document`; workflows have no concurrency limit."""
     return _document("workflow", name, settings, {key: WIRE[key] for key in WIRE if not key.startswith("concurrency_")})
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, by name: every exception that this SDK raises on purpose."""
+"""The exceptions that this SDK raises."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class FencepostError(Exception):
-    """Every error of this SDK is one of these, so that one `except` catches them all.
+    """Base class of all exceptions of this SDK.
 
     try:
         client.status("no-such-task")
@@ -17,11 +17,11 @@ class FencepostError(Exception):
 
 
 class RpcError(FencepostError):
-    """The server refused a call; `type` is the name to decide by, `message` the sentence for people.
+    """The server refused a call. `type` is one of its error types, `message` a sentence for people.
 
-    `status` is the HTTP status of a request that was refused as a whole, None for one call of a batch. `path` points
-    into the request, `errors` lists further faults. `repeated` tells that the call was sent more than once because
-    an earlier reply never came, so that the refusal may be of our own doing.
+    `status` is the HTTP status of a request that was refused as a whole, None for one call of a batch. `path` is a JSON
+    path into the request, `errors` lists further faults. `repeated` is True if the call was sent again after a lost
+    reply, so that the first attempt may have caused the refusal.
 
         try:
             client.call("awf.task/cancel", {"id": "no-such-task"})
@@ -49,9 +49,9 @@ class RpcError(FencepostError):
 
 
 class NotJson(FencepostError, TypeError, ValueError):
-    """A value that JSON cannot hold: NaN, an integer beyond 64 bits, half a surrogate pair, an object of its own kind.
+    """A value that JSON cannot represent: NaN, an integer beyond 64 bits, half a surrogate pair, an unsupported object.
 
-    `path` is the place in what was to be sent. Nothing was sent.
+    `path` is its JSON path in the value that was to be sent. Nothing was sent.
 
         try:
             client.create("demo/resize", {"width": float("nan")})
@@ -65,10 +65,10 @@ class NotJson(FencepostError, TypeError, ValueError):
 
 
 class ConnectionFailed(FencepostError):
-    """No usable answer came: refused, cut, too slow, or overloaded for longer than we were willing to repeat.
+    """There was no usable answer: the connection failed, the request timed out, or the server is overloaded.
 
-    A client raises it after `patience`; a worker goes on trying, unless it can never work, such as a certificate that
-    is not trusted. The server may have carried out the request.
+    A client raises it after `patience` seconds. A worker retries, unless no retry can succeed, such as after an
+    untrusted certificate. The server may have carried out the request.
 
         try:
             Client("http://127.0.0.1:1", patience=0).status("some-task")
@@ -76,19 +76,19 @@ class ConnectionFailed(FencepostError):
             print(error)
     """
 
-    def __init__(self, message: str, *, kept: bool = False, final: bool = False) -> None:
-        # Whether the connection had been kept open from an earlier request: then the server may just have closed it.
-        self.kept = kept
-        # Whether trying again cannot help, such as a certificate that is not trusted.
-        self.final = final
+    def __init__(self, message: str, *, reused: bool = False, permanent: bool = False) -> None:
+        # Whether the connection was kept open from an earlier request, so that the server may just have closed it.
+        self.reused = reused
+        # Whether no retry can succeed, such as after an untrusted certificate.
+        self.permanent = permanent
         super().__init__(message)
 
 
 class TaskFailed(FencepostError):
-    """Raised in a handler it fails the attempt with this error; raised by `Client.result` it is the task's error.
+    """A failure of a task. A handler raises it to fail its attempt; `Client.result` raises it for a failed task.
 
-    `error` is an object that is stored with the task as it stands; a plain sentence becomes `{"message": sentence}`.
-    The server tries again while `allowedRetryCount` lasts. `reason` is the task's `outcomeReason`, for `result` only.
+    `error` is an object that is stored with the task unchanged; a string becomes `{"message": string}`. The server
+    retries the task up to `allowedRetryCount` times. `reason` is the task's `outcomeReason`, only from `result`.
 
         raise TaskFailed({"code": "too-large", "limit": 4096})
     """
@@ -105,17 +105,17 @@ class TaskFailed(FencepostError):
 
 
 class TaskCanceled(FencepostError):
-    """Raised by `Client.result` for a task that somebody canceled.
+    """Raised by `Client.result` for a canceled task.
 
     try:
         client.result(task.id)
     except TaskCanceled:
-        print("nobody needs it any more")
+        print("the task was canceled")
     """
 
 
 class WorkflowFailed(TaskFailed):
-    """Raised by `Client.workflow_result`: what `TaskFailed` is for a task. `error` is what its decider failed it with.
+    """Raised by `Client.workflow_result` for a failed workflow; `error` is the error that its decider gave.
 
     try:
         client.workflow_result("order-1815", timeout=60)
@@ -125,19 +125,19 @@ class WorkflowFailed(TaskFailed):
 
 
 class WorkflowCanceled(TaskCanceled):
-    """Raised by `Client.workflow_result` for a workflow that somebody canceled.
+    """Raised by `Client.workflow_result` for a canceled workflow.
 
     try:
         client.workflow_result("order-1815", timeout=60)
     except WorkflowCanceled:
-        print("nobody needs it any more")
+        print("the task was canceled")
     """
 
 
 class LostLease(FencepostError):
-    """The task is no longer ours (canceled, timed out, or handed back by a drain): stop, the result will be dropped.
+    """The lease of a task is lost: it was canceled, timed out or released. The result of the handler will be dropped.
 
-    `Context.check` raises it in handlers; letting it pass is right.
+    `Context.check` raises it in handlers, which need not catch it.
 
         for page in pages:
             ctx.check()

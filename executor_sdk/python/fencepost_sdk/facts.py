@@ -1,8 +1,8 @@
-"""What a decider is told: its workflow, what has been begun, how that ended, and what has just happened.
+"""The input of a decider: an event, and the facts about its workflow and the activities of that.
 
-Facts are what the decider has been told so far. An activity has ended for it when the event of its end was handed to
-it, with this decision or one before, whatever has happened meanwhile. So the facts of a decision follow from the
-workflow's history alone, and the same decision can be made again, today or a year later, on the same facts.
+The facts of a decision follow from the history of the workflow alone. For a decider an activity has ended when the
+event of its end was delivered with this decision or an earlier one, even if it has ended since. So a recorded decision
+can be replayed on the same facts at any later time.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _CHILD = "AidboxWorkflow"
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """What has happened: `kind` is `init`, `task-completed`, `workflow-completed` or `signal`.
+    """An event of a workflow; `kind` is `init`, `task-completed`, `workflow-completed` or `signal`.
 
-    Of an end there are the activity's `label`, its `outcome` (`succeeded`, `failed`, `canceled`) and its `task_id` or
-    `workflow_id`; of a signal its `name` and `payload`, and its `signal_id` if it came with one.
+    The end of an activity has its `label`, its `outcome` (`succeeded`, `failed`, `canceled`) and its `task_id` or
+    `workflow_id`. A signal has its `name` and `payload`, and its `signal_id` if it was sent with one.
 
         def decide(workflow: Facts, event: Event):
             if event.kind == "signal" and event.name == "stop":
-                return actions.fail({"message": "somebody said stop"})
+                return actions.fail({"message": "stopped by a signal"})
     """
 
     kind: str
@@ -42,10 +42,10 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Activity(Struct, frozen=True, kw_only=True):
-    """A task or a workflow that a decider has begun: `live`, or `done` once the decider was told so.
+    """A task or a workflow that a decider has started. `status` is `done` once its end was delivered, else `live`.
 
-    `outcome` is then `succeeded`, `failed` or `canceled`, and `result` or `error` what it ended with; what failed has a
-    `reason` too, its `type` and `message`.
+    A done activity has an `outcome` of `succeeded`, `failed` or `canceled`, and a `result` or an `error`. A failed one
+    also has a `reason` with `type` and `message`.
 
         def decide(workflow: Facts, event: Event):
             picture = workflow.activities.get("picture")
@@ -66,7 +66,7 @@ class Activity(Struct, frozen=True, kw_only=True):
 
     @property
     def done(self) -> bool:
-        """Whether the decider has been told of its end.
+        """Whether its end was delivered to the decider.
 
         done = Activity(id="1", label="picture", definition="demo/resize", status="done", outcome="failed").done
         """
@@ -74,7 +74,7 @@ class Activity(Struct, frozen=True, kw_only=True):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the decider has been told that it ended well.
+        """Whether its end was delivered with the outcome `succeeded`.
 
         good = Activity(id="1", label="picture", definition="demo/resize", status="done", outcome="succeeded").succeeded
         """
@@ -82,9 +82,10 @@ class Activity(Struct, frozen=True, kw_only=True):
 
 
 class Facts(Generic[Params]):
-    """A workflow as its decider has been told of it so far: `id`, `definition`, and the properties below.
+    """A workflow as its decider sees it: `id`, `definition`, and the properties below.
 
-    Annotated `Facts[Order]`, its params are read into that type: a dataclass, a TypedDict, a msgspec Struct.
+    With the annotation `Facts[Order]` the params are decoded into that type: a dataclass, a TypedDict, a msgspec Struct
+    or a pydantic model.
 
         @worker.workflow("demo/order", declare=True)
         def decide(workflow: Facts, event: Event):
@@ -114,39 +115,39 @@ class Facts(Generic[Params]):
 
     @property
     def params(self) -> Params:
-        """What the workflow was begun with.
+        """The params of the workflow.
 
         Facts("w-1", "demo/order", params={"width": 640}).params["width"]
         """
-        params: Params = self._told("params", self._params)
+        params: Params = self._require("params", self._params)
         return params
 
     @property
     def label(self) -> str | None:
-        """The label that the workflow was begun under, if any.
+        """The label of the workflow, if any.
 
         Facts("w-1", "demo/order", label="order 17").label
         """
-        label: str | None = self._told("label", self._label)
+        label: str | None = self._require("label", self._label)
         return label
 
     @property
     def activities(self) -> Mapping[str, Activity]:
-        """What has been begun, by label, in the order in which it was begun.
+        """The activities by label, in the order in which they were started.
 
         Facts("w-1", "demo/order", activities={}).activities.get("picture")
         """
-        activities: Mapping[str, Activity] = self._told("activities", self._activities)
+        activities: Mapping[str, Activity] = self._require("activities", self._activities)
         return activities
 
-    def _told(self, name: str, said: Any) -> Any:
-        if said is UNSET:
-            raise RuntimeError(f"{self.definition} is registered with activities=False: nobody asked for its {name}")
-        return said
+    def _require(self, name: str, value: Any) -> Any:
+        if value is UNSET:
+            raise RuntimeError(f"{self.definition} is registered with activities=False, so that its {name} is not read")
+        return value
 
 
 def read_event(params: Mapping[str, Any]) -> Event:
-    """Return the event that a decision task carries in its params."""
+    """Return the event in the params of a decision task."""
     kind = str(params["event"]).removeprefix(_EVENT)
     return Event(
         kind="init" if kind == "workflow-init" else kind,
@@ -161,22 +162,22 @@ def read_event(params: Mapping[str, Any]) -> Event:
 
 
 def labels_of(decision: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the labels under which a decision has begun something, and whether that is a workflow."""
+    """Return the labels of the activities that a decision has started, and whether each is a workflow."""
     if decision.get("outcome") != "succeeded":
         return {}
-    begun = {}
+    started = {}
     for index, action in enumerate(actions_of(decision.get("result"))):
         if (request := request_in(action)) is not None:
-            begun[request.get("label") or f"{decision['id']}/{index}"] = action["action"] == SCHEDULE_WORKFLOW
-    return begun
+            started[request.get("label") or f"{decision['id']}/{index}"] = action["action"] == SCHEDULE_WORKFLOW
+    return started
 
 
 def activities_at(
     activities: Sequence[Mapping[str, Any]], decisions: Sequence[Mapping[str, Any]], number: int
 ) -> dict[str, Activity]:
-    """Return what a decider had been told of activities at the decision `number` of `decisions`, itself included."""
+    """Return the activities by label as the decider saw them at decision `number` of `decisions`."""
     before = {label for decision in decisions[:number] for label in labels_of(decision)}
-    # What was begun from here on, rather than what was begun before: the oldest decisions may be history that is gone.
+    # Excludes activities of later decisions instead of including earlier ones, because old history may be deleted.
     later = {label for decision in decisions[number:] for label in labels_of(decision)} - before
     outcomes = {}
     for decision in decisions[: number + 1]:
@@ -188,7 +189,7 @@ def activities_at(
 
 
 def _activity(resource: Mapping[str, Any], outcome: str | None) -> Activity:
-    # One that was retried after its end was told has another end by now, or none: what it ended with then is gone.
+    # An activity that was retried after its end was delivered has another end or none; its first result is lost.
     same = outcome is not None and resource.get("outcome") == outcome
     return Activity(
         id=resource["id"],

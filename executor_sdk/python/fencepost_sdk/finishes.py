@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
-from fencepost_sdk.calls import encode_fail, encode_release, encode_success
+from fencepost_sdk.encoding import encode_fail, encode_release, encode_success
 from fencepost_sdk.errors import NotJson
 from fencepost_sdk.leases import Lease
 from fencepost_sdk.protocol import LEASE_LOST, TRANSIENT, Fault

@@ -7,7 +7,7 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any
 
-from fencepost_sdk.calls import encode_notify
+from fencepost_sdk.encoding import encode_notify
 from fencepost_sdk.notifications import to_wire
 from fencepost_sdk.payloads import message_of
 from fencepost_sdk.protocol import TRANSIENT, ClaimedTask, Fault

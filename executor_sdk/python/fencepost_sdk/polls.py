@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fencepost_sdk.backoff import Backoff
-from fencepost_sdk.calls import encode_call
+from fencepost_sdk.encoding import encode_call
 from fencepost_sdk.protocol import LONG_POLL, POLL, TRANSIENT, Fault
 
 logger = logging.getLogger("fencepost_sdk")

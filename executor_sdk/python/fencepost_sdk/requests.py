@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 import msgspec
 
 from fencepost_sdk.backoff import Backoff
-from fencepost_sdk.calls import encode_batch, encode_call
 from fencepost_sdk.definitions import OwnSettings, own_settings
+from fencepost_sdk.encoding import encode_batch, encode_call
 from fencepost_sdk.errors import ConnectionFailed, RpcError, TaskCanceled, TaskFailed
 from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import Page, Status, Task, decode_answer, decode_answers, decode_fault, timestamp
@@ -75,7 +75,7 @@ def send_with_retries(body: bytes, patience: float, *, repeatable: bool) -> Requ
             if not repeatable:
                 raise
             repeated = True
-            delay = 0.0 if failure.kept and not backoff.failures else backoff.next()
+            delay = 0.0 if failure.reused and not backoff.failures else backoff.next()
             backoff.failures = max(backoff.failures, 1)
             last = failure
         else:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from fencepost_sdk.backoff import Backoff
-from fencepost_sdk.calls import encode_batch
+from fencepost_sdk.encoding import encode_batch
 from fencepost_sdk.errors import ConnectionFailed
 from fencepost_sdk.protocol import Fault, decode_fault
 from fencepost_sdk.threads import Threads
@@ -87,10 +87,10 @@ class RetryingConnection(Generic[Answer]):
                 reply = await self._thread.run(partial(self._connection.post, body, seconds))
                 answers = self._read(reply, len(calls), repeated=repeated)
             except ConnectionFailed as failure:
-                if failure.final and not self._contact.answered:
+                if failure.permanent and not self._contact.answered:
                     raise
                 repeated = True
-                if failure.kept and backoff.failures == 0:
+                if failure.reused and backoff.failures == 0:
                     # The server closes idle connections, which is no failure and no reason to wait.
                     backoff.failures = 1
                     continue

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fencepost_sdk.backoff import Backoff
-from fencepost_sdk.calls import encode_call
 from fencepost_sdk.deciders import Decider
+from fencepost_sdk.encoding import encode_call
 from fencepost_sdk.executions import Executions
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.leases import Lease, Leases

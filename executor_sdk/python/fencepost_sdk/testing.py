@@ -1,9 +1,9 @@
-"""Trying deciders without a server: on recorded histories, and by hand.
+"""Tests for deciders without a server.
 
-History, replay, assert_unchanged    what a decider would have decided about a workflow that has been
-Run                                  a workflow that a test plays event by event
+History, replay, assert_unchanged    replay the recorded decisions of a workflow
+Run                                  a workflow in memory that a test drives event by event
 
-A decider may be a plain or an async function, here as in a worker.
+As in a worker, a decider may be a sync or an async function.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FAILED = {"type": "awf.task/failed-by-executor", "message": "Failed by executor"
 
 
 class History(Struct):
-    """A workflow as it has been: its resource, what it has begun, and its decisions, as the wire has them.
+    """The history of a workflow: its resource, its activities and its decisions, as the server returned them.
 
     history = History.load("order-1815.json")
     print(history.resource["definition"], len(history.decisions))
@@ -45,7 +45,7 @@ class History(Struct):
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Read what `fencepost workflow export ID` has printed into a file.
+        """Read a history from a file with the output of `fencepost workflow export ID`; raises ValueError.
 
         history = History.load("order-1815.json")
         """
@@ -53,21 +53,21 @@ class History(Struct):
 
     @classmethod
     def of(cls, status: Mapping[str, Any]) -> Self:
-        """Take the answer of `awf.workflow/status` with `include-activities?` and `include-decisions?`.
+        """Return the history in an answer of `awf.workflow/status`; raises ValueError for an answer without its parts.
 
         asked = {"id": "order-1815", "include-activities?": True, "include-decisions?": True}
         history = History.of(client.call("awf.workflow/status", asked))
         """
         for member in ("resource", "activities", "decisions"):
             if member not in status:
-                raise ValueError(f"this is no history of a workflow: it has no {member!r}")
+                raise ValueError(f"not the history of a workflow: {member!r} is missing")
         return cls(status["resource"], status["activities"], status["decisions"])
 
 
 class Difference(NamedTuple):
-    """A decision that would be another one: about which event, what was decided `then`, and what is `now`.
+    """A decision that has changed: its id, its event, its actions `then`, and the actions of the decider `now`.
 
-    When the decider raises, `now` is None and `error` what it raised.
+    When the decider raises, `now` is None and `error` is the exception.
 
         for difference in replay(decide, History.load("order-1815.json")):
             print(difference)
@@ -86,10 +86,10 @@ class Difference(NamedTuple):
 
 
 def replay(decide: Function, history: History) -> list[Difference]:
-    """Make every recorded decision again, each on the facts of that time, and return those that differ.
+    """Call the decider for every recorded decision, with the facts of that time, and return the decisions that differ.
 
-    Actions are compared as data, in their order; doing nothing is the same as no action, and a label that was left to
-    the server as the one that it gave. Decisions that failed or are not made yet are left out.
+    Actions are compared as data, in order. `do_nothing` equals no action, and an action without a label equals one with
+    the label that the server gave it. Decisions that failed or are pending are skipped.
 
         assert replay(decide, History.load("order-1815.json")) == []
     """
@@ -103,7 +103,7 @@ def replay(decide: Function, history: History) -> list[Difference]:
         facts = activities_at(history.activities, history.decisions, number)
         try:
             decided = _decide(decider, history.resource, facts, event)
-        except Exception as error:  # noqa: BLE001 - whatever a decider raises now is what differs
+        except Exception as error:  # noqa: BLE001 - an exception of the decider is a difference
             found.append(Difference(decision["id"], event, then, None, error))
             continue
         now = _normal(decided, decision["id"])
@@ -113,7 +113,7 @@ def replay(decide: Function, history: History) -> list[Difference]:
 
 
 def assert_unchanged(decide: Function, history: History) -> None:
-    """Raise AssertionError that shows the differences, if there are any.
+    """Replay a history; raises AssertionError that shows the differences, if there are any.
 
     assert_unchanged(decide, History.load("order-1815.json"))
     """
@@ -124,10 +124,10 @@ def assert_unchanged(decide: Function, history: History) -> None:
 
 
 class Run:
-    """A workflow in memory: the decider hears `init` at once, and then what the test tells it.
+    """A workflow in memory: its decider gets the event `init` at once, and then the events of the test.
 
-    `actions` are those of the last decision, `activities` what was begun, by label, `outcome`, `result` and `error`
-    how the workflow ended.
+    `actions` are those of the last decision, `activities` all activities by label. `outcome`, `result` and `error` are
+    set when the workflow ends.
 
         def decide(workflow: Facts, event: Event):
             if event.kind == "init":
@@ -143,54 +143,54 @@ class Run:
     def __init__(self, decide: Function, params: Any = None, *, definition: str = "test/workflow") -> None:
         self._decider = Decider(definition, decide)
         self._resource = {"id": "run", "definition": definition, "params": json_value(params)}
-        self._begun: dict[str, dict[str, Any]] = {}
+        self._requests: dict[str, dict[str, Any]] = {}
         self._decisions = 0
         self.activities: dict[str, Activity] = {}
         self.actions: list[Action] = []
         self.outcome: str | None = None
         self.result: Any = None
         self.error: Any = None
-        self._hear(Event(kind="init"))
+        self._handle(Event(kind="init"))
 
     @property
     def live(self) -> list[str]:
-        """The labels of what has begun and not ended.
+        """The labels of the activities that have not ended.
 
         Run(lambda workflow, event: actions.schedule_task("demo/resize", "picture")).live == ["picture"]
         """
         return [label for label, activity in self.activities.items() if not activity.done]
 
     def complete(self, label: str, result: Any = None) -> list[Action]:
-        """End an activity well and return what is decided about that.
+        """End an activity with a result and return the actions of the next decision.
 
         Run(lambda workflow, event: actions.schedule_task("demo/resize", "picture")).complete("picture", {"url": "/1"})
         """
         return self._end(label, "succeeded", result=result)
 
     def fail(self, label: str, error: Any = None) -> list[Action]:
-        """End an activity as failed, its attempts used up, and return what is decided about that.
+        """End an activity as failed after its last attempt and return the actions of the next decision.
 
         Run(lambda workflow, event: actions.schedule_task("demo/resize", "picture")).fail("picture", {"code": "dark"})
         """
         return self._end(label, "failed", error=error)
 
     def cancel(self, label: str) -> list[Action]:
-        """End an activity as canceled by somebody and return what is decided about that.
+        """End an activity as canceled and return the actions of the next decision.
 
         Run(lambda workflow, event: actions.schedule_task("demo/resize", "picture")).cancel("picture")
         """
         return self._end(label, "canceled")
 
     def signal(self, name: str, payload: Any = None) -> list[Action]:
-        """Tell the workflow something and return what is decided about that.
+        """Signal the workflow and return the actions of the next decision.
 
         Run(lambda workflow, event: None).signal("paid", {"by": "ada"})
         """
-        return self._hear(Event(kind="signal", name=name, payload=json_value(payload)))
+        return self._handle(Event(kind="signal", name=name, payload=json_value(payload)))
 
     def _end(self, label: str, outcome: str, *, result: Any = None, error: Any = None) -> list[Action]:
         if label not in self.live:
-            raise ValueError(f"nothing live has the label {label!r}; live are {self.live}")
+            raise ValueError(f"no live activity has the label {label!r}; live are {self.live}")
         activity = self.activities[label]
         self.activities[label] = msgspec.structs.replace(
             activity,
@@ -201,30 +201,30 @@ class Run:
             reason=FAILED if outcome == "failed" else None,
         )
         what, id = ("workflow", "workflow_id") if activity.is_workflow else ("task", "task_id")
-        return self._hear(Event(kind=f"{what}-completed", label=label, outcome=outcome, **{id: activity.id}))
+        return self._handle(Event(kind=f"{what}-completed", label=label, outcome=outcome, **{id: activity.id}))
 
-    def _hear(self, event: Event) -> list[Action]:
+    def _handle(self, event: Event) -> list[Action]:
         if self.outcome is not None:
-            raise ValueError(f"the workflow has {self.outcome} already")
+            raise ValueError(f"the workflow has already {self.outcome}")
         decided = _decide(self._decider, self._resource, dict(self.activities), event)
         self.actions = _normal(decided, f"decision-{self._decisions}")
         self._decisions += 1
         for place, action in enumerate(self.actions):
             if (request := request_in(action)) is not None:
-                self._begin(request, is_workflow=action["action"] == SCHEDULE_WORKFLOW)
+                self._start(request, is_workflow=action["action"] == SCHEDULE_WORKFLOW)
             elif action["action"] in ENDINGS:
                 if self.actions[place + 1 :]:
-                    raise ValueError("nothing can follow what ends the workflow")
+                    raise ValueError("no action may follow the one that ends the workflow")
                 self.outcome = "succeeded" if action["action"] == COMPLETE else "failed"
                 self.result, self.error = action.get("result"), action.get("error")
             else:
                 raise ValueError(f"there is no action {action['action']!r}")
         return self.actions
 
-    def _begin(self, request: dict[str, Any], *, is_workflow: bool) -> None:
+    def _start(self, request: dict[str, Any], *, is_workflow: bool) -> None:
         label = request["label"]
-        if self._begun.setdefault(label, request) != request:
-            raise ValueError(f"something else was begun under the label {label!r}: {self._begun[label]}")
+        if self._requests.setdefault(label, request) != request:
+            raise ValueError(f"an activity with other content has the label {label!r}: {self._requests[label]}")
         self.activities.setdefault(
             label,
             Activity(
@@ -244,14 +244,14 @@ def _decide(decider: Decider, resource: dict[str, Any], activities: dict[str, Ac
         async def awaited() -> Any:
             return await returned
 
-        # In a thread, because the test that calls this may be async itself.
+        # In a thread, because the calling test may run in an event loop.
         with ThreadPoolExecutor(1) as thread:
             returned = thread.submit(asyncio.run, awaited()).result()
     return decider.outcome(returned)
 
 
 def _normal(decided: Any, decision: str) -> list[Action]:
-    """Return actions so that those that do the same are equal."""
+    """Return the actions in a form in which equivalent actions are equal."""
     actions = []
     for index, action in enumerate([decided] if isinstance(decided, Mapping) else decided):
         if action["action"] == DO_NOTHING:

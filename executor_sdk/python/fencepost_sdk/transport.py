@@ -1,4 +1,4 @@
-"""One keep-alive HTTP connection, and where it leads. Blocking: it is used from one thread at a time."""
+"""A blocking keep-alive HTTP connection to the server, and the endpoint that it connects to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 10.0
 
 
 class Reply(NamedTuple):
-    """What came back: the HTTP status, the seconds of `Retry-After` if any, and the body."""
+    """A reply: its HTTP status, the seconds of its `Retry-After` if any, and its body."""
 
     status: int
     retry_after: float | None
@@ -28,17 +28,18 @@ class Reply(NamedTuple):
 
 
 class Endpoint:
-    """Where the server is and who asks: URL, credentials, TLS and proxy, worked out once.
+    """The address of the server with credentials, TLS and proxy.
 
     `url` defaults to `FENCEPOST_URL`, then to `http://127.0.0.1:8080`; `client` to `FENCEPOST_CLIENT`, then to the
-    user part of the URL. `id:secret` is sent as Basic authentication, a text without a colon as a Bearer token.
+    user part of the URL. `id:secret` is sent as Basic authentication, a text without a colon as a Bearer token. Raises
+    ValueError for an invalid URL or token.
     """
 
     def __init__(self, url: str | None = None, client: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.url = url or os.environ.get("FENCEPOST_URL") or DEFAULT_URL
         parts = urllib.parse.urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            # Without the user part, which may be a secret.
+            # Without the user part, which may contain a secret.
             raise ValueError(f"the server's url must look like {DEFAULT_URL}, not {self.url.rpartition('@')[2]!r}")
         secure = parts.scheme == "https"
         self.host = parts.hostname
@@ -50,20 +51,20 @@ class Endpoint:
             userinfo = f"{parts.username}:{parts.password or ''}"
             self.url = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
             client = client or urllib.parse.unquote(userinfo)
-        # A secret that was read from a file ends with a line break.
+        # A secret from a file may end with a line break.
         client = (client or os.environ.get("FENCEPOST_CLIENT") or "").strip()
         if client and ":" in client:
             self.headers["Authorization"] = _basic(client)
         elif client:
             if not (client.isascii() and client.isprintable()):
-                raise ValueError("the client's token has characters that no header can hold")
+                raise ValueError("the token of the client contains characters that no header can hold")
             self.headers["Authorization"] = f"Bearer {client}"
         self.proxy, self._proxy_headers = _proxy(parts.scheme, f"{self.host}:{self.port}")
         if self.tls is None:
             self.headers.update(self._proxy_headers)
 
     def connect(self) -> http.client.HTTPConnection:
-        """Return a connection that is not open yet."""
+        """Return a new connection, which opens with its first request."""
         host, port = self.proxy or (self.host, self.port)
         connection: http.client.HTTPConnection
         if self.tls is not None:
@@ -76,7 +77,7 @@ class Endpoint:
 
     @property
     def target(self) -> str:
-        """The request line's target: the path, or the whole URL when a plain proxy stands between."""
+        """The target of the request line: the path, or the whole URL for a plain HTTP proxy."""
         if self.proxy and self.tls is None:
             host = f"[{self.host}]" if ":" in self.host else self.host
             return f"http://{host}:{self.port}{self.path}"
@@ -84,7 +85,10 @@ class Endpoint:
 
 
 class Connection:
-    """A connection that opens when it is needed, stays open between requests, and can be cut by another thread."""
+    """A connection that opens with its first request and stays open; another thread may abort it.
+
+    Otherwise it is used from one thread at a time.
+    """
 
     def __init__(self, endpoint: Endpoint, opened: Callable[[], None] | None = None) -> None:
         self._endpoint = endpoint
@@ -93,20 +97,20 @@ class Connection:
         self._aborted = False
 
     def post(self, body: bytes, timeout: float) -> Reply:
-        """Send one request and return its reply, whatever its status; raise ConnectionFailed when none came.
+        """Send one request and return its reply, whatever its status; raises ConnectionFailed without one.
 
-        `timeout` (seconds) bounds each wait for the network. The failure tells whether the connection was a kept one.
+        `timeout` bounds each wait for the network, in seconds.
         """
-        if self._http is not None and _is_over(self._http.sock):
+        if self._http is not None and _is_closed_by_peer(self._http.sock):
             self.close()
-        kept = self._http is not None
+        reused = self._http is not None
         try:
             return self._exchange(body, timeout)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            # ValueError: reading from a response that `abort` closed under us.
+            # A read from a response that `abort` closed raises ValueError.
             self.close()
-            message = f"no answer from {self._endpoint.url}: {_told(error)}"
-            raise ConnectionFailed(message, kept=kept, final=_is_final(error)) from error
+            message = f"no answer from {self._endpoint.url}: {_message_of(error)}"
+            raise ConnectionFailed(message, reused=reused, permanent=_is_permanent(error)) from error
 
     def _exchange(self, body: bytes, timeout: float) -> Reply:
         if self._http is None:
@@ -126,13 +130,13 @@ class Connection:
         return Reply(response.status, _seconds(response.headers.get("Retry-After")), content)
 
     def abort(self) -> None:
-        """Cut the connection from another thread: a `post` that waits there fails at once, and so do later ones."""
+        """Cut the connection from another thread: a `post` in progress fails at once, and so do later ones."""
         self._aborted = True
         http_connection = self._http
         sock = http_connection.sock if http_connection is not None else None
         if sock is not None:
             try:
-                # Past the TLS layer on purpose: it must not be entered from two threads.
+                # Below the TLS layer, which must not be used by two threads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
             except OSError:
                 return
@@ -150,9 +154,9 @@ class Connection:
 
 
 def _proxy(scheme: str, server: str) -> tuple[tuple[str, int] | None, dict[str, str]]:
-    """Return host and port of the proxy that the environment names for this scheme, and the headers that it wants.
+    """Return host and port of the proxy of the environment for a URL scheme, and the headers for it.
 
-    None when `no_proxy` excludes the server, `host:port`.
+    Without a proxy, or when `no_proxy` excludes the server (`host:port`), the address is None.
     """
     url = urllib.request.getproxies().get(scheme)
     if not url or urllib.request.proxy_bypass(server):
@@ -171,11 +175,11 @@ def _basic(credentials: str) -> str:
     return "Basic " + base64.b64encode(credentials.encode()).decode()
 
 
-def _is_over(sock: socket.socket) -> bool:
-    """Tell whether the other side has closed (or spoken out of turn) while the connection lay idle."""
+def _is_closed_by_peer(sock: socket.socket) -> bool:
+    """Return whether the server has closed an idle connection, or sent bytes on it."""
     try:
         sock.settimeout(0)
-        # Below the TLS layer, which would not let us peek.
+        # Below the TLS layer, which does not support MSG_PEEK.
         return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
     except BlockingIOError:
         return False
@@ -183,17 +187,17 @@ def _is_over(sock: socket.socket) -> bool:
         return True
 
 
-def _is_final(error: Exception) -> bool:
-    """Tell whether trying again cannot help: a certificate is not trusted, or a proxy refuses to lead there."""
+def _is_permanent(error: Exception) -> bool:
+    """Return whether no retry can succeed: a certificate is not trusted, or a proxy refuses the tunnel."""
     return isinstance(error, ssl.SSLCertVerificationError) or bool(
-        re.match(r"Tunnel connection failed: 40[137]\b", _told(error))
+        re.match(r"Tunnel connection failed: 40[137]\b", _message_of(error))
     )
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    # The date form of the header is for caches and crawlers; our own backoff does as well.
+    # The date form of the header is ignored: our own back-off serves as well.
     return float(retry_after) if retry_after and retry_after.strip().isdigit() else None
 
 
-def _told(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The worker: functions on one side, a Fencepost server on the other."""
+"""The worker, which runs functions for the tasks and workflows of a server."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Worker:
     """Runs handlers for the tasks of a server, up to `concurrency` at once.
 
-    `url` defaults to the variable FENCEPOST_URL, then to http://127.0.0.1:8080; `client` is `id:secret` or a bearer
-    token and defaults to FENCEPOST_CLIENT. `name` is shown with the tasks that it runs; the default names host and
-    process. `drain_timeout` is how long a graceful stop waits for running handlers before it hands their tasks back.
-    `prefetch` is how many tasks more it takes ahead, so that short handlers need not wait for the next poll: meanwhile
-    nobody else gets them, a graceful stop hands them back, and a crash costs them an attempt as if they had begun.
+    `url` defaults to the variable FENCEPOST_URL, then to http://127.0.0.1:8080. `client` is `id:secret` or a bearer
+    token and defaults to FENCEPOST_CLIENT. `name` is shown with the tasks that it runs; by default it is the host and
+    process id. `drain_timeout` is how long a graceful stop waits for running handlers before it releases their tasks.
+    `prefetch` is the number of tasks that it claims ahead, so that short handlers need not wait for the next poll. No
+    other worker gets prefetched tasks. A graceful stop releases them, and a crash costs each of them an attempt.
 
         worker = Worker("http://127.0.0.1:8080", concurrency=10)
 
@@ -67,19 +67,20 @@ class Worker:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
 
     def task(self, name: str, *, declare: bool = False, **settings: Unpack[Settings]) -> Callable[[Function], Function]:
-        """Make a function the handler of the tasks of definition `name`; it stays callable as it was.
+        """Register a function as the handler of the tasks of definition `name`; returns the function unchanged.
 
-        It may be `async def` or `def` (which runs in a thread), and take the params, a Context, both or neither.
-        Params are read into the type of their annotation (dataclass, TypedDict, msgspec Struct, pydantic model, dict);
-        when they do not fit, the task fails with an error that names the field. The object or None that it returns
-        is the result. Any exception, a KeyboardInterrupt too, fails its attempt and nothing else.
+        The function is `async def`, or `def`, which runs in a thread. It takes the params, a Context, both or neither.
+        Params are decoded into the type of their annotation (dataclass, TypedDict, msgspec Struct, pydantic model,
+        dict); if they do not fit, the task fails with an error that names the field. The return value, an object or
+        None, is the result. Any exception, including KeyboardInterrupt, fails the attempt and nothing else.
 
-        With any setting, or with `declare`, the worker puts the definition when it starts:
-        `requested_to_start_timeout`, `in_progress_timeout`, `retry_delay`, `attempt_timeout` (timedelta; the last one
-        ends an attempt in spite of heartbeats), `allowed_retry_count`,
-        `concurrency_limit` (how many at once, among all workers), `concurrency_path` (per value found there in the
-        params, such as `["params", "customer"]`), and the schemas `params`, `result`, `error` (JSON Schema or a type).
-        Without, the definition must be there already.
+        With any setting, or with `declare`, the worker puts the definition when it starts. The settings are the
+        timedeltas `requested_to_start_timeout`, `in_progress_timeout`, `retry_delay` and `attempt_timeout` (which ends
+        an attempt in spite of heartbeats), `allowed_retry_count`, `concurrency_limit` (tasks in progress among all
+        workers), `concurrency_path` (which makes that a limit per value at a path, such as `["params", "customer"]`),
+        and the schemas `params`, `result` and `error` (JSON Schema or a type). Otherwise the definition must exist.
+
+        Raises TypeError for a function or a setting that cannot be used, and ValueError if `name` has a handler.
 
             @worker.task("demo/resize", in_progress_timeout=timedelta(minutes=2), allowed_retry_count=2)
             async def resize(params: dict, ctx: Context) -> dict:
@@ -99,15 +100,15 @@ class Worker:
     def workflow(
         self, name: str, *, declare: bool = False, activities: bool = True, **settings: Unpack[WorkflowSettings]
     ) -> Callable[[Function], Function]:
-        """Make a function the decider of the workflows of definition `name`; it stays callable as it was.
+        """Register a function as the decider of the workflows of definition `name`; returns the function unchanged.
 
-        It is `decide(workflow: Facts, event: Event)`, `async def` or `def`, and returns an action (see
-        `fencepost_sdk.actions`), a list of them, or None to wait for the next event. It may be called for one event
-        more than once, and what it decides is done once; so let it follow from what it is given. What it raises fails
-        the decision, which is tried again while its `allowed_retry_count` lasts; then the workflow fails.
+        The function is `decide(workflow: Facts, event: Event)`, `async def` or `def`. It returns an action (see
+        `fencepost_sdk.actions`), a list of actions, or None to wait for the next event. It may be called more than once
+        for an event, but its actions are carried out once; so it should depend on its arguments alone. An exception
+        fails the decision, which is retried up to `allowed_retry_count` times; then the workflow fails.
 
-        The settings, and `declare`, are those of `task`, for the decisions. Without `activities` the decider is told
-        the event and the id of the workflow, and nothing is asked of the server.
+        The settings and `declare` are those of `task`, for the decisions. With `activities=False` the facts have only
+        the id of the workflow, which saves a request per decision.
 
             @worker.workflow("demo/thumbnails", declare=True)
             def decide(workflow: Facts, event: Event):
@@ -127,12 +128,13 @@ class Worker:
 
     def _check_free(self, name: str) -> None:
         if name in self._handlers:
-            raise ValueError(f"{name} has a handler already: {self._handlers[name].function!r}")
+            raise ValueError(f"{name} already has a handler: {self._handlers[name].function!r}")
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT, which begin the drain; a second one stops at once.
+        """Work until SIGTERM or SIGINT, which starts the drain; a second signal stops at once.
 
-        Raises RpcError when the server refuses this worker from the start: a wrong secret, a bad definition.
+        Raises RpcError when the server refuses this worker from the start, such as for a wrong secret or an invalid
+        definition, and ConnectionFailed when no retry can succeed, such as for an untrusted certificate.
 
             if __name__ == "__main__":
                 worker.run()
@@ -141,9 +143,9 @@ class Worker:
             run_loop(self.serve())
 
     async def serve(self) -> None:
-        """Work inside the running loop until `stop`, then drain and return.
+        """Work in the running event loop until `stop`, then drain and return; raises the errors of `run`.
 
-        Canceling it stops at once: tasks that run then come back to the queue when their timeout ends.
+        Canceling it stops at once: running tasks return to the queue when their leases time out.
 
             serving = asyncio.create_task(worker.serve())
             ...
@@ -163,7 +165,7 @@ class Worker:
         )
         with self._lock:
             if self._session is not None:
-                raise RuntimeError("this worker is running already")
+                raise RuntimeError("this worker is already running")
             self._loop = asyncio.get_running_loop()
             self._session = Session(config)
             if self._stopped:
@@ -176,12 +178,12 @@ class Worker:
                 self._stopped = False
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Begin the drain, from any thread; `at_once` hands running tasks back instead of waiting for them.
+        """Start the drain; with `at_once` release running tasks instead of waiting for them. Works from any thread.
 
         asyncio.get_running_loop().call_later(60, worker.stop)
         """
-        # A signal handler may come here while this very thread holds the lock, so it is not taken: a session that
-        # begins in between sees the mark.
+        # Without the lock, because a signal handler may run this while its own thread holds it: a session that starts
+        # meanwhile sees the flag.
         self._stopped = True
         loop, session = self._loop, self._session
         if loop is not None and session is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fencepost_sdk.backoff import Backoff
-from fencepost_sdk.calls import encode_call
+from fencepost_sdk.encoding import encode_call
 from fencepost_sdk.errors import RpcError
 from fencepost_sdk.protocol import TRANSIENT, Answer
 from fencepost_sdk.retrying_connection import RetryingConnection

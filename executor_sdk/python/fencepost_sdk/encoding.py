@@ -1,4 +1,4 @@
-"""How calls are written. Pure, as protocol.py, which reads what is answered."""
+"""Encodes calls as JSON. No I/O; protocol.py decodes the answers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import CREATE, FAIL, NOTIFY, RELEASE, SUCCESS
 
 
-class Execution(Struct, gc=False, rename={"exec_id": "execId", "include_resource": "include-resource?"}):
-    """The params of a call that ends an execution; nobody here reads the task that it leaves."""
+class FinishParams(Struct, gc=False, rename={"exec_id": "execId", "include_resource": "include-resource?"}):
+    """The params of a call that ends an execution; the answer need not have the task."""
 
     id: str
     exec_id: str
@@ -22,14 +22,14 @@ class Execution(Struct, gc=False, rename={"exec_id": "execId", "include_resource
     include_resource: bool = False
 
 
-class New(
+class CreateParams(
     Struct,
     gc=False,
     kw_only=True,
     omit_defaults=True,
     rename={"execute_at": "executeAt", "include_resource": "include-resource?"},
 ):
-    """The params of a create whose task is not wanted back."""
+    """The params of a create call."""
 
     definition: str
     id: str | None = None
@@ -48,32 +48,34 @@ class Call(Struct, gc=False):
 
 
 def encode_call(method: str, params: Any, path: str = "$.params") -> bytes:
-    """Return the JSON of one call; raise NotJson for params that JSON cannot hold."""
+    """Return the JSON of a call; raises NotJson, with a path below `path`, for params that JSON cannot represent."""
     return _call(method, Raw(encode(params, path)))
 
 
-def encode_create(new: New) -> bytes:
-    """Return the JSON of a create whose params are encoded already."""
-    return _call(CREATE, new)
+def encode_create(params: CreateParams) -> bytes:
+    """Return the JSON of a create call; its `params` member is JSON already."""
+    return _call(CREATE, params)
 
 
 def encode_success(id: str, exec_id: str, result: Any) -> bytes:
-    """Return the JSON of a success; None is no result."""
-    return _call(SUCCESS, Execution(id, exec_id, result=UNSET if result is None else Raw(encode(result, "$.result"))))
+    """Return the JSON of a success call, without a result for None; raises NotJson."""
+    return _call(
+        SUCCESS, FinishParams(id, exec_id, result=UNSET if result is None else Raw(encode(result, "$.result")))
+    )
 
 
 def encode_fail(id: str, exec_id: str, error: Mapping[str, Any] | None) -> bytes:
-    """Return the JSON of a failure; None is no error."""
-    return _call(FAIL, Execution(id, exec_id, error=UNSET if error is None else Raw(encode(error, "$.error"))))
+    """Return the JSON of a fail call, without an error for None; raises NotJson."""
+    return _call(FAIL, FinishParams(id, exec_id, error=UNSET if error is None else Raw(encode(error, "$.error"))))
 
 
 def encode_release(id: str, exec_id: str) -> bytes:
-    """Return the JSON of a release."""
-    return _call(RELEASE, Execution(id, exec_id))
+    """Return the JSON of a release call."""
+    return _call(RELEASE, FinishParams(id, exec_id))
 
 
 def encode_notify(id: str, exec_id: str, notification: Mapping[str, Any]) -> bytes:
-    """Return the JSON of a heartbeat or a progress, whose fields `notification` holds."""
+    """Return the JSON of a notify call; `notification` has the members of the heartbeat or the progress."""
     return encode_call(NOTIFY, {"id": id, "execId": exec_id, **notification}, "$")
 
 
@@ -82,5 +84,5 @@ def _call(method: str, params: Any) -> bytes:
 
 
 def encode_batch(calls: Iterable[bytes]) -> bytes:
-    """Return the JSON array of calls that are encoded already."""
+    """Return the JSON array of encoded calls."""
     return b"[" + b",".join(calls) + b"]"
