@@ -55,7 +55,7 @@ def test_a_created_task_comes_back_with_its_fields(either: Any) -> None:
     assert task.meta.created_at.tzinfo is not None
 
 
-def test_creating_the_same_again_gives_the_same_task_and_other_content_is_refused(either: Any) -> None:
+def test_a_repeated_create_returns_the_same_task_and_other_content_is_refused(either: Any) -> None:
     first = either.create("demo/mail", {"to": "ada"}, id="mail-1")
     assert either.create("demo/mail", {"to": "ada"}, id="mail-1").meta == first.meta
     with pytest.raises(RpcError) as caught:
@@ -63,14 +63,14 @@ def test_creating_the_same_again_gives_the_same_task_and_other_content_is_refuse
     assert (caught.value.type, caught.value.status) == ("already-exists", 409)
 
 
-def test_a_task_for_later_waits(either: Any) -> None:
+def test_a_task_with_execute_at_is_not_ready_before(either: Any) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
     task = either.create("demo/mail", execute_at=at)
     assert task.status == "waiting"
     assert task.execute_at == at
 
 
-def test_status_tells_the_log_and_the_settings_when_asked(either: Any) -> None:
+def test_status_has_the_log_and_the_settings_on_request(either: Any) -> None:
     task = either.create("demo/mail")
     bare = either.status(task)
     assert (bare.task.id, bare.settings, bare.log) == (task.id, None, None)
@@ -79,7 +79,7 @@ def test_status_tells_the_log_and_the_settings_when_asked(either: Any) -> None:
     assert [entry["action"] for entry in full.log] == ["awf.task/create-and-execute"]
 
 
-def test_a_canceled_task_gives_no_result(either: Any) -> None:
+def test_result_of_a_canceled_task_raises_task_canceled(either: Any) -> None:
     task = either.create("demo/mail")
     assert either.cancel(task).outcome == "canceled"
     with pytest.raises(TaskCanceled):
@@ -88,7 +88,7 @@ def test_a_canceled_task_gives_no_result(either: Any) -> None:
         either.cancel(task)
 
 
-def test_a_failed_task_gives_its_error_and_can_be_tried_again(server: Server, either: Any) -> None:
+def test_result_of_a_failed_task_raises_its_error_and_the_task_can_be_retried(server: Server, either: Any) -> None:
     task = either.create("demo/mail")
     finish(server, task.id, "fail", error={"code": "no-such-address"})
     with pytest.raises(TaskFailed) as caught:
@@ -99,7 +99,7 @@ def test_a_failed_task_gives_its_error_and_can_be_tried_again(server: Server, ei
     assert either.result(task) == {"sent": True}
 
 
-def test_waiting_for_a_result_ends_when_the_task_does(server: Server, either: Any) -> None:
+def test_result_returns_when_the_task_is_done(server: Server, either: Any) -> None:
     task = either.create("demo/mail")
     timer = threading.Timer(0.2, finish, (server, task.id, "success"), {"result": {"sent": True}})
     timer.start()
@@ -107,7 +107,7 @@ def test_waiting_for_a_result_ends_when_the_task_does(server: Server, either: An
     timer.join()
 
 
-def test_waiting_for_a_result_ends_after_its_timeout_and_the_task_goes_on(either: Any) -> None:
+def test_result_raises_timeout_error_and_the_task_goes_on(either: Any) -> None:
     task = either.create("demo/mail")
     with pytest.raises(TimeoutError, match=r"is ready, not done after 0\.05 s"):
         either.result(task, timeout=0.05)
@@ -130,7 +130,7 @@ def test_a_definition_is_put(either: Any) -> None:
     assert (put["name"], put["retryDelay"]) == ("demo/other", 5)
 
 
-def test_any_call_can_be_made_alone_or_in_a_batch(either: Any) -> None:
+def test_any_method_can_be_called_alone_or_in_a_batch(either: Any) -> None:
     assert either.call("awf.task/list") == {"resources": []}
     answers = either.batch(
         [
@@ -152,7 +152,7 @@ def test_an_unknown_definition_is_refused_by_name(either: Any) -> None:
     assert "demo/mail" in caught.value.message
 
 
-def test_one_client_serves_many_threads(server: Server, client: Client) -> None:
+def test_a_client_may_be_shared_between_threads(server: Server, client: Client) -> None:
     server.define("demo/mail")
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda number: client.create("demo/mail", {"n": number}).id, range(64)))
@@ -160,7 +160,7 @@ def test_one_client_serves_many_threads(server: Server, client: Client) -> None:
     assert len(client.list(limit=100).tasks) == 64
 
 
-def test_one_awaited_client_has_many_requests_under_way(server: Server) -> None:
+def test_an_async_client_has_several_requests_in_flight(server: Server) -> None:
     server.define("demo/mail")
 
     async def main() -> int:
@@ -171,7 +171,7 @@ def test_one_awaited_client_has_many_requests_under_way(server: Server) -> None:
     assert asyncio.run(main()) == 64
 
 
-def test_the_two_clients_take_the_same() -> None:
+def test_client_and_async_client_have_the_same_signatures() -> None:
     def signatures(kind: type) -> dict[str, list[inspect.Parameter]]:
         return {
             name: list(inspect.signature(member).parameters.values())
@@ -182,9 +182,7 @@ def test_the_two_clients_take_the_same() -> None:
     assert signatures(Client) == signatures(AsyncClient)
 
 
-def test_many_tasks_are_created_in_order_and_a_refused_one_spoils_nothing_but_itself(
-    either: Any, server: Server
-) -> None:
+def test_create_many_returns_ids_in_order_and_an_error_for_a_refused_task(either: Any, server: Server) -> None:
     wanted: list[Any] = [{"n": number} for number in range(2500)]
     wanted[1200] = "no object"
     ids = either.create_many("demo/mail", wanted, label="bulk")
@@ -194,7 +192,7 @@ def test_many_tasks_are_created_in_order_and_a_refused_one_spoils_nothing_but_it
     assert [there[id] for number, id in enumerate(ids) if number != 1200] == [n for n in range(2500) if n != 1200]
 
 
-def test_many_tasks_under_ids_of_the_callers_own_can_be_created_again(either: Any, server: Server) -> None:
+def test_create_many_with_ids_is_idempotent(either: Any, server: Server) -> None:
     params = [{"n": number} for number in range(3)]
     assert either.create_many("demo/mail", params[:2], ids=["a", "b"]) == ["a", "b"]
     assert either.create_many("demo/mail", params, ids=["a", "b", "c"]) == ["a", "b", "c"]
@@ -205,7 +203,7 @@ def test_many_tasks_under_ids_of_the_callers_own_can_be_created_again(either: An
         either.create_many("demo/mail", params, ids=["a"])
 
 
-def test_many_tasks_can_be_created_for_later_and_under_ids_of_the_servers_own(either: Any, server: Server) -> None:
+def test_create_many_accepts_execute_at_and_leaves_ids_to_the_server(either: Any, server: Server) -> None:
     later = datetime(2100, 1, 1, tzinfo=UTC)
     (id,) = either.create_many("demo/mail", [None], execute_at=later, repeatable=False)
     assert server.task(id)["status"] == "waiting"
@@ -215,7 +213,7 @@ def test_many_tasks_can_be_created_for_later_and_under_ids_of_the_servers_own(ei
     assert len(server.query("select 1 from fencepost.task_resources")) == 1
 
 
-def test_what_create_many_returned_goes_into_result(either: Any, server: Server) -> None:
+def test_result_accepts_the_items_of_create_many(either: Any, server: Server) -> None:
     server.define("demo/whole", params={"type": "object", "properties": {"n": {"type": "integer"}}})
     given, refused = either.create_many("demo/whole", [{"n": 1}, {"n": "x"}])
     assert either.status(given).task.status == "ready"
@@ -224,7 +222,7 @@ def test_what_create_many_returned_goes_into_result(either: Any, server: Server)
     assert caught.value.path == "$[1].params.n"
 
 
-def test_a_task_has_settings_of_its_own(either: Any, server: Server) -> None:
+def test_settings_of_a_task_override_its_definition(either: Any, server: Server) -> None:
     task = either.create("demo/mail", {}, settings={"attempt_timeout": timedelta(seconds=3), "expiresAfter": 5000})
     settings = either.status(task, include_settings=True).settings
     assert (settings["attemptTimeout"], settings["expiresAfter"]) == (3000, 5000)

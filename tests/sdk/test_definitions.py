@@ -13,7 +13,7 @@ class Resize:
     width: int
 
 
-def test_durations_are_spelled_in_milliseconds_and_names_as_on_the_wire() -> None:
+def test_a_definition_has_durations_in_milliseconds_and_names_of_the_protocol() -> None:
     assert task_document(
         "demo/resize",
         {
@@ -42,12 +42,12 @@ def test_a_schema_may_be_given_as_a_type() -> None:
     assert document["result"] == {"type": "object"}
 
 
-def test_a_duration_that_is_only_a_number_is_refused_by_name() -> None:
+def test_a_duration_that_is_a_number_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="demo/resize: retry_delay is a timedelta"):
         task_document("demo/resize", {"retry_delay": 5})
 
 
-def test_a_path_that_is_only_a_text_is_refused_by_name() -> None:
+def test_a_concurrency_path_that_is_a_string_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="demo/resize: concurrency_path is a list"):
         task_document("demo/resize", {"concurrency_limit": 1, "concurrency_path": "params.customer"})
 

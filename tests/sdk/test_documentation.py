@@ -111,7 +111,7 @@ def decide(workflow: Facts[Any], event: Event) -> Any:
     return actions.complete() if workflow.label is None else actions.fail({"code": workflow.label})
 
 
-def test_each_public_name_is_described_and_its_example_works(
+def test_each_public_name_has_a_docstring_with_an_example_that_runs(
     server: Server, run: Run, local: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     answering = Worker(server.url)
@@ -199,7 +199,7 @@ def test_the_quickstart_runs(server: Server, local: Callable[[str], str]) -> Non
     ], told.stderr
 
 
-def test_the_sdk_needs_nothing_of_the_server() -> None:
+def test_the_sdk_imports_nothing_of_the_server() -> None:
     code = (
         "import sys, fencepost_sdk\n"
         "loaded = {name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)\n"

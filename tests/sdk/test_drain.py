@@ -60,7 +60,7 @@ def test_a_drain_waits_for_running_handlers_and_takes_no_more(server: Server, cl
     assert server.task(second.id)["status"] == "ready"
 
 
-def test_an_idle_worker_stops_at_once_although_its_long_poll_waits(server: Server, run: Run) -> None:
+def test_an_idle_worker_stops_at_once_during_its_long_poll(server: Server, run: Run) -> None:
     server.define("demo/idle")
     worker = Worker(server.url)
     worker.task("demo/idle")(lambda: None)
@@ -72,7 +72,7 @@ def test_an_idle_worker_stops_at_once_although_its_long_poll_waits(server: Serve
     until(lambda: server.app.waiting_polls == 0)
 
 
-def test_what_a_cut_long_poll_was_given_is_released_at_once(
+def test_tasks_of_a_cut_long_poll_are_released_at_once(
     server: Server, proxy: FaultyProxy, client: Client, run: Run
 ) -> None:
     server.define("demo/given")
@@ -93,7 +93,7 @@ def test_what_a_cut_long_poll_was_given_is_released_at_once(
     assert calls == []
 
 
-def test_a_handler_that_outlasts_the_drain_is_canceled_and_its_task_handed_back(
+def test_a_handler_that_outlasts_the_drain_is_canceled_and_its_task_released(
     server: Server, client: Client, run: Run
 ) -> None:
     server.define("demo/endless")
@@ -110,7 +110,9 @@ def test_a_handler_that_outlasts_the_drain_is_canceled_and_its_task_handed_back(
     assert server.log(task.id)[-1]["action"] == "awf.task/release"
 
 
-def test_a_stuck_sync_handler_does_not_hold_the_drain_and_is_told(server: Server, client: Client, run: Run) -> None:
+def test_a_stuck_sync_handler_is_signaled_and_does_not_delay_the_drain(
+    server: Server, client: Client, run: Run
+) -> None:
     server.define("demo/stuck")
     worker = Worker(server.url, drain_timeout=timedelta(milliseconds=50))
     begun = threading.Event()
@@ -135,7 +137,7 @@ def test_a_stuck_sync_handler_does_not_hold_the_drain_and_is_told(server: Server
     assert server.task(task.id)["status"] == "ready"
 
 
-def test_stopping_at_once_hands_running_tasks_back_without_waiting(server: Server, client: Client, run: Run) -> None:
+def test_a_stop_at_once_releases_running_tasks_without_waiting(server: Server, client: Client, run: Run) -> None:
     server.define("demo/endless")
     worker = Worker(server.url)
     endless = Endless()
@@ -149,7 +151,7 @@ def test_stopping_at_once_hands_running_tasks_back_without_waiting(server: Serve
     assert server.task(task.id)["status"] == "ready"
 
 
-def test_the_last_finishes_arrive_through_a_network_that_fails(
+def test_the_last_finishes_of_a_drain_are_repeated_after_lost_replies(
     server: Server, proxy: FaultyProxy, client: Client, run: Run
 ) -> None:
     server.define("demo/long")
@@ -167,7 +169,7 @@ def test_the_last_finishes_arrive_through_a_network_that_fails(
     assert [server.task(task.id)["outcome"] for task in tasks] == ["succeeded"] * 3
 
 
-def test_heartbeats_go_on_during_a_drain(server: Server, client: Client, run: Run) -> None:
+def test_heartbeats_continue_during_a_drain(server: Server, client: Client, run: Run) -> None:
     server.define("demo/long", inProgressTimeout=300, allowedRetryCount=0)
     worker = Worker(server.url)
     patient = Patient()
@@ -183,7 +185,7 @@ def test_heartbeats_go_on_during_a_drain(server: Server, client: Client, run: Ru
     assert server.task(task.id)["outcome"] == "succeeded"
 
 
-def test_a_worker_whose_server_is_away_still_ends(
+def test_a_worker_stops_while_its_server_is_unreachable(
     server: Server,
     proxy: FaultyProxy,
     client: Client,
@@ -204,7 +206,7 @@ def test_a_worker_whose_server_is_away_still_ends(
     assert "stops with 1 unacknowledged finishes" in caplog.text
 
 
-def test_a_worker_can_run_again_after_it_was_stopped(server: Server, client: Client, run: Run) -> None:
+def test_a_stopped_worker_can_run_again(server: Server, client: Client, run: Run) -> None:
     server.define("demo/again")
     worker = Worker(server.url)
     worker.task("demo/again")(lambda: None)

@@ -43,7 +43,7 @@ def methods(body: bytes) -> list[str]:
 
 @pytest.mark.parametrize("fault", ["lose_reply", "cut"])
 @pytest.mark.parametrize("needle", ["awf.task/success", "awf.task/long-poll", '"awf.task/poll"'])
-def test_a_request_whose_reply_never_came_is_sent_again_and_every_task_is_done_once(
+def test_a_request_with_a_lost_reply_is_repeated_and_each_task_runs_once(
     server: Server, proxy: FaultyProxy, run: Run, fault: str, needle: str
 ) -> None:
     server.define("demo/count")
@@ -62,7 +62,7 @@ def test_a_request_whose_reply_never_came_is_sent_again_and_every_task_is_done_o
     assert not server.query("select 1 from fencepost.done_tasks where retry_count <> 1")
 
 
-def test_a_repeated_request_is_the_same_to_the_byte(server: Server, proxy: FaultyProxy, run: Run) -> None:
+def test_a_repeated_request_is_byte_identical(server: Server, proxy: FaultyProxy, run: Run) -> None:
     server.define("demo/count")
     worker = Worker(proxy.url)
     counting(worker)
@@ -87,9 +87,7 @@ def test_every_poll_has_a_request_id_of_its_own(server: Server, proxy: FaultyPro
     assert len({poll["requestId"] for poll in polls}) == len(polls) >= 5
 
 
-def test_one_request_carries_the_finishes_and_the_poll_that_refills(
-    server: Server, proxy: FaultyProxy, run: Run
-) -> None:
+def test_one_request_has_the_finishes_and_the_next_poll(server: Server, proxy: FaultyProxy, run: Run) -> None:
     server.define("demo/count")
     worker = Worker(proxy.url, concurrency=5)
     counting(worker)
@@ -106,7 +104,7 @@ def test_one_request_carries_the_finishes_and_the_poll_that_refills(
 
 
 @pytest.mark.parametrize("fault", ["lose_reply", "cut"])
-def test_the_poll_does_not_wait_behind_many_finishes_and_a_lost_reply_to_them_does_no_harm(
+def test_a_poll_is_sent_beside_many_finishes_and_survives_a_lost_reply_to_them(
     server: Server, proxy: FaultyProxy, run: Run, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fencepost_sdk.outbox.MAX_FINISHES_WITH_POLL", 8)
@@ -126,7 +124,7 @@ def test_the_poll_does_not_wait_behind_many_finishes_and_a_lost_reply_to_them_do
     assert all(calls == ["awf.task/success"] * len(calls) for calls in full)
 
 
-def test_a_worker_whose_finishes_do_not_arrive_stops_taking_work(server: Server, proxy: FaultyProxy, run: Run) -> None:
+def test_a_worker_with_unacknowledged_finishes_stops_polling(server: Server, proxy: FaultyProxy, run: Run) -> None:
     server.define("demo/count")
     worker = Worker(proxy.url, concurrency=10)
     done = counting(worker)
@@ -154,7 +152,7 @@ def test_an_idle_worker_has_one_long_poll_open_and_sends_nothing_else(
     assert [call["method"] for call in json.loads(only)] == ["awf.task/long-poll"]
 
 
-def test_an_overloaded_server_is_given_the_time_that_it_asks_for(
+def test_a_worker_follows_retry_after_of_an_overloaded_server(
     server: Server, proxy: FaultyProxy, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.define("demo/count")
@@ -169,7 +167,7 @@ def test_an_overloaded_server_is_given_the_time_that_it_asks_for(
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 504])
-def test_passing_refusals_are_waited_out(server: Server, proxy: FaultyProxy, run: Run, status: int) -> None:
+def test_transient_errors_are_retried(server: Server, proxy: FaultyProxy, run: Run, status: int) -> None:
     server.define("demo/count")
     worker = Worker(proxy.url)
     done = counting(worker)
@@ -181,7 +179,7 @@ def test_passing_refusals_are_waited_out(server: Server, proxy: FaultyProxy, run
     assert done == {1: 1}
 
 
-def test_work_goes_on_after_the_network_was_away(server: Server, proxy: FaultyProxy, run: Run) -> None:
+def test_a_worker_continues_after_a_network_outage(server: Server, proxy: FaultyProxy, run: Run) -> None:
     server.define("demo/count")
     worker = Worker(proxy.url)
     done = counting(worker)
@@ -196,9 +194,7 @@ def test_work_goes_on_after_the_network_was_away(server: Server, proxy: FaultyPr
     assert set(done.values()) == {1}
 
 
-def test_a_login_that_is_refused_later_is_waited_out_and_no_result_is_lost(
-    server: Server, proxy: FaultyProxy, run: Run
-) -> None:
+def test_a_login_refused_later_is_retried_and_no_result_is_lost(server: Server, proxy: FaultyProxy, run: Run) -> None:
     server.define("demo/count")
     worker = Worker(proxy.url)
     counting(worker)
@@ -208,7 +204,7 @@ def test_a_login_that_is_refused_later_is_waited_out_and_no_result_is_lost(
     until(lambda: ended(server, 1))
 
 
-def test_a_create_whose_reply_was_lost_makes_one_task(server: Server, proxy: FaultyProxy) -> None:
+def test_a_create_with_a_lost_reply_makes_one_task(server: Server, proxy: FaultyProxy) -> None:
     server.define("demo/count")
     lost = proxy.lose_reply("create-and-execute", times=2)
     with Client(proxy.url) as client:
@@ -217,7 +213,7 @@ def test_a_create_whose_reply_was_lost_makes_one_task(server: Server, proxy: Fau
     assert [one["id"] for one in server.rpc("awf.task/list")["resources"]] == [task.id]
 
 
-def test_many_creates_whose_reply_was_lost_make_each_task_once(server: Server, proxy: FaultyProxy) -> None:
+def test_create_many_with_a_lost_reply_makes_each_task_once(server: Server, proxy: FaultyProxy) -> None:
     server.define("demo/count")
     lost = proxy.lose_reply("create-and-execute", times=3)
     with Client(proxy.url) as client:
@@ -226,9 +222,7 @@ def test_many_creates_whose_reply_was_lost_make_each_task_once(server: Server, p
     assert sorted(server.query("select id from fencepost.task_resources")) == sorted((id,) for id in ids)
 
 
-def test_many_creates_under_the_servers_ids_are_not_repeated_after_a_lost_reply(
-    server: Server, proxy: FaultyProxy
-) -> None:
+def test_create_many_without_ids_is_not_repeated_after_a_lost_reply(server: Server, proxy: FaultyProxy) -> None:
     server.define("demo/count")
     proxy.lose_reply("create-and-execute")
     with Client(proxy.url) as client, pytest.raises(ConnectionFailed):
@@ -242,7 +236,7 @@ async def create_and_cancel(url: str) -> Any:
         return await client.cancel(task)
 
 
-def test_an_awaited_cancel_whose_reply_was_lost_succeeds(server: Server, proxy: FaultyProxy) -> None:
+def test_an_async_cancel_with_a_lost_reply_succeeds(server: Server, proxy: FaultyProxy) -> None:
     import asyncio
 
     server.define("demo/count")
@@ -251,9 +245,7 @@ def test_an_awaited_cancel_whose_reply_was_lost_succeeds(server: Server, proxy: 
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 418])
-def test_what_somebody_on_the_way_answers_costs_no_result(
-    server: Server, proxy: FaultyProxy, run: Run, status: int
-) -> None:
+def test_answers_of_a_proxy_cost_no_result(server: Server, proxy: FaultyProxy, run: Run, status: int) -> None:
     server.define("demo/count")
     worker = Worker(proxy.url)
     done = counting(worker)
@@ -264,9 +256,7 @@ def test_what_somebody_on_the_way_answers_costs_no_result(
     assert done == {1: 1}
 
 
-def test_a_server_that_is_away_when_the_worker_starts_is_waited_for(
-    server: Server, proxy: FaultyProxy, run: Run
-) -> None:
+def test_a_worker_waits_for_a_server_that_is_down_at_its_start(server: Server, proxy: FaultyProxy, run: Run) -> None:
     server.define("demo/count")
     worker = Worker(proxy.url)
     counting(worker)
@@ -278,7 +268,7 @@ def test_a_server_that_is_away_when_the_worker_starts_is_waited_for(
     until(lambda: ended(server, 1))
 
 
-def test_a_connection_that_was_closed_while_idle_is_no_trouble(
+def test_a_connection_closed_while_idle_is_replaced_without_delay(
     server: Server, proxy: FaultyProxy, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.define("demo/count")

@@ -32,15 +32,15 @@ def arguments(function: Callable[..., Any], params: str) -> tuple[Any, ...]:
     return Handler("demo/x", function).arguments(params.encode(), CONTEXT)
 
 
-def test_a_handler_may_take_nothing() -> None:
+def test_a_handler_may_have_no_parameters() -> None:
     assert arguments(lambda: None, "{}") == ()
 
 
-def test_params_without_an_annotation_come_as_plain_data() -> None:
+def test_params_without_an_annotation_are_builtin_values() -> None:
     assert arguments(lambda params: None, '{"a": [1]}') == ({"a": [1]},)
 
 
-def test_params_and_context_are_told_apart_by_annotation_in_either_order() -> None:
+def test_the_context_is_found_by_its_annotation_in_either_order() -> None:
     def one(what: Resize, told: Context) -> None: ...
     def other(told: Context, what: Resize) -> None: ...
 
@@ -48,11 +48,11 @@ def test_params_and_context_are_told_apart_by_annotation_in_either_order() -> No
     assert arguments(other, '{"width": 2}') == (CONTEXT, Resize(2))
 
 
-def test_a_context_is_known_by_its_name_when_there_is_no_annotation() -> None:
+def test_the_context_is_found_by_its_name_without_annotations() -> None:
     assert arguments(lambda ctx: None, "{}") == (CONTEXT,)
 
 
-def test_params_become_a_dataclass_a_typed_dict_or_a_struct() -> None:
+def test_params_are_decoded_into_a_dataclass_a_typed_dict_or_a_struct() -> None:
     def typed(params: Resized) -> None: ...
     def struct(params: Window) -> None: ...
 
@@ -81,7 +81,7 @@ def test_params_that_do_not_fit_fail_the_task_and_name_the_field(params: str, pa
     assert "demo/x" in caught.value.error["message"]
 
 
-def test_a_further_parameter_with_a_default_is_the_functions_own() -> None:
+def test_a_further_parameter_with_a_default_is_ignored() -> None:
     assert arguments(lambda params, size=3: None, "{}") == ({},)
 
 
@@ -95,7 +95,7 @@ def test_a_callable_object_with_an_async_call_is_async() -> None:
 @pytest.mark.parametrize(
     "function", [lambda one, two: None, lambda *params: None, lambda *, params: None, lambda **params: None]
 )
-def test_a_signature_that_cannot_be_called_is_refused_when_it_is_registered(function: Callable[..., Any]) -> None:
+def test_an_unsupported_signature_is_refused_at_registration(function: Callable[..., Any]) -> None:
     with pytest.raises(TypeError):
         Handler("demo/x", function)
 
@@ -107,7 +107,7 @@ def test_a_second_handler_for_a_definition_is_refused() -> None:
         worker.task("demo/x")
 
 
-def test_a_handler_stays_callable_as_it_was() -> None:
+def test_a_registered_handler_is_still_callable() -> None:
     worker = Worker()
 
     @worker.task("demo/x")

@@ -53,9 +53,7 @@ def raising(params: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-def test_whatever_a_handler_raises_fails_its_task_and_nothing_else(
-    server: Server, client: Client, run: Run, kind: str
-) -> None:
+def test_any_exception_of_a_handler_fails_its_task_alone(server: Server, client: Client, run: Run, kind: str) -> None:
     worker = Worker(server.url, concurrency=3)
 
     async def raising_async(params: dict[str, str]) -> None:
@@ -76,7 +74,7 @@ def test_whatever_a_handler_raises_fails_its_task_and_nothing_else(
 
 
 @pytest.mark.parametrize("what", ["KeyboardInterrupt", "SystemExit", "CancelledError", "Mute", "GeneratorExit"])
-def test_whatever_a_decider_raises_fails_its_decision_and_nothing_else(
+def test_any_exception_of_a_decider_fails_its_decision_alone(
     server: Server, client: Client, run: Run, what: str
 ) -> None:
     worker = Worker(server.url)
@@ -94,7 +92,7 @@ def test_whatever_a_decider_raises_fails_its_decision_and_nothing_else(
 
 
 @pytest.mark.parametrize("what", ["KeyboardInterrupt", "SystemExit"])
-def test_a_task_that_a_handler_has_started_does_not_end_the_worker(
+def test_an_exception_in_an_asyncio_task_of_a_handler_does_not_end_the_worker(
     server: Server, client: Client, run: Run, what: str
 ) -> None:
     worker = Worker(server.url)
@@ -130,7 +128,7 @@ def test_a_handler_that_stops_the_loop_does_not_end_the_worker(server: Server, c
         assert client.result(client.create("demo/stops"), timeout=10) is None
 
 
-def test_the_error_of_a_task_shows_the_line_that_raised_beside_a_long_message() -> None:
+def test_the_error_of_a_task_has_the_traceback_beside_a_long_message() -> None:
     try:
         raising({"what": "ValueError"})
     except ValueError as raised:
@@ -140,7 +138,7 @@ def test_the_error_of_a_task_shows_the_line_that_raised_beside_a_long_message() 
     assert len(error["traceback"]) <= 8000
 
 
-def test_a_failed_attempt_is_one_line_that_says_what_happens_next(
+def test_a_failed_attempt_is_logged_in_one_line_with_the_next_attempt(
     server: Server, client: Client, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "fencepost_sdk")
@@ -166,7 +164,7 @@ def test_a_failed_attempt_is_one_line_that_says_what_happens_next(
     ]
 
 
-def test_the_traceback_of_a_failed_attempt_is_told_at_debug(
+def test_the_traceback_of_a_failed_attempt_is_logged_at_debug(
     server: Server, client: Client, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "fencepost_sdk")
@@ -179,9 +177,7 @@ def test_the_traceback_of_a_failed_attempt_is_told_at_debug(
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_process_that_a_handler_forks_ends_with_the_handler_and_says_nothing(
-    server: Server, client: Client, run: Run
-) -> None:
+def test_a_process_forked_by_a_handler_ends_with_it_and_sends_nothing(server: Server, client: Client, run: Run) -> None:
     worker = Worker(server.url)
     children: list[int] = []
 
@@ -206,7 +202,7 @@ def hung(event: threading.Event) -> Any:
     return lambda params: event.wait(30) and None if params["hang"] else {"fine": True}
 
 
-def test_an_async_attempt_that_lasts_too_long_is_canceled(server: Server, client: Client, run: Run) -> None:
+def test_an_async_handler_is_canceled_at_its_attempt_timeout(server: Server, client: Client, run: Run) -> None:
     server.define("demo/hangs", allowedRetryCount=0)
     worker = Worker(server.url, concurrency=1)
     over = threading.Event()
@@ -228,7 +224,7 @@ def test_an_async_attempt_that_lasts_too_long_is_canceled(server: Server, client
     assert until(lambda: server.task(task.id).get("outcome")) == "failed"
 
 
-def test_the_slots_of_handlers_that_do_not_end_are_given_to_others_up_to_a_number(
+def test_slots_of_unresponsive_handlers_are_freed_up_to_a_limit(
     server: Server, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("fencepost_sdk.executions.UNRESPONSIVE_AFTER", 0.1)
@@ -250,7 +246,7 @@ def test_the_slots_of_handlers_that_do_not_end_are_given_to_others_up_to_a_numbe
     assert client.result(client.create("demo/hangs", {"hang": False}), timeout=20) == {"fine": True}
 
 
-def test_an_async_handler_that_will_not_be_canceled_gives_its_slot_to_others(
+def test_the_slot_of_an_async_handler_that_ignores_cancellation_is_freed(
     server: Server, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fencepost_sdk.executions.UNRESPONSIVE_AFTER", 0.1)
@@ -275,7 +271,7 @@ def test_an_async_handler_that_will_not_be_canceled_gives_its_slot_to_others(
     enough.set()
 
 
-def test_the_attempt_timeout_of_a_declared_definition_ends_a_hung_handler(
+def test_the_attempt_timeout_of_a_declared_definition_stops_a_hung_handler(
     server: Server, client: Client, run: Run
 ) -> None:
     worker = Worker(server.url, concurrency=1)

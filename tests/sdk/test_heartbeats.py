@@ -18,7 +18,7 @@ def actions(server: Server, id: str) -> list[str]:
     return [entry["action"] for entry in server.log(id)]
 
 
-def test_a_handler_may_run_far_longer_than_the_timeout(server: Server, client: Client, run: Run) -> None:
+def test_heartbeats_let_a_handler_run_longer_than_the_timeout(server: Server, client: Client, run: Run) -> None:
     server.define("demo/slow", inProgressTimeout=300, allowedRetryCount=0)
     worker = Worker(server.url)
     enough = threading.Event()
@@ -116,7 +116,7 @@ def test_a_canceled_task_stops_its_async_handler(server: Server, client: Client,
     client.cancel(second)
 
 
-def test_a_canceled_task_tells_its_sync_handler_and_its_outcome_is_dropped(
+def test_a_canceled_task_signals_its_sync_handler_and_drops_its_outcome(
     server: Server, client: Client, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.define("demo/endless", inProgressTimeout=600)
@@ -143,7 +143,7 @@ def test_a_canceled_task_tells_its_sync_handler_and_its_outcome_is_dropped(
     assert server.task(task.id)["outcome"] == "canceled"
 
 
-def test_an_execution_that_the_server_gave_up_is_stopped(server: Server, client: Client, run: Run) -> None:
+def test_a_handler_is_stopped_when_its_lease_is_lost(server: Server, client: Client, run: Run) -> None:
     server.define("demo/endless", inProgressTimeout=900)
     worker = Worker(server.url)
     told = threading.Event()

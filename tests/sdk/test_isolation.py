@@ -63,7 +63,7 @@ class Running:
 
 @pytest.mark.parametrize("concurrency", [1, 100])
 @pytest.mark.parametrize("prefetch", [0, 10])
-def test_lost_tasks_run_one_after_another_and_others_go_on(
+def test_isolated_tasks_run_one_at_a_time_and_other_tasks_are_done(
     server: Server, client: Client, run: Run, concurrency: int, prefetch: int
 ) -> None:
     server.define("demo/usual")
@@ -78,7 +78,7 @@ def test_lost_tasks_run_one_after_another_and_others_go_on(
     assert {server.task(id)["retryCount"] for id in ids} == {1}
 
 
-def test_a_lost_task_waits_for_what_runs_and_nothing_else_begins_meanwhile(
+def test_an_isolated_task_waits_for_running_handlers_and_blocks_others(
     server: Server, client: Client, run: Run
 ) -> None:
     server.define("demo/usual")
@@ -98,7 +98,7 @@ def test_a_lost_task_waits_for_what_runs_and_nothing_else_begins_meanwhile(
     assert server.task(first.id)["outcome"] == "succeeded"
 
 
-def test_a_handler_that_takes_long_does_not_keep_the_other_slots_empty(
+def test_a_long_handler_beside_a_waiting_isolated_task_leaves_slots_to_others(
     server: Server, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fencepost_sdk.isolation.IDLE_WAIT_SECONDS", 0.2)
@@ -119,7 +119,7 @@ def test_a_handler_that_takes_long_does_not_keep_the_other_slots_empty(
 
 
 @pytest.mark.parametrize("how", ["stop", "wait"])
-def test_a_lost_task_that_cannot_wait_longer_is_handed_back_as_it_was(
+def test_an_isolated_task_that_waits_too_long_is_released_with_its_mark(
     server: Server, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr("fencepost_sdk.isolation.MAX_WAIT_SECONDS", 3600.0 if how == "stop" else 0.2)
@@ -160,7 +160,7 @@ def work(url: str) -> None:
     worker.run()
 
 
-def test_a_task_that_kills_its_worker_fails_and_its_neighbours_do_not(server: Server, client: Client) -> None:
+def test_a_task_that_kills_its_worker_fails_and_its_neighbours_succeed(server: Server, client: Client) -> None:
     server.define("demo/poison", inProgressTimeout=1000, retryDelay=100, allowedRetryCount=2)
     ids = client.create_many("demo/poison", [{"poison": number == 4} for number in range(10)])
     context = multiprocessing.get_context("spawn")

@@ -51,7 +51,7 @@ def begin(server: Server, run: Run, gate: Gate, tasks: list[Task]) -> Worker:
     return worker
 
 
-def test_tasks_taken_ahead_begin_in_order_when_a_slot_is_free(
+def test_prefetched_tasks_start_in_order_when_a_slot_is_free(
     server: Server, client: Client, run: Run, gate: Gate, tasks: list[Task]
 ) -> None:
     begin(server, run, gate, tasks)
@@ -63,7 +63,7 @@ def test_tasks_taken_ahead_begin_in_order_when_a_slot_is_free(
     assert gate.begun == [0, 1, 2, 3, 4]
 
 
-def test_a_task_that_waits_is_kept_alive_and_one_that_is_canceled_never_begins(
+def test_a_prefetched_task_is_kept_alive_and_a_canceled_one_never_starts(
     server: Server, client: Client, run: Run, gate: Gate, tasks: list[Task]
 ) -> None:
     begin(server, run, gate, tasks)
@@ -77,7 +77,7 @@ def test_a_task_that_waits_is_kept_alive_and_one_that_is_canceled_never_begins(
     assert gate.begun == [0, 2, 3, 4]
 
 
-def test_a_drain_hands_back_what_has_not_begun_without_an_attempt_and_finishes_the_rest(
+def test_a_drain_releases_prefetched_tasks_without_an_attempt_and_finishes_the_rest(
     server: Server, run: Run, gate: Gate, tasks: list[Task]
 ) -> None:
     worker = begin(server, run, gate, tasks)

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.shows("guarantees/worker-exits")
 FORBIDDEN = b'[{"error": {"type": "forbidden", "message": "not yours"}}]'
 
 
-def test_a_name_that_the_server_does_not_take_ends_the_worker_at_its_start(server: Server) -> None:
+def test_a_worker_name_that_the_server_refuses_ends_the_worker_at_its_start(server: Server) -> None:
     worker = Worker(server.url, name="w" * 201)
     worker.task("demo/x")(lambda: None)
     with pytest.raises(RpcError, match="length <= 200") as caught:
@@ -36,7 +36,7 @@ def test_a_name_that_the_server_does_not_take_ends_the_worker_at_its_start(serve
     assert (caught.value.type, caught.value.path) == ("invalid-params", "$[0].params.worker")
 
 
-def test_more_handlers_than_a_poll_may_name_end_the_worker_at_its_start(server: Server) -> None:
+def test_more_handlers_than_fit_into_a_poll_end_the_worker_at_its_start(server: Server) -> None:
     worker = Worker(server.url)
     for number in range(1001):
         worker.task(f"demo/h{number}")(lambda: None)
@@ -44,9 +44,7 @@ def test_more_handlers_than_a_poll_may_name_end_the_worker_at_its_start(server: 
         worker.run()
 
 
-def test_a_poll_that_is_refused_at_the_start_ends_the_worker_after_its_definitions_were_put(
-    server: Server, proxy: FaultyProxy
-) -> None:
+def test_a_refused_first_poll_ends_the_worker(server: Server, proxy: FaultyProxy) -> None:
     proxy.refuse(200, needle="awf.task/long-poll", body=FORBIDDEN)
     worker = Worker(proxy.url)
     worker.task("demo/x", declare=True)(lambda: None)
@@ -54,7 +52,7 @@ def test_a_poll_that_is_refused_at_the_start_ends_the_worker_after_its_definitio
         worker.run()
 
 
-def test_a_poll_that_is_refused_later_is_asked_again(
+def test_a_refused_later_poll_is_retried(
     server: Server, proxy: FaultyProxy, client: Client, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.define("demo/x")
@@ -91,7 +89,7 @@ def proxy_that_answers(status_line: str) -> Iterator[tuple[int, list[bytes]]]:
             listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_proxy_that_refuses_to_lead_there_ends_the_worker_at_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_refuses_the_tunnel_ends_the_worker_at_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with proxy_that_answers("407 Proxy Authentication Required") as (port, heads):
         monkeypatch.setenv("https_proxy", f"http://user:se%40cret@127.0.0.1:{port}")
         monkeypatch.delenv("no_proxy", raising=False)
@@ -104,12 +102,12 @@ def test_a_proxy_that_refuses_to_lead_there_ends_the_worker_at_its_start(monkeyp
     assert "cret" not in str(caught.value)
 
 
-def test_the_end_of_a_worker_fits_into_thirty_seconds_by_default() -> None:
+def test_a_worker_stops_within_thirty_seconds_by_default() -> None:
     assert Worker()._drain_timeout.total_seconds() + session.CLEAN_UP_SECONDS + session.LAST_REQUEST_SECONDS + 2 < 30
     assert Worker()._drain_timeout.total_seconds() + STOP_SECONDS < 30
 
 
-def test_a_wish_for_an_hour_does_not_hold_finishes(
+def test_retry_after_of_an_hour_does_not_delay_finishes(
     server: Server, proxy: FaultyProxy, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fencepost_sdk.session.OUTBOX_RETRY_AFTER", 0.2)
@@ -123,7 +121,7 @@ def test_a_wish_for_an_hour_does_not_hold_finishes(
     assert client.result(client.create("demo/x"), timeout=20) is None
 
 
-def test_a_wish_for_an_hour_does_not_cost_a_stopping_worker_its_last_finish(
+def test_retry_after_of_an_hour_does_not_cost_a_stopping_worker_its_last_finish(
     server: Server, proxy: FaultyProxy, client: Client, run: Run
 ) -> None:
     server.define("demo/x")
@@ -170,7 +168,7 @@ def spawned(server: Server, handler: str) -> subprocess.Popen[bytes]:
         ),
     ],
 )
-def test_a_second_signal_ends_a_worker_whose_handler_holds_it(
+def test_a_second_signal_ends_a_worker_with_a_blocked_handler(
     server: Server, client: Client, handler: str, status: int
 ) -> None:
     with spawned(server, handler) as process:
@@ -189,7 +187,7 @@ def test_a_second_signal_ends_a_worker_whose_handler_holds_it(
             process.kill()
 
 
-def test_a_process_that_a_handler_has_forked_ends_by_the_signals_that_it_gets(server: Server, client: Client) -> None:
+def test_a_process_forked_by_a_handler_ends_after_sigterm(server: Server, client: Client) -> None:
     handler = """
         def forks():
             child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))

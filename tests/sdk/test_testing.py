@@ -52,13 +52,13 @@ def history(server: Server) -> History:
     return History.of(by_hand.status(workflow["id"]))
 
 
-def test_a_decider_that_has_not_changed_decides_the_same(history: History) -> None:
+def test_replay_of_an_unchanged_decider_has_no_differences(history: History) -> None:
     assert [decision["outcome"] for decision in history.decisions] == ["succeeded"] * 3
     assert replay(decide, history) == []
     assert_unchanged(decide, history)
 
 
-def test_a_changed_decider_shows_where_and_how_it_differs(history: History) -> None:
+def test_replay_of_a_changed_decider_returns_the_differences(history: History) -> None:
     def hasty(workflow: Facts[Order], event: Event) -> Any:
         return complete() if event.kind == "task-completed" else decide(workflow, event)
 
@@ -72,7 +72,7 @@ def test_a_changed_decider_shows_where_and_how_it_differs(history: History) -> N
     assert '  then: nothing\n  now:  [{"action": "awf.workflow.action/complete-workflow"}]' in str(caught.value)
 
 
-def test_what_a_decider_raises_now_is_a_difference(history: History) -> None:
+def test_an_exception_of_the_decider_in_a_replay_is_a_difference(history: History) -> None:
     def broken(workflow: Facts[Any], event: Event) -> Any:
         raise KeyError(event.kind)
 
@@ -81,7 +81,7 @@ def test_what_a_decider_raises_now_is_a_difference(history: History) -> None:
     assert "now:  KeyError('init')" in str(differences[0])
 
 
-def test_each_decision_is_made_on_the_facts_of_its_time(history: History) -> None:
+def test_replay_gives_each_decision_the_facts_of_its_time(history: History) -> None:
     seen: list[dict[str, str | None]] = []
 
     def look(workflow: Facts[Any], event: Event) -> Any:
@@ -95,7 +95,7 @@ def test_each_decision_is_made_on_the_facts_of_its_time(history: History) -> Non
     ]
 
 
-def test_an_async_decider_is_replayed_too_also_from_async_code(history: History) -> None:
+def test_an_async_decider_is_replayed_from_sync_and_async_code(history: History) -> None:
     async def awaited(workflow: Facts[Order], event: Event) -> Any:
         await asyncio.sleep(0)
         return decide(workflow, event)
@@ -106,7 +106,7 @@ def test_an_async_decider_is_replayed_too_also_from_async_code(history: History)
     asyncio.run(test())
 
 
-def test_labels_that_the_server_gave_are_those_of_a_decider_that_gives_none() -> None:
+def test_replay_matches_labels_that_the_server_gave() -> None:
     request = {"definition": "demo/resize"}
     unlabelled = {"action": "awf.workflow.action/schedule-task", "task-request": request}
     history = History.of(
@@ -121,7 +121,7 @@ def test_labels_that_the_server_gave_are_those_of_a_decider_that_gives_none() ->
     assert len(replay(lambda workflow, event: schedule_task("demo/resize", "d-1/1", {}), history)) == 1
 
 
-def test_one_word_of_the_vendor_for_children_is_the_same_as_ours() -> None:
+def test_replay_matches_the_vendors_request_member_of_child_workflows() -> None:
     theirs = {**schedule_workflow("demo/child", "child")}
     theirs["task-request"] = theirs.pop("workflow-request")
     history = History.of(
@@ -134,7 +134,7 @@ def test_one_word_of_the_vendor_for_children_is_the_same_as_ours() -> None:
     assert replay(lambda workflow, event: schedule_workflow("demo/child", "child"), history) == []
 
 
-def test_a_task_that_was_retried_after_its_end_was_told_counts_as_it_was_told() -> None:
+def test_replay_keeps_the_delivered_outcome_of_a_task_retried_later() -> None:
     ended = {"event": "awf.workflow.event/task-completed", "task-id": "t-1", "label": "one"}
     status = {
         "resource": {"id": "w-1", "definition": "demo/order"},
@@ -152,9 +152,7 @@ def test_a_task_that_was_retried_after_its_end_was_told_counts_as_it_was_told() 
     assert [one and (one.outcome, one.result) for one in seen] == [None, ("failed", None), ("succeeded", {"n": 2})]
 
 
-def test_an_export_is_read_from_its_file_and_another_file_is_refused_by_what_it_lacks(
-    history: History, tmp_path: Path
-) -> None:
+def test_history_loads_an_export_and_refuses_another_file(history: History, tmp_path: Path) -> None:
     file = tmp_path / "order.json"
     parts = {"resource": history.resource, "activities": history.activities, "decisions": history.decisions}
     file.write_text(json.dumps(parts))
@@ -164,7 +162,7 @@ def test_an_export_is_read_from_its_file_and_another_file_is_refused_by_what_it_
         History.load(file)
 
 
-def test_a_run_is_played_event_by_event() -> None:
+def test_a_run_is_driven_event_by_event() -> None:
     run = Run(decide, Order(2))
     assert run.live == ["picture-0", "picture-1"]
     assert run.activities["picture-1"].params == {"n": 1}
@@ -175,7 +173,7 @@ def test_a_run_is_played_event_by_event() -> None:
         run.signal("late")
 
 
-def test_a_run_hears_failures_cancels_signals_and_children() -> None:
+def test_a_run_delivers_failures_cancels_signals_and_child_workflows() -> None:
     def listen(workflow: Facts[Any], event: Event) -> Any:
         if event.kind == "init":
             return [schedule_task("demo/a", "a"), schedule_task("demo/b", "b"), schedule_workflow("demo/c", "c")]
@@ -210,7 +208,7 @@ def test_a_run_refuses_what_the_server_would_refuse() -> None:
         Run(lambda workflow, event: schedule_task("demo/a", "a")).complete("b")
 
 
-def test_deciding_the_same_twice_begins_it_once() -> None:
+def test_a_repeated_action_starts_one_activity() -> None:
     run = Run(lambda workflow, event: schedule_task("demo/a", "a"))
     run.signal("again")
     assert run.live == ["a"]

@@ -39,7 +39,7 @@ def test_a_secret_in_the_url_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("url", ["queue.example.org", "ftp://queue", "http://"])
-def test_an_url_of_another_kind_is_refused(url: str) -> None:
+def test_a_url_that_is_not_http_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must look like"):
         Endpoint(url)
 
@@ -53,14 +53,14 @@ def test_a_proxy_of_the_environment_is_used_except_where_it_is_excluded(monkeypa
     assert Endpoint("http://queue:8080").proxy is None
 
 
-def test_a_refused_connection_is_told_with_the_address() -> None:
+def test_a_refused_connection_is_reported_with_the_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ConnectionFailed, match=f"no answer from http://127.0.0.1:{port}"):
         Connection(Endpoint(f"http://127.0.0.1:{port}")).post(b"{}", 1.0)
 
 
-def test_a_request_that_waits_is_cut_from_another_thread() -> None:
+def test_a_request_in_flight_is_aborted_from_another_thread() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connection = Connection(Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}"))
         failed = threading.Event()
@@ -94,7 +94,7 @@ def test_a_proxy_gets_the_credentials_of_its_url(monkeypatch: pytest.MonkeyPatch
     assert "Proxy-Authorization" not in Endpoint("https://queue").headers
 
 
-def test_a_secret_that_was_read_from_a_file_is_sent_without_its_line_break() -> None:
+def test_a_secret_is_sent_without_a_trailing_line_break() -> None:
     assert Endpoint(client="a-token\n").headers["Authorization"] == "Bearer a-token"
 
 

@@ -21,7 +21,7 @@ class Resize:
     width: int
 
 
-def test_async_and_sync_handlers_do_tasks_and_return_results(server: Server, client: Client, run: Run) -> None:
+def test_async_and_sync_handlers_return_results(server: Server, client: Client, run: Run) -> None:
     worker = Worker(server.url)
 
     @worker.task("demo/async", declare=True)
@@ -53,7 +53,7 @@ def test_a_handler_that_returns_nothing_ends_its_task_without_a_result(
     assert "result" not in server.task(task.id)
 
 
-def test_settings_are_put_as_the_definition_when_the_worker_starts(server: Server, run: Run) -> None:
+def test_the_worker_puts_definitions_with_settings_at_its_start(server: Server, run: Run) -> None:
     worker = Worker(server.url)
     worker.task(
         "demo/settled",
@@ -70,7 +70,7 @@ def test_settings_are_put_as_the_definition_when_the_worker_starts(server: Serve
     assert server.refused("awf.task/create-and-execute", {"definition": "demo/settled", "params": {"width": "x"}})
 
 
-def test_a_raised_task_failed_is_the_error_of_the_task(server: Server, client: Client, run: Run) -> None:
+def test_task_failed_raised_by_a_handler_is_the_error_of_the_task(server: Server, client: Client, run: Run) -> None:
     worker = Worker(server.url)
 
     @worker.task("demo/fails", allowed_retry_count=0)
@@ -124,7 +124,7 @@ def test_params_that_do_not_fit_fail_the_task_and_name_the_field(server: Server,
 
 
 @pytest.mark.parametrize(("result", "type"), [(object(), "result-not-json"), ([1, 2], "result-refused")])
-def test_a_result_that_cannot_be_stored_fails_the_task_instead_of_leaving_it_to_time_out(
+def test_a_result_that_the_server_refuses_fails_the_task_at_once(
     server: Server, client: Client, run: Run, result: object, type: str
 ) -> None:
     worker = Worker(server.url)
@@ -137,9 +137,7 @@ def test_a_result_that_cannot_be_stored_fails_the_task_instead_of_leaving_it_to_
     assert caught.value.error["type"] == type
 
 
-def test_a_result_too_large_for_a_request_fails_its_task_and_spoils_no_other(
-    server: Server, client: Client, run: Run
-) -> None:
+def test_a_result_too_large_for_a_request_fails_its_task_alone(server: Server, client: Client, run: Run) -> None:
     worker = Worker(server.url, concurrency=20)
 
     @worker.task("demo/large", allowed_retry_count=0)
@@ -159,7 +157,7 @@ def test_a_result_too_large_for_a_request_fails_its_task_and_spoils_no_other(
     assert caught.value.error["type"] == "result-refused"
 
 
-def test_no_more_handlers_run_than_the_worker_may_run_at_once(server: Server, client: Client, run: Run) -> None:
+def test_at_most_concurrency_handlers_run_at_once(server: Server, client: Client, run: Run) -> None:
     server.define("demo/crowd")
     worker = Worker(server.url, concurrency=3)
     running: set[int] = set()
@@ -180,7 +178,7 @@ def test_no_more_handlers_run_than_the_worker_may_run_at_once(server: Server, cl
     assert len(most) == 60
 
 
-def test_a_failed_task_is_tried_again_by_the_server(server: Server, client: Client, run: Run) -> None:
+def test_a_failed_attempt_is_retried(server: Server, client: Client, run: Run) -> None:
     worker = Worker(server.url)
 
     @worker.task("demo/third", allowed_retry_count=2, retry_delay=timedelta(0))
@@ -194,7 +192,7 @@ def test_a_failed_task_is_tried_again_by_the_server(server: Server, client: Clie
     assert client.result(client.create("demo/third"), timeout=20) == {"attempt": 3}
 
 
-def test_a_worker_that_the_server_refuses_says_so_instead_of_trying_for_ever(server: Server, run: Run) -> None:
+def test_a_worker_refused_at_its_start_raises_the_error(server: Server, run: Run) -> None:
     worker = Worker(server.url + "/nowhere")
     worker.task("demo/x")(lambda: None)
     with pytest.raises(RpcError) as caught:
@@ -202,7 +200,7 @@ def test_a_worker_that_the_server_refuses_says_so_instead_of_trying_for_ever(ser
     assert caught.value.status == 404
 
 
-def test_a_definition_that_the_server_refuses_stops_the_worker(server: Server) -> None:
+def test_a_definition_that_the_server_refuses_ends_the_worker(server: Server) -> None:
     worker = Worker(server.url)
     worker.task("two words", declare=True)(lambda: None)
     with pytest.raises(RpcError) as caught:
@@ -226,7 +224,7 @@ def test_a_worker_runs_inside_a_loop_and_ends_when_it_is_stopped(server: Server)
     asyncio.run(main())
 
 
-def test_the_worker_is_named_with_the_tasks_that_it_runs(server: Server, client: Client, run: Run) -> None:
+def test_running_tasks_show_the_name_of_their_worker(server: Server, client: Client, run: Run) -> None:
     server.define("demo/named")
     worker = Worker(server.url, name="left-hand")
     worker.task("demo/named")(lambda: None)
@@ -236,7 +234,7 @@ def test_the_worker_is_named_with_the_tasks_that_it_runs(server: Server, client:
     assert server.task(task.id)["worker"] == "left-hand"
 
 
-def test_a_server_with_smaller_limits_is_worked_with(database: str, run: Run) -> None:
+def test_a_worker_adapts_to_smaller_limits_of_the_server(database: str, run: Run) -> None:
     limits = Limits(poll=3, batch=4, body_bytes=2000)
     with running_server(database, settings=Settings(limits=limits)) as small, Client(small.url) as client:
         small.define("demo/small")
@@ -271,7 +269,7 @@ def test_a_client_with_a_secret_works_and_a_wrong_secret_ends_the_worker(databas
         one.stop()
 
 
-def test_a_handler_that_will_not_be_canceled_does_not_keep_the_worker(server: Server, client: Client, run: Run) -> None:
+def test_a_handler_that_ignores_cancellation_does_not_block_the_stop(server: Server, client: Client, run: Run) -> None:
     server.define("demo/stubborn")
     worker = Worker(server.url)
     begun = threading.Event()

@@ -47,7 +47,7 @@ def states(server: Server, tasks: list[Any]) -> list[str]:
     return [server.task(task.id)["status"] for task in tasks]
 
 
-def test_a_terminated_worker_finishes_what_runs_and_leaves_the_rest(
+def test_sigterm_lets_a_worker_finish_running_tasks_and_leave_the_rest(
     server: Server, client: Client, spawn: Spawn
 ) -> None:
     server.define("demo/work")
@@ -61,7 +61,7 @@ def test_a_terminated_worker_finishes_what_runs_and_leaves_the_rest(
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-def test_a_second_signal_ends_it_at_once_and_hands_back_what_runs(
+def test_a_second_signal_ends_a_worker_at_once_and_releases_running_tasks(
     server: Server, client: Client, spawn: Spawn, kind: str
 ) -> None:
     server.define("demo/work")
@@ -78,7 +78,7 @@ def test_a_second_signal_ends_it_at_once_and_hands_back_what_runs(
     assert states(server, tasks) == ["ready"] * 2
 
 
-def test_what_a_killed_worker_held_is_done_by_another_after_the_timeout(
+def test_tasks_of_a_killed_worker_are_done_by_another_after_the_timeout(
     server: Server, client: Client, spawn: Spawn
 ) -> None:
     server.define("demo/work", inProgressTimeout=1000, retryDelay=0)
@@ -92,9 +92,7 @@ def test_what_a_killed_worker_held_is_done_by_another_after_the_timeout(
     assert "awf.engine/timeout" in [entry["action"] for entry in server.log(task.id)]
 
 
-def test_what_a_killed_worker_had_taken_ahead_is_done_by_another_and_has_cost_an_attempt(
-    server: Server, client: Client, spawn: Spawn
-) -> None:
+def test_prefetched_tasks_of_a_killed_worker_cost_an_attempt(server: Server, client: Client, spawn: Spawn) -> None:
     server.define("demo/work", inProgressTimeout=1000, retryDelay=0)
     tasks = [client.create("demo/work", {"seconds": 2.0}) for _ in range(4)]
     first = spawn(name="first", prefetch=2)

@@ -90,7 +90,7 @@ def test_a_workflow_of_three_tasks_runs_from_its_first_event_to_its_last(
     ]
 
 
-def test_an_activity_has_ended_only_when_the_decider_was_told_so(server: Server) -> None:
+def test_an_activity_has_ended_only_once_its_end_was_delivered(server: Server) -> None:
     told: list[tuple[str | None, dict[str, str | None]]] = []
     hold = threading.Event()
 
@@ -119,7 +119,7 @@ def test_an_activity_has_ended_only_when_the_decider_was_told_so(server: Server)
     ]
 
 
-def test_a_failed_task_is_told_with_its_error_and_the_decider_may_fail_the_workflow(
+def test_a_failed_task_is_delivered_with_its_error_and_may_fail_the_workflow(
     server: Server, client: Client, run: Run
 ) -> None:
     def decide(workflow: Facts[Any], event: Event) -> Any:
@@ -137,7 +137,9 @@ def test_a_failed_task_is_told_with_its_error_and_the_decider_may_fail_the_workf
     assert caught.value.reason == {"type": "awf.workflow/failed-by-executor", "message": "Failed by executor"}
 
 
-def test_what_a_decider_raises_fails_the_decision_which_is_made_again(server: Server, client: Client, run: Run) -> None:
+def test_an_exception_of_a_decider_fails_the_decision_which_is_retried(
+    server: Server, client: Client, run: Run
+) -> None:
     calls: list[str] = []
 
     def decide(workflow: Facts[Any], event: Event) -> Any:
@@ -175,7 +177,7 @@ def test_a_decider_that_never_succeeds_fails_its_workflow(
     assert (decision.outcome, decision.retry_count, decision.error["type"]) == ("failed", 3, said)
 
 
-def test_params_that_do_not_fit_the_deciders_type_are_named(server: Server, client: Client, run: Run) -> None:
+def test_workflow_params_that_do_not_fit_the_annotation_are_named(server: Server, client: Client, run: Run) -> None:
     def decide(workflow: Facts[Order], event: Event) -> Any:
         raise AssertionError("never called")
 
@@ -208,7 +210,7 @@ def test_children_timers_and_signals_are_events(server: Server, client: Client, 
     assert client.workflow_result(workflow, timeout=20) == {"child": {"n": 1}, "said": {"by": "ada"}}
 
 
-def test_a_decider_without_activities_asks_nothing_and_says_what_it_was_not_told(
+def test_a_decider_without_activities_reads_no_workflow_and_refuses_its_facts(
     server: Server, client: Client, run: Run
 ) -> None:
     def decide(workflow: Facts[Any], event: Event) -> Any:
@@ -227,7 +229,7 @@ def test_a_decider_without_activities_asks_nothing_and_says_what_it_was_not_told
     assert client.workflow_result(workflow, timeout=20) == {"id": workflow.id, "label": "one"}
 
 
-def test_a_canceled_workflow_says_so_to_who_waits(server: Server, client: Client) -> None:
+def test_workflow_result_of_a_canceled_workflow_raises_workflow_canceled(server: Server, client: Client) -> None:
     ByHand(server, "demo/order")
     workflow = client.create_workflow("demo/order", id="order-1", execute_at=datetime(2100, 1, 1, tzinfo=UTC))
     assert client.cancel_workflow("order-1").outcome == "canceled"
@@ -237,7 +239,7 @@ def test_a_canceled_workflow_says_so_to_who_waits(server: Server, client: Client
         client.signal(workflow, "go")
 
 
-def test_a_lost_answer_begins_no_second_workflow_and_is_no_second_signal(server: Server, proxy: FaultyProxy) -> None:
+def test_a_lost_reply_starts_no_second_workflow_and_sends_no_second_signal(server: Server, proxy: FaultyProxy) -> None:
     by_hand = ByHand(server, "demo/order")
     with Client(proxy.url) as client:
         proxy.lose_reply("create-and-execute")
@@ -252,7 +254,7 @@ def test_a_lost_answer_begins_no_second_workflow_and_is_no_second_signal(server:
         assert client.cancel_workflow(workflow).outcome == "canceled"
 
 
-def test_a_decider_behind_a_bad_network_looks_again(
+def test_a_workflow_read_with_a_lost_reply_is_repeated(
     server: Server, proxy: FaultyProxy, client: Client, run: Run
 ) -> None:
     def decide(workflow: Facts[Any], event: Event) -> Any:
@@ -270,7 +272,7 @@ def test_a_decider_behind_a_bad_network_looks_again(
     assert [decision.retry_count for decision in decisions] == [1, 1], "no attempt was spent on that"
 
 
-def test_many_workflows_are_decided_about_at_once(server: Server, client: Client, run: Run) -> None:
+def test_decisions_of_many_workflows_run_concurrently(server: Server, client: Client, run: Run) -> None:
     def decide(workflow: Facts[Any], event: Event) -> Any:
         if event.kind == "init":
             return [schedule_task("demo/resize", f"{n}", {"n": n}) for n in range(3)]
@@ -284,7 +286,7 @@ def test_many_workflows_are_decided_about_at_once(server: Server, client: Client
     assert [client.workflow_result(one, timeout=30)["n"] for one in begun] == list(range(20))
 
 
-def test_the_async_client_says_the_same(server: Server) -> None:
+def test_the_async_client_has_the_workflow_methods(server: Server) -> None:
     ByHand(server, "demo/order")
 
     async def say() -> None:
@@ -307,7 +309,7 @@ def test_the_async_client_says_the_same(server: Server) -> None:
         (lambda workflow, event, more: None, "takes two parameters"),
     ],
 )
-def test_a_function_that_is_no_decider_is_refused(decide: Decide, said: str) -> None:
+def test_a_function_that_cannot_be_a_decider_is_refused(decide: Decide, said: str) -> None:
     with pytest.raises(TypeError, match=said):
         Decider("demo/order", decide)
 
@@ -319,12 +321,12 @@ def test_a_decider_with_other_annotations_is_refused() -> None:
         Worker().workflow("demo/order")(swapped)
 
 
-def test_a_workflow_has_no_limit_of_its_own() -> None:
+def test_a_workflow_definition_has_no_concurrency_limit() -> None:
     with pytest.raises(TypeError, match="there is no setting 'concurrency_limit'"):
         Worker().workflow("demo/order", concurrency_limit=1)(lambda workflow, event: None)  # type: ignore[call-arg]
 
 
-def test_actions_are_written_as_the_wire_has_them() -> None:
+def test_actions_have_the_form_of_the_protocol() -> None:
     at = datetime(2030, 1, 2, tzinfo=UTC)
     assert actions.schedule_task("demo/resize", "one", Order("ada"), execute_at=at) == {
         "action": "awf.workflow.action/schedule-task",
@@ -345,9 +347,7 @@ def test_actions_are_written_as_the_wire_has_them() -> None:
         actions.schedule_task("demo/resize", "")
 
 
-def test_a_decider_killed_while_it_decides_is_followed_by_another(
-    server: Server, client: Client, tmp_path: Path
-) -> None:
+def test_a_decision_of_a_killed_worker_is_made_by_another(server: Server, client: Client, tmp_path: Path) -> None:
     server.define("demo/resize")
     with deciding(server, "first", tmp_path / "first", hold=True) as first:
         declared(server, "order")
