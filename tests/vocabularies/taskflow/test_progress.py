@@ -104,7 +104,7 @@ def test_a_flow_ends_with_its_max_age() -> None:
     run = Run(flow(["a"], options={"maxAge": 1500}))
     assert run.sent("maxAge") == {"duration": {"seconds": 1.5}}
     run.succeed("maxAge")
-    assert (run.outcome, run.said["message"]) == ("failed", "maxAge is over")
+    assert (run.outcome, run.said["message"]) == ("failed", "maxAge has passed")
     assert {stage["status"] for stage in run.said["stages"]} <= {"FAILED", "COMPLETED", "WAITING"}
 
 

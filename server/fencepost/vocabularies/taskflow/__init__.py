@@ -1,11 +1,11 @@
-"""Taskflow: stages one after the other, the tasks of a stage side by side.
+"""Taskflow: stages run one after the other, the tasks of a stage run side by side.
 
-flow            what a producer sends, and what is wrong with it
-plan            a flow with its ids, and what a retry keeps of the run before
+flow            the body of a produce call, and its checks
+plan            a flow with the ids of its stages and tasks, and the tasks that a retry keeps
 placeholders    `{{stage.task.prop}}` in params
-progress        from what the queue says of each task to the statuses of tasks, stages and flow
-decider         what follows from that
-record          the flow as its readers see it
-replay          the events that its history was
-retry           what a retry runs again, and what it keeps
+progress        statuses of tasks, stages and flow, computed from the states of core tasks
+decider         the next actions of a run
+record          the flow as the API shows it
+replay          the events of a flow, computed from its history
+retry           the params of a retry
 """

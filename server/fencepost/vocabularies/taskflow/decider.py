@@ -1,6 +1,6 @@
-"""What follows for a flow from what has happened: the next stage, a nested flow, or its end.
+"""Decides the next actions of a flow: the tasks of the next stage, a nested flow, or the end.
 
-It keeps nothing: each time the whole run is walked over anew, and labels see to it that nothing is begun twice.
+Stateless: each decision computes the progress of the whole run; unique labels keep an activity from beginning twice.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from fencepost.vocabularies.taskflow.progress import (
 )
 from fencepost.vocabularies.taskflow.record import TaskRecord
 
-# The signal by which a task's handler produces a flow of its own.
+# The name of the signal that asks for a nested flow.
 PRODUCE = "awf.taskflow/produce"
 
 
 class ProduceSignal(msgspec.Struct, frozen=True, rename="camel"):
-    """What that signal carries: a flow, for which task, in which attempt, and a name that is not used twice."""
+    """The payload of the signal: a flow, the label and attempt of the task that produces it, and a unique key."""
 
     label: str
     attempt: Annotated[int, Meta(ge=0, le=MOST_RETRIES)]
@@ -52,7 +52,7 @@ class ProduceSignal(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _TaskLocation(msgspec.Struct, frozen=True, rename="camel"):
-    """Which task is executed, as its worker is told."""
+    """The task in its flow, as sent to its worker."""
 
     id: str
     stage_id: str
@@ -79,7 +79,7 @@ class _Summary(msgspec.Struct, frozen=True):
 
 
 def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
-    """Return what follows."""
+    """Return the next actions of a run of a flow."""
     document = facts.document
     assert isinstance(document, TaskflowDefinition), "it is registered for these"
     plan = document.plan(facts.workflow)
@@ -87,7 +87,7 @@ def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
     now = compute_progress(plan, run)
     age = facts.activities.get(MAX_AGE_LABEL)
     if age is not None and age.outcome is not None:
-        return _fail_flow(plan, run, "maxAge is over")
+        return _fail_flow(plan, run, "maxAge has passed")
     if event.kind == "signal" and event.name == PRODUCE:
         return _begin_nested(event, now)
     if now.ended == "FAILED":
@@ -114,7 +114,7 @@ def _task_state(activity: Activity) -> TaskState:
 
 
 def _timer(plan: Plan) -> Sequence[AnyAction]:
-    """Return what ends the flow when it is too old; begun once, whenever it is said."""
+    """Return the timer of `maxAge`; each decision repeats it, and its label makes it begin once."""
     if plan.flow.options.max_age is UNSET:
         return []
     duration = {"duration": {"seconds": plan.flow.options.max_age / 1000}}
@@ -122,7 +122,7 @@ def _timer(plan: Plan) -> Sequence[AnyAction]:
 
 
 def _carried_bytes(now: Progress) -> int:
-    """Return how many bytes the tasks that are due take along: their params, and what the stage before answered."""
+    """Return the bytes of the tasks that can begin: their params, and the answers of the stage before."""
     size = answered = 0
     for stage in now.stages:
         size += sum(len(view.params) + answered for view in stage.tasks if view.params is not None)
@@ -151,7 +151,7 @@ def _task_settings(options: FlowOptions) -> TaskTerms:
 
 
 def _context(plan: Plan, now: Progress, view: TaskView, params: bytes) -> _ExecutionContext:
-    """Return what a handler is told of its place: the record of its task as it is dispatched, and the stage before."""
+    """Return the execution context of a task: its record, and the answers of the stage before."""
     planned = view.planned
     info = TaskRecord(
         id=planned.id,
@@ -162,37 +162,37 @@ def _context(plan: Plan, now: Progress, view: TaskView, params: bytes) -> _Execu
         type=planned.task.type,
         task_details=planned.task.task_details,
     )
-    place = _TaskLocation(plan.id, planned.stage_id, plan.created_at, planned.id, info)
+    location = _TaskLocation(plan.id, planned.stage_id, plan.created_at, planned.id, info)
     number = next(number for number, stage in enumerate(plan.stages) if stage.id == planned.stage_id)
     if number == 0:
-        return _ExecutionContext(place)
+        return _ExecutionContext(location)
     before = now.stages[number - 1].tasks
-    return _ExecutionContext(place, [_Response(one.planned.task.name, Raw(one.answer)) for one in before])
+    return _ExecutionContext(location, [_Response(one.planned.task.name, Raw(one.answer)) for one in before])
 
 
 def _begin_nested(event: Event, now: Progress) -> Sequence[AnyAction]:
-    """Begin a flow for a task whose handler has not answered yet; who produced it sees whether it was begun."""
+    """Begin a nested flow for a task that is running; a signal for any other task has no effect."""
     try:
-        said = _produce_signal.decode(b"" if event.payload is UNSET else bytes(event.payload))
-        said.flow.check()
+        signal = _produce_signal.decode(b"" if event.payload is UNSET else bytes(event.payload))
+        signal.flow.check()
     except (msgspec.MsgspecError, Refusal):
-        # Anybody may send a signal.
+        # Any client can send a signal with this name.
         return []
-    views = [view for stage in now.stages for view in stage.tasks if view.planned.label == said.label]
+    views = [view for stage in now.stages for view in stage.tasks if view.planned.label == signal.label]
     if not any(view.is_open and view.status == "RUNNING" and not view.has_answered for view in views):
         return []
-    label = nested_label(said.label, said.attempt, said.key)
-    return [ScheduleWorkflow(workflow_request=Request(FLOW, label, Raw(msgspec.json.encode(said.flow))))]
+    label = nested_label(signal.label, signal.attempt, signal.key)
+    return [ScheduleWorkflow(workflow_request=Request(FLOW, label, Raw(msgspec.json.encode(signal.flow))))]
 
 
 def _fail_flow(plan: Plan, run: RunFacts, message: str) -> Sequence[AnyAction]:
-    """End a flow, whatever of it is under way."""
+    """Fail a flow; tasks that are running are canceled."""
     over = _summary(compute_progress(plan, run._replace(outcome="failed")), "FAILED")
     return [Fail(error=Raw(msgspec.json.encode({"message": message, **over})))]
 
 
 def _summary(now: Progress, status: str) -> Mapping[str, Any]:
-    """Return what is kept of a run as its result or error."""
+    """Return the result or error of a run."""
     stages = [
         _Summary(
             stage.planned.name,

@@ -1,4 +1,4 @@
-"""Documents of `kind: taskflow`: flows that can be begun by name, and the one that takes its flow from its params."""
+"""Documents of `kind: taskflow`: flows that begin by name, and the built-in one that takes the flow from its params."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from fencepost.vocabularies.taskflow.flow import (
 )
 from fencepost.vocabularies.taskflow.plan import FlowParams, Plan, make_plan, read_flow_params
 
-# Its workflows take their flows from their params.
+# The built-in document: a run of it has the whole flow in its params.
 FLOW = "awf.taskflow/flow"
 
 
 class TaskflowDefinition(
     Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="taskflow", kw_only=True
 ):
-    """A document of `kind: taskflow`: a flow that is begun by name; params of a run go over its context."""
+    """A document of `kind: taskflow`: a flow that begins by name; params of a run override members of its context."""
 
     kind: ClassVar[str] = "taskflow"
     fails_what_cannot_begin: ClassVar[bool] = True
-    title: Annotated[Title, Meta(description="what people call it")] | UnsetType = UNSET
+    title: Annotated[Title, Meta(description="display name")] | UnsetType = UNSET
     options: FlowOptions = FlowOptions()
     context: JsonObject | UnsetType = UNSET
     stages: Annotated[tuple[FlowStage, ...], Meta(max_length=MAX_STAGES)] = ()
 
     def __post_init__(self) -> None:
-        """Take null for absent."""
+        """Treat null as absent."""
         drop_nulls(self, "context")
 
     def compile(self) -> None:
-        """Refuse a flow that cannot be executed."""
+        """Check the flow; raise Refusal (`invalid-params`)."""
         super().compile()
         object_text(self.context, "$.context")
         if not self.stages and self.name != FLOW:
@@ -53,7 +53,7 @@ class TaskflowDefinition(
         check_stages(self.stages, "$")
 
     def begin(self, params: bytes | None) -> Beginning:
-        """Check what a run shall begin with; raise Refusal."""
+        """Check the params of a run of the built-in document; raise Refusal (`invalid-params`)."""
         if self.name == FLOW:
             try:
                 read_flow_params(params or b"{}").check("$.params")
@@ -78,7 +78,7 @@ class TaskflowDefinition(
 
 
 def _merge_context(context: Raw | UnsetType, params: bytes | None) -> Raw | UnsetType:
-    """Return a context with the params of a run over it."""
+    """Return a context, overridden by the params of a run."""
     if params is None:
         return context
     under = {} if context is UNSET else verbatim.read(bytes(context))

@@ -1,4 +1,4 @@
-"""What is said of flows that cannot be done."""
+"""Error kinds of Taskflow methods."""
 
 from __future__ import annotations
 

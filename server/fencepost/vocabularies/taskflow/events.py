@@ -1,4 +1,4 @@
-"""The updates of a flow as they happen: its history is played again, and then what comes to it."""
+"""The event stream of a flow: a replay of its history, then the updates as they happen."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fencepost.vocabularies.taskflow.replay import FlowEvent, Position, Replay
 from fencepost.vocabularies.taskflow.runs import Runs
 from fencepost.vocabularies.taskflow.store import TaskflowStore
 
-# So that who is told learns that nothing is to be told.
+# Longest time between two items of a stream: an idle stream yields None for its keep-alive.
 _WAIT_LIMIT_SECONDS = 5.0
 
 
 class StreamEvent(NamedTuple):
-    """An event as JSON text; a reader that has it goes on behind `position`, None in the middle of one update."""
+    """An event as JSON text; a reader resumes after `position`, None for all but the last event of an update."""
 
     position: str | None
     kind: str
@@ -31,7 +31,7 @@ class StreamEvent(NamedTuple):
 
 
 class FlowEvents:
-    """What is to be told of flows."""
+    """The event streams of a database's flows."""
 
     def __init__(
         self, store: TaskflowStore, runs: Runs, workflows: Workflows, definitions: Definitions, watch: Watch
@@ -43,26 +43,26 @@ class FlowEvents:
         self._followers = Followers(store, watch)
 
     async def is_behind(self, id: str, position: Position | None) -> bool:
-        """Return whether there is anything to tell behind a position; raise Refusal when there is no such flow."""
+        """Return whether events may follow a position; raise Refusal (`taskflow-not-found`)."""
         newest = (await self._runs.get(id, "$")).plan.retry_attempt
         return position is None or position.run <= newest
 
     async def follow(self, id: str, position: Position | None) -> AsyncIterator[StreamEvent | None]:
-        """Yield the events of the newest run, or those behind a position, until it has ended.
+        """Yield the events of the newest run, or those after a position, until the run has ended.
 
-        None stands for a look that found nothing new.
+        Yields None when a read found nothing new.
         """
         run = (await self._runs.get(id, "$")).plan.retry_attempt if position is None else position.run
         while run <= (newest := (await self._runs.get(id, "$")).plan.retry_attempt):
             try:
                 seq = (await self._workflows.get(run_id(id, run))).seq
                 async with self._followers.follow(seq) as follower:
-                    async for told in self._run(run_id(id, run), run, position, follower):
-                        yield told
+                    async for event in self._run(run_id(id, run), run, position, follower):
+                        yield event
             except Refusal as refusal:
                 if refusal.kind is not WORKFLOW_NOT_FOUND or run == newest:
                     raise
-                # A run so old that its history is gone.
+                # The history of this run has been deleted by retention.
             run += 1
 
     async def _run(
@@ -70,7 +70,7 @@ class FlowEvents:
     ) -> AsyncIterator[StreamEvent | None]:
         replay: Replay | None = None
         while True:
-            # Before its history: when it is over by then, that is complete.
+            # Read before the history: when the workflow has ended by then, the history is complete.
             found = await self._workflows.get(name)
             if replay is None:
                 workflow = found.workflow
@@ -78,12 +78,12 @@ class FlowEvents:
                 assert isinstance(document, TaskflowDefinition), "a run is of one"
                 replay = Replay(document.plan(workflow), position)
             for events in replay.play(await self._store.list_changes(found.seq, replay.position.taken)):
-                for told in _stream_events(events, replay.position.text):
-                    yield told
+                for event in _stream_events(events, replay.position.text):
+                    yield event
             if found.workflow.outcome is not None:
-                # Nothing is behind the end but the next run.
-                for told in _stream_events(replay.end(found.workflow.outcome), Position(run + 1, []).text):
-                    yield told
+                # The next run is all that can follow the end of this one.
+                for event in _stream_events(replay.end(found.workflow.outcome), Position(run + 1, []).text):
+                    yield event
                 return
             yield None
             await follower.wait(_WAIT_LIMIT_SECONDS)

@@ -1,4 +1,4 @@
-"""What a producer sends: a flow of stages of tasks with their options, and what can be wrong with it."""
+"""The body of a produce call: a flow of stages of tasks with their options, and the checks of it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fencepost.errors import invalid_params
 from fencepost.vocabularies.taskflow.placeholders import placeholder_paths
 
 MAX_STAGES = 200
-# One decision begins them all, and each of them carries the responses of all tasks of the stage before.
+# One decision begins all tasks of a stage, and each of them carries the responses of all tasks of the stage before.
 MAX_TASKS = 200
-# Bytes that these take along all together, so that neither a decision nor a poll is larger than a server can bear.
+# Bytes of params and responses that the tasks of a stage carry in all: bounds the size of a decision and of a poll.
 MAX_CARRIED_BYTES = 16 << 20
 
 TaskType = Literal["ACTION", "CHANNEL", "WORKFLOW"]
 Title = Annotated[str, Meta(min_length=1, max_length=700)]
-# What a definition's name is made of.
+# One segment of a definition's name.
 NamePart = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="1 to 100 letters, digits, `_`, `.` or `-`")
 ]
@@ -33,7 +33,7 @@ _CHANNEL = "channel"
 
 
 class FlowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """How tasks are executed; those of a flow hold for each of its tasks that says nothing else. Times are ms."""
+    """Execution options of tasks; the options of a flow are the defaults of its tasks. Times are in ms."""
 
     max_age: (
         Annotated[_Limit, Meta(description="ms in which an attempt must begin; a flow ends with it")] | UnsetType
@@ -47,27 +47,29 @@ class FlowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         UNSET
     )
     exactly_once_task_execution: (
-        Annotated[bool, Meta(description="what has succeeded is not executed again by a retry of the flow")] | UnsetType
+        Annotated[bool, Meta(description="a retry of the flow does not execute tasks that succeeded")] | UnsetType
     ) = UNSET
-    exactly_once_execution: Annotated[bool, Meta(description="the same under its other name")] | UnsetType = UNSET
+    exactly_once_execution: (
+        Annotated[bool, Meta(description="another name of exactlyOnceTaskExecution")] | UnsetType
+    ) = UNSET
 
     def __post_init__(self) -> None:
-        """Take the other name for the first."""
-        said, other = self.exactly_once_task_execution, self.exactly_once_execution
+        """Move `exactlyOnceExecution` to its other name, `exactlyOnceTaskExecution`."""
+        value, other = self.exactly_once_task_execution, self.exactly_once_execution
         if other is UNSET:
             return
-        if said is not UNSET and said is not other:
+        if value is not UNSET and value is not other:
             raise ValueError("exactlyOnceExecution and exactlyOnceTaskExecution are two names of one option")
         msgspec.structs.force_setattr(self, "exactly_once_task_execution", other)
         msgspec.structs.force_setattr(self, "exactly_once_execution", UNSET)
 
     def under(self, own: FlowOptions) -> FlowOptions:
-        """Return these, overlaid by a task's own."""
+        """Return these options, overridden by those of a task."""
         return FlowOptions(**{**_given_members(self), **_given_members(own)})
 
 
 class TaskDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """Who executes a task: a service's action, a channel, or a workflow."""
+    """The executor of a task: an action of a service, a channel, or a workflow."""
 
     service_id: NamePart | UnsetType = UNSET
     action_name: NamePart | UnsetType = UNSET
@@ -95,12 +97,12 @@ class FlowTask(
     options: FlowOptions = FlowOptions()
 
     def __post_init__(self) -> None:
-        """Take null for absent."""
+        """Treat null as absent."""
         drop_nulls(self, "params")
 
     @property
     def definition(self) -> str:
-        """The definition of the core's task, or of the child."""
+        """The name of the definition of the core task or of the child workflow."""
         details = self.task_details
         match self.type:
             case "ACTION":
@@ -117,14 +119,14 @@ class FlowTask(
 
 
 class FlowStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Tasks that are executed side by side, once the stage before is settled."""
+    """Tasks that run side by side, after all tasks of the stage before have ended."""
 
     name: Title
     tasks: Annotated[tuple[FlowTask, ...], Meta(min_length=1, max_length=MAX_TASKS)]
 
 
 class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """A flow. `meta` is what its producer was called with: a flow with a parent finds it there."""
+    """A flow. `meta` is the meta of the task that the producer handles; it names the parent of a nested flow."""
 
     name: Title | UnsetType = UNSET
     options: FlowOptions = FlowOptions()
@@ -133,18 +135,18 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     meta: JsonObject | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Take null for absent."""
+        """Treat null as absent."""
         drop_nulls(self, "context", "meta")
 
     def check(self, at: str = "$") -> None:
-        """Raise Refusal for what cannot be executed; `at` is the flow's own place in the request."""
+        """Raise Refusal (`invalid-params`) for a flow that cannot run; `at` is its JSON path in the request."""
         object_text(self.context, f"{at}.context")
         object_text(self.meta, f"{at}.meta")
         check_stages(self.stages, at)
 
 
 def drop_nulls(struct: msgspec.Struct, *names: str) -> None:
-    """Take members that are null for absent: whoever reads them finds an object or nothing."""
+    """Replace null members by UNSET, so that a reader finds an object or nothing."""
     for name in names:
         value = getattr(struct, name)
         if isinstance(value, Raw) and bytes(value) == b"null":
@@ -152,7 +154,7 @@ def drop_nulls(struct: msgspec.Struct, *names: str) -> None:
 
 
 def check_stages(stages: Sequence[FlowStage], at: str) -> None:
-    """Raise Refusal for stages that cannot be executed; `at` is where their `stages` stand."""
+    """Raise Refusal (`invalid-params`) for stages that cannot run; `at` is the JSON path of the flow."""
     for number, stage in enumerate(stages):
         for index, task in enumerate(stage.tasks):
             place = f"{at}.stages[{number}].tasks[{index}]"
@@ -176,15 +178,15 @@ def _check_details(task: FlowTask, place: str) -> None:
 
 
 def _check_options(task: FlowTask, place: str) -> None:
-    """Refuse for a workflow what only a worker's attempts have; what it inherits of it says nothing about it."""
+    """Refuse attempt options on a task that is a workflow; those that it inherits from the flow are ignored."""
     if task.type == "WORKFLOW":
         for name in sorted(_ATTEMPT_OPTIONS.intersection(_given_members(task.options))):
             wire = _wire_name(FlowOptions, name)
-            raise invalid_params(f"a WORKFLOW has no {wire!r}: what it begins says so itself", f"{place}.{wire}")
+            raise invalid_params(f"a WORKFLOW has no {wire!r}: its own definition sets it", f"{place}.{wire}")
 
 
 def _check_placeholders(task: FlowTask, before: Sequence[FlowStage], place: str) -> None:
-    """Refuse a placeholder that two stages, or two tasks of its stage, could be meant by."""
+    """Refuse an ambiguous placeholder: two stages before, or two tasks of the stage, have the name."""
     stages = Counter(stage.name for stage in before)
     for path in placeholder_paths(task.params_text):
         if stages[path[0]] > 1:

@@ -1,4 +1,4 @@
-"""What can be done with flows: produce, look, cancel, retry."""
+"""The use cases of flows: produce, execute a template, read, list, cancel, retry."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _REQUEST_NAMESPACE = UUID("0d6d3c52-6c0e-5b0c-a7a4-3f0f5f3f6a11")
 # The answer of `TaskflowDefinition.begin` for a flow that was checked here: its params are encoded from the checked
 # flow, so that decoding and checking them again could find nothing.
 _CHECKED = Beginning()
-# Room for what a retry adds to it.
+# A retry appends `~` and its number; ids of workflows have at most 64 characters.
 _MAX_ID_LENGTH = 54
 
 
 class ProduceRequest(NamedTuple):
-    """A flow to produce: the same `request_id` of the same caller again is the same flow.
+    """A flow to produce, once for each `request_id` of a caller.
 
-    `exec_id` is the execution that produces it, when the flow is nested and its producer says so.
+    `exec_id` is the execution of the task that produces a nested flow, None when the producer does not name it.
     """
 
     flow: Flow
@@ -44,7 +44,7 @@ class ProduceRequest(NamedTuple):
 
 
 class Flows:
-    """The flows of a database."""
+    """The flows of a database. Ids are text; `caller` is the client's id."""
 
     def __init__(self, runs: Runs, nesting: Nesting, workflows: Workflows, definitions: Definitions) -> None:
         self._runs = runs
@@ -53,7 +53,11 @@ class Flows:
         self._definitions = definitions
 
     async def produce(self, wanted: ProduceRequest) -> str:
-        """Begin a flow, as part of the task whose context its meta holds if it holds one; return its id."""
+        """Begin a flow and return its id; a flow with a task's execution context in its meta is nested in that task.
+
+        Raises Refusal: `invalid-params`, `definition-not-found` for a task that is a workflow, `request-id-reused`, and
+        those of `Nesting.begin` for a nested flow.
+        """
         wanted.flow.check()
         await self._check_workflows(wanted.flow)
         params, id = flow_params(wanted.flow), _id(wanted.request_id, wanted.caller)
@@ -68,7 +72,10 @@ class Flows:
         return id
 
     async def execute(self, template: str, context: bytes | None, request_id: str | None, caller: str) -> FlowRecord:
-        """Begin a flow by name, with something over its context; return it as it stands."""
+        """Begin a flow by name, with `context` (JSON text) over its own context; return its record.
+
+        Raises Refusal: `definition-not-found` and `request-id-reused`.
+        """
         id = _id(request_id, caller)
         try:
             await self._create(id, template, context, caller)
@@ -80,17 +87,20 @@ class Flows:
         return await self.details(id)
 
     async def details(self, id: str) -> FlowRecord:
-        """Return a flow with all that is nested in it."""
+        """Return the record of a flow with all nested flows; raise Refusal (`taskflow-not-found`)."""
         return await self._runs.record(await self._runs.get(id))
 
     async def list(
         self, *, position: ListPosition | None, size: int
     ) -> tuple[Sequence[FlowRecord], ListPosition | None]:
-        """Return one page of flows, the newest first, and where the next one begins, None behind the last."""
+        """Return one page of flows, the newest first, and the position of the next page, None after the last."""
         return await self._runs.list(position=position, size=size)
 
     async def cancel(self, id: str, *, caller: str) -> FlowRecord:
-        """End a live flow as cancelled, with all that is nested in it; one that was cancelled stays so."""
+        """Cancel a live flow with all nested flows; idempotent. Return its record.
+
+        Raises Refusal: `taskflow-not-found`, and `taskflow-has-been-done` for a flow that ended otherwise.
+        """
         run = await self._runs.get(id)
         if not run.is_over:
             try:
@@ -106,9 +116,13 @@ class Flows:
     async def retry(
         self, id: str, stages: Sequence[StageRetry] | None, request_id: str | None, *, caller: str
     ) -> FlowRecord:
-        """Run a flow that has ended again, all of it or some stages and tasks; return it as it stands then.
+        """Run a flow that has ended again, all of it or the given stages and tasks; return its record.
 
-        The new run has an id that only one retry can take: of two at once the same is one, another is refused.
+        The id of the new run can be taken once. Of two concurrent retries, one begins the run; the other one returns
+        that run when its content is the same, and is refused otherwise.
+
+        Raises Refusal: `taskflow-not-found`, `taskflow-not-done`, `nothing-to-retry`, and `invalid-params` for an
+        unknown stage or task.
         """
         run = await self._runs.get(id)
         request = None if request_id is None else _id(request_id, caller)
@@ -128,7 +142,7 @@ class Flows:
         return await self.details(id)
 
     async def _check_workflows(self, flow: Flow) -> None:
-        """Raise Refusal when there is no definition of a workflow that a task is."""
+        """Raise Refusal (`definition-not-found`) for a task of type WORKFLOW that names no definition."""
         for number, stage in enumerate(flow.stages):
             for index, task in enumerate(stage.tasks):
                 if task.type == "WORKFLOW":
@@ -149,7 +163,7 @@ class Flows:
 
 
 def _parent(flow: Flow) -> FlowParent | None:
-    """Return the task that a flow is produced for, None when it is for none; raise Refusal when nobody can tell."""
+    """Return the task that a flow is nested in, None for a top-level flow; raise Refusal for incomplete ids."""
     if flow.meta is UNSET or CONTEXT_MEMBER not in orjson.loads(bytes(flow.meta)):
         return None
     if (parent := read_parent(bytes(flow.meta))) is None:
@@ -158,5 +172,5 @@ def _parent(flow: Flow) -> FlowParent | None:
 
 
 def _id(request_id: str | None, caller: str) -> str:
-    """Return a new id, the same one for the same request of the same caller."""
+    """Return the id of a flow: derived from caller and request id, random without a request id."""
     return str(uuid4() if request_id is None else uuid5(_REQUEST_NAMESPACE, f"{caller}\0{request_id}"))

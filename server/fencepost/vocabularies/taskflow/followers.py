@@ -1,7 +1,7 @@
-"""Those who follow a flow: one look at the flow serves all of them, and only what changed wakes them.
+"""Followers of flows: one poll of a flow serves all streams of it on this server, and only a change wakes them.
 
-A stream that looks by itself costs a statement or two each half second; a page that a hundred people have open keeps
-the database busy while nothing happens. Here one look at a flow serves all who follow it.
+A stream that polls by itself costs a statement or two each half second, so that a page open in a hundred browsers keeps
+the database busy while nothing happens.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from fencepost.engine.watch import Watch
 from fencepost.errors import Refusal
 from fencepost.vocabularies.taskflow.store import TaskflowStore
 
-# On a busy server something changes all the time.
+# Shortest time between two polls: on a busy server the change feed wakes a poller all the time.
 _PAUSE_SECONDS = 0.02
 
 
 class Follower:
-    """One who follows a flow."""
+    """One stream that follows a run of a flow."""
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
 
     async def wait(self, seconds: float) -> None:
-        """Return when the flow may have changed since the last wait, at the latest in `seconds`."""
+        """Wait until the flow may have changed since the last call, at most `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.changed.wait()
@@ -33,18 +33,18 @@ class Follower:
 
 
 class Followers:
-    """The followers of this server, by the number of the run that they follow."""
+    """The followers on this server, by the number of the run."""
 
     def __init__(self, store: TaskflowStore, watch: Watch) -> None:
         self._store = store
         self._watch = watch
         self._followers: dict[int, set[Follower]] = {}
-        # The loop alone does not keep a task alive.
+        # References: the event loop alone does not keep a task alive.
         self._pollers: dict[int, asyncio.Task[None]] = {}
 
     @asynccontextmanager
     async def follow(self, seq: int) -> AsyncIterator[Follower]:
-        """Give a follower that every change of a run wakes from now on."""
+        """Give a follower that every change of the run `seq` wakes."""
         follower = Follower()
         self._followers.setdefault(seq, set()).add(follower)
         if seq not in self._pollers:
@@ -64,7 +64,7 @@ class Followers:
                 try:
                     now = await self._store.count_changes(seq)
                 except Refusal:
-                    # Each follower meets the same when it looks by itself, and says so to its client.
+                    # Each follower gets the same refusal from its own read, and reports it to its client.
                     now = None
                 if now is None or now != known or self._watch.closing:
                     for follower in self._followers[seq]:

@@ -1,4 +1,4 @@
-"""`awf.taskflow/*`: producing flows, looking at them, cancelling and retrying them. Answers are `{success, data}`."""
+"""`awf.taskflow/*`: produce, read, list, cancel and retry flows. Answers are `{success, data}`."""
 
 from __future__ import annotations
 
@@ -18,63 +18,64 @@ from fencepost.wire.pages import read_position, write_position
 taskflow_methods = Registry()
 
 TaskflowId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a taskflow")]
-RequestId = Annotated[
-    str, Meta(min_length=1, max_length=200, description="a name for this request: the same again begins nothing new")
-]
+RequestId = Annotated[str, Meta(min_length=1, max_length=200, description="idempotency key of this request")]
 
 
 class ProduceParams(Flow, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """A flow; `meta` is what a handler was called with, when the flow is nested in its task."""
+    """A flow to begin. For a nested flow, `meta` is the meta of the task whose handler produces it."""
 
     request_id: RequestId | None = None
     exec_id: (
-        Annotated[UUID, Meta(description="the execution that produces it, to be sure that it still holds")] | None
+        Annotated[
+            UUID, Meta(description="execution of the task that produces the flow; refused when its lease is lost")
+        ]
+        | None
     ) = None
 
 
 class TaskflowIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Which taskflow."""
+    """The id of a taskflow."""
 
     taskflow_id: TaskflowId
 
 
 class RetryParams(TaskflowIdParams, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Which taskflow, and which stages and tasks of it; without any, as its options say."""
+    """A taskflow, and the stages and tasks to retry; without `stages`, its options decide."""
 
     stages: Annotated[list[StageRetry], Meta(min_length=1, max_length=MAX_STAGES)] | None = None
     request_id: RequestId | None = None
 
 
 class TaskflowListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """Page size and position."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=200, description="`next` of the previous page")] | None = None
 
 
 class Produced(msgspec.Struct, frozen=True, rename="camel"):
-    """The flow's id, and where its TASK, STAGE and TASKFLOW events are streamed."""
+    """The id of the flow, and the URL that streams its TASK, STAGE and TASKFLOW events."""
 
     taskflow_id: str
     event_subscription: str
 
 
 class ProduceResult(msgspec.Struct, frozen=True):
-    """What was produced."""
+    """The flow that was produced."""
 
     data: Produced
     success: Literal[True] = True
 
 
 class TaskflowResult(msgspec.Struct, frozen=True):
-    """A flow, with all that is nested in it."""
+    """A flow, with all nested flows."""
 
     data: FlowRecord
     success: Literal[True] = True
 
 
 class TaskflowsResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of flows; `next` is there while there are more."""
+    """One page of flows; `next` is present when there are more."""
 
     success: bool
     data: list[FlowRecord]
@@ -102,7 +103,7 @@ _FLOW = {
 
 @taskflow_methods.method("awf.taskflow/produce", example=_FLOW)
 async def produce(context: Context, params: ProduceParams) -> ProduceResult:
-    """Begin a flow: its stages one after the other, the tasks of each side by side."""
+    """Begin a flow: its stages run one after the other, the tasks of a stage side by side."""
     wanted = ProduceRequest(params, params.request_id, params.exec_id, context.caller)
     id = await context.engine.taskflows.flows.produce(wanted)
     return ProduceResult(Produced(id, f"{context.origin}/taskflows/{id}/events"))
@@ -110,13 +111,13 @@ async def produce(context: Context, params: ProduceParams) -> ProduceResult:
 
 @taskflow_methods.method("awf.taskflow/details", example=_ID)
 async def details(context: Context, params: TaskflowIdParams) -> TaskflowResult:
-    """Return a flow as it stands: the status, attempt and response of each task, and the flows nested in it."""
+    """Return a flow: the status, attempt and response of each task, and the nested flows."""
     return TaskflowResult(await context.engine.taskflows.flows.details(params.taskflow_id))
 
 
 @taskflow_methods.method("awf.taskflow/list", example={"limit": 10})
 async def list_(context: Context, params: TaskflowListParams) -> TaskflowsResult:
-    """List flows page by page, those that began last first, nested ones too."""
+    """List flows page by page, the newest first, including nested ones."""
     position = read_position(params.after, "$.after")
     flows, following = await context.engine.taskflows.flows.list(position=position, size=params.limit)
     return TaskflowsResult(True, [*flows], UNSET if following is None else write_position(following))
@@ -124,15 +125,15 @@ async def list_(context: Context, params: TaskflowListParams) -> TaskflowsResult
 
 @taskflow_methods.method("awf.taskflow/cancel", example=_ID)
 async def cancel(context: Context, params: TaskflowIdParams) -> TaskflowResult:
-    """End a flow as CANCELLED, and the flows nested in it: nothing of it starts afterwards."""
+    """End a flow and its nested flows as CANCELLED: none of its tasks starts afterwards. Idempotent."""
     return TaskflowResult(await context.engine.taskflows.flows.cancel(params.taskflow_id, caller=context.caller))
 
 
 @taskflow_methods.method("awf.taskflow/retry", example=_ID)
 async def retry(context: Context, params: RetryParams) -> TaskflowResult:
-    """Run a flow that has ended again under its id: every task, or `stages`, each whole or some of its tasks.
+    """Run a flow that has ended again under the same id: every task, or the given stages or tasks of stages.
 
-    With exactlyOnceTaskExecution what has succeeded is not run again. What never ran does when its turn comes.
+    With exactlyOnceTaskExecution, tasks that succeeded do not run again. Tasks that never ran begin with their stage.
     """
     flows = context.engine.taskflows.flows
     return TaskflowResult(

@@ -1,7 +1,7 @@
-"""Nested flows: a task's handler produces one, and the decider of the task's flow begins it as a child of that.
+"""Nested flows: a task's handler produces a flow, and the decider of the task's flow begins it as a child workflow.
 
-So the parent waits for it, a cancel reaches it, and it cannot outlive its parent. Who produces tells the parent by a
-signal, and looks what came of it.
+As a child, the flow keeps its parent open, is canceled with it and cannot outlive it. The producer sends a signal to
+the parent and then reads which child was begun.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ _PARENT = f"$.meta.{CONTEXT_MEMBER}.taskflow"
 
 
 class NestedRequest(NamedTuple):
-    """A flow for a task: the same `key`, which the caller's `request_id` leads to, is the same flow again.
+    """A flow to produce for a task.
 
-    But one that did not succeed in an attempt before is left to that, and another one begun.
-    `exec_id` is the execution that produces it, if its producer says so.
+    `key` is derived from the caller's `request_id`: a request with a known key returns the existing flow, unless that
+    flow belongs to an earlier attempt and did not succeed; then a new one begins. `exec_id` is the execution of the
+    task that produces the flow, None when the producer does not name it.
     """
 
     params: FlowParams
@@ -56,7 +57,11 @@ class Nesting:
         self._deciders = deciders
 
     async def begin(self, nested: NestedRequest) -> str:
-        """Begin a flow as part of a task, and return its id; raise Refusal when the task is not being executed."""
+        """Begin a flow for a task, and return its id.
+
+        Raises Refusal: `taskflow-not-found`, `invalid-params` and `parent-is-over` for the parent, `exec-id-mismatch`,
+        and `request-id-reused` for other content under a known key.
+        """
         parent = nested.parent
         run = await self._runs.get(parent.taskflow_id, f"{_PARENT}.id")
         label = _label_of(run, parent)
@@ -70,12 +75,15 @@ class Nesting:
         return known
 
     async def _find_result(self, run: Run, label: str, nested: NestedRequest) -> str:
-        """Return what has come of the signal; raise Refusal when that was nothing, or nobody can tell yet."""
-        # Before what was begun: a decision that is made in between has begun it by then.
+        """Return the id of the flow that the signal began.
+
+        Raises Refusal: `parent-is-over` when the decision began nothing, `unavailable` when it is still to be made.
+        """
+        # Read before the activities: a decision that is made between the two reads has begun the flow by the second.
         is_open = await self._workflows.decision(run.row.workflow.id) is not None
         known = _find_begun(await self._runs.get(nested.parent.taskflow_id), label, nested.key)
         if known is None:
-            # Whoever decides has died, perhaps; another one does when its lease is over.
+            # The deciding server may have died; another one decides when the lease has expired.
             raise contended(f"taskflow {nested.parent.taskflow_id!r}") if is_open else _parent_is_over(nested.parent)
         return known
 
@@ -88,17 +96,17 @@ class Nesting:
         attempt = _attempt_of(run, label)
         payload = msgspec.json.encode(ProduceSignal(label, attempt, nested.key, nested.params))
         signal = Signal(run.row.workflow.id, PRODUCE, payload, f"{nested.key}/{attempt}")
-        (told,) = await self._workflows.signal([signal])
-        if isinstance(told, Refusal) and told.kind is WORKFLOW_HAS_BEEN_DONE:
+        (signaled,) = await self._workflows.signal([signal])
+        if isinstance(signaled, Refusal) and signaled.kind is WORKFLOW_HAS_BEEN_DONE:
             raise _parent_is_over(nested.parent)
-        if isinstance(told, Refusal) and told.kind is SIGNAL_REUSED:
+        if isinstance(signaled, Refusal) and signaled.kind is SIGNAL_REUSED:
             raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=nested.request_id)
-        if isinstance(told, Exception):
-            raise told
+        if isinstance(signaled, Exception):
+            raise signaled
 
 
 def _label_of(run: Run, parent: FlowParent) -> str:
-    """Return what the task is called as an activity; raise Refusal when the flow has no such task."""
+    """Return the label of the task's activity; raise Refusal (`invalid-params`) when the flow has no such task."""
     for stage in run.plan.stages:
         if stage.id == parent.stage_id:
             for task in stage.tasks:
@@ -110,13 +118,16 @@ def _label_of(run: Run, parent: FlowParent) -> str:
 
 
 def _attempt_of(run: Run, label: str) -> int:
-    """Return which attempt of a task it is, or was in the end."""
+    """Return the number of a task's current or last attempt, from 0."""
     activity = run.activity(label)
     return 0 if activity is None else max(activity.state.retry_count - 1, 0)
 
 
 def _find_begun(run: Run, label: str, key: str) -> str | None:
-    """Return the flow that was begun under a key for a task, in this attempt or with success in one before."""
+    """Return the id of the flow that a task began under a key, None without one.
+
+    The flow belongs to the current attempt, or it belongs to an earlier one and is live or has succeeded.
+    """
     now = nested_label(label, _attempt_of(run, label), key)
     for one in run.activities:
         is_same = one.label.startswith(f"{label}/") and one.label.endswith(f"/{key}")

@@ -1,8 +1,8 @@
-"""Placeholders in params: `{{stage}}`, `{{stage.task}}`, `{{stage.task.prop}}` and deeper, for what stages before gave.
+"""Placeholders in params: `{{stage}}`, `{{stage.task}}`, `{{stage.task.prop}}` and deeper name earlier answers.
 
-A text that is one placeholder becomes the value itself; within a longer text it becomes text. Each name is of letters,
-digits and `_`, so that other braces stay what they are. The values of placeholders are counted before a text is put
-together: a few letters can name a megabyte thousands of times.
+A string that is one placeholder becomes the value itself; inside a longer string the value becomes text. Names consist
+of letters, digits and `_`, so that other braces stay as they are. The size of each value is counted before it is
+inserted: a few characters can name a megabyte thousands of times.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ _PLACEHOLDER = re.compile(rf"\{{\{{\s*({_NAME}(?:\.{_NAME})*)\s*\}}\}}")
 
 
 class UnknownPlaceholder(Exception):
-    """There is nothing behind a placeholder; its text says which one."""
+    """A placeholder has no value; the message names it."""
 
 
 class BudgetExceeded(Exception):
-    """More would be filled in than there is room for."""
+    """The values of placeholders exceed the byte budget."""
 
 
 class ByteBudget:
-    """How many bytes may be filled in; all params of one decision share it."""
+    """The number of bytes that placeholders may insert, shared by all params of one decision."""
 
     def __init__(self, most: int) -> None:
         self._left = most
 
     def take(self, size: int) -> None:
-        """Count bytes; raise BudgetExceeded when there is no room for them."""
+        """Count bytes; raise BudgetExceeded when they exceed the budget."""
         self._left -= size
         if self._left < 0:
             raise BudgetExceeded
 
 
 class LazyValues(Mapping[str, Any]):
-    """Values by name behind their JSON texts, each of which is read when it is first asked for."""
+    """A mapping over JSON texts; each value is parsed on its first use."""
 
     def __init__(self, texts: Mapping[str, bytes]) -> None:
         self._texts = texts
@@ -63,17 +63,17 @@ class LazyValues(Mapping[str, Any]):
 
     @property
     def size(self) -> int:
-        """About how long the JSON text of all of them is."""
+        """The approximate length of the JSON text of all values."""
         return sum(map(len, self._texts.values()))
 
     @property
     def text(self) -> bytes:
-        """The JSON text of all of them."""
+        """The JSON text of all values, an object."""
         return orjson.dumps({name: orjson.Fragment(text) for name, text in self._texts.items()})
 
 
 def placeholder_paths(params: bytes) -> Iterator[list[str]]:
-    """Yield the path of each placeholder in params, which are JSON text."""
+    """Yield the path of each placeholder in params (JSON text)."""
     if _may_contain_placeholders(params):
         for text in _strings(verbatim.read(params)):
             for found in _PLACEHOLDER.finditer(text):
@@ -81,7 +81,7 @@ def placeholder_paths(params: bytes) -> Iterator[list[str]]:
 
 
 def fill(params: bytes, known: Callable[[], Mapping[str, Any]], budget: ByteBudget) -> bytes:
-    """Return params with values for placeholders; `known` gives them, parsed by `verbatim`.
+    """Return params (JSON text) with the placeholders replaced; `known` returns the values by name.
 
     Raises UnknownPlaceholder and BudgetExceeded.
     """
@@ -94,7 +94,7 @@ def fill(params: bytes, known: Callable[[], Mapping[str, Any]], budget: ByteBudg
 
 
 def _may_contain_placeholders(params: bytes) -> bool:
-    # A brace may be written as an escape.
+    # JSON may write a brace as an escape.
     return b"{{" in params or b"\\u007" in params
 
 
@@ -123,16 +123,16 @@ def _fill_value(value: Any, known: Mapping[str, Any], budget: ByteBudget) -> Any
     return value
 
 
-def _resolve(place: str, known: Mapping[str, Any]) -> Any:
+def _resolve(path: str, known: Mapping[str, Any]) -> Any:
     value: Any = known
-    for name in place.split("."):
-        # Python refuses to read numbers of thousands of digits.
+    for name in path.split("."):
+        # Python refuses to parse numbers of thousands of digits.
         if isinstance(value, list) and name.isdecimal() and len(name) < 10 and int(name) < len(value):
             value = value[int(name)]
         elif isinstance(value, Mapping) and name in value:
             value = value[name]
         else:
-            raise UnknownPlaceholder(f"there is nothing behind {{{{{place}}}}}")
+            raise UnknownPlaceholder(f"there is no value for {{{{{path}}}}}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""A run of a flow as it is planned: with the ids of its stages and tasks, and what a retry keeps of the run before."""
+"""The plan of a run: the flow with the ids of its stages and tasks, and the tasks that a retry keeps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ID_NAMESPACE = uuid.UUID("5f0d0c5e-8f0b-5b1e-9d0a-0e6f1c2b7a43")
 
 
 class KeptTask(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """How a task ended in a run before."""
+    """The end of a task in an earlier run."""
 
     status: Literal["SUCCESS", "FAILED"]
     attempt: int = 0
@@ -26,9 +26,9 @@ class KeptTask(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 class RetryDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """What a retry is a retry of: the flow's own id and age, what is kept, and what was asked for by name.
+    """A retry: the id and creation time (ms since 1970) of the flow, the tasks that it keeps, those asked for by id.
 
-    `requests` tell one that was made before, for this run or for one before it; the newest is the last.
+    `requests` are the keys of the newest retries of the flow, the newest last: a repeated request is found there.
     """
 
     taskflow_id: str
@@ -40,7 +40,7 @@ class RetryDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
 
 class FlowParams(Flow, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """The params of a workflow that takes its whole flow from there."""
+    """The params of a run of the built-in document: a whole flow, and the details of a retry."""
 
     run: Annotated[RetryDetails, Meta(description="of a retry")] | UnsetType = UNSET
 
@@ -68,7 +68,7 @@ class _Meta(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PlannedTask(NamedTuple):
-    """A task in its place; `options` are the flow's overlaid by its own."""
+    """A task with its ids; `options` are those of the flow, overridden by its own."""
 
     id: str
     stage_id: str
@@ -77,12 +77,12 @@ class PlannedTask(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What the activity is called that it becomes."""
+        """The label of the task's activity."""
         return f"{self.stage_id}/{self.id}"
 
 
 class PlannedStage(NamedTuple):
-    """A stage in its place."""
+    """A stage with its id."""
 
     id: str
     name: str
@@ -90,7 +90,7 @@ class PlannedStage(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A run of a flow: `id` is the flow's, whichever run it is; `created_at` is in ms since 1970."""
+    """A run of a flow: `id` is the flow's id, the same in each run; `created_at` is in ms since 1970."""
 
     id: str
     created_at: int
@@ -103,19 +103,19 @@ class Plan(NamedTuple):
 
     @property
     def meta(self) -> Raw:
-        """What its producer was called with."""
+        """The meta that the producer sent, as JSON text."""
         return Raw(b"{}") if self.flow.meta is UNSET else self.flow.meta
 
     @property
     def parent(self) -> FlowParent | None:
-        """The task whose handler produced it."""
+        """The task whose handler produced the flow, None for a top-level flow."""
         return read_parent(bytes(self.meta))
 
 
 def make_plan(params: FlowParams, *, id: str, created_at: str) -> Plan:
     """Return the plan of a run; `id` and `created_at` are those of its workflow."""
     run = RetryDetails(id, milliseconds(created_at), 0)
-    # Callers can write such params too, but not choose such an id.
+    # Any caller can send `run` in the params; only Flows.retry can choose the id that it is checked against.
     if params.run is not UNSET and id == run_id(params.run.taskflow_id, params.run.retry_attempt):
         run = params.run
     stages = []
@@ -135,24 +135,24 @@ def make_plan(params: FlowParams, *, id: str, created_at: str) -> Plan:
 
 
 def run_id(taskflow_id: str, retry_attempt: int) -> str:
-    """Return the id of the workflow that a run of a flow is."""
+    """Return the workflow id of a run."""
     return f"{taskflow_id}~{retry_attempt}" if retry_attempt else taskflow_id
 
 
 def flow_params(flow: Flow, run: RetryDetails | UnsetType = UNSET) -> FlowParams:
-    """Return the params of a workflow that takes its whole flow from there."""
+    """Return the params of a run of the built-in document."""
     return FlowParams(
         name=flow.name, options=flow.options, context=flow.context, stages=flow.stages, meta=flow.meta, run=run
     )
 
 
 def read_flow_params(params: bytes) -> FlowParams:
-    """Return the flow that params are; raise msgspec.ValidationError."""
+    """Parse the params of a run of the built-in document (JSON text); raise msgspec.ValidationError."""
     return _flow_params.decode(params)
 
 
 def read_parent(meta: bytes) -> FlowParent | None:
-    """Return which task a call's meta is of, None when it is of no task of a flow."""
+    """Return the task that a meta (JSON text) belongs to, None when it names none."""
     try:
         found = _meta.decode(meta).taskflow_execution_context.taskflow
     except msgspec.ValidationError:
@@ -161,7 +161,7 @@ def read_parent(meta: bytes) -> FlowParent | None:
 
 
 def milliseconds(time: str) -> int:
-    """Return a time in ISO-8601 in ms since 1970."""
+    """Convert an ISO-8601 time to ms since 1970."""
     return round(datetime.fromisoformat(time).timestamp() * 1000)
 
 

@@ -1,7 +1,7 @@
-"""From what the queue says of each task to the statuses of tasks, stages and flow, and to what is to be begun.
+"""Computes the statuses of tasks, stages and flow from the states of core tasks, and the tasks that can begin.
 
-All of it is one walk over the plan, from the first stage to the last: what a stage's tasks gave is what the params of
-the next are filled with. Deciders, readers and the replay of the history walk the same way.
+One walk over the plan, from the first stage to the last, since the answers of a stage fill the params of the next one.
+The decider, the readers and the replay of the history share it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _NULL = b"null"
 
 
 class TaskState(NamedTuple):
-    """What the queue says of a task, or of the workflow that a task is; `was` is its state before its end.
+    """The core state of a task, or of the workflow that a task is; `status_before` is the status before its end.
 
-    `is_dropped` says that it did not end by itself, but with its flow.
+    `is_dropped` is true for a task that was ended together with its flow. `result` and `error` are JSON text.
     """
 
     status: str
@@ -48,7 +48,7 @@ class TaskState(NamedTuple):
 
 
 class NestedFlow(NamedTuple):
-    """A flow that the handler of a task produced, in which of its attempts; `outcome` is None while it is live."""
+    """A flow that the handler of a task produced in an attempt; `outcome` is None while the flow is live."""
 
     id: str
     attempt: int
@@ -56,7 +56,7 @@ class NestedFlow(NamedTuple):
 
 
 class RunFacts(NamedTuple):
-    """What is known of a run: of tasks by label, and how its workflow ended, None while it is live."""
+    """The state of a run: tasks and nested flows by the label of the task; `outcome` is None while the run is live."""
 
     states: Mapping[str, TaskState]
     nested: Mapping[str, Sequence[NestedFlow]]
@@ -64,10 +64,10 @@ class RunFacts(NamedTuple):
 
 
 class TaskView(NamedTuple):
-    """A task as it stands: `response` is what readers see, `answer` what the next stage gets, both JSON text.
+    """The computed state of a task: `response` goes to readers, `answer` to the next stage, both JSON text.
 
-    `is_open` says that the run has still to see to it; of one that is not begun, `params` are what it begins with,
-    unless that is too large.
+    `is_open` is true while the run has to wait for the task or to begin it. `params` are set for a task that can begin;
+    with `is_too_large` they would exceed the budget.
     """
 
     planned: PlannedTask
@@ -85,12 +85,12 @@ class TaskView(NamedTuple):
 
     @property
     def stops(self) -> bool:
-        """Whether the flow does not go on behind it."""
+        """Whether a failure of the task stops the flow."""
         return self.status == "FAILED" and self.planned.options.continue_on_task_failure is not True
 
 
 class StageView(NamedTuple):
-    """A stage as it stands."""
+    """The computed state of a stage."""
 
     planned: PlannedStage
     status: StageStatus
@@ -101,9 +101,9 @@ EvaluatedStage = tuple[PlannedStage, Sequence[TaskView]]
 
 
 class Progress(NamedTuple):
-    """A run as it stands; `ended` is how it ends when its workflow is live and nothing is left to do.
+    """The computed state of a run; `ended` is its final status when the workflow is live and no task is left.
 
-    With `is_too_large`, more would be filled into the params of what is due than a flow can carry.
+    With `is_too_large`, the placeholders of the next tasks exceed MAX_CARRIED_BYTES.
     """
 
     stages: Sequence[StageView]
@@ -113,15 +113,15 @@ class Progress(NamedTuple):
 
     @property
     def due(self) -> Sequence[TaskView]:
-        """What is to be begun."""
+        """The tasks that can begin."""
         return [task for stage in self.stages for task in stage.tasks if task.params is not None]
 
 
-def collect_facts(told: Iterable[tuple[str, str, TaskState]], outcome: str | None = None) -> RunFacts:
-    """Return the facts of a run from label, id and state of each of its activities."""
+def collect_facts(activities: Iterable[tuple[str, str, TaskState]], outcome: str | None = None) -> RunFacts:
+    """Build the facts of a run from the label, id and state of each activity."""
     states: dict[str, TaskState] = {}
     nested: dict[str, list[NestedFlow]] = {}
-    for label, id, state in told:
+    for label, id, state in activities:
         match label.split("/"):
             case [_, _]:
                 states[label] = state
@@ -131,7 +131,7 @@ def collect_facts(told: Iterable[tuple[str, str, TaskState]], outcome: str | Non
 
 
 def nested_label(label: str, attempt: int, key: str) -> str:
-    """Return what the activity is called that a flow becomes which the handler of a task produced."""
+    """Return the label of a nested flow's activity, from the label and the attempt of the task that produced it."""
     return f"{label}/{attempt}/{key}"
 
 
@@ -140,13 +140,13 @@ def compute_progress(plan: Plan, facts: RunFacts, *, is_begun: bool = True) -> P
     evaluated: list[EvaluatedStage] = []
     is_reached, is_stopped, budget = is_begun, False, ByteBudget(MAX_CARRIED_BYTES)
     for stage in plan.stages:
-        # Read once for all tasks of a stage, and only if one of them asks.
+        # Parsed once for all tasks of a stage, and only when one of them has a placeholder.
         known = cache(partial(_placeholder_values, plan, tuple(evaluated)))
         views = [_task_view(plan, task, facts, known, budget, is_reached, is_stopped) for task in stage.tasks]
         is_open = any(view.is_open for view in views)
         evaluated.append((stage, views))
         fresh = any(view.stops and view.planned.id not in plan.kept for view in views)
-        # Behind what was dropped nothing was begun, nor tried to be.
+        # A dropped task ended with its flow, so that no later stage can have begun.
         is_reached = is_reached and not is_open and not fresh and not any(view.is_dropped for view in views)
         is_stopped = is_stopped or any(view.stops for view in views)
     is_open = not is_begun or any(view.is_open for _, views in evaluated for view in views)
@@ -195,7 +195,7 @@ def _begun_view(task: PlannedTask, state: TaskState, facts: RunFacts) -> TaskVie
         return view
     view = view._replace(attempt=max(state.retry_count - 1, 0), has_answered=True, is_dropped=state.is_dropped)
     if state.is_dropped and state.status_before != "in-progress":
-        # It was taken from the queue with its flow.
+        # The task was canceled with its flow before an attempt began.
         return view._replace(is_open=False)
     if active and facts.outcome is None:
         return view._replace(status="RUNNING")
@@ -211,15 +211,15 @@ def _begun_view(task: PlannedTask, state: TaskState, facts: RunFacts) -> TaskVie
 
 
 def _placeholder_values(plan: Plan, before: Sequence[EvaluatedStage]) -> Mapping[str, Any]:
-    """Return what placeholders can name: the stages before, and `context` unless a stage is called that."""
+    """Return the values of placeholders by name: the stages before, and `context` unless a stage has that name."""
     context = {} if not isinstance(plan.flow.context, Raw) else verbatim.read(bytes(plan.flow.context))
     answers = ((stage.name, {view.planned.task.name: view.answer for view in views}) for stage, views in before)
     return {"context": context, **{name: LazyValues(texts) for name, texts in answers}}
 
 
 def _failure(message: str, error: bytes | None) -> bytes:
-    said = {} if error is None else {"error": Raw(error)}
-    return msgspec.json.encode({"success": False, "message": message, **said})
+    cause = {} if error is None else {"error": Raw(error)}
+    return msgspec.json.encode({"success": False, "message": message, **cause})
 
 
 def _stage_status(views: Sequence[TaskView], *, is_over: bool) -> StageStatus:
@@ -231,7 +231,7 @@ def _stage_status(views: Sequence[TaskView], *, is_over: bool) -> StageStatus:
         return "RUNNING"
     settled = all(view.status in ("SUCCESS", "FAILED") for view in views)
     if not settled and not is_over:
-        # A retry has kept some of it, and its turn has not come.
+        # A retry has kept some tasks of this stage; the others wait for the stages before.
         return "WAITING"
     if settled and any(view.status == "SUCCESS" for view in views) and not any(view.stops for view in views):
         return "PARTIAL_COMPLETED"

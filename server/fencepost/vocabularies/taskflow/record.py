@@ -1,4 +1,4 @@
-"""A flow as its readers see it: the record with its stages and tasks, in the order in which they were produced."""
+"""The record of a flow as the API shows it: stages and tasks in the order in which they were produced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fencepost.vocabularies.taskflow.progress import FlowStatus, Progress, Stage
 
 
 class TaskRecord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A task: `response` is what its handler answered, null while there is none; after a failure it says why."""
+    """A task. `response` is the answer of its handler, null without one; after a failure it holds the reason."""
 
     id: str
     stage_id: str | UnsetType = UNSET
@@ -32,7 +32,7 @@ class TaskRecord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class StageRecord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A stage: `id` and `stageId` are the same, since readers look for either."""
+    """A stage. `id` and `stageId` are the same: clients read either."""
 
     id: str
     stage_id: str
@@ -42,7 +42,7 @@ class StageRecord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class FlowRecord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A flow; `createdAt` is in ms since 1970. `nestedTaskFlows` is there when the whole tree was asked for."""
+    """A flow; `createdAt` is in ms since 1970. `nestedTaskFlows` is present when the whole tree was requested."""
 
     internal_id: str = msgspec.field(name="_id")
     taskflow_id: str
@@ -58,7 +58,7 @@ class FlowRecord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 def flow_record(plan: Plan, now: Progress, nested: Mapping[str, FlowRecord] | UnsetType = UNSET) -> FlowRecord:
-    """Write a run for its readers."""
+    """Return the record of a run."""
     return FlowRecord(
         internal_id=plan.id,
         taskflow_id=plan.id,

@@ -1,7 +1,7 @@
-"""The events that the history of a run was: what each change of a task made of the flow, and how the flow ended.
+"""Computes the events of a run from its history: one update for each change of a task, and one for the end.
 
-The history of one task is in order; of several tasks, what commits later may be older. So a reader has a position that
-says of each activity how much of its history was taken, and nothing is ever behind it by accident.
+The log of one task is in order. Across tasks, an entry that commits later may have an earlier time. So the position of
+a reader holds, for each activity, the last log version that was read: no entry is skipped and none is read twice.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from fencepost.vocabularies.taskflow.record import flow_record
 
 
 class ActivityChange(NamedTuple):
-    """One entry of the history of an activity: which one it is of, by the order in which they were begun, and how it
-    stands since."""
+    """One log entry of an activity; `number` counts the activities of a run from 0, in the order of beginning.
+
+    `at` is ISO-8601; `state` is the state of the activity after the entry.
+    """
 
     number: int
     version: int
@@ -30,7 +32,7 @@ class ActivityChange(NamedTuple):
 
 
 class EventData(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """What an event says, beside the flow as it is since: a task's, a stage's, or the flow's status."""
+    """The data of an event: the new status of a task, a stage or the flow, and the record of the whole flow."""
 
     taskflow_id: str
     attempt: int | UnsetType = UNSET
@@ -44,16 +46,17 @@ class EventData(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel",
 
 
 class FlowEvent(msgspec.Struct, frozen=True, rename="camel"):
-    """A status update."""
+    """A status update of a task, a stage or the flow."""
 
     event_type: Literal["TASK", "STAGE", "TASKFLOW"]
     data: EventData
 
 
 class Position(NamedTuple):
-    """How much of the history was taken: of which run, and of each of its activities.
+    """A position in the history of a flow: the number of a run, and the last log version read of each activity.
 
-    `1.3.3.2` is of the first retry, after three entries of the first and the second activity, and two of the third.
+    `1.3.3.2` is a position in the first retry: three log entries of the first and the second activity were read, and
+    two of the third.
     """
 
     run: int
@@ -61,12 +64,12 @@ class Position(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The position as readers give it back."""
+        """The position as text, as `read_position` takes it."""
         return ".".join(map(str, (self.run, *self.taken)))
 
 
 def read_position(text: str) -> Position | None:
-    """Return the position that a reader gives back, None when it is none."""
+    """Parse a position; None for a text that is not one."""
     parts = text.split(".")
     if not all(part.isdecimal() and part.isascii() and len(part) < 10 for part in parts):
         return None
@@ -75,25 +78,26 @@ def read_position(text: str) -> Position | None:
 
 
 class Replay:
-    """A run played again from its beginning; what lies before `position` is not told."""
+    """Replays a run from its beginning; entries before `position` yield no events."""
 
     def __init__(self, plan: Plan, position: Position | None = None) -> None:
         self._plan = plan
         self._delivered = [*position.taken] if position is not None and position.run == plan.retry_attempt else []
         self._taken: list[int] = []
         self._states: dict[str, tuple[str, TaskState]] = {}
-        # What fails before a worker sees it has no history, and is told all the same.
+        # A task that fails before a worker sees it has no log entry; its event follows from the first one of the run.
         self._now = compute_progress(plan, collect_facts([]), is_begun=False)
 
     @property
     def position(self) -> Position:
-        """What was taken."""
+        """The position after the entries that were played."""
         return Position(self._plan.retry_attempt, self._taken)
 
     def play(self, changes: Sequence[ActivityChange]) -> Iterator[Sequence[FlowEvent]]:
-        """Take the changes that were not taken before, in the order of time; yield what each is to be told as.
+        """Apply the changes that are new, in the order of time; yield the events of each.
 
-        Those told before come first, whatever committed late in between: so the flow is as its reader knows it.
+        Changes before the reader's position are applied first and yield nothing, even when an older entry committed
+        late between them: so the events compare with the flow as the reader knows it.
         """
         fresh = [change for change in changes if change.version > self._taken_of(change.number)]
         known = [change for change in fresh if self._is_delivered(change)]
@@ -107,7 +111,7 @@ class Replay:
             yield self._events(None)
 
     def end(self, outcome: str) -> Sequence[FlowEvent]:
-        """Return what the end of the run is told as."""
+        """Return the events of the end of the run."""
         return self._events(outcome)
 
     def _is_delivered(self, change: ActivityChange) -> bool:
@@ -123,8 +127,8 @@ class Replay:
 
     def _events(self, outcome: str | None) -> Sequence[FlowEvent]:
         before = self._now
-        told = ((label, id, state) for label, (id, state) in self._states.items())
-        self._now = compute_progress(self._plan, collect_facts(told, outcome))
+        states = ((label, id, state) for label, (id, state) in self._states.items())
+        self._now = compute_progress(self._plan, collect_facts(states, outcome))
         return _events_between(self._plan, before, self._now)
 
 

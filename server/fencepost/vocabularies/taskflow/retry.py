@@ -1,4 +1,4 @@
-"""A retry: what is run again of a run that is over, and what is kept of it."""
+"""The params of a retry: the tasks of an ended run that run again, and those that it keeps."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fencepost.vocabularies.taskflow.flow import MAX_TASKS
 from fencepost.vocabularies.taskflow.plan import FlowParams, KeptTask, Plan, RetryDetails, flow_params
 from fencepost.vocabularies.taskflow.progress import Progress, StageView, TaskView
 
-# So many are known again; whoever says an older one has waited for long.
+# Retries that are remembered for idempotency; a repeat of an older one is taken as a new retry.
 _MAX_REQUESTS = 100
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class StageRetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """A stage to run again, or some of its tasks."""
+    """A stage to retry, whole or the given tasks of it."""
 
     stage_id: _Id
     task_ids: Annotated[list[_Id], Meta(min_length=1, max_length=MAX_TASKS)] | None = None
@@ -29,10 +29,11 @@ class StageRetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 def retry_params(
     plan: Plan, now: Progress, wanted: Sequence[StageRetry] | None, request: str | None = None
 ) -> FlowParams:
-    """Return the params of the next run, which `request` asked for; raise Refusal.
+    """Return the params of the next run; `request` is the key of this retry.
 
-    Without stages every task runs again, and of those that are executed exactly once the ones that have not succeeded.
-    What has not run yet does so when its turn comes.
+    Without `wanted` every task runs again, except tasks with exactlyOnceTaskExecution that succeeded. A task that has
+    not run yet does when its stage begins. Raises Refusal: `nothing-to-retry`, and `invalid-params` for an unknown
+    stage or task.
     """
     views = [view for stage in now.stages for view in stage.tasks]
     named = views if wanted is None else _selected(now.stages, wanted)

@@ -1,4 +1,4 @@
-"""Reading flows: their newest runs, and the records with all that is nested in them."""
+"""Reads flows: the newest run of each, and the records with all nested flows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fencepost.vocabularies.taskflow.progress import Progress, collect_facts, co
 from fencepost.vocabularies.taskflow.record import FlowRecord, flow_record
 from fencepost.vocabularies.taskflow.store import ActivityRow, RunRow, TaskflowStore
 
-# When a run was made, and its number.
+# The creation time of a run (ISO-8601) and its number.
 ListPosition = tuple[str, int]
 
 
 class Run(NamedTuple):
-    """The newest run of a flow as it stands."""
+    """The newest run of a flow, with its activities."""
 
     row: RunRow
     plan: Plan
@@ -29,17 +29,17 @@ class Run(NamedTuple):
 
     @property
     def progress(self) -> Progress:
-        """What has become of the plan."""
-        told = ((one.label, one.id, one.state) for one in self.activities)
-        return compute_progress(self.plan, collect_facts(told, self.row.workflow.outcome))
+        """The computed statuses of the run."""
+        states = ((one.label, one.id, one.state) for one in self.activities)
+        return compute_progress(self.plan, collect_facts(states, self.row.workflow.outcome))
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing happens in it any more."""
+        """Whether the workflow of the run has ended."""
         return self.row.workflow.status == "done"
 
     def activity(self, label: str) -> ActivityRow | None:
-        """Return what was begun under a label."""
+        """Return the activity with a label, None when it has not begun."""
         return next((one for one in self.activities if one.label == label), None)
 
 
@@ -50,14 +50,14 @@ class Runs:
         self._store = store
 
     async def get(self, id: str, at: str = "$.taskflowId") -> Run:
-        """Return the newest run of a flow; raise Refusal, of what stands `at`, when there is none."""
+        """Return the newest run of a flow; raise Refusal (`taskflow-not-found`) with the JSON path `at`."""
         rows = await self._store.find([id])
         if not rows:
             raise Refusal(TASKFLOW_NOT_FOUND, at=at, id=id)
         return (await self._with_activities(rows))[0]
 
     async def record(self, run: Run) -> FlowRecord:
-        """Return the record of a run with all that is nested in it, to any depth."""
+        """Return the record of a run with all nested flows, to any depth."""
         runs, below = {run.plan.id: run}, _nested_ids([run])
         while below:
             found = await self._with_activities(await self._store.find([*below]))
@@ -68,7 +68,7 @@ class Runs:
     async def list(
         self, *, position: tuple[str, int] | None, size: int
     ) -> tuple[Sequence[FlowRecord], tuple[str, int] | None]:
-        """Return one page of the newest runs, and where the next one begins, None behind the last."""
+        """Return one page of the newest runs, and the position of the next page, None after the last."""
         page = await self._store.list(position=position, size=size)
         runs = await self._first_that_fit(page.items)
         last = runs[-1].row if page.more or len(runs) < len(page.items) else None
@@ -78,13 +78,13 @@ class Runs:
         )
 
     async def _first_that_fit(self, rows: Sequence[RunRow]) -> Sequence[Run]:
-        """Return as many of the first runs as fit into an answer, one at least where there are any."""
+        """Return as many of the first runs as fit into an answer, at least one when there is one."""
         if not rows:
             return []
         begun = await self._store.list_activities_in_part([row.seq for row in rows])
         if not begun.more:
             return _join_activities(rows, begun.items)
-        # The last of those was cut, and the older ones were not reached.
+        # The activities of the last run that was read are incomplete, those of older runs are missing.
         cut = begun.items[-1].workflow_seq
         whole = [*takewhile(lambda row: row.seq > cut, rows)]
         return _join_activities(whole, begun.items) if whole else await self._with_activities(rows[:1])

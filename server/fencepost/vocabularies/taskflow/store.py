@@ -1,4 +1,4 @@
-"""Every statement about taskflows, as a method of its name."""
+"""The statements of taskflows, each as a method with its name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fencepost.vocabularies.taskflow.document import TaskflowDefinition
 from fencepost.vocabularies.taskflow.progress import TaskState
 from fencepost.vocabularies.taskflow.replay import ActivityChange
 
-# Activities that are read for one page of flows.
+# Most activities that are read for one page of flows.
 _MAX_ACTIVITIES = 100_000
 
 
 class RunRow(NamedTuple):
-    """The newest run of a flow: its workflow, and the version of the document that it is of."""
+    """The newest run of a flow: its workflow, and the document version that it runs under."""
 
     taskflow_id: str
     seq: int
@@ -29,7 +29,7 @@ class RunRow(NamedTuple):
 
 
 class ActivityRow(NamedTuple):
-    """Something that a run has begun, and how it stands."""
+    """An activity of a run: a task or a child workflow, and its state."""
 
     workflow_seq: int
     label: str
@@ -39,7 +39,7 @@ class ActivityRow(NamedTuple):
 
 
 class TemplateRow(NamedTuple):
-    """A flow that can be begun by name, and when it was declared first."""
+    """A flow that begins by name; `created_at` is the time of its first version."""
 
     name: str
     document: TaskflowDefinition
@@ -47,19 +47,19 @@ class TemplateRow(NamedTuple):
 
 
 class TaskflowStore:
-    """The statements of sql/queries/taskflows."""
+    """The statements of sql/queries/taskflow."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, ids: Sequence[str]) -> Sequence[RunRow]:
-        """Return the newest run of each of these flows that there is."""
+        """Return the newest run of each of these flows; unknown ids are left out."""
         lane = self._database if len(ids) == 1 else self._database.reads
         rows = await lane.fetch(statement("taskflow/find"), {"ids": [*ids]})
         return [_run(row) for row in rows]
 
     async def list(self, *, position: tuple[str, int] | None, size: int) -> Portion[RunRow]:
-        """Return the newest runs of flows behind a position, which is when a run was made and its number."""
+        """Return the newest runs of flows after a position, which is the creation time and number of a run."""
         at, seq = position or (None, None)
         params = {"position": at, "position_seq": seq}
         reads = self._database.reads
@@ -67,13 +67,13 @@ class TaskflowStore:
         return Portion([_run(row) for row in page.items], page.more)
 
     async def list_activities(self, workflows: Sequence[int]) -> Sequence[ActivityRow]:
-        """Return what runs have begun, of each in the order in which it did."""
+        """Return the activities of runs, in the order of beginning."""
         lane = self._database if len(workflows) == 1 else self._database.reads
         rows = await lane.fetch(statement("taskflow/list_activities"), {"workflows": [*workflows]})
         return [_activity(row) for row in rows]
 
     async def list_activities_in_part(self, workflows: Sequence[int]) -> Portion[ActivityRow]:
-        """Return what runs have begun, the newest run first, as much as fits into half an answer."""
+        """Return the activities of runs, the newest run first, as many as fit into half an answer."""
         reads, params = self._database.reads, {"workflows": [*workflows]}
         text, most = statement("taskflow/list_activities"), reads.answer_bytes // 2
         page = await reads.page(text, params, size=_MAX_ACTIVITIES, most_bytes=most)
@@ -87,22 +87,22 @@ class TaskflowStore:
         return outcome, changes
 
     async def list_changes(self, workflow_seq: int, taken: Sequence[int]) -> Sequence[ActivityChange]:
-        """Return what happened to what a run has begun, the history of each in its order.
+        """Return the log entries of the activities of a run, in the order of each log.
 
-        `taken` are the versions that are known already, of each by its number.
+        `taken` holds the last known log version of each activity, by its number; only later entries are returned.
         """
         params = {"workflow_seq": workflow_seq, "taken": [*taken]}
         rows = await self._database.reads.fetch(statement("taskflow/list_changes"), params)
         return [ActivityChange(row[0], row[1], row[2], row[3], row[4], TaskState._make(row[5:])) for row in rows]
 
     async def list_templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
-        """Return flows that can be begun by name, behind the name `after`."""
+        """Return flows that begin by name, after the name `after`."""
         params = {"names": None, "built_in": [*BUILT_IN], "after": after}
         page = await self._database.reads.page(statement("taskflow/list_templates"), params, size=size)
         return Portion([_template(row) for row in page.items], page.more)
 
     async def find_template(self, name: str) -> TemplateRow | None:
-        """Return a flow that can be begun by name."""
+        """Return a flow that begins by name, None for an unknown one."""
         params = {"names": [name], "built_in": [*BUILT_IN], "after": None, "size": 1}
         rows = await self._database.fetch(statement("taskflow/list_templates"), params)
         return _template(rows[0]) if rows else None
@@ -127,5 +127,5 @@ def _template(row: Sequence[Any]) -> TemplateRow:
 
 def _document(text: bytes) -> TaskflowDefinition:
     document = read_document(text)
-    assert isinstance(document, TaskflowDefinition), "that is what was asked for"
+    assert isinstance(document, TaskflowDefinition), "the statement selects this kind"
     return document

@@ -1,4 +1,4 @@
-"""`awf.taskflow.template/*`: flows that are kept, and executed by their ids. Answers are `{success, data}`."""
+"""`awf.taskflow.template/*`: stored flows that are executed by id. Answers are `{success, data}`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ template_methods = Registry()
 
 
 class NewFlowTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A flow to keep; its id and its time are the server's."""
+    """A flow to store as a template; the server gives it an id and a creation time."""
 
     name: Title
     options: FlowOptions = FlowOptions()
@@ -27,20 +27,20 @@ class NewFlowTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class AddParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to keep."""
+    """The template to add."""
 
     template: NewFlowTemplate
 
 
 class ChangedFlowTemplate(TemplateContent, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which template, by `id` or `templateId`, and what of it changes."""
+    """A template, named by `id` or `templateId`, and the members to change."""
 
     id: Name | None = None
     template_id: Name | None = None
-    created_at: Annotated[int, Meta(description="taken, and left as it was")] | UnsetType = UNSET
+    created_at: Annotated[int, Meta(description="accepted and ignored")] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse a change of nothing, or of two."""
+        """Refuse a missing id, and two different ones."""
         if (self.id or self.template_id) is None:
             raise ValueError("'id' is missing")
         if self.id and self.template_id and self.id != self.template_id:
@@ -48,29 +48,29 @@ class ChangedFlowTemplate(TemplateContent, frozen=True, forbid_unknown_fields=Tr
 
 
 class UpdateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change."""
+    """The template to change, and its new members."""
 
     template: ChangedFlowTemplate
 
 
 class TemplateIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Which template."""
+    """The id of a template."""
 
     template_id: Name
 
 
 class ExecuteParams(TemplateIdParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which template, and what stands over its context in this run."""
+    """The id of a template, and members that override its context in this run."""
 
     context: JsonObject | UnsetType = UNSET
     request_id: RequestId | None = None
 
 
 class TemplateListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """Page size and position."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=700, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=700, description="`next` of the previous page")] | None = None
 
 
 class TemplateResult(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class TemplateResult(msgspec.Struct, frozen=True):
 
 
 class TemplatesResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of templates; `next` is there while there are more."""
+    """One page of templates; `next` is present when there are more."""
 
     success: bool
     data: list[FlowTemplate]
@@ -101,7 +101,7 @@ _STAGES = [
 
 @template_methods.method("awf.taskflow.template/add", example={"template": {"name": "Good night", "stages": _STAGES}})
 async def add(context: Context, params: AddParams) -> TemplateResult:
-    """Keep a flow as a template, under an id of the server's own."""
+    """Store a flow as a template under an id that the server gives."""
     new = params.template
     content = TemplateContent(name=new.name, options=new.options, context=new.context, stages=new.stages)
     return TemplateResult(await context.engine.taskflows.templates.add(content, caller=context.caller))
@@ -109,7 +109,7 @@ async def add(context: Context, params: AddParams) -> TemplateResult:
 
 @template_methods.method("awf.taskflow.template/list", example={"limit": 10})
 async def list_(context: Context, params: TemplateListParams) -> TemplatesResult:
-    """List templates, and other flows that are declared as documents, page by page."""
+    """List templates, and other flows declared as documents, page by page."""
     page, more = await context.engine.taskflows.templates.list(after=params.after, size=params.limit)
     return TemplatesResult(True, [*page], page[-1].id if more else UNSET)
 
@@ -118,7 +118,7 @@ async def list_(context: Context, params: TemplateListParams) -> TemplatesResult
     "awf.taskflow.template/update", example={"template": {"id": _ID["templateId"], "name": "Sleep well"}}
 )
 async def update(context: Context, params: UpdateParams) -> TemplateResult:
-    """Change what is said of a template, and leave the rest of it; runs that have begun go on as they were."""
+    """Change the given members of a template; runs that have begun keep the old version."""
     change = params.template
     id, at = change.id or change.template_id or "", "$.template.id" if change.id else "$.template.templateId"
     return TemplateResult(await context.engine.taskflows.templates.update(id, change, at=at, caller=context.caller))
@@ -132,7 +132,7 @@ async def delete(context: Context, params: TemplateIdParams) -> TemplateResult:
 
 @template_methods.method("awf.taskflow.template/execute", example=_ID)
 async def execute(context: Context, params: ExecuteParams) -> TaskflowResult:
-    """Begin a flow from a template; `context` goes over the template's own."""
+    """Begin a flow from a template; `context` overrides members of the template's context."""
     await context.engine.taskflows.templates.check(params.template_id)
     over = object_text(params.context, "$.context")
     flow = await context.engine.taskflows.flows.execute(params.template_id, over, params.request_id, context.caller)

@@ -1,4 +1,4 @@
-"""Templates: flows that are kept, as documents of `kind: taskflow` under names that the server gives."""
+"""Templates: stored flows, as documents of `kind: taskflow` under names that the server gives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME_PREFIX = "taskflow.template"
 
 
 class TemplateContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a template is made of; what is absent stays as it is."""
+    """The members of a template that a caller can set; an absent member is left unchanged."""
 
     name: Title | UnsetType = UNSET
     options: FlowOptions | UnsetType = UNSET
@@ -29,7 +29,7 @@ class TemplateContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class FlowTemplate(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """A template: `id` and `templateId` are the same, the name of its document. `createdAt` is in ms since 1970."""
+    """A template. `id` and `templateId` are both the name of its document; `createdAt` is in ms since 1970."""
 
     id: str
     template_id: str
@@ -48,16 +48,19 @@ class Templates:
         self._definitions = definitions
 
     async def add(self, content: TemplateContent, *, caller: str) -> FlowTemplate:
-        """Keep a flow as a template."""
+        """Store a flow as a template under a new id; raise Refusal (`invalid-params`)."""
         document = _with_content(TaskflowDefinition(name=f"{_NAME_PREFIX}/{uuid4()}"), content)
         return await self._put(document, caller)
 
     async def update(self, id: str, content: TemplateContent, *, at: str, caller: str) -> FlowTemplate:
-        """Change a template, whose id stands `at` a path; runs that have begun go on as they were."""
+        """Change a template; runs that have begun keep the old version. `at` is the JSON path of its id.
+
+        Raises Refusal: `template-not-found` and `invalid-params`.
+        """
         return await self._put(_with_content((await self._get(id, at)).document, content), caller)
 
     async def delete(self, id: str) -> FlowTemplate:
-        """Delete a template that no live run needs, and return what it was."""
+        """Delete a template and return it; raise Refusal for an unknown one, and while a live run needs it."""
         row = await self._get(id)
         try:
             await self._definitions.delete(id)
@@ -67,12 +70,12 @@ class Templates:
         return _template(row)
 
     async def list(self, *, after: str | None, size: int) -> Portion[FlowTemplate]:
-        """Return templates by their ids, behind the id `after`."""
+        """Return templates in the order of their ids, after the id `after`."""
         page = await self._store.list_templates(after=after, size=size)
         return Portion([_template(row) for row in page.items], page.more)
 
     async def check(self, id: str) -> None:
-        """Raise Refusal when there is no such template."""
+        """Raise Refusal (`template-not-found`) for an unknown template."""
         await self._get(id)
 
     async def _get(self, id: str, at: str = "$.templateId") -> TemplateRow:
@@ -91,10 +94,12 @@ class Templates:
 
 
 def _with_content(document: TaskflowDefinition, content: TemplateContent) -> TaskflowDefinition:
-    said = {name: value for name in TemplateContent.__struct_fields__ if (value := getattr(content, name)) is not UNSET}
-    if "name" in said:
-        said["title"] = said.pop("name")
-    return msgspec.structs.replace(document, **said)
+    members = {
+        name: value for name in TemplateContent.__struct_fields__ if (value := getattr(content, name)) is not UNSET
+    }
+    if "name" in members:
+        members["title"] = members.pop("name")
+    return msgspec.structs.replace(document, **members)
 
 
 def _template(row: TemplateRow) -> FlowTemplate:
