@@ -1,4 +1,4 @@
-"""`awf.hardware/*`: records of machines."""
+"""`awf.hardware/*`: hardware records."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from fencepost.wire.resources import JsonObject
 
 hardware_methods = Registry()
 
-HardwareId = Annotated[str, Meta(min_length=1, max_length=200, description="id of a machine")]
+HardwareId = Annotated[str, Meta(min_length=1, max_length=200, description="id of a hardware record")]
 
 
 class HardwarePushParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The record of a machine: its `id`, its addresses in `network.interfaces`, and whatever else it says."""
+    """A hardware record: its `id`, its addresses in `network.interfaces`, and any other members."""
 
     hardware: JsonObject
 
 
 class HardwareIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which machine."""
+    """The id of a hardware record."""
 
     id: HardwareId
 
 
 class HardwareListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """A page of hardware records."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=200, description="`next` of the previous page")] | None = None
 
 
 class HardwareResult(msgspec.Struct, frozen=True):
-    """A machine."""
+    """A hardware record."""
 
     resource: Hardware
 
 
 class HardwareListResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of machines; `next` is there while there are more."""
+    """One page of hardware records; `next` is present if there are more."""
 
     resources: list[Hardware]
     next: str | UnsetType = UNSET
@@ -58,7 +58,7 @@ _RECORD = {
 
 @hardware_methods.method("awf.hardware/push", example={"hardware": _RECORD})
 async def push(context: Context, params: HardwarePushParams) -> HardwareResult:
-    """Keep the record of a machine, in the place of an older one: where a template names an address of it, it works."""
+    """Store a hardware record, replacing one with the same id. Templates can name a worker by any of its addresses."""
     text = object_text(params.hardware, "$.hardware")
     if text is None:
         raise invalid_params("Expected `object`", "$.hardware")
@@ -69,18 +69,18 @@ async def push(context: Context, params: HardwarePushParams) -> HardwareResult:
 
 @hardware_methods.method("awf.hardware/get", example={"id": _RECORD["id"]})
 async def get(context: Context, params: HardwareIdParams) -> HardwareResult:
-    """Give the record of a machine."""
+    """Get a hardware record."""
     return HardwareResult(hardware_resource(await context.engine.machines.hardware.get(params.id)))
 
 
 @hardware_methods.method("awf.hardware/list", example={"limit": 20})
 async def list_(context: Context, params: HardwareListParams) -> HardwareListResult:
-    """List the records of machines by id, page by page."""
+    """List the hardware records, ordered by id, page by page."""
     page, more = await context.engine.machines.hardware.list(after=params.after, size=params.limit)
     return HardwareListResult([*map(hardware_resource, page)], page[-1].id if more else UNSET)
 
 
 @hardware_methods.method("awf.hardware/delete", example={"id": _RECORD["id"]})
 async def delete(context: Context, params: HardwareIdParams) -> HardwareResult:
-    """Forget a machine and its addresses; give what was kept of it."""
+    """Delete a hardware record and its addresses, and return it."""
     return HardwareResult(hardware_resource(await context.engine.machines.hardware.delete(params.id)))

@@ -1,6 +1,6 @@
-"""The workflows of machines: what their workers are offered, what they report, and how it all stands.
+"""Machine workflows: creates them, offers their actions to workers, and applies the reports of workers.
 
-Nothing is kept in memory: each call finds the workflow, the action and the task behind it anew.
+Nothing is cached between calls: each call reads the workflow, its current action and the task of that action.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LONGEST_SHOWN = 100
 
 
 class MachineWorkflow(NamedTuple):
-    """A workflow of machines: its row, its rendered template, where it stands, and who cannot be told that it ended."""
+    """A machine workflow: its row, its rendered template, its position, and a worker that repeats a refused report."""
 
     seq: int
     workflow: Workflow
@@ -50,14 +50,14 @@ class MachineWorkflow(NamedTuple):
 
     @property
     def current(self) -> Step | None:
-        """The first action that has not succeeded, if there is one."""
+        """The first action that has not succeeded, or None."""
         return (
             self.plan.steps[self.position.action_index] if self.position.action_index < len(self.plan.steps) else None
         )
 
 
 class Machines:
-    """The machines of a database."""
+    """The machine workflows of a database; methods raise Refusal, `workflow-not-found` for an unknown id."""
 
     def __init__(
         self,
@@ -81,10 +81,14 @@ class Machines:
         self.carried = carried
 
     async def create(self, new: NewWorkflow) -> MachineWorkflow:
-        """Begin a workflow of a template; raise Refusal."""
+        """Create a workflow from a template, with its first action scheduled.
+
+        Idempotent for an id, also after the workflow was deleted. Raises Refusal: `definition-not-found`,
+        `invalid-params` (hardware that does not fit the template), `already-exists` (same id, other content).
+        """
         _, document = await self._definitions.newest_workflow(new.definition)
         if not isinstance(document, MachineTemplate):
-            reason = f"{new.definition!r} is the definition of a {document.kind}, and not of machines"
+            reason = f"{new.definition!r} is a document of kind {document.kind}, not machine-template"
             raise invalid_params(reason, "$.definition")
         (created,) = await self._workflows.create([new])
         if isinstance(created, Refusal) and created.at is not None:
@@ -92,47 +96,47 @@ class Machines:
         if isinstance(created, Exception):
             raise created
         await self._deciders.settle(created.id)
-        # Said again after it was deleted, it is still the same.
+        # A repeated call returns the same workflow even if it was deleted meanwhile.
         return await self.get(created.id, deleted=True)
 
     async def offers(self, worker: str) -> Sequence[MachineWorkflow]:
-        """Return the live workflows in which it is a worker's turn, the oldest first."""
+        """Return the live workflows with a current action for a worker, oldest first."""
         names = await self.hardware.worker_names(worker)
         found = await self._with_positions(await self._store.list_of_worker([*names], live=True))
         return [one for one in found if _is_turn(one, names)]
 
     async def offered(self, one: MachineWorkflow) -> None:
-        """Note that a worker of the protocol with contexts was offered a workflow.
+        """Record that a worker was offered a workflow through `GetWorkflowContexts`.
 
-        Told that its action is running, it begins that again, and announces none of the actions that follow.
+        If the action is already running, the worker starts it again, and reports no RUNNING for the following actions.
         """
         if one.position.state is State.RUNNING and one.position.task_id is not None:
             await self._store.save_restart(one.workflow.id, one.position.task_id)
 
     async def stuck(self, id: str, report: Report) -> None:
-        """Note a worker that will repeat a refused report for ever; the first time is a warning in the log."""
+        """Record a worker that will repeat a refused report forever; log a warning for the first one of a workflow."""
         if await self._store.save_stuck_worker(id, report):
             emit(Event.MACHINE_STUCK, worker=report.worker[:_LONGEST_SHOWN], action=report.action_name, workflow=id)
 
     async def all_of(self, worker: str) -> Sequence[MachineWorkflow]:
-        """Return the workflows in which a worker has something to do, or had, the oldest first."""
+        """Return all workflows with an action for a worker, ended ones too, oldest first."""
         names = await self.hardware.worker_names(worker)
         return await self._with_positions(await self._store.list_of_worker([*names], live=False))
 
     async def get(self, id: str, *, deleted: bool = False) -> MachineWorkflow:
-        """Return a workflow of machines, one that was `deleted` only on request; raise Refusal when there is none."""
+        """Return a machine workflow, with `deleted` also a deleted one; raise Refusal (`workflow-not-found`)."""
         one = await self._store.find(id, deleted=deleted)
         if one is None:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
         return (await self._with_positions([one]))[0]
 
     async def all(self, *, after: int = 0, size: int = _PAGE) -> Portion[MachineWorkflow]:
-        """Return one page of workflows, the oldest first, behind the number `after`."""
+        """Return a page of workflows after the sequence number `after`, oldest first."""
         page = await self._store.list(after=after, size=size)
         return Portion(await self._with_positions(page.items), page.more)
 
     async def each(self) -> AsyncIterator[MachineWorkflow]:
-        """Yield all workflows, the oldest first."""
+        """Yield all workflows, oldest first."""
         after = 0
         more = True
         while more:
@@ -142,9 +146,10 @@ class Machines:
                 after = one.seq
 
     async def report(self, id: str, report: Report, *, caller: str) -> None:
-        """Take what a worker says of an action: it moves the action, or is noted when it comes again or too late.
+        """Apply a worker's report to the current action; a repeated or late report is only recorded.
 
-        When it returns, what follows is there: the next action, or the end. Raises Refusal (`transition_for`).
+        When this returns, the next action is scheduled, or the workflow has ended. Raises Refusal:
+        `workflow-not-found`, `unavailable` (the workflow begins later), and those of `transition_for`.
         """
         for _ in range(TRIES):
             found = await self._get_with_current_task(id)
@@ -169,14 +174,14 @@ class Machines:
         raise contended(f"workflow {id!r}")
 
     async def reports(self, id: str, *, after: int = 0, size: int) -> Portion[RecordedReport]:
-        """Return what was reported of a workflow, the oldest first; raise Refusal when there is none."""
+        """Return a page of the reports of a workflow, oldest first; raise Refusal (`workflow-not-found`)."""
         found = await self.get(id)
         return await self._store.list_reports(found.workflow.id, after=after, size=size)
 
     async def delete(self, id: str, *, caller: str) -> None:
-        """Cancel a workflow if it is live, and show it to machines no longer; raise Refusal when there is none."""
+        """Cancel a workflow if it is live, and hide it from lists and workers; raise Refusal (`workflow-not-found`)."""
         found = await self.get(id)
-        # First the end: a workflow that nobody sees must not go on.
+        # Cancel first: a hidden workflow must not run.
         if found.workflow.status != "done":
             try:
                 await self._workflows.cancel(id, caller=caller)
@@ -186,22 +191,22 @@ class Machines:
         await self._store.delete(id)
 
     async def _is_resumed(self, found: MachineWorkflow) -> bool:
-        """Whether the current action is one of a pass in which its worker announces none."""
+        """Return whether the worker of the current action resumed, and so reports no RUNNING."""
         if found.position.state is State.PENDING:
             return True
         return await self._store.find_restart(found.workflow.id) == found.position.task_id
 
     async def _get_with_current_task(self, id: str) -> MachineWorkflow:
-        """Return a workflow with its current action there as a task, if it is live.
+        """Return a workflow; if it is live, with its current action scheduled.
 
-        Also a deleted one, which is over: a worker that is still at it must be able to tell its end.
+        Includes deleted workflows, so that a worker can still report the end of its action.
         """
         found = await self.get(id, deleted=True)
         if found.workflow.status == "created":
             raise Refusal(UNAVAILABLE, retry_after=1, reason=f"workflow {id!r} begins at {found.workflow.execute_at}")
         if found.position.has_ended or found.position.task_id is not None:
             return found
-        # Between two actions: its decision may have been left behind by a server that died.
+        # The workflow is between two actions; a server may have stopped before it ran the decision.
         await self._deciders.settle(id)
         return await self.get(id, deleted=True)
 
@@ -212,7 +217,7 @@ class Machines:
         found = []
         for seq, workflow in several:
             document = await self._definitions.work(workflow.definition, workflow.definition_version)
-            assert isinstance(document, MachineTemplate), "only such are listed"
+            assert isinstance(document, MachineTemplate), "the statements select this kind only"
             plan = plan_of(document.template, workflow.params)
             position = position_of(workflow, latest.get(seq))
             found.append(MachineWorkflow(seq, workflow, plan, position, stuck.get(workflow.id)))

@@ -1,4 +1,4 @@
-"""`awf.machine/*`: workflows of machines for clients without gRPC, and for people."""
+"""`awf.machine/*`: machine workflows over RPC, for clients without gRPC and for operators."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from fencepost.wire.resources import JsonObject
 machine_methods = Registry()
 
 ActionName = Annotated[str, Meta(min_length=1, max_length=200)]
-After = Annotated[str, Meta(pattern=r"^[0-9]{1,18}$", description="the `next` of a page that came before")]
+After = Annotated[str, Meta(pattern=r"^[0-9]{1,18}$", description="`next` of the previous page")]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class MachineIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which workflow."""
+    """The id of a workflow."""
 
     id: WorkflowId
 
 
 class MachineCreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which template, and what it is rendered with."""
+    """The template of a new workflow, and the data for rendering it."""
 
     definition: Name
     hardware: Annotated[JsonObject, Meta(description="the data of the template")] | UnsetType = UNSET
@@ -48,69 +48,69 @@ class MachineCreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class MachineStatusParams(MachineIdParams, frozen=True, forbid_unknown_fields=True):
-    """Which workflow, and what to tell beside it."""
+    """The id of a workflow, and optional parts of the answer."""
 
-    include_actions: Annotated[bool, Meta(description="its actions, in their order")] = msgspec.field(
+    include_actions: Annotated[bool, Meta(description="include its actions, in order")] = msgspec.field(
         name="include-actions?", default=False
     )
-    include_template: Annotated[bool, Meta(description="the rendered template")] = msgspec.field(
+    include_template: Annotated[bool, Meta(description="include the rendered template")] = msgspec.field(
         name="include-template?", default=False
     )
 
 
 class MachineContextsParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose turn it is to be."""
+    """The worker that asks for its workflows."""
 
-    worker: Annotated[str, Meta(min_length=1, max_length=1000, description="a worker's id, or an address of it")]
-    all: Annotated[bool, Meta(description="whether it is its turn or not, and those that are over too")] = False
+    worker: Annotated[str, Meta(min_length=1, max_length=1000, description="id or address of a worker")]
+    all: Annotated[bool, Meta(description="include other workers' turns and ended workflows")] = False
 
 
 class MachineReportParams(MachineIdParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which action of which workflow, and what became of it."""
+    """The new state of an action."""
 
     task: ActionName
     action: ActionName
     state: Literal["STATE_RUNNING", "STATE_FAILED", "STATE_TIMEOUT", "STATE_SUCCESS"]
-    seconds: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="how long it took")] = 0
+    seconds: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="duration of the action")] = 0
     message: Annotated[str, Meta(max_length=100_000)] = ""
     worker: Annotated[str, Meta(max_length=1000)] = ""
 
 
 class MachineEventsParams(MachineIdParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which page of which workflow's reports."""
+    """A page of the reports of a workflow."""
 
     limit: Limit = 100
     after: After | None = None
 
 
 class MachineListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """A page of workflows."""
 
     limit: Limit = 100
     after: After | None = None
 
 
 class MachineDataParams(MachineIdParams, frozen=True, forbid_unknown_fields=True):
-    """Which version of what a workflow carries along."""
+    """A version of the data of a workflow."""
 
     version: Annotated[int, Meta(ge=0, le=2**31 - 1, description="0 for the newest")] = 0
 
 
 class MachinePutDataParams(MachineIdParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a workflow carries along from here on."""
+    """A new version of the data of a workflow."""
 
     data: JsonObject
     metadata: JsonObject | UnsetType = UNSET
 
 
 class MachineResult(msgspec.Struct, frozen=True):
-    """A workflow of machines."""
+    """A machine workflow."""
 
     resource: MachineWorkflowResource
 
 
 class MachineStatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A workflow of machines, and beside it what was asked for."""
+    """A machine workflow, and the parts that were requested."""
 
     resource: MachineWorkflowResource
     actions: list[MachineAction] | UnsetType = UNSET
@@ -118,27 +118,27 @@ class MachineStatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class MachinesResult(msgspec.Struct, frozen=True):
-    """Workflows of machines, the oldest first."""
+    """Machine workflows, oldest first."""
 
     resources: list[MachineWorkflowResource]
 
 
 class MachineListResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of workflows of machines; `next` is there while there are more."""
+    """One page of machine workflows, oldest first; `next` is present if there are more."""
 
     resources: list[MachineWorkflowResource]
     next: str | UnsetType = UNSET
 
 
 class MachineEventsResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of reports; `next` is there while there are more."""
+    """One page of reports, oldest first; `next` is present if there are more."""
 
     events: list[MachineEvent]
     next: str | UnsetType = UNSET
 
 
 class MachineDataResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A version of what a workflow carries along; 0 when there is none. Of an old one the data is gone."""
+    """A version of the data of a workflow; 0 if there is none. Old versions keep only their metadata."""
 
     version: int
     metadata: Raw | UnsetType = UNSET
@@ -146,7 +146,7 @@ class MachineDataResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class MachineDeletedResult(msgspec.Struct, frozen=True):
-    """Which workflow was deleted."""
+    """The id of the deleted workflow."""
 
     id: str
 
@@ -157,7 +157,7 @@ _MAC = "52:54:00:12:34:56"
 
 @machine_methods.method("awf.machine/create", example={"definition": "demo/provision", "hardware": {"device_1": _MAC}})
 async def create(context: Context, params: MachineCreateParams) -> MachineResult:
-    """Begin a workflow of a template. What its hardware makes of the template must be good, or nothing begins."""
+    """Create a workflow from a template. The template is rendered with `hardware` and checked first."""
     hardware = object_text(params.hardware, "$.hardware")
     new = NewWorkflow(
         definition=params.definition,
@@ -173,7 +173,7 @@ async def create(context: Context, params: MachineCreateParams) -> MachineResult
 
 @machine_methods.method("awf.machine/status", example={**_ID, "include-actions?": True})
 async def status(context: Context, params: MachineStatusParams) -> MachineStatusResult:
-    """Tell where a workflow of machines stands, on request with its actions and its rendered template."""
+    """Get a machine workflow and its current action, optionally with all actions and the rendered template."""
     found = await context.engine.machines.get(params.id)
     return MachineStatusResult(
         machine_workflow(found),
@@ -184,7 +184,7 @@ async def status(context: Context, params: MachineStatusParams) -> MachineStatus
 
 @machine_methods.method("awf.machine/contexts", example={"worker": _MAC})
 async def contexts(context: Context, params: MachineContextsParams) -> MachinesResult:
-    """Tell in which workflows it is a worker's turn; with `all`, in which it has something to do, or had."""
+    """List the workflows with a current action for a worker; with `all`, every workflow with an action for it."""
     machines = context.engine.machines
     found = await (machines.all_of(params.worker) if params.all else machines.offers(params.worker))
     return MachinesResult([*map(machine_workflow, found)])
@@ -195,7 +195,7 @@ async def contexts(context: Context, params: MachineContextsParams) -> MachinesR
     example={**_ID, "task": "os-installation", "action": "disk-wipe", "state": "STATE_SUCCESS", "seconds": 12},
 )
 async def report(context: Context, params: MachineReportParams) -> MachineResult:
-    """Tell what became of an action. What is said again, or too late, is noted and changes nothing."""
+    """Report the state of an action. Idempotent: a repeated or late report is recorded and changes nothing."""
     said = Report(
         params.task, params.action, STATE_NAMES.index(params.state), params.seconds, params.message, params.worker
     )
@@ -205,28 +205,28 @@ async def report(context: Context, params: MachineReportParams) -> MachineResult
 
 @machine_methods.method("awf.machine/events", example=_ID)
 async def events(context: Context, params: MachineEventsParams) -> MachineEventsResult:
-    """List what was reported of a workflow, the oldest first, page by page."""
+    """List the reports of a workflow, oldest first, page by page."""
     page, more = await context.engine.machines.reports(params.id, after=int(params.after or 0), size=params.limit)
     return MachineEventsResult([*map(machine_event, page)], str(page[-1].seq) if more else UNSET)
 
 
 @machine_methods.method("awf.machine/list", example={"limit": 20})
 async def list_(context: Context, params: MachineListParams) -> MachineListResult:
-    """List the workflows of machines, the oldest first, page by page."""
+    """List the machine workflows, oldest first, page by page."""
     page, more = await context.engine.machines.all(after=int(params.after or 0), size=params.limit)
     return MachineListResult([*map(machine_workflow, page)], str(page[-1].seq) if more else UNSET)
 
 
 @machine_methods.method("awf.machine/delete", example=_ID)
 async def delete(context: Context, params: MachineIdParams) -> MachineDeletedResult:
-    """Cancel a workflow if it is live, and show it to machines no longer. Its history stays where all history is."""
+    """Cancel a workflow if it is live, and hide it from lists and workers. Its history stays."""
     await context.engine.machines.delete(params.id, caller=context.caller)
     return MachineDeletedResult(params.id)
 
 
 @machine_methods.method("awf.machine/data", example=_ID)
 async def data(context: Context, params: MachineDataParams) -> MachineDataResult:
-    """Give a version of what a workflow carries along for its workers."""
+    """Get a version of the data that the workers of a workflow share."""
     found = await context.engine.machines.carried.find(params.id, params.version)
     if found is None:
         return MachineDataResult(0)
@@ -235,7 +235,7 @@ async def data(context: Context, params: MachineDataParams) -> MachineDataResult
 
 @machine_methods.method("awf.machine/put-data", example={**_ID, "data": {"disk": "/dev/sda"}})
 async def put_data(context: Context, params: MachinePutDataParams) -> MachineDataResult:
-    """Let a workflow carry something along: a further version, beside which a few older ones are kept."""
+    """Store a new version of the data that the workers of a workflow share; a few older versions are kept."""
     said, about = object_text(params.data, "$.data"), object_text(params.metadata, "$.metadata")
     if said is None:
         raise invalid_params("Expected `object`", "$.data")

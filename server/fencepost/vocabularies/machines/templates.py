@@ -1,6 +1,6 @@
-"""Templates by the ids that they have for clients of machines, and by names without a namespace.
+"""Machine templates by the ids and short names that gRPC clients use.
 
-An id follows from the name of the document: every template has one, however it was declared, and nothing is kept.
+The id is derived from the name of the document, so every template has one and no id is stored.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from fencepost.vocabularies.machines.document import MachineTemplate
 
 _NAMESPACE = uuid.UUID("f1a5ad0e-7c05-5d31-9d6f-50bb0a1fb1a3")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
-_OF_CLIENTS = "machine"
-# The longest part of a document's name.
-_PART = 100
+_NAMESPACE_OF_SHORT_NAMES = "machine"
+# The longest segment of a document's name.
+_LONGEST_SEGMENT = 100
 
 
 class FoundTemplate(NamedTuple):
-    """A template: its id and its name for clients, its document, and when its first and its newest version came."""
+    """A template: its id and short name, its document, and the times of its first and its newest version."""
 
     id: str
     name: str
@@ -39,26 +39,29 @@ class FoundTemplate(NamedTuple):
 
 
 class Templates:
-    """The templates of a database, for those who know ids and short names."""
+    """The machine templates of a database; methods raise Refusal, `definition-not-found` for an unknown one."""
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
 
     async def create(self, name: str, text: str, *, caller: str) -> FoundTemplate:
-        """Declare a template under a name that is free; raise Refusal."""
+        """Declare a template under a new short name; raise Refusal (`already-exists`, `invalid-params`)."""
         definition = definition_of(name)
         if await self._named(name) is not None:
             raise Refusal(DEFINITION_EXISTS, at="$.name", name=name)
         taken, free = set(await self._names()), definition
-        # One that was called so has another name now, and keeps its document and its id.
+        # A template that was renamed keeps the name of its document, so that its id stays the same.
         for number in count(2):
             if free not in taken:
                 break
             free = f"{definition}/{number}"
-        return await self._put({"name": free, "template": text, **_called(name, free)}, caller)
+        return await self._put({"name": free, "template": text, **_client_name(name, free)}, caller)
 
     async def update(self, id: str, name: str, text: str, *, caller: str) -> FoundTemplate:
-        """Declare a new version of a template, with another name, another text or both; raise Refusal."""
+        """Declare a new version of a template; an empty name or text keeps the old one.
+
+        Raises Refusal: `definition-not-found`, `already-exists` (another template has the name), `invalid-params`.
+        """
         found = await self.get(id)
         if name and name != found.name:
             definition_of(name)
@@ -66,30 +69,30 @@ class Templates:
                 raise Refusal(DEFINITION_EXISTS, at="$.name", name=name)
         name = name or found.name
         document = {"name": found.definition, "template": text or found.text, "pullGrace": found.pull_grace}
-        return await self._put({**document, **_called(name, found.definition)}, caller)
+        return await self._put({**document, **_client_name(name, found.definition)}, caller)
 
     async def get(self, id: str) -> FoundTemplate:
-        """Return a template by its id; raise Refusal when there is none."""
+        """Return a template by its id; raise Refusal (`definition-not-found`)."""
         name = (await self._by_id()).get(id)
         if name is None:
             raise Refusal(DEFINITION_NOT_FOUND, at="$.id", name=id, hint="")
         return await self._found(name)
 
     async def get_named(self, name: str) -> FoundTemplate:
-        """Return a template by its name; raise Refusal when there is none."""
+        """Return a template by its short name; raise Refusal (`definition-not-found`)."""
         found = await self._named(name)
         if found is None:
             raise Refusal(DEFINITION_NOT_FOUND, at="$.name", name=name, hint="")
         return found
 
     async def list(self, pattern: str) -> Sequence[FoundTemplate]:
-        """Return the templates whose names fit a pattern with `*` for anything, whatever the case."""
+        """Return the templates with a short name that matches a pattern (`*` for any text), ignoring case."""
         fits = _pattern(pattern)
         several = [await self._found(name) for name in await self._names()]
         return [found for found in several if fits.fullmatch(found.name)]
 
     async def delete(self, definition: str) -> None:
-        """Delete a template that no live workflow needs."""
+        """Delete a template; raise Refusal if a live workflow uses it."""
         await self._definitions.delete(definition)
 
     async def _put(self, document: Mapping[str, Any], caller: str) -> FoundTemplate:
@@ -115,7 +118,7 @@ class Templates:
         )
 
     async def _named(self, name: str) -> FoundTemplate | None:
-        """Return the template of a name, which it may have been given after it was declared."""
+        """Return the template with a short name, or None."""
         for definition in await self._names():
             if (found := await self._found(definition)).name == name:
                 return found
@@ -128,32 +131,34 @@ class Templates:
         return {id_of(name): name for name in await self._names()}
 
 
-def _called(name: str, definition: str) -> Mapping[str, str]:
-    """Return what a document says of its name for clients, if that does not follow from its own."""
+def _client_name(name: str, definition: str) -> Mapping[str, str]:
+    """Return the member `clientName` of a document, if the short name does not follow from its own name."""
     return {} if name_of(definition) == name else {"clientName": name}
 
 
 def _pattern(pattern: str) -> re.Pattern[str]:
     first, *others = map(re.escape, pattern.split("*"))
-    # Each part where it comes first, and no second thoughts: with them, ten parts take minutes.
+    # Atomic groups: with backtracking, ten parts take minutes.
     middle = "".join(f"(?>.*?{part})" for part in others[:-1])
     last = f".*{others[-1]}" if others else ""
     return re.compile(f"{first}{middle}{last}", re.IGNORECASE | re.DOTALL)
 
 
 def id_of(definition: str) -> str:
-    """Return the id of a document for clients of machines."""
+    """Return the template id for the name of a document."""
     return str(uuid.uuid5(_NAMESPACE, definition))
 
 
 def definition_of(name: str) -> str:
-    """Return the document's name for a short one; raise Refusal for one that is none."""
+    """Return the name of a document for a short name; raise Refusal (`invalid-params`) for a malformed one."""
     if not _NAME.fullmatch(name):
         raise invalid_params("must be 1 to 200 letters, digits, `_` and `-`", "$.name")
-    return "/".join((_OF_CLIENTS, *(name[at : at + _PART] for at in range(0, len(name), _PART))))
+    return "/".join(
+        (_NAMESPACE_OF_SHORT_NAMES, *(name[at : at + _LONGEST_SEGMENT] for at in range(0, len(name), _LONGEST_SEGMENT)))
+    )
 
 
 def name_of(definition: str) -> str:
-    """Return the short name of a document; of one with another namespace, the whole name."""
+    """Return the short name for the name of a document; in another namespace, the whole name."""
     namespace, _, rest = definition.partition("/")
-    return rest.replace("/", "") if namespace == _OF_CLIENTS else definition
+    return rest.replace("/", "") if namespace == _NAMESPACE_OF_SHORT_NAMES else definition

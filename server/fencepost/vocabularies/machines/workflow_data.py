@@ -1,4 +1,4 @@
-"""What workflows of machines carry along for their workers: JSON, in versions."""
+"""The data of machine workflows: JSON that their workers share, in versions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from fencepost.vocabularies.machines.store import DataVersion, MachineStore
 
 
 class Carried:
-    """The data of workflows; of the newest `kept` versions all is kept, of older ones the metadata."""
+    """Stores versions of workflow data; the newest `kept` versions are kept whole, older ones as metadata only."""
 
     def __init__(self, store: MachineStore, *, kept: int) -> None:
         self._store = store
         self._kept = kept
 
     async def put(self, id: str, metadata: bytes, data: bytes) -> int:
-        """Keep a further version, two JSON texts, and return its number, the first is 1; raise Refusal."""
+        """Store a new version, as two JSON texts, and return its number, counted from 1.
+
+        Raises Refusal: `workflow-not-found`, `invalid-params` (metadata too long).
+        """
         if len(metadata) > MAX_METADATA_BYTES:
             metadata = await asyncio.to_thread(bounded_metadata, metadata)
         for _ in range(TRIES):
@@ -30,5 +33,5 @@ class Carried:
         raise contended(f"workflow {id!r}")
 
     async def find(self, id: str, version: int) -> DataVersion | None:
-        """Return a version, 0 for the newest."""
+        """Return a version, 0 for the newest; None if it does not exist."""
         return await self._store.find_data(id, version or None)
