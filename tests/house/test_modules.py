@@ -17,7 +17,7 @@ CATCHES_BROADLY = {
     "server/fencepost/rpc/registry.py": "one call's bug must not spoil its neighbours; the caller gets internal-error",
     "server/fencepost/rpc/endpoint.py": "the same for what happens outside of calls",
     "server/fencepost/rest/site.py": "the same for what is served beside calls",
-    "server/fencepost/vocabularies/machines/grpc/answers.py": "the same for what machines call",
+    "server/fencepost/vocabularies/machines/grpc/status_codes.py": "the same for what machines call",
     "server/fencepost/loops/errands.py": "a handler's bug fails its task, which is told as a call's is",
     "server/fencepost/loops/loop.py": "a duty goes on after a failure",
     "server/fencepost/store/lanes.py": "passes it on to the future of the caller; the thread lives on",

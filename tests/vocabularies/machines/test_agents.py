@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fencepost.vocabularies.machines.grpc.forms import is_of_an_agent
+from fencepost.vocabularies.machines.grpc.decoding import is_agent_report
 from fencepost.vocabularies.machines.grpc.proto import action_2025_pb2, workflow_pb2
 from tests.fixtures.machines import FAILED, RUNNING, SUCCESS, TEMPLATE, TIMEOUT, Gate, refused, template_of
 
@@ -169,7 +169,7 @@ def test_a_timestamp_is_not_read_as_the_name_of_a_worker(gate: Gate) -> None:
     )
 )
 def test_a_report_of_a_worker_is_known(message: Any) -> None:
-    assert not is_of_an_agent(message.SerializeToString())
+    assert not is_agent_report(message.SerializeToString())
 
 
 @given(
@@ -184,12 +184,12 @@ def test_a_report_of_a_worker_is_known(message: Any) -> None:
     )
 )
 def test_a_report_of_an_agent_is_known(message: Any) -> None:
-    assert is_of_an_agent(message.SerializeToString())
+    assert is_agent_report(message.SerializeToString())
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_one_of_both(data: bytes) -> None:
-    assert is_of_an_agent(data) in (True, False)
+    assert is_agent_report(data) in (True, False)
 
 
 @given(st.data())

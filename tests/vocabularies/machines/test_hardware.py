@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fencepost.vocabularies.machines.grpc.hardware_messages import fill_message
 from fencepost.vocabularies.machines.grpc.proto import hardware_2021_pb2
-from fencepost.vocabularies.machines.grpc.records import message_of
 from tests.fixtures.machines import Gate, refused, template_of
 
 NAMES: Any = hardware_2021_pb2
@@ -151,4 +151,4 @@ def test_a_record_with_more_than_messages_have_is_told_as_far_as_they_go(gate: G
     )
 )
 def test_any_record_becomes_a_message(record: dict[str, Any]) -> None:
-    message_of(NAMES.Hardware(), record).SerializeToString()
+    fill_message(NAMES.Hardware(), record).SerializeToString()

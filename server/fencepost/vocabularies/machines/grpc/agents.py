@@ -1,5 +1,5 @@
 # ruff: noqa: N802  # the methods are called as the published services call them
-"""Methods that only agents of 2025 and later call: one action at a time, and a newer report."""
+"""The service methods of agents (2025 and later): they fetch one action at a time, and have a report of their own."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from uuid import UUID, uuid5
 import grpc
 
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
-from fencepost.vocabularies.machines.grpc.answers import Refused, answered, refuse
-from fencepost.vocabularies.machines.grpc.forms import is_of_an_agent
+from fencepost.vocabularies.machines.grpc.decoding import is_agent_report
 from fencepost.vocabularies.machines.grpc.proto import action_2025_pb2, workflow_pb2
-from fencepost.vocabularies.machines.grpc.workers import CALLER, Workers, checked, storable
+from fencepost.vocabularies.machines.grpc.status_codes import GrpcError, refuse, unary_method
+from fencepost.vocabularies.machines.grpc.workers import CALLER, Workers, required, storable_text
 from fencepost.vocabularies.machines.hardware_document import address_of
 from fencepost.vocabularies.machines.machines import MachineWorkflow
 from fencepost.vocabularies.machines.plan import Step
 from fencepost.vocabularies.machines.position import Report, State
 
-_NAMES: Any = action_2025_pb2
-_WORKERS_REPORT: Any = workflow_pb2
+_MESSAGES: Any = action_2025_pb2
+_WORKER_MESSAGES: Any = workflow_pb2
 _NAMESPACE = UUID("5d6a0c1e-3f0c-5a0b-8f6e-0d2b7c1f9e42")
-# Agents end an action of 0 seconds at once, where a template means one without a limit.
-_ENDLESS_SECONDS = 10 * 365 * 24 * 3600
+# A template means no limit by 0 seconds; agents would stop such an action at once.
+_UNLIMITED_SECONDS = 10 * 365 * 24 * 3600
 _STATES = {
-    _NAMES.ActionStatusRequest.RUNNING: State.RUNNING,
-    _NAMES.ActionStatusRequest.FAILED: State.FAILED,
-    _NAMES.ActionStatusRequest.TIMEOUT: State.TIMEOUT,
-    _NAMES.ActionStatusRequest.SUCCESS: State.SUCCESS,
+    _MESSAGES.ActionStatusRequest.RUNNING: State.RUNNING,
+    _MESSAGES.ActionStatusRequest.FAILED: State.FAILED,
+    _MESSAGES.ActionStatusRequest.TIMEOUT: State.TIMEOUT,
+    _MESSAGES.ActionStatusRequest.SUCCESS: State.SUCCESS,
 }
 
 
 class Agents(Workers):
-    """The service of the newer package: agents and workers share it."""
+    """`proto.WorkflowService`, which agents and workers share."""
 
-    @answered
+    @unary_method
     async def GetAction(self, request: Any, context: Any) -> Any:
-        """Return the action that an agent has to run now: the current one of its oldest workflow."""
-        agent = checked(request.agent_id, "invalid Agent ID")
+        """Return the action that an agent runs next: the current action of its oldest workflow."""
+        agent = required(request.agent_id, "invalid Agent ID")
         for one in await self.engine.machines.offers(agent):
             if one.current is not None and address_of(one.current.worker) == address_of(agent):
                 return _action(one, one.current, agent)
-        raise Refused(grpc.StatusCode.NOT_FOUND, "no Workflows found")
+        raise GrpcError(grpc.StatusCode.NOT_FOUND, "no Workflows found")
 
-    @answered
+    @unary_method
     async def ReportActionStatus(self, request: Any, context: Any) -> Any:
-        """Take what became of an action, from an agent or from a worker."""
-        if not isinstance(request, _NAMES.ActionStatusRequest):
-            return await self.take(request)
-        id = checked(request.workflow_id, "invalid workflow id")
-        checked(request.task_id, "invalid task name")
-        action_id = checked(request.action_id, "invalid action name")
+        """Apply a report of an agent or of a worker."""
+        if not isinstance(request, _MESSAGES.ActionStatusRequest):
+            return await self.apply_report(request)
+        id = required(request.workflow_id, "invalid workflow id")
+        required(request.task_id, "invalid task name")
+        action_id = required(request.action_id, "invalid action name")
         if request.action_state not in _STATES:
             refuse("an action can be reported as one of RUNNING, FAILED, TIMEOUT, SUCCESS")
         try:
@@ -59,26 +59,26 @@ class Agents(Workers):
             await self.engine.machines.report(id, _report(request, step), caller=CALLER)
         except Refusal as refusal:
             if refusal.kind is WORKFLOW_NOT_FOUND:
-                raise Refused(grpc.StatusCode.NOT_FOUND, "invalid workflow id") from None
+                raise GrpcError(grpc.StatusCode.NOT_FOUND, "invalid workflow id") from None
             raise
-        return _NAMES.ActionStatusResponse()
+        return _MESSAGES.ActionStatusResponse()
 
 
-def read_report(data: bytes) -> Any:
-    """Return a report: an `ActionStatusRequest` of an agent, or a `WorkflowActionStatus` of a worker."""
-    message = _NAMES.ActionStatusRequest if is_of_an_agent(data) else _WORKERS_REPORT.WorkflowActionStatus
+def decode_report(data: bytes) -> Any:
+    """Decode a report: an `ActionStatusRequest` of an agent, or a `WorkflowActionStatus` of a worker."""
+    message = _MESSAGES.ActionStatusRequest if is_agent_report(data) else _WORKER_MESSAGES.WorkflowActionStatus
     return message.FromString(data)
 
 
 def _action(found: MachineWorkflow, step: Step, agent: str) -> Any:
-    return _NAMES.ActionResponse(
+    return _MESSAGES.ActionResponse(
         workflow_id=found.workflow.id,
         task_id=_id(found.workflow.id, f"task {step.task_name}"),
         agent_id=agent,
         action_id=_id(found.workflow.id, f"action {step.action_index}"),
         name=step.name,
         image=step.image,
-        timeout=step.timeout if step.timeout > 0 else _ENDLESS_SECONDS,
+        timeout=step.timeout if step.timeout > 0 else _UNLIMITED_SECONDS,
         command=step.command,
         volumes=step.volumes,
         environment=step.environment,
@@ -87,12 +87,12 @@ def _action(found: MachineWorkflow, step: Step, agent: str) -> Any:
 
 
 def _step(found: MachineWorkflow, action_id: str, agent: str) -> Step:
-    """Return the action that an agent speaks of, which must be its own."""
+    """Return the action with an id, which must be an action of this agent; raise GrpcError (NOT_FOUND)."""
     for step in found.plan.steps:
-        is_its_own = address_of(step.worker) == address_of(agent)
-        if is_its_own and _id(found.workflow.id, f"action {step.action_index}") == action_id:
+        is_own = address_of(step.worker) == address_of(agent)
+        if is_own and _id(found.workflow.id, f"action {step.action_index}") == action_id:
             return step
-    raise Refused(grpc.StatusCode.NOT_FOUND, "action not found")
+    raise GrpcError(grpc.StatusCode.NOT_FOUND, "action not found")
 
 
 def _report(request: Any, step: Step) -> Report:
@@ -101,13 +101,13 @@ def _report(request: Any, step: Step) -> Report:
         task_name=step.task_name,
         action_name=step.name,
         state=_STATES[request.action_state],
-        # While it runs, both are the year 1.
+        # While the action runs, agents send the year 1 for both times.
         seconds=max(end - begin, 0),
-        message=storable(request.message.message),
-        worker=storable(request.agent_id)[:1000],
+        message=storable_text(request.message.message),
+        worker=storable_text(request.agent_id)[:1000],
     )
 
 
 def _id(workflow: str, part: str) -> str:
-    """Return the id of a part of a workflow, which follows from the names of both."""
+    """Return the id of a task or an action, derived from the id of its workflow and its name."""
     return str(uuid5(_NAMESPACE, f"{workflow}\0{part}"))

@@ -1,4 +1,4 @@
-"""What the engine knows, as the messages of both packages spell it; `names` is the module generated for one."""
+"""Converts engine values to messages of either package; `messages` is the generated module of that package."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from fencepost.vocabularies.machines.store import RecordedReport
 from fencepost.vocabularies.machines.templates import FoundTemplate, id_of
 
 
-def told(worker: str, ids: Mapping[str, str]) -> str:
-    """Return a worker of a template as messages name it: by the id of its record, or a MAC address in lower case."""
+def worker_id_of(worker: str, ids: Mapping[str, str]) -> str:
+    """Return the worker id for messages: the id of its hardware record, or a MAC address in lower case."""
     return ids.get(worker, address_of(worker))
 
 
-def context_message(names: Any, found: MachineWorkflow, ids: Mapping[str, str]) -> Any:
-    """Return where a workflow stands; behind its last action that is the current one, and has succeeded.
+def context_message(messages: Any, found: MachineWorkflow, ids: Mapping[str, str]) -> Any:
+    """Return the context of a workflow; after the last action, that of the last action with state SUCCESS.
 
-    Clients count the actions that are done from its index and state.
+    Clients compute the number of finished actions from the index and the state.
     """
     step, state = found.current, found.position.state
     if step is None and found.plan.steps:
         step, state = found.plan.steps[-1], state if found.position.has_ended else State.SUCCESS
-    return names.WorkflowContext(
+    return messages.WorkflowContext(
         workflow_id=found.workflow.id,
-        current_worker="" if step is None else told(step.worker, ids),
+        current_worker="" if step is None else worker_id_of(step.worker, ids),
         current_task="" if step is None else step.task_name,
         current_action="" if step is None else step.name,
         current_action_index=0 if step is None else step.action_index,
@@ -39,11 +39,11 @@ def context_message(names: Any, found: MachineWorkflow, ids: Mapping[str, str]) 
     )
 
 
-def actions_message(names: Any, plan: Plan, ids: Mapping[str, str], *, is_old: bool) -> Any:
-    """Return the actions of a workflow; the old package has merged volumes, and what to run when one goes wrong."""
-    return names.WorkflowActionList(
+def actions_message(messages: Any, plan: Plan, ids: Mapping[str, str], *, is_old: bool) -> Any:
+    """Return the actions of a workflow; the old package has merged volumes, `on_timeout` and `on_failure`."""
+    return messages.WorkflowActionList(
         action_list=[
-            names.WorkflowAction(
+            messages.WorkflowAction(
                 task_name=step.task_name,
                 name=step.name,
                 image=step.image,
@@ -51,7 +51,7 @@ def actions_message(names: Any, plan: Plan, ids: Mapping[str, str], *, is_old: b
                 command=step.command,
                 on_timeout=step.on_timeout if is_old else (),
                 on_failure=step.on_failure if is_old else (),
-                worker_id=told(step.worker, ids),
+                worker_id=worker_id_of(step.worker, ids),
                 volumes=step.merged_volumes if is_old else step.volumes,
                 environment=step.environment,
                 pid=step.pid,
@@ -61,45 +61,45 @@ def actions_message(names: Any, plan: Plan, ids: Mapping[str, str], *, is_old: b
     )
 
 
-def workflow_message(names: Any, found: MachineWorkflow, hardware: str, *, with_data: bool) -> Any:
-    """Return a workflow; its rendered template, which is long, `with_data` only."""
-    return names.Workflow(
+def workflow_message(messages: Any, found: MachineWorkflow, hardware: str, *, with_data: bool) -> Any:
+    """Return a workflow; `data`, the rendered template, is set `with_data` only, because it is long."""
+    return messages.Workflow(
         id=found.workflow.id,
         template=id_of(found.workflow.definition),
         hardware=hardware,
         state=int(found.position.workflow_state),
-        created_at=moment(found.workflow.created_at),
-        updated_at=moment(found.workflow.updated_at),
+        created_at=timestamp(found.workflow.created_at),
+        updated_at=timestamp(found.workflow.updated_at),
         data=found.plan.text if with_data else "",
     )
 
 
-def event_message(names: Any, reported: RecordedReport) -> Any:
-    """Return what was reported; whose workflow it is was asked for, and is not said."""
-    return names.WorkflowActionStatus(
+def event_message(messages: Any, reported: RecordedReport) -> Any:
+    """Return a report; its `workflow_id` stays empty, as in Tinkerbell."""
+    return messages.WorkflowActionStatus(
         task_name=reported.task,
         action_name=reported.action,
         action_status=int(State(reported.state)),
         seconds=reported.seconds,
         message=reported.message,
-        created_at=moment(reported.at),
+        created_at=timestamp(reported.at),
         worker_id=reported.worker,
     )
 
 
-def template_message(names: Any, found: FoundTemplate, *, with_data: bool) -> Any:
-    """Return a template; its text `with_data` only."""
-    return names.WorkflowTemplate(
+def template_message(messages: Any, found: FoundTemplate, *, with_data: bool) -> Any:
+    """Return a template; `data`, its text, is set `with_data` only."""
+    return messages.WorkflowTemplate(
         id=found.id,
         name=found.name,
-        created_at=moment(found.created_at),
-        updated_at=moment(found.updated_at),
+        created_at=timestamp(found.created_at),
+        updated_at=timestamp(found.updated_at),
         data=found.text if with_data else "",
     )
 
 
-def moment(text: str) -> Timestamp:
-    """Return a time from its text."""
+def timestamp(text: str) -> Timestamp:
+    """Return a timestamp from its RFC 3339 text."""
     stamp = Timestamp()
     stamp.FromJsonString(text)
     return stamp

@@ -1,5 +1,5 @@
 # ruff: noqa: N802  # the methods are called as the published services call them
-"""What workers call, under both package names: where it is their turn, what is to be done, and what became of it."""
+"""The service methods of workers, in both packages: their workflows, the actions of one, and reports."""
 
 from __future__ import annotations
 
@@ -10,122 +10,122 @@ import grpc
 
 from fencepost.engine.engine import Engine
 from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
-from fencepost.vocabularies.machines.grpc.answers import Refused, answered, refuse, streamed
-from fencepost.vocabularies.machines.grpc.messages import actions_message, context_message, told
+from fencepost.vocabularies.machines.grpc.messages import actions_message, context_message, worker_id_of
+from fencepost.vocabularies.machines.grpc.status_codes import GrpcError, refuse, streaming_method, unary_method
 from fencepost.vocabularies.machines.machines import MachineWorkflow
 from fencepost.vocabularies.machines.plan import Plan
 from fencepost.vocabularies.machines.position import Report
 
-# In whose name the gateway speaks: workers of machines have no credentials.
+# The caller of all gRPC calls: workers of machines have no credentials.
 CALLER = "awf.machine"
-# Characters that are kept of what a report says: refused for too many, a worker would say the same for ever.
+# Characters kept of a report's message. A longer one is cut: a worker would repeat a refused report forever.
 _LONGEST_TEXT = 100_000
 _LONGEST_WORKER = 1000
 
 
 class Package(NamedTuple):
-    """One of the two published packages: its generated messages, and what was said differently in its time."""
+    """One of the two published packages: its generated messages, and the errors that differ between them."""
 
-    names: Any
+    messages: Any
     is_old: bool
 
     @property
-    def unknown_worker(self) -> str:
-        """What is said to a worker without an id; later ones are told of a workflow, and may rely on it."""
+    def missing_worker_message(self) -> str:
+        """The error for a missing worker id; the new package speaks of a workflow, as the published servers did."""
         return "invalid worker id" if self.is_old else "invalid workflow id"
 
     @property
-    def unknown_workflow(self) -> grpc.StatusCode:
-        """What a report about no workflow is."""
+    def unknown_workflow_code(self) -> grpc.StatusCode:
+        """The status code of a report about an unknown workflow."""
         return grpc.StatusCode.ABORTED if self.is_old else grpc.StatusCode.INVALID_ARGUMENT
 
 
 class Workers:
-    """The three methods that both services have."""
+    """The three methods that both packages have."""
 
     def __init__(self, engine: Engine, package: Package) -> None:
         self.engine = engine
         self.package = package
 
-    @streamed
+    @streaming_method
     async def GetWorkflowContexts(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Yield where the workflows stand in which it is the worker's turn."""
-        worker = checked(request.worker_id, self.package.unknown_worker)
+        """Yield the contexts of the workflows with a current action for a worker."""
+        worker = required(request.worker_id, self.package.missing_worker_message)
         machines = self.engine.machines
         offers = await machines.offers(worker)
         ids = await self.ids(offers)
         for one in offers:
-            # A worker compares: what names it otherwise, it would skip at every poll.
-            if one.current is None or told(one.current.worker, ids) != worker:
+            # A worker compares `current_worker` with its own id, and would skip any other name at every poll.
+            if one.current is None or worker_id_of(one.current.worker, ids) != worker:
                 continue
             await machines.offered(one)
-            yield context_message(self.package.names, one, ids)
+            yield context_message(self.package.messages, one, ids)
 
-    @answered
+    @unary_method
     async def GetWorkflowActions(self, request: Any, context: Any) -> Any:
-        """Return all actions of a workflow; in the old package none of one that there is not.
+        """Return all actions of a workflow; in the old package, none for an unknown workflow.
 
-        Those of a finished one are refused to later workers, which skip it then: else they would report RUNNING, which
-        is refused, for ever. To earlier ones, which end on a refusal, they are told.
+        In the new package, the actions of an ended workflow are refused: its workers then skip the workflow, instead of
+        repeating a refused report of RUNNING forever. Workers of the old package would exit on a refusal.
         """
-        id = checked(request.workflow_id, "invalid workflow id")
+        id = required(request.workflow_id, "invalid workflow id")
         try:
             found = await self.engine.machines.get(id)
         except Refusal as refusal:
             if refusal.kind is WORKFLOW_NOT_FOUND and self.package.is_old:
-                return self.package.names.WorkflowActionList()
+                return self.package.messages.WorkflowActionList()
             raise
         if found.position.has_ended and not self.package.is_old:
             outcome = found.workflow.outcome or "failed"
             raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=outcome)
         return actions_message(
-            self.package.names, found.plan, await self._ids_of(found.plan), is_old=self.package.is_old
+            self.package.messages, found.plan, await self._ids_of_plan(found.plan), is_old=self.package.is_old
         )
 
-    @answered
+    @unary_method
     async def ReportActionStatus(self, request: Any, context: Any) -> Any:
-        """Take what became of an action."""
-        return await self.take(request)
+        """Apply a report of a worker."""
+        return await self.apply_report(request)
 
-    async def take(self, request: Any) -> Any:
-        """Take a report, and note a worker that cannot be stopped from repeating it."""
-        id = checked(request.workflow_id, "invalid workflow id")
+    async def apply_report(self, request: Any) -> Any:
+        """Apply a report, and record a worker that will repeat a refused one."""
+        id = required(request.workflow_id, "invalid workflow id")
         report = Report(
-            task_name=checked(request.task_name, "invalid task name"),
-            action_name=checked(request.action_name, "invalid action name"),
+            task_name=required(request.task_name, "invalid task name"),
+            action_name=required(request.action_name, "invalid action name"),
             state=request.action_status,
             seconds=request.seconds,
-            # Refused for this, a worker would say the same for ever.
-            message=storable(request.message),
-            worker=storable(request.worker_id)[:_LONGEST_WORKER],
+            # Cut, not refused: a worker would repeat a refused report forever.
+            message=storable_text(request.message),
+            worker=storable_text(request.worker_id)[:_LONGEST_WORKER],
         )
         try:
             await self.engine.machines.report(id, report, caller=CALLER)
         except Refusal as refusal:
             if refusal.kind is WORKFLOW_NOT_FOUND:
-                raise Refused(self.package.unknown_workflow, "invalid workflow id") from None
+                raise GrpcError(self.package.unknown_workflow_code, "invalid workflow id") from None
             if refusal.kind is WORKFLOW_HAS_BEEN_DONE and not self.package.is_old:
                 await self.engine.machines.stuck(id, report)
             raise
-        return self.package.names.Empty()
+        return self.package.messages.Empty()
 
     async def ids(self, several: Iterable[MachineWorkflow]) -> Mapping[str, str]:
-        """Return how the workers of workflows call themselves: in the old package by the ids of their records."""
+        """Return ids of the workers of workflows, by name; empty in the new package, which uses the names."""
         if not self.package.is_old:
             return {}
         return await self.engine.machines.hardware.ids({worker for one in several for worker in one.plan.workers})
 
-    async def _ids_of(self, plan: Plan) -> Mapping[str, str]:
+    async def _ids_of_plan(self, plan: Plan) -> Mapping[str, str]:
         return await self.engine.machines.hardware.ids(plan.workers) if self.package.is_old else {}
 
 
-def checked(text: str, reason: str) -> str:
-    """Return an id or a name; refuse one that nothing can have."""
+def required(text: str, reason: str) -> str:
+    """Return an id or a name; raise GrpcError (INVALID_ARGUMENT) if it is empty or has a NUL."""
     if not text or "\0" in text:
         refuse(reason)
     return text
 
 
-def storable(text: str) -> str:
-    """Return a text as Postgres can keep it, and as much of it as an event has room for."""
+def storable_text(text: str) -> str:
+    """Return a text without NUL, which Postgres cannot store, cut to the longest text of an event."""
     return text[:_LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")

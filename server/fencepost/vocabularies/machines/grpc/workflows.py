@@ -1,5 +1,5 @@
 # ruff: noqa: N802  # the methods are called as the published service calls them
-"""What else the old package has: taking workflows in, looking at them, and the data that they carry along."""
+"""The workflow service of the old package: workflows, their events and their data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import orjson
 from msgspec import Raw
 
 from fencepost.engine.workflows import NewWorkflow
-from fencepost.vocabularies.machines.grpc.answers import answered, refuse, streamed
+from fencepost.vocabularies.machines.grpc.json_text import LONGEST_HARDWARE, checked_json
 from fencepost.vocabularies.machines.grpc.messages import context_message, event_message, workflow_message
-from fencepost.vocabularies.machines.grpc.texts import LONGEST_HARDWARE, json_text
-from fencepost.vocabularies.machines.grpc.workers import CALLER, Workers, checked
+from fencepost.vocabularies.machines.grpc.status_codes import refuse, streaming_method, unary_method
+from fencepost.vocabularies.machines.grpc.workers import CALLER, Workers, required
 from fencepost.vocabularies.machines.machines import MachineWorkflow
 from fencepost.vocabularies.machines.plan import hardware_of
 
@@ -22,12 +22,12 @@ _PAGE = 200
 
 
 class Workflows(Workers):
-    """The service of the old package."""
+    """`github.com.tinkerbell.tink.protos.workflow.WorkflowService`."""
 
-    @answered
+    @unary_method
     async def CreateWorkflow(self, request: Any, context: Any) -> Any:
-        """Begin a workflow of a template, for hardware that is given as a JSON object."""
-        template = await self.engine.machines.templates.get(checked(request.template, "invalid template id"))
+        """Create a workflow from a template and hardware, a JSON object."""
+        template = await self.engine.machines.templates.get(required(request.template, "invalid template id"))
         found = await self.engine.machines.create(
             NewWorkflow(
                 definition=template.definition,
@@ -39,96 +39,96 @@ class Workflows(Workers):
                 caller=CALLER,
             )
         )
-        return self.package.names.CreateResponse(id=found.workflow.id)
+        return self.package.messages.CreateResponse(id=found.workflow.id)
 
-    @answered
+    @unary_method
     async def GetWorkflow(self, request: Any, context: Any) -> Any:
         """Return a workflow with its rendered template."""
         return self._workflow(await self._get(request), with_data=True)
 
-    @answered
+    @unary_method
     async def DeleteWorkflow(self, request: Any, context: Any) -> Any:
-        """Cancel a workflow and forget it."""
-        await self.engine.machines.delete(checked(request.id, "invalid workflow id"), caller=CALLER)
-        return self.package.names.Empty()
+        """Cancel a workflow and hide it."""
+        await self.engine.machines.delete(required(request.id, "invalid workflow id"), caller=CALLER)
+        return self.package.messages.Empty()
 
-    @streamed
+    @streaming_method
     async def ListWorkflows(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Yield all workflows, the oldest first."""
+        """Yield all workflows, oldest first."""
         async for found in self.engine.machines.each():
             yield self._workflow(found, with_data=False)
 
-    @answered
+    @unary_method
     async def GetWorkflowContext(self, request: Any, context: Any) -> Any:
-        """Return where a workflow stands."""
+        """Return the context of a workflow."""
         found = await self._get(request)
-        return context_message(self.package.names, found, await self.ids([found]))
+        return context_message(self.package.messages, found, await self.ids([found]))
 
-    @streamed
+    @streaming_method
     async def ShowWorkflowEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Yield what was reported of a workflow, the oldest first."""
-        id, after, more = checked(request.id, "invalid workflow id"), 0, True
+        """Yield the reports of a workflow, oldest first."""
+        id, after, more = required(request.id, "invalid workflow id"), 0, True
         while more:
             page, more = await self.engine.machines.reports(id, after=after, size=_PAGE)
             for reported in page:
-                yield event_message(self.package.names, reported)
+                yield event_message(self.package.messages, reported)
                 after = reported.seq
 
-    @answered
+    @unary_method
     async def GetWorkflowContextList(self, request: Any, context: Any) -> Any:
-        """Return where all workflows stand in which a worker has something to do, or had."""
-        worker = checked(request.worker_id, self.package.unknown_worker)
+        """Return the contexts of all workflows with an action for a worker, ended ones too."""
+        worker = required(request.worker_id, self.package.missing_worker_message)
         several = await self.engine.machines.all_of(worker)
         ids = await self.ids(several)
-        names = self.package.names
+        names = self.package.messages
         return names.WorkflowContextList(workflow_contexts=[context_message(names, one, ids) for one in several])
 
-    @answered
+    @unary_method
     async def GetWorkflowData(self, request: Any, context: Any) -> Any:
-        """Return a version of the data that a workflow carries along; empty when there is none."""
-        id = checked(request.workflow_id, "invalid workflow id")
+        """Return a version of the data of a workflow; empty if there is none."""
+        id = required(request.workflow_id, "invalid workflow id")
         found = await self.engine.machines.carried.find(id, request.version)
-        return self.package.names.GetWorkflowDataResponse(data=(found and found.data) or b"")
+        return self.package.messages.GetWorkflowDataResponse(data=(found and found.data) or b"")
 
-    @answered
+    @unary_method
     async def GetWorkflowMetadata(self, request: Any, context: Any) -> Any:
-        """Return what was said about a version of the data, as `data`."""
+        """Return the metadata of a version, in the field `data`."""
         found = await self._data(request)
-        return self.package.names.GetWorkflowDataResponse(data=(found and found.metadata) or b"")
+        return self.package.messages.GetWorkflowDataResponse(data=(found and found.metadata) or b"")
 
-    @answered
+    @unary_method
     async def GetWorkflowDataVersion(self, request: Any, context: Any) -> Any:
-        """Return the number of the newest version, 0 when there is none."""
-        found = await self.engine.machines.carried.find(_loose(request.workflow_id), 0)
-        return self.package.names.GetWorkflowDataResponse(version=0 if found is None else found.version)
+        """Return the number of the newest version, 0 if there is none."""
+        found = await self.engine.machines.carried.find(_without_nul(request.workflow_id), 0)
+        return self.package.messages.GetWorkflowDataResponse(version=0 if found is None else found.version)
 
-    @answered
+    @unary_method
     async def UpdateWorkflowData(self, request: Any, context: Any) -> Any:
-        """Keep a further version of the data."""
-        id = checked(request.workflow_id, "invalid workflow id")
-        metadata, data = await json_text(request.metadata, "metadata"), await json_text(request.data, "data")
+        """Store a new version of the data."""
+        id = required(request.workflow_id, "invalid workflow id")
+        metadata, data = await checked_json(request.metadata, "metadata"), await checked_json(request.data, "data")
         await self.engine.machines.carried.put(id, metadata, data)
-        return self.package.names.Empty()
+        return self.package.messages.Empty()
 
     async def _data(self, request: Any) -> Any:
-        return await self.engine.machines.carried.find(_loose(request.workflow_id), request.version)
+        return await self.engine.machines.carried.find(_without_nul(request.workflow_id), request.version)
 
     async def _get(self, request: Any) -> MachineWorkflow:
-        return await self.engine.machines.get(checked(request.id, "invalid workflow id"))
+        return await self.engine.machines.get(required(request.id, "invalid workflow id"))
 
     def _workflow(self, found: MachineWorkflow, *, with_data: bool) -> Any:
         hardware = hardware_of(found.workflow.params).decode()
-        return workflow_message(self.package.names, found, hardware, with_data=with_data)
+        return workflow_message(self.package.messages, found, hardware, with_data=with_data)
 
 
-def _loose(id: str) -> str:
-    """Return an id that need not be one of anything."""
+def _without_nul(id: str) -> str:
+    """Return an id that Postgres accepts; the published methods accept any id."""
     return id.replace("\0", "")
 
 
 async def _params(hardware: str) -> bytes:
-    """Return the params of a workflow for hardware."""
-    said = await json_text(hardware.encode(), "hardware", most=LONGEST_HARDWARE)
-    if said[:1] != b"{":
+    """Return the params of a workflow with this hardware."""
+    text = await checked_json(hardware.encode(), "hardware", max_bytes=LONGEST_HARDWARE)
+    if text[:1] != b"{":
         refuse("invalid hardware: a JSON object is expected")
-    return msgspec.json.encode({"hardware": Raw(said)})
+    return msgspec.json.encode({"hardware": Raw(text)})

@@ -1,4 +1,4 @@
-"""Records of machines as JSON and as messages: members have the names of fields, and `metadata` is text or any JSON."""
+"""Converts hardware records between JSON and messages. Members have the names of fields; `metadata` may be any JSON."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _METADATA = "metadata"
 
 
 def record_of(message: Any) -> dict[str, Any]:
-    """Return what a message says, without what it leaves out."""
-    found: dict[str, Any] = {}
+    """Return a message as a JSON object, without the fields that are not set."""
+    record: dict[str, Any] = {}
     for field, value in message.ListFields():
         if field.message_type is None:
-            found[field.name] = [*value] if field.is_repeated else value
+            record[field.name] = [*value] if field.is_repeated else value
         else:
-            found[field.name] = [*map(record_of, value)] if field.is_repeated else record_of(value)
-    return found
+            record[field.name] = [*map(record_of, value)] if field.is_repeated else record_of(value)
+    return record
 
 
-def message_of(message: Any, record: Any) -> Any:
-    """Write what fits of a record into a message, and return it: records may say anything, also what has no field."""
+def fill_message(message: Any, record: Any) -> Any:
+    """Copy a record into a message and return it; members without a field, or of another type, are skipped."""
     if not isinstance(record, dict):
         return message
     for field in message.DESCRIPTOR.fields:
@@ -32,22 +32,22 @@ def message_of(message: Any, record: Any) -> Any:
         if field.name == _METADATA and value is not None and not isinstance(value, str):
             value = orjson.dumps(value).decode()
         if field.message_type is not None:
-            _fill(message, field, value)
+            _fill_field(message, field, value)
         elif field.is_repeated:
-            several = value if isinstance(value, list) else []
-            getattr(message, field.name).extend(one for one in several if _fits(field, one))
+            items = value if isinstance(value, list) else []
+            getattr(message, field.name).extend(item for item in items if _fits(field, item))
         elif _fits(field, value):
             setattr(message, field.name, value)
     return message
 
 
-def _fill(message: Any, field: Any, value: Any) -> None:
+def _fill_field(message: Any, field: Any, value: Any) -> None:
     if field.is_repeated:
-        for one in value if isinstance(value, list) else []:
-            message_of(getattr(message, field.name).add(), one)
+        for item in value if isinstance(value, list) else []:
+            fill_message(getattr(message, field.name).add(), item)
     elif isinstance(value, dict):
         getattr(message, field.name).SetInParent()
-        message_of(getattr(message, field.name), value)
+        fill_message(getattr(message, field.name), value)
 
 
 def _fits(field: Any, value: Any) -> bool:

@@ -1,4 +1,7 @@
-"""Telling two messages apart by their bytes: both generations of workers send their reports to one path."""
+"""Decoding of request messages, and the distinction of two messages by their bytes.
+
+Workers and agents send their reports to the same method, in different messages.
+"""
 
 from __future__ import annotations
 
@@ -11,40 +14,40 @@ _VARINT, _FIXED64, _TEXT, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 _LONGEST_VARINT = 10
 # By field number: the wire type in `ActionStatusRequest` where `WorkflowActionStatus` has another, or no such field.
-_OF_AGENTS = {4: _TEXT, 5: _TEXT, 6: _VARINT, 9: _TEXT, 10: _TEXT}
-_OF_WORKERS = {4: _VARINT, 5: _VARINT, 6: _TEXT}
+_AGENT_FIELDS = {4: _TEXT, 5: _TEXT, 6: _VARINT, 9: _TEXT, 10: _TEXT}
+_WORKER_FIELDS = {4: _VARINT, 5: _VARINT, 6: _TEXT}
 
 
-class Unreadable(NamedTuple):
-    """A request whose bytes are no message of its kind."""
+class Undecodable(NamedTuple):
+    """A request that could not be decoded as the message of its method."""
 
     reason: str
 
 
-def readable(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Let a reader of messages return `Unreadable` where it raises, so that the client is told what it did wrong."""
+def tolerant(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Wrap a decoder to return Undecodable where it would raise, so that the client gets the reason."""
 
-    def reading(data: bytes) -> Any:
+    def tolerant_decode(data: bytes) -> Any:
         try:
-            return read(data)
+            return decode(data)
         except DecodeError as error:
-            return Unreadable(str(error))
+            return Undecodable(str(error))
 
-    return reading
+    return tolerant_decode
 
 
-def is_of_an_agent(data: bytes) -> bool:
-    """Return whether a report is an `ActionStatusRequest`: a field that only one of the two can have decides."""
+def is_agent_report(data: bytes) -> bool:
+    """Return whether a report is an `ActionStatusRequest`, by the first field that only one of the messages has."""
     for number, type in _fields(data):
-        if _OF_AGENTS.get(number) == type:
+        if _AGENT_FIELDS.get(number) == type:
             return True
-        if _OF_WORKERS.get(number) == type:
+        if _WORKER_FIELDS.get(number) == type:
             return False
     return False
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield number and wire type of the fields of a message, as far as it can be read."""
+    """Yield number and wire type of the fields of a message, up to the first malformed one."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -64,7 +67,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number and the place behind it; 0 and the end of the data where there is none."""
+    """Return a varint and the offset after it; 0 and the end of the data for a malformed one."""
     value = 0
     for shift, byte in enumerate(data[at : at + _LONGEST_VARINT]):
         value |= (byte & 0x7F) << (7 * shift)
