@@ -1,7 +1,7 @@
 -- Compare live tasks with the newest entries of their logs, a batch at a time.
--- Takes:   after bigint, the number to go on behind (0 to begin); batch integer.
--- Returns: per task (seq, id, differences json): the differences are null where there are none, else an object with an
---          array of what the task and what the log says for each member that differs.
+-- Takes:   after bigint, the seq after which the batch begins (0 for the first); batch integer.
+-- Returns: per task (seq, id, differences json): null without differences, else an object with [value of the task,
+--          value of the log] for each member that differs.
 -- Touches: nothing; reads live_tasks, task_log.
 select
     l.seq, l.id,

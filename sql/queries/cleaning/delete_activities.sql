@@ -1,6 +1,6 @@
--- Delete a batch of the tasks of workflows that are over, decisions too, with their log and the names that lead to them.
+-- Delete a batch of tasks of finished workflows, decisions included, with their log and their names.
 -- Takes:   workflows bigint[]; batch integer.
--- Returns: one row (tasks, entries): how many tasks were deleted, and how many entries of their log.
+-- Returns: one row (tasks, entries): how many tasks and log entries were deleted.
 -- Touches: done_tasks, task_log, task_names; reads live_workflows.
 with old as materialized (
     select t.seq, t.done_at
@@ -30,6 +30,6 @@ forgotten as (
 )
 select
     count(*)::integer as tasks,
-    -- The first entry and the last ones stand in the row of the task.
+    -- The first and the last entries are stored in the task's row, not in task_log.
     (count(*) + count(*) + count(g.cancel_delivered_at) + (select count(*) from logged))::integer as entries
 from gone as g

@@ -1,8 +1,8 @@
--- Delete a batch of what workflows that are over have noted: the labels of their tasks, and the ids of their signals.
+-- Delete a batch of notes of finished workflows: labels of their tasks and ids of their signals.
 -- Takes:   workflows bigint[]; batch integer, of each kind.
--- Returns: one row (count), how many notes were deleted.
--- Touches: activities, workflow_signals; reads live_workflows. Labels of children stay until these are gone: a clean-up
---          that begins again finds them by it.
+-- Returns: one row (count), how many were deleted.
+-- Touches: activities, workflow_signals; reads live_workflows. Labels of children are deleted with the children
+--          (delete_workflows.sql): a clean-up that starts again finds the children by them.
 with over as materialized (
     select w.seq
     from unnest(%(workflows)s::bigint[]) as w (seq)
@@ -10,7 +10,7 @@ with over as materialized (
 ),
 labels as (
     delete from fencepost.activities as a
-    -- Nobody changes them any more, so that they stay where they are found.
+    -- No statement changes these rows any more, so their ctid stays valid.
     where a.ctid = any(array(
         select n.place
         from over as o

@@ -1,14 +1,15 @@
--- Look at a batch of old tasks and delete those that a rule wants gone, with their log and the names that lead to them.
--- Takes:   age interval, how long ago they must have ended; include, exclude text[], of definitions (each null for any);
---          after bigint, the seq to go on behind (0 to begin); batch integer; now.
--- Returns: one row (last, tasks, entries): the seq to go on behind, null when there are no more; how many tasks were
---          deleted, and how many entries of their log.
+-- Read a batch of old tasks and delete those that match a rule, with their log and their names.
+-- Takes:   age interval, how long ago they must have ended; include, exclude text[], definitions (each null for any);
+--          after bigint, the seq after which the batch begins (0 for the first); batch integer; now.
+-- Returns: one row (last, tasks, entries): the next `after`, null when there are no more; how many tasks and log
+--          entries were deleted.
 -- Touches: done_tasks, task_log, task_names; reads live_workflows.
 with looked as materialized (
-    -- So many are looked at and not so many deleted: a rule that finds little in a long history must not take long.
+    -- The limit counts rows read, not rows deleted: a rule that matches little must not scan a long history in one
+    -- batch.
     select
         d.seq, d.done_at, d.workflow_seq,
-        -- As task lists have it: the definition that all decisions share.
+        -- As in task lists: all decision tasks share one definition.
         case when d.workflow_seq is not null and substr(d.id, 19, 6) = '-8001-' then 'awf.workflow/decision-task'
             else d.definition end as definition
     from fencepost.done_tasks as d
@@ -22,14 +23,14 @@ old as materialized (
     from looked as l
     where (%(include)s::text[] is null or l.definition = any(%(include)s::text[]))
         and (%(exclude)s::text[] is null or l.definition <> all(%(exclude)s::text[]))
-        -- A workflow that is over stays so, and until then its decider may ask for all that it has begun.
+        -- The decider of a live workflow may still ask for all its activities. A finished workflow is never live again.
         and not exists (select from fencepost.live_workflows as w where w.seq = l.workflow_seq)
 ),
 gone as (
     delete from fencepost.done_tasks as d
     using old as o
-    -- Waits for a retry under way, and then there is no row. As ranges: equal keys would be joined by reading all of
-    -- the index.
+    -- Waits for a retry in progress, which removes the row. Ranges, because the planner may join equal keys by reading
+    -- the whole index.
     where d.seq between o.seq and o.seq and d.done_at between o.done_at and o.done_at
     returning d.id, d.seq, d.cancel_delivered_at
 ),
@@ -47,6 +48,6 @@ forgotten as (
 select
     (select max(l.seq) from looked as l) as last,
     count(*)::integer as tasks,
-    -- The first entry and the last ones stand in the row of the task.
+    -- The first and the last entries are stored in the task's row, not in task_log.
     (count(*) + count(*) + count(g.cancel_delivered_at) + (select count(*) from logged))::integer as entries
 from gone as g

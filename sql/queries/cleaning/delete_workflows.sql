@@ -1,12 +1,12 @@
--- Delete workflows that are over, with the names that lead to them and the labels under which they were begun.
+-- Delete finished workflows, with their names and the labels under which they were started.
 -- Takes:   workflows bigint[].
 -- Returns: one row (count), how many were deleted.
--- Touches: done_workflows, workflow_names, activities. Run behind delete_activities.sql and delete_labels.sql, when these
---          find nothing more.
+-- Touches: done_workflows, workflow_names, activities. Run when delete_activities.sql and delete_labels.sql find
+--          nothing more.
 with gone as (
     delete from fencepost.done_workflows as d
     using unnest(%(workflows)s::bigint[]) as w (seq)
-    -- As a range: equal keys would be joined by reading all of the index.
+    -- A range, because the planner may join equal keys by reading the whole index.
     where d.seq between w.seq and w.seq
     returning d.seq, d.id, d.parent_seq, d.label
 ),
@@ -20,7 +20,7 @@ labels as (
     using (
         select g.parent_seq as workflow_seq, g.label from gone as g
         union
-        -- Of children that went before, by a rule of their own.
+        -- Labels of children that an earlier run deleted by another rule.
         select n.workflow_seq, n.label
         from gone as g
         cross join lateral (

@@ -1,7 +1,7 @@
--- Look at a batch of old workflows and find those that a rule wants gone, with all that is below them.
--- Takes:   age interval, how long ago they must have ended; include, exclude text[], of definitions (each null for any);
---          after bigint, the seq to go on behind (0 to begin); batch integer; now.
--- Returns: one row (last, seqs): the seq to go on behind, null when there are no more; and the workflows, children before
+-- Read a batch of old workflows and find those that match a rule, with all their descendants.
+-- Takes:   age interval, how long ago they must have ended; include, exclude text[], definitions (each null for any);
+--          after bigint, the seq after which the batch begins (0 for the first); batch integer; now.
+-- Returns: one row (last, seqs): the next `after`, null when there are no more; and the workflows, children before
 --          their parents.
 -- Touches: nothing; reads done_workflows, live_workflows, activities.
 with recursive looked as materialized (
@@ -17,7 +17,7 @@ family as (
     from looked as l
     where (%(include)s::text[] is null or l.definition = any(%(include)s::text[]))
         and (%(exclude)s::text[] is null or l.definition <> all(%(exclude)s::text[]))
-        -- Its parent's decider may still ask for it.
+        -- The decider of a live parent may still ask for it.
         and not exists (select from fencepost.live_workflows as p where p.seq = l.parent_seq)
     union
     select a.seq
@@ -28,5 +28,5 @@ family as (
 )
 select
     (select max(l.seq) from looked as l) as last,
-    -- A child's number is greater than its parent's.
+    -- A child has a greater seq than its parent.
     array(select f.seq from family as f order by f.seq desc) as seqs

@@ -1,7 +1,7 @@
--- Keep tasks from being created until the transaction ends.
+-- Block the creation of tasks until the transaction ends.
 -- Takes:   nothing.
 -- Returns: nothing.
--- Touches: a table lock, which waits for creates under way: of the table that creates alone write to, so that what is
---          alive goes on. Locking the definition's row in every create instead would make all creates of one definition
---          write to that one row.
+-- Touches: a table lock, which waits for creates in progress. It is on a table that only creates write to, so that live
+--          tasks go on. A lock on the definition's row in each create would make all creates of one definition write to
+--          that row.
 lock table fencepost.task_names in share row exclusive mode

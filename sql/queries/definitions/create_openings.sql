@@ -1,7 +1,8 @@
--- Lead claims to each key of a definition that has ready tasks: its limit was raised, or its keys are others.
+-- Create an opening for each limit key of a definition that has ready tasks.
 -- Takes:   name.
 -- Returns: nothing.
--- Touches: openings; reads live_tasks. Run behind lock.sql in the transaction of the put.
+-- Touches: openings; reads live_tasks. Run after lock.sql in the transaction of a put that raises the limit or changes
+--          the keys.
 with recursive keys as (
     (
         select l.limit_key, l.ready_at, l.seq

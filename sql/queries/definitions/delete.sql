@@ -1,8 +1,9 @@
--- Delete a definition that no live task needs.
+-- Delete a definition that has no live tasks and no live workflows.
 -- Takes:   name; now.
--- Returns: one row (version, live): the newest version, null when there is none, and how many live tasks stand in the
---          way; it was deleted when there is a version and live is 0.
--- Touches: definitions; reads live_tasks, live_workflows. Run behind block_task_creation.sql: no task may be created in between.
+-- Returns: one row (version, live): the newest version, null when there is none, and how many live tasks and workflows
+--          it has. It was deleted when there is a version and live is 0.
+-- Touches: definitions; reads live_tasks, live_workflows. Run after block_task_creation.sql: no task may be created in
+--          between.
 with newest as (
     select d.version from fencepost.definitions as d where d.name = %(name)s::text and d.is_newest
 ),

@@ -1,6 +1,6 @@
--- List the newest version of every definition that somebody has declared, by name.
--- Takes:   built_in text[], the names that nobody has declared; after text, the name to go on behind (null to begin);
---          size integer.
+-- List the newest version of every declared definition, by name.
+-- Takes:   built_in text[], the names of built-in definitions, which are left out; after text, the name after which the
+--          page begins (null for the first page); size integer.
 -- Returns: per definition (name, version, kind, document, created_at).
 -- Touches: nothing; reads definitions.
 select d.name, d.version, d.kind, d.document, d.created_at

@@ -1,4 +1,4 @@
--- The names of the definitions that have a limit.
+-- List the names of definitions that have a concurrency limit.
 -- Takes:   nothing.
 -- Returns: per definition (name).
 -- Touches: nothing; reads definitions.

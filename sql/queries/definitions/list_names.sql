@@ -1,6 +1,6 @@
--- The names of all definitions, to suggest the nearest one.
+-- List the names of all definitions, to suggest the nearest one.
 -- Takes:   nothing.
--- Returns: per definition (name).
+-- Returns: per definition (name), at most 10,000.
 -- Touches: nothing; reads definitions.
 select d.name
 from fencepost.definitions as d

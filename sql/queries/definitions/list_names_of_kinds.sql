@@ -1,4 +1,4 @@
--- The names of the definitions of some kinds.
+-- List the names of definitions of some kinds.
 -- Takes:   kinds text[].
 -- Returns: per definition (name).
 -- Touches: nothing; reads definitions.

@@ -1,18 +1,18 @@
--- Make a new version of a definition the newest, unless the newest one says the same already.
+-- Create a new version of a definition, unless the newest version has the same content.
 -- Takes:   name, kind, document json, the settings (ms bigint, counts integer, concurrency_path jsonpath),
 --          has_result_schema, has_error_schema, created_by; now.
--- Returns: one row (version, created_at, document) of what is newest afterwards, and relabel: whether its live tasks
---          are limited by other keys than before, so that update_limit_keys.sql has to follow; opens: whether the same keys have
---          more places than before, so that create_openings.sql has to. No row when the name belongs to a document of another
---          kind.
--- Touches: definitions. Run behind lock.sql in one transaction: two puts of a new name must not both be version 1.
+-- Returns: one row (version, created_at, document, relabel, opens) of the version that is to be the newest. `relabel`:
+--          live tasks have other limit keys than before, so update_limit_keys.sql must follow. `opens`: the same keys
+--          have more capacity, so create_openings.sql must follow. No row when the name belongs to a definition of
+--          another kind.
+-- Touches: definitions. Run after lock.sql in one transaction: two puts of a new name must not both be version 1.
 with newest as (
     select d.version, d.created_at, d.document
     from fencepost.definitions as d
     where d.name = %(name)s::text and d.is_newest and d.document::jsonb = %(document)s::jsonb
 ),
 before as (
-    -- A deleted definition may still have live tasks, by a retry: they have no keys.
+    -- A deleted definition may have live tasks again after a retry; they have no limit keys.
     select d.concurrency_limit is not null as limited, d.concurrency_path::text as path, d.concurrency_limit as most
     from fencepost.definitions as d
     where d.name = %(name)s::text and d.is_newest
@@ -21,7 +21,7 @@ before as (
     limit 1
 ),
 other as (
-    -- For good: tasks and workflows of old versions live under their settings, or lie in the history.
+    -- The kind of a name never changes: live and finished tasks and workflows still refer to its old versions.
     select from fencepost.definitions as d where d.name = %(name)s::text and d.kind <> %(kind)s::text
 ),
 superseded as (
@@ -39,7 +39,7 @@ created as (
         %(name)s::text,
         coalesce((select max(d.version) from fencepost.definitions as d where d.name = %(name)s::text), 0) + 1,
         %(kind)s::text, %(document)s::json,
-        -- Made newest by promote.sql: the unique index would meet the version that is stepping down.
+        -- promote.sql sets it afterwards: in this statement the unique index would still see the old newest version.
         false,
         %(requested_to_start_timeout)s::bigint * interval '1 millisecond',
         %(in_progress_timeout)s::bigint * interval '1 millisecond',

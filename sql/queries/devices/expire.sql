@@ -1,8 +1,8 @@
--- Give up devices that were silent for too long: they are watched again when they come back.
--- Takes:   size integer; now.
--- Returns: per device its name.
--- Touches: devices. What a device has under way is ended in the same transaction; whoever holds one is doing the same, or
---          it has just shown that it lives.
+-- Expire watched devices whose heartbeat deadline has passed; the next heartbeat watches them again.
+-- Takes:   size integer, the most devices; now.
+-- Returns: per expired device (name).
+-- Touches: devices. Their live tasks are ended in the same transaction. A locked device is skipped: another server is
+--          expiring it, or it has just sent a heartbeat.
 with late as materialized (
     select d.name
     from fencepost.devices as d

@@ -1,4 +1,4 @@
--- Give every device that is watched its whole time again, after an outage in which none could be heard.
+-- Give every watched device its whole silence time again, after an outage in which none could be heard.
 -- Takes:   silence in ms; now.
 -- Returns: nothing.
 -- Touches: devices.

@@ -1,6 +1,6 @@
--- Note a sign of life of a device, known before or not.
--- Takes:   name; watch boolean, whether it is to be watched from now on; silence in ms, after which one that is watched is
---          taken to be gone; task_id text, what it was just told to do (null: nothing new); now.
+-- Record a heartbeat of a device, registered or not.
+-- Takes:   name; watch boolean, whether the device is watched from now on; silence in ms, after which a watched device
+--          expires; task_id text, the task that was just sent to it (null for none); now.
 -- Returns: nothing.
 -- Touches: devices.
 insert into fencepost.devices as d (name, info, seen_at, due_at, task_id, created_at)
@@ -13,7 +13,7 @@ on conflict (name) do update set
     seen_at = greatest(d.seen_at, excluded.seen_at),
     due_at = case
         when excluded.due_at is not null then greatest(d.due_at, excluded.due_at)
-        -- Whoever was watched before stays so, however it shows that it lives.
+        -- A device that is already watched stays watched, whatever kind of heartbeat it sends.
         when d.due_at is not null
             then greatest(d.due_at, excluded.seen_at + %(silence)s::bigint * interval '1 millisecond')
     end,

@@ -1,7 +1,7 @@
--- The runs of device workflows that are live or ended lately, and what tells whether anything has happened to one.
--- Takes:   since timestamptz, for those that are over (null: a minute ago; a day at most); seqs bigint[], further ones that
---          are over by now; now.
--- Returns: per run (seq, changes) and its resource row. `changes` grows with whatever happens to the run or its tasks.
+-- List device workflow runs that are live or ended lately, with a count of their changes.
+-- Takes:   since timestamptz, for runs that have ended (null: a minute ago; at most a day); seqs bigint[], further runs
+--          that have ended by now; now.
+-- Returns: per run (seq, changes) and its resource row. `changes` grows with each change of the run or its tasks.
 -- Touches: nothing; reads definitions, live_workflows, done_workflows, live_tasks, done_tasks.
 with asked as materialized (
     select
@@ -10,7 +10,7 @@ with asked as materialized (
                 %(since)s::timestamptz,
                 coalesce(%(now)s::timestamptz, statement_timestamp()) - interval '1 minute'
             ),
-            -- Who was away for longer fetches what there is: a history is not read aloud.
+            -- At most one day: a client that was away for longer reads the current state instead.
             coalesce(%(now)s::timestamptz, statement_timestamp()) - interval '1 day'
         ) as since,
         array(select d.name from fencepost.definitions as d where d.kind = 'device-workflow') as names

@@ -1,5 +1,5 @@
--- The live tasks of devices, each the one of its run.
--- Takes:   devices text[], their names.
+-- List the live tasks of devices, each the current step of a run.
+-- Takes:   devices text[], names.
 -- Returns: per live task its resource row.
 -- Touches: nothing; reads live_workflows, task_resources.
 select

@@ -1,4 +1,4 @@
--- Register a device, or say anew what it is registered with.
+-- Register a device, or replace its info.
 -- Takes:   name; info json; now.
 -- Returns: the device (name, info, seen_at, due_at, task_id, created_at).
 -- Touches: devices.

@@ -1,6 +1,6 @@
--- Keep subscriptions from being made by others until the transaction ends, and make some.
+-- Block the creation of subscriptions by other transactions, and allow it in this one.
 -- Takes:   nothing.
 -- Returns: nothing.
--- Touches: a table lock, as in block_subscriptions.sql, and that of subscriptions/block_events.sql. Both at once, because two that had the first
---          would wait for each other when they took the second.
+-- Touches: a table lock: those of block_subscriptions.sql and of subscriptions/block_events.sql at once, because two
+--          transactions that hold the first would deadlock when they take the second.
 lock table fencepost.subscription_gate in share row exclusive mode

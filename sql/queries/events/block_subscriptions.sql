@@ -1,6 +1,7 @@
--- Keep subscriptions from being made until the transaction ends.
+-- Block the creation of subscriptions until the transaction ends.
 -- Takes:   nothing.
 -- Returns: nothing.
--- Touches: a table lock, which waits for subscriptions under way. Run before everything else in its transaction: who makes a
---          subscription takes its lock first as well, so that nobody waits here who holds what an event needs.
+-- Touches: a table lock, which waits for subscriptions in progress. Run first in its transaction: a transaction that
+--          creates a subscription also takes its table lock first, so nothing that an event needs is held by one that
+--          waits here.
 lock table fencepost.subscription_gate in row exclusive mode

@@ -1,8 +1,8 @@
--- Note what events have brought about.
--- Takes:   calls json: [{key, outcome json}]; starts json: [{event_key, trigger, trigger_version, status, reference json,
---          reason}], what became of each trigger that fits.
+-- Save the outcomes of events.
+-- Takes:   calls json: [{key, outcome json}]; starts json: [{event_key, trigger, trigger_version, status, reference
+--          json, reason}], the result of each trigger that matches.
 -- Returns: nothing.
--- Touches: events, trigger_starts. Run behind create.sql in one transaction.
+-- Touches: events, trigger_starts. Run after create.sql in one transaction.
 with noted as (
     insert into fencepost.trigger_starts (event_key, trigger, trigger_version, at, status, reference, reason)
     select s.event_key, s.trigger, s.trigger_version, e.at, s.status, s.reference, s.reason
@@ -14,5 +14,5 @@ with noted as (
 update fencepost.events as e
 set outcome = c.outcome
 from json_to_recordset(%(calls)s::json) as c (key uuid, outcome json)
--- As a range, since equal keys would be joined by reading all of the index.
+-- A range, because the planner may join equal keys by reading the whole index.
 where e.key between c.key and c.key

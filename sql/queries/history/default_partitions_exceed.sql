@@ -1,4 +1,4 @@
--- Whether the default partitions hold more than a few rows, which are read whenever a partition is made.
+-- Find whether the default partitions have more than a few rows; making a partition reads all of them.
 -- Takes:   most integer.
 -- Returns: one row (is_more).
 -- Touches: nothing; reads done_tasks_default, done_workflows_default.

@@ -1,4 +1,4 @@
--- Delete old tasks that lie in no partition of their time, and the names that lead to them, a batch at a time.
+-- Delete old tasks in the default partition, and their names, a batch at a time.
 -- Takes:   retention interval; batch integer; now.
 -- Returns: one row (count), how many were deleted.
 -- Touches: done_tasks_default, task_names; reads live_workflows, done_workflows.
@@ -6,12 +6,13 @@ with old as materialized (
     select d.ctid as place
     from fencepost.done_tasks_default as d
     where d.done_at < coalesce(%(now)s::timestamptz, statement_timestamp()) - %(retention)s::interval
-        -- What was kept for the sake of a workflow goes with it, and not when that has just ended and is looked at.
+        -- A task that was kept because of its workflow is deleted after that workflow, not as soon as the workflow
+        -- ends.
         and not exists (select from fencepost.live_workflows as w where w.seq = d.workflow_seq)
         and not exists (select from fencepost.done_workflows as w where w.seq = d.workflow_seq)
     order by d.done_at
     limit %(batch)s::integer
-    -- One that is being retried is live again when that commits.
+    -- A task that is being retried is live once the retry commits.
     for update skip locked
 ),
 gone as (

@@ -1,4 +1,4 @@
--- Delete old workflows that lie in no partition of their time, what leads to them and what they noted, a batch at a time.
+-- Delete old workflows in the default partition, with names and notes, a batch at a time.
 -- Takes:   retention interval; batch integer; now.
 -- Returns: one row (count), how many were deleted.
 -- Touches: done_workflows_default, workflow_names, activities, workflow_signals; reads live_workflows, done_workflows.
@@ -6,7 +6,7 @@ with old as materialized (
     select d.ctid as place
     from fencepost.done_workflows_default as d
     where d.done_at < coalesce(%(now)s::timestamptz, statement_timestamp()) - %(retention)s::interval
-        -- A child that was kept for the sake of its parent goes after it.
+        -- A child that was kept because of its parent is deleted after the parent.
         and not exists (select from fencepost.live_workflows as w where w.seq = d.parent_seq)
         and not exists (select from fencepost.done_workflows as w where w.seq = d.parent_seq)
     order by d.done_at
@@ -27,7 +27,7 @@ forgotten as (
 labels as (
     delete from fencepost.activities as a
     using gone as g
-    -- As a range: equal keys would be joined by reading all of the index.
+    -- A range, because the planner may join equal keys by reading the whole index.
     where a.workflow_seq between g.seq and g.seq
 ),
 signals as (

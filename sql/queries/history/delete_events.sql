@@ -1,4 +1,4 @@
--- Delete old events and what triggers did for them, a batch at a time; their ids are free then.
+-- Delete old events and the starts of their triggers, a batch at a time; their ids can be used again.
 -- Takes:   retention interval; batch integer; now.
 -- Returns: one row (count), how many events were deleted.
 -- Touches: events, trigger_starts.
@@ -13,7 +13,7 @@ with old as materialized (
 unnoted as (
     delete from fencepost.trigger_starts as s
     using old as o
-    -- As ranges, since equal keys would be joined by reading all of the index.
+    -- Ranges, because the planner may join equal keys by reading the whole index.
     where s.event_key between o.key and o.key
 ),
 gone as (

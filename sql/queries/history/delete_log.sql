@@ -1,4 +1,4 @@
--- Delete old log entries that lie in no partition of their time, a batch at a time.
+-- Delete old log entries in the default partition, a batch at a time.
 -- Takes:   retention interval; batch integer; now.
 -- Returns: one row (count), how many were deleted.
 -- Touches: task_log_default; reads live_tasks.
@@ -6,7 +6,7 @@ with old as materialized (
     select g.ctid as place
     from fencepost.task_log_default as g
     where g.at < coalesce(%(now)s::timestamptz, statement_timestamp()) - %(retention)s::interval
-        -- The newest entry of a live task is its state and stays until there is a newer one.
+        -- The newest entry of a live task records its state and stays until there is a newer one.
         and not exists (select from fencepost.live_tasks as l where l.seq = g.seq and l.version = g.version)
     order by g.at
     limit %(batch)s::integer

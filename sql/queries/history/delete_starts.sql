@@ -1,4 +1,4 @@
--- Delete what is noted of old due times, a batch at a time.
+-- Delete old runs of schedules, a batch at a time.
 -- Takes:   retention interval; batch integer; now.
 -- Returns: one row (count), how many were deleted.
 -- Touches: schedule_starts.

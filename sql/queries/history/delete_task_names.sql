@@ -1,14 +1,14 @@
--- Let the names go that lead to the tasks of a partition, a batch at a time; those of live workflows are kept.
--- Takes:   begins_at (null when it has no beginning), ends_at, the bounds of the partition; after bigint, the seq to go on
---          behind (0 to begin); batch integer.
--- Returns: one row (last, kept): the seq to go on behind, null when there are no more tasks; and the tasks of the batch
---          whose workflows are live, so that they must not go.
--- Touches: task_names; reads done_tasks, live_workflows. Only while the partition is locked against changes: a retry that
---          has found its task by an id which then goes would leave a live task that nobody finds.
+-- Delete the names of a partition's tasks, a batch at a time, except tasks of live workflows.
+-- Takes:   begins_at (null for no lower bound), ends_at, the bounds of the partition; after bigint, the seq after which
+--          the batch begins (0 for the first); batch integer.
+-- Returns: one row (last, kept): the next `after`, null when there are no more tasks; and the tasks of the batch that
+--          must be kept, because their workflows are live.
+-- Touches: task_names; reads done_tasks, live_workflows. Run only while the partition is locked against changes: a
+--          retry that found its task by an id that is then deleted would leave a live task that no id leads to.
 with batch as materialized (
     select
         d.id, d.seq,
-        -- A workflow that is over stays so: who is not kept now need not be later.
+        -- A finished workflow is never live again: a row that need not be kept now need not be kept later.
         exists (select from fencepost.live_workflows as w where w.seq = d.workflow_seq) as is_kept
     from fencepost.done_tasks as d
     where d.done_at >= coalesce(%(begins_at)s::timestamptz, '-infinity')
@@ -20,9 +20,9 @@ with batch as materialized (
 forgotten as (
     delete from fencepost.task_names as n
     using batch as b
-    -- The id that a caller chose, or the beginning of the server's own, which names what was made together (create.sql).
+    -- Either the id that a caller chose, or the prefix under which create.sql records the tasks of one call.
     where n.id in (b.id, ':' || left(b.id, 18))
-        -- An earlier run, cut off, may have let the id go, and then it belongs to a newer task.
+        -- An earlier, interrupted run may have freed the id, which then belongs to a newer task.
         and n.seq = b.seq
         and not b.is_kept
 )

@@ -1,13 +1,13 @@
--- Let the names and notes of a partition's workflows go, a batch at a time; children of live workflows are kept.
--- Takes:   begins_at (null when it has no beginning), ends_at, the bounds of the partition; after bigint, the seq to go on
---          behind (0 to begin); batch integer.
--- Returns: one row (last, kept): the seq to go on behind, null when there are no more workflows; and those of the batch
---          whose parents are live, so that they must not go.
+-- Delete the names and notes of a partition's workflows, a batch at a time, except live parents' children.
+-- Takes:   begins_at (null for no lower bound), ends_at, the bounds of the partition; after bigint, the seq after which
+--          the batch begins (0 for the first); batch integer.
+-- Returns: one row (last, kept): the next `after`, null when there are no more workflows; and the workflows of the
+--          batch that must be kept, because their parents are live.
 -- Touches: workflow_names, activities, workflow_signals; reads done_workflows, live_workflows.
 with batch as materialized (
     select
         d.id, d.seq,
-        -- A workflow that is over stays so: who is not kept now need not be later.
+        -- A finished workflow is never live again: a row that need not be kept now need not be kept later.
         exists (select from fencepost.live_workflows as w where w.seq = d.parent_seq) as is_kept
     from fencepost.done_workflows as d
     where d.done_at >= coalesce(%(begins_at)s::timestamptz, '-infinity')
@@ -19,13 +19,13 @@ with batch as materialized (
 forgotten as (
     delete from fencepost.workflow_names as n
     using batch as b
-    -- An earlier run, cut off, may have let the id go, and then it belongs to a newer workflow.
+    -- An earlier, interrupted run may have freed the id, which then belongs to a newer workflow.
     where n.id = b.id and n.seq = b.seq and not b.is_kept
 ),
 labels as (
     delete from fencepost.activities as a
     using batch as b
-    -- As a range: equal keys would be joined by reading all of the index.
+    -- A range, because the planner may join equal keys by reading the whole index.
     where a.workflow_seq between b.seq and b.seq and not b.is_kept
 ),
 signals as (

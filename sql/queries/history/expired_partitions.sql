@@ -1,6 +1,6 @@
--- The partitions that hold only what is older than the retention.
+-- List the partitions whose rows are all older than the retention.
 -- Takes:   retention interval; now.
--- Returns: per partition (parent, name, begins_at, ends_at), the oldest first; begins_at is null when it has no beginning.
+-- Returns: per partition (parent, name, begins_at, ends_at), oldest first; begins_at is null without a lower bound.
 -- Touches: nothing; reads history_partitions.
 select p.parent, p.name, p.begins_at, p.ends_at
 from fencepost.history_partitions as p

@@ -1,4 +1,4 @@
--- Change the partitions alone until the transaction ends: no two servers make or drop them at once.
+-- Let one server at a time create or drop partitions, until the transaction ends.
 -- Takes:   nothing.
 -- Returns: nothing of use.
 -- Touches: an advisory lock of the transaction.

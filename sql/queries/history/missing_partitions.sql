@@ -1,6 +1,6 @@
--- The partitions that are missing for now and for at least two widths ahead.
+-- List the partitions that are missing from now to at least two widths ahead.
 -- Takes:   width interval, of days and hours; now.
--- Returns: per partition (parent, name, begins_at, ends_at), the nearest first.
+-- Returns: per partition (parent, name, begins_at, ends_at), nearest first.
 -- Touches: nothing; reads history_partitions, done_tasks_default, done_workflows_default, task_log_default.
 with histories as (
     select 'done_tasks' as parent, (select max(d.done_at) from fencepost.done_tasks_default as d) as stray_at
@@ -13,12 +13,12 @@ begun as (
     select
         h.parent, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
         greatest(
-            -- They go on where the last one ends, also when that was as wide as another setting had it.
+            -- Continue where the last partition ends, also when it was made with another width.
             (select max(p.ends_at) from fencepost.history_partitions as p where p.parent = h.parent),
-            -- None for the time in which no server was there to need one.
+            -- No partitions for a time in which no server ran.
             date_bin(%(width)s::interval, coalesce(%(now)s::timestamptz, statement_timestamp()), '2000-01-01 00:00:00+00'),
-            -- A range of which the default partition has a row cannot be attached. What lies there stays, and what
-            -- comes from the next minute on has a partition: to move rows would take locks for as long as it takes.
+            -- Postgres refuses a partition whose range has rows in the default partition. These rows stay there, and
+            -- the new partition begins with the next minute: moving them would hold locks for as long as it takes.
             date_trunc('minute', h.stray_at) + interval '1 minute'
         ) as begins_at
     from histories as h

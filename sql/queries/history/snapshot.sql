@@ -1,22 +1,24 @@
--- Write down anew where live tasks stand whose newest log entry is about to go, a batch at a time.
--- Takes:   ends_at, before which entries go; after bigint, the seq to go on behind (0 to begin); batch integer; now.
--- Returns: one row (last, due): the seq to go on behind, null when there are no more such tasks; and how many of the batch
---          were left alone because they are due.
+-- Log the state of live tasks whose newest log entry is about to be dropped, a batch at a time.
+-- Takes:   ends_at, the time before which entries are dropped; after bigint, the seq after which the batch begins (0
+--          for the first); batch integer; now.
+-- Returns: one row (last, due): the next `after`, null when there are no more such tasks; and how many of the batch
+--          were skipped because they are due.
 -- Touches: live_tasks, task_log.
 with old as materialized (
     select
         l.ctid as place, l.seq, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
-        -- The reaper or a late worker is about to write an entry; and to be updated would cost a lease its grace.
+        -- The reaper or a late worker is about to write an entry. An update would also end the grace period of the
+        -- lease.
         coalesce(l.deadline_at <= coalesce(%(now)s::timestamptz, statement_timestamp()), false) as is_due
     from fencepost.live_tasks as l
     where l.seq > %(after)s::bigint
-        -- The first entry is derived from what was asked and does not go.
+        -- The first entry is derived from the create request and is never deleted.
         and l.version > 1
-        -- The newest entry is as old as the state that it left behind.
+        -- The newest entry was written when the row was last updated.
         and l.updated_at < %(ends_at)s::timestamptz
     order by l.seq
     limit %(batch)s::integer
-    -- Waits for who is changing one: were it skipped and then not changed after all, its entry would be lost.
+    -- Waits instead of skipping: if the other transaction rolled back, the entry of a skipped task would be lost.
     for update
 ),
 kept as (

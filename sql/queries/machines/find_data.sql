@@ -1,6 +1,6 @@
 -- Find a version of a workflow's data.
 -- Takes:   workflow_id; version integer, null for the newest.
--- Returns: (version, metadata, data), or none.
+-- Returns: (version, metadata, data), or no row.
 -- Touches: nothing; reads machine_data.
 select d.version, d.metadata, d.data
 from fencepost.machine_data as d

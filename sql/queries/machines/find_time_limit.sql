@@ -1,6 +1,6 @@
--- Find the time limit of a workflow, if nothing has started it.
+-- Find the time-limit timer of a workflow, if it has not started.
 -- Takes:   workflow_seq.
--- Returns: (id), or none.
+-- Returns: (id), or no row.
 -- Touches: nothing; reads live_tasks.
 select l.id
 from fencepost.live_tasks as l

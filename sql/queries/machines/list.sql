@@ -1,5 +1,5 @@
--- List the workflows of machines, the oldest first, without those that were deleted.
--- Takes:   after bigint, the seq to go on behind (0 to begin); size integer.
+-- List machine workflows, oldest first, without deleted ones.
+-- Takes:   after bigint, the seq after which the page begins (0 for the first page); size integer.
 -- Returns: per workflow its seq and its resource row.
 -- Touches: nothing; reads workflow_resources, definitions, machine_deletions.
 select

@@ -1,7 +1,7 @@
--- List the workflows in which a worker has something to do, or had, the live ones first and the newest of each kind.
--- Takes:   names text[], under which the worker may stand in a template; live boolean, whether only those that live;
+-- List the workflows that have actions for a worker: live ones first, then by seq, newest first.
+-- Takes:   names text[], the names that a template may use for the worker; live boolean, whether only live workflows;
 --          size integer, null for all.
--- Returns: per workflow its seq and its resource row, without those that were deleted.
+-- Returns: per workflow its seq and its resource row, without deleted ones.
 -- Touches: nothing; reads workflow_subjects, workflow_resources, definitions, machine_deletions.
 select
     r.seq,
@@ -15,7 +15,8 @@ from (
 cross join lateral (
     select r.*
     from fencepost.workflow_resources as r
-    -- What is over has this status in the view, so that its part is not even looked at when only live ones are wanted.
+    -- The view gives every finished workflow this constant status, so Postgres skips that part when only live ones are
+    -- wanted.
     where r.seq = s.workflow_seq and (r.status <> 'done' or not %(live)s::boolean)
     offset 0
 ) as r

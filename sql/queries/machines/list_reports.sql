@@ -1,5 +1,5 @@
--- List what was reported of a workflow, the oldest first.
--- Takes:   workflow_id; after bigint, the seq to go on behind (0 to begin); size integer.
+-- List the reports about a workflow, oldest first.
+-- Takes:   workflow_id; after bigint, the seq after which the page begins (0 for the first page); size integer.
 -- Returns: per report (seq, at, task, action, state, seconds, message, worker, verb).
 -- Touches: nothing; reads machine_reports.
 select r.seq, r.at, r.task, r.action, r.state, r.seconds, r.message, r.worker, r.verb

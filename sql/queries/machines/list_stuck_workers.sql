@@ -1,6 +1,6 @@
--- List the workers that repeat a report which their finished workflows do not take.
+-- List the workers that repeat a report which their finished workflow refuses.
 -- Takes:   workflow_ids text[].
--- Returns: per workflow that has one (workflow_id, since, last_at, task, action, worker).
+-- Returns: per workflow with such a worker (workflow_id, since, last_at, task, action, worker).
 -- Touches: nothing; reads machine_stuck.
 select m.workflow_id, m.since, m.last_at, m.task, m.action, m.worker
 from fencepost.machine_stuck as m

@@ -1,7 +1,7 @@
--- Keep one more version of a workflow's data, and of older ones than the newest `kept` only the metadata.
+-- Save a new version of a workflow's data; of versions older than the newest `kept`, keep only the metadata.
 -- Takes:   workflow_id; metadata json; data json; kept integer.
--- Returns: one row (version); none when another one was put at the same moment, and this one is to be put again,
---          or the workflow and its history are gone.
+-- Returns: one row (version); no row when another version was put at the same moment, so that this put must be
+--          repeated, or when the workflow and its history are gone.
 -- Touches: machine_data; reads workflow_names.
 with newest as (
     select coalesce(max(d.version), 0) + 1 as version
@@ -14,7 +14,7 @@ put as (
     from newest as n
     cross join fencepost.workflow_names as w
     where w.id = %(workflow_id)s::text
-    -- Whoever deletes its history waits, or we do, and then there is no row.
+    -- A deletion of the history waits for this lock; if the deletion was first, there is no row.
     for key share of w
     on conflict (workflow_id, version) do nothing
     returning version

@@ -1,5 +1,5 @@
--- Count the tasks of a list that are not over.
--- Takes:   workflow_seq bigint, the list; over text[], the statuses of tasks that are.
+-- Count the open tasks of a list.
+-- Takes:   workflow_seq bigint, the list; over text[], the statuses of tasks that are not open.
 -- Returns: one row (count).
 -- Touches: nothing; reads people_resources.
 select count(*) as count

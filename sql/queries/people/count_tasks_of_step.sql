@@ -1,6 +1,6 @@
 -- Count the tasks of a list for a step.
 -- Takes:   workflow_seq bigint, the list; step, its code.
--- Returns: one row (count, seq); `seq` is the number of the first of them, null when there is none.
+-- Returns: one row (count, seq); `seq` is that of the first such task, null when there is none.
 -- Touches: nothing; reads activities, task_resources.
 select count(*) as count, min(a.seq) as seq
 from fencepost.activities as a

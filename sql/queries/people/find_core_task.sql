@@ -1,5 +1,5 @@
--- The core task under a people's task.
--- Takes:   seq bigint, its number.
+-- Find the core task of a people task.
+-- Takes:   seq bigint, of the core task.
 -- Returns: one row (id, definition, definition_version, settings, exec_id, version).
 -- Touches: nothing; reads live_tasks, done_tasks.
 select r.id, r.definition, r.definition_version, r.settings, r.exec_id, r.version

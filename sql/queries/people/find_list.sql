@@ -1,12 +1,11 @@
 -- Find a task list.
--- Takes:   code, which is the id of its workflow.
--- Returns: one row (seq, id, definition, definition_version, status, outcome, created_at, params, result,
---          department);
---          none when no workflow of a process has that id.
+-- Takes:   code, the id of its workflow.
+-- Returns: one row (seq, id, definition, definition_version, status, outcome, created_at, params, result, department);
+--          no row when no workflow of a process has that id.
 -- Touches: nothing; reads workflow_names, live_workflows, done_workflows, definitions.
 select
     r.seq, r.id, r.definition, r.definition_version, r.status, r.outcome, r.created_at, r.params, r.result,
-    -- One that names none has that of its process.
+    -- A list without a department has the department of its process.
     coalesce(r.params ->> 'department', d.document ->> 'department') as department
 from fencepost.workflow_names as n
 cross join lateral (select w.* from fencepost.workflow_resources as w where w.seq = n.seq offset 0) as r

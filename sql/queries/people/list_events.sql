@@ -1,7 +1,7 @@
--- The events of people's tasks, drafts among them.
--- Takes:   seqs bigint[], the numbers of the tasks.
--- Returns: per event (task_seq, stream, number, event_date_time, by_user, processed, core_seq, core_version, bi_task_status,
---          assigned_to_team, assigned_to_user, priority, due_date_time).
+-- List the events of people tasks, drafts included.
+-- Takes:   seqs bigint[], of the tasks.
+-- Returns: per event (task_seq, stream, number, event_date_time, by_user, processed, core_seq, core_version,
+--          bi_task_status, assigned_to_team, assigned_to_user, priority, due_date_time).
 -- Touches: nothing; reads people_events.
 select
     e.task_seq, e.stream, e.number, e.event_date_time, e.by_user, e.processed, e.core_seq, e.core_version,

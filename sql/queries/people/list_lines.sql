@@ -1,6 +1,6 @@
--- The lines of a task list.
+-- List the lines of a task list.
 -- Takes:   workflow_seq bigint.
--- Returns: per line, the first one first, (line_number, seq, digest).
+-- Returns: per line, in order, (line_number, seq, digest).
 -- Touches: nothing; reads activities.
 select substr(a.label, 6)::integer as line_number, a.seq, a.digest
 from fencepost.activities as a

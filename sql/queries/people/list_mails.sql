@@ -1,5 +1,5 @@
--- The mail messages of a people's task, page by page.
--- Takes:   seq bigint; after text, the message to go on behind (null to begin); size integer.
+-- List the mail messages of a people task, page by page.
+-- Takes:   seq bigint; after text, the message after which the page begins (null for the first page); size integer.
 -- Returns: per link (mail_message).
 -- Touches: nothing; reads people_mails.
 select m.mail_message

@@ -1,7 +1,7 @@
--- Lock the newest core task of a people's task, where it is live, so that no worker changes it meanwhile.
--- Takes:   seq bigint, the number of the people's task.
--- Returns: one row (core_seq), none when it is done.
--- Touches: a row lock of live_tasks; reads people_tasks. Run behind the lock of the workflow.
+-- Lock the newest core task of a people task if it is live, so that no worker changes it.
+-- Takes:   seq bigint, of the people task.
+-- Returns: one row (core_seq), or no row when the core task is done.
+-- Touches: a row lock of live_tasks; reads people_tasks. Run after the lock of the workflow.
 select l.seq as core_seq
 from fencepost.live_tasks as l
 where l.seq = coalesce(

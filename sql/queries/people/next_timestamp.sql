@@ -1,7 +1,7 @@
--- The time of what is done to a people's task now: later than whatever was done to it before, by a microsecond at least.
+-- Find the time for the next event of a people task: after all earlier ones, by at least a microsecond.
 -- Takes:   task_seq bigint; core_seq bigint, its newest core task; now.
 -- Returns: one row (at).
--- Touches: nothing; reads people_events, live_tasks, done_tasks. Run behind the lock of the task's workflow.
+-- Touches: nothing; reads people_events, live_tasks, done_tasks. Run after the lock of the task's workflow.
 select greatest(
     coalesce(%(now)s::timestamptz, clock_timestamp()),
     (

@@ -1,6 +1,7 @@
--- The tasks of a list as they stand, page by page.
--- Takes:   workflow_seq bigint, the list; after integer, the line to go on behind (null for the first page); size integer.
--- Returns: per task, in the order of lines, its row: domain.people.task has the members.
+-- List the tasks of a list, page by page.
+-- Takes:   workflow_seq bigint, the list; after integer, the line after which the page begins (null for the first
+--          page); size integer.
+-- Returns: per task, by line, its row, whose members are those of PeopleTask.
 -- Touches: nothing; reads activities, people_resources.
 with lines as materialized (
     select a.seq, substr(a.label, 6)::integer as line_number

@@ -1,9 +1,10 @@
--- The pending tasks of all live lists as they stand.
--- Takes:   team, due_date_time, after bigint: of the task that the page before ended with, null for the first; size integer.
--- Returns: per task, in the order of teams, due dates and numbers, its row: domain.people.task has the members.
+-- List the pending tasks of all live lists.
+-- Takes:   team, due_date_time, after bigint, from the last task of the previous page (null for the first page); size
+--          integer.
+-- Returns: per task, by team, due date and seq, its row, whose members are those of PeopleTask.
 -- Touches: nothing; reads live_workflows, definitions, live_tasks, people_resources.
 with lines as materialized (
-    -- Who is pending has a core task that nobody has taken: what is done or in work is not looked at.
+    -- A pending task has a core task that is not leased, so done and leased core tasks need not be read.
     select w.seq as workflow_seq, t.line
     from fencepost.live_workflows as w
     join fencepost.definitions as d

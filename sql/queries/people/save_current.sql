@@ -3,7 +3,7 @@
 --          time of the last event; team, member, status, priority, due_date_time, completion_date_time; exec_id uuid,
 --          the execution that the status belongs to; core_version integer, the last log entry of the newest core task.
 -- Returns: nothing.
--- Touches: people_tasks. Run behind the lock of the workflow.
+-- Touches: people_tasks. Run after the lock of the workflow.
 insert into fencepost.people_tasks as t
     (seq, workflow_seq, core_seqs, replayed_at, bi_assigned_to_team, bi_assigned_to_user, bi_task_status, bi_priority,
      bi_due_date_time, bi_completion_date_time, exec_id, core_version)

@@ -1,8 +1,8 @@
--- Record events of a people's task.
--- Takes:   calls json: [{call, task_seq, stream, event_date_time, by_user, processed, core_seq, core_version, bi_task_status,
---          assigned_to_team, assigned_to_user, priority, due_date_time}].
+-- Save events of a people task.
+-- Takes:   calls json: [{call, task_seq, stream, event_date_time, by_user, processed, core_seq, core_version,
+--          bi_task_status, assigned_to_team, assigned_to_user, priority, due_date_time}].
 -- Returns: per event, in the order of the calls, (number).
--- Touches: people_events. Run behind the lock of the task's workflow, and behind save_current.sql or save_fields.sql.
+-- Touches: people_events. Run after the lock of the task's workflow, and after save_current.sql or save_fields.sql.
 insert into fencepost.people_events
     (task_seq, stream, event_date_time, by_user, processed, core_seq, core_version, bi_task_status, assigned_to_team,
      assigned_to_user, priority, due_date_time)

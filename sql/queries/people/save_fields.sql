@@ -1,8 +1,7 @@
--- Write to a people's task.
--- Takes:   seq, workflow_seq bigint; members text[], the columns to write, of progress_message, exception_message,
---          domain_object (key and code) and locked_by, which is only written over by nobody else's; progress_message,
---          exception_message, domain_object_key, domain_object_code, locked_by; locker, who locks or unlocks; now.
--- Returns: one row (seq); none when it is locked by somebody else.
+-- Save fields of a people task.
+-- Takes:   seq, workflow_seq bigint; members text[], the fields to save: progress_message, exception_message,
+--          domain_object (key and code), locked_by; a value for each; locker, the user who locks or unlocks; now.
+-- Returns: one row (seq); no row when `locked_by` is to be saved and another user holds the lock.
 -- Touches: people_tasks.
 insert into fencepost.people_tasks as t
     (seq, workflow_seq, progress_message, exception_message, exception_at, domain_object_key, domain_object_code,

@@ -1,9 +1,9 @@
--- The workflows, live and done, a batch at a time, and which of them are task lists.
--- Takes:   after bigint, the number to go on behind (0 to begin); batch integer.
--- Returns: per workflow, in the order of numbers, (seq, is_list).
+-- List workflows, live and done, a batch at a time, and which of them are task lists.
+-- Takes:   after bigint, the seq after which the batch begins (0 for the first); batch integer.
+-- Returns: per workflow, by seq, (seq, is_list).
 -- Touches: nothing; reads live_workflows, done_workflows, definitions.
 with batch as materialized (
-    -- Without a join: in the order of the indexes, so that a batch reads itself and not all that is behind it.
+    -- No join here: Postgres then reads the indexes in order and stops at the limit.
     select w.seq, w.definition, w.definition_version
     from fencepost.workflow_resources as w
     where w.seq > %(after)s::bigint

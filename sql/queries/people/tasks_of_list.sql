@@ -1,6 +1,6 @@
--- The tasks of a list as they stand.
--- Takes:   workflow_seq bigint, the list; seq bigint, the task (null for any).
--- Returns: per task, in the order of lines, its row: domain.people.task has the members.
+-- List the tasks of a list, or one of them.
+-- Takes:   workflow_seq bigint, the list; seq bigint, the task (null for all).
+-- Returns: per task, by line, its row, whose members are those of PeopleTask.
 -- Touches: nothing; reads people_resources.
 select
     r.seq, r.id, r.workflow_seq, r.task_list, r.process, r.process_version, r.is_list_live, r.line_number, r.fields,

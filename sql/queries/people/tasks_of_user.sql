@@ -1,7 +1,7 @@
--- The tasks of a user in all live lists as they stand.
--- Takes:   statuses text[], null for any; member, to whom they are assigned; team, due_date_time, after bigint: of the
---          task that the page before ended with, null for the first; size integer.
--- Returns: per task, in the order of teams, due dates and numbers, its row: domain.people.task has the members.
+-- List the tasks of a user in all live lists.
+-- Takes:   statuses text[], null for any; member, the assignee; team, due_date_time, after bigint, from the last task
+--          of the previous page (null for the first page); size integer.
+-- Returns: per task, by team, due date and seq, its row, whose members are those of PeopleTask.
 -- Touches: nothing; reads people_resources.
 select
     r.seq, r.id, r.workflow_seq, r.task_list, r.process, r.process_version, r.is_list_live, r.line_number, r.fields,

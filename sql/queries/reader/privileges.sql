@@ -1,11 +1,11 @@
--- What the role of this connection, or one that it could take on, may do that a reader must not.
+-- Find what the role of this connection, or a role it can take, may do that a reader must not.
 -- Takes:   nothing.
 -- Returns: one row (role, is_superuser, writes_to): a table of the schema fencepost that it may change, null for none.
 -- Touches: nothing; reads the catalogue.
 with role as (
     select r.oid, r.rolsuper
     from pg_catalog.pg_roles as r
-    -- Who set the role to another can set it back.
+    -- The session can return to its own role.
     where pg_catalog.pg_has_role(session_user, r.oid, 'member') or pg_catalog.pg_has_role(current_user, r.oid, 'member')
 )
 select

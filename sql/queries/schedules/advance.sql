@@ -1,8 +1,8 @@
--- Move schedules on to their next due times, and say what became of the last ones.
+-- Move schedules to their next due times, and save the result of the last run.
 -- Takes:   calls json: [{name, due_at, starts_at, last_schedule, last_status, last_reason, last_reference, last_seq}].
---          Without `last_status` nothing became of the last one.
+--          Without `last_status` the last run stays as it is.
 -- Returns: nothing.
--- Touches: schedules. Run behind lock.sql or claim.sql in one transaction.
+-- Touches: schedules. Run after lock.sql or claim.sql in one transaction.
 update fencepost.schedules as s
 set due_at = c.due_at,
     starts_at = c.starts_at,

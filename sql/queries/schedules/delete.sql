@@ -1,4 +1,4 @@
--- Forget where a schedule stands; its history stays.
+-- Delete the state of a schedule; its run history stays.
 -- Takes:   name.
 -- Returns: nothing.
 -- Touches: schedules.

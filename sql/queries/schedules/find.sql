@@ -1,9 +1,9 @@
--- Find where a schedule stands.
+-- Find the state of a schedule.
 -- Takes:   name; now.
--- Returns: one row (version, document, due_at, paused_at, live, now), or none. `live` says whether what it started last is
---          still under way.
--- Touches: nothing; reads schedules, definitions, live_tasks, task_names, live_workflows, workflow_names. Behind lock.sql
---          and not with it: it must see what was started while that waited.
+-- Returns: one row (version, document, due_at, paused_at, live, now), or no row. `live` says whether its last run is
+--          still live.
+-- Touches: nothing; reads schedules, definitions, live_tasks, task_names, live_workflows, workflow_names. A statement
+--          of its own, run after lock.sql: it must see what was started while the lock was waited for.
 select
     s.version, d.document, s.due_at, s.paused_at,
     fencepost.is_live(s.last_reference, s.last_seq) as live,

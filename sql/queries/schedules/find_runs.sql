@@ -1,6 +1,6 @@
--- Find the starts of some due times of a schedule, and a manual one by its id.
+-- Find the runs of some due times of a schedule, and a manual run by its id.
 -- Takes:   name; due_ats timestamptz[]; id, null for none.
--- Returns: per start (due_at, until_at, kind, status, reason, message, reference, id, at), by due time.
+-- Returns: per run (due_at, until_at, kind, status, reason, message, reference, id, at), by due time.
 -- Touches: nothing; reads schedule_starts.
 select t.due_at, t.until_at, t.kind, t.status, t.reason, t.message, t.reference, t.id, t.at
 from fencepost.schedule_starts as t

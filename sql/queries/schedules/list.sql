@@ -1,7 +1,8 @@
--- List schedules by name, with where they stand.
--- Takes:   name, the only one wanted (null for all); after text, the name to go on behind (null to begin); size integer.
--- Returns: per schedule (name, version, document, due_at, starts_at, paused_at, last_schedule, last_status, last_reason,
---          last_reference).
+-- List schedules and their states, by name.
+-- Takes:   name, the only one wanted (null for all); after text, the name after which the page begins (null for the
+--          first page); size integer.
+-- Returns: per schedule (name, version, document, due_at, starts_at, paused_at, last_schedule, last_status,
+--          last_reason, last_reference).
 -- Touches: nothing; reads schedules, definitions.
 select
     s.name, s.version, d.document, s.due_at, s.starts_at, s.paused_at, s.last_schedule, s.last_status, s.last_reason,

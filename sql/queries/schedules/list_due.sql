@@ -1,6 +1,6 @@
--- Find schedules that are due.
+-- List schedules that are due.
 -- Takes:   batch integer, the most to find; now.
--- Returns: per schedule (name, version, document, due_at, now), the longest due first.
+-- Returns: per schedule (name, version, document, due_at, now), the longest overdue first.
 -- Touches: nothing; reads schedules, definitions.
 select
     s.name, s.version, d.document, s.due_at, coalesce(%(now)s::timestamptz, statement_timestamp()) as now

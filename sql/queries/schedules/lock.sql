@@ -1,6 +1,6 @@
--- Lock a schedule; what changes one goes on behind this, one after the other.
+-- Lock a schedule: changes of one schedule happen one after the other.
 -- Takes:   name.
--- Returns: a row, or none when there is no such schedule.
+-- Returns: one row, or no row when there is no such schedule.
 -- Touches: a row lock of schedules.
 select s.name
 from fencepost.schedules as s

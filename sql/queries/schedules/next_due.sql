@@ -1,4 +1,4 @@
--- How long until the next start of a schedule.
+-- Find the time until the next start of a schedule.
 -- Takes:   now.
 -- Returns: one row (due_in), in seconds, negative when it has passed, null when there is none.
 -- Touches: nothing; reads schedules.

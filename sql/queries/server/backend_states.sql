@@ -1,15 +1,15 @@
--- Read the states of backends.
+-- Read the states of some backends.
 -- Takes:   pids int[].
--- Returns: one row for each that there is (pid, started, state, since): working, writing an answer, or idle.
--- Touches: reads pg_stat_activity.
+-- Returns: per backend that exists (pid, started, state, since); `state` is working, writing (an answer) or idle.
+-- Touches: nothing; reads pg_stat_activity.
 select
   a.pid,
   a.backend_start::text as started,
   case
     when a.state like 'idle%' then 'idle'
-    -- A client that reads lets it finish.
+    -- The backend is done as soon as the client reads its answer.
     when a.wait_event = 'ClientWrite' then 'writing'
-    -- Also where track_activities is off: then nothing is known, and nothing may be given up.
+    -- Also when track_activities is off: the state is unknown then, and no statement may be given up.
     else 'working'
   end as state,
   coalesce(a.state_change::text, '') as since

@@ -1,4 +1,4 @@
--- The database's time.
+-- Read the time of the database.
 -- Takes:   now.
 -- Returns: one row (now).
 -- Touches: nothing.

@@ -1,4 +1,4 @@
--- Whether this session can change anything: a standby cannot, nor can a database that was set read-only.
+-- Find whether this session can write: it cannot on a standby or a read-only database.
 -- Takes:   nothing.
 -- Returns: one row (read_only).
 -- Touches: nothing.

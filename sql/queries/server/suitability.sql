@@ -1,4 +1,4 @@
--- Read the facts that decide whether a server can work on this database, and as this role.
+-- Read the facts that decide whether a server can work on this database with this role.
 -- Takes:   nothing.
 -- Returns: one row (pid, encoding, is_standby, is_read_only, role, name, has_schema, may_create, owns_tables).
 -- Touches: nothing; reads the catalogue.
@@ -12,7 +12,7 @@ select
     n.oid is not null as has_schema,
     case
         when n.oid is null then pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
-        -- History gets new tables while the server runs.
+        -- The server creates partitions while it runs.
         else pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_schema_privilege(n.oid, 'create')
     end as may_create,
     not exists (

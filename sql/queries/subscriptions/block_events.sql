@@ -1,6 +1,6 @@
--- Let no event be taken until the transaction ends: it would not see the subscription that this makes.
+-- Block events until the transaction ends: they would not see the subscription that it creates.
 -- Takes:   nothing.
 -- Returns: nothing.
--- Touches: a table lock, which waits for events under way. Run before everything else in its transaction: an event may wait
---          for a workflow while it keeps us waiting.
+-- Touches: a table lock, which waits for events in progress. Run first in its transaction: an event may wait for a
+--          workflow while this transaction waits for the event.
 lock table fencepost.subscription_gate in share mode

@@ -1,7 +1,7 @@
 -- End subscriptions as succeeded, each by the event that it waited for.
 -- Takes:   calls json: [{call, seq, exec_id, event_key}], in the order of the tasks' ids; now.
--- Returns: per ended task (call, id); one that was ended meanwhile returns no row.
--- Touches: live_tasks, done_tasks; reads events. Run behind events/create.sql and, with the workflows that they belong to,
+-- Returns: per ended task (call, id); a task that was ended in between has no row.
+-- Touches: live_tasks, done_tasks; reads events. Run after events/create.sql and, for subscriptions of workflows, after
 --          workflows/lock.sql.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
@@ -10,8 +10,8 @@ with calls as materialized (
 ended as (
     delete from fencepost.live_tasks as l
     using calls as c
-    -- By key and not by place: one that somebody changes just now stands elsewhere afterwards, and must not be missed. As
-    -- a range, since equal keys would be joined by reading all of the index.
+    -- By seq and not by ctid: a concurrent change moves the row, and it must be ended all the same. A range, because
+    -- the planner may join equal keys by reading the whole index.
     where l.seq between c.seq and c.seq and l.exec_id = c.exec_id and l.status = 'in-progress'
     returning c.call, c.event_key, c.now, l.*
 ),

@@ -1,7 +1,7 @@
--- The paths by which live subscriptions are found.
+-- List the paths that live subscriptions are indexed by.
 -- Takes:   nothing.
 -- Returns: per path (path), as JSON text.
--- Touches: nothing; reads live_tasks. As many steps along the index as there are paths, however many wait at each.
+-- Touches: nothing; reads live_tasks, one index probe a path, however many subscriptions wait at it.
 with recursive paths as (
     (
         select l.subscription_path as path

@@ -1,6 +1,6 @@
--- Tell whether anything has happened to a workflow or to what it has begun.
+-- Find the outcome of a run, and a count of the changes of its activities.
 -- Takes:   workflow_seq.
--- Returns: one row (outcome, changes); `changes` grows with every change of its activities.
+-- Returns: one row (outcome, changes); `changes` grows with each change of an activity.
 -- Touches: nothing; reads activities, task_resources, workflow_resources.
 select
     (select r.outcome from fencepost.workflow_resources as r where r.seq = %(workflow_seq)s::bigint) as outcome,

@@ -1,6 +1,6 @@
 -- Find the newest run of each of some flows.
 -- Takes:   ids text[], of flows.
--- Returns: per flow that there is (id of the flow, seq, document) and the resource row of the run's workflow.
+-- Returns: per flow that exists (id of the flow, seq, document) and the resource row of the run's workflow.
 -- Touches: nothing; reads workflow_names, workflow_resources, definitions.
 select
     a.id as taskflow_id, r.seq, d.document,

@@ -1,5 +1,6 @@
--- List the newest runs of flows, the newest first, page by page.
--- Takes:   position timestamptz and position_seq bigint of the last row of the page before (null to begin); size integer.
+-- List the newest runs of flows, newest first, page by page.
+-- Takes:   position timestamptz and position_seq bigint, from the last row of the previous page (null for the first
+--          page); size integer.
 -- Returns: per flow (id of the flow, seq, document) and the resource row of the run's workflow.
 -- Touches: nothing; reads workflow_names, workflow_resources, definitions.
 select
@@ -14,7 +15,7 @@ where (
         or (r.created_at, r.seq) < (%(position)s::timestamptz, %(position_seq)s::bigint)
     )
     and not exists (
-        -- A later run of the same flow.
+        -- Left out when the same flow has a later run.
         select
         from fencepost.workflow_names as n
         where split_part(n.id, '~', 1) = split_part(r.id, '~', 1) and strpos(n.id, '~') > 0

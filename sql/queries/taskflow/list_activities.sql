@@ -1,7 +1,7 @@
--- Tell how what some workflows have begun stands, the newest workflow first, of each in the order of beginning.
--- Takes:   workflows bigint[], by their numbers.
+-- List the activities of some runs, newest run first, in the order in which they were started.
+-- Takes:   workflows bigint[].
 -- Returns: per activity (workflow_seq, seq, label, id, is_workflow, exec_id; status, outcome, was, retry_count, result,
---          error, message, is_dropped); `was` is the status before the end, what is dropped ended with its workflow.
+--          error, message, is_dropped); `was` is the status before the end; a dropped activity ended with its workflow.
 -- Touches: nothing; reads activities, task_resources, done_tasks, workflow_resources.
 select
     a.workflow_seq, a.seq, a.label, t.id, false as is_workflow, t.exec_id,

@@ -1,9 +1,9 @@
--- Tell what happened to what a workflow has begun: the logs of its tasks, and the beginning and the end of its children.
--- Takes:   workflow_seq; taken integer[], of each by its number and from 1 the last version that is known: only what came
---          after it is told.
--- Returns: per entry (number, version, at, label, id; status, outcome, was, retry_count, result, error, message,
---          is_dropped); `number` counts what was begun from 0 and stays as it is, `was` is the status before the end, what
---          is dropped ended with its workflow.
+-- List the changes of a run's activities: logs of its tasks, start and end of its children.
+-- Takes:   workflow_seq; taken integer[], per activity the last version that the caller knows, by its number from 1:
+--          only later ones are listed.
+-- Returns: per change (number, version, at, label, id; status, outcome, was, retry_count, result, error, message,
+--          is_dropped); `number` counts the activities from 0 and never changes; `was` is the status before the end; a
+--          dropped activity ended with its workflow.
 -- Touches: nothing; reads activities, task_resources, task_entries, workflow_resources.
 with begun as materialized (
     select a.seq, a.label, a.is_workflow, row_number() over (order by a.seq) - 1 as number,
@@ -26,7 +26,7 @@ cross join lateral (
     select e.* from fencepost.task_entries as e where e.seq = b.seq and e.version > b.taken offset 0
 ) as e
 where not b.is_workflow
-    -- That a worker heard of its cancel changes nothing.
+    -- The delivery of a cancel to the worker changes no state.
     and (e.status_before is distinct from 'done' or e.status <> 'done')
 union all
 select

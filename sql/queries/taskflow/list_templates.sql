@@ -1,6 +1,6 @@
--- List the newest versions of flows that can be begun by name, with when each was declared first.
--- Takes:   names text[], null for any; built_in text[], the names that nobody has declared; after text, the name to go on
---          behind (null to begin); size integer.
+-- List the newest versions of named flows, with the time at which each was first declared.
+-- Takes:   names text[], null for any; built_in text[], the names of built-in definitions, which are left out; after
+--          text, the name after which the page begins (null for the first page); size integer.
 -- Returns: per definition (name, document, created_at of its first version).
 -- Touches: nothing; reads definitions.
 select d.name, d.document, f.created_at

@@ -1,9 +1,10 @@
--- Begin tasks that have just been made and that nobody works on: ready → in-progress, until a time or an event.
--- Takes:   calls json: [{call, id, seq, until timestamptz, milliseconds, subscription_path, subscription_value}], of which
---          `seq` or `id` says which, one of the next two how long, and the last two how events find a subscription; now.
--- Returns: per task `call`, due_in (seconds until it ends by itself), and its resource row.
--- Touches: live_tasks, task_log; reads task_names. Run in the transaction that made them, so that they are where they are
---          found.
+-- Start built-in timers and subscriptions in the transaction that creates them: ready → in-progress.
+-- Takes:   calls json: [{call, id, seq, until timestamptz, milliseconds, subscription_path, subscription_value}]; now.
+--          `seq` or `id` names the task; `until` or `milliseconds` says when it ends by itself; the last two are the
+--          index keys of a subscription.
+-- Returns: per task `call`, due_in (seconds until it ends by itself) and its resource row.
+-- Touches: live_tasks, task_log; reads task_names. Run in the transaction that created the tasks, so that their ctids
+--          are valid.
 with held as materialized (
     select
         c.call, l.place, c.subscription_path, c.subscription_value, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
@@ -26,7 +27,7 @@ with held as materialized (
 begun as (
     update fencepost.live_tasks as l
     set status = 'in-progress', version = l.version + 1,
-        -- Of a kind that says where the task belongs, as an execId does that a poll gives out.
+        -- The id kind says whether the task belongs to a workflow, as in the execIds that polls give out.
         exec_id = fencepost.own_id(case when l.workflow_seq is null then 0 else 2 end, l.seq)::uuid,
         retry_count = 1, deadline_at = h.deadline_at, updated_at = h.now, held_by = 'awf.engine',
         subscription_path = h.subscription_path, subscription_value = h.subscription_value

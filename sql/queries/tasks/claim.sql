@@ -1,9 +1,9 @@
--- Lease ready tasks to the polls that wait for them.
+-- Lease ready tasks to waiting polls.
 -- Takes:   definitions text[]; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
 --          request_id, request_hash, prefix}]; most_bytes bigint; now. `prefix` is the random beginning of the execIds,
---          which end as ids do that the server gives out (domain/ids.py).
--- Returns: per leased task `call`, the number of the ask that gets it, its resource row, and lost_attempts; none behind
---          the one with which params reach most_bytes.
+--          which end like the ids that the server makes (domain/ids.py).
+-- Returns: per leased task `call` (the number of the ask that gets it), its resource row and lost_attempts. The result
+--          ends with the task whose params exceed most_bytes.
 -- Touches: live_tasks, task_log; reads definitions.
 with asks as materialized (
     select a.*, row_number() over (order by a.ask desc) as from_last,
@@ -14,8 +14,9 @@ with asks as materialized (
     )
 ),
 shares as materialized (
-    -- How many of the oldest are of each definition. To lock as many of each as are wanted of all would make others pass
-    -- over what nobody takes. A lateral probe each reads the index in queue order and stops; `= any(…)` sorts all there is.
+    -- How many of the oldest tasks each definition has. Locking the full number for each definition would make other
+    -- servers skip tasks that this claim does not take. A lateral probe reads the index in queue order and stops;
+    -- `any(…)` would sort all ready tasks.
     select (%(definitions)s::text[])[1] as definition, (select sum(a.size) from asks as a) as size
     where cardinality(%(definitions)s::text[]) = 1
     union all
@@ -34,7 +35,7 @@ shares as materialized (
     ) as o group by o.definition
 ),
 picked as materialized (
-    -- SKIP LOCKED: what another server is claiming is not ours to wait for.
+    -- SKIP LOCKED: do not wait for tasks that another server is claiming.
     select r.*, row_number() over (order by r.ready_at, r.seq) as place_in_queue, row_number() over o as slot,
         sum(r.bytes) over (o rows unbounded preceding) - r.bytes as bytes_before
     from shares as s
@@ -51,7 +52,7 @@ picked as materialized (
     order by r.ready_at, r.seq limit (select sum(a.size) from asks as a)
 ),
 shared as materialized (
-    -- Suspects, whose last attempt was lost, each take a whole ask: what ends its worker shall take nothing else along.
+    -- A suspect, a task whose last attempt was lost, is given alone: if it kills its worker, it takes no other along.
     select
         count(*) filter (where p.lost_attempts = 0) as others,
         fencepost.asks_alone(
@@ -60,7 +61,7 @@ shared as materialized (
     from picked as p
 ),
 slots as (
-    -- One row a task that somebody gets, numbered in the order in which polls arrived.
+    -- One row for each task that a poll can get, in the order in which the polls arrived.
     select row_number() over (partition by a.from_last <= h.alone order by a.ask) as slot,
         a.from_last <= h.alone as alone, a.*
     from shared as h
@@ -79,7 +80,7 @@ leased as (
     from picked as p
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
-    where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked: it stays where it was found.
+    where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked, so its ctid is still valid.
     returning s.ask as call, s.action, s.slot, l.*
 ),
 logged as (

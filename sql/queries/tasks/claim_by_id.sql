@@ -1,6 +1,7 @@
--- Lease tasks that somebody names: ready → requested, or in-progress when it begins at once.
--- Takes:   calls json: [{call, id, seq, start, action, worker, caller, prefix}]; now. `prefix` as in claim.sql.
--- Returns: per leased task its resource row; a call whose guard fails returns no row.
+-- Lease named tasks: ready → requested, or in-progress when they start at once.
+-- Takes:   calls json: [{call, id, seq, start, action, worker, caller, prefix}]; now. `seq` as in success.sql, `prefix`
+--          as in claim.sql.
+-- Returns: per leased task its resource row; a call whose guard fails has no row.
 -- Touches: live_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
     select
@@ -18,7 +19,7 @@ held as materialized (
     cross join lateral (
         select l.ctid as place, l.definition, l.definition_version
         from fencepost.live_tasks as l
-        -- What has a limit is given out by polls alone, who count; what has expired is given to nobody.
+        -- Limited tasks are only leased by polls, which count them. Expired tasks are never leased.
         where l.seq = c.seq and l.id = c.id and l.status = 'ready' and l.limit_key is null
             and (l.expires_at is null or l.expires_at > c.now)
         offset 0

@@ -1,7 +1,7 @@
--- Lease ready tasks to the polls that wait for them, where some of the definitions have a limit.
--- Takes:   seqs bigint[], what limit_capacity.sql found; definitions, asks, most_bytes and now as in claim.sql.
+-- Lease ready tasks to waiting polls when some of the definitions have a limit.
+-- Takes:   seqs bigint[], the result of limit_capacity.sql; definitions, asks, most_bytes and now as in claim.sql.
 -- Returns: as claim.sql.
--- Touches: live_tasks, task_log; reads definitions. Run behind limit_capacity.sql in the same transaction.
+-- Touches: live_tasks, task_log; reads definitions. Run after limit_capacity.sql in the same transaction.
 with asks as materialized (
     select
         a.*, row_number() over (order by a.ask desc) as from_last,
@@ -24,7 +24,7 @@ found as materialized (
         for update skip locked
     ) as r
     union all
-    -- What has no limit, as in claim.sql.
+    -- Tasks without a limit, as in claim.sql.
     select r.*
     from unnest(%(definitions)s::text[]) as w (definition)
     cross join lateral (
@@ -48,7 +48,7 @@ picked as materialized (
     limit (select sum(a.size) from asks as a)
 ),
 shared as materialized (
-    -- Suspects, whose last attempt was lost, each take a whole ask: what ends its worker shall take nothing else along.
+    -- A suspect, a task whose last attempt was lost, is given alone: if it kills its worker, it takes no other along.
     select
         count(*) filter (where p.lost_attempts = 0) as others,
         fencepost.asks_alone(
@@ -57,7 +57,7 @@ shared as materialized (
     from picked as p
 ),
 slots as (
-    -- One row a task that somebody gets, numbered in the order in which polls arrived.
+    -- One row for each task that a poll can get, in the order in which the polls arrived.
     select row_number() over (partition by a.from_last <= h.alone order by a.ask) as slot,
         a.from_last <= h.alone as alone, a.*
     from shared as h
@@ -77,7 +77,7 @@ leased as (
     from picked as p
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
-    where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked: it stays where it was found.
+    where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked, so its ctid is still valid.
     returning s.ask as call, s.action, s.slot, l.*
 ),
 logged as (

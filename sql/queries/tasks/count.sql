@@ -1,10 +1,11 @@
 -- Count tasks.
--- Takes:   ids, seqs, include, exclude, statuses, outcomes text[] and pattern, as in list.sql.
+-- Takes:   ids, seqs, include, exclude, statuses, outcomes text[] and pattern, as in list.sql; low and high bigint, the
+--          range of seq to count (null for all).
 -- Returns: one row (total).
 -- Touches: nothing; reads task_names, task_resources.
 select count(*) as total
 from fencepost.task_resources as r
--- A decision is of the definition that all of them share, whichever workflow's it is.
+-- All decision tasks share one definition, whatever their workflow.
 cross join lateral (
     select case when r.decides then 'awf.workflow/decision-task' else r.definition end as definition
 ) as k
@@ -14,7 +15,7 @@ where (%(include)s::text[] is null or k.definition = any(%(include)s::text[]))
     and (%(outcomes)s::text[] is null or r.outcome = any(%(outcomes)s::text[]))
     and (
         %(ids)s::text[] is null
-        -- By number: rows are in no index by id.
+        -- By seq: there is no index by id.
         or r.id = any(%(ids)s::text[]) and r.seq = any(array(
             select n.seq from fencepost.task_names as n where n.id = any(%(ids)s::text[])
             union all
@@ -28,5 +29,5 @@ where (%(include)s::text[] is null or k.definition = any(%(include)s::text[]))
         or fencepost.says(r.params, %(pattern)s::text) or fencepost.says(r.result, %(pattern)s::text)
         or fencepost.says(r.error, %(pattern)s::text)
     )
-    -- The part of all in which a search looks at a time.
+    -- The range of seq that a search reads in one step.
     and (%(low)s::bigint is null or r.seq >= %(low)s::bigint) and (%(high)s::bigint is null or r.seq <= %(high)s::bigint)

@@ -1,4 +1,4 @@
--- Count the entries in the log of one task.
+-- Count the log entries of one task.
 -- Takes:   id, seq (as in find.sql).
 -- Returns: one row (total).
 -- Touches: nothing; reads task_names, task_entries.

@@ -1,10 +1,10 @@
 -- Create tasks, each under the newest version of its definition.
 -- Takes:   calls json: [{call, id, prefix, definition, version, label, params, execute_at, settings, requester,
---          caller}]; now.
---          `prefix` is the random beginning of an id that the server gives out, null when the caller gave `id`.
--- Returns: per created task due_in (seconds until it becomes ready, null when it is) and its resource row.
---          A call whose id is taken, or whose definition has moved on from `version`, returns no row. A row without a
---          status says that these calls have run before, and gives the id that the task would have now (find_previous_create.sql).
+--          caller}]; now. `prefix` is the random beginning of an id that the server makes, null when the caller gave
+--          `id`.
+-- Returns: per created task due_in (seconds until it becomes ready, null when it is) and its resource row. A call whose
+--          id is taken, or whose `version` is not the newest, has no row. A row without a status means that these calls
+--          have run before; its id is the one that this run would have given (find_previous_create.sql).
 -- Touches: task_names, live_tasks; reads definitions.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now, nextval('fencepost.task_seq') as seq
@@ -17,14 +17,14 @@ with calls as materialized (
             call integer, id text, prefix text, definition text, version integer, label text, params json,
             execute_at timestamptz, settings json, requester json, caller text
         )
-        -- The version that the caller's params were checked against must still be the newest when the task commits.
+        -- The version that the params were checked against must still be the newest.
         join fencepost.definitions as d on d.name = c.definition and d.version = c.version and d.is_newest
         order by c.call
     ) as c
 ),
 unnamed as materialized (
-    -- One name for all tasks that the server names: when the reply is lost and the statement runs again, it is taken.
-    -- No caller can choose an id with a colon.
+    -- One name for all tasks of the call that get their id from the server. When the reply is lost and the statement
+    -- runs again, the name is taken. No caller can choose an id with a colon.
     select c.seq, ':' || c.prefix as id from calls as c where c.prefix is not null order by c.call limit 1
 ),
 named as (
@@ -44,7 +44,7 @@ created as materialized (
         case when c.execute_at > c.now then c.execute_at end as due_at,
         c.now + fencepost.term(c.settings, 'expiresAfter', null) as expires_at
     from calls as c
-    -- `in` without a join: it is looked up in a hash whatever Postgres believes of the size of either.
+    -- `in` in the select list: Postgres uses a hash, whatever it estimates for the sizes.
     cross join lateral (
         select case when c.prefix is null then c.seq else (select u.seq from unnamed as u) end
             in (select n.seq from named as n)

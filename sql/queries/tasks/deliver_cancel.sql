@@ -1,13 +1,13 @@
--- Note that the worker of a canceled task has been told so; only the first telling is logged.
+-- Record that the worker of a canceled task was told of the cancel; only the first delivery is logged.
 -- Takes:   id, seq (as in find.sql), exec_id, notification json, caller; now.
--- Returns: (canceled) one row when the task was canceled under this execId, told now or before; else no row.
+-- Returns: one row (canceled) when the task was canceled under this execId, whether told now or before; else no row.
 -- Touches: done_tasks; reads task_names.
 with canceled as materialized (
     select d.seq, d.done_at
     from fencepost.done_tasks as d
     where d.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
         and d.id = %(id)s::text and d.exec_id = %(exec_id)s::uuid and d.outcome = 'canceled'
-    -- Without the lock a row that a retry takes away meanwhile would still count as told.
+    -- Without the lock, a task that is retried at the same time would still count as canceled.
     for update of d
 ),
 told as (

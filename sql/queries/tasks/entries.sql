@@ -1,5 +1,6 @@
--- The log of one task, oldest first.
--- Takes:   id, seq (as in find.sql); after integer, the version to go on behind (0 to begin); size integer.
+-- List the log of one task, oldest first.
+-- Takes:   id, seq (as in find.sql); after integer, the version after which the page begins (0 for the first page);
+--          size integer.
 -- Returns: per entry (id, version, at, action, action_params, caller, worker, status_before, status, outcome,
 --          reason_type, reason_message, exec_id, retry_count, execute_at, deadline_at, delay in ms).
 -- Touches: nothing; reads task_names, task_resources, task_entries.
@@ -14,7 +15,7 @@ select
     (extract(epoch from e.deadline_at - e.at) * 1000)::bigint as delay
 from fencepost.task_resources as t
 join fencepost.task_entries as e on e.seq = t.seq
--- A key that is known before reaches into each part of the view; a join's does not.
+-- A constant key is pushed into each part of the view; a join key is not.
 where t.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
     and e.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
     and t.id = %(id)s::text

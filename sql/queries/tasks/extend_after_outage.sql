@@ -1,6 +1,6 @@
--- Put off the end of tasks that expired during an outage, or will in the grace after it: nobody could begin them meanwhile.
+-- Extend the expiry of tasks that expired during an outage, or will in the grace period after it.
 -- Takes:   grace interval; now.
--- Returns: nothing. Once a task, so that servers which start again and again do not keep it from expiring.
+-- Returns: nothing. A task is extended once, so that servers that restart again and again do not keep it from expiring.
 -- Touches: live_tasks, task_log.
 with late as materialized (
     select l.ctid as place, coalesce(%(now)s::timestamptz, statement_timestamp()) as now

@@ -1,7 +1,7 @@
--- End the attempts of running tasks as failed: back to waiting while retries are left, else done.
+-- End attempts of running tasks as failed: → waiting while retries are left, else → done.
 -- Takes:   calls json: [{call, id, seq, exec_id, error json, checked integer, caller}]; now. `seq` and `checked` as in
 --          success.sql.
--- Returns: per task its resource row; a call whose guard fails returns no row.
+-- Returns: per task its resource row; a call whose guard fails has no row.
 -- Touches: live_tasks, done_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
     select
@@ -13,8 +13,8 @@ with calls as materialized (
     )
 ),
 failed as materialized (
-    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
-    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
+    -- changed after this look-up fails the guard below, and the call is tried again.
     select
         c.call, c.caller, c.exec_id, c.error, c.now, l.place, l.worker,
         c.now + fencepost.term(l.settings, 'retryDelay', d.retry_delay) as again_at,

@@ -1,6 +1,6 @@
 -- Find a task by its id.
--- Takes:   id; seq bigint, the number that an id of the server's own carries, null for others.
--- Returns: its resource row, or none.
+-- Takes:   id; seq bigint, the number inside an id that the server made, null for other ids.
+-- Returns: its resource row, or no row.
 -- Touches: nothing; reads task_names, task_resources.
 select
     null::integer as call,
@@ -9,6 +9,6 @@ select
     r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at, r.updated_at,
     r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error
 from fencepost.task_resources as r
--- A key that is known before reaches into each part of the view; a join's does not.
+-- A constant key is pushed into each part of the view; a join key is not.
 where r.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
     and r.id = %(id)s::text

@@ -1,6 +1,6 @@
--- Find what an execution of a task has already done with one kind of call, to answer a repeated one as the first time.
+-- Find the log entry of an earlier call of one execution, to answer a repeated call like the first.
 -- Takes:   id, seq (as in find.sql), exec_id, actions text[].
--- Returns: the newest such entry of the log: the resource row as it stood after it, action, action_params; or none.
+-- Returns: the newest matching entry: the resource row as it was after it, action, action_params; or no row.
 -- Touches: nothing; reads task_names, task_resources, task_entries.
 select
     null::integer as call,
@@ -16,13 +16,13 @@ select
     e.action_params
 from fencepost.task_resources as t
 join fencepost.task_entries as e on e.seq = t.seq
--- A key that is known before reaches into each part of the view; a join's does not.
+-- A constant key is pushed into each part of the view; a join key is not.
 where t.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
     and e.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
     and t.id = %(id)s::text
     and e.exec_id = %(exec_id)s::uuid
     and e.action = any(%(actions)s::text[])
-    -- A poll with `start` is a beginning too; one without is not.
+    -- A poll with `start` also starts the attempt; a poll without does not.
     and (e.action not in ('awf.task/poll', 'awf.task/long-poll') or e.status = 'in-progress')
 order by e.version desc
 limit 1

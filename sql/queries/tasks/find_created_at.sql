@@ -1,6 +1,6 @@
--- Tell when the task was made at which a search stands.
+-- Find the creation time of the task at which a search stopped.
 -- Takes:   seq bigint.
--- Returns: one row (created_at) of the next task from this number on; none when there is no such task.
+-- Returns: one row (created_at) of the first task from this seq on; no row when there is none.
 -- Touches: nothing; reads task_resources.
 select r.created_at
 from fencepost.task_resources as r

@@ -1,7 +1,7 @@
--- Find what earlier polls with the same requestId still hold.
+-- Find the leases that earlier polls with the same requestId still hold.
 -- Takes:   asks json: [{ask, caller, request_id}].
--- Returns: per task still held `call`, the number of the ask, its resource row, lost_attempts, and the request_hash it
---          was made with.
+-- Returns: per leased task `call` (the number of the ask), its resource row, lost_attempts, and the request_hash of the
+--          poll that leased it.
 -- Touches: nothing; reads live_tasks.
 select
     a.ask as call,
@@ -11,7 +11,7 @@ select
     l.worker, null as outcome, null as reason_type, null as reason_message, null::json as result, null::json as error,
     l.lost_attempts, l.request_hash
 from json_to_recordset(%(asks)s::json) as a (ask integer, caller text, request_id text)
--- `offset 0` keeps the probe of the index a probe, also in a plan that was made while nothing was held.
+-- `offset 0` makes the look-up an index probe, also in a plan made while no task was leased.
 cross join lateral (
     select h.*
     from fencepost.live_tasks as h

@@ -1,5 +1,6 @@
--- The log of one task, newest first.
--- Takes:   id, seq (as in find.sql); before integer, the version to go on from (null to begin); size integer.
+-- List the log of one task, newest first.
+-- Takes:   id, seq (as in find.sql); before integer, the version before which the page begins (null for the first
+--          page); size integer.
 -- Returns: per entry as entries.sql.
 -- Touches: nothing; reads task_names, task_resources, task_entries.
 select
@@ -13,7 +14,7 @@ select
     (extract(epoch from e.deadline_at - e.at) * 1000)::bigint as delay
 from fencepost.task_resources as t
 join fencepost.task_entries as e on e.seq = t.seq
--- A key that is known before reaches into each part of the view; a join's does not.
+-- A constant key is pushed into each part of the view; a join key is not.
 where t.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
     and e.seq = coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text))
     and t.id = %(id)s::text

@@ -1,8 +1,9 @@
--- Find the oldest ready tasks that the limits of their keys leave places for, and tidy the openings that led there.
--- Takes:   definitions text[], those with a limit; size integer, how many tasks at most; width integer, how many
---          openings of each definition to look at; now.
--- Returns: one row (seqs, more): the tasks in queue order, and whether there are openings that were not looked at.
--- Touches: openings; reads live_tasks, definitions. Run behind lock_limits.sql: what is found must stay free.
+-- Find the oldest ready tasks within the free capacity of their limit keys, and clean up openings.
+-- Takes:   definitions text[], those with a limit; size integer, the most tasks to find; width integer, how many
+--          openings of each definition to read; now.
+-- Returns: one row (seqs, more): the tasks in queue order, and whether there are openings that were not read.
+-- Touches: openings; reads live_tasks, definitions. Run after lock_limits.sql: the free capacity must not change before
+--          the claim.
 with wanted as materialized (
     select d.name as definition, d.concurrency_limit
     from unnest(%(definitions)s::text[]) as w (name)
@@ -20,7 +21,7 @@ visited as materialized (
     ) as o
 ),
 keys as materialized (
-    -- The head of a key that has a place is its oldest task; without a place or a task there is none.
+    -- The head of a key is its oldest ready task, if the key has free capacity.
     select k.definition, k.limit_key, h.*
     from (
         select v.definition, v.concurrency_limit, v.limit_key from visited as v
@@ -47,7 +48,7 @@ keys as materialized (
     ) as h on true
 ),
 found as (
-    -- The oldest tasks of all are among those of the `size` keys whose heads are oldest.
+    -- The `size` oldest tasks belong to the `size` keys with the oldest heads.
     select r.seq, r.ready_at
     from (
         select k.* from keys as k where k.seq is not null order by k.ready_at, k.seq limit %(size)s::integer
@@ -65,7 +66,7 @@ found as (
     limit %(size)s::integer
 ),
 kept as materialized (
-    -- One opening for a key that has a place, where its head stands in the queue: the claim may not take all of it.
+    -- One opening for each key with free capacity, at the place of its head: the claim may not use all of it.
     select k.definition, k.limit_key, k.ready_at, k.seq, min(v.place) as place
     from keys as k
     left join visited as v on v.definition = k.definition and v.limit_key = k.limit_key and v.seq = k.seq
@@ -73,7 +74,7 @@ kept as materialized (
     group by k.definition, k.limit_key, k.ready_at, k.seq
 ),
 closed as (
-    -- Deletes only openings that this statement saw: a later change adds an opening that is not among them.
+    -- Delete only openings that this statement saw: a concurrent change adds an opening of its own.
     delete from fencepost.openings as o
     using visited as v
     where o.ctid = v.place and v.place not in (select k.place from kept as k where k.place is not null)

@@ -1,9 +1,10 @@
 -- List tasks, page by page.
 -- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern (each null for any); seqs bigint[], the numbers
---          that `ids` carry; position timestamptz and position_seq bigint of the last row of the page before (null to
---          begin); size integer. What stands in braces is filled in by the store from a closed list, since an order
---          cannot be a parameter: by seq, which grows with the time of creation, or by updated_at and seq.
--- Returns: per task its resource row, and (position, position_seq) to go on behind it.
+--          inside `ids`; low and high bigint, the range of seq to read (null for all); position timestamptz and
+--          position_seq bigint, from the last row of the previous page (null for the first page); size integer. The
+--          store fills in the words in braces from a closed list, since an order cannot be a parameter: by seq, which
+--          grows with the time of creation, or by updated_at and seq.
+-- Returns: per task its resource row, and (position, position_seq) for the next page.
 -- Touches: nothing; reads task_names, task_resources.
 select
     null::integer as call,
@@ -13,7 +14,7 @@ select
     r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error,
     r.updated_at as position, r.seq as position_seq
 from fencepost.task_resources as r
--- A decision is of the definition that all of them share, whichever workflow's it is.
+-- All decision tasks share one definition, whatever their workflow.
 cross join lateral (
     select case when r.decides then 'awf.workflow/decision-task' else r.definition end as definition
 ) as k
@@ -23,7 +24,7 @@ where (%(include)s::text[] is null or k.definition = any(%(include)s::text[]))
     and (%(outcomes)s::text[] is null or r.outcome = any(%(outcomes)s::text[]))
     and (
         %(ids)s::text[] is null
-        -- By number: rows are in no index by id.
+        -- By seq: there is no index by id.
         or r.id = any(%(ids)s::text[]) and r.seq = any(array(
             select n.seq from fencepost.task_names as n where n.id = any(%(ids)s::text[])
             union all
@@ -37,7 +38,7 @@ where (%(include)s::text[] is null or k.definition = any(%(include)s::text[]))
         or fencepost.says(r.params, %(pattern)s::text) or fencepost.says(r.result, %(pattern)s::text)
         or fencepost.says(r.error, %(pattern)s::text)
     )
-    -- The part of all in which a search looks at a time.
+    -- The range of seq that a search reads in one step.
     and (%(low)s::bigint is null or r.seq >= %(low)s::bigint) and (%(high)s::bigint is null or r.seq <= %(high)s::bigint)
     and (%(position)s::timestamptz is null or ({key}) {beyond} ({position}))
 order by {order}

@@ -1,9 +1,9 @@
--- Let one claim at a time count the leases of a limited definition and add to them, until the transaction ends.
+-- Let one claim at a time count and add leases of a limited definition, until the transaction ends.
 -- Takes:   definitions text[].
 -- Returns: nothing of use.
--- Touches: advisory locks, in one order everywhere: the same that definitions/lock.sql takes, so that no limit and no
---          key changes under a claim. One a definition and not one a key: two claims want the same oldest tasks, and
---          the second would find its keys used up when it gets their locks.
+-- Touches: advisory locks, in one order everywhere. They are the locks of definitions/lock.sql, so that no limit and no
+--          key changes during a claim. One lock a definition and not one a key: two claims want the same oldest tasks,
+--          and the second would find the capacity of its keys used up when it gets their locks.
 select pg_advisory_xact_lock(k.key)
 from (
     select distinct hashtextextended('definition ' || name, 0) as key

@@ -1,8 +1,8 @@
--- See where live tasks stand, and keep them there until the transaction ends.
+-- Lock live tasks until the transaction ends, and read their state.
 -- Takes:   calls json: [{call, id, seq}]; now. `seq` as in success.sql.
--- Returns: per live task (call, seq, status, exec_id, is_late): whether it waits for a worker though it was to be begun by
---          now; of one that is over no row.
--- Touches: row locks of live_tasks; reads task_names. Run behind workflows/lock.sql.
+-- Returns: per live task (call, seq, status, exec_id, is_late); `is_late` says whether it is ready and has expired. A
+--          finished task has no row.
+-- Touches: row locks of live_tasks; reads task_names. Run after workflows/lock.sql.
 select c.call, l.seq, l.status, l.exec_id, l.is_late
 from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint)
 cross join lateral (
@@ -15,5 +15,5 @@ cross join lateral (
     offset 0
     for update
 ) as l
--- In the order of batches.
+-- Lock in the order that batches use.
 order by convert_to(c.id, 'UTF8')

@@ -1,4 +1,4 @@
--- Whether a task was created for this time; its executeAt now may be that of a retry.
+-- Compare the executeAt that a task was created with; its executeAt now may be that of a retry.
 -- Takes:   id, seq (as in find.sql), execute_at.
 -- Returns: one row (same).
 -- Touches: nothing; reads task_names, live_tasks, done_tasks.

@@ -1,6 +1,6 @@
--- Renew the deadline of running tasks and log what their workers had to say.
+-- Renew the leases of running tasks and log the notifications of their workers (heartbeats).
 -- Takes:   calls json: [{call, id, seq, exec_id, notification json, caller}]; now. `seq` as in success.sql.
--- Returns: per renewed task (call, deadline_at, version, seq); a call whose guard fails returns no row.
+-- Returns: per renewed task (call, deadline_at, version, seq); a call whose guard fails has no row.
 -- Touches: live_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
     select
@@ -12,8 +12,8 @@ with calls as materialized (
     )
 ),
 held as materialized (
-    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
-    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
+    -- changed after this look-up fails the guard below, and the call is tried again.
     select
         c.call, c.caller, c.exec_id, c.notification, c.now, l.place,
         fencepost.term(l.settings, 'inProgressTimeout', d.in_progress_timeout) as in_progress_timeout
@@ -22,7 +22,7 @@ held as materialized (
         select l.ctid as place, l.definition, l.definition_version, l.settings
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
-            -- Their deadline is not that of a worker, but what they are for.
+            -- The deadline of a built-in timer is its purpose; a worker cannot renew it.
             and l.definition not in ('awf.task/wait', 'awf.task/subscribe')
         offset 0
     ) as l
@@ -31,7 +31,7 @@ held as materialized (
 renewed as (
     update fencepost.live_tasks as l
     set version = l.version + 1,
-        -- An attempt that may last so long and no longer ends then, whatever its worker says.
+        -- attemptTimeout ends the attempt, whatever its worker reports.
         deadline_at = least(h.now + h.in_progress_timeout, l.attempt_ends_at),
         updated_at = h.now
     from held as h

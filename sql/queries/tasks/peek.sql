@@ -1,12 +1,13 @@
--- See what no one announced: which of these definitions have tasks to give, and when the next deadline is.
+-- Find which definitions have tasks to give, and when the next deadline is.
 -- Takes:   definitions text[], those that polls wait for; now.
--- Returns: one row (definition, limited, due_in) for each that has some, or one without a definition when none has;
---          due_in are the seconds to the next deadline of a live task, negative when it has passed, null without one.
+-- Returns: one row (definition, limited, due_in) for each that has tasks, or one row without a definition when none
+--          has; `due_in` is the time to the next deadline of a live task in seconds, negative when it has passed, null
+--          when there is none.
 -- Touches: nothing; reads live_tasks, openings, definitions.
 with ready as (
     select w.definition, false as limited
     from unnest(%(definitions)s::text[]) as w (definition)
-    -- `exists` becomes a join with everything that is ready, in a plan that was made while nothing was.
+    -- Not `exists`: in a plan made while nothing was ready, it becomes a join with all ready tasks.
     cross join lateral (
         select
         from fencepost.live_tasks as l
@@ -18,7 +19,7 @@ with ready as (
     from unnest(%(definitions)s::text[]) as w (definition)
     join fencepost.definitions as d on d.name = w.definition and d.is_newest and d.concurrency_limit is not null
     cross join lateral (
-        -- Work that is blocked wakes nobody. Behind so many openings there may be more, which only a claim finds out.
+        -- Blocked work must not wake a poll. After 100 openings the answer is yes: only a claim can find out.
         select
         from (
             (

@@ -1,7 +1,7 @@
--- Tell which definitions have ready tasks without a limit, from one to the next; for claims that name very many.
+-- List the definitions that have ready tasks without a limit; for claims with very many definitions.
 -- Takes:   nothing.
 -- Returns: per definition (name).
--- Touches: nothing; reads live_tasks.
+-- Touches: nothing; reads live_tasks, one index probe a definition.
 with recursive ready as (
     (
         select l.definition

@@ -1,8 +1,8 @@
--- Do what is due and ends nothing: ready what waited, requeue what was not started, put off attempts that went silent.
--- Takes:   batch integer, the most to do at once; resumed_at, grace interval: leases last renewed before `resumed_at`
---          are spared until `resumed_at + grace`, so that an outage of ours costs no worker its task; now.
--- Returns: per task (seq, id, exec_id, definition, status): its state afterwards, which is `done` for one that is to be
---          ended now, by time_out.sql.
+-- Apply deadlines that end nothing: ready waiting tasks, requeue unstarted ones, retry lost attempts.
+-- Takes:   batch integer, the most tasks at once; resumed_at, grace interval: leases last renewed before `resumed_at`
+--          are kept until `resumed_at + grace`, so that an outage of the server costs no worker its task; now.
+-- Returns: per task (seq, id, exec_id, definition, status): its status afterwards. `done` means that time_out.sql must
+--          end it.
 -- Touches: live_tasks, task_log, live_workflows; reads definitions.
 with due as materialized (
     select
@@ -12,13 +12,13 @@ with due as materialized (
         fencepost.term(l.settings, 'retryDelay', d.retry_delay) as retry_delay,
         case
             when l.status <> 'in-progress' then l.lost_attempts
-            -- Its worker was heard of, and only the time of the attempt is over.
+            -- The worker was alive, only attemptTimeout has passed: this attempt is not lost.
             when l.deadline_at >= l.attempt_ends_at
                 and l.updated_at > l.attempt_ends_at - fencepost.term(l.settings, 'attemptTimeout', d.attempt_timeout)
             then 0
             else l.lost_attempts + 1
         end as lost_attempts,
-        -- Counted, because `exists` may become a join with all workflows.
+        -- A count, because the planner may turn `exists` into a join with all workflows.
         l.status = 'waiting' and (
             select count(*) from fencepost.live_workflows as w where w.seq = l.workflow_seq and w.begun_at is null
         ) > 0 as begins,
@@ -40,7 +40,7 @@ with due as materialized (
     where l.deadline_at <= coalesce(%(now)s::timestamptz, statement_timestamp())
         and (
             l.status in ('waiting', 'ready')
-            -- Nobody works on these: there is no worker that an outage could have kept from reporting.
+            -- Timers have no worker that an outage could have kept from reporting.
             or l.definition = 'awf.task/wait'
             or l.updated_at >= %(resumed_at)s::timestamptz
             or coalesce(%(now)s::timestamptz, statement_timestamp())
@@ -48,13 +48,13 @@ with due as materialized (
         )
     order by l.deadline_at
     limit %(batch)s::integer
-    -- What a worker or another server is changing this instant is theirs: they will leave a new deadline behind.
-    -- What one of them has just changed lies elsewhere and is left for the next time.
+    -- SKIP LOCKED: a worker or another server that is changing a task leaves a new deadline. A task that was changed
+    -- since the snapshot is left for the next run.
     for update of l skip locked
 ),
 beginning as materialized (
-    -- Workflows that are to begin now. Not waiting for their locks, which are taken before those of tasks everywhere
-    -- else: who has one is soon done, and then this comes again.
+    -- Workflows that begin now. SKIP LOCKED: everywhere else a workflow is locked before its tasks, so waiting here
+    -- could deadlock. A skipped workflow is picked up by the next run.
     select w.ctid as place, d.seq as task_seq, d.now
     from due as d
     join fencepost.live_workflows as w on w.seq between d.workflow_seq and d.workflow_seq

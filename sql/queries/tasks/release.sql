@@ -1,6 +1,6 @@
--- Give leased tasks back to the queue at once, in their old place; an attempt that had begun is not counted.
+-- Give leased tasks back to the queue, at their old place; a started attempt is not counted.
 -- Takes:   calls json: [{call, id, seq, exec_id, action, caller}]; now. `seq` as in success.sql.
--- Returns: per released task its resource row; a call whose guard fails returns no row.
+-- Returns: per released task its resource row; a call whose guard fails has no row.
 -- Touches: live_tasks, task_log; reads task_names.
 with calls as materialized (
     select
@@ -12,15 +12,15 @@ with calls as materialized (
     )
 ),
 held as materialized (
-    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
-    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
+    -- changed after this look-up fails the guard below, and the call is tried again.
     select c.call, c.action, c.caller, c.exec_id, c.now, l.place, l.status as status_before, l.worker
     from calls as c
     cross join lateral (
         select l.ctid as place, l.status, l.worker
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status in ('requested', 'in-progress') and l.exec_id = c.exec_id
-            -- These end by themselves: ready, they would wait for a worker that never comes.
+            -- Timers have no worker: as `ready` they would wait for ever.
             and l.definition not in ('awf.task/wait', 'awf.task/subscribe')
         offset 0
     ) as l

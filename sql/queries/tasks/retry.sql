@@ -1,6 +1,6 @@
--- Give done tasks that did not succeed a fresh allowance of attempts: done → ready.
+-- Retry done tasks that did not succeed, with a new allowance of attempts: done → ready.
 -- Takes:   calls json: [{call, id, seq, caller}]; now. `seq` as in success.sql.
--- Returns: per reopened task its resource row; a call whose guard fails returns no row.
+-- Returns: per reopened task its resource row; a call whose guard fails has no row.
 -- Touches: done_tasks, live_tasks, task_log; reads task_names, live_workflows, definitions.
 with calls as materialized (
     select
@@ -10,17 +10,17 @@ with calls as materialized (
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint, caller text)
 ),
 held as materialized (
-    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
-    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
+    -- changed after this look-up fails the guard below, and the call is tried again.
     select c.call, c.caller, c.now, d.seq, d.done_at
     from calls as c
     cross join lateral (
         select d.seq, d.done_at
         from fencepost.done_tasks as d
         where d.seq = c.seq and d.id = c.id and d.outcome <> 'succeeded'
-            -- These begin when they are made: ready, they would wait for a worker that never comes.
+            -- Timers have no worker: as `ready` they would wait for ever.
             and d.definition not in ('awf.task/wait', 'awf.task/subscribe')
-            -- Nobody would hear of what becomes of an activity whose workflow is over.
+            -- An activity of a finished workflow is not retried: no decider would get its result.
             and (d.workflow_seq is null or exists (select from fencepost.live_workflows as w where w.seq = d.workflow_seq))
         offset 0
     ) as d
@@ -28,8 +28,9 @@ held as materialized (
 reopened as (
     delete from fencepost.done_tasks as d
     using held as h
-    -- There is no way by place to a row among partitions. As ranges, since equal keys would be joined by reading all of
-    -- the index. An outcome never changes: to ask for it again would only lead to the index of all that failed.
+    -- A ctid is not unique among partitions. Ranges, because the planner may join equal keys by reading the whole
+    -- index. The outcome is not checked again: it never changes, and the check could lead to the index of all failed
+    -- tasks.
     where d.seq between h.seq and h.seq and d.done_at between h.done_at and h.done_at
     returning
         h.call, h.caller, h.now,
@@ -48,11 +49,11 @@ queued as (
     left join fencepost.definitions as d on d.name = r.definition and d.is_newest
 ),
 waited as (
-    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/update_limit_keys.sql.
+    -- Changes no row. Takes the table lock that excludes definitions/update_limit_keys.sql.
     update fencepost.task_names set seq = seq where false
 ),
 logged as (
-    -- The entries that lived in the row of `done_tasks` move to the log, and the reopening follows them.
+    -- The entries that were stored in the done row move to the log, followed by the retry.
     insert into fencepost.task_log
         (seq, version, at, action, action_params, caller, worker, status_before, status, outcome, reason_type,
          reason_message, exec_id, retry_count, execute_at)

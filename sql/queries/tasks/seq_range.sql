@@ -1,6 +1,6 @@
--- Find between which numbers all tasks lie.
+-- Find the lowest and the highest seq of all tasks.
 -- Takes:   nothing.
--- Returns: one row (lowest, highest), null where there is none.
+-- Returns: one row (lowest, highest), nulls when there are no tasks.
 -- Touches: nothing; reads live_tasks, done_tasks.
 select
     least((select min(l.seq) from fencepost.live_tasks as l), (select min(d.seq) from fencepost.done_tasks as d)) as lowest,

@@ -1,6 +1,6 @@
--- Begin the execution of leased tasks: requested → in-progress.
+-- Start leased tasks: requested → in-progress.
 -- Takes:   calls json: [{call, id, seq, exec_id, caller}]; now. `seq` as in success.sql.
--- Returns: per started task its resource row; a call whose guard fails returns no row.
+-- Returns: per started task its resource row; a call whose guard fails has no row.
 -- Touches: live_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
     select
@@ -10,8 +10,8 @@ with calls as materialized (
     from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint, exec_id uuid, caller text)
 ),
 held as materialized (
-    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
-    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
+    -- changed after this look-up fails the guard below, and the call is tried again.
     select
         c.call, c.caller, c.exec_id, c.now, l.place,
         c.now + fencepost.attempt_time(l.settings, d.in_progress_timeout, d.attempt_timeout) as deadline_at,

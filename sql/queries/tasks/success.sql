@@ -1,8 +1,8 @@
 -- End running tasks as succeeded.
--- Takes:   calls json: [{call, id, seq, exec_id, result json, checked integer, caller}]; now. `seq` is the number that
---          the execId or the id carries, null when neither does; `checked` is the version of the definition whose schema
---          the result was checked against, null when it was not.
--- Returns: per ended task its resource row; a call whose guard fails returns no row.
+-- Takes:   calls json: [{call, id, seq, exec_id, result json, checked integer, caller}]; now. `seq` is the number
+--          inside the execId or the id, null when neither has one; `checked` is the version of the definition whose
+--          schema the result was checked against, null when it was not checked.
+-- Returns: per ended task its resource row; a call whose guard fails has no row.
 -- Touches: live_tasks, done_tasks; reads task_names, definitions.
 with calls as materialized (
     select
@@ -14,8 +14,8 @@ with calls as materialized (
     )
 ),
 held as materialized (
-    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. Who
-    -- is changed in between is found elsewhere then, or not at all: the guard below decides, and the call tries again.
+    -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
+    -- changed after this look-up fails the guard below, and the call is tried again.
     select c.call, c.caller, c.exec_id, c.result, c.now, l.place
     from calls as c
     cross join lateral (
@@ -25,8 +25,8 @@ held as materialized (
         offset 0
     ) as l
     join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
-    -- Most definitions have no schema of results: they must not pay a second round trip for those that have. A
-    -- workflow's is of what its last decision says, and was checked with that.
+    -- Only a definition with a result schema costs a second round trip, for the check. The result of a workflow was
+    -- checked with its last decision.
     where not d.has_result_schema or c.checked = d.version or d.kind <> 'task'
 ),
 ended as (

@@ -1,8 +1,8 @@
--- Thin the notes in a long log: of the notes of one execution, the last of each minute is kept.
--- Takes:   seq bigint, the task; whole integer, the version up to which its log is kept whole; until integer, the version
---          from which on it is left as it is.
+-- Thin out the notifications in a long log: keep the last of each minute of one execution.
+-- Takes:   seq bigint, the task; whole integer, the log up to this version is kept whole; until integer, the log from
+--          this version on is kept as it is.
 -- Returns: one row (removed).
--- Touches: task_log. Each removed note stands before another one of its execution, so it is nowhere the state.
+-- Touches: task_log. A removed entry is followed by another of its execution, so no state of the task is lost.
 with notes as materialized (
     select
         g.version, g.at, g.action, g.exec_id,

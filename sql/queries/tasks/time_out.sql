@@ -1,6 +1,6 @@
--- End tasks whose time is over: a wait as succeeded, others as failed, without an attempt left or one begun in time.
+-- End tasks whose time is over: a wait as succeeded; others as failed, expired or without retries left.
 -- Takes:   calls json: [{call, seq, exec_id}]; now.
--- Returns: per ended task (call, definition); one that was renewed or ended meanwhile returns no row.
+-- Returns: per ended task (call, definition); a task that was renewed or ended in between has no row.
 -- Touches: live_tasks, done_tasks.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
@@ -16,13 +16,13 @@ held as materialized (
             and (l.status = 'in-progress' or l.expires_at <= c.now)
         offset 0
     ) as l
-    -- Outside of the probe, which would go by deadlines else.
+    -- Outside the probe, or the planner would use the index on deadlines.
     where l.deadline_at <= c.now
 ),
 ended as (
     delete from fencepost.live_tasks as l
     using held as h
-    -- Renewed in between, it lies elsewhere and lives on.
+    -- A task that was renewed in between has moved and is not ended.
     where l.ctid = h.place and l.status = h.status and l.exec_id is not distinct from h.exec_id
     returning
         h.call, h.now, l.*, l.definition = 'awf.task/wait' as waited, l.status <> 'in-progress' as late

@@ -1,6 +1,6 @@
--- All triggers, and how often they have changed so far.
+-- List all triggers, and the number of changes that they have had.
 -- Takes:   nothing.
--- Returns: per trigger (number, name, version, document); one row with nulls behind the number when there is none.
+-- Returns: per trigger (number, name, version, document); one row with only the number when there are no triggers.
 -- Touches: nothing; reads trigger_changes, definitions.
 select t.number, d.name, d.version, d.document
 from fencepost.trigger_changes as t

@@ -1,4 +1,4 @@
--- Count what a trigger has done, as far as it is kept.
+-- Count what a trigger has started and skipped, as far as its history is kept.
 -- Takes:   name.
 -- Returns: one row (started, skipped).
 -- Touches: nothing; reads trigger_starts.

@@ -1,5 +1,5 @@
 -- List the newest version of every trigger, by name.
--- Takes:   after text, the name to go on behind (null to begin); size integer.
+-- Takes:   after text, the name after which the page begins (null for the first page); size integer.
 -- Returns: per trigger (name, version, kind, document, created_at).
 -- Touches: nothing; reads definitions.
 select d.name, d.version, d.kind, d.document, d.created_at

@@ -1,10 +1,10 @@
--- Tell workflows what has happened: each that has no decision task gets one for the oldest of it, the rest waits.
--- Takes:   events json: [{workflow_seq, event json}], in their order; tasks bigint[], numbers of activities that have
---          just ended; workflows bigint[], numbers of workflows that have just ended; decided bigint[], workflows whose
---          decision has just been made, which hear what waited; now.
--- Returns: per decision task made (definition, due_in): the seconds until it is ready, null when it is.
--- Touches: live_workflows, workflow_events, live_tasks; reads done_tasks, done_workflows. Run behind lock.sql, last in the
---          transaction in which it happened: then nobody is left with something that nobody decides about.
+-- Deliver events to workflows: an idle workflow gets a decision task for its oldest event, the rest wait.
+-- Takes:   events json: [{workflow_seq, event json}], in order; tasks bigint[], activities that have just ended;
+--          workflows bigint[], workflows that have just ended, whose parents get an event; decided bigint[], workflows
+--          whose decision was just made and which get their next waiting event; now.
+-- Returns: per decision task created (definition, due_in): seconds until it is ready, null when it is.
+-- Touches: live_workflows, workflow_events, live_tasks; reads done_tasks, done_workflows. Run after lock.sql, last in
+--          the transaction that caused the events, so no workflow is left with an event and no decision task.
 with popped as (
     delete from fencepost.workflow_events as e
     using unnest(%(decided)s::bigint[]) as t (seq), lateral (
@@ -24,8 +24,8 @@ happened as materialized (
         json_build_object(
             'event', 'awf.workflow.event/task-completed', 'task-id', d.id, 'label', d.label, 'outcome', d.outcome)
     from unnest(%(tasks)s::bigint[]) with ordinality as t (seq, place)
-    -- `offset 0` keeps each look-up a probe of an index in every plan, also in one made while a table was empty. The time
-    -- leads to the tables of the history that can hold what ended just now, also when the clock was set back meanwhile.
+    -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. The condition
+    -- on time excludes old partitions, and allows for a clock that was set back.
     cross join lateral (
         select d.id, d.label, d.outcome, d.workflow_seq
         from fencepost.done_tasks as d
@@ -51,11 +51,11 @@ heard as materialized (
         w.last_event + count(*) filter (where not h.waited) over line as number,
         w.is_idle and row_number() over line = 1 as is_next
     from happened as h
-    -- Locked by this transaction, so that it stays where it is found. One that is over hears nothing.
+    -- The workflow is locked by this transaction, so its ctid stays valid. A finished workflow gets no event.
     cross join lateral (
         select
             w.ctid as place, w.seq, w.id, w.definition, w.definition_version, w.begun_at, w.execute_at, w.last_event,
-            -- Counted, because `not exists` may become a join with all that is live.
+            -- A count, because the planner may turn `not exists` into a join with all live tasks.
             (select count(*) from fencepost.live_tasks as l where l.seq = w.decision_seq) = 0 as is_idle
         from fencepost.live_workflows as w
         where w.seq = h.workflow_seq
@@ -66,7 +66,7 @@ heard as materialized (
 told as materialized (
     select
         h.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
-        -- Only the first can be early.
+        -- Only the first event can come before executeAt.
         case when h.begun_at is null then h.execute_at end as due_at,
         case when h.is_next then nextval('fencepost.task_seq') end as task_seq
     from heard as h
@@ -87,7 +87,7 @@ made as (
          status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, workflow_seq)
     select
         t.task_seq,
-        -- One random beginning for all: their numbers tell them apart.
+        -- One random prefix for all: seq makes the ids different.
         overlay((select fencepost.own_id(1, 0)) placing lpad(to_hex(t.task_seq), 12, '0') from 25), t.definition, t.definition_version, t.event,
         json_build_object('resourceType', 'AidboxWorkflow', 'id', t.id), 'awf.engine', t.now, t.due_at,
         case when t.due_at is null then 'ready' else 'waiting' end, 1, 0, t.due_at, coalesce(t.due_at, t.now), t.due_at,

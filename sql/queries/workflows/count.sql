@@ -1,5 +1,6 @@
 -- Count workflows.
--- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern, as in list.sql.
+-- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern, as in list.sql; low and high bigint, the range
+--          of seq to count (null for all).
 -- Returns: one row (total).
 -- Touches: nothing; reads workflow_names, workflow_resources.
 select count(*) as total
@@ -19,5 +20,5 @@ where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
         or fencepost.says(r.params, %(pattern)s::text) or fencepost.says(r.result, %(pattern)s::text)
         or fencepost.says(r.error, %(pattern)s::text)
     )
-    -- The part of all in which a search looks at a time.
+    -- The range of seq that a search reads in one step.
     and (%(low)s::bigint is null or r.seq >= %(low)s::bigint) and (%(high)s::bigint is null or r.seq <= %(high)s::bigint)

@@ -1,10 +1,10 @@
 -- Create workflows, each under the newest version of its definition.
 -- Takes:   calls json: [{call, id, definition, version, label, params, execute_at, requester, caller, parent_seq,
---          digest, key, about}]; now. `parent_seq` and `digest` are null for a workflow that no other one has begun.
--- Returns: per created workflow `call`, its seq and its resource row. A call whose id is taken, or whose definition has
---          moved on from `version`, returns no row.
--- Touches: workflow_names, live_workflows, workflow_subjects, activities, task_names (a lock); reads definitions. Run before tell.sql, with the event
---          that is the first of each, and advance.sql in one transaction.
+--          digest, key, about}]; now. `parent_seq` and `digest` are null for a workflow without a parent.
+-- Returns: per created workflow `call`, its seq and its resource row. A call whose id is taken, or whose `version` is
+--          not the newest, has no row.
+-- Touches: workflow_names, live_workflows, workflow_subjects, activities, task_names (a lock); reads definitions. Run
+--          before advance.sql in one transaction, with the first event of each.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now, nextval('fencepost.task_seq') as seq
     from (
@@ -13,15 +13,15 @@ with calls as materialized (
             call integer, id text, definition text, version integer, label text, params json, execute_at timestamptz,
             requester json, caller text, parent_seq bigint, digest uuid, key text, about text[]
         )
-        -- Whoever asked on behalf of nobody's workflow was checked against the newest version, and it must still be
-        -- that; a decision was checked just before, and its workflow must not hang on somebody's put.
+        -- A caller's request was checked against the newest version, which must still be the newest. A child was
+        -- checked with the decision just before: a concurrent put must not make the decision fail.
         join fencepost.definitions as d
             on d.name = c.definition and d.version = c.version and (d.is_newest or c.parent_seq is not null)
         order by c.call
     ) as c
 ),
 waited as (
-    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/delete.sql.
+    -- Changes no row. Takes the table lock that excludes definitions/delete.sql.
     update fencepost.task_names set seq = seq where false
 ),
 named as (

@@ -1,10 +1,10 @@
--- Make the tasks that decisions ask for.
+-- Create the tasks that decisions ask for.
 -- Takes:   calls json: [{call, workflow_seq, workflow_id, label, digest, definition, version, params, execute_at,
 --          settings, caller}]; now.
--- Returns: per task, in the order of the calls, (seq, definition, due_in, expires_in): the seconds until it
---          is ready, null when it is, and until it expires, null when it never does.
--- Touches: activities, live_tasks, task_names (a lock); reads definitions. Run behind lock_decisions.sql, which has seen that
---          the labels are free; that the versions are good was seen just before.
+-- Returns: per task, in the order of the calls, (seq, definition, due_in, expires_in): seconds until it is ready, null
+--          when it is, and until it expires, null when it never does.
+-- Touches: activities, live_tasks, task_names (a lock); reads definitions. Run after lock_decisions.sql, which has
+--          checked that the labels are free. The caller has checked the versions just before.
 with calls as materialized (
     select
         c.*, nextval('fencepost.task_seq') as seq, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
@@ -13,7 +13,7 @@ with calls as materialized (
     from (
         select
             c.*,
-            -- The newest version's limit governs; a definition that was deleted in between has none.
+            -- The limit of the newest version applies. A definition that was deleted in between has none.
             case when d.concurrency_limit is not null then fencepost.limit_key(c.params, d.concurrency_path) end
                 as limit_key
         from json_to_recordset(%(calls)s::json) as c (
@@ -25,7 +25,7 @@ with calls as materialized (
     ) as c
 ),
 waited as (
-    -- Changes nothing; takes the lock on the table that keeps this from running beside definitions/update_limit_keys.sql.
+    -- Changes no row. Takes the table lock that excludes definitions/update_limit_keys.sql.
     update fencepost.task_names set seq = seq where false
 ),
 noted as (
@@ -39,7 +39,7 @@ made as (
          settings, expires_at)
     select
         c.seq,
-        -- One random beginning for all: their numbers tell them apart.
+        -- One random prefix for all: seq makes the ids different.
         overlay((select fencepost.own_id(2, 0)) placing lpad(to_hex(c.seq), 12, '0') from 25), c.definition, c.version, c.label, c.params,
         json_build_object('resourceType', 'AidboxWorkflow', 'id', c.workflow_id), c.caller, c.now, c.execute_at,
         case when c.execute_at > c.now then 'waiting' else 'ready' end, 1, 0, c.execute_at,

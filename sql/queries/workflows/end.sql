@@ -1,8 +1,8 @@
--- End live workflows, and as canceled every task of theirs that is still live.
+-- End live workflows, and cancel all their live tasks.
 -- Takes:   calls json: [{seq, outcome, reason_type, reason_message, result json, error json, action, caller}]; now.
--- Returns: per workflow (seq, definition), and with them per canceled task (null, definition).
--- Touches: live_workflows, done_workflows, live_tasks, done_tasks, workflow_events. Run behind lock.sql and lock_children.sql,
---          with all descendants: then nothing of theirs can start afterwards.
+-- Returns: per workflow (seq, definition), and per canceled task (null, definition).
+-- Touches: live_workflows, done_workflows, live_tasks, done_tasks, workflow_events. Run after lock.sql and
+--          lock_children.sql, with all descendants, so that none of them can start anything afterwards.
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (
@@ -15,14 +15,14 @@ held as materialized (
     cross join lateral (
         select l.seq, l.id from fencepost.live_tasks as l where l.workflow_seq = c.seq offset 0
     ) as l
-    -- In the order of batches: one of them may hold the second of two tasks and wait for the first.
+    -- Lock in the order that batches use: a batch may hold the second of two tasks and wait for the first.
     order by convert_to(l.id, 'UTF8')
 ),
 canceled as (
     delete from fencepost.live_tasks as l
     using held as h
-    -- By key and not by place: one that a worker is just claiming stands elsewhere afterwards, and must go too. As a
-    -- range, since equal keys would be joined by reading all of the index.
+    -- By seq and not by ctid: a concurrent claim moves the row, and it must be canceled too. A range, because the
+    -- planner may join equal keys by reading the whole index.
     where l.seq between h.seq and h.seq
     returning h.action, h.caller, h.now, l.*
 ),

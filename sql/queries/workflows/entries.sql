@@ -1,6 +1,6 @@
--- The log of a workflow's tasks, in the order in which it was written.
--- Takes:   workflow_seq; decides boolean, whether of its decisions or of its activities; size integer.
--- Returns: per entry as tasks/entries.sql, with the task's label behind it.
+-- List the log of a workflow's tasks, in the order in which it was written.
+-- Takes:   workflow_seq; decides boolean, its decisions or its activities; size integer.
+-- Returns: per entry as tasks/entries.sql, then the label of the task.
 -- Touches: nothing; reads task_resources, task_entries.
 select
     t.id, e.version, e.at, e.action, e.action_params, e.caller, e.worker, e.status_before, e.status, e.outcome,

@@ -1,6 +1,6 @@
--- The workflows that tasks belong to, and what the tasks said that failed.
--- Takes:   tasks bigint[], the numbers of tasks.
--- Returns: per task that belongs to one (workflow_seq, message or null).
+-- Find the workflows that tasks belong to, with the error messages of the tasks.
+-- Takes:   tasks bigint[].
+-- Returns: per task that belongs to a workflow (workflow_seq, message or null).
 -- Touches: nothing; reads task_resources.
 select r.workflow_seq, r.error ->> 'message' as message
 from unnest(%(tasks)s::bigint[]) as t (seq)

@@ -1,6 +1,6 @@
--- Tell when the workflow was made at which a search stands.
+-- Find the creation time of the workflow at which a search stopped.
 -- Takes:   seq bigint.
--- Returns: one row (created_at) of the next workflow from this number on; none when there is no such workflow.
+-- Returns: one row (created_at) of the first workflow from this seq on; no row when there is none.
 -- Touches: nothing; reads workflow_resources.
 select r.created_at
 from fencepost.workflow_resources as r

@@ -1,7 +1,7 @@
--- The live workflows that have some keys.
+-- Find the live workflows that hold some keys.
 -- Takes:   keys text[].
--- Returns: per key that is taken (key, id), the id of the workflow that has it.
--- Touches: nothing; reads live_workflows. Run behind lock_keys.sql by who relies on it.
+-- Returns: per key that is held (key, id), the id of the workflow.
+-- Touches: nothing; reads live_workflows. Run after lock_keys.sql when the answer must stay true.
 select w.key, w.id
 from unnest(%(keys)s::text[]) as u (key)
 cross join lateral (

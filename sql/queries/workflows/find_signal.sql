@@ -1,6 +1,6 @@
--- Tell whether a workflow has taken a signal.
+-- Find whether a workflow has accepted a signal.
 -- Takes:   workflow_seq; id; digest.
--- Returns: one row (same), whether what it took under that id was the same; none when it took nothing.
+-- Returns: one row (same): whether the accepted signal with this id has the same content; no row when there is none.
 -- Touches: nothing; reads workflow_signals.
 select s.digest = %(digest)s::uuid as same
 from fencepost.workflow_signals as s

@@ -1,8 +1,9 @@
 -- List workflows, page by page.
--- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern (each null for any); position timestamptz and
---          position_seq bigint of the last row of the page before (null to begin); size integer. What stands in braces is
---          filled in by the store from a closed list, since an order cannot be a parameter.
--- Returns: per workflow its resource row, and (position, position_seq) to go on behind it.
+-- Takes:   ids, include, exclude, statuses, outcomes text[] and pattern (each null for any); low and high bigint, the
+--          range of seq to read (null for all); position timestamptz and position_seq bigint, from the last row of the
+--          previous page (null for the first page); size integer. The store fills in the words in braces from a closed
+--          list, since an order cannot be a parameter.
+-- Returns: per workflow its resource row, and (position, position_seq) for the next page.
 -- Touches: nothing; reads workflow_names, workflow_resources.
 select
     r.id, r.definition, r.definition_version, r.status, r.label, r.params, r.requester, r.created_at, r.version,
@@ -24,7 +25,7 @@ where (%(include)s::text[] is null or r.definition = any(%(include)s::text[]))
         or fencepost.says(r.params, %(pattern)s::text) or fencepost.says(r.result, %(pattern)s::text)
         or fencepost.says(r.error, %(pattern)s::text)
     )
-    -- The part of all in which a search looks at a time.
+    -- The range of seq that a search reads in one step.
     and (%(low)s::bigint is null or r.seq >= %(low)s::bigint) and (%(high)s::bigint is null or r.seq <= %(high)s::bigint)
     and (%(position)s::timestamptz is null or ({key}) {beyond} ({position}))
 order by {order}

@@ -1,6 +1,6 @@
--- The children of a workflow, in the order in which they were made.
--- Takes:   workflow_seq; after bigint, the number to go on behind (null to begin); size integer.
--- Returns: per child its resource row, and its number.
+-- List the children of a workflow, in the order of their creation.
+-- Takes:   workflow_seq; after bigint, the seq after which the page begins (null for the first page); size integer.
+-- Returns: per child its resource row, and its seq.
 -- Touches: nothing; reads activities, workflow_resources.
 select
     r.id, r.definition, r.definition_version, r.status, r.label, r.params, r.requester, r.created_at, r.version,

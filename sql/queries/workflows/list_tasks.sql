@@ -1,7 +1,7 @@
--- The tasks of a workflow, in the order in which they were made.
--- Takes:   workflow_seq; decides boolean, whether its decisions or its activities; after bigint, the number to go on behind
---          (null to begin); size integer.
--- Returns: per task its resource row, and its number.
+-- List the tasks of a workflow, in the order of their creation.
+-- Takes:   workflow_seq; decides boolean, its decisions or its activities; after bigint, the seq after which the page
+--          begins (null for the first page); size integer.
+-- Returns: per task its resource row, and its seq.
 -- Touches: nothing; reads task_resources.
 select
     null::integer as call,
@@ -11,7 +11,7 @@ select
     r.worker, r.outcome, r.reason_type, r.reason_message, r.result, r.error,
     r.seq
 from (
-    -- Apart from the order, for the sake of which Postgres would read all tasks in theirs.
+    -- A subquery of its own: together with `order by`, Postgres would read all tasks in the order of the index.
     select r.*
     from fencepost.task_resources as r
     where r.workflow_seq = %(workflow_seq)s::bigint and r.decides = %(decides)s::boolean

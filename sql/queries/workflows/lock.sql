@@ -1,16 +1,16 @@
--- Lock live workflows, those of some tasks and others, in the order of their numbers: parents before their children.
--- Takes:   tasks bigint[], the numbers of tasks, live or done; workflows bigint[]; with_parents boolean, whether to lock
---          the parents too, who will be told when one of these ends.
--- Returns: per locked workflow (seq); one that is over returns no row.
--- Touches: row locks of live_workflows; reads live_tasks, done_tasks. Run before everything else in its transaction: what
---          happens to a workflow happens one after the other.
+-- Lock live workflows, given directly or by their tasks, in the order of seq: parents before children.
+-- Takes:   tasks bigint[], live or done; workflows bigint[]; with_parents boolean, whether to lock the parents too,
+--          which get an event when one of these ends.
+-- Returns: per locked workflow (seq); a finished workflow has no row.
+-- Touches: row locks of live_workflows; reads live_tasks, done_tasks. Run first in its transaction: changes of one
+--          workflow happen one after the other.
 with wanted as materialized (
     select u.seq from unnest(%(workflows)s::bigint[]) as u (seq)
     union
     select r.workflow_seq
     from unnest(%(tasks)s::bigint[]) as t (seq)
-    -- `limit` keeps the look-up a probe of an index in every plan, also in one made while the table was empty, and what
-    -- is live is not looked for in the history.
+    -- `limit` makes the look-up an index probe in every plan, also one made while the table was empty. A live task is
+    -- not searched for in the history.
     cross join lateral (
         select l.workflow_seq from fencepost.live_tasks as l where l.seq = t.seq
         union all

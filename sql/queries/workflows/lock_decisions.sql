@@ -1,10 +1,9 @@
--- See what decisions meet: their running tasks, locked, and which of their labels are taken.
+-- Lock the running tasks of decisions, and find which of their labels are taken.
 -- Takes:   calls json: [{call, id, seq, exec_id, labels: [text]}].
--- Returns: per call whose execution is the current one (call, workflow_seq, workflow_id, version,
---          has_result_schema, has_error_schema, has_events, taken): the version of the workflow's definition, which
---          schemas that has, whether something waits to be told, and of the labels those that are taken, json
---          [[label, digest]].
--- Touches: row locks of live_tasks; reads live_workflows, activities, definitions. Run behind lock.sql.
+-- Returns: per call whose execId is the current one (call, workflow_seq, workflow_id, version, has_result_schema,
+--          has_error_schema, has_events, taken): the version of the workflow's definition and which schemas it has,
+--          whether events wait, and the labels that are taken, json [[label, digest]].
+-- Touches: row locks of live_tasks; reads live_workflows, activities, definitions, workflow_events. Run after lock.sql.
 select
     c.call, w.seq as workflow_seq, w.id as workflow_id, l.definition_version as version, d.has_result_schema, d.has_error_schema,
     (select count(*) from (select from fencepost.workflow_events as e where e.workflow_seq = w.seq limit 1) as e) > 0
@@ -20,8 +19,8 @@ select
         ) as a
     ) as taken
 from json_to_recordset(%(calls)s::json) as c (call integer, id text, seq bigint, exec_id uuid, labels json)
--- `offset 0` keeps the look-up a probe of an index in every plan, also in one made while the table was empty. Locked,
--- because from here on the decision is made: no notification of its worker may move it.
+-- `offset 0` makes the look-up an index probe in every plan, also one made while the table was empty. Locked, because
+-- the rest of the transaction relies on this row: a heartbeat must not move it.
 cross join lateral (
     select l.workflow_seq, l.definition, l.definition_version
     from fencepost.live_tasks as l

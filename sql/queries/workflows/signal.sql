@@ -1,8 +1,8 @@
--- Take the ids of signals.
+-- Record the ids of signals, so that each signal is accepted once.
 -- Takes:   calls json: [{call, workflow_seq, id, digest}].
--- Returns: per call whose id was free, or was taken for the same (call, is_new); for one that was taken for something else
---          no row.
--- Touches: workflow_signals. Run behind lock.sql.
+-- Returns: per call whose id is free or belongs to the same signal (call, is_new); no row for an id that belongs to
+--          another signal.
+-- Touches: workflow_signals. Run after lock.sql.
 with calls as materialized (
     select c.*
     from json_to_recordset(%(calls)s::json) as c (call integer, workflow_seq bigint, id text, digest uuid)
@@ -16,7 +16,7 @@ taken as (
 select c.call, n.is_new
 from calls as c
 cross join lateral (select (c.workflow_seq, c.id) in (select t.workflow_seq, t.id from taken as t) as is_new) as n
--- `offset 0` keeps the look-up a probe of an index in every plan; what was inserted just now is not seen by it.
+-- `offset 0` makes the look-up an index probe in every plan. It does not see the rows that were inserted above.
 left join lateral (
     select s.digest from fencepost.workflow_signals as s where s.workflow_seq = c.workflow_seq and s.id = c.id offset 0
 ) as s on true

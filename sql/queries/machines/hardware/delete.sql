@@ -1,6 +1,6 @@
--- Forget a machine and its addresses.
+-- Delete a hardware record and its addresses.
 -- Takes:   id.
--- Returns: (id, record, pushed_at) of what was there, or none.
+-- Returns: (id, record, pushed_at) of the deleted record, or no row.
 -- Touches: hardware, hardware_addresses.
 delete from fencepost.hardware as h
 where h.id = %(id)s::text

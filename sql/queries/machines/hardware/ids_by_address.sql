@@ -1,6 +1,6 @@
--- Say which machines addresses lead to.
+-- Find the machines that addresses belong to.
 -- Takes:   addresses text[].
--- Returns: per address that leads to one (address, hardware_id).
+-- Returns: per address that belongs to a machine (address, hardware_id).
 -- Touches: nothing; reads hardware_addresses.
 select a.address, a.hardware_id
 from fencepost.hardware_addresses as a

@@ -1,5 +1,5 @@
--- List the records of machines, by id.
--- Takes:   after text, the id to go on behind (null to begin); size integer.
+-- List hardware records, by id.
+-- Takes:   after text, the id after which the page begins (null for the first page); size integer.
 -- Returns: per machine (id, record, pushed_at).
 -- Touches: nothing; reads hardware.
 select h.id, h.record, h.pushed_at

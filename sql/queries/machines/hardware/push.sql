@@ -1,4 +1,4 @@
--- Keep the record of a machine, in the place of an older one.
+-- Save a hardware record, in place of an older one.
 -- Takes:   id, record json, caller; now.
 -- Returns: one row (id, record, pushed_at).
 -- Touches: hardware. Run before set_addresses.sql in one transaction.

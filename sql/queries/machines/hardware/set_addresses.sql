@@ -1,7 +1,8 @@
--- Let addresses lead to a machine, and no others.
+-- Set the addresses of a machine.
 -- Takes:   id; addresses text[].
--- Returns: per address that belongs to another machine (address, hardware_id): roll back.
--- Touches: hardware_addresses. Run behind push.sql, whose lock on the machine two pushes of it wait for.
+-- Returns: per address that belongs to another machine (address, hardware_id): the caller must roll back.
+-- Touches: hardware_addresses. Run after push.sql, whose lock on the machine makes two pushes of it wait for each
+--          other.
 with gone as (
     delete from fencepost.hardware_addresses as a
     where a.hardware_id = %(id)s::text and a.address <> all(%(addresses)s::text[])
@@ -10,9 +11,9 @@ led as (
     insert into fencepost.hardware_addresses (address, hardware_id)
     select u.address, %(id)s::text
     from unnest(%(addresses)s::text[]) as u (address)
-    -- In one order, since two pushes may be about the same addresses.
+    -- One order: two pushes may set the same addresses.
     order by u.address
-    -- One that is taken is locked, and says who has it; its own machine's is written again.
+    -- The no-op update locks an address that exists and returns its owner.
     on conflict (address) do update set hardware_id = hardware_addresses.hardware_id
     returning address, hardware_id
 )

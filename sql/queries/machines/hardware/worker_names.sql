@@ -1,6 +1,6 @@
--- Say under which names a worker may stand in a template: its own, its record's id, and the addresses of that.
--- Takes:   worker; address, the same as addresses are written.
--- Returns: per name (name), the worker's own among them.
+-- List the names that a template may use for a worker: its own, its record's id and addresses.
+-- Takes:   worker; address, the worker's name in the spelling of addresses.
+-- Returns: per name (name), the worker's own included.
 -- Touches: nothing; reads hardware_addresses.
 with machine as (
     select a.hardware_id from fencepost.hardware_addresses as a where a.address = %(address)s::text

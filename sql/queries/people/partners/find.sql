@@ -1,7 +1,7 @@
 -- Find a partner and its contacts.
 -- Takes:   code.
--- Returns: per contact (code, description, contact, contact_description), one with nulls behind for a partner without
---          contacts; none when there is no such partner.
+-- Returns: per contact (code, description, contact, contact_description); one row with null contact for a partner
+--          without contacts; no row when there is no such partner.
 -- Touches: nothing; reads people_partners, people_contacts.
 select p.code, p.description, c.code as contact, c.description as contact_description
 from fencepost.people_partners as p

@@ -1,4 +1,4 @@
--- Keep a partner with its contacts; contacts that it had and has no more are gone.
+-- Save a partner and its contacts; contacts that are left out are deleted.
 -- Takes:   code; description; contacts json: [{code, description}].
 -- Returns: nothing.
 -- Touches: people_partners, people_contacts.

@@ -1,4 +1,4 @@
--- Let a user leave every team.
+-- Remove a user from all teams.
 -- Takes:   member.
 -- Returns: nothing.
 -- Touches: people_members.

@@ -1,4 +1,4 @@
--- The teams that a user is part of.
+-- List the teams of a user.
 -- Takes:   member.
 -- Returns: per team (team).
 -- Touches: nothing; reads people_members.

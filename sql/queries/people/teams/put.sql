@@ -1,4 +1,4 @@
--- Keep a team.
+-- Save a team.
 -- Takes:   code; description; department.
 -- Returns: nothing.
 -- Touches: people_teams.
