@@ -205,7 +205,7 @@ CREATE TABLE fencepost.definitions (
     attempt_timeout interval,
     CONSTRAINT definitions_concurrency_limit CHECK ((concurrency_limit >= 1)),
     CONSTRAINT definitions_deleted_is_not_newest CHECK (((deleted_at IS NULL) OR (NOT is_newest))),
-    CONSTRAINT definitions_kind CHECK ((kind = ANY (ARRAY['task'::text, 'workflow'::text, 'schedule'::text, 'trigger'::text, 'taskflow'::text, 'device-workflow'::text, 'process'::text, 'machine-template'::text]))),
+    CONSTRAINT definitions_kind CHECK ((kind ~ '^[a-z][a-z-]{0,39}$'::text)),
     CONSTRAINT definitions_path_of_a_limit CHECK (((concurrency_path IS NULL) OR (concurrency_limit IS NOT NULL))),
     CONSTRAINT definitions_settings CHECK (((kind = ANY (ARRAY['schedule'::text, 'trigger'::text])) OR (num_nulls(requested_to_start_timeout, in_progress_timeout, allowed_retry_count, retry_delay) = 0)))
 );

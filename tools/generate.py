@@ -15,8 +15,9 @@ from pathlib import Path
 import orjson
 
 from fencepost.notation import yaml_writer
-from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import document
+from fencepost.vocabularies.all import ALL
+from fencepost.vocabularies.plugin import surface_of
 from tools import protobuf, shown
 from tools.method_reference import method_reference
 from tools.schema_dump import schema_dump
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def openapi() -> str:
     """Return openapi/openapi.yaml."""
-    return yaml_writer.from_json(orjson.dumps(document(registry()))).decode()
+    return yaml_writer.from_json(orjson.dumps(document(surface_of(ALL)))).decode()
 
 
 def _table(path: str, name: str, table: Callable[[], str]) -> Callable[[], str]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
-from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import component_names, document
 from fencepost.rpc.registry import Method
+from fencepost.vocabularies.all import ALL
+from fencepost.vocabularies.plugin import surface_of
 
 _HEAD = """\
 # Methods
@@ -34,8 +35,9 @@ Json = dict[str, Any]
 
 def method_reference() -> str:
     """Return the page."""
-    methods = registry()
-    schemas = document(methods)["components"]["schemas"]
+    surface = surface_of(ALL)
+    methods = surface.methods
+    schemas = document(surface)["components"]["schemas"]
     names = component_names(methods.methods.values())
     parts = [_HEAD, _list_of(list(methods.methods.values()))]
     for method in methods.methods.values():

@@ -8,7 +8,8 @@ import click
 
 from fencepost.cli.serve import serve
 from fencepost.rpc.openapi_parts import sentence
-from fencepost.wire.catalogue import CATALOGUE
+from fencepost.vocabularies.all import ALL
+from fencepost.vocabularies.plugin import catalogue_of
 
 
 def with_table(page: str, name: str, table: str) -> str:
@@ -23,7 +24,7 @@ def with_table(page: str, name: str, table: str) -> str:
 
 def errors_table() -> str:
     """Return a row for each kind of refusal."""
-    rows = [f"| {kind.status} | `{kind.type}` | {sentence(kind)} |" for kind in CATALOGUE]
+    rows = [f"| {kind.status} | `{kind.type}` | {sentence(kind)} |" for kind in catalogue_of(ALL)]
     return "\n".join(["| status | type | message |", "| --- | --- | --- |", *rows, ""])
 
 

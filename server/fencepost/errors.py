@@ -1,7 +1,7 @@
 """Every failure that we expect, by name.
 
     StartRefused        the server or a command cannot start: one sentence for the operator, exit status 2
-    Refusal             a call is refused: one of the kinds below, or of a vocabulary's (domain/*/errors.py)
+    Refusal             a call is refused: one of the kinds below, or of a vocabulary's (vocabularies/*/errors.py)
         BadText         its text is not JSON or YAML that can be stored (notation/text.py)
 
 Anything else that is raised is a bug and is answered as `internal-error`. docs/errors.md has a row for each kind.
@@ -9,7 +9,10 @@ Anything else that is raised is a bug and is answered as `internal-error`. docs/
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 
@@ -107,3 +110,14 @@ class Refusal(Exception):
 def invalid_params(reason: str, at: str | None = None, errors: list[dict[str, Any]] | None = None) -> Refusal:
     """Return the refusal of a call's params; `at` is a JSON path from the params, such as `$.maxBatchSize`."""
     return Refusal(INVALID_PARAMS, at=at, errors=errors, reason=reason)
+
+
+def kinds_of(module: Mapping[str, object]) -> tuple[Kind, ...]:
+    """Return the kinds of refusal among the names of a module, in the order of their declaration."""
+    return tuple(value for value in module.values() if isinstance(value, Kind))
+
+
+def catalogue(*more: Iterable[Kind]) -> tuple[Kind, ...]:
+    """Return every kind of refusal, those of the core and `more`, by status and then by declaration."""
+    kinds = [*kinds_of(globals()), *chain.from_iterable(more)]
+    return tuple(sorted(kinds, key=attrgetter("status")))

@@ -11,19 +11,20 @@ from fencepost.cli.apply import apply
 from fencepost.cli.documents import read_documents
 from fencepost.errors import StartRefused
 from tests.fixtures.servers import Server
+from tests.fixtures.surface import DOCUMENTS
 
 ONE, TWO = "kind: task\nname: one\n", "kind: task\nname: two\n"
 
 
 def names(path: Path) -> list[str]:
-    return [document.declared.name for document in read_documents(path)]
+    return [document.declared.name for document in read_documents(path, DOCUMENTS)]
 
 
 def test_what_starts_something_stands_behind_what_it_starts(tmp_path: Path) -> None:
     rules = "select-by: [{get-in: [status], comparator: eq, value: final}]\ntask-request: {definition: b}\n"
     (tmp_path / "a.yaml").write_text(f"kind: trigger\nname: a\n{rules}---\nkind: task\nname: b\n")
     (tmp_path / "c.yaml").write_text("kind: workflow\nname: c\n")
-    texts = [document.text for document in read_documents(tmp_path)]
+    texts = [document.text for document in read_documents(tmp_path, DOCUMENTS)]
     assert [text[9:13] for text in texts] == [b"task", b"work", b"trig"]
 
 
@@ -89,7 +90,7 @@ def test_bad_yaml_in_a_later_document_is_told_with_its_line(tmp_path: Path) -> N
     file = tmp_path / "a.yaml"
     file.write_text(f"{ONE}---\nkind: task\nname: &x two\n")
     with pytest.raises(StartRefused, match=r"a\.yaml: line 5, column 7: anchors are not read"):
-        read_documents(file)
+        read_documents(file, DOCUMENTS)
 
 
 def test_all_documents_of_a_file_are_applied(server: Server, tmp_path: Path) -> None:

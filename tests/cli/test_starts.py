@@ -22,6 +22,7 @@ from fencepost.errors import StartRefused
 from fencepost.settings import Settings, read_client, read_clients, read_host, read_secret
 from tests.fixtures.commands import command, refusal
 from tests.fixtures.servers import Server
+from tests.fixtures.surface import DOCUMENTS
 
 pytestmark = pytest.mark.shows("guarantees/failed-start")
 
@@ -158,7 +159,7 @@ def test_a_folder_of_definitions_that_cannot_be_looked_into_is_refused(tmp_path:
     os.seteuid(user or 65534)  # to root every folder opens
     try:
         with pytest.raises(StartRefused, match="closed: Permission denied"):
-            read_documents(folder)
+            read_documents(folder, DOCUMENTS)
     finally:
         os.seteuid(user)
 

@@ -10,10 +10,9 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from fencepost.domain.document import Document, read_document
 from fencepost.domain.faults import fault_of_struct
-from fencepost.rpc.methods import registry
 from fencepost.vocabularies.devices.document import RunBody
+from tests.fixtures.surface import DOCUMENTS, METHODS
 
 TASK = {"name": "a", "type": "action", "taskDetails": {"serviceId": "s", "actionName": "a"}}
 
@@ -41,8 +40,8 @@ TASK = {"name": "a", "type": "action", "taskDetails": {"serviceId": "s", "action
 )
 def test_what_may_stand_there_is_named(document: dict[str, Any], at: str, message: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
-        read_document(msgspec.json.encode(document))
-    refusal = fault_of_struct(str(caught.value), Document)
+        DOCUMENTS.read(msgspec.json.encode(document))
+    refusal = fault_of_struct(str(caught.value), DOCUMENTS.union)
     assert (refusal.at, refusal.message) == (at, message)
 
 
@@ -60,7 +59,7 @@ def _patterns(type_: Any, seen: set[Any]) -> Iterator[Meta]:
 
 def test_every_pattern_has_its_rule_in_words_beside_it() -> None:
     seen: set[Any] = set()
-    types_ = [Document, RunBody, *(method.params for method in registry().methods.values())]
+    types_ = [DOCUMENTS.union, RunBody, *(method.params for method in METHODS.methods.values())]
     found = [meta for type_ in types_ for meta in _patterns(type_, seen)]
     assert len(found) > 20
     assert [meta for meta in found if not meta.description] == []
@@ -84,8 +83,8 @@ def test_every_pattern_has_its_rule_in_words_beside_it() -> None:
 )
 def test_a_text_that_matches_no_pattern_is_told_the_rule_in_words(document: Any, at: str, rule: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
-        read_document(msgspec.json.encode(document))
-    refusal = fault_of_struct(str(caught.value), Document)
+        DOCUMENTS.read(msgspec.json.encode(document))
+    refusal = fault_of_struct(str(caught.value), DOCUMENTS.union)
     assert refusal.at == at
     assert refusal.message.startswith(f"Expected {rule}")
     assert "regex" not in refusal.message
@@ -104,6 +103,6 @@ def test_a_name_that_is_full_of_places_is_read_in_one_go() -> None:
 
 def test_a_member_of_another_kind_is_not_suggested_to_whoever_wrote_it() -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
-        read_document(b'{"kind": "process", "name": "hire", "steps": [], "params": {}}')
-    refusal = fault_of_struct(str(caught.value), Document)
+        DOCUMENTS.read(b'{"kind": "process", "name": "hire", "steps": [], "params": {}}')
+    refusal = fault_of_struct(str(caught.value), DOCUMENTS.union)
     assert (refusal.at, refusal.message) == ("$.params", "there is no param 'params'")

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from fencepost.domain.cron import Cron
-from fencepost.domain.document import read_document
 from fencepost.domain.schedule import ScheduleDefinition, turn
 from fencepost.errors import Refusal
+from tests.fixtures.surface import DOCUMENTS
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -20,7 +20,9 @@ MINUTE = timedelta(minutes=1)
 
 def schedule(**members: Any) -> ScheduleDefinition:
     document = {"kind": "schedule", "name": "demo/x", "schedule": "* * * * *", "task-request": {"definition": "demo/y"}}
-    read = read_document(msgspec.json.encode(document | {name.replace("_", "-"): one for name, one in members.items()}))
+    read = DOCUMENTS.read(
+        msgspec.json.encode(document | {name.replace("_", "-"): one for name, one in members.items()})
+    )
     assert isinstance(read, ScheduleDefinition)
     read.compile()
     return read

@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fencepost.domain import verbatim
-from fencepost.domain.document import read_document
 from fencepost.domain.selection import ANY_VALUE, MISSING, Place, Rule, matches, place_in, place_of, value_in
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.errors import Refusal
+from tests.fixtures.surface import DOCUMENTS
 
 # Few of each, so that values and paths often meet.
 _NAMES = st.sampled_from(["a", "b", "0"])
@@ -126,7 +126,7 @@ def trigger(params: Any) -> TriggerDefinition:
         "select-by": [{"get-in": ["a"], "comparator": "eq", "value": 1}],
         "task-request": {"definition": "demo/resize", "params": params},
     }
-    declared = read_document(msgspec.json.encode(document))
+    declared = DOCUMENTS.read(msgspec.json.encode(document))
     assert isinstance(declared, TriggerDefinition)
     declared.compile()
     return declared

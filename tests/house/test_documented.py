@@ -12,13 +12,12 @@ import pytest
 from fencepost import errors
 from fencepost.cli.serve import serve
 from fencepost.errors import Kind
-from fencepost.rpc.methods import registry
 from fencepost.rpc.registry import Method
 from fencepost.telemetry import Event
-from fencepost.wire.catalogue import CATALOGUE
+from tests.fixtures.surface import CATALOGUE, SURFACE
 from tests.house.sources import DOCS, ROOT, server, table_words
 
-METHODS = list(registry().methods.values())
+METHODS = list(SURFACE.methods.methods.values())
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 

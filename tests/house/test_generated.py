@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fencepost.rpc.methods import registry
+from tests.fixtures.surface import METHODS
 from tools import generate
 from tools.schema_dump import stable
 from tools.tables import with_table
@@ -33,7 +33,7 @@ def test_a_stale_file_is_named_together_with_the_command(
 def test_the_table_of_methods_has_a_row_for_each() -> None:
     page = generate.GENERATED["docs/reference/methods.md"]()
     table = page[page.index("| method |") :].partition("\n\n")[0].splitlines()
-    assert len(table) == 2 + len(registry().methods)
+    assert len(table) == 2 + len(METHODS.methods)
 
 
 def test_a_page_without_its_markers_is_refused() -> None:

@@ -13,16 +13,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
 from fencepost.rest import bundles
-from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import component_names, document, per_method
 from fencepost.rpc.registry import Method
-from fencepost.wire.catalogue import CATALOGUE
 from tests.fixtures.devices import Fleet
 from tests.fixtures.servers import Server
+from tests.fixtures.surface import CATALOGUE, METHODS, SURFACE
 
-METHODS = registry()
-DOCUMENT = document(METHODS)
-VIEW = per_method(DOCUMENT, METHODS)
+DOCUMENT = document(SURFACE)
+VIEW = per_method(DOCUMENT, SURFACE)
 
 each_method = pytest.mark.parametrize("method", METHODS.methods.values(), ids=lambda method: method.name)
 each_document = pytest.mark.parametrize("described", [DOCUMENT, VIEW], ids=["document", "per method"])
@@ -96,7 +94,7 @@ def test_the_search_describes_every_parameter_that_it_takes() -> None:
 def test_the_document_has_every_path_that_a_server_serves(server: Server) -> None:
     served = {
         (re.sub(":path}", "}", route.path), verb.lower())
-        for route in server.app._rest.application.routes
+        for route in server.app.rest.application.routes
         if isinstance(route, Route)
         for verb in route.methods or ()
         if verb != "HEAD"

@@ -308,7 +308,7 @@ def test_a_clean_up_that_is_canceled_stops(server: Server, clock: FrozenClock) -
         id = server.create(CLEAN_UP, params={"rules": [rule()]})["id"]
         until(lambda: is_stopped(server.conninfo))
         server.rpc("awf.task/cancel", {"id": id})
-    until(lambda: server.app._errands[2].running == 0)
+    until(lambda: server.app.background.workers[2].running == 0)
     assert server.query("select count(*) from fencepost.done_tasks where definition = 'demo/resize'") == [(4000,)]
     assert server.task(id)["outcome"] == "canceled"
 

@@ -229,7 +229,7 @@ def test_a_call_whose_server_died_is_left_to_an_admin(database: str, clock: Froz
     with running_server(database, clock, Settings(lease_grace_seconds=0)) as server:
         id = server.create(RUN_RPC, params=WAITING)["id"]
         until(lambda: server.task(id)["status"] == "in-progress")
-        server.run(server.app._errands[0].abandon())
+        server.run(server.app.background.workers[0].abandon())
         clock.advance(timedelta(minutes=2))
         server.reap()
         task = server.task(id)

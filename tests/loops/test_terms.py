@@ -12,6 +12,7 @@ from fencepost.settings import Settings
 from fencepost.store.check import check
 from tests.fixtures.schedules import NIGHTLY, put
 from tests.fixtures.servers import Server, pass_time, running_server
+from tests.fixtures.surface import CHECKS
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
@@ -223,7 +224,7 @@ def test_a_task_that_nobody_could_begin_in_an_outage_may_be_begun_after_it(datab
     clock.advance(timedelta(hours=1))
     with running_server(database, clock, Settings(lease_grace_seconds=10)) as after:
         assert [entry["action"] for entry in after.log(ids[0])][1:] == ["awf.engine/snapshot"]
-        assert [found for checked in check(database) for found in checked.differences] == []
+        assert [found for checked in check(database, CHECKS) for found in checked.differences] == []
         pass_time(after, clock, 9000)
         (task,) = after.poll(start=True)
         assert task["id"] == ids[0]

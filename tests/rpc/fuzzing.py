@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from fencepost.domain.faults import names_of
 from fencepost.notation import yaml
-from fencepost.rpc.methods import registry
-from fencepost.wire.catalogue import CATALOGUE
+from tests.fixtures.surface import CATALOGUE, METHODS
 
 STATUSES = {(kind.type, kind.status) for kind in CATALOGUE}
 
@@ -79,7 +78,7 @@ def _examples() -> list[dict[str, Any]]:
         "worker": "w-1",
     }
     found = []
-    for method in registry().methods.values():
+    for method in METHODS.methods.values():
         names = names_of(method.params)
         params = {**{name: value for name, value in known.items() if name in names}, **method.example}
         found.append({"method": method.name, "params": {**params, **({"timeout": 5} if "timeout" in names else {})}})

@@ -8,11 +8,11 @@ import msgspec
 import orjson
 import pytest
 
-from fencepost.rpc.methods import registry
 from fencepost.rpc.methods.executor import LongPollParams
 from fencepost.rpc.openapi import document
 from fencepost.settings import Limits, Settings
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.surface import SURFACE
 
 pytestmark = pytest.mark.shows("guarantees/bad-call-alone")
 
@@ -166,7 +166,7 @@ def test_every_limit_is_refused_by_name(database: str) -> None:
 
 
 def test_a_long_poll_without_a_timeout_waits_50_seconds() -> None:
-    schema = document(registry())["components"]["schemas"]["LongPollParams"]
+    schema = document(SURFACE)["components"]["schemas"]["LongPollParams"]
     assert msgspec.convert({"taskDefinitions": ["demo/resize"]}, LongPollParams).timeout == 50_000
     assert schema["properties"]["timeout"]["default"] == 50_000
 

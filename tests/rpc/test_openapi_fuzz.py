@@ -19,16 +19,15 @@ from psycopg.conninfo import make_conninfo
 from schemathesis import Case, GenerationMode
 from schemathesis.core import NOT_SET
 
-from fencepost.rpc.methods import registry
 from fencepost.rpc.openapi import document, per_method
 from fencepost.settings import Limits, Settings
 from fencepost.store.embedded import EmbeddedPostgres
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.surface import SURFACE
 from tests.rpc.fuzzing import check_answer
 
-REGISTRY = registry()
-DOCUMENT = document(REGISTRY)
-CALLS = schemathesis.openapi.from_dict(per_method(DOCUMENT, REGISTRY))
+DOCUMENT = document(SURFACE)
+CALLS = schemathesis.openapi.from_dict(per_method(DOCUMENT, SURFACE))
 READS = schemathesis.openapi.from_dict(DOCUMENT)
 FUZZ = settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 MODES = pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
@@ -53,7 +52,7 @@ def has_a_body(case: Case[Any]) -> bool:
 
 
 @MODES
-@pytest.mark.parametrize("method", list(REGISTRY.methods))
+@pytest.mark.parametrize("method", list(SURFACE.methods.methods))
 def test_calls_made_from_the_document(server: Server, method: str, mode: Any) -> None:
     operation = CALLS[f"/rpc/{method}"]["POST"]
 

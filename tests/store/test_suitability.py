@@ -17,6 +17,7 @@ from tests.fixtures.commands import refusal
 from tests.fixtures.odd import set_on_database
 from tests.fixtures.poolers import pooler
 from tests.fixtures.servers import running_server
+from tests.fixtures.surface import CHECKS
 
 pytestmark = pytest.mark.shows("guarantees/unsuitable-database")
 
@@ -72,7 +73,7 @@ def test_an_encoding_that_lacks_characters_is_refused_and_nothing_is_made(
         assert f"has the encoding {encoding}, and not every text fits" in refused(conninfo)
         assert not has_schema(conninfo)
         with pytest.raises(StartRefused, match="has the encoding"):
-            list(check(conninfo))
+            list(check(conninfo, CHECKS))
 
 
 @each_command
@@ -156,7 +157,7 @@ def test_a_setting_that_only_a_superuser_may_change_back_is_named(empty_database
 def test_a_read_only_database_is_refused_except_by_check(new_database: str, words: tuple[str, ...]) -> None:
     set_on_database(new_database, {"default_transaction_read_only": "on"})
     if words == ("check",):
-        assert list(check(new_database))
+        assert list(check(new_database, CHECKS))
     else:
         assert "read-only for 'postgres'" in refusal(*words, "--database-url", new_database)
 

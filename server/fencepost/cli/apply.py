@@ -18,7 +18,10 @@ from fencepost.errors import StartRefused
 @click.option("--json", "as_json", is_flag=True, help="Print the resources as JSON, one a line.")
 def apply(caller: Caller, path: Path, as_json: bool) -> None:
     """Put the definitions in PATH, a file or a folder; unchanged ones keep their version."""
-    documents = read_documents(path)
+    from fencepost.vocabularies.all import ALL
+    from fencepost.vocabularies.plugin import documents_of
+
+    documents = read_documents(path, documents_of(ALL))
     if not documents:
         click.echo(f"fencepost: no document is in {path}: it takes .yaml, .yml and .json", err=True)
     for document in documents:

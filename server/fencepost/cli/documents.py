@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from fencepost.domain.document import Document as Declared
-from fencepost.domain.document import read_document
+from fencepost.domain.document import Documents
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.trigger import TriggerDefinition
@@ -29,7 +29,7 @@ class Document(NamedTuple):
     declared: Declared
 
 
-def read_documents(path: Path) -> list[Document]:
+def read_documents(path: Path, documents: Documents) -> list[Document]:
     """Return the documents of a file, or of every YAML and JSON file below a folder, the ones that start work last.
 
     Everything is read and checked before anything is returned; raise StartRefused that names the file, the document in
@@ -39,7 +39,7 @@ def read_documents(path: Path) -> list[Document]:
         files = sorted(_below(path)) if path.is_dir() else [path]
     except OSError as error:
         raise StartRefused(f"{error.filename or path}: {error.strerror}") from None
-    return sorted((document for file in files for document in _read(file)), key=_names_others)
+    return sorted((document for file in files for document in _read(file, documents)), key=_names_others)
 
 
 def _below(path: Path) -> Iterator[Path]:
@@ -56,7 +56,7 @@ def _names_others(document: Document) -> bool:
     return isinstance(document.declared, ScheduleDefinition | TriggerDefinition)
 
 
-def _read(file: Path) -> Iterator[Document]:
+def _read(file: Path, documents: Documents) -> Iterator[Document]:
     try:
         texts = _texts(file)
     except (OSError, BadText) as error:
@@ -64,7 +64,7 @@ def _read(file: Path) -> Iterator[Document]:
     for number, text in enumerate(texts, 1):
         source = str(file) if len(texts) == 1 else f"{file}, document {number}"
         try:
-            yield Document(source, text, _declared(text))
+            yield Document(source, text, _declared(text, documents))
         except Refusal as refusal:
             raise StartRefused(f"{source}: {refusal.message} (at {refusal.at})") from None
 
@@ -77,10 +77,10 @@ def _texts(file: Path) -> list[bytes]:
     return yaml.documents(content)
 
 
-def _declared(text: bytes) -> Declared:
+def _declared(text: bytes, documents: Documents) -> Declared:
     try:
-        declared = read_document(text)
+        declared = documents.read(text)
     except msgspec.ValidationError as error:
-        raise fault_of_struct(str(error), Declared) from None
+        raise fault_of_struct(str(error), documents.union) from None
     declared.compile()
     return declared

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import click
@@ -32,7 +32,8 @@ from fencepost.store.address import check_address
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.migrations import migrate
 from fencepost.telemetry import Event, emit
-from fencepost.vocabularies.machines.server import shared, speaking
+from fencepost.vocabularies.all import ALL
+from fencepost.vocabularies.plugin import documents_of
 
 # Parts of the ten seconds in which a stopping server must be gone; the rest is for its connections and its Postgres.
 _ANSWER_SECONDS = 2
@@ -51,13 +52,22 @@ def run(settings: Settings) -> None:
     check_inputs(settings)
     with (
         # Both ports before the database: one in use must be known before a Postgres is started or migrated.
-        shared(settings) as settings,
+        ports(settings) as settings,
         reserved(settings.host, settings.port) as listener,
         database(settings) as (conninfo, postgres),
     ):
         bring_to_schema(conninfo)
         listen(listener)
         serve(settings, conninfo, listener, lambda: tell_ready(listener), postgres)
+
+
+@contextmanager
+def ports(settings: Settings) -> Iterator[Settings]:
+    """Keep the ports of the vocabularies until the block ends; give the settings to go on with."""
+    with ExitStack() as stack:
+        for vocabulary in ALL:
+            settings = stack.enter_context(vocabulary.reserve(settings))
+        yield settings
 
 
 def serve(
@@ -92,7 +102,7 @@ def check_inputs(settings: Settings) -> None:
     if settings.run_sql_url is not None:
         check_address(settings.run_sql_url, "--run-sql-url")
     if settings.definitions is not None:
-        read_documents(settings.definitions)
+        read_documents(settings.definitions, documents_of(ALL))
 
 
 def bring_to_schema(conninfo: str) -> None:
@@ -194,7 +204,7 @@ async def _serve(
             await put_definitions(app, settings)
             server = HttpServer(app, ready, settings)
             _stop_on_signals(app, server, postgres)
-            async with speaking(app.engine, settings):
+            async with app.serving():
                 await server.serve(sockets=[listener])
         finally:
             await app.stop()
@@ -281,7 +291,9 @@ def end_at_last(seconds: float, postgres: EmbeddedPostgres | None = None) -> Non
 
 async def put_definitions(app: App, settings: Settings) -> None:
     """Put the documents of --definitions, if it was given; raise StartRefused for one that cannot be used."""
-    for document in () if settings.definitions is None else read_documents(settings.definitions):
+    if settings.definitions is None:
+        return
+    for document in read_documents(settings.definitions, app.engine.definitions.documents):
         try:
             # As a call writes it: the same document must not be a new version by another way, and start things again.
             text = msgspec.json.encode(document.declared)

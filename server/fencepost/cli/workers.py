@@ -34,6 +34,7 @@ from fencepost.cli.serving import (
     kept,
     listen,
     listening,
+    ports,
     put_definitions,
     reserved,
     tell_ready,
@@ -43,7 +44,6 @@ from fencepost.errors import StartRefused
 from fencepost.settings import Settings
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.telemetry import Event, emit
-from fencepost.vocabularies.machines.server import shared
 
 # A worker is gone sooner by itself; with this one that hangs, the whole is gone in ten seconds.
 _STOP_SECONDS = 8.0
@@ -55,7 +55,7 @@ def run(settings: Settings, log_level: str) -> None:
     check_inputs(settings)
     with (
         # Before the database, as with one worker.
-        shared(settings) as settings,
+        ports(settings) as settings,
         reserved(settings.host, settings.port) as listener,
         database(settings) as (conninfo, postgres),
     ):

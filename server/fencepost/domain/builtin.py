@@ -8,16 +8,12 @@ from typing import Any
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition
-from fencepost.domain.document import Document
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.query import MOST_CHARACTERS
 from fencepost.domain.selection import Rule, place_of, read_rules
 from fencepost.domain.times import time_text
 from fencepost.errors import Refusal, invalid_params
-from fencepost.vocabularies.machines.decider import TIME_LIMIT
-from fencepost.vocabularies.people.statuses import BY_HAND
-from fencepost.vocabularies.taskflow.document import FLOW, TaskflowDefinition
 
 # In whose name the server works on tasks, and what it does by itself stands in the log.
 ENGINE = "awf.engine"
@@ -33,10 +29,6 @@ RUN_SQL = "aidbox.task/run-sql"
 CLEAN_UP = "awf.task/clean-up-activities"
 # What stands for an activity that could not begin: it fails with the reason.
 REFUSED = "awf.task/refused"
-# Those that people move.
-MOVED_BY_HAND = (BY_HAND,)
-# Those that are handed to no worker: they end by themselves, or are moved by their ids.
-UNPOLLED = (*HELD, *MOVED_BY_HAND, TIME_LIMIT)
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
 # Of the two, each bound is about the one that it can be about.
@@ -71,101 +63,90 @@ _CLEANING_RULE = {
     },
     "not": {"required": ["includeDefinitions", "excludeDefinitions"]},
 }
-BUILT_IN: Mapping[str, Document] = {
-    definition.name: definition
-    for definition in (
-        TaskDefinition(
-            name=WAIT,
-            allowed_retry_count=0,
-            params={
-                "type": "object",
-                "additionalProperties": False,
-                "minProperties": 1,
-                "maxProperties": 1,
-                "properties": {
-                    "duration": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "minProperties": 1,
-                        "properties": {"hours": _NUMBER, "minutes": _NUMBER, "seconds": _NUMBER},
-                    },
-                    "until": {"type": "string"},
+BUILT_IN = (
+    TaskDefinition(
+        name=WAIT,
+        allowed_retry_count=0,
+        params={
+            "type": "object",
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+            "properties": {
+                "duration": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                    "properties": {"hours": _NUMBER, "minutes": _NUMBER, "seconds": _NUMBER},
                 },
+                "until": {"type": "string"},
             },
-        ),
-        TaskDefinition(
-            name=SUBSCRIBE,
-            in_progress_timeout=LONGEST_MS,
-            allowed_retry_count=0,
-            params={
-                "type": "object",
-                "required": ["select-by"],
-                "additionalProperties": False,
-                "properties": {"select-by": {"type": "array", "minItems": 1, "maxItems": 32, "items": _RULE}},
+        },
+    ),
+    TaskDefinition(
+        name=SUBSCRIBE,
+        in_progress_timeout=LONGEST_MS,
+        allowed_retry_count=0,
+        params={
+            "type": "object",
+            "required": ["select-by"],
+            "additionalProperties": False,
+            "properties": {"select-by": {"type": "array", "minItems": 1, "maxItems": 32, "items": _RULE}},
+        },
+    ),
+    TaskDefinition(
+        name=RUN_RPC,
+        # What was refused would be again; and of a server that died in the middle nobody knows whether it was done.
+        allowed_retry_count=0,
+        params={
+            "type": "object",
+            "required": ["method"],
+            "additionalProperties": False,
+            "properties": {
+                "method": {"type": "string", "minLength": 1, "maxLength": 200},
+                "params": {"type": "object"},
             },
-        ),
-        TaskDefinition(
-            name=BY_HAND,
-            # Nobody who has it renews a lease: people take the time that they take.
-            requested_to_start_timeout=LONGEST_MS,
-            in_progress_timeout=LONGEST_MS,
-            allowed_retry_count=0,
-        ),
-        TaskDefinition(
-            name=RUN_RPC,
-            # What was refused would be again; and of a server that died in the middle nobody knows whether it was done.
-            allowed_retry_count=0,
-            params={
-                "type": "object",
-                "required": ["method"],
-                "additionalProperties": False,
-                "properties": {
-                    "method": {"type": "string", "minLength": 1, "maxLength": 200},
-                    "params": {"type": "object"},
-                },
+        },
+    ),
+    TaskDefinition(
+        name=RUN_SQL,
+        allowed_retry_count=0,
+        params={
+            "type": "object",
+            "required": ["sql"],
+            "additionalProperties": False,
+            "properties": {
+                "sql": {
+                    "type": ["string", "array"],
+                    "minLength": 1,
+                    "maxLength": MOST_CHARACTERS,
+                    "minItems": 1,
+                    "maxItems": 1001,
+                    "prefixItems": [{"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}],
+                }
             },
-        ),
-        TaskDefinition(
-            name=RUN_SQL,
-            allowed_retry_count=0,
-            params={
-                "type": "object",
-                "required": ["sql"],
-                "additionalProperties": False,
-                "properties": {
-                    "sql": {
-                        "type": ["string", "array"],
-                        "minLength": 1,
-                        "maxLength": MOST_CHARACTERS,
-                        "minItems": 1,
-                        "maxItems": 1001,
-                        "prefixItems": [{"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}],
-                    }
-                },
-            },
-        ),
-        TaskDefinition(
-            name=CLEAN_UP,
-            params={
-                "type": "object",
-                "required": ["rules"],
-                "additionalProperties": False,
-                "properties": {"rules": {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLEANING_RULE}},
-            },
-        ),
-        TaskDefinition(
-            name=REFUSED,
-            allowed_retry_count=0,
-            params={
-                "type": "object",
-                "required": ["reason"],
-                "additionalProperties": False,
-                "properties": {"reason": {"type": "string"}, "path": {"type": "string"}},
-            },
-        ),
-        TaskflowDefinition(name=FLOW),
-    )
-}
+        },
+    ),
+    TaskDefinition(
+        name=CLEAN_UP,
+        params={
+            "type": "object",
+            "required": ["rules"],
+            "additionalProperties": False,
+            "properties": {"rules": {"type": "array", "minItems": 1, "maxItems": 100, "items": _CLEANING_RULE}},
+        },
+    ),
+    TaskDefinition(
+        name=REFUSED,
+        allowed_retry_count=0,
+        params={
+            "type": "object",
+            "required": ["reason"],
+            "additionalProperties": False,
+            "properties": {"reason": {"type": "string"}, "path": {"type": "string"}},
+        },
+    ),
+)
 
 
 class _Duration(msgspec.Struct, frozen=True):

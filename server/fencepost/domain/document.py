@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any, Union
+
 import msgspec
 
-from fencepost.domain.definition import TaskDefinition, WorkflowDefinition
+from fencepost.domain.builtin import BUILT_IN, HELD
+from fencepost.domain.definition import Decided, TaskDefinition, WorkflowDefinition
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.trigger import TriggerDefinition
-from fencepost.vocabularies.devices.document import DeviceWorkflow
-from fencepost.vocabularies.machines.document import MachineTemplate
-from fencepost.vocabularies.people.process import ProcessDefinition
-from fencepost.vocabularies.taskflow.document import TaskflowDefinition
 
-Document = (
-    TaskDefinition
-    | WorkflowDefinition
-    | ScheduleDefinition
-    | TriggerDefinition
-    | TaskflowDefinition
-    | ProcessDefinition
-    | DeviceWorkflow
-    | MachineTemplate
-)
+# A vocabulary declares subclasses of Decided.
+Document = TaskDefinition | WorkflowDefinition | ScheduleDefinition | TriggerDefinition | Decided
+
+_CORE = (TaskDefinition, WorkflowDefinition, ScheduleDefinition, TriggerDefinition)
+
+
+class Foreign(msgspec.Struct, frozen=True):
+    """A stored document of a vocabulary that this server does not have."""
+
+    kind: str
+    name: str
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -31,13 +32,42 @@ class Definition(msgspec.Struct, frozen=True):
     version: int
     text: bytes
     created_at: str
-    document: Document
+    document: Document | Foreign
 
 
-def read_document(text: bytes) -> Document:
-    """Return the document behind a JSON text; raise msgspec.ValidationError."""
-    document: Document = _decoder.decode(text)
-    return document
+class Documents:
+    """The kinds of documents that a server reads, and the definitions that it declares itself.
 
+    `union` is the type of any document, for msgspec. No worker may poll the definitions in `not_polled`. The tasks of
+    those in `moved_by_id` show no execId: calls change them by their id, by the rules of a vocabulary.
+    """
 
-_decoder: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Document)
+    def __init__(
+        self,
+        kinds: Iterable[type[Decided]] = (),
+        built_in: Iterable[Document] = (),
+        *,
+        not_polled: Iterable[str] = (),
+        moved_by_id: Iterable[str] = (),
+    ) -> None:
+        every: tuple[Any, ...] = (*_CORE, *kinds)
+        self.union: Any = Union[every]  # noqa: UP007 made of values
+        self._kinds = {kind.kind for kind in every}
+        self.built_in: Mapping[str, Document] = {one.name: one for one in (*BUILT_IN, *built_in)}
+        self.moved_by_id = frozenset(moved_by_id)
+        self.not_polled = frozenset((*HELD, *not_polled))
+        self._decoder: msgspec.json.Decoder[Document] = msgspec.json.Decoder(self.union)
+
+    def read(self, text: bytes) -> Document:
+        """Return the document behind a JSON text; raise msgspec.ValidationError."""
+        return self._decoder.decode(text)
+
+    def read_stored(self, text: bytes) -> Document | Foreign:
+        """Return the document behind a text that a server with other vocabularies may have stored."""
+        try:
+            return self.read(text)
+        except msgspec.ValidationError:
+            foreign = msgspec.json.decode(text, type=Foreign)
+            if foreign.kind in self._kinds:
+                raise
+            return foreign

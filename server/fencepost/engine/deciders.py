@@ -14,6 +14,7 @@ from fencepost.domain.actions import AnyAction, ScheduleTask, ScheduleWorkflow, 
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.decider import Decide, Facts, read_event, told
 from fencepost.domain.definition import Decided
+from fencepost.domain.document import Foreign
 from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.builtin.errand import Errand
@@ -62,6 +63,7 @@ class Deciders:
         task = errand.task
         found = await self._workflows.get(workflow_of(task))
         definition = await self._definitions.get(found.workflow.definition, found.workflow.definition_version)
+        assert not isinstance(definition.document, Foreign), "only documents of this server's deciders are polled for"
         tasks, children = await self._workflows.activities(found.seq, size=_ALL)
         decisions = [held.task for held in await self._workflows.decisions(found.seq, size=_ALL)]
         # Only one is live at a time, so that this one is the last.

@@ -13,9 +13,9 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
-from fencepost.domain.builtin import BUILT_IN, DECISION, ENGINE
+from fencepost.domain.builtin import DECISION, ENGINE
 from fencepost.domain.definition import AnyWorkflow, Declared, TaskDefinition, WorkDefinition
-from fencepost.domain.document import Definition, Document
+from fencepost.domain.document import Definition, Document, Documents
 from fencepost.domain.listing import Portion
 from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.schedule import ScheduleDefinition
@@ -43,8 +43,9 @@ _MANY = 1000
 class Definitions:
     """The declared definitions."""
 
-    def __init__(self, store: DefinitionStore, hints: Hints) -> None:
+    def __init__(self, store: DefinitionStore, hints: Hints, documents: Documents) -> None:
         self.checks = Checks()
+        self.documents = documents
         self._store = store
         self._hints = hints
         self._newest: dict[str, Definition] = {}
@@ -52,7 +53,7 @@ class Definitions:
 
     async def put(self, document: Document, text: bytes, *, caller: str) -> Definition:
         """Declare a document: a new version, unless the newest says the same."""
-        if document.name in BUILT_IN or document.name == DECISION:
+        if document.name in self.documents.built_in or document.name == DECISION:
             raise invalid_params(f"{document.name!r} is built in", "$.name")
         await self.checks.made(document.compile)
         if isinstance(document, TriggerDefinition):
@@ -66,7 +67,7 @@ class Definitions:
 
     async def put_built_in(self) -> None:
         """Declare what the server itself sees to."""
-        for document in BUILT_IN.values():
+        for document in self.documents.built_in.values():
             await self.checks.made(document.compile)
             await self._store.put(document, msgspec.json.encode(document), caller=ENGINE)
 
@@ -87,7 +88,7 @@ class Definitions:
 
     async def delete(self, name: str) -> Definition:
         """Delete a definition that no live task needs and return what it was."""
-        if name in BUILT_IN:
+        if name in self.documents.built_in:
             raise invalid_params(f"{name!r} is built in", "$.name")
         definition = await self.get(name)
         deletion = await self._store.delete(name)
@@ -157,7 +158,8 @@ class Definitions:
 
     async def held(self, task: Task) -> HeldTask:
         """Put the settings that a task lives under beside it, its own above those of its definition."""
-        return HeldTask(task, await self._settings(task))
+        shown = task._replace(exec_id=None) if task.definition in self.documents.moved_by_id else task
+        return HeldTask(shown, await self._settings(task))
 
     async def all_held(self, tasks: Iterable[Task]) -> Sequence[HeldTask]:
         """Put the settings that tasks live under beside them."""
@@ -165,6 +167,8 @@ class Definitions:
 
     async def changed(self, task: Task | ShortTask) -> ChangedTask:
         """Put the settings that a changed task lives under beside it."""
+        if isinstance(task, Task) and task.definition in self.documents.moved_by_id:
+            task = task._replace(exec_id=None)
         return ChangedTask(task, await self._settings(task))
 
     async def work(self, name: str, version: int) -> WorkDefinition:

@@ -22,6 +22,7 @@ from fencepost.store.tasks import TaskStore
 
 GiveBack = Callable[[Sequence[Task], str], Awaitable[None]]
 
+_OWN = frozenset(definition.name for definition in BUILT_IN)
 # Slots of one claim; more than a batch of this size gains nothing and holds its rows longer.
 _MOST_SLOTS = 1000
 # A claim for fewer is worth a turn of the loop.
@@ -120,7 +121,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many polls of others wait; one of the server's own always does."""
-        return sum(len(group) for key, group in self._groups.items() if not BUILT_IN.keys() & set(key))
+        return sum(len(group) for key, group in self._groups.items() if not _OWN & set(key))
 
     @property
     def hanging_up(self) -> int:

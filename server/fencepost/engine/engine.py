@@ -1,8 +1,8 @@
-"""Everything that an edge may ask for."""
+"""The use cases of the core, for the edges."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
@@ -15,14 +15,11 @@ from fencepost.engine.tasks import Tasks
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
-from fencepost.vocabularies.devices.devices import Devices
-from fencepost.vocabularies.machines.machines import Machines
-from fencepost.vocabularies.people.people import People
-from fencepost.vocabularies.taskflow.taskflows import Taskflows
 
 
-class Engine(NamedTuple):
-    """The use cases, by noun."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """The use cases of the core, by noun."""
 
     tasks: Tasks
     workflows: Workflows
@@ -35,7 +32,3 @@ class Engine(NamedTuple):
     hands: Hands
     deciders: Deciders
     watch: Watch
-    taskflows: Taskflows
-    people: People
-    devices: Devices
-    machines: Machines

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 from msgspec import UNSET
 
@@ -75,6 +76,11 @@ class Executions:
                 self._hints.deadline(0.0 if _may_have_own(one.task) else one.settings.retry_delay / 1000)
         await self._freed(changed)
         return changed
+
+    async def give_back(self, tasks: Sequence[Task], caller: str) -> None:
+        """Release tasks that were leased for a poll whose client has gone away."""
+        leases = [Lease(task.id, UUID(task.exec_id), caller) for task in tasks]
+        await self.release(leases, short=True, action="awf.engine/give-back")
 
     async def release(
         self, leases: Sequence[Lease], *, short: bool = False, action: str = "awf.task/release"

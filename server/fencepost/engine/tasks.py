@@ -134,6 +134,8 @@ class Tasks:
             place = place._replace(version=task.version + 1)
         page = await self._store.entries(task.id, place)
         known = [entry for entry in page.items if entry.version <= task.version]
+        if task.definition in self._definitions.documents.moved_by_id:
+            known = [entry._replace(exec_id=None) for entry in known]
         return Portion(known, page.more and len(known) == len(page.items))
 
     async def count_log(self, task: Task) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from fencepost.engine.engine import Engine
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
+from fencepost.rest.entrance import Entrance, Handler
 from fencepost.rest.events import EventIntake
 from fencepost.rest.guard import Guard
 from fencepost.rest.health import Health
@@ -19,23 +20,19 @@ from fencepost.rest.tasks import TaskReads
 from fencepost.rest.workflows import WorkflowReads
 from fencepost.settings import Settings
 from fencepost.store.files import data_folder
-from fencepost.vocabularies.devices.rest.routes import DEVICES_ASK_BELOW, device_routes
-from fencepost.vocabularies.machines.certificate import certificate
-from fencepost.vocabularies.taskflow.streams import TaskflowStreams
 from fencepost.wire.door import Door
 from fencepost.wire.faults import bug
 from fencepost.wire.headers import format_of
 from fencepost.wire.refusals import written
 
-Handler = Callable[[Request], Awaitable[Response]]
+Routes = Callable[[Entrance], Sequence[BaseRoute]]
 
 
-def site(engine: Engine, health: Health, door: Door, settings: Settings) -> Guard:
-    """Return the application."""
+def site(engine: Engine, health: Health, door: Door, settings: Settings, further: Sequence[Routes]) -> Guard:
+    """Return the application; `further` give the routes of the vocabularies."""
     tasks = TaskReads(engine)
     workflows = WorkflowReads(engine)
     intake = EventIntake(engine, settings.limits)
-    taskflows = TaskflowStreams(engine)
 
     def known(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -48,20 +45,19 @@ def site(engine: Engine, health: Health, door: Door, settings: Settings) -> Guar
 
         return _reported(guarded)
 
+    entrance = Entrance(known, _reported, door)
     application = Starlette(
         routes=[
             Route("/healthz", _reported(health.healthz)),
             Route("/readyz", _reported(health.readyz)),
             Route("/openapi.yaml", _sent((data_folder("openapi") / "openapi.yaml").read_bytes())),
-            Route("/cert", _reported(certificate(settings.grpc_tls))),
             Route("/AidboxTask", known(tasks.search)),
             Route("/AidboxTask/{id}", known(tasks.read)),
             Route("/AidboxTaskLog", known(tasks.log)),
             Route("/AidboxWorkflow", known(workflows.search)),
             Route("/AidboxWorkflow/{id}", known(workflows.read)),
             Route("/events", known(intake.publish), methods=["POST"]),
-            Route("/taskflows/{id}/events", known(taskflows.events)),
-            *device_routes(engine, door, settings, known),
+            *(route for routes in further for route in routes(entrance)),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _not_served, Exception: _failed},
     )
@@ -114,6 +110,12 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 def _verbs(request: Request) -> list[str]:
     """Return the verbs of every route that a path fits; the framework names those of the first."""
-    path = request.scope["path"].removeprefix(DEVICES_ASK_BELOW)
-    routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
-    return sorted({verb for route in routes for verb in route.methods or ()} - {"HEAD"})
+    return sorted({*_fitting(request.app.routes, request.scope["path"])} - {"HEAD"})
+
+
+def _fitting(routes: Sequence[BaseRoute], path: str) -> Iterator[str]:
+    for route in routes:
+        if isinstance(route, Route) and route.path_regex.match(path):
+            yield from route.methods or ()
+        elif isinstance(route, Mount) and path.startswith(route.path + "/"):
+            yield from _fitting(route.routes, path.removeprefix(route.path))

@@ -64,7 +64,7 @@ class TaskReads:
             return answer(Bundle(total=total, entry=[], type="searchset"))
         entries, more = await self._engine.tasks.log(held.task, LogPlace(after, direction, size))
         link = [{"relation": "next", "url": url_with(request, _after=str(entries[-1].version))}] if more else []
-        entry = [{"resource": log_resource(one, held.task.definition)} for one in entries]
+        entry = [{"resource": log_resource(one)} for one in entries]
         return answer(Bundle(total=total, entry=entry, type="searchset", link=link))
 
     async def _workflow_log(self, id: str) -> Response:

@@ -24,7 +24,7 @@ from fencepost.notation import json
 from fencepost.notation.text import BadText
 from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, encoder, texts_decoder
 from fencepost.rpc.params import read_params
-from fencepost.rpc.registry import Context, Method, Registry
+from fencepost.rpc.registry import Context, Method, Registry, Services
 from fencepost.settings import Limits
 from fencepost.wire.beside import beside
 from fencepost.wire.faults import bug, fault_of
@@ -52,9 +52,10 @@ class _Read(NamedTuple):
 class Dispatch:
     """Runs the calls of one body."""
 
-    def __init__(self, registry: Registry, engine: Engine, limits: Limits) -> None:
+    def __init__(self, registry: Registry, engine: Engine, services: Services, limits: Limits) -> None:
         self._methods = registry.methods
         self._engine = engine
+        self._services = services
         self._limits = limits
 
     async def run(
@@ -66,7 +67,7 @@ class Dispatch:
         of an array hold what one answer may, the calls behind them are refused and not run.
         """
         refusal, bad = await beside(len(body), partial(self._checked, body))
-        context = Context(self._engine, caller, self._limits, origin)
+        context = Context(self._engine, self._services, caller, self._limits, origin)
         if body.lstrip()[:1] != b"[":
             if refusal is not None:
                 raise refusal

@@ -7,19 +7,17 @@ from the structs that check the calls, so that it cannot promise anything else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
+from fencepost.errors import Kind
 from fencepost.rpc import openapi_events, openapi_reads
 from fencepost.rpc.openapi_parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
 from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
-from fencepost.vocabularies.devices import openapi as openapi_devices
-from fencepost.vocabularies.devices.resources import DeviceWorkflowResource
-from fencepost.vocabularies.taskflow import openapi as openapi_taskflow
 from fencepost.wire.faults import Fault
 from fencepost.wire.resources import AidboxTask, AidboxTaskLog
 
@@ -31,9 +29,21 @@ _DESCRIPTION = (
 )
 
 
-def document(registry: Registry) -> Json:
-    """Return the OpenAPI 3.1 document of a server with these methods: the same text for the same methods."""
-    methods = list(registry.methods.values())
+class Surface(NamedTuple):
+    """Everything that a server shows on the wire.
+
+    `paths` are those beside the core's, `schemas` the structs beside params, results and the core's resources.
+    """
+
+    methods: Registry
+    catalogue: Sequence[Kind]
+    paths: Json
+    schemas: Sequence[type[Any]]
+
+
+def document(surface: Surface) -> Json:
+    """Return the OpenAPI 3.1 document of a server: the same text for the same surface."""
+    methods = list(surface.methods.methods.values())
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,15 +55,14 @@ def document(registry: Registry) -> Json:
         "servers": [{"url": "/"}],
         "security": [{"basic": []}, {"bearer": []}, {}],
         "paths": {
-            "/rpc": {"post": _rpc()},
+            "/rpc": {"post": _rpc(surface.catalogue)},
             **openapi_events.paths(),
             **openapi_reads.paths(),
-            **openapi_taskflow.paths(),
-            **openapi_devices.paths(),
+            **surface.paths,
         },
         "components": {
-            "schemas": dict(sorted(_schemas(methods).items())),
-            "responses": refusals(),
+            "schemas": dict(sorted(_schemas(methods, surface.schemas).items())),
+            "responses": refusals(surface.catalogue),
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic", "description": "client id and secret"},
                 "bearer": {"type": "http", "scheme": "bearer", "description": "the secret of a client"},
@@ -62,15 +71,16 @@ def document(registry: Registry) -> Json:
     }
 
 
-def _schemas(methods: list[Method]) -> Json:
-    return {**_structs(methods), **_calls(methods), **openapi_events.schemas(), **openapi_reads.schemas()}
+def _schemas(methods: list[Method], further: Sequence[type[Any]]) -> Json:
+    return {**_structs(methods, further), **_calls(methods), **openapi_events.schemas(), **openapi_reads.schemas()}
 
 
-def per_method(document: Json, registry: Registry) -> Json:
+def per_method(document: Json, surface: Surface) -> Json:
     """Return a view of the document with one path a method, `/rpc/{name}`, whose body is the params: for fuzzing.
 
     A fuzzer explores one path with a big oneOf badly. No server has these paths; the test that uses them translates.
     """
+    registry = surface.methods
     names = component_names(registry.methods.values())
 
     def operation(method: Method) -> Json:
@@ -79,7 +89,10 @@ def per_method(document: Json, registry: Registry) -> Json:
             "operationId": method.name,
             "summary": method.summary,
             "requestBody": {"required": True, "content": content(ref(names[method.params]), JSON)},
-            "responses": {"200": {"description": "It was done.", "content": content(answer, JSON)}, **refused()},
+            "responses": {
+                "200": {"description": "It was done.", "content": content(answer, JSON)},
+                **_refused(surface.catalogue),
+            },
         }
 
     paths = {f"/rpc/{method.name}": {"post": operation(method)} for method in registry.methods.values()}
@@ -97,7 +110,7 @@ def component_names(methods: Iterable[Method]) -> dict[type[msgspec.Struct], str
     }
 
 
-def _rpc() -> Json:
+def _rpc(catalogue: Sequence[Kind]) -> Json:
     calls = {"type": "array", "items": ref("Call"), "minItems": 1, "maxItems": Limits().batch}
     answers = {"type": "array", "items": {"anyOf": [ref("Answer"), ref("Refusal")]}}
     return {
@@ -109,9 +122,13 @@ def _rpc() -> Json:
                 "description": "The result of a lone call; the results and errors of an array.",
                 "content": content({"anyOf": [ref("Answer"), answers]}),
             },
-            **refused(),
+            **_refused(catalogue),
         },
     }
+
+
+def _refused(catalogue: Sequence[Kind]) -> Json:
+    return refused(*sorted({kind.status for kind in catalogue}))
 
 
 def _calls(methods: list[Method]) -> Json:
@@ -159,10 +176,10 @@ def _envelope(member: str, schema: Json, description: str) -> Json:
     }
 
 
-def _structs(methods: list[Method]) -> Json:
+def _structs(methods: list[Method], further: Sequence[type[Any]]) -> Json:
     """Return the schemas of all params, results and resources, under the names that `component_names` gives them."""
     names = component_names(methods)
-    structs: list[Any] = [*names, Fault, AidboxTask, AidboxTaskLog, DeviceWorkflowResource]
+    structs: list[Any] = [*names, Fault, AidboxTask, AidboxTaskLog, *further]
     refs, schemas = msgspec.json.schema_components(structs, ref_template=SCHEMAS + "{name}")
     # msgspec spells out the module where two structs share a name, and nobody outside should see our modules.
     renamed = {

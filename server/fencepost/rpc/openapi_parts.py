@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 from fencepost.errors import Kind
-from fencepost.wire.catalogue import CATALOGUE
 
 Json = dict[str, Any]
 
@@ -43,16 +43,15 @@ def in_path(name: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
-def refusals() -> Json:
+def refusals(catalogue: Sequence[Kind]) -> Json:
     """Return a response for each status of the catalogue, which names every refusal that has it."""
-    by_status = groupby(CATALOGUE, lambda kind: kind.status)
+    by_status = groupby(catalogue, lambda kind: kind.status)
     return {f"Refused{status}": _refusal(status, list(kinds)) for status, kinds in by_status}
 
 
 def refused(*statuses: int) -> Json:
-    """Return the responses of an operation that may be refused with these statuses; all of them when none is named."""
-    chosen = statuses or sorted({kind.status for kind in CATALOGUE})
-    return {str(status): {"$ref": f"#/components/responses/Refused{status}"} for status in chosen}
+    """Return the responses of an operation that may be refused with these statuses."""
+    return {str(status): {"$ref": f"#/components/responses/Refused{status}"} for status in statuses}
 
 
 def sentence(kind: Kind) -> str:

@@ -36,17 +36,6 @@ def paths() -> Json:
                 "Its database cannot be reached, or it drains to its end.",
             )
         },
-        "/cert": {
-            "get": {
-                "operationId": "certificate",
-                "summary": "Return the certificate of the port for machines",
-                "security": [],
-                "responses": {
-                    "200": {"description": "PEM.", "content": {"application/x-pem-file": {}}},
-                    "404": {"$ref": "#/components/responses/Refused404"},
-                },
-            }
-        },
         "/openapi.yaml": {
             "get": {
                 "operationId": "openapi",

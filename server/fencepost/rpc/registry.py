@@ -6,7 +6,7 @@ Validation, the OpenAPI document and the reference page follow from what is regi
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
@@ -25,16 +25,27 @@ def _is_short(params: Any) -> bool:
     return not getattr(params, "include_resource", True)
 
 
-class Context(NamedTuple):
-    """What a method works with besides its params: the engine, the caller's name, and the limits.
+T = TypeVar("T")
+Services = Mapping[type, Any]
 
-    `origin` is where the caller reached this server (`https://queue.example.com`), empty where nobody can tell.
+
+class Context(NamedTuple):
+    """What a method works with besides its params.
+
+    `services` are those of the vocabularies, by type. `origin` is the address at which the caller reached this server
+    (`https://queue.example.com`), or empty if it is unknown.
     """
 
     engine: Engine
+    services: Services
     caller: str
     limits: Limits
     origin: str = ""
+
+    def of(self, service: type[T]) -> T:
+        """Return a service of a vocabulary."""
+        found: T = self.services[service]
+        return found
 
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -80,8 +91,13 @@ class Registry:
     def __init__(self) -> None:
         self.methods: dict[str, Method] = {}
 
-    def method(self, name: str, *, example: dict[str, Any] | None = None) -> Callable[[Function[P, R]], Function[P, R]]:
-        """Register a function `(context, params) -> result` under its name on the wire; `example` shows its params."""
+    def method(
+        self, name: str, *, example: dict[str, Any] | None = None, params: Any = None
+    ) -> Callable[[Function[P, R]], Function[P, R]]:
+        """Register a function `(context, params) -> result` under its name on the wire.
+
+        `example` shows its params. `params` is their type where the annotation of the function does not say it.
+        """
 
         def register(function: Function[P, R]) -> Function[P, R]:
             hints = get_type_hints(function)
@@ -90,7 +106,7 @@ class Registry:
                 return [await function(context, calls[0])]
 
             alone.__doc__ = function.__doc__
-            self._add(name, alone, hints["params"], hints["return"], example, batched=False, together=1)
+            self._add(name, alone, params or hints["params"], hints["return"], example, batched=False, together=1)
             return function
 
         return register

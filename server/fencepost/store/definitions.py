@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fencepost.clock import Clock
-from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.definition import TaskDefinition, WorkDefinition
-from fencepost.domain.document import Definition, Document, read_document
+from fencepost.domain.document import Definition, Document, Documents
 from fencepost.domain.listing import Portion
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.store.batches import Hint
@@ -38,9 +37,10 @@ class Put(NamedTuple):
 class DefinitionStore:
     """The statements of sql/queries/definitions."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, documents: Documents) -> None:
         self._database = database
         self._clock = clock
+        self._documents = documents
 
     async def put(
         self, document: Document, text: bytes, *, caller: str, setup: Start | None = None, only_first: bool = False
@@ -89,13 +89,13 @@ class DefinitionStore:
     async def find(self, name: str, version: int | None = None) -> Definition | None:
         """Return one version of a definition, or its newest."""
         rows = await self._database.fetch(statement("definitions/find"), {"name": name, "version": version})
-        return _definition(rows[0]) if rows else None
+        return self._definition(rows[0]) if rows else None
 
     async def list(self, *, after: str | None, size: int) -> Portion[Definition]:
         """Return the newest versions, by name, behind the name `after`."""
-        params = {"built_in": [*BUILT_IN], "after": after}
+        params = {"built_in": [*self._documents.built_in], "after": after}
         page = await self._database.reads.page(statement("definitions/list"), params, size=size)
-        return Portion([_definition(row) for row in page.items], page.more)
+        return Portion([self._definition(row) for row in page.items], page.more)
 
     async def list_names(self) -> Sequence[str]:
         """Return the names of all definitions."""
@@ -124,10 +124,9 @@ class DefinitionStore:
 
         return Deletion._make(await self._database.run_locking(job))
 
-
-def _definition(row: tuple[Any, ...]) -> Definition:
-    name, version, _kind, text, created_at = row
-    return Definition(name, version, text, created_at, read_document(text))
+    def _definition(self, row: tuple[Any, ...]) -> Definition:
+        name, version, _kind, text, created_at = row
+        return Definition(name, version, text, created_at, self._documents.read_stored(text))
 
 
 def _settings(document: Document) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fencepost.domain.document import Definition, read_document
+import msgspec
+
+from fencepost.domain.document import Definition
 from fencepost.domain.listing import Portion
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.store.database import Database
@@ -57,16 +59,14 @@ class TriggerStore:
         found = []
         for _, name, version, text in rows:
             if name is not None:
-                document = read_document(text)
-                assert isinstance(document, TriggerDefinition), "that is what was asked for"
-                found.append(Trigger(version, document))
+                found.append(Trigger(version, _triggers.decode(text)))
         return Triggers(rows[0][0], found)
 
     async def list(self, *, after: str | None, size: int) -> Portion[Definition]:
         """Return the newest versions, by name, behind the name `after`."""
         page = await self._database.reads.page(statement("triggers/list"), {"after": after}, size=size)
         found = [
-            Definition(name, version, text, created_at, read_document(text))
+            Definition(name, version, text, created_at, _triggers.decode(text))
             for name, version, _kind, text, created_at in page.items
         ]
         return Portion(found, page.more)
@@ -80,3 +80,6 @@ class TriggerStore:
         """Return how often a trigger did something, as far as it is kept."""
         rows = await self._database.reads.fetch(statement("triggers/count_starts"), {"name": name})
         return Counts._make(rows[0])
+
+
+_triggers = msgspec.json.Decoder(TriggerDefinition)

@@ -8,7 +8,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.builtin import DECISION, MOVED_BY_HAND
+from fencepost.domain.builtin import DECISION
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Definition
 from fencepost.domain.task import ChangedTask, Entry, HeldTask, Task
@@ -156,7 +156,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         outcome_reason=reason_of(task.reason_type, task.reason_message),
         result=raw(task.result),
         error=raw(task.error),
-        exec_id=_fence(task.definition, task.exec_id),
+        exec_id=task.exec_id,
         retry_count=task.retry_count,
         lost_attempts=(held.lost_attempts or UNSET) if isinstance(held, HeldTask) else UNSET,
         execute_at=task.execute_at,
@@ -197,8 +197,8 @@ _ARMED = {
 }
 
 
-def log_resource(entry: Entry, definition: str) -> AidboxTaskLog:
-    """Write an entry of the log of a task, which is of this definition, for the wire."""
+def log_resource(entry: Entry) -> AidboxTaskLog:
+    """Write an entry of the log of a task for the wire."""
     scheduled = _scheduled(entry)
     moved = entry.status_before == entry.status
     return AidboxTaskLog(
@@ -212,7 +212,7 @@ def log_resource(entry: Entry, definition: str) -> AidboxTaskLog:
         re_scheduled=scheduled if moved else UNSET,
         outcome=entry.outcome,
         outcome_reason=reason_of(entry.reason_type, entry.reason_message),
-        exec_id=_fence(definition, entry.exec_id),
+        exec_id=entry.exec_id,
         retry_count=entry.retry_count,
         execute_at=entry.execute_at,
         worker=entry.worker,
@@ -233,11 +233,6 @@ def definition_resource(definition: Definition) -> dict[str, Any]:
 
 def _own(task: Task) -> TaskTerms:
     return TaskTerms() if task.settings is None else read_terms(task.settings)
-
-
-def _fence(definition: str, exec_id: str | None) -> str | None:
-    """Return what ends an execution; nobody needs it for what is moved by hand, by rules that it would get around."""
-    return None if definition in MOVED_BY_HAND else exec_id
 
 
 def _scheduled(entry: Entry) -> Scheduled | UnsetType:

@@ -10,6 +10,8 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import DeviceSettings, Settings
+from fencepost.vocabularies.devices.reaper import Vigil
+from fencepost.vocabularies.devices.registry import Known
 from tests.fixtures.devices import Fleet, socket_to, streaming
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
@@ -34,7 +36,7 @@ def pass_time(fleet: Fleet, clock: FrozenClock, seconds: float, run: Any = None)
     clock.advance(timedelta(seconds=seconds))
     server = fleet.server
     server.reap()
-    server.run(server.app.vigil.run_once())
+    server.run(server.app.of(Vigil).run_once())
     if run is not None:
         server.run(server.app.engine.deciders.settle(run["id"]))
 
@@ -254,7 +256,7 @@ def test_two_servers_that_watch_abort_a_task_once(servers: Pair) -> None:
     run = fleet.begin()
     fleet.report(run["currentTaskId"], "start")
     servers.one.query("update fencepost.devices set due_at = now() - interval '1 second'")
-    lost = [server.app.engine.devices.known for server in servers]
+    lost = [server.app.of(Known) for server in servers]
     count = sum(server.run(known.expire()) for server, known in zip(servers, lost, strict=True))
     assert count <= 1
     come_to(fleet, run, "ABORTED", "PENDING")
@@ -269,5 +271,5 @@ def test_where_nothing_is_watched_or_due_a_look_is_one_question(fleet: Fleet) ->
         return app.database.jobs_taken - before
 
     # Others of the server's loops ask at times of their own.
-    for look in (app.vigil.run_once, app.scheduler.run_once):
+    for look in (app.of(Vigil).run_once, app.scheduler.run_once):
         assert min(asked(look) for _ in range(5)) == 1

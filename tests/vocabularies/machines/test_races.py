@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fencepost.clock import DatabaseClock
+from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.position import Report
 from fencepost.vocabularies.machines.store import MachineStore, StoredWorkflow
 from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, refused, template_of
@@ -125,7 +126,7 @@ def test_what_belongs_to_a_workflow_goes_with_its_history(gate: Gate) -> None:
 def test_what_comes_when_the_history_is_being_deleted_finds_no_workflow(gate: Gate) -> None:
     server = gate.server
     gate.declare(template_of(("w", ["wipe"])))
-    found = server.run(server.app.engine.machines.get(gate.create()))
+    found = server.run(server.app.of(Machines).get(gate.create()))
     store = MachineStore(server.app.database, DatabaseClock())
     gone = StoredWorkflow(1, found.workflow._replace(id="gone"))  # it was there a moment ago
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
@@ -137,7 +138,7 @@ def test_what_comes_when_the_history_is_being_deleted_finds_no_workflow(gate: Ga
 
 def _report_without_deciding(server: Server, id: str) -> None:
     """Report as a server does that dies before it decides what follows."""
-    found = server.run(server.app.engine.machines.get(id))
+    found = server.run(server.app.of(Machines).get(id))
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
     store = MachineStore(server.app.database, DatabaseClock())
     reported = store.report(

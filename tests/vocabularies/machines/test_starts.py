@@ -13,6 +13,7 @@ import pytest
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings
 from fencepost.vocabularies.machines.grpc.gateway import Gateway
+from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.server import shared
 from tests.fixtures.machines import Gate
 
@@ -38,7 +39,7 @@ def test_the_workers_of_a_server_are_told_one_port() -> None:
 
 def test_a_server_alone_has_its_port_alone(gate: Gate) -> None:
     async def begin() -> None:
-        Gateway(gate.server.app.engine, "127.0.0.1", gate.port)
+        Gateway(gate.server.app.of(Machines), "127.0.0.1", gate.port)
 
     with pytest.raises(StartRefused, match=f"cannot listen on 127.0.0.1:{gate.port} for --grpc-port"):
         gate.server.run(begin())

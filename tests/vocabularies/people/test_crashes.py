@@ -16,6 +16,7 @@ import pytest
 from fencepost.store.check import check
 from tests.fixtures.processes import Client, Process, serving
 from tests.fixtures.servers import CallRefused
+from tests.fixtures.surface import CHECKS
 from tests.fixtures.waiting import until
 
 LISTS = 60
@@ -47,7 +48,7 @@ def test_servers_that_are_killed_leave_no_claim_half_done(database: str, folders
         with Client(other.port) as client:
             tasks = [_people(client, "get-by-id", id=id)["resource"] for id in ids]
         assert {task["biTaskStatus"] for task in tasks} == {"CO"}
-    assert [one for part in check(database) for one in part.differences] == []
+    assert [one for part in check(database, CHECKS) for one in part.differences] == []
 
 
 def _prepared(client: Client) -> list[str]:

@@ -26,6 +26,7 @@ from fencepost.vocabularies.people.statuses import ACTIVE, OVER, STATUS_NAMES, s
 from tests.fixtures.models import run_model
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import running_server
+from tests.fixtures.surface import CHECKS
 
 USERS = st.sampled_from(["ann", "al", "bob"])
 TEAM_OF = {"ann": "HR", "al": "HR", "bob": "IT"}
@@ -247,7 +248,7 @@ class People(RuleBasedStateMachine):
 
     def checked(self) -> None:
         """Find nothing that is not as its history says."""
-        found = [one for part in check(self.desks[0].server.conninfo) for one in part.differences]
+        found = [one for part in check(self.desks[0].server.conninfo, CHECKS) for one in part.differences]
         assert found == []
 
     def _after_job(self, model: Model, now: dict[str, str | None], sets: dict[str, str | None], user: str) -> None:

@@ -13,6 +13,7 @@ from fencepost.store.check import check
 from tests.fixtures.history import HOUR, retain, until_retained
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.surface import CHECKS
 
 
 @pytest.fixture
@@ -40,4 +41,4 @@ def test_what_people_wrote_goes_with_the_list_and_not_before(server: Server, clo
     for table in ("people_tasks", "people_mails"):
         assert server.query(f"select count(*) from fencepost.{table}") == [(1,)]
     assert server.query("select count(*) from fencepost.people_events") == [(3,)]
-    assert [one for part in check(server.conninfo) for one in part.differences] == []
+    assert [one for part in check(server.conninfo, CHECKS) for one in part.differences] == []

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
-from fencepost.domain.document import Document
+from fencepost.domain.document import Document, Documents
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.resources import definition_resource
 
-definition_methods = Registry()
+_others = Registry()
 
 
 class GetParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,9 +48,6 @@ class DefinitionsResult(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | UnsetType = UNSET
 
 
-@definition_methods.method(
-    "awf.definition/put", example={"kind": "task", "name": "demo/resize", "inProgressTimeout": 60000}
-)
 async def put(context: Context, params: Document) -> DefinitionResult:
     """Declare a definition; the document itself is the params. A put that changes nothing makes no new version."""
     document = msgspec.json.encode(params)
@@ -59,20 +56,29 @@ async def put(context: Context, params: Document) -> DefinitionResult:
     )
 
 
-@definition_methods.method("awf.definition/get", example={"name": "demo/resize"})
+@_others.method("awf.definition/get", example={"name": "demo/resize"})
 async def get(context: Context, params: GetParams) -> DefinitionResult:
     """Return one version of a definition, or its newest."""
     return DefinitionResult(definition_resource(await context.engine.definitions.get(params.name, params.version)))
 
 
-@definition_methods.method("awf.definition/list", example={"limit": 10})
+@_others.method("awf.definition/list", example={"limit": 10})
 async def list_(context: Context, params: ListParams) -> DefinitionsResult:
     """List the newest versions by name, page by page."""
     page, more = await context.engine.definitions.list(after=params.after, size=params.limit)
     return DefinitionsResult([definition_resource(definition) for definition in page], page[-1].name if more else UNSET)
 
 
-@definition_methods.method("awf.definition/delete", example={"name": "demo/resize"})
+@_others.method("awf.definition/delete", example={"name": "demo/resize"})
 async def delete(context: Context, params: DeleteParams) -> DefinitionResult:
     """Delete a definition; refused while live tasks need it. Done tasks keep the version that they ran under."""
     return DefinitionResult(definition_resource(await context.engine.definitions.delete(params.name)))
+
+
+def definition_methods(documents: Documents) -> Registry:
+    """Return the methods for the documents that a server knows."""
+    methods = Registry()
+    example = {"kind": "task", "name": "demo/resize", "inProgressTimeout": 60000}
+    methods.method("awf.definition/put", example=example, params=documents.union)(put)
+    methods.methods.update(_others.methods)
+    return methods

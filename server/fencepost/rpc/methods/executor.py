@@ -9,7 +9,6 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.builtin import UNPOLLED
 from fencepost.domain.definition import Name
 from fencepost.domain.ids import IdKind, kind_of_exec_id
 from fencepost.domain.payload import object_text
@@ -235,8 +234,9 @@ def changed_tasks(calls: Sequence[_MayBeShort], outcomes: Outcomes[ChangedTask])
 def _wanted(context: Context, params: PollParams) -> Wanted:
     if not params.task_definitions and not params.workflow_definitions:
         raise invalid_params("either 'taskDefinitions' or 'workflowDefinitions' is needed", "$.taskDefinitions")
+    not_polled = context.engine.definitions.documents.not_polled
     for place, name in enumerate(params.task_definitions):
-        if name in UNPOLLED:
+        if name in not_polled:
             raise invalid_params(f"no worker is handed tasks of {name!r}", f"$.taskDefinitions[{place}]")
     if params.max_batch_size > context.limits.poll:
         raise invalid_params(f"Expected at most {context.limits.poll}", "$.maxBatchSize")

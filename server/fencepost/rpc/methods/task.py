@@ -201,7 +201,7 @@ async def _status(context: Context, params: StatusParams) -> StatusResult:
         return result
     place = LogPlace(int(params.log_after) if params.log_after else None, params.log_sort, params.log_limit)
     entries, more = await context.engine.tasks.log(held.task, place)
-    log = [log_resource(entry, held.task.definition) for entry in entries]
+    log = [log_resource(entry) for entry in entries]
     return msgspec.structs.replace(result, log=log, log_next=log[-1].version_id if more else UNSET)
 
 

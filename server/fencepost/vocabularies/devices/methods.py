@@ -13,6 +13,7 @@ from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.devices.document import DeviceName, run_params
+from fencepost.vocabularies.devices.registry import Known
 from fencepost.vocabularies.devices.reports import Reason, report_of
 from fencepost.vocabularies.devices.resources import (
     DeviceResource,
@@ -22,6 +23,7 @@ from fencepost.vocabularies.devices.resources import (
     device_run,
     device_task,
 )
+from fencepost.vocabularies.devices.runs import Runs
 from fencepost.vocabularies.devices.statuses import Verb
 from fencepost.vocabularies.devices.store import Device
 from fencepost.wire.pages import read_position, write_position
@@ -136,20 +138,20 @@ _ID = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"}
 async def run(context: Context, params: RunParams) -> RunResult:
     """Begin a run of a device workflow; refused while another run of its device is live."""
     text = run_params(params.device, params.payload)
-    begun = await context.engine.devices.runs.begin(params.workflow, text, id=params.id, caller=context.caller)
+    begun = await context.of(Runs).begin(params.workflow, text, id=params.id, caller=context.caller)
     return RunResult(device_run(begun))
 
 
 @device_methods.method("awf.device/run-status", example=_ID)
 async def run_status(context: Context, params: RunIdParams) -> RunResult:
     """Tell how a run stands, with its tasks, the oldest first."""
-    return RunResult(device_run(await context.engine.devices.runs.get(params.id)))
+    return RunResult(device_run(await context.of(Runs).get(params.id)))
 
 
 @device_methods.method("awf.device/runs", example={"workflow": "demo/patrol", "limit": 10})
 async def runs(context: Context, params: RunsParams) -> RunsResult:
     """List the runs of a device workflow, the newest first, page by page."""
-    found, following = await context.engine.devices.runs.list(
+    found, following = await context.of(Runs).list(
         params.workflow, position=read_position(params.after, "$.after"), size=params.limit
     )
     page = [device_run(one, whole=False) for one in found]
@@ -159,37 +161,37 @@ async def runs(context: Context, params: RunsParams) -> RunsResult:
 @device_methods.method("awf.device/stop", example=_ID)
 async def stop(context: Context, params: RunIdParams) -> RunResult:
     """End a run as ABORTED together with what its device is at; the same again changes nothing."""
-    return RunResult(device_run(await context.engine.devices.runs.stop(params.id, caller=context.caller)))
+    return RunResult(device_run(await context.of(Runs).stop(params.id, caller=context.caller)))
 
 
 @device_methods.method("awf.device/report", example={**_ID, "report": "abort", "reason": "unsafe:slope"})
 async def report(context: Context, params: ReportParams) -> ReportResult:
     """Take what a device says of a task; a report that says nothing new is taken and changes nothing."""
     said = report_of(params.report, reason=params.reason, fail_point=params.fail_point, result=params.result)
-    return ReportResult(device_task(await context.engine.devices.runs.report(params.id, said, caller=context.caller)))
+    return ReportResult(device_task(await context.of(Runs).report(params.id, said, caller=context.caller)))
 
 
 @device_methods.method("awf.device/put", example={"name": "r2", "info": {"tracks": ["front", "rear"]}})
 async def put(context: Context, params: PutDeviceParams) -> DeviceResult:
     """Register a device with whatever is to be known of it; the same again changes nothing."""
-    device = await context.engine.devices.known.put(str(params.name), bytes(params.info))
+    device = await context.of(Known).put(str(params.name), bytes(params.info))
     return DeviceResult(await _shown(context, device))
 
 
 @device_methods.method("awf.device/status", example={"name": "r2"})
 async def status(context: Context, params: DeviceParams) -> DeviceResult:
     """Tell what is known of a device, and what it is at."""
-    return DeviceResult(await _shown(context, await context.engine.devices.known.get(str(params.name))))
+    return DeviceResult(await _shown(context, await context.of(Known).get(str(params.name))))
 
 
 @device_methods.method("awf.device/list", example={"limit": 10})
 async def list_(context: Context, params: DevicesParams) -> DevicesResult:
     """List devices by name, page by page."""
-    found, more = await context.engine.devices.known.list(after=params.after, size=params.limit, at="$.after")
-    tasks = await context.engine.devices.runs.tasks_of(*(device.name for device in found))
+    found, more = await context.of(Known).list(after=params.after, size=params.limit, at="$.after")
+    tasks = await context.of(Runs).tasks_of(*(device.name for device in found))
     page = [device_resource(device, tasks.get(device.name)) for device in found]
     return DevicesResult(page, page[-1].id if more else UNSET)
 
 
 async def _shown(context: Context, device: Device) -> DeviceResource:
-    return device_resource(device, await context.engine.devices.runs.task_of(device.name))
+    return device_resource(device, await context.of(Runs).task_of(device.name))

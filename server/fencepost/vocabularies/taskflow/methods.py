@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.taskflow.flow import MAX_STAGES, Flow
-from fencepost.vocabularies.taskflow.flows import ProduceRequest
+from fencepost.vocabularies.taskflow.flows import Flows, ProduceRequest
 from fencepost.vocabularies.taskflow.record import FlowRecord
 from fencepost.vocabularies.taskflow.retry import StageRetry
 from fencepost.wire.pages import read_position, write_position
@@ -105,28 +105,28 @@ _FLOW = {
 async def produce(context: Context, params: ProduceParams) -> ProduceResult:
     """Begin a flow: its stages run one after the other, the tasks of a stage side by side."""
     wanted = ProduceRequest(params, params.request_id, params.exec_id, context.caller)
-    id = await context.engine.taskflows.flows.produce(wanted)
+    id = await context.of(Flows).produce(wanted)
     return ProduceResult(Produced(id, f"{context.origin}/taskflows/{id}/events"))
 
 
 @taskflow_methods.method("awf.taskflow/details", example=_ID)
 async def details(context: Context, params: TaskflowIdParams) -> TaskflowResult:
     """Return a flow: the status, attempt and response of each task, and the nested flows."""
-    return TaskflowResult(await context.engine.taskflows.flows.details(params.taskflow_id))
+    return TaskflowResult(await context.of(Flows).details(params.taskflow_id))
 
 
 @taskflow_methods.method("awf.taskflow/list", example={"limit": 10})
 async def list_(context: Context, params: TaskflowListParams) -> TaskflowsResult:
     """List flows page by page, the newest first, including nested ones."""
     position = read_position(params.after, "$.after")
-    flows, following = await context.engine.taskflows.flows.list(position=position, size=params.limit)
+    flows, following = await context.of(Flows).list(position=position, size=params.limit)
     return TaskflowsResult(True, [*flows], UNSET if following is None else write_position(following))
 
 
 @taskflow_methods.method("awf.taskflow/cancel", example=_ID)
 async def cancel(context: Context, params: TaskflowIdParams) -> TaskflowResult:
     """End a flow and its nested flows as CANCELLED: none of its tasks starts afterwards. Idempotent."""
-    return TaskflowResult(await context.engine.taskflows.flows.cancel(params.taskflow_id, caller=context.caller))
+    return TaskflowResult(await context.of(Flows).cancel(params.taskflow_id, caller=context.caller))
 
 
 @taskflow_methods.method("awf.taskflow/retry", example=_ID)
@@ -135,7 +135,7 @@ async def retry(context: Context, params: RetryParams) -> TaskflowResult:
 
     With exactlyOnceTaskExecution, tasks that succeeded do not run again. Tasks that never ran begin with their stage.
     """
-    flows = context.engine.taskflows.flows
+    flows = context.of(Flows)
     return TaskflowResult(
         await flows.retry(params.taskflow_id, params.stages, params.request_id, caller=context.caller)
     )

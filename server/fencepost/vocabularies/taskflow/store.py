@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fencepost.domain.builtin import BUILT_IN
-from fencepost.domain.document import read_document
+import msgspec
+
 from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
-from fencepost.vocabularies.taskflow.document import TaskflowDefinition
+from fencepost.vocabularies.taskflow.document import FLOW, TaskflowDefinition
 from fencepost.vocabularies.taskflow.progress import TaskState
 from fencepost.vocabularies.taskflow.replay import ActivityChange
 
@@ -97,13 +97,13 @@ class TaskflowStore:
 
     async def list_templates(self, *, after: str | None = None, size: int) -> Portion[TemplateRow]:
         """Return flows that begin by name, after the name `after`."""
-        params = {"names": None, "built_in": [*BUILT_IN], "after": after}
+        params = {"names": None, "built_in": [FLOW], "after": after}
         page = await self._database.reads.page(statement("taskflow/list_templates"), params, size=size)
         return Portion([_template(row) for row in page.items], page.more)
 
     async def find_template(self, name: str) -> TemplateRow | None:
         """Return a flow that begins by name, None for an unknown one."""
-        params = {"names": [name], "built_in": [*BUILT_IN], "after": None, "size": 1}
+        params = {"names": [name], "built_in": [FLOW], "after": None, "size": 1}
         rows = await self._database.fetch(statement("taskflow/list_templates"), params)
         return _template(rows[0]) if rows else None
 
@@ -126,6 +126,7 @@ def _template(row: Sequence[Any]) -> TemplateRow:
 
 
 def _document(text: bytes) -> TaskflowDefinition:
-    document = read_document(text)
-    assert isinstance(document, TaskflowDefinition), "the statement selects this kind"
-    return document
+    return _documents.decode(text)
+
+
+_documents = msgspec.json.Decoder(TaskflowDefinition)

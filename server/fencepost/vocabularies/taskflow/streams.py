@@ -11,19 +11,21 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fencepost.engine.engine import Engine
+from fencepost.engine.watch import Watch
 from fencepost.errors import Refusal, invalid_params
 from fencepost.rest.bundles import ID
 from fencepost.rest.streams import Message, head_of_sse, sse
 from fencepost.vocabularies.taskflow.errors import TASKFLOW_NOT_FOUND
+from fencepost.vocabularies.taskflow.events import FlowEvents
 from fencepost.vocabularies.taskflow.replay import Position, read_position
 
 
 class TaskflowStreams:
     """The handler of the streams."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, events: FlowEvents, watch: Watch) -> None:
+        self._events = events
+        self._watch = watch
 
     async def events(self, request: Request) -> Response:
         """Answer `GET /taskflows/{taskflowId}/events`; `Last-Event-ID` says behind which event to go on."""
@@ -35,12 +37,12 @@ class TaskflowStreams:
         position = None if not last else read_position(last)
         if last and position is None:
             raise invalid_params("Expected the id of an event of this stream", "$.Last-Event-ID")
-        if not await self._engine.taskflows.events.is_behind(id, position):
+        if not await self._events.is_behind(id, position):
             return Response(status_code=204)
         if request.method == "HEAD":
             return head_of_sse()
-        return sse(self._engine.watch, self._messages(id, position))
+        return sse(self._watch, self._messages(id, position))
 
     async def _messages(self, id: str, position: Position | None) -> AsyncIterator[Message | None]:
-        async for told in self._engine.taskflows.events.follow(id, position):
+        async for told in self._events.follow(id, position):
             yield None if told is None else Message(told.data, told.position, told.kind)

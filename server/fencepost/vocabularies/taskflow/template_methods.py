@@ -11,8 +11,9 @@ from fencepost.domain.definition import Name
 from fencepost.domain.payload import object_text
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.taskflow.flow import MAX_STAGES, FlowOptions, FlowStage, JsonObject, Title
+from fencepost.vocabularies.taskflow.flows import Flows
 from fencepost.vocabularies.taskflow.methods import RequestId, TaskflowResult
-from fencepost.vocabularies.taskflow.templates import FlowTemplate, TemplateContent
+from fencepost.vocabularies.taskflow.templates import FlowTemplate, TemplateContent, Templates
 
 template_methods = Registry()
 
@@ -104,13 +105,13 @@ async def add(context: Context, params: AddParams) -> TemplateResult:
     """Store a flow as a template under an id that the server gives."""
     new = params.template
     content = TemplateContent(name=new.name, options=new.options, context=new.context, stages=new.stages)
-    return TemplateResult(await context.engine.taskflows.templates.add(content, caller=context.caller))
+    return TemplateResult(await context.of(Templates).add(content, caller=context.caller))
 
 
 @template_methods.method("awf.taskflow.template/list", example={"limit": 10})
 async def list_(context: Context, params: TemplateListParams) -> TemplatesResult:
     """List templates, and other flows declared as documents, page by page."""
-    page, more = await context.engine.taskflows.templates.list(after=params.after, size=params.limit)
+    page, more = await context.of(Templates).list(after=params.after, size=params.limit)
     return TemplatesResult(True, [*page], page[-1].id if more else UNSET)
 
 
@@ -121,19 +122,19 @@ async def update(context: Context, params: UpdateParams) -> TemplateResult:
     """Change the given members of a template; runs that have begun keep the old version."""
     change = params.template
     id, at = change.id or change.template_id or "", "$.template.id" if change.id else "$.template.templateId"
-    return TemplateResult(await context.engine.taskflows.templates.update(id, change, at=at, caller=context.caller))
+    return TemplateResult(await context.of(Templates).update(id, change, at=at, caller=context.caller))
 
 
 @template_methods.method("awf.taskflow.template/delete", example=_ID)
 async def delete(context: Context, params: TemplateIdParams) -> TemplateResult:
     """Delete a template; refused while a live run needs it."""
-    return TemplateResult(await context.engine.taskflows.templates.delete(params.template_id))
+    return TemplateResult(await context.of(Templates).delete(params.template_id))
 
 
 @template_methods.method("awf.taskflow.template/execute", example=_ID)
 async def execute(context: Context, params: ExecuteParams) -> TaskflowResult:
     """Begin a flow from a template; `context` overrides members of the template's context."""
-    await context.engine.taskflows.templates.check(params.template_id)
+    await context.of(Templates).check(params.template_id)
     over = object_text(params.context, "$.context")
-    flow = await context.engine.taskflows.flows.execute(params.template_id, over, params.request_id, context.caller)
+    flow = await context.of(Flows).execute(params.template_id, over, params.request_id, context.caller)
     return TaskflowResult(flow)

@@ -21,12 +21,13 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fencepost.domain.times import time_text
-from fencepost.engine.engine import Engine
+from fencepost.engine.watch import Watch
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
 from fencepost.rest.bundles import refuse_unknown
 from fencepost.rest.guard import refuse
 from fencepost.rest.streams import Message, head_of_sse, sse
 from fencepost.settings import Limits
+from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.events import News
 from fencepost.vocabularies.devices.reports import read_task_state
 from fencepost.wire.bodies import as_json
@@ -46,9 +47,9 @@ Hear = Callable[[bytes], Awaitable[bytes | None]]
 class ChannelCalls:
     """The handlers."""
 
-    def __init__(self, engine: Engine, limits: Limits, door: Door) -> None:
-        self._devices = engine.devices
-        self._watch = engine.watch
+    def __init__(self, devices: Devices, watch: Watch, limits: Limits, door: Door) -> None:
+        self._devices = devices
+        self._watch = watch
         self._limits = limits
         self._door = door
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fencepost.engine.engine import Engine
 from fencepost.errors import invalid_params
 from fencepost.rest.bundles import number, refuse_unknown
 from fencepost.settings import DeviceSettings, Limits
+from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.resources import DeviceResource, device_resource
 from fencepost.vocabularies.devices.rest.bodies import body_of, shown
 from fencepost.vocabularies.devices.store import Device
@@ -26,8 +26,8 @@ _DEFAULT = 100
 class DeviceCalls:
     """The handlers."""
 
-    def __init__(self, engine: Engine, limits: Limits, settings: DeviceSettings) -> None:
-        self._devices = engine.devices
+    def __init__(self, devices: Devices, limits: Limits, settings: DeviceSettings) -> None:
+        self._devices = devices
         self._limits = limits
         self._settings = settings
 

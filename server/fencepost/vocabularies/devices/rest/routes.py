@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from fencepost.engine.engine import Engine
+from fencepost.engine.watch import Watch
+from fencepost.rest.entrance import Entrance
 from fencepost.settings import Settings
+from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.rest.channels import ChannelCalls
 from fencepost.vocabularies.devices.rest.devices import DeviceCalls
 from fencepost.vocabularies.devices.rest.runs import RunCalls
-from fencepost.wire.door import Door
 
-DEVICES_ASK_BELOW = "/api"
-Handler = Callable[[Request], Awaitable[Response]]
+_BELOW = "/api"
 
 
-def device_routes(
-    engine: Engine, door: Door, settings: Settings, known: Callable[[Handler], Handler]
-) -> list[BaseRoute]:
-    """Return the routes; `known` lets a handler in to whom it may serve."""
-    limits = settings.limits
-    runs, devices = RunCalls(engine, limits), DeviceCalls(engine, limits, settings.devices)
-    channels = ChannelCalls(engine, limits, door)
+def device_routes(devices: Devices, watch: Watch, settings: Settings, entrance: Entrance) -> Sequence[BaseRoute]:
+    """Return the routes."""
+    limits, known = settings.limits, entrance.known
+    runs, registry = RunCalls(devices.runs, limits), DeviceCalls(devices, limits, settings.devices)
+    channels = ChannelCalls(devices, watch, limits, entrance.door)
     routes: list[BaseRoute] = [
         Route("/workflows", known(runs.workflows)),
         # The names of workflows have slashes of their own.
@@ -37,14 +33,14 @@ def device_routes(
         Route("/tasks/{id}", known(runs.task)),
         Route("/tasks/{id}/{verb}", known(runs.report), methods=["POST"]),
         Route("/task-state", known(runs.task_state), methods=["POST"]),
-        Route("/devices", known(devices.page)),
-        Route("/devices/{name}", known(devices.read)),
-        Route("/devices/{name}", known(devices.put), methods=["PUT"]),
-        Route("/devices/{name}/heartbeat", known(devices.heartbeat), methods=["POST"]),
-        Route("/server-settings", known(devices.settings)),
+        Route("/devices", known(registry.page)),
+        Route("/devices/{name}", known(registry.read)),
+        Route("/devices/{name}", known(registry.put), methods=["PUT"]),
+        Route("/devices/{name}/heartbeat", known(registry.heartbeat), methods=["POST"]),
+        Route("/server-settings", known(registry.settings)),
         Route("/devices/{name}/events", known(channels.device)),
         WebSocketRoute("/devices/{name}/events", channels.device_socket),
         Route("/events/client", known(channels.client)),
         WebSocketRoute("/events/client", channels.client_socket),
     ]
-    return [*routes, Mount(DEVICES_ASK_BELOW, routes=routes)]
+    return [*routes, Mount(_BELOW, routes=routes)]

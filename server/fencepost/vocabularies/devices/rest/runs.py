@@ -16,7 +16,6 @@ from typing import get_args
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fencepost.engine.engine import Engine
 from fencepost.errors import NOT_FOUND, Refusal
 from fencepost.rest.bundles import number, refuse_unknown
 from fencepost.settings import Limits
@@ -24,6 +23,7 @@ from fencepost.vocabularies.devices.document import read_run
 from fencepost.vocabularies.devices.reports import read_report, read_task_state
 from fencepost.vocabularies.devices.resources import device_run, device_task, device_workflow
 from fencepost.vocabularies.devices.rest.bodies import body_of, shown
+from fencepost.vocabularies.devices.runs import Runs
 from fencepost.vocabularies.devices.statuses import Verb
 from fencepost.wire.pages import read_position, write_position
 
@@ -35,8 +35,8 @@ _DEFAULT = 100
 class RunCalls:
     """The handlers."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
-        self._runs = engine.devices.runs
+    def __init__(self, runs: Runs, limits: Limits) -> None:
+        self._runs = runs
         self._limits = limits
 
     async def begin(self, request: Request) -> Response:

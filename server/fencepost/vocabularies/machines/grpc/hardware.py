@@ -10,7 +10,6 @@ import grpc
 import orjson
 from msgspec import Raw
 
-from fencepost.engine.engine import Engine
 from fencepost.vocabularies.machines.grpc.hardware_messages import fill_message, record_of
 from fencepost.vocabularies.machines.grpc.json_text import LONGEST_HARDWARE, checked_json
 from fencepost.vocabularies.machines.grpc.proto import hardware_2021_pb2
@@ -18,6 +17,7 @@ from fencepost.vocabularies.machines.grpc.status_codes import GrpcError, refuse,
 from fencepost.vocabularies.machines.grpc.workers import CALLER, required
 from fencepost.vocabularies.machines.hardware_document import address_of
 from fencepost.vocabularies.machines.hardware_store import HardwareRecord
+from fencepost.vocabularies.machines.machines import Machines
 
 _MESSAGES: Any = hardware_2021_pb2
 _PAGE = 200
@@ -26,8 +26,8 @@ _PAGE = 200
 class Hardware:
     """`github.com.tinkerbell.tink.protos.hardware.HardwareService`."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._records = engine.machines.hardware
+    def __init__(self, machines: Machines) -> None:
+        self._records = machines.hardware
 
     @unary_method
     async def Push(self, request: Any, context: Any) -> Any:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fencepost.engine.engine import Engine
 from fencepost.vocabularies.machines.grpc.messages import template_message
 from fencepost.vocabularies.machines.grpc.proto import template_2021_pb2
 from fencepost.vocabularies.machines.grpc.status_codes import refuse, streaming_method, unary_method
 from fencepost.vocabularies.machines.grpc.workers import CALLER, required
+from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.templates import FoundTemplate
 
 _MESSAGES: Any = template_2021_pb2
@@ -19,8 +19,8 @@ _MESSAGES: Any = template_2021_pb2
 class Templates:
     """`github.com.tinkerbell.tink.protos.template.TemplateService`."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._templates = engine.machines.templates
+    def __init__(self, machines: Machines) -> None:
+        self._templates = machines.templates
 
     @unary_method
     async def CreateTemplate(self, request: Any, context: Any) -> Any:

@@ -29,6 +29,7 @@ from fencepost.vocabularies.people.methods.params import (
 )
 from fencepost.vocabularies.people.resources import task_resource
 from fencepost.vocabularies.people.statuses import Code8, Status, User
+from fencepost.vocabularies.people.tasks import PeopleTasks
 from fencepost.wire.resources import JsonObject
 
 command_methods = Registry()
@@ -88,7 +89,7 @@ async def transfer(context: Context, params: TransferParams) -> TaskResult:
 @command_methods.method("awf.people/change-status", example={**_ANN, "status": "PE"})
 async def change_status(context: Context, params: ChangeParams) -> EventResult:
     """Record any status whatever, for developers who set a stuck task free: neither user nor team is asked for."""
-    tasks = context.engine.people.tasks
+    tasks = context.of(PeopleTasks)
     return event_result(await tasks.execute(params.id, ChangeStatus(params.status), actor_of(context, params)))
 
 
@@ -116,22 +117,22 @@ async def set_task_canceled(context: Context, params: TaskParams) -> TaskResult:
 @command_methods.method("awf.people/assert-task-is-not-completed", example={"id": TASK})
 async def assert_task_is_not_completed(context: Context, params: TaskParams) -> TaskResult:
     """Refused when a task is completed."""
-    return TaskResult(task_resource(await context.engine.people.tasks.assert_not_completed(params.id)))
+    return TaskResult(task_resource(await context.of(PeopleTasks).assert_not_completed(params.id)))
 
 
 @command_methods.method("awf.people/assert-task-user-is-valid", example=_ANN)
 async def assert_task_user_is_valid(context: Context, params: TaskParams) -> TaskResult:
     """Refused unless the user may act on a task: is part of its team."""
-    task = await context.engine.people.tasks.assert_user_is_valid(params.id, user_of(context, params))
+    task = await context.of(PeopleTasks).assert_user_is_valid(params.id, user_of(context, params))
     return TaskResult(task_resource(task))
 
 
 @command_methods.method("awf.people/validate-after-task-completed", example={"id": TASK})
 async def validate_after_task_completed(context: Context, params: TaskParams) -> TaskResult:
     """Refused unless a task is completed, with a time and, when people did it, a user."""
-    return TaskResult(task_resource(await context.engine.people.tasks.validate_after_completed(params.id)))
+    return TaskResult(task_resource(await context.of(PeopleTasks).validate_after_completed(params.id)))
 
 
 async def _execute(context: Context, params: TaskParams, command: Command) -> TaskResult:
-    executed = await context.engine.people.tasks.execute(params.id, command, actor_of(context, params))
+    executed = await context.of(PeopleTasks).execute(params.id, command, actor_of(context, params))
     return TaskResult(task_resource(executed.task))

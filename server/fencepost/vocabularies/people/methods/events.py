@@ -24,6 +24,7 @@ from fencepost.vocabularies.people.methods.params import (
 )
 from fencepost.vocabularies.people.statuses import Code8, Priority, Status, User
 from fencepost.vocabularies.people.streams import Stream
+from fencepost.vocabularies.people.tasks import PeopleTasks
 from fencepost.wire.resources import Time
 
 event_methods = Registry()
@@ -101,10 +102,10 @@ async def confirm_plan_event(context: Context, params: ConfirmParams) -> EventRe
 
 
 async def _record(context: Context, params: TaskParams, command: Command, *, confirm: bool) -> EventResult:
-    tasks = context.engine.people.tasks
+    tasks = context.of(PeopleTasks)
     return event_result(await tasks.execute(params.id, command, actor_of(context, params), confirm=confirm))
 
 
 async def _confirm(context: Context, params: ConfirmParams, stream: Stream) -> EventResult:
-    tasks = context.engine.people.tasks
+    tasks = context.of(PeopleTasks)
     return event_result(await tasks.confirm(params.id, stream, params.event, actor_of(context, params)))

@@ -12,7 +12,7 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.people.lists import NewTask
+from fencepost.vocabularies.people.lists import NewTask, TaskLists
 from fencepost.vocabularies.people.methods.params import After, Limit, ListCode, TaskResult, TasksPage, moment_text
 from fencepost.vocabularies.people.process import TaskListFields
 from fencepost.vocabularies.people.resources import (
@@ -25,6 +25,7 @@ from fencepost.vocabularies.people.resources import (
 )
 from fencepost.vocabularies.people.statuses import Assignment, Code8, Department, Key, Priority, Text, User
 from fencepost.vocabularies.people.task import PeopleTask
+from fencepost.vocabularies.people.tasks import PeopleTasks
 from fencepost.wire.resources import JsonObject, Time
 
 list_methods = Registry()
@@ -143,25 +144,23 @@ class StepResult(msgspec.Struct, frozen=True):
 )
 async def create_task_list(context: Context, params: CreateListParams) -> CreateListResult:
     """Begin a task list with a task for each step that says so. The same `code` and content again is the same list."""
-    lists = context.engine.people.lists
+    lists = context.of(TaskLists)
     found = await lists.create(params.process, params.code, params.fields(), caller=context.caller)
-    tasks = await context.engine.people.tasks.first_of(found, size=_MOST_AT_FIRST)
+    tasks = await context.of(PeopleTasks).first_of(found, size=_MOST_AT_FIRST)
     return CreateListResult(list_resource(found), [task_resource(task) for task in tasks.items], _word_behind(tasks))
 
 
 @list_methods.method("awf.people/get-task-list", example={"code": "onboard-ada"})
 async def get_task_list(context: Context, params: ListParams) -> ListResult:
     """Return a task list."""
-    return ListResult(list_resource(await context.engine.people.lists.get(params.code)))
+    return ListResult(list_resource(await context.of(TaskLists).get(params.code)))
 
 
 @list_methods.method("awf.people/close-task-list", example={"code": "onboard-ada", "result": {"hired": True}})
 async def close_task_list(context: Context, params: CloseListParams) -> ListResult:
     """End a task list whose tasks are all completed or canceled; `awf.workflow/cancel` ends any."""
     result = object_text(params.result, "$.result")
-    return ListResult(
-        list_resource(await context.engine.people.lists.close(params.code, result, caller=context.caller))
-    )
+    return ListResult(list_resource(await context.of(TaskLists).close(params.code, result, caller=context.caller)))
 
 
 @list_methods.method("awf.people/add-task", example={"taskList": "onboard-ada", "processStep": "BADGE", "team": "IT"})
@@ -182,20 +181,20 @@ async def add_task(context: Context, params: AddTaskParams) -> TaskResult:
         priority=params.priority,
         due_date_time=moment_text(params.due_date_time, "$.dueDateTime"),
     )
-    return TaskResult(task_resource(await context.engine.people.lists.add(new, caller=context.caller)))
+    return TaskResult(task_resource(await context.of(TaskLists).add(new, caller=context.caller)))
 
 
 @list_methods.method("awf.people/get-process-step-by-code", example={"process": "hr/onboard", "code": "BADGE"})
 async def get_process_step_by_code(context: Context, params: StepParams) -> StepResult:
     """Return a step of a process."""
-    step = await context.engine.people.lists.step(params.process, params.code, at="$.code")
+    step = await context.of(TaskLists).step(params.process, params.code, at="$.code")
     return StepResult(step_resource(params.process, step))
 
 
 @list_methods.method("awf.people/find-all-tasks-by-task-list", example={"taskList": "onboard-ada"})
 async def find_all_tasks_by_task_list(context: Context, params: OfListParams) -> TasksPage:
     """Return the tasks of a list by line, page by page."""
-    tasks = context.engine.people.tasks
+    tasks = context.of(PeopleTasks)
     found = await tasks.of_list(params.task_list, after=_read_line(params.after), size=params.limit)
     return TasksPage([task_resource(task) for task in found.items], _word_behind(found))
 
@@ -206,9 +205,7 @@ async def find_all_tasks_by_task_list(context: Context, params: OfListParams) ->
 )
 async def find_one_task_by_task_list_and_process_step_code(context: Context, params: OfStepParams) -> TaskResult:
     """Return the one task of a list for a step; refused when there is none, or more than one."""
-    return TaskResult(
-        task_resource(await context.engine.people.tasks.one_of_step(params.task_list, params.process_step))
-    )
+    return TaskResult(task_resource(await context.of(PeopleTasks).one_of_step(params.task_list, params.process_step)))
 
 
 def _read_line(word: str | None) -> int | None:

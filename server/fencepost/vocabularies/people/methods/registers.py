@@ -10,6 +10,7 @@ from msgspec import Meta
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.people.methods.params import UserParams, user_of
+from fencepost.vocabularies.people.registers import Registers
 from fencepost.vocabularies.people.statuses import Code8, Department, Key, Text, User
 from fencepost.vocabularies.people.store.registers import Contact, Partner, Team
 
@@ -95,26 +96,26 @@ class PartnerResult(msgspec.Struct, frozen=True):
 async def put_team(context: Context, params: TeamParams) -> TeamResult:
     """Keep a team."""
     team = Team(params.code, params.description, params.department)
-    return TeamResult(WFTeam(*await context.engine.people.registers.put_team(team)))
+    return TeamResult(WFTeam(*await context.of(Registers).put_team(team)))
 
 
 @register_methods.method("awf.people/find-team-by-code", example={"code": "HR"})
 async def find_team_by_code(context: Context, params: TeamCodeParams) -> TeamResult:
     """Return a team, or null."""
-    team = await context.engine.people.registers.find_team(params.code)
+    team = await context.of(Registers).find_team(params.code)
     return TeamResult(None if team is None else WFTeam(*team))
 
 
 @register_methods.method("awf.people/is-user-part-of-the-team", example={"user": "ann", "team": "HR"})
 async def is_user_part_of_the_team(context: Context, params: PartOfParams) -> PartOfResult:
     """Tell whether a user is part of a team."""
-    return PartOfResult(await context.engine.people.registers.is_part_of(user_of(context, params), params.team))
+    return PartOfResult(await context.of(Registers).is_part_of(user_of(context, params), params.team))
 
 
 @register_methods.method("awf.people/save-team-memberships", example={"user": "ann", "teams": ["HR"]})
 async def save_team_memberships(context: Context, params: SaveParams) -> TeamsResult:
     """Let a user be part of these teams and of no others."""
-    teams = await context.engine.people.registers.save_teams_of(params.user, params.teams)
+    teams = await context.of(Registers).save_teams_of(params.user, params.teams)
     return TeamsResult(params.user, [*teams])
 
 
@@ -129,5 +130,5 @@ async def put_partner(context: Context, params: PartnerParams) -> PartnerResult:
             raise invalid_params(f"a second contact {contact.code!r}", f"$.contacts[{place}].code")
         seen.add(contact.code)
     contacts = [Contact(contact.code, contact.description) for contact in params.contacts]
-    await context.engine.people.registers.put_partner(Partner(params.code, params.description, contacts))
+    await context.of(Registers).put_partner(Partner(params.code, params.description, contacts))
     return PartnerResult(params)

@@ -32,6 +32,7 @@ from fencepost.vocabularies.people.resources import (
     task_resource,
 )
 from fencepost.vocabularies.people.statuses import Key
+from fencepost.vocabularies.people.tasks import PeopleTasks
 
 task_methods = Registry()
 
@@ -117,34 +118,34 @@ class EventsResult(msgspec.Struct, frozen=True):
 @task_methods.method("awf.people/get-by-id", example=_ID)
 async def get_by_id(context: Context, params: IdParams) -> TaskResult:
     """Return a task as it stands."""
-    return TaskResult(task_resource(await context.engine.people.tasks.get(params.id)))
+    return TaskResult(task_resource(await context.of(PeopleTasks).get(params.id)))
 
 
 @task_methods.method("awf.people/find-all-pending-tasks-order-by-team-and-due-date", example={"limit": 100})
 async def find_all_pending_tasks_order_by_team_and_due_date(context: Context, params: PendingParams) -> TasksPage:
     """Return the tasks of all lists that are in status Pending, page by page: the inbox."""
-    return page_of(await context.engine.people.tasks.pending(after=read_place(params.after), size=params.limit))
+    return page_of(await context.of(PeopleTasks).pending(after=read_place(params.after), size=params.limit))
 
 
 @task_methods.method("awf.people/my-tasks", example={"user": "ann"})
 async def my_tasks(context: Context, params: MineParams) -> TasksPage:
     """Return the tasks that are assigned to a user, by team and due date, page by page."""
     user, after = user_of(context, params), read_place(params.after)
-    tasks = context.engine.people.tasks
+    tasks = context.of(PeopleTasks)
     return page_of(await tasks.mine(user, with_over=params.include_over, after=after, size=params.limit))
 
 
 @task_methods.method("awf.people/open-page", example=_ID)
 async def open_page(context: Context, params: TaskParams) -> PageResult:
     """Return the page that is configured on a task's step."""
-    task, step = await context.engine.people.tasks.step_of(params.id)
+    task, step = await context.of(PeopleTasks).step_of(params.id)
     return PageResult(step.page, step_resource(task.process, step))
 
 
 @task_methods.method("awf.people/display-task-events", example=_ID)
 async def display_task_events(context: Context, params: TaskParams) -> EventsResult:
     """Return all events of a task, drafts and what workers did among them, for people to read and as data."""
-    task, played = await context.engine.people.tasks.history(params.id)
+    task, played = await context.of(PeopleTasks).history(params.id)
     events = [event_resource(task, event) for event in played.history]
     return EventsResult(history_html(task, played.history), events)
 
@@ -179,21 +180,21 @@ async def set_task_reference_entity(context: Context, params: ReferenceParams) -
 @task_methods.method("awf.people/lock-task", example={**_ID, "user": "ann"})
 async def lock_task(context: Context, params: TaskParams) -> TaskResult:
     """Let others see that a user is editing a task (`biLocked`); refused while somebody else is."""
-    task = await context.engine.people.tasks.lock(params.id, actor_of(context, params), locked=True)
+    task = await context.of(PeopleTasks).lock(params.id, actor_of(context, params), locked=True)
     return TaskResult(task_resource(task))
 
 
 @task_methods.method("awf.people/unlock-task", example={**_ID, "user": "ann"})
 async def unlock_task(context: Context, params: TaskParams) -> TaskResult:
     """Let others see that nobody is editing a task any more; refused when somebody else is."""
-    task = await context.engine.people.tasks.lock(params.id, actor_of(context, params), locked=False)
+    task = await context.of(PeopleTasks).lock(params.id, actor_of(context, params), locked=False)
     return TaskResult(task_resource(task))
 
 
 @task_methods.method("awf.people/add-task-mail", example={**_ID, "mailMessage": "<93@mail.example>"})
 async def add_task_mail(context: Context, params: MailParams) -> MailsResult:
     """Link a mail message to a task; the same again is the same link."""
-    tasks = context.engine.people.tasks
+    tasks = context.of(PeopleTasks)
     mails = await tasks.link_mail(params.id, params.mail_message, actor_of(context, params), size=_MOST_MAILS)
     return _mails(params.id, mails)
 
@@ -201,14 +202,14 @@ async def add_task_mail(context: Context, params: MailParams) -> MailsResult:
 @task_methods.method("awf.people/find-all-task-mails", example=_ID)
 async def find_all_task_mails(context: Context, params: MailsParams) -> MailsResult:
     """Return the mail messages that are linked to a task, page by page."""
-    found = await context.engine.people.tasks.mails(params.id, after=params.after, size=params.limit)
+    found = await context.of(PeopleTasks).mails(params.id, after=params.after, size=params.limit)
     return _mails(params.id, found)
 
 
 @task_methods.method("awf.people/remove-task", example=_ID)
 async def remove_task(context: Context, params: TaskParams) -> TaskResult:
     """Refused, always: the history of a workflow must be kept."""
-    return TaskResult(task_resource(await context.engine.people.tasks.remove(params.id)))
+    return TaskResult(task_resource(await context.of(PeopleTasks).remove(params.id)))
 
 
 def _mails(id: str, found: Portion[str]) -> MailsResult:
@@ -216,6 +217,4 @@ def _mails(id: str, found: Portion[str]) -> MailsResult:
 
 
 async def _written(context: Context, params: TaskParams, members: dict[str, str | None]) -> TaskResult:
-    return TaskResult(
-        task_resource(await context.engine.people.tasks.write(params.id, members, actor_of(context, params)))
-    )
+    return TaskResult(task_resource(await context.of(PeopleTasks).write(params.id, members, actor_of(context, params))))

@@ -1,0 +1,61 @@
+"""Changes that servers tell each other, and what this server forgets or looks at when it hears of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fencepost.engine.definitions import Definitions
+from fencepost.engine.dispatcher import Dispatcher
+from fencepost.engine.triggers import TriggerRules
+from fencepost.engine.watch import Watch
+from fencepost.store.limits import Limits
+from fencepost.store.notifications import News
+
+
+class Announcements:
+    """Applies the changes of this server and of others to what this server keeps in memory.
+
+    `on_definition` is called when a definition may have changed, `on_connected` when anything may have.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        watch: Watch,
+        definitions: Definitions,
+        triggers: TriggerRules,
+        limits: Limits,
+        *,
+        on_definition: Callable[[], None],
+        on_connected: Callable[[], None],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._watch = watch
+        self._definitions = definitions
+        self._triggers = triggers
+        self._limits = limits
+        self._on_definition = on_definition
+        self._on_connected = on_connected
+
+    def definition(self, name: str) -> None:
+        """Forget a definition."""
+        self._definitions.forget(name)
+        self._triggers.forget(name)
+        self._limits.forget()
+        self._on_definition()
+
+    def heard(self, news: News) -> None:
+        """Apply what another server announced."""
+        for definition, count in news.ready.items():
+            self._dispatcher.ready(definition, count)
+        self._watch.nudge()
+        for name in news.definitions:
+            self.definition(name)
+
+    def connected(self) -> None:
+        """Forget everything: announcements may have been missed while the connection was away."""
+        self._definitions.forget_all()
+        self._triggers.forget()
+        self._limits.forget()
+        self._on_definition()
+        self._on_connected()

@@ -1,0 +1,50 @@
+"""Everything that a server does while nobody calls: its loops, and its own workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from fencepost.loops.errands import Errands
+from fencepost.loops.loop import Loop
+
+
+class Background:
+    """The loops and workers of a server. `start` them on the event loop that serves."""
+
+    def __init__(self, loops: Sequence[Loop], workers: Sequence[Errands], *, scheduling: Loop) -> None:
+        self.workers = workers
+        self._working = [Loop("errands", worker.run_once) for worker in workers]
+        self.loops = [*loops, scheduling, *self._working]
+        self._scheduling = scheduling
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Run every loop."""
+        self._tasks = [asyncio.create_task(loop.run()) for loop in self.loops]
+
+    def definitions_changed(self, _: str = "") -> None:
+        """Look for new definitions: workers may serve them, and a new schedule may be due before all others."""
+        for worker, loop in zip(self.workers, self._working, strict=True):
+            worker.look_again()
+            loop.nudge()
+        self._scheduling.nudge()
+
+    def stop_polling(self) -> None:
+        """Take no more work."""
+        for worker in self.workers:
+            worker.stop_polling()
+
+    async def drain(self) -> None:
+        """Return when the work under way is done or given back."""
+        await asyncio.gather(*(worker.drain() for worker in self.workers))
+
+    async def stop(self) -> None:
+        """Cancel the loops and return when they have ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def abandon(self) -> None:
+        """Give up the work that is still under way."""
+        await asyncio.gather(*(worker.abandon() for worker in self.workers))

@@ -1,0 +1,24 @@
+"""How a handler of plain HTTP is let requests through to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fencepost.wire.door import Door
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Entrance(NamedTuple):
+    """Wrappers for handlers: `known` needs credentials and sets `request.state.caller`, `open` needs none.
+
+    Both answer an unexpected exception as `internal-error`. A WebSocket route checks its caller with `door` itself.
+    """
+
+    known: Callable[[Handler], Handler]
+    open: Callable[[Handler], Handler]
+    door: Door

@@ -1,0 +1,63 @@
+"""Devices: runs of steps on devices that may fall silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fencepost.domain.decider import Decide
+from fencepost.errors import kinds_of
+from fencepost.loops.loop import Loop
+from fencepost.settings import Settings
+from fencepost.vocabularies.devices import errors
+from fencepost.vocabularies.devices.broadcaster import Feed
+from fencepost.vocabularies.devices.channels import Channels
+from fencepost.vocabularies.devices.clients import Clients
+from fencepost.vocabularies.devices.decider import Policy, decider
+from fencepost.vocabularies.devices.devices import Devices
+from fencepost.vocabularies.devices.document import DeviceWorkflow
+from fencepost.vocabularies.devices.methods import device_methods
+from fencepost.vocabularies.devices.openapi import paths
+from fencepost.vocabularies.devices.reaper import Vigil
+from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.resources import DeviceWorkflowResource
+from fencepost.vocabularies.devices.rest.routes import device_routes
+from fencepost.vocabularies.devices.runs import Runs
+from fencepost.vocabularies.devices.store import DeviceStore
+from fencepost.vocabularies.plugin import Core, Running, Vocabulary
+
+
+def _deciders(settings: Settings) -> Mapping[str, Decide]:
+    policy = Policy(settings.devices.retries, round(settings.devices.window_seconds * 1000))
+    return {DeviceWorkflow.kind: decider(policy)}
+
+
+def _start(core: Core) -> Running:
+    engine, settings = core.engine, core.settings.devices
+    store = DeviceStore(core.database, core.clock, silence_seconds=settings.silence_seconds)
+    known = Known(store, core.hints)
+    runs = Runs(engine.workflows, engine.tasks, engine.definitions, engine.hands, engine.deciders, known, store)
+    feed = Feed(store, engine.workflows, runs, engine.watch)
+    channels = Channels(
+        store, engine.tasks, known, feed, engine.watch, healthcheck_seconds=settings.healthcheck_seconds
+    )
+    devices = Devices(runs, known, feed, channels, Clients(feed, engine.watch))
+    reaper = Vigil(known)
+    reaping, feeding = Loop("vigil", reaper.run_once), Loop("feed", feed.run_once)
+    known.nudge, feed.nudge = reaping.nudge, feeding.nudge
+    return Running(
+        services=(runs, known, reaper),
+        routes=lambda entrance: device_routes(devices, engine.watch, core.settings, entrance),
+        loops=(reaping, feeding),
+    )
+
+
+DEVICES = Vocabulary(
+    name="devices",
+    documents=(DeviceWorkflow,),
+    deciders=_deciders,
+    errors=kinds_of(vars(errors)),
+    methods=(device_methods,),
+    paths=paths,
+    schemas=(DeviceWorkflowResource,),
+    start=_start,
+)

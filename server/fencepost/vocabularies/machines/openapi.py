@@ -1,0 +1,22 @@
+"""The path of the certificate, as the OpenAPI document shows it."""
+
+from __future__ import annotations
+
+from fencepost.rpc.openapi_parts import Json
+
+
+def paths() -> Json:
+    """Return the OpenAPI path items."""
+    return {
+        "/cert": {
+            "get": {
+                "operationId": "certificate",
+                "summary": "Return the certificate of the port for machines",
+                "security": [],
+                "responses": {
+                    "200": {"description": "PEM.", "content": {"application/x-pem-file": {}}},
+                    "404": {"$ref": "#/components/responses/Refused404"},
+                },
+            }
+        }
+    }

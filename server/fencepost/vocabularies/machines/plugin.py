@@ -1,0 +1,58 @@
+"""Machines: templates of actions that workers on machines fetch and report about over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute, Route
+
+from fencepost.errors import kinds_of
+from fencepost.rest.entrance import Entrance
+from fencepost.vocabularies.machines import errors
+from fencepost.vocabularies.machines.certificate import certificate
+from fencepost.vocabularies.machines.decider import TIME_LIMIT, decide
+from fencepost.vocabularies.machines.document import MachineTemplate
+from fencepost.vocabularies.machines.hardware import HardwareRecords
+from fencepost.vocabularies.machines.hardware_methods import hardware_methods
+from fencepost.vocabularies.machines.hardware_store import HardwareStore
+from fencepost.vocabularies.machines.machines import Machines
+from fencepost.vocabularies.machines.methods import machine_methods
+from fencepost.vocabularies.machines.openapi import paths
+from fencepost.vocabularies.machines.server import shared, speaking
+from fencepost.vocabularies.machines.store import MachineStore
+from fencepost.vocabularies.machines.templates import Templates
+from fencepost.vocabularies.machines.workflow_data import Carried
+from fencepost.vocabularies.plugin import Core, Running, Vocabulary
+
+
+def _start(core: Core) -> Running:
+    engine, settings = core.engine, core.settings
+    store = MachineStore(core.database, core.clock, waiting=settings.limits.waiting, on_hints=core.hints.follow)
+    machines = Machines(
+        store,
+        engine.workflows,
+        engine.definitions,
+        engine.deciders,
+        core.hints,
+        hardware=HardwareRecords(HardwareStore(core.database, core.clock)),
+        templates=Templates(engine.definitions),
+        carried=Carried(store, kept=settings.workflow_data_versions),
+    )
+
+    def routes(entrance: Entrance) -> Sequence[BaseRoute]:
+        return [Route("/cert", entrance.open(certificate(settings.grpc_tls)))]
+
+    return Running(services=(machines,), routes=routes, serve=lambda: speaking(machines, settings))
+
+
+MACHINES = Vocabulary(
+    name="machines",
+    documents=(MachineTemplate,),
+    deciders=lambda settings: {MachineTemplate.kind: decide},
+    not_polled=(TIME_LIMIT,),
+    errors=kinds_of(vars(errors)),
+    methods=(machine_methods, hardware_methods),
+    paths=paths,
+    reserve=shared,
+    start=_start,
+)

@@ -1,0 +1,120 @@
+"""The interface between the core and a vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from starlette.routing import BaseRoute
+
+from fencepost import errors
+from fencepost.clock import Clock
+from fencepost.domain.decider import Decide
+from fencepost.domain.definition import Decided
+from fencepost.domain.document import Document, Documents
+from fencepost.engine.engine import Engine
+from fencepost.engine.hints import Hints
+from fencepost.errors import Kind
+from fencepost.loops.loop import Loop
+from fencepost.rest.entrance import Entrance
+from fencepost.rpc.methods import registry
+from fencepost.rpc.openapi import Surface
+from fencepost.rpc.openapi_parts import Json
+from fencepost.rpc.registry import Registry
+from fencepost.settings import Settings
+from fencepost.store.check import Check
+from fencepost.store.database import Database
+
+
+class Core(NamedTuple):
+    """The parts of a server that a vocabulary builds upon."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    hints: Hints
+    engine: Engine
+
+
+def _no_routes(entrance: Entrance) -> Sequence[BaseRoute]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A vocabulary with a database: what `Vocabulary.start` returns.
+
+    RPC methods find `services` by their type. `routes` returns the plain HTTP and WebSocket routes. `loops` run in the
+    background. `serve` is entered while the server serves: for a port of its own.
+    """
+
+    services: Sequence[object] = ()
+    routes: Callable[[Entrance], Sequence[BaseRoute]] = _no_routes
+    loops: Sequence[Loop] = ()
+    serve: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """A vocabulary without a database: enough for the command line and for the generated documents.
+
+    name         unique
+    documents    the kinds of documents that it declares
+    deciders     from the settings: the decider of each kind of document
+    built_in     definitions that each server declares
+    not_polled   names of definitions that no worker may poll
+    moved_by_id  names of definitions whose tasks show no execId
+    errors       the kinds of refusal, beside those of the core
+    methods      the RPC methods
+    paths        the OpenAPI path items of its routes
+    schemas      structs that OpenAPI names though no method has them as params or result
+    checks       what `fencepost check` recomputes
+    reserve      entered before the database is started, for a port of its own; gives the settings to go on with
+    start        builds it over a core
+    """
+
+    name: str
+    documents: Sequence[type[Decided]] = ()
+    deciders: Callable[[Settings], Mapping[str, Decide]] = lambda settings: {}
+    built_in: Sequence[Document] = ()
+    not_polled: Sequence[str] = ()
+    moved_by_id: Sequence[str] = ()
+    errors: Sequence[Kind] = ()
+    methods: Sequence[Registry] = ()
+    paths: Callable[[], Json] = dict
+    schemas: Sequence[type[Any]] = ()
+    checks: Sequence[Check] = ()
+    reserve: Callable[[Settings], AbstractContextManager[Settings]] = nullcontext
+    start: Callable[[Core], Running] = lambda core: Running()
+
+
+def documents_of(vocabularies: Iterable[Vocabulary]) -> Documents:
+    """Return the documents that a server with these vocabularies reads."""
+    several = list(vocabularies)
+    return Documents(
+        [kind for one in several for kind in one.documents],
+        [document for one in several for document in one.built_in],
+        not_polled=[name for one in several for name in one.not_polled],
+        moved_by_id=[name for one in several for name in one.moved_by_id],
+    )
+
+
+def methods_of(vocabularies: Iterable[Vocabulary]) -> Registry:
+    """Return the methods of a server with these vocabularies."""
+    several = list(vocabularies)
+    return registry(documents_of(several), [methods for one in several for methods in one.methods])
+
+
+def surface_of(vocabularies: Iterable[Vocabulary]) -> Surface:
+    """Return everything that a server with these vocabularies shows on the wire."""
+    several = list(vocabularies)
+    paths = {path: item for one in several for path, item in one.paths().items()}
+    schemas = [schema for one in several for schema in one.schemas]
+    return Surface(methods_of(several), catalogue_of(several), paths, schemas)
+
+
+def catalogue_of(vocabularies: Iterable[Vocabulary]) -> Sequence[Kind]:
+    """Return every kind of refusal, by status."""
+    return errors.catalogue(*(one.errors for one in vocabularies))
