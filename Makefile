@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MANIFESTS := pyproject.toml executor_sdk/python/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench bench-full check format generate constraints clean
+.PHONY: help setup demo test bench bench-full check sizes format generate constraints clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -30,6 +30,10 @@ check: .venv/.dev ## Lint, types, layers, and drift of what is generated
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m tools.generate --check
+	@$(BIN)/python -m tools.sizes --new
+
+sizes: .venv/.dev ## Show lines per folder, and what is longer than usual
+	@$(BIN)/python -m tools.sizes
 
 format: .venv/.dev ## Format the code
 	@$(BIN)/ruff check --fix .

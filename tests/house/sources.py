@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,17 @@ QUERIES = ROOT / "sql" / "queries"
 DOCS = ROOT / "docs"
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """A Python module: its path from the top of the repository, its text, and its syntax tree."""
 
     path: str
     text: str
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree, parsed when a rule needs it."""
+        return ast.parse(self.text)
 
 
 class Use(NamedTuple):
@@ -49,6 +55,8 @@ def shipped() -> tuple[Source, ...]:
 
 def uses(source: Source, *names: str) -> Iterator[Use]:
     """Yield the places in which a module says one of `names`, such as `time.sleep`."""
+    if not any(name in source.text for name in names):
+        return
     for node, function in _within(source.tree, ""):
         if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in names:
             yield Use(source.path, node.lineno, function)
@@ -67,7 +75,7 @@ def _is_generated(file: Path) -> bool:
 
 def _source(file: Path) -> Source:
     text = file.read_text("utf-8")
-    return Source(file.relative_to(ROOT).as_posix(), text, ast.parse(text))
+    return Source(file.relative_to(ROOT).as_posix(), text)
 
 
 def _within(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str]]:

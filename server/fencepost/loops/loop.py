@@ -49,7 +49,7 @@ class Loop:
                 self._told = None
             except Away:
                 delay = _AFTER_FAILURE
-            except Exception as error:  # noqa: BLE001 one of the two places that catch broadly
+            except Exception as error:  # noqa: BLE001 the next round runs after any bug
                 self._tell(error)
                 delay = _AFTER_FAILURE
             self.nudge(delay)
