@@ -1,10 +1,10 @@
-"""A worker of a machine in a process of its own, as the two generations of them behave.
+"""A worker in a process of its own, which behaves like either generation of Tinkerbell's workers.
 
 python -m tests.vocabularies.machines.machine_worker PORT WORKER ERA FOLDER
 
-Era 2021 ends on whatever goes wrong, tries a report three times, and carries data along in files. Era 2023 tries
-everything for ever. To run an action is to add its name to FOLDER/ran; while FOLDER/hold-ACTION is there it takes
-longer, and with FOLDER/fail-ACTION it fails. FOLDER/stop ends the worker.
+Era 2021 exits on any error, tries a report three times, and keeps workflow data in files. Era 2023 retries every call
+forever. Running an action adds its name to FOLDER/ran. The action waits while FOLDER/hold-ACTION exists, and fails if
+FOLDER/fail-ACTION exists. FOLDER/stop ends the worker.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TRIES = 3
 
 
 class Worker:
-    """One worker; what it does is in the order in which those before it did the same."""
+    """One worker; it makes its calls in the order of the published workers."""
 
     def __init__(self, port: str, worker: str, era: str, folder: Path) -> None:
         self.is_old = era == "2021"
@@ -58,7 +58,7 @@ class Worker:
         actions = self.stub.GetWorkflowActions(request).action_list
         index = self.first_index(context, actions)
         while index is not None and index < len(actions) and actions[index].worker_id == self.worker:
-            # As it was fetched: a worker that resumes an action says of none that it runs.
+            # The state as fetched: a worker that resumes an action reports RUNNING for no action of that run.
             if context.current_action_state != RUNNING:
                 self.report(context, actions[index], RUNNING, "Started execution")
             self.fetch_data(context)

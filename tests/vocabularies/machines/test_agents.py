@@ -1,4 +1,4 @@
-"""The actions of agents of 2025 and later, and their reports, which are told from those of earlier workers."""
+"""The calls of agents (2025 and later), and the distinction of their reports from those of workers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_agent_goes_through_a_workflow_action_by_action(gate: Gate) -> None:
 
 
 @pytest.mark.shows("machines/get-action")
-def test_an_action_comes_to_an_agent_as_it_runs(gate: Gate) -> None:
+def test_an_agent_gets_the_action_with_the_members_of_its_task(gate: Gate) -> None:
     gate.declare(TEMPLATE)
     gate.create(hardware={"device_1": "w"})
     first = gate.agent("w").next()
@@ -59,7 +59,7 @@ def test_an_action_comes_to_an_agent_as_it_runs(gate: Gate) -> None:
 
 
 @pytest.mark.shows("machines/differs-agent-timeout")
-def test_an_action_without_a_timeout_is_not_over_for_an_agent_when_it_begins(gate: Gate) -> None:
+def test_an_agent_gets_a_long_timeout_for_an_action_without_one(gate: Gate) -> None:
     # Agents count from 0 as from any other number.
     gate.declare(template_of(("w", ["wipe"])))
     gate.create()
@@ -67,7 +67,7 @@ def test_an_action_without_a_timeout_is_not_over_for_an_agent_when_it_begins(gat
 
 
 @pytest.mark.parametrize(("state", "word"), [("FAILED", "STATE_FAILED"), ("TIMEOUT", "STATE_TIMEOUT")])
-def test_an_action_that_fails_ends_the_workflow_of_an_agent(gate: Gate, state: str, word: str) -> None:
+def test_a_failure_reported_by_an_agent_ends_its_workflow(gate: Gate, state: str, word: str) -> None:
     gate.declare(template_of(("w", ["wipe", "write"])))
     id, agent = gate.create(), gate.agent("w")
     action = agent.next()
@@ -78,7 +78,7 @@ def test_an_action_that_fails_ends_the_workflow_of_an_agent(gate: Gate, state: s
 
 
 @pytest.mark.shows("machines/running-refused")
-def test_a_canceled_workflow_lets_an_agent_go_on_with_the_next(gate: Gate) -> None:
+def test_an_agent_skips_a_canceled_workflow(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe", "write"])))
     first, second = gate.create(), gate.create()
     agent = gate.agent("w")
@@ -97,7 +97,7 @@ def test_a_canceled_workflow_lets_an_agent_go_on_with_the_next(gate: Gate) -> No
     agent.report(following, "FAILED")
 
 
-def test_an_agent_is_known_by_its_address_in_any_case(gate: Gate) -> None:
+def test_the_mac_address_of_an_agent_ignores_case(gate: Gate) -> None:
     gate.declare(template_of(("{{.m}}", ["wipe"])))
     id, agent = gate.create(hardware={"m": MAC.upper()}), gate.agent(MAC)
     agent.report(agent.next(), "SUCCESS")
@@ -105,7 +105,7 @@ def test_an_agent_is_known_by_its_address_in_any_case(gate: Gate) -> None:
 
 
 @pytest.mark.shows("machines/no-action", "machines/agent-report-refused")
-def test_an_agent_works_for_no_other(gate: Gate) -> None:
+def test_an_agent_gets_no_action_of_another_worker(gate: Gate) -> None:
     record = {"id": "hw-1", "network": {"interfaces": [{"dhcp": {"mac": MAC}}, {"dhcp": {"mac": "52:54:00:00:00:01"}}]}}
     gate.server.rpc("awf.hardware/push", {"hardware": record})
     gate.declare(template_of((MAC, ["wipe"])))
@@ -119,7 +119,7 @@ def test_an_agent_works_for_no_other(gate: Gate) -> None:
 
 
 @pytest.mark.shows("machines/no-action", "machines/agent-report-refused")
-def test_what_an_agent_leaves_out_or_makes_up_is_refused(gate: Gate) -> None:
+def test_a_report_of_an_agent_with_missing_or_unknown_ids_is_refused(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe", "write"])))
     gate.create()
     agent = gate.agent("w")
@@ -137,7 +137,7 @@ def test_what_an_agent_leaves_out_or_makes_up_is_refused(gate: Gate) -> None:
 
 @pytest.mark.shows("machines/report-path-shared")
 @pytest.mark.parametrize("state", [RUNNING, FAILED, TIMEOUT, SUCCESS])
-def test_a_worker_and_an_agent_share_a_path(gate: Gate, state: int) -> None:
+def test_reports_of_workers_and_agents_share_a_path(gate: Gate, state: int) -> None:
     gate.declare(template_of(("w", ["wipe"]), ("agent", ["join"])))
     id = gate.create()
     gate.machine().report(id, "task-0", "wipe", state)
@@ -148,7 +148,7 @@ def test_a_worker_and_an_agent_share_a_path(gate: Gate, state: int) -> None:
 
 
 @pytest.mark.shows("machines/report-path-shared")
-def test_a_timestamp_is_not_read_as_the_name_of_a_worker(gate: Gate) -> None:
+def test_a_report_with_a_timestamp_is_not_taken_for_an_agents(gate: Gate) -> None:
     # Field 8 is text in one message and a time in the other: these bytes are no UTF-8.
     gate.declare(template_of(("w", ["wipe"])))
     id, agent = gate.create(), gate.agent("w")
@@ -168,7 +168,7 @@ def test_a_timestamp_is_not_read_as_the_name_of_a_worker(gate: Gate) -> None:
         worker_id=_TEXT,
     )
 )
-def test_a_report_of_a_worker_is_known(message: Any) -> None:
+def test_a_report_of_a_worker_is_recognized(message: Any) -> None:
     assert not is_agent_report(message.SerializeToString())
 
 
@@ -183,12 +183,12 @@ def test_a_report_of_a_worker_is_known(message: Any) -> None:
         execution_duration=_TEXT,
     )
 )
-def test_a_report_of_an_agent_is_known(message: Any) -> None:
+def test_a_report_of_an_agent_is_recognized(message: Any) -> None:
     assert is_agent_report(message.SerializeToString())
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_one_of_both(data: bytes) -> None:
+def test_any_bytes_are_classified_without_an_error(data: bytes) -> None:
     assert is_agent_report(data) in (True, False)
 
 
@@ -210,7 +210,7 @@ def _send(gate: Gate, whole: list[bytes], data: st.DataObject) -> None:
             assert error.code() in expected, (method, bytes(sent), error.details())  # noqa: PT017  # one of several
 
 
-def test_no_bytes_of_a_message_are_a_bug(gate: Gate) -> None:
+def test_malformed_messages_cause_no_internal_error(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe"])))
     gate.create()
     action = gate.agent("w").next()

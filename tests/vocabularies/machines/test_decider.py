@@ -1,4 +1,4 @@
-"""What follows for a workflow of machines, event by event."""
+"""The decisions for a machine workflow, event by event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.fixtures.machines import template_of
 
 
 def decided(event: Event, *activities: Activity, **limits: Any) -> Any:
-    """Return what is decided in a workflow of two actions: one action, as data."""
+    """Return the decision in a workflow of two actions: one action, as data."""
     grace = limits.pop("grace", 600)
     text = template_of(("w", ["wipe", "write"]), **limits)
     document = MachineTemplate(name="demo/provision", template=text, pull_grace=grace)
@@ -40,7 +40,7 @@ def said(payload: msgspec.Raw | msgspec.UnsetType) -> Any:
 INIT = Event("awf.workflow.event/workflow-init")
 
 
-def test_a_workflow_begins_with_its_first_action_alone() -> None:
+def test_a_new_workflow_schedules_its_first_action_only() -> None:
     (first,) = decided(INIT)
     assert isinstance(first, ScheduleTask)
     assert (first.task_request.definition, first.task_request.label) == (ACTION, "0 wipe")
@@ -69,22 +69,20 @@ def test_a_workflow_begins_with_its_first_action_alone() -> None:
         ({"timeout": 2**62}, LONGEST_MS),
     ],
 )
-def test_an_action_is_tried_once_in_its_time_and_needs_no_signs_of_life(
-    limits: dict[str, int], expected: int | None
-) -> None:
+def test_an_action_has_no_retries_and_no_heartbeats(limits: dict[str, int], expected: int | None) -> None:
     (first,) = decided(INIT, **limits)
     settings = msgspec.to_builtins(first.task_request.settings)
     wanted = {"allowedRetryCount": 0, "inProgressTimeout": LONGEST_MS}
     assert settings == (wanted if expected is None else {**wanted, "attemptTimeout": expected})
 
 
-def test_the_time_of_a_workflow_is_a_task_beside_its_first_action() -> None:
+def test_the_global_timeout_is_a_task_of_its_own() -> None:
     limit, first = decided(INIT, global_timeout=60)
     assert (limit.task_request.definition, first.task_request.definition) == (TIME_LIMIT, ACTION)
     assert limit.task_request.settings.attempt_timeout == 60_000
 
 
-def test_a_success_is_followed_by_the_next_action_and_the_last_by_the_end() -> None:
+def test_a_success_schedules_the_next_action_and_the_last_completes_the_workflow() -> None:
     (second,) = decided(*ended("0 wipe", "succeeded"))
     assert second.task_request.label == "1 write"
     (end,) = decided(*ended("1 write", "succeeded"))
@@ -101,7 +99,7 @@ def test_a_success_is_followed_by_the_next_action_and_the_last_by_the_end() -> N
         ("canceled", None, "STATE_FAILED", "Action canceled"),
     ],
 )
-def test_an_action_that_did_not_succeed_ends_the_workflow(
+def test_a_failed_or_canceled_action_fails_the_workflow(
     outcome: str, error: bytes | None, state: str, message: str
 ) -> None:
     (end,) = decided(*ended("1 write", outcome, error))
@@ -110,13 +108,13 @@ def test_an_action_that_did_not_succeed_ends_the_workflow(
     assert said(end.error) == expected
 
 
-def test_the_end_of_its_time_ends_the_workflow_but_nothing_else_of_the_timer_does() -> None:
+def test_only_the_expiry_of_the_global_timeout_fails_the_workflow() -> None:
     (end,) = decided(*ended("time-limit", "failed"), global_timeout=60)
     assert said(end.error) == {"state": "STATE_TIMEOUT", "message": "Global timeout"}
     (nothing,) = decided(*ended("time-limit", "canceled"), global_timeout=60)
     assert isinstance(nothing, DoNothing)
 
 
-def test_signals_are_not_for_machines() -> None:
+def test_a_signal_changes_nothing() -> None:
     (nothing,) = decided(Event("awf.workflow.event/signal", name="hello"))
     assert isinstance(nothing, DoNothing)

@@ -1,4 +1,4 @@
-"""Whatever a machine says, it is taken or refused: nothing that it can put into a message is a bug of ours."""
+"""Any message is accepted or refused; none causes an internal error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _say(gate: Gate, ids: list[str], data: st.DataObject) -> None:
     assert refused is None or refused in NOT_OURS, (method.name, members)
 
 
-def test_no_message_is_a_bug(gate: Gate) -> None:
+def test_no_message_causes_an_internal_error(gate: Gate) -> None:
     gate.declare(template_of(("{{.hello}}", ["wipe"])), "machine/hello")
     id = gate.create("machine/hello", {"hello": "w"})
     (template,) = gate.machine(is_old=True).template("ListTemplates")

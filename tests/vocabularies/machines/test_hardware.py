@@ -1,4 +1,4 @@
-"""Records of machines over gRPC, as clients of 2021 and 2022 push them and ask for them."""
+"""The gRPC service of hardware records, as clients of 2021 and 2022 use it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ANY = st.recursive(
 
 @pytest.fixture
 def hardware(gate: Gate) -> Any:
-    """A client of the service of hardware."""
+    """A client of the hardware service."""
     return gate.hardware()
 
 
@@ -56,7 +56,7 @@ def push(hardware: Any, **members: Any) -> None:
 
 
 @pytest.mark.shows("machines/find")
-def test_a_machine_is_pushed_and_found_by_its_id_and_its_addresses(gate: Gate, hardware: Any) -> None:
+def test_a_hardware_record_is_found_by_id_and_addresses(gate: Gate, hardware: Any) -> None:
     push(hardware, **RECORD)
     message = NAMES.Hardware(**RECORD)
     assert hardware.ByID(NAMES.GetRequest(id=RECORD["id"]), timeout=20) == message
@@ -67,7 +67,7 @@ def test_a_machine_is_pushed_and_found_by_its_id_and_its_addresses(gate: Gate, h
 
 
 @pytest.mark.shows("machines/all")
-def test_all_machines_come_in_a_stream(gate: Gate, hardware: Any) -> None:
+def test_all_streams_the_hardware_records_by_id(gate: Gate, hardware: Any) -> None:
     assert list(hardware.All(NAMES.Empty(), timeout=20)) == []
     for number in range(3):
         gate.server.rpc("awf.hardware/push", {"hardware": {"id": f"hw-{number}"}})
@@ -75,7 +75,7 @@ def test_all_machines_come_in_a_stream(gate: Gate, hardware: Any) -> None:
 
 
 @pytest.mark.shows("machines/push")
-def test_a_pushed_machine_takes_the_place_of_the_one_before(hardware: Any) -> None:
+def test_a_push_replaces_the_record_with_the_same_id(hardware: Any) -> None:
     push(hardware, **RECORD)
     push(hardware, id=RECORD["id"], metadata="{}")
     found = hardware.ByID(NAMES.GetRequest(id=RECORD["id"]), timeout=20)
@@ -84,7 +84,7 @@ def test_a_pushed_machine_takes_the_place_of_the_one_before(hardware: Any) -> No
 
 
 @pytest.mark.shows("machines/delete-hardware")
-def test_a_deleted_machine_is_gone(hardware: Any) -> None:
+def test_a_deleted_hardware_record_is_not_found(hardware: Any) -> None:
     push(hardware, **RECORD)
     hardware.Delete(NAMES.DeleteRequest(id=RECORD["id"]), timeout=20)
     for method, key in (("ByID", {"id": RECORD["id"]}), ("ByMAC", {"mac": MAC}), ("ByIP", {"ip": IP})):
@@ -92,7 +92,7 @@ def test_a_deleted_machine_is_gone(hardware: Any) -> None:
     assert refused(hardware.Delete, NAMES.DeleteRequest(id=RECORD["id"]), timeout=20)[0] == MISSING
 
 
-def test_a_pushed_machine_is_a_worker_by_its_id(gate: Gate, hardware: Any) -> None:
+def test_a_worker_is_known_by_the_id_of_its_hardware_record(gate: Gate, hardware: Any) -> None:
     push(hardware, **RECORD)
     gate.declare(template_of((MAC.upper(), ["wipe"])))
     id = gate.create()
@@ -101,7 +101,7 @@ def test_a_pushed_machine_is_a_worker_by_its_id(gate: Gate, hardware: Any) -> No
 
 
 @pytest.mark.shows("machines/push", "machines/differs-hardware-errors")
-def test_what_cannot_be_kept_is_refused(hardware: Any) -> None:
+def test_an_invalid_hardware_record_is_refused(hardware: Any) -> None:
     def said(**members: Any) -> tuple[grpc.StatusCode, str]:
         return refused(push, hardware, **members)
 
@@ -122,13 +122,13 @@ def test_what_cannot_be_kept_is_refused(hardware: Any) -> None:
 
 
 @pytest.mark.shows("machines/differs-watch")
-def test_a_watch_is_refused_as_not_there(hardware: Any) -> None:
+def test_deprecated_watch_is_unimplemented(hardware: Any) -> None:
     code, said = refused(list, hardware.DeprecatedWatch(NAMES.GetRequest(id="a"), timeout=20))
     assert (code, "ByID" in said) == (grpc.StatusCode.UNIMPLEMENTED, True)
 
 
 @pytest.mark.shows("machines/hardware-messages")
-def test_a_record_with_more_than_messages_have_is_told_as_far_as_they_go(gate: Gate, hardware: Any) -> None:
+def test_members_without_a_field_are_left_out_of_messages(gate: Gate, hardware: Any) -> None:
     record = {
         "id": "hw-1",
         "version": "three",
@@ -150,5 +150,5 @@ def test_a_record_with_more_than_messages_have_is_told_as_far_as_they_go(gate: G
         | st.fixed_dictionaries({"interfaces": st.lists(st.dictionaries(st.sampled_from(["dhcp", "netboot"]), ANY))}),
     )
 )
-def test_any_record_becomes_a_message(record: dict[str, Any]) -> None:
+def test_any_hardware_record_fits_into_a_message(record: dict[str, Any]) -> None:
     fill_message(NAMES.Hardware(), record).SerializeToString()

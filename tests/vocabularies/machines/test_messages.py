@@ -1,4 +1,4 @@
-"""The messages as they were published: clients and server here are made of one text, and would agree on a wrong one."""
+"""The messages as published. The clients here use our .proto files too, so they would not notice an error in them."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _field(field: Any) -> str:
 
 @pytest.mark.shows("machines/messages")
 @all_packages
-def test_names_numbers_and_types_are_those_that_were_published(
+def test_messages_have_the_published_names_numbers_and_types(
     module: Any, service: str, messages: dict[str, str], methods: dict[str, str]
 ) -> None:
     package = module.DESCRIPTOR
@@ -169,7 +169,7 @@ def test_names_numbers_and_types_are_those_that_were_published(
 
 
 @pytest.mark.shows("machines/template-requests")
-def test_a_template_is_asked_for_by_one_of_its_two_names() -> None:
+def test_a_template_request_has_either_an_id_or_a_name() -> None:
     messages = template_2021_pb2.DESCRIPTOR.message_types_by_name
     either = {
         name: [[field.name for field in one.fields] for one in message.oneofs] for name, message in messages.items()
@@ -181,7 +181,7 @@ def test_a_template_is_asked_for_by_one_of_its_two_names() -> None:
 
 
 @pytest.mark.shows("machines/action-states", "machines/agent-messages")
-def test_the_messages_of_agents_are_those_that_were_published() -> None:
+def test_agent_messages_have_the_published_names_numbers_and_types() -> None:
     package = action_2025_pb2.DESCRIPTOR
     found = {name: ", ".join(map(_field, one.fields)) for name, one in package.message_types_by_name.items()}
     assert (package.package, found) == ("proto", _OF_AGENTS)
@@ -191,7 +191,7 @@ def test_the_messages_of_agents_are_those_that_were_published() -> None:
 
 
 @pytest.mark.shows("machines/hardware-messages")
-def test_a_record_of_hardware_has_the_parts_that_were_published() -> None:
+def test_hardware_messages_have_the_published_fields() -> None:
     def parts(message: Any, within: str) -> dict[str, str]:
         inner = {f"{within}{one.name}": one for one in message.nested_types}
         found = {name: ", ".join(map(_field, one.fields)) for name, one in inner.items()}

@@ -1,4 +1,4 @@
-"""`awf.machine/*` and `awf.hardware/*`: the same machines for clients without gRPC."""
+"""`awf.machine/*` and `awf.hardware/*`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def record(id: str = "hw-1", mac: str = MAC, ip: str | None = None, **members: A
 
 
 @pytest.mark.shows("machines/methods", "machines/differs-http")
-def test_a_workflow_goes_through_its_actions(server: Server, id: str) -> None:
+def test_reports_lead_a_workflow_from_action_to_action(server: Server, id: str) -> None:
     found = server.rpc("awf.machine/status", {"id": id, "include-actions?": True, "include-template?": True})
     assert found["resource"]["state"] == "STATE_PENDING"
     assert found["resource"]["context"] == {
@@ -56,7 +56,7 @@ def test_a_workflow_goes_through_its_actions(server: Server, id: str) -> None:
 
 
 @pytest.mark.shows("machines/core-workflow")
-def test_the_same_workflow_is_one_of_the_queue(server: Server, id: str) -> None:
+def test_a_machine_workflow_is_a_workflow_of_the_queue(server: Server, id: str) -> None:
     report(server, id, "wipe", "RUNNING", worker="w")
     report(server, id, "wipe", "SUCCESS", worker="w", seconds=5)
     found = server.rpc("awf.workflow/status", {"id": id, "include-activities?": True})
@@ -73,14 +73,14 @@ def test_the_same_workflow_is_one_of_the_queue(server: Server, id: str) -> None:
     assert log == [("awf.engine/schedule", "ready"), ("awf.task/start", "in-progress"), ("awf.task/success", "done")]
 
 
-def test_the_time_limit_is_handed_to_no_worker(server: Server) -> None:
-    """Who started it would begin the time of a machine that has begun nothing, and who ended it the workflow."""
+def test_the_time_limit_task_cannot_be_polled(server: Server) -> None:
+    """A worker that started it would start the timeout too early, and one that failed it would fail the workflow."""
     refused = server.refused("awf.task/poll", {"taskDefinitions": ["awf.machine/time-limit"]})
     assert refused == (400, "invalid-params", "$.params.taskDefinitions[0]")
 
 
 @pytest.mark.shows("machines/worker-reads")
-def test_a_worker_asks_for_its_turn_and_for_all_it_is_in(server: Server, id: str) -> None:
+def test_contexts_has_the_current_workflows_of_a_worker_or_all(server: Server, id: str) -> None:
     (found,) = server.rpc("awf.machine/contexts", {"worker": "w"})["resources"]
     assert found["id"] == id
     report(server, id, "wipe", "FAILED")
@@ -104,7 +104,7 @@ def test_lists_come_in_pages(server: Server, id: str) -> None:
     assert "next" not in rest
 
 
-def test_an_id_names_one_workflow(server: Server, id: str) -> None:
+def test_create_with_an_id_is_idempotent(server: Server, id: str) -> None:
     params = {"definition": "demo/provision", "id": "machine-7"}
     first, again = (server.rpc("awf.machine/create", params)["resource"] for _ in range(2))
     assert first == again
@@ -116,7 +116,7 @@ def test_an_id_names_one_workflow(server: Server, id: str) -> None:
 
 
 @pytest.mark.shows("machines/delete-method")
-def test_a_deleted_workflow_is_canceled_and_shown_no_longer(server: Server, id: str) -> None:
+def test_delete_cancels_and_hides_a_workflow(server: Server, id: str) -> None:
     assert server.rpc("awf.machine/delete", {"id": id}) == {"id": id}
     missing = (404, "workflow-not-found", "$.params.id")
     assert server.refused("awf.machine/delete", {"id": id}) == missing
@@ -127,7 +127,7 @@ def test_a_deleted_workflow_is_canceled_and_shown_no_longer(server: Server, id: 
 
 
 @pytest.mark.shows("machines/data-methods")
-def test_data_comes_in_versions(server: Server, id: str) -> None:
+def test_put_data_stores_versions(server: Server, id: str) -> None:
     assert server.rpc("awf.machine/data", {"id": id}) == {"version": 0}
     for number in range(1, 5):
         put = {"id": id, "data": {"disk": number}, "metadata": {"by": number}}
@@ -138,7 +138,7 @@ def test_data_comes_in_versions(server: Server, id: str) -> None:
 
 
 @pytest.mark.shows("machines/data-versions")
-def test_how_many_versions_are_kept_whole_is_a_setting(database: str) -> None:
+def test_the_number_of_whole_data_versions_is_a_setting(database: str) -> None:
     with running_server(database, settings=Settings(workflow_data_versions=1)) as server:
         declare(server, template_of(("w", ["wipe"])))
         server.rpc("awf.machine/create", {"definition": "demo/provision", "id": "m"})
@@ -175,7 +175,7 @@ def test_how_many_versions_are_kept_whole_is_a_setting(database: str) -> None:
         ("put-data", {"data": {}, "id": "other"}, (404, "workflow-not-found", "$.params.id")),
     ],
 )
-def test_what_cannot_be_is_refused_by_its_place(
+def test_invalid_params_are_refused_with_their_path(
     server: Server, id: str, method: str, params: dict[str, Any], refusal: tuple[int, str, str | None]
 ) -> None:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/other"})
@@ -191,13 +191,13 @@ def test_what_cannot_be_is_refused_by_its_place(
 
 
 @pytest.mark.shows("machines/running-method-refused")
-def test_running_in_a_workflow_that_is_over_is_refused(server: Server, id: str) -> None:
+def test_running_in_a_failed_workflow_is_refused(server: Server, id: str) -> None:
     report(server, id, "wipe", "FAILED")
     params = {"id": id, "task": "task-0", "action": "wipe", "state": "STATE_RUNNING"}
     assert server.refused("awf.machine/report", params) == (422, "workflow-has-been-done", "$.params.id")
 
 
-def test_a_workflow_that_begins_later_is_offered_to_nobody_yet(server: Server, id: str) -> None:
+def test_a_workflow_with_a_later_execute_at_is_not_offered(server: Server, id: str) -> None:
     later = {"definition": "demo/provision", "id": "later", "executeAt": "2099-01-01T00:00:00Z"}
     server.rpc("awf.workflow/create-and-execute", later)
     assert [one["id"] for one in server.rpc("awf.machine/contexts", {"worker": "w"})["resources"]] == [id]
@@ -216,15 +216,13 @@ def test_a_workflow_that_begins_later_is_offered_to_nobody_yet(server: Server, i
         ({"timeout": 1}, "$.params.timeout"),
     ],
 )
-def test_a_document_that_cannot_be_good_is_refused_by_its_place(
-    server: Server, members: dict[str, Any], path: str
-) -> None:
+def test_an_invalid_document_is_refused_with_its_path(server: Server, members: dict[str, Any], path: str) -> None:
     document = {"kind": "machine-template", "name": "demo/provision", "template": TEMPLATE, **members}
     assert server.refused("awf.definition/put", document) == (400, "invalid-params", path)
 
 
 @pytest.mark.shows("machines/hardware-methods")
-def test_the_record_of_a_machine_is_kept_as_it_was_pushed(server: Server) -> None:
+def test_a_hardware_record_is_stored_unchanged(server: Server) -> None:
     pushed = server.rpc("awf.hardware/push", record(ip=IP, metadata={"plan": 1.50}))["resource"]
     assert pushed["hardware"]["metadata"] == {"plan": 1.5}
     assert server.rpc("awf.hardware/get", {"id": "hw-1"})["resource"] == pushed
@@ -239,7 +237,7 @@ def test_the_record_of_a_machine_is_kept_as_it_was_pushed(server: Server) -> Non
 
 
 @pytest.mark.shows("machines/hardware-methods")
-def test_an_address_belongs_to_one_machine(server: Server) -> None:
+def test_an_address_belongs_to_one_hardware_record(server: Server) -> None:
     server.rpc("awf.hardware/push", record(ip=IP))
     with pytest.raises(CallRefused, match=f"the address '{MAC}' belongs to hardware 'hw-1'"):
         server.rpc("awf.hardware/push", record("hw-2", MAC.upper()))
@@ -259,5 +257,5 @@ def test_an_address_belongs_to_one_machine(server: Server) -> None:
         (record(ip="::1")["hardware"], "$.params.hardware.network.interfaces[0].dhcp.ip.address"),
     ],
 )
-def test_a_record_that_cannot_be_is_refused_by_its_place(server: Server, hardware: Any, path: str) -> None:
+def test_an_invalid_hardware_record_is_refused_with_its_path(server: Server, hardware: Any, path: str) -> None:
     assert server.refused("awf.hardware/push", {"hardware": hardware}) == (400, "invalid-params", path)

@@ -1,4 +1,4 @@
-"""Random reports of several workers beside a model of what a workflow of machines is."""
+"""Random reports of several workers, compared with a model of a machine workflow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GRACE = 10
 
 
 class Action(NamedTuple):
-    """An action as its workers know it."""
+    """An action, by the names in a report."""
 
     worker: str
     task: str
@@ -35,10 +35,10 @@ class Action(NamedTuple):
 
 
 class Model:
-    """A workflow: its actions, the state of each, and when the current one and the first began.
+    """A workflow: its actions, the state of each, and the start times of the current and of the first one.
 
-    Each action is offered while it runs, so that its worker may begin it again and announces none that follow: these
-    begin by themselves.
+    Each action is offered while it runs. So its worker counts as resumed, and the next action of the same worker starts
+    without a report of RUNNING.
     """
 
     def __init__(self, actions: list[Action], timeout: int, global_timeout: int) -> None:
@@ -54,11 +54,11 @@ class Model:
 
     @property
     def current_index(self) -> int:
-        """The first action that has not succeeded."""
+        """The index of the first action that has not succeeded."""
         return next((index for index, state in enumerate(self.states) if state != SUCCESS), len(self.states))
 
     def report(self, index: int, state: int, now: Any) -> grpc.StatusCode | None:
-        """Take a report; return the code of its refusal, None when it is taken."""
+        """Apply a report; return the status code if it is refused, None if it is accepted."""
         current = self.current_index
         if self.ended is not None:
             refusal = grpc.StatusCode.FAILED_PRECONDITION if state == RUNNING else None
@@ -84,7 +84,7 @@ class Model:
             self.ended = SUCCESS
 
     def pass_time(self, now: Any) -> None:
-        """End what has taken too long."""
+        """Apply the timeouts that have passed."""
         if self.ended is not None or self.first is None:
             return
         current = self.current_index
@@ -97,7 +97,7 @@ class Model:
 
     @property
     def state(self) -> int:
-        """The state of the whole."""
+        """The state of the workflow."""
         if self.ended is not None:
             return self.ended
         return RUNNING if self.current_index or self.states[self.current_index] == RUNNING else PENDING
@@ -108,7 +108,7 @@ def _over(since: Any, seconds: int, now: Any) -> bool:
 
 
 class Provisioning(RuleBasedStateMachine):
-    """One example: one workflow, on the server and the clock that all share."""
+    """One example: one workflow, on a server and a clock that all examples share."""
 
     gate: ClassVar[Gate]
     clock: ClassVar[FrozenClock]
@@ -187,7 +187,7 @@ class Provisioning(RuleBasedStateMachine):
 
 @pytest.mark.shows("machines/reports-are-events")
 @pytest.mark.timeout(600)  # it passes in seconds; a failure takes minutes to be made small enough to be read
-def test_a_workflow_of_machines_stands_as_its_reports_say(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_the_state_of_a_workflow_follows_from_its_reports(frozen_gate: Gate, clock: FrozenClock) -> None:
     here = {
         "gate": frozen_gate,
         "clock": clock,

@@ -1,4 +1,4 @@
-"""Where a workflow stands by the action that it began last, and what a report does there."""
+"""The position of a workflow given its latest action, and the transition that a report gives there."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_current_action_is_the_first_that_has_not_succeeded(
     assert (position.action_index, position.state, position.workflow_state) == (index, state, of_workflow)
 
 
-def test_a_workflow_that_is_over_stands_as_it_ended() -> None:
+def test_an_ended_workflow_has_its_final_state() -> None:
     succeeded = position_of(workflow("done", "succeeded"), latest(2, "done", "succeeded"))
     assert (succeeded.action_index, succeeded.state, succeeded.workflow_state) == (3, State.SUCCESS, State.SUCCESS)
     late = position_of(workflow("done", "failed", TIMED_OUT), latest(1, "done", "canceled"))
@@ -88,26 +88,26 @@ PENDING, RUNNING = latest(1, "ready"), latest(1, "in-progress")
         (RUNNING, State.TIMEOUT, "fail"),
     ],
 )
-def test_a_report_of_the_current_action_moves_it(
+def test_a_report_of_the_current_action_gives_a_transition(
     last: LatestAction, state: State, transition: Transition | None
 ) -> None:
     assert said(state, last=last) == transition
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESS, State.FAILED, State.TIMEOUT])
-def test_a_report_of_an_action_that_has_succeeded_changes_nothing(state: State) -> None:
+def test_a_report_of_a_succeeded_action_gives_no_transition(state: State) -> None:
     assert said(state, index=0, last=PENDING) is None
 
 
 @pytest.mark.parametrize("state", [State.SUCCESS, State.FAILED, State.TIMEOUT])
 @pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("of", [workflow("done", "failed", TIMED_OUT), workflow("done", "canceled"), workflow()])
-def test_what_comes_too_late_is_taken_and_changes_nothing(index: int, state: State, of: Workflow) -> None:
+def test_a_late_terminal_report_gives_no_transition(index: int, state: State, of: Workflow) -> None:
     assert said(state, index, latest(1, "done", "failed"), of) is None
 
 
 @pytest.mark.parametrize("of", [workflow("done", "succeeded"), workflow("done", "canceled"), workflow()])
-def test_nothing_begins_in_a_workflow_that_is_over(of: Workflow) -> None:
+def test_running_in_an_ended_workflow_is_refused(of: Workflow) -> None:
     with pytest.raises(Refusal, match="workflow 'w1' is done already"):
         said(State.RUNNING, 1, latest(1, "done", "failed"), of)
 
@@ -122,7 +122,7 @@ def test_nothing_begins_in_a_workflow_that_is_over(of: Workflow) -> None:
     ],
 )
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESS, State.FAILED, State.TIMEOUT])
-def test_a_report_of_another_action_than_the_current_one_is_refused(
+def test_a_report_of_a_later_or_unknown_action_is_refused(
     names: tuple[str, str], word: str | None, path: str | None, state: State
 ) -> None:
     report = Report(*names, state, 0, "", "w")
@@ -136,12 +136,12 @@ def test_a_report_of_another_action_than_the_current_one_is_refused(
 
 @pytest.mark.shows("machines/report-pending")
 @pytest.mark.parametrize("state", [State.PENDING, 5, -1])
-def test_nobody_reports_that_an_action_is_pending(state: int) -> None:
+def test_a_report_of_pending_is_refused(state: int) -> None:
     with pytest.raises(Refusal, match="an action can be reported as one of STATE_RUNNING, STATE_FAILED"):
         said(state, last=PENDING)
 
 
-def test_between_two_actions_the_next_one_is_judged_when_it_is_there() -> None:
+def test_between_two_actions_the_next_one_is_pending() -> None:
     between: WorkflowPosition = position_of(workflow(), latest(0, "done", "succeeded"))
     assert (between.action_index, between.state) == (1, State.PENDING)
     assert said(State.SUCCESS, 0, latest(0, "done", "succeeded")) is None

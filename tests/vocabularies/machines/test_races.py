@@ -1,4 +1,4 @@
-"""Machines on two servers of one database, and what a server leaves behind that dies between two steps."""
+"""Concurrent calls on two servers of one database, and the state that a dying server leaves between two steps."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def gates(servers: Pair) -> Iterator[tuple[Gate, Gate]]:
         yield one, other
 
 
-def test_of_one_report_that_comes_many_times_at_once_one_does_something(
-    gates: tuple[Gate, Gate], pool: ThreadPoolExecutor
-) -> None:
+def test_one_of_many_concurrent_equal_reports_has_an_effect(gates: tuple[Gate, Gate], pool: ThreadPoolExecutor) -> None:
     one, other = gates
     machines = [gate.machine() for gate in gates for _ in range(MANY)]
     for _ in range(3):
@@ -44,7 +42,7 @@ def test_of_one_report_that_comes_many_times_at_once_one_does_something(
         assert [task["label"] for task in status["activities"]] == ["0 wipe", "1 write"]
 
 
-def test_of_success_and_failure_at_once_one_counts_and_both_are_taken(
+def test_one_of_concurrent_success_and_failure_wins_and_both_are_accepted(
     gates: tuple[Gate, Gate], pool: ThreadPoolExecutor
 ) -> None:
     one, other = gates
@@ -60,9 +58,7 @@ def test_of_success_and_failure_at_once_one_counts_and_both_are_taken(
         assert one.state(id) == other.state(id) == ("STATE_RUNNING" if went_on else "STATE_FAILED")
 
 
-def test_versions_of_data_that_come_at_once_have_numbers_of_their_own(
-    gates: tuple[Gate, Gate], pool: ThreadPoolExecutor
-) -> None:
+def test_concurrent_data_versions_get_distinct_numbers(gates: tuple[Gate, Gate], pool: ThreadPoolExecutor) -> None:
     id = gates[0].create()
     put = {"id": id, "data": {}}
     servers = [gate.server for gate in gates for _ in range(2)]
@@ -70,17 +66,17 @@ def test_versions_of_data_that_come_at_once_have_numbers_of_their_own(
     assert sorted(versions) == [1, 2, 3, 4]
 
 
-def test_what_a_dead_server_left_undecided_does_not_keep_a_worker_waiting(gate: Gate) -> None:
+def test_a_report_runs_the_decision_that_a_dead_server_left(gate: Gate) -> None:
     server = gate.server
     gate.declare(template_of(("w", ["wipe", "write"])))
     id = gate.create()
     _report_without_deciding(server, id)
-    # The loop may make the decision first; either way the next action is there when it is reported.
+    # The background loop may run the decision first; either way the next action is scheduled before its report.
     gate.machine().report(id, "task-0", "write", RUNNING)
     assert gate.machine().offered("w") == [("write", 1, RUNNING)]
 
 
-def test_what_nobody_asks_about_is_decided_all_the_same(gate: Gate) -> None:
+def test_a_decision_that_a_dead_server_left_is_run_without_a_call(gate: Gate) -> None:
     server = gate.server
     gate.declare(template_of(("w", ["wipe"])))
     id = gate.create()
@@ -89,14 +85,14 @@ def test_what_nobody_asks_about_is_decided_all_the_same(gate: Gate) -> None:
 
 
 @pytest.mark.shows("machines/offered-after-success", "machines/differs-context")
-def test_between_two_actions_a_workflow_is_offered_with_the_next(gate: Gate) -> None:
+def test_a_workflow_between_two_actions_is_offered_for_the_next_one(gate: Gate) -> None:
     gate.declare(template_of(("a", ["wipe"]), ("b", ["write"])))
     id = gate.create()
     _report_without_deciding(gate.server, id)
     assert gate.machine().offered("b") == [("write", 1, PENDING)]
 
 
-def test_what_belongs_to_a_workflow_goes_with_its_history(gate: Gate) -> None:
+def test_clean_up_deletes_all_rows_of_a_workflow(gate: Gate) -> None:
     server = gate.server
     gate.declare(template_of(("w", ["wipe"])))
     id = gate.create()
@@ -123,12 +119,12 @@ def test_what_belongs_to_a_workflow_goes_with_its_history(gate: Gate) -> None:
     until(lambda: server.query(counted) == [(0,)] * len(tables))
 
 
-def test_what_comes_when_the_history_is_being_deleted_finds_no_workflow(gate: Gate) -> None:
+def test_writes_during_a_clean_up_find_no_workflow(gate: Gate) -> None:
     server = gate.server
     gate.declare(template_of(("w", ["wipe"])))
     found = server.run(server.app.of(Machines).get(gate.create()))
     store = MachineStore(server.app.database, DatabaseClock())
-    gone = StoredWorkflow(1, found.workflow._replace(id="gone"))  # it was there a moment ago
+    gone = StoredWorkflow(1, found.workflow._replace(id="gone"))  # as if deleted since it was read
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
     taken = server.run(store.report(gone, report, transition=None, task_id=None, content=b"{}", caller="test"))
     assert taken is False
@@ -137,7 +133,7 @@ def test_what_comes_when_the_history_is_being_deleted_finds_no_workflow(gate: Ga
 
 
 def _report_without_deciding(server: Server, id: str) -> None:
-    """Report as a server does that dies before it decides what follows."""
+    """Apply a report like a server that dies before it runs the decision."""
     found = server.run(server.app.of(Machines).get(id))
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
     store = MachineStore(server.app.database, DatabaseClock())
@@ -152,14 +148,14 @@ def _report_without_deciding(server: Server, id: str) -> None:
     assert server.run(reported)
 
 
-def test_of_many_that_are_stuck_at_once_one_is_the_first(gates: tuple[Gate, Gate], pool: ThreadPoolExecutor) -> None:
+def test_one_of_many_concurrent_stuck_reports_is_the_first(gates: tuple[Gate, Gate], pool: ThreadPoolExecutor) -> None:
     one, other = gates
     id = one.create()
     one.server.rpc("awf.workflow/cancel", {"id": id})
     report = Report("task-0", "wipe", RUNNING, 0, "", "w")
 
-    def stick(gate: Gate) -> bool:
+    def save(gate: Gate) -> bool:
         store = MachineStore(gate.server.app.database, DatabaseClock())
         return gate.server.run(store.save_stuck_worker(id, report))
 
-    assert sorted(pool.map(stick, [one, other] * MANY)) == [False] * (2 * MANY - 1) + [True]
+    assert sorted(pool.map(save, [one, other] * MANY)) == [False] * (2 * MANY - 1) + [True]

@@ -1,4 +1,4 @@
-"""The part of Go's text/template that templates of machines use."""
+"""The subset of Go's text/template that machine templates use."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def render(text: str) -> str:
         ("{{ len .Hardware.Disks }}{{ ne 1 2 }}{{ lt 1 2 }}{{ le 2 2 }}{{ ge 1 2 }}", "2truetruetruefalse"),
     ],
 )
-def test_templates_say_what_they_say_in_go(text: str, expected: str) -> None:
+def test_templates_render_as_in_go(text: str, expected: str) -> None:
     assert render(text) == expected
 
 
@@ -130,11 +130,11 @@ def test_templates_say_what_they_say_in_go(text: str, expected: str) -> None:
         ('{{ $d := "sda" }}{{ if .t }}{{ $d = "nvme" }}{{ end }}{{ $d }}', "nvme"),
         ('{{ $d := "sda" }}{{ if .t }}{{ $d := "nvme" }}{{ end }}{{ $d }}', "sda"),
         ("{{ $n := 0 }}{{ range .nums }}{{ $n = add $n . }}{{ end }}{{ $n }}", "6"),
-        # Of Tinkerbell.
+        # A function of Tinkerbell.
         ('{{ netmaskToPrefixLength "255.255.255.0" }}', "24"),
     ],
 )
-def test_functions_give_what_those_of_sprig_give(text: str, expected: str) -> None:
+def test_functions_give_the_results_of_sprig(text: str, expected: str) -> None:
     assert TextTemplate(text).render(DISK) == expected
 
 
@@ -173,7 +173,7 @@ OLD = 'version: "0.1"\n'
         ('{{ range $i, $d := list .disk }}{{ hasPrefix "/dev" $d }}{{ hasPrefix $d "/dev" }}{{ end }}', "truetrue"),
     ],
 )
-def test_a_text_in_the_template_is_what_is_looked_for(version: str, text: str, expected: str) -> None:
+def test_a_constant_argument_is_the_searched_part(version: str, text: str, expected: str) -> None:
     assert TextTemplate(version + text).render(DISK) == version + expected
 
 
@@ -191,8 +191,8 @@ def test_a_text_in_the_template_is_what_is_looked_for(version: str, text: str, e
     ],
 )
 @pytest.mark.parametrize("function", ["contains", "hasPrefix"])
-def test_where_both_are_data_the_version_says_which_is_looked_for(version: str, is_go: bool, function: str) -> None:
-    # Go's functions have the text first, and what is looked for last; those of Sprig are the other way round.
+def test_with_two_data_arguments_the_version_decides_the_order(version: str, is_go: bool, function: str) -> None:
+    # Go's functions take the searched part last, those of Sprig take it first.
     text = f"{{{{ {function} .disk .part }}}}{{{{ {function} .part .disk }}}}{{{{ {function} `ab` `a` }}}}"
     assert TextTemplate(version + text).render(DISK) == version + ("truefalsetrue" if is_go else "falsetruefalse")
 
@@ -266,7 +266,7 @@ def test_where_both_are_data_the_version_says_which_is_looked_for(version: str, 
         ("{{ $x := `" + "x" * 1000 + "` }}" + "{{ $x = print $x $x }}" * 30, "longer than 1048576"),
     ],
 )
-def test_what_has_no_value_is_an_error_with_its_place(text: str, reason: str) -> None:
+def test_an_evaluation_error_has_a_reason_and_a_location(text: str, reason: str) -> None:
     with pytest.raises(BadTemplate, match=re.escape(reason)):
         render(text)
 
@@ -305,13 +305,13 @@ def test_what_has_no_value_is_an_error_with_its_place(text: str, reason: str) ->
         ("{{ " + "(" * 60 + ".a" + ")" * 60 + " }}", "nested more than 50 levels deep"),
     ],
 )
-def test_what_is_not_known_is_refused_when_it_is_read(text: str, reason: str) -> None:
+def test_a_syntax_error_has_a_reason_and_a_location(text: str, reason: str) -> None:
     with pytest.raises(BadTemplate, match=re.escape(reason)):
         TextTemplate(text)
 
 
 @given(st.text(alphabet='{}-.$|()ab1 "`:=,\n', max_size=60))
-def test_whatever_is_written_is_read_or_refused(text: str) -> None:
+def test_any_text_is_rendered_or_refused(text: str) -> None:
     try:
         TextTemplate(text).render({"a": "x", "b": [1, {"a": 2}]})
     except BadTemplate:

@@ -1,4 +1,4 @@
-"""The port for machines: kept for one server, and refused with the reason."""
+"""The gRPC port: reserved for one server, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from fencepost.vocabularies.machines.server import shared
 from tests.fixtures.machines import Gate
 
 
-def test_a_server_without_a_port_for_machines_needs_nothing() -> None:
+def test_without_a_grpc_port_no_socket_is_opened() -> None:
     settings = Settings()
     with shared(settings) as kept:
         assert kept is settings
 
 
-def test_the_workers_of_a_server_are_told_one_port() -> None:
+def test_the_processes_of_a_server_share_one_port() -> None:
     with shared(Settings(grpc_port=0)) as told:
         assert told.grpc_shared
         with socket.socket() as one, socket.socket() as other:
@@ -37,7 +37,7 @@ def test_the_workers_of_a_server_are_told_one_port() -> None:
                 pass
 
 
-def test_a_server_alone_has_its_port_alone(gate: Gate) -> None:
+def test_a_single_process_does_not_share_its_port(gate: Gate) -> None:
     async def begin() -> None:
         Gateway(gate.server.app.of(Machines), "127.0.0.1", gate.port)
 
@@ -45,7 +45,7 @@ def test_a_server_alone_has_its_port_alone(gate: Gate) -> None:
         gate.server.run(begin())
 
 
-def test_without_grpc_a_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grpc_port_without_the_grpc_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
 
     def missing(name: str, *arguments: Any) -> Any:
@@ -57,7 +57,7 @@ def test_without_grpc_a_server_says_what_to_install(monkeypatch: pytest.MonkeyPa
         pass
 
 
-def test_all_but_the_gateway_is_there_without_grpc() -> None:
+def test_all_modules_but_the_gateway_import_without_grpc() -> None:
     code = """
 import importlib, pkgutil, sys
 sys.modules.update(dict.fromkeys(("grpc", "grpc_reflection", "google"), None))
@@ -72,7 +72,7 @@ print(len(sys.modules))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::"])
-def test_the_port_is_open_to_others_only_when_that_is_said(host: str) -> None:
+def test_a_port_for_other_hosts_needs_grpc_open(host: str) -> None:
     with pytest.raises(StartRefused, match="--grpc-open"):
         Settings(grpc_port=0, grpc_host=host)
     assert Settings(grpc_port=0, grpc_host=host, grpc_open=True).grpc_host == host

@@ -1,4 +1,4 @@
-"""Whole provisionings: workers of both generations in processes, with them or the server killed in between."""
+"""Whole provisionings: workers of both generations in processes, with kills of a worker or of the server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORKER = "tests.vocabularies.machines.machine_worker"
 
 
 class Field:
-    """A server in a process, its workers in theirs, and a folder that says what they did."""
+    """A server and workers in processes of their own, and a folder where the workers note their actions."""
 
     def __init__(self, process: Process, client: Client, grpc_port: int, folder: Path, era: str) -> None:
         self.process = process
@@ -60,7 +60,7 @@ class Field:
         (self.folder / f"hold-{action}").unlink()
 
     def noted(self, file: str) -> list[str]:
-        """Return what workers began, or ran."""
+        """Return the actions that workers began, or ran."""
         path = self.folder / file
         return path.read_text().split() if path.exists() else []
 
@@ -74,7 +74,7 @@ class Field:
         return str(self._client.call("awf.machine/status", {"id": id})["resource"]["state"])
 
     def events(self, id: str) -> list[tuple[str, str]]:
-        """Return what was reported and changed something."""
+        """Return the reports that had an effect."""
         events = self._client.call("awf.machine/events", {"id": id})["events"]
         return [(event["action"], event["state"].removeprefix("STATE_")) for event in events if event["changed"]]
 
@@ -107,7 +107,7 @@ def whole(*actions: str) -> list[tuple[str, str]]:
 
 @pytest.mark.shows("machines/handover", "machines/resume-position", "machines/data-around-actions")
 @eras
-def test_two_workers_hand_a_workflow_over(database: str, tmp_path: Path, era: str) -> None:
+def test_a_workflow_is_handed_over_between_two_workers(database: str, tmp_path: Path, era: str) -> None:
     with field(database, tmp_path, era) as one:
         one.worker("b")
         one.worker("a")
@@ -116,15 +116,13 @@ def test_two_workers_hand_a_workflow_over(database: str, tmp_path: Path, era: st
         assert one.noted("ran") == ["wipe", "write", "join", "check"]
         assert one.events("w") == whole("wipe", "write", "join", "check")
         if era == "2021":
-            # A worker sends the data behind the report that ends the workflow.
+            # A worker sends the data after the report that ends the workflow.
             until(lambda: one.data("w") == {"ran": ["wipe", "write", "join", "check"]})
 
 
 @pytest.mark.shows("machines/resumed-running")
 @eras
-def test_a_worker_that_is_killed_in_an_action_does_it_again_when_it_is_back(
-    database: str, tmp_path: Path, era: str
-) -> None:
+def test_a_killed_worker_runs_its_action_again_after_a_restart(database: str, tmp_path: Path, era: str) -> None:
     with field(database, tmp_path, era) as one:
         one.hold("wipe")
         one.create("w")
@@ -138,14 +136,14 @@ def test_a_worker_that_is_killed_in_an_action_does_it_again_when_it_is_back(
         one.worker("b")
         one.until_state("w", "STATE_SUCCESS")
         assert one.noted("ran") == ["wipe", "write", "join", "check"]
-        # Who resumes says of the rest of its turn only how it ended.
+        # A worker that resumed reports only the ends of its following actions.
         changed = [("wipe", "RUNNING"), ("wipe", "SUCCESS"), ("write", "SUCCESS"), *whole("join", "check")]
         assert one.events("w") == changed
 
 
 @pytest.mark.shows("machines/errors-repeated")
 @eras
-def test_a_server_that_is_killed_in_an_action_costs_nothing(database: str, tmp_path: Path, era: str) -> None:
+def test_a_server_killed_during_an_action_loses_nothing(database: str, tmp_path: Path, era: str) -> None:
     with field(database, tmp_path, era) as one:
         one.hold("write")
         one.create("w")
@@ -154,7 +152,7 @@ def test_a_server_that_is_killed_in_an_action_costs_nothing(database: str, tmp_p
         one.process.kill()
         one.let_go("write")
         if era == "2021":
-            # Nobody hears its report, and it ends; what starts it again does not know why.
+            # Its report fails, so the worker exits; its supervisor starts it again.
             assert worker.wait(30) == 1
         one.process.start()
         if era == "2021":
@@ -166,7 +164,7 @@ def test_a_server_that_is_killed_in_an_action_costs_nothing(database: str, tmp_p
 
 @pytest.mark.shows("machines/resume-position", "machines/after-failure")
 @eras
-def test_a_failed_action_ends_its_workflow_and_no_other(database: str, tmp_path: Path, era: str) -> None:
+def test_a_failed_action_ends_only_its_own_workflow(database: str, tmp_path: Path, era: str) -> None:
     with field(database, tmp_path, era) as one:
         (tmp_path / "fail-wipe").touch()
         one.create("w")
@@ -183,7 +181,7 @@ def test_a_failed_action_ends_its_workflow_and_no_other(database: str, tmp_path:
         assert one.state("w") == "STATE_FAILED"
 
 
-def test_the_port_for_machines_is_shared_by_the_workers_of_one_server(database: str, tmp_path: Path) -> None:
+def test_the_grpc_port_is_shared_by_the_processes_of_one_server(database: str, tmp_path: Path) -> None:
     port = free_port()
     arguments = ["--database-url", database, "--grpc-port", str(port), "--workers", "2"]
     with serving(tmp_path, *arguments):

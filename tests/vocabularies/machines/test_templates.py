@@ -1,4 +1,4 @@
-"""What may stand in a template, before it is rendered and after, and the list of actions that comes out of it."""
+"""The checks of templates before and after rendering, and the plan that they give."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def plan(text: str, hardware: Any = WORKER) -> Plan:
 
 
 def template(**members: Any) -> str:
-    """Return a template without actions in braces, in JSON, which is YAML; members replace its own."""
+    """Return a template as JSON, which is YAML, without `{{ }}`; members override the defaults."""
     action = {"name": "wipe", "image": "disk-wipe"}
     task = {"name": "os", "worker": "w", "actions": [action]}
     return orjson.dumps({"version": "0.1", "name": "hello", "tasks": [task], **members}).decode()
@@ -38,7 +38,7 @@ def actions(*overlays: Any) -> str:
 
 
 @pytest.mark.shows("machines/one-list")
-def test_tasks_and_their_actions_become_one_list() -> None:
+def test_a_plan_has_the_actions_of_all_tasks_in_order() -> None:
     found = plan(TEMPLATE)
     assert found.global_timeout == 6000
     assert [(step.action_index, step.task_name, step.name) for step in found.steps] == [
@@ -53,7 +53,7 @@ def test_tasks_and_their_actions_become_one_list() -> None:
 
 
 @pytest.mark.shows("machines/environment")
-def test_an_actions_environment_overlays_that_of_its_task() -> None:
+def test_the_environment_of_an_action_overrides_that_of_its_task() -> None:
     wipe, partition, _ = plan(TEMPLATE).steps
     assert wipe.environment == ("MIRROR_HOST=192.168.1.2", "VERSION=20.10")
     assert partition.environment == ("MIRROR_HOST=192.168.1.3", "VERSION=20.10")
@@ -63,21 +63,21 @@ def test_an_actions_environment_overlays_that_of_its_task() -> None:
 
 
 @pytest.mark.shows("machines/volumes")
-def test_volumes_stand_behind_each_other_and_merged_by_their_beginning() -> None:
+def test_volumes_are_concatenated_and_merged_by_host_path() -> None:
     partition = plan(TEMPLATE).steps[1]
     assert partition.volumes == ("/dev:/dev", "/lib/firmware:/lib/firmware:ro", "/dev:/devices", "/statedir:/statedir")
     assert partition.merged_volumes == ("/dev:/devices", "/lib/firmware:/lib/firmware:ro", "/statedir:/statedir")
 
 
 @pytest.mark.shows("machines/template-keys")
-def test_what_every_action_may_say() -> None:
+def test_the_optional_members_of_an_action_are_read() -> None:
     wipe = plan(TEMPLATE).steps[0]
     assert (wipe.command, wipe.on_timeout, wipe.on_failure) == (("wipe", "--all"), ("echo", "late"), ("echo", "bad"))
     assert (wipe.image, wipe.pid) == ("quay.io/tinkerbell/disk-wipe:v1.0.0", "host")
 
 
 @pytest.mark.shows("machines/empty-actions")
-def test_an_empty_list_of_actions_passes() -> None:
+def test_a_task_without_actions_is_accepted() -> None:
     assert plan(tasks(actions=[])).steps == ()
     assert plan(tasks(actions=None)).steps == ()
 
@@ -103,7 +103,7 @@ def test_a_name_has_at_most_199_bytes() -> None:
 
 
 @pytest.mark.shows("machines/template-id")
-def test_what_a_template_may_say_beside_its_tasks() -> None:
+def test_an_id_of_a_template_is_accepted() -> None:
     text = template(id="a77ea8f4-8e4c-4d6c-9a5b-1d3e2f4a5b6c")
     check_source(text)
     assert plan(text) == plan(template())._replace(text=text)
@@ -112,7 +112,7 @@ def test_what_a_template_may_say_beside_its_tasks() -> None:
 @pytest.mark.shows("machines/numbers")
 @pytest.mark.parametrize("pid", ["host", "container:x", "whatever", ""])
 @pytest.mark.parametrize("seconds", [0, -1, 1, 2**63 - 1])
-def test_numbers_and_namespaces_of_processes_are_not_judged(seconds: int, pid: str) -> None:
+def test_any_timeout_and_pid_are_accepted(seconds: int, pid: str) -> None:
     task = {"name": "os", "worker": "w", "actions": [{"name": "a", "image": "b", "timeout": seconds, "pid": pid}]}
     found = plan(template(global_timeout=seconds, tasks=[task]))
     assert (found.global_timeout, found.steps[0].timeout, found.steps[0].pid) == (seconds, seconds, pid)
@@ -170,13 +170,13 @@ def test_a_version_may_be_any_or_none(version: str) -> None:
         ("{{ .a", "$.template", "line 1, column 1: {{ without a closing }}"),
     ],
 )
-def test_a_template_that_can_never_be_good_is_refused_when_it_is_declared(text: str, path: str, reason: str) -> None:
+def test_a_template_that_is_wrong_for_any_hardware_is_refused(text: str, path: str, reason: str) -> None:
     at, message = fault(text)
     assert at == path
     assert message.startswith(reason)
 
 
-def test_what_is_open_until_it_is_rendered_is_not_judged_before() -> None:
+def test_values_with_actions_are_not_checked_before_rendering() -> None:
     check_source(tasks(worker="{{.worker}}"))
     check_source(
         actions({"image": "{{.image}}", "timeout": "{{.t}}", "name": "{{.n}}"}, {"name": "{{.n}}", "image": "a"})
@@ -184,12 +184,12 @@ def test_what_is_open_until_it_is_rendered_is_not_judged_before() -> None:
     check_source("name: {{ .name }}\nversion: '0.1'")
 
 
-def test_lines_that_may_not_be_there_are_not_judged_before() -> None:
+def test_templates_with_conditional_lines_are_not_checked_before_rendering() -> None:
     both = "# {{ if .x }}\n- {name: a, worker: b}\n# {{ else }}\n- {name: a, worker: c}\n# {{ end }}\n"
     text = f'version: "0.1"\nname: hello\ntasks:\n{both}'
     check_source(text)
     assert plan(text, {"x": 1})
-    # But what stands in one line does not make others come and go.
+    # A conditional within one line does not add or remove lines.
     inline = tasks(worker="{{ if .x }}a{{ else }}b{{ end }}", action=[])
     assert fault(inline)[0] == "$.template.tasks[0].action"
 
@@ -217,9 +217,7 @@ def test_lines_that_may_not_be_there_are_not_judged_before() -> None:
         ),
     ],
 )
-def test_what_hardware_makes_of_a_template_is_judged_when_a_workflow_begins(
-    text: str, hardware: Any, reason: str
-) -> None:
+def test_the_rendered_template_is_checked(text: str, hardware: Any, reason: str) -> None:
     check_source(text)
     with pytest.raises(Refusal) as refused:
         plan(text, hardware)
@@ -231,7 +229,7 @@ def test_what_hardware_makes_of_a_template_is_judged_when_a_workflow_begins(
     ("params", "path"),
     [(b'{"hardware": []}', "$.params.hardware"), (b'{"hardwear": {}}', "$.params.hardwear"), (b"[]", "$.params")],
 )
-def test_params_are_hardware_and_nothing_else(params: bytes, path: str) -> None:
+def test_params_have_only_hardware(params: bytes, path: str) -> None:
     with pytest.raises(Refusal) as refused:
         plan_of(TEMPLATE, params)
     assert refused.value.at == path
@@ -252,7 +250,7 @@ def test_params_are_hardware_and_nothing_else(params: bytes, path: str) -> None:
         "Quay.IO/a",
     ],
 )
-def test_these_are_images(image: str) -> None:
+def test_valid_image_references_are_accepted(image: str) -> None:
     assert is_image(image)
 
 
@@ -281,7 +279,7 @@ def test_these_are_images(image: str) -> None:
         "a\n",
     ],
 )
-def test_these_are_not(image: str) -> None:
+def test_invalid_image_references_are_refused(image: str) -> None:
     assert not is_image(image)
 
 

@@ -1,4 +1,4 @@
-"""The times that actions and workflows may take: enforced by the server, whether a worker speaks or not."""
+"""Timeouts of actions and workflows, which the server applies without any call of a worker."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ def begun(gate: Gate, *, timeout: int = 0, global_timeout: int = 0, grace: int =
 
 
 def settled(gate: Gate, id: str) -> str:
-    """Do what is due, let it be decided about, and return the state."""
+    """Apply passed deadlines, run the decision, and return the state."""
     gate.server.reap()
     gate.server.run(gate.server.app.engine.deciders.settle(id))
     return gate.state(id)
 
 
 @pytest.mark.shows("machines/state-timeout", "machines/action-timeout", "machines/deletion-unannounced")
-def test_an_action_that_takes_longer_than_its_timeout_and_the_grace_is_timed_out(
-    frozen_gate: Gate, clock: FrozenClock
-) -> None:
+def test_an_action_times_out_after_its_timeout_and_pull_grace(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=90, grace=60)
     machine = frozen_gate.machine()
     machine.report(id, *NAMES[0], RUNNING)
@@ -45,7 +43,7 @@ def test_an_action_that_takes_longer_than_its_timeout_and_the_grace_is_timed_out
     assert error == {"state": "STATE_TIMEOUT", "message": "Action timed out", "task": "task-0", "action": "wipe"}
 
 
-def test_what_is_reported_after_its_timeout_is_taken_and_changes_nothing(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_a_report_after_the_timeout_is_accepted_without_effect(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=90)
     machine = frozen_gate.machine()
     machine.report(id, *NAMES[0], RUNNING)
@@ -56,7 +54,7 @@ def test_what_is_reported_after_its_timeout_is_taken_and_changes_nothing(frozen_
     assert refused(machine.report, id, *NAMES[1], RUNNING)[0] == grpc.StatusCode.FAILED_PRECONDITION
 
 
-def test_a_report_that_comes_before_anybody_looked_still_counts(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_a_late_report_counts_until_the_timeout_is_applied(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=90)
     machine = frozen_gate.machine()
     machine.report(id, *NAMES[0], RUNNING)
@@ -66,7 +64,7 @@ def test_a_report_that_comes_before_anybody_looked_still_counts(frozen_gate: Gat
 
 
 @pytest.mark.shows("machines/differs-running-again")
-def test_saying_again_that_it_runs_does_not_win_time(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_repeating_running_does_not_extend_the_timeout(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=90, grace=0)
     machine = frozen_gate.machine()
     for _ in range(4):
@@ -77,7 +75,7 @@ def test_saying_again_that_it_runs_does_not_win_time(frozen_gate: Gate, clock: F
 
 @pytest.mark.shows("machines/action-timeout")
 @pytest.mark.parametrize("timeout", [0, -5])
-def test_an_action_without_a_timeout_may_take_years(frozen_gate: Gate, clock: FrozenClock, timeout: int) -> None:
+def test_an_action_without_a_timeout_does_not_expire(frozen_gate: Gate, clock: FrozenClock, timeout: int) -> None:
     id = begun(frozen_gate, timeout=timeout)
     frozen_gate.machine().report(id, *NAMES[0], RUNNING)
     clock.advance(timedelta(days=900))
@@ -85,7 +83,7 @@ def test_an_action_without_a_timeout_may_take_years(frozen_gate: Gate, clock: Fr
 
 
 @pytest.mark.shows("machines/state-pending")
-def test_nothing_runs_out_before_a_machine_has_begun(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_no_timeout_runs_before_the_first_report(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=1, global_timeout=1, grace=0)
     clock.advance(timedelta(days=90))
     assert settled(frozen_gate, id) == "STATE_PENDING"
@@ -94,7 +92,7 @@ def test_nothing_runs_out_before_a_machine_has_begun(frozen_gate: Gate, clock: F
 
 @pytest.mark.shows("machines/state-timeout", "machines/global-timeout")
 @pytest.mark.parametrize("first", [RUNNING, SUCCESS])
-def test_the_time_of_a_workflow_runs_from_the_first_report(frozen_gate: Gate, clock: FrozenClock, first: int) -> None:
+def test_the_global_timeout_runs_from_the_first_report(frozen_gate: Gate, clock: FrozenClock, first: int) -> None:
     id = begun(frozen_gate, global_timeout=600)
     machine = frozen_gate.machine()
     clock.advance(timedelta(days=1))
@@ -112,7 +110,7 @@ def test_the_time_of_a_workflow_runs_from_the_first_report(frozen_gate: Gate, cl
     assert (context.current_action, context.current_action_state) == ("write", 3)
 
 
-def test_a_workflow_that_ends_in_time_has_no_timer_left(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_an_ended_workflow_leaves_no_timer(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, global_timeout=600)
     machine = frozen_gate.machine()
     for names in NAMES:
@@ -123,7 +121,7 @@ def test_a_workflow_that_ends_in_time_has_no_timer_left(frozen_gate: Gate, clock
     assert frozen_gate.server.query(live) == [(0,)]
 
 
-def test_a_failure_comes_before_a_timeout(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_a_workflow_that_failed_does_not_time_out(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=1, global_timeout=1, grace=0)
     machine = frozen_gate.machine()
     machine.report(id, *NAMES[0], RUNNING)
@@ -134,24 +132,24 @@ def test_a_failure_comes_before_a_timeout(frozen_gate: Gate, clock: FrozenClock)
 
 @pytest.mark.shows("machines/timers", "machines/differs-global-timeout")
 @pytest.mark.parametrize("limits", [{"timeout": 1, "grace": 0}, {"global_timeout": 1}])
-def test_the_timers_are_real(gate: Gate, limits: dict[str, int]) -> None:
+def test_timeouts_are_applied_without_any_call(gate: Gate, limits: dict[str, int]) -> None:
     id = begun(gate, **limits)
     gate.machine().report(id, *NAMES[0], RUNNING)
     until(lambda: gate.state(id) == "STATE_TIMEOUT", timeout=20)
 
 
 def resumed(gate: Gate, **limits: int) -> str:
-    """Return a workflow whose worker was killed in its first action, and has begun it again."""
+    """Return a workflow with a worker that was killed in its first action, and has started it again."""
     id = begun(gate, **limits)
     machine = gate.machine()
     machine.report(id, *NAMES[0], RUNNING)
-    # Told so, a worker announces neither this action nor one of those behind it.
+    # A worker that is offered a running action reports RUNNING neither for it nor for the following actions.
     assert machine.offered("a") == [("wipe", 0, RUNNING)]
     return id
 
 
 @pytest.mark.shows("machines/resumed-timeout")
-def test_an_action_that_nobody_announces_has_its_time_all_the_same(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_an_action_without_a_running_report_times_out_after_a_resume(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = resumed(frozen_gate, timeout=90, grace=60)
     machine = frozen_gate.machine()
     machine.report(id, *NAMES[0], SUCCESS)
@@ -168,7 +166,7 @@ def test_an_action_that_nobody_announces_has_its_time_all_the_same(frozen_gate: 
 
 
 @pytest.mark.shows("machines/resumed-timeout")
-def test_the_time_of_each_action_of_a_resumed_pass_is_its_own(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_after_a_resume_each_action_has_a_timeout_of_its_own(frozen_gate: Gate, clock: FrozenClock) -> None:
     text = template_of(("a", ["one", "two", "three"]), ("b", ["four"]), timeout=90)
     frozen_gate.declare(text, pullGrace=0)
     id, machine = frozen_gate.create(), frozen_gate.machine()
@@ -177,7 +175,7 @@ def test_the_time_of_each_action_of_a_resumed_pass_is_its_own(frozen_gate: Gate,
     for name in ("one", "two", "three"):
         clock.advance(timedelta(seconds=80))
         machine.report(id, "task-0", name, SUCCESS)
-    # The next worker has not come yet, and announces what it begins.
+    # The next worker has not polled yet, and will report RUNNING.
     clock.advance(timedelta(days=90))
     assert settled(frozen_gate, id) == "STATE_RUNNING"
     assert machine.offered("b") == [("four", 3, PENDING)]
@@ -186,14 +184,12 @@ def test_the_time_of_each_action_of_a_resumed_pass_is_its_own(frozen_gate: Gate,
     assert settled(frozen_gate, id) == "STATE_TIMEOUT"
 
 
-def test_an_action_that_is_announced_in_a_resumed_pass_has_its_time_from_then(
-    frozen_gate: Gate, clock: FrozenClock
-) -> None:
+def test_after_a_resume_a_running_report_restarts_the_timeout(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = resumed(frozen_gate, timeout=90, grace=0)
     machine = frozen_gate.machine()
     machine.report(id, *NAMES[0], SUCCESS)
     clock.advance(timedelta(seconds=80))
-    # It was killed once more, between the two.
+    # The worker was killed once more, between the two actions.
     machine.report(id, *NAMES[1], RUNNING)
     clock.advance(timedelta(seconds=80))
     assert settled(frozen_gate, id) == "STATE_RUNNING"
@@ -201,16 +197,14 @@ def test_an_action_that_is_announced_in_a_resumed_pass_has_its_time_from_then(
     assert settled(frozen_gate, id) == "STATE_TIMEOUT"
 
 
-def test_an_action_without_a_timeout_has_none_in_a_resumed_pass(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_after_a_resume_an_action_without_a_timeout_does_not_expire(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = resumed(frozen_gate)
     frozen_gate.machine().report(id, *NAMES[0], SUCCESS)
     clock.advance(timedelta(days=900))
     assert settled(frozen_gate, id) == "STATE_RUNNING"
 
 
-def test_in_a_pass_from_its_beginning_an_action_waits_until_it_is_announced(
-    frozen_gate: Gate, clock: FrozenClock
-) -> None:
+def test_without_a_resume_the_timeout_begins_with_the_running_report(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=90, grace=0)
     machine = frozen_gate.machine()
     machine.report(id, *NAMES[0], RUNNING)
@@ -220,7 +214,7 @@ def test_in_a_pass_from_its_beginning_an_action_waits_until_it_is_announced(
     assert machine.offered("a") == [("write", 1, PENDING)]
 
 
-def test_an_agent_announces_each_action_and_is_given_none_before(frozen_gate: Gate, clock: FrozenClock) -> None:
+def test_the_timeout_of_an_agents_action_begins_with_its_running_report(frozen_gate: Gate, clock: FrozenClock) -> None:
     id = begun(frozen_gate, timeout=90, grace=0)
     agent = frozen_gate.agent("a")
     action = agent.next()
@@ -231,7 +225,7 @@ def test_an_agent_announces_each_action_and_is_given_none_before(frozen_gate: Ga
 
 
 @pytest.mark.parametrize("is_old", [False, True])
-def test_a_pass_is_resumed_whichever_server_hears_of_its_end(servers: Pair, is_old: bool) -> None:
+def test_a_resume_is_known_to_other_servers(servers: Pair, is_old: bool) -> None:
     with gate_of(servers.one) as one, gate_of(servers.other) as other:
         one.declare(template_of(("a", ["wipe", "write"]), timeout=1), pullGrace=1)
         id = one.create()

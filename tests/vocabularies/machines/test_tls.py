@@ -1,4 +1,4 @@
-"""TLS on the port for machines: its certificate is told to everybody, and files that do not fit are refused."""
+"""TLS on the gRPC port: the certificate is public, and unusable files fail the start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CERT, KEY = FILES / "cert.pem", FILES / "key.pem"
 
 @pytest.mark.shows("machines/certificate")
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_machines_fetch_the_certificate_and_trust_the_port(database: str, tmp_path: Path, workers: str) -> None:
+def test_workers_can_fetch_the_certificate_and_connect_with_it(database: str, tmp_path: Path, workers: str) -> None:
     port = free_port()
     files = ["--grpc-tls-cert", str(CERT), "--grpc-tls-key", str(KEY)]
     arguments = ["--database-url", database, "--grpc-port", str(port), *files, "--workers", workers]
@@ -46,12 +46,12 @@ def fetched(port: int) -> bytes:
         return response.read()
 
 
-def test_a_server_without_a_certificate_tells_none(server: Server) -> None:
+def test_without_a_certificate_its_path_is_not_found(server: Server) -> None:
     status, _, answer = server.send("GET", "/cert")
     assert (status, b"not-found" in answer) == (404, True)
 
 
-def test_a_key_in_the_file_of_the_certificate_is_not_told(tmp_path: Path) -> None:
+def test_a_private_key_in_the_certificate_file_is_not_served(tmp_path: Path) -> None:
     both = tmp_path / "both.pem"
     both.write_bytes(KEY.read_bytes() + CERT.read_bytes() + b"notes\n" + CERT.read_bytes())
     tls = read_grpc_tls(both, both)
@@ -71,20 +71,18 @@ def test_a_key_in_the_file_of_the_certificate_is_not_told(tmp_path: Path) -> Non
         (FILES, KEY, "cannot be used"),
     ],
 )
-def test_files_that_do_not_fit_are_refused_at_the_start(
-    certificate: Path | None, key: Path | None, reason: str
-) -> None:
+def test_unusable_tls_files_fail_the_start(certificate: Path | None, key: Path | None, reason: str) -> None:
     with pytest.raises(StartRefused, match=reason):
         read_grpc_tls(certificate, key)
 
 
-def test_a_certificate_is_for_a_port() -> None:
+def test_a_certificate_without_a_grpc_port_is_refused() -> None:
     with pytest.raises(StartRefused, match="--grpc-port"):
         Settings(grpc_tls=read_grpc_tls(CERT, KEY))
     assert read_grpc_tls(None, None) is None
 
 
-def test_a_key_is_handed_to_workers_and_shown_to_nobody() -> None:
+def test_a_private_key_reaches_child_processes_but_not_repr() -> None:
     settings = Settings(grpc_port=0, grpc_tls=GrpcTls(b"certificate", b"secret"))
     assert decode(encode(settings)).grpc_tls == settings.grpc_tls
     assert "secret" not in repr(settings)

@@ -1,4 +1,4 @@
-"""What workers of machines are offered and what their reports do, over gRPC, under both package names."""
+"""The offers to workers and the effects of their reports, over gRPC, in both packages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def id(gate: Gate) -> str:
 
 @pytest.mark.shows("machines/contexts", "machines/no-workflows")
 @both
-def test_a_workflow_is_offered_to_whose_turn_it_is(gate: Gate, id: str, is_old: bool) -> None:
+def test_a_workflow_is_offered_to_the_worker_of_its_current_action(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
     (context,) = machine.contexts("a")
     assert context.workflow_id == id
@@ -59,7 +59,7 @@ def test_a_workflow_is_offered_to_whose_turn_it_is(gate: Gate, id: str, is_old: 
     "machines/differs-second-task",
 )
 @both
-def test_reports_lead_a_workflow_to_its_end_and_from_worker_to_worker(gate: Gate, id: str, is_old: bool) -> None:
+def test_reports_lead_a_workflow_through_its_workers_to_its_end(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
     for index, (worker, task, action) in enumerate(ORDER):
         assert machine.offered(worker) == [(action, index, PENDING)]
@@ -75,7 +75,7 @@ def test_reports_lead_a_workflow_to_its_end_and_from_worker_to_worker(gate: Gate
 
 
 @pytest.mark.shows("machines/actions")
-def test_what_is_to_be_done_comes_in_one_list(gate: Gate) -> None:
+def test_get_workflow_actions_has_the_actions_of_all_tasks(gate: Gate) -> None:
     gate.declare(TEMPLATE)
     id = gate.create(hardware={"device_1": "w"})
     first, second, third = gate.machine().actions(id)
@@ -90,7 +90,7 @@ def test_what_is_to_be_done_comes_in_one_list(gate: Gate) -> None:
 
 
 @pytest.mark.shows("machines/action-members")
-def test_the_packages_differ_in_volumes_and_in_what_to_do_when_one_goes_wrong(gate: Gate) -> None:
+def test_the_packages_differ_in_volumes_on_timeout_and_on_failure(gate: Gate) -> None:
     gate.declare(TEMPLATE)
     id = gate.create(hardware={"device_1": "w"})
     old, new = gate.machine(is_old=True).actions(id), gate.machine().actions(id)
@@ -106,7 +106,7 @@ def test_the_packages_differ_in_volumes_and_in_what_to_do_when_one_goes_wrong(ga
 
 
 @pytest.mark.shows("machines/report")
-def test_the_next_action_is_there_when_a_success_is_answered(gate: Gate, id: str) -> None:
+def test_the_next_action_is_scheduled_when_a_success_is_answered(gate: Gate, id: str) -> None:
     machine = gate.machine()
     machine.report(id, "task-0", "wipe", RUNNING)
     machine.report(id, "task-0", "wipe", SUCCESS)
@@ -116,7 +116,7 @@ def test_the_next_action_is_there_when_a_success_is_answered(gate: Gate, id: str
 
 @pytest.mark.shows("machines/end-without-running")
 @both
-def test_a_worker_that_resumed_reports_no_running_and_is_believed(gate: Gate, id: str, is_old: bool) -> None:
+def test_a_success_without_running_is_accepted(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
     for _, task, action in ORDER:
         machine.report(id, task, action, SUCCESS)
@@ -127,7 +127,7 @@ def test_a_worker_that_resumed_reports_no_running_and_is_believed(gate: Gate, id
 @both
 @pytest.mark.parametrize(("state", "word"), [(FAILED, "STATE_FAILED"), (TIMEOUT, "STATE_TIMEOUT")])
 @pytest.mark.parametrize("begun", [True, False])
-def test_an_action_that_fails_ends_its_workflow(
+def test_a_failed_or_timed_out_action_ends_its_workflow(
     gate: Gate, id: str, state: int, word: str, begun: bool, is_old: bool
 ) -> None:
     machine = gate.machine(is_old=is_old)
@@ -144,7 +144,7 @@ def test_an_action_that_fails_ends_its_workflow(
 
 @pytest.mark.shows("machines/running-repeated")
 @both
-def test_saying_it_again_is_taken_and_changes_nothing(gate: Gate, id: str, is_old: bool) -> None:
+def test_a_repeated_report_is_accepted_without_effect(gate: Gate, id: str, is_old: bool) -> None:
     machine = gate.machine(is_old=is_old)
     for _ in range(3):
         machine.report(id, "task-0", "wipe", RUNNING)
@@ -163,7 +163,9 @@ def test_saying_it_again_is_taken_and_changes_nothing(gate: Gate, id: str, is_ol
 )
 @both
 @pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
-def test_what_comes_when_all_is_over_is_taken_but_nothing_begins(gate: Gate, id: str, last: int, is_old: bool) -> None:
+def test_an_ended_workflow_accepts_terminal_reports_but_not_running(
+    gate: Gate, id: str, last: int, is_old: bool
+) -> None:
     machine = gate.machine(is_old=is_old)
     for _, task, action in ORDER[:2]:
         machine.report(id, task, action, SUCCESS)
@@ -179,7 +181,7 @@ def test_what_comes_when_all_is_over_is_taken_but_nothing_begins(gate: Gate, id:
 
 
 @pytest.mark.shows("machines/other-action")
-def test_a_report_of_another_action_than_the_current_one_is_refused(gate: Gate, id: str) -> None:
+def test_a_report_of_a_later_or_unknown_action_is_refused(gate: Gate, id: str) -> None:
     machine = gate.machine()
     argument = grpc.StatusCode.INVALID_ARGUMENT
     task, action = (f"reported {what} name does not match the current action details" for what in ("task", "action"))
@@ -193,7 +195,7 @@ def test_a_report_of_another_action_than_the_current_one_is_refused(gate: Gate, 
 
 
 @pytest.mark.shows("machines/incomplete-report", "machines/report-pending")
-def test_a_report_without_a_name_is_refused_by_what_is_missing(gate: Gate, id: str) -> None:
+def test_a_report_without_a_name_is_refused_with_that_name(gate: Gate, id: str) -> None:
     machine = gate.machine()
     argument = grpc.StatusCode.INVALID_ARGUMENT
     assert refused(machine.report, "", "", "", RUNNING) == (argument, "invalid workflow id")
@@ -206,7 +208,7 @@ def test_a_report_without_a_name_is_refused_by_what_is_missing(gate: Gate, id: s
 
 
 @pytest.mark.shows("machines/empty-worker-id", "machines/unknown-workflow-actions", "machines/report-unknown-workflow")
-def test_what_there_is_not_has_the_answer_of_its_time(gate: Gate) -> None:
+def test_unknown_workflows_have_the_errors_of_each_package(gate: Gate) -> None:
     old, new = gate.machine(is_old=True), gate.machine()
     unknown = "invalid workflow id"
     assert refused(old.report, "w-0", "t", "a", RUNNING) == (grpc.StatusCode.ABORTED, unknown)
@@ -219,7 +221,7 @@ def test_what_there_is_not_has_the_answer_of_its_time(gate: Gate) -> None:
     assert refused(new.contexts, "") == (grpc.StatusCode.INVALID_ARGUMENT, unknown)
 
 
-def test_a_workflow_of_another_kind_is_none_of_machines(gate: Gate) -> None:
+def test_a_workflow_of_another_kind_is_not_found(gate: Gate) -> None:
     gate.server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/other"})
     gate.server.rpc("awf.workflow/create-and-execute", {"definition": "demo/other", "id": "other"})
     assert gate.machine(is_old=True).actions("other") == []
@@ -228,7 +230,7 @@ def test_a_workflow_of_another_kind_is_none_of_machines(gate: Gate) -> None:
 
 @pytest.mark.shows("machines/no-actions-not-offered")
 @both
-def test_a_workflow_without_actions_is_offered_to_nobody_and_is_complete(gate: Gate, is_old: bool) -> None:
+def test_a_workflow_without_actions_is_complete_at_once(gate: Gate, is_old: bool) -> None:
     gate.declare(template_of(("a", [])))
     id = gate.create()
     assert gate.state(id) == "STATE_SUCCESS"
@@ -236,7 +238,7 @@ def test_a_workflow_without_actions_is_offered_to_nobody_and_is_complete(gate: G
 
 
 @pytest.mark.shows("machines/longest-name")
-def test_an_action_may_have_the_longest_name_there_is(gate: Gate) -> None:
+def test_an_action_with_the_longest_name_is_accepted(gate: Gate) -> None:
     gate.declare(template_of(("w", ["a" * 199, "b" * 199])))
     id, machine = gate.create(), gate.machine()
     for index, name in enumerate(("a" * 199, "b" * 199)):
@@ -246,7 +248,7 @@ def test_an_action_may_have_the_longest_name_there_is(gate: Gate) -> None:
     assert gate.state(id) == "STATE_SUCCESS"
 
 
-def test_a_worker_may_have_a_long_name(gate: Gate) -> None:
+def test_a_worker_name_of_1000_bytes_is_accepted(gate: Gate) -> None:
     gate.declare(template_of(("{{.machine}}", ["wipe"])))
     name = "".join(random.choices(string.ascii_letters, k=1000))
     gate.create(hardware={"machine": name})
@@ -256,7 +258,7 @@ def test_a_worker_may_have_a_long_name(gate: Gate) -> None:
 
 
 @pytest.mark.shows("machines/worker-id-compared")
-def test_names_of_workers_that_differ_in_case_are_two_but_not_addresses(gate: Gate) -> None:
+def test_worker_names_are_case_sensitive_but_mac_addresses_are_not(gate: Gate) -> None:
     gate.declare(template_of(("{{.machine}}", ["wipe"])))
     for name in ("Alice", "52:54:00:AB:34:56"):
         gate.create(hardware={"machine": name})
@@ -270,7 +272,7 @@ def test_names_of_workers_that_differ_in_case_are_two_but_not_addresses(gate: Ga
 
 @pytest.mark.shows("machines/slash-in-id")
 @both
-def test_an_id_may_have_a_slash_in_it(gate: Gate, is_old: bool) -> None:
+def test_an_id_with_a_slash_is_accepted(gate: Gate, is_old: bool) -> None:
     gate.declare(template_of(("w", ["wipe"])))
     machine, id = gate.machine(is_old=is_old), gate.create(id="tink-system/rack-7")
     (context,) = machine.contexts("w")
@@ -280,13 +282,13 @@ def test_an_id_may_have_a_slash_in_it(gate: Gate, is_old: bool) -> None:
     assert gate.state(id) == "STATE_SUCCESS"
 
 
-def test_two_workflows_of_one_worker_are_both_offered_the_oldest_first(gate: Gate) -> None:
+def test_all_workflows_of_a_worker_are_offered_oldest_first(gate: Gate) -> None:
     gate.declare(TWO)
     ids = [gate.create() for _ in range(3)]
     assert [context.workflow_id for context in gate.machine().contexts("a")] == ids
 
 
-def test_what_postgres_cannot_store_does_no_harm(gate: Gate, id: str) -> None:
+def test_nul_characters_are_refused_or_replaced(gate: Gate, id: str) -> None:
     machine = gate.machine()
     argument = grpc.StatusCode.INVALID_ARGUMENT
     assert refused(machine.contexts, "a\0") == (argument, "invalid workflow id")
@@ -320,7 +322,7 @@ def test_both_services_are_found_by_reflection(gate: Gate) -> None:
         assert f"{described.package}.{described.service[0].name}" == name
 
 
-def test_what_is_begun_in_any_way_is_found_by_its_workers(gate: Gate) -> None:
+def test_workflows_created_by_any_method_are_offered(gate: Gate) -> None:
     gate.declare(template_of(("{{.machine}}", ["wipe"])))
     server = gate.server
     params = {"hardware": {"machine": "a"}}
@@ -351,7 +353,7 @@ def test_what_is_begun_in_any_way_is_found_by_its_workers(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("method", ["awf.workflow/create-and-execute", "awf.machine/create"])
-def test_hardware_that_does_not_fit_begins_nothing(gate: Gate, method: str) -> None:
+def test_hardware_that_does_not_fit_creates_no_workflow(gate: Gate, method: str) -> None:
     gate.declare(template_of(("{{.machine}}", ["wipe"])))
     params = {"hardware": {"device": "a"}}
     said = params if method == "awf.machine/create" else {"params": params}
@@ -364,7 +366,7 @@ def test_hardware_that_does_not_fit_begins_nothing(gate: Gate, method: str) -> N
 
 @pytest.mark.shows("machines/worker-id-compared")
 @both
-def test_a_workflow_is_offered_to_none_who_would_take_it_for_anothers(gate: Gate, is_old: bool) -> None:
+def test_a_workflow_is_offered_under_the_one_id_that_its_worker_compares(gate: Gate, is_old: bool) -> None:
     mac, second = "52:54:00:ab:34:56", "52:54:00:00:00:01"
     record = {"id": "hw-1", "network": {"interfaces": [{"dhcp": {"mac": mac}}, {"dhcp": {"mac": second}}]}}
     gate.server.rpc("awf.hardware/push", {"hardware": record})
@@ -378,12 +380,12 @@ def test_a_workflow_is_offered_to_none_who_would_take_it_for_anothers(gate: Gate
 
 @pytest.mark.shows("machines/refused-actions-skipped")
 @pytest.mark.parametrize("end", ["awf.workflow/cancel", "awf.machine/delete"])
-def test_a_workflow_that_ended_while_it_was_queued_is_skipped(gate: Gate, end: str) -> None:
+def test_the_actions_of_a_workflow_that_ended_in_the_queue_are_refused(gate: Gate, end: str) -> None:
     gate.declare(TWO)
     machine, ids = gate.machine(), [gate.create() for _ in range(3)]
     queued = [context.workflow_id for context in machine.contexts("a")]
     gate.server.rpc(end, {"id": queued[1]})
-    # A worker whose report of RUNNING is refused repeats it for ever; one whose actions are refused goes on.
+    # A worker repeats a refused report of RUNNING forever, but skips a workflow if its actions are refused.
     code, said = refused(machine.actions, queued[1])
     assert code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND), said
     assert len(machine.actions(queued[2])) == 3
@@ -392,19 +394,19 @@ def test_a_workflow_that_ended_while_it_was_queued_is_skipped(gate: Gate, end: s
 
 @pytest.mark.shows("machines/refused-actions-skipped")
 @pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
-def test_the_actions_of_a_finished_workflow_are_told_to_earlier_workers_only(gate: Gate, id: str, last: int) -> None:
+def test_the_actions_of_an_ended_workflow_are_given_to_old_workers_only(gate: Gate, id: str, last: int) -> None:
     machine = gate.machine()
     for _, task, action in ORDER[:2]:
         machine.report(id, task, action, SUCCESS)
     machine.report(id, "task-1", "wipe", last)
     code, said = refused(machine.actions, id)
     assert (code, "is done already" in said) == (grpc.StatusCode.FAILED_PRECONDITION, True)
-    # Those end when they are refused, and what is over they are not offered.
+    # Old workers exit on a refusal, and ended workflows are not offered to them.
     assert len(gate.machine(is_old=True).actions(id)) == 3
 
 
 @pytest.mark.shows("machines/cancel-unannounced")
-def test_a_worker_that_cannot_be_told_is_a_warning_once_and_is_shown(
+def test_a_stuck_worker_is_shown_and_logged_once(
     frozen_gate: Gate, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emitted: list[tuple[Event, dict[str, object]]] = []
@@ -428,14 +430,14 @@ def test_a_worker_that_cannot_be_told_is_a_warning_once_and_is_shown(
     assert listed["stuck"] == shown
 
 
-def test_an_earlier_worker_ends_by_itself_and_is_not_called_stuck(gate: Gate, id: str) -> None:
+def test_an_old_worker_is_not_recorded_as_stuck(gate: Gate, id: str) -> None:
     machine = gate.machine(is_old=True)
     gate.server.rpc("awf.workflow/cancel", {"id": id})
     refused(machine.report, id, "task-0", "wipe", RUNNING)
     assert "stuck" not in gate.server.rpc("awf.machine/status", {"id": id})["resource"]
 
 
-def test_a_report_keeps_no_more_than_an_event_has_room_for(gate: Gate, id: str) -> None:
+def test_long_texts_in_a_report_are_cut(gate: Gate, id: str) -> None:
     machine = gate.machine()
     machine.report(id, "task-0", "wipe", SUCCESS, message="x" * 5_000_000, worker="w" * 5000)
     (event,) = gate.server.rpc("awf.machine/events", {"id": id})["events"]
@@ -443,7 +445,7 @@ def test_a_report_keeps_no_more_than_an_event_has_room_for(gate: Gate, id: str) 
 
 
 @pytest.mark.shows("machines/id-is-folder")
-def test_an_id_that_workers_cannot_make_a_folder_of_is_refused(gate: Gate) -> None:
+def test_an_id_that_is_not_a_safe_folder_name_is_refused(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe"])))
     elsewhere = ("../x", "..", ".", "a/../b", "/a", "a/", "a//b", "a/.", ".hidden", "-a", "a/-b")
     for id in ("a:b", *elsewhere, "a b", "a\\b", "a\nb", "\N{LATIN SMALL LETTER U WITH DIAERESIS}", "~", "a,b"):
@@ -457,7 +459,7 @@ def test_an_id_that_workers_cannot_make_a_folder_of_is_refused(gate: Gate) -> No
     gate.server.rpc("awf.workflow/create-and-execute", {"definition": "demo/other", "id": ".hidden"})
 
 
-def test_an_id_that_is_a_path_below_the_folder_of_a_worker_is_taken(gate: Gate) -> None:
+def test_an_id_that_is_a_safe_path_is_accepted(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe"])))
     for id in ("a", "rack-7", "tink-system/rack-7", "A_1.b-c/d", "a..b", "0", "x" * 64):
         assert gate.create(id=id) == id
