@@ -1,4 +1,4 @@
-"""The closed list of what the server says about itself; log lines, metrics and tests listen to it."""
+"""The closed list of log events; log lines, metrics and tests subscribe to it."""
 
 from __future__ import annotations
 
@@ -11,36 +11,44 @@ _log = logging.getLogger("fencepost")
 
 
 class Event(Enum):
-    """Everything that may be emitted: a name, a log level, and a sentence over the event's fields."""
+    """A log event: a name, a log level, and a message with the event's fields."""
 
-    DATABASE_STARTED = ("database-started", logging.INFO, "Postgres {version} in {folder}, for this machine only")
-    DATABASE_DIED = ("database-died", logging.ERROR, "the server's own Postgres ended; starting it again")
+    DATABASE_STARTED = (
+        "database-started",
+        logging.INFO,
+        "Postgres {version} in {folder}, reachable from this host only",
+    )
+    DATABASE_DIED = ("database-died", logging.ERROR, "the embedded Postgres exited; restarting it")
     DATABASE_LOST = ("database-lost", logging.WARNING, "the database {reason}; calls are answered 503 meanwhile")
     DATABASE_BACK = ("database-back", logging.INFO, "the database answers again after {seconds} s")
     MIGRATED = ("migrated", logging.INFO, "applied {name}")
     DEFINITION_APPLIED = ("definition-applied", logging.INFO, "{name} is at version {version}")
-    LISTENING = ("listening", logging.INFO, "hearing other servers")
-    MACHINES_WELCOME = ("machines-welcome", logging.INFO, "machines may call {host}:{port}")
+    LISTENING = ("listening", logging.INFO, "listening for notifications of other servers")
+    MACHINES_WELCOME = ("machines-welcome", logging.INFO, "gRPC listening on {host}:{port}")
     MACHINE_STUCK = (
         "machine-stuck",
         logging.WARNING,
-        "worker {worker!r} repeats for ever that it begins {action!r} of {workflow!r}, which has ended; restart it",
+        "worker {worker!r} keeps reporting {action!r} of ended workflow {workflow!r} as running; restart it",
     )
-    LISTENER_LOST = ("listener-lost", logging.WARNING, "cannot hear other servers: {reason}; trying again")
-    REAPED = ("reaped", logging.DEBUG, "did {count} things that were due")
-    SCHEDULED = ("scheduled", logging.DEBUG, "started {started} due times of schedules and skipped {skipped}")
-    SCHEDULE_REFUSED = ("schedule-refused", logging.WARNING, "{name} cannot start what it is for: {reason}")
-    DEVICES_LOST = ("devices-lost", logging.INFO, "{count} devices fell silent; what they were at is aborted")
-    PARTITION_MADE = ("partition-made", logging.INFO, "{name} takes history until {until}")
-    PARTITION_DROPPED = ("partition-dropped", logging.INFO, "{name} was older than the retention")
-    PARTITIONS_DELAYED = ("partitions-delayed", logging.WARNING, "partitions stay for now: {reason}; trying again")
-    HISTORY_DELETED = ("history-deleted", logging.INFO, "deleted {count} old rows that were in no partition")
-    LOOP_DELAYED = ("loop-delayed", logging.WARNING, "{loop} cannot go on: {reason}; trying again")
-    LOOP_FAILED = ("loop-failed", logging.ERROR, "{loop} failed and goes on")
-    CALL_FAILED = ("call-failed", logging.ERROR, "{method} failed by a bug, reference {reference}")
+    LISTENER_LOST = ("listener-lost", logging.WARNING, "cannot listen for notifications: {reason}; retrying")
+    REAPED = ("reaped", logging.DEBUG, "reaped {count} tasks")
+    SCHEDULED = ("scheduled", logging.DEBUG, "started {started} scheduled runs, skipped {skipped}")
+    SCHEDULE_REFUSED = ("schedule-refused", logging.WARNING, "{name} cannot start its task or workflow: {reason}")
+    DEVICES_LOST = ("devices-lost", logging.INFO, "expired {count} devices and aborted their tasks")
+    PARTITION_MADE = ("partition-made", logging.INFO, "created partition {name} for history until {until}")
+    PARTITION_DROPPED = (
+        "partition-dropped",
+        logging.INFO,
+        "dropped partition {name}, which was older than the retention",
+    )
+    PARTITIONS_DELAYED = ("partitions-delayed", logging.WARNING, "cannot change partitions: {reason}; retrying")
+    HISTORY_DELETED = ("history-deleted", logging.INFO, "deleted {count} old rows outside of partitions")
+    LOOP_DELAYED = ("loop-delayed", logging.WARNING, "{loop} cannot continue: {reason}; retrying")
+    LOOP_FAILED = ("loop-failed", logging.ERROR, "{loop} failed; continuing")
+    CALL_FAILED = ("call-failed", logging.ERROR, "{method} failed with a bug, reference {reference}")
     WORKER_DIED = ("worker-died", logging.ERROR, "worker {pid} ended with status {status}; starting another")
     LOGIN_FAILED = ("login-failed", logging.WARNING, "{count} calls from {address} with wrong credentials: {reason}")
-    DRAINING = ("draining", logging.INFO, "taking no more polls; finishing what runs")
+    DRAINING = ("draining", logging.INFO, "draining: no more polls, finishing running calls")
 
     def __init__(self, label: str, level: int, sentence: str) -> None:
         self.label = label
@@ -53,7 +61,7 @@ listeners: list[Listener] = []
 
 
 def emit(event: Event, *, error: BaseException | None = None, **fields: Any) -> None:
-    """Say that something happened; `error` adds its traceback to the log line."""
+    """Emit an event to all listeners; `error` adds its traceback to the log line."""
     _log.log(event.level, "%s: %s", event.label, event.sentence.format(**fields), exc_info=error)
     for listener in listeners:
         listener(event, fields)

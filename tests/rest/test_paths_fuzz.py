@@ -157,7 +157,7 @@ def test_no_request_is_a_bug(server: Server, caplog: pytest.LogCaptureFixture, s
         assert answer.status < 500, content
         if answer.status >= 400 and answer.body:
             assert is_in_shape(answer), (content, answer)
-    assert "failed by a bug" not in caplog.text
+    assert "failed with a bug" not in caplog.text
     assert "Traceback" not in caplog.text
     assert "ASGI" not in caplog.text
 
