@@ -1,7 +1,7 @@
-"""Time as an argument: every statement takes `now`, and nobody else reads a wall clock.
+"""Time as an argument: every statement takes `now`, and no other code reads a wall clock.
 
-In production the database's own clock is used, so that servers with wrong clocks cannot disagree; a frozen
-clock is for tests.
+In production this is the clock of the database, so that servers with wrong clocks cannot disagree. Tests use a frozen
+clock.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the statements take as `now`."""
+    """The source of `now` for statements."""
 
     def now(self) -> datetime | None:
-        """Return the time that statements shall use, or None for the database's own."""
+        """Return the time for statements, or None for the database's clock."""
 
 
 class DatabaseClock:
-    """The clock of production: the database's."""
+    """The clock of the database, for production."""
 
     def now(self) -> datetime | None:
         """Return None: each statement reads the database's clock."""
@@ -26,7 +26,7 @@ class DatabaseClock:
 
 
 class FrozenClock:
-    """A clock that moves when told to; for tests."""
+    """A clock that only `advance` moves, for tests."""
 
     def __init__(self, at: datetime | None = None) -> None:
         self._now = at or datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,10 +1,10 @@
-"""Every failure that we expect, by name.
+"""Every expected failure, by name.
 
     StartRefused        the server or a command cannot start: one sentence for the operator, exit status 2
     Refusal             a call is refused: one of the kinds below, or of a vocabulary's (vocabularies/*/errors.py)
         BadText         its text is not JSON or YAML that can be stored (notation/text.py)
 
-Anything else that is raised is a bug and is answered as `internal-error`. docs/errors.md has a row for each kind.
+Any other exception is a bug and is answered as `internal-error`. docs/errors.md has a row for each kind.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 
 
 class StartRefused(Exception):
-    """The process cannot start; its text is one full sentence for the operator."""
+    """The process cannot start; the message is one sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of refusal: the wire's `type`, the HTTP status that a lone call gets, and the sentence."""
+    """A kind of refusal: its `type` on the wire, the HTTP status of a single call, and a message template."""
 
     type: str
     status: int
@@ -83,9 +83,9 @@ UNAVAILABLE = Kind("unavailable", 503, "{reason}")
 
 
 class Refusal(Exception):
-    """A call refused: `kind`, a sentence, the JSON path of the fault in the request, and further faults.
+    """A refused call: its kind, a message, the JSON path of the fault in the request, and further faults.
 
-    `path` is relative to the call's params until the dispatcher puts the call's own place in front.
+    `path` is relative to the call's params until the dispatcher adds the path of the call.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Refusal(Exception):
 
 
 def invalid_params(reason: str, at: str | None = None, errors: list[dict[str, Any]] | None = None) -> Refusal:
-    """Return the refusal of a call's params; `at` is a JSON path from the params, such as `$.maxBatchSize`."""
+    """Return a refusal of kind `invalid-params`; `at` is a JSON path from the params, such as `$.maxBatchSize`."""
     return Refusal(INVALID_PARAMS, at=at, errors=errors, reason=reason)
 
 

@@ -1,4 +1,4 @@
-"""The settings of a server: built once, refused with the name of the one at fault, never changed.
+"""Settings of a server: immutable, and checked at start with errors that name the setting.
 
 Each is a flag of `fencepost serve` and a variable `FENCEPOST_…`; docs/configuration.md has a row for each.
 """
@@ -26,7 +26,7 @@ _LONGEST_RETENTION = timedelta(days=36_500)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for at most, and how many calls of a kind may wait for the database."""
+    """Limits of one request, and of the number of calls of a kind that wait for the database."""
 
     body_bytes: int = 1 << 20
     answer_bytes: int = 8 << 20
@@ -40,19 +40,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Limits of a connection in bytes and seconds, and the number of connections (None: as descriptors allow)."""
+    """Limits of a connection in bytes and seconds, and the number of connections (None: by file descriptors)."""
 
     head_bytes: int = 1 << 16
     head_seconds: float = 20.0
     body_seconds: float = 30.0
     most: int | None = None
-    # How long a client may leave an answer unread; no flag, since nobody needs another time.
+    # How long a client may leave an answer unread; not configurable, since one value fits all.
     unread_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSettings:
-    """How patient the server is with devices."""
+    """Timeouts and retries of devices."""
 
     retries: int = 3
     window_seconds: float = 10.0
@@ -62,7 +62,7 @@ class DeviceSettings:
 
 @dataclass(frozen=True, slots=True)
 class GrpcTls:
-    """The TLS identity of the port for machines, both PEM: its certificates, and the key of the first of them."""
+    """The TLS identity of the gRPC port, in PEM: its certificates, and the private key of the first one."""
 
     certificate: bytes
     key: bytes = field(repr=False)
@@ -70,7 +70,7 @@ class GrpcTls:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a server is told when it starts."""
+    """All settings of a server; raises StartRefused for a combination that is not allowed."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -91,7 +91,7 @@ class Settings:
     grpc_host: str = "127.0.0.1"
     grpc_open: bool = False
     grpc_tls: GrpcTls | None = None
-    # Whether other workers of this server have the port too; no flag, since `--workers` says so.
+    # Whether other processes of this server share the port; not a flag, it follows from `--workers`.
     grpc_shared: bool = False
     workflow_data_versions: int = 3
     limits: Limits = field(default_factory=Limits)
@@ -119,7 +119,7 @@ class Settings:
 
 
 def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
-    """Return secrets by client id from `id:secret` pairs and a file with one pair a line (`#` begins a comment)."""
+    """Return secrets by client id from `id:secret` pairs and a file with one pair per line (`#` begins a comment)."""
     clients: dict[str, str] = {}
     sources = [(f"--client {number}", pair) for number, pair in enumerate(pairs, 1)]
     if file is not None:
@@ -127,7 +127,7 @@ def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
     for source, pair in sources:
         id, colon, secret = pair.partition(":")
         if not colon or not _CLIENT_ID.fullmatch(id):
-            # Not repeated: what stands there may be the secret.
+            # Not quoted in the error: the text may be the secret.
             raise StartRefused(f"{source} must be id:secret, the id of 1 to 64 letters, digits, `.`, `_` and `-`")
         if id.startswith("awf."):
             raise StartRefused(f"{source}: ids that begin with awf. are reserved for the server, and {id!r} is one")
@@ -140,7 +140,7 @@ def read_clients(pairs: Iterable[str], file: Path | None) -> dict[str, str]:
 
 
 def read_hosts(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names under which a server may be reached, in lower case."""
+    """Return the allowed host names, in lower case; raise StartRefused for a malformed one."""
     for name in names:
         if not _HOST.fullmatch(name):
             raise StartRefused(f"--allowed-host {name!r} must be a name such as queue.example.com, or name:port")
@@ -148,7 +148,7 @@ def read_hosts(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_secret(value: str | None, file: Path | None, option: str) -> str | None:
-    """Return what was given as `option` or stands in the file of `option`-file; None when neither was given."""
+    """Return the secret from `option` or from the file of `option`-file; None without either. Raises StartRefused."""
     if file is None:
         return value
     if value is not None:
@@ -164,7 +164,7 @@ def read_secret(value: str | None, file: Path | None, option: str) -> str | None
 
 
 def read_client(file: Path) -> str:
-    """Return the one `id:secret` pair of a file."""
+    """Return the only `id:secret` pair of a file; raise StartRefused."""
     pairs = [line for line in _lines(file) if line]
     if len(pairs) != 1 or ":" not in pairs[0]:
         raise StartRefused(f"--client-file {file} must have one id:secret, and has {len(pairs)} lines")
@@ -172,14 +172,14 @@ def read_client(file: Path) -> str:
 
 
 def read_host(text: str) -> str:
-    """Return an address to listen on; an IPv6 address may stand in brackets, as in a URL."""
+    """Return an address to listen on; an IPv6 address may be in brackets, as in a URL."""
     if not text.strip():
         raise StartRefused("--host and --grpc-host take an address to listen on, such as 127.0.0.1, and one is empty")
     return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 
 def read_retention(text: str | None) -> timedelta | None:
-    """Return how long history is kept from a text such as `90d` or `12h`; None, for good, when there is none."""
+    """Return the retention of history from a text such as `90d` or `12h`; None, for unlimited, without one."""
     if text is None:
         return None
     parts = _RETENTION.fullmatch(text.strip())
@@ -193,16 +193,16 @@ def read_retention(text: str | None) -> timedelta | None:
 
 
 def read_grpc_tls(certificate: Path | None, key: Path | None) -> GrpcTls | None:
-    """Return what is in the files of a certificate and its key; None without either; raise StartRefused."""
+    """Return the contents of a certificate file and its key file; None without either. Raises StartRefused."""
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
         missing = "--grpc-tls-cert" if certificate is None else "--grpc-tls-key"
         raise StartRefused(f"--grpc-tls-cert and --grpc-tls-key belong together: {missing} is missing")
     try:
-        # The port itself would take what does not fit, and then fail each handshake.
+        # The gRPC server would accept files that do not match, and then fail each handshake.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
-        # The key may be in the same file, and the certificates are told to everybody.
+        # The certificates are public, but the same file may have the key.
         told = b"".join(_CERTIFICATE.findall(certificate.read_bytes()))
         return GrpcTls(told, key.read_bytes())
     except (OSError, ValueError) as error:
@@ -224,7 +224,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _why(error: OSError | ValueError) -> str:
-    """Return the reason without what was read: a codec's error quotes it."""
+    """Return the reason of an error without the text that was read: a codec's error quotes it."""
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8 text"
 
 

@@ -1,12 +1,13 @@
-"""Checks JSON text without keeping what it means: payloads travel on as the text they came in.
+"""Checks JSON text without decoding it: payloads are stored and returned as the text that was sent.
 
-Ordinary text pays for one parse, one print and a few scans in C. The scans only ask whether something *might* be wrong;
-a slow, exact walk then decides and finds the path. So a scan may be wrong in one direction only.
+Ordinary text costs one parse, one print and a few scans in C. The scans only detect that something *might* be wrong; a
+slow, exact walk then decides and finds the path. So a scan may have false positives, but no false negatives.
 
-- Duplicate keys: a parser that keeps the last one loses the other's colon, so the text and its reprint then differ in
-  the number of colons. An escaped colon would spoil the sum and goes to the walk, as does an escaped NUL.
-- Numbers: with every digit folded to 0, a numeral that is too long contains one fixed string. A quote after it tells an
-  id from a numeral. A numeral that is too small, and any zero with a large exponent, is reprinted as 0.0.
+- Duplicate keys: the parser keeps the last one and drops the other's colon, so the text and its reprint differ in the
+  number of colons. An escaped colon would distort the count and goes to the walk, as does an escaped NUL.
+- Numbers: with every digit folded to 0, a numeral that is too long contains one fixed string. A quote after it
+  distinguishes an id from a numeral. A numeral that is too small, and any zero with a large exponent, is reprinted as
+  0.0.
 - Depth: few brackets cannot nest deeply. For more, the brackets outside of strings become +1 and -1 and are summed up.
 """
 
@@ -21,7 +22,7 @@ from fencepost.notation.text import BadText, number, shown, sound, step
 _FOLD = bytes.maketrans(b"123456789E+", b"000000000e-")
 _LONG = b"0" * 19  # 2**63 has 19 digits
 _LONG_RUNS = re.compile(_LONG + rb'0*+("?)').findall
-_ZERO = re.compile(rb"\.0(?<=\b0\.0)(?:[,\]}]|\Z)").search  # the literal first, for re to search by
+_ZERO = re.compile(rb"\.0(?<=\b0\.0)(?:[,\]}]|\Z)").search  # the literal prefix first, which `re` searches fast
 _LARGE_EXPONENT = re.compile(rb"0e-?0000*+(?:[\s,\]}]|\Z)").search
 _DOUBTFUL_ESCAPE = re.compile(rb"\\u00(?:00|3[aA])").search
 
@@ -31,9 +32,9 @@ _STRING = re.compile(rb'"[^"]*"')
 
 
 def check(text: bytes | memoryview, *, max_depth: int = 64) -> None:
-    """Raise BadText unless the text is JSON that we can store and give back.
+    """Raise BadText unless the text is JSON that can be stored and returned unchanged.
 
-    Refused are, beside what is not JSON: duplicate keys, NUL and lone surrogates in text, integers beyond 64 bits,
+    Besides malformed JSON, these are refused: duplicate keys, NUL and lone surrogates in text, integers beyond 64 bits,
     numbers that a 64-bit float cannot hold, and nesting deeper than `max_depth` (at most 254).
     """
     raw = bytes(text)
@@ -48,14 +49,16 @@ def check(text: bytes | memoryview, *, max_depth: int = 64) -> None:
     if (
         raw.count(b":") != printed.count(b":")
         or _DOUBTFUL_ESCAPE(raw)
-        or (_LONG in folded and not all(_LONG_RUNS(folded)))  # found for each run: the quote that ends it, or nothing
+        or (
+            _LONG in folded and not all(_LONG_RUNS(folded))
+        )  # for each run of digits: the quote after it, or an empty text
         or (_ZERO(printed) and _LARGE_EXPONENT(folded))
     ):
         _walk(_decoded(raw), "$")
 
 
 def _deeper(raw: bytes, max_depth: int) -> bool:
-    """Tell whether valid JSON nests deeper than that."""
+    """Return whether valid JSON nests deeper than a limit."""
     if len(raw) <= 2 * max_depth:
         return False
     if b"\\" in raw:
@@ -63,8 +66,8 @@ def _deeper(raw: bytes, max_depth: int) -> bool:
     structure = raw.translate(None, _NOT_STRUCTURE)
     if len(structure) <= 2 * max_depth:
         return False
-    # Two quotes side by side can go, even when one ends a string and the next begins another: what matters is
-    # only whether the number of quotes before a bracket is odd. What stays are strings that hold brackets.
+    # Two adjacent quotes can be removed, even if one ends a string and the next begins another: only the parity of
+    # the number of quotes before a bracket matters. Strings with brackets remain.
     structure = structure.replace(b'""', b"")
     if b'"' in structure:
         structure = _STRING.sub(b"", structure)
@@ -72,7 +75,7 @@ def _deeper(raw: bytes, max_depth: int) -> bool:
 
 
 class _Numeral(str):
-    """A number as it was written."""
+    """The text of a number."""
 
     __slots__ = ()
 
@@ -86,15 +89,15 @@ def _pairs(pairs: list[tuple[str, object]]) -> tuple[tuple[str, object], ...]:
 
 
 def _decoded(raw: bytes) -> object:
-    """Parse JSON, and what Python takes for JSON, so that nothing is lost: objects become tuples of pairs."""
-    # Functions and not the classes: only where one is called does the parser, which is in C, let other threads run.
+    """Parse JSON without loss: objects become tuples of pairs, numbers keep their text."""
+    # Functions, not classes: the parser, which is in C, lets other threads run only when it calls a Python function.
     return json.loads(
         raw.decode(), object_pairs_hook=_pairs, parse_int=_numeral, parse_float=_numeral, parse_constant=_numeral
     )
 
 
 def _walk(value: object, path: str) -> None:
-    """Raise BadText at the first thing that we do not take."""
+    """Raise BadText for the first value that is refused."""
     match value:
         case str():
             try:
@@ -115,7 +118,7 @@ def _walk(value: object, path: str) -> None:
 
 
 def _explained(raw: bytes, error: orjson.JSONDecodeError) -> BadText:
-    """Return the refusal with the best reason: the walk's where it finds one, for that has a path."""
+    """Return the error of the walk if it finds one, because that has a path; else the parser's error."""
     try:
         _walk(_decoded(raw), "$")
     except BadText as found:

@@ -1,6 +1,6 @@
-"""What the two text formats share: the refusal, the path to the place that it is about, and which values we take.
+"""Shared by the JSON and YAML readers: the error, the path in it, and the checks of values.
 
-A value is taken when Postgres can store it and every client can read it back: integers of 64 bits, finite numbers,
+A value is accepted if Postgres can store it and every client can read it back: integers of 64 bits, finite numbers,
 text without NUL and without half a surrogate pair.
 """
 
@@ -11,11 +11,11 @@ import re
 INT64 = range(-(2**63), 2**63)
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_?-]{0,63}")
-_LONGEST_NUMBER = 400  # characters; the longest 64-bit float written without an exponent has fewer
+_LONGEST_NUMBER = 400  # characters; the longest 64-bit float without an exponent has fewer
 
 
 class BadText(ValueError):
-    """A body that we do not take: `message` says why, `path` is a JSON path to the place (`$` when it is not known)."""
+    """Text that is refused: `message` has the reason, `path` the JSON path of the fault (`$` if unknown)."""
 
     def __init__(self, message: str, path: str = "$") -> None:
         super().__init__(f"{message} (at {path})")
@@ -24,19 +24,19 @@ class BadText(ValueError):
 
 
 def step(path: str, key: str | int) -> str:
-    """Return the JSON path one key or one index further down."""
+    """Return a JSON path extended by one key or one index."""
     if isinstance(key, int):
         return f"{path}[{key}]"
     return f"{path}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{path}[{shown(key)}]"
 
 
 def shown(text: str) -> str:
-    """Return text quoted for a message: in ASCII, so that what we refuse cannot spoil the answer, and not too long."""
+    """Return text quoted for a message, in ASCII and cut, so that refused text cannot break the answer."""
     return json.dumps(text if len(text) <= 64 else f"{text[:63]}…")
 
 
 def sound(text: str) -> str:
-    """Return text with its surrogate pairs joined; ValueError when it holds NUL or half a pair."""
+    """Return text with its surrogate pairs joined; raise ValueError for NUL or half of a pair."""
     if "\0" in text:
         raise ValueError("text cannot hold the character NUL")
     if text.isascii():
@@ -52,16 +52,16 @@ def sound(text: str) -> str:
 
 
 def number(text: str) -> int | float:
-    """Return what a decimal numeral means; ValueError when no 64-bit integer or float can hold it."""
+    """Return the value of a decimal numeral; raise ValueError if no 64-bit integer or float can hold it."""
     digits = text.lstrip("+-")
     if digits.isdigit():
-        # The length first: reading thousands of digits costs time, and Python refuses it in words of its own.
+        # The length is checked first: parsing thousands of digits is slow, and Python has an error of its own for it.
         if len(digits.lstrip("0")) > 19 or (whole := int(digits) * (-1 if text[0] == "-" else 1)) not in INT64:
             raise ValueError("an integer must lie between -2**63 and 2**63-1")
         return whole
     mantissa, _, exponent = digits.lower().partition("e")
-    # jsonb writes a number out digit by digit: nine characters can become sixteen thousand, or none at all when even
-    # that is too long, and one such number would fail every call that shares its statement.
+    # jsonb expands exponents: nine characters can become sixteen thousand digits, or an error, and such an error would
+    # fail every call that shares the statement.
     if len(digits) > _LONGEST_NUMBER or len(exponent.lstrip("+-0")) > 3:
         raise ValueError("a number must not have more digits than a 64-bit float")
     value = float(text)

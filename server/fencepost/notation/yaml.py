@@ -1,15 +1,14 @@
-"""YAML at the door: a body becomes JSON text.
+"""Converts YAML bodies to JSON text.
 
-Read is the core schema of YAML 1.2 as plain data: null, booleans, numbers and text, lists, and maps whose keys are text
-as it is written (`1:` and `"1":` are one key). Dates, `no` and `on` are text; whatever is quoted is text. Refused are
-tags (but `!!str`), anchors, aliases, the merge key `<<` (written plain; `"<<"` is a key like any other), keys that are
-lists or maps, duplicate keys, a second document (null ones do not count), `.inf` and `.nan`, and what JSON text may not
-hold either.
-A body that is JSON passes as it is.
+It reads the core schema of YAML 1.2 as plain data: null, booleans, numbers, text, lists, and maps with text keys (`1:`
+and `"1":` are the same key). Dates, `no`, `on` and anything in quotes are text. It refuses tags (except `!!str`),
+anchors, aliases, the merge key `<<` (unquoted; `"<<"` is an ordinary key), keys that are lists or maps, duplicate keys,
+a second document (null ones do not count), `.inf` and `.nan`, and all values that are refused in JSON. A JSON body is
+returned unchanged.
 
-The parser is libyaml, by its events: no object is built that a bomb could multiply. It is an old one and reads flow
-style by the rules of YAML 1.1, which forbid `{at: 12:30}` and `{include-log?: true}`. When it stumbles over that, a
-body short enough for the parser in Python, which is twenty times slower, gets a second reading.
+The parser is libyaml, used by its events, so that aliases cannot multiply objects. It reads flow style by the rules of
+YAML 1.1, which forbid `{at: 12:30}` and `{include-log?: true}`. If it fails on such a rule, a body that is short enough
+is parsed again by the parser in Python, which is twenty times slower.
 """
 
 import re
@@ -43,20 +42,20 @@ FAST = CParser is not None
 _NextEvent = Callable[[], Any]
 
 _IN_FLOW = "; if text inside of [ ] or { } holds : or ?, quote it"
-# Each with the hint for a body that is too long for a second reading.
+# Each with the hint for a body that is too long for the second parser.
 _STALE_RULES = {
     "found unexpected ':'": _IN_FLOW,
     "did not find expected ',' or '}'": _IN_FLOW,
     "did not find expected ',' or ']'": _IN_FLOW,
-    # Both halves of a surrogate pair, which JSON writers escape.
+    # JSON writers escape a character as two halves of a surrogate pair.
     "found invalid Unicode character escape code": "",
-    # YAML 1.2 takes a document behind `...` without a `---` of its own.
+    # YAML 1.2 accepts a document after `...` without a `---` of its own.
     "did not find expected <document start>": "",
 }
 _DEPTH, _NODES = 64, 100_000
 _SECOND_READING = 4096  # characters: 40 ms at worst
 
-# What YAML does not print, and the line breaks that 1.1 knows and 1.2 does not: the parsers would change them silently.
+# Characters that YAML forbids, and line breaks of 1.1 that 1.2 does not have: the parsers would change them silently.
 _UNFIT = re.compile("[^\t\n\r -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -72,10 +71,10 @@ _STR = "tag:yaml.org,2002:str"
 
 
 def to_json(text: bytes, *, max_depth: int = _DEPTH, max_nodes: int = _NODES, plain: bool = False) -> bytes:
-    """Return a YAML body as JSON; raise BadText, with line and column in its message, for what we do not take.
+    """Return a YAML body as JSON; raise BadText, with line and column in its message, if it is refused.
 
-    A scalar, a list and a map count as one node each, keys do not. An empty document is null. With `plain` every scalar
-    but null stays the text that it is written as, for those who know by themselves what is a number.
+    A scalar, a list and a map count as one node each, keys do not. An empty document is null. With `plain`, scalars
+    except null stay text, for callers that parse numbers themselves.
     """
     body = _decoded(text)
     if not plain and (raw := _as_json(body, max_depth)):
@@ -86,7 +85,7 @@ def to_json(text: bytes, *, max_depth: int = _DEPTH, max_nodes: int = _NODES, pl
     try:
         return orjson.dumps(_Reading(_fast_events(body), max_depth, max_nodes, plain=plain).document())
     except _StaleRule:
-        # The scanner in Python is at its worst with open brackets, so their number is bounded as well.
+        # The scanner in Python is slowest with open brackets, so their number is bounded too.
         if len(body) > _SECOND_READING or body.count("[") + body.count("{") > max_depth:
             raise
     return orjson.dumps(_Reading(_events(body), max_depth, max_nodes, plain=plain).document())
@@ -95,7 +94,7 @@ def to_json(text: bytes, *, max_depth: int = _DEPTH, max_nodes: int = _NODES, pl
 def documents(text: bytes) -> list[bytes]:
     """Return each document of a YAML stream as JSON, without the empty ones; raise BadText as `to_json` does.
 
-    This is for files of our own side: a file of any length that breaks a rule of YAML 1.1 alone gets a second reading.
+    For trusted files only: the slow second parser runs for a file of any length.
     """
     body = _decoded(text)
     if raw := _as_json(body, _DEPTH):
@@ -115,7 +114,7 @@ def _decoded(text: bytes) -> str:
 
 
 def _refuse_unfit(body: str) -> None:
-    # The parser compares each of these with all before it, and we read no tags.
+    # The parser compares each directive with all earlier ones, and tags are not supported anyway.
     if body.startswith("%TAG") or "\n%TAG" in body:
         raise BadText("%TAG is not read")
     if found := _UNFIT.search(body):
@@ -124,11 +123,11 @@ def _refuse_unfit(body: str) -> None:
 
 
 class _StaleRule(BadText):
-    """A refusal by a rule of YAML 1.1 that 1.2 has dropped."""
+    """An error by a rule of YAML 1.1 that YAML 1.2 has dropped."""
 
 
 def _as_json(body: str, max_depth: int) -> bytes | None:
-    """Return a body that is JSON as it is written; None for any other."""
+    """Return a body unchanged if it is JSON, else None."""
     if (bare := body.strip(" \t\r\n"))[:1] not in ("{", "["):
         return None
     try:
@@ -150,7 +149,7 @@ def _events(body: str) -> _NextEvent:
 
 
 class _Reading:
-    """One reading of one stream; keeps the path to where it stands, for refusals."""
+    """Converts one stream of parser events; keeps the current path for error messages."""
 
     def __init__(
         self, next_event: _NextEvent, max_depth: int = _DEPTH, max_nodes: int = _NODES, *, plain: bool = False
@@ -162,11 +161,11 @@ class _Reading:
         self._path: list[str | int] = []
 
     def document(self) -> object:
-        """Return the one document of the stream; null when there is none."""
+        """Return the only document of the stream; null if there is none."""
         return next(iter(self.documents(most=1)), None)
 
     def documents(self, most: int | None = None) -> list[object]:
-        """Return the documents of the stream that are not null; depth and number of values are bounded for each."""
+        """Return the documents that are not null; depth and number of values are bounded for each."""
         found: list[object] = []
         with self._explaining():
             self._next()
@@ -192,7 +191,7 @@ class _Reading:
         except BadText:
             raise
         except (YAMLError, ValueError, OverflowError, AssertionError) as error:
-            # The last three leak from the parser in Python: an escape beyond Unicode, a version it does not know.
+            # The parser in Python raises the last three for an escape beyond Unicode or an unknown version.
             raise BadText(f"not YAML: {error}", self._where()) from None
 
     def _value(self, event: Any, depth: int) -> object:
@@ -267,7 +266,7 @@ class _Reading:
 
 
 def _is_null(event: Any) -> bool:
-    """Tell whether a value is null: that of a document with nothing in it, or with a comment only, is."""
+    """Return whether a value is null; so is that of an empty document, or of one with only a comment."""
     return isinstance(event, ScalarEvent) and event.value in _NULLS and not (event.style or event.tag or event.anchor)
 
 
@@ -276,7 +275,7 @@ def _place(mark: Any) -> str:
 
 
 def _meaning(text: str) -> object:
-    """Return what a plain scalar means in the core schema; ValueError when we do not take that."""
+    """Return the value of a plain scalar in the core schema; raise ValueError if it is refused."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] in "+-.0123456789":

@@ -1,4 +1,4 @@
-"""An array of calls in YAML, of which some cannot be taken: the others are read all the same, as they are in JSON."""
+"""Converts an array of calls in YAML; a faulty call does not refuse the others, as in JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MOST_NODES = 100_000
 
 
 def calls_to_json(text: bytes, *, max_depth: int) -> tuple[bytes, dict[int, BadText]]:
-    """Return a YAML body as JSON, and why some items of its outermost list are null there; raise BadText.
+    """Return a YAML body as JSON, and errors by index for the items of its outermost list that are null there.
 
-    The path of an error in an item begins at that item. A body that is not YAML is refused as a whole.
+    The path of such an error begins at its item. Raises BadText for a body that is not YAML.
     """
     try:
         return yaml.to_json(text, max_depth=max_depth), {}
@@ -33,7 +33,7 @@ def _items(text: bytes, max_depth: int) -> tuple[bytes, dict[int, BadText]] | No
     except BadText:
         return None
     if (raw := body.strip(" \t\r\n").encode())[:1] == b"[" and _is_json(raw):
-        # The dispatcher takes its items apart.
+        # The dispatcher reads the items one by one.
         return raw, {}
     try:
         yaml._refuse_unfit(body)
@@ -58,7 +58,7 @@ def _is_json(raw: bytes) -> bool:
 
 
 def _parsers(body: str, max_depth: int) -> list[Any]:
-    """Return what to read with, one after the other, as for any body."""
+    """Return the parsers to try, in order, as for any body."""
     if not yaml.FAST:
         return [yaml._events]
     is_short = len(body) <= yaml._SECOND_READING and body.count("[") + body.count("{") <= max_depth
@@ -66,7 +66,7 @@ def _parsers(body: str, max_depth: int) -> list[Any]:
 
 
 class _Items(yaml._Reading):
-    """A reading that goes on behind an item of the outermost list that cannot be taken."""
+    """A conversion that continues after a faulty item of the outermost list."""
 
     def __init__(self, next_event: Any, max_depth: int) -> None:
         super().__init__(self._counted, max_depth, _MOST_NODES, plain=False)

@@ -1,19 +1,19 @@
-"""JSON answers as YAML that every reader, of YAML 1.1 too, reads back as the same values."""
+"""Converts JSON answers to YAML that readers of YAML 1.1 and 1.2 read back as the same values."""
 
 import re
 
 import orjson
 
-# A value without quotes must be text to every reader, of YAML 1.1 too: so it begins with a letter, `_` or `/`,
-# unless it is a UUID (no number has four hyphens).
+# Text without quotes must be text to readers of YAML 1.1 and 1.2: so it begins with a letter, `_` or `/`, or is a UUID
+# (no number has four hyphens).
 _BARE = re.compile(
     r"[A-Za-z_/][A-Za-z0-9_./?@+(),-]*(?: [A-Za-z0-9_./@+()][A-Za-z0-9_./?@+(),-]*)*"
     r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 )
 _LONGEST_BARE = 100
-_LONGEST_KEY = 1000  # characters; a parser need not look further than 1024 for the colon
+_LONGEST_KEY = 1000  # characters; parsers look for the colon within 1024
 _NOT_TEXT = {"y", "yes", "n", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"}
-# Parsers refuse these unescaped, or take them for line breaks or for a byte order mark.
+# Unescaped, parsers refuse these or read them as line breaks or as a byte order mark.
 _TO_ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
@@ -26,7 +26,7 @@ def from_json(text: bytes) -> bytes:
 
 
 def _write(lines: list[str], lead: str, value: object, indent: str) -> None:
-    """Add the lines of a value: `lead` begins the first one, `indent` the others."""
+    """Append the lines of a value: `lead` is the prefix of the first one, `indent` of the others."""
     match value:
         case dict() if value:
             for key, item in value.items():
@@ -57,7 +57,7 @@ def _written(value: object) -> str:
             quoted = orjson.dumps(value).decode()
             return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
         case float():
-            # YAML 1.1 wants a point and a signed exponent, or it reads text.
+            # YAML 1.1 reads a number without a point or without a signed exponent as text.
             mantissa, e, exponent = repr(value).partition("e")
             return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}{e}{exponent}"
         case _:

@@ -1,6 +1,6 @@
-"""What the reads share: bundles, and the parameters of searches.
+"""Bundles and search parameters of the plain reads.
 
-Sizes of pages are bounded, unknown parameters are refused by name, and the next page is a link.
+Page sizes are bounded, unknown parameters are refused by name, and the next page is a link.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from fencepost.domain.transitions import OUTCOMES
 from fencepost.errors import READ_TOO_LONG, Refusal, invalid_params
 from fencepost.wire.pages import read_position, write_position
 
-# Some vocabularies take any text as an id; Postgres cannot compare a text with a NUL in it.
+# Some vocabularies accept any text as an id, but Postgres cannot compare a text with a NUL.
 ID = re.compile(r"[^\0]{1,64}")
 MOST = 1000
 DEFAULT = 100
 _COUNTED_ALONE = 5.0
 _COUNTED_BESIDE = 1.0
-# What a search for tasks or workflows takes.
+# Parameters of a search for tasks or workflows.
 SEARCH = {"_count", "_after", "_id", ".status", "status", ".outcome", "outcome", "definition", "definition-not"}
 
 
 Position = tuple[str, int] | None
-# Takes what is wanted and for how many seconds to count at most.
+# Counts the matches of a filter, for at most this many seconds.
 Count = Callable[[Filter, float], Awaitable[int | None]]
-# Takes what is wanted, where the page begins and its size; gives resources, and where the next page begins.
+# Takes a filter, the cursor of the page and its size; returns resources and the cursor of the next page.
 Page = Callable[[Filter, Position, int], Awaitable[tuple[Sequence[Any], Position]]]
 
 
 class Bundle(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType", tag="Bundle"):
-    """One page of what a search found; `link` leads to the next."""
+    """One page of a search result; `link` has the URL of the next."""
 
     entry: list[dict[str, Any]]
     type: str
@@ -47,9 +47,9 @@ class Bundle(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, ta
 
 
 async def search(request: Request, statuses: tuple[str, ...], count: Count, page: Page) -> Response:
-    """Answer a search, newest first: how many there are, and a page of them unless `_count` is 0.
+    """Answer a search: the total, and unless `_count` is 0 a page, newest first.
 
-    Beside a page the count is left out when it would take longer than the page may wait for it.
+    The total is omitted from a page if counting would take too long.
     """
     query = request.query_params
     refuse_unknown(query, SEARCH)
@@ -74,12 +74,12 @@ async def search(request: Request, statuses: tuple[str, ...], count: Count, page
 
 
 def answer(value: Any) -> Response:
-    """Return a resource or a bundle."""
+    """Return the response with a resource or a bundle."""
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
 def words(query: QueryParams, *names: str, known: tuple[str, ...] | None = None) -> list[str] | None:
-    """Return the words of a comma-separated parameter under the first of its names that is there."""
+    """Return the values of a comma-separated parameter, under the first of its names that is present."""
     for name in names:
         if name in query:
             words = [word for value in query.getlist(name) for word in value.split(",")]
@@ -93,7 +93,7 @@ def words(query: QueryParams, *names: str, known: tuple[str, ...] | None = None)
 
 
 def number(query: QueryParams, name: str, default: int, most: int) -> int:
-    """Return a parameter that is a whole number."""
+    """Return an integer parameter; raise Refusal (`invalid-params`)."""
     text = query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
         raise invalid_params(f"Expected a whole number from 0 to {most}, got {text[:40]!r}", name)
@@ -101,7 +101,7 @@ def number(query: QueryParams, name: str, default: int, most: int) -> int:
 
 
 def refuse_unknown(query: QueryParams, known: set[str]) -> None:
-    """Raise Refusal for a parameter that nobody reads."""
+    """Raise Refusal (`invalid-params`) for an unknown parameter."""
     for name in query:
         if name not in known:
             raise invalid_params(
@@ -110,13 +110,13 @@ def refuse_unknown(query: QueryParams, known: set[str]) -> None:
 
 
 def next_page(request: Request, after: tuple[str, int] | None) -> list[dict[str, str]]:
-    """Return the link to the page behind `after`."""
+    """Return the link to the page after the cursor `after`."""
     if after is None:
         return []
     return [{"relation": "next", "url": url_with(request, _after=write_position(after))}]
 
 
 def url_with(request: Request, **changes: str) -> str:
-    """Return the way to the same with other parameters."""
+    """Return the URL of a request with other parameters."""
     url = request.url.include_query_params(**changes)
     return f"{url.path}?{url.query}"

@@ -1,8 +1,8 @@
-"""`POST /events`: events as others send them, without an envelope of ours.
+"""`POST /events`: accepts events without an RPC envelope.
 
 application/cloudevents+json           one CloudEvent
-application/cloudevents-batch+json     an array of them
-any type, with `ce-…` headers          one CloudEvent, whose data is the body
+application/cloudevents-batch+json     an array of CloudEvents
+any type, with `ce-…` headers          one CloudEvent; the body is its data
 JSON or YAML otherwise                 a resource, or an array of resources
 """
 
@@ -39,20 +39,20 @@ _Read = Callable[[Raw, str], Event]
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """What is said of one event of an array that was not taken."""
+    """The error of one event in an array."""
 
     error: Fault
 
 
 class EventIntake:
-    """The handler of the intake."""
+    """The handler of `POST /events`."""
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self._engine = engine
         self._limits = limits
 
     async def publish(self, request: Request) -> Response:
-        """Answer `POST /events`: what became of the event, or of each of an array in its order."""
+        """Answer `POST /events`: the result of the event, or for an array the result of each, in order."""
         content_type = request.headers.get("content-type", "")
         media_type, _, parameters = content_type.partition(";")
         media_type = media_type.strip().lower()
@@ -96,12 +96,12 @@ class EventIntake:
         return read(Raw(body), "$")
 
     def _several(self, body: bytes, read: _Read) -> list[Event]:
-        """Read an array of events: all of them, or none is taken."""
+        """Read an array of events; one invalid event refuses the whole array."""
         if not body.lstrip().startswith(b"["):
             raise invalid_params("Expected `array`", "$")
         texts = msgspec.json.decode(body, type=list[Raw])
         if not texts:
-            raise Refusal(INVALID_REQUEST, at="$", reason="an empty array holds no event")
+            raise Refusal(INVALID_REQUEST, at="$", reason="the array of events is empty")
         if len(texts) > self._limits.batch:
             reason = f"{len(texts)} events in one array; the limit is {self._limits.batch}"
             raise Refusal(INVALID_REQUEST, at="$", reason=reason)
@@ -111,7 +111,7 @@ class EventIntake:
         return [read(text, f"$[{number}]") for number, text in enumerate(texts)]
 
     async def _binary(self, headers: Headers, media_type: str, body: bytes) -> bytes:
-        """Return the JSON text of a CloudEvent whose attributes are headers, and whose data is the body."""
+        """Return the JSON text of a CloudEvent in binary mode: headers are its attributes, the body is its data."""
         event: dict[str, Any] = {}
         for name, value in headers.items():
             if name.startswith(_ATTRIBUTE):
@@ -149,7 +149,7 @@ def _resource(text: Raw, at: str) -> Event:
 
 
 def _unquoted(value: str, attribute: str) -> str:
-    """Return the text of a header as CloudEvents write it: what is not plain ASCII is percent-encoded UTF-8."""
+    """Decode a header of a CloudEvent: characters outside of printable ASCII are percent-encoded UTF-8."""
     try:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The door before everything that is served beside `/rpc`: plain HTTP and WebSockets, known paths and unknown ones."""
+"""Checks every request outside of `/rpc`, HTTP and WebSocket, for known and unknown paths, before it is routed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
-# Balancers ask for them under an address of their own.
+# Load balancers request these by address, not by a name of the server.
 _PROBES = ("/healthz", "/readyz")
 _HELD = "fencepost.held"
 
 
 class Guard:
-    """Lets requests in to an application."""
+    """ASGI middleware that checks each request before the application gets it."""
 
     def __init__(self, application: Starlette, door: Door) -> None:
         self.application = application
@@ -49,7 +49,7 @@ class Guard:
 
 
 async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
-    """Answer a request, or the handshake of a WebSocket, with a refusal."""
+    """Answer a request or a WebSocket handshake with a refusal."""
     status, headers, content = written(refusal, format_of(scope["headers"]))
     answer = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
     await send({"type": f"{answer}.start", "status": status, "headers": headers})
@@ -57,6 +57,6 @@ async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
 
 
 def held_by(scope: Scope) -> Held:
-    """Return the place of the body of a request that was let in."""
+    """Return the memory reservation for the body of a request that passed the guard."""
     held: Held = scope[_HELD]
     return held

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do anything."""
+"""Health checks: liveness and readiness."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from fencepost.store.database import Database
 
 
 class Health:
-    """The handlers for probes; they need no credentials."""
+    """The handlers of health checks; they need no credentials."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.draining = False
 
     async def healthz(self, _: Request) -> JSONResponse:
-        """Answer that the process lives."""
+        """Answer 200: the process is alive."""
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, _: Request) -> JSONResponse:
-        """Answer that the database answers and takes writes; raise Refusal (`unavailable`, 503) when it does not."""
+        """Answer 200 if the database answers and accepts writes; raise Refusal (`unavailable`, 503) otherwise."""
         if self.draining:
             return JSONResponse({"status": "draining"}, status_code=503)
         await self._database.ready()

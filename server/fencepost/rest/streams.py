@@ -1,4 +1,4 @@
-"""Streams of server-sent events: what each of them shows is its own affair, how that goes out is here."""
+"""Server-sent events: the transport that all event streams share."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from starlette.responses import Response, StreamingResponse
 
 from fencepost.engine.watch import Watch
 
-# What proxies between cut off is a connection on which nothing comes for a while; a minute with most of them.
+# Proxies cut idle connections, most of them after a minute.
 _PING_SECONDS = 15.0
 _TYPE = "text/event-stream"
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 class Message(NamedTuple):
-    """One event: its data, a line of JSON; where to go on behind it (`Last-Event-ID`); and its type."""
+    """One event: its data, a line of JSON; its id, from which a client resumes (`Last-Event-ID`); and its type."""
 
     data: bytes
     id: str | None = None
@@ -25,21 +25,21 @@ class Message(NamedTuple):
 
 
 def sse(watch: Watch, messages: AsyncIterator[Message | None]) -> StreamingResponse:
-    """Return the stream of some messages, until they end, the client goes away or the server drains.
+    """Return a response that streams messages until they end, the client disconnects or the server drains.
 
-    None stands for a look that found nothing new; there must be one every few seconds, since pings come with them.
+    None means that a poll found no new message. The iterator must yield every few seconds, because pings are sent then.
     """
     return StreamingResponse(_frames(watch, messages), media_type=_TYPE, headers=_HEADERS)
 
 
 def head_of_sse() -> Response:
-    """Return the answer to HEAD, which opens no stream."""
+    """Return the response to HEAD, without a stream."""
     return Response(media_type=_TYPE, headers=_HEADERS)
 
 
 async def _frames(watch: Watch, messages: AsyncIterator[Message | None]) -> AsyncIterator[bytes]:
     said_at = time.monotonic()
-    # So that the client sees at once that it is heard.
+    # Sent at once, so that the client knows that the stream is open.
     yield b": hello\n\n"
     async for message in messages:
         if watch.closing:

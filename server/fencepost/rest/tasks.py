@@ -1,8 +1,8 @@
-"""The reads that the vendor's own clients make: bundles of AidboxTask and AidboxTaskLog.
+"""Plain reads of tasks, as the vendor's own clients use them: bundles of AidboxTask and AidboxTaskLog.
 
-GET /AidboxTask?_count=0&.status=ready&definition-not=…    how many
-GET /AidboxTask/{id}                                       one
-GET /AidboxTaskLog?subject={id}                            what happened to it, the newest last
+GET /AidboxTask?_count=0&.status=ready&definition-not=…    their number
+GET /AidboxTask/{id}                                       one task
+GET /AidboxTaskLog?subject={id}                            its log, newest last
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DIRECTIONS: dict[str, Direction] = {"_lastUpdated": "asc", "-_lastUpdated": "de
 
 
 class TaskReads:
-    """The handlers of the reads."""
+    """The handlers of these reads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -75,7 +75,7 @@ class TaskReads:
         return answer(Bundle(total=len(entry), entry=entry, type="searchset"))
 
     async def _get(self, id: str) -> HeldTask:
-        # A path may hold what no id does and Postgres cannot even compare: a NUL.
+        # A path may have a NUL, which no id has and Postgres cannot compare.
         if not ID.fullmatch(id):
             raise Refusal(TASK_NOT_FOUND, id=id[:64])
         return await self._engine.tasks.get(id)

@@ -1,7 +1,7 @@
-"""The reads of workflows that the vendor's own clients make.
+"""Plain reads of workflows, as the vendor's own clients use them.
 
-GET /AidboxWorkflow?_count=0&.status=in-progress    how many
-GET /AidboxWorkflow/{id}                            one
+GET /AidboxWorkflow?_count=0&.status=in-progress    their number
+GET /AidboxWorkflow/{id}                            one workflow
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fencepost.wire.workflows import workflow_resource
 
 
 class WorkflowReads:
-    """The handlers of the reads."""
+    """The handlers of these reads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -42,7 +42,7 @@ class WorkflowReads:
     async def read(self, request: Request) -> Response:
         """Answer `GET /AidboxWorkflow/{id}`."""
         id = request.path_params["id"]
-        # A path may hold what no id does and Postgres cannot even compare: a NUL.
+        # A path may have a NUL, which no id has and Postgres cannot compare.
         if not ID.fullmatch(id):
             raise Refusal(WORKFLOW_NOT_FOUND, id=id[:64])
         return answer(workflow_resource((await self._engine.workflows.get(id)).workflow))

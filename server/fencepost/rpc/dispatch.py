@@ -1,7 +1,7 @@
-"""Runs calls: finds the method, reads the params, and turns whatever happens into an answer.
+"""Runs calls: finds the method, decodes the params, and converts results and exceptions to answers.
 
-The calls of an array run in its order. Neighbours of one batched method go to it as a list, and into one statement
-further down; no two calls of such a list concern one task.
+The calls of an array run in order. Adjacent calls of one batched method are passed to it as a list, and become one
+statement in the store; no two calls of such a list concern the same task.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A call that was read: what to run, or why it is refused. `place` is its JSON path in the request."""
+    """A decoded call: its method and params, or the refusal. `place` is its JSON path in the request."""
 
     place: str
     call: Call | None
@@ -61,10 +61,10 @@ class Dispatch:
     async def run(
         self, body: bytes, caller: str, origin: str = "", refused: Mapping[int, Refusal] | None = None
     ) -> Outcome | list[bytes]:
-        """Return the outcome of a lone call, or each answer of an array; raise Refusal when the body is neither.
+        """Return the outcome of a single call, or the answers of an array; raise Refusal if the body is neither.
 
-        `refused` are calls of an array that could not be read, by their place; `null` stands there. Once the answers
-        of an array hold what one answer may, the calls behind them are refused and not run.
+        `refused` has, by index, the calls of an array that could not be decoded; they are `null` in the body. Once the
+        answers of an array reach the size limit, the remaining calls are refused and not run.
         """
         refusal, bad = await beside(len(body), partial(self._checked, body))
         context = Context(self._engine, self._services, caller, self._limits, origin)
@@ -87,7 +87,7 @@ class Dispatch:
         return [_outcome(read, Refusal(ANSWER_FULL, limit=self._limits.answer_bytes)) for read in reads]
 
     async def call(self, body: bytes, caller: str) -> bytes:
-        """Return the result of a lone call as text; raise Refusal, with paths from the call, when it is refused."""
+        """Return the result of a single call as JSON text; raise Refusal, with paths relative to the call."""
         outcome = await self.run(body, caller)
         assert isinstance(outcome, Outcome), "it is a lone call"
         fault, refusal = outcome.answer.error, outcome.refusal
@@ -98,7 +98,7 @@ class Dispatch:
         raise refusal
 
     async def _run(self, context: Context, reads: Sequence[_Read]) -> Sequence[Outcome]:
-        """Run neighbours: calls of one method, or calls that were refused when they were read."""
+        """Run adjacent calls of one method, or calls that were refused while decoding."""
         if (method := reads[0].method) is None or reads[0].refusal is not None:
             return [_outcome(read, read.refusal) for read in reads]
         return list(map(_outcome, reads, await method.run(context, [read.params for read in reads])))
@@ -111,7 +111,7 @@ class Dispatch:
         return None
 
     def _checked(self, body: bytes) -> tuple[Refusal | None, Mapping[int, Refusal]]:
-        """Return why a body is refused, and of an array that can be read which calls are the reason."""
+        """Return the refusal of a body; for an array, with the refusals of single calls by index."""
         refusal = self._check(body)
         if refusal is not None and body.lstrip()[:1] == b"[":
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -120,7 +120,7 @@ class Dispatch:
         return refusal, {}
 
     def _array(self, body: bytes, refusal: Refusal | None, refused: Mapping[int, Refusal]) -> list[_Read]:
-        """Read an array of calls; when something in it is bad, each is read by itself, so that good ones go on."""
+        """Decode an array of calls; if that fails, decode each by itself, so that the valid ones run."""
         if refusal is None:
             with contextlib.suppress(msgspec.DecodeError):
                 calls = self._counted(array_decoder.decode(body))
@@ -138,7 +138,7 @@ class Dispatch:
 
     def _counted(self, calls: list[T]) -> list[T]:
         if not calls:
-            raise Refusal(INVALID_REQUEST, at="$", reason="an empty array holds no call")
+            raise Refusal(INVALID_REQUEST, at="$", reason="the array of calls is empty")
         if len(calls) > self._limits.batch:
             reason = f"{len(calls)} calls in one array; the limit is {self._limits.batch}"
             raise Refusal(INVALID_REQUEST, at="$", reason=reason)
@@ -178,9 +178,9 @@ def _outcome(read: _Read, result: Any) -> Outcome:
 
 
 def _neighbours(reads: Iterable[_Read]) -> Iterator[list[_Read]]:
-    """Split calls into runs of one method; calls that were refused make runs of their own.
+    """Split calls into groups of one method; refused calls form groups of their own.
 
-    A second call about one task begins a new run: side by side with the first, it might be decided before it.
+    A second call on the same task begins a new group: in one group, it might be applied before the first.
     """
     for method, same in groupby(reads, lambda read: None if read.refusal is not None else read.method):
         if method is None or not method.batched:
@@ -200,7 +200,7 @@ def _neighbours(reads: Iterable[_Read]) -> Iterator[list[_Read]]:
 
 
 def _measured(run: list[_Read]) -> Iterator[list[_Read]]:
-    """Split a run where its answers may be large, so that they are measured before it goes on."""
+    """Split a group if its answers may be large, so that their size is checked in between."""
     method = run[0].method
     if method is None or len(run) <= method.together or all(read.refusal or method.small(read.params) for read in run):
         yield run

@@ -1,6 +1,6 @@
 """`POST /rpc`: from the bytes of a request to the bytes of its answer.
 
-A raw ASGI callable: it answers most of the requests there are, and the framework would cost as much again.
+A raw ASGI callable, because most requests come here and the framework would double their cost.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Endpoint:
         except Refusal as refusal:
             await self._door.delay(refusal, scope)
             outcome, format = Outcome(Answer(error=fault_of(refusal)), refusal), format_of(scope["headers"])
-        except Exception as error:  # noqa: BLE001 the same place as the dispatcher's, for what is outside of calls
+        except Exception as error:  # noqa: BLE001 like the dispatcher, for failures outside of calls
             unexpected = bug(error, "POST /rpc")
             outcome, format = Outcome(Answer(error=fault_of(unexpected)), unexpected), format_of(scope["headers"])
         finally:
@@ -66,7 +66,7 @@ class Endpoint:
         await _send(send, format, outcome)
 
     async def _answered(self, run: Any, body: bytes, receive: Receive) -> Outcome | list[bytes]:
-        """Run the calls; when one of them may wait and the client hangs up meanwhile, cancel them."""
+        """Run the calls; cancel them if one of them can wait and the client disconnects."""
         if b"long-poll" not in body:
             return await run  # type: ignore[no-any-return]
         calls = asyncio.create_task(run)
@@ -74,7 +74,7 @@ class Endpoint:
         try:
             await asyncio.wait((calls, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # Also when this request is cut off itself.
+            # Also runs if this request is cancelled.
             hung_up = not calls.done()
             (calls if hung_up else gone).cancel()
         await asyncio.gather(calls, gone, return_exceptions=True)
@@ -106,7 +106,7 @@ async def _send(send: Send, format: Format, outcome: Outcome | list[bytes]) -> N
 
 
 def _origin(scope: Mapping[str, Any], headers: dict[bytes, bytes]) -> str:
-    """Return where the client reached this server, as it says itself, or as a proxy between says that it did."""
+    """Return the origin under which the client reached this server, from its headers or those of a proxy."""
     host, scheme = _text(headers, b"host") or "", _text(headers, b"x-forwarded-proto") or scope["scheme"]
     return f"{scheme}://{host}" if _HOST.fullmatch(host) and scheme in ("http", "https") else ""
 

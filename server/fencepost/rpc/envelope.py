@@ -1,4 +1,4 @@
-"""The envelope of a call and of its answer."""
+"""The envelopes of calls and answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fencepost.wire.faults import Fault
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One call: a method and its params; `id` and `jsonrpc`, when sent, come back with the answer."""
+    """One call: a method and its params; `id` and `jsonrpc`, if present, are returned in the answer."""
 
     method: str
     params: Raw = Raw(b"{}")

@@ -1,4 +1,4 @@
-"""Reading the params of a call: their struct decides, and every fault names its field."""
+"""Decodes the params of calls, with errors that name the field."""
 
 from __future__ import annotations
 

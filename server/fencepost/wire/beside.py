@@ -1,4 +1,4 @@
-"""Reading and writing of long texts beside the event loop, so that other requests get their turn meanwhile.
+"""Runs work on long texts in a thread, so that the event loop stays free for other requests.
 
 A megabyte of YAML, or of JSON that needs the exact walk, takes a second of processor time.
 """
@@ -12,18 +12,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Bytes that take less time on the loop than it takes to find a thread.
+# Bytes that take less time on the loop than a switch to a thread.
 SHORT_JSON = 64 << 10
 SHORT_YAML = 16 << 10
-# The interpreter runs one thread at a time: more of them would only keep the loop waiting for its turn, and hold more
-# parsed texts in memory.
+# The interpreter runs one thread at a time: more threads would only delay the loop and hold more texts in memory.
 _THREADS = 2
 
 _threads = ThreadPoolExecutor(_THREADS, "texts")
 
 
 async def beside(size: int, work: Callable[[], T], *, short: int = SHORT_JSON) -> T:
-    """Return what `work` returns for a text of `size` bytes; it runs in a thread if the text is longer than `short`."""
+    """Return the result of `work` for a text of `size` bytes; it runs in a thread if `size` is above `short`."""
     if size <= short:
         return work()
     return await asyncio.get_running_loop().run_in_executor(_threads, work)

@@ -1,4 +1,4 @@
-"""The body of a request: read no further than its limit, and turned into JSON text."""
+"""Reads request bodies, bounded in size and in total memory, and converts them to JSON text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fencepost.settings import Limits
 from fencepost.wire.beside import SHORT_JSON, SHORT_YAML, beside
 from fencepost.wire.formats import Format
 
-# Up to here a body is small.
+# Bodies up to this many bytes count as small.
 _SMALL = 1 << 16
 _RETRY_SECONDS = 1
 
@@ -22,28 +22,28 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class HangUp(Exception):
-    """The client went away before its answer."""
+    """The client disconnected before its answer."""
 
 
 class Bodies:
-    """The bodies of all requests under way: each is counted from its first byte to its answer.
+    """The memory for the bodies of all requests in flight: each counts from its first byte to its answer.
 
-    Small ones have a quarter for themselves, so that finishes come through while large bodies take their time.
+    A quarter is reserved for small bodies, so that finishes get through while large bodies are slow.
     """
 
     def __init__(self, limits: Limits) -> None:
-        # The largest body must always have a place.
+        # There must be room for the largest body.
         self.most = max(limits.bodies_bytes, 2 * limits.body_bytes)
         self.most_large = self.most - self.most // 4
         self.used = 0
 
     def hold(self) -> Held:
-        """Return what holds the place of one body."""
+        """Return the reservation for one body."""
         return Held(self)
 
 
 class Held:
-    """The place of one body; `release` it when its request is answered."""
+    """The memory reserved for one body; call `release` when the request is answered."""
 
     __slots__ = ("_bodies", "_size")
 
@@ -52,16 +52,16 @@ class Held:
         self._size = 0
 
     def expect(self, size: int) -> None:
-        """Raise Refusal (`unavailable`) when there is no place for so many bytes."""
+        """Raise Refusal (`unavailable`) if there is no room for this many bytes."""
         if self._bodies.used + size > self._limit(size):
             self._refuse()
 
     def take(self, size: int) -> None:
-        """Take a place for more bytes; raise Refusal (`unavailable`) when there is none."""
+        """Reserve more bytes; raise Refusal (`unavailable`) if there is no room."""
         bodies = self._bodies
         bodies.used += size
         self._size += size
-        # A small body fits as long as large ones do.
+        # A small body fits whenever a large one does.
         if bodies.used > bodies.most_large and bodies.used > self._limit(0):
             self._refuse()
 
@@ -73,14 +73,14 @@ class Held:
         raise Refusal(UNAVAILABLE, reason=reason, retry_after=_RETRY_SECONDS)
 
     def release(self) -> None:
-        """Give the place back."""
+        """Release the reservation."""
         self._bodies.used -= self._size
         self._size = 0
 
 
 async def read_body(content_length: bytes, receive: Receive, held: Held, *, limit: int) -> bytes:
     """Return the body of an ASGI request; raise Refusal (`payload-too-large`, `unavailable`) or HangUp."""
-    # A short one has fewer bytes than any limit.
+    # A short body is below any limit.
     if len(content_length) > 3 and content_length.isdigit():
         if (announced := int(content_length)) > limit:
             raise Refusal(PAYLOAD_TOO_LARGE, limit=limit)
@@ -115,9 +115,9 @@ async def as_json(body: bytes, format: Format, *, max_depth: int) -> bytes:
 
 
 async def calls_as_json(body: bytes, format: Format, *, max_depth: int) -> tuple[bytes, dict[int, Refusal]]:
-    """Return a body of calls as JSON text, and why some calls of an array are null there; raise Refusal.
+    """Return a body of calls as JSON text, and errors by index for the calls of an array that are null there.
 
-    The text is not checked when it came as JSON.
+    A JSON body is returned unchecked. Raises Refusal (`invalid-request`).
     """
     if format.to_json is None:
         return body, {}

@@ -1,4 +1,4 @@
-"""Who calls: a client known by id and secret (Basic) or by its secret alone (Bearer)."""
+"""Identifies the caller: a client by id and secret (Basic), or by its secret alone (Bearer)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import Mapping
 
 from fencepost.errors import UNAUTHENTICATED, Refusal
 
-# The name under which calls are logged where no client is configured; only loopback is served then.
+# The caller in logs if no client is configured; the server then listens on loopback only.
 LOCAL = "local"
 
 
 class WrongCredentials(Refusal):
-    """Credentials that are no client's."""
+    """The credentials belong to no client."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(UNAUTHENTICATED, reason=reason)
 
 
 class Callers:
-    """The configured clients; without any, every caller is `local`."""
+    """The configured clients; if there are none, every caller is `local`."""
 
     def __init__(self, clients: Mapping[str, str]) -> None:
         """Take secrets by client id."""
@@ -49,13 +49,13 @@ class Callers:
             id, _, secret = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError, ValueError):
             raise WrongCredentials("the Basic credentials are not base64 of id:secret") from None
-        # An unknown id costs the same comparison as a known one.
+        # An unknown id takes the same comparison, so that timing does not reveal which ids exist.
         if not hmac.compare_digest(self._digests.get(id, b"-" * 32), _digest(secret)):
             raise WrongCredentials("unknown client or wrong secret")
         return id
 
     def _bearer(self, token: str) -> str:
-        # The time of a look-up by digest tells nothing about a secret; the comparison takes the same time for any.
+        # The time of a look-up by digest reveals nothing about a secret; the comparison takes constant time.
         digest = _digest(token.strip())
         id = self._by_digest.get(digest)
         if not hmac.compare_digest(self._digests.get(id or "", b"-" * 32), digest) or id is None:

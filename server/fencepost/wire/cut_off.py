@@ -1,7 +1,7 @@
-"""Requests that are cut off before their answer: the server stops, or what they waited for was cancelled.
+"""Answers requests that are cancelled before their answer, because the server stops or because of an internal cancel.
 
-The HTTP server would answer them 500 in plain text and report a bug. They are 503 `unavailable` in the caller's format,
-since the caller may repeat them.
+The HTTP server would answer 500 in plain text and log a bug. Here they get 503 `unavailable` in the caller's format,
+because the caller may repeat them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _GOING_AWAY = 1012
 
 
 def cut_off() -> Refusal:
-    """Return what the caller of a request is told that was cut off."""
+    """Return the refusal for a cancelled request."""
     reason = "the server stops, or stopped what this call waited for; repeat it, since it may have been done"
     return Refusal(UNAVAILABLE, retry_after=1, reason=reason)
 
 
 class CutOff:
-    """Answers in the place of an application that is cancelled before it has."""
+    """ASGI middleware: answers if the application is cancelled before its answer."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -52,7 +52,7 @@ class CutOff:
             elif not state:
                 await _refuse(scope, send)
             else:
-                # A stream: what was sent stands.
+                # The response has begun, so it cannot be replaced.
                 await send({"type": "http.response.body", "body": b""})
 
 

@@ -1,4 +1,4 @@
-"""The way in of every request over HTTP: its headers, its site, its caller, and the memory of its body."""
+"""The checks on every HTTP request: headers, site, caller, and memory for the body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fencepost.wire.sites import Sites
 
 
 class Door:
-    """The checks that all doors of a server share."""
+    """The checks that all HTTP applications of a server share."""
 
     def __init__(self, settings: Settings) -> None:
         any_host = bool(settings.clients) and not settings.allowed_hosts
@@ -25,16 +25,16 @@ class Door:
         self.bodies = Bodies(settings.limits)
 
     def enter(self, pairs: Pairs) -> dict[bytes, bytes]:
-        """Return the headers of a request; raise Refusal for one that is ambiguous, or of another site."""
+        """Return the headers of a request; raise Refusal if they are ambiguous or from another site."""
         headers = read_headers(pairs)
         self._sites.check(headers)
         return headers
 
     def caller(self, authorization: str | None) -> str:
-        """Return who calls; raise Refusal (`unauthenticated`)."""
+        """Return the id of the caller; raise Refusal (`unauthenticated`)."""
         return self._callers.identify(authorization)
 
     async def delay(self, refusal: Refusal, scope: Mapping[str, Any]) -> None:
-        """Let a request wait that is refused for wrong credentials; any other refusal is not delayed."""
+        """Delay the answer if the refusal is for wrong credentials; return at once otherwise."""
         if isinstance(refusal, WrongCredentials):
             await self._logins.failed(scope.get("client"), refusal.message)

@@ -1,4 +1,4 @@
-"""Events as the wire spells them: what became of one, and what triggers did."""
+"""Results of events and triggers on the wire."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fencepost.wire.resources import Time, definition_resource
 
 
 class PublishResult(msgspec.Struct, frozen=True):
-    """The id of an event, what triggers started for it, and the `awf.task/subscribe` tasks that it ended."""
+    """The id of an event, the starts of triggers for it, and the `awf.task/subscribe` tasks that it completed."""
 
     id: str
     started: list[Started]
@@ -22,14 +22,14 @@ class PublishResult(msgspec.Struct, frozen=True):
 
 
 class EventName(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which event; a resource has no source."""
+    """The name of an event; a resource has no source."""
 
     id: str
     source: str | UnsetType = UNSET
 
 
 class StartResource(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a trigger did for an event: what it started, or why it could not."""
+    """A start of a trigger for an event: the started task or workflow, or the reason why it could not start."""
 
     event: EventName
     at: Time
@@ -40,14 +40,14 @@ class StartResource(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TriggerCounts(msgspec.Struct, frozen=True):
-    """How often a trigger did something, as far as history is kept."""
+    """Number of starts of a trigger by result, within the retention of history."""
 
     started: int
     skipped: int
 
 
 class TriggerStatusResult(msgspec.Struct, frozen=True):
-    """A trigger, how often it did something, and what it did last, the newest first."""
+    """A trigger, its number of starts, and its latest starts, newest first."""
 
     resource: dict[str, Any]
     counts: TriggerCounts
@@ -55,12 +55,12 @@ class TriggerStatusResult(msgspec.Struct, frozen=True):
 
 
 def publish_result(event: Event, outcome: Outcome) -> PublishResult:
-    """Write what became of an event for the wire."""
+    """Convert the result of an event for the wire."""
     return PublishResult(event.id, outcome.started, outcome.completed)
 
 
 def trigger_status_result(status: TriggerStatus) -> TriggerStatusResult:
-    """Write how a trigger stands for the wire."""
+    """Convert the status of a trigger for the wire."""
     return TriggerStatusResult(
         definition_resource(status.definition),
         TriggerCounts(*status.counts),

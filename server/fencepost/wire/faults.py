@@ -1,4 +1,4 @@
-"""Failures as the wire spells them: `{type, message, path?, errors?}`."""
+"""Errors on the wire: `{type, message, path?, errors?}`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_PATH = 600
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What went wrong: a kebab-case name, a sentence, the JSON path of the fault in the request, and single faults."""
+    """An error: its type in kebab case, a message, the JSON path of the fault in the request, and further faults."""
 
     type: str
     message: str
@@ -25,7 +25,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def fault_of(refusal: Refusal, params_at: str | None = None) -> Fault:
-    """Write a refusal; `params_at` is the JSON path of the call's params, put in front of every path inside them."""
+    """Convert a refusal; `params_at`, the JSON path of the call's params, is the prefix of all paths in them."""
 
     def located(path: str) -> str:
         return _cut(path if params_at is None else params_at + path[1:], _LONGEST_PATH)
@@ -42,12 +42,12 @@ def fault_of(refusal: Refusal, params_at: str | None = None) -> Fault:
 
 
 def _cut(text: str, most: int) -> str:
-    """Return a text that may repeat what was sent, which may be a megabyte."""
+    """Return a message cut to a bounded length: it may quote a megabyte of the request."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def bug(error: Exception, where: str) -> Refusal:
-    """Report an exception that nobody expected, and return what its caller is told."""
+    """Log an unexpected exception with its traceback, and return the refusal for its caller (`internal-error`)."""
     reference = secrets.token_hex(6)
     emit(Event.CALL_FAILED, error=error, method=where, reference=reference)
     return Refusal(INTERNAL_ERROR, reference=reference)

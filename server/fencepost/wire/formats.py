@@ -1,6 +1,6 @@
-"""Which format a request is in, and which one its answer takes.
+"""Content negotiation: the format of a request and of its answer.
 
-Inside everything is JSON text; a YAML body becomes JSON at this door, and an answer becomes YAML here.
+Internally everything is JSON text; YAML bodies and answers are converted at this boundary.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fencepost.wire.beside import beside
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format: its media type, and how it becomes JSON (None: it is JSON) and JSON becomes it."""
+    """A format: its media type, and the conversions to and from JSON (None for JSON itself)."""
 
     media_type: str
     to_json: Callable[..., bytes] | None
@@ -31,13 +31,13 @@ _BY_TYPE = {
         for name in ("text/yaml", "application/yaml", "application/x-yaml")
     },
 }
-# ASCII is UTF-8 too.
+# ASCII is a subset of UTF-8.
 _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 _ANY = {"*/*", "application/*", "text/*"}
 
 
 async def written(content: bytes, format: Format) -> bytes:
-    """Return an answer's JSON text in its format; a long one is written beside the event loop."""
+    """Return the JSON text of an answer in its format; a long one is converted in a thread."""
     if format.from_json is None:
         return content
     return await beside(len(content), partial(format.from_json, content))
@@ -53,13 +53,13 @@ def request_format(content_type: str) -> Format:
         return format
     hint = "send application/json or text/yaml"
     if media_type == "application/x-www-form-urlencoded":
-        # Any page on the web may post a form here with a reader's cookies and network; it may not post JSON.
+        # Any web page can post a form to this server through a visitor's browser, but not JSON.
         hint = "curl -d sends a form unless told otherwise: add -H 'content-type: text/yaml' (or application/json)"
     raise Refusal(UNSUPPORTED_MEDIA_TYPE, content_type=content_type[:100], hint=hint)
 
 
 def refuse_charset(parameters: str) -> None:
-    """Raise Refusal (`unsupported-media-type`) when the parameters of a media type name another charset than UTF-8."""
+    """Raise Refusal (`unsupported-media-type`) if a media type has another charset than UTF-8."""
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and (charset := value.strip().strip('"').lower()) not in _CHARSETS:
@@ -68,7 +68,7 @@ def refuse_charset(parameters: str) -> None:
 
 @lru_cache(maxsize=256)
 def answer_format(accept: str, of_request: Format) -> Format:
-    """Return the format that an answer takes; raise Refusal (`not-acceptable`)."""
+    """Return the format of the answer; raise Refusal (`not-acceptable`)."""
     ranges = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
     if accept.strip() == "" or of_request.media_type in ranges:
         return of_request

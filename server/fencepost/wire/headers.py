@@ -1,4 +1,4 @@
-"""The headers of a request: each that may stand once does, and the formats that they name."""
+"""Reads the headers of a request: refuses repeated ones, and finds the formats of body and answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fencepost.wire.formats import JSON, Format, answer_format, request_format
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
-# Two of one of these would be read differently by different readers.
+# If one of these is repeated, a proxy and this server might use different values.
 _ONCE = frozenset(
     (
         b"authorization",
@@ -28,7 +28,7 @@ _PLAIN = (b"", b"identity")
 
 
 def read_headers(pairs: Pairs) -> dict[bytes, bytes]:
-    """Return headers by their names; raise Refusal for one that stands twice, and for a body that is compressed."""
+    """Return headers by name; raise Refusal for a repeated header, and for a compressed body."""
     headers = dict(pairs)
     if len(headers) != len(pairs):
         headers = _joined(pairs)
@@ -39,7 +39,7 @@ def read_headers(pairs: Pairs) -> dict[bytes, bytes]:
 
 
 def _joined(pairs: Pairs) -> dict[bytes, bytes]:
-    """Join headers that stand more than once, which is how those are read that are lists."""
+    """Join repeated headers with commas, as HTTP defines for headers that are lists."""
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         if name not in headers:
@@ -52,13 +52,13 @@ def _joined(pairs: Pairs) -> dict[bytes, bytes]:
 
 
 def format_of(pairs: Pairs) -> Format:
-    """Return the format of an answer to a request that is refused by its head; JSON when in doubt."""
+    """Return the answer's format for a request that is refused by its headers; JSON if in doubt."""
     headers = dict(pairs)
     return _formats(headers.get(b"content-type", b""), headers.get(b"accept", b""))[1]
 
 
 def formats(headers: Mapping[bytes, bytes]) -> tuple[Format, Format]:
-    """Return the formats of the body and of the answer; raise Refusal when one of them is none of ours."""
+    """Return the formats of body and answer; raise Refusal (`unsupported-media-type`, `not-acceptable`)."""
     content_type, accept = headers.get(b"content-type", b""), headers.get(b"accept", b"")
     of_body, of_answer, is_known = _formats(content_type, accept)
     if not is_known:

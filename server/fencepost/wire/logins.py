@@ -1,4 +1,4 @@
-"""Wrong credentials: each costs its address time, and the log has a line of them now and then."""
+"""Throttles wrong credentials: delays their address, and logs them at most once per interval."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 from fencepost.telemetry import Event, emit
 
-# Addresses that are remembered; the one that was quiet for longest is forgotten first.
+# Addresses kept in memory; the one that failed longest ago is dropped first.
 _MOST_ADDRESSES = 1024
-# So many may come at once; afterwards each waits for a turn of its own.
+# Failures without a delay; after these each waits for its turn.
 _FREE = 5
 _TURN_SECONDS = 0.5
 _LONGEST_SECONDS = 5.0
-# A line in the log for an address, and for all of them.
+# Intervals between log lines, for one address and for all together.
 _SAY_SECONDS = 60.0
 _SAY_ANY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class _Address:
-    """The failures of an address: the end of its last turn, and the number that is not in the log yet."""
+    """The failures of an address: the end of its last delay, and the number not yet logged."""
 
     taken_until: float = 0.0
     said_at: float = -_SAY_SECONDS
@@ -30,14 +30,14 @@ class _Address:
 
 
 class Logins:
-    """The failures of the last minutes, by address."""
+    """The recent failures, by address."""
 
     def __init__(self) -> None:
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
         self._said_at = -_SAY_ANY_SECONDS
 
     async def failed(self, client: tuple[str, int] | None, reason: str) -> None:
-        """Note a failure, and wait for the turn of its address; others go on meanwhile."""
+        """Record a failure, and wait until the delay of its address has passed; other addresses do not wait."""
         now = asyncio.get_running_loop().time()
         address = _network("" if client is None else client[0])
         entry = self._addresses.setdefault(address, _Address())
@@ -59,7 +59,7 @@ class Logins:
 
 
 def _network(address: str) -> str:
-    """Return what one holder of addresses cannot change at will."""
+    """Return the network of an address, which a client cannot change at will."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where the next page of a list begins, as an opaque word."""
+"""Page cursors: opaque texts for the position of the next page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fencepost.errors import invalid_params
 
 
 def write_position(position: tuple[str, int]) -> str:
-    """Return the word for a position (a time and a number)."""
+    """Return the cursor for a position (a time and a number)."""
     return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
 
 
 def read_position(word: str | None, at: str) -> tuple[str, int] | None:
-    """Return the position behind a word that `write_position` gave; raise Refusal (`invalid-params` at `at`)."""
+    """Return the position of a cursor from `write_position`; raise Refusal (`invalid-params` at `at`)."""
     if word is None:
         return None
     try:

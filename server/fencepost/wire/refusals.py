@@ -1,4 +1,4 @@
-"""A refusal as an HTTP answer: status, headers and body."""
+"""Refusals as HTTP responses: status, headers and body."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def written(refusal: Refusal, format: Format) -> tuple[int, Headers, bytes]:
-    """Return the answer in a format."""
+    """Return the response in a format."""
     content = msgspec.json.encode({"error": fault_of(refusal)})
     if format.from_json is not None:
         content = format.from_json(content)
@@ -21,7 +21,7 @@ def written(refusal: Refusal, format: Format) -> tuple[int, Headers, bytes]:
 
 
 def headers_of(refusal: Refusal) -> Headers:
-    """Return the headers that only a refusal has."""
+    """Return the headers of a refusal, such as `Retry-After`."""
     headers: Headers = []
     if refusal.retry_after is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry_after))

@@ -1,4 +1,4 @@
-"""The resources as the wire spells them: AidboxTask, AidboxTaskLog and definitions; workflows.py has AidboxWorkflow."""
+"""Resources on the wire: AidboxTask, AidboxTaskLog and definitions; workflows.py has AidboxWorkflow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, descriptio
 
 
 class TaskMeta(msgspec.Struct, frozen=True, rename="camel"):
-    """When a resource was made and last changed, and a version that grows with every change."""
+    """Times of creation and of the last change, and a version that increases with every change."""
 
     created_at: Time
     last_updated: Time
@@ -27,7 +27,7 @@ class TaskMeta(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class OutcomeReason(msgspec.Struct, frozen=True):
-    """Why a task failed."""
+    """The reason why a task failed."""
 
     type: str
     message: str
@@ -54,10 +54,10 @@ class AidboxTask(
     outcome_reason: OutcomeReason | None = None
     result: JsonObject | UnsetType = UNSET
     error: JsonObject | UnsetType = UNSET
-    exec_id: Annotated[str, Meta(description="the fence of the current execution, a UUID")] | None = None
-    retry_count: Annotated[int, Meta(description="attempts started")] = 0
+    exec_id: Annotated[str, Meta(description="fencing token of the current execution, a UUID")] | None = None
+    retry_count: Annotated[int, Meta(description="number of started attempts")] = 0
     lost_attempts: (
-        Annotated[int, Meta(description="in polls: attempts in a row that were lost to silence")] | UnsetType
+        Annotated[int, Meta(description="in polls: consecutive attempts that ended by a lease timeout")] | UnsetType
     ) = UNSET
     execute_at: Time | None = None
     in_progress_timeout_at: Time | None = None
@@ -66,13 +66,13 @@ class AidboxTask(
     concurrency_path: tuple[str | int, ...] | UnsetType = UNSET
     attempt_timeout: Annotated[int, Meta(description="ms")] | UnsetType = UNSET
     expires_after: Annotated[int, Meta(description="ms")] | UnsetType = UNSET
-    workflow_definition: Annotated[str, Meta(description="of a decision task")] | UnsetType = msgspec.field(
+    workflow_definition: Annotated[str, Meta(description="only on a decision task")] | UnsetType = msgspec.field(
         name="workflow-definition", default=UNSET
     )
 
 
 class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
-    """The settings that a task lives under; times in ms."""
+    """The effective settings of a task; times in ms."""
 
     requested_to_start_timeout: int
     in_progress_timeout: int
@@ -85,19 +85,19 @@ class TaskSettings(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Subject(msgspec.Struct, frozen=True, tag_field="resourceType", tag="AidboxTask"):
-    """The task that a log entry is about."""
+    """The task of a log entry."""
 
     id: str
 
 
 class WorkflowSubject(msgspec.Struct, frozen=True, tag_field="resourceType", tag="AidboxWorkflow"):
-    """The workflow that a log entry is about."""
+    """The workflow of a log entry."""
 
     id: str
 
 
 class Scheduled(msgspec.Struct, frozen=True, rename="kebab", omit_defaults=True):
-    """What the engine will do by itself, and when: the deadline that a change armed."""
+    """The action that the engine takes at the deadline set by a change, and its time."""
 
     action: str
     id: str
@@ -107,7 +107,7 @@ class Scheduled(msgspec.Struct, frozen=True, rename="kebab", omit_defaults=True)
 
 
 class LogMeta(msgspec.Struct, frozen=True, rename="camel"):
-    """When a log entry was made."""
+    """The time of a log entry."""
 
     created_at: Time
 
@@ -115,7 +115,7 @@ class LogMeta(msgspec.Struct, frozen=True, rename="camel"):
 class AidboxTaskLog(
     msgspec.Struct, frozen=True, rename="kebab", omit_defaults=True, tag_field="resourceType", tag="AidboxTaskLog"
 ):
-    """One change of a task, or one notification: who did what, and the state that it left behind."""
+    """One change of a task, or one notification: the actor, the action and the resulting state."""
 
     id: str
     subject: Subject | WorkflowSubject
@@ -137,7 +137,7 @@ class AidboxTaskLog(
 
 
 def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
-    """Write a task for the wire; a short one cannot be."""
+    """Convert a task with all members; a short one lacks the required ones."""
     task, settings = held[:2]
     assert isinstance(task, Task), "a short task was asked for where all of it is shown"
     decides = not isinstance(settings, TaskDefinition)
@@ -174,7 +174,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
 
 
 def settings_resource(held: HeldTask) -> TaskSettings:
-    """Write the settings of a task for the wire."""
+    """Convert the settings of a task for the wire."""
     settings, own = held.settings, _own(held.task)
     return TaskSettings(
         settings.requested_to_start_timeout,
@@ -188,7 +188,7 @@ def settings_resource(held: HeldTask) -> TaskSettings:
     )
 
 
-# What the engine does when the deadline passes that a state has.
+# The engine's action at the deadline of each status.
 _ARMED = {
     "waiting": "awf.engine/ready",
     "ready": "awf.engine/expire",
@@ -198,7 +198,7 @@ _ARMED = {
 
 
 def log_resource(entry: Entry) -> AidboxTaskLog:
-    """Write an entry of the log of a task for the wire."""
+    """Convert a log entry of a task for the wire."""
     scheduled = _scheduled(entry)
     moved = entry.status_before == entry.status
     return AidboxTaskLog(
@@ -223,7 +223,7 @@ def log_resource(entry: Entry) -> AidboxTaskLog:
 
 
 def definition_resource(definition: Definition) -> dict[str, Any]:
-    """Write a definition for the wire: its document, its version, and when that was put."""
+    """Convert a definition for the wire: its document, its version, and the time of its put."""
     return {
         **orjson.loads(definition.text),
         "version": definition.version,
@@ -242,10 +242,10 @@ def _scheduled(entry: Entry) -> Scheduled | UnsetType:
 
 
 def reason_of(type: str | None, message: str | None) -> OutcomeReason | None:
-    """Write why something failed."""
+    """Convert a reason of failure for the wire."""
     return None if type is None else OutcomeReason(type, message or "")
 
 
 def raw(text: bytes | None) -> Raw | UnsetType:
-    """Write stored JSON as it stands."""
+    """Return stored JSON unchanged."""
     return UNSET if text is None else Raw(text)

@@ -1,4 +1,4 @@
-"""Schedules as the wire spells them."""
+"""Schedules on the wire."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from fencepost.wire.resources import JsonObject, Time
 Status = Literal["started", "skipped"]
 Reason = Annotated[
     str,
-    Meta(description="why it was skipped: `late`, `still-live`, `paused`, or `refused`, for the reason in `message`"),
+    Meta(description="reason for a skip: `late`, `still-live`, `paused`, or `refused`, with the details in `message`"),
 ]
-Reference = Annotated[JsonObject, Meta(description="what was started: `resourceType` and `id`")]
+Reference = Annotated[JsonObject, Meta(description="started task or workflow: `resourceType` and `id`")]
 
 
 class ScheduleResource(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A schedule and where it stands."""
+    """A schedule and its state."""
 
     name: str
     version: int
@@ -27,32 +27,32 @@ class ScheduleResource(msgspec.Struct, frozen=True, rename="camel", omit_default
     timezone: str
     paused: bool
     paused_at: Time | None = None
-    execute_at: Annotated[Time, Meta(description="the next start")] | None = None
-    due_at: Annotated[Time, Meta(description="its due time, which `jitter-seconds` puts off")] | None = None
-    last_schedule: Annotated[Time, Meta(description="the due time that something was done about last")] | None = None
+    execute_at: Annotated[Time, Meta(description="time of the next start")] | None = None
+    due_at: Annotated[Time, Meta(description="due time of the next start, before `jitter-seconds` is added")] | None = (
+        None
+    )
+    last_schedule: Annotated[Time, Meta(description="due time that was handled last")] | None = None
     last_schedule_status: Status | None = None
     last_schedule_reason: Reason | None = None
-    last_schedule_reference: Annotated[JsonObject, Meta(description="what it started last by itself")] | UnsetType = (
-        UNSET
-    )
+    last_schedule_reference: Annotated[JsonObject, Meta(description="latest start at a due time")] | UnsetType = UNSET
 
 
 class ScheduleStart(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What became of a due time."""
+    """The result of a due time."""
 
-    due_at: Annotated[Time, Meta(description="of a manual start, when it was asked for")]
+    due_at: Annotated[Time, Meta(description="due time; for a manual start, the time of the request")]
     kind: Literal["scheduled", "setup", "manual", "backfill"]
     status: Status
-    at: Annotated[Time, Meta(description="when that was done")]
+    at: Annotated[Time, Meta(description="time of the start or skip")]
     until: Annotated[Time, Meta(description="all due times before this one were skipped with it")] | None = None
     reason: Reason | None = None
     message: str | None = None
     reference: Reference | UnsetType = UNSET
-    id: Annotated[str, Meta(description="what a manual start was named by")] | None = None
+    id: Annotated[str, Meta(description="name of a manual start")] | None = None
 
 
 def schedule_resource(schedule: Schedule) -> ScheduleResource:
-    """Write a schedule for the wire."""
+    """Convert a schedule for the wire."""
     return ScheduleResource(
         name=schedule.name,
         version=schedule.version,
@@ -70,7 +70,7 @@ def schedule_resource(schedule: Schedule) -> ScheduleResource:
 
 
 def start_resource(began: Began) -> ScheduleStart:
-    """Write what became of a due time for the wire."""
+    """Convert the result of a due time for the wire."""
     return ScheduleStart(
         due_at=began.due_at,
         kind=began.kind,  # type: ignore[arg-type]  # a check in the database says the same

@@ -1,8 +1,8 @@
-"""The site of a request: the name under which the server was reached, and the page that sent the request.
+"""Checks the site of a request: the host name in it, and the origin of the web page that sent it.
 
-Any page may have a browser send requests to this machine, and a name of its own may lead there (DNS rebinding). So
-`Host` must be a name of this server, and `Origin` and `Sec-Fetch-Site`, where a browser sends them, must say that the
-page is the server's own. Programs send neither of these two.
+Any web page can make a browser send requests to this machine, also through a host name of its own (DNS rebinding). So
+`Host` must be a name of this server, and `Origin` and `Sec-Fetch-Site`, which browsers send, must say that the page is
+the server's own. Programs send neither of these two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fencepost.errors import INVALID_REQUEST, OTHER_SITE, Kind, Refusal
 
 _HOST = re.compile(r"(?P<name>[a-z0-9._~!$&'()*+,;=%-]{0,253}|\[[0-9a-f:.]{2,45}\])(:(?P<port>[0-9]{0,5}))?")
 _PORTS = {"http": "80", "https": "443"}
-# "none" is a request that a person made, by typing the address.
+# "none" is a request without a page, such as a typed address.
 _OWN_SITES = ("same-origin", "none")
 _LONGEST = 300
 _MOST_FOUND = 100
@@ -27,16 +27,16 @@ class Sites:
     """The names of this server."""
 
     def __init__(self, allowed: Sequence[str], *, any_host: bool) -> None:
-        """Take the names beside those of loopback; with `any_host` every name is one."""
+        """Take the names besides those of loopback; with `any_host`, every name is accepted."""
         self._allowed = frozenset(allowed)
         self._any_host = any_host
         self._found: set[bytes | None] = set()
         self._judge = lru_cache(maxsize=256)(self._judged)
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raise Refusal for a request that another site's page may have sent."""
+        """Raise Refusal for a request that a page of another site may have sent."""
         host = headers.get(b"host")
-        # A request of a program, under a name that was already found to be one of this server.
+        # Fast path: a request of a program, with a host name that passed before.
         if host in self._found and b"origin" not in headers and b"sec-fetch-site" not in headers:
             return
         origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
@@ -86,7 +86,7 @@ class Sites:
 
 
 def _is_sound(name: str) -> bool:
-    """Whether a name in brackets is an IPv6 address; `urlsplit` raises otherwise."""
+    """Return whether a name in brackets is an IPv6 address; `urlsplit` would raise for any other."""
     if name.startswith("["):
         try:
             ipaddress.IPv6Address(name[1:-1])

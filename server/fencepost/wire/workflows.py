@@ -1,4 +1,4 @@
-"""Workflows as the wire spells them: AidboxWorkflow, and the log of one."""
+"""Workflows on the wire: AidboxWorkflow, and the log of one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AidboxWorkflow(
 
 
 def workflow_resource(workflow: Workflow) -> AidboxWorkflow:
-    """Write a workflow for the wire."""
+    """Convert a workflow for the wire."""
     return AidboxWorkflow(
         id=workflow.id,
         definition=workflow.definition,
@@ -62,7 +62,7 @@ def workflow_resource(workflow: Workflow) -> AidboxWorkflow:
 
 
 def workflow_log(workflow: Workflow, steps: Sequence[Step]) -> list[AidboxTaskLog]:
-    """Write what happened to a workflow, oldest first; what it began and decided are tasks with logs of their own."""
+    """Convert the log of a workflow, oldest first; its activities and decisions are tasks with logs of their own."""
     ended = steps[-1].status == "done"
     reason = reason_of(workflow.reason_type, workflow.reason_message)
     return [

@@ -1,4 +1,4 @@
-"""Every method that `POST /rpc` knows."""
+"""All methods of `POST /rpc`."""
 
 from __future__ import annotations
 

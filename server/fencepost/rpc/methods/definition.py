@@ -1,4 +1,4 @@
-"""`awf.definition/*`: declaring what kinds of work there are."""
+"""`awf.definition/*`: definitions of tasks, workflows, schedules and triggers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _others = Registry()
 
 
 class GetParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which definition; the newest version unless one is named."""
+    """The name of a definition, and a version; the newest by default."""
 
     name: Name
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
 class DeleteParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which definition."""
+    """The name of a definition."""
 
     name: Name
 
 
 class ListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """A page of definitions."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=700, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=700, description="`next` of the previous page")] | None = None
 
 
 class DefinitionResult(msgspec.Struct, frozen=True):
@@ -42,14 +42,14 @@ class DefinitionResult(msgspec.Struct, frozen=True):
 
 
 class DefinitionsResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of definitions; `next` is there while there are more."""
+    """One page of definitions; `next` is present if there are more."""
 
     resources: list[dict[str, Any]]
     next: str | UnsetType = UNSET
 
 
 async def put(context: Context, params: Document) -> DefinitionResult:
-    """Declare a definition; the document itself is the params. A put that changes nothing makes no new version."""
+    """Declare a definition; the params are the document. Idempotent: an unchanged document makes no new version."""
     document = msgspec.json.encode(params)
     return DefinitionResult(
         definition_resource(await context.engine.definitions.put(params, document, caller=context.caller))
@@ -58,7 +58,7 @@ async def put(context: Context, params: Document) -> DefinitionResult:
 
 @_others.method("awf.definition/get", example={"name": "demo/resize"})
 async def get(context: Context, params: GetParams) -> DefinitionResult:
-    """Return one version of a definition, or its newest."""
+    """Get one version of a definition, by default the newest."""
     return DefinitionResult(definition_resource(await context.engine.definitions.get(params.name, params.version)))
 
 
@@ -71,7 +71,7 @@ async def list_(context: Context, params: ListParams) -> DefinitionsResult:
 
 @_others.method("awf.definition/delete", example={"name": "demo/resize"})
 async def delete(context: Context, params: DeleteParams) -> DefinitionResult:
-    """Delete a definition; refused while live tasks need it. Done tasks keep the version that they ran under."""
+    """Delete a definition; refused while it has live tasks. Done tasks keep their version of it."""
     return DefinitionResult(definition_resource(await context.engine.definitions.delete(params.name)))
 
 

@@ -1,4 +1,4 @@
-"""`awf.event/*` and `awf.trigger/*`: telling what happened, and seeing what followed from it."""
+"""`awf.event/*` and `awf.trigger/*`: publishing events, and the starts of triggers."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ event_methods = Registry()
 
 
 class PublishParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happened: a resource that was saved, or a CloudEvent 1.0."""
+    """An event: a resource that was saved, or a CloudEvent 1.0."""
 
     resource: JsonObject | UnsetType = UNSET
     event: Annotated[JsonObject, Meta(description="with `specversion`, `id`, `source` and `type`")] | UnsetType = UNSET
-    id: Annotated[EventId, Meta(description="of a resource, taken once under it; a UUID when absent")] | None = None
+    id: (
+        Annotated[EventId, Meta(description="id of the event with a resource, for deduplication; by default a UUID")]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
-        """Refuse what is neither of the two, both, or no good."""
+        """Raise Refusal unless there is exactly one of the two, and it is valid."""
         self.read()
 
     def read(self) -> Event:
-        """Return the event; raise Refusal that names the field at fault."""
+        """Return the event; raise Refusal (`invalid-params`)."""
         if self.resource is UNSET and self.event is not UNSET:
             if self.id is not None:
                 raise invalid_params("a CloudEvent has an id of its own", "$.id")
@@ -43,7 +46,7 @@ class PublishParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TriggerStatusParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which trigger, and how many of its last starts to tell."""
+    """The name of a trigger, and the number of its latest starts in the answer."""
 
     name: Name
     limit: Annotated[int, Meta(ge=0, le=1000)] = 20
@@ -53,7 +56,7 @@ class TriggerStatusParams(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     "awf.event/publish", example={"resource": {"resourceType": "Observation", "status": "final"}, "id": "obs-17-final"}
 )
 async def publish(context: Context, calls: Sequence[PublishParams]) -> Outcomes[PublishResult]:
-    """Take an event once: triggers that fit start what they say, and subscriptions that wait for it end."""
+    """Publish an event. Idempotent by its id. Starts matching triggers and completes waiting subscriptions."""
     events = [call.read() for call in calls]
     outcomes = await context.engine.events.publish(events, caller=context.caller)
     return [
@@ -71,5 +74,5 @@ async def list_(context: Context, params: ListParams) -> DefinitionsResult:
 
 @event_methods.method("awf.trigger/status", example={"name": "demo/review-final", "limit": 5})
 async def status(context: Context, params: TriggerStatusParams) -> TriggerStatusResult:
-    """Tell what a trigger did: how often, and for which events last, with what it started or why it could not."""
+    """Get a trigger, its number of starts, and its latest starts with their results."""
     return trigger_status_result(await context.engine.triggers.status(params.name, size=params.limit))

@@ -23,59 +23,65 @@ from fencepost.wire.resources import AidboxTask, JsonObject, Time, task_resource
 executor_methods = Registry()
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a task")]
-ExecId = Annotated[UUID, Meta(description="the fence that the poll gave out")]
+ExecId = Annotated[UUID, Meta(description="fencing token from the poll")]
 Result = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "array"]})]
-IncludeResource = Annotated[bool, Meta(description="answer the task's resource; without, its id alone, for less")]
+IncludeResource = Annotated[bool, Meta(description="answer with the resource of the task; false: with its id only")]
 _EXEC_ID = "aac4c869-daa4-45fb-917a-46fe14359ed4"
 _LEASE = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b", "execId": _EXEC_ID}
 
 
 class PollParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """What a worker asks for."""
+    """A request for tasks."""
 
     task_definitions: Annotated[list[Name], Meta(max_length=1000, description="tasks of these definitions")] = []
     workflow_definitions: Annotated[
         list[Name], Meta(max_length=1000, description="decision tasks of these workflows")
     ] = []
-    max_batch_size: Annotated[int, Meta(ge=1, le=1_000_000, description="how many tasks at most")] = 1
+    max_batch_size: Annotated[int, Meta(ge=1, le=1_000_000, description="maximum number of tasks")] = 1
     request_id: (
         Annotated[
-            str, Meta(min_length=1, max_length=200, description="repeat it and get the same tasks while they are held")
+            str,
+            Meta(
+                min_length=1,
+                max_length=200,
+                description="idempotency key: a repeated poll gets the same tasks while they are leased",
+            ),
         ]
         | None
     ) = None
-    start: Annotated[bool, Meta(description="hand the tasks out in progress already")] = False
+    start: Annotated[bool, Meta(description="start the tasks at once: lease them as in-progress")] = False
     worker: (
-        Annotated[str, Meta(max_length=200, description="name of who asks, kept with the task and in its log")] | None
+        Annotated[str, Meta(max_length=200, description="name of the worker, stored with the task and in its log")]
+        | None
     ) = None
 
 
 class LongPollParams(PollParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """What a worker asks for, and how long it waits."""
+    """A request for tasks, and the time to wait for one."""
 
-    timeout: Annotated[int, Meta(ge=0, le=2**53, description="ms to wait for work at most")] = 50_000
+    timeout: Annotated[int, Meta(ge=0, le=2**53, description="maximum wait in ms")] = 50_000
 
 
 class LeaseParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Which execution of which task."""
+    """An execution of a task."""
 
     id: TaskId
     exec_id: ExecId
 
 
 class ChangeParams(LeaseParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which execution of which task, and whether its resource is wanted with the answer."""
+    """An execution of a task, and the form of the answer."""
 
     include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
 
 
 class NotifyParams(LeaseParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """A sign of life, and what there is to say."""
+    """A heartbeat, with an optional message and progress."""
 
     notification: Annotated[
         Literal["heartbeat", "progress", "awf.task/heartbeat", "awf.task/progress"], Meta(description="its kind")
     ]
-    message: Annotated[str, Meta(max_length=10_000, description="of a heartbeat")] | None = None
+    message: Annotated[str, Meta(max_length=10_000, description="text of the heartbeat, for the log")] | None = None
     progress_current: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = msgspec.field(
         name="progress-current", default=None
     )
@@ -85,22 +91,22 @@ class NotifyParams(LeaseParams, frozen=True, forbid_unknown_fields=True, rename=
     progress_unit: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="progress-unit", default=None)
 
     def __post_init__(self) -> None:
-        """Refuse progress without a number."""
+        """Raise Refusal for progress without `progress-current`."""
         if self.notification.endswith("progress") and self.progress_current is None:
             raise invalid_params("'progress-current' is missing", "$.progress-current")
 
 
 class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How an execution ended well; of a decision task, what was decided: an action, or an array of them."""
+    """The result of a succeeded execution; for a decision task, an action or an array of actions."""
 
     result: Result | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse what is not an object, or of a decision's an array."""
+        """Raise Refusal unless the result is an object, or for a decision an array."""
         self.result_text()
 
     def result_text(self) -> bytes | None:
-        """Return the result's text."""
+        """Return the result as JSON text."""
         if self.result is UNSET:
             return None
         array = kind_of_exec_id(self.exec_id) is IdKind.DECISION
@@ -108,32 +114,32 @@ class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class FailParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How an execution failed; `result` is what a vendor's SDK calls `error`."""
+    """The error of a failed execution; `result` is another name for `error`, used by a vendor's SDK."""
 
     error: JsonObject | UnsetType = UNSET
     result: JsonObject | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse what is not an object."""
+        """Raise Refusal unless the error is an object."""
         object_text(self.error, "$.error")
         object_text(self.result, "$.result")
 
 
 class TaskResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One task, or only its id where the call said so."""
+    """One task; only its id if the call asked for a short answer."""
 
     resource: AidboxTask | UnsetType = UNSET
     id: str | UnsetType = UNSET
 
 
 class TasksResult(msgspec.Struct, frozen=True):
-    """The tasks that were leased."""
+    """The leased tasks."""
 
     resources: list[AidboxTask]
 
 
 class NotifyResult(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The new deadline (null after a cancel), and whether the task was canceled."""
+    """The new deadline (null after a cancel), and whether the task is canceled."""
 
     in_progress_timeout_at: Time | None
     cancel_requested: bool = False
@@ -143,7 +149,7 @@ class NotifyResult(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
     "awf.task/poll", example={"taskDefinitions": ["aidbox.bulk/import-resource-task"], "maxBatchSize": 10}
 )
 async def poll(context: Context, params: PollParams) -> TasksResult:
-    """Lease ready tasks: ready → requested, or with `start` → in-progress. Answers at once, perhaps with none."""
+    """Lease ready tasks: ready → requested, or with `start` → in-progress. Answers at once, even without tasks."""
     return _leased(await context.engine.polls.poll(_wanted(context, params), caller=context.caller))
 
 
@@ -151,7 +157,7 @@ async def poll(context: Context, params: PollParams) -> TasksResult:
     "awf.task/long-poll", example={"timeout": 50000, "taskDefinitions": ["aidbox.bulk/import-resource-task"]}
 )
 async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
-    """Lease ready tasks, waiting up to `timeout` for the first; after that the answer is an empty array."""
+    """Lease ready tasks, waiting up to `timeout` for the first one; then the answer is an empty array."""
     seconds = params.timeout / 1000
     if seconds > context.limits.wait_seconds:
         raise invalid_params(f"Expected at most {context.limits.wait_seconds * 1000:.0f} ms", "$.timeout")
@@ -161,7 +167,7 @@ async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
 
 @executor_methods.batched("awf.task/start", example=_LEASE)
 async def start(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[TaskResult]:
-    """Begin the execution of a leased task: requested → in-progress; counts as an attempt."""
+    """Start a leased task: requested → in-progress; counts as an attempt."""
     leases = [Lease(call.id, call.exec_id, context.caller) for call in calls]
     return changed_tasks(calls, await context.engine.executions.start(leases, short=all_short(calls)))
 
@@ -172,7 +178,7 @@ async def start(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[Tas
     small=lambda _: True,
 )
 async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[NotifyResult]:
-    """Renew the deadline of a running task, and log a message or its progress."""
+    """Heartbeat: extend the lease of a running task, and log a message or its progress."""
     leases = [Lease(call.id, call.exec_id, context.caller, _notification(call)) for call in calls]
     return [
         renewal if isinstance(renewal, Exception) else NotifyResult(renewal.deadline_at, renewal.cancel_requested)
@@ -182,14 +188,14 @@ async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[No
 
 @executor_methods.batched("awf.task/success", example={**_LEASE, "result": {"imported-resources": 42}})
 async def success(context: Context, calls: Sequence[SuccessParams]) -> Outcomes[TaskResult]:
-    """End an execution well: in-progress → done, outcome succeeded."""
+    """Complete an execution: in-progress → done, outcome succeeded."""
     leases = [Lease(call.id, call.exec_id, context.caller, call.result_text()) for call in calls]
     return changed_tasks(calls, await context.engine.executions.success(leases, short=all_short(calls)))
 
 
 @executor_methods.batched("awf.task/fail", example={**_LEASE, "error": {"reason": "no such file"}})
 async def fail(context: Context, calls: Sequence[FailParams]) -> Outcomes[TaskResult]:
-    """End an execution as failed: in-progress → waiting while retries are left, else done, outcome failed."""
+    """Fail an execution: in-progress → waiting while retries are left, else done, outcome failed."""
     leases = [
         Lease(
             call.id,
@@ -204,7 +210,7 @@ async def fail(context: Context, calls: Sequence[FailParams]) -> Outcomes[TaskRe
 
 @executor_methods.batched("awf.task/release", example=_LEASE)
 async def release(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[TaskResult]:
-    """Give a leased task back: requested or in-progress → ready at once; the attempt is not counted."""
+    """Release a leased task: requested or in-progress → ready at once; the attempt is not counted."""
     leases = [Lease(call.id, call.exec_id, context.caller) for call in calls]
     return changed_tasks(calls, await context.engine.executions.release(leases, short=all_short(calls)))
 
@@ -215,12 +221,12 @@ class _MayBeShort(Protocol):
 
 
 def all_short(calls: Sequence[_MayBeShort]) -> bool:
-    """Return whether nobody wants to see a resource."""
+    """Return whether all calls ask for a short answer."""
     return not any(call.include_resource for call in calls)
 
 
 def changed_tasks(calls: Sequence[_MayBeShort], outcomes: Outcomes[ChangedTask]) -> Outcomes[TaskResult]:
-    """Write what became of changes for the wire, each as its call wants it."""
+    """Convert outcomes of changes for the wire, each in the form that its call asks for."""
     return [
         outcome
         if isinstance(outcome, Exception)

@@ -1,4 +1,4 @@
-"""`awf.schedule/*`: looking at schedules, pausing them, and starting by hand. They are declared as definitions are."""
+"""`awf.schedule/*`: listing, pausing and running schedules. They are declared like other definitions."""
 
 from __future__ import annotations
 
@@ -18,44 +18,39 @@ schedule_methods = Registry()
 
 
 class SchedulesParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """A page of schedules."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=700, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=700, description="`next` of the previous page")] | None = None
 
 
 class ScheduleParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which schedule."""
+    """The name of a schedule."""
 
     name: Name
 
 
 class ScheduleStatusParams(ScheduleParams, frozen=True, forbid_unknown_fields=True):
-    """Which schedule, and how much of its history."""
+    """The name of a schedule, and the length of its history in the answer."""
 
-    limit: Annotated[int, Meta(ge=0, le=1000, description="how many starts to show")] = 20
+    limit: Annotated[int, Meta(ge=0, le=1000, description="number of latest runs in the answer")] = 20
 
 
 class RunNowParams(ScheduleParams, frozen=True, forbid_unknown_fields=True):
-    """Which schedule."""
+    """The name of a schedule."""
 
-    id: (
-        Annotated[
-            str, Meta(min_length=1, max_length=200, description="a name for this start: the same again starts no other")
-        ]
-        | None
-    ) = None
+    id: Annotated[str, Meta(min_length=1, max_length=200, description="idempotency key of this start")] | None = None
 
 
 class BackfillParams(ScheduleParams, frozen=True, forbid_unknown_fields=True):
-    """Which schedule, and which of its due times."""
+    """The name of a schedule, and a range of its due times."""
 
-    from_: Annotated[Time, Meta(description="the first, if one is due then")] = msgspec.field(name="from")
-    to: Annotated[Time, Meta(description="behind the last; not ahead")]
+    from_: Annotated[Time, Meta(description="begin of the range, inclusive")] = msgspec.field(name="from")
+    to: Annotated[Time, Meta(description="end of the range, exclusive; not in the future")]
 
 
 class SchedulesResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of schedules; `next` is there while there are more."""
+    """One page of schedules; `next` is present if there are more."""
 
     resources: list[ScheduleResource]
     next: str | UnsetType = UNSET
@@ -68,20 +63,20 @@ class ScheduleResult(msgspec.Struct, frozen=True):
 
 
 class ScheduleStatusResult(msgspec.Struct, frozen=True):
-    """A schedule, and what became of its due times, the newest first."""
+    """A schedule, and its run history, newest first."""
 
     resource: ScheduleResource
     starts: list[ScheduleStart]
 
 
 class RunNowResult(msgspec.Struct, frozen=True):
-    """What was started."""
+    """The started run."""
 
     start: ScheduleStart
 
 
 class BackfillResult(msgspec.Struct, frozen=True):
-    """The starts of all these due times, in their order, also of those that were started before."""
+    """The runs of all due times in the range, in order, including those that were started before."""
 
     starts: list[ScheduleStart]
 
@@ -91,14 +86,14 @@ _NAME = {"name": "demo/nightly"}
 
 @schedule_methods.method("awf.schedule/list", example={"limit": 10})
 async def list_(context: Context, params: SchedulesParams) -> SchedulesResult:
-    """List the schedules by name, page by page: when each starts next, and what it did last."""
+    """List the schedules by name, page by page, each with its next and its latest run."""
     page, more = await context.engine.schedules.list(after=params.after, size=params.limit)
     return SchedulesResult([schedule_resource(schedule) for schedule in page], page[-1].name if more else UNSET)
 
 
 @schedule_methods.method("awf.schedule/status", example={**_NAME, "limit": 5})
 async def status(context: Context, params: ScheduleStatusParams) -> ScheduleStatusResult:
-    """Tell how a schedule stands, and what became of its due times lately."""
+    """Get a schedule and its run history."""
     schedule = await context.engine.schedules.get(params.name)
     starts = await context.engine.schedules.starts(params.name, size=params.limit)
     return ScheduleStatusResult(schedule_resource(schedule), [start_resource(start) for start in starts])
@@ -106,19 +101,19 @@ async def status(context: Context, params: ScheduleStatusParams) -> ScheduleStat
 
 @schedule_methods.method("awf.schedule/pause", example=_NAME)
 async def pause(context: Context, params: ScheduleParams) -> ScheduleResult:
-    """Let nothing come of a schedule's due times until it is resumed; a new version changes nothing about that."""
+    """Pause a schedule: due times are skipped until it is resumed. It stays paused when a new version is put."""
     return ScheduleResult(schedule_resource(await context.engine.schedules.pause(params.name)))
 
 
 @schedule_methods.method("awf.schedule/resume", example=_NAME)
 async def resume(context: Context, params: ScheduleParams) -> ScheduleResult:
-    """Let a paused schedule go on with the next due time after now; what was due meanwhile is not started."""
+    """Resume a paused schedule at its next due time; due times during the pause are not started."""
     return ScheduleResult(schedule_resource(await context.engine.schedules.resume(params.name)))
 
 
 @schedule_methods.method("awf.schedule/run-now", example={**_NAME, "id": "ticket-93"})
 async def run_now(context: Context, params: RunNowParams) -> RunNowResult:
-    """Start at once what a schedule is for, whatever is live of it, paused or not; its due times stay as they are."""
+    """Run a schedule now, even if it is paused or has live runs. Its due times do not change."""
     began = await context.engine.schedules.run_now(params.name, id=params.id, caller=context.caller)
     return RunNowResult(start_resource(began))
 
@@ -127,9 +122,9 @@ async def run_now(context: Context, params: RunNowParams) -> RunNowResult:
     "awf.schedule/backfill", example={**_NAME, "from": "2026-05-01T00:00:00Z", "to": "2026-05-08T00:00:00Z"}
 )
 async def backfill(context: Context, params: BackfillParams) -> BackfillResult:
-    """Start every due time of a past stretch that was not started, up to 1000, all at once.
+    """Start all due times in a past range that were not started, up to 1000, at once.
 
-    The concurrency policy is not applied. The same again starts nothing twice.
+    The concurrency policy is not applied. Idempotent: no due time is started twice.
     """
     began = await context.engine.schedules.backfill(
         params.name, _moment(params.from_, "$.from"), _moment(params.to, "$.to"), caller=context.caller

@@ -1,4 +1,4 @@
-"""`awf.task/*` for users: creating, looking, cancelling, retrying."""
+"""`awf.task/*` for clients: create, status, list, cancel and retry."""
 
 from __future__ import annotations
 
@@ -40,47 +40,45 @@ OutcomeName = Literal["succeeded", "failed", "canceled"]
 
 
 class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """What shall be done."""
+    """A new task."""
 
     definition: Name
-    id: Annotated[ChosenId, Meta(description="1 to 64 letters, digits, `.` or `-`; a UUID when absent")] | None = None
+    id: Annotated[ChosenId, Meta(description="1 to 64 letters, digits, `.` or `-`; by default a UUID")] | None = None
     label: Annotated[str, Meta(max_length=1000)] | None = None
     params: JsonObject | UnsetType = UNSET
-    execute_at: Annotated[str, Meta(description="ISO-8601, UTC when it names no zone; at once when absent")] | None = (
-        None
-    )
-    settings: Annotated[TaskTerms, Meta(description="instead of what its definition says")] | UnsetType = UNSET
+    execute_at: Annotated[str, Meta(description="ISO-8601, UTC unless it has a zone; by default at once")] | None = None
+    settings: Annotated[TaskTerms, Meta(description="override those of the definition")] | UnsetType = UNSET
     include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
 
     def __post_init__(self) -> None:
-        """Refuse params that are no object and a time that is none; write the time in UTC."""
+        """Raise Refusal unless params are an object and the time is valid; convert the time to UTC."""
         object_text(self.params, "$.params")
         if self.execute_at is not None:
             msgspec.structs.force_setattr(self, "execute_at", time_text(self.execute_at, "$.executeAt"))
 
 
 class IdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which task."""
+    """The id of a task."""
 
     id: TaskId
 
 
 class StatusParams(IdParams, frozen=True, forbid_unknown_fields=True):
-    """Which task, and what to tell beside it."""
+    """The id of a task, and optional parts of the answer."""
 
     include_settings: bool = msgspec.field(name="include-settings?", default=False)
     include_log: bool = msgspec.field(name="include-log?", default=False)
-    log_sort: Annotated[Direction, Meta(description="the oldest entries first, or the newest")] = msgspec.field(
-        name="log-sort", default="asc"
+    log_sort: Annotated[Direction, Meta(description="order of the log: oldest or newest entries first")] = (
+        msgspec.field(name="log-sort", default="asc")
     )
     log_limit: Annotated[int, Meta(ge=1, le=1000)] = msgspec.field(name="log-limit", default=1000)
-    log_after: Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}$", description="`log-next` of the page before")] | None = (
-        msgspec.field(name="log-after", default=None)
-    )
+    log_after: (
+        Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}$", description="`log-next` of the previous page")] | None
+    ) = msgspec.field(name="log-after", default=None)
 
 
 class StatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A task, and beside it what was asked for."""
+    """A task, and the requested parts."""
 
     resource: AidboxTask
     settings: TaskSettings | UnsetType = UNSET
@@ -88,14 +86,14 @@ class StatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
     log_next: str | UnsetType = msgspec.field(name="log-next", default=UNSET)
 
 
-SOUGHT = "part of id, label, definition, params, result, error or reason, as they read and whatever the case"
+SOUGHT = "text in id, label, definition, params, result, error or reason, as stored; ignores case"
 SearchedTo = Annotated[
-    Time, Meta(description="there when the search ended before its end: all up to what was made then was looked at")
+    Time, Meta(description="present if the search stopped early: tasks were searched up to this time of creation")
 ]
 
 
 class ListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which tasks; every member that is given must fit."""
+    """A filter of tasks; all given members must match."""
 
     include_definitions: Annotated[list[Name], Meta(max_length=1000)] | None = None
     exclude_definitions: Annotated[list[Name], Meta(max_length=1000)] | None = None
@@ -105,23 +103,23 @@ class ListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 
 
 class ListSort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """One of the two times, and which way."""
+    """The sort order, by one of two times."""
 
     created_at: Direction | None = None
     last_updated: Direction | None = None
 
 
 class ListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page of which tasks."""
+    """A page of tasks."""
 
     filter: ListFilter = ListFilter()
     sort: ListSort = ListSort()
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=200, description="`next` of the previous page")] | None = None
 
 
 class ListResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of tasks; `next` is there while there are more."""
+    """One page of tasks; `next` is present if there are more."""
 
     resources: list[AidboxTask]
     next: str | UnsetType = UNSET
@@ -129,7 +127,7 @@ class ListResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def made_anew(call: CreateParams) -> bool:
-    """Return whether the answer to a create holds no more than the call itself, as one that was made before may."""
+    """Return whether a task is new, so that the answer is no larger than its call; an existing task may be."""
     return call.id is None or not call.include_resource
 
 
@@ -140,7 +138,7 @@ def made_anew(call: CreateParams) -> bool:
     together=64,
 )
 async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[TaskResult]:
-    """Create a task: ready, or waiting while `executeAt` is ahead. The same `id` and content again is the same task."""
+    """Create a task: ready, or waiting until `executeAt`. Idempotent for the same `id` and content."""
     requester = orjson.dumps({"resourceType": "Client", "id": context.caller})
     news = [
         NewTask(
@@ -160,19 +158,19 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
 
 @task_methods.batched("awf.task/status", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b", "include-log?": True})
 async def status(context: Context, calls: Sequence[StatusParams]) -> Outcomes[StatusResult]:
-    """Tell how a task stands, on request with its settings and its log."""
+    """Get a task, optionally with its settings and its log."""
     return await each(_status(context, call) for call in calls)
 
 
 @task_methods.batched("awf.task/cancel", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"})
 async def cancel(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskResult]:
-    """End a live task as canceled, at once; its worker is told with its next notification."""
+    """Cancel a live task at once; its worker learns it from its next heartbeat."""
     return await each(_one(context.engine.tasks.cancel(call.id, caller=context.caller)) for call in calls)
 
 
 @task_methods.batched("awf.task/retry", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"})
 async def retry(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskResult]:
-    """Run a done task that did not succeed once more: done → ready, same id, with a fresh allowance of retries."""
+    """Retry a done task that did not succeed: done → ready, same id, with all retries again."""
     return await each(_one(context.engine.tasks.retry(call.id, caller=context.caller)) for call in calls)
 
 
@@ -181,7 +179,7 @@ async def retry(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskRes
     example={"filter": {"status": "done", "outcome": "failed"}, "sort": {"createdAt": "desc"}, "limit": 20},
 )
 async def list_(context: Context, params: ListParams) -> ListResult:
-    """List tasks page by page, newest first unless `sort` says otherwise."""
+    """List tasks page by page, by default newest first."""
     sort, direction = order(params.sort)
     tasks, page = await context.engine.tasks.list(
         _filter(params.filter),
@@ -210,7 +208,7 @@ async def _one(changing: Awaitable[HeldTask]) -> TaskResult:
 
 
 def order(sort: ListSort) -> tuple[Literal["created_at", "updated_at"], Direction]:
-    """Return by what a list is sorted, newest first when nobody says."""
+    """Return the sort order of a list, by default newest first."""
     if sort.created_at and sort.last_updated:
         raise invalid_params("sort by 'createdAt' or by 'lastUpdated', not both", "$.sort")
     if sort.last_updated:
@@ -229,11 +227,11 @@ def _filter(wanted: ListFilter) -> Filter:
 
 
 def several(value: str | Sequence[str] | None) -> Sequence[str] | None:
-    """Return one word as several."""
+    """Return one value as a list of one."""
     return [value] if isinstance(value, str) else value
 
 
 def part(text: str) -> str:
-    """Return the pattern of a text that stands anywhere."""
+    """Return the SQL pattern for a text at any position."""
     literally = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{literally}%"

@@ -1,4 +1,4 @@
-"""`awf.workflow/*`: beginning, looking, signalling, cancelling. What deciders do is in executor.py."""
+"""`awf.workflow/*` for clients: create, status, list, signal and cancel. The methods of deciders are in executor.py."""
 
 from __future__ import annotations
 
@@ -35,47 +35,47 @@ workflow_methods = Registry()
 
 WorkflowId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a workflow")]
 Status = Literal["created", "in-progress", "done"]
-After = Annotated[str, Meta(pattern="^[1-9][0-9]{0,17}$", description="the `…-next` of the page before")] | None
+After = Annotated[str, Meta(pattern="^[1-9][0-9]{0,17}$", description="`…-next` of the previous page")] | None
 
 
 class WorkflowIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which workflow."""
+    """The id of a workflow."""
 
     id: WorkflowId
 
 
 class WorkflowStatusParams(WorkflowIdParams, frozen=True, forbid_unknown_fields=True):
-    """Which workflow, and what to tell beside it."""
+    """The id of a workflow, and optional parts of the answer."""
 
-    include_activities: Annotated[bool, Meta(description="what it has begun, tasks and workflows")] = msgspec.field(
-        name="include-activities?", default=False
+    include_activities: Annotated[bool, Meta(description="include its activities: tasks and child workflows")] = (
+        msgspec.field(name="include-activities?", default=False)
     )
-    include_decisions: Annotated[bool, Meta(description="its decision tasks")] = msgspec.field(
+    include_decisions: Annotated[bool, Meta(description="include its decision tasks")] = msgspec.field(
         name="include-decisions?", default=False
     )
     activities_after: After = msgspec.field(name="activities-after", default=None)
     decisions_after: After = msgspec.field(name="decisions-after", default=None)
-    include_log: Annotated[bool, Meta(description="what happened to itself")] = msgspec.field(
+    include_log: Annotated[bool, Meta(description="include its own log")] = msgspec.field(
         name="include-log?", default=False
     )
 
 
 class SignalParams(WorkflowIdParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which workflow, and what it is told."""
+    """A signal to a workflow."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200, description="what the event is about")]
+    name: Annotated[str, Meta(min_length=1, max_length=200, description="name of the signal")]
     payload: JsonObject | UnsetType = UNSET
-    signal_id: Annotated[str, Meta(min_length=1, max_length=200, description="taken once a workflow")] | None = (
-        msgspec.field(name="signal-id", default=None)
-    )
+    signal_id: (
+        Annotated[str, Meta(min_length=1, max_length=200, description="idempotency key within the workflow")] | None
+    ) = msgspec.field(name="signal-id", default=None)
 
     def __post_init__(self) -> None:
-        """Refuse a payload that is no object."""
+        """Raise Refusal unless the payload is an object."""
         object_text(self.payload, "$.payload")
 
 
 class WorkflowListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which workflows; every member that is given must fit."""
+    """A filter of workflows; all given members must match."""
 
     include_definitions: Annotated[list[Name], Meta(max_length=1000)] | None = None
     exclude_definitions: Annotated[list[Name], Meta(max_length=1000)] | None = None
@@ -85,12 +85,12 @@ class WorkflowListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class WorkflowListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page of which workflows."""
+    """A page of workflows."""
 
     filter: WorkflowListFilter = WorkflowListFilter()
     sort: ListSort = ListSort()
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=200, description="`next` of the previous page")] | None = None
 
 
 class WorkflowResult(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ class WorkflowResult(msgspec.Struct, frozen=True):
 
 
 class WorkflowStatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A workflow, and beside it what was asked for, the oldest first."""
+    """A workflow, and the requested parts, oldest first."""
 
     resource: AidboxWorkflow
     activities: list[AidboxTask | AidboxWorkflow] | UnsetType = UNSET
@@ -111,7 +111,7 @@ class WorkflowStatusResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WorkflowListResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of workflows; `next` is there while there are more."""
+    """One page of workflows; `next` is present if there are more."""
 
     resources: list[AidboxWorkflow]
     next: str | UnsetType = UNSET
@@ -128,7 +128,7 @@ _ID = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"}
     together=64,
 )
 async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[WorkflowResult]:
-    """Begin a workflow, or let it wait while `executeAt` is ahead. The same `id` and content again is the same one."""
+    """Create a workflow: in progress, or created until `executeAt`. Idempotent for the same `id` and content."""
     requester = orjson.dumps({"resourceType": "Client", "id": context.caller})
     news = [
         NewWorkflow(
@@ -150,7 +150,7 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
 
 @workflow_methods.method("awf.workflow/status", example={**_ID, "include-activities?": True})
 async def status(context: Context, params: WorkflowStatusParams) -> WorkflowStatusResult:
-    """Tell how a workflow stands, on request with what it has begun and with its decisions."""
+    """Get a workflow, optionally with its activities, its decisions and its log."""
     found = await context.engine.workflows.get(params.id)
     told: dict[str, Any] = {}
     if params.include_activities:
@@ -176,7 +176,7 @@ def _number(word: str | None) -> int | None:
     "awf.workflow/signal", example={**_ID, "name": "approved", "payload": {"by": "ann"}, "signal-id": "mail-93"}
 )
 async def signal(context: Context, calls: Sequence[SignalParams]) -> Outcomes[WorkflowResult]:
-    """Tell a live workflow something: its decider gets the event `awf.workflow.event/signal` with name and payload."""
+    """Signal a live workflow; its decider gets the event `awf.workflow.event/signal` with name and payload."""
     signals = [Signal(call.id, call.name, object_text(call.payload, "$.payload"), call.signal_id) for call in calls]
     return [
         one if isinstance(one, Exception) else WorkflowResult(workflow_resource(one))
@@ -186,7 +186,7 @@ async def signal(context: Context, calls: Sequence[SignalParams]) -> Outcomes[Wo
 
 @workflow_methods.method("awf.workflow/cancel", example=_ID)
 async def cancel(context: Context, params: WorkflowIdParams) -> WorkflowResult:
-    """End a live workflow as canceled with everything that it began, to any depth: nothing of it starts afterwards."""
+    """Cancel a live workflow with all its activities, to any depth; none of them starts afterwards."""
     workflow = await context.engine.workflows.cancel(params.id, caller=context.caller)
     return WorkflowResult(workflow_resource(workflow))
 
@@ -195,7 +195,7 @@ async def cancel(context: Context, params: WorkflowIdParams) -> WorkflowResult:
     "awf.workflow/list", example={"filter": {"status": "in-progress"}, "sort": {"createdAt": "desc"}, "limit": 20}
 )
 async def list_(context: Context, params: WorkflowListParams) -> WorkflowListResult:
-    """List workflows page by page, newest first unless `sort` says otherwise."""
+    """List workflows page by page, by default newest first."""
     sort, direction = order(params.sort)
     wanted = params.filter
     page = await context.engine.workflows.list(
