@@ -1,4 +1,4 @@
-"""What is served beside `/rpc`: routes as data, who may come in, and what is said when something is refused."""
+"""The HTTP application outside of `/rpc`: routes, authentication and error responses."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def site(engine: Engine, health: Health, door: Door, settings: Settings, further
 
 
 def _reported(handler: Handler) -> Handler:
-    """Answer what nobody expected as any refusal; the framework would answer it and raise it once more."""
+    """Answer an unexpected exception like a refusal; the framework would answer it in plain text and raise it again."""
 
     async def reporting(request: Request) -> Response:
         try:
@@ -79,7 +79,7 @@ def _reported(handler: Handler) -> Handler:
 
 
 def _sent(document: bytes) -> Handler:
-    """Return a handler that sends a document as it was when the server started."""
+    """Return a handler for a document that is read once, at start."""
 
     async def send(_: Request) -> Response:
         return Response(document, media_type="application/yaml")
@@ -109,7 +109,7 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 def _verbs(request: Request) -> list[str]:
-    """Return the verbs of every route that a path fits; the framework names those of the first."""
+    """Return the methods of all routes that match a path; the framework returns those of the first."""
     return sorted({*_fitting(request.app.routes, request.scope["path"])} - {"HEAD"})
 
 

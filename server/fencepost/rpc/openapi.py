@@ -1,7 +1,7 @@
-"""The OpenAPI document: every method of the registry, every refusal of the catalogue, and the reads beside them.
+"""The OpenAPI document: the methods of the registry, the refusals of the catalogue, and the plain reads.
 
-It is written to openapi/openapi.yaml by `make generate`, and that file is what the server gives out. Its schemas follow
-from the structs that check the calls, so that it cannot promise anything else.
+`make generate` writes it to openapi/openapi.yaml, and the server serves that file. The schemas are derived from the
+structs that validate the calls.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def _schemas(methods: list[Method], further: Sequence[type[Any]]) -> Json:
 
 
 def per_method(document: Json, surface: Surface) -> Json:
-    """Return a view of the document with one path a method, `/rpc/{name}`, whose body is the params: for fuzzing.
+    """Return a variant of the document for fuzzing, with a path `/rpc/{name}` per method that takes its params as body.
 
-    A fuzzer explores one path with a big oneOf badly. No server has these paths; the test that uses them translates.
+    Fuzzers explore one path with a large oneOf badly. The server does not have these paths; the test translates them.
     """
     registry = surface.methods
     names = component_names(registry.methods.values())
@@ -100,9 +100,9 @@ def per_method(document: Json, surface: Surface) -> Json:
 
 
 def component_names(methods: Iterable[Method]) -> dict[type[msgspec.Struct], str]:
-    """Return the names of params and results in the document: the struct's, behind its noun where two share one."""
+    """Return the component names of params and results: the struct's name, prefixed by its noun if it is not unique."""
     structs = list(dict.fromkeys(struct for method in methods for struct in (method.params, method.result)))
-    # A union has no name of its own: documents are the only one.
+    # A union has no name; the union of documents is the only one.
     names = [getattr(struct, "__name__", "Document") for struct in structs]
     return {
         struct: name if names.count(name) == 1 else f"{struct.__module__.rpartition('.')[2].capitalize()}{name}"
@@ -115,11 +115,11 @@ def _rpc(catalogue: Sequence[Kind]) -> Json:
     answers = {"type": "array", "items": {"anyOf": [ref("Answer"), ref("Refusal")]}}
     return {
         "operationId": "call",
-        "summary": "Make one call, or an array of calls that are answered in their order",
+        "summary": "Make one call, or an array of calls, answered in order",
         "requestBody": {"required": True, "content": content({"oneOf": [ref("Call"), calls]})},
         "responses": {
             "200": {
-                "description": "The result of a lone call; the results and errors of an array.",
+                "description": "The result of a single call; the results and errors of an array.",
                 "content": content({"anyOf": [ref("Answer"), answers]}),
             },
             **_refused(catalogue),
@@ -132,7 +132,7 @@ def _refused(catalogue: Sequence[Kind]) -> Json:
 
 
 def _calls(methods: list[Method]) -> Json:
-    """Return a schema for the call of each method, for any call, and for the two kinds of answers."""
+    """Return the schemas of each method's call, of any call, and of the two kinds of answers."""
     names = component_names(methods)
     calls = {method.name.replace("/", "."): _call(method, names[method.params]) for method in methods}
     mapping = {method.name: SCHEMAS + method.name.replace("/", ".") for method in methods}
@@ -143,8 +143,8 @@ def _calls(methods: list[Method]) -> Json:
             "oneOf": [ref(name) for name in calls],
             "discriminator": {"propertyName": "method", "mapping": mapping},
         },
-        "Answer": _envelope("result", {"anyOf": results}, "The answer to a call that was done."),
-        "Refusal": _envelope("error", ref("Fault"), "The answer to a call that was refused."),
+        "Answer": _envelope("result", {"anyOf": results}, "The answer to a successful call."),
+        "Refusal": _envelope("error", ref("Fault"), "The answer to a refused call."),
     }
 
 
@@ -158,7 +158,7 @@ def _call(method: Method, params: str) -> Json:
         "properties": {
             "method": {"const": method.name},
             "params": ref(params),
-            "id": {"description": "anything; it comes back with the answer"},
+            "id": {"description": "any value; returned in the answer"},
             "jsonrpc": {"const": "2.0"},
         },
         "required": ["method", "params"] if needs_params else ["method"],
@@ -171,17 +171,17 @@ def _envelope(member: str, schema: Json, description: str) -> Json:
     return {
         "description": description,
         "type": "object",
-        "properties": {member: schema, "id": {"description": "that of the call"}, "jsonrpc": {"const": "2.0"}},
+        "properties": {member: schema, "id": {"description": "`id` of the call"}, "jsonrpc": {"const": "2.0"}},
         "required": [member],
     }
 
 
 def _structs(methods: list[Method], further: Sequence[type[Any]]) -> Json:
-    """Return the schemas of all params, results and resources, under the names that `component_names` gives them."""
+    """Return the schemas of all params, results and resources, by the names from `component_names`."""
     names = component_names(methods)
     structs: list[Any] = [*names, Fault, AidboxTask, AidboxTaskLog, *further]
     refs, schemas = msgspec.json.schema_components(structs, ref_template=SCHEMAS + "{name}")
-    # msgspec spells out the module where two structs share a name, and nobody outside should see our modules.
+    # msgspec adds the module if two structs share a name; module names do not belong into a public document.
     renamed = {
         found["$ref"]: SCHEMAS + names.get(struct, struct.__name__)
         for found, struct in zip(refs, structs, strict=True)
@@ -199,8 +199,8 @@ def _structs(methods: list[Method], further: Sequence[type[Any]]) -> Json:
 
 
 def _portable(schema: Any, renamed: dict[str, str]) -> Any:
-    """Return a schema as everyone reads it: with our names, and the end of a text as ECMA 262 writes it."""
-    # A default that is a tuple is no JSON yet.
+    """Return a portable schema: with the component names, and patterns in the syntax of ECMA 262."""
+    # A default that is a tuple is not JSON yet.
     if isinstance(schema, list | tuple):
         return [_portable(item, renamed) for item in schema]
     if not isinstance(schema, dict):

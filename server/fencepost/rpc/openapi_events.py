@@ -1,4 +1,4 @@
-"""The intake of events as the OpenAPI document tells it; rest/events.py answers it."""
+"""`POST /events` in the OpenAPI document; the handler is in rest/events.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _REFUSALS = (400, 401, 403, 406, 408, 409, 413, 415, 431, 500, 503)
 
 
 def paths() -> Json:
-    """Return the path of the intake."""
+    """Return the path item of `POST /events`."""
     resource = {"type": "object"}
     several = {"type": "array", "items": resource, "minItems": 1}
     bodies = {
@@ -24,7 +24,7 @@ def paths() -> Json:
         "/events": {
             "post": {
                 "operationId": "publishEvent",
-                "summary": "Take an event, or an array of events",
+                "summary": "Publish an event, or an array of events",
                 "description": (
                     "A CloudEvent, a resource, or an array of either. With `ce-…` headers the body is the data of a "
                     "CloudEvent, of whatever type it is."
@@ -32,7 +32,7 @@ def paths() -> Json:
                 "requestBody": {"required": True, "content": bodies},
                 "responses": {
                     "200": {
-                        "description": "What became of the event, or of each of an array in its order.",
+                        "description": "The result of the event; for an array, the result of each, in order.",
                         "content": content({"anyOf": [ref("PublishResult"), answers]}, JSON_OR_YAML),
                     },
                     **refused(*_REFUSALS),
@@ -43,7 +43,7 @@ def paths() -> Json:
 
 
 def schemas() -> Json:
-    """Return what events are."""
+    """Return the schemas of events."""
     text = {"type": "string", "minLength": 1, "maxLength": 1000}
     members = {
         "specversion": {"const": "1.0"},

@@ -1,4 +1,4 @@
-"""What the OpenAPI document is put together from: references, contents, and the refusals of the catalogue by status."""
+"""Parts of the OpenAPI document: references, contents, and the refusals of the catalogue by status."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ JSON_OR_YAML = ("application/json", "text/yaml")
 _FIELD = re.compile(r"\{(\w+)(?:!r)?\}")
 _HEADERS = {
     401: {"WWW-Authenticate": {"description": "Basic, in UTF-8", "schema": {"type": "string"}}},
-    405: {"Allow": {"description": "what the path takes", "schema": {"type": "string"}}},
-    503: {"Retry-After": {"description": "seconds, when they are known", "schema": {"type": "integer"}}},
+    405: {"Allow": {"description": "allowed methods", "schema": {"type": "string"}}},
+    503: {"Retry-After": {"description": "seconds to wait before a retry, if known", "schema": {"type": "integer"}}},
 }
 
 
 def ref(name: str) -> Json:
-    """Return a reference to a schema of the document."""
+    """Return a reference to a schema."""
     return {"$ref": SCHEMAS + name}
 
 
 def content(schema: Json, media_types: tuple[str, ...] = JSON_OR_YAML) -> Json:
-    """Return the content of a body, the same in every media type."""
+    """Return the content of a body, the same for all media types."""
     return {media_type: {"schema": schema} for media_type in media_types}
 
 
 def in_query(name: str, schema: Json, description: str) -> Json:
-    """Return a parameter of a query."""
+    """Return a query parameter."""
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 def in_path(name: str) -> Json:
-    """Return a parameter of a path: any text."""
+    """Return a path parameter: any text."""
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def refusals(catalogue: Sequence[Kind]) -> Json:
-    """Return a response for each status of the catalogue, which names every refusal that has it."""
+    """Return a response for each status of the catalogue, which lists its kinds of refusals."""
     by_status = groupby(catalogue, lambda kind: kind.status)
     return {f"Refused{status}": _refusal(status, list(kinds)) for status, kinds in by_status}
 
@@ -55,7 +55,7 @@ def refused(*statuses: int) -> Json:
 
 
 def sentence(kind: Kind) -> str:
-    """Return what a refusal of this kind says, its blanks as `{name}`; nothing when each says something of its own."""
+    """Return the message template of a kind, with blanks as `{name}`; empty if each refusal has its own message."""
     return "" if kind.template == "{reason}" else _FIELD.sub(r"{\1}", kind.template)
 
 

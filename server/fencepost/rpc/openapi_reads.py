@@ -1,4 +1,4 @@
-"""The reads beside `/rpc` as the OpenAPI document tells them; rest/ answers them, and a test holds the two together."""
+"""The plain reads in the OpenAPI document; the handlers are in rest/, and a test compares both."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _TEXT = {"type": "string"}
 
 
 def paths() -> Json:
-    """Return the paths of the reads."""
+    """Return the path items of the reads."""
     return {
         "/AidboxTask": {"get": _read("searchTasks", "Search tasks, newest first", "Tasks", _of_search(STATUSES))},
         "/AidboxTask/{id}": {"get": _read("readTask", "Read one task", "AidboxTask", [in_path("id")], 404)},
         "/AidboxTaskLog": {
-            "get": _read("readTaskLog", "Read what happened to a task, oldest first", "TaskLogs", _of_log(), 404)
+            "get": _read("readTaskLog", "Read the log of a task, oldest first", "TaskLogs", _of_log(), 404)
         },
         "/AidboxWorkflow": {
             "get": _read(
@@ -28,12 +28,12 @@ def paths() -> Json:
         "/AidboxWorkflow/{id}": {
             "get": _read("readWorkflow", "Read one workflow", "AidboxWorkflow", [in_path("id")], 404)
         },
-        "/healthz": {"get": _probe("live", "Tell whether the process lives")},
+        "/healthz": {"get": _probe("live", "Liveness: the process is running")},
         "/readyz": {
             "get": _probe(
                 "ready",
-                "Tell whether the server takes work",
-                "Its database cannot be reached, or it drains to its end.",
+                "Readiness: the server accepts work",
+                "The database cannot be reached, or the server is draining.",
             )
         },
         "/openapi.yaml": {
@@ -48,7 +48,7 @@ def paths() -> Json:
 
 
 def schemas() -> Json:
-    """Return the pages that searches answer."""
+    """Return the schemas of search results."""
     return {
         "Tasks": _page("AidboxTask"),
         "TaskLogs": _page("AidboxTaskLog"),
@@ -59,9 +59,9 @@ def schemas() -> Json:
 def _of_search(statuses: Sequence[str]) -> list[Json]:
     return [
         _size(100),
-        in_query("_after", _TEXT, "where the page begins, as `link` of the page before has it"),
+        in_query("_after", _TEXT, "cursor of the page, from `link` of the previous page"),
         _words("_id", _TEXT, "one of these ids"),
-        *(_words(name, {"enum": list(statuses)}, "in one of these states") for name in (".status", "status")),
+        *(_words(name, {"enum": list(statuses)}, "with one of these statuses") for name in (".status", "status")),
         *(_words(name, {"enum": list(OUTCOMES)}, "with one of these outcomes") for name in (".outcome", "outcome")),
         _words("definition", _TEXT, "of one of these definitions"),
         _words("definition-not", _TEXT, "of none of these definitions"),
@@ -79,7 +79,11 @@ def _of_log() -> list[Json]:
             "required": True,
         },
         _size(1000),
-        in_query("_after", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "`versionId` to go on behind"),
+        in_query(
+            "_after",
+            {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+            "`versionId` of the last entry of the previous page",
+        ),
     ]
 
 
@@ -89,7 +93,7 @@ def _read(id: str, summary: str, schema: str, parameters: list[Json], *further: 
         "summary": summary,
         "parameters": parameters,
         "responses": {
-            "200": {"description": "What was found.", "content": content(ref(schema), JSON)},
+            "200": {"description": "The result of the search.", "content": content(ref(schema), JSON)},
             **refused(*sorted((*_OF_ALL, *further))),
         },
     }
@@ -107,7 +111,7 @@ def _page(resource: str) -> Json:
     members = {
         "resourceType": {"const": "Bundle"},
         "type": {"const": "searchset"},
-        "total": {"type": "integer", "description": "on all pages together"},
+        "total": {"type": "integer", "description": "number of results on all pages"},
         "entry": {"type": "array", "items": {"type": "object", "properties": {"resource": ref(resource)}}},
         "link": {"type": "array", "items": {"type": "object", "properties": link}},
     }
@@ -119,6 +123,6 @@ def _size(default: int) -> Json:
 
 
 def _words(name: str, schema: Json, description: str) -> Json:
-    """Describe a parameter of several words with commas between them."""
+    """Return a query parameter with several values, separated by commas."""
     several = {"type": "array", "items": schema, "minItems": 1}
     return {**in_query(name, several, description), "style": "form", "explode": False}

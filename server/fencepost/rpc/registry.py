@@ -1,6 +1,6 @@
-"""The methods that can be called, each a function with a struct of params, a struct of result and a docstring.
+"""The registry of methods: each is a function with a struct of params, a struct of results and a docstring.
 
-Validation, the OpenAPI document and the reference page follow from what is registered here.
+Validation, the OpenAPI document and the reference page are derived from it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from fencepost.engine.engine import Engine
 from fencepost.engine.outcomes import Outcomes
 from fencepost.settings import Limits
 
-# The answers of so many calls are in memory at once, each with a few payloads of a megabyte at worst.
+# The answers of this many calls are in memory at once, each with a few payloads of at most a megabyte.
 _TOGETHER = 16
 
 
 def _is_short(params: Any) -> bool:
-    """Return whether a call asks for an answer without its resource."""
+    """Return whether a call asks for a short answer, without the resource."""
     return not getattr(params, "include_resource", True)
 
 
@@ -56,10 +56,10 @@ BatchFunction = Callable[[Context, Sequence[P]], Awaitable[Outcomes[R]]]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method: its name on the wire, how its params are read, and what runs it.
+    """A method: its name on the wire, the type of its params, and its function.
 
-    A `batched` one takes the params of neighbours in an array together, no two of them about one task. `together` is
-    how many of them may be under way before their answers are measured; those that are `small` do not count.
+    A `batched` method takes the params of adjacent calls together, no two of them on the same task. `together` limits
+    the number of calls before the size of their answers is checked; calls that are `small` do not count.
     """
 
     name: str
@@ -74,13 +74,13 @@ class Method:
     together: int
 
     async def run(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
-        """Return the outcome of each call; one that is refused, or meets a bug, does not spoil the others."""
+        """Return the outcome of each call; a refusal or a bug in one does not affect the others."""
         outcomes: list[Any] = []
-        # What cannot be taken together is taken one by one.
+        # If the batch fails as a whole, the calls run one by one.
         for some in [calls] if self.batched else [[params] for params in calls]:
             try:
                 outcomes += await self.function(context, some)
-            except Exception as error:  # noqa: BLE001 the caller is told; the dispatcher reports what is not a refusal
+            except Exception as error:  # noqa: BLE001 the outcome of this call; the dispatcher logs bugs
                 outcomes += [error] * len(some)
         return outcomes
 
@@ -119,7 +119,7 @@ class Registry:
         small: Callable[[Any], bool] = _is_short,
         together: int = _TOGETHER,
     ) -> Callable[[BatchFunction[P, R]], BatchFunction[P, R]]:
-        """Register a function `(context, list of params) -> outcome of each`, for calls that cost less together."""
+        """Register a function `(context, list of params) -> outcomes`, for calls that are cheaper together."""
 
         def register(function: BatchFunction[P, R]) -> BatchFunction[P, R]:
             hints = get_type_hints(function)
