@@ -1,4 +1,4 @@
-"""Automatic steps: ordinary workers do them, and what becomes of that is in the streams of their tasks."""
+"""Automatic steps: workers do them, and their tasks show it as events."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MAIL = "hr/onboard/MAIL"
 
 @pytest.fixture
 def desk(server: Server) -> Desk:
-    """A desk whose jobs are tried once."""
+    """A desk with an automatic step that has one attempt."""
     server.define(MAIL, allowedRetryCount=0)
     return Desk(server)
 
 
 @pytest.fixture
 def job(desk: Desk) -> str:
-    """A task for a worker."""
+    """The id of an automatic task."""
     desk.begin(input={"to": "ada"})
     task = desk.add("MAIL")
     assert (task["flow"], task["biTaskStatus"]) == ("A", "PE")
@@ -29,12 +29,12 @@ def job(desk: Desk) -> str:
 
 
 def started(desk: Desk) -> dict[str, Any]:
-    """Poll, and return id and execId of what was handed out."""
+    """Poll, and return `id` and `execId` of the started task."""
     (task,) = desk.server.poll(MAIL, start=True, worker="mailer")
     return {"id": task["id"], "execId": task["execId"]}
 
 
-def test_a_worker_is_handed_what_the_task_is_about(desk: Desk, job: str) -> None:
+def test_a_worker_gets_the_input_of_the_list_and_the_handler_of_the_step(desk: Desk, job: str) -> None:
     (task,) = desk.server.poll(MAIL)
     assert task["id"] == job
     params = task["params"]
@@ -44,7 +44,7 @@ def test_a_worker_is_handed_what_the_task_is_about(desk: Desk, job: str) -> None
 
 
 @pytest.mark.shows("people/job-times")
-def test_what_a_worker_does_is_in_the_status_stream(desk: Desk, job: str) -> None:
+def test_the_start_and_the_finish_of_a_worker_are_in_the_status_stream(desk: Desk, job: str) -> None:
     lease = started(desk)
     assert desk.standing(job)[0] == "IN"
     desk.server.rpc("awf.task/success", {**lease, "result": {"sent": 1}})
@@ -55,7 +55,7 @@ def test_what_a_worker_does_is_in_the_status_stream(desk: Desk, job: str) -> Non
 
 
 @pytest.mark.shows("people/job-error")
-def test_a_failed_job_is_an_exception_with_its_text_until_somebody_moves_it(desk: Desk, job: str) -> None:
+def test_a_failed_automatic_task_is_an_exception_until_its_status_is_changed(desk: Desk, job: str) -> None:
     desk.server.rpc("awf.task/fail", {**started(desk), "error": {"message": "no such host"}})
     task = desk.get(job)
     assert (task["biTaskStatus"], task["exceptionMessage"]) == ("EX", "no such host")
@@ -67,7 +67,7 @@ def test_a_failed_job_is_an_exception_with_its_text_until_somebody_moves_it(desk
     assert [event[0] for event in desk.events(job)] == ["IN", "EX", "PE", "IN", "CO"]
 
 
-def test_an_attempt_that_is_tried_again_is_pending_meanwhile(server: Server) -> None:
+def test_an_automatic_task_is_pending_between_two_attempts(server: Server) -> None:
     server.define(MAIL, allowedRetryCount=1, retryDelay=0)
     desk = Desk(server)
     desk.begin()
@@ -77,7 +77,7 @@ def test_an_attempt_that_is_tried_again_is_pending_meanwhile(server: Server) -> 
 
 
 @pytest.mark.shows("people/error")
-def test_the_text_of_a_failure_can_be_cleared_and_written_over(desk: Desk, job: str) -> None:
+def test_the_message_of_a_failure_can_be_cleared_and_replaced(desk: Desk, job: str) -> None:
     desk.server.rpc("awf.task/fail", {**started(desk), "error": {"message": "no such host"}})
     assert desk.call("clear-workflow-task-error", id=job)["resource"]["exceptionMessage"] is None
     task = desk.call("set-task-error", id=job, exceptionMessage="ask IT")["resource"]
@@ -85,7 +85,7 @@ def test_the_text_of_a_failure_can_be_cleared_and_written_over(desk: Desk, job: 
 
 
 @pytest.mark.shows("people/progress")
-def test_a_handler_says_how_far_it_is_without_a_change_of_status(desk: Desk, job: str) -> None:
+def test_a_progress_message_does_not_change_the_status(desk: Desk, job: str) -> None:
     started(desk)
     task = desk.call("set-task-progress", id=job, progressMessage="x" * 30)["resource"]
     assert (task["progressMessage"], task["biTaskStatus"]) == ("x" * 30, "IN")
@@ -97,7 +97,7 @@ def test_a_handler_says_how_far_it_is_without_a_change_of_status(desk: Desk, job
     assert len(desk.events(job)) == 1
 
 
-def test_a_worker_that_waits_stays_the_one_that_has_it(desk: Desk, job: str) -> None:
+def test_a_worker_keeps_its_lease_while_the_task_is_waiting(desk: Desk, job: str) -> None:
     lease = started(desk)
     desk.call("set-executed-by-user", id=job, user="ann", executedByUser="system")
     desk.call("change-task-status-if-required", id=job, user="ann", status="WA", confirm=True)
@@ -107,7 +107,7 @@ def test_a_worker_that_waits_stays_the_one_that_has_it(desk: Desk, job: str) -> 
 
 
 @pytest.mark.parametrize("status", ["AS", "IN", "WA", "LO"])
-def test_nobody_takes_a_job_from_the_workers(desk: Desk, job: str, status: str) -> None:
+def test_an_automatic_task_cannot_be_claimed_or_started_by_people(desk: Desk, job: str, status: str) -> None:
     assert desk.refused("change-status", id=job, user="dev", status=status) == (
         422,
         "people-task-automatic",
@@ -117,7 +117,7 @@ def test_nobody_takes_a_job_from_the_workers(desk: Desk, job: str, status: str) 
     assert desk.standing(job)[0] == "PE"
 
 
-def test_a_person_may_complete_or_cancel_a_job_and_its_worker_hears_of_it(desk: Desk, job: str) -> None:
+def test_a_worker_learns_that_a_person_completed_or_canceled_its_task(desk: Desk, job: str) -> None:
     lease = started(desk)
     desk.call("set-task-completed", id=job, user="bob")
     assert desk.standing(job) == ("CO", "IT", "bob")
@@ -128,7 +128,7 @@ def test_a_person_may_complete_or_cancel_a_job_and_its_worker_hears_of_it(desk: 
     assert desk.server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})["cancelRequested"] is True
 
 
-def test_the_status_that_a_job_is_given_is_gone_with_the_execution(desk: Desk, job: str) -> None:
+def test_a_status_set_on_an_automatic_task_ends_with_the_execution(desk: Desk, job: str) -> None:
     lease = started(desk)
     desk.call("change-status", id=job, user="dev", status="WA")
     desk.server.rpc("awf.task/release", lease)
@@ -138,7 +138,7 @@ def test_the_status_that_a_job_is_given_is_gone_with_the_execution(desk: Desk, j
     assert [event[0] for event in desk.events(job)] == ["IN", "WA", "PE", "IN"]
 
 
-def test_a_job_may_be_of_any_definition(server: Server) -> None:
+def test_an_automatic_step_may_use_any_definition(server: Server) -> None:
     server.define("demo/mail")
     step = {"code": "MAIL", "assignToTeam": "IT", "handlerType": "BATCH_JOB", "definition": "demo/mail"}
     desk = Desk(server, [{**step, "createAtProcessStart": True}])

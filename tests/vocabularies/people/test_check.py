@@ -1,4 +1,4 @@
-"""`fencepost check` finds what is kept and does not follow from its history."""
+"""`fencepost check` finds stored values that differ from the history."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAIL = "hr/onboard/MAIL"
 
 @pytest.fixture
 def desk(server: Server) -> Desk:
-    """A desk at which much has been done."""
+    """A desk with tasks in many states."""
     server.define(MAIL, allowedRetryCount=0)
     desk = Desk(server)
     mine, done, _ = desk.task("L-1"), desk.task("L-2"), desk.task("L-3")
@@ -39,7 +39,7 @@ def desk(server: Server) -> Desk:
 
 
 def differences(server: Server) -> list[dict[str, Any]]:
-    """Run the command and return what it prints; its exit status says whether that is something."""
+    """Run the command and return the differences that it prints; its exit status is 1 when there are any."""
     result = CliRunner().invoke(check, ["--database-url", server.conninfo, "--json"])
     found = [orjson.loads(line) for line in result.output.splitlines()]
     assert result.exit_code == bool(found), result.output
@@ -47,7 +47,7 @@ def differences(server: Server) -> list[dict[str, Any]]:
 
 
 @pytest.mark.shows("people/replay-repeatable")
-def test_where_everything_follows_from_its_history_nothing_is_found(desk: Desk) -> None:
+def test_the_check_finds_no_difference_in_an_untouched_database(desk: Desk) -> None:
     assert differences(desk.server) == []
     result = CliRunner().invoke(check, ["--database-url", desk.server.conninfo])
     assert "6 people's tasks" in result.output
@@ -65,7 +65,7 @@ def test_where_everything_follows_from_its_history_nothing_is_found(desk: Desk) 
         ("live_tasks set version = 7 where id = '{id}'", {"version"}),
     ],
 )
-def test_a_change_by_hand_is_found(desk: Desk, change: str, members: set[str]) -> None:
+def test_the_check_finds_a_value_that_was_changed_by_hand(desk: Desk, change: str, members: set[str]) -> None:
     (mine,) = [task["id"] for task in desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]][:1]
     desk.server.query(f"update fencepost.{change.replace('{id}', mine)}")
     found = {difference["member"].removeprefix("stored ") for difference in differences(desk.server)}
@@ -74,12 +74,12 @@ def test_a_change_by_hand_is_found(desk: Desk, change: str, members: set[str]) -
     assert "its history says" in result.output
 
 
-def test_an_event_that_is_gone_is_missed(desk: Desk) -> None:
+def test_the_check_finds_a_deleted_event(desk: Desk) -> None:
     desk.server.query("delete from fencepost.people_events where stream = 'plan'")
     assert {difference["member"] for difference in differences(desk.server)} == {"biPriority", "stored biPriority"}
 
 
-def test_a_database_that_does_not_answer_is_one_sentence() -> None:
+def test_the_check_of_an_unreachable_database_fails_with_one_sentence() -> None:
     result = CliRunner().invoke(check, ["--database-url", "postgresql://127.0.0.1:1/none"])
     assert isinstance(result.exception, StartRefused)
     assert "cannot connect" in str(result.exception)

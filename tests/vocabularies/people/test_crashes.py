@@ -1,4 +1,4 @@
-"""kill -9 while people claim and complete: of those who claim a task one gets it, and nothing is half done."""
+"""kill -9 while users claim and complete tasks: each task is claimed once, and no command is half done."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fixtures.waiting import until
 
 LISTS = 60
 USERS = [f"user-{number}" for number in range(6)]
-# After so many of three events a task.
+# Numbers of events after which a server is killed; each task has three.
 KILLS = (30, 70, 110)
 
 
@@ -35,7 +35,7 @@ def folders() -> Iterator[list[Path]]:
         yield made
 
 
-def test_servers_that_are_killed_leave_no_claim_half_done(database: str, folders: list[Path]) -> None:
+def test_killed_servers_leave_no_half_done_claim(database: str, folders: list[Path]) -> None:
     arguments = ("--database-url", database)
     with serving(folders[0], *arguments) as one, serving(folders[1], *arguments) as other:
         with Client(one.port) as client:
@@ -63,19 +63,19 @@ def _prepared(client: Client) -> list[str]:
 
 
 def _at_desk(ports: tuple[int, int], user: str, ids: list[str]) -> list[str]:
-    """Claim every task, complete those that this user gets, and return these."""
+    """Claim every task, complete those that the user got, and return them."""
     mine = []
     with Client(*ports) as client:
         for id in ids:
             if _tried(client, "claim", "people-task-taken", id=id, user=user):
                 mine.append(id)
-                # Said again when the reply to the first time was lost.
+                # The client repeats the call when the first reply was lost.
                 _people(client, "set-task-completed", id=id, user=user)
     return mine
 
 
 def _kill(process: Process, database: str) -> None:
-    """Kill a server again and again, each time in the middle of what people do."""
+    """Kill a server several times, each time while the users are at work."""
     with psycopg.connect(database, autocommit=True) as connection:
         for events in KILLS:
             until(partial(_has, connection, events), 30)
@@ -94,7 +94,7 @@ def _ports(one: Process, other: Process) -> list[tuple[tuple[int, int], str]]:
 
 
 def _tried(client: Client, method: str, refusal: str, **params: Any) -> bool:
-    """Call a method; return False when it is refused, which it may be for one reason."""
+    """Call a method; return False when it is refused with this error type."""
     try:
         _people(client, method, **params)
     except CallRefused as refused:

@@ -1,4 +1,4 @@
-"""The three streams: drafts, their confirmation, and the replay of what is processed."""
+"""The three event streams: drafts, confirmation, and replay."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.fixtures.servers import Server, running_server
 
 @pytest.fixture
 def desk(server: Server) -> Desk:
-    """A desk."""
+    """A desk with the default steps."""
     return Desk(server)
 
 
 @pytest.fixture
 def mine(desk: Desk) -> str:
-    """A task that ann has claimed."""
+    """The id of a task that ann has claimed."""
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     return id
@@ -39,7 +39,7 @@ def test_a_draft_changes_nothing_until_it_is_confirmed(desk: Desk, mine: str) ->
 
 
 @pytest.mark.shows("people/draft", "people/confirm-transfer")
-def test_a_transfer_that_is_drafted_hands_nothing_over_until_it_is_confirmed(desk: Desk, mine: str) -> None:
+def test_a_drafted_transfer_changes_nothing_until_it_is_confirmed(desk: Desk, mine: str) -> None:
     to = {"assignedToTeam": "IT", "assignedToUser": "bob"}
     drafted = desk.call("transfer-task-if-required", id=mine, user="ann", **to)
     event = drafted["event"]
@@ -49,14 +49,14 @@ def test_a_transfer_that_is_drafted_hands_nothing_over_until_it_is_confirmed(des
     desk.call("change-task-status-if-required", id=mine, user="ann", status="WA")
     confirmed = desk.call("confirm-transfer-event", id=mine, user="al", event=event["id"])
     assert confirmed["event"] == {**event, "processed": True}
-    # The other draft still says nothing.
+    # The other draft is not confirmed.
     assert desk.standing(mine) == ("AS", "IT", "bob")
-    # Whose it is works for another team: by that it is judged who may close it.
+    # The task belongs to another team now: only its members may complete it.
     assert desk.refused("set-task-completed", id=mine, user="ann")[1] == "not-a-member"
     desk.call("set-task-completed", id=mine, user="bob")
 
 
-def test_an_event_that_is_confirmed_again_stays_as_it_is(desk: Desk, mine: str) -> None:
+def test_a_repeated_confirmation_changes_nothing(desk: Desk, mine: str) -> None:
     event = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN", confirm=True)["event"]
     before = desk.get(mine)
     desk.call("confirm-status-event", id=mine, event=event["id"])
@@ -64,7 +64,7 @@ def test_an_event_that_is_confirmed_again_stays_as_it_is(desk: Desk, mine: str) 
 
 
 @pytest.mark.shows("people/change-status-if-required", "people/transfer-if-required")
-def test_nothing_is_recorded_where_nothing_changes(desk: Desk, mine: str) -> None:
+def test_a_command_that_changes_nothing_records_no_event(desk: Desk, mine: str) -> None:
     assert desk.call("change-task-status-if-required", id=mine, status="AS")["event"] is None
     same = {"assignedToTeam": "HR", "assignedToUser": "ann"}
     assert desk.call("transfer-task-if-required", id=mine, **same)["event"] is None
@@ -88,19 +88,19 @@ def test_an_active_status_needs_a_user(desk: Desk) -> None:
         assert event["biTaskStatus"] == status
 
 
-def test_a_draft_of_which_nothing_good_would_come_is_not_confirmed(desk: Desk, mine: str) -> None:
+def test_a_draft_that_would_make_the_task_invalid_is_not_confirmed(desk: Desk, mine: str) -> None:
     event = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")["event"]
     desk.call("transfer-task-if-required", id=mine, assignedToTeam="HR")
     unassign = desk.call("display-task-events", id=mine)["resources"][-1]
     assert desk.refused("confirm-transfer-event", id=mine, event=unassign["id"])[1] == "user-needed"
     desk.call("unclaim", id=mine, user="ann")
-    # Later in the stream the task was given back: the draft counts, and changes nothing about that.
+    # The draft is older than the unclaim: its confirmation changes no current value.
     desk.call("confirm-status-event", id=mine, event=event["id"])
     assert desk.standing(mine) == ("PE", "HR", None)
 
 
 @pytest.mark.shows("people/member-confirms")
-def test_who_records_that_it_is_completed_must_be_in_its_team(desk: Desk, mine: str) -> None:
+def test_a_drafted_completion_by_a_user_of_another_team_is_not_confirmed(desk: Desk, mine: str) -> None:
     event = desk.call("change-task-status-if-required", id=mine, user="bob", status="CO")["event"]
     assert desk.refused("confirm-status-event", id=mine, user="ann", event=event["id"]) == (
         403,
@@ -129,13 +129,13 @@ def test_a_plan_changes_priority_and_due_date(desk: Desk, mine: str) -> None:
 
 
 @pytest.mark.shows("people/plan-priority")
-def test_a_plan_has_priority_m_where_none_was_ever_said(desk: Desk, mine: str) -> None:
+def test_a_plan_without_a_priority_has_priority_m(desk: Desk, mine: str) -> None:
     event = desk.call("plan-task-if-required", id=mine, dueDateTime="2032-01-01T00:00:00Z")["event"]
     assert (event["resourceType"], event["priority"]) == ("WFTaskPlanEvent", "M")
 
 
 @pytest.mark.shows("people/event-times")
-def test_events_of_one_time_move_on_by_a_microsecond(database: str) -> None:
+def test_events_at_the_same_time_are_a_microsecond_apart(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock) as server:
         desk = Desk(server)
@@ -148,7 +148,7 @@ def test_events_of_one_time_move_on_by_a_microsecond(database: str) -> None:
         assert desk.standing(id)[0] == "EX"
 
 
-def test_an_event_is_that_of_its_stream_and_task(desk: Desk, mine: str) -> None:
+def test_a_confirmation_finds_events_of_its_own_stream_and_task_only(desk: Desk, mine: str) -> None:
     event = desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")["event"]
     other = desk.task("L-2")
     assert desk.refused("confirm-plan-event", id=mine, event=event["id"]) == (
@@ -160,7 +160,7 @@ def test_an_event_is_that_of_its_stream_and_task(desk: Desk, mine: str) -> None:
 
 
 @pytest.mark.shows("people/draft-reuse")
-def test_the_same_draft_again_is_the_draft_that_waits(desk: Desk, mine: str) -> None:
+def test_a_repeated_draft_returns_the_pending_draft(desk: Desk, mine: str) -> None:
     first, again = (
         desk.call("change-task-status-if-required", id=mine, user="ann", status="IN")["event"] for _ in range(2)
     )
@@ -183,7 +183,7 @@ def test_the_same_draft_again_is_the_draft_that_waits(desk: Desk, mine: str) -> 
         ("plan-task-if-required", "plan", {"priority": "H"}, {"priority": "L"}, "biPriority"),
     ],
 )
-def test_a_draft_that_something_else_came_after_is_made_anew(
+def test_a_draft_is_recorded_again_after_a_later_event_of_its_stream(
     desk: Desk, mine: str, method: str, confirm: str, said: dict[str, str], other: dict[str, str], member: str
 ) -> None:
     stale = desk.call(method, id=mine, user="ann", **said)["event"]
@@ -196,7 +196,7 @@ def test_a_draft_that_something_else_came_after_is_made_anew(
 
 
 @pytest.mark.shows("people/draft-reuse")
-def test_a_draft_that_a_worker_came_after_is_made_anew(desk: Desk) -> None:
+def test_a_draft_is_recorded_again_after_a_worker_changed_the_status(desk: Desk) -> None:
     desk.begin()
     job = desk.add("MAIL")["id"]
     stale = desk.call("change-task-status-if-required", id=job, user="bob", status="CA")["event"]
@@ -216,7 +216,7 @@ def test_an_event_never_changes(desk: Desk, mine: str) -> None:
 
 
 @pytest.mark.shows("people/history-html", "people/display-events")
-def test_the_whole_history_is_there_to_be_read_drafts_too(desk: Desk, mine: str) -> None:
+def test_the_html_history_shows_every_event_with_drafts(desk: Desk, mine: str) -> None:
     desk.call("plan-task-if-required", id=mine, user="al", priority="H", dueDateTime="2031-01-01T00:00:00Z")
     desk.call("transfer", id=mine, user="ann", transferToTeam="IT", transferToUser="bob")
     told = desk.call("display-task-events", id=mine)
@@ -234,7 +234,7 @@ def test_the_whole_history_is_there_to_be_read_drafts_too(desk: Desk, mine: str)
 
 
 @pytest.mark.shows("people/history-html")
-def test_every_event_is_shown_with_the_texts_of_others_escaped(desk: Desk) -> None:
+def test_the_html_history_escapes_the_names_of_users(desk: Desk) -> None:
     id = desk.task()
     desk.call("change-status", id=id, user="<script>", status="EX")
     page = desk.call("display-task-events", id=id)["html"]

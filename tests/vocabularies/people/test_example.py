@@ -1,4 +1,4 @@
-"""The example in examples/people does what it shows."""
+"""The example in examples/people completes its task list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.house.sources import ROOT
 EXAMPLE = ROOT / "examples" / "people"
 
 
-def test_the_example_takes_somebody_on(server: Server) -> None:
+def test_the_example_completes_its_task_list(server: Server) -> None:
     applied = CliRunner().invoke(apply, [str(EXAMPLE / "onboard.yaml"), "--url", server.url])
     assert applied.output == "hr/onboard version 1\n"
     command = [sys.executable, str(EXAMPLE / "onboard.py")]

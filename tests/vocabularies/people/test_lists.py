@@ -1,4 +1,4 @@
-"""Task lists: what they begin with, what is added to them, how they end, and lists that others begin."""
+"""Task lists: creation, added tasks, closing, and lists that workflows and events start."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tests.fixtures.workflows import Decider
 
 @pytest.fixture
 def desk(server: Server) -> Desk:
-    """A desk."""
+    """A desk with the default steps."""
     return Desk(server)
 
 
-# Beginning
+# Creation
 
 
 @pytest.mark.shows("people/create-at-start", "people/create-list")
-def test_a_list_begins_with_a_task_for_every_step_that_says_so_and_is_not_skipped(desk: Desk) -> None:
+def test_a_new_list_has_a_task_for_each_initial_step_that_is_not_skipped(desk: Desk) -> None:
     answer = desk.call(
         "create-task-list", process="hr/onboard", code="L-1", sourceDocumentLine="doc-9/3", domainObjectKey="93"
     )
@@ -53,7 +53,7 @@ def test_a_list_begins_with_a_task_for_every_step_that_says_so_and_is_not_skippe
 
 
 @pytest.mark.shows("people/list-members", "people/get-list")
-def test_a_list_has_every_member_that_it_was_begun_with(desk: Desk) -> None:
+def test_a_list_keeps_every_member_that_it_was_created_with(desk: Desk) -> None:
     said = {
         "department": "OPS",
         "sourceDocumentLine": "doc-9/3",
@@ -69,7 +69,7 @@ def test_a_list_has_every_member_that_it_was_begun_with(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/task-members")
-def test_a_task_has_every_member_of_the_sheet(desk: Desk) -> None:
+def test_a_task_has_every_documented_member(desk: Desk) -> None:
     (task,) = desk.begin()
     start, due = task["startDateTime"], task["initialDueDateTime"]
     assert (int(due[8:10]) - int(start[8:10])) % 28 in (0, 1, 2, 3)
@@ -110,7 +110,7 @@ def test_a_task_has_every_member_of_the_sheet(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/due-date-days")
-def test_the_due_date_is_so_many_days_after_the_creation(desk: Desk) -> None:
+def test_the_due_date_is_the_due_days_of_the_step_after_the_creation(desk: Desk) -> None:
     desk.begin()
     assert desk.server.query(
         "select initial_due_date_time - start_date_time = interval '3 days' from fencepost.people_resources"
@@ -118,7 +118,7 @@ def test_the_due_date_is_so_many_days_after_the_creation(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/list-key")
-def test_the_same_list_again_is_the_same_and_another_one_of_its_code_is_refused(desk: Desk) -> None:
+def test_a_repeated_creation_returns_the_list_and_other_content_is_refused(desk: Desk) -> None:
     tasks = desk.begin()
     assert desk.begin() == tasks
     assert desk.refused("create-task-list", process="hr/onboard", code="L-1", domainObjectKey="x") == (
@@ -129,7 +129,7 @@ def test_the_same_list_again_is_the_same_and_another_one_of_its_code_is_refused(
     assert desk.refused("create-task-list", process="hr/onboard", code="L-1", department="IT")[0] == 409
 
 
-def test_a_list_without_a_code_gets_one(desk: Desk) -> None:
+def test_a_list_without_a_code_gets_a_generated_one(desk: Desk) -> None:
     codes = {desk.call("create-task-list", process="hr/onboard")["resource"]["code"] for _ in range(2)}
     assert len(codes) == 2
 
@@ -146,7 +146,7 @@ def test_a_list_without_a_code_gets_one(desk: Desk) -> None:
         ({"code": "x" * 65}, (400, "invalid-params", "$.params.code")),
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused_at_its_field(
+def test_an_invalid_list_is_refused_at_its_field(
     desk: Desk, members: dict[str, Any], refusal: tuple[int, str, str]
 ) -> None:
     desk.server.define()
@@ -156,13 +156,13 @@ def test_a_list_that_makes_no_sense_is_refused_at_its_field(
     assert (status, type, path) == refusal
 
 
-def test_a_process_without_a_department_wants_one(server: Server) -> None:
+def test_a_list_needs_a_department_when_its_process_has_none(server: Server) -> None:
     desk = Desk(server, department=None)
     assert desk.refused("create-task-list", process="hr/onboard") == (400, "invalid-params", "$.params.department")
     assert desk.begin(department="OPS")[0]["department"] == "OPS"
 
 
-def test_a_process_is_declared_and_read_as_any_definition(desk: Desk) -> None:
+def test_a_process_is_put_and_read_like_any_definition(desk: Desk) -> None:
     resource = desk.server.rpc("awf.definition/get", {"name": "hr/onboard"})["resource"]
     assert (resource["kind"], resource["steps"][0]["dueDays"]) == ("process", 3)
     bad = {"kind": "process", "name": "hr/other", "steps": [{"code": "TOO-LONG-A-CODE"}]}
@@ -187,11 +187,11 @@ def test_a_step_is_found_by_its_code(desk: Desk) -> None:
     )
 
 
-# Adding
+# Added tasks
 
 
 @pytest.mark.shows("people/add-task-defaults", "people/all-tasks")
-def test_an_added_task_is_the_next_line_and_has_what_the_step_says(desk: Desk) -> None:
+def test_an_added_task_gets_the_next_line_and_the_values_of_the_step(desk: Desk) -> None:
     desk.begin()
     added = desk.add("BADGE", description="a badge", referenceCode="B-1", priority="H")
     assert (added["lineNumber"], added["initialAssignedToTeam"], added["initialAssignedToUser"]) == (2, "IT", None)
@@ -205,7 +205,7 @@ def test_an_added_task_is_the_next_line_and_has_what_the_step_says(desk: Desk) -
 
 
 @pytest.mark.shows("people/task-given", "people/add-task")
-def test_an_added_task_has_what_the_caller_says(desk: Desk) -> None:
+def test_an_added_task_has_the_values_of_the_call(desk: Desk) -> None:
     desk.begin()
     desk.call("put-partner", code="acme", contacts=[{"code": "wile"}])
     said = {
@@ -234,7 +234,7 @@ def test_an_added_task_has_what_the_caller_says(desk: Desk) -> None:
         ("PROCESS_STEP_USER", "ann", ("bob", "AS")),
     ],
 )
-def test_the_assignment_says_whose_a_task_is(
+def test_the_assignment_decides_between_the_user_of_the_call_and_of_the_step(
     desk: Desk, assignment: str, user: str | None, expected: tuple[str | None, str]
 ) -> None:
     desk.begin()
@@ -244,7 +244,7 @@ def test_the_assignment_says_whose_a_task_is(
 
 
 @pytest.mark.shows("people/task-key")
-def test_the_same_line_again_is_the_same_task(desk: Desk) -> None:
+def test_a_repeated_line_returns_the_same_task(desk: Desk) -> None:
     desk.begin()
     added = desk.add("BADGE", lineNumber=7)
     assert desk.add("BADGE", lineNumber=7) == added
@@ -256,7 +256,7 @@ def test_the_same_line_again_is_the_same_task(desk: Desk) -> None:
     assert desk.add("BADGE")["lineNumber"] == 8
 
 
-def test_many_who_add_at_once_get_a_line_each(server: Server) -> None:
+def test_concurrently_added_tasks_get_a_line_each(server: Server) -> None:
     desk = Desk(server)
     desk.begin()
     with running_server(server.conninfo) as other, ThreadPoolExecutor(8) as threads:
@@ -280,7 +280,7 @@ def test_many_who_add_at_once_get_a_line_each(server: Server) -> None:
         ({"lineNumber": 0}, (400, "invalid-params", "$.params.lineNumber")),
     ],
 )
-def test_a_task_that_makes_no_sense_is_refused_at_its_field(
+def test_an_invalid_task_is_refused_at_its_field(
     desk: Desk, members: dict[str, Any], refusal: tuple[int, str, str]
 ) -> None:
     desk.begin()
@@ -288,7 +288,7 @@ def test_a_task_that_makes_no_sense_is_refused_at_its_field(
     assert len(desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]) == 1
 
 
-def test_a_task_that_the_definition_of_its_step_does_not_have_is_refused(desk: Desk) -> None:
+def test_a_task_that_does_not_fit_the_definition_of_its_step_is_refused(desk: Desk) -> None:
     desk.begin()
     desk.server.define("hr/onboard/MAIL", params={"required": ["input"]})
     refusal = (400, "invalid-params", "$.params.processStep")
@@ -321,7 +321,7 @@ def test_a_contact_belongs_to_its_partner(desk: Desk) -> None:
     )
 
 
-def test_a_task_of_another_department_where_the_process_wants_that(server: Server) -> None:
+def test_cross_department_refuses_an_added_task_with_the_department_of_its_list(server: Server) -> None:
     desk = Desk(server, [{"code": "BADGE", "assignToTeam": "IT"}], crossDepartment=True)
     desk.begin()
     assert desk.refused("add-task", taskList="L-1", processStep="BADGE") == (
@@ -333,7 +333,7 @@ def test_a_task_of_another_department_where_the_process_wants_that(server: Serve
 
 
 @pytest.mark.shows("people/cross-department")
-def test_departments_differ_by_default_where_the_process_names_one(server: Server) -> None:
+def test_departments_must_differ_by_default_when_the_process_names_one(server: Server) -> None:
     desk = Desk(server)
     steps = [{"code": "BADGE", "assignToTeam": "IT", "createAtProcessStart": True}]
     process = {"kind": "process", "name": "hr/badge", "department": "HR", "steps": steps}
@@ -348,21 +348,21 @@ def test_departments_differ_by_default_where_the_process_names_one(server: Serve
     assert task["department"] == "HR"
 
 
-def test_a_list_that_has_decided_nothing_yet_keeps_its_lines(server: Server) -> None:
+def test_a_list_without_a_first_decision_reserves_its_initial_lines(server: Server) -> None:
     desk = Desk(server)
     with running_server(server.conninfo, deciders={}) as slow:
-        # Whoever begins it may be gone before its first tasks are made.
+        # The client may be gone before the first tasks are created.
         slow.rpc("awf.workflow/create-and-execute", {"definition": "hr/onboard", "id": "L-1", "params": {}})
         assert Desk(slow).add("BADGE")["lineNumber"] == 2
     until(lambda: len(desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]) == 2)
     assert desk.refused("add-task", taskList="L-1", processStep="BADGE", lineNumber=1)[1] == "already-exists"
 
 
-# Ending
+# Closing
 
 
 @pytest.mark.shows("people/spec-set-output")
-def test_a_list_is_closed_when_all_its_tasks_are_over(server: Server) -> None:
+def test_a_list_can_be_closed_when_it_has_no_open_task(server: Server) -> None:
     spec = {"output": {"type": "object", "required": ["hired"]}}
     desk = Desk(server, specSet=spec)
     id = desk.task()
@@ -376,7 +376,7 @@ def test_a_list_is_closed_when_all_its_tasks_are_over(server: Server) -> None:
     assert desk.refused("change-status", id=id, user="dev", status="PE")[1] == "workflow-has-been-done"
 
 
-def test_a_list_that_closes_when_done_tells_what_came_of_its_tasks(server: Server) -> None:
+def test_a_list_that_closes_when_done_has_the_results_of_its_tasks(server: Server) -> None:
     desk = Desk(server, closeWhenDone=True)
     id = desk.task()
     desk.call("set-task-completed", id=id, user="ann", result={"fits": True})
@@ -386,9 +386,9 @@ def test_a_list_that_closes_when_done_tells_what_came_of_its_tasks(server: Serve
     }
 
 
-@pytest.mark.parametrize("what", ["added", "taken up again"])
-def test_a_list_does_not_end_over_what_comes_while_that_is_decided(database: str, what: str) -> None:
-    """One server has looked and found all over; before it ends the list there is more to do, by way of another."""
+@pytest.mark.parametrize("what", ["added", "reopened"])
+def test_a_list_stays_live_when_a_task_is_opened_during_its_last_decision(database: str, what: str) -> None:
+    """A server decides that all tasks are closed; before it completes the list, another server opens a task."""
     looked, go_on = Event(), Event()
 
     def slowly(facts: Facts, event: DecidedEvent) -> Sequence[AnyAction]:
@@ -407,7 +407,7 @@ def test_a_list_does_not_end_over_what_comes_while_that_is_decided(database: str
         with ThreadPoolExecutor(3) as threads:
             saying = [threads.submit(desk.call, "set-task-completed", id=id, user="ann") for desk in desks[:1]]
             assert looked.wait(30)
-            # One of the two is busy deciding; whichever is not answers this.
+            # One of the two servers is busy with the decision; the other one answers this call.
             calls = [threads.submit(_more, desk, id, what) for desk in desks]
             wait(calls, return_when=FIRST_COMPLETED)
             go_on.set()
@@ -427,7 +427,7 @@ def _more(desk: Desk, id: str, what: str) -> str:
 
 
 @pytest.mark.shows("people/owned-list")
-def test_a_workflow_of_any_kind_asks_people_and_hears_what_they_say(desk: Desk) -> None:
+def test_a_workflow_gets_the_result_of_a_task_list_that_it_started(desk: Desk) -> None:
     decider = Decider(desk.server, "demo/order")
     decider.create()
     decider.decide(decider.decision(), decider.child("approval", "hr/onboard", params={"domainObjectKey": "93"}))
@@ -440,14 +440,14 @@ def test_a_workflow_of_any_kind_asks_people_and_hears_what_they_say(desk: Desk) 
     assert child["result"]["tasks"][0]["result"] == {"yes": True}
 
 
-def test_a_list_that_a_workflow_begins_is_checked_as_any(desk: Desk) -> None:
+def test_a_task_list_that_a_workflow_starts_is_checked(desk: Desk) -> None:
     refusal = desk.server.refused(
         "awf.workflow/create-and-execute", {"definition": "hr/onboard", "params": {"departement": "HR"}}
     )
     assert refusal == (400, "invalid-params", "$.params.params.departement")
 
 
-def test_an_event_from_elsewhere_begins_a_list(desk: Desk) -> None:
+def test_a_published_event_starts_a_task_list(desk: Desk) -> None:
     put_trigger(
         desk.server,
         rule("status", value="hired"),

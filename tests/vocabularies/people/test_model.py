@@ -1,7 +1,7 @@
-"""People's tasks under random deeds of people, developers and workers, on two servers.
+"""People tasks under random commands of users, developers and workers, on two servers.
 
-A model keeps what each task should be: its events in their order, and which of them count. After every step each task
-stands as the model says, its core task is where that lets it be, and `fencepost check` finds nothing.
+A model keeps the expected events of each task in order, and which of them are processed. After every step each task has
+the values of the model, its core task has a state that fits, and `fencepost check` finds no difference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
 from fencepost.store.check import check
-from fencepost.vocabularies.people.statuses import ACTIVE, OVER, STATUS_NAMES, statuses_of
+from fencepost.vocabularies.people.statuses import ACTIVE, CLOSED, STATUS_NAMES, allowed_statuses
 from tests.fixtures.models import run_model
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import running_server
@@ -38,7 +38,7 @@ MAIL = "hr/onboard/MAIL"
 
 @dataclass
 class Said:
-    """An event: what it sets, who recorded it, and whether it counts."""
+    """An event: the values that it sets, the user who recorded it, and whether it is processed."""
 
     sets: dict[str, str | None]
     user: str
@@ -49,7 +49,7 @@ class Said:
 
 @dataclass
 class Model:
-    """A task as it should be."""
+    """The expected state of a task."""
 
     id: str
     is_job: bool
@@ -57,7 +57,7 @@ class Model:
     lease: dict[str, str] | None = None
 
     def now(self, *, beside: Said | None = None) -> dict[str, str | None]:
-        """Return what it stands at, if `beside` counted too."""
+        """Return the expected values, with the draft `beside` processed as well."""
         standing: dict[str, str | None] = {"status": "PE", "team": "IT" if self.is_job else "HR", "user": None}
         standing["priority"] = "M"
         for one in self.said:
@@ -67,7 +67,7 @@ class Model:
 
 
 class People(RuleBasedStateMachine):
-    """Two lists, their tasks, and everybody at them."""
+    """A list with two manual tasks and an automatic one, and its users."""
 
     desks: ClassVar[tuple[Desk, Desk]]
     clock: ClassVar[FrozenClock]
@@ -80,13 +80,13 @@ class People(RuleBasedStateMachine):
 
     @property
     def desk(self) -> Desk:
-        """One server after the other."""
+        """The desks of the two servers in turn."""
         self.turn += 1
         return self.desks[self.turn % 2]
 
     @initialize()
     def begin(self) -> None:
-        """Begin a list of two tasks for people and one for a worker."""
+        """Create a list with two manual tasks and an automatic one."""
         People.lists += 1
         code = f"L-{People.lists}"
         self.models = [Model(task["id"], is_job=False) for task in self.desk.begin(code)]
@@ -113,7 +113,7 @@ class People(RuleBasedStateMachine):
         model = self._model(pick)
         now = model.now()
         refusal = None
-        if now["status"] in OVER:
+        if now["status"] in CLOSED:
             refusal = "people-task-completed"
         elif now["user"] != user and now["team"] != TEAM_OF[user]:
             refusal = "not-a-member"
@@ -125,7 +125,7 @@ class People(RuleBasedStateMachine):
     def transfer(self, pick: int, user: str, team: str) -> None:
         model = self._model(pick)
         now = model.now()
-        refusal = "people-task-completed" if now["status"] in OVER else None
+        refusal = "people-task-completed" if now["status"] in CLOSED else None
         unchanged = (now["team"], now["user"]) == (team, None)
         if self._call(refusal, "transfer", id=model.id, user=user, transferToTeam=team) and not unchanged:
             left = now["status"] in ACTIVE and not model.is_job
@@ -140,7 +140,7 @@ class People(RuleBasedStateMachine):
         again = (now["status"], now["user"]) == ("CO", user)
         if now["team"] != TEAM_OF[user]:
             refusal = "not-a-member"
-        elif now["status"] in OVER and not again:
+        elif now["status"] in CLOSED and not again:
             refusal = "people-task-completed"
         if self._call(refusal, "set-task-completed", id=model.id, user=user) and not again:
             model.said.append(Said({"status": "CO", "user": now["user"] or user}, user, counts=True))
@@ -148,7 +148,7 @@ class People(RuleBasedStateMachine):
 
     @rule(pick=PICK, status=STATUSES)
     def change_status(self, pick: int, status: str) -> None:
-        """A developer sets it free."""
+        """Change the status as a developer."""
         model = self._model(pick)
         now = model.now()
         took = model.is_job and status in ("AS", "IN", "WA", "LO", "EX") and now["status"] != status
@@ -169,10 +169,10 @@ class People(RuleBasedStateMachine):
 
     @rule(pick=PICK, user=USERS, status=STATUSES)
     def draft(self, pick: int, user: str, status: str) -> None:
-        """Record a status that waits to be confirmed."""
+        """Record a status as a draft."""
         model = self._model(pick)
         if model.is_job and status in ("IN", "WA", "EX", "LO"):
-            # Confirmed when a worker has begun, it is said of the worker's execution, wherever it stands in the stream.
+            # Confirmed after a worker has started, it would belong to the execution of the worker.
             return
         now = model.now()
         needed = status != now["status"] and status in ACTIVE and now["user"] is None
@@ -182,7 +182,7 @@ class People(RuleBasedStateMachine):
     @precondition(lambda self: any(not said.counts for model in self.models for said in model.said))
     @rule(pick=PICK)
     def confirm(self, pick: int) -> None:
-        """Let a draft count, wherever it stands in its stream."""
+        """Confirm a draft, whatever its place in the stream."""
         drafts = [(model, said) for model in self.models for said in model.said if not said.counts]
         model, said = drafts[pick % len(drafts)]
         now, after = model.now(), model.now(beside=said)
@@ -192,7 +192,7 @@ class People(RuleBasedStateMachine):
             refusal = "user-needed"
         elif changed and after["status"] == "CO" != now["status"] and after["team"] != TEAM_OF[said.user]:
             refusal = "not-a-member"
-        elif model.is_job and after["status"] not in statuses_of(*self._core(model)):
+        elif model.is_job and after["status"] not in allowed_statuses(*self._core(model)):
             refusal = "people-task-automatic" if after["status"] in ("AS", "IN", "WA", "LO", "EX") else None
         if self._call(refusal, f"confirm-{said.stream}-event", id=model.id, user="ann", event=said.id):
             said.counts = True
@@ -201,7 +201,7 @@ class People(RuleBasedStateMachine):
 
     @rule()
     def poll(self) -> None:
-        """A worker takes what there is for it."""
+        """Poll as a worker."""
         for task in self.desk.server.poll(MAIL, start=True, worker="mailer"):
             model = next(model for model in self.models if self._task(model)["coreTask"] == task["id"])
             assert model.now()["status"] == "PE"
@@ -211,7 +211,7 @@ class People(RuleBasedStateMachine):
     @precondition(lambda self: any(model.lease for model in self.models))
     @rule(ending=st.sampled_from(["success", "fail", "release"]))
     def report(self, ending: str) -> None:
-        """The worker ends what it began."""
+        """Report as the worker that holds a lease."""
         model = next(model for model in self.models if model.lease)
         self.desk.server.rpc(f"awf.task/{ending}", model.lease)
         status = {"success": "CO", "fail": "EX", "release": "PE"}[ending]
@@ -221,23 +221,23 @@ class People(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, 3600))
     def wait(self, seconds: int) -> None:
-        """Nothing that people hold is over after some time."""
+        """Let time pass: a manual task has no lease that expires."""
         if not any(model.lease for model in self.models):
             self.clock.advance(timedelta(seconds=seconds))
             self.desk.server.reap()
 
     @invariant()
-    def every_task_stands_as_its_events_say(self) -> None:
+    def every_task_equals_the_model(self) -> None:
         for model in self.models:
             task, now = self._task(model), model.now()
             core = self.desk.server.task(task["coreTask"])
             stands = {name: task[f"bi{member}"] for name, member in _MEMBERS.items()}
             assert stands == now, (stands, now, self.desk.events(model.id))
             assert (task["biCompletionDateTime"] is not None) == (now["status"] == "CO")
-            assert task["biTaskStatus"] in statuses_of(core["status"], core.get("outcome"))
+            assert task["biTaskStatus"] in allowed_statuses(core["status"], core.get("outcome"))
 
     def teardown(self) -> None:
-        """Check it all, and leave no work behind for the worker of the next example."""
+        """Check everything, and cancel the list so that the next example finds no work of this one."""
         if not self.models:
             return
         try:
@@ -247,7 +247,7 @@ class People(RuleBasedStateMachine):
         self.checked()
 
     def checked(self) -> None:
-        """Find nothing that is not as its history says."""
+        """Find no difference from the history."""
         found = [one for part in check(self.desks[0].server.conninfo, CHECKS) for one in part.differences]
         assert found == []
 
@@ -284,7 +284,7 @@ class People(RuleBasedStateMachine):
 _MEMBERS = {"status": "TaskStatus", "team": "AssignedToTeam", "user": "AssignedToUser", "priority": "Priority"}
 
 
-def test_people_workers_and_developers_never_make_a_task_stand_otherwise_than_its_events_say(database: str) -> None:
+def test_random_commands_keep_each_task_equal_to_the_model(database: str) -> None:
     clock = FrozenClock()
     quick = Settings(lease_grace_seconds=0)
     with running_server(database, clock, quick) as one, running_server(database, clock, quick) as other:

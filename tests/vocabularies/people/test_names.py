@@ -1,4 +1,4 @@
-"""The names of the documentation: its methods in kebab-case, the members of its records as they are."""
+"""The documented names: methods in kebab-case, members of records as they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fencepost.vocabularies.people.methods import people_methods
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import Server
 
-# Of teams, of tasks to be read, of tasks to be written, and of whoever wraps a task.
+# Teams; reads of tasks; changes of tasks; the interfaces of a wrapped task.
 _DOCUMENTED = """
     findTeamByCode isUserPartOfTheTeam
     findOneTaskByTaskListAndProcessStepCode findAllTasksByTaskList getById findAllPendingTasksOrderByTeamAndDueDate
@@ -19,19 +19,19 @@ _DOCUMENTED = """
     getTaskList assertTaskIsNotCompleted assertTaskUserIsValid validateAfterTaskCompleted setExecutedByUser
     setTaskCompleted setTaskCanceled displayTaskEvents changeStatus
 """
-# The buttons, by what is written on them.
+# Buttons, by their labels.
 _BUTTONS = ("claim", "unclaim", "transfer", "open-page", "change-status", "my-tasks")
 _CONFIRMED = ("confirm-status-event", "confirm-transfer-event", "confirm-plan-event")
 
 
 @pytest.mark.shows("people/methods-kebab-case")
-def test_every_documented_method_has_its_name_in_kebab_case() -> None:
+def test_every_documented_method_exists_in_kebab_case() -> None:
     named = [re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name) for name in _DOCUMENTED.split()]
     assert {f"awf.people/{name}" for name in (*named, *_BUTTONS, *_CONFIRMED)} <= {*people_methods.methods}
 
 
 @pytest.mark.shows("people/statuses")
-def test_the_statuses_have_the_documented_codes_and_are_shown_by_their_names(server: Server) -> None:
+def test_statuses_have_the_documented_codes_and_names(server: Server) -> None:
     names = {
         "AS": "Assigned",
         "IN": "In Progress",

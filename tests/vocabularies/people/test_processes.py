@@ -1,4 +1,4 @@
-"""Processes and their steps: what may be declared, and what of a step its tasks begin with."""
+"""Processes and their steps: valid documents, and the values that tasks get from their step."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ NEEDED = {"code": "ASK", "assignToTeam": "HR"}
 
 
 def put(server: Server, name: str = "hr/hire", steps: Any = (), **members: Any) -> Any:
-    """Declare a process, and return it as it is kept."""
+    """Put a process, and return the stored resource."""
     document = {"kind": "process", "name": name, "steps": [*steps], **members}
     return server.rpc("awf.definition/put", document)["resource"]
 
 
 def refused(server: Server, name: str = "hr/hire", *steps: Any) -> str | None:
-    """Declare a process that is refused, and return at which of its members."""
+    """Put a process that is refused, and return the path of the error."""
     status, type, path = server.refused("awf.definition/put", {"kind": "process", "name": name, "steps": [*steps]})
     assert (status, type) == (400, "invalid-params")
     return path
 
 
 @pytest.mark.shows("people/process-code", "people/step-code")
-def test_a_code_of_a_process_has_up_to_16_characters_and_one_of_a_step_up_to_8(server: Server) -> None:
+def test_codes_of_processes_have_up_to_16_characters_and_codes_of_steps_up_to_8(server: Server) -> None:
     assert put(server, f"hr/{'x' * 16}", [{"code": "x" * 8}], code="x" * 16)["code"] == "x" * 16
     assert refused(server, f"hr/{'x' * 17}") == "$.params.name"
     assert refused(server, "hr/hire", {"code": "x" * 9}) == "$.params.steps[0].code"
@@ -34,14 +34,14 @@ def test_a_code_of_a_process_has_up_to_16_characters_and_one_of_a_step_up_to_8(s
 
 
 @pytest.mark.shows("people/process-description")
-def test_a_process_has_a_readable_name_and_says_what_goes_in_and_out(server: Server) -> None:
+def test_a_process_keeps_its_description_and_its_schemas(server: Server) -> None:
     spec = {"input": {"type": "object"}, "output": {"type": "object", "required": ["hired"]}}
     kept = put(server, description="Hire somebody", specSet=spec)
     assert (kept["description"], kept["specSet"]) == ("Hire somebody", spec)
 
 
 @pytest.mark.shows("people/step-key")
-def test_one_step_code_is_one_step_of_each_process(server: Server) -> None:
+def test_a_step_code_is_unique_in_its_process(server: Server) -> None:
     assert refused(server, "hr/hire", {"code": "ASK"}, {"code": "ASK"}) == "$.params.steps[1].code"
     for process in ("hr/hire", "hr/leave"):
         put(server, process, [{"code": "ASK", "description": process}])
@@ -52,7 +52,7 @@ def test_one_step_code_is_one_step_of_each_process(server: Server) -> None:
 
 
 @pytest.mark.shows("people/step-members", "people/create-at-start", "people/skip-step")
-def test_a_step_says_all_that_is_documented_of_it(server: Server) -> None:
+def test_a_step_has_every_documented_member(server: Server) -> None:
     said = {
         "code": "MAIL",
         "description": "Send a letter",
@@ -91,7 +91,7 @@ def test_a_step_says_all_that_is_documented_of_it(server: Server) -> None:
 
 
 @pytest.mark.shows("people/handler")
-def test_a_handler_is_a_page_or_a_batch_job_and_nothing_else(server: Server) -> None:
+def test_a_handler_is_a_page_or_a_batch_job(server: Server) -> None:
     for type, flow in (("PAGE", "M"), ("BATCH_JOB", "A")):
         desk = Desk(server, [{**NEEDED, "createAtProcessStart": True, "handlerType": type}])
         (task,) = desk.begin(f"L-{flow}")
@@ -100,7 +100,7 @@ def test_a_handler_is_a_page_or_a_batch_job_and_nothing_else(server: Server) -> 
 
 
 @pytest.mark.shows("people/step-defaults", "people/add-task-defaults")
-def test_its_tasks_begin_with_what_a_step_says(server: Server) -> None:
+def test_tasks_start_with_the_values_of_their_step(server: Server) -> None:
     first = {"createAtProcessStart": True, "assignToTeam": "HR", "assignToUser": "ann", "priority": "H"}
     desk = Desk(server, [{**first, "code": "ASK", "initialTaskStatus": "WA"}, {**first, "code": "TELL"}])
     begun = [*desk.begin(), desk.add("ASK", assignment="PROCESS_STEP_USER")]
@@ -113,7 +113,7 @@ def test_its_tasks_begin_with_what_a_step_says(server: Server) -> None:
 
 
 @pytest.mark.shows("people/step-order")
-def test_steps_stand_in_the_order_of_the_document(server: Server) -> None:
+def test_initial_tasks_have_the_order_of_the_steps(server: Server) -> None:
     codes = ["THIRD", "FIRST", "OFF", "SECOND"]
     steps = [
         {**NEEDED, "code": code, "createAtProcessStart": True, "skipInProcessStep": code == "OFF"} for code in codes
@@ -124,7 +124,7 @@ def test_steps_stand_in_the_order_of_the_document(server: Server) -> None:
 
 @pytest.mark.shows("people/no-next-step")
 @pytest.mark.parametrize("end", ["set-task-completed", "set-task-canceled"])
-def test_what_is_over_begins_nothing(server: Server, end: str) -> None:
+def test_a_closed_task_starts_no_task_of_the_next_step(server: Server, end: str) -> None:
     desk = Desk(server)
     desk.call(end, id=desk.task(), user="ann")
     server.run(server.app.engine.deciders.settle("L-1"))

@@ -1,4 +1,4 @@
-"""What is looked up: the inbox, my tasks, one task of a step, teams, pages, mails, references."""
+"""Reads: pending tasks, my tasks, the task of a step, teams, pages, mails, references."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.fixtures.servers import Server, running_server
 
 @pytest.fixture
 def desk(server: Server) -> Desk:
-    """A desk."""
+    """A desk with the default steps."""
     return Desk(server)
 
 
 @pytest.mark.shows("people/inbox")
-def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> None:
+def test_pending_tasks_are_ordered_by_team_and_due_date(desk: Desk) -> None:
     for code in ("L-1", "L-2"):
         desk.begin(code)
     late = desk.add("BADGE", "L-1", dueDateTime="2040-01-01T00:00:00Z")["id"]
@@ -37,7 +37,7 @@ def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> No
     desk.call("plan-task-if-required", id=late, dueDateTime="2029-01-01T00:00:00Z", confirm=True)
     inbox = desk.call("find-all-pending-tasks-order-by-team-and-due-date", limit=2)["resources"]
     assert [task["id"] for task in inbox[1:]] == [late]
-    # A team's tasks stand together, however early those of another are due.
+    # The order is by team first: an earlier due date of another team does not matter.
     desk.call("plan-task-if-required", id=late, dueDateTime="2020-01-01T00:00:00Z", confirm=True)
     inbox = desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"]
     assert [task["biAssignedToTeam"] for task in inbox] == ["HR", "IT", "IT"]
@@ -45,7 +45,7 @@ def test_the_inbox_has_every_pending_task_by_team_and_due_date(desk: Desk) -> No
 
 @pytest.mark.shows("people/inbox-pages")
 @pytest.mark.parametrize("method", ["find-all-pending-tasks-order-by-team-and-due-date", "my-tasks"])
-def test_what_is_more_than_a_page_is_on_the_next(desk: Desk, method: str) -> None:
+def test_pages_of_tasks_continue_where_the_previous_page_ended(desk: Desk, method: str) -> None:
     for code in ("L-1", "L-2"):
         desk.begin(code)
         for due in ("2031-01-01T00:00:00Z", "2020-01-01T00:00:00.000001Z", "2031-01-01T00:00:00Z"):
@@ -72,7 +72,7 @@ def test_what_is_more_than_a_page_is_on_the_next(desk: Desk, method: str) -> Non
 
 
 @pytest.mark.shows("people/list-pages")
-def test_a_list_comes_whole_or_page_by_page_in_the_order_of_lines(desk: Desk) -> None:
+def test_pages_of_a_list_are_ordered_by_line_number(desk: Desk) -> None:
     desk.begin()
     for line in (40, 7, 1_000_000, 12, 9):
         desk.add("BADGE", lineNumber=line)
@@ -94,7 +94,7 @@ def test_a_list_comes_whole_or_page_by_page_in_the_order_of_lines(desk: Desk) ->
     assert desk.refused(method, taskList="L-1", limit=10_001) == (400, "invalid-params", "$.params.limit")
 
 
-def test_a_list_that_is_begun_again_shows_what_it_began_with_and_says_where_to_go_on(server: Server) -> None:
+def test_a_repeated_creation_of_a_list_returns_its_first_tasks_and_the_next_page(server: Server) -> None:
     steps = [{"code": f"S{number}", "assignToTeam": "HR", "createAtProcessStart": True} for number in range(500)]
     desk = Desk(server, steps)
     again = {"process": "hr/onboard", "code": "L-1"}
@@ -116,7 +116,7 @@ def test_a_list_that_is_begun_again_shows_what_it_began_with_and_says_where_to_g
         ("my-tasks", {"user": "eve"}),
     ],
 )
-def test_a_page_of_tasks_ends_where_it_fills_an_answer(database: str, method: str, said: dict[str, Any]) -> None:
+def test_a_page_of_tasks_ends_at_the_limit_of_an_answer(database: str, method: str, said: dict[str, Any]) -> None:
     most = 20_000
     with running_server(database, settings=Settings(limits=Limits(answer_bytes=most))) as server:
         desk = Desk(server)
@@ -150,7 +150,7 @@ def test_a_page_of_tasks_ends_where_it_fills_an_answer(database: str, method: st
         ("display-task-events", {"id": ""}),
     ],
 )
-def test_what_may_be_much_is_read_beside_the_queue(desk: Desk, method: str, said: dict[str, Any]) -> None:
+def test_large_reads_use_the_connections_of_reads(desk: Desk, method: str, said: dict[str, Any]) -> None:
     id = desk.task()
     reads = desk.server.app.database.reads
     before = reads.jobs_taken
@@ -159,7 +159,7 @@ def test_what_may_be_much_is_read_beside_the_queue(desk: Desk, method: str, said
 
 
 @pytest.mark.shows("people/pending")
-def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
+def test_open_tasks_that_are_not_pending_are_not_in_the_inbox(desk: Desk) -> None:
     id = desk.task()
     desk.call("change-status", id=id, user="dev", status="EX")
     begun = desk.add("BADGE", assignment="PROCESS_STEP_USER")
@@ -168,7 +168,7 @@ def test_pending_is_the_status_and_not_whatever_is_open(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/my-tasks")
-def test_my_tasks_are_those_that_are_assigned_to_me(desk: Desk) -> None:
+def test_my_tasks_are_the_open_tasks_that_are_assigned_to_the_user(desk: Desk) -> None:
     mine, other = desk.task("L-1"), desk.task("L-2")
     desk.call("claim", id=mine, user="ann")
     desk.call("claim", id=other, user="al")
@@ -180,7 +180,7 @@ def test_my_tasks_are_those_that_are_assigned_to_me(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/one-task")
-def test_the_one_task_of_a_step_is_found_and_nothing_else(desk: Desk) -> None:
+def test_the_task_of_a_step_is_found_only_if_there_is_exactly_one(desk: Desk) -> None:
     desk.begin()
     wanted = {"taskList": "L-1", "processStep": "BADGE"}
     method = "find-one-task-by-task-list-and-process-step-code"
@@ -193,7 +193,7 @@ def test_the_one_task_of_a_step_is_found_and_nothing_else(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/get-by-id")
-def test_a_task_is_found_by_its_id_as_it_stands_in_its_list(desk: Desk) -> None:
+def test_a_task_found_by_id_equals_the_task_in_its_list(desk: Desk) -> None:
     id, other = desk.task("L-1"), desk.task("L-2")
     desk.call("claim", id=id, user="ann")
     for code, wanted in (("L-1", id), ("L-2", other)):
@@ -214,13 +214,13 @@ def test_a_team_is_found_or_null(desk: Desk) -> None:
     assert desk.call("find-team-by-code", code="NONE")["resource"] is None
     assert desk.call("put-team", code="X" * 8, description="x")["resource"]["department"] is None
     assert desk.refused("put-team", code="X" * 9, description="x")[2] == "$.params.code"
-    # The code is the key: said again, it is the same team.
+    # The code is the key: another call with it replaces the team.
     desk.call("put-team", code="HR", description="Personnel")
     assert desk.call("find-team-by-code", code="HR")["resource"]["description"] == "Personnel"
 
 
 @pytest.mark.shows("people/membership", "people/is-member", "people/save-teams")
-def test_saving_the_teams_of_a_user_replaces_them(desk: Desk) -> None:
+def test_saved_team_memberships_replace_earlier_ones(desk: Desk) -> None:
     def teams() -> list[bool]:
         return [desk.call("is-user-part-of-the-team", user="ann", team=team)["result"] for team in ("HR", "IT")]
 
@@ -239,8 +239,8 @@ def test_saving_the_teams_of_a_user_replaces_them(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/save-teams-raced")
-def test_of_what_is_saved_at_once_one_is_kept(desk: Desk) -> None:
-    """Not what both have together, and nobody is told that a team is missing that the other just joined."""
+def test_one_of_several_concurrent_saves_is_kept_whole(desk: Desk) -> None:
+    """The result is not a mixture, and no call fails because of a team that the other call has just joined."""
     teams = [["HR"], ["IT"], ["HR", "IT"], ["IT", "HR"]]
     contacts = [[{"code": name, "description": ""} for name in names] for names in (["a"], ["b", "c"], ["d"], [])]
 
@@ -264,14 +264,14 @@ def test_of_what_is_saved_at_once_one_is_kept(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/open-page")
-def test_the_page_of_a_step_is_where_a_task_leads(desk: Desk) -> None:
+def test_open_page_returns_the_page_of_the_step(desk: Desk) -> None:
     id = desk.task()
     assert desk.call("open-page", id=id)["page"] == "https://hr/ask"
     assert desk.call("open-page", id=desk.add("BADGE")["id"])["page"] is None
 
 
 @pytest.mark.shows("people/mail")
-def test_mail_is_linked_to_a_task_once(desk: Desk) -> None:
+def test_a_mail_message_is_linked_to_a_task_once(desk: Desk) -> None:
     id = desk.task()
     for message in ("<1@x>", "<2@x>", "<1@x>"):
         linked = desk.call("add-task-mail", id=id, mailMessage=message)
@@ -284,7 +284,7 @@ def test_mail_is_linked_to_a_task_once(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/reference")
-def test_a_task_refers_to_something_elsewhere(desk: Desk) -> None:
+def test_a_task_keeps_its_reference_to_a_domain_object(desk: Desk) -> None:
     id = desk.task()
     task = desk.call("set-task-reference-entity", id=id, domainObjectKey="93", domainObjectCode="P-93")["resource"]
     assert (task["domainObjectKey"], task["domainObjectCode"]) == ("93", "P-93")

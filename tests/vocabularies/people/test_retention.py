@@ -1,4 +1,4 @@
-"""What was written to people's tasks goes with their lists, and not before."""
+"""Retention of people tasks: events, notes and mails are deleted with their list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
         yield running
 
 
-def test_what_people_wrote_goes_with_the_list_and_not_before(server: Server, clock: FrozenClock) -> None:
+def test_retention_deletes_the_events_of_a_list_with_the_list(server: Server, clock: FrozenClock) -> None:
     desk = Desk(server)
     over, live = desk.task("L-1"), desk.task("L-2")
     for id in (over, live):

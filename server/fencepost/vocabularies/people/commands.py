@@ -1,4 +1,4 @@
-"""Commands on people's tasks, and the rules that say which events a command records. Nothing here does I/O.
+"""Commands on people tasks, and the rules that say which events a command records. Nothing here does I/O.
 
 `decide` gets the task as it is behind its lock. Whether the events count at once or are kept as drafts is up to the
 caller; `validate` refuses what they must not lead to.
@@ -19,9 +19,9 @@ from fencepost.vocabularies.people.errors import (
     PEOPLE_TASK_TAKEN,
     USER_NEEDED,
 )
-from fencepost.vocabularies.people.statuses import ACTIVE, OVER, STATUS_NAMES, is_active_without_user, statuses_of
+from fencepost.vocabularies.people.statuses import ACTIVE, CLOSED, STATUS_NAMES, allowed_statuses, lacks_user
 from fencepost.vocabularies.people.streams import Standing, Stream
-from fencepost.vocabularies.people.task import Core, PeopleTask
+from fencepost.vocabularies.people.task import CoreTask, PeopleTask
 
 
 class Actor(NamedTuple):
@@ -137,7 +137,7 @@ def decide(command: Command, task: PeopleTask, member: Member) -> Sequence[NewEv
         case TransferIfRequired(team, user):
             return _transferred(task.standing, team or task.standing.team, user)
         case ChangeStatusIfRequired(status):
-            if status != task.standing.status and is_active_without_user(status, task.standing.user):
+            if status != task.standing.status and lacks_user(status, task.standing.user):
                 raise _user_needed(status)
             return _changed(task, status)
         case ChangeStatus(status):
@@ -160,7 +160,7 @@ def validate(task: PeopleTask, after: Standing, member: Member) -> None:
     before = task.standing
     if (before.status, before.user) == (after.status, after.user):
         return
-    if is_active_without_user(after.status, after.user):
+    if lacks_user(after.status, after.user):
         raise _user_needed(after.status)
     if after.status == "CO" and before.status != "CO" and after.team not in member.teams:
         raise Refusal(NOT_A_MEMBER, at="$.user", user=member.user, team=after.team)
@@ -183,8 +183,8 @@ def core_transitions(task: PeopleTask, after: Standing) -> Sequence[CoreTransiti
     return transitions
 
 
-def _transitions(core: Core, status: str) -> Sequence[CoreTransition]:
-    if status in statuses_of(core.status, core.outcome):
+def _transitions(core: CoreTask, status: str) -> Sequence[CoreTransition]:
+    if status in allowed_statuses(core.status, core.outcome):
         return ()
     if core.status == "done" or (core.status == "waiting" and status != "CA"):
         new = core._replace(status="ready", outcome=None)
@@ -195,42 +195,44 @@ def _transitions(core: Core, status: str) -> Sequence[CoreTransition]:
 
 
 def _claim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
-    now = task.standing
+    current = task.standing
     _check_member(task, member)
-    if (now.status, now.user) == ("AS", member.user):
+    if (current.status, current.user) == ("AS", member.user):
         return ()
     if task.fields.flow == "A":
         raise Refusal(PEOPLE_TASK_AUTOMATIC, at="$.id", id=task.id)
-    if now.status != "PE" or now.user not in (None, member.user):
-        whose = "nobody's" if now.user is None else f"{now.user}'s"
-        raise Refusal(PEOPLE_TASK_TAKEN, at="$.id", id=task.id, status=STATUS_NAMES[now.status], whose=whose)
-    return (*_transferred(now, now.team, member.user), NewEvent("status", ("AS",)))
+    if current.status != "PE" or current.user not in (None, member.user):
+        assignment = "unassigned" if current.user is None else f"assigned to {current.user!r}"
+        raise Refusal(
+            PEOPLE_TASK_TAKEN, at="$.id", id=task.id, status=STATUS_NAMES[current.status], assignment=assignment
+        )
+    return (*_transferred(current, current.team, member.user), NewEvent("status", ("AS",)))
 
 
 def _unclaim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
-    now = task.standing
+    current = task.standing
     _check_open(task)
-    if now.user != member.user:
+    if current.user != member.user:
         _check_member(task, member)
-    back = (NewEvent("status", ("PE",)),) if now.status != "PE" and task.fields.flow == "M" else ()
-    return (*_transferred(now, now.team, None), *back)
+    back = (NewEvent("status", ("PE",)),) if current.status != "PE" and task.fields.flow == "M" else ()
+    return (*_transferred(current, current.team, None), *back)
 
 
 def _transfer(task: PeopleTask, team: str, user: str | None) -> Sequence[NewEvent]:
-    now = task.standing
+    current = task.standing
     _check_open(task)
-    loses_user = user is None and now.status in ACTIVE and task.fields.flow == "M"
-    events = _transferred(now, team, user)
+    loses_user = user is None and current.status in ACTIVE and task.fields.flow == "M"
+    events = _transferred(current, team, user)
     return (*events, NewEvent("status", ("PE",))) if events and loses_user else events
 
 
 def _complete(task: PeopleTask, member: Member, result: bytes | None) -> Sequence[NewEvent]:
-    now = task.standing
+    current = task.standing
     _check_member(task, member)
-    if (now.status, now.user) == ("CO", member.user) and same_payload(task.result, result):
+    if (current.status, current.user) == ("CO", member.user) and same_payload(task.result, result):
         return ()
     _check_open(task)
-    assigned = _transferred(now, now.team, member.user) if now.user is None else ()
+    assigned = _transferred(current, current.team, member.user) if current.user is None else ()
     return (*assigned, NewEvent("status", ("CO",)))
 
 
@@ -238,13 +240,13 @@ def _changed(task: PeopleTask, status: str) -> Sequence[NewEvent]:
     return () if status == task.standing.status else (NewEvent("status", (status,)),)
 
 
-def _transferred(now: Standing, team: str, user: str | None) -> tuple[NewEvent, ...]:
-    return () if (team, user) == (now.team, now.user) else (NewEvent("transfer", (team, user)),)
+def _transferred(current: Standing, team: str, user: str | None) -> tuple[NewEvent, ...]:
+    return () if (team, user) == (current.team, current.user) else (NewEvent("transfer", (team, user)),)
 
 
-def _planned(now: Standing, priority: str | None, due_date_time: str | None) -> tuple[NewEvent, ...]:
-    values = (priority or now.priority, due_date_time or now.due_date_time)
-    return () if values == (now.priority, now.due_date_time) else (NewEvent("plan", values),)
+def _planned(current: Standing, priority: str | None, due_date_time: str | None) -> tuple[NewEvent, ...]:
+    values = (priority or current.priority, due_date_time or current.due_date_time)
+    return () if values == (current.priority, current.due_date_time) else (NewEvent("plan", values),)
 
 
 def _check_member(task: PeopleTask, member: Member) -> None:
@@ -253,7 +255,7 @@ def _check_member(task: PeopleTask, member: Member) -> None:
 
 
 def _check_open(task: PeopleTask) -> None:
-    if task.standing.status in OVER:
+    if task.standing.status in CLOSED:
         status = STATUS_NAMES[task.standing.status].lower()
         raise Refusal(PEOPLE_TASK_COMPLETED, at="$.id", id=task.id, status=status)
 

@@ -1,4 +1,4 @@
-"""What is said of what people cannot do."""
+"""Errors of the people vocabulary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PROCESS_STEP_NOT_FOUND = Kind("process-step-not-found", 404, "process {process!r
 TASK_EVENT_NOT_FOUND = Kind("task-event-not-found", 404, "there is no {stream} event {event}")
 NOT_A_MEMBER = Kind("not-a-member", 403, "{user!r} is not a member of team {team!r}")
 PEOPLE_TASK_TAKEN = Kind(
-    "people-task-taken", 409, "task {id!r} is {status}, and {whose}; only a pending task can be claimed"
+    "people-task-taken", 409, "task {id!r} is {status} and {assignment}; only a pending task can be claimed"
 )
 PEOPLE_TASK_LOCKED = Kind("people-task-locked", 409, "task {id!r} is locked by {user!r}")
 PEOPLE_TASK_COMPLETED = Kind("people-task-completed", 422, "task {id!r} is {status}")

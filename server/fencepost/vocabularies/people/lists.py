@@ -1,4 +1,4 @@
-"""Task lists: begun, added to, closed. A list is a workflow of its process, and its code is the workflow's id."""
+"""Task lists. A list is a workflow of its process, and its code is the id of the workflow."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 from fencepost.vocabularies.people.errors import PROCESS_STEP_NOT_FOUND, TASK_LIST_NOT_FOUND
-from fencepost.vocabularies.people.process import FinalFields, ProcessDefinition, ProcessStep, TaskListFields
+from fencepost.vocabularies.people.process import ProcessDefinition, ProcessStep, TaskFields, TaskListFields
 from fencepost.vocabularies.people.registers import Registers
 from fencepost.vocabularies.people.statuses import BY_HAND, Assignment
 from fencepost.vocabularies.people.store.task_lists import NewLine
 from fencepost.vocabularies.people.store.tasks import PeopleStore
 from fencepost.vocabularies.people.task import PeopleTask, TaskList
 
-# Where the call has what its workflow is begun with.
-_PLACES = {"$.definition": "$.process", "$.id": "$.code"}
+# Paths of the workflow's members in the call that creates a list.
+_PATHS = {"$.definition": "$.process", "$.id": "$.code"}
 
 
-class NewTask(NamedTuple):
-    """What a caller asks to be added to a list; what is None is as the step or the list has it."""
+class TaskRequest(NamedTuple):
+    """A task to add to a list. A member that is None has the value of the step or the list."""
 
     task_list: str
     process_step: str
@@ -45,7 +45,7 @@ class NewTask(NamedTuple):
 
 
 class TaskLists:
-    """The task lists of a database."""
+    """The use cases of task lists."""
 
     def __init__(
         self,
@@ -62,26 +62,29 @@ class TaskLists:
         self._registers = registers
 
     async def create(self, process: str, code: str | None, fields: TaskListFields, *, caller: str) -> TaskList:
-        """Begin a list with a task for each step that says so; the same code and content again is the same list."""
+        """Create a list, with a task for each initial step. Idempotent for the same code and content."""
         await self._process(process)
         id = code or str(uuid4())
         requester = orjson.dumps({"resourceType": "Client", "id": caller})
         new = NewWorkflow(process, id, None, msgspec.json.encode(fields), None, requester, caller)
         (outcome,) = await self._workflows.create([new])
         if isinstance(outcome, Exception):
-            raise _of_list(outcome)
+            raise _in_call(outcome)
         await self._deciders.settle(id)
         return await self.get(id)
 
     async def get(self, code: str, at: str = "$.code") -> TaskList:
-        """Return a list as it stands; raise Refusal when there is none."""
+        """Return a list; raise Refusal (`task-list-not-found`)."""
         found = await self._store.task_list(code)
         if found is None:
             raise Refusal(TASK_LIST_NOT_FOUND, at=at, code=code)
         return found
 
     async def close(self, code: str, result: bytes | None, *, caller: str) -> TaskList:
-        """End a list whose tasks are all over, with a result that its process produces. Closed again, it stays."""
+        """Close a list that has no open task, with a result that matches the output schema. Idempotent.
+
+        Raises Refusal: `task-list-not-found`, `tasks-not-over`, `workflow-has-been-done`, `invalid-params`.
+        """
         found = await self.get(code)
         if found.status == "done":
             if found.outcome != "succeeded":
@@ -96,22 +99,25 @@ class TaskLists:
     async def step(
         self, process: str, code: str, version: int | None = None, *, at: str = "$.processStep"
     ) -> ProcessStep:
-        """Return a step of a process, of its newest version unless one is named; raise Refusal when there is none."""
+        """Return a step of a process, by default of its newest version.
+
+        Raises Refusal: `definition-not-found`, `process-step-not-found`.
+        """
         return _step(await self._process(process, version), code, at)
 
-    async def add(self, new: NewTask, *, caller: str) -> PeopleTask:
-        """Add a task to a live list; the same line with the same content again is the same task."""
+    async def add(self, new: TaskRequest, *, caller: str) -> PeopleTask:
+        """Add a task to a live list. Idempotent for the same line and content."""
         found = await self.get(new.task_list, "$.taskList")
         process = await self._process(found.process, found.process_version)
         step = _step(process, new.process_step, "$.processStep")
         if step.skip_in_process_step:
             raise invalid_params(f"step {step.code!r} is skipped: it has no tasks", "$.processStep")
-        fields = await self._fields(new, found, process, step)
+        fields = await self._task_fields(new, found, process, step)
         definition = BY_HAND if step.flow == "M" else process.definition_of(step)
         version = await self._version(definition, fields)
         line = NewLine(
             line_number=new.line_number,
-            first_free=len(process.first_steps) + 1,
+            first_free=len(process.initial_steps) + 1,
             idempotency_key=str(uuid4()),
             definition=definition,
             version=version,
@@ -120,19 +126,19 @@ class TaskLists:
         )
         return await self._store.add(found, line)
 
-    async def _fields(
-        self, new: NewTask, task_list: TaskList, process: ProcessDefinition, step: ProcessStep
-    ) -> FinalFields:
-        of_list = await self._definitions.checks.made(lambda: process.list_fields(task_list.params))
-        department = new.department or step.department or of_list.department
-        process.check_department(department, of_list, "$.department")
+    async def _task_fields(
+        self, new: TaskRequest, task_list: TaskList, process: ProcessDefinition, step: ProcessStep
+    ) -> TaskFields:
+        list_fields = await self._definitions.checks.made(lambda: process.list_fields(task_list.params))
+        department = new.department or step.department or list_fields.department
+        process.check_department(department, list_fields, "$.department")
         team = new.team or step.assign_to_team
         if team is None:
-            raise invalid_params(f"step {step.code!r} names no team, and none is given", "$.team")
+            raise invalid_params(f"step {step.code!r} names no team, and the call names none", "$.team")
         await self._registers.get_team(team, "$.team")
         await self._registers.check_contact(new.partner, new.partner_contact)
         user = step.assign_to_user if new.assignment == "PROCESS_STEP_USER" else new.user
-        return FinalFields(
+        return TaskFields(
             task_list=task_list.code,
             line_number=0,
             process_step=step.code,
@@ -149,11 +155,11 @@ class TaskLists:
             initial_due_date_time=new.due_date_time,
             due_days=step.due_days if new.due_date_time is None else 0,
             handler_class_name=step.handler_class_name,
-            input=of_list.input if step.flow == "A" else UNSET,
+            input=list_fields.input if step.flow == "A" else UNSET,
         )
 
-    async def _version(self, definition: str, fields: FinalFields) -> int:
-        """Return the version that a task is made under; raise Refusal when its step's definition has no such tasks."""
+    async def _version(self, definition: str, fields: TaskFields) -> int:
+        """Return the newest version of a definition; raise Refusal when it does not accept these fields as params."""
         await self._definitions.ensure(definition)
         try:
             version, document = await self._definitions.newest_task(definition)
@@ -161,12 +167,12 @@ class TaskLists:
         except Refusal as refusal:
             if refusal.kind is UNAVAILABLE:
                 raise
-            reason = f"its definition {definition!r} has no such tasks: {refusal.message}"
+            reason = f"its definition {definition!r} refuses the task: {refusal.message}"
             raise invalid_params(reason, "$.processStep") from None
         return version
 
     async def _process(self, name: str, version: int | None = None) -> ProcessDefinition:
-        """Return a process, its newest version unless one is named; raise Refusal when there is none of that name."""
+        """Return a process, by default its newest version; raise Refusal (`definition-not-found`, `invalid-params`)."""
         finding = self._definitions.newest(name) if version is None else self._definitions.get(name, version)
         try:
             document = (await finding).document
@@ -174,7 +180,7 @@ class TaskLists:
             refusal.at = "$.process"
             raise
         if not isinstance(document, ProcessDefinition):
-            raise invalid_params(f"{name!r} is the definition of a {document.kind}", "$.process")
+            raise invalid_params(f"{name!r} is not a process but a {document.kind}", "$.process")
         return document
 
 
@@ -186,10 +192,10 @@ def _step(process: ProcessDefinition, code: str, at: str) -> ProcessStep:
     return step
 
 
-def _of_list(error: Exception) -> Exception:
-    """Return a refusal of the list's workflow as that of the call that begins the list."""
+def _in_call(error: Exception) -> Exception:
+    """Return a refusal of the workflow with the paths of the call that creates the list."""
     if isinstance(error, Refusal) and error.at is not None:
-        error.at = _PLACES.get(error.at, error.at.replace("$.params.", "$.", 1))
+        error.at = _PATHS.get(error.at, error.at.replace("$.params.", "$.", 1))
         error.errors = error.errors and [
             {**one, "path": one["path"].replace("$.params.", "$.", 1)} for one in error.errors
         ]

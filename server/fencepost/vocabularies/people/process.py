@@ -1,4 +1,4 @@
-"""Processes: documents that declare which steps people and jobs take, and the task lists that run them."""
+"""Process documents: the steps that people and workers do, and the fields of the task lists that run them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fencepost.domain.payload import object_text
 from fencepost.domain.schema import Schema
 from fencepost.errors import invalid_params
 from fencepost.vocabularies.people.statuses import (
-    OVER,
+    CLOSED,
     Code8,
     Department,
     Flow,
@@ -24,55 +24,60 @@ from fencepost.vocabularies.people.statuses import (
     Status,
     Text,
     User,
-    is_active_without_user,
+    lacks_user,
 )
 
-_LONGEST_CODE = 16
-# Of a name; a step's definition is one part longer.
-_MOST_PARTS = 5
+_MAX_CODE_LENGTH = 16
+# The definition of a step adds a part to the name of its process.
+_MAX_NAME_PARTS = 5
 
 
 class ProcessStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """A step (`WFProcessStep`): what its tasks begin with."""
+    """A step (`WFProcessStep`), with the values that its tasks start with."""
 
     code: Code8
     description: Annotated[Text, Meta(description="its readable name")] = ""
-    create_at_process_start: Annotated[bool, Meta(description="its task is made when a list begins")] = False
-    skip_in_process_step: Annotated[bool, Meta(description="stands for the order only; has no tasks")] = False
-    due_days: Annotated[int, Meta(ge=0, le=36_500, description="whole days from a task's creation to its due date")] = 0
-    handler_type: Annotated[HandlerType, Meta(description="a page for people, or a job for workers")] = "PAGE"
+    create_at_process_start: Annotated[bool, Meta(description="a new list has a task for it")] = False
+    skip_in_process_step: Annotated[bool, Meta(description="only a place in the order: it has no tasks")] = False
+    due_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="whole days from the creation of a task to its due date")
+    ] = 0
+    handler_type: Annotated[HandlerType, Meta(description="a page for people, or a batch job for workers")] = "PAGE"
     handler_class_name: Annotated[str, Meta(max_length=500)] | None = None
     parameter_value_types: Annotated[dict[str, str], Meta(max_length=100)] | None = None
-    page: Annotated[str, Meta(max_length=2000, description="what `open-page` leads to")] | None = None
-    assign_to_team: Annotated[Code8, Meta(description="the team that its tasks go to")] | None = None
+    page: Annotated[str, Meta(max_length=2000, description="returned by `open-page`")] | None = None
+    assign_to_team: Annotated[Code8, Meta(description="team of its tasks")] | None = None
     assign_to_user: User | None = None
-    priority: Annotated[Priority, Meta(description="that its tasks begin with")] = "M"
-    initial_task_status: Annotated[Status, Meta(description="that its tasks begin in")] = "PE"
+    priority: Annotated[Priority, Meta(description="initial priority of its tasks")] = "M"
+    initial_task_status: Annotated[Status, Meta(description="initial status of its tasks")] = "PE"
     notification_mail_group: Annotated[str, Meta(max_length=200)] | None = None
-    department: Annotated[Department, Meta(description="of its tasks, where it is not that of the list")] | None = None
+    department: (
+        Annotated[Department, Meta(description="department of its tasks; by default that of the list")] | None
+    ) = None
     definition: (
-        Annotated[Name, Meta(description="of a job's tasks; `<process>/<step>` unless it is given")] | UnsetType
+        Annotated[Name, Meta(description="definition of the tasks of a batch job; by default `<process>/<step>`")]
+        | UnsetType
     ) = UNSET
 
     @property
     def flow(self) -> Flow:
-        """`M`: people do it; `A`: workers do."""
+        """`M` (manual) for a page, `A` (automatic) for a batch job."""
         return "M" if self.handler_type == "PAGE" else "A"
 
     def status_for(self, user: str | None) -> Status:
-        """Return the status that a task begins in: none that needs a user when it has none."""
-        return "PE" if is_active_without_user(self.initial_task_status, user) else self.initial_task_status
+        """Return the initial status of a task: pending where the status of the step needs a user and there is none."""
+        return "PE" if lacks_user(self.initial_task_status, user) else self.initial_task_status
 
 
 class SpecSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """JSON Schemas of what a process consumes and produces."""
+    """JSON Schemas of the input and the output of a process."""
 
     input: SchemaDocument | UnsetType = UNSET
     output: SchemaDocument | UnsetType = UNSET
 
     @cached_property
     def input_schema(self) -> Schema | None:
-        """The schema of a list's `input`."""
+        """The schema of the `input` of a list."""
         return None if self.input is UNSET else Schema(self.input, at="$.specSet.input")
 
     @cached_property
@@ -82,7 +87,7 @@ class SpecSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
 
 
 class TaskListFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
-    """What a task list (`WFTaskList`) begins with: the params of its workflow."""
+    """The fields of a task list (`WFTaskList`): the params of its workflow."""
 
     department: Department | None = None
     source_document_line: Key | None = None
@@ -95,20 +100,20 @@ class TaskListFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 class ProcessDefinition(
     Decided, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="kind", tag="process", kw_only=True
 ):
-    """A document of `kind: process` (`WFProcess`): its steps, in their order."""
+    """A document of `kind: process` (`WFProcess`): its steps in order."""
 
     kind: ClassVar[str] = "process"
-    code: Annotated[str, Meta(max_length=_LONGEST_CODE, description="the last part of the name")] | UnsetType = UNSET
+    code: Annotated[str, Meta(max_length=_MAX_CODE_LENGTH, description="the last part of the name")] | UnsetType = UNSET
     description: Annotated[Text, Meta(description="its readable name")] = ""
     spec_set: SpecSet | UnsetType = UNSET
-    department: Annotated[Department, Meta(description="of lists that name none")] | None = None
+    department: Annotated[Department, Meta(description="department of lists that name none")] | None = None
     steps: Annotated[tuple[ProcessStep, ...], Meta(max_length=500)]
     cross_department: (
         Annotated[
             bool,
             Meta(
-                description="a task's department must differ from that of its list; by default where the process names"
-                " a `department`"
+                description="the department of a task must differ from that of its list; by default when the process"
+                " names a `department`"
             ),
         ]
         | UnsetType
@@ -116,16 +121,20 @@ class ProcessDefinition(
     close_when_done: (
         Annotated[
             bool,
-            Meta(description="a list ends when all its tasks are completed or canceled; by default if it is a child"),
+            Meta(
+                description="a list ends when all its tasks are completed or canceled; by default a child workflow does"
+            ),
         ]
         | UnsetType
     ) = UNSET
 
     def compile(self) -> None:
-        """Refuse what could never be followed."""
+        """Refuse a process that could never run; raise Refusal (`invalid-params`) with the path of the member."""
         parts = self.name.split("/")
-        if len(parts[-1]) > _LONGEST_CODE or len(parts) > _MOST_PARTS:
-            reason = f"at most {_MOST_PARTS} parts, the last of at most {_LONGEST_CODE} characters: that is the code"
+        if len(parts[-1]) > _MAX_CODE_LENGTH or len(parts) > _MAX_NAME_PARTS:
+            reason = (
+                f"at most {_MAX_NAME_PARTS} parts, the last of at most {_MAX_CODE_LENGTH} characters: that is the code"
+            )
             raise invalid_params(reason, "$.name")
         if self.code not in (UNSET, parts[-1]):
             raise invalid_params(f"the code of {self.name!r} is {parts[-1]!r}", "$.code")
@@ -136,34 +145,34 @@ class ProcessDefinition(
         seen: set[str] = set()
         for place, step in enumerate(self.steps):
             if step.code in seen:
-                raise invalid_params(f"a second step {step.code!r}", f"$.steps[{place}].code")
+                raise invalid_params(f"step {step.code!r} is declared twice", f"$.steps[{place}].code")
             seen.add(step.code)
             _check_step(step, f"$.steps[{place}]")
 
     def step(self, code: str) -> ProcessStep | None:
-        """Return the step of a code."""
+        """Return the step with a code."""
         return next((step for step in self.steps if step.code == code), None)
 
     def definition_of(self, step: ProcessStep) -> str:
-        """Return the definition that the tasks of a job are of."""
+        """Return the definition of the tasks of a batch job."""
         return f"{self.name}/{step.code}" if step.definition is UNSET else step.definition
 
     @property
-    def first_steps(self) -> list[ProcessStep]:
-        """The steps whose tasks are made when a list begins."""
+    def initial_steps(self) -> list[ProcessStep]:
+        """The steps that a new list has a task for."""
         return [step for step in self.steps if step.create_at_process_start and not step.skip_in_process_step]
 
     def begin(self, params: bytes | None) -> Beginning:
-        """Check what a list begins with; any number of lists may be live."""
+        """Check the params of a new list. A list has no key: any number of them may be live."""
         fields = self.list_fields(params)
-        for step in self.first_steps:
+        for step in self.initial_steps:
             self.check_department(step.department or fields.department, fields, "$.params.department")
         return Beginning()
 
     def list_fields(self, params: bytes | None) -> TaskListFields:
-        """Return what a list begins with, its department filled in; raise Refusal with paths from `$.params`.
+        """Return the fields of a list with its department.
 
-        May raise Deferred.
+        Raises Refusal (`invalid-params`) with paths from `$.params`; may raise Deferred.
         """
         try:
             fields = msgspec.json.decode(params or b"{}", type=TaskListFields)
@@ -180,7 +189,7 @@ class ProcessDefinition(
         return fields
 
     def check_department(self, department: str | None, fields: TaskListFields, at: str) -> None:
-        """Raise Refusal where the department of a task must differ from that of its list, and does not."""
+        """Raise Refusal (`invalid-params`) where the department of a task must differ from that of its list."""
         must_differ = self.department is not None if self.cross_department is UNSET else self.cross_department
         if must_differ and department == fields.department:
             reason = f"the department of a task must differ from that of its list, {department!r}"
@@ -188,13 +197,13 @@ class ProcessDefinition(
             raise invalid_params(f"{reason}: {way_out}", at)
 
     def check_output(self, result: bytes | None) -> None:
-        """Raise Refusal unless a result is what the process produces; may raise Deferred."""
+        """Raise Refusal unless a result matches the output schema; may raise Deferred."""
         if self.spec_set is not UNSET and (schema := self.spec_set.output_schema) is not None:
             schema.check(result, at="$.result")
 
 
-class FinalFields(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """What a task (`WFTask`) begins with and keeps: the params of its core task."""
+class TaskFields(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """The fields of a task (`WFTask`) that never change: the params of its core task."""
 
     task_list: str
     line_number: int
@@ -215,12 +224,12 @@ class FinalFields(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     input: Raw | UnsetType = UNSET
 
 
-def first_fields(
+def fields_for(
     process: ProcessDefinition, step: ProcessStep, fields: TaskListFields, *, task_list: str, line_number: int
-) -> FinalFields:
-    """Return what the task of a step begins with when its list begins: its team and its user are those of the step."""
-    assert step.assign_to_team is not None, "checked when it was put"
-    return FinalFields(
+) -> TaskFields:
+    """Return the fields of a task that a new list has for a step: team and user are those of the step."""
+    assert step.assign_to_team is not None, "`compile` has refused such a step"
+    return TaskFields(
         task_list=task_list,
         line_number=line_number,
         process_step=step.code,
@@ -232,19 +241,21 @@ def first_fields(
         initial_priority=step.priority,
         due_days=step.due_days,
         handler_class_name=step.handler_class_name,
-        # A worker finds there what it works on; people have the list.
+        # A worker sees only the params of its task; people see the list.
         input=fields.input if step.flow == "A" else UNSET,
     )
 
 
 def _check_step(step: ProcessStep, at: str) -> None:
     if step.create_at_process_start and not step.skip_in_process_step and step.assign_to_team is None:
-        raise invalid_params("a task that is made at the start needs a team", f"{at}.assignToTeam")
-    if step.initial_task_status in OVER:
-        raise invalid_params("a task does not begin as over", f"{at}.initialTaskStatus")
+        raise invalid_params("a step with `createAtProcessStart` needs a team", f"{at}.assignToTeam")
+    if step.initial_task_status in CLOSED:
+        raise invalid_params("a task cannot start as completed or canceled", f"{at}.initialTaskStatus")
     if step.flow == "A" and step.initial_task_status != "PE":
-        raise invalid_params("what a job does begins pending: workers take it from there", f"{at}.initialTaskStatus")
+        raise invalid_params(
+            "an automatic task starts as pending: only a worker can start it", f"{at}.initialTaskStatus"
+        )
     if step.definition is not UNSET and step.definition.startswith(OWN):
-        raise invalid_params(f"{step.definition!r} is the server's own", f"{at}.definition")
+        raise invalid_params(f"{step.definition!r} is a built-in definition", f"{at}.definition")
     if step.flow == "M" and step.definition is not UNSET:
         raise invalid_params("only a step with `handlerType: BATCH_JOB` has a definition", f"{at}.definition")

@@ -1,4 +1,4 @@
-"""People's work as the wire spells it; a member without a value is null."""
+"""Resources of the people vocabulary. A member without a value is null."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fencepost.wire.resources import JsonObject, Time, raw
 class WFTaskList(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceType", tag="WFTaskList"):
     """A task list: one run of a process."""
 
-    code: Annotated[str, Meta(description="its key, which is the id of its workflow")]
+    code: Annotated[str, Meta(description="its key: the id of its workflow")]
     process: str
     department: str
     source_document_line: str | None
@@ -25,21 +25,21 @@ class WFTaskList(msgspec.Struct, frozen=True, rename="camel", tag_field="resourc
     domain_object_key: str | None
     domain_object_code: str | None
     input: JsonObject | None
-    status: Annotated[Literal["created", "in-progress", "done"], Meta(description="of its workflow")]
+    status: Annotated[Literal["created", "in-progress", "done"], Meta(description="status of its workflow")]
     outcome: Literal["succeeded", "failed", "canceled"] | None
     result: JsonObject | None
     start_date_time: Time
 
 
 class WFTask(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceType", tag="WFTask"):
-    """A task as it stands."""
+    """A task with its current values."""
 
     id: str
     task_list: str
     line_number: int
     process: str
     process_step: str
-    flow: Annotated[Flow, Meta(description="`M` people do it, `A` workers do")]
+    flow: Annotated[Flow, Meta(description="`M`: people do it; `A`: a worker does it")]
     department: str
     start_date_time: Time
     description: str | None
@@ -64,11 +64,11 @@ class WFTask(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceTyp
     bi_locked: bool
     locked_by: str | None
     result: JsonObject | None
-    core_task: Annotated[str, Meta(description="the task of the queue that is under it now")]
+    core_task: Annotated[str, Meta(description="id of the queue's task behind it; a reopened task gets a new one")]
 
 
 class WFTaskEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="resourceType"):
-    """An event of one of the three streams; `id` is null for what the log says of the core task."""
+    """An event of one of the three streams; `id` is null for a change in the log of the core task."""
 
     id: int | None
     wf_task: str
@@ -78,21 +78,21 @@ class WFTaskEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
 
 class WFTaskStatusEvent(WFTaskEvent, frozen=True, rename="camel", tag="WFTaskStatusEvent", kw_only=True):
-    """A status."""
+    """A status event."""
 
     bi_task_status: Status
     reason: str | UnsetType = UNSET
 
 
 class WFTaskTransferEvent(WFTaskEvent, frozen=True, rename="camel", tag="WFTaskTransferEvent", kw_only=True):
-    """A team, and the user of it."""
+    """A transfer event: a team, and a user of it or null."""
 
     assigned_to_team: str
     assigned_to_user: str | None
 
 
 class WFTaskPlanEvent(WFTaskEvent, frozen=True, rename="camel", tag="WFTaskPlanEvent", kw_only=True):
-    """A priority and a due date."""
+    """A plan event: a priority and a due date."""
 
     priority: str
     due_date_time: Time
@@ -122,7 +122,7 @@ class WFProcessStep(msgspec.Struct, frozen=True, rename="camel", tag_field="reso
 
 
 def list_resource(found: TaskList) -> WFTaskList:
-    """Write a task list for the wire."""
+    """Return the resource of a task list."""
     fields = found.fields
     return WFTaskList(
         code=found.code,
@@ -141,7 +141,7 @@ def list_resource(found: TaskList) -> WFTaskList:
 
 
 def task_resource(task: PeopleTask) -> WFTask:
-    """Write a task for the wire."""
+    """Return the resource of a task."""
     fields, standing = task.fields, task.standing
     return WFTask(
         id=task.id,
@@ -179,8 +179,8 @@ def task_resource(task: PeopleTask) -> WFTask:
 
 
 def event_resource(task: PeopleTask, event: TaskEvent) -> AnyEvent:
-    """Write an event for the wire."""
-    said: dict[str, Any] = {
+    """Return the resource of an event."""
+    members: dict[str, Any] = {
         "id": event.id,
         "wf_task": task.id,
         "event_date_time": event.event_date_time,
@@ -190,15 +190,15 @@ def event_resource(task: PeopleTask, event: TaskEvent) -> AnyEvent:
     first, *second = event.values
     match event.stream:
         case "status":
-            return WFTaskStatusEvent(**said, bi_task_status=first, reason=event.reason or UNSET)  # type: ignore[arg-type]
+            return WFTaskStatusEvent(**members, bi_task_status=first, reason=event.reason or UNSET)  # type: ignore[arg-type]
         case "transfer":
-            return WFTaskTransferEvent(**said, assigned_to_team=first, assigned_to_user=second[0])  # type: ignore[arg-type]
+            return WFTaskTransferEvent(**members, assigned_to_team=first, assigned_to_user=second[0])  # type: ignore[arg-type]
         case "plan":
-            return WFTaskPlanEvent(**said, priority=first, due_date_time=second[0])  # type: ignore[arg-type]
+            return WFTaskPlanEvent(**members, priority=first, due_date_time=second[0])  # type: ignore[arg-type]
 
 
 def step_resource(process: str, step: ProcessStep) -> WFProcessStep:
-    """Write a step for the wire."""
+    """Return the resource of a step."""
     names = [field.name for field in msgspec.structs.fields(WFProcessStep) if field.name != "wf_process"]
     return WFProcessStep(wf_process=process, **{name: getattr(step, name) for name in names})
 

@@ -1,7 +1,7 @@
-"""The words of people's tasks, and how a status of theirs stands to that of the core task under it.
+"""Statuses of people tasks, and the states of the core task that fit them.
 
-A people's task lies over a core task, and what happens to either shows in both: the statuses that a state of the core
-task lets its people's task be in stand in `_STATUSES_OF`, the one that it has by itself first.
+A change of a people task or of its core task shows in both. `_STATUSES` has the statuses that fit each state of the
+core task; the first is the default.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Assignment = Literal["DEFAULT", "PROCESS_STEP_USER"]
 
 Code8 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,8}\Z", description="1 to 8 letters, digits, `_`, `.` or `-`")]
 Text = Annotated[str, Meta(max_length=1000)]
-User = Annotated[str, Meta(min_length=1, max_length=100, description="who acts, or is to")]
+User = Annotated[str, Meta(min_length=1, max_length=100, description="name of a user")]
 Department = Annotated[str, Meta(min_length=1, max_length=64)]
 Priority = Annotated[str, Meta(pattern=r"^[A-Z]\Z", description="one capital letter")]
 Key = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -33,14 +33,14 @@ STATUS_NAMES: Mapping[str, str] = {
     "CO": "Completed",
     "LO": "Locked",
 }
-# Somebody is at it, or was when it was completed.
+# Statuses that need a user.
 ACTIVE = frozenset({"AS", "IN", "WA", "CO"})
-OVER = frozenset({"CO", "CA"})
+CLOSED = frozenset({"CO", "CA"})
 
-# A manual task is of this definition. It is built in, and no worker is handed one.
+# The definition of manual tasks. It is built in, and workers cannot poll it.
 BY_HAND = "awf.people/task"
 
-_STATUSES_OF: Mapping[str, tuple[str, ...]] = {
+_STATUSES: Mapping[str, tuple[str, ...]] = {
     "waiting": ("PE",),
     "ready": ("PE",),
     "requested": ("AS",),
@@ -51,11 +51,11 @@ _STATUSES_OF: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def statuses_of(status: str, outcome: str | None) -> tuple[str, ...]:
-    """Return what a people's task may be in over a core task of this status, or of this outcome when that is done."""
-    return _STATUSES_OF[outcome or status]
+def allowed_statuses(status: str, outcome: str | None) -> tuple[str, ...]:
+    """Return the statuses that fit a state of the core task, the default first; `outcome` is that of a done one."""
+    return _STATUSES[outcome or status]
 
 
-def is_active_without_user(status: str, user: str | None) -> bool:
-    """Whether a status needs a user and there is none."""
+def lacks_user(status: str, user: str | None) -> bool:
+    """Return whether a status needs a user and there is none."""
     return user is None and status in ACTIVE

@@ -1,8 +1,8 @@
-"""The three streams of a people's task, and where it stands by them.
+"""The three event streams of a task, and the replay that computes its current values from them.
 
-Its events are never changed, and only the processed ones count. What happens to the core task beneath (a worker begins,
-a list is canceled) stands in the log and nowhere else: it is an event of the status stream whenever the task cannot be
-in the status that it was in any more.
+Events never change, and only processed events count. Changes of the core task (a worker starts it, its list is
+canceled) are recorded in the log of the queue alone. Such a change is an event of the status stream when the new state
+of the core task does not fit the status of the task.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from fencepost.vocabularies.people.statuses import statuses_of
+from fencepost.vocabularies.people.statuses import allowed_statuses
 
 Stream = Literal["status", "transfer", "plan"]
 
 
 class Standing(NamedTuple):
-    """What is derived of a task; times are ISO-8601 in UTC with microseconds."""
+    """Values of a task that are computed from its events; times are ISO-8601 in UTC with microseconds."""
 
     team: str
     user: str | None
@@ -28,9 +28,9 @@ class Standing(NamedTuple):
 
 
 class TaskEvent(NamedTuple):
-    """One event: `values` are (status), (team, user) or (priority, due date); `id` is None for one of the log.
+    """An event: `values` are (status), (team, user) or (priority, due date); `id` is None for an event of the log.
 
-    `behind` are number and version of the entry of the log that was the last when it was recorded.
+    `log_position` is the last log entry before the event: the number of the core task and the version of the entry.
     """
 
     stream: Stream
@@ -39,12 +39,12 @@ class TaskEvent(NamedTuple):
     user: str
     processed: bool
     values: tuple[str | None, ...]
-    behind: tuple[int, int] = (0, 0)
+    log_position: tuple[int, int] = (0, 0)
     reason: str | None = None
 
 
-class Change(NamedTuple):
-    """What the log says of a core task: the state that it was left in, by whom, and why it failed."""
+class CoreChange(NamedTuple):
+    """A log entry that changed the state of a core task: the new state, the user, and the reason of a failure."""
 
     at: str
     seq: int
@@ -57,7 +57,7 @@ class Change(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """Where a task stands, and the events that led there, the oldest first; drafts stand among them."""
+    """The current values of a task, and all its events, oldest first and with drafts."""
 
     standing: Standing
     history: Sequence[TaskEvent]
@@ -66,13 +66,13 @@ class Replay(NamedTuple):
 _ORDER = {"status": 0, "transfer": 1, "plan": 2}
 
 
-def replay(initial: Standing, events: Iterable[TaskEvent], changes: Iterable[Change]) -> Replay:
-    """Apply events, by their times, and what the log says between them to where a task stood when it was made."""
+def replay(initial: Standing, events: Iterable[TaskEvent], changes: Iterable[CoreChange]) -> Replay:
+    """Apply processed events and changes of the core task, in order, to the initial values of a task."""
     standing, execution = initial, None
     history = []
-    for moment in _in_order(events, changes):
-        event = moment if isinstance(moment, TaskEvent) else _of_change(standing, moment, execution)
-        if isinstance(moment, Change):
+    for moment in _chronological(events, changes):
+        event = moment if isinstance(moment, TaskEvent) else _event_of(standing, moment, execution)
+        if isinstance(moment, CoreChange):
             execution = moment.exec_id if moment.status in ("requested", "in-progress") else None
         if event is None:
             continue
@@ -111,29 +111,32 @@ def apply_event(standing: Standing, event: TaskEvent) -> Standing:
     raise AssertionError(f"no such event: {event}")
 
 
-def _in_order(events: Iterable[TaskEvent], changes: Iterable[Change]) -> list[TaskEvent | Change]:
-    """Return what happened: events by time, stream and number, and the entries of the log where they belong.
+def _chronological(events: Iterable[TaskEvent], changes: Iterable[CoreChange]) -> list[TaskEvent | CoreChange]:
+    """Return events by time, stream and number, with the log entries between them.
 
-    That is said by their versions, so that it does not depend on clocks. Of entries of one time the last counts: one
-    move leaves several.
+    Log positions decide between the two, so that the order does not depend on clocks. Of several log entries with the
+    same time the last counts: one command writes several.
     """
     ordered = sorted(changes, key=lambda change: (change.seq, change.version))
     last = [list(at_once)[-1] for _, at_once in groupby(ordered, key=lambda change: change.at)]
-    # An event moves the core task to where it says: what is behind it stands there.
-    keyed: list[tuple[tuple[int, int], int, str, int, int, TaskEvent | Change]] = [
-        *((event.behind, 1, event.event_date_time, _ORDER[event.stream], event.id or 0, event) for event in events),
+    # An event follows the log entry at its position, and precedes the entries that it caused.
+    keyed: list[tuple[tuple[int, int], int, str, int, int, TaskEvent | CoreChange]] = [
+        *(
+            (event.log_position, 1, event.event_date_time, _ORDER[event.stream], event.id or 0, event)
+            for event in events
+        ),
         *(((change.seq, change.version), 0, "", 0, 0, change) for change in last),
     ]
     return [moment for *_, moment in sorted(keyed, key=lambda one: one[:5])]
 
 
-def _of_change(standing: Standing, change: Change, execution: str | None) -> TaskEvent | None:
-    """Return the event that a change of the core task is; None for one that the task was in the right status for.
+def _event_of(standing: Standing, change: CoreChange, execution: str | None) -> TaskEvent | None:
+    """Return a change of the core task as a status event; None when the status of the task fits the new state.
 
-    What was said of one execution says nothing of the next.
+    A status that was set during one execution does not apply to the next.
     """
-    statuses = statuses_of(change.status, change.outcome)
-    begun_anew = change.status == "in-progress" and execution not in (None, change.exec_id)
-    if standing.status in statuses and not begun_anew:
+    statuses = allowed_statuses(change.status, change.outcome)
+    is_new_execution = change.status == "in-progress" and execution not in (None, change.exec_id)
+    if standing.status in statuses and not is_new_execution:
         return None
     return TaskEvent("status", None, change.at, change.user, True, (statuses[0],), reason=change.reason)

@@ -1,4 +1,4 @@
-"""A people's task and a task list as they stand."""
+"""A people task, its core task, and its task list."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from fencepost.vocabularies.people.process import FinalFields, TaskListFields
+from fencepost.vocabularies.people.process import TaskFields, TaskListFields
 from fencepost.vocabularies.people.streams import Standing
 
 
-class Core(NamedTuple):
-    """The core task under a people's task, the newest where it was taken up again."""
+class CoreTask(NamedTuple):
+    """The task of the queue behind a people task: the newest one, when the people task was reopened.
+
+    `generation` counts the core tasks of a people task, from 1.
+    """
 
     seq: int
     id: str
@@ -21,11 +25,11 @@ class Core(NamedTuple):
     exec_id: str | None
     updated_at: str
     version: int
-    rounds: int
+    generation: int
 
 
 class PeopleTask(NamedTuple):
-    """A task: what it began with (`fields`), what was written to it, and where it stands by its streams and the log."""
+    """A people task: its params (JSON text), the notes that were written to it, and its current values."""
 
     seq: int
     id: str
@@ -35,7 +39,7 @@ class PeopleTask(NamedTuple):
     process_version: int
     is_list_live: bool
     line_number: int
-    text: bytes
+    params: bytes
     start_date_time: str
     initial_due_date_time: str
     progress_message: str | None
@@ -44,22 +48,22 @@ class PeopleTask(NamedTuple):
     domain_object_code: str | None
     locked_by: str | None
     standing: Standing
-    core: Core
+    core: CoreTask
     result: bytes | None
 
     @property
-    def fields(self) -> FinalFields:
-        """What it began with."""
-        return _fields_of(self.text)
+    def fields(self) -> TaskFields:
+        """The params, decoded."""
+        return _fields_of(self.params)
 
     @property
-    def place(self) -> Place:
-        """Where it stands among all."""
-        return Place(self.standing.team, self.standing.due_date_time, self.seq)
+    def page_key(self) -> PageKey:
+        """The position of the task in pages that are ordered by team and due date."""
+        return PageKey(self.standing.team, self.standing.due_date_time, self.seq)
 
     @property
     def initial(self) -> Standing:
-        """Where it stood when it was made."""
+        """The values of the task before its first event."""
         fields = self.fields
         return Standing(
             fields.initial_assigned_to_team,
@@ -71,16 +75,28 @@ class PeopleTask(NamedTuple):
         )
 
 
-class Place(NamedTuple):
-    """Where a task stands among all, by team and due date: its number sets apart those that are alike."""
+class PageKey(NamedTuple):
+    """A position in pages that are ordered by team and due date; `seq` makes it unique."""
 
     team: str
     due_date_time: str
     seq: int
 
 
+class Notes(NamedTuple):
+    """Members to write to a task without an event; UNSET leaves a member as it is.
+
+    `domain_object` is a key and a code; `locked_by` is the user who edits the task.
+    """
+
+    progress_message: str | UnsetType = UNSET
+    exception_message: str | UnsetType | None = UNSET
+    domain_object: tuple[str | None, str | None] | UnsetType = UNSET
+    locked_by: str | UnsetType | None = UNSET
+
+
 class TaskList(NamedTuple):
-    """A task list: the workflow that it is, under its code, and what that began with."""
+    """A task list: the workflow with the id `code`. `params` and `result` are JSON text."""
 
     seq: int
     code: str
@@ -95,10 +111,10 @@ class TaskList(NamedTuple):
 
     @property
     def fields(self) -> TaskListFields:
-        """What it began with."""
+        """The params, decoded."""
         return msgspec.json.decode(self.params or b"{}", type=TaskListFields)
 
 
 @lru_cache(maxsize=4096)
-def _fields_of(text: bytes) -> FinalFields:
-    return msgspec.json.decode(text, type=FinalFields)
+def _fields_of(text: bytes) -> TaskFields:
+    return msgspec.json.decode(text, type=TaskFields)

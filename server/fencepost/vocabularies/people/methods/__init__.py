@@ -1,4 +1,4 @@
-"""`awf.people/*`: processes that people work on."""
+"""The methods `awf.people/*`."""
 
 from __future__ import annotations
 

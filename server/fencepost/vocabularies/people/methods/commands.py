@@ -1,4 +1,4 @@
-"""Commands on tasks: each records its events and confirms them at once."""
+"""Methods that change a task: each records its events and processes them at once."""
 
 from __future__ import annotations
 
@@ -38,72 +38,76 @@ _ANN = {"id": TASK, "user": "ann"}
 
 
 class TransferParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which task, and to whom."""
+    """The task, and the team or user to transfer it to."""
 
     transfer_to_team: Code8
     transfer_to_user: User | None = None
 
 
 class ChangeParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which task, and its new status."""
+    """The task, and its new status."""
 
     status: Status
 
 
 class CompleteParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which task, and what came of it."""
+    """The task, and its result."""
 
-    result: Annotated[JsonObject, Meta(description="of the core task, for whoever waits for the list")] | UnsetType = (
-        UNSET
-    )
+    result: (
+        Annotated[
+            JsonObject,
+            Meta(description="stored with the core task; a list that closes when done includes it in its own result"),
+        ]
+        | UnsetType
+    ) = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse a result that is no object."""
+        """Refuse a result that is not an object."""
         object_text(self.result, "$.result")
 
 
 class ExecutedByParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which task, and who does it."""
+    """The task, and the user who does it."""
 
     executed_by_user: User
 
 
 @command_methods.method("awf.people/claim", example=_ANN)
 async def claim(context: Context, params: TaskParams) -> TaskResult:
-    """Take a pending task: it is assigned to the user, who must be part of its team. Of two at once, one gets it."""
+    """Assign a pending task to the user, a member of its team. If two users claim it at once, one of them gets it."""
     return await _execute(context, params, Claim())
 
 
 @command_methods.method("awf.people/unclaim", example=_ANN)
 async def unclaim(context: Context, params: TaskParams) -> TaskResult:
-    """Give a task back to its team: it is nobody's, and pending."""
+    """Return a task to its team: it becomes unassigned, and a manual task becomes pending."""
     return await _execute(context, params, Unclaim())
 
 
 @command_methods.method("awf.people/transfer", example={**_ANN, "transferToTeam": "IT"})
 async def transfer(context: Context, params: TransferParams) -> TaskResult:
-    """Hand a task to a team, or to a user of it; what is nobody's any more is pending again."""
+    """Transfer a task to a team, or to a user of that team. A manual task that loses its user becomes pending."""
     return await _execute(context, params, Transfer(params.transfer_to_team, params.transfer_to_user))
 
 
 @command_methods.method("awf.people/change-status", example={**_ANN, "status": "PE"})
 async def change_status(context: Context, params: ChangeParams) -> EventResult:
-    """Record any status whatever, for developers who set a stuck task free: neither user nor team is asked for."""
+    """Record any status, without a check of user and team. For developers who repair a stuck task."""
     tasks = context.of(PeopleTasks)
     return event_result(await tasks.execute(params.id, ChangeStatus(params.status), actor_of(context, params)))
 
 
 @command_methods.method("awf.people/set-executed-by-user", example={**_ANN, "executedByUser": "bob"})
 async def set_executed_by_user(context: Context, params: ExecutedByParams) -> TaskResult:
-    """Say who does a task; its team stays."""
+    """Assign a task to a user; its team stays the same."""
     return await _execute(context, params, TransferIfRequired(None, params.executed_by_user))
 
 
 @command_methods.method("awf.people/set-task-completed", example={**_ANN, "result": {"signed": True}})
 async def set_task_completed(context: Context, params: CompleteParams) -> TaskResult:
-    """Complete a task; the user must be part of its team. One that is nobody's was their work.
+    """Complete a task; the user must be a member of its team. An unassigned task is first assigned to the user.
 
-    Said again by whose it is, with the same result, it stays as it is.
+    Idempotent for the assignee, with the same result.
     """
     return await _execute(context, params, Complete(object_text(params.result, "$.result")))
 
@@ -116,20 +120,20 @@ async def set_task_canceled(context: Context, params: TaskParams) -> TaskResult:
 
 @command_methods.method("awf.people/assert-task-is-not-completed", example={"id": TASK})
 async def assert_task_is_not_completed(context: Context, params: TaskParams) -> TaskResult:
-    """Refused when a task is completed."""
+    """Return a task; refused when it is completed."""
     return TaskResult(task_resource(await context.of(PeopleTasks).assert_not_completed(params.id)))
 
 
 @command_methods.method("awf.people/assert-task-user-is-valid", example=_ANN)
 async def assert_task_user_is_valid(context: Context, params: TaskParams) -> TaskResult:
-    """Refused unless the user may act on a task: is part of its team."""
+    """Return a task; refused unless the user is a member of its team."""
     task = await context.of(PeopleTasks).assert_user_is_valid(params.id, user_of(context, params))
     return TaskResult(task_resource(task))
 
 
 @command_methods.method("awf.people/validate-after-task-completed", example={"id": TASK})
 async def validate_after_task_completed(context: Context, params: TaskParams) -> TaskResult:
-    """Refused unless a task is completed, with a time and, when people did it, a user."""
+    """Return a task; refused unless it is completed, with a time and, for a manual task, a user."""
     return TaskResult(task_resource(await context.of(PeopleTasks).validate_after_completed(params.id)))
 
 

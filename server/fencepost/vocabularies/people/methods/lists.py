@@ -1,4 +1,4 @@
-"""Task lists: beginning, adding to, looking, closing."""
+"""Methods that create, read, extend and close task lists."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.people.lists import NewTask, TaskLists
-from fencepost.vocabularies.people.methods.params import After, Limit, ListCode, TaskResult, TasksPage, moment_text
+from fencepost.vocabularies.people.lists import TaskLists, TaskRequest
+from fencepost.vocabularies.people.methods.params import After, Limit, ListCode, TaskResult, TasksPage, normalized_time
 from fencepost.vocabularies.people.process import TaskListFields
 from fencepost.vocabularies.people.resources import (
     WFProcessStep,
@@ -30,28 +30,28 @@ from fencepost.wire.resources import JsonObject, Time
 
 list_methods = Registry()
 
-# Tasks of a list in the answer to its beginning: as many as the steps of a process, so that a new list comes whole.
-_MOST_AT_FIRST = 500
+# Tasks in the answer to `create-task-list`: as many as a process can have steps, so that a new list is complete.
+_FIRST_PAGE = 500
 
 
 class CreateListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which process to begin, and what the list is about."""
+    """The process to start, and the fields of the list."""
 
     process: Name
-    code: Annotated[ListCode, Meta(description="its key; the server gives one unless it is said")] | None = None
+    code: Annotated[ListCode, Meta(description="its key; the server generates one when it is not given")] | None = None
     department: Department | None = None
     source_document_line: Key | None = None
     domain_object_type: Key | None = None
     domain_object_key: Key | None = None
     domain_object_code: Key | None = None
-    input: Annotated[JsonObject, Meta(description="what the process consumes")] | UnsetType = UNSET
+    input: Annotated[JsonObject, Meta(description="input of the process")] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse an input that is no object."""
+        """Refuse an input that is not an object."""
         object_text(self.input, "$.input")
 
     def fields(self) -> TaskListFields:
-        """Return what the list begins with."""
+        """Return the fields of the list."""
         return TaskListFields(
             self.department,
             self.source_document_line,
@@ -63,16 +63,21 @@ class CreateListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class AddTaskParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which step of a list's process to make a task for; what is not said is as the step has it."""
+    """The step to add a task for. A member that is not given has the value of the step."""
 
     task_list: ListCode
     process_step: Code8
-    assignment: Annotated[Assignment, Meta(description="whose it is: the given `user`'s, or the step's")] = "DEFAULT"
+    assignment: Annotated[Assignment, Meta(description="the assignee: the given `user`, or the user of the step")] = (
+        "DEFAULT"
+    )
     line_number: (
-        Annotated[int, Meta(ge=1, le=1_000_000, description="the same line and content again is the same task")] | None
+        Annotated[
+            int, Meta(ge=1, le=1_000_000, description="the same line with the same content returns the same task")
+        ]
+        | None
     ) = None
     team: Code8 | None = None
-    user: Annotated[User, Meta(description="whose it is, with the assignment `DEFAULT`")] | None = None
+    user: Annotated[User, Meta(description="the assignee, with the assignment `DEFAULT`")] | None = None
     department: Department | None = None
     description: Text | None = None
     reference_code: Key | None = None
@@ -83,30 +88,30 @@ class AddTaskParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
 
 class ListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Which list."""
+    """The list."""
 
     code: ListCode
 
 
 class CloseListParams(ListParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Which list, and what came of it."""
+    """The list, and its result."""
 
-    result: Annotated[JsonObject, Meta(description="what the process produces")] | UnsetType = UNSET
+    result: Annotated[JsonObject, Meta(description="output of the process")] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse a result that is no object."""
+        """Refuse a result that is not an object."""
         object_text(self.result, "$.result")
 
 
 class StepParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Which step of which process."""
+    """The process, and the code of the step."""
 
     process: Name
     code: Code8
 
 
 class OfListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Of which list, and which page."""
+    """The list, and the page of its tasks."""
 
     task_list: ListCode
     limit: Limit = 10_000
@@ -114,7 +119,7 @@ class OfListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
 
 class OfStepParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Of which list, for which step."""
+    """The list, and the code of the step."""
 
     task_list: ListCode
     process_step: Code8
@@ -127,7 +132,7 @@ class ListResult(msgspec.Struct, frozen=True):
 
 
 class CreateListResult(ListResult, frozen=True, omit_defaults=True):
-    """A task list, and the first tasks that it has; `next` leads on in `awf.people/find-all-tasks-by-task-list`."""
+    """A task list and its first tasks; `next` continues in `awf.people/find-all-tasks-by-task-list`."""
 
     tasks: list[WFTask]
     next: str | UnsetType = UNSET
@@ -143,11 +148,14 @@ class StepResult(msgspec.Struct, frozen=True):
     "awf.people/create-task-list", example={"process": "hr/onboard", "code": "onboard-ada", "department": "HR"}
 )
 async def create_task_list(context: Context, params: CreateListParams) -> CreateListResult:
-    """Begin a task list with a task for each step that says so. The same `code` and content again is the same list."""
+    """Create a task list, with a task for each step that has `createAtProcessStart`.
+
+    Idempotent for the same `code` and content.
+    """
     lists = context.of(TaskLists)
     found = await lists.create(params.process, params.code, params.fields(), caller=context.caller)
-    tasks = await context.of(PeopleTasks).first_of(found, size=_MOST_AT_FIRST)
-    return CreateListResult(list_resource(found), [task_resource(task) for task in tasks.items], _word_behind(tasks))
+    tasks = await context.of(PeopleTasks).first_tasks(found, size=_FIRST_PAGE)
+    return CreateListResult(list_resource(found), [task_resource(task) for task in tasks.items], _next_line(tasks))
 
 
 @list_methods.method("awf.people/get-task-list", example={"code": "onboard-ada"})
@@ -158,15 +166,15 @@ async def get_task_list(context: Context, params: ListParams) -> ListResult:
 
 @list_methods.method("awf.people/close-task-list", example={"code": "onboard-ada", "result": {"hired": True}})
 async def close_task_list(context: Context, params: CloseListParams) -> ListResult:
-    """End a task list whose tasks are all completed or canceled; `awf.workflow/cancel` ends any."""
+    """Close a task list when all its tasks are completed or canceled; `awf.workflow/cancel` ends any list."""
     result = object_text(params.result, "$.result")
     return ListResult(list_resource(await context.of(TaskLists).close(params.code, result, caller=context.caller)))
 
 
 @list_methods.method("awf.people/add-task", example={"taskList": "onboard-ada", "processStep": "BADGE", "team": "IT"})
 async def add_task(context: Context, params: AddTaskParams) -> TaskResult:
-    """Add a task to a live list, for a step of its process."""
-    new = NewTask(
+    """Add a task for a step of the process to a live list."""
+    new = TaskRequest(
         task_list=params.task_list,
         process_step=params.process_step,
         assignment=params.assignment,
@@ -179,7 +187,7 @@ async def add_task(context: Context, params: AddTaskParams) -> TaskResult:
         partner=params.partner,
         partner_contact=params.partner_contact,
         priority=params.priority,
-        due_date_time=moment_text(params.due_date_time, "$.dueDateTime"),
+        due_date_time=normalized_time(params.due_date_time, "$.dueDateTime"),
     )
     return TaskResult(task_resource(await context.of(TaskLists).add(new, caller=context.caller)))
 
@@ -193,10 +201,10 @@ async def get_process_step_by_code(context: Context, params: StepParams) -> Step
 
 @list_methods.method("awf.people/find-all-tasks-by-task-list", example={"taskList": "onboard-ada"})
 async def find_all_tasks_by_task_list(context: Context, params: OfListParams) -> TasksPage:
-    """Return the tasks of a list by line, page by page."""
+    """Return the tasks of a list by line number, page by page."""
     tasks = context.of(PeopleTasks)
     found = await tasks.of_list(params.task_list, after=_read_line(params.after), size=params.limit)
-    return TasksPage([task_resource(task) for task in found.items], _word_behind(found))
+    return TasksPage([task_resource(task) for task in found.items], _next_line(found))
 
 
 @list_methods.method(
@@ -204,17 +212,17 @@ async def find_all_tasks_by_task_list(context: Context, params: OfListParams) ->
     example={"taskList": "onboard-ada", "processStep": "BADGE"},
 )
 async def find_one_task_by_task_list_and_process_step_code(context: Context, params: OfStepParams) -> TaskResult:
-    """Return the one task of a list for a step; refused when there is none, or more than one."""
-    return TaskResult(task_resource(await context.of(PeopleTasks).one_of_step(params.task_list, params.process_step)))
+    """Return the one task of a list for a step; refused when there is none or more than one."""
+    return TaskResult(task_resource(await context.of(PeopleTasks).get_of_step(params.task_list, params.process_step)))
 
 
 def _read_line(word: str | None) -> int | None:
     if word is None:
         return None
     if not (word.isascii() and word.isdigit() and int(word) < 2**31):
-        raise invalid_params("Expected the `next` of a page that came before", "$.after")
+        raise invalid_params("Expected the `next` of a previous page", "$.after")
     return int(word)
 
 
-def _word_behind(found: Portion[PeopleTask]) -> str | UnsetType:
+def _next_line(found: Portion[PeopleTask]) -> str | UnsetType:
     return str(found.items[-1].line_number) if found.more else UNSET

@@ -1,4 +1,4 @@
-"""Teams and their members, partners and their contacts: what tasks refer to."""
+"""Methods of teams and their members, and of partners and their contacts."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class TeamParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TeamCodeParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which team."""
+    """The code of the team."""
 
     code: Annotated[str, Meta(max_length=100)]
 
 
 class PartOfParams(UserParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Who, and which team."""
+    """The user, and the code of the team."""
 
     team: Annotated[str, Meta(max_length=100)]
 
 
 class SaveParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who, and all teams that they are part of."""
+    """The user, and all teams of the user."""
 
     user: User
     teams: Annotated[list[Code8], Meta(max_length=1000)]
@@ -68,19 +68,19 @@ class PartnerParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TeamResult(msgspec.Struct, frozen=True):
-    """A team, null when there is none."""
+    """A team, or null when there is none."""
 
     resource: WFTeam | None
 
 
 class PartOfResult(msgspec.Struct, frozen=True):
-    """Whether it is so."""
+    """True when the user is a member of the team."""
 
     result: bool
 
 
 class TeamsResult(msgspec.Struct, frozen=True):
-    """The teams that a user is part of (`WFTeamMember`)."""
+    """The teams that a user is a member of (`WFTeamMember`)."""
 
     user: str
     teams: list[str]
@@ -94,28 +94,28 @@ class PartnerResult(msgspec.Struct, frozen=True):
 
 @register_methods.method("awf.people/put-team", example={"code": "HR", "description": "Human resources"})
 async def put_team(context: Context, params: TeamParams) -> TeamResult:
-    """Keep a team."""
+    """Create or replace a team."""
     team = Team(params.code, params.description, params.department)
     return TeamResult(WFTeam(*await context.of(Registers).put_team(team)))
 
 
 @register_methods.method("awf.people/find-team-by-code", example={"code": "HR"})
 async def find_team_by_code(context: Context, params: TeamCodeParams) -> TeamResult:
-    """Return a team, or null."""
+    """Return a team, or null when there is none."""
     team = await context.of(Registers).find_team(params.code)
     return TeamResult(None if team is None else WFTeam(*team))
 
 
 @register_methods.method("awf.people/is-user-part-of-the-team", example={"user": "ann", "team": "HR"})
 async def is_user_part_of_the_team(context: Context, params: PartOfParams) -> PartOfResult:
-    """Tell whether a user is part of a team."""
-    return PartOfResult(await context.of(Registers).is_part_of(user_of(context, params), params.team))
+    """Return whether a user is a member of a team."""
+    return PartOfResult(await context.of(Registers).is_member(user_of(context, params), params.team))
 
 
 @register_methods.method("awf.people/save-team-memberships", example={"user": "ann", "teams": ["HR"]})
 async def save_team_memberships(context: Context, params: SaveParams) -> TeamsResult:
-    """Let a user be part of these teams and of no others."""
-    teams = await context.of(Registers).save_teams_of(params.user, params.teams)
+    """Set the teams of a user; other memberships are removed."""
+    teams = await context.of(Registers).save_team_memberships(params.user, params.teams)
     return TeamsResult(params.user, [*teams])
 
 
@@ -123,11 +123,11 @@ async def save_team_memberships(context: Context, params: SaveParams) -> TeamsRe
     "awf.people/put-partner", example={"code": "acme", "contacts": [{"code": "wile", "description": "E. Coyote"}]}
 )
 async def put_partner(context: Context, params: PartnerParams) -> PartnerResult:
-    """Keep a partner with its contacts; those that it had and has no more are gone."""
+    """Create or replace a partner with its contacts; other contacts are removed."""
     seen: set[str] = set()
     for place, contact in enumerate(params.contacts):
         if contact.code in seen:
-            raise invalid_params(f"a second contact {contact.code!r}", f"$.contacts[{place}].code")
+            raise invalid_params(f"contact {contact.code!r} is listed twice", f"$.contacts[{place}].code")
         seen.add(contact.code)
     contacts = [Contact(contact.code, contact.description) for contact in params.contacts]
     await context.of(Registers).put_partner(Partner(params.code, params.description, contacts))

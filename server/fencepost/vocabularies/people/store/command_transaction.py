@@ -1,4 +1,4 @@
-"""The transaction of a command on a people's task: lock, decide, record the events, move the core task, save.
+"""The transaction of a command on a people task: lock, decide, save the values, record the events.
 
 The workflow of the list is locked first, so that commands on one task run one after the other: of two users who claim
 it at once, the second finds it assigned.
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import orjson
+from msgspec import UNSET
 
 from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
@@ -34,7 +35,7 @@ from fencepost.vocabularies.people.errors import PEOPLE_TASK_NOT_FOUND, TASK_EVE
 from fencepost.vocabularies.people.store.core_tasks import apply_transitions
 from fencepost.vocabularies.people.store.rows import find_list, find_member, find_task, streams_of
 from fencepost.vocabularies.people.streams import Standing, Stream, TaskEvent, apply_event, pending_drafts, replay
-from fencepost.vocabularies.people.task import PeopleTask
+from fencepost.vocabularies.people.task import Notes, PeopleTask
 
 _COLUMNS = {
     "status": ("bi_task_status",),
@@ -165,15 +166,15 @@ def _record_drafts(
 ) -> Sequence[TaskEvent]:
     events = _events(task, new, _next_timestamp(connection, task, now), actor, processed=False)
     # Events belong to a row of people_tasks, which a task gets with the first thing that is done to it.
-    write(connection, task, actor, {}, now)
+    write_notes(connection, task, actor, Notes(), now)
     return _record(connection, task, events)
 
 
 def _events(
     task: PeopleTask, new: Sequence[NewEvent], at: str, actor: Actor, *, processed: bool = True
 ) -> Sequence[TaskEvent]:
-    behind = (task.core.seq, task.core.version)
-    return [TaskEvent(event.stream, None, at, actor.user, processed, event.values, behind) for event in new]
+    log_position = (task.core.seq, task.core.version)
+    return [TaskEvent(event.stream, None, at, actor.user, processed, event.values, log_position) for event in new]
 
 
 def _record(connection: Connection, task: PeopleTask, events: Sequence[TaskEvent]) -> Sequence[TaskEvent]:
@@ -186,8 +187,8 @@ def _record(connection: Connection, task: PeopleTask, events: Sequence[TaskEvent
             "event_date_time": event.event_date_time,
             "by_user": event.user,
             "processed": event.processed,
-            "core_seq": event.behind[0],
-            "core_version": event.behind[1],
+            "core_seq": event.log_position[0],
+            "core_version": event.log_position[1],
             **dict(zip(_COLUMNS[event.stream], event.values, strict=True)),
         }
         for place, event in enumerate(events)
@@ -220,17 +221,19 @@ def _save(
     return core.hints
 
 
-def write(
-    connection: Connection, task: PeopleTask, actor: Actor, members: dict[str, str | None], now: datetime | None
-) -> bool:
-    """Write members of a task; return False when somebody else has locked it and that would be overwritten."""
-    names = ("progress_message", "exception_message", "domain_object_key", "domain_object_code", "locked_by")
-    written = ["domain_object" if name.startswith("domain_object") else name for name in members]
+def write_notes(connection: Connection, task: PeopleTask, actor: Actor, notes: Notes, now: datetime | None) -> bool:
+    """Write notes to a task; return False when they would overwrite the lock of another user."""
+    given = {name: value for name, value in notes._asdict().items() if value is not UNSET}
+    key, code = given.get("domain_object", (None, None))
     params = {
-        **{name: members.get(name) for name in names},
         "seq": task.seq,
         "workflow_seq": task.workflow_seq,
-        "members": written,
+        "members": [*given],
+        "progress_message": given.get("progress_message"),
+        "exception_message": given.get("exception_message"),
+        "domain_object_key": key,
+        "domain_object_code": code,
+        "locked_by": given.get("locked_by"),
         "locker": actor.user,
         "now": now,
     }

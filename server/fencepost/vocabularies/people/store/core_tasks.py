@@ -1,6 +1,6 @@
-"""Core tasks under people's tasks: they are made and moved in the transaction of the command.
+"""Core tasks of people tasks: they are created and changed in the transaction of the command.
 
-A core task that is done is never reopened: a line is taken up again by another core task with a label of its own.
+A core task that is done stays done: a people task that is reopened gets another one, with a label of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEASED = ("requested", "in-progress")
 
 
 class NewCoreTask(NamedTuple):
-    """A core task to make; `params` and `settings` are JSON text.
+    """A core task to create; `params` and `settings` are JSON text.
 
     `generation` counts the core tasks of a line, from 1.
     """
@@ -47,7 +47,7 @@ class NewCoreTask(NamedTuple):
 
 
 class MovedCoreTask(NamedTuple):
-    """The core task after its transitions; `new_seqs` are the numbers of those that were made."""
+    """The newest core task after its transitions; `new_seqs` are the numbers of those that were created."""
 
     new_seqs: Sequence[int]
     exec_id: str | None
@@ -92,7 +92,7 @@ def apply_transitions(
 
 
 def make_core_task(connection: Connection, new: NewCoreTask, at: datetime | None) -> tuple[int, Sequence[Hint]]:
-    """Make a core task behind the lock of its workflow; return its number and the wake-ups to publish.
+    """Create a core task behind the lock of its workflow; return its number and the wake-ups to publish.
 
     A decision under way is released: it has not seen the new task, and might complete the list.
     """
@@ -133,10 +133,10 @@ def _recreate(
         task_list=task.task_list,
         process=task.process,
         line_number=task.line_number,
-        generation=task.core.rounds + 1,
+        generation=task.core.generation + 1,
         definition=definition,
         version=version,
-        params=task.text,
+        params=task.params,
         settings=settings,
         digest=str(uuid4()),
         caller=actor.caller,

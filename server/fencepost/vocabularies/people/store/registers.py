@@ -29,7 +29,7 @@ class Contact(NamedTuple):
 
 
 class Partner(NamedTuple):
-    """Somebody whom tasks may be about, and who speaks for them."""
+    """A partner that tasks may refer to, and its contacts."""
 
     code: str
     description: str
@@ -37,28 +37,28 @@ class Partner(NamedTuple):
 
 
 class RegisterStore:
-    """The statements of sql/queries/teams and sql/queries/partners."""
+    """The statements of sql/queries/people/teams and sql/queries/people/partners."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def put_team(self, team: Team) -> None:
-        """Keep a team."""
+        """Create or replace a team."""
         await self._database.fetch(statement("people/teams/put"), team._asdict())
 
     async def find_team(self, code: str) -> Team | None:
-        """Return a team."""
+        """Return a team, or None."""
         rows = await self._database.fetch(statement("people/teams/find"), {"code": code})
         return Team._make(rows[0]) if rows else None
 
     async def teams_of(self, user: str) -> Sequence[str]:
-        """Return the teams that a user is part of."""
+        """Return the teams that a user is a member of."""
         return [
             team for (team,) in await self._database.fetch(statement("people/teams/list_of_user"), {"member": user})
         ]
 
-    async def save_teams_of(self, user: str, teams: Sequence[str]) -> Sequence[str]:
-        """Let a user be part of these teams and of no others; raise Refusal at the first that is not there."""
+    async def save_team_memberships(self, user: str, teams: Sequence[str]) -> Sequence[str]:
+        """Set the teams of a user; raise Refusal (`invalid-params`) for the first that does not exist."""
 
         def job(connection: Connection) -> list[str]:
             with connection.transaction():
@@ -74,7 +74,7 @@ class RegisterStore:
         return await self._database.run(job)
 
     async def put_partner(self, partner: Partner) -> None:
-        """Keep a partner, with these contacts and no others."""
+        """Create or replace a partner with its contacts."""
         contacts = [contact._asdict() for contact in partner.contacts]
         params = {**partner._asdict(), "contacts": orjson.dumps(contacts).decode()}
 
@@ -86,7 +86,7 @@ class RegisterStore:
         await self._database.run(job)
 
     async def find_partner(self, code: str) -> Partner | None:
-        """Return a partner with its contacts."""
+        """Return a partner with its contacts, or None."""
         rows = await self._database.fetch(statement("people/partners/find"), {"code": code})
         if not rows:
             return None

@@ -1,4 +1,4 @@
-"""Reading people's tasks, their streams, and what else their deeds look at; each function runs on a connection."""
+"""Reads of people tasks, their streams and their users; each function runs on a connection."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.pages import Row
 from fencepost.store.statements import statement
 from fencepost.vocabularies.people.commands import Member
-from fencepost.vocabularies.people.streams import Change, Standing, TaskEvent
-from fencepost.vocabularies.people.task import Core, PeopleTask, Place, TaskList
+from fencepost.vocabularies.people.streams import CoreChange, Standing, TaskEvent
+from fencepost.vocabularies.people.task import CoreTask, PageKey, PeopleTask, TaskList
 
-# Where the parts of a task begin in a row of people/of_list.sql.
+# The first columns of the nested values in a row of a people task.
 _STANDING, _CORE, _RESULT = 16, 22, 30
 
 
 class Streams(NamedTuple):
-    """What a task is replayed from."""
+    """The events of a task, and the changes of its core tasks."""
 
     events: Sequence[TaskEvent]
-    changes: Sequence[Change]
+    changes: Sequence[CoreChange]
 
 
 def find_task(connection: Connection, id: str) -> PeopleTask | None:
-    """Return a task; None for an id that is not that of a people's task."""
+    """Return a task; None when no people task has that id."""
     seq = seq_of(id)
     if seq is None or kind_of(id) is not IdKind.ACTIVITY:
         return None
@@ -36,36 +36,36 @@ def find_task(connection: Connection, id: str) -> PeopleTask | None:
 
 
 def tasks_of(connection: Connection, workflow_seq: int, *, seq: int | None = None) -> list[PeopleTask]:
-    """Return the tasks of a list, by line; or only one of them."""
+    """Return the tasks of a list by line number, or only the one with `seq`."""
     params = {"workflow_seq": workflow_seq, "seq": seq}
     return [_task(row) for row in fetch(connection, statement("people/tasks_of_list"), params)]
 
 
-def tasks_in(page: Portion[Row]) -> Portion[PeopleTask]:
-    """Return the tasks of a page of rows."""
+def tasks_of_page(page: Portion[Row]) -> Portion[PeopleTask]:
+    """Return a page of rows as tasks."""
     return Portion([_task(row) for row in page.items], page.more)
 
 
-def behind(place: Place | None) -> Mapping[str, Any]:
-    """Return the parameters of a page that begins behind a place."""
-    team, due_date_time, seq = place or (None, None, None)
+def page_params(key: PageKey | None) -> Mapping[str, Any]:
+    """Return the SQL parameters of a page that follows a position."""
+    team, due_date_time, seq = key or (None, None, None)
     return {"team": team, "due_date_time": due_date_time, "after": seq}
 
 
 def find_list(connection: Connection, code: str) -> TaskList | None:
-    """Return a task list."""
+    """Return a task list, or None."""
     rows = fetch(connection, statement("people/find_list"), {"code": code})
     return TaskList._make(rows[0]) if rows else None
 
 
 def streams_of(connection: Connection, seqs: Sequence[int]) -> Mapping[int, Streams]:
-    """Return what tasks are replayed from, by their numbers."""
+    """Return the streams of tasks, by their numbers."""
     events: dict[int, list[TaskEvent]] = defaultdict(list)
-    changes: dict[int, list[Change]] = defaultdict(list)
+    changes: dict[int, list[CoreChange]] = defaultdict(list)
     for seq, *row in fetch(connection, statement("people/list_events"), {"seqs": list(seqs)}):
         events[seq].append(_event(row))
     for seq, *row in fetch(connection, statement("people/list_core_changes"), {"seqs": list(seqs)}):
-        changes[seq].append(Change._make(row))
+        changes[seq].append(CoreChange._make(row))
     return {seq: Streams(events[seq], changes[seq]) for seq in seqs}
 
 
@@ -76,7 +76,7 @@ def find_member(connection: Connection, user: str) -> Member:
 
 
 def _task(row: Sequence[Any]) -> PeopleTask:
-    standing, core = Standing._make(row[_STANDING:_CORE]), Core._make(row[_CORE:_RESULT])
+    standing, core = Standing._make(row[_STANDING:_CORE]), CoreTask._make(row[_CORE:_RESULT])
     return PeopleTask._make((*row[:_STANDING], standing, core, row[_RESULT]))
 
 

@@ -16,8 +16,8 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance, end, lock
 from fencepost.store.statements import statement
 from fencepost.vocabularies.people.errors import TASKS_NOT_OVER
-from fencepost.vocabularies.people.process import FinalFields
-from fencepost.vocabularies.people.statuses import OVER
+from fencepost.vocabularies.people.process import TaskFields
+from fencepost.vocabularies.people.statuses import CLOSED
 from fencepost.vocabularies.people.store.core_tasks import NewCoreTask, make_core_task
 from fencepost.vocabularies.people.store.rows import find_list, tasks_of
 from fencepost.vocabularies.people.task import PeopleTask, TaskList
@@ -34,7 +34,7 @@ class NewLine(NamedTuple):
     idempotency_key: str
     definition: str
     version: int
-    fields: FinalFields
+    fields: TaskFields
     caller: str
 
     def params(self, line_number: int) -> bytes:
@@ -59,7 +59,7 @@ def add_task(
                 return _task(connection, task_list, seq), ()
         if new.line_number in lines:
             task = _task(connection, task_list, lines[new.line_number])
-            if not same_payload(task.text, new.params(new.line_number)):
+            if not same_payload(task.params, new.params(new.line_number)):
                 raise Refusal(ALREADY_EXISTS, at="$.lineNumber", id=task.id)
             return task, ()
         if task_list.seq not in live:
@@ -79,7 +79,7 @@ def close_list(
     with connection.transaction():
         if task_list.seq not in lock(connection, workflows=[task_list.seq], with_parents=True):
             return ()
-        params = {"workflow_seq": task_list.seq, "over": [*OVER]}
+        params = {"workflow_seq": task_list.seq, "over": [*CLOSED]}
         ((count,),) = fetch(connection, statement("people/count_open"), params)
         if count:
             raise Refusal(TASKS_NOT_OVER, at="$.code", code=task_list.code, count=count)

@@ -1,4 +1,4 @@
-"""People's tasks and task lists as the service asks for them: each call is one transaction."""
+"""The store of people tasks and task lists; each call is one transaction."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
 from fencepost.vocabularies.people.commands import Actor, Command
-from fencepost.vocabularies.people.store.command_transaction import Executed, execute, write
+from fencepost.vocabularies.people.store.command_transaction import Executed, execute, write_notes
 from fencepost.vocabularies.people.store.command_transaction import confirm as confirm_draft
 from fencepost.vocabularies.people.store.rows import (
     Streams,
-    behind,
     find_list,
     find_task,
+    page_params,
     streams_of,
-    tasks_in,
     tasks_of,
+    tasks_of_page,
 )
 from fencepost.vocabularies.people.store.task_lists import NewLine, add_task, close_list
 from fencepost.vocabularies.people.streams import Stream
-from fencepost.vocabularies.people.task import PeopleTask, Place, TaskList
+from fencepost.vocabularies.people.task import Notes, PageKey, PeopleTask, TaskList
 
 
 class PeopleStore:
@@ -38,20 +38,20 @@ class PeopleStore:
         self._on_hints = on_hints or (lambda _: None)
 
     async def find(self, id: str) -> PeopleTask | None:
-        """Return a task; None for an id that is not that of a people's task."""
+        """Return a task; None when no people task has that id."""
         return await self._database.run(lambda connection: find_task(connection, id))
 
-    async def of_list(self, seq: int, *, after: int | None, size: int) -> Portion[PeopleTask]:
-        """Return the tasks of a list behind a line, by line."""
+    async def page_of_list(self, seq: int, *, after: int | None, size: int) -> Portion[PeopleTask]:
+        """Return the tasks of a list after a line number, by line number."""
         params = {"workflow_seq": seq, "after": after}
-        return tasks_in(await self._database.reads.page(statement("people/page_tasks_of_list"), params, size=size))
+        return tasks_of_page(await self._database.reads.page(statement("people/page_tasks_of_list"), params, size=size))
 
     async def first_of_list(self, seq: int, *, size: int) -> Portion[PeopleTask]:
-        """Return the first tasks of a list that was begun just now; it waits for no read of others."""
+        """Return the first tasks of a list that was just created, without waiting for other reads."""
         params = {"workflow_seq": seq, "after": None}
-        return tasks_in(await self._database.page(statement("people/page_tasks_of_list"), params, size=size))
+        return tasks_of_page(await self._database.page(statement("people/page_tasks_of_list"), params, size=size))
 
-    async def of_step(self, seq: int, step: str) -> tuple[int, PeopleTask | None]:
+    async def find_of_step(self, seq: int, step: str) -> tuple[int, PeopleTask | None]:
         """Return how many tasks a list has for a step, and the first of them."""
 
         def job(connection: Connection) -> tuple[int, PeopleTask | None]:
@@ -63,23 +63,25 @@ class PeopleStore:
 
         return await self._database.reads.run(job)
 
-    async def pending(self, *, after: Place | None, size: int) -> Portion[PeopleTask]:
-        """Return the pending tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-        return tasks_in(await self._database.reads.page(statement("people/pending_tasks"), behind(after), size=size))
+    async def pending(self, *, after: PageKey | None, size: int) -> Portion[PeopleTask]:
+        """Return the pending tasks of all live lists after a position, by team, due date and number."""
+        return tasks_of_page(
+            await self._database.reads.page(statement("people/pending_tasks"), page_params(after), size=size)
+        )
 
     async def of_user(
-        self, user: str, *, statuses: Sequence[str] | None, after: Place | None, size: int
+        self, user: str, *, statuses: Sequence[str] | None, after: PageKey | None, size: int
     ) -> Portion[PeopleTask]:
-        """Return a user's tasks of all live lists behind a place, in the order of teams, due dates and numbers."""
-        params = {"statuses": None if statuses is None else list(statuses), "member": user, **behind(after)}
-        return tasks_in(await self._database.reads.page(statement("people/tasks_of_user"), params, size=size))
+        """Return the tasks of a user in all live lists after a position, by team, due date and number."""
+        params = {"statuses": None if statuses is None else list(statuses), "member": user, **page_params(after)}
+        return tasks_of_page(await self._database.reads.page(statement("people/tasks_of_user"), params, size=size))
 
     async def task_list(self, code: str) -> TaskList | None:
-        """Return a task list."""
+        """Return a task list, or None."""
         return await self._database.run(lambda connection: find_list(connection, code))
 
     async def history(self, seq: int) -> Streams:
-        """Return what a task is replayed from, for somebody who only looks."""
+        """Return the streams of a task, with the connections of reads."""
         return (await self._database.reads.run(lambda connection: streams_of(connection, [seq])))[seq]
 
     async def execute(self, id: str, command: Command, actor: Actor, *, confirm: bool) -> Executed:
@@ -92,10 +94,10 @@ class PeopleStore:
         now = self._clock.now()
         return await self._run(lambda connection: confirm_draft(connection, id, stream, number, actor, now))
 
-    async def write(self, task: PeopleTask, actor: Actor, members: dict[str, str | None]) -> bool:
-        """Write members of a task; return False when somebody else has locked it and that would be overwritten."""
+    async def write_notes(self, task: PeopleTask, actor: Actor, notes: Notes) -> bool:
+        """Write notes to a task; return False when they would overwrite the lock of another user."""
         now = self._clock.now()
-        return await self._database.run(lambda connection: write(connection, task, actor, members, now))
+        return await self._database.run(lambda connection: write_notes(connection, task, actor, notes, now))
 
     async def link_mail(self, task: PeopleTask, actor: Actor, mail_message: str, *, size: int) -> Portion[str]:
         """Link a mail message to a task; return the first messages that are linked to it."""
@@ -103,7 +105,7 @@ class PeopleStore:
 
         def job(connection: Connection) -> Portion[str]:
             with connection.transaction():
-                write(connection, task, actor, {}, now)
+                write_notes(connection, task, actor, Notes(), now)
                 fetch(connection, statement("people/link_mail"), {"seq": task.seq, "mail_message": mail_message})
                 params = {"seq": task.seq, "after": None, "size": size + 1}
                 mails = [mail for (mail,) in fetch(connection, statement("people/list_mails"), params)]
@@ -112,7 +114,7 @@ class PeopleStore:
         return await self._database.run(job)
 
     async def mails(self, seq: int, *, after: str | None, size: int) -> Portion[str]:
-        """Return the mail messages that are linked to a task, behind one of them."""
+        """Return the mail messages that are linked to a task, after one of them."""
         page = await self._database.reads.page(statement("people/list_mails"), {"seq": seq, "after": after}, size=size)
         return Portion([mail for (mail,) in page.items], page.more)
 

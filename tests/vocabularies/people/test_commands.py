@@ -1,4 +1,4 @@
-"""What people do to tasks: claim, unclaim, transfer, complete, cancel, and developers who change a status."""
+"""Commands over the wire: claim, unclaim, transfer, complete, cancel, change of status, lock."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.fixtures.servers import CallRefused, Server, running_server
 
 @pytest.fixture
 def desk(server: Server) -> Desk:
-    """A desk."""
+    """A desk with the default steps."""
     return Desk(server)
 
 
 @pytest.mark.shows("people/claim")
-def test_a_claim_makes_the_user_its_assignee_and_leaves_two_events(desk: Desk) -> None:
+def test_a_claim_assigns_the_task_and_records_two_events(desk: Desk) -> None:
     id = desk.task()
     claimed = desk.call("claim", id=id, user="ann")["resource"]
     assert (claimed["biTaskStatus"], claimed["biAssignedToUser"]) == ("AS", "ann")
@@ -26,7 +26,7 @@ def test_a_claim_makes_the_user_its_assignee_and_leaves_two_events(desk: Desk) -
     assert [entry["action"] for entry in desk.server.log(claimed["coreTask"])][1:] == ["awf.task/poll"]
 
 
-def test_a_claim_again_changes_nothing(desk: Desk) -> None:
+def test_a_repeated_claim_changes_nothing(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     assert desk.call("claim", id=id, user="ann")["resource"]["biTaskStatus"] == "AS"
@@ -34,21 +34,21 @@ def test_a_claim_again_changes_nothing(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/member-claims")
-def test_only_members_of_its_team_may_claim_a_task(desk: Desk) -> None:
+def test_a_claim_by_a_user_of_another_team_is_refused(desk: Desk) -> None:
     id = desk.task()
     assert desk.refused("claim", id=id, user="bob") == (403, "not-a-member", "$.params.user")
     assert desk.standing(id) == ("PE", "HR", None)
     assert desk.events(id) == []
 
 
-def test_a_task_of_somebody_else_cannot_be_claimed(desk: Desk) -> None:
+def test_a_claim_of_a_task_that_is_assigned_to_another_user_is_refused(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     assert desk.refused("claim", id=id, user="al") == (409, "people-task-taken", "$.params.id")
 
 
 @pytest.mark.shows("people/claim-raced")
-def test_of_many_who_claim_at_once_one_gets_it(server: Server) -> None:
+def test_one_of_several_concurrent_claims_wins(server: Server) -> None:
     desk = Desk(server)
     id = desk.task()
     users = [f"user-{n}" for n in range(8)]
@@ -70,7 +70,7 @@ def test_of_many_who_claim_at_once_one_gets_it(server: Server) -> None:
 
 
 @pytest.mark.shows("people/unclaim")
-def test_an_unclaimed_task_is_back_in_its_team(desk: Desk) -> None:
+def test_an_unclaimed_task_is_pending_in_its_team(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     desk.call("unclaim", id=id, user="ann")
@@ -83,7 +83,7 @@ def test_an_unclaimed_task_is_back_in_its_team(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/transfer")
-def test_a_transfer_hands_a_task_to_another_team_where_it_is_pending(desk: Desk) -> None:
+def test_a_transferred_task_is_pending_in_the_other_team(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     desk.call("transfer", id=id, user="ann", transferToTeam="IT")
@@ -109,7 +109,7 @@ def test_a_task_is_completed_by_a_member_of_its_team(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/completed-again")
-def test_who_completed_a_task_may_say_it_again(desk: Desk) -> None:
+def test_a_completion_can_be_repeated_by_the_assignee_with_the_same_result(desk: Desk) -> None:
     id = desk.task()
     done = desk.call("set-task-completed", id=id, user="ann", result={"fits": True, "size": 4})["resource"]
     events = desk.events(id)
@@ -119,7 +119,7 @@ def test_who_completed_a_task_may_say_it_again(desk: Desk) -> None:
         assert desk.refused("set-task-completed", id=id, user="ann", **result)[1] == "people-task-completed"
 
 
-def test_the_queue_tells_nobody_the_fence_of_what_people_do(desk: Desk) -> None:
+def test_the_exec_id_of_a_manual_task_is_never_shown(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     server = desk.server
@@ -129,14 +129,14 @@ def test_the_queue_tells_nobody_the_fence_of_what_people_do(desk: Desk) -> None:
     assert server.task(id)["status"] == "requested"
 
 
-def test_who_completes_a_task_of_nobody_did_it(desk: Desk) -> None:
+def test_the_completion_of_an_unassigned_task_assigns_it_to_the_user(desk: Desk) -> None:
     id = desk.task()
     desk.call("set-task-completed", id=id, user="ann")
     assert desk.standing(id) == ("CO", "HR", "ann")
 
 
 @pytest.mark.shows("people/canceled")
-def test_a_canceled_task_is_canceled_in_the_queue_too(desk: Desk) -> None:
+def test_a_canceled_task_has_a_canceled_core_task(desk: Desk) -> None:
     id = desk.task()
     desk.call("set-task-canceled", id=id, user="ann")
     assert desk.standing(id)[0] == "CA"
@@ -145,7 +145,7 @@ def test_a_canceled_task_is_canceled_in_the_queue_too(desk: Desk) -> None:
     assert desk.refused("validate-after-task-completed", id=id)[1] == "people-task-not-completed"
 
 
-def test_a_task_that_is_canceled_in_the_queue_is_canceled_for_people(desk: Desk) -> None:
+def test_a_task_is_canceled_when_its_core_task_is_canceled(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     desk.server.rpc("awf.task/cancel", {"id": id})
@@ -153,7 +153,7 @@ def test_a_task_that_is_canceled_in_the_queue_is_canceled_for_people(desk: Desk)
     assert desk.events(id)[-1][0] == "CA"
 
 
-def test_a_canceled_list_cancels_its_tasks_and_takes_nothing_more(desk: Desk) -> None:
+def test_a_canceled_list_cancels_its_tasks_and_refuses_commands(desk: Desk) -> None:
     id = desk.task()
     desk.server.rpc("awf.workflow/cancel", {"id": "L-1"})
     assert desk.standing(id)[0] == "CA"
@@ -173,7 +173,7 @@ def test_a_developer_may_record_any_status_from_any_other(desk: Desk, status: st
     assert desk.get(id)["id"] == id
 
 
-def test_what_was_completed_is_taken_up_again_by_a_new_core_task(desk: Desk) -> None:
+def test_a_reopened_task_gets_a_new_core_task(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     desk.call("set-task-completed", id=id, user="ann")
@@ -186,7 +186,7 @@ def test_what_was_completed_is_taken_up_again_by_a_new_core_task(desk: Desk) -> 
     assert len(desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]) == 1
 
 
-def test_who_acts_is_the_caller_unless_it_is_said(desk: Desk) -> None:
+def test_the_user_is_the_caller_when_the_call_names_none(desk: Desk) -> None:
     id = desk.task()
     desk.call("save-team-memberships", user="local", teams=["HR"])
     desk.call("claim", id=id)
@@ -194,7 +194,7 @@ def test_who_acts_is_the_caller_unless_it_is_said(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/remove-task")
-def test_no_task_is_ever_removed(desk: Desk) -> None:
+def test_the_removal_of_a_task_is_always_refused(desk: Desk) -> None:
     id = desk.task()
     refusal = (422, "task-removal", "$.params.id")
     assert desk.refused("remove-task", id=id) == refusal
@@ -207,7 +207,7 @@ def test_no_task_is_ever_removed(desk: Desk) -> None:
 
 
 @pytest.mark.shows("people/task-final")
-def test_what_a_task_began_with_stays_whatever_is_done_to_it(desk: Desk) -> None:
+def test_commands_never_change_the_initial_members_of_a_task(desk: Desk) -> None:
     id = desk.task()
     before = desk.get(id)
     desk.call("claim", id=id, user="ann")
@@ -236,7 +236,7 @@ def test_what_a_task_began_with_stays_whatever_is_done_to_it(desk: Desk) -> None
 
 
 @pytest.mark.shows("people/locked")
-def test_one_person_edits_a_task_at_a_time(desk: Desk) -> None:
+def test_a_locked_task_cannot_be_locked_or_unlocked_by_another_user(desk: Desk) -> None:
     id = desk.task()
     assert desk.call("lock-task", id=id, user="ann")["resource"]["biLocked"] is True
     desk.call("lock-task", id=id, user="ann")
@@ -246,7 +246,7 @@ def test_one_person_edits_a_task_at_a_time(desk: Desk) -> None:
     desk.call("lock-task", id=id, user="al")
 
 
-def test_no_worker_is_handed_what_people_do(desk: Desk) -> None:
+def test_a_poll_for_manual_tasks_is_refused(desk: Desk) -> None:
     desk.task()
     assert desk.server.refused("awf.task/poll", {"taskDefinitions": ["awf.people/task"]}) == (
         400,
@@ -260,7 +260,7 @@ def test_no_worker_is_handed_what_people_do(desk: Desk) -> None:
     "method",
     ["claim", "unclaim", "get-by-id", "remove-task", "open-page", "display-task-events", "set-task-completed"],
 )
-def test_a_task_that_is_not_there_or_is_none_of_people(desk: Desk, method: str) -> None:
+def test_an_id_that_is_not_a_people_task_is_not_found(desk: Desk, method: str) -> None:
     desk.server.define()
     other = desk.server.create()["id"]
     for id in (other, "nobody", "5b0e7f14-6d0a-8a51-8002-000000000fff"):
@@ -268,7 +268,7 @@ def test_a_task_that_is_not_there_or_is_none_of_people(desk: Desk, method: str) 
 
 
 @pytest.mark.shows("people/task-read")
-def test_whoever_wraps_a_task_reads_who_does_it_when_and_how(desk: Desk) -> None:
+def test_a_completed_task_shows_its_user_its_flow_and_its_times(desk: Desk) -> None:
     id = desk.task()
     assert desk.call("assert-task-is-not-completed", id=id)["resource"] == desk.get(id)
     desk.call("set-executed-by-user", id=id, user="ann", executedByUser="ann")
@@ -279,7 +279,7 @@ def test_whoever_wraps_a_task_reads_who_does_it_when_and_how(desk: Desk) -> None
 
 
 @pytest.mark.shows("people/user-valid", "people/executed-by")
-def test_somebody_else_does_it(desk: Desk) -> None:
+def test_set_executed_by_user_assigns_a_task_to_another_user(desk: Desk) -> None:
     id = desk.task()
     desk.call("set-executed-by-user", id=id, user="ann", executedByUser="al")
     assert desk.standing(id) == ("PE", "HR", "al")

@@ -1,4 +1,4 @@
-"""Processes, the replay of a task's streams, what may be done to a task, and what a list decides by itself."""
+"""The rules of people tasks, without a server: processes, replay, commands, the decider of lists."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from fencepost.vocabularies.people.commands import (
 from fencepost.vocabularies.people.commands import decide as decide_command
 from fencepost.vocabularies.people.decider import decide
 from fencepost.vocabularies.people.html import history_html
-from fencepost.vocabularies.people.process import FinalFields, ProcessDefinition, ProcessStep
-from fencepost.vocabularies.people.statuses import ACTIVE, STATUS_NAMES, statuses_of
-from fencepost.vocabularies.people.streams import Change, Standing, TaskEvent, replay
-from fencepost.vocabularies.people.task import Core, PeopleTask
+from fencepost.vocabularies.people.process import ProcessDefinition, ProcessStep, TaskFields
+from fencepost.vocabularies.people.statuses import ACTIVE, STATUS_NAMES, allowed_statuses
+from fencepost.vocabularies.people.streams import CoreChange, Standing, TaskEvent, replay
+from fencepost.vocabularies.people.task import CoreTask, PeopleTask
 
-READY = Core(7, "t-7", "ready", None, None, "2026-01-01T00:00:00.000000Z", 1, 1)
+READY = CoreTask(7, "t-7", "ready", None, None, "2026-01-01T00:00:00.000000Z", 1, 1)
 INITIAL = Standing("HR", None, "PE", "M", "2026-01-04T00:00:00.000000Z", None)
 ANN = Member("ann", frozenset({"HR"}))
 EVE = Member("eve", frozenset({"IT"}))
 
 
 def process(*steps: dict[str, Any], **members: Any) -> ProcessDefinition:
-    """Return a process as it is declared."""
+    """Return a compiled process."""
     document = {"kind": "process", "name": "hr/onboard", "steps": list(steps), **members}
     declared = msgspec.json.decode(orjson.dumps(document), type=ProcessDefinition)
     declared.compile()
@@ -59,9 +59,9 @@ def status(second: int, value: str, *, id: int = 1, processed: bool = True) -> T
     return TaskEvent("status", id, at(second), "ann", processed, (value,), (7, 1))
 
 
-def task(standing: Standing = INITIAL, core: Core = READY, flow: str = "M") -> PeopleTask:
-    """Return a task that stands so."""
-    fields = FinalFields(
+def task(standing: Standing = INITIAL, core: CoreTask = READY, flow: str = "M") -> PeopleTask:
+    """Return a task with these current values."""
+    fields = TaskFields(
         task_list="L-1",
         line_number=1,
         process_step="ASK",
@@ -136,7 +136,7 @@ def activity(label: str, outcome: str | None, params: bytes, result: bytes | Non
         ({"steps": [step(definition="demo/x")]}, "$.steps[0].definition"),
     ],
 )
-def test_a_process_that_could_never_be_followed_is_refused_at_its_field(members: dict[str, Any], path: str) -> None:
+def test_an_invalid_process_is_refused_at_its_field(members: dict[str, Any], path: str) -> None:
     with pytest.raises(Refusal) as caught:
         process(**members)
     assert caught.value.at == path
@@ -153,14 +153,14 @@ def test_a_process_that_could_never_be_followed_is_refused_at_its_field(members:
         ({"department": "HR", "input": {"n": "x"}}, "$.params.input.n"),
     ],
 )
-def test_what_a_list_begins_with_is_checked(params: Any, path: str) -> None:
+def test_invalid_params_of_a_list_are_refused_at_their_field(params: Any, path: str) -> None:
     declared = process(specSet={"input": {"properties": {"n": {"type": "integer"}}}})
     with pytest.raises(Refusal) as caught:
         declared.begin(orjson.dumps(params))
     assert caught.value.at == path
 
 
-def test_a_department_that_must_differ_is_a_switch() -> None:
+def test_cross_department_refuses_a_task_with_the_department_of_its_list() -> None:
     declared = process(step(), crossDepartment=True)
     with pytest.raises(Refusal) as caught:
         declared.begin(b'{"department": "HR"}')
@@ -169,7 +169,7 @@ def test_a_department_that_must_differ_is_a_switch() -> None:
     process(step()).begin(b'{"department": "HR"}')
 
 
-def test_a_process_that_names_a_department_wants_tasks_of_others_unless_it_says_otherwise() -> None:
+def test_a_process_that_names_a_department_requires_other_departments_by_default() -> None:
     for params in (b"{}", b'{"department": "IT"}'):
         with pytest.raises(Refusal, match="must differ from that of its list") as caught:
             process(step(), department="HR").begin(params)
@@ -180,7 +180,7 @@ def test_a_process_that_names_a_department_wants_tasks_of_others_unless_it_says_
 
 @pytest.mark.shows("people/first-status-user")
 @pytest.mark.parametrize("given", [*STATUS_NAMES])
-def test_a_task_without_a_user_begins_in_no_status_that_needs_one(given: str) -> None:
+def test_a_task_without_a_user_starts_as_pending_instead_of_an_active_status(given: str) -> None:
     one = msgspec.convert({"code": "ASK", "initialTaskStatus": given}, ProcessStep)
     assert one.status_for(None) == ("PE" if given in ACTIVE else given)
     assert one.status_for("ann") == given
@@ -201,30 +201,30 @@ def test_a_replay_starts_from_the_initial_values_and_applies_every_processed_eve
     assert replay(INITIAL, [], []).standing == INITIAL
 
 
-def test_a_draft_counts_for_nothing_and_is_shown() -> None:
+def test_a_replay_lists_a_draft_without_applying_it() -> None:
     played = replay(INITIAL, [status(1, "AS", processed=False)], [])
     assert (played.standing, len(played.history)) == (INITIAL, 1)
 
 
-def test_events_are_applied_in_the_order_of_their_times_whenever_they_were_processed() -> None:
+def test_a_replay_applies_events_by_time_and_not_by_number() -> None:
     assert replay(INITIAL, [status(5, "IN", id=1), status(3, "AS", id=2)], []).standing.status == "IN"
 
 
 @pytest.mark.shows("people/completion-time")
-def test_the_completion_time_is_that_of_the_latest_event_that_completes_and_gone_when_it_is_left() -> None:
+def test_the_completion_time_is_that_of_the_latest_completion_and_null_after_a_reopening() -> None:
     again = [status(1, "CO", id=1), status(2, "IN", id=2), status(3, "CO", id=3)]
     assert replay(INITIAL, again, []).standing.completion_date_time == at(3)
     assert replay(INITIAL, again[:2], []).standing.completion_date_time is None
 
 
-def test_what_workers_do_to_the_core_task_is_in_the_status_stream() -> None:
+def test_a_replay_shows_changes_of_the_core_task_as_status_events() -> None:
     changes = [
-        Change(at(1), 7, 2, "requested", None, "w", None),
-        Change(at(1), 7, 3, "in-progress", None, "w", None),
-        Change(at(2), 7, 4, "waiting", None, "w", "no paper"),
-        Change(at(3), 7, 5, "ready", None, "awf.engine", None),
-        Change(at(4), 7, 6, "in-progress", None, "w", None),
-        Change(at(5), 7, 7, "done", "failed", "w", "no paper"),
+        CoreChange(at(1), 7, 2, "requested", None, "w", None),
+        CoreChange(at(1), 7, 3, "in-progress", None, "w", None),
+        CoreChange(at(2), 7, 4, "waiting", None, "w", "no paper"),
+        CoreChange(at(3), 7, 5, "ready", None, "awf.engine", None),
+        CoreChange(at(4), 7, 6, "in-progress", None, "w", None),
+        CoreChange(at(5), 7, 7, "done", "failed", "w", "no paper"),
     ]
     played = replay(INITIAL, [], changes)
     assert [(event.values[0], event.reason) for event in played.history] == [
@@ -236,22 +236,22 @@ def test_what_workers_do_to_the_core_task_is_in_the_status_stream() -> None:
     assert played.standing.status == "EX"
 
 
-def test_a_change_that_an_event_of_people_made_is_no_second_event() -> None:
+def test_a_change_of_the_core_task_that_an_event_caused_is_not_a_second_event() -> None:
     changes = [
-        Change(at(1), 7, 2, "requested", None, "ann", None),
-        Change(at(1), 7, 3, "in-progress", None, "ann", None),
+        CoreChange(at(1), 7, 2, "requested", None, "ann", None),
+        CoreChange(at(1), 7, 3, "in-progress", None, "ann", None),
     ]
     played = replay(INITIAL, [status(1, "WA")], changes)
     assert [event.values for event in played.history] == [("WA",)]
 
 
-def test_what_was_said_of_one_execution_is_gone_with_the_next() -> None:
+def test_a_status_set_during_one_execution_does_not_apply_to_the_next() -> None:
     changes = [
-        Change(at(1), 7, 2, "in-progress", None, "w", None, "one"),
-        # At one time with the release before it, which therefore is not seen.
-        Change(at(3), 7, 4, "in-progress", None, "w", None, "two"),
+        CoreChange(at(1), 7, 2, "in-progress", None, "w", None, "one"),
+        # At the same time as the release before it, which therefore does not show.
+        CoreChange(at(3), 7, 4, "in-progress", None, "w", None, "two"),
     ]
-    said = status(2, "LO")._replace(behind=(7, 2))
+    said = status(2, "LO")._replace(log_position=(7, 2))
     assert replay(INITIAL, [said], changes[:1]).standing.status == "LO"
     assert replay(INITIAL, [said], changes).standing.status == "IN"
 
@@ -259,11 +259,11 @@ def test_what_was_said_of_one_execution_is_gone_with_the_next() -> None:
 # Commands
 
 
-def test_a_claim_is_a_transfer_and_a_status() -> None:
+def test_a_claim_records_a_transfer_and_a_status() -> None:
     assert decide_command(Claim(), task(), ANN) == (NewEvent("transfer", ("HR", "ann")), NewEvent("status", ("AS",)))
 
 
-def test_a_claim_again_by_the_same_user_is_nothing() -> None:
+def test_a_repeated_claim_by_the_assignee_records_nothing() -> None:
     assert decide_command(Claim(), task(INITIAL._replace(status="AS", user="ann")), ANN) == ()
 
 
@@ -282,7 +282,9 @@ def test_a_claim_again_by_the_same_user_is_nothing() -> None:
         (Cancel(), INITIAL._replace(status="CO", user="ann"), ANN, "people-task-completed"),
     ],
 )
-def test_what_may_not_be_done(command: Command, standing: Standing, actor: Member, type: str) -> None:
+def test_a_command_that_is_not_allowed_is_refused(
+    command: Command, standing: Standing, actor: Member, type: str
+) -> None:
     with pytest.raises(Refusal) as caught:
         decide_command(command, task(standing), actor)
     assert caught.value.kind.type == type
@@ -298,7 +300,7 @@ def test_an_active_status_needs_a_user(given: str) -> None:
     assert decide_command(ChangeStatusIfRequired(given), task(INITIAL._replace(user="ann", status=given)), ANN) == ()
 
 
-def test_what_is_handed_to_a_team_is_pending_again() -> None:
+def test_a_transfer_without_a_user_makes_an_active_task_pending() -> None:
     mine = task(INITIAL._replace(status="IN", user="ann"))
     assert decide_command(Transfer("IT", None), mine, ANN) == (
         NewEvent("transfer", ("IT", None)),
@@ -308,7 +310,7 @@ def test_what_is_handed_to_a_team_is_pending_again() -> None:
     assert decide_command(Transfer("HR", "ann"), mine, ANN) == ()
 
 
-def test_a_task_may_not_stand_as_completed_by_who_is_not_in_its_team() -> None:
+def test_a_completion_by_a_user_of_another_team_is_refused() -> None:
     mine = task(INITIAL._replace(status="IN", user="eve"))
     done = mine.standing._replace(status="CO")
     with pytest.raises(Refusal) as caught:
@@ -323,7 +325,7 @@ def test_a_task_may_not_stand_as_completed_by_who_is_not_in_its_team() -> None:
     ("done", "succeeded"), ("done", "failed"), ("done", "canceled"),
 ]])  # fmt: skip
 @pytest.mark.parametrize("given", [*STATUS_NAMES])
-def test_the_core_task_is_moved_to_where_a_status_lets_it_be(core: Core, given: str) -> None:
+def test_core_transitions_lead_to_a_state_that_fits_the_status(core: CoreTask, given: str) -> None:
     steps = core_transitions(task(core=core), INITIAL._replace(status=given))
     stands = (core.status, core.outcome)
     leads = {
@@ -336,11 +338,11 @@ def test_the_core_task_is_moved_to_where_a_status_lets_it_be(core: Core, given: 
     }
     for move in steps:
         stands = leads[move]
-    assert given in statuses_of(*stands)
+    assert given in allowed_statuses(*stands)
     assert ("recreate" in steps) <= (core.status in ("done", "waiting"))
 
 
-def test_nobody_takes_an_automatic_task_from_the_workers() -> None:
+def test_core_transitions_never_lease_an_automatic_task() -> None:
     for given in ("AS", "IN", "WA", "LO"):
         with pytest.raises(Refusal) as caught:
             core_transitions(task(flow="A"), INITIAL._replace(status=given))
@@ -350,7 +352,7 @@ def test_nobody_takes_an_automatic_task_from_the_workers() -> None:
     )
 
 
-def test_the_history_is_html_with_every_text_escaped() -> None:
+def test_the_html_of_a_history_escapes_every_text() -> None:
     page = history_html(task(), [TaskEvent("status", 1, at(1), "<i>eve", False, ("EX",), reason="a & b")])
     assert "<b>" not in page
     assert "<i>" not in page
@@ -358,11 +360,11 @@ def test_the_history_is_html_with_every_text_escaped() -> None:
     assert "<td>draft</td>" in page
 
 
-# What a list decides
+# Decider
 
 
 @pytest.mark.shows("people/skip-step")
-def test_a_list_begins_with_the_steps_that_say_so_and_are_not_skipped() -> None:
+def test_the_decider_creates_tasks_for_initial_steps_that_are_not_skipped() -> None:
     declared = process(
         step("ASK", dueDays=3, assignToUser="ann", initialTaskStatus="AS"),
         step("LATER", createAtProcessStart=False),
@@ -401,8 +403,10 @@ def test_a_list_begins_with_the_steps_that_say_so_and_are_not_skipped() -> None:
         ({"other": "succeeded"}, False),
     ],
 )
-def test_a_list_that_closes_when_done_ends_with_its_last_task(outcomes: dict[str, str | None], ends: bool) -> None:
-    text = task().text
+def test_the_decider_completes_a_list_that_closes_when_done_with_its_last_task(
+    outcomes: dict[str, str | None], ends: bool
+) -> None:
+    text = task().params
     begun = {label: activity(label, outcome, text, b'{"yes":true}') for label, outcome in outcomes.items()}
     told = Event("awf.workflow.event/task-completed", label="line/1")
     closing, open_ = process(step(), closeWhenDone=True), process(step())
@@ -413,9 +417,9 @@ def test_a_list_that_closes_when_done_ends_with_its_last_task(outcomes: dict[str
     assert bool(decide(Facts(child, open_, begun), told)) is ends
 
 
-def test_the_result_of_a_list_tells_of_each_task() -> None:
+def test_the_result_of_a_list_has_an_entry_for_each_task() -> None:
     declared = process(step(), closeWhenDone=True)
-    begun = {"line/1": activity("line/1", "succeeded", task().text, b'{"yes":true}')}
+    begun = {"line/1": activity("line/1", "succeeded", task().params, b'{"yes":true}')}
     (ending,) = decide(Facts(workflow({"department": "HR"}), declared, begun), Event("task-completed"))
     result = _read(ending.result)  # type: ignore[union-attr]
     assert result == {"tasks": [{"lineNumber": 1, "processStep": "ASK", "biTaskStatus": "CO", "result": {"yes": True}}]}
