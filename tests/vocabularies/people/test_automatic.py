@@ -40,15 +40,15 @@ def test_a_worker_gets_the_input_of_the_list_and_the_handler_of_the_step(desk: D
     params = task["params"]
     assert (params["taskList"], params["processStep"], params["input"]) == ("L-1", "MAIL", {"to": "ada"})
     assert params["handlerClassName"] == "com.acme.Mail"
-    assert desk.standing(job)[0] == "AS"
+    assert desk.current(job)[0] == "AS"
 
 
 @pytest.mark.shows("people/job-times")
 def test_the_start_and_the_finish_of_a_worker_are_in_the_status_stream(desk: Desk, job: str) -> None:
     lease = started(desk)
-    assert desk.standing(job)[0] == "IN"
+    assert desk.current(job)[0] == "IN"
     desk.server.rpc("awf.task/success", {**lease, "result": {"sent": 1}})
-    assert desk.standing(job)[0] == "CO"
+    assert desk.current(job)[0] == "CO"
     assert desk.get(job)["result"] == {"sent": 1}
     assert desk.get(job)["biCompletionDateTime"] is not None
     assert desk.events(job) == [("IN", "mailer"), ("CO", "mailer")]
@@ -73,7 +73,7 @@ def test_an_automatic_task_is_pending_between_two_attempts(server: Server) -> No
     desk.begin()
     id = desk.add("MAIL")["id"]
     server.rpc("awf.task/fail", {**started(desk), "error": {"message": "busy"}})
-    assert desk.standing(id)[0] == "PE"
+    assert desk.current(id)[0] == "PE"
 
 
 @pytest.mark.shows("people/error")
@@ -101,9 +101,9 @@ def test_a_worker_keeps_its_lease_while_the_task_is_waiting(desk: Desk, job: str
     lease = started(desk)
     desk.call("set-executed-by-user", id=job, user="ann", executedByUser="system")
     desk.call("change-task-status-if-required", id=job, user="ann", status="WA", confirm=True)
-    assert desk.standing(job) == ("WA", "IT", "system")
+    assert desk.current(job) == ("WA", "IT", "system")
     desk.server.rpc("awf.task/success", lease)
-    assert desk.standing(job)[0] == "CO"
+    assert desk.current(job)[0] == "CO"
 
 
 @pytest.mark.parametrize("status", ["AS", "IN", "WA", "LO"])
@@ -114,13 +114,13 @@ def test_an_automatic_task_cannot_be_claimed_or_started_by_people(desk: Desk, jo
         "$.params.id",
     )
     assert desk.refused("claim", id=job, user="bob")[1] == "people-task-automatic"
-    assert desk.standing(job)[0] == "PE"
+    assert desk.current(job)[0] == "PE"
 
 
 def test_a_worker_learns_that_a_person_completed_or_canceled_its_task(desk: Desk, job: str) -> None:
     lease = started(desk)
     desk.call("set-task-completed", id=job, user="bob")
-    assert desk.standing(job) == ("CO", "IT", "bob")
+    assert desk.current(job) == ("CO", "IT", "bob")
     assert desk.server.refused("awf.task/fail", lease)[1] == "task-has-been-done"
     other = desk.add("MAIL")["id"]
     lease = started(desk)
@@ -132,9 +132,9 @@ def test_a_status_set_on_an_automatic_task_ends_with_the_execution(desk: Desk, j
     lease = started(desk)
     desk.call("change-status", id=job, user="dev", status="WA")
     desk.server.rpc("awf.task/release", lease)
-    assert desk.standing(job)[0] == "PE"
+    assert desk.current(job)[0] == "PE"
     started(desk)
-    assert desk.standing(job)[0] == "IN"
+    assert desk.current(job)[0] == "IN"
     assert [event[0] for event in desk.events(job)] == ["IN", "WA", "PE", "IN"]
 
 

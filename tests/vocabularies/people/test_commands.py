@@ -37,7 +37,7 @@ def test_a_repeated_claim_changes_nothing(desk: Desk) -> None:
 def test_a_claim_by_a_user_of_another_team_is_refused(desk: Desk) -> None:
     id = desk.task()
     assert desk.refused("claim", id=id, user="bob") == (403, "not-a-member", "$.params.user")
-    assert desk.standing(id) == ("PE", "HR", None)
+    assert desk.current(id) == ("PE", "HR", None)
     assert desk.events(id) == []
 
 
@@ -65,7 +65,7 @@ def test_one_of_several_concurrent_claims_wins(server: Server) -> None:
 
         outcomes = list(threads.map(claim, range(8)))
     assert sorted(outcomes)[:7] == ["people-task-taken"] * 7
-    assert desk.standing(id) == ("AS", "HR", sorted(outcomes)[7])
+    assert desk.current(id) == ("AS", "HR", sorted(outcomes)[7])
     assert len(desk.events(id)) == 2
 
 
@@ -74,7 +74,7 @@ def test_an_unclaimed_task_is_pending_in_its_team(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     desk.call("unclaim", id=id, user="ann")
-    assert desk.standing(id) == ("PE", "HR", None)
+    assert desk.current(id) == ("PE", "HR", None)
     assert desk.core(id) == ("ready", None)
     assert desk.events(id)[2:] == [("PE", "ann"), ("HR", None, "ann")]
     desk.call("claim", id=id, user="al")
@@ -87,7 +87,7 @@ def test_a_transferred_task_is_pending_in_the_other_team(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     desk.call("transfer", id=id, user="ann", transferToTeam="IT")
-    assert desk.standing(id) == ("PE", "IT", None)
+    assert desk.current(id) == ("PE", "IT", None)
     assert desk.refused("claim", id=id, user="ann")[1] == "not-a-member"
     desk.call("claim", id=id, user="bob")
     assert desk.refused("transfer", id=id, transferToTeam="XX") == (400, "invalid-params", "$.params.transferToTeam")
@@ -132,14 +132,14 @@ def test_the_exec_id_of_a_manual_task_is_never_shown(desk: Desk) -> None:
 def test_the_completion_of_an_unassigned_task_assigns_it_to_the_user(desk: Desk) -> None:
     id = desk.task()
     desk.call("set-task-completed", id=id, user="ann")
-    assert desk.standing(id) == ("CO", "HR", "ann")
+    assert desk.current(id) == ("CO", "HR", "ann")
 
 
 @pytest.mark.shows("people/canceled")
 def test_a_canceled_task_has_a_canceled_core_task(desk: Desk) -> None:
     id = desk.task()
     desk.call("set-task-canceled", id=id, user="ann")
-    assert desk.standing(id)[0] == "CA"
+    assert desk.current(id)[0] == "CA"
     assert desk.core(id) == ("done", "canceled")
     assert desk.call("set-task-canceled", id=id, user="ann")["resource"]["biTaskStatus"] == "CA"
     assert desk.refused("validate-after-task-completed", id=id)[1] == "people-task-not-completed"
@@ -149,14 +149,14 @@ def test_a_task_is_canceled_when_its_core_task_is_canceled(desk: Desk) -> None:
     id = desk.task()
     desk.call("claim", id=id, user="ann")
     desk.server.rpc("awf.task/cancel", {"id": id})
-    assert desk.standing(id) == ("CA", "HR", "ann")
+    assert desk.current(id) == ("CA", "HR", "ann")
     assert desk.events(id)[-1][0] == "CA"
 
 
 def test_a_canceled_list_cancels_its_tasks_and_refuses_commands(desk: Desk) -> None:
     id = desk.task()
     desk.server.rpc("awf.workflow/cancel", {"id": "L-1"})
-    assert desk.standing(id)[0] == "CA"
+    assert desk.current(id)[0] == "CA"
     assert desk.refused("claim", id=id, user="ann") == (422, "workflow-has-been-done", "$.params.id")
     assert desk.refused("add-task", taskList="L-1", processStep="BADGE")[1] == "workflow-has-been-done"
 
@@ -190,7 +190,7 @@ def test_the_user_is_the_caller_when_the_call_names_none(desk: Desk) -> None:
     id = desk.task()
     desk.call("save-team-memberships", user="local", teams=["HR"])
     desk.call("claim", id=id)
-    assert desk.standing(id)[2] == "local"
+    assert desk.current(id)[2] == "local"
 
 
 @pytest.mark.shows("people/remove-task")
@@ -282,6 +282,6 @@ def test_a_completed_task_shows_its_user_its_flow_and_its_times(desk: Desk) -> N
 def test_set_executed_by_user_assigns_a_task_to_another_user(desk: Desk) -> None:
     id = desk.task()
     desk.call("set-executed-by-user", id=id, user="ann", executedByUser="al")
-    assert desk.standing(id) == ("PE", "HR", "al")
+    assert desk.current(id) == ("PE", "HR", "al")
     assert desk.call("assert-task-user-is-valid", id=id, user="al")["resource"]["id"] == id
     assert desk.refused("assert-task-user-is-valid", id=id, user="bob")[1] == "not-a-member"

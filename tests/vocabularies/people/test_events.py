@@ -45,12 +45,12 @@ def test_a_drafted_transfer_changes_nothing_until_it_is_confirmed(desk: Desk, mi
     event = drafted["event"]
     assert (event["resourceType"], event["processed"], event["user"]) == ("WFTaskTransferEvent", False, "ann")
     assert {member: event[member] for member in to} == to
-    assert desk.standing(mine) == ("AS", "HR", "ann")
+    assert desk.current(mine) == ("AS", "HR", "ann")
     desk.call("change-task-status-if-required", id=mine, user="ann", status="WA")
     confirmed = desk.call("confirm-transfer-event", id=mine, user="al", event=event["id"])
     assert confirmed["event"] == {**event, "processed": True}
     # The other draft is not confirmed.
-    assert desk.standing(mine) == ("AS", "IT", "bob")
+    assert desk.current(mine) == ("AS", "IT", "bob")
     # The task belongs to another team now: only its members may complete it.
     assert desk.refused("set-task-completed", id=mine, user="ann")[1] == "not-a-member"
     desk.call("set-task-completed", id=mine, user="bob")
@@ -96,7 +96,7 @@ def test_a_draft_that_would_make_the_task_invalid_is_not_confirmed(desk: Desk, m
     desk.call("unclaim", id=mine, user="ann")
     # The draft is older than the unclaim: its confirmation changes no current value.
     desk.call("confirm-status-event", id=mine, event=event["id"])
-    assert desk.standing(mine) == ("PE", "HR", None)
+    assert desk.current(mine) == ("PE", "HR", None)
 
 
 @pytest.mark.shows("people/member-confirms")
@@ -107,10 +107,10 @@ def test_a_drafted_completion_by_a_user_of_another_team_is_not_confirmed(desk: D
         "not-a-member",
         "$.params.user",
     )
-    assert desk.standing(mine)[0] == "AS"
+    assert desk.current(mine)[0] == "AS"
     desk.call("save-team-memberships", user="bob", teams=["HR"])
     desk.call("confirm-status-event", id=mine, user="ann", event=event["id"])
-    assert desk.standing(mine)[0] == "CO"
+    assert desk.current(mine)[0] == "CO"
 
 
 @pytest.mark.shows("people/draft", "people/confirm-plan")
@@ -145,7 +145,7 @@ def test_events_at_the_same_time_are_a_microsecond_apart(database: str) -> None:
         times = [event["eventDateTime"] for event in desk.call("display-task-events", id=id)["resources"]]
         assert len({*times}) == 3
         assert times == sorted(times)
-        assert desk.standing(id)[0] == "EX"
+        assert desk.current(id)[0] == "EX"
 
 
 def test_a_confirmation_finds_events_of_its_own_stream_and_task_only(desk: Desk, mine: str) -> None:
@@ -201,11 +201,11 @@ def test_a_draft_is_recorded_again_after_a_worker_changed_the_status(desk: Desk)
     job = desk.add("MAIL")["id"]
     stale = desk.call("change-task-status-if-required", id=job, user="bob", status="CA")["event"]
     assert len(desk.server.poll("hr/onboard/MAIL", start=True)) == 1
-    assert desk.standing(job)[0] == "IN"
+    assert desk.current(job)[0] == "IN"
     event = desk.call("change-task-status-if-required", id=job, user="bob", status="CA")["event"]
     assert event["id"] > stale["id"]
     desk.call("confirm-status-event", id=job, user="bob", event=event["id"])
-    assert desk.standing(job)[0] == "CA"
+    assert desk.current(job)[0] == "CA"
 
 
 @pytest.mark.shows("people/event-immutable")

@@ -414,7 +414,7 @@ def test_a_list_stays_live_when_a_task_is_opened_during_its_last_decision(databa
             more = calls[0].result() or calls[1].result()
             saying[0].result()
         assert desks[0].call("get-task-list", code="L-1")["resource"]["status"] == "in-progress"
-        assert desks[0].standing(more)[0] == "PE"
+        assert desks[0].current(more)[0] == "PE"
         desks[0].call("set-task-completed", id=more, user="bob" if what == "added" else "ann")
         until(lambda: desks[0].call("get-task-list", code="L-1")["resource"]["status"] == "done")
 

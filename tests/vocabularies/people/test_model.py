@@ -58,12 +58,12 @@ class Model:
 
     def now(self, *, beside: Said | None = None) -> dict[str, str | None]:
         """Return the expected values, with the draft `beside` processed as well."""
-        standing: dict[str, str | None] = {"status": "PE", "team": "IT" if self.is_job else "HR", "user": None}
-        standing["priority"] = "M"
+        current: dict[str, str | None] = {"status": "PE", "team": "IT" if self.is_job else "HR", "user": None}
+        current["priority"] = "M"
         for one in self.said:
             if one.counts or one is beside:
-                standing |= one.sets
-        return standing
+                current |= one.sets
+        return current
 
 
 class People(RuleBasedStateMachine):

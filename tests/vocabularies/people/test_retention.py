@@ -35,7 +35,7 @@ def test_retention_deletes_the_events_of_a_list_with_the_list(server: Server, cl
     for _ in range(4):
         clock.advance(timedelta(hours=10))
         retain(server)
-    assert desk.standing(live) == ("CO", "HR", "ann")
+    assert desk.current(live) == ("CO", "HR", "ann")
     assert [event[0] for event in desk.events(live)] == ["AS", "HR", "CO"]
     assert desk.refused("get-by-id", id=over)[0] == 404
     for table in ("people_tasks", "people_mails"):

@@ -29,11 +29,11 @@ from fencepost.vocabularies.people.decider import decide
 from fencepost.vocabularies.people.html import history_html
 from fencepost.vocabularies.people.process import ProcessDefinition, ProcessStep, TaskFields
 from fencepost.vocabularies.people.statuses import ACTIVE, STATUS_NAMES, allowed_statuses
-from fencepost.vocabularies.people.streams import CoreChange, Standing, TaskEvent, replay
+from fencepost.vocabularies.people.streams import CoreChange, CurrentValues, TaskEvent, replay
 from fencepost.vocabularies.people.task import CoreTask, PeopleTask
 
 READY = CoreTask(7, "t-7", "ready", None, None, "2026-01-01T00:00:00.000000Z", 1, 1)
-INITIAL = Standing("HR", None, "PE", "M", "2026-01-04T00:00:00.000000Z", None)
+INITIAL = CurrentValues("HR", None, "PE", "M", "2026-01-04T00:00:00.000000Z", None)
 ANN = Member("ann", frozenset({"HR"}))
 EVE = Member("eve", frozenset({"IT"}))
 
@@ -59,7 +59,7 @@ def status(second: int, value: str, *, id: int = 1, processed: bool = True) -> T
     return TaskEvent("status", id, at(second), "ann", processed, (value,), (7, 1))
 
 
-def task(standing: Standing = INITIAL, core: CoreTask = READY, flow: str = "M") -> PeopleTask:
+def task(current: CurrentValues = INITIAL, core: CoreTask = READY, flow: str = "M") -> PeopleTask:
     """Return a task with these current values."""
     fields = TaskFields(
         task_list="L-1",
@@ -90,7 +90,7 @@ def task(standing: Standing = INITIAL, core: CoreTask = READY, flow: str = "M") 
         None,
         None,
         None,
-        standing,
+        current,
         core,
         None,
     )
@@ -197,24 +197,24 @@ def test_a_replay_starts_from_the_initial_values_and_applies_every_processed_eve
         TaskEvent("plan", 3, at(3), "ann", True, ("H", at(50))),
         status(4, "CO", id=4),
     ]
-    assert replay(INITIAL, events, []).standing == Standing("HR", "ann", "CO", "H", at(50), at(4))
-    assert replay(INITIAL, [], []).standing == INITIAL
+    assert replay(INITIAL, events, []).current == CurrentValues("HR", "ann", "CO", "H", at(50), at(4))
+    assert replay(INITIAL, [], []).current == INITIAL
 
 
 def test_a_replay_lists_a_draft_without_applying_it() -> None:
     played = replay(INITIAL, [status(1, "AS", processed=False)], [])
-    assert (played.standing, len(played.history)) == (INITIAL, 1)
+    assert (played.current, len(played.history)) == (INITIAL, 1)
 
 
 def test_a_replay_applies_events_by_time_and_not_by_number() -> None:
-    assert replay(INITIAL, [status(5, "IN", id=1), status(3, "AS", id=2)], []).standing.status == "IN"
+    assert replay(INITIAL, [status(5, "IN", id=1), status(3, "AS", id=2)], []).current.status == "IN"
 
 
 @pytest.mark.shows("people/completion-time")
 def test_the_completion_time_is_that_of_the_latest_completion_and_null_after_a_reopening() -> None:
     again = [status(1, "CO", id=1), status(2, "IN", id=2), status(3, "CO", id=3)]
-    assert replay(INITIAL, again, []).standing.completion_date_time == at(3)
-    assert replay(INITIAL, again[:2], []).standing.completion_date_time is None
+    assert replay(INITIAL, again, []).current.completion_date_time == at(3)
+    assert replay(INITIAL, again[:2], []).current.completion_date_time is None
 
 
 def test_a_replay_shows_changes_of_the_core_task_as_status_events() -> None:
@@ -233,7 +233,7 @@ def test_a_replay_shows_changes_of_the_core_task_as_status_events() -> None:
         ("IN", None),
         ("EX", "no paper"),
     ]
-    assert played.standing.status == "EX"
+    assert played.current.status == "EX"
 
 
 def test_a_change_of_the_core_task_that_an_event_caused_is_not_a_second_event() -> None:
@@ -252,8 +252,8 @@ def test_a_status_set_during_one_execution_does_not_apply_to_the_next() -> None:
         CoreChange(at(3), 7, 4, "in-progress", None, "w", None, "two"),
     ]
     said = status(2, "LO")._replace(log_position=(7, 2))
-    assert replay(INITIAL, [said], changes[:1]).standing.status == "LO"
-    assert replay(INITIAL, [said], changes).standing.status == "IN"
+    assert replay(INITIAL, [said], changes[:1]).current.status == "LO"
+    assert replay(INITIAL, [said], changes).current.status == "IN"
 
 
 # Commands
@@ -268,7 +268,7 @@ def test_a_repeated_claim_by_the_assignee_records_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "standing", "actor", "type"),
+    ("command", "current", "actor", "type"),
     [
         (Claim(), INITIAL, EVE, "not-a-member"),
         (Claim(), INITIAL._replace(status="AS", user="bob"), ANN, "people-task-taken"),
@@ -283,10 +283,10 @@ def test_a_repeated_claim_by_the_assignee_records_nothing() -> None:
     ],
 )
 def test_a_command_that_is_not_allowed_is_refused(
-    command: Command, standing: Standing, actor: Member, type: str
+    command: Command, current: CurrentValues, actor: Member, type: str
 ) -> None:
     with pytest.raises(Refusal) as caught:
-        decide_command(command, task(standing), actor)
+        decide_command(command, task(current), actor)
     assert caught.value.kind.type == type
 
 
@@ -312,12 +312,12 @@ def test_a_transfer_without_a_user_makes_an_active_task_pending() -> None:
 
 def test_a_completion_by_a_user_of_another_team_is_refused() -> None:
     mine = task(INITIAL._replace(status="IN", user="eve"))
-    done = mine.standing._replace(status="CO")
+    done = mine.current._replace(status="CO")
     with pytest.raises(Refusal) as caught:
         validate(mine, done, EVE)
     assert caught.value.kind.type == "not-a-member"
     validate(mine, done, ANN)
-    validate(mine, mine.standing, EVE)
+    validate(mine, mine.current, EVE)
 
 
 @pytest.mark.parametrize("core", [READY._replace(status=s, outcome=o) for s, o in [

@@ -9,7 +9,7 @@ from fencepost.store.check import BATCH, Checked, Difference
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
 from fencepost.vocabularies.people.store.rows import Streams, streams_of, tasks_of
-from fencepost.vocabularies.people.streams import Standing, replay
+from fencepost.vocabularies.people.streams import CurrentValues, replay
 from fencepost.vocabularies.people.task import PeopleTask
 
 _WORKFLOWS = 100
@@ -45,18 +45,18 @@ def _of_tasks(connection: Connection, tasks: Sequence[PeopleTask]) -> Iterator[D
 
 
 def _of_task(task: PeopleTask, streams: Streams, kept: tuple[Any, ...] | None) -> Iterator[Difference]:
-    now = replay(task.initial, streams.events, streams.changes).standing
-    yield from _differences(task.id, "", task.standing, now)
+    now = replay(task.initial, streams.events, streams.changes).current
+    yield from _differences(task.id, "", task.current, now)
     if kept is not None:
         # What was kept is of then: what workers did later stands in the log alone.
         replayed_at, core_seq, core_version, *values = kept
         changes = [one for one in streams.changes if (one.seq, one.version) <= (core_seq, core_version)]
         events = [event for event in streams.events if event.event_date_time <= replayed_at]
-        then = replay(task.initial, events, changes).standing
-        yield from _differences(task.id, "stored ", Standing._make(values), then)
+        then = replay(task.initial, events, changes).current
+        yield from _differences(task.id, "stored ", CurrentValues._make(values), then)
 
 
-def _differences(id: str, prefix: str, kept: Standing, computed: Standing) -> Iterator[Difference]:
+def _differences(id: str, prefix: str, kept: CurrentValues, computed: CurrentValues) -> Iterator[Difference]:
     for name, member in _MEMBERS.items():
         one, other = getattr(kept, name), getattr(computed, name)
         if one != other:

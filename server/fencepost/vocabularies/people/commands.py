@@ -20,7 +20,7 @@ from fencepost.vocabularies.people.errors import (
     USER_NEEDED,
 )
 from fencepost.vocabularies.people.statuses import ACTIVE, CLOSED, STATUS_NAMES, allowed_statuses, lacks_user
-from fencepost.vocabularies.people.streams import Standing, Stream
+from fencepost.vocabularies.people.streams import CurrentValues, Stream
 from fencepost.vocabularies.people.task import CoreTask, PeopleTask
 
 
@@ -135,29 +135,29 @@ def decide(command: Command, task: PeopleTask, member: Member) -> Sequence[NewEv
         case Transfer(team, user):
             return _transfer(task, team, user)
         case TransferIfRequired(team, user):
-            return _transferred(task.standing, team or task.standing.team, user)
+            return _transferred(task.current, team or task.current.team, user)
         case ChangeStatusIfRequired(status):
-            if status != task.standing.status and lacks_user(status, task.standing.user):
+            if status != task.current.status and lacks_user(status, task.current.user):
                 raise _user_needed(status)
             return _changed(task, status)
         case ChangeStatus(status):
             return _changed(task, status)
         case PlanIfRequired(priority, due_date_time):
-            return _planned(task.standing, priority, due_date_time)
+            return _planned(task.current, priority, due_date_time)
         case Complete(result):
             return _complete(task, member, result)
         case Cancel():
-            if task.standing.status == "CO":
+            if task.current.status == "CO":
                 _check_open(task)
             return _changed(task, "CA")
 
 
-def validate(task: PeopleTask, after: Standing, member: Member) -> None:
+def validate(task: PeopleTask, after: CurrentValues, member: Member) -> None:
     """Refuse values that a task must not get; `member` recorded the event that brings them.
 
     Raises Refusal: `user-needed`, `not-a-member`.
     """
-    before = task.standing
+    before = task.current
     if (before.status, before.user) == (after.status, after.user):
         return
     if lacks_user(after.status, after.user):
@@ -172,7 +172,7 @@ CoreTransition = Literal["claim", "start", "success", "release", "cancel", "recr
 _TRANSITION_TO: dict[str, CoreTransition] = {"PE": "release", "AS": "claim", "CO": "success", "CA": "cancel"}
 
 
-def core_transitions(task: PeopleTask, after: Standing) -> Sequence[CoreTransition]:
+def core_transitions(task: PeopleTask, after: CurrentValues) -> Sequence[CoreTransition]:
     """Return the transitions that bring the core task to a state that fits the status `after`.
 
     Raises Refusal (`people-task-automatic`) for a lease on an automatic task: nothing here would renew it.
@@ -195,7 +195,7 @@ def _transitions(core: CoreTask, status: str) -> Sequence[CoreTransition]:
 
 
 def _claim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
-    current = task.standing
+    current = task.current
     _check_member(task, member)
     if (current.status, current.user) == ("AS", member.user):
         return ()
@@ -210,7 +210,7 @@ def _claim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
 
 
 def _unclaim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
-    current = task.standing
+    current = task.current
     _check_open(task)
     if current.user != member.user:
         _check_member(task, member)
@@ -219,7 +219,7 @@ def _unclaim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
 
 
 def _transfer(task: PeopleTask, team: str, user: str | None) -> Sequence[NewEvent]:
-    current = task.standing
+    current = task.current
     _check_open(task)
     loses_user = user is None and current.status in ACTIVE and task.fields.flow == "M"
     events = _transferred(current, team, user)
@@ -227,7 +227,7 @@ def _transfer(task: PeopleTask, team: str, user: str | None) -> Sequence[NewEven
 
 
 def _complete(task: PeopleTask, member: Member, result: bytes | None) -> Sequence[NewEvent]:
-    current = task.standing
+    current = task.current
     _check_member(task, member)
     if (current.status, current.user) == ("CO", member.user) and same_payload(task.result, result):
         return ()
@@ -237,26 +237,26 @@ def _complete(task: PeopleTask, member: Member, result: bytes | None) -> Sequenc
 
 
 def _changed(task: PeopleTask, status: str) -> Sequence[NewEvent]:
-    return () if status == task.standing.status else (NewEvent("status", (status,)),)
+    return () if status == task.current.status else (NewEvent("status", (status,)),)
 
 
-def _transferred(current: Standing, team: str, user: str | None) -> tuple[NewEvent, ...]:
+def _transferred(current: CurrentValues, team: str, user: str | None) -> tuple[NewEvent, ...]:
     return () if (team, user) == (current.team, current.user) else (NewEvent("transfer", (team, user)),)
 
 
-def _planned(current: Standing, priority: str | None, due_date_time: str | None) -> tuple[NewEvent, ...]:
+def _planned(current: CurrentValues, priority: str | None, due_date_time: str | None) -> tuple[NewEvent, ...]:
     values = (priority or current.priority, due_date_time or current.due_date_time)
     return () if values == (current.priority, current.due_date_time) else (NewEvent("plan", values),)
 
 
 def _check_member(task: PeopleTask, member: Member) -> None:
-    if task.standing.team not in member.teams:
-        raise Refusal(NOT_A_MEMBER, at="$.user", user=member.user, team=task.standing.team)
+    if task.current.team not in member.teams:
+        raise Refusal(NOT_A_MEMBER, at="$.user", user=member.user, team=task.current.team)
 
 
 def _check_open(task: PeopleTask) -> None:
-    if task.standing.status in CLOSED:
-        status = STATUS_NAMES[task.standing.status].lower()
+    if task.current.status in CLOSED:
+        status = STATUS_NAMES[task.current.status].lower()
         raise Refusal(PEOPLE_TASK_COMPLETED, at="$.id", id=task.id, status=status)
 
 

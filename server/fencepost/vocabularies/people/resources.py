@@ -142,7 +142,7 @@ def list_resource(found: TaskList) -> WFTaskList:
 
 def task_resource(task: PeopleTask) -> WFTask:
     """Return the resource of a task."""
-    fields, standing = task.fields, task.standing
+    fields, current = task.fields, task.current
     return WFTask(
         id=task.id,
         task_list=task.task_list,
@@ -165,12 +165,12 @@ def task_resource(task: PeopleTask) -> WFTask:
         exception_message=task.exception_message,
         domain_object_key=task.domain_object_key,
         domain_object_code=task.domain_object_code,
-        bi_assigned_to_team=standing.team,
-        bi_assigned_to_user=standing.user,
-        bi_task_status=standing.status,  # type: ignore[arg-type]  # a check in the database says the same
-        bi_priority=standing.priority,
-        bi_due_date_time=standing.due_date_time,
-        bi_completion_date_time=standing.completion_date_time,
+        bi_assigned_to_team=current.team,
+        bi_assigned_to_user=current.user,
+        bi_task_status=current.status,  # type: ignore[arg-type]  # a check in the database says the same
+        bi_priority=current.priority,
+        bi_due_date_time=current.due_date_time,
+        bi_completion_date_time=current.completion_date_time,
         bi_locked=task.locked_by is not None,
         locked_by=task.locked_by,
         result=_or_null(raw(task.result)),

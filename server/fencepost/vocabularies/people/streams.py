@@ -16,7 +16,7 @@ from fencepost.vocabularies.people.statuses import allowed_statuses
 Stream = Literal["status", "transfer", "plan"]
 
 
-class Standing(NamedTuple):
+class CurrentValues(NamedTuple):
     """Values of a task that are computed from its events; times are ISO-8601 in UTC with microseconds."""
 
     team: str
@@ -59,27 +59,27 @@ class CoreChange(NamedTuple):
 class Replay(NamedTuple):
     """The current values of a task, and all its events, oldest first and with drafts."""
 
-    standing: Standing
+    current: CurrentValues
     history: Sequence[TaskEvent]
 
 
 _ORDER = {"status": 0, "transfer": 1, "plan": 2}
 
 
-def replay(initial: Standing, events: Iterable[TaskEvent], changes: Iterable[CoreChange]) -> Replay:
+def replay(initial: CurrentValues, events: Iterable[TaskEvent], changes: Iterable[CoreChange]) -> Replay:
     """Apply processed events and changes of the core task, in order, to the initial values of a task."""
-    standing, execution = initial, None
+    current, execution = initial, None
     history = []
     for moment in _chronological(events, changes):
-        event = moment if isinstance(moment, TaskEvent) else _event_of(standing, moment, execution)
+        event = moment if isinstance(moment, TaskEvent) else _event_of(current, moment, execution)
         if isinstance(moment, CoreChange):
             execution = moment.exec_id if moment.status in ("requested", "in-progress") else None
         if event is None:
             continue
         history.append(event)
         if event.processed:
-            standing = apply_event(standing, event)
-    return Replay(standing, history)
+            current = apply_event(current, event)
+    return Replay(current, history)
 
 
 def pending_drafts(
@@ -98,16 +98,16 @@ def pending_drafts(
     return drafts
 
 
-def apply_event(standing: Standing, event: TaskEvent) -> Standing:
+def apply_event(current: CurrentValues, event: TaskEvent) -> CurrentValues:
     """Return the values of a task after an event that follows all others."""
     match event.stream, event.values:
         case "status", (str() as status,):
             completed = event.event_date_time if status == "CO" else None
-            return standing._replace(status=status, completion_date_time=completed)
+            return current._replace(status=status, completion_date_time=completed)
         case "transfer", (str() as team, user):
-            return standing._replace(team=team, user=user)
+            return current._replace(team=team, user=user)
         case "plan", (str() as priority, str() as due):
-            return standing._replace(priority=priority, due_date_time=due)
+            return current._replace(priority=priority, due_date_time=due)
     raise AssertionError(f"no such event: {event}")
 
 
@@ -130,13 +130,13 @@ def _chronological(events: Iterable[TaskEvent], changes: Iterable[CoreChange]) -
     return [moment for *_, moment in sorted(keyed, key=lambda one: one[:5])]
 
 
-def _event_of(standing: Standing, change: CoreChange, execution: str | None) -> TaskEvent | None:
+def _event_of(current: CurrentValues, change: CoreChange, execution: str | None) -> TaskEvent | None:
     """Return a change of the core task as a status event; None when the status of the task fits the new state.
 
     A status that was set during one execution does not apply to the next.
     """
     statuses = allowed_statuses(change.status, change.outcome)
     is_new_execution = change.status == "in-progress" and execution not in (None, change.exec_id)
-    if standing.status in statuses and not is_new_execution:
+    if current.status in statuses and not is_new_execution:
         return None
     return TaskEvent("status", None, change.at, change.user, True, (statuses[0],), reason=change.reason)

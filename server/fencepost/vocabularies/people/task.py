@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from fencepost.vocabularies.people.process import TaskFields, TaskListFields
-from fencepost.vocabularies.people.streams import Standing
+from fencepost.vocabularies.people.streams import CurrentValues
 
 
 class CoreTask(NamedTuple):
@@ -47,7 +47,7 @@ class PeopleTask(NamedTuple):
     domain_object_key: str | None
     domain_object_code: str | None
     locked_by: str | None
-    standing: Standing
+    current: CurrentValues
     core: CoreTask
     result: bytes | None
 
@@ -59,13 +59,13 @@ class PeopleTask(NamedTuple):
     @property
     def page_key(self) -> PageKey:
         """The position of the task in pages that are ordered by team and due date."""
-        return PageKey(self.standing.team, self.standing.due_date_time, self.seq)
+        return PageKey(self.current.team, self.current.due_date_time, self.seq)
 
     @property
-    def initial(self) -> Standing:
+    def initial(self) -> CurrentValues:
         """The values of the task before its first event."""
         fields = self.fields
-        return Standing(
+        return CurrentValues(
             fields.initial_assigned_to_team,
             fields.initial_assigned_to_user,
             fields.initial_task_status,

@@ -119,23 +119,23 @@ class PeopleTasks:
     async def assert_not_completed(self, id: str) -> PeopleTask:
         """Return a task; raise Refusal (`people-task-completed`)."""
         task = await self.get(id)
-        if task.standing.status == "CO":
+        if task.current.status == "CO":
             raise Refusal(PEOPLE_TASK_COMPLETED, at="$.id", id=id, status="completed")
         return task
 
     async def assert_user_is_valid(self, id: str, user: str) -> PeopleTask:
         """Return a task; raise Refusal (`not-a-member`) unless the user is a member of its team."""
         task = await self.get(id)
-        if not await self._registers.is_member(user, task.standing.team):
-            raise Refusal(NOT_A_MEMBER, at="$.user", user=user, team=task.standing.team)
+        if not await self._registers.is_member(user, task.current.team):
+            raise Refusal(NOT_A_MEMBER, at="$.user", user=user, team=task.current.team)
         return task
 
     async def validate_after_completed(self, id: str) -> PeopleTask:
         """Return a task; raise Refusal unless it is completed, with a time and, for a manual task, a user."""
         task = await self.get(id)
-        if task.standing.completion_date_time is None:
-            status = STATUS_NAMES[task.standing.status].lower()
+        if task.current.completion_date_time is None:
+            status = STATUS_NAMES[task.current.status].lower()
             raise Refusal(PEOPLE_TASK_NOT_COMPLETED, at="$.id", id=id, status=status)
-        if task.standing.user is None and task.fields.flow == "M":
+        if task.current.user is None and task.fields.flow == "M":
             raise Refusal(USER_NEEDED, at="$.id", status=STATUS_NAMES["CO"])
         return task

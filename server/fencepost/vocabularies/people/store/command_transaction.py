@@ -34,7 +34,7 @@ from fencepost.vocabularies.people.commands import (
 from fencepost.vocabularies.people.errors import PEOPLE_TASK_NOT_FOUND, TASK_EVENT_NOT_FOUND
 from fencepost.vocabularies.people.store.core_tasks import apply_transitions
 from fencepost.vocabularies.people.store.rows import find_list, find_member, find_task, streams_of
-from fencepost.vocabularies.people.streams import Standing, Stream, TaskEvent, apply_event, pending_drafts, replay
+from fencepost.vocabularies.people.streams import CurrentValues, Stream, TaskEvent, apply_event, pending_drafts, replay
 from fencepost.vocabularies.people.task import Notes, PeopleTask
 
 _COLUMNS = {
@@ -73,7 +73,7 @@ def execute(
             return Executed(task, drafts)
         at = _next_timestamp(connection, task, now)
         events = _events(task, new, at, actor)
-        after = task.standing
+        after = task.current
         for event in events:
             # Nothing is later than these, so that the present values need no replay.
             after = apply_event(after, event)
@@ -105,7 +105,7 @@ def confirm(
         fetch(connection, statement("people/process_draft"), {"task_seq": task.seq, "stream": stream, "number": number})
         confirmed = draft._replace(processed=True)
         # A draft may be older than what has counted since: only a replay says what comes of it.
-        after = replay(task.initial, [confirmed if event is draft else event for event in events], changes).standing
+        after = replay(task.initial, [confirmed if event is draft else event for event in events], changes).current
         validate(task, after, find_member(connection, draft.user))
         hints = _save(connection, task, after, actor, _next_timestamp(connection, task, now), None)
         return Executed(_load(connection, id), [confirmed], hints)
@@ -198,7 +198,7 @@ def _record(connection: Connection, task: PeopleTask, events: Sequence[TaskEvent
 
 
 def _save(
-    connection: Connection, task: PeopleTask, after: Standing, actor: Actor, at: str, result: bytes | None
+    connection: Connection, task: PeopleTask, after: CurrentValues, actor: Actor, at: str, result: bytes | None
 ) -> Sequence[Hint]:
     """Move the core task to a state that fits the new values, and save these."""
     transitions = core_transitions(task, after)

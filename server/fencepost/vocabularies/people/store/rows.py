@@ -12,11 +12,11 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.pages import Row
 from fencepost.store.statements import statement
 from fencepost.vocabularies.people.commands import Member
-from fencepost.vocabularies.people.streams import CoreChange, Standing, TaskEvent
+from fencepost.vocabularies.people.streams import CoreChange, CurrentValues, TaskEvent
 from fencepost.vocabularies.people.task import CoreTask, PageKey, PeopleTask, TaskList
 
 # The first columns of the nested values in a row of a people task.
-_STANDING, _CORE, _RESULT = 16, 22, 30
+_CURRENT, _CORE, _RESULT = 16, 22, 30
 
 
 class Streams(NamedTuple):
@@ -76,8 +76,8 @@ def find_member(connection: Connection, user: str) -> Member:
 
 
 def _task(row: Sequence[Any]) -> PeopleTask:
-    standing, core = Standing._make(row[_STANDING:_CORE]), CoreTask._make(row[_CORE:_RESULT])
-    return PeopleTask._make((*row[:_STANDING], standing, core, row[_RESULT]))
+    current, core = CurrentValues._make(row[_CURRENT:_CORE]), CoreTask._make(row[_CORE:_RESULT])
+    return PeopleTask._make((*row[:_CURRENT], current, core, row[_RESULT]))
 
 
 def _event(row: Sequence[Any]) -> TaskEvent:
