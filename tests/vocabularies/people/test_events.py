@@ -170,7 +170,7 @@ def test_a_repeated_draft_returns_the_pending_draft(desk: Desk, mine: str) -> No
 
 @pytest.mark.shows("people/draft-reuse")
 @pytest.mark.parametrize(
-    ("method", "confirm", "said", "other", "member"),
+    ("method", "confirm", "given", "other", "member"),
     [
         ("change-task-status-if-required", "status", {"status": "IN"}, {"status": "WA"}, "biTaskStatus"),
         (
@@ -184,15 +184,15 @@ def test_a_repeated_draft_returns_the_pending_draft(desk: Desk, mine: str) -> No
     ],
 )
 def test_a_draft_is_recorded_again_after_a_later_event_of_its_stream(
-    desk: Desk, mine: str, method: str, confirm: str, said: dict[str, str], other: dict[str, str], member: str
+    desk: Desk, mine: str, method: str, confirm: str, given: dict[str, str], other: dict[str, str], member: str
 ) -> None:
-    stale = desk.call(method, id=mine, user="ann", **said)["event"]
+    stale = desk.call(method, id=mine, user="ann", **given)["event"]
     desk.call(method, id=mine, user="ann", confirm=True, **other)
-    event = desk.call(method, id=mine, user="ann", **said)["event"]
+    event = desk.call(method, id=mine, user="ann", **given)["event"]
     assert event["id"] > stale["id"]
-    assert desk.call(method, id=mine, user="ann", **said)["event"] == event
+    assert desk.call(method, id=mine, user="ann", **given)["event"] == event
     task = desk.call(f"confirm-{confirm}-event", id=mine, user="ann", event=event["id"])["resource"]
-    assert task[member] == next(iter(said.values()))
+    assert task[member] == next(iter(given.values()))
 
 
 @pytest.mark.shows("people/draft-reuse")
@@ -219,8 +219,8 @@ def test_an_event_never_changes(desk: Desk, mine: str) -> None:
 def test_the_html_history_shows_every_event_with_drafts(desk: Desk, mine: str) -> None:
     desk.call("plan-task-if-required", id=mine, user="al", priority="H", dueDateTime="2031-01-01T00:00:00Z")
     desk.call("transfer", id=mine, user="ann", transferToTeam="IT", transferToUser="bob")
-    told = desk.call("display-task-events", id=mine)
-    rows = [row.split("</td><td>") for row in told["html"].split("<tr>")[3:]]
+    history = desk.call("display-task-events", id=mine)
+    rows = [row.split("</td><td>") for row in history["html"].split("<tr>")[3:]]
     due = "2031-01-01T00:00:00.000000Z"
     assert [(who, what, state.partition("<")[0]) for _, who, what, state in rows] == [
         ("ann", "status Assigned", "processed"),
@@ -228,9 +228,9 @@ def test_the_html_history_shows_every_event_with_drafts(desk: Desk, mine: str) -
         ("al", f"plan: priority H, due {due}", "draft"),
         ("ann", "transfer to team IT, bob", "processed"),
     ]
-    times = [event["eventDateTime"] for event in told["resources"]]
+    times = [event["eventDateTime"] for event in history["resources"]]
     assert [when.removeprefix("<td>") for when, *_ in rows] == times == sorted(times)
-    assert "created, Pending, team HR, priority M, due" in told["html"]
+    assert "created, Pending, team HR, priority M, due" in history["html"]
 
 
 @pytest.mark.shows("people/history-html")

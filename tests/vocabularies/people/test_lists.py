@@ -54,7 +54,7 @@ def test_a_new_list_has_a_task_for_each_initial_step_that_is_not_skipped(desk: D
 
 @pytest.mark.shows("people/list-members", "people/get-list")
 def test_a_list_keeps_every_member_that_it_was_created_with(desk: Desk) -> None:
-    said = {
+    given = {
         "department": "OPS",
         "sourceDocumentLine": "doc-9/3",
         "domainObjectType": "Person",
@@ -62,8 +62,8 @@ def test_a_list_keeps_every_member_that_it_was_created_with(desk: Desk) -> None:
         "domainObjectCode": "P-93",
         "input": {"to": "ada"},
     }
-    begun = desk.call("create-task-list", process="hr/onboard", code="L-1", **said)
-    assert {member: begun["resource"][member] for member in said} == said
+    begun = desk.call("create-task-list", process="hr/onboard", code="L-1", **given)
+    assert {member: begun["resource"][member] for member in given} == given
     assert begun["tasks"][0]["department"] == "OPS"
     assert desk.call("get-task-list", code="L-1")["resource"] == begun["resource"]
 
@@ -208,7 +208,7 @@ def test_an_added_task_gets_the_next_line_and_the_values_of_the_step(desk: Desk)
 def test_an_added_task_has_the_values_of_the_call(desk: Desk) -> None:
     desk.begin()
     desk.call("put-partner", code="acme", contacts=[{"code": "wile"}])
-    said = {
+    given = {
         "department": "OPS",
         "description": "a badge",
         "referenceCode": "B-1",
@@ -216,8 +216,8 @@ def test_an_added_task_has_the_values_of_the_call(desk: Desk) -> None:
         "partnerContact": "wile",
     }
     plan = {"priority": "L", "dueDateTime": "2031-01-01T00:00:00.000000Z"}
-    added = desk.add("BADGE", team="HR", user="ann", **said, **plan)
-    assert {member: added[member] for member in said} == said
+    added = desk.add("BADGE", team="HR", user="ann", **given, **plan)
+    assert {member: added[member] for member in given} == given
     for kind in ("initial", "bi"):
         members = ("AssignedToTeam", "AssignedToUser", "TaskStatus", "Priority", "DueDateTime")
         assert [added[kind + member] for member in members] == ["HR", "ann", "AS", *plan.values()]
@@ -434,9 +434,9 @@ def test_a_workflow_gets_the_result_of_a_task_list_that_it_started(desk: Desk) -
     (task,) = until(lambda: desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"])
     desk.call("claim", id=task["id"], user="ann")
     desk.call("set-task-completed", id=task["id"], user="ann", result={"yes": True})
-    (told,) = until(decider.poll)
-    assert (told["params"]["label"], told["params"]["outcome"]) == ("approval", "succeeded")
-    child = desk.server.rpc("awf.workflow/status", {"id": told["params"]["workflow-id"]})["resource"]
+    (decision,) = until(decider.poll)
+    assert (decision["params"]["label"], decision["params"]["outcome"]) == ("approval", "succeeded")
+    child = desk.server.rpc("awf.workflow/status", {"id": decision["params"]["workflow-id"]})["resource"]
     assert child["result"]["tasks"][0]["result"] == {"yes": True}
 
 

@@ -37,12 +37,12 @@ MAIL = "hr/onboard/MAIL"
 
 
 @dataclass
-class Said:
+class ExpectedEvent:
     """An event: the values that it sets, the user who recorded it, and whether it is processed."""
 
     sets: dict[str, str | None]
     user: str
-    counts: bool
+    processed: bool
     id: int | None = None
     stream: str = ""
 
@@ -53,16 +53,16 @@ class Model:
 
     id: str
     is_job: bool
-    said: list[Said] = field(default_factory=list)
+    events: list[ExpectedEvent] = field(default_factory=list)
     lease: dict[str, str] | None = None
 
-    def now(self, *, beside: Said | None = None) -> dict[str, str | None]:
-        """Return the expected values, with the draft `beside` processed as well."""
+    def now(self, *, confirming: ExpectedEvent | None = None) -> dict[str, str | None]:
+        """Return the expected values, with the draft `confirming` processed too."""
         current: dict[str, str | None] = {"status": "PE", "team": "IT" if self.is_job else "HR", "user": None}
         current["priority"] = "M"
-        for one in self.said:
-            if one.counts or one is beside:
-                current |= one.sets
+        for event in self.events:
+            if event.processed or event is confirming:
+                current |= event.sets
         return current
 
 
@@ -106,7 +106,7 @@ class People(RuleBasedStateMachine):
         elif not mine and (now["status"] != "PE" or now["user"] not in (None, user)):
             refusal = "people-task-taken"
         if self._call(refusal, "claim", id=model.id, user=user) and not mine:
-            model.said.append(Said({"status": "AS", "user": user}, user, counts=True))
+            model.events.append(ExpectedEvent({"status": "AS", "user": user}, user, processed=True))
 
     @rule(pick=PICK, user=USERS)
     def unclaim(self, pick: int, user: str) -> None:
@@ -130,7 +130,7 @@ class People(RuleBasedStateMachine):
         if self._call(refusal, "transfer", id=model.id, user=user, transferToTeam=team) and not unchanged:
             left = now["status"] in ACTIVE and not model.is_job
             sets: dict[str, str | None] = {"team": team, "user": None, **({"status": "PE"} if left else {})}
-            model.said.append(Said(sets, user, counts=True))
+            model.events.append(ExpectedEvent(sets, user, processed=True))
 
     @rule(pick=PICK, user=USERS)
     def complete(self, pick: int, user: str) -> None:
@@ -143,7 +143,7 @@ class People(RuleBasedStateMachine):
         elif now["status"] in CLOSED and not again:
             refusal = "people-task-completed"
         if self._call(refusal, "set-task-completed", id=model.id, user=user) and not again:
-            model.said.append(Said({"status": "CO", "user": now["user"] or user}, user, counts=True))
+            model.events.append(ExpectedEvent({"status": "CO", "user": now["user"] or user}, user, processed=True))
             model.lease = None
 
     @rule(pick=PICK, status=STATUSES)
@@ -156,7 +156,7 @@ class People(RuleBasedStateMachine):
         failed = status == "EX" and self._core(model) == ("done", "failed")
         refusal = "people-task-automatic" if took and not held and not failed else None
         if self._call(refusal, "change-status", id=model.id, user="dev", status=status) and now["status"] != status:
-            model.said.append(Said({"status": status}, "dev", counts=True))
+            model.events.append(ExpectedEvent({"status": status}, "dev", processed=True))
             if status in ("PE", "CO", "CA"):
                 model.lease = None
 
@@ -179,23 +179,23 @@ class People(RuleBasedStateMachine):
         params = {"id": model.id, "user": user, "status": status}
         self._drafted(model, {"status": status}, "change-task-status-if-required", params, needed and "user-needed")
 
-    @precondition(lambda self: any(not said.counts for model in self.models for said in model.said))
+    @precondition(lambda self: any(not event.processed for model in self.models for event in model.events))
     @rule(pick=PICK)
     def confirm(self, pick: int) -> None:
         """Confirm a draft, whatever its place in the stream."""
-        drafts = [(model, said) for model in self.models for said in model.said if not said.counts]
-        model, said = drafts[pick % len(drafts)]
-        now, after = model.now(), model.now(beside=said)
+        drafts = [(model, event) for model in self.models for event in model.events if not event.processed]
+        model, draft = drafts[pick % len(drafts)]
+        now, after = model.now(), model.now(confirming=draft)
         refusal = None
         changed = (now["status"], now["user"]) != (after["status"], after["user"])
         if changed and after["status"] in ACTIVE and after["user"] is None:
             refusal = "user-needed"
-        elif changed and after["status"] == "CO" != now["status"] and after["team"] != TEAM_OF[said.user]:
+        elif changed and after["status"] == "CO" != now["status"] and after["team"] != TEAM_OF[draft.user]:
             refusal = "not-a-member"
         elif model.is_job and after["status"] not in allowed_statuses(*self._core(model)):
             refusal = "people-task-automatic" if after["status"] in ("AS", "IN", "WA", "LO", "EX") else None
-        if self._call(refusal, f"confirm-{said.stream}-event", id=model.id, user="ann", event=said.id):
-            said.counts = True
+        if self._call(refusal, f"confirm-{draft.stream}-event", id=model.id, user="ann", event=draft.id):
+            draft.processed = True
             if changed and after["status"] in ("PE", "CO", "CA"):
                 model.lease = None
 
@@ -205,7 +205,7 @@ class People(RuleBasedStateMachine):
         for task in self.desk.server.poll(MAIL, start=True, worker="mailer"):
             model = next(model for model in self.models if self._task(model)["coreTask"] == task["id"])
             assert model.now()["status"] == "PE"
-            model.said.append(Said({"status": "IN"}, "mailer", counts=True))
+            model.events.append(ExpectedEvent({"status": "IN"}, "mailer", processed=True))
             model.lease = {"id": task["id"], "execId": task["execId"]}
 
     @precondition(lambda self: any(model.lease for model in self.models))
@@ -216,7 +216,7 @@ class People(RuleBasedStateMachine):
         self.desk.server.rpc(f"awf.task/{ending}", model.lease)
         status = {"success": "CO", "fail": "EX", "release": "PE"}[ending]
         if model.now()["status"] != status:
-            model.said.append(Said({"status": status}, "mailer", counts=True))
+            model.events.append(ExpectedEvent({"status": status}, "mailer", processed=True))
         model.lease = None
 
     @rule(seconds=st.integers(1, 3600))
@@ -253,16 +253,16 @@ class People(RuleBasedStateMachine):
 
     def _after_job(self, model: Model, now: dict[str, str | None], sets: dict[str, str | None], user: str) -> None:
         if any(now[name] != value for name, value in sets.items()):
-            model.said.append(Said(sets, user, counts=True))
+            model.events.append(ExpectedEvent(sets, user, processed=True))
 
     def _drafted(
         self, model: Model, sets: dict[str, str | None], method: str, params: dict[str, Any], refusal: Any = None
     ) -> Any:
         answer = self._call(refusal or None, method, **params)
         event = answer and answer["event"]
-        if event and not any(said.id == event["id"] for said in model.said):
+        if event and not any(expected.id == event["id"] for expected in model.events):
             stream = "plan" if "priority" in sets else "status"
-            model.said.append(Said(sets, params["user"], event["processed"], event["id"], stream))
+            model.events.append(ExpectedEvent(sets, params["user"], event["processed"], event["id"], stream))
         return event
 
     def _call(self, refusal: str | None, method: str, **params: Any) -> Any:

@@ -46,15 +46,15 @@ def test_statuses_have_the_documented_codes_and_names(server: Server) -> None:
     id = desk.task()
     for code in names:
         desk.call("change-status", id=id, user="dev", status=code)
-    told = desk.call("display-task-events", id=id)
-    assert [event["biTaskStatus"] for event in told["resources"]] == [*names]
-    assert re.findall("<td>status ([^<]*)</td>", told["html"]) == [*names.values()]
+    history = desk.call("display-task-events", id=id)
+    assert [event["biTaskStatus"] for event in history["resources"]] == [*names]
+    assert re.findall("<td>status ([^<]*)</td>", history["html"]) == [*names.values()]
     assert desk.refused("change-status", id=id, user="dev", status="XX")[2] == "$.params.status"
 
 
 @pytest.mark.shows("people/event-members", "people/event-values")
 @pytest.mark.parametrize(
-    ("method", "said", "kind", "members"),
+    ("method", "given", "kind", "members"),
     [
         ("change-task-status-if-required", {"status": "IN"}, "WFTaskStatusEvent", {"biTaskStatus": "IN"}),
         (
@@ -72,12 +72,12 @@ def test_statuses_have_the_documented_codes_and_names(server: Server) -> None:
     ],
 )
 def test_an_event_has_every_member_of_its_stream(
-    server: Server, method: str, said: dict[str, str], kind: str, members: dict[str, str | None]
+    server: Server, method: str, given: dict[str, str], kind: str, members: dict[str, str | None]
 ) -> None:
     desk = Desk(server)
     id = desk.task()
     desk.call("claim", id=id, user="ann")
-    event = desk.call(method, id=id, user="al", **said)["event"]
+    event = desk.call(method, id=id, user="al", **given)["event"]
     assert event == {
         "resourceType": kind,
         "id": event["id"],

@@ -53,7 +53,7 @@ def test_a_step_code_is_unique_in_its_process(server: Server) -> None:
 
 @pytest.mark.shows("people/step-members", "people/create-at-start", "people/skip-step")
 def test_a_step_has_every_documented_member(server: Server) -> None:
-    said = {
+    given = {
         "code": "MAIL",
         "description": "Send a letter",
         "createAtProcessStart": True,
@@ -69,14 +69,14 @@ def test_a_step_has_every_documented_member(server: Server) -> None:
         "initialTaskStatus": "PE",
         "notificationMailGroup": "hr-news",
     }
-    put(server, steps=[said, {"code": "BARE"}])
-    told = [
+    put(server, steps=[given, {"code": "BARE"}])
+    steps = [
         server.rpc("awf.people/get-process-step-by-code", {"process": "hr/hire", "code": code})["resource"]
         for code in ("MAIL", "BARE")
     ]
-    assert told[0] == {"resourceType": "WFProcessStep", "wfProcess": "hr/hire", **said}
-    assert told[1] == {
-        **dict.fromkeys(told[0]),
+    assert steps[0] == {"resourceType": "WFProcessStep", "wfProcess": "hr/hire", **given}
+    assert steps[1] == {
+        **dict.fromkeys(steps[0]),
         "resourceType": "WFProcessStep",
         "wfProcess": "hr/hire",
         "code": "BARE",

@@ -50,12 +50,12 @@ def test_pages_of_tasks_continue_where_the_previous_page_ended(desk: Desk, metho
         desk.begin(code)
         for due in ("2031-01-01T00:00:00Z", "2020-01-01T00:00:00.000001Z", "2031-01-01T00:00:00Z"):
             desk.add("BADGE", code, dueDateTime=due)
-    said = {}
+    given = {}
     if method == "my-tasks":
-        said = {"user": "ann"}
+        given = {"user": "ann"}
         for task in desk.call("find-all-pending-tasks-order-by-team-and-due-date")["resources"]:
             desk.call("set-executed-by-user", id=task["id"], executedByUser="ann")
-    whole = desk.call(method, **said)
+    whole = desk.call(method, **given)
     assert "next" not in whole
     members = ("biAssignedToTeam", "biDueDateTime")
     places = [tuple(task[member] for member in members) for task in whole["resources"]]
@@ -63,7 +63,7 @@ def test_pages_of_tasks_continue_where_the_previous_page_ended(desk: Desk, metho
     for size in (1, 3, 4, 8):
         found, following = [], None
         for _ in range(-(-8 // size)):
-            page = desk.call(method, **said, after=following, limit=size)
+            page = desk.call(method, **given, after=following, limit=size)
             found += page["resources"]
             following = page.get("next")
         assert (found, following) == (whole["resources"], None)
@@ -109,14 +109,14 @@ def test_a_repeated_creation_of_a_list_returns_its_first_tasks_and_the_next_page
 
 @pytest.mark.shows("people/list-pages")
 @pytest.mark.parametrize(
-    ("method", "said"),
+    ("method", "given"),
     [
         ("find-all-tasks-by-task-list", {"taskList": "L-1"}),
         ("find-all-pending-tasks-order-by-team-and-due-date", {}),
         ("my-tasks", {"user": "eve"}),
     ],
 )
-def test_a_page_of_tasks_ends_at_the_limit_of_an_answer(database: str, method: str, said: dict[str, Any]) -> None:
+def test_a_page_of_tasks_ends_at_the_limit_of_an_answer(database: str, method: str, given: dict[str, Any]) -> None:
     most = 20_000
     with running_server(database, settings=Settings(limits=Limits(answer_bytes=most))) as server:
         desk = Desk(server)
@@ -126,21 +126,21 @@ def test_a_page_of_tasks_ends_at_the_limit_of_an_answer(database: str, method: s
             for id in added:
                 desk.call("set-executed-by-user", id=id, executedByUser="eve")
         found: list[str] = []
-        pages, params = 0, dict(said)
+        pages, params = 0, dict(given)
         while pages == 0 or "after" in params:
             body = orjson.dumps({"method": f"awf.people/{method}", "params": params | {"limit": 10_000}})
             _, _, answer = server.send("POST", "/rpc", body, content_type="application/json")
             assert len(answer) < most + 4000
-            told = orjson.loads(answer)["result"]
-            found += [task["id"] for task in told["resources"]]
-            pages, params = pages + 1, said | {"after": told["next"]} if "next" in told else {}
+            page = orjson.loads(answer)["result"]
+            found += [task["id"] for task in page["resources"]]
+            pages, params = pages + 1, given | {"after": page["next"]} if "next" in page else {}
         assert pages > 2
         assert len(found) == len(set(found))
         assert set(added) <= set(found)
 
 
 @pytest.mark.parametrize(
-    ("method", "said"),
+    ("method", "given"),
     [
         ("find-all-tasks-by-task-list", {"taskList": "L-1"}),
         ("find-one-task-by-task-list-and-process-step-code", {"taskList": "L-1", "processStep": "ASK"}),
@@ -150,11 +150,11 @@ def test_a_page_of_tasks_ends_at_the_limit_of_an_answer(database: str, method: s
         ("display-task-events", {"id": ""}),
     ],
 )
-def test_large_reads_use_the_connections_of_reads(desk: Desk, method: str, said: dict[str, Any]) -> None:
+def test_large_reads_use_the_connections_of_reads(desk: Desk, method: str, given: dict[str, Any]) -> None:
     id = desk.task()
     reads = desk.server.app.database.reads
     before = reads.jobs_taken
-    desk.call(method, **(said | {"id": id} if "id" in said else said))
+    desk.call(method, **(given | {"id": id} if "id" in given else given))
     assert reads.jobs_taken == before + 1
 
 

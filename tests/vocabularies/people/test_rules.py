@@ -251,9 +251,9 @@ def test_a_status_set_during_one_execution_does_not_apply_to_the_next() -> None:
         # At the same time as the release before it, which therefore does not show.
         CoreChange(at(3), 7, 4, "in-progress", None, "w", None, "two"),
     ]
-    said = status(2, "LO")._replace(log_position=(7, 2))
-    assert replay(INITIAL, [said], changes[:1]).current.status == "LO"
-    assert replay(INITIAL, [said], changes).current.status == "IN"
+    given = status(2, "LO")._replace(log_position=(7, 2))
+    assert replay(INITIAL, [given], changes[:1]).current.status == "LO"
+    assert replay(INITIAL, [given], changes).current.status == "IN"
 
 
 # Commands
@@ -408,13 +408,13 @@ def test_the_decider_completes_a_list_that_closes_when_done_with_its_last_task(
 ) -> None:
     text = task().params
     begun = {label: activity(label, outcome, text, b'{"yes":true}') for label, outcome in outcomes.items()}
-    told = Event("awf.workflow.event/task-completed", label="line/1")
+    ended = Event("awf.workflow.event/task-completed", label="line/1")
     closing, open_ = process(step(), closeWhenDone=True), process(step())
-    decided = decide(Facts(workflow({"department": "HR"}), closing, begun), told)
+    decided = decide(Facts(workflow({"department": "HR"}), closing, begun), ended)
     assert bool(decided) is ends
-    assert decide(Facts(workflow({"department": "HR"}), open_, begun), told) == []
+    assert decide(Facts(workflow({"department": "HR"}), open_, begun), ended) == []
     child = workflow({"department": "HR"}, requester=b'{"resourceType":"AidboxWorkflow","id":"x"}')
-    assert bool(decide(Facts(child, open_, begun), told)) is ends
+    assert bool(decide(Facts(child, open_, begun), ended)) is ends
 
 
 def test_the_result_of_a_list_has_an_entry_for_each_task() -> None:
