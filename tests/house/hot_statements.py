@@ -196,6 +196,8 @@ HOT: dict[str, dict[str, Any]] = {
     "workflows/find_key_holders": {"keys": ["device/one", "device/two"]},
     "workflows/list_tasks": {"workflow_seq": 10001, "decides": False, "size": 100},
     "workflows/list_children": {"workflow_seq": 10001, "size": 100},
+    "people/find_task": {"id": f"{_ASK['prefix']}-8002-{6001:012x}", "seq": 6001},
+    "people/lock_core_task": {"seq": 6001},
     "taskflow/find": {"ids": ["flow-1", "flow-2"]},
     "taskflow/list_activities": {"workflows": [10001, 10002]},
     "taskflow/count_changes": {"workflow_seq": 10001},

@@ -36,7 +36,7 @@ _GROWING = {
     ),
     *("workflow_names", "workflow_events", "activities", "workflow_signals", "events", "trigger_starts"),
     *("schedules", "schedule_starts", "devices", "workflow_subjects", "machine_reports", "machine_data"),
-    *("machine_deletions", "hardware", "hardware_addresses"),
+    *("machine_deletions", "hardware", "hardware_addresses", "people_tasks"),
 }
 _OUR_FUNCTION = re.compile(r"fencepost\.([a-z_]+)\(")
 _LOOKUP = re.compile(r" (=|<=|<|= ANY) ")
