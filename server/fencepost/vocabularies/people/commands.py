@@ -1,7 +1,7 @@
 """Commands on people tasks, and the rules that say which events a command records. Nothing here does I/O.
 
-`decide` gets the task as it is behind its lock. Whether the events count at once or are kept as drafts is up to the
-caller; `validate` refuses what they must not lead to.
+`decide` gets the locked task. The caller records the events as drafts or processes them at once; `validate` checks the
+values that they lead to.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from fencepost.domain.actions import AnyAction, CompleteWorkflow, Request, Sched
 from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.workflow import Workflow
 from fencepost.vocabularies.people.process import ProcessDefinition, ProcessStep, TaskFields, fields_for
-from fencepost.vocabularies.people.statuses import BY_HAND, CLOSED, allowed_statuses
+from fencepost.vocabularies.people.statuses import CLOSED, MANUAL_TASK, allowed_statuses
 
 _LINE = "line/"
 
@@ -66,7 +66,7 @@ def task_summary(activity: Activity) -> dict[str, Any]:
 
 def request_for(process: ProcessDefinition, step: ProcessStep, fields: TaskFields, label: str) -> Request:
     """Return the request that creates a core task."""
-    definition = BY_HAND if step.flow == "M" else process.definition_of(step)
+    definition = MANUAL_TASK if step.flow == "M" else process.definition_of(step)
     return Request(definition, label, Raw(msgspec.json.encode(fields)))
 
 

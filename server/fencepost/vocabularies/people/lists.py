@@ -14,10 +14,10 @@ from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
+from fencepost.vocabularies.people.directory import Directory
 from fencepost.vocabularies.people.errors import PROCESS_STEP_NOT_FOUND, TASK_LIST_NOT_FOUND
 from fencepost.vocabularies.people.process import ProcessDefinition, ProcessStep, TaskFields, TaskListFields
-from fencepost.vocabularies.people.registers import Registers
-from fencepost.vocabularies.people.statuses import BY_HAND, Assignment
+from fencepost.vocabularies.people.statuses import MANUAL_TASK, Assignment
 from fencepost.vocabularies.people.store.task_lists import NewLine
 from fencepost.vocabularies.people.store.tasks import PeopleStore
 from fencepost.vocabularies.people.task import PeopleTask, TaskList
@@ -53,13 +53,13 @@ class TaskLists:
         workflows: Workflows,
         deciders: Deciders,
         definitions: Definitions,
-        registers: Registers,
+        directory: Directory,
     ) -> None:
         self._store = store
         self._workflows = workflows
         self._deciders = deciders
         self._definitions = definitions
-        self._registers = registers
+        self._directory = directory
 
     async def create(self, process: str, code: str | None, fields: TaskListFields, *, caller: str) -> TaskList:
         """Create a list, with a task for each initial step. Idempotent for the same code and content."""
@@ -113,7 +113,7 @@ class TaskLists:
         if step.skip_in_process_step:
             raise invalid_params(f"step {step.code!r} is skipped: it has no tasks", "$.processStep")
         fields = await self._task_fields(new, found, process, step)
-        definition = BY_HAND if step.flow == "M" else process.definition_of(step)
+        definition = MANUAL_TASK if step.flow == "M" else process.definition_of(step)
         version = await self._version(definition, fields)
         line = NewLine(
             line_number=new.line_number,
@@ -135,8 +135,8 @@ class TaskLists:
         team = new.team or step.assign_to_team
         if team is None:
             raise invalid_params(f"step {step.code!r} names no team, and the call names none", "$.team")
-        await self._registers.get_team(team, "$.team")
-        await self._registers.check_contact(new.partner, new.partner_contact)
+        await self._directory.get_team(team, "$.team")
+        await self._directory.check_contact(new.partner, new.partner_contact)
         user = step.assign_to_user if new.assignment == "PROCESS_STEP_USER" else new.user
         return TaskFields(
             task_list=task_list.code,

@@ -38,7 +38,7 @@ ACTIVE = frozenset({"AS", "IN", "WA", "CO"})
 CLOSED = frozenset({"CO", "CA"})
 
 # The definition of manual tasks. It is built in, and workers cannot poll it.
-BY_HAND = "awf.people/task"
+MANUAL_TASK = "awf.people/task"
 
 _STATUSES: Mapping[str, tuple[str, ...]] = {
     "waiting": ("PE",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fencepost.domain.listing import Portion
 from fencepost.errors import Refusal
 from fencepost.vocabularies.people.commands import Actor, Command
+from fencepost.vocabularies.people.directory import Directory
 from fencepost.vocabularies.people.errors import (
     NOT_A_MEMBER,
     NOT_EXACTLY_ONE,
@@ -17,7 +18,6 @@ from fencepost.vocabularies.people.errors import (
 )
 from fencepost.vocabularies.people.lists import TaskLists
 from fencepost.vocabularies.people.process import ProcessStep
-from fencepost.vocabularies.people.registers import Registers
 from fencepost.vocabularies.people.statuses import CLOSED, STATUS_NAMES
 from fencepost.vocabularies.people.store.command_transaction import Executed
 from fencepost.vocabularies.people.store.tasks import PeopleStore
@@ -30,10 +30,10 @@ _OPEN = tuple(status for status in STATUS_NAMES if status not in CLOSED)
 class PeopleTasks:
     """The use cases of people tasks."""
 
-    def __init__(self, store: PeopleStore, lists: TaskLists, registers: Registers) -> None:
+    def __init__(self, store: PeopleStore, lists: TaskLists, directory: Directory) -> None:
         self._store = store
         self._lists = lists
-        self._registers = registers
+        self._directory = directory
 
     async def get(self, id: str, at: str = "$.id") -> PeopleTask:
         """Return a task; raise Refusal (`people-task-not-found`)."""
@@ -126,7 +126,7 @@ class PeopleTasks:
     async def assert_user_is_valid(self, id: str, user: str) -> PeopleTask:
         """Return a task; raise Refusal (`not-a-member`) unless the user is a member of its team."""
         task = await self.get(id)
-        if not await self._registers.is_member(user, task.current.team):
+        if not await self._directory.is_member(user, task.current.team):
             raise Refusal(NOT_A_MEMBER, at="$.user", user=user, team=task.current.team)
         return task
 

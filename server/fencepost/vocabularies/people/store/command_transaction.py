@@ -33,7 +33,7 @@ from fencepost.vocabularies.people.commands import (
 )
 from fencepost.vocabularies.people.errors import PEOPLE_TASK_NOT_FOUND, TASK_EVENT_NOT_FOUND
 from fencepost.vocabularies.people.store.core_tasks import apply_transitions
-from fencepost.vocabularies.people.store.rows import find_list, find_member, find_task, streams_of
+from fencepost.vocabularies.people.store.queries import find_list, find_member, find_task, load_streams
 from fencepost.vocabularies.people.streams import CurrentValues, Stream, TaskEvent, apply_event, pending_drafts, replay
 from fencepost.vocabularies.people.task import Notes, PeopleTask
 
@@ -75,9 +75,9 @@ def execute(
         events = _events(task, new, at, actor)
         after = task.current
         for event in events:
-            # Nothing is later than these, so that the present values need no replay.
+            # No other event is later: the current values need no replay.
             after = apply_event(after, event)
-        # Developers use `change-status` to free a stuck task, whatever comes of it.
+        # Developers use `change-status` to repair a stuck task: its result is not validated.
         if not isinstance(command, ChangeStatus):
             validate(task, after, member)
         result = command.result if isinstance(command, Complete) else None
@@ -96,7 +96,7 @@ def confirm(
     with connection.transaction():
         task, is_live = _lock_task(connection, id)
         _check_live(connection, task, is_live=is_live)
-        events, changes = streams_of(connection, [task.seq])[task.seq]
+        events, changes = load_streams(connection, [task.seq])[task.seq]
         draft = next((event for event in events if (event.stream, event.id) == (stream, number)), None)
         if draft is None:
             raise Refusal(TASK_EVENT_NOT_FOUND, at="$.event", stream=stream, event=number)
@@ -104,7 +104,7 @@ def confirm(
             return Executed(task, [draft])
         fetch(connection, statement("people/process_draft"), {"task_seq": task.seq, "stream": stream, "number": number})
         confirmed = draft._replace(processed=True)
-        # A draft may be older than what has counted since: only a replay says what comes of it.
+        # Other events may be later than the draft: only a replay gives the values after it.
         after = replay(task.initial, [confirmed if event is draft else event for event in events], changes).current
         validate(task, after, find_member(connection, draft.user))
         hints = _save(connection, task, after, actor, _next_timestamp(connection, task, now), None)
@@ -154,7 +154,7 @@ def _next_timestamp(connection: Connection, task: PeopleTask, now: datetime | No
 
 def _pending(connection: Connection, task: PeopleTask, new: Sequence[NewEvent], actor: Actor) -> Sequence[TaskEvent]:
     """Return the actor's drafts of the same content, where confirming them would still change the task."""
-    streams = streams_of(connection, [task.seq])[task.seq]
+    streams = load_streams(connection, [task.seq])[task.seq]
     history = replay(task.initial, streams.events, streams.changes).history
     drafts = pending_drafts(history, actor.user)
     found = [drafts.get((event.stream, event.values)) for event in new]
@@ -165,7 +165,7 @@ def _record_drafts(
     connection: Connection, task: PeopleTask, new: Sequence[NewEvent], actor: Actor, now: datetime | None
 ) -> Sequence[TaskEvent]:
     events = _events(task, new, _next_timestamp(connection, task, now), actor, processed=False)
-    # Events belong to a row of people_tasks, which a task gets with the first thing that is done to it.
+    # Events refer to a row of people_tasks, which a task gets with its first event or note.
     write_notes(connection, task, actor, Notes(), now)
     return _record(connection, task, events)
 

@@ -19,7 +19,7 @@ from fencepost.vocabularies.people.errors import TASKS_NOT_OVER
 from fencepost.vocabularies.people.process import TaskFields
 from fencepost.vocabularies.people.statuses import CLOSED
 from fencepost.vocabularies.people.store.core_tasks import NewCoreTask, make_core_task
-from fencepost.vocabularies.people.store.rows import find_list, tasks_of
+from fencepost.vocabularies.people.store.queries import find_list, list_tasks
 from fencepost.vocabularies.people.task import PeopleTask, TaskList
 
 
@@ -95,7 +95,7 @@ def close_list(
 
 
 def _task(connection: Connection, task_list: TaskList, seq: int) -> PeopleTask:
-    return tasks_of(connection, task_list.seq, seq=seq)[0]
+    return list_tasks(connection, task_list.seq, seq=seq)[0]
 
 
 def _line_for(new: NewLine, lines: dict[int, int]) -> int:

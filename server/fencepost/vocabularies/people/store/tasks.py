@@ -13,13 +13,13 @@ from fencepost.store.statements import statement
 from fencepost.vocabularies.people.commands import Actor, Command
 from fencepost.vocabularies.people.store.command_transaction import Executed, execute, write_notes
 from fencepost.vocabularies.people.store.command_transaction import confirm as confirm_draft
-from fencepost.vocabularies.people.store.rows import (
+from fencepost.vocabularies.people.store.queries import (
     Streams,
     find_list,
     find_task,
+    list_tasks,
+    load_streams,
     page_params,
-    streams_of,
-    tasks_of,
     tasks_of_page,
 )
 from fencepost.vocabularies.people.store.task_lists import NewLine, add_task, close_list
@@ -58,7 +58,7 @@ class PeopleStore:
             ((count, first),) = fetch(
                 connection, statement("people/count_tasks_of_step"), {"workflow_seq": seq, "step": step}
             )
-            found = tasks_of(connection, seq, seq=first) if count else []
+            found = list_tasks(connection, seq, seq=first) if count else []
             return count, found[0] if found else None
 
         return await self._database.reads.run(job)
@@ -82,7 +82,7 @@ class PeopleStore:
 
     async def history(self, seq: int) -> Streams:
         """Return the streams of a task, with the connections of reads."""
-        return (await self._database.reads.run(lambda connection: streams_of(connection, [seq])))[seq]
+        return (await self._database.reads.run(lambda connection: load_streams(connection, [seq])))[seq]
 
     async def execute(self, id: str, command: Command, actor: Actor, *, confirm: bool) -> Executed:
         """Run a command in one transaction; see `command_transaction.execute` for the errors."""

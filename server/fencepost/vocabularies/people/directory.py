@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fencepost.errors import invalid_params
-from fencepost.vocabularies.people.store.registers import Partner, RegisterStore, Team
+from fencepost.vocabularies.people.store.directory import DirectoryStore, Partner, Team
 
 
-class Registers:
+class Directory:
     """Teams and partners that tasks refer to."""
 
-    def __init__(self, store: RegisterStore) -> None:
+    def __init__(self, store: DirectoryStore) -> None:
         self._store = store
 
     async def put_team(self, team: Team) -> Team:

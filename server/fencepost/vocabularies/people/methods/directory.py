@@ -9,12 +9,12 @@ from msgspec import Meta
 
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
+from fencepost.vocabularies.people.directory import Directory
 from fencepost.vocabularies.people.methods.params import UserParams, user_of
-from fencepost.vocabularies.people.registers import Registers
 from fencepost.vocabularies.people.statuses import Code8, Department, Key, Text, User
-from fencepost.vocabularies.people.store.registers import Contact, Partner, Team
+from fencepost.vocabularies.people.store.directory import Contact, Partner, Team
 
-register_methods = Registry()
+directory_methods = Registry()
 
 
 class WFTeam(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceType", tag="WFTeam"):
@@ -92,34 +92,34 @@ class PartnerResult(msgspec.Struct, frozen=True):
     resource: PartnerParams
 
 
-@register_methods.method("awf.people/put-team", example={"code": "HR", "description": "Human resources"})
+@directory_methods.method("awf.people/put-team", example={"code": "HR", "description": "Human resources"})
 async def put_team(context: Context, params: TeamParams) -> TeamResult:
     """Create or replace a team."""
     team = Team(params.code, params.description, params.department)
-    return TeamResult(WFTeam(*await context.of(Registers).put_team(team)))
+    return TeamResult(WFTeam(*await context.of(Directory).put_team(team)))
 
 
-@register_methods.method("awf.people/find-team-by-code", example={"code": "HR"})
+@directory_methods.method("awf.people/find-team-by-code", example={"code": "HR"})
 async def find_team_by_code(context: Context, params: TeamCodeParams) -> TeamResult:
     """Return a team, or null when there is none."""
-    team = await context.of(Registers).find_team(params.code)
+    team = await context.of(Directory).find_team(params.code)
     return TeamResult(None if team is None else WFTeam(*team))
 
 
-@register_methods.method("awf.people/is-user-part-of-the-team", example={"user": "ann", "team": "HR"})
+@directory_methods.method("awf.people/is-user-part-of-the-team", example={"user": "ann", "team": "HR"})
 async def is_user_part_of_the_team(context: Context, params: PartOfParams) -> PartOfResult:
     """Return whether a user is a member of a team."""
-    return PartOfResult(await context.of(Registers).is_member(user_of(context, params), params.team))
+    return PartOfResult(await context.of(Directory).is_member(user_of(context, params), params.team))
 
 
-@register_methods.method("awf.people/save-team-memberships", example={"user": "ann", "teams": ["HR"]})
+@directory_methods.method("awf.people/save-team-memberships", example={"user": "ann", "teams": ["HR"]})
 async def save_team_memberships(context: Context, params: SaveParams) -> TeamsResult:
     """Set the teams of a user; other memberships are removed."""
-    teams = await context.of(Registers).save_team_memberships(params.user, params.teams)
+    teams = await context.of(Directory).save_team_memberships(params.user, params.teams)
     return TeamsResult(params.user, [*teams])
 
 
-@register_methods.method(
+@directory_methods.method(
     "awf.people/put-partner", example={"code": "acme", "contacts": [{"code": "wile", "description": "E. Coyote"}]}
 )
 async def put_partner(context: Context, params: PartnerParams) -> PartnerResult:
@@ -130,5 +130,5 @@ async def put_partner(context: Context, params: PartnerParams) -> PartnerResult:
             raise invalid_params(f"contact {contact.code!r} is listed twice", f"$.contacts[{place}].code")
         seen.add(contact.code)
     contacts = [Contact(contact.code, contact.description) for contact in params.contacts]
-    await context.of(Registers).put_partner(Partner(params.code, params.description, contacts))
+    await context.of(Directory).put_partner(Partner(params.code, params.description, contacts))
     return PartnerResult(params)

@@ -35,7 +35,7 @@ def find_task(connection: Connection, id: str) -> PeopleTask | None:
     return _task(rows[0]) if rows else None
 
 
-def tasks_of(connection: Connection, workflow_seq: int, *, seq: int | None = None) -> list[PeopleTask]:
+def list_tasks(connection: Connection, workflow_seq: int, *, seq: int | None = None) -> list[PeopleTask]:
     """Return the tasks of a list by line number, or only the one with `seq`."""
     params = {"workflow_seq": workflow_seq, "seq": seq}
     return [_task(row) for row in fetch(connection, statement("people/tasks_of_list"), params)]
@@ -58,7 +58,7 @@ def find_list(connection: Connection, code: str) -> TaskList | None:
     return TaskList._make(rows[0]) if rows else None
 
 
-def streams_of(connection: Connection, seqs: Sequence[int]) -> Mapping[int, Streams]:
+def load_streams(connection: Connection, seqs: Sequence[int]) -> Mapping[int, Streams]:
     """Return the streams of tasks, by their numbers."""
     events: dict[int, list[TaskEvent]] = defaultdict(list)
     changes: dict[int, list[CoreChange]] = defaultdict(list)

@@ -36,7 +36,7 @@ class Partner(NamedTuple):
     contacts: Sequence[Contact]
 
 
-class RegisterStore:
+class DirectoryStore:
     """The statements of sql/queries/people/teams and sql/queries/people/partners."""
 
     def __init__(self, database: Database) -> None:
