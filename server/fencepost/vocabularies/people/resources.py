@@ -133,8 +133,8 @@ def list_resource(found: TaskList) -> WFTaskList:
         domain_object_key=fields.domain_object_key,
         domain_object_code=fields.domain_object_code,
         input=_or_null(fields.input),
-        status=found.status,  # type: ignore[arg-type]  # a view in the database says the same
-        outcome=found.outcome,  # type: ignore[arg-type]  # a check in the database does
+        status=found.status,  # type: ignore[arg-type]  # a view in the database guarantees it
+        outcome=found.outcome,  # type: ignore[arg-type]  # a check in the database guarantees it
         result=_or_null(raw(found.result)),
         start_date_time=found.created_at,
     )
@@ -167,7 +167,7 @@ def task_resource(task: PeopleTask) -> WFTask:
         domain_object_code=task.domain_object_code,
         bi_assigned_to_team=current.team,
         bi_assigned_to_user=current.user,
-        bi_task_status=current.status,  # type: ignore[arg-type]  # a check in the database says the same
+        bi_task_status=current.status,  # type: ignore[arg-type]  # a check in the database guarantees it
         bi_priority=current.priority,
         bi_due_date_time=current.due_date_time,
         bi_completion_date_time=current.completion_date_time,

@@ -51,10 +51,10 @@ class PeopleTasks:
         """Return the first tasks of a list that was just created."""
         return await self._store.first_of_list(task_list.seq, size=size)
 
-    async def get_of_step(self, code: str, step: str) -> PeopleTask:
+    async def get_by_step(self, code: str, step: str) -> PeopleTask:
         """Return the one task of a list for a step; raise Refusal (`not-exactly-one`)."""
         found = await self._lists.get(code, "$.taskList")
-        count, task = await self._store.find_of_step(found.seq, step)
+        count, task = await self._store.find_by_step(found.seq, step)
         if task is None or count != 1:
             raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, code=step, count=count)
         return task

@@ -213,7 +213,7 @@ async def find_all_tasks_by_task_list(context: Context, params: OfListParams) ->
 )
 async def find_one_task_by_task_list_and_process_step_code(context: Context, params: OfStepParams) -> TaskResult:
     """Return the one task of a list for a step; refused when there is none or more than one."""
-    return TaskResult(task_resource(await context.of(PeopleTasks).get_of_step(params.task_list, params.process_step)))
+    return TaskResult(task_resource(await context.of(PeopleTasks).get_by_step(params.task_list, params.process_step)))
 
 
 def _read_line(word: str | None) -> int | None:

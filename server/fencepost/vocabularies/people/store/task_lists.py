@@ -48,7 +48,7 @@ def add_task(
     """Add a task to a live list. Idempotent for the same line number and content.
 
     Raises Refusal: `already-exists` (other content), `workflow-has-been-done`, `invalid-params` (a line that is
-    reserved for the tasks that the list begins with).
+    reserved for the initial tasks).
     """
     with connection.transaction():
         live = lock(connection, workflows=[task_list.seq])
@@ -99,10 +99,10 @@ def _task(connection: Connection, task_list: TaskList, seq: int) -> PeopleTask:
 
 
 def _line_for(new: NewLine, lines: dict[int, int]) -> int:
-    # The list may not have made yet the tasks that it begins with: their lines are kept free.
+    # The list may not have created its initial tasks yet: their lines are reserved.
     line = new.line_number or max([new.first_free, *(line + 1 for line in lines)])
     if line < new.first_free:
-        reason = f"the lines before {new.first_free} are of the tasks that the list begins with"
+        reason = f"the lines before {new.first_free} are reserved for the initial tasks of the list"
         raise invalid_params(reason, "$.lineNumber")
     return line
 

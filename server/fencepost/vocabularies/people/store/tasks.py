@@ -51,7 +51,7 @@ class PeopleStore:
         params = {"workflow_seq": seq, "after": None}
         return tasks_of_page(await self._database.page(statement("people/page_tasks_of_list"), params, size=size))
 
-    async def find_of_step(self, seq: int, step: str) -> tuple[int, PeopleTask | None]:
+    async def find_by_step(self, seq: int, step: str) -> tuple[int, PeopleTask | None]:
         """Return how many tasks a list has for a step, and the first of them."""
 
         def job(connection: Connection) -> tuple[int, PeopleTask | None]:
