@@ -106,8 +106,8 @@ def while_healthy(process: Process, body: Any) -> Answer:
         waits.append(healthy(process))
         posting.join(0.05)
     assert time.monotonic() - begun < LONGEST_SECONDS
-    # The loop was never held for as long as a check may take.
-    assert sorted(waits)[len(waits) // 2] < 0.5
+    # A check may take three seconds, and one on the loop would hold every probe for that long. The machine may be busy.
+    assert sorted(waits)[len(waits) // 2] < 2.0
     return answers[0]
 
 
