@@ -1,7 +1,7 @@
-"""The address of a Postgres as an operator gives it, and what may be said about it: never a password.
+"""The address of a Postgres as an operator gives it, and messages about it without its password.
 
-libpq's own words about an address that it cannot read quote the part that it stumbled over, and in a mistyped address
-that part is often the password or a piece of it.
+libpq's messages about an address that it cannot parse quote the part with the fault, and in a mistyped address that
+part is often the password or a piece of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SECRETS = ("password", "sslpassword")
 
 
 def check_address(conninfo: str, option: str) -> None:
-    """Raise StartRefused unless this is a readable address; `option` is where it was given."""
+    """Raise StartRefused unless this is a valid address; `option` is the setting that gave it."""
     if not conninfo.strip():
         raise StartRefused(f"{option} is empty; give the address of a Postgres, or leave it out")
     if not _is_readable(conninfo):
@@ -29,7 +29,7 @@ def check_address(conninfo: str, option: str) -> None:
 
 
 def reason(error: psycopg.Error, conninfo: str) -> str:
-    """Return Postgres's or libpq's words as one line, without the secrets of `conninfo`."""
+    """Return a message of Postgres or libpq as one line, without the secrets of `conninfo`."""
     text = " ".join(str(error).split()) or type(error).__name__
     parts = conninfo_to_dict(conninfo)
     for secret in filter(None, (parts.get(name) for name in _SECRETS)):
@@ -42,7 +42,7 @@ def _is_readable(conninfo: str) -> bool:
         parts = conninfo_to_dict(conninfo)
     except (psycopg.Error, ValueError):
         return False
-    # A colon, a slash or an @ in a password ends it too early: what follows is then taken for the port or the host.
+    # A colon, a slash or an @ in a password ends it too early: libpq takes the rest for the port or the host.
     if not re.fullmatch(r"[0-9,]*", str(parts.get("port") or "")) or "@" in str(parts.get("host") or ""):
         return False
     scheme = _SCHEME.match(conninfo)

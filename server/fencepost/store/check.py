@@ -1,6 +1,6 @@
-"""Does what is kept say what the history says? Everything that follows from events is computed again and compared.
+"""`fencepost check`: computes stored values again from the history, and reports the differences.
 
-It reads what others may be writing: each batch is one snapshot, so that a task and its history belong together.
+Servers may write at the same time: each batch reads one snapshot, so that a task and its history fit together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH = 1000
 
 
 class Difference(NamedTuple):
-    """What is kept of a task, and what its history says instead."""
+    """A member of a task with a stored value that differs from the value computed from its history."""
 
     kind: str
     id: str
@@ -33,19 +33,19 @@ class Difference(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """How many of a kind were looked at, and what was found."""
+    """The number of tasks of one kind that were checked, and the differences."""
 
     kind: str
     looked_at: int
     differences: Sequence[Difference]
 
 
-# Checks one batch behind a sequence number, in a transaction of its own; returns where the next batch begins, or None.
+# Checks one batch after a seq, in a transaction of its own; returns the `after` of the next batch, or None.
 Check = Callable[[Connection, int], tuple[int | None, Checked]]
 
 
 def check(conninfo: str, further: Sequence[Check]) -> Iterator[Checked]:
-    """Yield the outcome of every batch of `further` checks and of that of tasks.
+    """Yield the result of each batch, of `further` checks and of the check of tasks.
 
     Raises StartRefused when the database cannot be read.
     """

@@ -1,4 +1,4 @@
-"""History that goes by rule: each step a transaction of its own, from whose end the next run goes on as well."""
+"""Deletes history by rule, in batches; each is a transaction, and a run that is interrupted can be repeated."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from fencepost.clock import Clock
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
 
-# Of one step: few milliseconds each.
+# Rows read and rows deleted in one batch, which takes a few milliseconds.
 _LOOKED_AT = 2000
 _DELETED = 500
 
 
 class Old(NamedTuple):
-    """What a rule takes for old: what ended `age` (an interval's text) before `now`, of some definitions.
+    """The rows that a rule matches: ended `age` (an interval as text) before `now`, of some definitions.
 
-    None stands for any definition, and for none that is left out.
+    `include` None means any definition, `exclude` None that none is left out.
     """
 
     age: str
@@ -27,7 +27,7 @@ class Old(NamedTuple):
 
 
 class CleaningStore:
-    """The statements of sql/queries/cleaning."""
+    """Runs the statements of sql/queries/cleaning."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -38,32 +38,32 @@ class CleaningStore:
         return str((await self._database.fetch(statement("server/now"), {"now": self._clock.now()}))[0][0])
 
     async def delete_tasks(self, old: Old, *, after: int) -> tuple[int | None, int, int]:
-        """Look at a batch of old tasks and delete some; return the next `after`, and how many tasks and log entries.
+        """Read a batch of old tasks and delete those that match.
 
-        The next `after` is None when there are no more.
+        Returns the next `after`, None after the last batch, and the numbers of deleted tasks and log entries.
         """
         params = {**old._asdict(), "after": after, "batch": _LOOKED_AT}
         last, tasks, entries = (await self._database.fetch(statement("cleaning/delete_tasks"), params))[0]
         return last, tasks, entries
 
     async def find_workflows(self, old: Old, *, after: int) -> tuple[int | None, list[int]]:
-        """Look at a batch of old workflows; return the next `after`, and those to delete, children before parents."""
+        """Read a batch of old workflows; return the next `after` and the seqs to delete, children before parents."""
         params = {**old._asdict(), "after": after, "batch": _LOOKED_AT}
         last, seqs = (await self._database.fetch(statement("cleaning/find_workflows"), params))[0]
         return last, seqs
 
     async def delete_activities(self, workflows: Sequence[int]) -> tuple[int, int]:
-        """Delete a batch of the tasks of workflows; return how many tasks and log entries."""
+        """Delete a batch of tasks of workflows; return the numbers of deleted tasks and log entries."""
         params = {"workflows": list(workflows), "batch": _DELETED}
         tasks, entries = (await self._database.fetch(statement("cleaning/delete_activities"), params))[0]
         return tasks, entries
 
     async def delete_labels(self, workflows: Sequence[int]) -> int:
-        """Delete a batch of the labels and signals of workflows; return how many."""
+        """Delete a batch of labels and signals of workflows; return the number deleted."""
         params = {"workflows": list(workflows), "batch": _DELETED}
         return int((await self._database.fetch(statement("cleaning/delete_labels"), params))[0][0])
 
     async def delete_workflows(self, workflows: Sequence[int]) -> int:
-        """Delete workflows of which nothing else is left; return how many."""
+        """Delete workflows that have no tasks, labels or signals left; return the number deleted."""
         params = {"workflows": list(workflows)}
         return int((await self._database.fetch(statement("cleaning/delete_workflows"), params))[0][0])

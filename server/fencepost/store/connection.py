@@ -1,8 +1,8 @@
-"""A connection to Postgres as the store uses it, and the one way in which statements run on it.
+"""A connection to Postgres as the store uses it, and the functions that run statements on it.
 
-Statements are prepared once a connection and go straight through libpq: one call into C that waits without the
-interpreter's lock. A cursor goes in and out of it several times, and each time stands in line for the lock behind a
-busy event loop; on a batch of 15 calls that cost 45 us of CPU and as much time.
+Statements are prepared once a connection and run through libpq in one call, which releases the interpreter's lock
+while it waits. A cursor takes and releases the lock several times, and each time waits for a busy event loop; for a
+batch of 15 calls that cost 45 us of CPU and as much time.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _SETTING_UP_SECONDS = 5.0
 _PARAM = re.compile(r"%\((\w+)\)s")
 
 
-# The number of a process, and when it was started: numbers are used again.
+# The pid of a backend, and its start time, since pids are reused.
 Backend = tuple[int, str]
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """A connection, under which names its statements are prepared, and which socket and backend are at its ends."""
+    """A connection with the names of its prepared statements, its socket and its backend."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -52,12 +52,12 @@ def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
     with contextlib.ExitStack() as failing:
         failing.callback(connection.close)
         connection.inode = os.fstat(connection.pgconn.socket).st_ino
-        # psycopg prepares what it has run five times, and forgets it with `deallocate all`: ours would be gone as well.
+        # psycopg prepares a statement after five runs and may send `deallocate all`, which would drop ours too.
         connection.prepare_threshold = None
         register_loaders(connection)
-        # Nobody watches the connection yet.
+        # The watch does not know the connection yet.
         with answered_within(connection, _SETTING_UP_SECONDS):
-            # One round trip for all of it.
+            # One round trip for both statements.
             text = statement_for(conninfo, settings) + b"; " + statement("server/find_backend").encode()
             cursor = connection.execute(text)
             while cursor.nextset():
@@ -69,9 +69,9 @@ def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
 
 
 def fetch(connection: Connection, text: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Run one prepared statement and return its rows (none for a statement that has no result).
+    """Run one prepared statement and return its rows (none for a statement without a result).
 
-    `text` has its parameters as `%(name)s`, each with a cast that tells its type.
+    `text` has its parameters as `%(name)s`, each with a cast to its type. Raises psycopg.Error.
     """
     numbered, names = numbered_params(text)
     link = connection.pgconn
@@ -89,22 +89,22 @@ def fetch(connection: Connection, text: str, params: Mapping[str, Any]) -> list[
 
 
 def fetch_planned(connection: Connection, text: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Run a statement whose plan depends on which of its parameters are null: it is planned for their values."""
+    """Run a statement that is planned for the values of its parameters: its plan depends on which are null."""
     with connection.transaction():
         connection.execute("set local plan_cache_mode = force_custom_plan")
         return connection.execute(text.encode(), params, prepare=False).fetchall()
 
 
 def is_waiting(connection: Connection | None) -> bool:
-    """Whether libpq waits for the answer to a statement."""
+    """Return whether libpq waits for the answer to a statement."""
     return connection is not None and connection.pgconn.transaction_status == TransactionStatus.ACTIVE
 
 
 def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any] | None) -> None:
-    """End a connection under the thread that waits for it, which meets that as a break."""
+    """Close the socket of a connection; the thread that waits for it gets an error."""
     if connection is None:
         return
-    # Its owner may close it meanwhile, and the descriptor may be another's by then.
+    # Its owner may close it at the same time, and the descriptor may then be another's.
     with contextlib.suppress(psycopg.Error, OSError):
         number = connection.pgconn.socket
         if isinstance(connection, Connection) and os.fstat(number).st_ino != connection.inode:
@@ -118,7 +118,7 @@ def cut(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any] | Non
 
 @contextmanager
 def answered_within(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
-    """Cut a connection when the block takes longer, as it does when a statement is not answered."""
+    """Cut a connection when the block takes longer, because a statement is not answered."""
     timer = threading.Timer(seconds, cut, (connection,))
     timer.daemon = True
     timer.start()
@@ -130,13 +130,13 @@ def answered_within(connection: psycopg.Connection[Any], seconds: float) -> Iter
 
 @cache
 def numbered_params(text: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return a statement with `$1` for its first parameter and so on, and the names of these."""
+    """Return a statement with `$1`, `$2` … for its parameters, and the names of these in order."""
     names = tuple(dict.fromkeys(_PARAM.findall(text)))
     return _PARAM.sub(lambda param: f"${names.index(param[1]) + 1}", text).encode(), names
 
 
 def _checked(connection: Connection, result: PGresult) -> PGresult:
-    """Return the result of a statement; raise the psycopg.Error that it is."""
+    """Return the result of a statement; raise psycopg.Error when it failed."""
     if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
         return result
     raise psycopg.errors.error_from_result(result, encoding=connection.info.encoding)

@@ -1,4 +1,4 @@
-"""How every connection to Postgres is opened: with time limits, so that none waits for a network that went silent."""
+"""Time limits of every connection to Postgres, so that none waits for ever for a silent network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-# A fail-over without a reset, or a cut cable, closes nothing: without these, Linux waits up to 15 minutes for an
+# A fail-over without a reset, or a cut cable, closes no connection: without these, Linux waits up to 15 minutes for an
 # acknowledgement, and for ever on a connection that has nothing to send.
 _NETWORK = {
     "keepalives": "1",
@@ -16,14 +16,14 @@ _NETWORK = {
     "tcp_user_timeout": "10000",
 }
 _CONNECT_SECONDS = "5"
-# Each host, and each address of a name, gets this long, and a caller waits for all of them.
+# Seconds for each host and each address of a name; a caller waits for all of them.
 _CONNECT_SECONDS_OF_SEVERAL = "2"
 
 
 def with_limits(conninfo: str, *, writes: bool = True) -> str:
-    """Return a conninfo with our time limits; values that it has itself win.
+    """Return a conninfo with our time limits; values that it already has win.
 
-    Values of the environment (PGCONNECT_TIMEOUT, PGAPPNAME) win as well. With `writes`, a primary is sought among
+    Values of the environment (PGCONNECT_TIMEOUT, PGAPPNAME) win too. With `writes`, libpq looks for a primary among
     several hosts. Raises psycopg.ProgrammingError.
     """
     given = conninfo_to_dict(conninfo)

@@ -1,4 +1,4 @@
-"""A few connections to Postgres, each with a thread of its own, behind one awaitable.
+"""A few connections to Postgres, each with its own thread, behind one awaitable interface.
 
 psycopg's synchronous connections wait inside libpq without the interpreter's lock, which makes a handful of threads
 more than twice as fast as its asynchronous pool. A job is a function of a connection; jobs wait in one queue and any
@@ -27,14 +27,14 @@ T = TypeVar("T")
 _ANSWER_BYTES = 8 << 20
 _READ_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
-# For a thread to notice that its connection was cut.
+# Seconds for a thread to notice that its connection was cut.
 _CUTTING_SECONDS = 0.3
 
 
 class Database:
-    """Runs jobs on `connections` threads; make it and close it on the event loop that awaits it.
+    """Runs jobs on `connections` threads; create it and close it on the event loop that awaits it.
 
-    The lane of `reads` has the same watch; closing one of the two ends it.
+    The lane of `reads` shares the watch; closing either of the two ends it.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Database:
         answer_bytes: int = _ANSWER_BYTES,
         seconds: float = _READ_SECONDS,
     ) -> None:
-        # Now, while all files are of one version.
+        # Read all statements now, while all files are of one version.
         statements()
         self.conninfo = conninfo
-        # The size of one answer: a page or a claim ends with the row that fills it.
+        # The size of one answer in bytes: a page or a claim ends with the row that fills it.
         self.answer_bytes = answer_bytes
-        # How long a read may take.
+        # Seconds that a read may take.
         self.seconds = seconds
-        # Where reads run that may take long; without a lane of their own, here.
+        # The database for long reads: this one, when there are no connections for reads.
         self.reads: Database = reads or self
         self.watch: Watch = Watch(conninfo) if reads is None else reads.watch
         self.jobs_taken = 0
@@ -76,7 +76,7 @@ class Database:
         return result
 
     async def run_locking(self, job: Job[T]) -> T:
-        """Run a job that may wait for a lock of ours: of these so few at once that others find a free connection."""
+        """Run a job that may wait for a lock; few of these run at once, so that others find a free connection."""
         async with self._locking:
             return await self.run(job)
 
@@ -87,19 +87,19 @@ class Database:
     async def ready(self) -> None:
         """Return when the database answers and takes writes; raise Away, within 2 seconds, when it does not.
 
-        It waits for no other job.
+        Does not wait for other jobs.
         """
         await self.watch.ready()
 
     async def page(
         self, text: str, params: Mapping[str, Any], *, size: int, most_bytes: int | None = None
     ) -> Portion[Row]:
-        """Run a list's statement and return so many rows at most, and no more than fit into an answer."""
+        """Run a list's statement and return at most `size` rows, and no more than fit into an answer."""
         most = self.answer_bytes if most_bytes is None else most_bytes
         return await self.run(lambda connection: fetch_page(connection, text, params, size=size, most_bytes=most))
 
     async def close(self) -> None:
-        """Let the threads finish what they run, for a moment, and close their connections."""
+        """Wait a moment for the jobs that run, then close all connections."""
         self.watch.close()
         for _ in self._lanes:
             self._jobs.put(None)

@@ -1,4 +1,4 @@
-"""Where the SQL files are: in the wheel beside the package, in a checkout at its top."""
+"""Finds the data files: inside the package in a wheel, at the top of a checkout."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Brings a database to the newest schema: every file of sql/migrations once, in order, a transaction each.
+"""Migrates a database: applies each file of sql/migrations once, in order, each in a transaction.
 
-Several servers may start at once: a session lock lets one migrate while the others wait and then find nothing to do.
-A file that has been applied must never change again, and a database that is ahead of this server is not touched.
+Several servers may start at once: a session lock lets one migrate while the others wait and then find nothing to do. A
+file that has been applied must never change, and a database with a newer schema than this server is not touched.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from fencepost.store.session import MIGRATING
 from fencepost.store.suitability import check_suitability
 from fencepost.store.watch import watched
 
-# Any number that no other program in this database is likely to lock.
+# An arbitrary key that no other program in this database is likely to lock.
 _LOCK = 0x66656E6365
-# As the first migration has it.
+# As in the first migration.
 _SCHEMA = "create schema if not exists fencepost;"
 _TABLE = (
     "create table fencepost.migrations ("
@@ -32,7 +32,7 @@ _TABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: its number, its name, and its text."""
+    """A migration file: its number, name and text."""
 
     number: int
     name: str
@@ -40,7 +40,7 @@ class Migration:
 
     @property
     def sha256(self) -> str:
-        """Return the checksum that is kept beside the number."""
+        """Return the checksum that the database stores with the number."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -51,7 +51,7 @@ def migrations() -> list[Migration]:
 
 
 def migrate(conninfo: str, option: str = "--database-url") -> list[str]:
-    """Apply what is missing and return the names of the files applied; `option` is where the address was given."""
+    """Apply the missing migrations and return their names; `option` is the setting that gave the address."""
     check_suitability(conninfo, option)
     try:
         with connect(conninfo, MIGRATING) as connection, watched(conninfo, connection):
@@ -109,7 +109,7 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> None:
     try:
         with connection.transaction():
             connection.execute("set local lock_timeout = '10s'")
-            # `if not exists` asks for the right to create even where there is nothing to create.
+            # `if not exists` needs the privilege to create even where there is nothing to create.
             if not _is_there(connection, "to_regnamespace", "fencepost"):
                 connection.execute(_SCHEMA)
             if not _is_there(connection, "to_regclass", "fencepost.migrations"):

@@ -1,4 +1,4 @@
-"""Pages of what may be much: rows until there are enough, or until what they hold fills an answer."""
+"""Pages of lists: rows up to a number, or up to the size of an answer in bytes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from fencepost.store.connection import Connection
 
 Row = tuple[Any, ...]
 
-# Rows that are in memory beyond those that are given back, each with a few payloads of a megabyte at worst.
+# Rows in memory beyond those of the page, each with a few payloads of a megabyte at worst.
 _AT_ONCE = 20
-# The bytes of a row beside its payloads: ids, times, names of members.
+# The bytes of a row without its payloads: ids, times, names of members.
 _AROUND = 512
 
 
 def fetch_page(
     connection: Connection, text: str, params: Mapping[str, Any], *, size: int, most_bytes: int
 ) -> Portion[Row]:
-    """Run a list's statement, which takes `size`; return the rows that fit, one at least.
+    """Run a list's statement, which takes `size`; return the rows that fit, at least one.
 
-    The statement is planned for its params. A cursor reads no further than the page goes: what would not fit is not
-    even looked up where Postgres keeps large values.
+    The statement is planned for its params. A cursor stops at the end of the page, so that large values of further rows
+    are not even fetched from TOAST tables.
     """
     rows: list[Row] = []
     taken = 0
@@ -40,5 +40,5 @@ def fetch_page(
 
 
 def size_of(row: Row) -> int:
-    """Return about how many bytes a row is in an answer."""
+    """Return the approximate size of a row in an answer, in bytes."""
     return _AROUND + sum(len(value) for value in row if value.__class__ in (bytes, str))

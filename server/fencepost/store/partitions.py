@@ -1,10 +1,10 @@
-"""The history in partitions of time: made ahead, emptied of what others refer to, and dropped when nobody wants them.
+"""The time partitions of the history: created ahead of time, and dropped after the retention.
 
-What live workflows need of an old partition stays: its rows move to the default partition when theirs is dropped.
+The rows that live workflows still need are kept: they move to the default partition when their partition is dropped.
 
-Each step is a transaction of its own that waits for nobody longer than a moment. A table that is attached or dropped
-makes every later statement wait behind it, so that one which itself waits for a long transaction would stop the server:
-it gives up (`InTheWay`) and is tried again later. A crash between two steps leaves what the next run goes on from.
+Each step is a transaction with a short lock timeout. Attaching or dropping a table makes every later statement wait for
+it, so that a step which waited for a long transaction would stop the server. Instead it gives up (`InTheWay`) and is
+tried again later. After a crash between two steps the next run continues where the last one stopped.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
 
-# Rows of one step: few milliseconds each.
+# Rows of one step, which takes a few milliseconds.
 _BATCH = 1000
 # Workflows of one step, each with all its labels.
 _FAMILIES = 500
 _BRIEFLY = "set local lock_timeout = '200ms'"
-# To attach one, Postgres reads the default partition while nobody else can. It is empty but for accidents, and a large
-# one must not stop everybody for long.
+# To attach a partition, Postgres reads the default partition under a lock. It is usually empty; a large one must not
+# block other transactions for long.
 _AT_MOST = "set local statement_timeout = '3s'"
 _IN_THE_WAY = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
-    # A row came into the default partition just before its range was attached.
+    # A row was written to the default partition just before its range was attached.
     psycopg.errors.CheckViolation,
 )
 
 
 class InTheWay(Exception):
-    """Something holds what a step needs; nothing was changed, and later it may be free."""
+    """Another transaction holds a lock that a step needs; nothing was changed, and the step can be tried again."""
 
 
 class AlreadyGone(Exception):
@@ -47,7 +47,7 @@ class AlreadyGone(Exception):
 
 
 class Partition(NamedTuple):
-    """A table of `parent` for what happened from `begins_at` (None: ever) to `ends_at`.
+    """A partition of `parent` for the time from `begins_at` (None: no lower bound) to `ends_at`.
 
     The parents are `done_tasks`, `done_workflows` and `task_log`.
     """
@@ -59,7 +59,7 @@ class Partition(NamedTuple):
 
 
 class PartitionStore:
-    """The statements of sql/queries/history, and what makes and drops tables."""
+    """Runs the statements of sql/queries/history, and those that create and drop partitions."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -69,7 +69,7 @@ class PartitionStore:
         self.most_kept = 500_000
 
     async def make_next(self, width: timedelta) -> Partition | None:
-        """Make the nearest partition that is missing and return it, None when none is; raise InTheWay."""
+        """Create the nearest missing partition and return it, None when none is missing; raise InTheWay."""
 
         def job(connection: Connection) -> Partition | None:
             with _briefly(connection):
@@ -89,7 +89,7 @@ class PartitionStore:
         return await self._database.run(job)
 
     async def expired_partitions(self, retention: timedelta) -> list[Partition]:
-        """Return the partitions that hold only what is older than `retention`, the oldest first."""
+        """Return the partitions whose rows are all older than `retention`, oldest first."""
         params = {"retention": retention, "now": self._clock.now()}
         return [Partition(*row) for row in await self._database.fetch(statement("history/expired_partitions"), params)]
 
@@ -99,9 +99,9 @@ class PartitionStore:
         return not (await self._database.fetch(statement("history/default_partitions_exceed"), params))[0][0]
 
     async def forget(self, partition: Partition, *, after: int) -> tuple[int | None, list[int]]:
-        """Let a batch of the names go that lead into a partition of tasks or workflows; raise InTheWay or AlreadyGone.
+        """Delete a batch of the names of a partition's tasks or workflows; raise InTheWay or AlreadyGone.
 
-        Returns the `after` of the next batch, None when there is none, and the numbers of those that must be kept.
+        Returns the next `after`, None after the last batch, and the seqs of the rows that must be kept.
         """
         params = {"begins_at": partition.begins_at, "ends_at": partition.ends_at, "after": after}
 
@@ -111,7 +111,7 @@ class PartitionStore:
                     few = {**params, "batch": _FAMILIES}
                     ((last, kept),) = fetch(connection, statement("history/delete_workflow_names"), few)
                     return last, kept
-                # A retry under way ends before this, and a later one looks for the id when we are done.
+                # This lock waits for a retry in progress; a later retry looks for the id after this transaction.
                 connection.execute(_with_names("lock table {name} in share mode", partition))
                 ((last, kept),) = fetch(connection, statement("history/delete_task_names"), {**params, "batch": _BATCH})
                 return last, kept
@@ -119,9 +119,9 @@ class PartitionStore:
         return await self._database.run(job)
 
     async def snapshot(self, partition: Partition, *, after: int) -> tuple[int | None, int]:
-        """Write entries for a batch of live tasks whose newest one is no newer than a partition; raise InTheWay.
+        """Log the state of a batch of live tasks whose newest log entry is in a partition or older; raise InTheWay.
 
-        Returns the `after` of the next batch (None when there is none), and how many were left alone for now.
+        Returns the next `after`, None after the last batch, and the number of tasks that were skipped for now.
         """
         params = {"ends_at": partition.ends_at, "after": after, "batch": _BATCH, "now": self._clock.now()}
 
@@ -133,9 +133,9 @@ class PartitionStore:
         return await self._database.run(job)
 
     async def drop(self, partition: Partition, kept: Sequence[int] = ()) -> None:
-        """Drop a partition with all that is in it but the rows `kept`; raise InTheWay or AlreadyGone.
+        """Drop a partition, and move the rows `kept` to the default partition; raise InTheWay or AlreadyGone.
 
-        When these are more than can be moved in a moment, that is in the way: all of the partition stays.
+        InTheWay is also raised when these are too many to move quickly: then the whole partition stays.
         """
 
         def job(connection: Connection) -> None:
@@ -152,7 +152,7 @@ class PartitionStore:
         await self._database.run(job)
 
     async def delete_strays(self, retention: timedelta) -> int:
-        """Delete old rows that are in no partition, up to a batch of each kind, and return how many."""
+        """Delete a batch of old rows from each default partition and unpartitioned table; return the number deleted."""
         params: dict[str, Any] = {"retention": retention, "batch": _BATCH, "now": self._clock.now()}
         done = await self._database.fetch(statement("history/delete_done"), params)
         workflows = await self._database.fetch(statement("history/delete_done_workflows"), params)
@@ -165,7 +165,7 @@ class PartitionStore:
 
 @contextmanager
 def _briefly(connection: Connection) -> Iterator[None]:
-    """Run a transaction that no other server runs meanwhile and that gives up rather than wait."""
+    """Run a transaction that excludes other servers and gives up when it would have to wait."""
     try:
         with connection.transaction():
             connection.execute(_BRIEFLY)

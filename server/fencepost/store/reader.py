@@ -1,7 +1,7 @@
-"""SQL that callers wrote, run where it can only read.
+"""Runs SQL that callers wrote, read-only.
 
-Each query has a connection and a transaction of its own, so that nothing it leaves behind (a setting, a lock) meets the
-next one. It is one statement by the protocol's own rule: no `commit` can stand behind it.
+Each query has a connection and a transaction of its own, so that nothing it leaves behind (a setting, a lock) affects
+the next one. The protocol allows one statement only: no `commit` can follow it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from fencepost.store.statements import statement
 
 MOST_ROWS = 1000
 _FETCHED = 50
-# Postgres itself writes the rows as JSON: what JSON lacks becomes text as it always writes it, and what is beyond the
-# bytes stays there. The query was read by itself before: it is one statement whose brackets are its own, so that none
-# of them closes ours. A line break closes a comment that it may end with.
+# Postgres writes the rows as JSON: types that JSON lacks become text, and rows beyond the limit in bytes are not sent.
+# The query was parsed alone before, so it is one statement with balanced brackets that cannot close ours. The line
+# break ends a comment at its end.
 _ROWS = (
     "select case when sum(octet_length(r.row)) over (rows unbounded preceding) <= {bytes} then r.row end"
     " from (select row_to_json(q)::text as row from (\n{query}\n) as q limit {rows}) as r"
@@ -40,16 +40,16 @@ _SESSION = (
     "select pg_backend_pid(), set_config('statement_timeout', %s, true),"
     " set_config('application_name', 'fencepost run-sql', true), " + local_settings(READING)
 )
-# Ends the backend of a query that holds or waits for advisory locks, and tells whether it did: with one of ours it
-# would stop the queue. Every role may end its own backends.
+# Terminates the backend of a query that holds or waits for advisory locks, and returns whether it did: a query with one
+# of our locks would stop the queue. Every role may terminate its own backends.
 _END_LOCKING = (
     "select count(*) from (select distinct l.pid from pg_catalog.pg_locks as l where l.pid = %s"
     " and l.locktype = 'advisory') as l where pg_catalog.pg_terminate_backend(l.pid)"
 )
 _WATCH_SECONDS = 0.2
-# Beyond its own end: a query may lift its timeout for what is fetched after it, and the way to Postgres may be gone.
+# Seconds beyond the timeout: a query may lift the timeout for its fetches, and the network may be down.
 _GRACE_SECONDS = 1.0
-# For Postgres to end a query that is cancelled.
+# Seconds for Postgres to end a query that is cancelled.
 _CANCEL_SECONDS = 1
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -59,23 +59,23 @@ class Reader:
     """Runs queries as the role of `conninfo`, each for `seconds` at most."""
 
     def __init__(self, conninfo: str, *, seconds: float, most_bytes: int) -> None:
-        """Raise StartRefused when `conninfo` is not the way to a database."""
+        """Raise StartRefused when `conninfo` is not a valid address."""
         check_address(conninfo, "--run-sql-url")
         self._conninfo = conninfo
         self._seconds = seconds
         self._most_bytes = most_bytes
-        # After that a connection is silent, and cut.
+        # After that, a connection counts as silent and is cut.
         self._longest = seconds + _GRACE_SECONDS + _CANCEL_SECONDS
 
     async def rows(self, query: str, args: Sequence[Any]) -> list[bytes]:
-        """Return the rows of a query as texts of JSON objects; raise Refusal when it does not give them."""
+        """Return the rows of a query as texts of JSON objects; raise Refusal when the query fails."""
         connection = await self._connect()
         reading = asyncio.ensure_future(self._rows(connection, query, args))
         fuse = asyncio.get_running_loop().call_later(self._longest, cut, connection)
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
-            # psycopg would ask the server to end the query, and then wait for that: for ever, when it is silent.
+            # psycopg would ask the server to cancel the query and wait for that: for ever, when the server is silent.
             if not reading.done():
                 with contextlib.suppress(psycopg.Error, TimeoutError):
                     await connection.cancel_safe(timeout=_CANCEL_SECONDS)
@@ -122,7 +122,7 @@ class Reader:
             raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
 
     async def _watch(self, pid: int) -> None:
-        """End the query of a backend when it takes locks by any means, and return."""
+        """Terminate the backend of a query as soon as it takes advisory locks."""
         await asyncio.sleep(_WATCH_SECONDS)
         async with await self._connect() as connection:
             fuse = asyncio.get_running_loop().call_later(self._longest, cut, connection)
@@ -156,7 +156,7 @@ class Reader:
 
 
 async def _check(connection: Connection) -> None:
-    """Raise Refusal when the role could change our tables, or anything."""
+    """Raise Refusal when the role could change our tables, or is a superuser."""
     cursor = await connection.execute(statement("reader/privileges").encode())
     row = await cursor.fetchone()
     assert row is not None, "a row says what the role may do"
@@ -168,7 +168,7 @@ async def _check(connection: Connection) -> None:
 
 
 async def _prepare(connection: Connection, query: str, arguments: Sequence[Any]) -> list[str]:
-    """Let Postgres read a query by itself, as one statement, and return the names of its columns."""
+    """Let Postgres parse a query alone, as one statement, and return the names of its columns."""
     transformer = Transformer(connection)
     transformer.dump_sequence(arguments, [PyFormat.AUTO] * len(arguments))
     link = connection.pgconn
@@ -187,7 +187,7 @@ def _good(results: Sequence[PGresult], connection: Connection) -> PGresult:
 
 
 def _refuse_twins(columns: Sequence[str]) -> None:
-    """Raise Refusal when two columns have one name: of two members of an object, readers of JSON keep one."""
+    """Raise Refusal when two columns have the same name: JSON readers keep one of two equal members."""
     for name, count in Counter(columns).items():
         if count > 1:
             reason = f"{count} columns are named {name!r}: give each a name of its own by `as`"
@@ -195,7 +195,7 @@ def _refuse_twins(columns: Sequence[str]) -> None:
 
 
 async def _has_ended(watching: asyncio.Task[None]) -> bool:
-    """Return whether a watch has ended the query that it watched."""
+    """Return whether a watch has terminated its query."""
     await asyncio.wait([watching], timeout=_GRACE_SECONDS)
     return watching.done() and not watching.cancelled() and watching.exception() is None
 

@@ -1,7 +1,7 @@
-"""The connections of reads: what may take long runs here, and never where leases and finishes do.
+"""Connections for long reads, apart from those for leases and finishes.
 
 A search over a million rows keeps its connection for a second. On the connections of the queue, a few of those would
-hold up every heartbeat. Here they wait for each other, in the order in which they came, and each has an end in time.
+delay every heartbeat. Here reads wait only for each other, first come, first served, and each has a time limit.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from fencepost.store.database import Away, Database, Job
 
 T = TypeVar("T")
 
-# As often as there are connections, so many cores of Postgres are busy with reads, and no more: a parallel plan would
-# take those of the queue.
+# No parallel plans: reads then use at most one core of Postgres a connection, and leave the others to the queue.
 _SESSION = """
 set max_parallel_workers_per_gather = 0;
 set cursor_tuple_fraction = 1;
 set statement_timeout = {milliseconds}
 """
 
-# Of a read that waits for its turn while the database is away.
+# Seconds that a waiting read waits for an unavailable database.
 _PATIENCE = 1.0
 
 
 class Reads(Database):
-    """Runs reads on `connections` threads of their own; one waits for its turn, and then runs, `seconds` at most."""
+    """Runs reads on `connections` threads of their own; each may wait, and then run, for `seconds`."""
 
     def __init__(
         self, conninfo: str, *, connections: int = 2, seconds: float = 10.0, answer_bytes: int = 8 << 20
@@ -40,7 +39,7 @@ class Reads(Database):
         super().__init__(conninfo, connections=connections, answer_bytes=answer_bytes, seconds=seconds)
         self._session = _SESSION.format(milliseconds=max(1, round(seconds * 1000))).encode()
         self._ready: weakref.WeakSet[Connection] = weakref.WeakSet()
-        # First come, first served, and no more than can run: what is cancelled while it waits leaves no job behind.
+        # First come, first served, and no more jobs than threads: a read cancelled in the queue leaves no job.
         self._turns = asyncio.Semaphore(connections)
 
     async def run(self, job: Job[T]) -> T:
@@ -58,7 +57,7 @@ class Reads(Database):
             raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
         try:
             if self.watch.away_since is not None and time.monotonic() > came_at + _PATIENCE:
-                # Those that wait would otherwise wait for the database one after the other.
+                # Otherwise the waiting reads would each wait for the database, one after the other.
                 raise Away
             return await super().run(lambda connection: self._timed(connection, job))
         finally:

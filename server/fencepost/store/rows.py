@@ -1,6 +1,6 @@
-"""How rows leave Postgres: JSON and times as the text that goes to the caller, never parsed and built again.
+"""Loaders for rows: JSON and times stay the text that goes to the caller, without parsing.
 
-A statement about tasks gives the number of the call first, and behind it the resource of the task.
+A row of a statement about tasks is the number of the call, then the resource of the task.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ EXEC_ID = 1 + Task._fields.index("exec_id")
 
 
 class _JsonText(Loader):
-    """json as the bytes that were stored."""
+    """Load json as the bytes that were stored."""
 
     def load(self, data: Buffer) -> bytes:
         return bytes(data)
 
 
 class _IsoTime(Loader):
-    """timestamptz as `2026-01-01T12:00:00.000000Z`; the session's time zone is UTC."""
+    """Load timestamptz as `2026-01-01T12:00:00.000000Z`; the session's time zone is UTC."""
 
     def load(self, data: Buffer) -> str:
         return _iso(bytes(data))
@@ -41,7 +41,7 @@ def _iso(data: bytes) -> str:
 
 
 def register_loaders(connection: psycopg.Connection) -> None:
-    """Make a connection give JSON as bytes and times and uuids as text."""
+    """Make a connection load JSON as bytes, and times and uuids as text."""
     adapters = connection.adapters
     adapters.register_loader("json", _JsonText)
     adapters.register_loader("timestamptz", _IsoTime)

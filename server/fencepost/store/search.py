@@ -1,8 +1,8 @@
-"""Searches through all there is, a part at a time: each part takes a turn of its own, and all of them an end in time.
+"""Searches through all tasks or workflows, one range of seq at a time, within a time limit.
 
-One statement over five million rows would keep its connection for seconds, and a reader who comes with little to find
-would wait for the end. Here a search looks at numbers from one to another, wider and wider parts as long as these are
-quick, and lets other reads have their turn in between. Once its time is over it says how far it has looked.
+One statement over five million rows would keep its connection for seconds, and small reads would wait for it. A search
+reads one range after another, each as a job of its own, so that other reads run in between. The ranges grow as long as
+they are quick. When its time is up, the search returns how far it got.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Position = tuple[str, int]
 _FIRST = 1000
 _SMALLEST = 100
 _WIDEST = 1 << 40
-# Seconds that a part should take.
+# Seconds that one range should take.
 _SHORT, _LONG = 0.05, 0.2
-# Part of the time that a read may take in which a page begins to look at further parts.
+# The part of the time limit of a read in which a page may begin another range.
 SHARE = 0.5
 
 
 class Found(NamedTuple):
-    """Rows of a list, where the next page begins (None behind the last), and how far was looked when time was over."""
+    """Rows of a page, the position of the next page (None after the last), and the time reached when time was up."""
 
     rows: list[Row]
     position: Position | None
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """The statements of a search: a list, how many, between which numbers all are, and when one was made."""
+    """The statements of a search: the list, the count, the range of seq, and the creation time at a seq."""
 
     rows: str
     total: str
@@ -61,7 +61,7 @@ def of_workflows(sort: Sort, direction: Direction) -> Texts:
 
 
 class Search:
-    """A look through the tasks or the workflows that fit a filter."""
+    """A search for the tasks or the workflows that match a filter."""
 
     def __init__(
         self, reads: Database, texts: Callable[[Sort, Direction], Texts], wanted: Filter, *, seconds: float
@@ -71,11 +71,11 @@ class Search:
         self._filter = wanted
         self._wanted = {**wanted._asdict(), "seqs": [seq for id in wanted.ids or () if (seq := seq_of(id))]}
         self._until = time.monotonic() + seconds
-        # The number to go on behind, when time was over before the end.
+        # The seq after which the next page begins, when time was up before the end.
         self._stopped_at: int | None = None
 
     async def page(self, sort: Sort, direction: Direction, position: Position | None, size: int) -> Found:
-        """Return one page, the first rows behind a position."""
+        """Return one page: the first rows after a position."""
         if sort == "created_at" and _is_sought(self._filter):
             return await self._looked_for(direction, position, size)
         at, seq = position or (None, None)
@@ -84,13 +84,13 @@ class Search:
         return Found([*page.items], (page.items[-1][-2], page.items[-1][-1]) if page.more else None)
 
     async def _looked_for(self, direction: Direction, position: Position | None, size: int) -> Found:
-        """Return one page in the order of creation, of rows that no key leads to."""
+        """Return one page by creation time, for a filter that no index serves."""
         at, seq = position or (None, None)
         text, left = self._texts("created_at", direction).rows, self._reads.answer_bytes
         rows: list[Row] = []
         async for low, high in self._parts(direction, seq):
             params = {**self._wanted, "position": at, "position_seq": seq, "low": low, "high": high}
-            # One more row tells that there is more, without a look at all that follows.
+            # One row more tells whether there is a next page, without reading the rest.
             page = await self._reads.page(text, params, size=size + 1 - len(rows), most_bytes=left)
             rows += page.items
             left -= sum(map(size_of, page.items))
@@ -104,7 +104,7 @@ class Search:
         return Found(rows, (moment, self._stopped_at), moment)
 
     async def count(self) -> int | None:
-        """Return how many there are; None when that was not to be counted in time."""
+        """Return the number of matches; None when the count was not complete in time."""
         if self._filter.ids is not None:
             return await self._counted(None, None)
         total = 0
@@ -140,7 +140,7 @@ class Search:
 
 
 def _is_sought(wanted: Filter) -> bool:
-    """Return whether rows have to be looked through for those that are wanted: no key leads to them."""
+    """Return whether a filter needs a search through all rows, because no index serves it."""
     sought = (wanted.include, wanted.exclude, wanted.statuses, wanted.outcomes, wanted.pattern)
     return wanted.ids is None and any(one is not None for one in sought)
 

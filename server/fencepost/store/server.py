@@ -1,4 +1,4 @@
-"""Statements about servers rather than tasks: what time it is, whether the database answers, telling other servers."""
+"""Statements about servers: the time of the database, and notifications to other servers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fencepost.store.statements import statement
 
 
 class ServerStore:
-    """The statements of sql/queries/server."""
+    """Runs the statements of sql/queries/server."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Whether a server can work on a database: asked before anything is changed there."""
+"""Checks that a server can work on a database, before it changes anything there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fencepost.store.statements import statement
 
 OLDEST = 15
 _PROBES = 3
-# All of it takes milliseconds, or the time that a pooler is waited for.
+# Seconds: all checks take milliseconds, or wait for a pooler.
 _ANSWER_SECONDS = 20.0
 _PROBE_SECONDS = 5.0
 
@@ -35,10 +35,10 @@ class _Facts(NamedTuple):
 
 
 def check_suitability(conninfo: str, option: str = "--database-url", *, changes: bool = True) -> None:
-    """Raise StartRefused with the reason why a server cannot work on a database, if there is one.
+    """Raise StartRefused when a server cannot work on a database, with the reason.
 
-    Without `changes` it is only going to be read. The session is left as it was: behind a pooler it may be somebody
-    else's next.
+    Without `changes` the database will only be read. The session is left unchanged: a pooler may give it to another
+    client next.
     """
     check_address(conninfo, option)
     try:
@@ -48,9 +48,9 @@ def check_suitability(conninfo: str, option: str = "--database-url", *, changes:
         ):
             _check_version(connection)
             row = connection.execute(statement("server/suitability").encode()).fetchall()[0]
-            # Without an encoding (SQL_ASCII) texts are bytes.
+            # Without an encoding (SQL_ASCII), texts are bytes.
             facts = _Facts._make(one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in row)
-            # A pooler gives a number of its own to those who connect.
+            # A pooler reports a pid of its own to its clients.
             if facts.pid != connection.info.backend_pid:
                 _check_pooler(connection, conninfo, option, facts.pid)
     except psycopg.Error as error:
@@ -119,7 +119,7 @@ def _check_pooler(connection: psycopg.Connection, conninfo: str, option: str, pi
             if _ask(connection, "select pg_catalog.pg_backend_pid()") != str(pid):
                 raise refusal
     except psycopg.errors.ProtocolViolation:
-        # pgbouncer in statement mode lets nobody begin a transaction.
+        # PgBouncer in statement mode refuses transactions.
         raise refusal from None
     except TimeoutError:
         raise StartRefused(

@@ -1,4 +1,4 @@
-"""Every statement about triggers, as a method of its name."""
+"""The statements about triggers, each a method of the same name."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Trigger(NamedTuple):
 
 
 class Triggers(NamedTuple):
-    """All triggers, as they were behind so many changes."""
+    """All triggers after a number of changes."""
 
     changes: int
     triggers: Sequence[Trigger]
 
 
 class TriggerStart(NamedTuple):
-    """What a trigger did for an event: a reference to what it started, JSON text, or the reason why it did not."""
+    """A start of a trigger for an event: a reference to the started task or workflow (JSON text), or a reason."""
 
     source: str | None
     id: str
@@ -41,14 +41,14 @@ class TriggerStart(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How often a trigger started something, and how often it could not."""
+    """How often a trigger started a task or workflow, and how often it skipped an event."""
 
     started: int
     skipped: int
 
 
 class TriggerStore:
-    """The statements of sql/queries/triggers."""
+    """Runs the statements of sql/queries/triggers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -63,7 +63,7 @@ class TriggerStore:
         return Triggers(rows[0][0], found)
 
     async def list(self, *, after: str | None, size: int) -> Portion[Definition]:
-        """Return the newest versions, by name, behind the name `after`."""
+        """Return the newest version of each trigger, by name, after the name `after`."""
         page = await self._database.reads.page(statement("triggers/list"), {"after": after}, size=size)
         found = [
             Definition(name, version, text, created_at, _triggers.decode(text))
@@ -72,12 +72,12 @@ class TriggerStore:
         return Portion(found, page.more)
 
     async def list_starts(self, name: str, *, size: int) -> Sequence[TriggerStart]:
-        """Return what a trigger did last, the newest first."""
+        """Return the last starts of a trigger, newest first."""
         rows = await self._database.reads.fetch(statement("triggers/list_starts"), {"name": name, "size": size})
         return [TriggerStart._make(row) for row in rows]
 
     async def count_starts(self, name: str) -> Counts:
-        """Return how often a trigger did something, as far as it is kept."""
+        """Return the counts of a trigger, as far as its history is kept."""
         rows = await self._database.reads.fetch(statement("triggers/count_starts"), {"name": name})
         return Counts._make(rows[0])
 

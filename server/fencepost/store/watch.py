@@ -1,14 +1,13 @@
-"""The watch: finds out that the database is away, or that a statement was lost on the way, and frees who waits for it.
+"""The watch: detects an unavailable database and lost statements, and unblocks the threads that wait for them.
 
-A network that goes silent (a fail-over without a reset, a cut cable, a proxy that hangs) ends no connection, and a
-statement may take long for good reasons: it searches, or waits for a lock. So the watch asks. A statement that takes
-longer than a second is looked up in Postgres over a connection of the watch's own: while its backend works on it, it
-may go on. If the backend is gone, or has nothing to do in two looks, then the statement or its answer is lost: its
-backend is ended, because it may hold locks, and the connection is cut, so that its thread opens another and runs the
-job again. If the watch has no answer itself, then the database is away.
+A network that goes silent (a fail-over without a reset, a cut cable, a proxy that hangs) closes no connection, and a
+statement may be slow for good reasons: it searches, or waits for a lock. So the watch looks up each statement that
+takes longer than a second in Postgres, over its own connection. While the backend works on it, the statement may go on.
+If the backend is gone, or idle in two probes, the statement or its answer is lost: the watch terminates the backend,
+because it may hold locks, and cuts the connection, so that its thread opens another and runs the job again. If the
+watch itself gets no answer, the database is unavailable.
 
-The watch only looks when there is something to look for: a late statement, a broken connection, a probe that asks
-whether the server is ready, or the end of an outage.
+The watch probes only when there is a reason: a late statement, a broken connection, a readiness check, or an outage.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ from fencepost.store.probe import GONE, Deed, Probe, Sight
 from fencepost.store.watched import Alone, Watched
 from fencepost.telemetry import Event, emit
 
-# How long a call waits for a database that is away. With the time between two looks it is the documented 5 seconds.
+# Seconds that a call waits for an unavailable database. With the time between two probes: the documented 5 seconds.
 PATIENCE = 4.5
 _TICK = 0.25
 _LATE = 1.0
-# The probe's own connection may be the silent one: it is cut, and there is time for another.
+# The connection of the probe may be the silent one: it is cut, and there is time for another probe.
 _CUT_AFTER = 1.2
 _AWAY_AFTER = 2.9
-# A backend that was idle in two looks this far apart has no statement of ours; one that cannot get rid of its answer
+# A backend that was idle in two probes this far apart has not received our statement. One that cannot send its answer
 # may have a slow reader.
 _IDLE_FOR = 0.2
 _STUCK_FOR = 1.8
-# Between two looks while the database is away.
+# Seconds between two probes while the database is unavailable.
 _AGAIN = 0.4
-# A probe of a balancer must have its answer within 2 seconds.
+# The health check of a load balancer must be answered within 2 seconds.
 _READY_SECONDS = 1.7
-# Each call that comes while the database is known to be away makes sure that it still is.
+# A call that comes while the database is known to be unavailable triggers another probe.
 _LEAST_PATIENCE = 0.4
 
 _WRITES = "takes no writes: it is a standby, or read-only"
@@ -51,7 +50,7 @@ _SILENT = "does not answer"
 
 
 class _Sign(NamedTuple):
-    """A sign that the statement of a job was lost, and the time at which it was first seen."""
+    """A sign that the statement of a job was lost, and when it was first seen."""
 
     pending: Pending
     deed: Deed
@@ -59,11 +58,11 @@ class _Sign(NamedTuple):
 
 
 class Watch:
-    """Looks after the connections of the lanes that are added."""
+    """Watches the connections of the lanes that are added."""
 
     def __init__(self, conninfo: str) -> None:
         self.closing = threading.Event()
-        # Connections of an earlier epoch are not used again: they may lead to what is no longer the primary.
+        # Connections of an earlier epoch are not used again: they may lead to a former primary.
         self.epoch = 0
         self.away_since: float | None = None
         self._reason = ""
@@ -83,22 +82,22 @@ class Watch:
 
     @property
     def patience(self) -> float:
-        """How many seconds a job that comes now may wait for the database while that is away."""
+        """Seconds that a new job may wait for an unavailable database."""
         if (since := self.away_since) is None:
             return PATIENCE
         return max(_LEAST_PATIENCE, since + PATIENCE - time.monotonic())
 
     def add(self, lanes: list[Lane], jobs: queue.SimpleQueue[Pending | None]) -> None:
-        """Look after the connections of some lanes, and the queue from which they take their jobs."""
+        """Watch the connections of some lanes, and the queue of their jobs."""
         self._lanes += lanes
         self._queues.append(jobs)
 
     def attend(self, connection: Connection) -> None:
-        """Look after a connection that is none of a lane's."""
+        """Watch a connection that belongs to no lane."""
         self._lanes.append(Alone(connection))
 
     def doubt(self, *, afresh: bool = False) -> None:
-        """Look at the database soon: a connection broke, or (`afresh`) all may lead to what takes no writes."""
+        """Probe the database soon: a connection broke, or (`afresh`) all may lead to a read-only server."""
         if afresh:
             self.epoch += 1
         self._doubted = True
@@ -150,7 +149,7 @@ class Watch:
             self._refuse_expired(now)
 
     def _late(self, now: float) -> dict[Watched, Pending]:
-        """Return the lanes that have been waiting for Postgres for long."""
+        """Return the lanes that have been waiting for Postgres for longer than a second."""
         return {
             lane: pending
             for lane in self._lanes
@@ -163,13 +162,13 @@ class Watch:
         self._probes.put(self._probe)
 
     def _read(self, probe: Probe, now: float) -> None:
-        """Draw the conclusions of a look."""
+        """Act on the result of a probe."""
         sight = probe.sight
         self._next_look = now + _AGAIN
         if sight is None:
             self._lose(f"cannot be reached: {_sentence(probe.error)}", probe.sent)
         elif sight.read_only:
-            self.epoch += 1  # so that the next look may find another
+            self.epoch += 1  # so that the next probe may find another
             self._lose(_WRITES, probe.sent)
         else:
             self._next_look = now + _LATE
@@ -177,7 +176,7 @@ class Watch:
             self._judge(probe.late, sight, now)
 
     def _judge(self, late: Mapping[Watched, Pending], sight: Sight, now: float) -> None:
-        """Give up the statements that Postgres does not work on."""
+        """Give up the statements that Postgres does not work on: cut their connections."""
         signs: dict[Watched, _Sign] = {}
         for lane, pending in late.items():
             connection = lane.connection
@@ -218,14 +217,14 @@ class Watch:
         self._answer(None)
 
     def _answer(self, error: Away | None) -> None:
-        """Tell who asked whether the server is ready."""
+        """Answer the readiness checks that wait."""
         asking, self._asking = self._asking, []
         for loop, future in asking:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, future, error)
 
     def _refuse_expired(self, now: float) -> None:
-        """Answer the calls whose time is over, and that wait for a lane, or for the connection of one."""
+        """Refuse the calls that have waited too long for a lane or for its connection."""
         for lane in self._lanes:
             pending = lane.pending
             if pending is not None and lane.connecting and now > pending.until:
@@ -244,9 +243,9 @@ class Watch:
 
 @contextmanager
 def watched(conninfo: str, connection: Connection) -> Iterator[None]:
-    """Look after a connection on which this thread runs statements, of a start or a command, until the block ends.
+    """Watch a connection on which this thread runs statements, at start-up or in a command, until the block ends.
 
-    A statement that is lost, or a database that is away, is met as a break of the connection.
+    A lost statement or an unavailable database shows as a broken connection (psycopg.OperationalError).
     """
     watch = Watch(conninfo)
     watch.attend(connection)

@@ -1,4 +1,4 @@
--- Find the core task of a people task.
+-- Find the core task of a people's task.
 -- Takes:   seq bigint, of the core task.
 -- Returns: one row (id, definition, definition_version, settings, exec_id, version).
 -- Touches: nothing; reads live_tasks, done_tasks.

@@ -1,4 +1,4 @@
--- Link a mail message to a people task; a repeated link changes nothing.
+-- Link a mail message to a people's task; a repeated link changes nothing.
 -- Takes:   seq bigint; mail_message.
 -- Returns: nothing.
 -- Touches: people_mails. Run after save_fields.sql.

@@ -1,5 +1,5 @@
--- List the state changes in the logs of people tasks' core tasks, without the creation of the first.
--- Takes:   seqs bigint[], the people tasks: the seqs of their first core tasks.
+-- List the state changes in the logs of core tasks of people's tasks, without the creation of the first.
+-- Takes:   seqs bigint[], the people's tasks: the seqs of their first core tasks.
 -- Returns: per change (task_seq, at, seq, version, status, outcome, by_user, reason, exec_id).
 -- Touches: nothing; reads people_tasks, live_tasks, done_tasks, task_log.
 select

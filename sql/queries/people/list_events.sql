@@ -1,4 +1,4 @@
--- List the events of people tasks, drafts included.
+-- List the events of people's tasks, drafts included.
 -- Takes:   seqs bigint[], of the tasks.
 -- Returns: per event (task_seq, stream, number, event_date_time, by_user, processed, core_seq, core_version,
 --          bi_task_status, assigned_to_team, assigned_to_user, priority, due_date_time).

@@ -1,4 +1,4 @@
--- List the mail messages of a people task, page by page.
+-- List the mail messages of a people's task, page by page.
 -- Takes:   seq bigint; after text, the message after which the page begins (null for the first page); size integer.
 -- Returns: per link (mail_message).
 -- Touches: nothing; reads people_mails.

@@ -1,4 +1,4 @@
--- List the saved current values of people tasks.
+-- List the saved current values of people's tasks.
 -- Takes:   seqs bigint[].
 -- Returns: per task that has saved values (seq, replayed_at, core_seq, core_version, bi_assigned_to_team,
 --          bi_assigned_to_user, bi_task_status, bi_priority, bi_due_date_time, bi_completion_date_time).

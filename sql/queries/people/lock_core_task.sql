@@ -1,5 +1,5 @@
--- Lock the newest core task of a people task if it is live, so that no worker changes it.
--- Takes:   seq bigint, of the people task.
+-- Lock the newest core task of a people's task if it is live, so that no worker changes it.
+-- Takes:   seq bigint, of the people's task.
 -- Returns: one row (core_seq), or no row when the core task is done.
 -- Touches: a row lock of live_tasks; reads people_tasks. Run after the lock of the workflow.
 select l.seq as core_seq

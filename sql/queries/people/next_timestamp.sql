@@ -1,4 +1,4 @@
--- Find the time for the next event of a people task: after all earlier ones, by at least a microsecond.
+-- Find the time for the next event of a people's task: after all earlier ones, by at least a microsecond.
 -- Takes:   task_seq bigint; core_seq bigint, its newest core task; now.
 -- Returns: one row (at).
 -- Touches: nothing; reads people_events, live_tasks, done_tasks. Run after the lock of the task's workflow.

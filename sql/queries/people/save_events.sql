@@ -1,4 +1,4 @@
--- Save events of a people task.
+-- Save events of a people's task.
 -- Takes:   calls json: [{call, task_seq, stream, event_date_time, by_user, processed, core_seq, core_version,
 --          bi_task_status, assigned_to_team, assigned_to_user, priority, due_date_time}].
 -- Returns: per event, in the order of the calls, (number).

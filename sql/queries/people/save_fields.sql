@@ -1,4 +1,4 @@
--- Save fields of a people task.
+-- Save fields of a people's task.
 -- Takes:   seq, workflow_seq bigint; members text[], the fields to save: progress_message, exception_message,
 --          domain_object (key and code), locked_by; a value for each; locker, the user who locks or unlocks; now.
 -- Returns: one row (seq); no row when `locked_by` is to be saved and another user holds the lock.
