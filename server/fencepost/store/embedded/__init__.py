@@ -1,14 +1,14 @@
-"""Our own Postgres, for whoever gave no URL: a real server in a data folder, started and stopped with this process.
+"""The embedded Postgres, used without a database URL: a server in a data folder, started and stopped with Fencepost.
 
-supervisor      EmbeddedPostgres: start, stop, and what to do when it does not come up
-binaries        where the programs come from
-folder          the data folder: what lies in it, and the lock that makes it ours
-account         as whom Postgres runs, for it refuses to be root
-access          the rules by which Postgres lets in root alone, when root runs it
-handover        giving the data to another account
-cluster         making Postgres's own folder, and checking its version
-postmaster      the child process that ends when we do
-leftovers       what a killed Postgres leaves in the way of the next one
+supervisor      EmbeddedPostgres: start, stop, recovery when it does not start
+binaries        finds the programs
+folder          the data folder: its parts and its lock
+account         the user that Postgres runs as, since it refuses to run as root
+access          access rules that let only root connect, when root runs it
+handover        changes the owner of the data
+cluster         creates the cluster (initdb) and checks its version
+postmaster      the child process, which ends with this process
+leftovers       files and processes of a killed Postgres
 """
 
 from fencepost.store.embedded.supervisor import EmbeddedPostgres

@@ -1,7 +1,7 @@
-"""The rules of access for a Postgres that root runs as another account: root alone, checked by the kernel.
+"""Access rules for a Postgres that root runs as another account: only root may connect, checked by the kernel.
 
-The check (`peer`) holds even where another process can reach the socket. An ordinary user's server needs none: its
-socket lies in a folder that only this user can enter, and rules that the user has written stay in force.
+The check (`peer`) holds even where another process can reach the socket. The server of an ordinary user needs no rules:
+its socket is in a folder that only this user can enter, and rules that the user has written stay in force.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ RULES = "local all all peer map=fencepost\nlocal replication all peer map=fencep
 
 
 def access_settings(pgdata: Path, name: str, account: Account, major: int) -> dict[str, str]:
-    """Write the rules into `pgdata`, which the server knows as `name`, and return the settings that name them."""
+    """Write the rules into `pgdata`, which the server sees as `name`; return the settings that refer to them."""
     if not account.is_unnamed and not account.is_nobody:
         return {}
     role = "all"
     if major < ANY_ROLE_SINCE:
         if account.is_unnamed:
-            return {}  # Its socket is in a folder that nothing else can enter, and a map cannot say "any role" yet.
+            return {}  # Its socket is in a private folder, and a map cannot say "any role" in this version.
         role = "postgres"
     _write(pgdata, "fencepost_hba.conf", RULES, account)
     _write(pgdata, "fencepost_ident.conf", f'fencepost "{pwd.getpwuid(0).pw_name}" {role}\n', account)
@@ -35,7 +35,7 @@ def access_settings(pgdata: Path, name: str, account: Account, major: int) -> di
 
 
 def _write(pgdata: Path, name: str, text: str, account: Account) -> None:
-    """Replace a file in a folder whose owner may have put anything there."""
+    """Replace a file in a folder with an untrusted owner, without following links."""
     unfinished = f"{name}.{secrets.token_hex(4)}"
     folder = os.open(pgdata, os.O_RDONLY | os.O_DIRECTORY)
     try:

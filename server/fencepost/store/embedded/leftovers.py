@@ -1,10 +1,10 @@
-"""What a killed Postgres leaves in the way of the next one.
+"""Files and processes of a killed Postgres that keep the next one from starting.
 
-Postgres refuses to start while the process that its lock files name seems to live, and a zombie that nobody reaps, or a
-stranger with the same number after a restart of the container, seems to live for ever. `postmaster.pid` is not ours to
-remove on a guess: it also names the shared memory by which Postgres notices surviving children of the dead server,
-and two servers in one folder destroy it. So both lock files go only when no living process works in the folder, which
-is where every process of Postgres works.
+Postgres refuses to start while the process in its lock files seems to be alive. A zombie that is never reaped seems so
+for ever, and so does another process with the same pid after a restart of the container. `postmaster.pid` must not be
+removed on a guess: it also names the shared memory by which Postgres detects surviving children of the dead server, and
+two servers in one folder destroy it. Both lock files are removed only when no live process has the folder as its
+working directory, which every process of Postgres has.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ RETRY_SECONDS = 0.2
 
 
 def find_lock_files(pgdata: Path, sockets: Path) -> list[Path]:
-    """Return the lock files that are there."""
+    """Return the lock files that exist."""
     return [path for path in (pgdata / "postmaster.pid", sockets / f".s.PGSQL.{PORT}.lock") if path.exists()]
 
 
 def find_lock_pid(pgdata: Path) -> int | None:
-    """Return the process that postmaster.pid names."""
+    """Return the pid in postmaster.pid."""
     try:
         return int((pgdata / "postmaster.pid").read_text().partition("\n")[0])
     except (FileNotFoundError, ValueError):
@@ -40,14 +40,14 @@ def find_lock_pid(pgdata: Path) -> int | None:
 
 
 def is_deserted(pgdata: Path) -> bool:
-    """Whether it is certain that no living process works in `pgdata`; never so on a system without /proc."""
+    """Return whether certainly no live process works in `pgdata`; always False without /proc."""
     if not (PROC / "self" / "stat").exists():
         return False
     return not any(_works_in(process, pgdata) for process in PROC.iterdir() if process.name.isdigit())
 
 
 def stop_servers(pgdata: Path) -> None:
-    """Stop the server that works in `pgdata`, if one does, and wait until all its processes are gone."""
+    """Stop the server that works in `pgdata`, if any, and wait for the end of all its processes."""
     give_up_at = time.monotonic() + STOP_SECONDS
     while servers := _find_servers(pgdata):
         lead = find_lock_pid(pgdata)
@@ -62,7 +62,7 @@ def stop_servers(pgdata: Path) -> None:
 
 
 def _find_servers(pgdata: Path) -> list[int]:
-    """Return the processes in `pgdata` that are not root's, as Postgres never is (a shell of the operator may be)."""
+    """Return the processes in `pgdata`, except those of root: Postgres never runs as root, an operator's shell may."""
     servers = []
     for process in PROC.iterdir():
         if process.name.isdigit() and _works_in(process, pgdata):
@@ -80,16 +80,16 @@ def _works_in(process: Path, pgdata: Path) -> bool:
         try:
             return os.path.samestat((process / "cwd").stat(), pgdata.stat())
         except PermissionError:
-            # Root in a container may not look, either; then a server of the folder's owner has to count as this one.
+            # Root in a container may not be allowed to look; then a server of the folder's owner counts as this one.
             return name == "postgres" and process.stat().st_uid == pgdata.stat().st_uid
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
 def find_orphan(pgdata: Path, conninfo: str) -> int | None:
-    """Return the server that runs in `pgdata` although its owner is gone.
+    """Return the pid of the server that runs in `pgdata` although its owner is gone.
 
-    That something answers at the socket is not enough, so it is shown a file that only a server in this folder sees.
+    An answer at the socket is not enough: the server must see a file that only a server in this folder can see.
     """
     mark = pgdata / f"fencepost-{secrets.token_hex(8)}"
     mark.touch()

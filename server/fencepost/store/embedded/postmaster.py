@@ -1,12 +1,12 @@
-"""The child process that ends when we do, however we end.
+"""The server as a child process that ends with this process, however this process ends.
 
-On Linux the kernel sends it SIGINT (a fast shutdown) when its parent dies, kill -9 included. The kernel means the
-*thread* that started it, so that thread is one of our own which lives as long as the child does; it also reaps the
-child, since Postgres takes a zombie for a running server. Elsewhere an orphan runs on until the next start stops it.
+On Linux the kernel sends it SIGINT (a fast shutdown) when its parent dies, also by kill -9. For the kernel, the parent
+is the *thread* that started it, so a thread of its own lives as long as the child. This thread also reaps the child,
+since Postgres takes a zombie for a running server. On other systems an orphan runs on until the next start stops it.
 
-Between fork and exec stands a small program and no preexec_fn: Python code in a forked child of a process with threads
-can deadlock. It starts with our rights (the interpreter may lie where the account cannot look), gives them up, and only
-then asks for the signal, because changing the user forgets that request.
+A small program runs between fork and exec instead of a preexec_fn: Python code in a forked child of a process with
+threads can deadlock. The program starts with our privileges (the account may not reach the interpreter), drops them,
+and then asks for the signal, because a change of user cancels that request.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pathlib import Path
 
 from fencepost.store.embedded.account import Account
 
-# Fast, then without the final checkpoint, then not asked.
+# Fast shutdown, then immediate shutdown without a checkpoint, then kill.
 STOP_STEPS = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
 
-# Our environment is not passed on: PG* and LC_* would change the server, and the rest may hold secrets.
+# The environment is not passed on: PG* and LC_* would change the server, and the rest may contain secrets.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 LAUNCHER = f"""
@@ -50,7 +50,7 @@ os.execve(sys.argv[4], sys.argv[4:], {ENVIRONMENT!r})
 
 
 def run_as(account: Account, command: Sequence[str], *, output: int, inherited: tuple[int, ...]) -> int:
-    """Run a command to its end as the account and return its exit status."""
+    """Run a command as the account, wait for its end and return its exit status."""
     launch = _launch(account, command)
     done = subprocess.run(
         launch, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=inherited, check=False
@@ -64,7 +64,7 @@ def _launch(account: Account, command: Sequence[str]) -> list[str]:
 
 
 class Postmaster:
-    """A Postgres server process from its start to its end; it may be started from any thread."""
+    """A Postgres server process; it may be started from any thread."""
 
     def __init__(self, account: Account, command: Sequence[str], *, output: int, inherited: tuple[int, ...]) -> None:
         self._ended = threading.Event()
@@ -81,7 +81,7 @@ class Postmaster:
                 stdout=output,
                 stderr=output,
                 pass_fds=inherited,
-                # A Ctrl-C on the terminal is ours to answer: we drain first and stop Postgres last.
+                # Ctrl-C on the terminal must not reach it: this process drains first and stops Postgres last.
                 start_new_session=True,
             )
         except (OSError, subprocess.SubprocessError) as error:
@@ -93,11 +93,11 @@ class Postmaster:
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs."""
+        """Whether the process is running."""
         return not self._ended.is_set()
 
     def stop(self, steps: Sequence[tuple[signal.Signals, float]] = STOP_STEPS) -> None:
-        """Send each signal in turn and wait its seconds, until the process has ended."""
+        """Send each signal in turn, waiting some seconds after each, until the process has ended."""
         for step, seconds in steps:
             if self.alive:
                 os.kill(self.pid, step)
@@ -107,7 +107,7 @@ class Postmaster:
 
 
 def _go_on(pid: int) -> None:
-    """Let a server and its processes go on that were stopped (SIGSTOP, a debugger): they would not see our signal."""
+    """Continue stopped processes of the server (SIGSTOP, a debugger), which would not receive a signal."""
     children: list[str] = []
     with contextlib.suppress(OSError):
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

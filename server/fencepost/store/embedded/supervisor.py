@@ -1,8 +1,8 @@
-"""Start Postgres, wait until it answers, stop it; and get past what the last one left behind.
+"""Starts Postgres, waits until it answers, stops it, and cleans up after a killed predecessor.
 
-Postgres itself judges whether it can start. When it ends with lock files in its way it is tried again: usually the
-predecessor is still shutting down, or is a zombie about to be reaped, and Postgres then clears up by itself. An orphan
-that still answers is stopped, and lock files that nobody can hold any more are removed after a while.
+Postgres itself decides whether it can start. When it ends because of lock files, it is started again: usually the
+predecessor is still shutting down, or is a zombie about to be reaped, and Postgres then removes the files itself. An
+orphan that still answers is stopped, and lock files without a live process are removed after a while.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DEFAULTS = {"max_connections": "100", "shared_buffers": "128MB", "log_checkpoint
 
 
 class EmbeddedPostgres:
-    """A Postgres server of our own in `data_dir`, a child of this process.
+    """A Postgres server in `data_dir`, a child of this process.
 
     `options` are settings of Postgres such as {"fsync": "off"}. After `start`, `conninfo` opens a connection, `version`
     is that of the server ("18.6"). `start` and `stop` may be called from any thread, but from one at a time; a server
@@ -54,23 +54,23 @@ class EmbeddedPostgres:
         self._options = {**DEFAULTS, **(options or {})}
         try:
             self._folder = DataFolder(data_dir)
-        except OSError as error:  # a relative path, and the current folder was deleted
+        except OSError as error:  # a relative path in a current folder that was deleted
             raise StartRefused(f"The data folder {data_dir} cannot be used: {error}.") from error
         self._postmaster: Postmaster | None = None
 
     @property
     def alive(self) -> bool:
-        """Whether the server process runs."""
+        """Whether the server process is running."""
         return self._postmaster is not None and self._postmaster.alive
 
     @property
     def pid(self) -> int:
-        """The server process; only after `start`."""
+        """The pid of the server process; only after `start`."""
         assert self._postmaster is not None
         return self._postmaster.pid
 
     def start(self) -> str:
-        """Return the conninfo of the server once it answers; raise StartRefused with the reason if it cannot run."""
+        """Start the server and return its conninfo once it answers; raise StartRefused when it cannot run."""
         if sys.platform == "win32":
             raise StartRefused(
                 "Fencepost has no Postgres of its own on Windows; give the address of yours with --database-url."
@@ -88,7 +88,7 @@ class EmbeddedPostgres:
         return self.conninfo
 
     def stop(self) -> None:
-        """Shut the server down, wait for its end, and let go of the folder; nothing happens if that was done."""
+        """Shut the server down, wait for its end, and unlock the folder; a second call does nothing."""
         if self._postmaster is not None:
             self._postmaster.stop()
             self._postmaster = None
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
         self.version = binaries.version
         self.conninfo = make_conninfo("", host=str(sockets), port=PORT, user="postgres", dbname="postgres")
         began = time.monotonic()
-        # Looked for before and after: a predecessor may finish, and take its lock files away, just after it blocked us.
+        # Checked before and after: a predecessor may end, and remove its lock files, just after it blocked this start.
         blocked = bool(find_lock_files(folder.pgdata, sockets))
         while not self._try(binaries, account, sockets):
             blocked, was_blocked = bool(find_lock_files(folder.pgdata, sockets)), blocked
@@ -128,7 +128,7 @@ class EmbeddedPostgres:
             time.sleep(RETRY_SECONDS)
 
     def _try(self, binaries: Binaries, account: Account, sockets: Path) -> bool:
-        """Start the process and return whether it came to answer rather than to an end."""
+        """Start the process; return True when it answers, False when it ends."""
         output = self._folder.log.open()
         try:
             with reachable(account, self._folder.pgdata) as (name, inherited):
@@ -143,7 +143,7 @@ class EmbeddedPostgres:
             if not reason:
                 return True
             if "starting up" in reason:
-                # It is replaying its log after a crash and says so: that takes as long as it takes.
+                # The server is replaying its log after a crash; this has no time limit.
                 give_up_at = time.monotonic() + START_SECONDS
             if time.monotonic() > give_up_at:
                 raise self._refusal(f"does not answer ({reason})")
@@ -155,7 +155,7 @@ class EmbeddedPostgres:
         return [word for name, value in {**self._options, **ours}.items() for word in ("-c", f"{name}={value}")]
 
     def _why_not_ready(self, pid: int) -> str:
-        """Return why no connection can be had from this very process, or nothing if one can."""
+        """Return the reason why this process cannot connect, an empty text when it can."""
         try:
             psycopg.connect(self.conninfo, connect_timeout=2).close()
         except psycopg.OperationalError as error:
