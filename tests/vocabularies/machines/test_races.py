@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fencepost.clock import DatabaseClock
-from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.position import Report
 from fencepost.vocabularies.machines.store import MachineStore, StoredWorkflow
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, refused, template_of
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
@@ -122,7 +122,7 @@ def test_clean_up_deletes_all_rows_of_a_workflow(gate: Gate) -> None:
 def test_writes_during_a_clean_up_find_no_workflow(gate: Gate) -> None:
     server = gate.server
     gate.declare(template_of(("w", ["wipe"])))
-    found = server.run(server.app.of(Machines).get(gate.create()))
+    found = server.run(server.app.of(MachineWorkflows).get(gate.create()))
     store = MachineStore(server.app.database, DatabaseClock())
     gone = StoredWorkflow(1, found.workflow._replace(id="gone"))  # as if deleted since it was read
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
@@ -134,7 +134,7 @@ def test_writes_during_a_clean_up_find_no_workflow(gate: Gate) -> None:
 
 def _report_without_deciding(server: Server, id: str) -> None:
     """Apply a report like a server that dies before it runs the decision."""
-    found = server.run(server.app.of(Machines).get(id))
+    found = server.run(server.app.of(MachineWorkflows).get(id))
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
     store = MachineStore(server.app.database, DatabaseClock())
     reported = store.report(

@@ -13,8 +13,8 @@ import pytest
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings
 from fencepost.vocabularies.machines.grpc.gateway import Gateway
-from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.server import shared
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 from tests.fixtures.machines import Gate
 
 
@@ -39,7 +39,7 @@ def test_the_processes_of_a_server_share_one_port() -> None:
 
 def test_a_single_process_does_not_share_its_port(gate: Gate) -> None:
     async def begin() -> None:
-        Gateway(gate.server.app.of(Machines), "127.0.0.1", gate.port)
+        Gateway(gate.server.app.of(MachineWorkflows), "127.0.0.1", gate.port)
 
     with pytest.raises(StartRefused, match=f"cannot listen on 127.0.0.1:{gate.port} for --grpc-port"):
         gate.server.run(begin())

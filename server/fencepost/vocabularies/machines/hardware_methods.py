@@ -10,8 +10,8 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.resources import Hardware, hardware_resource
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 from fencepost.wire.resources import JsonObject
 
 hardware_methods = Registry()
@@ -63,23 +63,25 @@ async def push(context: Context, params: HardwarePushParams) -> HardwareResult:
     text = object_text(params.hardware, "$.hardware")
     if text is None:
         raise invalid_params("Expected `object`", "$.hardware")
-    return HardwareResult(hardware_resource(await context.of(Machines).hardware.push(Raw(text), caller=context.caller)))
+    return HardwareResult(
+        hardware_resource(await context.of(MachineWorkflows).hardware.push(Raw(text), caller=context.caller))
+    )
 
 
 @hardware_methods.method("awf.hardware/get", example={"id": _RECORD["id"]})
 async def get(context: Context, params: HardwareIdParams) -> HardwareResult:
     """Get a hardware record."""
-    return HardwareResult(hardware_resource(await context.of(Machines).hardware.get(params.id)))
+    return HardwareResult(hardware_resource(await context.of(MachineWorkflows).hardware.get(params.id)))
 
 
 @hardware_methods.method("awf.hardware/list", example={"limit": 20})
 async def list_(context: Context, params: HardwareListParams) -> HardwareListResult:
     """List the hardware records, ordered by id, page by page."""
-    page, more = await context.of(Machines).hardware.list(after=params.after, size=params.limit)
+    page, more = await context.of(MachineWorkflows).hardware.list(after=params.after, size=params.limit)
     return HardwareListResult([*map(hardware_resource, page)], page[-1].id if more else UNSET)
 
 
 @hardware_methods.method("awf.hardware/delete", example={"id": _RECORD["id"]})
 async def delete(context: Context, params: HardwareIdParams) -> HardwareResult:
     """Delete a hardware record and its addresses, and return it."""
-    return HardwareResult(hardware_resource(await context.of(Machines).hardware.delete(params.id)))
+    return HardwareResult(hardware_resource(await context.of(MachineWorkflows).hardware.delete(params.id)))

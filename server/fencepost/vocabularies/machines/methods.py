@@ -14,7 +14,6 @@ from fencepost.engine.workflows import NewWorkflow
 from fencepost.errors import invalid_params
 from fencepost.rpc.methods.workflow import WorkflowId
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.position import STATE_NAMES, Report
 from fencepost.vocabularies.machines.resources import (
     MachineAction,
@@ -24,6 +23,7 @@ from fencepost.vocabularies.machines.resources import (
     machine_event,
     machine_workflow,
 )
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 from fencepost.wire.resources import JsonObject
 
 machine_methods = Registry()
@@ -169,13 +169,13 @@ async def create(context: Context, params: MachineCreateParams) -> MachineResult
         requester=orjson.dumps({"resourceType": "Client", "id": context.caller}),
         caller=context.caller,
     )
-    return MachineResult(machine_workflow(await context.of(Machines).create(new)))
+    return MachineResult(machine_workflow(await context.of(MachineWorkflows).create(new)))
 
 
 @machine_methods.method("awf.machine/status", example={**_ID, "include-actions?": True})
 async def status(context: Context, params: MachineStatusParams) -> MachineStatusResult:
     """Get a machine workflow and its current action, optionally with all actions and the rendered template."""
-    found = await context.of(Machines).get(params.id)
+    found = await context.of(MachineWorkflows).get(params.id)
     return MachineStatusResult(
         machine_workflow(found),
         [*map(machine_action, found.plan.steps)] if params.include_actions else UNSET,
@@ -186,8 +186,8 @@ async def status(context: Context, params: MachineStatusParams) -> MachineStatus
 @machine_methods.method("awf.machine/contexts", example={"worker": _MAC})
 async def contexts(context: Context, params: MachineContextsParams) -> MachinesResult:
     """List the workflows with a current action for a worker; with `all`, every workflow with an action for it."""
-    machines = context.of(Machines)
-    found = await (machines.all_of(params.worker) if params.all else machines.offers(params.worker))
+    workflows = context.of(MachineWorkflows)
+    found = await (workflows.all_of(params.worker) if params.all else workflows.offers(params.worker))
     return MachinesResult([*map(machine_workflow, found)])
 
 
@@ -200,35 +200,35 @@ async def report(context: Context, params: MachineReportParams) -> MachineResult
     said = Report(
         params.task, params.action, STATE_NAMES.index(params.state), params.seconds, params.message, params.worker
     )
-    await context.of(Machines).report(params.id, said, caller=context.caller)
-    return MachineResult(machine_workflow(await context.of(Machines).get(params.id, deleted=True)))
+    await context.of(MachineWorkflows).report(params.id, said, caller=context.caller)
+    return MachineResult(machine_workflow(await context.of(MachineWorkflows).get(params.id, deleted=True)))
 
 
 @machine_methods.method("awf.machine/events", example=_ID)
 async def events(context: Context, params: MachineEventsParams) -> MachineEventsResult:
     """List the reports of a workflow, oldest first, page by page."""
-    page, more = await context.of(Machines).reports(params.id, after=int(params.after or 0), size=params.limit)
+    page, more = await context.of(MachineWorkflows).reports(params.id, after=int(params.after or 0), size=params.limit)
     return MachineEventsResult([*map(machine_event, page)], str(page[-1].seq) if more else UNSET)
 
 
 @machine_methods.method("awf.machine/list", example={"limit": 20})
 async def list_(context: Context, params: MachineListParams) -> MachineListResult:
     """List the machine workflows, oldest first, page by page."""
-    page, more = await context.of(Machines).all(after=int(params.after or 0), size=params.limit)
+    page, more = await context.of(MachineWorkflows).all(after=int(params.after or 0), size=params.limit)
     return MachineListResult([*map(machine_workflow, page)], str(page[-1].seq) if more else UNSET)
 
 
 @machine_methods.method("awf.machine/delete", example=_ID)
 async def delete(context: Context, params: MachineIdParams) -> MachineDeletedResult:
     """Cancel a workflow if it is live, and hide it from lists and workers. Its history stays."""
-    await context.of(Machines).delete(params.id, caller=context.caller)
+    await context.of(MachineWorkflows).delete(params.id, caller=context.caller)
     return MachineDeletedResult(params.id)
 
 
 @machine_methods.method("awf.machine/data", example=_ID)
 async def data(context: Context, params: MachineDataParams) -> MachineDataResult:
     """Get a version of the data that the workers of a workflow share."""
-    found = await context.of(Machines).carried.find(params.id, params.version)
+    found = await context.of(MachineWorkflows).data.find(params.id, params.version)
     if found is None:
         return MachineDataResult(0)
     return MachineDataResult(found.version, Raw(found.metadata), UNSET if found.data is None else Raw(found.data))
@@ -240,4 +240,4 @@ async def put_data(context: Context, params: MachinePutDataParams) -> MachineDat
     said, about = object_text(params.data, "$.data"), object_text(params.metadata, "$.metadata")
     if said is None:
         raise invalid_params("Expected `object`", "$.data")
-    return MachineDataResult(await context.of(Machines).carried.put(params.id, about or b"{}", said))
+    return MachineDataResult(await context.of(MachineWorkflows).data.put(params.id, about or b"{}", said))

@@ -15,20 +15,20 @@ from fencepost.vocabularies.machines.document import MachineTemplate
 from fencepost.vocabularies.machines.hardware import HardwareRecords
 from fencepost.vocabularies.machines.hardware_methods import hardware_methods
 from fencepost.vocabularies.machines.hardware_store import HardwareStore
-from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.methods import machine_methods
 from fencepost.vocabularies.machines.openapi import paths
 from fencepost.vocabularies.machines.server import shared, speaking
 from fencepost.vocabularies.machines.store import MachineStore
 from fencepost.vocabularies.machines.templates import Templates
-from fencepost.vocabularies.machines.workflow_data import Carried
+from fencepost.vocabularies.machines.workflow_data import WorkflowData
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary
 
 
 def _start(core: Core) -> Running:
     engine, settings = core.engine, core.settings
     store = MachineStore(core.database, core.clock, waiting=settings.limits.waiting, on_hints=core.hints.follow)
-    machines = Machines(
+    workflows = MachineWorkflows(
         store,
         engine.workflows,
         engine.definitions,
@@ -36,13 +36,13 @@ def _start(core: Core) -> Running:
         core.hints,
         hardware=HardwareRecords(HardwareStore(core.database, core.clock)),
         templates=Templates(engine.definitions),
-        carried=Carried(store, kept=settings.workflow_data_versions),
+        data=WorkflowData(store, kept=settings.workflow_data_versions),
     )
 
     def routes(entrance: Entrance) -> Sequence[BaseRoute]:
         return [Route("/cert", entrance.open(certificate(settings.grpc_tls)))]
 
-    return Running(services=(machines,), routes=routes, serve=lambda: speaking(machines, settings))
+    return Running(services=(workflows,), routes=routes, serve=lambda: speaking(workflows, settings))
 
 
 MACHINES = Vocabulary(

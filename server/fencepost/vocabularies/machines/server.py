@@ -12,7 +12,7 @@ from dataclasses import replace
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings
 from fencepost.telemetry import Event, emit
-from fencepost.vocabularies.machines.machines import Machines
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 
 # Of a stopping server, for the calls that are under way.
 _FINISH_SECONDS = 1.0
@@ -43,7 +43,7 @@ def shared(settings: Settings) -> Iterator[Settings]:
 
 
 @asynccontextmanager
-async def speaking(machines: Machines, settings: Settings) -> AsyncIterator[None]:
+async def speaking(workflows: MachineWorkflows, settings: Settings) -> AsyncIterator[None]:
     """Take the calls of machines until the block ends, if there is a port for them; raise StartRefused."""
     if settings.grpc_port is None:
         yield
@@ -53,7 +53,7 @@ async def speaking(machines: Machines, settings: Settings) -> AsyncIterator[None
     from fencepost.vocabularies.machines.grpc.gateway import Gateway
 
     where = (settings.grpc_host, settings.grpc_port)
-    gateway = Gateway(machines, *where, shared=settings.grpc_shared, tls=settings.grpc_tls)
+    gateway = Gateway(workflows, *where, shared=settings.grpc_shared, tls=settings.grpc_tls)
     await gateway.start()
     emit(Event.MACHINES_WELCOME, host=settings.grpc_host, port=gateway.port)
     try:

@@ -10,7 +10,7 @@ from fencepost.vocabularies.machines.metadata import MAX_METADATA_BYTES, bounded
 from fencepost.vocabularies.machines.store import DataVersion, MachineStore
 
 
-class Carried:
+class WorkflowData:
     """Stores versions of workflow data; the newest `kept` versions are kept whole, older ones as metadata only."""
 
     def __init__(self, store: MachineStore, *, kept: int) -> None:

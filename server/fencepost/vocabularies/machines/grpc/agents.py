@@ -14,9 +14,9 @@ from fencepost.vocabularies.machines.grpc.proto import action_2025_pb2, workflow
 from fencepost.vocabularies.machines.grpc.status_codes import GrpcError, refuse, unary_method
 from fencepost.vocabularies.machines.grpc.workers import CALLER, Workers, required, storable_text
 from fencepost.vocabularies.machines.hardware_document import address_of
-from fencepost.vocabularies.machines.machines import MachineWorkflow
 from fencepost.vocabularies.machines.plan import Step
 from fencepost.vocabularies.machines.position import Report, State
+from fencepost.vocabularies.machines.workflows import MachineWorkflow
 
 _MESSAGES: Any = action_2025_pb2
 _WORKER_MESSAGES: Any = workflow_pb2
@@ -38,7 +38,7 @@ class Agents(Workers):
     async def GetAction(self, request: Any, context: Any) -> Any:
         """Return the action that an agent runs next: the current action of its oldest workflow."""
         agent = required(request.agent_id, "invalid Agent ID")
-        for one in await self.machines.offers(agent):
+        for one in await self.workflows.offers(agent):
             if one.current is not None and address_of(one.current.worker) == address_of(agent):
                 return _action(one, one.current, agent)
         raise GrpcError(grpc.StatusCode.NOT_FOUND, "no Workflows found")
@@ -54,9 +54,9 @@ class Agents(Workers):
         if request.action_state not in _STATES:
             refuse("an action can be reported as one of RUNNING, FAILED, TIMEOUT, SUCCESS")
         try:
-            found = await self.machines.get(id, deleted=True)
+            found = await self.workflows.get(id, deleted=True)
             step = _step(found, action_id, request.agent_id)
-            await self.machines.report(id, _report(request, step), caller=CALLER)
+            await self.workflows.report(id, _report(request, step), caller=CALLER)
         except Refusal as refusal:
             if refusal.kind is WORKFLOW_NOT_FOUND:
                 raise GrpcError(grpc.StatusCode.NOT_FOUND, "invalid workflow id") from None

@@ -26,7 +26,7 @@ from fencepost.vocabularies.machines.grpc.proto import (
 from fencepost.vocabularies.machines.grpc.templates import Templates
 from fencepost.vocabularies.machines.grpc.workers import Package
 from fencepost.vocabularies.machines.grpc.workflows import Workflows
-from fencepost.vocabularies.machines.machines import Machines
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 
 # Workers send workflow data of up to 10 MiB, and the same data again in base64 in its metadata.
 _LONGEST_MESSAGE = 26 << 20
@@ -42,7 +42,7 @@ class Gateway:
     """A gRPC server that is bound to its port; `start` and `stop` run on the event loop that serves it."""
 
     def __init__(
-        self, machines: Machines, host: str, port: int, *, shared: bool = False, tls: GrpcTls | None = None
+        self, workflows: MachineWorkflows, host: str, port: int, *, shared: bool = False, tls: GrpcTls | None = None
     ) -> None:
         """Bind an address, which processes of this server can share; raise StartRefused if it is in use."""
         # Not shared by default: a second server on the port would silently take half of the calls.
@@ -54,10 +54,10 @@ class Gateway:
         add_old: Any = workflow_2021_pb2_grpc.add_WorkflowServiceServicer_to_server
         add_templates: Any = template_2021_pb2_grpc.add_TemplateServiceServicer_to_server
         add_hardware: Any = hardware_2021_pb2_grpc.add_HardwareServiceServicer_to_server
-        add_new(Agents(machines, Package(workflow_pb2, is_old=False)), target)
-        add_old(Workflows(machines, Package(workflow_2021_pb2, is_old=True)), target)
-        add_templates(Templates(machines), target)
-        add_hardware(Hardware(machines), target)
+        add_new(Agents(workflows, Package(workflow_pb2, is_old=False)), target)
+        add_old(Workflows(workflows, Package(workflow_2021_pb2, is_old=True)), target)
+        add_templates(Templates(workflows), target)
+        add_hardware(Hardware(workflows), target)
         names = [names.DESCRIPTOR.services_by_name[service].full_name for names, service in _SERVICES]
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         self.port: int = self._listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", tls)

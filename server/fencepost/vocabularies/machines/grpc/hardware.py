@@ -17,7 +17,7 @@ from fencepost.vocabularies.machines.grpc.status_codes import GrpcError, refuse,
 from fencepost.vocabularies.machines.grpc.workers import CALLER, required
 from fencepost.vocabularies.machines.hardware_document import address_of
 from fencepost.vocabularies.machines.hardware_store import HardwareRecord
-from fencepost.vocabularies.machines.machines import Machines
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 
 _MESSAGES: Any = hardware_2021_pb2
 _PAGE = 200
@@ -26,8 +26,8 @@ _PAGE = 200
 class Hardware:
     """`github.com.tinkerbell.tink.protos.hardware.HardwareService`."""
 
-    def __init__(self, machines: Machines) -> None:
-        self._records = machines.hardware
+    def __init__(self, workflows: MachineWorkflows) -> None:
+        self._records = workflows.hardware
 
     @unary_method
     async def Push(self, request: Any, context: Any) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from fencepost.vocabularies.machines.hardware_document import address_of
-from fencepost.vocabularies.machines.machines import MachineWorkflow
 from fencepost.vocabularies.machines.plan import Plan
 from fencepost.vocabularies.machines.position import State
 from fencepost.vocabularies.machines.store import RecordedReport
 from fencepost.vocabularies.machines.templates import FoundTemplate, id_of
+from fencepost.vocabularies.machines.workflows import MachineWorkflow
 
 
 def worker_id_of(worker: str, ids: Mapping[str, str]) -> str:

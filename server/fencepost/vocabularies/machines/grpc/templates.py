@@ -10,8 +10,8 @@ from fencepost.vocabularies.machines.grpc.messages import template_message
 from fencepost.vocabularies.machines.grpc.proto import template_2021_pb2
 from fencepost.vocabularies.machines.grpc.status_codes import refuse, streaming_method, unary_method
 from fencepost.vocabularies.machines.grpc.workers import CALLER, required
-from fencepost.vocabularies.machines.machines import Machines
 from fencepost.vocabularies.machines.templates import FoundTemplate
+from fencepost.vocabularies.machines.workflows import MachineWorkflows
 
 _MESSAGES: Any = template_2021_pb2
 
@@ -19,8 +19,8 @@ _MESSAGES: Any = template_2021_pb2
 class Templates:
     """`github.com.tinkerbell.tink.protos.template.TemplateService`."""
 
-    def __init__(self, machines: Machines) -> None:
-        self._templates = machines.templates
+    def __init__(self, workflows: MachineWorkflows) -> None:
+        self._templates = workflows.templates
 
     @unary_method
     async def CreateTemplate(self, request: Any, context: Any) -> Any:

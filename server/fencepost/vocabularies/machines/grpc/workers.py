@@ -11,9 +11,9 @@ import grpc
 from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
 from fencepost.vocabularies.machines.grpc.messages import actions_message, context_message, worker_id_of
 from fencepost.vocabularies.machines.grpc.status_codes import GrpcError, refuse, streaming_method, unary_method
-from fencepost.vocabularies.machines.machines import Machines, MachineWorkflow
 from fencepost.vocabularies.machines.plan import Plan
 from fencepost.vocabularies.machines.position import Report
+from fencepost.vocabularies.machines.workflows import MachineWorkflow, MachineWorkflows
 
 # The caller of all gRPC calls: workers of machines have no credentials.
 CALLER = "awf.machine"
@@ -42,22 +42,22 @@ class Package(NamedTuple):
 class Workers:
     """The three methods that both packages have."""
 
-    def __init__(self, machines: Machines, package: Package) -> None:
-        self.machines = machines
+    def __init__(self, workflows: MachineWorkflows, package: Package) -> None:
+        self.workflows = workflows
         self.package = package
 
     @streaming_method
     async def GetWorkflowContexts(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Yield the contexts of the workflows with a current action for a worker."""
         worker = required(request.worker_id, self.package.missing_worker_message)
-        machines = self.machines
-        offers = await machines.offers(worker)
+        workflows = self.workflows
+        offers = await workflows.offers(worker)
         ids = await self.ids(offers)
         for one in offers:
             # A worker compares `current_worker` with its own id, and would skip any other name at every poll.
             if one.current is None or worker_id_of(one.current.worker, ids) != worker:
                 continue
-            await machines.offered(one)
+            await workflows.offered(one)
             yield context_message(self.package.messages, one, ids)
 
     @unary_method
@@ -69,7 +69,7 @@ class Workers:
         """
         id = required(request.workflow_id, "invalid workflow id")
         try:
-            found = await self.machines.get(id)
+            found = await self.workflows.get(id)
         except Refusal as refusal:
             if refusal.kind is WORKFLOW_NOT_FOUND and self.package.is_old:
                 return self.package.messages.WorkflowActionList()
@@ -99,12 +99,12 @@ class Workers:
             worker=storable_text(request.worker_id)[:_LONGEST_WORKER],
         )
         try:
-            await self.machines.report(id, report, caller=CALLER)
+            await self.workflows.report(id, report, caller=CALLER)
         except Refusal as refusal:
             if refusal.kind is WORKFLOW_NOT_FOUND:
                 raise GrpcError(self.package.unknown_workflow_code, "invalid workflow id") from None
             if refusal.kind is WORKFLOW_HAS_BEEN_DONE and not self.package.is_old:
-                await self.machines.stuck(id, report)
+                await self.workflows.stuck(id, report)
             raise
         return self.package.messages.Empty()
 
@@ -112,10 +112,10 @@ class Workers:
         """Return ids of the workers of workflows, by name; empty in the new package, which uses the names."""
         if not self.package.is_old:
             return {}
-        return await self.machines.hardware.ids({worker for one in several for worker in one.plan.workers})
+        return await self.workflows.hardware.ids({worker for one in several for worker in one.plan.workers})
 
     async def _ids_of_plan(self, plan: Plan) -> Mapping[str, str]:
-        return await self.machines.hardware.ids(plan.workers) if self.package.is_old else {}
+        return await self.workflows.hardware.ids(plan.workers) if self.package.is_old else {}
 
 
 def required(text: str, reason: str) -> str:

@@ -15,8 +15,8 @@ from fencepost.vocabularies.machines.grpc.json_text import LONGEST_HARDWARE, che
 from fencepost.vocabularies.machines.grpc.messages import context_message, event_message, workflow_message
 from fencepost.vocabularies.machines.grpc.status_codes import refuse, streaming_method, unary_method
 from fencepost.vocabularies.machines.grpc.workers import CALLER, Workers, required
-from fencepost.vocabularies.machines.machines import MachineWorkflow
 from fencepost.vocabularies.machines.plan import hardware_of
+from fencepost.vocabularies.machines.workflows import MachineWorkflow
 
 _PAGE = 200
 
@@ -27,8 +27,8 @@ class Workflows(Workers):
     @unary_method
     async def CreateWorkflow(self, request: Any, context: Any) -> Any:
         """Create a workflow from a template and hardware, a JSON object."""
-        template = await self.machines.templates.get(required(request.template, "invalid template id"))
-        found = await self.machines.create(
+        template = await self.workflows.templates.get(required(request.template, "invalid template id"))
+        found = await self.workflows.create(
             NewWorkflow(
                 definition=template.definition,
                 id=None,
@@ -49,13 +49,13 @@ class Workflows(Workers):
     @unary_method
     async def DeleteWorkflow(self, request: Any, context: Any) -> Any:
         """Cancel a workflow and hide it."""
-        await self.machines.delete(required(request.id, "invalid workflow id"), caller=CALLER)
+        await self.workflows.delete(required(request.id, "invalid workflow id"), caller=CALLER)
         return self.package.messages.Empty()
 
     @streaming_method
     async def ListWorkflows(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Yield all workflows, oldest first."""
-        async for found in self.machines.each():
+        async for found in self.workflows.each():
             yield self._workflow(found, with_data=False)
 
     @unary_method
@@ -69,7 +69,7 @@ class Workflows(Workers):
         """Yield the reports of a workflow, oldest first."""
         id, after, more = required(request.id, "invalid workflow id"), 0, True
         while more:
-            page, more = await self.machines.reports(id, after=after, size=_PAGE)
+            page, more = await self.workflows.reports(id, after=after, size=_PAGE)
             for reported in page:
                 yield event_message(self.package.messages, reported)
                 after = reported.seq
@@ -78,7 +78,7 @@ class Workflows(Workers):
     async def GetWorkflowContextList(self, request: Any, context: Any) -> Any:
         """Return the contexts of all workflows with an action for a worker, ended ones too."""
         worker = required(request.worker_id, self.package.missing_worker_message)
-        several = await self.machines.all_of(worker)
+        several = await self.workflows.all_of(worker)
         ids = await self.ids(several)
         names = self.package.messages
         return names.WorkflowContextList(workflow_contexts=[context_message(names, one, ids) for one in several])
@@ -87,7 +87,7 @@ class Workflows(Workers):
     async def GetWorkflowData(self, request: Any, context: Any) -> Any:
         """Return a version of the data of a workflow; empty if there is none."""
         id = required(request.workflow_id, "invalid workflow id")
-        found = await self.machines.carried.find(id, request.version)
+        found = await self.workflows.data.find(id, request.version)
         return self.package.messages.GetWorkflowDataResponse(data=(found and found.data) or b"")
 
     @unary_method
@@ -99,7 +99,7 @@ class Workflows(Workers):
     @unary_method
     async def GetWorkflowDataVersion(self, request: Any, context: Any) -> Any:
         """Return the number of the newest version, 0 if there is none."""
-        found = await self.machines.carried.find(_without_nul(request.workflow_id), 0)
+        found = await self.workflows.data.find(_without_nul(request.workflow_id), 0)
         return self.package.messages.GetWorkflowDataResponse(version=0 if found is None else found.version)
 
     @unary_method
@@ -107,14 +107,14 @@ class Workflows(Workers):
         """Store a new version of the data."""
         id = required(request.workflow_id, "invalid workflow id")
         metadata, data = await checked_json(request.metadata, "metadata"), await checked_json(request.data, "data")
-        await self.machines.carried.put(id, metadata, data)
+        await self.workflows.data.put(id, metadata, data)
         return self.package.messages.Empty()
 
     async def _data(self, request: Any) -> Any:
-        return await self.machines.carried.find(_without_nul(request.workflow_id), request.version)
+        return await self.workflows.data.find(_without_nul(request.workflow_id), request.version)
 
     async def _get(self, request: Any) -> MachineWorkflow:
-        return await self.machines.get(required(request.id, "invalid workflow id"))
+        return await self.workflows.get(required(request.id, "invalid workflow id"))
 
     def _workflow(self, found: MachineWorkflow, *, with_data: bool) -> Any:
         hardware = hardware_of(found.workflow.params).decode()

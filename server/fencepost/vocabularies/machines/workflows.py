@@ -33,7 +33,7 @@ from fencepost.vocabularies.machines.position import (
 )
 from fencepost.vocabularies.machines.store import MachineStore, RecordedReport, StoredWorkflow, StuckWorker
 from fencepost.vocabularies.machines.templates import Templates
-from fencepost.vocabularies.machines.workflow_data import Carried
+from fencepost.vocabularies.machines.workflow_data import WorkflowData
 
 _PAGE = 200
 _LONGEST_SHOWN = 100
@@ -56,7 +56,7 @@ class MachineWorkflow(NamedTuple):
         )
 
 
-class Machines:
+class MachineWorkflows:
     """The machine workflows of a database; methods raise Refusal, `workflow-not-found` for an unknown id."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Machines:
         *,
         hardware: HardwareRecords,
         templates: Templates,
-        carried: Carried,
+        data: WorkflowData,
     ) -> None:
         self._store = store
         self._workflows = workflows
@@ -78,7 +78,7 @@ class Machines:
         self._hints = hints
         self.hardware = hardware
         self.templates = templates
-        self.carried = carried
+        self.data = data
 
     async def create(self, new: NewWorkflow) -> MachineWorkflow:
         """Create a workflow from a template, with its first action scheduled.
