@@ -40,7 +40,7 @@ class HardwareRecords:
         """Return all names of a worker in templates: its own, and the id and addresses of its hardware record."""
         return await self._store.worker_names(worker)
 
-    async def ids(self, workers: Iterable[str]) -> Mapping[str, str]:
+    async def worker_ids(self, workers: Iterable[str]) -> Mapping[str, str]:
         """Return the id of each worker, by its name in a template: the id of the record that has this address.
 
         An address without a record is its own id, in lower case; so is any other name, unchanged.

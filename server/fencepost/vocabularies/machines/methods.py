@@ -187,7 +187,7 @@ async def status(context: Context, params: MachineStatusParams) -> MachineStatus
 async def contexts(context: Context, params: MachineContextsParams) -> MachinesResult:
     """List the workflows with a current action for a worker; with `all`, every workflow with an action for it."""
     workflows = context.of(MachineWorkflows)
-    found = await (workflows.all_of(params.worker) if params.all else workflows.offers(params.worker))
+    found = await (workflows.list_of_worker(params.worker) if params.all else workflows.list_offered(params.worker))
     return MachinesResult([*map(machine_workflow, found)])
 
 
@@ -197,24 +197,26 @@ async def contexts(context: Context, params: MachineContextsParams) -> MachinesR
 )
 async def report(context: Context, params: MachineReportParams) -> MachineResult:
     """Report the state of an action. Idempotent: a repeated or late report is recorded and changes nothing."""
-    said = Report(
+    new = Report(
         params.task, params.action, STATE_NAMES.index(params.state), params.seconds, params.message, params.worker
     )
-    await context.of(MachineWorkflows).report(params.id, said, caller=context.caller)
+    await context.of(MachineWorkflows).report(params.id, new, caller=context.caller)
     return MachineResult(machine_workflow(await context.of(MachineWorkflows).get(params.id, deleted=True)))
 
 
 @machine_methods.method("awf.machine/events", example=_ID)
 async def events(context: Context, params: MachineEventsParams) -> MachineEventsResult:
     """List the reports of a workflow, oldest first, page by page."""
-    page, more = await context.of(MachineWorkflows).reports(params.id, after=int(params.after or 0), size=params.limit)
+    page, more = await context.of(MachineWorkflows).list_reports(
+        params.id, after=int(params.after or 0), size=params.limit
+    )
     return MachineEventsResult([*map(machine_event, page)], str(page[-1].seq) if more else UNSET)
 
 
 @machine_methods.method("awf.machine/list", example={"limit": 20})
 async def list_(context: Context, params: MachineListParams) -> MachineListResult:
     """List the machine workflows, oldest first, page by page."""
-    page, more = await context.of(MachineWorkflows).all(after=int(params.after or 0), size=params.limit)
+    page, more = await context.of(MachineWorkflows).list(after=int(params.after or 0), size=params.limit)
     return MachineListResult([*map(machine_workflow, page)], str(page[-1].seq) if more else UNSET)
 
 
@@ -237,7 +239,7 @@ async def data(context: Context, params: MachineDataParams) -> MachineDataResult
 @machine_methods.method("awf.machine/put-data", example={**_ID, "data": {"disk": "/dev/sda"}})
 async def put_data(context: Context, params: MachinePutDataParams) -> MachineDataResult:
     """Store a new version of the data that the workers of a workflow share; a few older versions are kept."""
-    said, about = object_text(params.data, "$.data"), object_text(params.metadata, "$.metadata")
-    if said is None:
+    text, about = object_text(params.data, "$.data"), object_text(params.metadata, "$.metadata")
+    if text is None:
         raise invalid_params("Expected `object`", "$.data")
-    return MachineDataResult(await context.of(MachineWorkflows).data.put(params.id, about or b"{}", said))
+    return MachineDataResult(await context.of(MachineWorkflows).data.put(params.id, about or b"{}", text))

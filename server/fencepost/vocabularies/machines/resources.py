@@ -100,7 +100,7 @@ def machine_workflow(found: MachineWorkflow) -> MachineWorkflowResource:
         context=machine_context(found),
         created_at=found.workflow.created_at,
         updated_at=found.workflow.updated_at,
-        stuck=UNSET if found.stuck is None else MachineStuck(*found.stuck),
+        stuck=UNSET if found.stuck_worker is None else MachineStuck(*found.stuck_worker),
     )
 
 

@@ -46,7 +46,7 @@ class MachineWorkflow(NamedTuple):
     workflow: Workflow
     plan: Plan
     position: WorkflowPosition
-    stuck: StuckWorker | None
+    stuck_worker: StuckWorker | None
 
     @property
     def current(self) -> Step | None:
@@ -99,13 +99,13 @@ class MachineWorkflows:
         # A repeated call returns the same workflow even if it was deleted meanwhile.
         return await self.get(created.id, deleted=True)
 
-    async def offers(self, worker: str) -> Sequence[MachineWorkflow]:
+    async def list_offered(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return the live workflows with a current action for a worker, oldest first."""
         names = await self.hardware.worker_names(worker)
         found = await self._with_positions(await self._store.list_of_worker([*names], live=True))
         return [one for one in found if _is_turn(one, names)]
 
-    async def offered(self, one: MachineWorkflow) -> None:
+    async def record_offer(self, one: MachineWorkflow) -> None:
         """Record that a worker was offered a workflow through `GetWorkflowContexts`.
 
         If the action is already running, the worker starts it again, and reports no RUNNING for the following actions.
@@ -113,12 +113,12 @@ class MachineWorkflows:
         if one.position.state is State.RUNNING and one.position.task_id is not None:
             await self._store.save_restart(one.workflow.id, one.position.task_id)
 
-    async def stuck(self, id: str, report: Report) -> None:
+    async def record_stuck_worker(self, id: str, report: Report) -> None:
         """Record a worker that will repeat a refused report forever; log a warning for the first one of a workflow."""
         if await self._store.save_stuck_worker(id, report):
             emit(Event.MACHINE_STUCK, worker=report.worker[:_LONGEST_SHOWN], action=report.action_name, workflow=id)
 
-    async def all_of(self, worker: str) -> Sequence[MachineWorkflow]:
+    async def list_of_worker(self, worker: str) -> Sequence[MachineWorkflow]:
         """Return all workflows with an action for a worker, ended ones too, oldest first."""
         names = await self.hardware.worker_names(worker)
         return await self._with_positions(await self._store.list_of_worker([*names], live=False))
@@ -130,17 +130,17 @@ class MachineWorkflows:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
         return (await self._with_positions([one]))[0]
 
-    async def all(self, *, after: int = 0, size: int = _PAGE) -> Portion[MachineWorkflow]:
+    async def list(self, *, after: int = 0, size: int = _PAGE) -> Portion[MachineWorkflow]:
         """Return a page of workflows after the sequence number `after`, oldest first."""
         page = await self._store.list(after=after, size=size)
         return Portion(await self._with_positions(page.items), page.more)
 
-    async def each(self) -> AsyncIterator[MachineWorkflow]:
+    async def iterate(self) -> AsyncIterator[MachineWorkflow]:
         """Yield all workflows, oldest first."""
         after = 0
         more = True
         while more:
-            page, more = await self.all(after=after)
+            page, more = await self.list(after=after)
             for one in page:
                 yield one
                 after = one.seq
@@ -157,23 +157,23 @@ class MachineWorkflows:
             if transition is not None and found.position.task_id is None:
                 continue
             is_resumed = transition == "success" and await self._is_resumed(found)
-            said = ActionResult(State(report.state).wire_name, report.message, report.seconds, resumed=is_resumed)
-            taken = await self._store.report(
+            result = ActionResult(State(report.state).wire_name, report.message, report.seconds, resumed=is_resumed)
+            is_recorded = await self._store.report(
                 StoredWorkflow(found.seq, found.workflow),
                 report,
                 transition=transition,
                 task_id=found.position.task_id,
-                content=msgspec.json.encode(said),
+                content=msgspec.json.encode(result),
                 caller=caller,
             )
-            if taken:
+            if is_recorded:
                 if transition is not None:
                     self._hints.deadline(0.0)
                     await self._deciders.settle(id)
                 return
         raise contended(f"workflow {id!r}")
 
-    async def reports(self, id: str, *, after: int = 0, size: int) -> Portion[RecordedReport]:
+    async def list_reports(self, id: str, *, after: int = 0, size: int) -> Portion[RecordedReport]:
         """Return a page of the reports of a workflow, oldest first; raise Refusal (`workflow-not-found`)."""
         found = await self.get(id)
         return await self._store.list_reports(found.workflow.id, after=after, size=size)

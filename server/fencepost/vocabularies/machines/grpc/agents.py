@@ -38,7 +38,7 @@ class Agents(Workers):
     async def GetAction(self, request: Any, context: Any) -> Any:
         """Return the action that an agent runs next: the current action of its oldest workflow."""
         agent = required(request.agent_id, "invalid Agent ID")
-        for one in await self.workflows.offers(agent):
+        for one in await self.workflows.list_offered(agent):
             if one.current is not None and address_of(one.current.worker) == address_of(agent):
                 return _action(one, one.current, agent)
         raise GrpcError(grpc.StatusCode.NOT_FOUND, "no Workflows found")

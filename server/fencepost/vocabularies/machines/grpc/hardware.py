@@ -77,9 +77,9 @@ class Hardware:
         return _MESSAGES.Empty()
 
     async def _at(self, address: str) -> Any:
-        ids = await self._records.ids([address])
+        ids = await self._records.worker_ids([address])
         id = ids[address]
-        # `ids` returns an address without a record unchanged.
+        # `worker_ids` returns an address without a record unchanged.
         if id == address_of(address):
             raise GrpcError(grpc.StatusCode.NOT_FOUND, f"there is no hardware with the address {address[:100]!r}")
         return _message(await self._records.get(id))

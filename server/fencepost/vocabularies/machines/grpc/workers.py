@@ -51,13 +51,13 @@ class Workers:
         """Yield the contexts of the workflows with a current action for a worker."""
         worker = required(request.worker_id, self.package.missing_worker_message)
         workflows = self.workflows
-        offers = await workflows.offers(worker)
+        offers = await workflows.list_offered(worker)
         ids = await self.ids(offers)
         for one in offers:
             # A worker compares `current_worker` with its own id, and would skip any other name at every poll.
             if one.current is None or worker_id_of(one.current.worker, ids) != worker:
                 continue
-            await workflows.offered(one)
+            await workflows.record_offer(one)
             yield context_message(self.package.messages, one, ids)
 
     @unary_method
@@ -104,7 +104,7 @@ class Workers:
             if refusal.kind is WORKFLOW_NOT_FOUND:
                 raise GrpcError(self.package.unknown_workflow_code, "invalid workflow id") from None
             if refusal.kind is WORKFLOW_HAS_BEEN_DONE and not self.package.is_old:
-                await self.workflows.stuck(id, report)
+                await self.workflows.record_stuck_worker(id, report)
             raise
         return self.package.messages.Empty()
 
@@ -112,10 +112,10 @@ class Workers:
         """Return ids of the workers of workflows, by name; empty in the new package, which uses the names."""
         if not self.package.is_old:
             return {}
-        return await self.workflows.hardware.ids({worker for one in several for worker in one.plan.workers})
+        return await self.workflows.hardware.worker_ids({worker for one in several for worker in one.plan.workers})
 
     async def _ids_of_plan(self, plan: Plan) -> Mapping[str, str]:
-        return await self.workflows.hardware.ids(plan.workers) if self.package.is_old else {}
+        return await self.workflows.hardware.worker_ids(plan.workers) if self.package.is_old else {}
 
 
 def required(text: str, reason: str) -> str:

@@ -55,7 +55,7 @@ class Workflows(Workers):
     @streaming_method
     async def ListWorkflows(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Yield all workflows, oldest first."""
-        async for found in self.workflows.each():
+        async for found in self.workflows.iterate():
             yield self._workflow(found, with_data=False)
 
     @unary_method
@@ -69,7 +69,7 @@ class Workflows(Workers):
         """Yield the reports of a workflow, oldest first."""
         id, after, more = required(request.id, "invalid workflow id"), 0, True
         while more:
-            page, more = await self.workflows.reports(id, after=after, size=_PAGE)
+            page, more = await self.workflows.list_reports(id, after=after, size=_PAGE)
             for reported in page:
                 yield event_message(self.package.messages, reported)
                 after = reported.seq
@@ -78,7 +78,7 @@ class Workflows(Workers):
     async def GetWorkflowContextList(self, request: Any, context: Any) -> Any:
         """Return the contexts of all workflows with an action for a worker, ended ones too."""
         worker = required(request.worker_id, self.package.missing_worker_message)
-        several = await self.workflows.all_of(worker)
+        several = await self.workflows.list_of_worker(worker)
         ids = await self.ids(several)
         names = self.package.messages
         return names.WorkflowContextList(workflow_contexts=[context_message(names, one, ids) for one in several])
