@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.payload import object_text
-from fencepost.engine.workflows import NewWorkflow
 from fencepost.errors import invalid_params
 from fencepost.rpc.methods.workflow import WorkflowId
 from fencepost.rpc.registry import Context, Registry
@@ -160,16 +158,11 @@ _MAC = "52:54:00:12:34:56"
 async def create(context: Context, params: MachineCreateParams) -> MachineResult:
     """Create a workflow from a template. The template is rendered with `hardware` and checked first."""
     hardware = object_text(params.hardware, "$.hardware")
-    new = NewWorkflow(
-        definition=params.definition,
-        id=params.id,
-        label=params.label,
-        params=None if hardware is None else msgspec.json.encode({"hardware": Raw(hardware)}),
-        execute_at=None,
-        requester=orjson.dumps({"resourceType": "Client", "id": context.caller}),
-        caller=context.caller,
+    text = None if hardware is None else msgspec.json.encode({"hardware": Raw(hardware)})
+    created = await context.of(MachineWorkflows).create(
+        params.definition, text, caller=context.caller, id=params.id, label=params.label
     )
-    return MachineResult(machine_workflow(await context.of(MachineWorkflows).create(new)))
+    return MachineResult(machine_workflow(created))
 
 
 @machine_methods.method("awf.machine/status", example={**_ID, "include-actions?": True})

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
+import orjson
 
 from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
@@ -80,16 +81,20 @@ class MachineWorkflows:
         self.templates = templates
         self.data = data
 
-    async def create(self, new: NewWorkflow) -> MachineWorkflow:
-        """Create a workflow from a template, with its first action scheduled.
+    async def create(
+        self, definition: str, params: bytes | None, *, caller: str, id: str | None = None, label: str | None = None
+    ) -> MachineWorkflow:
+        """Create a workflow from a template and params, a JSON text; when this returns, its first action is scheduled.
 
         Idempotent for an id, also after the workflow was deleted. Raises Refusal: `definition-not-found`,
         `invalid-params` (hardware that does not fit the template), `already-exists` (same id, other content).
         """
-        _, document = await self._definitions.newest_workflow(new.definition)
+        _, document = await self._definitions.newest_workflow(definition)
         if not isinstance(document, MachineTemplate):
-            reason = f"{new.definition!r} is a document of kind {document.kind}, not machine-template"
+            reason = f"{definition!r} is a document of kind {document.kind}, not machine-template"
             raise invalid_params(reason, "$.definition")
+        requester = orjson.dumps({"resourceType": "Client", "id": caller})
+        new = NewWorkflow(definition, id, label, params, execute_at=None, requester=requester, caller=caller)
         (created,) = await self._workflows.create([new])
         if isinstance(created, Refusal) and created.at is not None:
             created.at = created.at.replace("$.params.hardware", "$.hardware", 1)

@@ -12,7 +12,7 @@ from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
 from fencepost.vocabularies.machines.grpc.decoding import is_agent_report
 from fencepost.vocabularies.machines.grpc.proto import action_2025_pb2, workflow_pb2
 from fencepost.vocabularies.machines.grpc.status_codes import GrpcError, refuse, unary_method
-from fencepost.vocabularies.machines.grpc.workers import CALLER, Workers, required, storable_text
+from fencepost.vocabularies.machines.grpc.workers import CALLER, LONGEST_WORKER, Workers, required, storable_text
 from fencepost.vocabularies.machines.hardware_document import address_of
 from fencepost.vocabularies.machines.plan import Step
 from fencepost.vocabularies.machines.position import Report, State
@@ -104,7 +104,7 @@ def _report(request: Any, step: Step) -> Report:
         # While the action runs, agents send the year 1 for both times.
         seconds=max(end - begin, 0),
         message=storable_text(request.message.message),
-        worker=storable_text(request.agent_id)[:1000],
+        worker=storable_text(request.agent_id)[:LONGEST_WORKER],
     )
 
 

@@ -19,7 +19,7 @@ from fencepost.vocabularies.machines.workflows import MachineWorkflow, MachineWo
 CALLER = "awf.machine"
 # Characters kept of a report's message. A longer one is cut: a worker would repeat a refused report forever.
 _LONGEST_TEXT = 100_000
-_LONGEST_WORKER = 1000
+LONGEST_WORKER = 1000
 
 
 class Package(NamedTuple):
@@ -96,7 +96,7 @@ class Workers:
             seconds=request.seconds,
             # Cut, not refused: a worker would repeat a refused report forever.
             message=storable_text(request.message),
-            worker=storable_text(request.worker_id)[:_LONGEST_WORKER],
+            worker=storable_text(request.worker_id)[:LONGEST_WORKER],
         )
         try:
             await self.workflows.report(id, report, caller=CALLER)

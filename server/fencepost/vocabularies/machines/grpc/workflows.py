@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
-import orjson
 from msgspec import Raw
 
-from fencepost.engine.workflows import NewWorkflow
 from fencepost.vocabularies.machines.grpc.json_text import LONGEST_HARDWARE, checked_json
 from fencepost.vocabularies.machines.grpc.messages import context_message, event_message, workflow_message
 from fencepost.vocabularies.machines.grpc.status_codes import refuse, streaming_method, unary_method
@@ -28,17 +26,8 @@ class Workflows(Workers):
     async def CreateWorkflow(self, request: Any, context: Any) -> Any:
         """Create a workflow from a template and hardware, a JSON object."""
         template = await self.workflows.templates.get(required(request.template, "invalid template id"))
-        found = await self.workflows.create(
-            NewWorkflow(
-                definition=template.definition,
-                id=None,
-                label=None,
-                params=await _params(request.hardware),
-                execute_at=None,
-                requester=orjson.dumps({"resourceType": "Client", "id": CALLER}),
-                caller=CALLER,
-            )
-        )
+        params = await _params(request.hardware)
+        found = await self.workflows.create(template.definition, params, caller=CALLER)
         return self.package.messages.CreateResponse(id=found.workflow.id)
 
     @unary_method
