@@ -24,7 +24,7 @@ class Event(Enum):
     MIGRATED = ("migrated", logging.INFO, "applied {name}")
     DEFINITION_APPLIED = ("definition-applied", logging.INFO, "{name} is at version {version}")
     LISTENING = ("listening", logging.INFO, "listening for notifications of other servers")
-    MACHINES_WELCOME = ("machines-welcome", logging.INFO, "gRPC listening on {host}:{port}")
+    GRPC_LISTENING = ("grpc-listening", logging.INFO, "gRPC listening on {host}:{port}")
     MACHINE_STUCK = (
         "machine-stuck",
         logging.WARNING,

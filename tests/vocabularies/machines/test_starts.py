@@ -13,27 +13,29 @@ import pytest
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings
 from fencepost.vocabularies.machines.grpc.gateway import Gateway
-from fencepost.vocabularies.machines.server import shared
+from fencepost.vocabularies.machines.server import reserved_port
 from fencepost.vocabularies.machines.workflows import MachineWorkflows
 from tests.fixtures.machines import Gate
 
 
 def test_without_a_grpc_port_no_socket_is_opened() -> None:
     settings = Settings()
-    with shared(settings) as kept:
-        assert kept is settings
+    with reserved_port(settings) as reserved:
+        assert reserved is settings
 
 
 def test_the_processes_of_a_server_share_one_port() -> None:
-    with shared(Settings(grpc_port=0)) as told:
-        assert told.grpc_shared
+    with reserved_port(Settings(grpc_port=0)) as shared:
+        assert shared.grpc_shared
         with socket.socket() as one, socket.socket() as other:
             for worker in (one, other):
                 worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                worker.bind(("127.0.0.1", told.grpc_port or 0))
+                worker.bind(("127.0.0.1", shared.grpc_port or 0))
                 worker.listen()
-            refused = pytest.raises(StartRefused, match=f"cannot listen on 127.0.0.1:{told.grpc_port} for --grpc-port")
-            with refused, shared(Settings(grpc_port=told.grpc_port)):
+            refused = pytest.raises(
+                StartRefused, match=f"cannot listen on 127.0.0.1:{shared.grpc_port} for --grpc-port"
+            )
+            with refused, reserved_port(Settings(grpc_port=shared.grpc_port)):
                 pass
 
 
@@ -53,7 +55,7 @@ def test_a_grpc_port_without_the_grpc_package_names_the_extra(monkeypatch: pytes
 
     monkeypatch.setattr(importlib.util, "find_spec", missing)
     refused = pytest.raises(StartRefused, match=r"--grpc-port needs gRPC: pip install 'fencepost\[grpc\]'")
-    with refused, shared(Settings(grpc_port=0)):
+    with refused, reserved_port(Settings(grpc_port=0)):
         pass
 
 

@@ -1,4 +1,4 @@
-"""The certificate of the port for machines: workers of v0.5 and v0.6 fetch it before they trust that port."""
+"""`GET /cert`: the certificate of the gRPC port, which workers of v0.5 and v0.6 fetch before they connect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fencepost.settings import GrpcTls
 
 
 def certificate(tls: GrpcTls | None) -> Callable[[Request], Awaitable[Response]]:
-    """Return the handler; it needs no credentials, since that port shows the same to every client."""
+    """Return the handler. It needs no credentials, because the gRPC port shows the same certificate to every client."""
 
     async def cert(request: Request) -> Response:
         if tls is None:

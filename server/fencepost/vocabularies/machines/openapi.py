@@ -1,4 +1,4 @@
-"""The path of the certificate, as the OpenAPI document shows it."""
+"""`GET /cert` in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def paths() -> Json:
         "/cert": {
             "get": {
                 "operationId": "certificate",
-                "summary": "Return the certificate of the port for machines",
+                "summary": "Return the certificate of the gRPC port",
                 "security": [],
                 "responses": {
                     "200": {"description": "PEM.", "content": {"application/x-pem-file": {}}},

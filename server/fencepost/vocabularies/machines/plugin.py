@@ -17,7 +17,7 @@ from fencepost.vocabularies.machines.hardware_methods import hardware_methods
 from fencepost.vocabularies.machines.hardware_store import HardwareStore
 from fencepost.vocabularies.machines.methods import machine_methods
 from fencepost.vocabularies.machines.openapi import paths
-from fencepost.vocabularies.machines.server import shared, speaking
+from fencepost.vocabularies.machines.server import reserved_port, serving
 from fencepost.vocabularies.machines.store import MachineStore
 from fencepost.vocabularies.machines.templates import Templates
 from fencepost.vocabularies.machines.workflow_data import WorkflowData
@@ -42,7 +42,7 @@ def _start(core: Core) -> Running:
     def routes(entrance: Entrance) -> Sequence[BaseRoute]:
         return [Route("/cert", entrance.open(certificate(settings.grpc_tls)))]
 
-    return Running(services=(workflows,), routes=routes, serve=lambda: speaking(workflows, settings))
+    return Running(services=(workflows,), routes=routes, serve=lambda: serving(workflows, settings))
 
 
 MACHINES = Vocabulary(
@@ -53,6 +53,6 @@ MACHINES = Vocabulary(
     errors=kinds_of(vars(errors)),
     methods=(machine_methods, hardware_methods),
     paths=paths,
-    reserve=shared,
+    reserve=reserved_port,
     start=_start,
 )

@@ -1,4 +1,4 @@
-"""The second port of a server, on which machines speak gRPC to it."""
+"""The gRPC port of a server: reserves it for all processes, and serves it in each."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fencepost.settings import Settings
 from fencepost.telemetry import Event, emit
 from fencepost.vocabularies.machines.workflows import MachineWorkflows
 
-# Of a stopping server, for the calls that are under way.
-_FINISH_SECONDS = 1.0
+# For calls in flight when the server stops.
+_STOP_GRACE_SECONDS = 1.0
 
 
 @contextmanager
-def shared(settings: Settings) -> Iterator[Settings]:
-    """Keep the port for machines for several workers of this server; give the settings that they are told."""
+def reserved_port(settings: Settings) -> Iterator[Settings]:
+    """Reserve the gRPC port for all processes of this server; yield the settings for them. Raises StartRefused."""
     if settings.grpc_port is None:
         yield settings
         return
@@ -32,34 +32,34 @@ def shared(settings: Settings) -> Iterator[Settings]:
             guard.bind((host, settings.grpc_port))
         except OSError as error:
             raise StartRefused(f"cannot listen on {host}:{settings.grpc_port} for --grpc-port: {error}") from None
-        told = replace(settings, grpc_port=guard.getsockname()[1], grpc_shared=True)
+        shared = replace(settings, grpc_port=guard.getsockname()[1], grpc_shared=True)
         if sys.platform == "linux":
-            # Our workers may have it too from here on; whoever comes without asking is refused. It does not listen
-            # itself, so that it takes no connections.
+            # From here on, sockets of this user that set SO_REUSEPORT may bind the port, others get an error. The guard
+            # does not listen, so it takes no connections.
             guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         else:
-            guard.close()  # elsewhere nobody could have it beside this
-        yield told
+            guard.close()  # on other systems no other socket could bind the port beside this one
+        yield shared
 
 
 @asynccontextmanager
-async def speaking(workflows: MachineWorkflows, settings: Settings) -> AsyncIterator[None]:
-    """Take the calls of machines until the block ends, if there is a port for them; raise StartRefused."""
+async def serving(workflows: MachineWorkflows, settings: Settings) -> AsyncIterator[None]:
+    """Serve gRPC until the block ends, if a port is configured; raise StartRefused."""
     if settings.grpc_port is None:
         yield
         return
     _check_installed()
-    # Here, because a server without that port starts without gRPC.
+    # Imported here, because a server without that port runs without the gRPC package.
     from fencepost.vocabularies.machines.grpc.gateway import Gateway
 
     where = (settings.grpc_host, settings.grpc_port)
     gateway = Gateway(workflows, *where, shared=settings.grpc_shared, tls=settings.grpc_tls)
     await gateway.start()
-    emit(Event.MACHINES_WELCOME, host=settings.grpc_host, port=gateway.port)
+    emit(Event.GRPC_LISTENING, host=settings.grpc_host, port=gateway.port)
     try:
         yield
     finally:
-        await gateway.stop(_FINISH_SECONDS)
+        await gateway.stop(_STOP_GRACE_SECONDS)
 
 
 def _check_installed() -> None:
