@@ -150,7 +150,7 @@ def test_keys_are_the_text_that_is_written(either_parser: None) -> None:
         "2023-05-03": "d",
         "long": "e",
     }
-    assert "stands twice" in refusal('1: a\n"1": b').message
+    assert "occurs twice" in refusal('1: a\n"1": b').message
 
 
 @pytest.mark.parametrize("text", ["", " \n", "# nothing\n", "---\n", "--- ~\n...\n"])
@@ -168,7 +168,7 @@ def test_frames_around_the_document_are_fine(either_parser: None, text: str) -> 
 def test_json_passes_as_it_is() -> None:
     body = '\ufeff {"a":\t1.10, "u": "\\ud83d\\ude00", "b": [1E2]}\n'
     assert yaml.to_json(body.encode()) == body.strip("\ufeff \n").encode()
-    assert refusal('{"a": 1, "a": 2}').message == 'the key "a" stands twice in one object'
+    assert refusal('{"a": 1, "a": 2}').message == 'the key "a" occurs twice in one object'
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_long_body_by_the_old_rules_is_refused_with_a_hint() -> None:
         ("<<: {a: 1}", "merge keys", "$"),
         ("a:\n  - b\n  - ? [c]\n    : d", "a key must be text", "$.a[1]"),
         ("{{a: b}: c}", "a key must be text", "$"),
-        ("a: 1\n'a': 2", 'line 2, column 1: the key "a" stands twice', "$"),
+        ("a: 1\n'a': 2", 'line 2, column 1: the key "a" occurs twice', "$"),
         ("a: 1\n---\nb: 2", "second one begins", "$"),
         ("a: .inf", "finite", "$.a"),
         ("- -.INF", "finite", "$[0]"),

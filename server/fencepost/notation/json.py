@@ -112,7 +112,7 @@ def _walk(value: object, path: str) -> None:
             for key, item in value:
                 _walk(key, step(path, key))
                 if key in seen:
-                    raise BadText(f"the key {shown(key)} stands twice in one object", path)
+                    raise BadText(f"the key {shown(key)} occurs twice in one object", path)
                 seen.add(key)
                 _walk(item, step(path, key))
 

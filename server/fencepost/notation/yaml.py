@@ -119,7 +119,7 @@ def _refuse_unfit(body: str) -> None:
         raise BadText("%TAG is not read")
     if found := _UNFIT.search(body):
         line, column = body.count("\n", 0, found.start()) + 1, found.start() - body.rfind("\n", 0, found.start())
-        raise BadText(f"line {line}, column {column}: the character U+{ord(found[0]):04X} can only stand escaped")
+        raise BadText(f"line {line}, column {column}: the character U+{ord(found[0]):04X} must be escaped")
 
 
 class _StaleRule(BadText):
@@ -218,7 +218,7 @@ class _Reading:
         while not isinstance(event := self._next(), MappingEndEvent):
             key = self._key(event)
             if key in entries:
-                self._refuse(event, f"the key {shown(key)} stands twice in one map")
+                self._refuse(event, f"the key {shown(key)} occurs twice in one map")
             self._path.append(key)
             entries[key] = self._value(self._next(), depth + 1)
             self._path.pop()

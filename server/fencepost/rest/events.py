@@ -117,7 +117,7 @@ class EventIntake:
             if name.startswith(_ATTRIBUTE):
                 attribute = name.removeprefix(_ATTRIBUTE)
                 if attribute in event or attribute in ("data", "data_base64", "datacontenttype"):
-                    raise invalid_params("an attribute stands once, and the body is the data", f"$.{attribute}")
+                    raise invalid_params("each attribute is sent once, and the body is the data", f"$.{attribute}")
                 event[attribute] = _unquoted(value, attribute)
         if body:
             event |= await self._data(headers.get("content-type", ""), media_type, body)

@@ -45,7 +45,7 @@ def _joined(pairs: Pairs) -> dict[bytes, bytes]:
         if name not in headers:
             headers[name] = value
         elif name in _ONCE:
-            raise Refusal(INVALID_REQUEST, reason=f"the header {name.decode('latin-1')!r} stands more than once")
+            raise Refusal(INVALID_REQUEST, reason=f"the header {name.decode('latin-1')!r} occurs more than once")
         else:
             headers[name] += b", " + value
     return headers

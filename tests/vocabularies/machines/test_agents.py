@@ -214,13 +214,13 @@ def test_malformed_messages_cause_no_internal_error(gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe"])))
     gate.create()
     action = gate.agent("w").next()
-    said = {
+    report_members = {
         "workflow_id": action.workflow_id,
         "agent_id": "w",
         "task_id": action.task_id,
         "action_id": action.action_id,
     }
-    report = action_2025_pb2.ActionStatusRequest(**said, action_state="RUNNING", message={"message": "x"})
+    report = action_2025_pb2.ActionStatusRequest(**report_members, action_state="RUNNING", message={"message": "x"})
     of_worker = workflow_pb2.WorkflowActionStatus(
         workflow_id=action.workflow_id, task_name="task-0", action_name="wipe"
     )

@@ -32,7 +32,7 @@ def ended(label: str, outcome: str, error: bytes | None = None) -> tuple[Event, 
     return event, Activity("t1", label, ACTION, False, None, outcome, None, error)
 
 
-def said(payload: msgspec.Raw | msgspec.UnsetType) -> Any:
+def decoded(payload: msgspec.Raw | msgspec.UnsetType) -> Any:
     assert payload is not msgspec.UNSET
     return orjson.loads(bytes(payload))
 
@@ -44,7 +44,7 @@ def test_a_new_workflow_schedules_its_first_action_only() -> None:
     (first,) = decided(INIT)
     assert isinstance(first, ScheduleTask)
     assert (first.task_request.definition, first.task_request.label) == (ACTION, "0 wipe")
-    assert said(first.task_request.params) == {
+    assert decoded(first.task_request.params) == {
         "index": 0,
         "total": 2,
         "task": "task-0",
@@ -87,7 +87,7 @@ def test_a_success_schedules_the_next_action_and_the_last_completes_the_workflow
     assert second.task_request.label == "1 write"
     (end,) = decided(*ended("1 write", "succeeded"))
     assert isinstance(end, CompleteWorkflow)
-    assert said(end.result) == {"state": "STATE_SUCCESS"}
+    assert decoded(end.result) == {"state": "STATE_SUCCESS"}
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_a_failed_or_canceled_action_fails_the_workflow(
     (end,) = decided(*ended("1 write", outcome, error))
     assert isinstance(end, Fail)
     expected = {"state": state, "message": message, "task": "task-0", "action": "write"}
-    assert said(end.error) == expected
+    assert decoded(end.error) == expected
 
 
 def test_only_the_expiry_of_the_global_timeout_fails_the_workflow() -> None:
     (end,) = decided(*ended("time-limit", "failed"), global_timeout=60)
-    assert said(end.error) == {"state": "STATE_TIMEOUT", "message": "Global timeout"}
+    assert decoded(end.error) == {"state": "STATE_TIMEOUT", "message": "Global timeout"}
     (nothing,) = decided(*ended("time-limit", "canceled"), global_timeout=60)
     assert isinstance(nothing, DoNothing)
 

@@ -102,19 +102,19 @@ def test_a_worker_is_known_by_the_id_of_its_hardware_record(gate: Gate, hardware
 
 @pytest.mark.shows("machines/push", "machines/differs-hardware-errors")
 def test_an_invalid_hardware_record_is_refused(hardware: Any) -> None:
-    def said(**members: Any) -> tuple[grpc.StatusCode, str]:
+    def refusal_of(**members: Any) -> tuple[grpc.StatusCode, str]:
         return refused(push, hardware, **members)
 
-    assert said(metadata="{}") == (ARGUMENT, "id must be set to a UUID, got id: ")
+    assert refusal_of(metadata="{}") == (ARGUMENT, "id must be set to a UUID, got id: ")
     assert refused(hardware.Push, NAMES.PushRequest(), timeout=20)[0] == ARGUMENT
-    assert said(id="a\0")[0] == ARGUMENT
-    assert said(id="x" * 201)[0] == ARGUMENT
-    assert said(id="a", metadata="x" * (1 << 20)) == (ARGUMENT, "invalid hardware: longer than 1048576 bytes")
+    assert refusal_of(id="a\0")[0] == ARGUMENT
+    assert refusal_of(id="x" * 201)[0] == ARGUMENT
+    assert refusal_of(id="a", metadata="x" * (1 << 20)) == (ARGUMENT, "invalid hardware: longer than 1048576 bytes")
     mac = {"interfaces": [{"dhcp": {"mac": "no address"}}]}
-    code, text = said(id="a", network=mac)
+    code, text = refusal_of(id="a", network=mac)
     assert (code, "must be a MAC address" in text) == (ARGUMENT, True)
     push(hardware, **RECORD)
-    assert said(id="other", network=RECORD["network"])[0] == grpc.StatusCode.ALREADY_EXISTS
+    assert refusal_of(id="other", network=RECORD["network"])[0] == grpc.StatusCode.ALREADY_EXISTS
     for method, at in (("ByID", "id"), ("ByMAC", "mac"), ("ByIP", "ip")):
         assert refused(getattr(hardware, method), NAMES.GetRequest(), timeout=20) == (ARGUMENT, f"invalid {at}")
         assert refused(getattr(hardware, method), NAMES.GetRequest(**{at: "\0"}), timeout=20)[0] == ARGUMENT
@@ -123,8 +123,8 @@ def test_an_invalid_hardware_record_is_refused(hardware: Any) -> None:
 
 @pytest.mark.shows("machines/differs-watch")
 def test_deprecated_watch_is_unimplemented(hardware: Any) -> None:
-    code, said = refused(list, hardware.DeprecatedWatch(NAMES.GetRequest(id="a"), timeout=20))
-    assert (code, "ByID" in said) == (grpc.StatusCode.UNIMPLEMENTED, True)
+    code, message = refused(list, hardware.DeprecatedWatch(NAMES.GetRequest(id="a"), timeout=20))
+    assert (code, "ByID" in message) == (grpc.StatusCode.UNIMPLEMENTED, True)
 
 
 @pytest.mark.shows("machines/hardware-messages")

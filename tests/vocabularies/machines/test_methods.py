@@ -180,10 +180,10 @@ def test_invalid_params_are_refused_with_their_path(
 ) -> None:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/other"})
     declare(server, template_of(("{{ .host }}", ["wipe"])), name="demo/host")
-    said = {"id": id, **params} if method in ("events", "put-data") else params
+    params = {"id": id, **params} if method in ("events", "put-data") else params
     if method == "report":
-        said = {"id": id, "task": "task-0", "action": "wipe", "state": "STATE_RUNNING", **params}
-    status, type, path = server.refused(f"awf.machine/{method}", said)
+        params = {"id": id, "task": "task-0", "action": "wipe", "state": "STATE_RUNNING", **params}
+    status, type, path = server.refused(f"awf.machine/{method}", params)
     assert (status, type) == refusal[:2]
     assert path == refusal[2] or refusal[2] is None
     assert server.rpc("awf.machine/status", {"id": id})["resource"]["state"] == "STATE_PENDING"

@@ -181,8 +181,8 @@ class Provisioning(RuleBasedStateMachine):
     def its_events_are_what_was_taken(self) -> None:
         events = self.gate.server.rpc("awf.machine/events", {"id": self.id, "limit": 1000})["events"]
         words = ["PENDING", "RUNNING", "FAILED", "TIMEOUT", "SUCCESS"]
-        said = [(one["action"], words.index(one["state"].removeprefix("STATE_")), one["changed"]) for one in events]
-        assert said == self.model.events
+        recorded = [(one["action"], words.index(one["state"].removeprefix("STATE_")), one["changed"]) for one in events]
+        assert recorded == self.model.events
 
 
 @pytest.mark.shows("machines/reports-are-events")

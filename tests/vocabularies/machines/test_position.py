@@ -66,7 +66,9 @@ def test_an_ended_workflow_has_its_final_state() -> None:
     assert (canceled.state, canceled.workflow_state) == (State.FAILED, State.FAILED)
 
 
-def said(state: int, index: int = 1, last: LatestAction | None = None, of: Workflow | None = None) -> Transition | None:
+def transition_of(
+    state: int, index: int = 1, last: LatestAction | None = None, of: Workflow | None = None
+) -> Transition | None:
     of = of or workflow()
     return transition_for(PLAN, position_of(of, last), Report(*NAMES[index], state, 0, "", "w"), workflow=of)
 
@@ -91,25 +93,25 @@ PENDING, RUNNING = latest(1, "ready"), latest(1, "in-progress")
 def test_a_report_of_the_current_action_gives_a_transition(
     last: LatestAction, state: State, transition: Transition | None
 ) -> None:
-    assert said(state, last=last) == transition
+    assert transition_of(state, last=last) == transition
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESS, State.FAILED, State.TIMEOUT])
 def test_a_report_of_a_succeeded_action_gives_no_transition(state: State) -> None:
-    assert said(state, index=0, last=PENDING) is None
+    assert transition_of(state, index=0, last=PENDING) is None
 
 
 @pytest.mark.parametrize("state", [State.SUCCESS, State.FAILED, State.TIMEOUT])
 @pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("of", [workflow("done", "failed", TIMED_OUT), workflow("done", "canceled"), workflow()])
 def test_a_late_terminal_report_gives_no_transition(index: int, state: State, of: Workflow) -> None:
-    assert said(state, index, latest(1, "done", "failed"), of) is None
+    assert transition_of(state, index, latest(1, "done", "failed"), of) is None
 
 
 @pytest.mark.parametrize("of", [workflow("done", "succeeded"), workflow("done", "canceled"), workflow()])
 def test_running_in_an_ended_workflow_is_refused(of: Workflow) -> None:
     with pytest.raises(Refusal, match="workflow 'w1' is done already"):
-        said(State.RUNNING, 1, latest(1, "done", "failed"), of)
+        transition_of(State.RUNNING, 1, latest(1, "done", "failed"), of)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +140,10 @@ def test_a_report_of_a_later_or_unknown_action_is_refused(
 @pytest.mark.parametrize("state", [State.PENDING, 5, -1])
 def test_a_report_of_pending_is_refused(state: int) -> None:
     with pytest.raises(Refusal, match="an action can be reported as one of STATE_RUNNING, STATE_FAILED"):
-        said(state, last=PENDING)
+        transition_of(state, last=PENDING)
 
 
 def test_between_two_actions_the_next_one_is_pending() -> None:
     between: WorkflowPosition = position_of(workflow(), latest(0, "done", "succeeded"))
     assert (between.action_index, between.state) == (1, State.PENDING)
-    assert said(State.SUCCESS, 0, latest(0, "done", "succeeded")) is None
+    assert transition_of(State.SUCCESS, 0, latest(0, "done", "succeeded")) is None

@@ -50,8 +50,8 @@ def test_one_of_concurrent_success_and_failure_wins_and_both_are_accepted(
         id = one.create()
         for gate in gates:
             assert gate.machine().offered("w")[-1] == ("wipe", 0, PENDING)
-        said = [(one.machine(), SUCCESS), (other.machine(), FAILED)]
-        calls = [pool.submit(machine.report, id, "task-0", "wipe", state) for machine, state in said]
+        reports = [(one.machine(), SUCCESS), (other.machine(), FAILED)]
+        calls = [pool.submit(machine.report, id, "task-0", "wipe", state) for machine, state in reports]
         assert [call.result() for call in calls] == [None, None]
         (changed,) = [event for event in one.server.rpc("awf.machine/events", {"id": id})["events"] if event["changed"]]
         went_on = changed["state"] == "STATE_SUCCESS"

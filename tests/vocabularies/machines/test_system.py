@@ -209,6 +209,6 @@ def test_the_example_provisions_a_machine(database: str, tmp_path: Path) -> None
         }
         done = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    said = ["wiping /dev/nvme0n1", "writing /dev/nvme0n1p1", "port of 52:54:00:12:34:56 is open"]
-    assert [line for line in done.stdout.splitlines() if line in said] == said
+    expected = ["wiping /dev/nvme0n1", "writing /dev/nvme0n1p1", "port of 52:54:00:12:34:56 is open"]
+    assert [line for line in done.stdout.splitlines() if line in expected] == expected
     assert "rack-8  example/provision  succeeded" in done.stdout

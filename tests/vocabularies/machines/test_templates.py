@@ -164,7 +164,7 @@ def test_a_version_may_be_any_or_none(version: str) -> None:
         (actions({"timeout": 2**63}), ACTION + ".timeout", "must be a whole number of seconds"),
         (actions({"command": "wipe"}), ACTION + ".command", "Expected `array | null`, got `str`"),
         (actions({"on_timeout": []}), ACTION + ".on_timeout", "there is no member 'on_timeout'"),
-        ("name: a\nname: b", "$.template", 'line 2, column 1: the key "name" stands twice in one map'),
+        ("name: a\nname: b", "$.template", 'line 2, column 1: the key "name" occurs twice in one map'),
         ("tasks: [", "$.template", "not YAML"),
         ("just text", "$.template", "Expected `object`, got `str`"),
         ("{{ .a", "$.template", "line 1, column 1: {{ without a closing }}"),

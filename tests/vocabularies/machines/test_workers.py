@@ -174,9 +174,9 @@ def test_an_ended_workflow_accepts_terminal_reports_but_not_running(
     for _, task, action in ORDER:
         for state in (SUCCESS, FAILED, TIMEOUT):
             machine.report(id, task, action, state)
-        code, said = refused(machine.report, id, task, action, RUNNING)
+        code, message = refused(machine.report, id, task, action, RUNNING)
         assert code == grpc.StatusCode.FAILED_PRECONDITION
-        assert "is done already" in said
+        assert "is done already" in message
     assert gate.state(id) == before
 
 
@@ -201,10 +201,10 @@ def test_a_report_without_a_name_is_refused_with_that_name(gate: Gate, id: str) 
     assert refused(machine.report, "", "", "", RUNNING) == (argument, "invalid workflow id")
     assert refused(machine.report, id, "", "", RUNNING) == (argument, "invalid task name")
     assert refused(machine.report, id, "task-0", "", RUNNING) == (argument, "invalid action name")
-    code, said = refused(machine.report, id, "task-0", "wipe", PENDING)
-    assert (code, "STATE_RUNNING" in said) == (argument, True)
-    code, said = refused(machine.report, id, "task-0", "wipe", 7)
-    assert (code, "STATE_RUNNING" in said) == (argument, True)
+    code, message = refused(machine.report, id, "task-0", "wipe", PENDING)
+    assert (code, "STATE_RUNNING" in message) == (argument, True)
+    code, message = refused(machine.report, id, "task-0", "wipe", 7)
+    assert (code, "STATE_RUNNING" in message) == (argument, True)
 
 
 @pytest.mark.shows("machines/empty-worker-id", "machines/unknown-workflow-actions", "machines/report-unknown-workflow")
@@ -356,8 +356,8 @@ def test_workflows_created_by_any_method_are_offered(gate: Gate) -> None:
 def test_hardware_that_does_not_fit_creates_no_workflow(gate: Gate, method: str) -> None:
     gate.declare(template_of(("{{.machine}}", ["wipe"])))
     params = {"hardware": {"device": "a"}}
-    said = params if method == "awf.machine/create" else {"params": params}
-    status, type, path = gate.server.refused(method, {"definition": "demo/provision", **said})
+    members = params if method == "awf.machine/create" else {"params": params}
+    status, type, path = gate.server.refused(method, {"definition": "demo/provision", **members})
     assert (status, type) == (400, "invalid-params")
     assert path is not None
     assert path.endswith("params.hardware")
@@ -386,8 +386,8 @@ def test_the_actions_of_a_workflow_that_ended_in_the_queue_are_refused(gate: Gat
     queued = [context.workflow_id for context in machine.contexts("a")]
     gate.server.rpc(end, {"id": queued[1]})
     # A worker repeats a refused report of RUNNING forever, but skips a workflow if its actions are refused.
-    code, said = refused(machine.actions, queued[1])
-    assert code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND), said
+    code, message = refused(machine.actions, queued[1])
+    assert code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND), message
     assert len(machine.actions(queued[2])) == 3
     assert queued == ids
 
@@ -399,8 +399,8 @@ def test_the_actions_of_an_ended_workflow_are_given_to_old_workers_only(gate: Ga
     for _, task, action in ORDER[:2]:
         machine.report(id, task, action, SUCCESS)
     machine.report(id, "task-1", "wipe", last)
-    code, said = refused(machine.actions, id)
-    assert (code, "is done already" in said) == (grpc.StatusCode.FAILED_PRECONDITION, True)
+    code, message = refused(machine.actions, id)
+    assert (code, "is done already" in message) == (grpc.StatusCode.FAILED_PRECONDITION, True)
     # Old workers exit on a refusal, and ended workflows are not offered to them.
     assert len(gate.machine(is_old=True).actions(id)) == 3
 
@@ -410,7 +410,7 @@ def test_a_stuck_worker_is_shown_and_logged_once(
     frozen_gate: Gate, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emitted: list[tuple[Event, dict[str, object]]] = []
-    monkeypatch.setattr("fencepost.telemetry.listeners", [lambda *said: emitted.append(said)])
+    monkeypatch.setattr("fencepost.telemetry.listeners", [lambda *event: emitted.append(event)])
     gate = frozen_gate
     gate.declare(TWO)
     id, machine = gate.create(), gate.machine()

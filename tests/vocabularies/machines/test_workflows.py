@@ -232,7 +232,7 @@ def test_a_second_template_with_the_same_name_is_refused(machine: Machine, hello
 
 @pytest.mark.shows("machines/template-name")
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "message"),
     [
         ("", TEMPLATE, "invalid template name"),
         ("a b", TEMPLATE, "must be 1 to 200 letters, digits, `_` and `-` (at $.name)"),
@@ -246,8 +246,8 @@ def test_a_second_template_with_the_same_name_is_refused(machine: Machine, hello
         ("hello", "x" * (1 << 20) + "x", "Expected `str` of length <= 1048576 (at $.template)"),
     ],
 )
-def test_an_invalid_template_is_refused(machine: Machine, name: str, data: str, said: str) -> None:
-    assert refused(machine.template, "CreateTemplate", name=name, data=data) == (ARGUMENT, said)
+def test_an_invalid_template_is_refused(machine: Machine, name: str, data: str, message: str) -> None:
+    assert refused(machine.template, "CreateTemplate", name=name, data=data) == (ARGUMENT, message)
     assert list(machine.template("ListTemplates")) == []
 
 
@@ -339,20 +339,21 @@ def test_long_texts_in_metadata_become_checksums(machine: Machine, hello: str, g
     # In place of the checksum, workers send the data and more in base64: a third longer than the data.
     id = create(machine, hello, m="w")
     data = json.dumps({"file": "x" * ((10 << 20) - 12)}).encode()
-    said = {"workerID": "w", "actionName": "wipe", "sha256": base64.b64encode(data + bytes(32)).decode()}
-    machine.get("UpdateWorkflowData", workflow_id=id, metadata=json.dumps(said).encode(), data=data)
+    metadata = {"workerID": "w", "actionName": "wipe", "sha256": base64.b64encode(data + bytes(32)).decode()}
+    machine.get("UpdateWorkflowData", workflow_id=id, metadata=json.dumps(metadata).encode(), data=data)
     assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == 1
     kept = json.loads(machine.get("GetWorkflowMetadata", workflow_id=id).data)
-    checksum = hashlib.sha256(said["sha256"].encode()).hexdigest()
-    assert kept == {**said, "sha256": f"sha256:{checksum} of {len(said['sha256'])} characters"}
+    checksum = hashlib.sha256(metadata["sha256"].encode()).hexdigest()
+    assert kept == {**metadata, "sha256": f"sha256:{checksum} of {len(metadata['sha256'])} characters"}
 
 
 def test_metadata_above_64_kibibytes_is_refused(machine: Machine, hello: str, gate: Gate) -> None:
     id = create(machine, hello, m="w")
     members = json.dumps({str(number): "x" * 900 for number in range(100)})
     for metadata in (members, json.dumps(["x" * 70_000])):
-        code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=metadata.encode(), data=b"{}")
-        assert (code, said) == (ARGUMENT, "must not be longer than 65536 bytes (at $.metadata)")
+        update = {"workflow_id": id, "metadata": metadata.encode(), "data": b"{}"}
+        code, message = refused(machine.get, "UpdateWorkflowData", **update)
+        assert (code, message) == (ARGUMENT, "must not be longer than 65536 bytes (at $.metadata)")
     put = {"id": id, "data": {}, "metadata": json.loads(members)}
     assert gate.server.refused("awf.machine/put-data", put) == (400, "invalid-params", "$.params.metadata")
 
@@ -360,25 +361,25 @@ def test_metadata_above_64_kibibytes_is_refused(machine: Machine, hello: str, ga
 def test_data_with_too_many_values_is_refused_without_parsing(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
     many = b"[" + b"[]," * 8_000_000 + b"[]]"
-    code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=many)
-    assert (code, said) == (ARGUMENT, "invalid data: more than 500000 values")
-    code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=many, data=b"{}")
-    assert (code, said) == (ARGUMENT, "invalid metadata: more than 500000 values")
+    code, message = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=many)
+    assert (code, message) == (ARGUMENT, "invalid data: more than 500000 values")
+    code, message = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=many, data=b"{}")
+    assert (code, message) == (ARGUMENT, "invalid metadata: more than 500000 values")
 
 
 def test_hardware_above_1_mebibyte_is_refused(machine: Machine, hello: str) -> None:
     hardware = json.dumps({"m": "w", "more": "x" * (1 << 20)})
-    code, said = refused(machine.get, "CreateWorkflow", template=hello, hardware=hardware)
-    assert (code, said) == (ARGUMENT, "invalid hardware: longer than 1048576 bytes")
+    code, message = refused(machine.get, "CreateWorkflow", template=hello, hardware=hardware)
+    assert (code, message) == (ARGUMENT, "invalid hardware: longer than 1048576 bytes")
 
 
 @pytest.mark.shows("machines/data-json", "machines/data-empty-id")
 def test_data_must_be_json_of_a_known_workflow(machine: Machine, hello: str) -> None:
     id = create(machine, hello, m="w")
-    code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{", data=b"{}")
-    assert (code, said[:27]) == (ARGUMENT, "invalid metadata: not JSON:")
-    code, said = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=b"\xff")
-    assert (code, said[:23]) == (ARGUMENT, "invalid data: not UTF-8")
+    code, message = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{", data=b"{}")
+    assert (code, message[:27]) == (ARGUMENT, "invalid metadata: not JSON:")
+    code, message = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=b"\xff")
+    assert (code, message[:23]) == (ARGUMENT, "invalid data: not UTF-8")
     assert refused(machine.get, "UpdateWorkflowData", workflow_id="x", metadata=b"{}", data=b"{}")[0] == MISSING
     assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == 0
     for method in ("UpdateWorkflowData", "GetWorkflowData"):
