@@ -203,8 +203,8 @@ def read_grpc_tls(certificate: Path | None, key: Path | None) -> GrpcTls | None:
         # The gRPC server would accept files that do not match, and then fail each handshake.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
         # The certificates are public, but the same file may have the key.
-        told = b"".join(_CERTIFICATE.findall(certificate.read_bytes()))
-        return GrpcTls(told, key.read_bytes())
+        certificates = b"".join(_CERTIFICATE.findall(certificate.read_bytes()))
+        return GrpcTls(certificates, key.read_bytes())
     except (OSError, ValueError) as error:
         raise StartRefused(
             f"--grpc-tls-cert {certificate} and --grpc-tls-key {key} cannot be used, both must be PEM files, the key "

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
-    """The answer to a call, and the refusal behind it if it was refused."""
+    """The answer to a call, and its refusal, or None."""
 
     answer: Answer
     refusal: Refusal | None = None

@@ -32,7 +32,7 @@ _DESCRIPTION = (
 class Surface(NamedTuple):
     """Everything that a server shows on the wire.
 
-    `paths` are those beside the core's, `schemas` the structs beside params, results and the core's resources.
+    `paths` are added to those of the core; `schemas` are structs besides params, results and the resources of the core.
     """
 
     methods: Registry

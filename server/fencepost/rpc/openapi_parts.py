@@ -60,7 +60,7 @@ def sentence(kind: Kind) -> str:
 
 
 def _refusal(status: int, kinds: list[Kind]) -> Json:
-    lines = [f"`{kind.type}`" + (f": {said}" if (said := sentence(kind)) else "") for kind in kinds]
+    lines = [f"`{kind.type}`" + (f": {text}" if (text := sentence(kind)) else "") for kind in kinds]
     types = list(dict.fromkeys(kind.type for kind in kinds))
     error = {**ref("Fault"), "properties": {"type": {"enum": types}}}
     schema = {**ref("Refusal"), "properties": {"error": error}}

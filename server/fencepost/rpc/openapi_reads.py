@@ -74,7 +74,7 @@ def _of_log() -> list[Json]:
             **in_query(
                 "subject",
                 _TEXT,
-                "id of a task, alone or behind `AidboxTask/`, or of a workflow behind `AidboxWorkflow/`",
+                "id of a task, with or without `AidboxTask/`, or of a workflow with `AidboxWorkflow/`",
             ),
             "required": True,
         },

@@ -73,7 +73,7 @@ def _start(start: TriggerStart) -> StartResource:
         event=EventName(start.id, UNSET if start.source is None else start.source),
         at=start.at,
         version=start.version,
-        status=start.status,  # type: ignore[arg-type]  # a check in the database says the same
+        status=start.status,  # type: ignore[arg-type]  # a check in the database ensures it
         resource=UNSET if start.reference is None else msgspec.json.decode(start.reference, type=Reference),
         reason=UNSET if start.reason is None else start.reason,
     )

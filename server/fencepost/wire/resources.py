@@ -147,7 +147,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         definition=DECISION if decides else task.definition,
         workflow_definition=task.definition if decides else UNSET,
         definition_version=task.definition_version,
-        status=task.status,  # type: ignore[arg-type]  # a check in the database says the same
+        status=task.status,  # type: ignore[arg-type]  # a check in the database ensures it
         label=task.label,
         params=raw(task.params),
         requester=Raw(task.requester),

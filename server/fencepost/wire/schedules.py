@@ -63,7 +63,7 @@ def schedule_resource(schedule: Schedule) -> ScheduleResource:
         execute_at=schedule.starts_at,
         due_at=schedule.due_at,
         last_schedule=schedule.last_schedule,
-        last_schedule_status=schedule.last_status,  # type: ignore[arg-type]  # a check in the database says the same
+        last_schedule_status=schedule.last_status,  # type: ignore[arg-type]  # a check in the database ensures it
         last_schedule_reason=schedule.last_reason,
         last_schedule_reference=_raw(schedule.last_reference),
     )
@@ -73,7 +73,7 @@ def start_resource(began: Began) -> ScheduleStart:
     """Convert the result of a due time for the wire."""
     return ScheduleStart(
         due_at=began.due_at,
-        kind=began.kind,  # type: ignore[arg-type]  # a check in the database says the same
+        kind=began.kind,  # type: ignore[arg-type]  # a check in the database ensures it
         status=began.status,  # type: ignore[arg-type]  # likewise
         at=began.at,
         until=began.until_at,

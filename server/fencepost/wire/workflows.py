@@ -48,12 +48,12 @@ def workflow_resource(workflow: Workflow) -> AidboxWorkflow:
         id=workflow.id,
         definition=workflow.definition,
         definition_version=workflow.definition_version,
-        status=workflow.status,  # type: ignore[arg-type]  # a view in the database says the same
+        status=workflow.status,  # type: ignore[arg-type]  # a view in the database ensures it
         label=workflow.label,
         params=raw(workflow.params),
         requester=Raw(workflow.requester),
         meta=TaskMeta(workflow.created_at, workflow.updated_at, str(workflow.version)),
-        outcome=workflow.outcome,  # type: ignore[arg-type]  # a check in the database does
+        outcome=workflow.outcome,  # type: ignore[arg-type]  # a check in the database ensures it
         outcome_reason=reason_of(workflow.reason_type, workflow.reason_message),
         result=raw(workflow.result),
         error=raw(workflow.error),

@@ -257,14 +257,14 @@ def _wanted(context: Context, params: PollParams) -> Wanted:
 
 
 def _notification(call: NotifyParams) -> bytes:
-    said = {
+    members = {
         "notification": call.notification.removeprefix("awf.task/"),
         "message": call.message,
         "progress-current": call.progress_current,
         "progress-total": call.progress_total,
         "progress-unit": call.progress_unit,
     }
-    return msgspec.json.encode({name: value for name, value in said.items() if value is not None})
+    return msgspec.json.encode({name: value for name, value in members.items() if value is not None})
 
 
 def _leased(tasks: Sequence[HeldTask]) -> TasksResult:

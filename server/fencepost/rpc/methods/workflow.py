@@ -152,20 +152,20 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
 async def status(context: Context, params: WorkflowStatusParams) -> WorkflowStatusResult:
     """Get a workflow, optionally with its activities, its decisions and its log."""
     found = await context.engine.workflows.get(params.id)
-    told: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     if params.include_activities:
         page = await context.engine.workflows.show_begun(found.seq, after=_number(params.activities_after))
-        told["activities"] = [
+        parts["activities"] = [
             workflow_resource(one) if isinstance(one, Workflow) else task_resource(one) for one in page.items
         ]
-        told["activities_next"] = UNSET if page.following is None else str(page.following)
+        parts["activities_next"] = UNSET if page.following is None else str(page.following)
     if params.include_decisions:
         made = await context.engine.workflows.show_decisions(found.seq, after=_number(params.decisions_after))
-        told["decisions"] = [*map(task_resource, made.items)]
-        told["decisions_next"] = UNSET if made.following is None else str(made.following)
+        parts["decisions"] = [*map(task_resource, made.items)]
+        parts["decisions_next"] = UNSET if made.following is None else str(made.following)
     if params.include_log:
-        told["log"] = workflow_log(found.workflow, found.steps)
-    return WorkflowStatusResult(workflow_resource(found.workflow), **told)
+        parts["log"] = workflow_log(found.workflow, found.steps)
+    return WorkflowStatusResult(workflow_resource(found.workflow), **parts)
 
 
 def _number(word: str | None) -> int | None:

@@ -95,7 +95,7 @@ def machine_workflow(found: MachineWorkflow) -> MachineWorkflowResource:
     return MachineWorkflowResource(
         id=found.workflow.id,
         template=found.workflow.definition,
-        state=found.position.workflow_state.wire_name,  # type: ignore[arg-type]  # the enum says the same
+        state=found.position.workflow_state.wire_name,  # type: ignore[arg-type]  # the enum has the same names
         hardware=Raw(hardware_of(found.workflow.params)),
         context=machine_context(found),
         created_at=found.workflow.created_at,
@@ -109,7 +109,7 @@ def machine_context(found: MachineWorkflow) -> MachineContext:
     step = found.current
     return MachineContext(
         index=found.position.action_index,
-        state=found.position.state.wire_name,  # type: ignore[arg-type]  # the enum says the same
+        state=found.position.state.wire_name,  # type: ignore[arg-type]  # the enum has the same names
         total=len(found.plan.steps),
         worker=UNSET if step is None else step.worker,
         task=UNSET if step is None else step.task_name,
@@ -142,7 +142,7 @@ def machine_event(reported: RecordedReport) -> MachineEvent:
         at=reported.at,
         task=reported.task,
         action=reported.action,
-        state=State(reported.state).wire_name,  # type: ignore[arg-type]  # the enum says the same
+        state=State(reported.state).wire_name,  # type: ignore[arg-type]  # the enum has the same names
         seconds=reported.seconds,
         message=reported.message,
         worker=reported.worker,
