@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from fencepost.domain.faults import fault_of_struct
-from fencepost.errors import Refusal, invalid_params
+from fencepost.errors import invalid_params
 
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 
@@ -60,8 +60,7 @@ def read_hardware(record: Raw) -> Hardware:
         return _hardware.decode(record)
     except msgspec.ValidationError as error:
         fault = fault_of_struct(str(error), Hardware)
-        message = fault.message.replace("there is no param", "there is no member")
-        raise Refusal(fault.kind, at="$.hardware" + (fault.at or "$")[1:], reason=message) from None
+        raise invalid_params(fault.message, "$.hardware" + (fault.at or "$")[1:]) from None
 
 
 def address_of(worker: str) -> str:
