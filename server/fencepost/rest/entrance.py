@@ -1,4 +1,4 @@
-"""How a handler of plain HTTP is let requests through to."""
+"""Access control for handlers of plain HTTP."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Dispatch:
     async def call(self, body: bytes, caller: str) -> bytes:
         """Return the result of a single call as JSON text; raise Refusal, with paths relative to the call."""
         outcome = await self.run(body, caller)
-        assert isinstance(outcome, Outcome), "it is a lone call"
+        assert isinstance(outcome, Outcome), "the body is a single call"
         fault, refusal = outcome.answer.error, outcome.refusal
         if refusal is None or fault is UNSET:
             return encoder.encode(outcome.answer.result)

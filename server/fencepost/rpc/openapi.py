@@ -23,8 +23,8 @@ from fencepost.wire.resources import AidboxTask, AidboxTaskLog
 
 _DESCRIPTION = (
     "A task queue that any language can work against. Everything that changes something is a call: `POST /rpc` with "
-    "`{method, params}`, or with an array of calls, in JSON or YAML. A lone call that is refused answers with the HTTP "
-    "status of its error; an array answers 200 and carries the errors inside. The paths of devices and their clients "
+    "`{method, params}`, or with an array of calls, in JSON or YAML. A refused single call answers with the HTTP "
+    "status of its error; an array always answers 200, with the errors inside. The paths of devices and their clients "
     "(`/workflows`, `/workflow-runs`, `/tasks`, `/task-state`, `/devices`) are under `/api` too."
 )
 

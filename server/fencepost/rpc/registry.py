@@ -30,7 +30,7 @@ Services = Mapping[type, Any]
 
 
 class Context(NamedTuple):
-    """What a method works with besides its params.
+    """The context of a call: engine, services, caller and limits.
 
     `services` are those of the vocabularies, by type. `origin` is the address at which the caller reached this server
     (`https://queue.example.com`), or empty if it is unknown.
