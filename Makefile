@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MANIFESTS := pyproject.toml executor_sdk/python/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench bench-full check sizes format generate constraints clean
+.PHONY: help setup demo test bench bench-full check sizes format generate docs constraints clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,6 +42,9 @@ format: .venv/.dev ## Format the code
 generate: .venv/.dev ## Write again what is generated (openapi.yaml, schema.sql, the method reference)
 	@$(BIN)/python -m tools.generate
 
+docs: .venv/.docs ## Build the documentation as a searchable site, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "fencepost: open site/index.html, or serve site/ for the search"
+
 constraints: .venv/.dev ## Resolve the dependencies again, with hashes
 	@$(PIP) install uv
 	@.ci/constraints
@@ -62,6 +65,10 @@ constraints: .venv/.dev ## Resolve the dependencies again, with hashes
 	@$(PIP) install --require-hashes -r constraints/dev.txt
 	@touch $@
 
+.venv/.docs: .venv/.python constraints/docs.txt
+	@$(PIP) install --require-hashes -r constraints/docs.txt
+	@touch $@
+
 # The peers on Node take part where npm is there.
 .venv/.bench: .venv/.run constraints/bench.txt bench/package-lock.json
 	@$(PIP) install --require-hashes -r constraints/bench.txt
@@ -69,5 +76,5 @@ constraints: .venv/.dev ## Resolve the dependencies again, with hashes
 		echo "fencepost: npm could not install the peers on Node; they are left out"; fi
 	@touch $@
 
-clean: ## Remove .venv and the demo's data
-	@rm -rf .venv .fencepost-demo
+clean: ## Remove .venv, site/ and the demo's data
+	@rm -rf .venv .fencepost-demo site
