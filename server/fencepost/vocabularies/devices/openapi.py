@@ -20,7 +20,7 @@ _RUN_BODY = {
     "properties": {
         "id": {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$", "description": "the same again is the same run"},
         "device": {"description": "which one, where the document names none; or `deviceId`, or `device_id`"},
-        "payload": {**_OBJECT, "description": "what every step is told beside its own"},
+        "payload": {**_OBJECT, "description": "given to the first step beside its own payload"},
     },
 }
 _SAID = {
