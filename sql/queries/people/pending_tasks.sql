@@ -23,8 +23,8 @@ select
     r.domain_object_code, r.locked_by,
     r.bi_assigned_to_team, r.bi_assigned_to_user, r.bi_task_status, r.bi_priority, r.bi_due_date_time,
     r.bi_completion_date_time,
-    r.core_seq, r.core_id, r.core_status, r.core_outcome, r.core_exec_id, r.core_updated_at, r.core_version, r.core_rounds,
-    r.result
+    r.core_seq, r.core_id, r.core_status, r.core_outcome, r.core_exec_id, r.core_updated_at, r.core_version,
+    r.core_rounds, r.result
 from lines as n
 cross join lateral (
     select v.*

@@ -8,7 +8,8 @@ insert into fencepost.people_tasks as t
     (seq, workflow_seq, core_seqs, replayed_at, bi_assigned_to_team, bi_assigned_to_user, bi_task_status, bi_priority,
      bi_due_date_time, bi_completion_date_time, exec_id, core_version)
 values (
-    %(seq)s::bigint, %(workflow_seq)s::bigint, array[%(seq)s::bigint] || %(new_core_seqs)s::bigint[], %(at)s::timestamptz, %(team)s::text, %(member)s::text,
+    %(seq)s::bigint, %(workflow_seq)s::bigint, array[%(seq)s::bigint] || %(new_core_seqs)s::bigint[],
+    %(at)s::timestamptz, %(team)s::text, %(member)s::text,
     %(status)s::text, %(priority)s::text, %(due_date_time)s::timestamptz, %(completion_date_time)s::timestamptz,
     %(exec_id)s::uuid, %(core_version)s::integer
 )

@@ -7,7 +7,8 @@
 --          are valid.
 with held as materialized (
     select
-        c.call, l.place, c.subscription_path, c.subscription_value, coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
+        c.call, l.place, c.subscription_path, c.subscription_value,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
         coalesce(
             c.until,
             coalesce(%(now)s::timestamptz, statement_timestamp()) + c.milliseconds * interval '1 millisecond'

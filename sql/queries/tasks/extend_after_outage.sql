@@ -24,6 +24,6 @@ spared as (
 insert into fencepost.task_log
     (seq, version, at, action, caller, status_before, status, retry_count, execute_at, deadline_at)
 select
-    s.seq, s.version, s.updated_at, 'awf.engine/snapshot', 'awf.engine', s.status, s.status, s.retry_count, s.execute_at,
-    s.deadline_at
+    s.seq, s.version, s.updated_at, 'awf.engine/snapshot', 'awf.engine', s.status, s.status, s.retry_count,
+    s.execute_at, s.deadline_at
 from spared as s

@@ -40,7 +40,8 @@ made as (
     select
         c.seq,
         -- One random prefix for all: seq makes the ids different.
-        overlay((select fencepost.own_id(2, 0)) placing lpad(to_hex(c.seq), 12, '0') from 25), c.definition, c.version, c.label, c.params,
+        overlay((select fencepost.own_id(2, 0)) placing lpad(to_hex(c.seq), 12, '0') from 25), c.definition, c.version,
+        c.label, c.params,
         json_build_object('resourceType', 'AidboxWorkflow', 'id', c.workflow_id), c.caller, c.now, c.execute_at,
         case when c.execute_at > c.now then 'waiting' else 'ready' end, 1, 0, c.execute_at,
         greatest(c.execute_at, c.now), least(case when c.execute_at > c.now then c.execute_at end, c.expires_at), c.now,

@@ -6,7 +6,8 @@
 with calls as materialized (
     select c.*, coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (
-        seq bigint, outcome text, reason_type text, reason_message text, result json, error json, action text, caller text
+        seq bigint, outcome text, reason_type text, reason_message text, result json, error json, action text,
+        caller text
     )
 ),
 held as materialized (
@@ -29,12 +30,12 @@ canceled as (
 done as (
     insert into fencepost.done_tasks
         (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
-         asked_execute_at, version, action, done_by, status_before, outcome, exec_id, retry_count, execute_at, worker, done_at,
-         workflow_seq)
+         asked_execute_at, version, action, done_by, status_before, outcome, exec_id, retry_count, execute_at, worker,
+         done_at, workflow_seq)
     select
         e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
-        e.created_at, e.asked_execute_at, e.version + 1, e.action, e.caller, e.status, 'canceled', e.exec_id, e.retry_count,
-        e.execute_at, e.worker, e.now, e.workflow_seq
+        e.created_at, e.asked_execute_at, e.version + 1, e.action, e.caller, e.status, 'canceled', e.exec_id,
+        e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq
     from canceled as e
 ),
 untold as (

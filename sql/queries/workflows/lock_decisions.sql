@@ -5,7 +5,8 @@
 --          whether events wait, and the labels that are taken, json [[label, digest]].
 -- Touches: row locks of live_tasks; reads live_workflows, activities, definitions, workflow_events. Run after lock.sql.
 select
-    c.call, w.seq as workflow_seq, w.id as workflow_id, l.definition_version as version, d.has_result_schema, d.has_error_schema,
+    c.call, w.seq as workflow_seq, w.id as workflow_id, l.definition_version as version, d.has_result_schema,
+    d.has_error_schema,
     (select count(*) from (select from fencepost.workflow_events as e where e.workflow_seq = w.seq limit 1) as e) > 0
         as has_events,
     (
