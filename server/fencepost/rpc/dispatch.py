@@ -39,10 +39,10 @@ class Outcome(NamedTuple):
     refusal: Refusal | None = None
 
 
-class _Read(NamedTuple):
-    """A decoded call: its method and params, or the refusal. `place` is its JSON path in the request."""
+class _DecodedCall(NamedTuple):
+    """A decoded call: its method and params, or the refusal. `path` is its JSON path in the request."""
 
-    place: str
+    path: str
     call: Call | None
     method: Method | None = None
     params: Any = None
@@ -75,16 +75,16 @@ class Dispatch:
         answers: list[bytes] = []
         left = self._limits.answer_bytes
         with allowed():
-            for neighbours in _neighbours(self._array(body, refusal, {**bad, **(refused or {})})):
-                for reads in _measured(neighbours):
-                    outcomes = await self._run(context, reads) if left > 0 else self._turned_away(reads)
+            for group in _groups(self._array(body, refusal, {**bad, **(refused or {})})):
+                for calls in _split_by_size(group):
+                    outcomes = await self._run(context, calls) if left > 0 else self._refuse_over_size(calls)
                     texts = [encoder.encode(outcome.answer) for outcome in outcomes]
                     left -= sum(map(len, texts))
                     answers += texts
         return answers
 
-    def _turned_away(self, reads: Sequence[_Read]) -> Sequence[Outcome]:
-        return [_outcome(read, Refusal(ANSWER_FULL, limit=self._limits.answer_bytes)) for read in reads]
+    def _refuse_over_size(self, calls: Sequence[_DecodedCall]) -> Sequence[Outcome]:
+        return [_outcome(call, Refusal(ANSWER_FULL, limit=self._limits.answer_bytes)) for call in calls]
 
     async def call(self, body: bytes, caller: str) -> bytes:
         """Return the result of a single call as JSON text; raise Refusal, with paths relative to the call."""
@@ -97,11 +97,11 @@ class Dispatch:
         refusal.errors = None if fault.errors is UNSET else fault.errors
         raise refusal
 
-    async def _run(self, context: Context, reads: Sequence[_Read]) -> Sequence[Outcome]:
+    async def _run(self, context: Context, calls: Sequence[_DecodedCall]) -> Sequence[Outcome]:
         """Run adjacent calls of one method, or calls that were refused while decoding."""
-        if (method := reads[0].method) is None or reads[0].refusal is not None:
-            return [_outcome(read, read.refusal) for read in reads]
-        return list(map(_outcome, reads, await method.run(context, [read.params for read in reads])))
+        if (method := calls[0].method) is None or calls[0].refusal is not None:
+            return [_outcome(call, call.refusal) for call in calls]
+        return list(map(_outcome, calls, await method.run(context, [call.params for call in calls])))
 
     def _check(self, body: bytes) -> Refusal | None:
         try:
@@ -119,24 +119,24 @@ class Dispatch:
                 return refusal, {number: bad for number, bad in enumerate(several) if bad is not None}
         return refusal, {}
 
-    def _array(self, body: bytes, refusal: Refusal | None, refused: Mapping[int, Refusal]) -> list[_Read]:
+    def _array(self, body: bytes, refusal: Refusal | None, refused: Mapping[int, Refusal]) -> list[_DecodedCall]:
         """Decode an array of calls; if that fails, decode each by itself, so that the valid ones run."""
         if refusal is None:
             with contextlib.suppress(msgspec.DecodeError):
-                calls = self._counted(array_decoder.decode(body))
+                calls = self._within_limit(array_decoder.decode(body))
                 return [self._read(call, f"$[{number}]") for number, call in enumerate(calls)]
         try:
-            texts = self._counted(texts_decoder.decode(body))
+            texts = self._within_limit(texts_decoder.decode(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise refusal or Refusal(INVALID_REQUEST, at="$", reason="not an array of calls") from None
         return [
-            _Read(f"$[{number}]", None, refusal=refused[number])
+            _DecodedCall(f"$[{number}]", None, refusal=refused[number])
             if number in refused
             else self._decoded(text, f"$[{number}]")
             for number, text in enumerate(texts)
         ]
 
-    def _counted(self, calls: list[T]) -> list[T]:
+    def _within_limit(self, calls: list[T]) -> list[T]:
         if not calls:
             raise Refusal(INVALID_REQUEST, at="$", reason="the array of calls is empty")
         if len(calls) > self._limits.batch:
@@ -144,66 +144,70 @@ class Dispatch:
             raise Refusal(INVALID_REQUEST, at="$", reason=reason)
         return calls
 
-    def _decoded(self, text: bytes | Raw, place: str) -> _Read:
+    def _decoded(self, text: bytes | Raw, path: str) -> _DecodedCall:
         try:
-            return self._read(call_decoder.decode(text), place)
+            return self._read(call_decoder.decode(text), path)
         except msgspec.ValidationError as error:
             fault = fault_of_struct(str(error), Call)
-            return _Read(place, None, refusal=Refusal(INVALID_REQUEST, at=fault.at, reason=fault.message))
+            return _DecodedCall(path, None, refusal=Refusal(INVALID_REQUEST, at=fault.at, reason=fault.message))
         except msgspec.DecodeError as error:
-            return _Read(place, None, refusal=Refusal(INVALID_REQUEST, at="$", reason=str(error)))
+            return _DecodedCall(path, None, refusal=Refusal(INVALID_REQUEST, at="$", reason=str(error)))
 
-    def _read(self, call: Call, place: str) -> _Read:
+    def _read(self, call: Call, path: str) -> _DecodedCall:
         method = self._methods.get(call.method)
         if method is None:
-            return _Read(place, call, refusal=self._unknown(call.method))
+            return _DecodedCall(path, call, refusal=self._unknown(call.method))
         try:
-            return _Read(place, call, method, read_params(method, call.params))
+            return _DecodedCall(path, call, method, read_params(method, call.params))
         except Refusal as refusal:
-            return _Read(place, call, method, refusal=refusal)
+            return _DecodedCall(path, call, method, refusal=refusal)
 
     def _unknown(self, name: str) -> Refusal:
         near = hint(name, self._methods)
         return Refusal(METHOD_NOT_FOUND, at="$.method", name=shortened(name), hint=near)
 
 
-def _outcome(read: _Read, result: Any) -> Outcome:
-    call, method = read.call, read.method
+def _outcome(decoded: _DecodedCall, result: Any) -> Outcome:
+    call, method = decoded.call, decoded.method
     id, jsonrpc = (UNSET, UNSET) if call is None else (call.id, call.jsonrpc)
     if not isinstance(result, Exception):
         return Outcome(Answer(result=result, id=id, jsonrpc=jsonrpc))
     refusal = result if isinstance(result, Refusal) else bug(result, "" if method is None else method.name)
-    fault = fault_of(refusal, read.place if method is None else f"{read.place}.params")
+    fault = fault_of(refusal, decoded.path if method is None else f"{decoded.path}.params")
     return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), refusal)
 
 
-def _neighbours(reads: Iterable[_Read]) -> Iterator[list[_Read]]:
+def _groups(calls: Iterable[_DecodedCall]) -> Iterator[list[_DecodedCall]]:
     """Split calls into groups of one method; refused calls form groups of their own.
 
     A second call on the same task begins a new group: in one group, it might be applied before the first.
     """
-    for method, same in groupby(reads, lambda read: None if read.refusal is not None else read.method):
+    for method, same in groupby(calls, lambda call: None if call.refusal is not None else call.method):
         if method is None or not method.batched:
             yield list(same)
             continue
-        run: list[_Read] = []
+        group: list[_DecodedCall] = []
         ids: set[str] = set()
-        for read in same:
-            id = read.params.id
+        for call in same:
+            id = call.params.id
             if id in ids:
-                yield run
-                run, ids = [], set()
+                yield group
+                group, ids = [], set()
             if id is not None:
                 ids.add(id)
-            run.append(read)
-        yield run
+            group.append(call)
+        yield group
 
 
-def _measured(run: list[_Read]) -> Iterator[list[_Read]]:
+def _split_by_size(group: list[_DecodedCall]) -> Iterator[list[_DecodedCall]]:
     """Split a group if its answers may be large, so that their size is checked in between."""
-    method = run[0].method
-    if method is None or len(run) <= method.together or all(read.refusal or method.small(read.params) for read in run):
-        yield run
+    method = group[0].method
+    if (
+        method is None
+        or len(group) <= method.together
+        or all(call.refusal or method.small(call.params) for call in group)
+    ):
+        yield group
         return
-    for start in range(0, len(run), method.together):
-        yield run[start : start + method.together]
+    for start in range(0, len(group), method.together):
+        yield group[start : start + method.together]
