@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from fencepost.telemetry import Event, emit
 
 # Addresses kept in memory; the one that failed longest ago is dropped first.
-_MOST_ADDRESSES = 1024
-# Failures without a delay; after these each waits for its turn.
-_FREE = 5
-_TURN_SECONDS = 0.5
-_LONGEST_SECONDS = 5.0
+_MAX_ADDRESSES = 1024
+# Failures without a delay; after these each is delayed.
+_FREE_FAILURES = 5
+_DELAY_SECONDS = 0.5
+_MAX_DELAY_SECONDS = 5.0
 # Intervals between log lines, for one address and for all together.
-_SAY_SECONDS = 60.0
-_SAY_ANY_SECONDS = 1.0
+_LOG_INTERVAL_SECONDS = 60.0
+_LOG_ANY_INTERVAL_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class _Address:
     """The failures of an address: the end of its last delay, and the number not yet logged."""
 
-    taken_until: float = 0.0
-    said_at: float = -_SAY_SECONDS
-    untold: int = 0
+    delayed_until: float = 0.0
+    logged_at: float = -_LOG_INTERVAL_SECONDS
+    unlogged: int = 0
 
 
 class Logins:
@@ -34,7 +34,7 @@ class Logins:
 
     def __init__(self) -> None:
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
-        self._said_at = -_SAY_ANY_SECONDS
+        self._logged_at = -_LOG_ANY_INTERVAL_SECONDS
 
     async def failed(self, client: tuple[str, int] | None, reason: str) -> None:
         """Record a failure, and wait until the delay of its address has passed; other addresses do not wait."""
@@ -42,20 +42,20 @@ class Logins:
         address = _network("" if client is None else client[0])
         entry = self._addresses.setdefault(address, _Address())
         self._addresses.move_to_end(address)
-        if len(self._addresses) > _MOST_ADDRESSES:
+        if len(self._addresses) > _MAX_ADDRESSES:
             self._addresses.popitem(last=False)
-        entry.untold += 1
-        self._say(address, entry, reason, now)
-        entry.taken_until = max(entry.taken_until, now - _FREE * _TURN_SECONDS) + _TURN_SECONDS
-        entry.taken_until = min(entry.taken_until, now + _LONGEST_SECONDS)
-        await asyncio.sleep(max(0.0, entry.taken_until - now))
+        entry.unlogged += 1
+        self._log(address, entry, reason, now)
+        entry.delayed_until = max(entry.delayed_until, now - _FREE_FAILURES * _DELAY_SECONDS) + _DELAY_SECONDS
+        entry.delayed_until = min(entry.delayed_until, now + _MAX_DELAY_SECONDS)
+        await asyncio.sleep(max(0.0, entry.delayed_until - now))
 
-    def _say(self, address: str, entry: _Address, reason: str, now: float) -> None:
-        if now < entry.said_at + _SAY_SECONDS or now < self._said_at + _SAY_ANY_SECONDS:
+    def _log(self, address: str, entry: _Address, reason: str, now: float) -> None:
+        if now < entry.logged_at + _LOG_INTERVAL_SECONDS or now < self._logged_at + _LOG_ANY_INTERVAL_SECONDS:
             return
-        emit(Event.LOGIN_FAILED, count=entry.untold, address=address, reason=reason)
-        entry.said_at = self._said_at = now
-        entry.untold = 0
+        emit(Event.LOGIN_FAILED, count=entry.unlogged, address=address, reason=reason)
+        entry.logged_at = self._logged_at = now
+        entry.unlogged = 0
 
 
 def _network(address: str) -> str:
