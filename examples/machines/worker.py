@@ -1,9 +1,9 @@
-"""A worker of machines: fetches actions over gRPC, runs their commands here (no containers), and reports.
+"""A worker that fetches actions over gRPC, runs their commands as local processes (no containers), and reports.
 
 python worker.py ADDRESS WORKER [WORKFLOW]
 
-ADDRESS is host:port of `--grpc-port`, WORKER the name that templates call it by. With WORKFLOW it ends when it has done
-its part of that one. In another language, generate the messages from workflow.proto in
+ADDRESS is host:port of `--grpc-port`, WORKER the name of this worker in templates. With WORKFLOW it exits after its
+actions of that workflow. In another language, generate the messages from workflow.proto in
 server/fencepost/vocabularies/machines/grpc/proto.
 """
 
@@ -31,7 +31,7 @@ from fencepost.vocabularies.machines.grpc.proto.workflow_pb2_grpc import Workflo
 
 
 def main(address: str, me: str, only: str | None) -> None:
-    """Ask again and again where it is my turn."""
+    """Poll for workflows with a current action for this worker."""
     server = WorkflowServiceStub(grpc.insecure_channel(address))
     done = False
     while not done:
@@ -40,12 +40,12 @@ def main(address: str, me: str, only: str | None) -> None:
                 work(server, me, context)
                 done = done or context.workflow_id == only
         except grpc.RpcError as error:
-            print(f"{me}: {error.details()}; trying again", file=sys.stderr)
+            print(f"{me}: {error.details()}; retrying", file=sys.stderr)
         time.sleep(0.2)
 
 
 def work(server: Any, me: str, context: Any) -> None:
-    """Do one action after the other, from the current one on, as long as they are mine."""
+    """Run the actions of this worker, from the current one on."""
     actions = server.GetWorkflowActions(WorkflowActionsRequest(workflow_id=context.workflow_id)).action_list
     for action in actions[context.current_action_index :]:
         if action.worker_id != me:
@@ -59,7 +59,7 @@ def work(server: Any, me: str, context: Any) -> None:
 
 
 def run(action: Any) -> int:
-    """Run the command of an action, with its environment filled in where a word of it names a variable."""
+    """Run the command of an action, with its environment substituted for variables."""
     environment = dict(pair.split("=", 1) for pair in action.environment)
     command = [Template(word).safe_substitute(environment) for word in action.command]
     try:
@@ -70,7 +70,7 @@ def run(action: Any) -> int:
 
 
 def report(server: Any, context: Any, action: Any, state: int, seconds: int) -> None:
-    """Say it until it is heard: saying it twice does no harm."""
+    """Report until the server answers; reports are idempotent."""
     status = WorkflowActionStatus(
         workflow_id=context.workflow_id,
         task_name=action.task_name,
