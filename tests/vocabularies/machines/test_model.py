@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from fencepost.clock import FrozenClock
-from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, TIMEOUT, Gate, Machine, template_of
+from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, TIMEOUT, Gate, WorkerClient, template_of
 from tests.fixtures.models import run_model
 
 _numbers = count(1)
@@ -112,8 +112,8 @@ class Provisioning(RuleBasedStateMachine):
 
     gate: ClassVar[Gate]
     clock: ClassVar[FrozenClock]
-    old: ClassVar[Machine]
-    new: ClassVar[Machine]
+    old: ClassVar[WorkerClient]
+    new: ClassVar[WorkerClient]
 
     @initialize(
         workers=st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 2)), min_size=1, max_size=3),

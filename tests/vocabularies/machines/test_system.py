@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fixtures.machines import machine_at, template_of
+from tests.fixtures.machines import template_of, worker_client
 from tests.fixtures.processes import Client, Process, free_port, serving
 from tests.fixtures.waiting import until
 
@@ -79,7 +79,7 @@ class Field:
         return [(event["action"], event["state"].removeprefix("STATE_")) for event in events if event["changed"]]
 
     def data(self, id: str) -> Any:
-        machine = machine_at(self._grpc_port, is_old=True)
+        machine = worker_client(self._grpc_port, is_old=True)
         return orjson.loads(machine.get("GetWorkflowData", workflow_id=id).data)
 
     def stop(self) -> None:
@@ -188,7 +188,7 @@ def test_the_grpc_port_is_shared_by_the_processes_of_one_server(database: str, t
         document = {"kind": "machine-template", "name": "demo/provision", "template": ACTIONS}
         (folder := tmp_path / "other").mkdir()
         for number in range(6):
-            machine = machine_at(port, is_old=True)
+            machine = worker_client(port, is_old=True)
             machine.template("CreateTemplate", name=f"hello-{number}", data=document["template"])
             assert len(list(machine.template("ListTemplates"))) == number + 1
         command = [sys.executable, "-m", "fencepost", "serve", "--port", "0", *arguments[:4]]

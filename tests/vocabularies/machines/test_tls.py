@@ -12,7 +12,7 @@ import pytest
 from fencepost.cli.worker import decode, encode
 from fencepost.errors import StartRefused
 from fencepost.settings import GrpcTls, Settings, read_grpc_tls
-from tests.fixtures.machines import machine_at, refused, template_of
+from tests.fixtures.machines import refused, template_of, worker_client
 from tests.fixtures.processes import free_port, serving
 from tests.fixtures.servers import Server
 
@@ -30,11 +30,11 @@ def test_workers_can_fetch_the_certificate_and_connect_with_it(database: str, tm
     with serving(tmp_path, *arguments, "--client", "me:0123456789abcdef") as process:
         certificate = fetched(process.port)
         assert certificate == CERT.read_bytes()
-        machine = machine_at(port, is_old=True, certificate=certificate)
+        machine = worker_client(port, is_old=True, certificate=certificate)
         id = machine.template("CreateTemplate", name="hello", data=template_of(("w", ["wipe"]))).id
         workflow = machine.get("CreateWorkflow", template=id, hardware="{}").id
         assert [one.workflow_id for one in machine.contexts("w")] == [workflow]
-        plain = machine_at(port)
+        plain = worker_client(port)
         assert refused(plain.contexts, "w")[0] == grpc.StatusCode.UNAVAILABLE
 
 

@@ -20,7 +20,7 @@ from tests.fixtures.machines import (
     TEMPLATE,
     TIMEOUT,
     Gate,
-    Machine,
+    WorkerClient,
     refused,
     template_of,
 )
@@ -30,23 +30,23 @@ MAC = "52:54:00:12:34:56"
 
 
 @pytest.fixture
-def machine(gate: Gate) -> Machine:
+def machine(gate: Gate) -> WorkerClient:
     """A client of the 2021 package."""
     return gate.machine(is_old=True)
 
 
 @pytest.fixture
-def hello(machine: Machine) -> str:
+def hello(machine: WorkerClient) -> str:
     """The id of a template of two actions."""
     return str(machine.template("CreateTemplate", name="hello", data=template_of(("{{.m}}", ["wipe", "write"]))).id)
 
 
-def create(machine: Machine, template: str, **hardware: Any) -> str:
+def create(machine: WorkerClient, template: str, **hardware: Any) -> str:
     return str(machine.get("CreateWorkflow", template=template, hardware=json.dumps(hardware)).id)
 
 
 @pytest.mark.shows("machines/create-workflow", "machines/get-workflow", "machines/differs-create-errors")
-def test_create_workflow_takes_a_template_and_hardware(machine: Machine, hello: str) -> None:
+def test_create_workflow_takes_a_template_and_hardware(machine: WorkerClient, hello: str) -> None:
     id = create(machine, hello, m="w")
     assert uuid.UUID(id)
     workflow = machine.get("GetWorkflow", id=id)
@@ -60,7 +60,7 @@ def test_create_workflow_takes_a_template_and_hardware(machine: Machine, hello: 
 
 
 @pytest.mark.shows("machines/list-workflows")
-def test_list_workflows_streams_all_without_their_templates(machine: Machine, hello: str) -> None:
+def test_list_workflows_streams_all_without_their_templates(machine: WorkerClient, hello: str) -> None:
     ids = [create(machine, hello, m="w") for _ in range(3)]
     listed = list(machine.get("ListWorkflows"))
     assert [workflow.id for workflow in listed] == ids
@@ -70,7 +70,7 @@ def test_list_workflows_streams_all_without_their_templates(machine: Machine, he
 @pytest.mark.shows("machines/get-context", "machines/running-between-actions", "machines/current-action")
 @pytest.mark.parametrize("last", [FAILED, TIMEOUT, SUCCESS])
 def test_a_workflow_is_running_between_two_actions_and_then_has_its_final_state(
-    machine: Machine, hello: str, last: int
+    machine: WorkerClient, hello: str, last: int
 ) -> None:
     id = create(machine, hello, m="w")
     machine.report(id, "task-0", "wipe", RUNNING)
@@ -87,7 +87,7 @@ def test_a_workflow_is_running_between_two_actions_and_then_has_its_final_state(
 
 
 @pytest.mark.shows("machines/contexts-of-worker", "machines/differs-empty-list")
-def test_the_context_list_has_all_workflows_of_a_worker(machine: Machine, gate: Gate) -> None:
+def test_the_context_list_has_all_workflows_of_a_worker(machine: WorkerClient, gate: Gate) -> None:
     gate.declare(template_of(("a", ["wipe"]), ("b", ["wipe"])))
     first, second = gate.create(), gate.create()
     machine.report(first, "task-0", "wipe", FAILED)
@@ -99,7 +99,7 @@ def test_the_context_list_has_all_workflows_of_a_worker(machine: Machine, gate: 
 
 
 @pytest.mark.shows("machines/events", "machines/differs-report-kept")
-def test_events_are_the_reports_in_order(machine: Machine, hello: str) -> None:
+def test_events_are_the_reports_in_order(machine: WorkerClient, hello: str) -> None:
     id = create(machine, hello, m="w")
     years_ago = Timestamp(seconds=1)  # the clock of a worker is ignored
     machine.report(id, "task-0", "wipe", RUNNING, message="Started execution", created_at=years_ago)
@@ -113,7 +113,7 @@ def test_events_are_the_reports_in_order(machine: Machine, hello: str) -> None:
 
 
 @pytest.mark.shows("machines/delete-workflow", "machines/deletion-unannounced")
-def test_a_deleted_workflow_is_canceled_and_hidden(machine: Machine, hello: str, gate: Gate) -> None:
+def test_a_deleted_workflow_is_canceled_and_hidden(machine: WorkerClient, hello: str, gate: Gate) -> None:
     live, over = create(machine, hello, m="w"), create(machine, hello, m="w")
     for action in ("wipe", "write"):
         machine.report(over, "task-0", action, SUCCESS)
@@ -132,7 +132,7 @@ def test_a_deleted_workflow_is_canceled_and_hidden(machine: Machine, hello: str,
 @pytest.mark.shows("machines/end-of-deleted")
 @pytest.mark.parametrize("is_old", [False, True])
 def test_a_terminal_report_on_a_deleted_workflow_is_accepted(
-    machine: Machine, hello: str, gate: Gate, is_old: bool
+    machine: WorkerClient, hello: str, gate: Gate, is_old: bool
 ) -> None:
     id = create(machine, hello, m="w")
     worker = gate.machine(is_old=is_old)
@@ -146,14 +146,14 @@ def test_a_terminal_report_on_a_deleted_workflow_is_accepted(
     assert gate.server.rpc("awf.machine/report", report)["resource"]["state"] == "STATE_FAILED"
 
 
-def test_a_workflow_canceled_over_rpc_is_failed(machine: Machine, hello: str, gate: Gate) -> None:
+def test_a_workflow_canceled_over_rpc_is_failed(machine: WorkerClient, hello: str, gate: Gate) -> None:
     id = create(machine, hello, m="w")
     gate.server.rpc("awf.workflow/cancel", {"id": id})
     assert machine.get("GetWorkflow", id=id).state == FAILED
     assert machine.contexts("w") == []
 
 
-def test_an_action_canceled_over_rpc_fails_its_workflow(machine: Machine, hello: str, gate: Gate) -> None:
+def test_an_action_canceled_over_rpc_fails_its_workflow(machine: WorkerClient, hello: str, gate: Gate) -> None:
     id = create(machine, hello, m="w")
     status = gate.server.rpc("awf.workflow/status", {"id": id, "include-activities?": True})
     gate.server.rpc("awf.task/cancel", {"id": status["activities"][0]["id"]})
@@ -165,24 +165,24 @@ def test_an_action_canceled_over_rpc_fails_its_workflow(machine: Machine, hello:
 
 @pytest.mark.shows("machines/differs-create-errors")
 @pytest.mark.parametrize("hardware", ["", "[]", "null", "{", '{"m": "\\u0000"}', '{"n": "w"}', '{"m": ""}'])
-def test_a_workflow_with_invalid_hardware_is_not_created(machine: Machine, hello: str, hardware: str) -> None:
+def test_a_workflow_with_invalid_hardware_is_not_created(machine: WorkerClient, hello: str, hardware: str) -> None:
     assert refused(machine.get, "CreateWorkflow", template=hello, hardware=hardware)[0] == ARGUMENT
     assert list(machine.get("ListWorkflows")) == []
 
 
-def test_a_workflow_of_an_unknown_template_is_not_found(machine: Machine) -> None:
+def test_a_workflow_of_an_unknown_template_is_not_found(machine: WorkerClient) -> None:
     assert refused(machine.get, "CreateWorkflow", template=str(uuid.uuid4()), hardware="{}")[0] == MISSING
     assert refused(machine.get, "CreateWorkflow", template="", hardware="{}") == (ARGUMENT, "invalid template id")
 
 
 @pytest.mark.parametrize("method", ["GetWorkflow", "GetWorkflowContext", "DeleteWorkflow"])
-def test_an_unknown_workflow_is_not_found(machine: Machine, method: str) -> None:
+def test_an_unknown_workflow_is_not_found(machine: WorkerClient, method: str) -> None:
     assert refused(machine.get, method, id="nothing")[0] == MISSING
     assert refused(machine.get, method, id="") == (ARGUMENT, "invalid workflow id")
 
 
 @pytest.mark.shows("machines/templates", "machines/template-members", "machines/template-name-unique")
-def test_templates_are_found_by_id_and_by_name(machine: Machine) -> None:
+def test_templates_are_found_by_id_and_by_name(machine: WorkerClient) -> None:
     id = machine.template("CreateTemplate", name="ubuntu_20-04", data=TEMPLATE).id
     for key in ({"id": id}, {"name": "ubuntu_20-04"}):
         found = machine.template("GetTemplate", **key)
@@ -203,7 +203,7 @@ def test_templates_are_found_by_id_and_by_name(machine: Machine) -> None:
 
 
 @pytest.mark.shows("machines/list-templates")
-def test_list_templates_filters_by_a_pattern(machine: Machine, gate: Gate) -> None:
+def test_list_templates_filters_by_a_pattern(machine: WorkerClient, gate: Gate) -> None:
     gate.declare(TEMPLATE, "demo/hello")
     for name in ("hello", "Help", "x" * 200):
         machine.template("CreateTemplate", name=name, data=TEMPLATE)
@@ -219,14 +219,14 @@ def test_list_templates_filters_by_a_pattern(machine: Machine, gate: Gate) -> No
     assert listed(name="hello") == ["hello"]
 
 
-def test_matching_a_pattern_does_not_backtrack(machine: Machine) -> None:
+def test_matching_a_pattern_does_not_backtrack(machine: WorkerClient) -> None:
     machine.template("CreateTemplate", name="a" * 100, data=TEMPLATE)
     for pattern, found in (("*a" * 30 + "*b", 0), ("a*a*" * 20 + "a", 1), ("a" * 100 + "*a", 0), ("**a**", 1)):
         assert len(list(machine.template("ListTemplates", name=pattern))) == found
 
 
 @pytest.mark.shows("machines/template-name-unique")
-def test_a_second_template_with_the_same_name_is_refused(machine: Machine, hello: str) -> None:
+def test_a_second_template_with_the_same_name_is_refused(machine: WorkerClient, hello: str) -> None:
     assert refused(machine.template, "CreateTemplate", name="hello", data=TEMPLATE)[0] == grpc.StatusCode.ALREADY_EXISTS
 
 
@@ -246,12 +246,12 @@ def test_a_second_template_with_the_same_name_is_refused(machine: Machine, hello
         ("hello", "x" * (1 << 20) + "x", "Expected `str` of length <= 1048576 (at $.template)"),
     ],
 )
-def test_an_invalid_template_is_refused(machine: Machine, name: str, data: str, message: str) -> None:
+def test_an_invalid_template_is_refused(machine: WorkerClient, name: str, data: str, message: str) -> None:
     assert refused(machine.template, "CreateTemplate", name=name, data=data) == (ARGUMENT, message)
     assert list(machine.template("ListTemplates")) == []
 
 
-def test_a_template_of_a_live_workflow_is_not_deleted(machine: Machine, hello: str) -> None:
+def test_a_template_of_a_live_workflow_is_not_deleted(machine: WorkerClient, hello: str) -> None:
     id = create(machine, hello, m="w")
     assert refused(machine.template, "DeleteTemplate", id=hello)[0] == grpc.StatusCode.FAILED_PRECONDITION
     machine.get("DeleteWorkflow", id=id)
@@ -259,7 +259,7 @@ def test_a_template_of_a_live_workflow_is_not_deleted(machine: Machine, hello: s
 
 
 @pytest.mark.shows("machines/update-template")
-def test_a_renamed_template_keeps_its_id(machine: Machine, hello: str, gate: Gate) -> None:
+def test_a_renamed_template_keeps_its_id(machine: WorkerClient, hello: str, gate: Gate) -> None:
     machine.template("UpdateTemplate", id=hello, name="other")
     found = machine.template("GetTemplate", name="other")
     assert (found.id, found.data) == (hello, template_of(("{{.m}}", ["wipe", "write"])))
@@ -283,7 +283,7 @@ def test_a_renamed_template_keeps_its_id(machine: Machine, hello: str, gate: Gat
     assert names == {"hello": hello, "other": second}
 
 
-def test_updating_the_text_keeps_the_other_members_of_the_document(machine: Machine, gate: Gate) -> None:
+def test_updating_the_text_keeps_the_other_members_of_the_document(machine: WorkerClient, gate: Gate) -> None:
     gate.declare(template_of(("w", ["wipe"])), "demo/hello", pullGrace=5)
     (found,) = machine.template("ListTemplates")
     machine.template("UpdateTemplate", id=found.id, data=TEMPLATE)
@@ -291,7 +291,7 @@ def test_updating_the_text_keeps_the_other_members_of_the_document(machine: Mach
     assert (document["pullGrace"], document["template"]) == (5, TEMPLATE)
 
 
-def test_an_ended_workflow_is_shown_after_its_template_is_deleted(machine: Machine, hello: str) -> None:
+def test_an_ended_workflow_is_shown_after_its_template_is_deleted(machine: WorkerClient, hello: str) -> None:
     id = create(machine, hello, m="w")
     machine.report(id, "task-0", "wipe", FAILED)
     machine.template("DeleteTemplate", id=hello)
@@ -301,14 +301,14 @@ def test_an_ended_workflow_is_shown_after_its_template_is_deleted(machine: Machi
     assert len(machine.actions(id)) == 2
 
 
-def test_a_workflow_keeps_its_version_of_the_template(machine: Machine, hello: str) -> None:
+def test_a_workflow_keeps_its_version_of_the_template(machine: WorkerClient, hello: str) -> None:
     id = create(machine, hello, m="w")
     machine.template("UpdateTemplate", id=hello, data=template_of(("{{.m}}", ["other"])))
     assert [action.name for action in machine.actions(id)] == ["wipe", "write"]
 
 
 @pytest.mark.shows("machines/data-versions", "machines/data-newest", "machines/differs-kubernetes")
-def test_workflow_data_has_versions(machine: Machine, hello: str) -> None:
+def test_workflow_data_has_versions(machine: WorkerClient, hello: str) -> None:
     id = create(machine, hello, m="w")
     assert machine.get("GetWorkflowData", workflow_id=id).data == b""
     assert machine.get("GetWorkflowDataVersion", workflow_id=id).version == 0
@@ -327,7 +327,7 @@ def test_workflow_data_has_versions(machine: Machine, hello: str) -> None:
 
 
 @pytest.mark.shows("machines/data-size")
-def test_data_of_10_mebibytes_is_stored(machine: Machine, hello: str, gate: Gate) -> None:
+def test_data_of_10_mebibytes_is_stored(machine: WorkerClient, hello: str, gate: Gate) -> None:
     id = create(machine, hello, m="w")
     text = "x" * ((10 << 20) - len('{"file":""}'))
     machine.get("UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=f'{{"file":"{text}"}}'.encode())
@@ -335,7 +335,7 @@ def test_data_of_10_mebibytes_is_stored(machine: Machine, hello: str, gate: Gate
 
 
 @pytest.mark.shows("machines/data-size")
-def test_long_texts_in_metadata_become_checksums(machine: Machine, hello: str, gate: Gate) -> None:
+def test_long_texts_in_metadata_become_checksums(machine: WorkerClient, hello: str, gate: Gate) -> None:
     # In place of the checksum, workers send the data and more in base64: a third longer than the data.
     id = create(machine, hello, m="w")
     data = json.dumps({"file": "x" * ((10 << 20) - 12)}).encode()
@@ -347,7 +347,7 @@ def test_long_texts_in_metadata_become_checksums(machine: Machine, hello: str, g
     assert kept == {**metadata, "sha256": f"sha256:{checksum} of {len(metadata['sha256'])} characters"}
 
 
-def test_metadata_above_64_kibibytes_is_refused(machine: Machine, hello: str, gate: Gate) -> None:
+def test_metadata_above_64_kibibytes_is_refused(machine: WorkerClient, hello: str, gate: Gate) -> None:
     id = create(machine, hello, m="w")
     members = json.dumps({str(number): "x" * 900 for number in range(100)})
     for metadata in (members, json.dumps(["x" * 70_000])):
@@ -358,7 +358,7 @@ def test_metadata_above_64_kibibytes_is_refused(machine: Machine, hello: str, ga
     assert gate.server.refused("awf.machine/put-data", put) == (400, "invalid-params", "$.params.metadata")
 
 
-def test_data_with_too_many_values_is_refused_without_parsing(machine: Machine, hello: str) -> None:
+def test_data_with_too_many_values_is_refused_without_parsing(machine: WorkerClient, hello: str) -> None:
     id = create(machine, hello, m="w")
     many = b"[" + b"[]," * 8_000_000 + b"[]]"
     code, message = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{}", data=many)
@@ -367,14 +367,14 @@ def test_data_with_too_many_values_is_refused_without_parsing(machine: Machine, 
     assert (code, message) == (ARGUMENT, "invalid metadata: more than 500000 values")
 
 
-def test_hardware_above_1_mebibyte_is_refused(machine: Machine, hello: str) -> None:
+def test_hardware_above_1_mebibyte_is_refused(machine: WorkerClient, hello: str) -> None:
     hardware = json.dumps({"m": "w", "more": "x" * (1 << 20)})
     code, message = refused(machine.get, "CreateWorkflow", template=hello, hardware=hardware)
     assert (code, message) == (ARGUMENT, "invalid hardware: longer than 1048576 bytes")
 
 
 @pytest.mark.shows("machines/data-json", "machines/data-empty-id")
-def test_data_must_be_json_of_a_known_workflow(machine: Machine, hello: str) -> None:
+def test_data_must_be_json_of_a_known_workflow(machine: WorkerClient, hello: str) -> None:
     id = create(machine, hello, m="w")
     code, message = refused(machine.get, "UpdateWorkflowData", workflow_id=id, metadata=b"{", data=b"{}")
     assert (code, message[:27]) == (ARGUMENT, "invalid metadata: not JSON:")
@@ -394,7 +394,7 @@ def test_data_must_be_json_of_a_known_workflow(machine: Machine, hello: str) -> 
 @pytest.mark.shows("machines/worker-address", "machines/differs-unknown-address")
 @pytest.mark.parametrize("address", [MAC, "192.168.1.5"])
 def test_a_worker_named_by_an_address_is_known_by_its_hardware_id(
-    machine: Machine, gate: Gate, hello: str, address: str
+    machine: WorkerClient, gate: Gate, hello: str, address: str
 ) -> None:
     id = create(machine, hello, m=address)
     assert [action.worker_id for action in machine.actions(id)] == [address, address]
