@@ -47,10 +47,8 @@ class MachineTemplate(
     def check_id(self, id: str) -> None:
         """Raise Refusal (`invalid-params`) for an id that is not a path below the folder of a worker."""
         if not _ID.fullmatch(id):
-            reason = (
-                "must be letters, digits, `_`, `.` and `-`, in parts with `/` between them, none of which begins with"
-            )
-            raise invalid_params(f"{reason} `.` or `-`: workers make folders of it", "$.id")
+            reason = "must be letters, digits, `_`, `.` and `-`; segments between `/` must not begin with `.` or `-`"
+            raise invalid_params(f"{reason}: workers create a folder with this name", "$.id")
 
     def begin(self, params: bytes | None) -> Beginning:
         """Raise Refusal (`invalid-params`) if the template cannot be rendered; the workflow is about its workers."""
