@@ -61,7 +61,7 @@ class MachineContextsParams(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """The worker that asks for its workflows."""
 
     worker: Annotated[str, Meta(min_length=1, max_length=1000, description="id or address of a worker")]
-    all: Annotated[bool, Meta(description="include other workers' turns and ended workflows")] = False
+    all: Annotated[bool, Meta(description="include workflows at another worker's action, and ended ones")] = False
 
 
 class MachineReportParams(MachineIdParams, frozen=True, forbid_unknown_fields=True, kw_only=True):

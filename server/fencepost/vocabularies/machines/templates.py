@@ -106,7 +106,7 @@ class Templates:
     async def _found(self, name: str) -> FoundTemplate:
         first, newest = await self._definitions.get(name, 1), await self._definitions.get(name)
         document = newest.document
-        assert isinstance(document, MachineTemplate), "that is its kind"
+        assert isinstance(document, MachineTemplate), "its kind is machine-template"
         return FoundTemplate(
             id=id_of(name),
             name=name_of(name) if document.client_name is UNSET else document.client_name,

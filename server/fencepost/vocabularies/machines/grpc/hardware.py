@@ -66,8 +66,8 @@ class Hardware:
 
     @streaming_method
     async def DeprecatedWatch(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Refuse the call: changes are not streaming_method."""
-        raise GrpcError(grpc.StatusCode.UNIMPLEMENTED, "changes are not streaming_method; poll ByID")
+        """Refuse the call: changes are not streamed."""
+        raise GrpcError(grpc.StatusCode.UNIMPLEMENTED, "changes are not streamed; poll ByID")
         yield  # pragma: no cover  # makes this an async generator
 
     @unary_method
