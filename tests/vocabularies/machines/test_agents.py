@@ -60,7 +60,7 @@ def test_an_agent_gets_the_action_with_the_members_of_its_task(gate: Gate) -> No
 
 @pytest.mark.shows("machines/differs-agent-timeout")
 def test_an_agent_gets_a_long_timeout_for_an_action_without_one(gate: Gate) -> None:
-    # Agents count from 0 as from any other number.
+    # For an agent, 0 would be a timeout of 0 seconds.
     gate.declare(template_of(("w", ["wipe"])))
     gate.create()
     assert gate.agent("w").next().timeout == 10 * 365 * 24 * 3600
@@ -90,7 +90,7 @@ def test_an_agent_skips_a_canceled_workflow(gate: Gate) -> None:
     assert gate.state(first) == "STATE_FAILED"
     following = agent.next()
     assert following.workflow_id == second
-    # The workflow is deleted between two calls of an agent: it must not begin, and asks again.
+    # The workflow is deleted between two calls of an agent: its report of RUNNING is refused, and it polls again.
     gate.server.rpc("awf.machine/delete", {"id": second})
     assert refused(agent.report, following, "RUNNING")[0] == grpc.StatusCode.FAILED_PRECONDITION
     assert refused(agent.next)[0] == MISSING
@@ -149,7 +149,7 @@ def test_reports_of_workers_and_agents_share_a_path(gate: Gate, state: int) -> N
 
 @pytest.mark.shows("machines/report-path-shared")
 def test_a_report_with_a_timestamp_is_not_taken_for_an_agents(gate: Gate) -> None:
-    # Field 8 is text in one message and a time in the other: these bytes are no UTF-8.
+    # Field 8 is text in one message and a time in the other: these bytes are not UTF-8.
     gate.declare(template_of(("w", ["wipe"])))
     id, agent = gate.create(), gate.agent("w")
     agent.report(agent.next(), "SUCCESS", execution_stop={"seconds": 1_700_000_000, "nanos": 999_999_999})

@@ -36,7 +36,7 @@ _KINDS = {"string": _TEXT, "bytes": _BYTES, "int": st.integers(-(2**31), 2**31 -
 
 @given(st.data())
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-def _say(gate: Gate, ids: list[str], data: st.DataObject) -> None:
+def _send(gate: Gate, ids: list[str], data: st.DataObject) -> None:
     place, method = data.draw(st.sampled_from(METHODS))
     members = {}
     for field in method.input_type.fields:
@@ -62,4 +62,4 @@ def test_no_message_causes_an_internal_error(gate: Gate) -> None:
     gate.declare(template_of(("{{.hello}}", ["wipe"])), "machine/hello")
     id = gate.create("machine/hello", {"hello": "w"})
     (template,) = gate.machine(is_old=True).template("ListTemplates")
-    _say(gate, [id, template.id, "w"])
+    _send(gate, [id, template.id, "w"])

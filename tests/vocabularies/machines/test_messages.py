@@ -144,7 +144,7 @@ all_packages = pytest.mark.parametrize(
 
 def _field(field: Any) -> str:
     named = field.message_type or field.enum_type
-    # All but the times are of the package itself.
+    # All types except timestamps belong to the package itself.
     type = named.full_name.removeprefix(f"{field.file.package}.") if named else _TYPES[field.type]
     return f"{field.number} {field.name} {type}{'*' * field.is_repeated}"
 

@@ -135,7 +135,7 @@ class Provisioning(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.ended is None)
     @rule(state=st.sampled_from([RUNNING, SUCCESS, SUCCESS]), is_old=_BOTH)
-    def go_on(self, state: int, is_old: bool) -> None:
+    def report_current(self, state: int, is_old: bool) -> None:
         self._report(self.model.current_index, state, is_old)
 
     @rule(seconds=st.integers(1, 40))
@@ -155,11 +155,11 @@ class Provisioning(RuleBasedStateMachine):
         assert refused == self.model.report(index, state, self.clock.now())
 
     @invariant()
-    def it_stands_as_the_model_says(self) -> None:
+    def state_matches_the_model(self) -> None:
         workflow = self.old.get("GetWorkflow", id=self.id)
         context = self.old.get("GetWorkflowContext", id=self.id)
         assert workflow.state == self.model.state
-        # Behind its end a workflow shows its last action, so that clients count all of them as done.
+        # After its end, a workflow shows its last action, so that clients count all actions as done.
         is_behind = self.model.current_index == len(self.model.actions)
         assert context.current_action_index == self.model.current_index - is_behind
         assert context.total_number_of_actions == len(self.model.actions)
@@ -169,7 +169,7 @@ class Provisioning(RuleBasedStateMachine):
             assert context.current_action_state == SUCCESS
 
     @invariant()
-    def it_is_offered_to_whose_turn_it_is_and_to_nobody_else(self) -> None:
+    def only_the_current_worker_is_offered_the_workflow(self) -> None:
         turn = None if self.model.ended is not None else self.model.actions[self.model.current_index]
         for worker in (self.prefix + "a", self.prefix + "b"):
             for machine in (self.old, self.new):
@@ -178,7 +178,7 @@ class Provisioning(RuleBasedStateMachine):
                 assert offered == ([(self.id, turn.task, turn.name)] if is_turn and turn is not None else [])
 
     @invariant()
-    def its_events_are_what_was_taken(self) -> None:
+    def events_match_the_accepted_reports(self) -> None:
         events = self.gate.server.rpc("awf.machine/events", {"id": self.id, "limit": 1000})["events"]
         words = ["PENDING", "RUNNING", "FAILED", "TIMEOUT", "SUCCESS"]
         recorded = [(one["action"], words.index(one["state"].removeprefix("STATE_")), one["changed"]) for one in events]
@@ -186,7 +186,7 @@ class Provisioning(RuleBasedStateMachine):
 
 
 @pytest.mark.shows("machines/reports-are-events")
-@pytest.mark.timeout(600)  # it passes in seconds; a failure takes minutes to be made small enough to be read
+@pytest.mark.timeout(600)  # passes in seconds; shrinking a failure takes minutes
 def test_the_state_of_a_workflow_follows_from_its_reports(frozen_gate: Gate, clock: FrozenClock) -> None:
     here = {
         "gate": frozen_gate,

@@ -23,7 +23,7 @@ eras = pytest.mark.parametrize("era", ["2021", "2023"])
 WORKER = "tests.vocabularies.machines.machine_worker"
 
 
-class Field:
+class Lab:
     """A server and workers in processes of their own, and a folder where the workers note their actions."""
 
     def __init__(self, process: Process, client: Client, grpc_port: int, folder: Path, era: str) -> None:
@@ -56,16 +56,16 @@ class Field:
     def hold(self, action: str) -> None:
         (self.folder / f"hold-{action}").touch()
 
-    def let_go(self, action: str) -> None:
+    def release(self, action: str) -> None:
         (self.folder / f"hold-{action}").unlink()
 
-    def noted(self, file: str) -> list[str]:
+    def notes(self, file: str) -> list[str]:
         """Return the actions that workers began, or ran."""
         path = self.folder / file
         return path.read_text().split() if path.exists() else []
 
     def until_began(self, action: str, times: int = 1) -> None:
-        until(lambda: self.noted("began").count(action) == times, timeout=30)
+        until(lambda: self.notes("began").count(action) == times, timeout=30)
 
     def until_state(self, id: str, state: str) -> None:
         until(lambda: self.state(id) == state, timeout=30)
@@ -90,31 +90,31 @@ class Field:
 
 
 @contextmanager
-def field(database: str, folder: Path, era: str) -> Iterator[Field]:
+def lab(database: str, folder: Path, era: str) -> Iterator[Lab]:
     port = free_port()
     arguments = ["--database-url", database, "--grpc-port", str(port), "--lease-grace", "0"]
     with serving(folder, *arguments) as process, Client(process.port) as client:
-        opened = Field(process, client, port, folder, era)
+        opened = Lab(process, client, port, folder, era)
         try:
             yield opened
         finally:
             opened.stop()
 
 
-def whole(*actions: str) -> list[tuple[str, str]]:
+def running_and_success(*actions: str) -> list[tuple[str, str]]:
     return [(action, state) for action in actions for state in ("RUNNING", "SUCCESS")]
 
 
 @pytest.mark.shows("machines/handover", "machines/resume-position", "machines/data-around-actions")
 @eras
 def test_a_workflow_is_handed_over_between_two_workers(database: str, tmp_path: Path, era: str) -> None:
-    with field(database, tmp_path, era) as one:
+    with lab(database, tmp_path, era) as one:
         one.worker("b")
         one.worker("a")
         one.create("w")
         one.until_state("w", "STATE_SUCCESS")
-        assert one.noted("ran") == ["wipe", "write", "join", "check"]
-        assert one.events("w") == whole("wipe", "write", "join", "check")
+        assert one.notes("ran") == ["wipe", "write", "join", "check"]
+        assert one.events("w") == running_and_success("wipe", "write", "join", "check")
         if era == "2021":
             # A worker sends the data after the report that ends the workflow.
             until(lambda: one.data("w") == {"ran": ["wipe", "write", "join", "check"]})
@@ -123,7 +123,7 @@ def test_a_workflow_is_handed_over_between_two_workers(database: str, tmp_path: 
 @pytest.mark.shows("machines/resumed-running")
 @eras
 def test_a_killed_worker_runs_its_action_again_after_a_restart(database: str, tmp_path: Path, era: str) -> None:
-    with field(database, tmp_path, era) as one:
+    with lab(database, tmp_path, era) as one:
         one.hold("wipe")
         one.create("w")
         first = one.worker("a")
@@ -132,25 +132,30 @@ def test_a_killed_worker_runs_its_action_again_after_a_restart(database: str, tm
         first.wait()
         one.worker("a")
         one.until_began("wipe", times=2)
-        one.let_go("wipe")
+        one.release("wipe")
         one.worker("b")
         one.until_state("w", "STATE_SUCCESS")
-        assert one.noted("ran") == ["wipe", "write", "join", "check"]
+        assert one.notes("ran") == ["wipe", "write", "join", "check"]
         # A worker that resumed reports only the ends of its following actions.
-        changed = [("wipe", "RUNNING"), ("wipe", "SUCCESS"), ("write", "SUCCESS"), *whole("join", "check")]
+        changed = [
+            ("wipe", "RUNNING"),
+            ("wipe", "SUCCESS"),
+            ("write", "SUCCESS"),
+            *running_and_success("join", "check"),
+        ]
         assert one.events("w") == changed
 
 
 @pytest.mark.shows("machines/errors-repeated")
 @eras
 def test_a_server_killed_during_an_action_loses_nothing(database: str, tmp_path: Path, era: str) -> None:
-    with field(database, tmp_path, era) as one:
+    with lab(database, tmp_path, era) as one:
         one.hold("write")
         one.create("w")
         worker = one.worker("a")
         one.until_began("write")
         one.process.kill()
-        one.let_go("write")
+        one.release("write")
         if era == "2021":
             # Its report fails, so the worker exits; its supervisor starts it again.
             assert worker.wait(30) == 1
@@ -159,13 +164,13 @@ def test_a_server_killed_during_an_action_loses_nothing(database: str, tmp_path:
             one.worker("a")
         one.worker("b")
         one.until_state("w", "STATE_SUCCESS")
-        assert one.events("w")[-5:] == [("write", "SUCCESS"), *whole("join", "check")]
+        assert one.events("w")[-5:] == [("write", "SUCCESS"), *running_and_success("join", "check")]
 
 
 @pytest.mark.shows("machines/resume-position", "machines/after-failure")
 @eras
 def test_a_failed_action_ends_only_its_own_workflow(database: str, tmp_path: Path, era: str) -> None:
-    with field(database, tmp_path, era) as one:
+    with lab(database, tmp_path, era) as one:
         (tmp_path / "fail-wipe").touch()
         one.create("w")
         worker = one.worker("a")

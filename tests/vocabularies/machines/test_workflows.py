@@ -81,7 +81,7 @@ def test_a_workflow_is_running_between_two_actions_and_then_has_its_final_state(
     assert machine.get("GetWorkflow", id=id).state == last
     context = machine.get("GetWorkflowContext", id=id)
     assert (context.current_action_state, context.total_number_of_actions) == (last, 2)
-    # Clients count what is done from both: index 1 of 2 in SUCCESS is 100 %.
+    # Clients compute progress from index and state: index 1 of 2 with SUCCESS is 100 %.
     names = (context.current_worker, context.current_task, context.current_action)
     assert (names, context.current_action_index) == (("w", "task-0", "write"), 1)
 
@@ -405,7 +405,7 @@ def test_a_worker_named_by_an_address_is_known_by_its_hardware_id(
     assert (context.workflow_id, context.current_worker) == (id, "hw-1")
     for worker in ("hw-1", address):
         assert len(machine.get("GetWorkflowContextList", worker_id=worker).workflow_contexts) == 1
-    # The later package knows of no records: a worker there calls itself as the template does.
+    # The new package has no records: the id of a worker there is its name in the template.
     new = gate.machine()
     assert [action.worker_id for action in new.actions(id)] == [address, address]
     assert new.contexts(address)[0].current_worker == address
