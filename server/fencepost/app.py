@@ -1,8 +1,8 @@
-"""The composition root: builds every part of a server and hands each what it needs.
+"""The composition root: builds every part of a server and transitions each what it needs.
 
 request   /rpc             rpc.Endpoint            engine, services of vocabularies   store
           everything else  Starlette with rest.*   engine, services of vocabularies   store
-no call   loops: reaper, scheduler, lookout, retain, the workers of built-in tasks, those of vocabularies
+no call   loops: reaper, scheduler, lookout, partitions, the workers of built-in tasks, those of vocabularies
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from fencepost.clock import Clock, DatabaseClock
 from fencepost.domain.builtin import CLEAN_UP, DECISION, REFUSED, RUN_RPC, RUN_SQL
 from fencepost.domain.decider import Decide
 from fencepost.engine.announcements import Announcements
-from fencepost.engine.builtin.alone import Alone
 from fencepost.engine.builtin.clean_up import clean_up
+from fencepost.engine.builtin.isolation import Isolation
 from fencepost.engine.builtin.refused import refused
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
@@ -28,21 +29,20 @@ from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.engine import Engine
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
-from fencepost.engine.hands import Hands
-from fencepost.engine.hints import Hints
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
+from fencepost.engine.transitions_by_id import TransitionsById
 from fencepost.engine.triggers import TriggerRules
-from fencepost.engine.watch import Watch
+from fencepost.engine.wakeups import Wakeups
 from fencepost.engine.workflows import Workflows
 from fencepost.loops.background import Background
-from fencepost.loops.errands import Errands
-from fencepost.loops.lookout import Lookout
+from fencepost.loops.fallback_poller import FallbackPoller
+from fencepost.loops.internal_worker import InternalWorker
 from fencepost.loops.loop import Loop
+from fencepost.loops.partition_maintainer import PartitionMaintainer
 from fencepost.loops.reaper import Reaper
-from fencepost.loops.retain import Retain
-from fencepost.loops.schedule import Scheduler
+from fencepost.loops.scheduler import Scheduler
 from fencepost.rest.guard import Guard
 from fencepost.rest.health import Health
 from fencepost.rest.site import site
@@ -55,7 +55,6 @@ from fencepost.store.database import Database
 from fencepost.store.deadlines import DeadlineStore
 from fencepost.store.definitions import DefinitionStore
 from fencepost.store.events import EventStore
-from fencepost.store.hands import HandStore
 from fencepost.store.notifications import Notifications
 from fencepost.store.partitions import PartitionStore
 from fencepost.store.reader import Reader
@@ -63,13 +62,14 @@ from fencepost.store.reads import Reads
 from fencepost.store.schedules import ScheduleStore
 from fencepost.store.server import ServerStore
 from fencepost.store.tasks import TaskStore
+from fencepost.store.transitions_by_id import TransitionStore
 from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary, documents_of, methods_of
-from fencepost.wire.cut_off import CutOff
-from fencepost.wire.door import Door
+from fencepost.wire.admission import Admission
+from fencepost.wire.interrupted import InterruptedResponses
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -97,53 +97,53 @@ def build_app(
     )
     database = Database(conninfo, connections=settings.connections, reads=reads, answer_bytes=limits.answer_bytes)
     notifications = Notifications(conninfo, ServerStore(database, clock))
-    hints = Hints()
+    wakeups = Wakeups()
 
-    workflow_store = WorkflowStore(database, clock, waiting=limits.waiting, on_hints=hints.follow)
+    workflow_store = WorkflowStore(database, clock, waiting=limits.waiting, on_wakeups=wakeups.publish)
     task_store = TaskStore(database, clock, workflow_store, waiting=limits.waiting)
-    event_store = EventStore(database, clock, waiting=limits.waiting, on_hints=hints.follow)
-    hand_store = HandStore(database, clock, waiting=limits.waiting, on_hints=hints.follow)
+    event_store = EventStore(database, clock, waiting=limits.waiting, on_wakeups=wakeups.publish)
+    transition_store = TransitionStore(database, clock, waiting=limits.waiting, on_wakeups=wakeups.publish)
 
     # The use cases of the core.
-    definitions = Definitions(DefinitionStore(database, clock, documents), hints, documents)
-    tasks = Tasks(task_store, workflow_store, definitions, hints)
+    definitions = Definitions(DefinitionStore(database, clock, documents), wakeups, documents)
+    tasks = Tasks(task_store, workflow_store, definitions, wakeups)
     workflows = Workflows(workflow_store, definitions)
-    executions = Executions(task_store, Decisions(workflow_store, task_store, definitions), definitions, hints)
+    executions = Executions(task_store, Decisions(workflow_store, task_store, definitions), definitions, wakeups)
     dispatcher = Dispatcher(task_store, executions.give_back)
     triggers = TriggerRules(TriggerStore(database), definitions, most_bytes=limits.body_bytes)
-    hands = Hands(hand_store, task_store, definitions, hints)
+    transitions = TransitionsById(transition_store, task_store, definitions, wakeups)
     engine = Engine(
         tasks=tasks,
         workflows=workflows,
         executions=executions,
-        polls=Polls(dispatcher, definitions, hints),
+        polls=Polls(dispatcher, definitions, wakeups),
         definitions=definitions,
         events=Events(event_store, triggers, definitions),
         triggers=triggers,
-        schedules=Schedules(ScheduleStore(database, clock, hints.follow), definitions, hints),
-        hands=hands,
-        deciders=Deciders(tasks, workflows, executions, hands, definitions, _deciders(vocabularies, settings)),
-        watch=Watch(),
+        schedules=Schedules(ScheduleStore(database, clock, wakeups.publish), definitions, wakeups),
+        transitions=transitions,
+        deciders=Deciders(tasks, workflows, executions, transitions, definitions, _deciders(vocabularies, settings)),
+        changes=ChangeFeed(),
     )
 
     # The vocabularies.
-    core = Core(settings, database, clock, hints, engine)
+    core = Core(settings, database, clock, wakeups, engine)
     running = [vocabulary.start(core) for vocabulary in vocabularies]
     services = {type(service): service for one in running for service in one.services}
 
     # HTTP.
     dispatch = Dispatch(methods_of(vocabularies), engine, services, limits)
-    door, health = Door(settings), Health(database)
-    rest = site(engine, health, door, settings, [one.routes for one in running])
+    admission, health = Admission(settings), Health(database)
+    rest = site(engine, health, admission, settings, [one.routes for one in running])
 
     # What happens when nobody calls.
-    reaper = Reaper(DeadlineStore(database, clock, grace_seconds=settings.lease_grace_seconds), definitions, hints)
-    retain = Retain(PartitionStore(database, clock), settings.retention)
+    reaper = Reaper(DeadlineStore(database, clock, grace_seconds=settings.lease_grace_seconds), definitions, wakeups)
+    partitions = PartitionMaintainer(PartitionStore(database, clock), settings.retention)
     scheduler = Scheduler(engine.schedules)
-    reaping, retaining = Loop("reaper", reaper.run_once), Loop("retain", retain.run_once)
-    looking_out = Loop("lookout", Lookout(task_store, dispatcher, hints).run_once)
+    reaping, maintaining = Loop("reaper", reaper.run_once), Loop("partition-maintainer", partitions.run_once)
+    polling = Loop("fallback-poller", FallbackPoller(task_store, dispatcher, wakeups).run_once)
     background = Background(
-        [reaping, looking_out, retaining, *(loop for one in running for loop in one.loops)],
+        [reaping, polling, maintaining, *(loop for one in running for loop in one.loops)],
         _workers(engine, dispatch, settings, CleaningStore(database, clock)),
         scheduling=Loop("scheduler", scheduler.run_once),
     )
@@ -151,20 +151,20 @@ def build_app(
     # Changes, of this server and of others.
     def connected() -> None:
         reaping.nudge()
-        looking_out.nudge()
+        polling.nudge()
 
     announcements = Announcements(
         dispatcher,
-        engine.watch,
+        engine.changes,
         definitions,
         triggers,
         task_store.limits,
         on_definition=background.definitions_changed,
         on_connected=connected,
     )
-    hints.on_ready += [dispatcher.ready, notifications.ready, engine.watch.nudge]
-    hints.on_deadline += [reaping.nudge, engine.watch.nudge]
-    hints.on_definition += [announcements.definition, notifications.definition]
+    wakeups.on_ready += [dispatcher.ready, notifications.ready, engine.changes.announce]
+    wakeups.on_deadline += [reaping.nudge, engine.changes.announce]
+    wakeups.on_definition += [announcements.definition, notifications.definition]
     notifications.on_news, notifications.on_connected = announcements.heard, announcements.connected
 
     return App(
@@ -174,11 +174,11 @@ def build_app(
         notifications=notifications,
         dispatcher=dispatcher,
         health=health,
-        rpc=Endpoint(dispatch, door, limits),
+        rpc=Endpoint(dispatch, admission, limits),
         rest=rest,
         background=background,
         reaper=reaper,
-        retain=retain,
+        partitions=partitions,
         scheduler=scheduler,
         running=running,
     )
@@ -200,7 +200,7 @@ class App:
         rest: Guard,
         background: Background,
         reaper: Reaper,
-        retain: Retain,
+        partitions: PartitionMaintainer,
         scheduler: Scheduler,
         running: Sequence[Running],
     ) -> None:
@@ -209,14 +209,14 @@ class App:
         self.rest = rest
         self.background = background
         self.reaper = reaper
-        self.retain = retain
+        self.partitions = partitions
         self.scheduler = scheduler
         self._services = services
         self._notifications = notifications
         self._dispatcher = dispatcher
         self._health = health
         self._rpc = rpc
-        self._rest = CutOff(rest)
+        self._rest = InterruptedResponses(rest)
         self._running = running
         self._hearing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._hearing.set_result(None)
@@ -247,7 +247,7 @@ class App:
         """Prepare the database and start the background work."""
         await self.reaper.prepare()
         # Before the first request: a row that comes earlier than its partition goes to the default one and stays there.
-        await self.retain.prepare()
+        await self.partitions.prepare()
         await self.engine.definitions.put_built_in()
         self.background.start()
         self._hearing = asyncio.ensure_future(self._notifications.run())
@@ -268,7 +268,7 @@ class App:
         """Take no more polls and answer those that wait."""
         emit(Event.DRAINING)
         self._health.draining = True
-        self.engine.watch.close()
+        self.engine.changes.close()
         self.background.stop_polling()
         await self._dispatcher.drain()
         await self.background.drain()
@@ -295,16 +295,18 @@ def _deciders(vocabularies: Sequence[Vocabulary], settings: Settings) -> Mapping
     return {kind: decide for one in vocabularies for kind, decide in one.deciders(settings).items()}
 
 
-def _workers(engine: Engine, dispatch: Dispatch, settings: Settings, cleaning: CleaningStore) -> Sequence[Errands]:
+def _workers(
+    engine: Engine, dispatch: Dispatch, settings: Settings, cleaning: CleaningStore
+) -> Sequence[InternalWorker]:
     """Return the workers of the built-in tasks, and of the decisions that are made in this server."""
-    deciders, alone = engine.deciders, Alone()
+    deciders, alone = engine.deciders, Isolation()
     return (
-        Errands(engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False, alone=alone),
-        Errands(engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True, alone=alone),
+        InternalWorker(engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False, isolation=isolation),
+        InternalWorker(engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True, isolation=isolation),
         # One at a time: it would take the connections of the calls that wait for an answer.
-        Errands(engine, CLEAN_UP, clean_up(cleaning), repeatable=True, alone=alone, at_once=1),
-        Errands(engine, REFUSED, refused, repeatable=True, alone=alone),
-        Errands(engine, DECISION, deciders.handle, repeatable=True, alone=alone, names=deciders.names),
+        InternalWorker(engine, CLEAN_UP, clean_up(cleaning), repeatable=True, isolation=isolation, at_once=1),
+        InternalWorker(engine, REFUSED, refused, repeatable=True, isolation=isolation),
+        InternalWorker(engine, DECISION, deciders.handle, repeatable=True, isolation=isolation, names=deciders.names),
     )
 
 

@@ -87,7 +87,7 @@ def test_a_bug_fails_the_decision_and_in_the_end_the_workflow(servers: Pair, bug
 def test_whoever_waits_for_a_decision_that_was_lost_with_its_server_leaves_it_to_the_loop(server: Server) -> None:
     """The loop runs it alone; beside a request it would take the request along again."""
     engine, decider = server.app.engine, Decider(server, "demo/steps")
-    parts = engine.tasks, engine.workflows, engine.executions, engine.hands, engine.definitions
+    parts = engine.tasks, engine.workflows, engine.executions, engine.transitions, engine.definitions
     workflow = decider.create()
     server.query("update fencepost.live_tasks set lost_attempts = 1")
     server.run(Deciders(*parts, {"workflow": decide}).settle(workflow["id"]))
@@ -99,7 +99,7 @@ def test_whoever_waits_for_a_decision_that_was_lost_with_its_server_leaves_it_to
 def test_whoever_waits_for_a_decision_is_not_told_of_a_bug_in_it(server: Server, bug: str) -> None:
     """What they have said is taken; the decision is left to others, as if nobody had been at it."""
     engine, decider = server.app.engine, Decider(server, "demo/steps")
-    parts = engine.tasks, engine.workflows, engine.executions, engine.hands, engine.definitions
+    parts = engine.tasks, engine.workflows, engine.executions, engine.transitions, engine.definitions
     workflow = decider.create(params={"bug": bug})
     server.run(Deciders(*parts, {"workflow": decide}).settle(workflow["id"]))
     decision = decider.decision()

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition
-from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.query import MOST_CHARACTERS
-from fencepost.domain.selection import Rule, place_of, read_rules
+from fencepost.domain.matching import Rule, index_key_of, read_rules
 from fencepost.domain.times import time_text
 from fencepost.errors import Refusal, invalid_params
 
@@ -23,7 +23,7 @@ SUBSCRIBE = "awf.task/subscribe"
 # What every decision task is of, on the wire.
 DECISION = "awf.workflow/decision-task"
 # Those that run by themselves from the moment they are made.
-HELD = (WAIT, SUBSCRIBE)
+TIMERS = (WAIT, SUBSCRIBE)
 RUN_RPC = "aidbox.task/run-rpc"
 RUN_SQL = "aidbox.task/run-sql"
 CLEAN_UP = "awf.task/clean-up-activities"
@@ -160,13 +160,13 @@ class _Wait(msgspec.Struct, frozen=True):
     until: str | None = None
 
 
-def hold_of(definition: str, params: bytes | None, execute_at: str | None) -> Mapping[str, Any] | None:
+def timer_of(definition: str, params: bytes | None, execute_at: str | None) -> Mapping[str, Any] | None:
     """Return until when, or for how many ms, a task runs by itself; None for one that somebody works on.
 
     A subscription also says where events find it. The params have been checked against the definition. Raises Refusal
     for a time that is none.
     """
-    if definition not in HELD:
+    if definition not in TIMERS:
         return None
     if execute_at is not None:
         raise invalid_params(f"{definition} begins at once; a wait can last `until` a time", "$.executeAt")
@@ -184,9 +184,9 @@ def hold_of(definition: str, params: bytes | None, execute_at: str | None) -> Ma
 
 def _found_by(params: bytes) -> Mapping[str, Any]:
     try:
-        path, value = place_of(read_rules(params))
+        path, value = index_key_of(read_rules(params))
     except msgspec.ValidationError as error:
-        fault = fault_of_struct(str(error), Rule)
+        fault = refusal_of_struct(str(error), Rule)
         raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
     except Refusal as refusal:
         raise invalid_params(refusal.message, "$.params" + (refusal.at or "$")[1:]) from None

@@ -21,10 +21,10 @@ from fencepost.engine.builtin.errand import Errand
 from fencepost.engine.builtin.refused import instead_of
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import Executions
-from fencepost.engine.hands import Elsewhere, Hands
 from fencepost.engine.leases import Lease
 from fencepost.engine.starts import check, read
 from fencepost.engine.tasks import Tasks
+from fencepost.engine.transitions_by_id import TransitionsById, UnexpectedState
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import KEY_TAKEN, UNAVAILABLE, Refusal
 
@@ -43,14 +43,14 @@ class Deciders:
         tasks: Tasks,
         workflows: Workflows,
         executions: Executions,
-        hands: Hands,
+        transitions: TransitionsById,
         definitions: Definitions,
         by_kind: Mapping[str, Decide],
     ) -> None:
         self._tasks = tasks
         self._workflows = workflows
         self._executions = executions
-        self._hands = hands
+        self._transitions = transitions
         self._definitions = definitions
         self._by_kind = by_kind
 
@@ -126,8 +126,8 @@ class Deciders:
     async def _begun(self, id: str) -> Task | None:
         """Begin a decision that waits; None when somebody else is at it."""
         try:
-            return await self._hands.move(id, "start", allowed=("ready",), caller=ENGINE)
-        except (Elsewhere, Refusal):
+            return await self._transitions.apply(id, "start", allowed=("ready",), caller=ENGINE)
+        except (UnexpectedState, Refusal):
             return None
 
     async def _decide(self, task: Task) -> bool:

@@ -8,10 +8,10 @@ from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
-from fencepost.engine.hands import Hands
 from fencepost.engine.polls import Polls
 from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
+from fencepost.engine.transitions_by_id import TransitionsById
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
@@ -29,6 +29,6 @@ class Engine:
     events: Events
     triggers: TriggerRules
     schedules: Schedules
-    hands: Hands
+    transitions: TransitionsById
     deciders: Deciders
     watch: Watch

@@ -11,8 +11,8 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.builtin import DECISION
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.document import Definition
-from fencepost.domain.task import ChangedTask, Entry, HeldTask, Task
-from fencepost.domain.terms import TaskTerms, read_terms
+from fencepost.domain.task import ChangedTask, Entry, Task, TaskWithSettings
+from fencepost.domain.task_overrides import TaskOverrides, read_overrides
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="UTC with microseconds")]
@@ -136,9 +136,9 @@ class AidboxTaskLog(
     worker: str | None = None
 
 
-def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
+def task_resource(found: TaskWithSettings | ChangedTask) -> AidboxTask:
     """Convert a task with all members; a short one lacks the required ones."""
-    task, settings = held[:2]
+    task, settings = found[:2]
     assert isinstance(task, Task), "a short task was asked for where all of it is shown"
     decides = not isinstance(settings, TaskDefinition)
     own = _own(task)
@@ -158,7 +158,7 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
         error=raw(task.error),
         exec_id=task.exec_id,
         retry_count=task.retry_count,
-        lost_attempts=(held.lost_attempts or UNSET) if isinstance(held, HeldTask) else UNSET,
+        lost_attempts=(found.lost_attempts or UNSET) if isinstance(found, TaskWithSettings) else UNSET,
         execute_at=task.execute_at,
         in_progress_timeout_at=task.deadline_at if task.status == "in-progress" else None,
         worker=task.worker,
@@ -173,9 +173,9 @@ def task_resource(held: HeldTask | ChangedTask) -> AidboxTask:
     )
 
 
-def settings_resource(held: HeldTask) -> TaskSettings:
+def settings_resource(found: TaskWithSettings) -> TaskSettings:
     """Convert the settings of a task for the wire."""
-    settings, own = held.settings, _own(held.task)
+    settings, own = found.settings, _own(found.task)
     return TaskSettings(
         settings.requested_to_start_timeout,
         settings.in_progress_timeout,
@@ -231,8 +231,8 @@ def definition_resource(definition: Definition) -> dict[str, Any]:
     }
 
 
-def _own(task: Task) -> TaskTerms:
-    return TaskTerms() if task.settings is None else read_terms(task.settings)
+def _own(task: Task) -> TaskOverrides:
+    return TaskOverrides() if task.settings is None else read_overrides(task.settings)
 
 
 def _scheduled(entry: Entry) -> Scheduled | UnsetType:

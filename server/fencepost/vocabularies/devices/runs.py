@@ -16,13 +16,13 @@ from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.hands import Elsewhere, Hands
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.tasks import Tasks
+from fencepost.engine.transitions_by_id import TransitionsById, UnexpectedState
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
-from fencepost.store.hands import Verb as Move
 from fencepost.store.pages import size_of
+from fencepost.store.transitions_by_id import Verb as Move
 from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, read_params
 from fencepost.vocabularies.devices.errors import REPORT_REFUSED, RUN_IS_OVER, RUN_NOT_FOUND
 from fencepost.vocabularies.devices.labels import Place
@@ -77,7 +77,7 @@ class Runs:
         workflows: Workflows,
         tasks: Tasks,
         definitions: Definitions,
-        hands: Hands,
+        transitions: TransitionsById,
         deciders: Deciders,
         known: Known,
         store: DeviceStore,
@@ -85,7 +85,7 @@ class Runs:
         self._workflows = workflows
         self._tasks = tasks
         self._definitions = definitions
-        self._hands = hands
+        self._transitions = transitions
         self._deciders = deciders
         self._known = known
         self._store = store
@@ -221,7 +221,7 @@ class Runs:
                 wanted = " or ".join(FROM[verb])
                 raise Refusal(REPORT_REFUSED, at="$.id", id=task.id, status=status, verb=verb, wanted=wanted)
             try:
-                return await self._hands.move(
+                return await self._transitions.apply(
                     task.id,
                     _MOVES[verb],
                     allowed=CORE[status],
@@ -229,6 +229,6 @@ class Runs:
                     worker=device,
                     content=report.content_from(status),
                 )
-            except Elsewhere as elsewhere:
-                task = elsewhere.task
+            except UnexpectedState as unexpected:
+                task = unexpected.task
         raise contended(f"task {task.id!r}")

@@ -13,8 +13,8 @@ from fencepost.domain.workflow import Workflow
 from fencepost.store.batches import Hint
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.hands import by_hand, move
 from fencepost.store.statements import statement
+from fencepost.store.transitions_by_id import apply, transition_by_id
 
 
 class Device(NamedTuple):
@@ -81,7 +81,7 @@ class DeviceStore:
             with connection.transaction():
                 lost = [name for (name,) in fetch(connection, statement("devices/expire"), {"size": size, "now": now})]
                 calls = [
-                    by_hand(
+                    transition_by_id(
                         task.id,
                         "fail",
                         call=number,
@@ -92,7 +92,7 @@ class DeviceStore:
                     )
                     for number, task in enumerate(_tasks(connection, lost))
                 ]
-                return len(lost), move(connection, calls, now).hints if calls else ()
+                return len(lost), apply(connection, calls, now).hints if calls else ()
 
         return await self._database.run(job)
 

@@ -15,8 +15,8 @@ from fencepost.store.batches import Batches, Done, Hint, Row
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.families import lock
-from fencepost.store.hands import by_hand, move_locked
 from fencepost.store.statements import statement
+from fencepost.store.transitions_by_id import apply_locked, transition_by_id
 from fencepost.vocabularies.machines.position import LatestAction, Report, Transition
 
 # The contexts of this many workflows fit into one message of 26 MiB.
@@ -226,10 +226,12 @@ def _apply_transition(connection: Connection, call: dict[str, Any], now: datetim
         return ()
     content = None if transition == "start" else call["content"]
     by = {"caller": call["caller"], "worker": call["report"].worker or None}
-    moves = [by_hand(call["task_id"], transition, allowed=_ALLOWED_STATUSES[transition], content=content, **by)]
+    moves = [
+        transition_by_id(call["task_id"], transition, allowed=_ALLOWED_STATUSES[transition], content=content, **by)
+    ]
     limits = fetch(connection, statement("machines/find_time_limit"), {"workflow_seq": call["workflow_seq"]})
-    moves += [by_hand(id, "start", allowed=["ready"], call=1, **by) for (id,) in limits]
-    done = move_locked(connection, moves, now)
+    moves += [transition_by_id(id, "start", allowed=["ready"], call=1, **by) for (id,) in limits]
+    done = apply_locked(connection, moves, now)
     return done.hints if 0 in done.outcomes else None
 
 

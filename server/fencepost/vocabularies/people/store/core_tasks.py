@@ -15,11 +15,11 @@ import orjson
 from fencepost.domain.task import Task
 from fencepost.domain.transitions import LIVE
 from fencepost.errors import invalid_params
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.hands import by_hand, move_locked
 from fencepost.store.rows import RESOURCE
 from fencepost.store.statements import statement
+from fencepost.store.transitions_by_id import apply_locked, transition_by_id
 from fencepost.vocabularies.people.commands import Actor, CoreTransition
 from fencepost.vocabularies.people.decider import label_of
 from fencepost.vocabularies.people.task import PeopleTask
@@ -52,7 +52,7 @@ class MovedCoreTask(NamedTuple):
     new_seqs: Sequence[int]
     exec_id: str | None
     version: int
-    hints: Sequence[Hint]
+    wakeups: Sequence[Wakeup]
 
 
 def apply_transitions(
@@ -69,29 +69,29 @@ def apply_transitions(
     """
     seq, id, exec_id, version = task.core.seq, task.core.id, task.core.exec_id, task.core.version
     new_seqs: list[int] = []
-    hints: list[Hint] = []
+    wakeups: list[Wakeup] = []
     for transition in transitions:
         if transition == "recreate":
             seq, made = _recreate(connection, task, seq, actor, at)
             ((id, _, _, _, exec_id, version),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
             new_seqs.append(seq)
-            hints += made
+            wakeups += made
             continue
         content = result if transition == "success" else None
-        call = by_hand(id, transition, allowed=LIVE, caller=actor.caller, worker=actor.user, content=content)
-        done = move_locked(connection, [call], at)
+        call = transition_by_id(id, transition, allowed=LIVE, caller=actor.caller, worker=actor.user, content=content)
+        done = apply_locked(connection, [call], at)
         if not done.outcomes:
             ((_, definition, *_),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
             raise invalid_params(f"{definition!r} wants a result that only a worker has", "$.status")
         core = _core_task(done.outcomes[0])
         exec_id, version = core.exec_id, core.version
-        hints += done.hints
+        wakeups += done.wakeups
         if transition == "release":
-            hints.append(Hint(core.definition, None))
-    return MovedCoreTask(new_seqs, exec_id, version, hints)
+            wakeups.append(Wakeup(core.definition, None))
+    return MovedCoreTask(new_seqs, exec_id, version, wakeups)
 
 
-def make_core_task(connection: Connection, new: NewCoreTask, at: datetime | None) -> tuple[int, Sequence[Hint]]:
+def make_core_task(connection: Connection, new: NewCoreTask, at: datetime | None) -> tuple[int, Sequence[Wakeup]]:
     """Create a core task behind the lock of its workflow; return its number and the wake-ups to publish.
 
     A decision under way is released: it has not seen the new task, and might complete the list.
@@ -112,21 +112,21 @@ def make_core_task(connection: Connection, new: NewCoreTask, at: datetime | None
     }
     params = {"calls": orjson.dumps([call]).decode(), "now": at}
     ((seq, definition, due_in, _),) = fetch(connection, statement("workflows/create_tasks"), params)
-    return seq, [Hint(definition, due_in), *_release_decision(connection, new, at)]
+    return seq, [Wakeup(definition, due_in), *_release_decision(connection, new, at)]
 
 
-def _release_decision(connection: Connection, new: NewCoreTask, at: datetime | None) -> Sequence[Hint]:
+def _release_decision(connection: Connection, new: NewCoreTask, at: datetime | None) -> Sequence[Wakeup]:
     rows = fetch(connection, statement("workflows/find_decision"), {"id": new.task_list})
     if not rows:
         return ()
     ((id, _, _),) = rows
-    done = move_locked(connection, [by_hand(id, "release", allowed=_LEASED, caller=new.caller)], at)
-    return [*done.hints, *(Hint(new.process, None) for _ in done.outcomes)]
+    done = apply_locked(connection, [transition_by_id(id, "release", allowed=_LEASED, caller=new.caller)], at)
+    return [*done.wakeups, *(Wakeup(new.process, None) for _ in done.outcomes)]
 
 
 def _recreate(
     connection: Connection, task: PeopleTask, seq: int, actor: Actor, at: datetime
-) -> tuple[int, Sequence[Hint]]:
+) -> tuple[int, Sequence[Wakeup]]:
     ((_, definition, version, settings, *_),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
     new = NewCoreTask(
         workflow_seq=task.workflow_seq,

@@ -11,9 +11,9 @@ import pytest
 from fencepost.clock import FrozenClock
 from fencepost.domain.task import Task
 from fencepost.domain.transitions import LIVE
-from fencepost.engine.hands import Elsewhere
+from fencepost.engine.transitions_by_id import UnexpectedState
 from fencepost.errors import Refusal
-from fencepost.store.hands import Verb
+from fencepost.store.transitions_by_id import Verb
 from tests.fixtures.servers import Server
 from tests.fixtures.workflows import Decider
 
@@ -26,7 +26,7 @@ def task(server: Server) -> dict[str, Any]:
 
 
 def move(server: Server, id: str, verb: Verb, **members: Any) -> Task:
-    return server.run(server.app.engine.hands.move(id, verb, caller="somebody", worker="by-hand", **members))
+    return server.run(server.app.engine.transitions.apply(id, verb, caller="somebody", worker="by-hand", **members))
 
 
 def actions(server: Server, id: str) -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ def test_who_holds_it_by_a_poll_is_moved_too_and_a_late_one_meets_the_fence(
 
 
 def test_what_stands_elsewhere_is_told_as_it_stands(server: Server, task: dict[str, Any]) -> None:
-    with pytest.raises(Elsewhere) as caught:
+    with pytest.raises(UnexpectedState) as caught:
         move(server, task["id"], "success", allowed={"in-progress"})
     assert caught.value.task.status == "ready"
     with pytest.raises(Refusal, match="there is no task"):
@@ -87,13 +87,14 @@ def test_a_result_that_does_not_fit_leaves_nothing_half_done(server: Server) -> 
 def test_of_many_who_start_one_task_at_once_one_does(server: Server, task: dict[str, Any]) -> None:
     async def all_at_once() -> list[Any]:
         moves = (
-            server.app.engine.hands.move(task["id"], "start", allowed={"ready"}, caller="somebody") for _ in range(10)
+            server.app.engine.transitions.apply(task["id"], "start", allowed={"ready"}, caller="somebody")
+            for _ in range(10)
         )
         return await asyncio.gather(*moves, return_exceptions=True)
 
     outcomes = server.run(all_at_once())
     assert sum(isinstance(one, Task) for one in outcomes) == 1
-    assert sum(isinstance(one, Elsewhere) for one in outcomes) == 9
+    assert sum(isinstance(one, UnexpectedState) for one in outcomes) == 9
 
 
 def test_what_has_a_limit_is_given_out_by_polls_alone(server: Server) -> None:
@@ -123,7 +124,7 @@ def test_what_nobody_began_in_time_is_over_though_no_reaper_came(
     frozen_server.define()
     id = frozen_server.create(settings={"expiresAfter": 500})["id"]
     clock.advance(timedelta(milliseconds=500))
-    with pytest.raises(Elsewhere) as caught:
+    with pytest.raises(UnexpectedState) as caught:
         move(frozen_server, id, verb)
     assert (caught.value.task.status, caught.value.task.reason_type) == ("done", "awf.task/expired")
     assert actions(frozen_server, id) == [("awf.engine/expire", "done")]
@@ -136,6 +137,6 @@ def test_the_workflow_of_what_nobody_began_in_time_hears_of_it(frozen_server: Se
     decider.decide(decider.decision(), decider.task("one", settings={"expiresAfter": 500}))
     (activity,) = decider.status(workflow["id"])["activities"]
     clock.advance(timedelta(milliseconds=500))
-    with pytest.raises(Elsewhere):
+    with pytest.raises(UnexpectedState):
         move(frozen_server, activity["id"], "start")
     assert decider.decision()["params"]["outcome"] == "failed"

@@ -1,7 +1,7 @@
-"""Moves by hand: work on tasks that are named, without a poll, by who is known to be the one to do it.
+"""State transitions of tasks that the caller names by id, without a poll.
 
-A move brings a task where it is wanted from where it stands, in one transaction, by the statements that polls and
-workers use: what is taken, begun and finished at once leaves three entries in the log, as three calls would.
+A transition runs the statements that polls and workers use, in one transaction. A ready task that is completed by id
+is leased, started and completed, and leaves three entries in its log, as three calls would.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from fencepost.store.statements import statement
 Verb = Literal["claim", "start", "success", "fail", "release", "cancel", "retry"]
 
 
-class HandStore:
-    """Moves by hand, in natural batches."""
+class TransitionStore:
+    """Applies transitions by id, in natural batches."""
 
     def __init__(
         self,
@@ -38,17 +38,20 @@ class HandStore:
         waiting: int = 20_000,
         on_hints: Callable[[Sequence[Hint]], None] | None = None,
     ) -> None:
-        self._batches = Batches(database, clock, move, waiting=waiting, on_hints=on_hints)
+        self._batches = Batches(database, clock, apply, waiting=waiting, on_hints=on_hints)
 
-    async def move(self, call: dict[str, Any]) -> Task | None:
-        """Make a move that `by_hand` described; None when it is in no state that is allowed, or not checked."""
+    async def apply(self, call: dict[str, Any]) -> Task | None:
+        """Apply a call of `transition_by_id` and return the changed task.
+
+        None when the task is in no allowed state, or its content was not checked against the task's version.
+        """
         (row,) = await self._batches.submit([call])
         if isinstance(row, Exception):
             raise row
         return None if row is None else Task._make(row[RESOURCE])
 
 
-def by_hand(
+def transition_by_id(
     id: str,
     verb: Verb,
     *,
@@ -59,10 +62,10 @@ def by_hand(
     content: bytes | None = None,
     checked: int | None = None,
 ) -> dict[str, Any]:
-    """Describe a move of the task `id`, out of the states that are `allowed` (`done` is one).
+    """Return the call that applies `verb` to the task `id` in one of the states of `allowed` (`done` is one).
 
-    `call` is its number among others; `content` the JSON text of a result or error, that was checked against the schema
-    of version `checked`.
+    `call` is its number in a batch; `content` is the JSON text of a result or error, checked against the schema of the
+    definition's version `checked`.
     """
     return {
         "call": call,
@@ -76,19 +79,19 @@ def by_hand(
     }
 
 
-def move(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Make the moves that `by_hand` described. A row is the call's number and the resource.
+def apply(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Apply the calls of `transition_by_id`. A row is the call's number and the resource.
 
-    There is none for a task in another state, or whose content was not checked. One that was to be begun by now ends
-    instead, as the reaper would end it.
+    A task in another state, or with an unchecked content, has no row. A task that has expired before it began is ended
+    as the reaper would end it.
     """
     with connection.transaction():
         lock(connection, tasks=[seq for call in calls if (seq := seq_of(call["id"])) is not None], with_parents=True)
-        return move_locked(connection, calls, now)
+        return apply_locked(connection, calls, now)
 
 
-def move_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Move tasks in the transaction that is open, and in which the workflows that they belong to are locked."""
+def apply_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Apply calls in the open transaction, which must have locked the workflows of their tasks."""
     asked = [{"call": call["call"], "id": call["id"], "seq": seq_of(call["id"])} for call in calls]
     stands = {
         row[0]: row for row in fetch(connection, statement("tasks/lock_state"), {"calls": _json(asked), "now": now})
@@ -103,15 +106,15 @@ def move_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: da
             late = [{"call": call["call"], "seq": stand[1], "exec_id": None}]
             fetch(connection, statement("tasks/time_out"), {"calls": _json(late), "now": now})
             over.append(one)
-        elif (row := _moved(connection, call, stand, now)) is not None:
+        elif (row := _applied(connection, call, stand, now)) is not None:
             rows[call["call"]] = row
             if row[STATUS] == "done":
                 over.append(one)
     return Done(rows, told(connection, over, now))
 
 
-def _moved(connection: Connection, call: Mapping[str, Any], stand: Row | None, now: datetime | None) -> Row | None:
-    """Run the statements that lead from where a task stands to where it shall be; return the last one's row."""
+def _applied(connection: Connection, call: Mapping[str, Any], stand: Row | None, now: datetime | None) -> Row | None:
+    """Run the statements that lead from a task's state to the wanted one; return the row of the last statement."""
     verb: Verb = call["verb"]
     said = {
         "call": call["call"],
@@ -121,10 +124,10 @@ def _moved(connection: Connection, call: Mapping[str, Any], stand: Row | None, n
         "exec_id": None if stand is None else stand[3],
     }
     row: Row | None = None
-    # Of its own, because a later step may be refused: then the earlier ones have not happened.
+    # A savepoint: when a later step is refused, the earlier ones must not have happened.
     with connection.transaction() as steps:
         for step in _steps(verb, "done" if stand is None else stand[2]):
-            row = _run(connection, step, {**said, **_words(step, call)}, now)
+            row = _run(connection, step, {**said, **_params(step, call)}, now)
             if row is None:
                 raise Rollback(steps)
             said["exec_id"] = row[EXEC_ID]
@@ -132,7 +135,7 @@ def _moved(connection: Connection, call: Mapping[str, Any], stand: Row | None, n
 
 
 def _steps(verb: Verb, status: str) -> Sequence[str]:
-    """Return the statements of a move, in their order."""
+    """Return the names of a transition's statements, in order."""
     if verb == "claim":
         return ("tasks/claim_by_id",)
     if verb in ("release", "cancel", "retry"):
@@ -141,8 +144,8 @@ def _steps(verb: Verb, status: str) -> Sequence[str]:
     return beginning if verb == "start" else (*beginning, f"tasks/{verb}")
 
 
-def _words(step: str, call: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a statement takes besides the task and the caller."""
+def _params(step: str, call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement's parameters besides the task and the caller."""
     content = None if call["content"] is None else orjson.Fragment(call["content"])
     match step:
         case "tasks/claim_by_id":

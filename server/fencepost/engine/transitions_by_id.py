@@ -1,7 +1,7 @@
-"""Work on tasks that are named, without a poll: for edges where the task itself says who is to do it.
+"""State transitions of tasks that the caller names by id, without a poll or a lease.
 
-The id takes the place of the execId: what is moved must stand in a state that the move is allowed from, and whoever
-holds an older idea of it changes nothing.
+Vocabularies use them where the task itself says who works on it: a device, a machine, a person. The set of allowed
+states is the guard that an execId is elsewhere: a caller with an outdated view of the task changes nothing.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.errors import TASK_HAS_A_LIMIT, TASK_NOT_FOUND, Refusal
-from fencepost.store.hands import HandStore, Verb, by_hand
 from fencepost.store.tasks import TaskStore
+from fencepost.store.transitions_by_id import TransitionStore, Verb, transition_by_id
 
-# Where a worker may be in its work on a task.
+# The states between the moment a task is ready and its end.
 AT_WORK = frozenset({"ready", "requested", "in-progress"})
 
 
-class Elsewhere(Exception):
-    """A task stands in no state that the move is allowed from; `task` is how it stands."""
+class UnexpectedState(Exception):
+    """The task is in none of the states that the transition is allowed from; `task` is the current task."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
         super().__init__(f"task {task.id!r} is {task.status}")
 
 
-class Hands:
-    """The moves by hand of a database's tasks."""
+class TransitionsById:
+    """Applies transitions by id to the tasks of a database."""
 
-    def __init__(self, store: HandStore, tasks: TaskStore, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, store: TransitionStore, tasks: TaskStore, definitions: Definitions, hints: Hints) -> None:
         self._store = store
         self._tasks = tasks
         self._definitions = definitions
         self._hints = hints
 
-    async def move(
+    async def apply(
         self,
         id: str,
         verb: Verb,
@@ -50,15 +50,18 @@ class Hands:
         worker: str | None = None,
         content: bytes | None = None,
     ) -> Task:
-        """Bring a task where `verb` leads, from any state in `allowed`; return it as it stands then.
+        """Apply `verb` to a task that is in one of the states of `allowed`; return the changed task.
 
-        `content` is the result of a success or the error of a failure, a JSON object's text. Raises Elsewhere; Refusal
-        when there is no such task, or the content does not fit the definition's schema.
+        A ready task is leased and started first where the verb needs that. `content` is the result of a success or the
+        error of a failure, a JSON object's text.
+
+        Raises UnexpectedState, or Refusal: `task-not-found`, `task-has-a-limit`, the refusal of a content that does not
+        fit the definition's schema, or `unavailable` when other callers keep changing the task.
         """
-        call = by_hand(id, verb, allowed=allowed, caller=caller, worker=worker, content=content)
+        call = transition_by_id(id, verb, allowed=allowed, caller=caller, worker=worker, content=content)
         task: Task | None = None
         for _ in range(TRIES):
-            moved = await self._store.move(call)
+            moved = await self._store.apply(call)
             if moved is not None:
                 await self._announce(moved)
                 return moved
@@ -66,7 +69,7 @@ class Hands:
             if task is None:
                 raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
             if task.status not in allowed:
-                raise Elsewhere(task)
+                raise UnexpectedState(task)
             if verb in ("success", "fail"):
                 await self._definitions.check_end(task, verb, content)
             call["checked"] = task.definition_version
@@ -74,7 +77,7 @@ class Hands:
         raise await self._stuck(task)
 
     async def _stuck(self, task: Task) -> Refusal:
-        """Return why a task does not move though it stands where it may."""
+        """Return the reason why a task in an allowed state did not change."""
         newest = (await self._definitions.newest(task.definition)).document
         if task.status == "ready" and isinstance(newest, TaskDefinition) and newest.concurrency_limit is not UNSET:
             return Refusal(TASK_HAS_A_LIMIT, at="$.id", id=task.id, definition=task.definition)
