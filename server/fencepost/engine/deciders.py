@@ -17,7 +17,7 @@ from fencepost.domain.definition import Decided
 from fencepost.domain.document import Foreign
 from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
-from fencepost.engine.builtin.errand import Errand
+from fencepost.engine.builtin.execution import BuiltinExecution
 from fencepost.engine.builtin.refused import instead_of
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import Executions
@@ -58,9 +58,9 @@ class Deciders:
         """Return the names of what is decided here."""
         return [*await self._definitions.names_of(self._by_kind)] if self._by_kind else []
 
-    async def handle(self, errand: Errand) -> bytes:
+    async def handle(self, execution: BuiltinExecution) -> bytes:
         """Return the actions of a decision task, as JSON text; raise what the decider raises."""
-        task = errand.task
+        task = execution.task
         found = await self._workflows.get(workflow_of(task))
         definition = await self._definitions.get(found.workflow.definition, found.workflow.definition_version)
         assert not isinstance(definition.document, Foreign), "only documents of this server's deciders are polled for"
@@ -137,7 +137,7 @@ class Deciders:
         decided = False
         try:
             with suppress(Exception):
-                actions = await self.handle(Errand(task, self._tasks))
+                actions = await self.handle(BuiltinExecution(task, self._tasks))
                 (outcome,) = await self._executions.success([lease._replace(content=actions)], short=True)
                 decided = not isinstance(outcome, Exception)
         finally:

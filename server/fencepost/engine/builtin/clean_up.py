@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from fencepost.domain.history import age_text
-from fencepost.engine.builtin.errand import Errand, Handler, read_params
+from fencepost.engine.builtin.execution import BuiltinExecution, Handler, read_params
 from fencepost.store.cleaning import CleaningStore, Old
 
 # Workflows that go together.
@@ -37,43 +37,45 @@ class _Params(msgspec.Struct, frozen=True):
 def clean_up(store: CleaningStore) -> Handler:
     """Return the handler; its result counts what this run deleted, which is not all when an earlier one was cut off."""
 
-    async def handle(errand: Errand) -> bytes:
+    async def handle(execution: BuiltinExecution) -> bytes:
         now = await store.now()
         deleted = Counter(AidboxTask=0, AidboxTaskLog=0, AidboxWorkflow=0)
-        for rule in read_params(errand.params, _Params).rules:
+        for rule in read_params(execution.params, _Params).rules:
             age = age_text(rule.retention_policy.unit, rule.retention_policy.value)
             old = Old(age, now, rule.include_definitions, rule.exclude_definitions)
-            await _delete_workflows(store, errand, old, deleted)
-            await _delete_tasks(store, errand, old, deleted)
+            await _delete_workflows(store, execution, old, deleted)
+            await _delete_tasks(store, execution, old, deleted)
         return msgspec.json.encode({"deletedRowsCount": deleted})
 
     return handle
 
 
-async def _delete_tasks(store: CleaningStore, errand: Errand, old: Old, deleted: Counter[str]) -> None:
+async def _delete_tasks(store: CleaningStore, execution: BuiltinExecution, old: Old, deleted: Counter[str]) -> None:
     after: int | None = 0
     while after is not None:
-        await errand.check()
+        await execution.check()
         after, tasks, entries = await store.delete_tasks(old, after=after)
         deleted.update(AidboxTask=tasks, AidboxTaskLog=entries)
 
 
-async def _delete_workflows(store: CleaningStore, errand: Errand, old: Old, deleted: Counter[str]) -> None:
+async def _delete_workflows(store: CleaningStore, execution: BuiltinExecution, old: Old, deleted: Counter[str]) -> None:
     after: int | None = 0
     while after is not None:
-        await errand.check()
+        await execution.check()
         after, seqs = await store.find_workflows(old, after=after)
         for first in range(0, len(seqs), _FAMILIES):
-            await _delete_families(store, errand, seqs[first : first + _FAMILIES], deleted)
+            await _delete_families(store, execution, seqs[first : first + _FAMILIES], deleted)
 
 
-async def _delete_families(store: CleaningStore, errand: Errand, workflows: list[int], deleted: Counter[str]) -> None:
+async def _delete_families(
+    store: CleaningStore, execution: BuiltinExecution, workflows: list[int], deleted: Counter[str]
+) -> None:
     """Delete workflows, of which children stand before their parents: what is theirs first, then themselves."""
     tasks = 1
     while tasks:
-        await errand.check()
+        await execution.check()
         tasks, entries = await store.delete_activities(workflows)
         deleted.update(AidboxTask=tasks, AidboxTaskLog=entries)
     while await store.delete_labels(workflows):
-        await errand.check()
+        await execution.check()
     deleted.update(AidboxWorkflow=await store.delete_workflows(workflows))

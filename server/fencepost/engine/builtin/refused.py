@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from fencepost.domain.actions import Request, ScheduleTask
 from fencepost.domain.builtin import REFUSED
-from fencepost.engine.builtin.errand import Errand, read_params
+from fencepost.engine.builtin.execution import BuiltinExecution, read_params
 from fencepost.errors import INVALID_ACTION, Refusal
 
 
@@ -16,9 +16,9 @@ class _Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str | None = None
 
 
-async def refused(errand: Errand) -> bytes:
+async def refused(execution: BuiltinExecution) -> bytes:
     """Fail with the reason."""
-    said = read_params(errand.params, _Reason)
+    said = read_params(execution.params, _Reason)
     raise Refusal(INVALID_ACTION, at=said.path, reason=said.reason)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from fencepost.engine.builtin.errand import Errand, Handler
+from fencepost.engine.builtin.execution import BuiltinExecution, Handler
 
 # Takes a call's text and its caller, gives the result's text or raises Refusal.
 Call = Callable[[bytes, str], Awaitable[bytes]]
@@ -17,7 +17,7 @@ Call = Callable[[bytes, str], Awaitable[bytes]]
 def run_rpc(call: Call) -> Handler:
     """Return the handler. The params are a call as they stand."""
 
-    async def handle(errand: Errand) -> bytes:
-        return await call(errand.params, await errand.asked_by())
+    async def handle(execution: BuiltinExecution) -> bytes:
+        return await call(execution.params, await execution.asked_by())
 
     return handle

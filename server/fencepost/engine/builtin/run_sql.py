@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.domain.query import numbered
-from fencepost.engine.builtin.errand import Errand, Handler
+from fencepost.engine.builtin.execution import BuiltinExecution, Handler
 from fencepost.errors import RUN_SQL_OFF, Refusal
 from fencepost.store.reader import Reader
 
@@ -17,10 +17,10 @@ class _Params(msgspec.Struct, frozen=True):
 def run_sql(reader: Reader | None) -> Handler:
     """Return the handler; without a reader every task fails, since nobody has switched SQL on."""
 
-    async def handle(errand: Errand) -> bytes:
+    async def handle(execution: BuiltinExecution) -> bytes:
         if reader is None:
             raise Refusal(RUN_SQL_OFF)
-        asked = msgspec.json.decode(errand.params, type=_Params).sql
+        asked = msgspec.json.decode(execution.params, type=_Params).sql
         if isinstance(asked, str):
             text, args = asked, []
         else:

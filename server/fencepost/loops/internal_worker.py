@@ -1,8 +1,8 @@
-"""Errands: works on the built-in tasks of one definition that need somebody to work on them, as any worker does.
+"""The worker inside the server: executes the built-in tasks of one definition as any worker would.
 
-Its polls wait in the dispatcher, where they cost no query, and its tasks are under leases that it renews, so that any
-number of servers may run it and the death of one is that of a worker. Each definition has places of its own: a clean-up
-that takes an hour must not hold up a call.
+Its polls wait in the dispatcher, where they cost no query. It holds leases and renews them, so any number of servers
+may run it, and the death of a server is the death of a worker. Each definition has its own slots: a clean-up that takes
+an hour must not hold up a call.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.task import HeldTask, Task
-from fencepost.engine.builtin.alone import Alone
-from fencepost.engine.builtin.errand import Errand, Handler, Lost
+from fencepost.engine.builtin.execution import BuiltinExecution, Handler, LeaseLost
+from fencepost.engine.builtin.isolation import Isolation
 from fencepost.engine.engine import Engine
 from fencepost.engine.leases import Lease
 from fencepost.engine.polls import Wanted
@@ -29,21 +29,21 @@ from fencepost.wire.faults import Fault, bug, fault_of
 _AT_ONCE = 4
 _POLL_SECONDS = 600.0
 _AFTER_REFUSAL = 1.0
-# How often the end of a task is told to a database that does not answer.
+# Attempts to report an outcome to a database that does not answer.
 _TRIES = 30
-# Heartbeats in the time that a lease lasts without one.
+# Heartbeats in each in-progress timeout.
 _BEATS = 4
-# Of the two in which a stopping server has answered everybody.
+# A part of the two seconds in which a stopping server answers all callers.
 _FINISH_SECONDS = 1.0
-# Of a result, which may hold what is itself as deep as a request may be.
+# Nesting of a result, which may contain a document as deep as a request may be.
 _DEEPEST = 254
 
 
-class Errands:
-    """The tasks of a built-in `definition` that this server works on, or of several, the decisions of `names()`.
+class InternalWorker:
+    """Executes the tasks of one built-in `definition`, or of the definitions that `names()` returns.
 
-    With `repeatable`, a task that is not finished when the server stops goes back to the queue; otherwise it fails.
-    `alone` is what all errands of a server share: a task whose attempts were lost runs while no other of them does.
+    When the server stops, an unfinished task is released if it is `repeatable`, and fails otherwise. All internal
+    workers of a server share one `isolation`, in which a task with lost attempts runs alone.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Errands:
         handler: Handler,
         *,
         repeatable: bool,
-        alone: Alone,
+        isolation: Isolation,
         at_once: int = _AT_ONCE,
         names: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
@@ -61,12 +61,12 @@ class Errands:
         self._definition = definition
         self._handler = handler
         self._repeatable = repeatable
-        self._alone = alone
+        self._isolation = isolation
         self._at_once = at_once
         self._names = names
         self._poll: asyncio.Task[Sequence[HeldTask]] | None = None
         self._other_names = False
-        # Until somebody says that there are others, or nothing has come for long.
+        # Cached until definitions change, or a whole poll brought nothing.
         self._list: list[str] | None = None
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._begun: set[Lease] = set()
@@ -75,15 +75,15 @@ class Errands:
 
     @property
     def running(self) -> int:
-        """How many tasks are being worked on."""
+        """The number of tasks in progress."""
         return len(self._running)
 
     async def run_once(self) -> float:
-        """Take on the tasks that there are places for, once there are some; return the seconds until the next poll."""
+        """Poll for as many tasks as there are free slots and start them; return the seconds until the next poll."""
         if len(self._running) >= self._at_once:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-        # Tasks that could not begin here are left to other servers.
-        await self._alone.opened()
+        # Tasks that could not begin here are for other servers.
+        await self._isolation.opened()
         async with self._polling:
             if self._draining:
                 return math.inf
@@ -91,7 +91,8 @@ class Errands:
             names = await self._listed()
             if not names or self._other_names:
                 return 0.0 if self._other_names else math.inf
-            # Begun by a call of its own: of a claim whose reply is lost, the tasks are ready again soon and unharmed.
+            # The start is a call of its own: when the reply of a claim is lost, its leases soon expire unstarted, and
+            # no attempt is lost.
             wanted = Wanted(names, [], self._at_once - len(self._running), False, None, None)
             try:
                 polling = self._engine.polls.long_poll(wanted, caller=ENGINE, seconds=_POLL_SECONDS)
@@ -112,18 +113,18 @@ class Errands:
         return 0.0
 
     def look_again(self) -> None:
-        """Poll anew: there may be other names."""
+        """Poll again, since the definitions that `names()` returns may have changed."""
         if self._names is not None:
             self._other_names, self._list = True, None
             if self._poll is not None:
                 self._poll.cancel()
 
     def stop_polling(self) -> None:
-        """Take nothing more once the poll that waits is answered."""
+        """Take no more tasks once the waiting poll is answered."""
         self._draining = True
 
     async def drain(self) -> None:
-        """Finish what is nearly done, and let the rest go; its poll must have been answered."""
+        """Wait a moment for tasks that are nearly done, then release or fail the rest; the poll must be answered."""
         self.stop_polling()
         async with self._polling:
             if self._running:
@@ -137,7 +138,7 @@ class Errands:
         await self._engine.executions.fail([lease._replace(content=error) for lease in lost], short=True)
 
     async def abandon(self) -> None:
-        """Stop working; the leases are left to themselves."""
+        """Cancel all handlers; the leases expire."""
         running = list(self._running)
         for one in running:
             one.cancel()
@@ -153,35 +154,35 @@ class Errands:
         return listed
 
     async def _run(self, held: HeldTask) -> None:
-        """Run a task in its turn: alone if it may have ended the server that ran it before."""
-        async with self._alone.place(is_suspect=held.lost_attempts > 0):
+        """Run a task: in isolation if it may have killed the server that ran it before."""
+        async with self._isolation.slot(is_suspect=held.lost_attempts > 0):
             await self._run_now(held, _lease(held.task))
 
     async def _run_now(self, held: HeldTask, lease: Lease) -> None:
-        """Begin a task, work on it, and tell how it ended."""
+        """Start a task, execute it, and report its outcome."""
         (begun,) = await self._engine.executions.start([lease], short=True)
         if isinstance(begun, Exception):
-            # Canceled, or a database that is away for the moment: then the task is ready again when its lease is over.
+            # The task was canceled, or the database is away; then the task is ready again when its lease expires.
             return
         self._begun.add(lease)
         try:
             ended = await self._work(held, lease)
             if ended is not None:
                 is_good, content = ended
-                await self._tell(lease._replace(content=content), is_good=is_good)
+                await self._report(lease._replace(content=content), is_good=is_good)
         finally:
-            # Not before it is told: until then a server that stops must not give away what has been done.
+            # Not before the report: until then, a stopping server must not release a task that was executed.
             self._begun.discard(lease)
 
     async def _work(self, held: HeldTask, lease: Lease) -> tuple[bool, bytes] | None:
-        """Return how the work on a task ended, None when nobody wants to know."""
+        """Return whether a task succeeded, and its result or error; None when its lease is lost."""
         work = asyncio.create_task(self._outcome(held.task))
         interval = held.settings.in_progress_timeout / 1000 / _BEATS
         beats = asyncio.create_task(self._beat(lease, interval, work))
         try:
             return await work
-        except (asyncio.CancelledError, Lost):
-            # The lease is lost, or this server stops: the work must not go on by itself.
+        except (asyncio.CancelledError, LeaseLost):
+            # The lease is lost, or this server stops: the handler must not run on.
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             return None
@@ -189,11 +190,11 @@ class Errands:
             beats.cancel()
 
     async def _outcome(self, task: Task) -> tuple[bool, bytes]:
-        """Return whether the task succeeded, and with which result or error."""
+        """Call the handler; return whether the task succeeded, and its result or error as JSON text."""
         try:
-            content = await self._handler(Errand(task, self._engine.tasks))
+            content = await self._handler(BuiltinExecution(task, self._engine.tasks))
             json.check(content, max_depth=_DEEPEST)
-        except Lost:
+        except LeaseLost:
             raise
         except BadText as bad:
             refusal = Refusal(INVALID_PARAMS, reason=f"the result cannot be stored: {bad.message}")
@@ -206,7 +207,7 @@ class Errands:
             return True, content
 
     async def _beat(self, lease: Lease, interval: float, work: asyncio.Task[tuple[bool, bytes]]) -> None:
-        """Renew a lease again and again; end the work when it is gone."""
+        """Send heartbeats; cancel the handler when the lease is lost."""
         beat = lease._replace(content=b'{"notification":"heartbeat"}')
         while True:
             await asyncio.sleep(interval)
@@ -218,21 +219,21 @@ class Errands:
             elif renewal.cancel_requested:
                 work.cancel()
 
-    async def _tell(self, lease: Lease, *, is_good: bool) -> None:
-        """End an execution; whoever has ended it otherwise meanwhile was first."""
+    async def _report(self, lease: Lease, *, is_good: bool) -> None:
+        """Report the outcome. If another caller finished the task first, that outcome stays."""
         end = self._engine.executions.success if is_good else self._engine.executions.fail
         for _ in range(_TRIES):
             (outcome,) = await end([lease], short=True)
             if is_good and (fault := self._fault(outcome)) is not None:
-                # It must not be left to the timeout.
-                await self._tell(lease._replace(content=msgspec.json.encode(fault)), is_good=False)
+                # Without this report the task would run into its timeout.
+                await self._report(lease._replace(content=msgspec.json.encode(fault)), is_good=False)
                 return
             if not (isinstance(outcome, Refusal) and outcome.kind is UNAVAILABLE):
                 return
             await asyncio.sleep(_AFTER_REFUSAL)
 
     def _fault(self, outcome: object) -> Fault | None:
-        """Return what is wrong with a result that cannot be taken: what a decider decided, or what no JSON can hold."""
+        """Return the error of a result that the server refused: an invalid decision, or invalid JSON."""
         if isinstance(outcome, Refusal):
             return fault_of(outcome) if outcome.kind is INVALID_ACTION else None
         return fault_of(bug(outcome, self._definition)) if isinstance(outcome, Exception) else None

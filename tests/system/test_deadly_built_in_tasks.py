@@ -1,4 +1,4 @@
-"""An errand that ends its server takes what runs beside it along once, and from then on nothing."""
+"""A built-in task that ends its server takes what runs beside it along once, and from then on nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.servers import running_server
 from tests.fixtures.waiting import until
-from tests.system.deadly_errands import DEFINITION
+from tests.system.deadly_built_in_tasks import DEFINITION
 
 pytestmark = pytest.mark.shows("guarantees/deadly-task-alone")
 
@@ -20,7 +20,9 @@ ATTEMPTS = 4
 GOOD = ["a", "b", "c"]
 
 
-def test_an_errand_that_ends_its_server_runs_alone_after_the_first_time(new_database: str, tmp_path: Path) -> None:
+def test_a_built_in_task_that_ends_its_server_runs_alone_after_the_first_time(
+    new_database: str, tmp_path: Path
+) -> None:
     file = tmp_path / "deaths"
     file.touch()
     with running_server(new_database) as server:
@@ -30,7 +32,7 @@ def test_an_errand_that_ends_its_server_runs_alone_after_the_first_time(new_data
     while not (ended := _ended(new_database)) >= ids.keys():
         assert servers < 20, (ended, file.read_text())
         servers += 1
-        command = [sys.executable, "-m", "tests.system.deadly_errands", new_database, str(file)]
+        command = [sys.executable, "-m", "tests.system.deadly_built_in_tasks", new_database, str(file)]
         with subprocess.Popen(command, cwd=ROOT) as process:
             until(lambda: process.poll() is not None or _ended(new_database) >= ids.keys(), timeout=60)
             process.kill()

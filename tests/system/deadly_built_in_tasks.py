@@ -1,6 +1,6 @@
-"""A server as a process of its own one of whose errands ends it, once all the errands that it waits for run beside it.
+"""A server process in which one built-in task ends it, once all the tasks that it waits for run beside it.
 
-usage: deadly_errands.py CONNINFO FILE   Each death adds a line to the file: the labels of what ran.
+usage: deadly_built_in_tasks.py CONNINFO FILE   Each death adds a line to the file: the labels of what ran.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from fencepost.engine.builtin.alone import Alone
-from fencepost.engine.builtin.errand import Errand
-from fencepost.loops.errands import Errands
+from fencepost.engine.builtin.execution import BuiltinExecution
+from fencepost.engine.builtin.isolation import Isolation
+from fencepost.loops.internal_worker import InternalWorker
 from fencepost.loops.loop import Loop
 from fencepost.settings import Settings
 from tests.fixtures.servers import Server, running_server
 
-DEFINITION = "demo/errand"
+DEFINITION = "demo/deadly"
 # The seconds that the deadly one waits for the others, and the seconds that these take: a moment more.
 _WAITS, _TAKES = 0.5, 0.7
 _ALL = 4
@@ -29,9 +29,9 @@ running: list[str] = []
 crowd = asyncio.Event()
 
 
-async def work(errand: Errand) -> bytes:
+async def work(execution: BuiltinExecution) -> bytes:
     """Take a moment, or end everything."""
-    label = errand.task.label or ""
+    label = execution.task.label or ""
     running.append(label)
     if len(running) == _ALL:
         crowd.set()
@@ -54,8 +54,8 @@ def _die() -> None:
 
 
 async def _work(server: Server) -> asyncio.Task[None]:
-    errands = Errands(server.app.engine, DEFINITION, work, repeatable=True, alone=Alone(), at_once=_ALL)
-    return asyncio.create_task(Loop("errands", errands.run_once).run())
+    worker = InternalWorker(server.app.engine, DEFINITION, work, repeatable=True, isolation=Isolation(), at_once=_ALL)
+    return asyncio.create_task(Loop("internal-worker", worker.run_once).run())
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from fencepost.engine.builtin.execution import BuiltinExecution, LeaseLost
+from fencepost.engine.builtin.isolation import Isolation
+from fencepost.loops.internal_worker import InternalWorker
 
 from fencepost.clock import FrozenClock
-from fencepost.engine.builtin.alone import Alone
-from fencepost.engine.builtin.errand import Errand, Lost
-from fencepost.loops.errands import Errands
 from fencepost.loops.loop import Loop
 from fencepost.settings import Settings
 from tests.fixtures.builtin import CLEAN_UP, RUN_RPC, ended, ran, result_of
@@ -34,13 +34,13 @@ class Work:
         self.stopped: list[str] = []
         self.go = asyncio.Event()
 
-    async def __call__(self, errand: Errand) -> bytes:
-        self.begun.append(errand.task.id)
+    async def __call__(self, execution: BuiltinExecution) -> bytes:
+        self.begun.append(execution.task.id)
         try:
             await self.go.wait()
-            await errand.check()
-        except (asyncio.CancelledError, Lost):
-            self.stopped.append(errand.task.id)
+            await execution.check()
+        except (asyncio.CancelledError, LeaseLost):
+            self.stopped.append(execution.task.id)
             raise
         return b'{"done":true}'
 
@@ -51,21 +51,23 @@ def work() -> Work:
 
 
 @contextmanager
-def working(server: Server, work: Callable[[Errand], object], *, repeatable: bool = True) -> Iterator[Errands]:
+def working(
+    server: Server, work: Callable[[BuiltinExecution], object], *, repeatable: bool = True
+) -> Iterator[InternalWorker]:
     """Let a server work on tasks of a definition of the test's own until the block ends."""
-    errands = Errands(server.app.engine, SLOW, work, repeatable=repeatable, alone=Alone())  # type: ignore[arg-type]
+    worker = InternalWorker(server.app.engine, SLOW, work, repeatable=repeatable, isolation=Isolation())  # type: ignore[arg-type]
 
     async def start() -> asyncio.Task[None]:
-        return asyncio.create_task(Loop("errands", errands.run_once).run())
+        return asyncio.create_task(Loop("internal-worker", worker.run_once).run())
 
     async def stop(running: asyncio.Task[None]) -> None:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await errands.abandon()
+        await worker.abandon()
 
     running = server.run(start())
     try:
-        yield errands
+        yield worker
     finally:
         server.run(stop(running))
 
@@ -155,20 +157,20 @@ def test_work_whose_lease_was_lost_stops_and_says_nothing(
 ) -> None:
     server = frozen_server
     server.define(SLOW, inProgressTimeout=60_000, allowedRetryCount=0)
-    with working(server, work) as errands:
+    with working(server, work) as worker:
         id = server.create(SLOW)["id"]
         until(lambda: work.begun)
         clock.advance(timedelta(minutes=2))
         server.reap()
         server.run(_let_go(work))
-        until(lambda: errands.running == 0)
+        until(lambda: worker.running == 0)
         assert work.stopped == [id]
     assert server.log(id)[-1]["action"] == "awf.engine/timeout"
 
 
 def test_a_bug_fails_its_task_and_is_told_as_one(server: Server) -> None:
-    async def broken(errand: Errand) -> bytes:
-        raise ZeroDivisionError(errand.task.id)
+    async def broken(execution: BuiltinExecution) -> bytes:
+        raise ZeroDivisionError(execution.task.id)
 
     server.define(SLOW, allowedRetryCount=0)
     with working(server, broken):
@@ -178,12 +180,12 @@ def test_a_bug_fails_its_task_and_is_told_as_one(server: Server) -> None:
 
 def test_what_can_be_repeated_goes_back_to_the_queue_when_the_server_stops(server: Server, work: Work) -> None:
     server.define(SLOW)
-    with working(server, work) as errands:
+    with working(server, work) as worker:
         id = server.create(SLOW)["id"]
         until(lambda: work.begun)
-        errands.stop_polling()
+        worker.stop_polling()
         server.run(_end_polls(server))
-        server.run(errands.drain())
+        server.run(worker.drain())
     assert work.stopped == [id]
     task = server.task(id)
     assert (task["status"], task.get("retryCount", 0)) == ("ready", 0)
@@ -192,24 +194,24 @@ def test_what_can_be_repeated_goes_back_to_the_queue_when_the_server_stops(serve
 
 def test_what_cannot_be_repeated_fails_when_the_server_stops_in_the_middle(server: Server, work: Work) -> None:
     server.define(SLOW, allowedRetryCount=0)
-    with working(server, work, repeatable=False) as errands:
+    with working(server, work, repeatable=False) as worker:
         id = server.create(SLOW)["id"]
         until(lambda: work.begun)
-        errands.stop_polling()
+        worker.stop_polling()
         server.run(_end_polls(server))
-        server.run(errands.drain())
+        server.run(worker.drain())
     task = server.task(id)
     assert (task["status"], task["outcome"], task["error"]["type"]) == ("done", "failed", "unavailable")
 
 
 def test_nothing_is_taken_on_while_the_server_stops(server: Server, work: Work) -> None:
     server.define(SLOW)
-    with working(server, work) as errands:
-        errands.stop_polling()
+    with working(server, work) as worker:
+        worker.stop_polling()
         server.run(_end_polls(server))
-        server.run(errands.drain())
+        server.run(worker.drain())
         id = server.create(SLOW)["id"]
-        assert server.run(errands.run_once()) == float("inf")
+        assert server.run(worker.run_once()) == float("inf")
     assert server.task(id)["status"] == "ready"
 
 

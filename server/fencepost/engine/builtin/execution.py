@@ -1,4 +1,4 @@
-"""What the server is asked to do by itself: a task of a built-in definition, and what a handler of such tasks is."""
+"""An execution of a built-in task by this server, and the type of the handlers of such tasks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fencepost.errors import invalid_params
 T = TypeVar("T")
 
 
-class Lost(Exception):
-    """The execution is over, because the task was canceled or its time was: nobody wants what would come of it."""
+class LeaseLost(Exception):
+    """The execution has ended: the task was canceled, or its lease expired. The result would be refused."""
 
 
-class Errand(NamedTuple):
+class BuiltinExecution(NamedTuple):
     """A task in progress that this server works on."""
 
     task: Task
@@ -26,24 +26,24 @@ class Errand(NamedTuple):
 
     @property
     def params(self) -> bytes:
-        """The params, as they fit the schema of the definition."""
+        """The params, a JSON object's text that fits the schema of the definition."""
         return self.task.params or b"{}"
 
     async def asked_by(self) -> str:
-        """Return who created the task: its client, or who is recorded for the workflow, schedule or trigger."""
+        """Return the name of the task's creator: a client, or the workflow, schedule or trigger that made it."""
         return await self.tasks.creator(self.task.id)
 
     async def check(self) -> None:
-        """Raise Lost unless the task is still in progress under this execution."""
+        """Raise LeaseLost unless the task is still in progress under this execution."""
         now = (await self.tasks.get(self.task.id)).task
         if now.exec_id != self.task.exec_id or now.status != "in-progress":
-            raise Lost
+            raise LeaseLost
 
 
 def read_params(params: bytes, type: type[T]) -> T:
-    """Return the params of a built-in task, which fit its schema; raise Refusal for what the schema lets through.
+    """Decode params that fit the schema of their definition; raise Refusal (`invalid-params`).
 
-    For JSON Schema, as for JSON, 6.0 and 6e0 are the integer 6.
+    Numbers are converted leniently: for JSON Schema, 6.0 and 6e0 are the integer 6.
     """
     try:
         return msgspec.convert(msgspec.json.decode(params), type, strict=False)
@@ -52,4 +52,4 @@ def read_params(params: bytes, type: type[T]) -> T:
 
 
 # Returns the result, a JSON object's text; raises Refusal, with paths from the params, for what the task fails with.
-Handler = Callable[[Errand], Awaitable[bytes]]
+Handler = Callable[[BuiltinExecution], Awaitable[bytes]]

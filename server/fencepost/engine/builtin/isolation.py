@@ -1,7 +1,7 @@
-"""Work of this server whose last attempts were lost with their server. Such work may have ended it, so it runs alone.
+"""Isolation of suspects: tasks of this server that have lost attempts together with the server that ran them.
 
-It waits while what runs comes to its end and nothing else begins. Either may take hours, which must not keep everything
-else waiting for hours: both times are bounded.
+Such a task may have killed that server, so it runs alone. It waits until the running tasks have ended, and no other
+task begins until it has ended itself. Either may take hours, so both waits are bounded.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
-# Seconds that a suspect waits for what runs: less than its lease lasts before it is begun.
+# Seconds that a suspect waits for the running tasks: less than its lease lasts before it must be started.
 _EMPTYING = 5.0
-# Seconds of a suspect in which nothing else begins. A decision takes a part of a second.
+# Seconds after the start of a suspect in which no other task begins. A decision takes a fraction of a second.
 _ALONE = 10.0
 
 
-class Alone:
-    """Lets suspects and other work of one process run apart."""
+class Isolation:
+    """Keeps the suspects of one process apart from each other and from its other tasks."""
 
     def __init__(self, *, emptying: float = _EMPTYING, alone: float = _ALONE) -> None:
         self._emptying = emptying
@@ -30,13 +30,13 @@ class Alone:
         self._open.set()
 
     async def opened(self) -> None:
-        """Return when no suspect runs or waits."""
+        """Wait until no suspect runs or waits."""
         while self._suspects:
             await self._open.wait()
 
     @asynccontextmanager
-    async def place(self, *, is_suspect: bool) -> AsyncIterator[None]:
-        """Wait until this work may begin; it has ended when the block ends."""
+    async def slot(self, *, is_suspect: bool) -> AsyncIterator[None]:
+        """Wait until the task may begin; the slot is held until the block ends."""
         async with self._apart() if is_suspect else self._beside():
             yield
 
