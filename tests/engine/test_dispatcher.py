@@ -100,7 +100,7 @@ def test_waiting_polls_make_no_query_but_the_lookouts(server: Server) -> None:
         assert [poll.result(10) for poll in polls] == [[]] * 50
 
         seconds = time.monotonic() - began
-        # The lookout's, less than one a second: nothing that grows with the polls, and nothing beside it.
+        # The fallback poller's query, less than one a second: nothing that grows with the polls, and nothing beside it.
         assert server.app.database.jobs_taken - before <= seconds + 1
 
 
@@ -181,7 +181,7 @@ def test_a_poll_on_one_server_hears_of_work_created_on_another(server: Server, d
         other.create()
 
         assert len(poll.result(5)) == 1
-        assert time.monotonic() - began < 0.9, "the lookout found it, not the notification"
+        assert time.monotonic() - began < 0.9, "the fallback poller found it, not the notification"
 
 
 def test_many_workers_get_each_task_once(server: Server) -> None:

@@ -21,7 +21,7 @@ REPORTS = {
 }
 # These places pass every exception on to the code that waits for the result, or turn the caller's own into a value.
 PASSES_ON = {
-    "server/fencepost/store/lanes.py": "to the future of the caller; the thread continues",
+    "server/fencepost/store/connection_threads.py": "to the future of the caller; the thread continues",
     "server/fencepost/store/batches.py": "to every caller of the batch; the next batch runs",
     "server/fencepost/engine/outcomes.py": "as the outcome of one of several calls",
     "server/fencepost/engine/dispatcher.py": "to every poll of the claim; the next claim runs",

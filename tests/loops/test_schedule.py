@@ -9,7 +9,7 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
-from tests.fixtures.history import until_retained
+from tests.fixtures.history import until_maintained
 from tests.fixtures.schedules import DAY, HOUR, MINUTE, became, finish, pass_time, put, run_due, starts, status
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
@@ -211,14 +211,14 @@ def forgetful(database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours."""
     with running_server(database, clock, Settings(retention=10 * HOUR, lease_grace_seconds=0)) as running:
         running.define()
-        until_retained(running)
+        until_maintained(running)
         yield running
 
 
 def test_what_became_of_due_times_is_kept_for_the_retention(forgetful: Server, clock: FrozenClock) -> None:
     put(forgetful, concurrency_policy="allow")
     pass_time(forgetful, clock, HOUR, times=13)
-    until(lambda: forgetful.run(forgetful.app.retain.run_once()) > 60)
+    until(lambda: forgetful.run(forgetful.app.partitions.run_once()) > 60)
     assert became(forgetful)[0] == ("2026-01-01T03:00", "started")
     run_due(forgetful)
     assert status(forgetful)["lastSchedule"][:16] == "2026-01-01T13:00"

@@ -127,7 +127,7 @@ def test_a_wait_of_months_costs_nothing_and_outlives_every_server(database: str,
             pass_time(server, clock, days=1)
         assert server.query("select version from fencepost.live_tasks where definition = 'awf.task/wait'") == before
         clock.advance(timedelta(days=100))
-        until(lambda: server.run(server.app.retain.run_once()) > 60)
+        until(lambda: server.run(server.app.partitions.run_once()) > 60)
     with running_server(database, clock, settings) as server:
         pass_time(server, clock, days=100)
         assert [server.task(id)["status"] for id in ids] == ["done"] * 3

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fencepost.clock import FrozenClock
-from fencepost.loops import lookout
+from fencepost.loops import fallback_poller
 from fencepost.store.tasks import TaskStore
 from fencepost.store.workflows import WorkflowStore
 from tests.fixtures.pairs import Pair
@@ -181,7 +181,7 @@ ENDS: dict[str, Callable[[Server, dict[str, str]], Any]] = {
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[Pair]:
     """Two servers whose lookouts look once at the start and never again."""
-    monkeypatch.setattr(lookout, "_INTERVAL", 3600.0)
+    monkeypatch.setattr(fallback_poller, "_INTERVAL", 3600.0)
     with running_server(database) as one, running_server(database) as other:
         yield Pair(one, other)
 

@@ -256,7 +256,7 @@ def test_a_server_that_did_not_hear_of_a_limit_gives_out_nothing_until_it_knows(
     sql = "update fencepost.definitions set concurrency_limit = 1; update fencepost.live_tasks set limit_key = '-'"
     servers.one.query(sql)
     assert servers.one.poll() == []
-    # The lookout, once a second, finds that work waits here that has a limit.
+    # The fallback poller, once a second, finds that work waits here that has a limit.
     long = {"taskDefinitions": ["demo/resize"], "timeout": 20_000}
     assert len(servers.one.rpc("awf.task/long-poll", long)["resources"]) == 1
 

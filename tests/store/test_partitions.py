@@ -13,7 +13,15 @@ from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
 from fencepost.store.connection import connect
 from fencepost.store.statements import statement
-from tests.fixtures.history import HOUR, loose_tables, retain, retain_once, seamless, spans, until_retained
+from tests.fixtures.history import (
+    HOUR,
+    loose_tables,
+    maintain_once,
+    maintain_partitions,
+    seamless,
+    spans,
+    until_maintained,
+)
 from tests.fixtures.locks import stopped_in, until_stuck
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import CallRefused, Server, running_server
@@ -30,7 +38,7 @@ def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours, in partitions of one hour."""
     with running_server(new_database, clock, TEN_HOURS) as running:
         running.define(requestedToStartTimeout=1000 * 3_600_000, inProgressTimeout=1000 * 3_600_000)
-        until_retained(running)
+        until_maintained(running)
         yield running
 
 
@@ -38,7 +46,7 @@ def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
 def frozen_pair(server: Server, clock: FrozenClock) -> Iterator[Pair]:
     """Two of them on one database."""
     with running_server(server.conninfo, clock, TEN_HOURS) as other:
-        until_retained(other)
+        until_maintained(other)
         yield Pair(server, other)
 
 
@@ -73,7 +81,7 @@ def test_two_servers_at_once_make_and_drop_each_partition_once(
     for number in range(4):
         finished(server, f"mine-{number}")
         clock.advance(9 * HOUR)
-        list(pool.map(retain, [server, other, server, other]))
+        list(pool.map(maintain_partitions, [server, other, server, other]))
         for parent in ("done_tasks", "task_log"):
             found = spans(server, parent)
             assert seamless(found[-2:])
@@ -89,11 +97,11 @@ def test_work_goes_on_while_a_long_transaction_is_in_the_way_of_partitions(serve
     clock.advance(2 * HOUR)
 
     with open_transaction(server, "select count(*) from fencepost.done_tasks"):
-        assert retain_once(server) == 60
+        assert maintain_once(server) == 60
         assert spans(server)[-1] == last
         finished(server, "young")
 
-    retain(server)
+    maintain_partitions(server)
     assert spans(server)[-1].ends_at == last.ends_at + 2 * HOUR
     assert [status(server, id) for id in ("old", "young")] == ["done", "done"]
 
@@ -106,7 +114,7 @@ def test_who_writes_is_not_in_the_way_of_new_partitions(server: Server, clock: F
     )
     clock.advance(HOUR)
     with open_transaction(server, insert):
-        assert retain_once(server) > 60
+        assert maintain_once(server) > 60
     assert spans(server, "task_log")[-1].ends_at == last.ends_at + HOUR
 
 
@@ -116,17 +124,17 @@ def test_a_partition_that_somebody_reads_is_dropped_later_and_until_then_work_go
     finished(server, "old")
     (name,) = server.query("select tableoid::regclass::text from fencepost.done_tasks")[0]
     clock.advance(11 * HOUR)
-    server.run(server.app.retain.prepare())
+    server.run(server.app.partitions.prepare())
 
     with open_transaction(server, f"select count(*) from {name}"):
-        assert retain_once(server) == 60
+        assert maintain_once(server) == 60
         finished(server, "young")
         assert server.query(f"select count(*) from {name}") == [(1,)]
         # What was let go before is gone; the id is free.
         assert status(server, "old") is None
         server.create(id="old")
 
-    retain(server)
+    maintain_partitions(server)
     assert server.query(f"select to_regclass('{name}')") == [(None,)]
     assert [status(server, id) for id in ("old", "young")] == ["ready", "done"]
 
@@ -149,13 +157,13 @@ def test_a_server_that_dies_before_a_partition_is_attached_leaves_nothing_behind
             return killed
 
         while not killed:
-            run = thread.submit(retain_once, server)
+            run = thread.submit(maintain_once, server)
             until(lambda run=run: kill_attaching() or run.done())  # type: ignore[misc]
             assert run.result() == 60
         assert spans(server) == before
         assert loose_tables(server) == []
 
-    retain(server)
+    maintain_partitions(server)
     assert seamless(spans(server))
     assert spans(server)[-1].ends_at == before[-1].ends_at + HOUR
 
@@ -165,15 +173,15 @@ def test_another_server_ends_what_one_began_to_let_go(server: Server, clock: Fro
     finished(server, "two")
     lease = server.started()
     clock.advance(11 * HOUR)
-    server.run(server.app.retain.prepare())
+    server.run(server.app.partitions.prepare())
     with (
         open_transaction(server, "select count(*) from fencepost.done_tasks, fencepost.task_log"),
         running_server(server.conninfo, clock, TEN_HOURS) as dying,
     ):
-        assert retain_once(dying) == 60
+        assert maintain_once(dying) == 60
     server.query("insert into fencepost.task_names (id, seq) select 'one', seq from fencepost.done_tasks limit 1")
 
-    retain(server)
+    maintain_partitions(server)
 
     assert [status(server, id) for id in ("one", "two")] == [None, None]
     assert server.query("select count(*) from fencepost.task_names where id in ('one', 'two')") == [(0,)]
@@ -205,14 +213,14 @@ def test_a_retry_that_comes_while_ids_go_finds_nothing(
 def test_ids_do_not_go_while_a_retry_is_under_way(server: Server, clock: FrozenClock, pool: ThreadPoolExecutor) -> None:
     finished(server, "mine")
     clock.advance(11 * HOUR)
-    server.run(server.app.retain.prepare())
+    server.run(server.app.partitions.prepare())
     with stopped_in(server.conninfo, "live_tasks", "insert"):
         retry = pool.submit(server.rpc, "awf.task/retry", {"id": "mine"})
         until_stuck(server.conninfo, retry)
         assert not retry.done()
-        assert retain_once(server) == 60
+        assert maintain_once(server) == 60
         assert server.query("select count(*) from fencepost.task_names where id = 'mine'") == [(1,)]
 
     assert retry.result()["resource"]["status"] == "ready"
-    retain(server)
+    maintain_partitions(server)
     assert status(server, "mine") == "ready"

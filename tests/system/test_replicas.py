@@ -68,7 +68,7 @@ def test_two_servers_may_start_at_once_on_an_empty_database(empty_database: str,
 def test_a_poll_that_waits_at_one_server_is_woken_by_a_task_created_at_the_other(
     servers: Pair, pool: ThreadPoolExecutor
 ) -> None:
-    """Well before the lookout, which looks once a second, would find it: the best of some tries must be quick."""
+    """Well before the fallback poller would find it, within a second: the best of some tries must be quick."""
     waits = []
     for _ in range(5):
         waiting = {"taskDefinitions": ["demo/resize"], "timeout": 10_000}
@@ -104,4 +104,6 @@ def test_what_strangers_say_on_the_channel_changes_nothing(servers: Pair, pool: 
     began = time.monotonic()
     id = servers.other.create()["id"]
     assert [task["id"] for task in poll.result(10)["resources"]] == [id]
-    assert time.monotonic() - began < 0.9, "the listener did not live through it: only the lookout found the task"
+    assert time.monotonic() - began < 0.9, (
+        "the listener did not live through it: only the fallback poller found the task"
+    )

@@ -79,7 +79,7 @@ def result(connection: HTTPConnection) -> Any:
 
 
 def test_every_worker_answers_and_a_create_at_one_wakes_a_poll_that_waits_at_another(crowd: Process) -> None:
-    """Well before the lookout, which looks once a second, would find it: the best of some tries must be quick."""
+    """Well before the fallback poller would find it, within a second: the best of some tries must be quick."""
     waits = []
     with ExitStack() as opened:
         one, other = one_each(crowd, opened).values()

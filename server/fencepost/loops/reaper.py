@@ -1,11 +1,10 @@
-"""The reaper: readies what waited, requeues what was not started, and ends attempts that went silent.
+"""The reaper: readies waiting tasks, requeues leases that were not started, and ends attempts that went silent.
 
-It sleeps until the next deadline that it knows; the lookout tells it of those that another server knew of and did not
-live to reap. Any number of servers may run it: rows that one is at are skipped by the others.
+It sleeps until the next deadline that it knows. The fallback poller tells it of deadlines that only a dead server knew.
+Any number of servers may run it: each skips the rows that another has locked.
 
-After an outage (this server was away, or the database was) live workers had nobody to report to, and nobody to be given
-work by. Leases that were last renewed before it, and tasks that would have expired, get a grace in which their workers
-can come back before they are reaped.
+During an outage of this server or of the database, workers cannot renew their leases and cannot poll. Leases that were
+last renewed before the outage, and tasks that would have expired in it, get a grace period afterwards.
 """
 
 from __future__ import annotations
@@ -20,30 +19,30 @@ from fencepost.store.deadlines import DeadlineStore
 from fencepost.telemetry import Event, emit
 
 _BATCH = 500
-# A deadline has passed but its task was spared or is being changed by somebody else.
+# Of a deadline that has passed, while its task is in the grace period or locked by another transaction.
 _SHORTEST_SLEEP = 0.2
 
 
 class Reaper:
-    """What is due in the database is done by it."""
+    """Applies every deadline that has passed: readies, requeues, times out."""
 
     def __init__(self, store: DeadlineStore, definitions: Definitions, hints: Hints) -> None:
         self._store = store
         self._definitions = definitions
         self._hints = hints
-        # One look at a time: each passes over the rows that another is at.
-        self._looking = asyncio.Lock()
+        # One run at a time: two would skip each other's rows.
+        self._running = asyncio.Lock()
 
     async def prepare(self) -> None:
-        """Note from when on this server is there, before anybody has a lease from it; raise Refusal (`unavailable`)."""
+        """Record the start of this server, before it gives out any lease; raise Refusal (`unavailable`)."""
         await self._store.resume()
 
     async def run_once(self) -> float:
-        """Do what is due and return the seconds until something else is (infinity: nobody knows)."""
-        async with self._looking:
-            return await self._look()
+        """Apply a batch of passed deadlines; return the seconds until the next one (infinity: none is known)."""
+        async with self._running:
+            return await self._reap()
 
-    async def _look(self) -> float:
+    async def _reap(self) -> float:
         reaped, hints = await self._store.reap(batch=_BATCH)
         self._hints.follow(hints)
         if reaped:
@@ -51,7 +50,7 @@ class Reaper:
             ready = Counter(definition for definition, status in reaped if status == "ready")
             for definition, count in ready.items():
                 self._hints.ready(definition, count)
-            # A lease that ends makes room, also when its task is not ready again.
+            # The end of a lease frees a place under a concurrency limit, even if its task is not ready again.
             for definition in {definition for definition, _ in reaped} - ready.keys():
                 await self._definitions.freed(definition, _BATCH)
             if len(reaped) == _BATCH:

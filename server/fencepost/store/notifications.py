@@ -122,7 +122,7 @@ class Notifications:
             if news.pop("from") != self._name:
                 self.on_news(News(**news))
         except (ValueError, TypeError, KeyError, AttributeError):
-            # Somebody else's words on our channel; the lookout finds what they may have meant.
+            # Somebody else's words on our channel; the fallback poller finds what they may have meant.
             return
 
     def _send_soon(self) -> None:

@@ -55,8 +55,8 @@ class Created(NamedTuple):
     due_in: float | None
 
 
-class Sight(NamedTuple):
-    """What can be seen in the database: (definition, whether it has a limit) with tasks to give; seconds to a deadline.
+class Backlog(NamedTuple):
+    """The definitions with ready tasks, each with whether it has a limit, and the seconds until the next deadline.
 
     `due_in` is negative when a deadline has passed, None when no live task has one.
     """
@@ -233,12 +233,12 @@ class TaskStore:
         with contextlib.suppress(Refusal):
             await self._database.fetch(statement("tasks/thin_log"), params)
 
-    async def peek(self, definitions: Sequence[str]) -> Sight:
-        """Return which of `definitions` have tasks to give, and how far the next deadline is."""
+    async def peek(self, definitions: Sequence[str]) -> Backlog:
+        """Return which of `definitions` have ready tasks, and the seconds until the next deadline."""
         params = {"definitions": list(definitions), "now": self._clock.now()}
         rows = await self._database.fetch(statement("tasks/peek"), params)
         ready = [(definition, limited) for definition, limited, _ in rows if definition is not None]
-        return Sight(ready, rows[0][2])
+        return Backlog(ready, rows[0][2])
 
 
 def _at(id: str) -> dict[str, Any]:

@@ -11,7 +11,16 @@ import pytest
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
 from tests.fixtures.events import publish, put_trigger, rule
-from tests.fixtures.history import HOUR, Span, in_default, retain, retain_once, seamless, spans, until_retained
+from tests.fixtures.history import (
+    HOUR,
+    Span,
+    in_default,
+    maintain_once,
+    maintain_partitions,
+    seamless,
+    spans,
+    until_maintained,
+)
 from tests.fixtures.servers import Server, running_server
 
 pytestmark = pytest.mark.shows("guarantees/retention")
@@ -29,7 +38,7 @@ def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours, in partitions of one hour."""
     with running_server(new_database, clock, TEN_HOURS) as running:
         running.define(inProgressTimeout=1000 * 3_600_000, requestedToStartTimeout=1000 * 3_600_000)
-        until_retained(running)
+        until_maintained(running)
         yield running
 
 
@@ -61,7 +70,7 @@ def test_all_that_happens_has_a_partition_while_time_goes_on(server: Server, clo
     for _ in range(8):
         finished(server)
         clock.advance(HOUR / 2)
-        retain(server)
+        maintain_partitions(server)
     assert [in_default(server, parent) for parent in PARENTS] == [0, 0, 0]
     assert seamless(spans(server))
     assert len(server.query("select distinct tableoid from fencepost.done_tasks")) == 4
@@ -69,7 +78,7 @@ def test_all_that_happens_has_a_partition_while_time_goes_on(server: Server, clo
 
 def test_nothing_is_made_twice(server: Server) -> None:
     before = server.query("select * from fencepost.history_partitions order by name")
-    retain(server)
+    maintain_partitions(server)
     assert server.query("select * from fencepost.history_partitions order by name") == before
 
 
@@ -90,7 +99,7 @@ def test_another_width_goes_on_where_the_last_partition_ends(
 def test_no_partitions_are_made_for_the_time_in_which_no_server_was_there(server: Server, clock: FrozenClock) -> None:
     last = spans(server)[-1]
     clock.advance(timedelta(hours=9, minutes=30))
-    retain(server)
+    maintain_partitions(server)
     found = spans(server)
     assert last in found
     assert clock.now() in found[found.index(last) + 1]
@@ -103,7 +112,7 @@ def test_rows_of_the_default_partition_keep_no_partition_from_being_made(server:
     stray = finished(server)
     assert [in_default(server, parent) for parent in PARENTS] == [1, 2, 0]
 
-    retain(server)
+    maintain_partitions(server)
     clock.advance(timedelta(minutes=1))
     found = [finished(server) for _ in range(2)]
 
@@ -118,11 +127,11 @@ def test_history_goes_when_it_is_older_than_the_retention_and_not_before(server:
     young = finished(server, id="younger")
 
     clock.advance(timedelta(hours=9, minutes=59))
-    retain(server)
+    maintain_partitions(server)
     assert server.task(old)["status"] == "done"
 
     clock.advance(timedelta(minutes=1))
-    retain(server)
+    maintain_partitions(server)
     assert server.refused("awf.task/status", {"id": old})[:2] == (404, "task-not-found")
     assert server.task(young)["status"] == "done"
     assert [entry["action"] for entry in server.log(young)][-2:] == ["awf.task/notify", "awf.task/success"]
@@ -134,7 +143,7 @@ def test_an_id_is_taken_as_long_as_the_history_of_its_task(server: Server, clock
     assert server.refused("awf.task/create-and-execute", other := {"definition": "demo/resize", "id": "mine"})[0] == 409
 
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
 
     assert server.rpc("awf.task/create-and-execute", other)["resource"]["status"] == "ready"
     assert server.query("select count(*) from fencepost.task_names where id = 'mine'") == [(1,)]
@@ -144,7 +153,7 @@ def test_no_name_outlives_the_tasks_that_it_leads_to(server: Server, clock: Froz
     for id in ("mine", None, "yours", None):
         finished(server, **({} if id is None else {"id": id}))
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert server.query("select id from fencepost.task_names") == []
 
 
@@ -155,7 +164,7 @@ def test_a_task_that_was_retried_is_live_and_stays(server: Server, clock: Frozen
     server.rpc("awf.task/retry", {"id": "mine"})
 
     clock.advance(6 * HOUR)
-    retain(server)
+    maintain_partitions(server)
 
     assert server.task("mine")["status"] == "ready"
     assert server.refused("awf.task/status", {"id": "gone"})[0] == 404
@@ -193,7 +202,7 @@ def test_live_work_that_outlives_the_retention_keeps_an_entry_that_is_its_state(
     before = server.task(id)
 
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
 
     after, log = server.task(id), server.log(id)
     assert [entry["action"] for entry in log] == ["awf.task/create-and-execute", "awf.engine/snapshot"]
@@ -211,7 +220,7 @@ def test_a_lease_is_good_after_its_history_has_gone(server: Server, clock: Froze
     lease = server.started()
     for _ in range(3):
         clock.advance(11 * HOUR)
-        retain(server)
+        maintain_partitions(server)
     assert server.rpc("awf.task/success", {**lease, "result": {}})["resource"]["outcome"] == "succeeded"
     assert [entry["action"] for entry in server.log(lease["id"])] == [
         "awf.task/create-and-execute",
@@ -226,7 +235,7 @@ def test_a_live_task_whose_newest_entry_stays_needs_no_other(server: Server, clo
     clock.advance(10 * HOUR)
     server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
     clock.advance(HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert [entry["action"] for entry in server.log(untouched)] == ["awf.task/create-and-execute"]
     assert [entry["action"] for entry in server.log(lease["id"])] == ["awf.task/create-and-execute", "awf.task/notify"]
 
@@ -236,11 +245,11 @@ def test_what_is_due_is_left_to_the_reaper_and_its_entries_stay_until_then(serve
     lease = server.started()
     clock.advance(11 * HOUR)
 
-    assert retain_once(server) <= 60
+    assert maintain_once(server) <= 60
     assert [entry["action"] for entry in server.log(lease["id"])] == ["awf.task/create-and-execute", "awf.task/poll"]
 
     server.reap()
-    retain(server)
+    maintain_partitions(server)
     assert [entry["action"] for entry in server.log(lease["id"])] == [
         "awf.task/create-and-execute",
         "awf.engine/timeout",
@@ -256,7 +265,7 @@ def test_old_rows_of_the_default_partition_go_with_their_names(server: Server, c
     young = finished(server, id="younger")
 
     clock.advance(2 * HOUR)
-    retain(server)
+    maintain_partitions(server)
 
     assert server.refused("awf.task/status", {"id": old})[0] == 404
     assert server.query("select id from fencepost.task_names where id in ('mine', 'younger')") == [("younger",)]
@@ -274,7 +283,7 @@ def test_more_old_rows_than_one_batch_all_go(server: Server, clock: FrozenClock)
     )
     server.query(insert.format(at=clock.now()))
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert in_default(server, "task_log") == 0
 
 
@@ -284,14 +293,14 @@ def test_nothing_goes_while_no_retention_is_set(new_database: str, clock: Frozen
         id = finished(server)
         for _ in range(3):
             clock.advance(100 * DAY)
-            retain(server)
+            maintain_partitions(server)
         assert server.task(id)["status"] == "done"
         assert {one.ends_at - one.begins_at for one in spans(server)} == {30 * DAY}
 
 
 def drop_partitions(server: Server) -> None:
     """Drop all partitions but the default ones, as if there had been no time to make them."""
-    retain(server)
+    maintain_partitions(server)
     names = server.query("select name from fencepost.history_partitions where ends_at is not null")
     server.query("drop table " + ", ".join(f"fencepost.{name}" for (name,) in names))
     assert spans(server) == spans(server, "task_log") == []
@@ -310,7 +319,7 @@ def test_old_events_go_with_what_triggers_did_and_their_ids_are_free(server: Ser
     clock.advance(9 * HOUR)
     publish(server, {"n": 1}, id="young")
     clock.advance(2 * HOUR)
-    retain(server)
+    maintain_partitions(server)
 
     status = server.rpc("awf.trigger/status", {"name": "demo/review"})
     assert [start["event"]["id"] for start in status["starts"]] == ["young"]

@@ -1,7 +1,7 @@
-"""Retain: sees to it that history has partitions to go to, and lets it go when it is older than the retention.
+"""The partition maintainer: creates the partitions of the history ahead of time, and drops those past the retention.
 
-Any number of servers may run it: what changes a partition is done by one at a time, and nothing is lost when that one
-dies, since each step leaves what the next run finds and goes on from.
+Any number of servers may run it: a lock lets one at a time change a partition. When that one dies, the next run goes on
+from the last completed step.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from fencepost.store.partitions import AlreadyGone, InTheWay, Partition, Partiti
 from fencepost.telemetry import Event, emit
 
 _LONGEST_SLEEP = 3600.0
-# Somebody's long transaction: each try makes others wait for a moment, and two widths are ahead.
+# While a long transaction blocks a partition. Each try makes other transactions wait a moment, and partitions for two
+# more widths exist.
 _AFTER_DELAY = 60.0
 
 
-class Retain:
-    """Keeps history for `retention`, or for good when that is None."""
+class PartitionMaintainer:
+    """Keeps history for `retention`, or for ever when that is None."""
 
     def __init__(self, store: PartitionStore, retention: timedelta | None) -> None:
         self._store = store
@@ -26,9 +27,9 @@ class Retain:
         self._width = partition_width(retention)
 
     async def prepare(self) -> bool:
-        """Make the partitions for now and two widths ahead; return False when something is in the way.
+        """Create the partitions for now and two widths ahead; return False when a transaction blocks that.
 
-        What has no partition goes to the default one: nothing fails for want of it.
+        Rows without a partition of their own go to the default one, so no write fails.
         """
         try:
             while (made := await self._store.make_next(self._width)) is not None:
@@ -39,22 +40,22 @@ class Retain:
         return True
 
     async def run_once(self) -> float:
-        """Make and drop the partitions that it is time for; return the seconds until the next look."""
+        """Create and drop the partitions that are due; return the seconds until the next run."""
         if not await self.prepare():
             return _AFTER_DELAY
-        if self._retention is not None and not await self._let_go(self._retention):
+        if self._retention is not None and not await self._drop_outlived(self._retention):
             return _AFTER_DELAY
         return min(self._width.total_seconds() / 2, _LONGEST_SLEEP)
 
-    async def _let_go(self, retention: timedelta) -> bool:
-        """Drop what is older than the retention; return False when something of it has to stay for now."""
+    async def _drop_outlived(self, retention: timedelta) -> bool:
+        """Drop the partitions past the retention; return False when one of them has to stay for now."""
         dropped = [await self._drop(partition) for partition in await self._store.expired_partitions(retention)]
         while count := await self._store.delete_strays(retention):
             emit(Event.HISTORY_DELETED, count=count)
         return all(dropped)
 
     async def _drop(self, partition: Partition) -> bool:
-        """Drop a partition unless something of it has to stay for now; return False when that may pass soon."""
+        """Drop a partition; return False when it has to stay for now and another try soon may succeed."""
         try:
             if partition.parent == "task_log":
                 if not await self._is_free(partition):
@@ -63,7 +64,7 @@ class Retain:
             else:
                 kept = await self._forget(partition)
                 if kept and not await self._store.has_room():
-                    # Not soon: it takes a workflow's end to change that.
+                    # Another try soon would not help: a workflow must end first.
                     emit(Event.PARTITIONS_DELAYED, reason="workflows that outlive the retention have begun too much")
                     return True
                 await self._store.drop(partition, kept)
@@ -76,7 +77,7 @@ class Retain:
         return True
 
     async def _forget(self, partition: Partition) -> list[int]:
-        """Let the names go that lead into a partition; return the numbers of what live workflows need of it."""
+        """Delete the references into a partition; return the numbers of the tasks that live workflows need of it."""
         after: int | None = 0
         kept: list[int] = []
         while after is not None:
@@ -85,7 +86,7 @@ class Retain:
         return kept
 
     async def _is_free(self, partition: Partition) -> bool:
-        """Write down anew what a partition of the log says of live tasks; return whether that is done of all."""
+        """Write snapshots of live tasks with entries in a partition of the log; return whether all have one."""
         after: int | None = 0
         due = 0
         while after is not None:

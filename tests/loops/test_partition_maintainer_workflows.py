@@ -12,7 +12,7 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
-from tests.fixtures.history import HOUR, in_default, retain, retain_once, spans, until_retained
+from tests.fixtures.history import HOUR, in_default, maintain_once, maintain_partitions, spans, until_maintained
 from tests.fixtures.locks import stopped_in, until_stuck
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
@@ -41,7 +41,7 @@ def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours, in partitions of one hour."""
     with running_server(new_database, clock, TEN_HOURS) as running:
         running.define(inProgressTimeout=LONG, requestedToStartTimeout=LONG)
-        until_retained(running)
+        until_maintained(running)
         yield running
 
 
@@ -77,7 +77,7 @@ def test_the_activities_of_a_live_workflow_outlive_the_retention(
     before = decider.status(id)
     for _ in range(3):
         clock.advance(11 * HOUR)
-        retain(server)
+        maintain_partitions(server)
 
     after = decider.status(id)
     assert after["activities"] == before["activities"]
@@ -101,7 +101,7 @@ def test_a_task_of_a_live_workflow_can_be_retried_after_the_retention(
     (task,) = server.poll()
     server.rpc("awf.task/cancel", {"id": task["id"]})
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
 
     assert server.rpc("awf.task/retry", {"id": task["id"]})["resource"]["status"] == "ready"
     assert finish(server) == task["id"]
@@ -111,18 +111,18 @@ def test_when_the_workflow_ends_everything_goes_with_it(server: Server, decider:
     id, activity, decision = with_an_activity(server, decider)
     server.rpc("awf.workflow/signal", {"id": id, "name": "go", "signal-id": "once"})
     clock.advance(24 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     decider.decide(decision, decider.task("second"))
     server.rpc("awf.workflow/cancel", {"id": id})
 
     # Over, and still to be looked at: with all that it had begun.
     clock.advance(9 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert decider.status(id)["activities"][0]["id"] == activity
     assert server.task(activity)["status"] == "done"
 
     clock.advance(2 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert server.refused("awf.workflow/status", {"id": id})[0] == 404
     assert server.refused("awf.task/status", {"id": activity})[0] == 404
     assert left(server) == {}
@@ -134,12 +134,12 @@ def test_a_workflow_that_is_over_goes_when_it_is_older_than_the_retention(
     id, _, decision = with_an_activity(server, decider)
     decider.decide(decision, COMPLETE)
     clock.advance(timedelta(hours=9, minutes=59))
-    retain(server)
+    maintain_partitions(server)
     assert decider.status(id)["resource"]["status"] == "done"
     assert in_default(server, "done_workflows") == 0
 
     clock.advance(2 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert server.refused("awf.workflow/status", {"id": id})[0] == 404
     assert left(server) == {}
     # Its id is free.
@@ -154,7 +154,7 @@ def test_a_child_stays_while_its_parent_lives(server: Server, decider: Decider, 
     decision = decider.decision()
     child = decision["params"]["workflow-id"]
     clock.advance(24 * HOUR)
-    retain(server)
+    maintain_partitions(server)
 
     assert children.status(child)["resource"]["result"] == {"n": 2}
     assert [one["id"] for one in decider.status(id)["activities"]] == [child]
@@ -162,10 +162,10 @@ def test_a_child_stays_while_its_parent_lives(server: Server, decider: Decider, 
 
     decider.decide(decision, COMPLETE)
     clock.advance(9 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert children.status(child)["resource"]["status"] == "done"
     clock.advance(2 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert left(server) == {}
 
 
@@ -178,7 +178,7 @@ def test_workflows_without_a_partition_of_their_time_go_too(
     decider.decide(decision, COMPLETE)
     assert in_default(server, "done_workflows") == 1
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert left(server) == {}
 
 
@@ -194,14 +194,14 @@ def test_more_than_one_batch_is_kept(server: Server, decider: Decider, clock: Fr
         " from generate_series(1, 5000) as n"
     )
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     # And its decision.
     assert in_default(server) == 2501
     assert server.query("select count(*) from fencepost.done_tasks") == [(2501,)]
 
     server.rpc("awf.workflow/cancel", {"id": id})
     clock.advance(12 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert left(server) == {}
 
 
@@ -212,22 +212,22 @@ def test_a_partition_stays_when_what_is_kept_of_it_cannot_be_moved(
     clock.advance(11 * HOUR)
     with psycopg.connect(server.conninfo) as reader:
         reader.execute("select count(*) from fencepost.done_tasks")
-        assert retain_once(server) <= 60
+        assert maintain_once(server) <= 60
     assert in_default(server) == 0
     assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
-    retain(server)
+    maintain_partitions(server)
     assert in_default(server) == 2
     assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
 
 
 def test_partitions_stay_whole_while_too_much_is_kept(server: Server, decider: Decider, clock: FrozenClock) -> None:
-    server.app.retain._store.most_kept = 1
+    server.app.partitions._store.most_kept = 1
     id, activity, _ = with_an_activity(server, decider)
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     other, _, _ = with_an_activity(server, decider)
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert in_default(server) == 2
     # One of all those that are old.
     assert len([span for span in spans(server) if span.ends_at <= clock.now() - 10 * HOUR]) == 1  # type: ignore[operator]
@@ -235,7 +235,7 @@ def test_partitions_stay_whole_while_too_much_is_kept(server: Server, decider: D
 
     server.rpc("awf.workflow/cancel", {"id": id})
     clock.advance(11 * HOUR)
-    retain(server)
+    maintain_partitions(server)
     assert server.refused("awf.task/status", {"id": activity})[0] == 404
     assert [len(decider.status(one)["activities"]) for one in (other,)] == [1]
 
@@ -244,7 +244,7 @@ def test_partitions_stay_whole_while_too_much_is_kept(server: Server, decider: D
 def pair(server: Server, clock: FrozenClock) -> Iterator[Pair]:
     """Two servers on one database."""
     with running_server(server.conninfo, clock, TEN_HOURS) as other:
-        until_retained(other)
+        until_maintained(other)
         yield Pair(server, other)
 
 
@@ -253,7 +253,7 @@ def test_two_servers_that_let_go_at_once_keep_what_must_be_kept(
 ) -> None:
     id, activity, _ = with_an_activity(pair.one, decider)
     clock.advance(11 * HOUR)
-    list(pool.map(retain, [*pair] * 3))
+    list(pool.map(maintain_partitions, [*pair] * 3))
     assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
     assert in_default(pair.one) == 2
 
@@ -269,8 +269,8 @@ def test_a_retry_beside_the_move_is_neither_lost_nor_done_twice(
     with stopped_in(pair.conninfo, "live_tasks", "insert"):
         retried = pool.submit(pair.other.rpc, "awf.task/retry", {"id": task["id"]})
         until_stuck(pair.conninfo, retried)
-        assert retain_once(pair.one) <= 60
+        assert maintain_once(pair.one) <= 60
     assert retried.result(10)["resource"]["status"] == "ready"
-    retain(pair.one)
+    maintain_partitions(pair.one)
     assert pair.one.query(f"select count(*) from fencepost.task_resources where id = '{task['id']}'") == [(1,)]
     assert finish(pair.one) == task["id"]
