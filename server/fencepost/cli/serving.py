@@ -25,8 +25,8 @@ from fencepost.cli.crowd import Crowd
 from fencepost.cli.documents import read_documents
 from fencepost.cli.sockets import SocketProtocol
 from fencepost.errors import Refusal, StartRefused
-from fencepost.loops.keeper import Keeper
 from fencepost.loops.loop import Loop
+from fencepost.loops.postgres_watchdog import PostgresWatchdog
 from fencepost.settings import Settings
 from fencepost.store.address import check_address
 from fencepost.store.embedded import EmbeddedPostgres
@@ -180,14 +180,16 @@ def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> Start
 
 
 @asynccontextmanager
-async def kept(postgres: EmbeddedPostgres | None) -> AsyncIterator[None]:
-    """Start our own Postgres again whenever it dies, until the block ends."""
-    keeping = None if postgres is None else asyncio.create_task(Loop("keeper", Keeper(postgres).run_once).run())
+async def supervised(postgres: EmbeddedPostgres | None) -> AsyncIterator[None]:
+    """Restart the server's own Postgres whenever it dies, until the block ends."""
+    if postgres is None:
+        yield
+        return
+    watching = asyncio.create_task(Loop("postgres-watchdog", PostgresWatchdog(postgres).run_once).run())
     try:
         yield
     finally:
-        if keeping is not None:
-            keeping.cancel()
+        watching.cancel()
 
 
 async def _serve(
@@ -198,7 +200,7 @@ async def _serve(
     postgres: EmbeddedPostgres | None,
 ) -> None:
     app = build_app(settings, conninfo)
-    async with kept(postgres):
+    async with supervised(postgres):
         try:
             await app.start()
             await put_definitions(app, settings)

@@ -31,12 +31,12 @@ from fencepost.cli.serving import (
     check_inputs,
     database,
     end_at_last,
-    kept,
     listen,
     listening,
     ports,
     put_definitions,
     reserved,
+    supervised,
     tell_ready,
 )
 from fencepost.cli.worker import READY, encode
@@ -64,7 +64,7 @@ def run(settings: Settings, log_level: str) -> None:
         told = replace(settings, database_url=conninfo, definitions=None, workers=1)
 
         async def serve() -> None:
-            async with kept(postgres):
+            async with supervised(postgres):
                 await _put_definitions(settings, conninfo)
                 with dealt(listener, settings.workers) as listeners:
                     await Workers(told, listeners, log_level, postgres).run()
