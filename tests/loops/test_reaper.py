@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from fencepost.clock import FrozenClock
-from fencepost.engine.hints import Hints
+from fencepost.engine.wakeups import Wakeups
 from fencepost.loops.reaper import Reaper
 from fencepost.settings import Settings
 from fencepost.store.deadlines import DeadlineStore
@@ -99,7 +99,7 @@ def test_leases_older_than_an_outage_get_a_grace(database: str, clock: FrozenClo
 
 def test_what_is_leased_before_the_first_look_gets_no_grace(frozen_server: Server, clock: FrozenClock) -> None:
     app = frozen_server.app
-    reaper = Reaper(DeadlineStore(app.database, clock, grace_seconds=10), app.engine.definitions, Hints())
+    reaper = Reaper(DeadlineStore(app.database, clock, grace_seconds=10), app.engine.definitions, Wakeups())
     frozen_server.run(reaper.prepare())
     frozen_server.define(requestedToStartTimeout=60_000)
     id = frozen_server.create()["id"]

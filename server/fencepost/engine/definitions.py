@@ -17,15 +17,15 @@ from fencepost.domain.builtin import DECISION, ENGINE
 from fencepost.domain.definition import AnyWorkflow, Declared, TaskDefinition, WorkDefinition
 from fencepost.domain.document import Definition, Document, Documents
 from fencepost.domain.listing import Portion
-from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.schedule import ScheduleDefinition
-from fencepost.domain.task import ChangedTask, HeldTask, ShortTask, Task
-from fencepost.domain.terms import INSTEAD, read_terms
+from fencepost.domain.suggestions import hint, shortened
+from fencepost.domain.task import ChangedTask, ShortTask, Task, TaskWithSettings
+from fencepost.domain.task_overrides import OVERRIDABLE, read_overrides
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.checks import Checks
-from fencepost.engine.hints import Hints
-from fencepost.engine.outcomes import TRIES, contended
-from fencepost.engine.starts import prepare, within
+from fencepost.engine.outcomes import TRIES, too_contended
+from fencepost.engine.start_requests import prepare, within
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import (
     DEFINITION_IN_USE,
     DEFINITION_NOT_FOUND,
@@ -34,7 +34,7 @@ from fencepost.errors import (
     invalid_params,
 )
 from fencepost.store.definitions import DefinitionStore, Put
-from fencepost.store.starts import MovedOn, Start
+from fencepost.store.start_requests import StaleDefinition, StartRequest
 
 # As many as anybody may wait for.
 _MANY = 1000
@@ -43,11 +43,11 @@ _MANY = 1000
 class Definitions:
     """The declared definitions."""
 
-    def __init__(self, store: DefinitionStore, hints: Hints, documents: Documents) -> None:
+    def __init__(self, store: DefinitionStore, wakeups: Wakeups, documents: Documents) -> None:
         self.checks = Checks()
         self.documents = documents
         self._store = store
-        self._hints = hints
+        self._wakeups = wakeups
         self._newest: dict[str, Definition] = {}
         self._versions: dict[tuple[str, int], WorkDefinition] = {}
 
@@ -58,11 +58,11 @@ class Definitions:
         await self.checks.made(document.compile)
         if isinstance(document, TriggerDefinition):
             await self._check_request(document)
-        definition, hints = await self._put(document, text, caller)
-        self._hints.follow(hints)
-        self._hints.definition(document.name)
+        definition, wakeups = await self._put(document, text, caller)
+        self._wakeups.publish(wakeups)
+        self._wakeups.definition(document.name)
         # A limit that is higher now, or gone, lets work go that was ready before.
-        self._hints.ready(document.name, _MANY)
+        self._wakeups.ready(document.name, _MANY)
         return definition
 
     async def put_built_in(self) -> None:
@@ -96,7 +96,7 @@ class Definitions:
             raise await self._unknown(name)
         if deletion.live:
             raise Refusal(DEFINITION_IN_USE, at="$.name", name=name, live=deletion.live)
-        self._hints.definition(name)
+        self._wakeups.definition(name)
         return definition
 
     async def newest(self, name: str) -> Definition:
@@ -140,13 +140,13 @@ class Definitions:
             document = TaskDefinition(name=name)
             await self._store.put(document, msgspec.json.encode(document), caller=ENGINE, only_first=True)
             self.forget(name)
-            self._hints.definition(name)
+            self._wakeups.definition(name)
 
     async def freed(self, name: str, count: int = 1) -> None:
         """Let the polls that wait for places hear of `count` that leases left, if the newest version has a limit."""
         with contextlib.suppress(Refusal):
             if (await self.newest_task(name))[1].concurrency_limit is not UNSET:
-                self._hints.ready(name, count)
+                self._wakeups.ready(name, count)
 
     def forget(self, name: str) -> None:
         """Do not rely on what is remembered as the newest version."""
@@ -156,14 +156,14 @@ class Definitions:
         """Do not rely on anything that might have changed while nobody was listening."""
         self._newest.clear()
 
-    async def held(self, task: Task) -> HeldTask:
+    async def with_settings(self, task: Task) -> TaskWithSettings:
         """Put the settings that a task lives under beside it, its own above those of its definition."""
         shown = task._replace(exec_id=None) if task.definition in self.documents.moved_by_id else task
-        return HeldTask(shown, await self._settings(task))
+        return TaskWithSettings(shown, await self._settings(task))
 
-    async def all_held(self, tasks: Iterable[Task]) -> Sequence[HeldTask]:
+    async def all_with_settings(self, tasks: Iterable[Task]) -> Sequence[TaskWithSettings]:
         """Put the settings that tasks live under beside them."""
-        return [await self.held(task) for task in tasks]
+        return [await self.with_settings(task) for task in tasks]
 
     async def changed(self, task: Task | ShortTask) -> ChangedTask:
         """Put the settings that a changed task lives under beside it."""
@@ -189,8 +189,8 @@ class Definitions:
         settings = await self.work(task.definition, task.definition_version)
         if isinstance(task, ShortTask) or task.settings is None or not isinstance(settings, Declared):
             return settings
-        own = msgspec.structs.asdict(read_terms(task.settings))
-        return msgspec.structs.replace(settings, **{name: own[name] for name in INSTEAD if own[name] is not None})
+        own = msgspec.structs.asdict(read_overrides(task.settings))
+        return msgspec.structs.replace(settings, **{name: own[name] for name in OVERRIDABLE if own[name] is not None})
 
     async def _check_request(self, document: TriggerDefinition) -> None:
         """Raise Refusal when there is no definition of what a trigger shall start."""
@@ -206,16 +206,16 @@ class Definitions:
             start = await self._start(document) if isinstance(document, ScheduleDefinition) else None
             try:
                 put = await self._store.put(document, text, caller=caller, setup=start)
-            except MovedOn:
+            except StaleDefinition:
                 assert isinstance(document, ScheduleDefinition), "nothing else starts something"
                 self.forget(document.request.definition)
             else:
                 if put is None:
                     raise await self._of_other_kind(document)
                 return put
-        raise contended(f"what {document.name!r} starts")
+        raise too_contended(f"what {document.name!r} starts")
 
-    async def _start(self, schedule: ScheduleDefinition) -> Start | None:
+    async def _start(self, schedule: ScheduleDefinition) -> StartRequest | None:
         """Check what a schedule is for, and return it when it is to be started with the put."""
         try:
             start = await prepare(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.events import Events
@@ -13,7 +14,6 @@ from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.transitions_by_id import TransitionsById
 from fencepost.engine.triggers import TriggerRules
-from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
 
 
@@ -31,4 +31,4 @@ class Engine:
     schedules: Schedules
     transitions: TransitionsById
     deciders: Deciders
-    watch: Watch
+    changes: ChangeFeed

@@ -18,9 +18,9 @@ from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.attempts import explain
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.hints import Hints
 from fencepost.engine.leases import Lease, fence, fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import TASK_NOT_FOUND, Refusal
 from fencepost.store.batches import joined, parted
 from fencepost.store.tasks import TaskStore
@@ -38,17 +38,17 @@ class Renewal(NamedTuple):
 class Executions:
     """The executions of a database's tasks. With `short`, the tasks given back may be short ones."""
 
-    def __init__(self, store: TaskStore, decisions: Decisions, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, store: TaskStore, decisions: Decisions, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
         self._decisions = decisions
         self._definitions = definitions
-        self._hints = hints
+        self._wakeups = wakeups
 
     async def start(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """Begin the executions of leased tasks."""
         changed = await self._change("start", leases, [fence(lease) for lease in leases], short=short)
         if any(isinstance(one, ChangedTask) and _may_end_soon(one) for one in changed):
-            self._hints.deadline(0.0)
+            self._wakeups.deadline(0.0)
         return changed
 
     async def success(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
@@ -73,7 +73,7 @@ class Executions:
         changed = await self._change("fail", leases, calls, short=short)
         for one in changed:
             if isinstance(one, ChangedTask) and one.task.status == "waiting":
-                self._hints.deadline(0.0 if _may_have_own(one.task) else one.settings.retry_delay / 1000)
+                self._wakeups.deadline(0.0 if _may_have_own(one.task) else one.settings.retry_delay / 1000)
         await self._freed(changed)
         return changed
 
@@ -89,7 +89,7 @@ class Executions:
         calls = [{**fence(lease), "action": action} for lease in leases]
         changed = await self._change("release", leases, calls, short=short)
         for definition, count in _by_definition(changed).items():
-            self._hints.ready(definition, count)
+            self._wakeups.ready(definition, count)
         return changed
 
     async def notify(self, leases: Sequence[Lease]) -> Outcomes[Renewal]:

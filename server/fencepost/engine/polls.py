@@ -12,7 +12,7 @@ from msgspec import UNSET
 from fencepost.domain.task import HeldTask
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Ask, Dispatcher
-from fencepost.engine.hints import Hints
+from fencepost.engine.wakeups import Wakeups
 
 
 class Wanted(NamedTuple):
@@ -29,10 +29,10 @@ class Wanted(NamedTuple):
 class Polls:
     """The polls of this server."""
 
-    def __init__(self, dispatcher: Dispatcher, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, dispatcher: Dispatcher, definitions: Definitions, wakeups: Wakeups) -> None:
         self._dispatcher = dispatcher
         self._definitions = definitions
-        self._hints = hints
+        self._wakeups = wakeups
 
     async def poll(self, wanted: Wanted, *, caller: str) -> Sequence[HeldTask]:
         """Lease what is ready now."""
@@ -62,7 +62,7 @@ class Polls:
                 attempt = min(attempt, settings.attempt_timeout)
             timeout = attempt if wanted.start else settings.requested_to_start_timeout
             # One with settings of its own may have a nearer end.
-            self._hints.deadline(timeout / 1000 if task.settings is None else 0.0)
+            self._wakeups.deadline(timeout / 1000 if task.settings is None else 0.0)
         return held
 
 

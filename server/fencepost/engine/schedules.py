@@ -13,9 +13,9 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, turn
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.starts import prepare
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import SCHEDULE_NOT_FOUND, UNAVAILABLE, Refusal, invalid_params
 from fencepost.store.schedules import Began, Schedule, ScheduleStore
 from fencepost.store.starts import MovedOn, Start
@@ -38,10 +38,10 @@ class Done(NamedTuple):
 class Schedules:
     """The schedules of a database."""
 
-    def __init__(self, store: ScheduleStore, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, store: ScheduleStore, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
         self._definitions = definitions
-        self._hints = hints
+        self._wakeups = wakeups
 
     async def run_due(self, batch: int) -> Done:
         """Do what is to be done about one due time of each schedule that is due, of at most `batch` schedules."""
@@ -88,7 +88,7 @@ class Schedules:
         await self._store.resume(name)
         schedule = await self.get(name)
         # Its next start may lie before all that the servers wait for.
-        self._hints.definition(name)
+        self._wakeups.definition(name)
         return schedule
 
     async def run_now(self, name: str, *, id: str | None, caller: str) -> Began:
@@ -98,8 +98,8 @@ class Schedules:
 
         async def begin(schedule: Schedule) -> Sequence[Began] | None:
             one = await self._prepare(schedule.definition, caller)
-            began, hints = await self._store.start(name, schedule.version, [(None, one)], id=named)
-            self._hints.follow(hints)
+            began, wakeups = await self._store.start(name, schedule.version, [(None, one)], id=named)
+            self._wakeups.publish(wakeups)
             return began
 
         return (await self._begin(name, begin))[0]
@@ -122,8 +122,8 @@ class Schedules:
                 )
             one = await self._prepare(schedule.definition, caller)
             starts = [(at, one if one.id is None else one._replace(id=str(uuid4()))) for at in due_ats]
-            began, hints = await self._store.start(name, schedule.version, starts)
-            self._hints.follow(hints)
+            began, wakeups = await self._store.start(name, schedule.version, starts)
+            self._wakeups.publish(wakeups)
             return began
 
         return await self._begin(name, fill)

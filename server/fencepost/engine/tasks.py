@@ -13,9 +13,9 @@ from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.payload import same_payload
 from fencepost.domain.task import ChangedTask, Entry, HeldTask, ShortTask, Task, workflow_of
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.hints import Hints
 from fencepost.engine.leases import fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import (
     ALREADY_EXISTS,
     TASK_HAS_BEEN_DONE,
@@ -46,11 +46,11 @@ class NewTask(NamedTuple):
 class Tasks:
     """The tasks of a database. With `short`, the tasks given back may be short ones."""
 
-    def __init__(self, store: TaskStore, workflows: WorkflowStore, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, store: TaskStore, workflows: WorkflowStore, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
         self._workflows = workflows
         self._definitions = definitions
-        self._hints = hints
+        self._wakeups = wakeups
 
     async def create(self, news: Sequence[NewTask], *, short: bool = False) -> Outcomes[ChangedTask]:
         """Create tasks under the newest versions of their definitions; an id and content again is the same task."""
@@ -67,7 +67,7 @@ class Tasks:
         self._announce(created)
         if any(news[place].settings is not None for place in begun):
             # It may expire.
-            self._hints.deadline(0.0)
+            self._wakeups.deadline(0.0)
         for place, one in zip(begun, created, strict=True):
             outcomes[place] = await self._definitions.changed(one.task) if isinstance(one, Created) else one
         late = [place for place, outcome in enumerate(outcomes) if outcome is None]
@@ -94,7 +94,7 @@ class Tasks:
         """Give a done task that did not succeed a fresh allowance of attempts."""
         for _ in range(TRIES):
             if task := await self._changed("retry", id, caller):
-                self._hints.ready(task.definition)
+                self._wakeups.ready(task.definition)
                 return await self._definitions.held(task)
             now = (await self.get(id)).task
             if now.status != "done":
@@ -198,10 +198,10 @@ class Tasks:
         """Tell who waits of the tasks that are ready, and of the deadlines at which others will be."""
         new = [one for one in created if isinstance(one, Created)]
         for definition, count in Counter(one.task.definition for one in new if one.due_in is None).items():
-            self._hints.ready(definition, count)
+            self._wakeups.ready(definition, count)
         for one in new:
             if one.due_in is not None:
-                self._hints.deadline(one.due_in)
+                self._wakeups.deadline(one.due_in)
 
 
 def _call(new: NewTask, version: int) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from msgspec import UNSET
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.task import Task
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import TASK_HAS_A_LIMIT, TASK_NOT_FOUND, Refusal
 from fencepost.store.tasks import TaskStore
 from fencepost.store.transitions_by_id import TransitionStore, Verb, transition_by_id
@@ -34,11 +34,11 @@ class UnexpectedState(Exception):
 class TransitionsById:
     """Applies transitions by id to the tasks of a database."""
 
-    def __init__(self, store: TransitionStore, tasks: TaskStore, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, store: TransitionStore, tasks: TaskStore, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
         self._tasks = tasks
         self._definitions = definitions
-        self._hints = hints
+        self._wakeups = wakeups
 
     async def apply(
         self,
@@ -85,8 +85,8 @@ class TransitionsById:
 
     async def _announce(self, task: Task) -> None:
         if task.status == "ready":
-            self._hints.ready(task.definition)
+            self._wakeups.ready(task.definition)
         elif task.status == "done":
             await self._definitions.freed(task.definition)
         else:
-            self._hints.deadline(0.0)
+            self._wakeups.deadline(0.0)

@@ -8,7 +8,7 @@ the only query of an idle server.
 from __future__ import annotations
 
 from fencepost.engine.dispatcher import Dispatcher
-from fencepost.engine.hints import Hints
+from fencepost.engine.wakeups import Wakeups
 from fencepost.store.tasks import TaskStore
 
 # More than a second: together with its other loops, an idle server runs less than one query a second.
@@ -20,10 +20,10 @@ _MANY = 1000
 class FallbackPoller:
     """Peeks into the database for the polls that wait on this server, and for the reaper."""
 
-    def __init__(self, store: TaskStore, dispatcher: Dispatcher, hints: Hints) -> None:
+    def __init__(self, store: TaskStore, dispatcher: Dispatcher, wakeups: Wakeups) -> None:
         self._store = store
         self._dispatcher = dispatcher
-        self._hints = hints
+        self._wakeups = wakeups
         self._unseen = 0.0
 
     async def run_once(self) -> float:
@@ -38,5 +38,5 @@ class FallbackPoller:
                     self._store.limits.forget()
                 self._dispatcher.ready(definition, _MANY)
             if backlog.due_in is not None:
-                self._hints.deadline(backlog.due_in)
+                self._wakeups.deadline(backlog.due_in)
         return _INTERVAL

@@ -14,7 +14,7 @@ import math
 from collections import Counter
 
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.hints import Hints
+from fencepost.engine.wakeups import Wakeups
 from fencepost.store.deadlines import DeadlineStore
 from fencepost.telemetry import Event, emit
 
@@ -26,10 +26,10 @@ _SHORTEST_SLEEP = 0.2
 class Reaper:
     """Applies every deadline that has passed: readies, requeues, times out."""
 
-    def __init__(self, store: DeadlineStore, definitions: Definitions, hints: Hints) -> None:
+    def __init__(self, store: DeadlineStore, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
         self._definitions = definitions
-        self._hints = hints
+        self._wakeups = wakeups
         # One run at a time: two would skip each other's rows.
         self._running = asyncio.Lock()
 
@@ -43,13 +43,13 @@ class Reaper:
             return await self._reap()
 
     async def _reap(self) -> float:
-        reaped, hints = await self._store.reap(batch=_BATCH)
-        self._hints.follow(hints)
+        reaped, wakeups = await self._store.reap(batch=_BATCH)
+        self._wakeups.publish(wakeups)
         if reaped:
             emit(Event.REAPED, count=len(reaped))
             ready = Counter(definition for definition, status in reaped if status == "ready")
             for definition, count in ready.items():
-                self._hints.ready(definition, count)
+                self._wakeups.ready(definition, count)
             # The end of a lease frees a place under a concurrency limit, even if its task is not ready again.
             for definition in {definition for definition, _ in reaped} - ready.keys():
                 await self._definitions.freed(definition, _BATCH)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from starlette.responses import Response, StreamingResponse
 
-from fencepost.engine.watch import Watch
+from fencepost.engine.change_feed import ChangeFeed
 
 # Proxies cut idle connections, most of them after a minute.
 _PING_SECONDS = 15.0
@@ -24,12 +24,12 @@ class Message(NamedTuple):
     event: str | None = None
 
 
-def sse(watch: Watch, messages: AsyncIterator[Message | None]) -> StreamingResponse:
+def sse(changes: ChangeFeed, messages: AsyncIterator[Message | None]) -> StreamingResponse:
     """Return a response that streams messages until they end, the client disconnects or the server drains.
 
     None means that a poll found no new message. The iterator must yield every few seconds, because pings are sent then.
     """
-    return StreamingResponse(_frames(watch, messages), media_type=_TYPE, headers=_HEADERS)
+    return StreamingResponse(_frames(changes, messages), media_type=_TYPE, headers=_HEADERS)
 
 
 def head_of_sse() -> Response:
@@ -37,12 +37,12 @@ def head_of_sse() -> Response:
     return Response(media_type=_TYPE, headers=_HEADERS)
 
 
-async def _frames(watch: Watch, messages: AsyncIterator[Message | None]) -> AsyncIterator[bytes]:
+async def _frames(changes: ChangeFeed, messages: AsyncIterator[Message | None]) -> AsyncIterator[bytes]:
     said_at = time.monotonic()
     # Sent at once, so that the client knows that the stream is open.
     yield b": hello\n\n"
     async for message in messages:
-        if watch.closing:
+        if changes.closing:
             return
         if message is not None:
             yield _frame(message)

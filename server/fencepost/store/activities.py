@@ -10,7 +10,7 @@ import orjson
 
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.ids import IdKind, kind_of
-from fencepost.store.batches import Done, Hint
+from fencepost.store.batches import Done, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance, end, lock
 from fencepost.store.rows import STATUS
@@ -44,9 +44,9 @@ def change(
         return Done(rows, told(connection, over, now))
 
 
-def time_out(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Hint]:
-    """End tasks whose time is over, those of workflows and others; hints are for each, and for what followed."""
-    hints: list[Hint] = []
+def time_out(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Wakeup]:
+    """End tasks whose time is over, those of workflows and others; wakeups are for each, and for what followed."""
+    wakeups: list[Wakeup] = []
     for theirs in (False, True):
         some = [call for call in over if (kind_of(call["id"]) is not IdKind.PLAIN) is theirs]
         calls = [{**call, "call": number} for number, call in enumerate(some)]
@@ -57,26 +57,26 @@ def time_out(connection: Connection, over: Sequence[Mapping[str, Any]], now: dat
             if theirs:
                 lock(connection, tasks=[call["seq"] for call in calls], with_parents=_may_end_one(calls))
             rows = fetch(connection, statement("tasks/time_out"), params)
-            hints += [Hint(definition, None) for _, definition in rows]
+            wakeups += [Wakeup(definition, None) for _, definition in rows]
             if theirs:
-                hints += told(connection, [calls[number] for number, _ in rows], now)
-    return hints
+                wakeups += told(connection, [calls[number] for number, _ in rows], now)
+    return wakeups
 
 
 def _may_end_one(calls: Sequence[Mapping[str, Any]]) -> bool:
     return any(kind_of(call["id"]) is IdKind.DECISION for call in calls)
 
 
-def told(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Hint]:
+def told(connection: Connection, over: Sequence[Mapping[str, Any]], now: datetime | None) -> Sequence[Wakeup]:
     """Tell workflows of their tasks that are over; end those whose decision has failed for good."""
     activities = [call["seq"] for call in over if kind_of(call["id"]) is IdKind.ACTIVITY]
     decisions = [call["seq"] for call in over if kind_of(call["id"]) is IdKind.DECISION]
     ended: Sequence[int] = ()
-    hints: Sequence[Hint] = ()
+    wakeups: Sequence[Wakeup] = ()
     if decisions:
         failed = fetch(connection, statement("workflows/find_by_tasks"), {"tasks": decisions})
-        ended, hints = end(connection, [_ending(seq, message) for seq, message in failed], now)
-    return [*hints, *advance(connection, now, tasks=activities, workflows=ended)]
+        ended, wakeups = end(connection, [_ending(seq, message) for seq, message in failed], now)
+    return [*wakeups, *advance(connection, now, tasks=activities, workflows=ended)]
 
 
 def _ending(workflow: int, message: str | None) -> dict[str, Any]:

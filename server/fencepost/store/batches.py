@@ -32,8 +32,8 @@ _FEW = 100
 Outcome = Row | Exception | None
 
 
-class Hint(NamedTuple):
-    """Tasks that a job brought about besides its own rows: ready ones, or such that are in `due_in` seconds."""
+class Wakeup(NamedTuple):
+    """A side effect of a job: a task of `definition` is ready (`due_in` is None), or will be in `due_in` seconds."""
 
     definition: str
     due_in: float | None
@@ -43,7 +43,7 @@ class Done(NamedTuple):
     """What a job did: the outcome of each call by its number, and what else came of it."""
 
     outcomes: Mapping[int, Row | Exception]
-    hints: Sequence[Hint] = ()
+    wakeups: Sequence[Wakeup] = ()
 
 
 # Calls that take more than one statement: a transaction of its own, at the time that is given (None: the database's).
@@ -80,7 +80,7 @@ class Batches:
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
     Or of one job, which gets the calls and runs statements of its own, and of its `short` form where nobody wants more;
-    what they hint at is passed to `on_hints`.
+    its wake-ups are passed to `on_wakeups`.
 
     No two calls under way share their `id`: calls that touch the same task are decided in the order in which they
     came. `locks` is off for statements that only insert: their calls keep the order in which they came, and a second
@@ -98,13 +98,13 @@ class Batches:
         locks: bool = True,
         most: int = 500,
         waiting: int = 20_000,
-        on_hints: Callable[[Sequence[Hint]], None] | None = None,
+        on_wakeups: Callable[[Sequence[Wakeup]], None] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._work = work
         self._short_job = short
-        self._on_hints = on_hints
+        self._on_wakeups = on_wakeups
         self._locks = locks
         self._most_runs = 1 if locks else 2
         self._most = most
@@ -200,8 +200,8 @@ class Batches:
         job = self._short_job if short and self._short_job is not None else self._work
         now = self._clock.now()
         done = await self._database.run(lambda connection: job(connection, calls, now))
-        if self._on_hints is not None and done.hints:
-            self._on_hints(done.hints)
+        if self._on_wakeups is not None and done.wakeups:
+            self._on_wakeups(done.wakeups)
         return done.outcomes
 
 

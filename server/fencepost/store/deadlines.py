@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fencepost.clock import Clock
 from fencepost.store.activities import time_out
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
@@ -17,7 +17,7 @@ class Reaped(NamedTuple):
     """What was due: (definition, status afterwards) of each task, and what came of it beside that."""
 
     tasks: Sequence[tuple[str, str]]
-    hints: Sequence[Hint]
+    wakeups: Sequence[Wakeup]
 
 
 class DeadlineStore:
@@ -46,8 +46,8 @@ class DeadlineStore:
             # Asked here and not before: a job that meets an outage is run again after it, and must know.
             rows = fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed(connection)})
             over = [{"seq": row[0], "id": row[1], "exec_id": row[2]} for row in rows if row[4] == "done"]
-            hints = time_out(connection, over, self._clock.now())
-            return Reaped([(row[3], row[4]) for row in rows], hints)
+            wakeups = time_out(connection, over, self._clock.now())
+            return Reaped([(row[3], row[4]) for row in rows], wakeups)
 
         return await self._database.run(job)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from fencepost.errors import INVALID_ACTION, Refusal
-from fencepost.store.batches import Done, Hint, Row
+from fencepost.store.batches import Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance, end, lock
 from fencepost.store.starts import begin_timers, create_workflows, hold_keys, lock_for
@@ -67,11 +67,11 @@ def decide(
         ends = [{name: call[name] for name in _SUCCESS} for call in good]
         rows = fetch(connection, text("tasks/success"), {"calls": orjson.dumps(ends).decode(), "now": now})
         outcomes |= {row[0]: row for row in rows}
-        hints = _begin(connection, [(call, situations[call["call"]]) for call in good], now)
+        wakeups = _begin(connection, [(call, situations[call["call"]]) for call in good], now)
         endings = [{**call["ending"], "seq": situations[call["call"]].workflow_seq} for call in good if call["ending"]]
         ended, freed = end(connection, endings, now) if endings else ([], [])
         decided = [one.workflow_seq for call in good if (one := situations[call["call"]]).has_events]
-        return Done(outcomes, [*hints, *freed, *advance(connection, now, workflows=ended, decided=decided)])
+        return Done(outcomes, [*wakeups, *freed, *advance(connection, now, workflows=ended, decided=decided)])
 
 
 def _situations(connection: Connection, calls: Sequence[dict[str, Any]]) -> dict[int, Situation]:
@@ -124,7 +124,7 @@ def _excluded(
 
 def _begin(
     connection: Connection, decided: Sequence[tuple[Mapping[str, Any], Situation]], now: datetime | None
-) -> list[Hint]:
+) -> list[Wakeup]:
     """Begin what was not begun before under its label."""
     tasks: list[dict[str, Any]] = []
     children: list[dict[str, Any]] = []
@@ -143,15 +143,15 @@ def _begin(
             }
             some = children if begun["is_workflow"] else tasks
             some.append({**begun, **family, "call": len(some)})
-    hints: list[Hint] = []
+    wakeups: list[Wakeup] = []
     if tasks:
         rows = fetch(
             connection, statement("workflows/create_tasks"), {"calls": orjson.dumps(tasks).decode(), "now": now}
         )
         held = [{**task, "seq": row[0]} for task, row in zip(tasks, rows, strict=True) if task["hold"]]
         until = begin_timers(connection, held, now)
-        hints += [Hint(row[1], until[number][1] if number in until else row[2]) for number, row in enumerate(rows)]
-        hints += [Hint(row[1], row[3]) for row in rows if row[3] is not None]
+        wakeups += [Wakeup(row[1], until[number][1] if number in until else row[2]) for number, row in enumerate(rows)]
+        wakeups += [Wakeup(row[1], row[3]) for row in rows if row[3] is not None]
     if children:
-        hints += create_workflows(connection, children, now).hints
-    return hints
+        wakeups += create_workflows(connection, children, now).wakeups
+    return wakeups

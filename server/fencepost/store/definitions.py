@@ -12,7 +12,7 @@ from fencepost.domain.definition import TaskDefinition, WorkDefinition
 from fencepost.domain.document import Definition, Document, Documents
 from fencepost.domain.listing import Portion
 from fencepost.domain.schedule import ScheduleDefinition
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.starts import Start
@@ -31,7 +31,7 @@ class Put(NamedTuple):
     """What became of a put: the newest version afterwards, and what came of it besides."""
 
     definition: Definition
-    hints: Sequence[Hint]
+    wakeups: Sequence[Wakeup]
 
 
 class DefinitionStore:
@@ -79,10 +79,10 @@ class DefinitionStore:
                     fetch(connection, statement("definitions/delete_openings"), params)
                 if relabel or opens:
                     fetch(connection, statement("definitions/create_openings"), params)
-                hints: Sequence[Hint] = ()
+                wakeups: Sequence[Wakeup] = ()
                 if isinstance(document, ScheduleDefinition):
-                    hints = keep(connection, document, row[0], setup, now)
-            return Put(Definition(document.name, row[0], row[2], row[1], document), hints)
+                    wakeups = keep(connection, document, row[0], setup, now)
+            return Put(Definition(document.name, row[0], row[2], row[1], document), wakeups)
 
         return await self._database.run_locking(job)
 

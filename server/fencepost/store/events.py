@@ -26,7 +26,7 @@ from fencepost.domain.ids import IdKind, kind_of
 from fencepost.domain.selection import MISSING, Place, matches, place_in, read_rules
 from fencepost.domain.task import Task
 from fencepost.errors import EVENT_EXISTS, Refusal
-from fencepost.store.batches import Batches, Done, Hint, Row
+from fencepost.store.batches import Batches, Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.families import advance, lock
@@ -64,9 +64,11 @@ class EventStore:
         clock: Clock,
         *,
         waiting: int = 20_000,
-        on_hints: Callable[[Sequence[Hint]], None] | None = None,
+        on_wakeups: Callable[[Sequence[Wakeup]], None] | None = None,
     ) -> None:
-        self._batches = Batches(database, clock, _publish, locks=False, most=_MOST, waiting=waiting, on_hints=on_hints)
+        self._batches = Batches(
+            database, clock, _publish, locks=False, most=_MOST, waiting=waiting, on_wakeups=on_wakeups
+        )
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[Outcome | Exception]:
         """Take each event once, and return what it brought about, this time or when it was taken.
@@ -104,12 +106,12 @@ def _publish(connection: Connection, calls: Sequence[dict[str, Any]], now: datet
         }
         if not new:
             return Done(rows)
-        completed, hints = _complete(connection, new, now)
+        completed, wakeups = _complete(connection, new, now)
         new, started, begun = _start(connection, new, now)
-        hints += begun
+        wakeups += begun
         said = {number: msgspec.json.encode(Outcome(started[number], completed[number])) for number in new}
         _settle(connection, new, started, said)
-        return Done({**rows, **{number: (number, text) for number, text in said.items()}}, hints)
+        return Done({**rows, **{number: (number, text) for number, text in said.items()}}, wakeups)
 
 
 def _enter(connection: Connection, publications: Any) -> None:
@@ -158,7 +160,7 @@ def _taken_before(connection: Connection, publications: Sequence[Publication]) -
 
 def _complete(
     connection: Connection, new: Mapping[int, Publication], now: datetime | None
-) -> tuple[dict[int, list[str]], list[Hint]]:
+) -> tuple[dict[int, list[str]], list[Wakeup]]:
     """End the subscriptions that events are for, each by the first of them, and tell their workflows."""
     completed: dict[int, list[str]] = {number: [] for number in new}
     if not (paths := [path for (path,) in fetch(connection, statement("subscriptions/list_paths"), {})]):
@@ -208,13 +210,13 @@ def _chosen(
 
 def _start(
     connection: Connection, new: Mapping[int, Publication], now: datetime | None
-) -> tuple[dict[int, Publication], dict[int, list[Started]], list[Hint]]:
+) -> tuple[dict[int, Publication], dict[int, list[Started]], list[Wakeup]]:
     """Start what triggers want started; raise MovedOn, for all of it to be undone, when a definition has changed.
 
     Returns the publications too, with the reason where something was refused.
     """
     wanted = [(number, choice) for number, one in new.items() for choice in one.choices if choice.start is not None]
-    made, hints = start(connection, [choice.start for _, choice in wanted if choice.start is not None], now)
+    made, wakeups = start(connection, [choice.start for _, choice in wanted if choice.start is not None], now)
     started: dict[int, list[Started]] = {number: [] for number in new}
     refused: dict[tuple[int, str], str] = {}
     for (number, choice), one in zip(wanted, made, strict=True):
@@ -229,7 +231,7 @@ def _start(
         number: one._replace(choices=[_told(choice, refused.get((number, choice.trigger))) for choice in one.choices])
         for number, one in new.items()
     }
-    return settled, started, hints
+    return settled, started, wakeups
 
 
 def _told(choice: Choice, reason: str | None) -> Choice:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
 
@@ -27,10 +27,10 @@ def lock(
 
 def end(
     connection: Connection, endings: Sequence[Mapping[str, Any]], now: datetime | None
-) -> tuple[list[int], list[Hint]]:
+) -> tuple[list[int], list[Wakeup]]:
     """End locked workflows and cancel all that is live below them, to any depth.
 
-    Returns the numbers of `endings`, for `advance` to tell their parents; and hints: places that got free.
+    Returns the numbers of `endings`, for `advance` to tell their parents; and wakeups: places that got free.
     """
     calls = {ending["seq"]: ending for ending in endings}
     above = list(calls)
@@ -41,7 +41,7 @@ def end(
         above = list(below)
     params = {"calls": orjson.dumps(list(calls.values())).decode(), "now": now}
     rows = fetch(connection, statement("workflows/end"), params)
-    return [ending["seq"] for ending in endings], [Hint(definition, None) for seq, definition in rows if seq is None]
+    return [ending["seq"] for ending in endings], [Wakeup(definition, None) for seq, definition in rows if seq is None]
 
 
 def advance(
@@ -52,11 +52,11 @@ def advance(
     tasks: Sequence[int] = (),
     workflows: Sequence[int] = (),
     decided: Sequence[int] = (),
-) -> list[Hint]:
+) -> list[Wakeup]:
     """Tell workflows what happened: `events` to them, the ends of their `tasks` and of their children, `workflows`.
 
     Those in `decided`, whose decision was just made, hear what waited for that. Each that hears of something has a
-    decision task afterwards; returns hints for the new ones.
+    decision task afterwards; returns wakeups for the new ones.
     """
     if not (events or tasks or workflows or decided):
         return []
@@ -67,7 +67,7 @@ def advance(
         "decided": list(decided),
         "now": now,
     }
-    return [Hint(*row) for row in fetch(connection, statement("workflows/advance"), params)]
+    return [Wakeup(*row) for row in fetch(connection, statement("workflows/advance"), params)]
 
 
 def _canceled(seq: int, caller: str) -> dict[str, Any]:

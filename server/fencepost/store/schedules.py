@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fencepost.clock import Clock
 from fencepost.domain.listing import Portion
 from fencepost.domain.schedule import ScheduleDefinition
-from fencepost.store.batches import Batches, Hint
+from fencepost.store.batches import Batches, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.starts import Start
@@ -49,12 +49,12 @@ class Began(NamedTuple):
 class ScheduleStore:
     """The statements of sql/queries/schedules."""
 
-    def __init__(self, database: Database, clock: Clock, on_hints: Callable[[Sequence[Hint]], None]) -> None:
+    def __init__(self, database: Database, clock: Clock, on_wakeups: Callable[[Sequence[Wakeup]], None]) -> None:
         """Take what hears of that which is started when it is due."""
         self._database = database
         self._clock = clock
         # One that cannot be done must not keep the others from it.
-        self._turns = Batches(database, clock, take, on_hints=on_hints)
+        self._turns = Batches(database, clock, take, on_wakeups=on_wakeups)
 
     async def now(self) -> datetime:
         """Return the database's time."""
@@ -111,7 +111,7 @@ class ScheduleStore:
 
     async def start(
         self, name: str, version: int, starts: Sequence[tuple[datetime | None, Start]], *, id: str | None = None
-    ) -> tuple[Sequence[Began] | None, Sequence[Hint]]:
+    ) -> tuple[Sequence[Began] | None, Sequence[Wakeup]]:
         """Start those due times that were not started, or once what an `id` names, and return all; raise MovedOn.
 
         None when the schedule is not at this version any more.
@@ -119,7 +119,7 @@ class ScheduleStore:
         now = self._clock.now()
         params = {"name": name, "due_ats": [due_at for due_at, _ in starts if due_at is not None], "id": id}
 
-        def job(connection: Connection) -> tuple[Sequence[Began] | None, Sequence[Hint]]:
+        def job(connection: Connection) -> tuple[Sequence[Began] | None, Sequence[Wakeup]]:
             with connection.transaction():
                 standing = locked(connection, name, now)
                 if standing is None or standing.version != version:
@@ -129,9 +129,9 @@ class ScheduleStore:
                 missing = [(at, one) for at, one in starts if at not in there and not (id and rows)]
                 if not missing:
                     return [Began._make(row) for row in rows], ()
-                hints = start_by_hand(connection, name, version, missing, now, id=id)
+                wakeups = start_by_hand(connection, name, version, missing, now, id=id)
                 rows = fetch(connection, statement("schedules/find_runs"), params)
-                return [Began._make(row) for row in rows], hints
+                return [Began._make(row) for row in rows], wakeups
 
         return await self._database.run(job)
 

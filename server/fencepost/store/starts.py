@@ -15,7 +15,7 @@ from fencepost.domain.ids import new_prefixes
 from fencepost.domain.task import Task
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import KEY_TAKEN, Refusal
-from fencepost.store.batches import Done, Hint, Row
+from fencepost.store.batches import Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.families import advance
 from fencepost.store.statements import statement
@@ -57,26 +57,26 @@ class Start(NamedTuple):
     about: tuple[str, ...] = ()
 
 
-def start(connection: Connection, starts: Sequence[Start], now: datetime | None) -> tuple[list[Any], list[Hint]]:
-    """Start everything in the transaction that is open; return the Task or Workflow of each, and hints.
+def start(connection: Connection, starts: Sequence[Start], now: datetime | None) -> tuple[list[Any], list[Wakeup]]:
+    """Start everything in the transaction that is open; return the Task or Workflow of each, and wakeups.
 
     A Refusal stands for a workflow whose key is taken. None stands for one whose id is taken, or whose definition has a
     newer version than it was checked against: roll back and check again, or take what has the id.
     """
     outcomes: list[Any] = [None] * len(starts)
-    hints: list[Hint] = []
+    wakeups: list[Wakeup] = []
     for is_workflow, begin in ((False, create_tasks), (True, create_workflows)):
         places = [place for place, one in enumerate(starts) if one.is_workflow == is_workflow]
         calls = [{**call_of(starts[place]), "call": place} for place in places]
         if calls:
             done = begin(connection, calls, now)
-            hints += done.hints
+            wakeups += done.wakeups
             for place, row in done.outcomes.items():
                 if isinstance(row, Exception):
                     outcomes[place] = row
                 else:
                     outcomes[place] = Workflow._make(row[2:]) if is_workflow else Task._make(row[2:])
-    return outcomes, hints
+    return outcomes, wakeups
 
 
 def call_of(one: Start) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: d
     rows = {row[0]: row for row in fetch(connection, statement("tasks/create"), params) if row[5] is not None}
     rows |= begin_timers(connection, [call for call in calls if call.get("hold") and call["call"] in rows], now)
     # One with settings may expire before its time comes: the reaper is to look when.
-    expiring = [Hint(row[3], 0.0) for row in rows.values() if row[_SETTINGS] is not None]
-    return Done(rows, [*(Hint(row[3], row[1]) for row in rows.values()), *expiring])
+    expiring = [Wakeup(row[3], 0.0) for row in rows.values() if row[_SETTINGS] is not None]
+    return Done(rows, [*(Wakeup(row[3], row[1]) for row in rows.values()), *expiring])
 
 
 def lock_for(connection: Connection, calls: Iterable[Mapping[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from fencepost.clock import Clock
 from fencepost.domain.ids import new_prefixes, seq_of
 from fencepost.domain.task import Task
 from fencepost.store.activities import told
-from fencepost.store.batches import Batches, Done, Hint, Row
+from fencepost.store.batches import Batches, Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.families import lock
@@ -36,9 +36,9 @@ class TransitionStore:
         clock: Clock,
         *,
         waiting: int = 20_000,
-        on_hints: Callable[[Sequence[Hint]], None] | None = None,
+        on_wakeups: Callable[[Sequence[Wakeup]], None] | None = None,
     ) -> None:
-        self._batches = Batches(database, clock, apply, waiting=waiting, on_hints=on_hints)
+        self._batches = Batches(database, clock, apply, waiting=waiting, on_wakeups=on_wakeups)
 
     async def apply(self, call: dict[str, Any]) -> Task | None:
         """Apply a call of `transition_by_id` and return the changed task.

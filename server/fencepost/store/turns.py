@@ -18,7 +18,7 @@ from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import Task
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import Refusal
-from fencepost.store.batches import Done, Hint, Row
+from fencepost.store.batches import Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.starts import MovedOn, Start, start
 from fencepost.store.statements import statement
@@ -78,7 +78,7 @@ def take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
     with connection.transaction():
         claims = _claim(connection, calls)
         starting = [claim for claim in claims if claim.start is not None]
-        found, hints = start(connection, [claim.start for claim in starting if claim.start is not None], now)
+        found, wakeups = start(connection, [claim.start for claim in starting if claim.start is not None], now)
         began = {claim.number: outcome for claim, outcome in zip(starting, found, strict=True)}
         rows: dict[int, Row | Exception] = {}
         notes, moves = [], []
@@ -92,7 +92,7 @@ def take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
             if outcome["status"] != "moved-on":
                 moves.append(_move(claim.due.definition, claim.deed.next_due_at, claim.due.due_at, outcome))
         write(connection, notes, moves, now)
-        return Done(rows, hints)
+        return Done(rows, wakeups)
 
 
 def start_by_hand(
@@ -103,9 +103,9 @@ def start_by_hand(
     now: datetime | None,
     *,
     id: str | None = None,
-) -> Sequence[Hint]:
+) -> Sequence[Wakeup]:
     """Start due times of a locked schedule, or what somebody names by an `id`; raise MovedOn, or for that Refusal."""
-    outcomes, hints = start(connection, [one for _, one in starts], now)
+    outcomes, wakeups = start(connection, [one for _, one in starts], now)
     if id is not None and isinstance(outcomes[0], Refusal):
         raise outcomes[0]
     kind = "backfill" if id is None else "manual"
@@ -114,12 +114,12 @@ def start_by_hand(
         for (at, _), outcome in zip(starts, outcomes, strict=True)
     ]
     write(connection, notes, [], now)
-    return hints
+    return wakeups
 
 
 def keep(
     connection: Connection, definition: ScheduleDefinition, version: int, setup: Start | None, now: datetime | None
-) -> Sequence[Hint]:
+) -> Sequence[Wakeup]:
     """Let a schedule be at the version that was just put, and start what a new version starts at once; raise MovedOn.
 
     A due time that nothing was done about stays, unless the new version is due at other times.
@@ -139,11 +139,11 @@ def keep(
     deed = Deed(Due(definition.name, version, definition, at, at), following, setup)
     is_paused, is_live = (False, False) if before is None else (before.is_paused, before.is_live)
     reason = "paused" if is_paused else _reason(deed, is_live)
-    outcomes, hints = start(connection, [setup] if reason is None else [], now)
+    outcomes, wakeups = start(connection, [setup] if reason is None else [], now)
     outcome = _skipped(reason) if reason is not None else _began(outcomes[0])
     note = _note(deed.due, "setup", {**outcome, "due_at": at})
     write(connection, [note], [_move(definition, following, at, outcome)], now)
-    return hints
+    return wakeups
 
 
 def write(

@@ -16,7 +16,7 @@ from fencepost.domain.listing import Direction, Filter, Portion, Sort
 from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.domain.workflow import Step, Workflow
 from fencepost.store import activities
-from fencepost.store.batches import Batches, Done, Hint, Job, Outcome, Row
+from fencepost.store.batches import Batches, Done, Job, Outcome, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.decisions import decide
@@ -90,7 +90,7 @@ class WorkflowStore:
         clock: Clock,
         *,
         waiting: int = 20_000,
-        on_hints: Callable[[Sequence[Hint]], None] | None = None,
+        on_wakeups: Callable[[Sequence[Wakeup]], None] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -106,7 +106,7 @@ class WorkflowStore:
                 short=short.get(name),
                 locks=name != "create",
                 waiting=waiting,
-                on_hints=on_hints,
+                on_wakeups=on_wakeups,
             )
             for name, job in jobs.items()
         }
@@ -252,6 +252,6 @@ def _end(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
         ending = [call for call in calls if call["seq"] in live]
         if not ending:
             return Done({})
-        ended, hints = end(connection, ending, now)
+        ended, wakeups = end(connection, ending, now)
         rows: dict[int, Row | Exception] = {call["call"]: (call["call"],) for call in ending}
-        return Done(rows, [*hints, *advance(connection, now, workflows=ended)])
+        return Done(rows, [*wakeups, *advance(connection, now, workflows=ended)])

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from fencepost.engine.watch import Watch
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.vocabularies.devices.events import News, news_of
@@ -73,11 +73,11 @@ class _Told(NamedTuple):
 class Feed:
     """The feed of this server."""
 
-    def __init__(self, store: DeviceStore, workflows: Workflows, runs: Runs, watch: Watch) -> None:
+    def __init__(self, store: DeviceStore, workflows: Workflows, runs: Runs, changes: ChangeFeed) -> None:
         self._store = store
         self._workflows = workflows
         self._runs = runs
-        self._watch = watch
+        self._changes = changes
         self._listeners: set[Listener] = set()
         self._told: dict[int, _Told] | None = None
         self._began = asyncio.Event()
@@ -118,14 +118,14 @@ class Feed:
             self._told = None
             self._began.clear()
             return math.inf
-        if self._watch.closing:
+        if self._changes.closing:
             # Who has come after all is let go at once.
             self._began.set()
             return 1.0
-        async with self._watch.look() as look:
+        async with self._changes.watcher() as watcher:
             await self._look()
-            while self._listeners and not self._watch.closing:
-                await look.wait()
+            while self._listeners and not self._changes.closing:
+                await watcher.wait()
                 await self._look()
                 await asyncio.sleep(_SHORTEST_PAUSE)
         return 0.0

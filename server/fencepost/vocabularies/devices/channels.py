@@ -10,8 +10,8 @@ import time
 from collections.abc import AsyncGenerator
 
 from fencepost.domain.task import Task
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.tasks import Tasks
-from fencepost.engine.watch import Watch
 from fencepost.errors import TASK_NOT_FOUND, Refusal
 from fencepost.vocabularies.devices.broadcaster import Feed, Listener
 from fencepost.vocabularies.devices.events import ABORTED, REGISTERED, News, aborted, registered
@@ -29,13 +29,20 @@ class Channels:
     """The channels of devices on this server."""
 
     def __init__(
-        self, store: DeviceStore, tasks: Tasks, known: Known, feed: Feed, watch: Watch, *, healthcheck_seconds: float
+        self,
+        store: DeviceStore,
+        tasks: Tasks,
+        known: Known,
+        feed: Feed,
+        changes: ChangeFeed,
+        *,
+        healthcheck_seconds: float,
     ) -> None:
         self._store = store
         self._tasks = tasks
         self._known = known
         self._feed = feed
-        self._watch = watch
+        self._changes = changes
         self._healthcheck_seconds = healthcheck_seconds
 
     async def messages(self, device: str, *, lives: bool = False) -> AsyncGenerator[bytes | None]:
@@ -75,7 +82,7 @@ class Channels:
         observes: bool = False,
     ) -> AsyncGenerator[bytes | None]:
         asked_at = time.monotonic()
-        while not (self._watch.closing or listener.lost):
+        while not (self._changes.closing or listener.lost):
             if conversation.is_due:
                 if conversation.is_first and not observes:
                     assert conversation.pending is not None, "it is due"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from fencepost.engine.watch import Watch
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.vocabularies.devices.broadcaster import Feed
 from fencepost.vocabularies.devices.events import News
 
@@ -15,9 +15,9 @@ _LONGEST_WAIT = 0.5
 class Clients:
     """The channel of clients on this server."""
 
-    def __init__(self, feed: Feed, watch: Watch) -> None:
+    def __init__(self, feed: Feed, changes: ChangeFeed) -> None:
         self._feed = feed
-        self._watch = watch
+        self._changes = changes
 
     async def messages(self, *, since: str | None = None) -> AsyncGenerator[News | None]:
         """Give what happens from now on, or from a moment on, until the server drains; None when nothing did lately.
@@ -28,5 +28,5 @@ class Clients:
             yield None
             for news in () if since is None else await self._feed.since(since):
                 yield news
-            while not (self._watch.closing or listener.lost):
+            while not (self._changes.closing or listener.lost):
                 yield await listener.next(_LONGEST_WAIT)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.listing import Portion
 from fencepost.domain.task import Task
-from fencepost.engine.hints import Hints
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import Refusal, invalid_params
 from fencepost.vocabularies.devices.errors import DEVICE_NOT_FOUND
 from fencepost.vocabularies.devices.reports import Report
@@ -28,9 +28,9 @@ _BATCH = 100
 class Known:
     """The devices of a database."""
 
-    def __init__(self, store: DeviceStore, hints: Hints) -> None:
+    def __init__(self, store: DeviceStore, wakeups: Wakeups) -> None:
         self._store = store
-        self._hints = hints
+        self._wakeups = wakeups
         # Called with the seconds in which somebody is to look whether a device that is watched has fallen silent.
         self.nudge: Callable[[float], None] = lambda seconds: None
 
@@ -67,8 +67,8 @@ class Known:
 
     async def expire(self) -> int:
         """Abort what devices have under way that are silent for too long; return how many devices that were."""
-        lost, hints = await self._store.expire(_BATCH, caller=ENGINE, content=_disconnected)
-        self._hints.follow(hints)
+        lost, wakeups = await self._store.expire(_BATCH, caller=ENGINE, content=_disconnected)
+        self._wakeups.publish(wakeups)
         return lost
 
     async def next_due(self) -> float | None:

@@ -10,7 +10,7 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.task import Task
 from fencepost.domain.transitions import LIVE
 from fencepost.domain.workflow import Workflow
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
@@ -72,11 +72,11 @@ class DeviceStore:
         said = {"name": name, "watch": watch, "task_id": task_id, "silence": self._silence_ms}
         await self._database.fetch(statement("devices/heartbeat"), {**said, "now": self._clock.now()})
 
-    async def expire(self, size: int, *, caller: str, content: Callable[[Task], bytes]) -> tuple[int, Sequence[Hint]]:
+    async def expire(self, size: int, *, caller: str, content: Callable[[Task], bytes]) -> tuple[int, Sequence[Wakeup]]:
         """Give up devices that are silent, at most `size`, and fail what each has under way; return how many."""
         now = self._clock.now()
 
-        def job(connection: Connection) -> tuple[int, Sequence[Hint]]:
+        def job(connection: Connection) -> tuple[int, Sequence[Wakeup]]:
             self._extend_all(connection)
             with connection.transaction():
                 lost = [name for (name,) in fetch(connection, statement("devices/expire"), {"size": size, "now": now})]
@@ -92,7 +92,7 @@ class DeviceStore:
                     )
                     for number, task in enumerate(_tasks(connection, lost))
                 ]
-                return len(lost), apply(connection, calls, now).hints if calls else ()
+                return len(lost), apply(connection, calls, now).wakeups if calls else ()
 
         return await self._database.run(job)
 

@@ -11,7 +11,7 @@ from psycopg import Rollback
 from fencepost.clock import Clock
 from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
-from fencepost.store.batches import Batches, Done, Hint, Row
+from fencepost.store.batches import Batches, Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.families import lock
@@ -80,11 +80,11 @@ class MachineStore:
         clock: Clock,
         *,
         waiting: int = 20_000,
-        on_hints: Callable[[Sequence[Hint]], None] | None = None,
+        on_wakeups: Callable[[Sequence[Wakeup]], None] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._reports = Batches(database, clock, _apply_reports, waiting=waiting, on_hints=on_hints)
+        self._reports = Batches(database, clock, _apply_reports, waiting=waiting, on_wakeups=on_wakeups)
 
     async def report(
         self,
@@ -201,7 +201,7 @@ class MachineStore:
 def _apply_reports(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     """Apply a batch of reports, each in a savepoint of its own."""
     rows: dict[int, Row | Exception] = {}
-    hints: list[Hint] = []
+    wakeups: list[Wakeup] = []
     with connection.transaction():
         lock(connection, workflows=[call["workflow_seq"] for call in calls], with_parents=True)
         for call in calls:
@@ -212,11 +212,11 @@ def _apply_reports(connection: Connection, calls: Sequence[dict[str, Any]], now:
                 ):
                     raise Rollback(alone)
                 rows[call["call"]] = (call["call"],)
-                hints += moved
-    return Done(rows, hints)
+                wakeups += moved
+    return Done(rows, wakeups)
 
 
-def _apply_transition(connection: Connection, call: dict[str, Any], now: datetime | None) -> Sequence[Hint] | None:
+def _apply_transition(connection: Connection, call: dict[str, Any], now: datetime | None) -> Sequence[Wakeup] | None:
     """Apply the transition of a report, and start the workflow's time limit with the first one.
 
     Return None if the task is no longer in a status from which the report moves it.
@@ -232,7 +232,7 @@ def _apply_transition(connection: Connection, call: dict[str, Any], now: datetim
     limits = fetch(connection, statement("machines/find_time_limit"), {"workflow_seq": call["workflow_seq"]})
     moves += [transition_by_id(id, "start", allowed=["ready"], call=1, **by) for (id,) in limits]
     done = apply_locked(connection, moves, now)
-    return done.hints if 0 in done.outcomes else None
+    return done.wakeups if 0 in done.outcomes else None
 
 
 def _report_params(call: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.hints import Hints
 from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.wakeups import Wakeups
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal, invalid_params
 from fencepost.telemetry import Event, emit
@@ -66,7 +66,7 @@ class MachineWorkflows:
         workflows: Workflows,
         definitions: Definitions,
         deciders: Deciders,
-        hints: Hints,
+        wakeups: Wakeups,
         *,
         hardware: HardwareRecords,
         templates: Templates,
@@ -76,7 +76,7 @@ class MachineWorkflows:
         self._workflows = workflows
         self._definitions = definitions
         self._deciders = deciders
-        self._hints = hints
+        self._wakeups = wakeups
         self.hardware = hardware
         self.templates = templates
         self.data = data
@@ -173,7 +173,7 @@ class MachineWorkflows:
             )
             if is_recorded:
                 if transition is not None:
-                    self._hints.deadline(0.0)
+                    self._wakeups.deadline(0.0)
                     await self._deciders.settle(id)
                 return
         raise contended(f"workflow {id!r}")

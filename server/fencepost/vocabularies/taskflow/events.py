@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.watch import Watch
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
 from fencepost.vocabularies.taskflow.document import TaskflowDefinition
@@ -34,13 +34,13 @@ class FlowEvents:
     """The event streams of a database's flows."""
 
     def __init__(
-        self, store: TaskflowStore, runs: Runs, workflows: Workflows, definitions: Definitions, watch: Watch
+        self, store: TaskflowStore, runs: Runs, workflows: Workflows, definitions: Definitions, changes: ChangeFeed
     ) -> None:
         self._store = store
         self._runs = runs
         self._workflows = workflows
         self._definitions = definitions
-        self._followers = Followers(store, watch)
+        self._followers = Followers(store, changes)
 
     async def is_behind(self, id: str, position: Position | None) -> bool:
         """Return whether events may follow a position; raise Refusal (`taskflow-not-found`)."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fencepost.engine.watch import Watch
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.errors import Refusal
 from fencepost.vocabularies.taskflow.store import TaskflowStore
 
@@ -35,9 +35,9 @@ class Follower:
 class Followers:
     """The followers on this server, by the number of the run."""
 
-    def __init__(self, store: TaskflowStore, watch: Watch) -> None:
+    def __init__(self, store: TaskflowStore, changes: ChangeFeed) -> None:
         self._store = store
-        self._watch = watch
+        self._changes = changes
         self._followers: dict[int, set[Follower]] = {}
         # References: the event loop alone does not keep a task alive.
         self._pollers: dict[int, asyncio.Task[None]] = {}
@@ -59,16 +59,16 @@ class Followers:
 
     async def _poll(self, seq: int) -> None:
         known: tuple[str | None, int] | None = None
-        async with self._watch.look() as look:
+        async with self._changes.watcher() as watcher:
             while True:
                 try:
                     now = await self._store.count_changes(seq)
                 except Refusal:
                     # Each follower gets the same refusal from its own read, and reports it to its client.
                     now = None
-                if now is None or now != known or self._watch.closing:
+                if now is None or now != known or self._changes.closing:
                     for follower in self._followers[seq]:
                         follower.changed.set()
                 known = now
-                await look.wait()
+                await watcher.wait()
                 await asyncio.sleep(_PAUSE_SECONDS)

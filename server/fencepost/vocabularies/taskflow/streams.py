@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fencepost.engine.watch import Watch
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.errors import Refusal, invalid_params
 from fencepost.rest.bundles import ID
 from fencepost.rest.streams import Message, head_of_sse, sse
@@ -23,9 +23,9 @@ from fencepost.vocabularies.taskflow.replay import Position, read_position
 class TaskflowStreams:
     """The handler of the streams."""
 
-    def __init__(self, events: FlowEvents, watch: Watch) -> None:
+    def __init__(self, events: FlowEvents, changes: ChangeFeed) -> None:
         self._events = events
-        self._watch = watch
+        self._changes = changes
 
     async def events(self, request: Request) -> Response:
         """Answer `GET /taskflows/{taskflowId}/events`; `Last-Event-ID` says behind which event to go on."""

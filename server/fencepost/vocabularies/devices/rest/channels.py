@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fencepost.domain.times import time_text
-from fencepost.engine.watch import Watch
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
 from fencepost.rest.bundles import refuse_unknown
 from fencepost.rest.guard import refuse
@@ -31,8 +31,8 @@ from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.events import News
 from fencepost.vocabularies.devices.reports import read_task_state
 from fencepost.wire.bodies import as_json
-from fencepost.wire.door import Door
-from fencepost.wire.faults import fault_of
+from fencepost.wire.admission import Admission
+from fencepost.wire.error_body import error_body
 from fencepost.wire.formats import JSON
 
 # The server goes; try again, here or elsewhere.
@@ -47,11 +47,11 @@ Hear = Callable[[bytes], Awaitable[bytes | None]]
 class ChannelCalls:
     """The handlers."""
 
-    def __init__(self, devices: Devices, watch: Watch, limits: Limits, door: Door) -> None:
+    def __init__(self, devices: Devices, changes: ChangeFeed, limits: Limits, admission: Admission) -> None:
         self._devices = devices
-        self._watch = watch
+        self._changes = changes
         self._limits = limits
-        self._door = door
+        self._admission = door
 
     async def device(self, request: Request) -> Response:
         """Answer `GET /devices/{name}/events`."""
@@ -118,9 +118,9 @@ class ChannelCalls:
     async def _let_in(self, socket: WebSocket) -> str | None:
         """Return who opens a WebSocket; refuse those that may not."""
         try:
-            return self._door.caller(socket.headers.get("authorization"))
+            return self._admission.caller(socket.headers.get("authorization"))
         except Refusal as refusal:
-            await self._door.delay(refusal, socket.scope)
+            await self._admission.delay(refusal, socket.scope)
             await refuse(socket.scope, socket.send, refusal)
             return None
 
@@ -159,7 +159,7 @@ class ChannelCalls:
             id, report = read_task_state(text)
             task = await self._devices.runs.report(id, report, caller=caller)
         except Refusal as refusal:
-            return msgspec.json.encode({"type": "REFUSED", "error": fault_of(refusal)})
+            return msgspec.json.encode({"type": "REFUSED", "error": error_body(refusal)})
         return orjson.dumps({"type": "REPORT_TAKEN", "task_id": task.id})
 
     async def _read(self, text: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from fencepost.clock import Clock
 from fencepost.domain.listing import Portion
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
@@ -31,11 +31,11 @@ class PeopleStore:
     """The statements of sql/queries/people."""
 
     def __init__(
-        self, database: Database, clock: Clock, on_hints: Callable[[Sequence[Hint]], None] | None = None
+        self, database: Database, clock: Clock, on_wakeups: Callable[[Sequence[Wakeup]], None] | None = None
     ) -> None:
         self._database = database
         self._clock = clock
-        self._on_hints = on_hints or (lambda _: None)
+        self._on_wakeups = on_wakeups or (lambda _: None)
 
     async def find(self, id: str) -> PeopleTask | None:
         """Return a task; None when no people task has that id."""
@@ -121,17 +121,17 @@ class PeopleStore:
     async def add(self, task_list: TaskList, new: NewLine) -> PeopleTask:
         """Add a task to a list; see `task_lists.add_task` for the errors."""
         now = self._clock.now()
-        task, hints = await self._database.run(lambda connection: add_task(connection, task_list, new, now))
-        self._on_hints(hints)
+        task, wakeups = await self._database.run(lambda connection: add_task(connection, task_list, new, now))
+        self._on_wakeups(wakeups)
         return task
 
     async def close(self, task_list: TaskList, result: bytes | None, *, caller: str) -> None:
         """Close a list; see `task_lists.close_list` for the errors."""
         now = self._clock.now()
-        hints = await self._database.run(lambda connection: close_list(connection, task_list, result, caller, now))
-        self._on_hints(hints)
+        wakeups = await self._database.run(lambda connection: close_list(connection, task_list, result, caller, now))
+        self._on_wakeups(wakeups)
 
     async def _run(self, job: Callable[[Connection], Executed]) -> Executed:
         executed = await self._database.run(job)
-        self._on_hints(executed.hints)
+        self._on_wakeups(executed.wakeups)
         return executed
