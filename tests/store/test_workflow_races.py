@@ -171,7 +171,7 @@ def test_a_workflow_that_is_locked_when_it_is_due_begins_a_moment_later(
     assert later.decision()["params"]["event"] == "awf.workflow.event/workflow-init"
 
 
-def test_families_that_end_all_at_once_do_not_block_each_other(
+def test_trees_of_workflows_that_end_at_once_do_not_block_each_other(
     servers: Pair, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     """Parents and children end side by side on two servers, in whatever order."""

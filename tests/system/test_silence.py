@@ -19,8 +19,8 @@ import orjson
 import psycopg
 import pytest
 
-from tests.fixtures.families import descendants, is_alive, workers
 from tests.fixtures.locks import locked_rows
+from tests.fixtures.process_tree import descendants, is_alive, workers
 from tests.fixtures.processes import Client, Process, postgres_pid, serving
 from tests.fixtures.silent_proxy import SilentProxy, silent_proxy
 from tests.fixtures.waiting import until

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fixtures.families import command_line, descendants, holder, is_alive, workers
+from tests.fixtures.process_tree import command_line, descendants, holder, is_alive, workers
 from tests.fixtures.processes import Client, Process, serving
 from tests.fixtures.waiting import until
 from tests.system.load import DEFINITION, Load

@@ -68,7 +68,7 @@ def read_event(params: bytes | None) -> Event:
     return _event.decode(params or b"{}")
 
 
-def told(begun: Iterable[Task | Workflow], events: Iterable[Event]) -> dict[str, Activity]:
+def activities_by_label(begun: Iterable[Task | Workflow], events: Iterable[Event]) -> dict[str, Activity]:
     """Return what was begun, by label; of what ended later than these events, as what is still live."""
     ends = {event.task_id or event.workflow_id: event.outcome for event in events}
     return {one.label: _activity(one, ends.get(one.id)) for one in begun if one.label is not None}

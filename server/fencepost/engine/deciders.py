@@ -12,7 +12,7 @@ import msgspec
 
 from fencepost.domain.actions import AnyAction, ScheduleTask, ScheduleWorkflow, request_of
 from fencepost.domain.builtin import ENGINE
-from fencepost.domain.decider import Decide, Facts, read_event, told
+from fencepost.domain.decider import Decide, Facts, activities_by_label, read_event
 from fencepost.domain.definition import Decided
 from fencepost.domain.document import Foreign
 from fencepost.domain.task import Task, workflow_of
@@ -69,7 +69,7 @@ class Deciders:
         # Only one is live at a time, so that this one is the last.
         events = [read_event(decision.params) for decision in decisions]
         begun: list[Task | Workflow] = [*(held.task for held in tasks), *children]
-        facts = Facts(found.workflow, definition.document, told(begun, events))
+        facts = Facts(found.workflow, definition.document, activities_by_label(begun, events))
         decide, event = self._by_kind[definition.document.kind], read_event(task.params)
         actions = await self._definitions.checks.made(lambda: decide(facts, event))
         if isinstance(definition.document, Decided):

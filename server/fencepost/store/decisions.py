@@ -11,9 +11,9 @@ import orjson
 from fencepost.errors import INVALID_ACTION, Refusal
 from fencepost.store.batches import Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.families import advance, end, lock
 from fencepost.store.starts import begin_timers, create_workflows, hold_keys, lock_for
 from fencepost.store.statements import statement
+from fencepost.store.workflow_tree import advance, end_tree, lock_workflows
 
 # What success.sql takes of a call.
 _SUCCESS = ("call", "id", "seq", "exec_id", "result", "checked", "caller")
@@ -47,7 +47,9 @@ def decide(
     """
     with connection.transaction():
         lock_for(connection, [begun for call in calls for begun in call["begins"]])
-        lock(connection, tasks=[call["seq"] for call in calls], with_parents=any(call["ending"] for call in calls))
+        lock_workflows(
+            connection, tasks=[call["seq"] for call in calls], with_parents=any(call["ending"] for call in calls)
+        )
         situations = _situations(connection, calls)
         outcomes: dict[int, Row | Exception] = {}
         good: list[dict[str, Any]] = []
@@ -69,7 +71,7 @@ def decide(
         outcomes |= {row[0]: row for row in rows}
         wakeups = _begin(connection, [(call, situations[call["call"]]) for call in good], now)
         endings = [{**call["ending"], "seq": situations[call["call"]].workflow_seq} for call in good if call["ending"]]
-        ended, freed = end(connection, endings, now) if endings else ([], [])
+        ended, freed = end_tree(connection, endings, now) if endings else ([], [])
         decided = [one.workflow_seq for call in good if (one := situations[call["call"]]).has_events]
         return Done(outcomes, [*wakeups, *freed, *advance(connection, now, workflows=ended, decided=decided)])
 

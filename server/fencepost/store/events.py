@@ -29,9 +29,9 @@ from fencepost.errors import EVENT_EXISTS, Refusal
 from fencepost.store.batches import Batches, Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.families import advance, lock
 from fencepost.store.starts import MovedOn, Start, is_subscription, start
 from fencepost.store.statements import statement
+from fencepost.store.workflow_tree import advance, lock_workflows
 
 # Each may bring about a lot, and all of it is one transaction.
 _MOST = 100
@@ -170,7 +170,7 @@ def _complete(
         return completed, []
     activities = {one.seq for one, _ in chosen if kind_of(one.id) is IdKind.ACTIVITY}
     if activities:
-        lock(connection, tasks=list(activities))
+        lock_workflows(connection, tasks=list(activities))
     calls = [
         {"call": number, "seq": one.seq, "exec_id": one.exec_id, "event_key": new[number].event.key}
         # As batches of calls do: two transactions that end the same tasks meet at the first of them.

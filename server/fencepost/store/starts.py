@@ -17,8 +17,8 @@ from fencepost.domain.workflow import Workflow
 from fencepost.errors import KEY_TAKEN, Refusal
 from fencepost.store.batches import Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.families import advance
 from fencepost.store.statements import statement
+from fencepost.store.workflow_tree import advance
 
 _INIT = {"event": "awf.workflow.event/workflow-init"}
 # What only a workflow has that another one begins.

@@ -21,7 +21,7 @@ from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
 from fencepost.store.starts import create_held
 from fencepost.store.statements import statement
-from fencepost.store.workflows import TOLD, WorkflowStore
+from fencepost.store.workflows import NOTIFIED_VERBS, WorkflowStore
 
 Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 
@@ -115,7 +115,7 @@ class TaskStore:
         """Change tasks and return each, or None where the statement's guard failed."""
         calls = _located(calls)
         # What a workflow must hear of, by what the ids say.
-        told = [verb in TOLD and _kind(call) is not IdKind.PLAIN for call in calls]
+        told = [verb in NOTIFIED_VERBS and _kind(call) is not IdKind.PLAIN for call in calls]
         if not any(told):
             rows = await self._batches[verb].submit(calls, short=short)
         else:

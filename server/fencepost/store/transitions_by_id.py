@@ -16,13 +16,13 @@ from psycopg import Rollback
 from fencepost.clock import Clock
 from fencepost.domain.ids import new_prefixes, seq_of
 from fencepost.domain.task import Task
-from fencepost.store.activities import told
+from fencepost.store.activities import notify_workflows
 from fencepost.store.batches import Batches, Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.families import lock
 from fencepost.store.rows import EXEC_ID, RESOURCE, STATUS
 from fencepost.store.statements import statement
+from fencepost.store.workflow_tree import lock_workflows
 
 Verb = Literal["claim", "start", "success", "fail", "release", "cancel", "retry"]
 
@@ -86,7 +86,9 @@ def apply(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime
     as the reaper would end it.
     """
     with connection.transaction():
-        lock(connection, tasks=[seq for call in calls if (seq := seq_of(call["id"])) is not None], with_parents=True)
+        lock_workflows(
+            connection, tasks=[seq for call in calls if (seq := seq_of(call["id"])) is not None], with_parents=True
+        )
         return apply_locked(connection, calls, now)
 
 
@@ -110,7 +112,7 @@ def apply_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: d
             rows[call["call"]] = row
             if row[STATUS] == "done":
                 over.append(one)
-    return Done(rows, told(connection, over, now))
+    return Done(rows, notify_workflows(connection, over, now))
 
 
 def _applied(connection: Connection, call: Mapping[str, Any], stand: Row | None, now: datetime | None) -> Row | None:

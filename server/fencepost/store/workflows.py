@@ -20,15 +20,15 @@ from fencepost.store.batches import Batches, Done, Job, Outcome, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.decisions import decide
-from fencepost.store.families import advance, end, lock
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_workflows
 from fencepost.store.starts import create_workflows
 from fencepost.store.statements import short_statement, statement
+from fencepost.store.workflow_tree import advance, end_tree, lock_workflows
 
 T = TypeVar("T")
 
-TOLD = ("success", "fail", "cancel", "retry")
+NOTIFIED_VERBS = ("success", "fail", "cancel", "retry")
 
 # Its tasks or workflows on one page; what fills an answer ends it before.
 _MOST = 100_000
@@ -94,8 +94,10 @@ class WorkflowStore:
     ) -> None:
         self._database = database
         self._clock = clock
-        jobs: dict[str, Job] = {verb: partial(activities.change, verb=verb) for verb in TOLD}
-        short: dict[str, Job] = {verb: partial(activities.change, verb=verb, text=short_statement) for verb in TOLD}
+        jobs: dict[str, Job] = {verb: partial(activities.change, verb=verb) for verb in NOTIFIED_VERBS}
+        short: dict[str, Job] = {
+            verb: partial(activities.change, verb=verb, text=short_statement) for verb in NOTIFIED_VERBS
+        }
         jobs |= {"create": _create, "decide": decide, "signal": _signal, "end": _end}
         short |= {"decide": partial(decide, text=short_statement)}
         self._batches = {
@@ -231,7 +233,7 @@ def _create(connection: Connection, calls: Sequence[dict[str, Any]], now: dateti
 
 def _signal(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     with connection.transaction():
-        live = lock(connection, workflows=[call["seq"] for call in calls])
+        live = lock_workflows(connection, workflows=[call["seq"] for call in calls])
         heard = [call for call in calls if call["seq"] in live]
         if not heard:
             return Done({})
@@ -248,10 +250,10 @@ def _signal(connection: Connection, calls: Sequence[dict[str, Any]], now: dateti
 
 def _end(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     with connection.transaction():
-        live = lock(connection, workflows=[call["seq"] for call in calls], with_parents=True)
+        live = lock_workflows(connection, workflows=[call["seq"] for call in calls], with_parents=True)
         ending = [call for call in calls if call["seq"] in live]
         if not ending:
             return Done({})
-        ended, wakeups = end(connection, ending, now)
+        ended, wakeups = end_tree(connection, ending, now)
         rows: dict[int, Row | Exception] = {call["call"]: (call["call"],) for call in ending}
         return Done(rows, [*wakeups, *advance(connection, now, workflows=ended)])

@@ -16,7 +16,7 @@ from fencepost.engine.builtin.execution import BuiltinExecution, Handler, read_p
 from fencepost.store.cleaning import CleaningStore, Old
 
 # Workflows that go together.
-_FAMILIES = 100
+_TREES = 100
 
 
 class _Policy(msgspec.Struct, frozen=True):
@@ -63,11 +63,11 @@ async def _delete_workflows(store: CleaningStore, execution: BuiltinExecution, o
     while after is not None:
         await execution.check()
         after, seqs = await store.find_workflows(old, after=after)
-        for first in range(0, len(seqs), _FAMILIES):
-            await _delete_families(store, execution, seqs[first : first + _FAMILIES], deleted)
+        for first in range(0, len(seqs), _TREES):
+            await _delete_trees(store, execution, seqs[first : first + _TREES], deleted)
 
 
-async def _delete_families(
+async def _delete_trees(
     store: CleaningStore, execution: BuiltinExecution, workflows: list[int], deleted: Counter[str]
 ) -> None:
     """Delete workflows, of which children stand before their parents: what is theirs first, then themselves."""

@@ -14,9 +14,9 @@ from fencepost.domain.workflow import Workflow
 from fencepost.store.batches import Batches, Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.families import lock
 from fencepost.store.statements import statement
 from fencepost.store.transitions_by_id import apply_locked, transition_by_id
+from fencepost.store.workflow_tree import lock_workflows
 from fencepost.vocabularies.machines.position import LatestAction, Report, Transition
 
 # The contexts of this many workflows fit into one message of 26 MiB.
@@ -203,7 +203,7 @@ def _apply_reports(connection: Connection, calls: Sequence[dict[str, Any]], now:
     rows: dict[int, Row | Exception] = {}
     wakeups: list[Wakeup] = []
     with connection.transaction():
-        lock(connection, workflows=[call["workflow_seq"] for call in calls], with_parents=True)
+        lock_workflows(connection, workflows=[call["workflow_seq"] for call in calls], with_parents=True)
         for call in calls:
             with connection.transaction() as alone:
                 moved = _apply_transition(connection, call, now)

@@ -1,7 +1,7 @@
-"""What every transaction about workflows is made of: their locks first, what they are told and decide next at the end.
+"""The frame of every transaction about workflows: `lock_workflows` first, `advance` last.
 
-A workflow and all that belongs to it change one after the other. What happens to it is noted in the transaction in
-which it happens, and `advance` closes that transaction: none is left with something that nobody decides about.
+Changes of a workflow and of its tasks are serialized by the workflow's lock. An event is recorded in the transaction in
+which it happens, and `advance` ends that transaction, so no workflow is left with an event and no decision task.
 """
 
 from __future__ import annotations
@@ -17,20 +17,24 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
 
 
-def lock(
+def lock_workflows(
     connection: Connection, *, tasks: Sequence[int] = (), workflows: Sequence[int] = (), with_parents: bool = False
 ) -> set[int]:
-    """Lock the live workflows among these and those of tasks, and return the numbers of those that live."""
+    """Lock the live workflows among `workflows` and those of `tasks`; return the numbers of the live ones.
+
+    With `with_parents`, their parents are locked first: a transaction that may end a workflow needs that.
+    """
     params = {"tasks": list(tasks), "workflows": list(workflows), "with_parents": with_parents}
     return {seq for (seq,) in fetch(connection, statement("workflows/lock"), params)}
 
 
-def end(
+def end_tree(
     connection: Connection, endings: Sequence[Mapping[str, Any]], now: datetime | None
 ) -> tuple[list[int], list[Wakeup]]:
-    """End locked workflows and cancel all that is live below them, to any depth.
+    """End locked workflows and cancel their live tasks and children, to any depth.
 
-    Returns the numbers of `endings`, for `advance` to tell their parents; and wakeups: places that got free.
+    Returns the numbers of the workflows in `endings`, for `advance` to notify their parents, and wake-ups for the
+    places that became free under limits.
     """
     calls = {ending["seq"]: ending for ending in endings}
     above = list(calls)
@@ -53,10 +57,10 @@ def advance(
     workflows: Sequence[int] = (),
     decided: Sequence[int] = (),
 ) -> list[Wakeup]:
-    """Tell workflows what happened: `events` to them, the ends of their `tasks` and of their children, `workflows`.
+    """Deliver events to workflows: `events` themselves, the ends of `tasks`, and the ends of children in `workflows`.
 
-    Those in `decided`, whose decision was just made, hear what waited for that. Each that hears of something has a
-    decision task afterwards; returns wakeups for the new ones.
+    A workflow in `decided`, with a decision that was just made, gets the next event in its queue. Each workflow with an
+    undelivered event has a decision task afterwards; returns wake-ups for the new decision tasks.
     """
     if not (events or tasks or workflows or decided):
         return []
