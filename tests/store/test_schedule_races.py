@@ -52,9 +52,9 @@ def step(server: Server) -> float:
 def begun(server: Server, clock: FrozenClock, pool: ThreadPoolExecutor) -> Future[float]:
     """Let the hour pass, and wait until this server, or another by itself, is stopped at the gate."""
     clock.advance(HOUR + SECOND)
-    turn = pool.submit(step, server)
+    run = pool.submit(step, server)
     until(lambda: waiting(server.conninfo) == 1)
-    return turn
+    return run
 
 
 def refused(server: Server) -> bool:
@@ -84,8 +84,8 @@ def test_each_due_time_is_started_once_by_any_number_of_servers(
         put(servers[0], name, schedule="* * * * *", concurrency_policy="allow", execute_on_setup=True)
     for _ in range(60):
         clock.advance(MINUTE)
-        for turn in [pool.submit(run_due, server) for server in servers]:
-            turn.result(20)
+        for run in [pool.submit(run_due, server) for server in servers]:
+            run.result(20)
     due = ["2026-01-01T00:00", *(f"2026-01-01T00:{minute:02}" for minute in range(1, 60)), "2026-01-01T01:00"]
     for name in names:
         assert became(servers[1], name) == [(at, "started") for at in due]
@@ -131,11 +131,11 @@ def test_what_somebody_does_to_a_schedule_waits_for_the_start_under_way(
     method, params = calls.get(verb, (f"awf.schedule/{verb}", {"name": NIGHTLY}))
     put(servers[0])
     with stopped_in(servers[0].conninfo, "schedule_starts", "insert", when="new.kind = 'scheduled'"):
-        turn = begun(servers[0], clock, pool)
+        run = begun(servers[0], clock, pool)
         call = pool.submit(servers[1].rpc, method, params)
         until(lambda: waiting(servers[0].conninfo) == 2)
         assert not call.done()
-    turn.result(10)
+    run.result(10)
     answer = call.result(10)
     rows = servers[0].query("select kind, status, reason from fencepost.schedule_starts order by seq")
     assert rows[0] == ("scheduled", "started", None)
@@ -255,7 +255,7 @@ def test_a_connection_that_is_killed_in_the_middle_leaves_one_start(
     put(servers[0])
     conninfo = servers[0].conninfo
     with stopped_in(conninfo, "schedule_starts", "insert"), psycopg.connect(conninfo, autocommit=True) as admin:
-        turn = begun(servers[0], clock, pool)
+        run = begun(servers[0], clock, pool)
         admin.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where datname = current_database() and wait_event_type = 'Lock'"
@@ -263,8 +263,8 @@ def test_a_connection_that_is_killed_in_the_middle_leaves_one_start(
         # It does the same over another connection.
         until(lambda: sum(server.app.database.outages for server in servers) > 0)
         until(lambda: waiting(conninfo) == 1)
-    turn.result(10)
-    # The blocked statement may have been another server's own turn, which commits at any time.
+    run.result(10)
+    # The blocked statement may have been another server's own run, which commits at any time.
     run_due(servers[1])
     assert (became(servers[1]), tasks(servers[1])) == ([("2026-01-01T01:00", "started")], 1)
 

@@ -77,23 +77,23 @@ class ScheduleDefinition(
         return due_at + timedelta(milliseconds=int.from_bytes(digest) % (self.jitter_seconds * 1000))
 
 
-class Turn(NamedTuple):
-    """What is the turn of a due time: a start, or, with `until`, to be skipped with all before `until`."""
+class StartOrSkip(NamedTuple):
+    """The action for a due time: start it, or with `until`, skip every due time before `until`."""
 
     due_at: datetime
     until: datetime | None
     next_due_at: datetime | None
 
 
-def turn(definition: ScheduleDefinition, due_at: datetime, now: datetime) -> Turn:
-    """Return what to do about the oldest due time that nothing was done about."""
+def start_or_skip(definition: ScheduleDefinition, due_at: datetime, now: datetime) -> StartOrSkip:
+    """Return the action for the oldest due time without a run."""
     cron = definition.cron
-    # With all of the jitter: what waited for one before it with a greater share must not be late by that.
+    # The whole jitter counts: a due time may have waited for the one before it, which had a longer delay.
     patience = definition.start_deadline_seconds + definition.jitter_seconds
     oldest = now - timedelta(seconds=patience)
     if due_at < oldest:
         kept = cron.nth_before(oldest, definition.catch_up, since=due_at) if definition.catch_up else None
         first = cron.at_or_after(kept or oldest)
         if first is None or first > due_at:
-            return Turn(due_at, first or oldest, first)
-    return Turn(due_at, None, cron.after(due_at))
+            return StartOrSkip(due_at, first or oldest, first)
+    return StartOrSkip(due_at, None, cron.after(due_at))

@@ -1,4 +1,4 @@
-"""Schedules: what their due times bring about, and what can be done with one by who looks after it."""
+"""Schedules: the runs of their due times, and the operations on a schedule (pause, resume, run now, backfill)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from uuid import uuid4
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.listing import Portion
 from fencepost.domain.nearest import hint, shortened
-from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, turn
+from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, start_or_skip
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, contended
 from fencepost.engine.starts import prepare
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import SCHEDULE_NOT_FOUND, UNAVAILABLE, Refusal, invalid_params
-from fencepost.store.schedules import Began, Schedule, ScheduleStore
+from fencepost.store.schedule_runs import DueSchedule, ScheduledRun
+from fencepost.store.schedules import RunRecord, Schedule, ScheduleStore
 from fencepost.store.starts import MovedOn, Start
-from fencepost.store.turns import Deed, Due
 from fencepost.telemetry import Event, emit
 
 _OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
-# Begins something of a schedule as it stands; None when it has moved on.
-Begin = Callable[[Schedule], Awaitable[Sequence[Began] | None]]
+# Starts runs of a schedule under the version that was read; None when it has another version by now.
+Begin = Callable[[Schedule], Awaitable[Sequence[RunRecord] | None]]
 
 
 class Done(NamedTuple):
-    """For how many schedules this server did something, and how much of that were starts, and skips."""
+    """Counts of a step: schedules that this server handled, and how many of them it started or skipped."""
 
-    turns: int
+    runs: int
     started: int
     skipped: int
 
@@ -44,59 +44,59 @@ class Schedules:
         self._wakeups = wakeups
 
     async def run_due(self, batch: int) -> Done:
-        """Do what is to be done about one due time of each schedule that is due, of at most `batch` schedules."""
+        """Start or skip one due time of each due schedule, of at most `batch` schedules."""
         due = await self._store.list_due(batch)
         if not due:
             return Done(0, 0, 0)
-        deeds = [deed for one in due if (deed := await self._deed(one)) is not None]
-        became = await self._store.take(deeds)
-        for deed, what in zip(deeds, became, strict=True):
-            if what == "moved-on":
-                self._definitions.forget(deed.due.definition.request.definition)
-        done = sum(isinstance(what, str) for what in became)
-        if not done and (failed := next((what for what in became if isinstance(what, Exception)), None)):
+        runs = [run for one in due if (run := await self._run_of(one)) is not None]
+        outcomes = await self._store.apply(runs)
+        for run, outcome in zip(runs, outcomes, strict=True):
+            if outcome == "stale":
+                self._definitions.forget(run.due.definition.request.definition)
+        done = sum(isinstance(outcome, str) for outcome in outcomes)
+        if not done and (failed := next((one for one in outcomes if isinstance(one, Exception)), None)):
             raise failed
-        return Done(done, became.count("started"), became.count("skipped"))
+        return Done(done, outcomes.count("started"), outcomes.count("skipped"))
 
     async def next_due(self) -> float | None:
         """Return the seconds until the next start (negative when it has passed), None when there is none."""
         return await self._store.next_due()
 
     async def list(self, *, after: str | None, size: int) -> Portion[Schedule]:
-        """Return schedules as they stand, by name."""
+        """Return a page of schedules, ordered by name."""
         return await self._store.list(after=after, size=size)
 
     async def get(self, name: str) -> Schedule:
-        """Return a schedule as it stands; raise Refusal when there is none."""
+        """Return a schedule; raise Refusal (`schedule-not-found`)."""
         found = await self._store.find(name)
         if found is None:
             names = [schedule.name for schedule in (await self._store.list(size=1000)).items]
             raise Refusal(SCHEDULE_NOT_FOUND, at="$.name", name=shortened(name), hint=hint(name, names))
         return found
 
-    async def starts(self, name: str, *, size: int) -> Sequence[Began]:
-        """Return what became of a schedule's due times, the newest first."""
+    async def list_runs(self, name: str, *, size: int) -> Sequence[RunRecord]:
+        """Return the runs of a schedule, the newest first."""
         return await self._store.list_runs(name, size=size)
 
     async def pause(self, name: str) -> Schedule:
-        """Let nothing come of a schedule's due times until it is resumed."""
+        """Pause a schedule: due times start nothing until it is resumed. Raises Refusal (`schedule-not-found`)."""
         await self._store.pause(name)
         return await self.get(name)
 
     async def resume(self, name: str) -> Schedule:
-        """Let a schedule go on with the next due time after now; what was due meanwhile is left alone."""
+        """Resume a schedule at the next due time after now; the due times of the pause are not started."""
         await self._store.resume(name)
         schedule = await self.get(name)
-        # Its next start may lie before all that the servers wait for.
+        # Its next start may come before any that the servers wait for.
         self._wakeups.definition(name)
         return schedule
 
-    async def run_now(self, name: str, *, id: str | None, caller: str) -> Began:
-        """Start what a schedule is for, whatever runs already; once, if there is an `id`."""
-        # Named here: when the reply of the database is lost it runs again and must find what it began.
+    async def run_now(self, name: str, *, id: str | None, caller: str) -> RunRecord:
+        """Start a manual run, even while the schedule is paused or its last run is live; idempotent with an `id`."""
+        # The id is made here: after a lost reply of the database, the repeated statement finds the run by it.
         named = id or str(uuid4())
 
-        async def begin(schedule: Schedule) -> Sequence[Began] | None:
+        async def begin(schedule: Schedule) -> Sequence[RunRecord] | None:
             one = await self._prepare(schedule.definition, caller)
             began, wakeups = await self._store.start(name, schedule.version, [(None, one)], id=named)
             self._wakeups.publish(wakeups)
@@ -104,8 +104,11 @@ class Schedules:
 
         return (await self._begin(name, begin))[0]
 
-    async def backfill(self, name: str, begin: datetime, end: datetime, *, caller: str) -> Sequence[Began]:
-        """Start each due time from `begin` on and before `end` that was not started, and return the starts of all."""
+    async def backfill(self, name: str, begin: datetime, end: datetime, *, caller: str) -> Sequence[RunRecord]:
+        """Start each due time from `begin` to before `end` that has no run; return the runs of all of them.
+
+        Raises Refusal (`invalid-params`) for times that are not in the past and in order, and for too many due times.
+        """
         if begin < _OLDEST:
             raise invalid_params("Expected a time since 1970", "$.from")
         if end <= begin:
@@ -113,7 +116,7 @@ class Schedules:
         if end > await self._store.now():
             raise invalid_params("Expected a time that has passed: what is ahead starts by itself", "$.to")
 
-        async def fill(schedule: Schedule) -> Sequence[Began] | None:
+        async def fill(schedule: Schedule) -> Sequence[RunRecord] | None:
             due_ats = list(islice(schedule.definition.cron.between(begin, end), MOST_BACKFILL + 1))
             if len(due_ats) > MOST_BACKFILL:
                 raise invalid_params(
@@ -128,8 +131,8 @@ class Schedules:
 
         return await self._begin(name, fill)
 
-    async def _begin(self, name: str, begin: Begin) -> Sequence[Began]:
-        """Begin something under the newest version of a schedule and of what it starts."""
+    async def _begin(self, name: str, begin: Begin) -> Sequence[RunRecord]:
+        """Call `begin` with the newest version of a schedule, again while that or the started definition changes."""
         for _ in range(TRIES):
             schedule = await self.get(name)
             try:
@@ -141,23 +144,23 @@ class Schedules:
                     return began
         raise contended(f"schedule {name!r}")
 
-    async def _deed(self, due: Due) -> Deed | None:
-        """Return what to do about a due time; None when nobody can tell when the next one is."""
+    async def _run_of(self, due: DueSchedule) -> ScheduledRun | None:
+        """Return the run for a due time; None when the next due time cannot be computed."""
         try:
-            what = turn(due.definition, due.due_at, due.now)
+            action = start_or_skip(due.definition, due.due_at, due.now)
         except Refusal as refusal:
-            # Another machine knew its time zone: it stays as it is, and keeps no other from being done.
+            # This machine does not know the time zone. The schedule stays due, and other schedules still run.
             emit(Event.SCHEDULE_REFUSED, name=due.name, reason=refusal.message)
             return None
-        if what.until is not None:
-            return Deed(due, what.next_due_at, until=what.until, reason="late")
+        if action.until is not None:
+            return ScheduledRun(due, action.next_due_at, until=action.until, reason="late")
         try:
-            return Deed(due, what.next_due_at, await self._prepare(due.definition, ENGINE))
+            return ScheduledRun(due, action.next_due_at, await self._prepare(due.definition, ENGINE))
         except Refusal as refusal:
             if refusal.kind is UNAVAILABLE:
                 raise
             emit(Event.SCHEDULE_REFUSED, name=due.name, reason=refusal.message)
-            return Deed(due, what.next_due_at, reason="refused", message=refusal.message)
+            return ScheduledRun(due, action.next_due_at, reason="refused", message=refusal.message)
 
     async def _prepare(self, definition: ScheduleDefinition, caller: str) -> Start:
         try:
@@ -169,6 +172,6 @@ class Schedules:
                 caller=caller,
             )
         except Refusal as refusal:
-            # The path would lead into the schedule, which is not what the caller sent.
+            # A path into the schedule would mean nothing to the caller, who sent its name.
             refusal.at, refusal.errors = "$.name", None
             raise

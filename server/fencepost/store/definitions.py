@@ -15,9 +15,9 @@ from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
+from fencepost.store.schedule_runs import save_version
 from fencepost.store.starts import Start
 from fencepost.store.statements import statement
-from fencepost.store.turns import keep
 
 
 class Deletion(NamedTuple):
@@ -81,7 +81,7 @@ class DefinitionStore:
                     fetch(connection, statement("definitions/create_openings"), params)
                 wakeups: Sequence[Wakeup] = ()
                 if isinstance(document, ScheduleDefinition):
-                    wakeups = keep(connection, document, row[0], setup, now)
+                    wakeups = save_version(connection, document, row[0], setup, now)
             return Put(Definition(document.name, row[0], row[2], row[1], document), wakeups)
 
         return await self._database.run_locking(job)

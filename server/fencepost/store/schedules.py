@@ -12,13 +12,22 @@ from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.store.batches import Batches, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
+from fencepost.store.schedule_runs import (
+    DueSchedule,
+    ScheduledRun,
+    apply_runs,
+    lock_state,
+    moments,
+    schedule_of,
+    start_now,
+    time_of,
+)
 from fencepost.store.starts import Start
 from fencepost.store.statements import statement
-from fencepost.store.turns import Deed, Due, locked, moments, schedule_of, start_by_hand, take, time_of
 
 
 class Schedule(NamedTuple):
-    """A schedule as it stands, for who looks; times are ISO-8601 in UTC with microseconds."""
+    """The state of a schedule for readers; times are ISO-8601 in UTC with microseconds."""
 
     name: str
     version: int
@@ -32,8 +41,8 @@ class Schedule(NamedTuple):
     last_reference: bytes | None
 
 
-class Began(NamedTuple):
-    """What became of a due time, or of it and all before `until_at`; of a manual start `due_at` is when it was made."""
+class RunRecord(NamedTuple):
+    """The record of a run: of one due time, or of all skipped ones before `until_at`. A manual run has its own time."""
 
     due_at: str
     until_at: str | None
@@ -50,20 +59,20 @@ class ScheduleStore:
     """The statements of sql/queries/schedules."""
 
     def __init__(self, database: Database, clock: Clock, on_wakeups: Callable[[Sequence[Wakeup]], None]) -> None:
-        """Take what hears of that which is started when it is due."""
+        """`on_wakeups` is called with the wake-ups of each batch of runs."""
         self._database = database
         self._clock = clock
-        # One that cannot be done must not keep the others from it.
-        self._turns = Batches(database, clock, take, on_wakeups=on_wakeups)
+        # A batch, so that a run that fails does not stop the others.
+        self._runs = Batches(database, clock, apply_runs, on_wakeups=on_wakeups)
 
     async def now(self) -> datetime:
         """Return the database's time."""
         return time_of((await self._database.fetch(statement("server/now"), {"now": self._clock.now()}))[0][0])
 
-    async def list_due(self, batch: int) -> Sequence[Due]:
-        """Return schedules whose time has come, the longest due first."""
+    async def list_due(self, batch: int) -> Sequence[DueSchedule]:
+        """Return due schedules, the longest due first."""
         rows = await self._database.fetch(statement("schedules/list_due"), {"batch": batch, "now": self._clock.now()})
-        return [Due(row[0], row[1], schedule_of(row[2]), time_of(row[3]), time_of(row[4])) for row in rows]
+        return [DueSchedule(row[0], row[1], schedule_of(row[2]), time_of(row[3]), time_of(row[4])) for row in rows]
 
     async def next_due(self) -> float | None:
         """Return the seconds until the next start (negative when it has passed), None when there is none."""
@@ -71,9 +80,9 @@ class ScheduleStore:
         due_in: float | None = rows[0][0]
         return due_in
 
-    async def take(self, deeds: Sequence[Deed]) -> Sequence[str | Exception | None]:
-        """Do what is still to be done and return what became of each deed (turns.take); None for those of others."""
-        rows = await self._turns.submit([{"id": deed.due.name, "deed": deed} for deed in deeds])
+    async def apply(self, runs: Sequence[ScheduledRun]) -> Sequence[str | Exception | None]:
+        """Apply the runs that are still due; return the outcome of each, None for a run that another server applies."""
+        rows = await self._runs.submit([{"id": run.due.name, "run": run} for run in runs])
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
     async def list(self, *, after: str | None = None, size: int) -> Portion[Schedule]:
@@ -87,51 +96,51 @@ class ScheduleStore:
         rows = await self._database.fetch(statement("schedules/list"), {"name": name, "after": None, "size": 1})
         return _schedule(rows[0]) if rows else None
 
-    async def list_runs(self, name: str, *, size: int) -> Sequence[Began]:
-        """Return what became of a schedule's due times, the newest first."""
+    async def list_runs(self, name: str, *, size: int) -> Sequence[RunRecord]:
+        """Return the runs of a schedule, the newest first."""
         rows = await self._database.reads.fetch(statement("schedules/list_runs"), {"name": name, "size": size})
-        return [Began._make(row) for row in rows]
+        return [RunRecord._make(row) for row in rows]
 
     async def pause(self, name: str) -> None:
-        """Let nothing come of a schedule's due times any more."""
+        """Pause a schedule."""
         await self._database.fetch(statement("schedules/pause"), {"name": name, "now": self._clock.now()})
 
     async def resume(self, name: str) -> None:
-        """Let a paused schedule go on with the next due time after now."""
+        """Resume a paused schedule at the next due time after now."""
         now = self._clock.now()
 
         def job(connection: Connection) -> None:
             with connection.transaction():
-                standing = locked(connection, name, now)
-                if standing is not None and standing.is_paused:
-                    following = moments(standing.definition, standing.definition.cron.after(standing.now))
+                state = lock_state(connection, name, now)
+                if state is not None and state.is_paused:
+                    following = moments(state.definition, state.definition.cron.after(state.now))
                     fetch(connection, statement("schedules/resume"), {"name": name, **following})
 
         await self._database.run(job)
 
     async def start(
         self, name: str, version: int, starts: Sequence[tuple[datetime | None, Start]], *, id: str | None = None
-    ) -> tuple[Sequence[Began] | None, Sequence[Wakeup]]:
-        """Start those due times that were not started, or once what an `id` names, and return all; raise MovedOn.
+    ) -> tuple[Sequence[RunRecord] | None, Sequence[Wakeup]]:
+        """Start the due times without a run, or the manual run `id` once; return the records of all. Raises MovedOn.
 
-        None when the schedule is not at this version any more.
+        None when the schedule has another version.
         """
         now = self._clock.now()
         params = {"name": name, "due_ats": [due_at for due_at, _ in starts if due_at is not None], "id": id}
 
-        def job(connection: Connection) -> tuple[Sequence[Began] | None, Sequence[Wakeup]]:
+        def job(connection: Connection) -> tuple[Sequence[RunRecord] | None, Sequence[Wakeup]]:
             with connection.transaction():
-                standing = locked(connection, name, now)
-                if standing is None or standing.version != version:
+                state = lock_state(connection, name, now)
+                if state is None or state.version != version:
                     return None, ()
                 rows = fetch(connection, statement("schedules/find_runs"), params)
                 there = {time_of(row[0]) for row in rows}
                 missing = [(at, one) for at, one in starts if at not in there and not (id and rows)]
                 if not missing:
-                    return [Began._make(row) for row in rows], ()
-                wakeups = start_by_hand(connection, name, version, missing, now, id=id)
+                    return [RunRecord._make(row) for row in rows], ()
+                wakeups = start_now(connection, name, version, missing, now, id=id)
                 rows = fetch(connection, statement("schedules/find_runs"), params)
-                return [Began._make(row) for row in rows], wakeups
+                return [RunRecord._make(row) for row in rows], wakeups
 
         return await self._database.run(job)
 

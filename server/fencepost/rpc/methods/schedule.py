@@ -95,7 +95,7 @@ async def list_(context: Context, params: SchedulesParams) -> SchedulesResult:
 async def status(context: Context, params: ScheduleStatusParams) -> ScheduleStatusResult:
     """Get a schedule and its run history."""
     schedule = await context.engine.schedules.get(params.name)
-    starts = await context.engine.schedules.starts(params.name, size=params.limit)
+    starts = await context.engine.schedules.list_runs(params.name, size=params.limit)
     return ScheduleStatusResult(schedule_resource(schedule), [start_resource(start) for start in starts])
 
 

@@ -1,7 +1,6 @@
-"""What is done about due times inside a transaction: a start, the note of it and the next due time go together.
+"""Runs of schedules: one transaction starts the task or workflow, records the run, and stores the next due time.
 
-Whatever changes a schedule has locked its row, so that nothing happens to one twice or at once, on any number of
-servers.
+Every transaction that changes a schedule locks its row first, so no due time is run twice, on any number of servers.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from fencepost.store.starts import MovedOn, Start, start
 from fencepost.store.statements import statement
 
 
-class Due(NamedTuple):
-    """A schedule whose time has come, as it was seen."""
+class DueSchedule(NamedTuple):
+    """A schedule that is due, as it was read at `now`."""
 
     name: str
     version: int
@@ -34,10 +33,10 @@ class Due(NamedTuple):
     now: datetime
 
 
-class Deed(NamedTuple):
-    """What to do about a due time: `start`, or to skip it and all before `until` for a `reason`."""
+class ScheduledRun(NamedTuple):
+    """What to do at a due time: `start` something, or skip this and every due time before `until` for a `reason`."""
 
-    due: Due
+    due: DueSchedule
     next_due_at: datetime | None
     start: Start | None = None
     until: datetime | None = None
@@ -45,8 +44,8 @@ class Deed(NamedTuple):
     message: str | None = None
 
 
-class Standing(NamedTuple):
-    """A locked schedule; `is_live` says whether what it started last is under way."""
+class ScheduleState(NamedTuple):
+    """The state of a locked schedule; `is_live` says whether the task or workflow that it started last is live."""
 
     version: int
     definition: ScheduleDefinition
@@ -56,24 +55,24 @@ class Standing(NamedTuple):
     now: datetime
 
 
-def locked(connection: Connection, name: str, now: datetime | None) -> Standing | None:
-    """Lock a schedule until the transaction ends and return where it stands; None when there is none."""
+def lock_state(connection: Connection, name: str, now: datetime | None) -> ScheduleState | None:
+    """Lock a schedule until the transaction ends and return its state; None when there is none."""
     params = {"name": name, "now": now}
     fetch(connection, statement("schedules/lock"), params)
     rows = fetch(connection, statement("schedules/find"), params)
     if not rows:
         return None
     version, document, due_at, paused_at, is_live, at = rows[0]
-    return Standing(
+    return ScheduleState(
         version, schedule_of(document), due_at and time_of(due_at), paused_at is not None, is_live, time_of(at)
     )
 
 
-def take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Do the deeds of calls ({call, id, deed}, the id is the schedule's name) that are still to be done.
+def apply_runs(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+    """Apply the runs of calls ({call, id, run}; the id is the schedule's name) that are still due.
 
-    The row of each is its number and what became of it: `started`, `skipped`, `moved-on` when its start met a newer
-    definition, or `passed` when a backfill had started it. What another server is doing has no row.
+    A row is the call's number and the outcome: `started`, `skipped`, `stale` when the definition of what it starts has
+    a newer version, or `passed` when a backfill had started it. A run that another server applies has no row.
     """
     with connection.transaction():
         claims = _claim(connection, calls)
@@ -86,16 +85,16 @@ def take(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime 
             outcome = claim.outcome(began.get(claim.number))
             rows[claim.number] = (claim.number, outcome["status"])
             if outcome["status"] in ("started", "skipped"):
-                times = {"due_at": claim.due.due_at, "until_at": claim.deed.until}
-                note = _note(claim.due, "scheduled", {"message": claim.deed.message, **outcome})
+                times = {"due_at": claim.due.due_at, "until_at": claim.run.until}
+                note = _note(claim.due, "scheduled", {"message": claim.run.message, **outcome})
                 notes.append({**note, **times})
-            if outcome["status"] != "moved-on":
-                moves.append(_move(claim.due.definition, claim.deed.next_due_at, claim.due.due_at, outcome))
+            if outcome["status"] != "stale":
+                moves.append(_move(claim.due.definition, claim.run.next_due_at, claim.due.due_at, outcome))
         write(connection, notes, moves, now)
         return Done(rows, wakeups)
 
 
-def start_by_hand(
+def start_now(
     connection: Connection,
     name: str,
     version: int,
@@ -104,7 +103,10 @@ def start_by_hand(
     *,
     id: str | None = None,
 ) -> Sequence[Wakeup]:
-    """Start due times of a locked schedule, or what somebody names by an `id`; raise MovedOn, or for that Refusal."""
+    """Start due times of a locked schedule (a backfill), or one manual run that has an `id`.
+
+    Raises MovedOn when a definition is stale, and for a manual run the Refusal of its start.
+    """
     outcomes, wakeups = start(connection, [one for _, one in starts], now)
     if id is not None and isinstance(outcomes[0], Refusal):
         raise outcomes[0]
@@ -117,14 +119,14 @@ def start_by_hand(
     return wakeups
 
 
-def keep(
+def save_version(
     connection: Connection, definition: ScheduleDefinition, version: int, setup: Start | None, now: datetime | None
 ) -> Sequence[Wakeup]:
-    """Let a schedule be at the version that was just put, and start what a new version starts at once; raise MovedOn.
+    """Save the version that was just put, and start its `execute-on-setup` run; raise MovedOn.
 
-    A due time that nothing was done about stays, unless the new version is due at other times.
+    The next due time stays, unless the new version has other due times.
     """
-    before = locked(connection, definition.name, now)
+    before = lock_state(connection, definition.name, now)
     if before is not None and before.version == version:
         return ()
     at = time_of(fetch(connection, statement("server/now"), {"now": now})[0][0])
@@ -136,12 +138,12 @@ def keep(
     fetch(connection, statement("schedules/save"), params)
     if setup is None:
         return ()
-    deed = Deed(Due(definition.name, version, definition, at, at), following, setup)
+    run = ScheduledRun(DueSchedule(definition.name, version, definition, at, at), following, setup)
     is_paused, is_live = (False, False) if before is None else (before.is_paused, before.is_live)
-    reason = "paused" if is_paused else _reason(deed, is_live)
+    reason = "paused" if is_paused else _reason(run, is_live)
     outcomes, wakeups = start(connection, [setup] if reason is None else [], now)
     outcome = _skipped(reason) if reason is not None else _began(outcomes[0])
-    note = _note(deed.due, "setup", {**outcome, "due_at": at})
+    note = _note(run.due, "setup", {**outcome, "due_at": at})
     write(connection, [note], [_move(definition, following, at, outcome)], now)
     return wakeups
 
@@ -149,7 +151,7 @@ def keep(
 def write(
     connection: Connection, notes: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]], now: datetime | None
 ) -> None:
-    """Note what became of due times, and move their schedules on."""
+    """Record the outcomes of due times, and advance their schedules."""
     if notes:
         fetch(connection, statement("schedules/save_runs"), {"calls": orjson.dumps(notes).decode(), "now": now})
     if moves:
@@ -157,7 +159,7 @@ def write(
 
 
 def moments(definition: ScheduleDefinition, due_at: datetime | None) -> dict[str, datetime | None]:
-    """Return a due time and that of its start, as statements take them."""
+    """Return the parameters of a due time: itself and its start, which jitter delays."""
     return {"due_at": due_at, "starts_at": None if due_at is None else definition.starts_at(due_at)}
 
 
@@ -172,35 +174,33 @@ def time_of(text: str) -> datetime:
 
 
 class _Claim(NamedTuple):
-    """A deed that is ours to do; `is_started` says that a backfill has done it, and nothing is left but to go on."""
+    """A run that this transaction has claimed; `is_started` says that a backfill has already started it."""
 
     number: int
-    deed: Deed
+    run: ScheduledRun
     reason: str | None
     is_started: bool
 
     @property
-    def due(self) -> Due:
-        return self.deed.due
+    def due(self) -> DueSchedule:
+        return self.run.due
 
     @property
     def start(self) -> Start | None:
-        return None if self.is_started or self.reason is not None else self.deed.start
+        return None if self.is_started or self.reason is not None else self.run.start
 
     def outcome(self, began: Task | Workflow | Refusal | None) -> dict[str, Any]:
-        """Return what became of it, where `began` came of its start."""
+        """Return the outcome for the log of runs; `began` is the outcome of its start, if it had one."""
         if self.is_started:
             return {"status": "passed"}
         if self.start is None:
             return _skipped(self.reason)
-        return {"status": "moved-on"} if began is None else _began(began)
+        return {"status": "stale"} if began is None else _began(began)
 
 
 def _claim(connection: Connection, calls: Sequence[dict[str, Any]]) -> Sequence[_Claim]:
-    of_name: dict[str, tuple[int, Deed]] = {call["id"]: (call["call"], call["deed"]) for call in calls}
-    seen = [
-        {"name": deed.due.name, "version": deed.due.version, "due_at": deed.due.due_at} for _, deed in of_name.values()
-    ]
+    of_name: dict[str, tuple[int, ScheduledRun]] = {call["id"]: (call["call"], call["run"]) for call in calls}
+    seen = [{"name": run.due.name, "version": run.due.version, "due_at": run.due.due_at} for _, run in of_name.values()]
     rows = fetch(connection, statement("schedules/claim"), {"calls": orjson.dumps(seen).decode()})
     return [
         _Claim(*of_name[name], _reason(of_name[name][1], is_live), is_started and of_name[name][1].until is None)
@@ -208,11 +208,11 @@ def _claim(connection: Connection, calls: Sequence[dict[str, Any]]) -> Sequence[
     ]
 
 
-def _reason(deed: Deed, is_live: bool) -> str | None:
-    """Return why nothing is started, None when something is."""
-    if deed.reason is None and is_live and deed.due.definition.concurrency_policy == "forbid":
+def _reason(run: ScheduledRun, is_live: bool) -> str | None:
+    """Return the reason for a skip, None for a start."""
+    if run.reason is None and is_live and run.due.definition.concurrency_policy == "forbid":
         return "still-live"
-    return deed.reason
+    return run.reason
 
 
 def _began(outcome: Task | Workflow | Refusal | None) -> dict[str, Any]:
@@ -229,15 +229,15 @@ def _skipped(reason: str | None) -> dict[str, Any]:
     return {"status": "skipped", "reason": reason}
 
 
-def _note(due: Due, kind: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+def _note(due: DueSchedule, kind: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": due.name, "version": due.version, "kind": kind, **outcome}
 
 
 def _move(
     definition: ScheduleDefinition, next_due_at: datetime | None, last: datetime, outcome: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write where a schedule stands after a due time."""
-    # What was backfilled says nothing about what the schedule did by itself.
+    """Return the parameters of a schedule's state after a due time."""
+    # A backfilled due time does not change the last outcome of the schedule itself.
     said = {} if outcome["status"] == "passed" else {"schedule": last, **outcome}
     return {
         "name": definition.name,
