@@ -22,7 +22,7 @@ from fencepost.engine.builtin.refused import instead_of
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import Executions
 from fencepost.engine.leases import Lease
-from fencepost.engine.starts import check, read
+from fencepost.engine.start_requests import parse, resolve
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.transitions_by_id import TransitionsById, UnexpectedState
 from fencepost.engine.workflows import Workflows
@@ -110,13 +110,13 @@ class Deciders:
         if not document.fails_what_cannot_begin:
             return action
         try:
-            said = read(request, is_workflow=not is_task)
-            checked = await check(self._definitions, request.definition, said, is_workflow=not is_task)
-            if checked.key is not None:
-                holder = keys.get(checked.key) or await self._workflows.holder(checked.key)
+            parsed = parse(request, is_workflow=not is_task)
+            resolved = await resolve(self._definitions, request.definition, parsed, is_workflow=not is_task)
+            if resolved.key is not None:
+                holder = keys.get(resolved.key) or await self._workflows.holder(resolved.key)
                 if holder is not None:
-                    raise Refusal(KEY_TAKEN, key=checked.key, id=holder)
-                keys[checked.key] = request.label or request.definition
+                    raise Refusal(KEY_TAKEN, key=resolved.key, id=holder)
+                keys[resolved.key] = request.label or request.definition
         except Refusal as refusal:
             if refusal.kind is UNAVAILABLE:
                 raise

@@ -25,7 +25,7 @@ from fencepost.engine.attempts import explain
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import Lease, fence, fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, in_turn
-from fencepost.engine.starts import Checked, check, read
+from fencepost.engine.start_requests import ResolvedRequest, parse, resolve
 from fencepost.errors import INVALID_ACTION, TASK_NOT_FOUND, UNAVAILABLE, Refusal
 from fencepost.store.tasks import TaskStore
 from fencepost.store.workflows import WorkflowStore
@@ -109,12 +109,12 @@ class Decisions:
         member, request = request_of(action)
         name, is_workflow, place = request.definition, isinstance(action, ScheduleWorkflow), _place(lease, index)
         try:
-            said = read(request, is_workflow=is_workflow)
+            parsed = parse(request, is_workflow=is_workflow)
         except Refusal as refusal:
             raise _of_action(refusal, f"{place}.{member}") from None
-        checked, refused = Checked(0), None
+        resolved, refused = ResolvedRequest(0), None
         try:
-            checked = await check(self._definitions, name, said, is_workflow=is_workflow)
+            resolved = await resolve(self._definitions, name, parsed, is_workflow=is_workflow)
         except Refusal as refusal:
             if refusal.kind is UNAVAILABLE:
                 raise
@@ -125,15 +125,15 @@ class Decisions:
             "is_workflow": is_workflow,
             "id": str(uuid4()) if is_workflow else None,
             "label": request.label or f"{lease.id}/{index}",
-            "digest": digest_of(is_workflow=is_workflow, definition=name, **said._asdict()),
+            "digest": digest_of(is_workflow=is_workflow, definition=name, **parsed._asdict()),
             "definition": name,
-            "version": checked.version,
-            "params": fragment(said.params),
-            "execute_at": said.execute_at,
-            "settings": fragment(said.settings),
-            "key": checked.key,
-            "about": checked.about,
-            "hold": checked.hold,
+            "version": resolved.version,
+            "params": fragment(parsed.params),
+            "execute_at": parsed.execute_at,
+            "settings": fragment(parsed.settings),
+            "key": resolved.key,
+            "about": resolved.about,
+            "hold": resolved.hold,
         }
 
 

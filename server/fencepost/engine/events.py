@@ -9,7 +9,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
 from fencepost.engine.triggers import TriggerRules
 from fencepost.store.events import EventStore
-from fencepost.store.starts import MovedOn
+from fencepost.store.start_requests import StaleDefinition
 
 
 class Events:
@@ -34,7 +34,7 @@ class Events:
         for _ in range(TRIES):
             if not isinstance(outcome, Exception):
                 return outcome
-            if not isinstance(outcome, MovedOn):
+            if not isinstance(outcome, StaleDefinition):
                 raise outcome
             self._triggers.forget()
             self._definitions.forget_all()

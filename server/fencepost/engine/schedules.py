@@ -14,12 +14,12 @@ from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, start_or_skip
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, contended
-from fencepost.engine.starts import prepare
+from fencepost.engine.start_requests import prepare
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import SCHEDULE_NOT_FOUND, UNAVAILABLE, Refusal, invalid_params
 from fencepost.store.schedule_runs import DueSchedule, ScheduledRun
 from fencepost.store.schedules import RunRecord, Schedule, ScheduleStore
-from fencepost.store.starts import MovedOn, Start
+from fencepost.store.start_requests import StaleDefinition, StartRequest
 from fencepost.telemetry import Event, emit
 
 _OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -137,7 +137,7 @@ class Schedules:
             schedule = await self.get(name)
             try:
                 began = await begin(schedule)
-            except MovedOn:
+            except StaleDefinition:
                 self._definitions.forget(schedule.definition.request.definition)
             else:
                 if began is not None:
@@ -162,7 +162,7 @@ class Schedules:
             emit(Event.SCHEDULE_REFUSED, name=due.name, reason=refusal.message)
             return ScheduledRun(due, action.next_due_at, reason="refused", message=refusal.message)
 
-    async def _prepare(self, definition: ScheduleDefinition, caller: str) -> Start:
+    async def _prepare(self, definition: ScheduleDefinition, caller: str) -> StartRequest:
         try:
             return await prepare(
                 self._definitions,

@@ -18,10 +18,10 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.selection import matches
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.starts import prepare
+from fencepost.engine.start_requests import prepare
 from fencepost.errors import Refusal, invalid_params
 from fencepost.store.events import Choice, Publication
-from fencepost.store.starts import Start
+from fencepost.store.start_requests import StartRequest
 from fencepost.store.triggers import Counts, Trigger, Triggers, TriggerStart, TriggerStore
 
 _OUR_FAULT = 500
@@ -85,11 +85,11 @@ class TriggerRules:
             return Choice(document.name, trigger.version, None, f"{refusal.message}{where}")
         return Choice(document.name, trigger.version, start, None)
 
-    async def _prepared(self, document: TriggerDefinition, event: Event, resource: Any, caller: str) -> Start:
+    async def _prepared(self, document: TriggerDefinition, event: Event, resource: Any, caller: str) -> StartRequest:
         request = document.requested(resource, most_bytes=self._most_bytes)
         requester = orjson.dumps({"service": "awf/trigger", "rule": document.name, "event": event.id})
 
-        async def prepared() -> Start:
+        async def prepared() -> StartRequest:
             return await prepare(
                 self._definitions, request, is_workflow=document.is_for_workflows, requester=requester, caller=caller
             )

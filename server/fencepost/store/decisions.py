@@ -11,7 +11,7 @@ import orjson
 from fencepost.errors import INVALID_ACTION, Refusal
 from fencepost.store.batches import Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.starts import begin_timers, create_workflows, hold_keys, lock_for
+from fencepost.store.start_requests import begin_timers, create_workflows, lock_for, lock_keys
 from fencepost.store.statements import statement
 from fencepost.store.workflow_tree import advance, end_tree, lock_workflows
 
@@ -118,7 +118,7 @@ def _excluded(
         if begun["is_workflow"] and begun["key"] is not None and begun["label"] not in situations[call["call"]].taken
     ]
     refused: dict[int, Refusal] = {}
-    for number, refusal in hold_keys(connection, [{**child, "call": n} for n, child in enumerate(children)]).items():
+    for number, refusal in lock_keys(connection, [{**child, "call": n} for n, child in enumerate(children)]).items():
         child = children[number]
         refused[child["of"]] = Refusal(INVALID_ACTION, at=child["place"], reason=refusal.message)
     return refused

@@ -16,7 +16,7 @@ from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.schedule_runs import save_version
-from fencepost.store.starts import Start
+from fencepost.store.start_requests import StartRequest
 from fencepost.store.statements import statement
 
 
@@ -43,13 +43,19 @@ class DefinitionStore:
         self._documents = documents
 
     async def put(
-        self, document: Document, text: bytes, *, caller: str, setup: Start | None = None, only_first: bool = False
+        self,
+        document: Document,
+        text: bytes,
+        *,
+        caller: str,
+        setup: StartRequest | None = None,
+        only_first: bool = False,
     ) -> Put | None:
-        """Store a document as the newest version of its name, unless the newest says the same; return the newest.
+        """Store a document as the newest version of its name, unless the newest is equal; return the newest version.
 
-        `setup` is what a new version of a schedule starts at once; raises MovedOn when that was checked too long ago.
-        With `only_first`, what is declared already stays the newest. Returns None when that is so, or when the name
-        belongs to a document of another kind.
+        `setup` is what a new version of a schedule starts at once; raises StaleDefinition when its definition has a
+        newer version. With `only_first`, a name that has a version stays as it is. Returns None in that case, and when
+        the name belongs to a document of another kind.
         """
         now = self._clock.now()
         params = {

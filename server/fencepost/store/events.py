@@ -29,7 +29,7 @@ from fencepost.errors import EVENT_EXISTS, Refusal
 from fencepost.store.batches import Batches, Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.starts import MovedOn, Start, is_subscription, start
+from fencepost.store.start_requests import StaleDefinition, StartRequest, is_subscription, start
 from fencepost.store.statements import statement
 from fencepost.store.workflow_tree import advance, lock_workflows
 
@@ -42,7 +42,7 @@ class Choice(NamedTuple):
 
     trigger: str
     version: int
-    start: Start | None
+    start: StartRequest | None
     reason: str | None
 
 
@@ -73,7 +73,7 @@ class EventStore:
     async def publish(self, publications: Sequence[Publication]) -> Sequence[Outcome | Exception]:
         """Take each event once, and return what it brought about, this time or when it was taken.
 
-        An exception says why one was not: MovedOn, or a Refusal (`already-exists`).
+        An exception says why one was not: StaleDefinition, or a Refusal (`already-exists`).
         """
         calls = [{"id": one.event.key, "publication": one} for one in publications]
         return [_outcome(row) for row in await self._batches.submit(calls)]
@@ -150,7 +150,7 @@ def _taken_before(connection: Connection, publications: Sequence[Publication]) -
     for one in publications:
         key, digest, outcome = rows.get(one.event.key, (one.event.key, None, None))
         if outcome is None:
-            found[key] = MovedOn()
+            found[key] = StaleDefinition()
         elif digest != one.event.digest:
             found[key] = Refusal(EVENT_EXISTS, at=one.event.at, id=one.event.id)
         else:
@@ -211,9 +211,9 @@ def _chosen(
 def _start(
     connection: Connection, new: Mapping[int, Publication], now: datetime | None
 ) -> tuple[dict[int, Publication], dict[int, list[Started]], list[Wakeup]]:
-    """Start what triggers want started; raise MovedOn, for all of it to be undone, when a definition has changed.
+    """Start what triggers request; raise StaleDefinition, so that all is rolled back, when a definition has changed.
 
-    Returns the publications too, with the reason where something was refused.
+    Also returns the publications, with the reasons of refused starts.
     """
     wanted = [(number, choice) for number, one in new.items() for choice in one.choices if choice.start is not None]
     made, wakeups = start(connection, [choice.start for _, choice in wanted if choice.start is not None], now)
@@ -221,7 +221,7 @@ def _start(
     refused: dict[tuple[int, str], str] = {}
     for (number, choice), one in zip(wanted, made, strict=True):
         if one is None:
-            raise MovedOn
+            raise StaleDefinition
         if isinstance(one, Refusal):
             refused[number, choice.trigger] = one.message
             continue

@@ -19,7 +19,7 @@ from fencepost.domain.workflow import Workflow
 from fencepost.errors import Refusal
 from fencepost.store.batches import Done, Row, Wakeup
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.starts import MovedOn, Start, start
+from fencepost.store.start_requests import StaleDefinition, StartRequest, start
 from fencepost.store.statements import statement
 
 
@@ -38,7 +38,7 @@ class ScheduledRun(NamedTuple):
 
     due: DueSchedule
     next_due_at: datetime | None
-    start: Start | None = None
+    start: StartRequest | None = None
     until: datetime | None = None
     reason: str | None = None
     message: str | None = None
@@ -98,14 +98,14 @@ def start_now(
     connection: Connection,
     name: str,
     version: int,
-    starts: Sequence[tuple[datetime | None, Start]],
+    starts: Sequence[tuple[datetime | None, StartRequest]],
     now: datetime | None,
     *,
     id: str | None = None,
 ) -> Sequence[Wakeup]:
     """Start due times of a locked schedule (a backfill), or one manual run that has an `id`.
 
-    Raises MovedOn when a definition is stale, and for a manual run the Refusal of its start.
+    Raises StaleDefinition when a definition is stale, and for a manual run the Refusal of its start.
     """
     outcomes, wakeups = start(connection, [one for _, one in starts], now)
     if id is not None and isinstance(outcomes[0], Refusal):
@@ -120,9 +120,13 @@ def start_now(
 
 
 def save_version(
-    connection: Connection, definition: ScheduleDefinition, version: int, setup: Start | None, now: datetime | None
+    connection: Connection,
+    definition: ScheduleDefinition,
+    version: int,
+    setup: StartRequest | None,
+    now: datetime | None,
 ) -> Sequence[Wakeup]:
-    """Save the version that was just put, and start its `execute-on-setup` run; raise MovedOn.
+    """Save the version that was just put, and start its `execute-on-setup` run; raise StaleDefinition.
 
     The next due time stays, unless the new version has other due times.
     """
@@ -186,7 +190,7 @@ class _Claim(NamedTuple):
         return self.run.due
 
     @property
-    def start(self) -> Start | None:
+    def start(self) -> StartRequest | None:
         return None if self.is_started or self.reason is not None else self.run.start
 
     def outcome(self, began: Task | Workflow | Refusal | None) -> dict[str, Any]:
@@ -217,7 +221,7 @@ def _reason(run: ScheduledRun, is_live: bool) -> str | None:
 
 def _began(outcome: Task | Workflow | Refusal | None) -> dict[str, Any]:
     if outcome is None:
-        raise MovedOn
+        raise StaleDefinition
     if isinstance(outcome, Refusal):
         return {**_skipped("refused"), "message": outcome.message}
     is_task = isinstance(outcome, Task)

@@ -22,7 +22,7 @@ from fencepost.store.schedule_runs import (
     start_now,
     time_of,
 )
-from fencepost.store.starts import Start
+from fencepost.store.start_requests import StartRequest
 from fencepost.store.statements import statement
 
 
@@ -119,9 +119,9 @@ class ScheduleStore:
         await self._database.run(job)
 
     async def start(
-        self, name: str, version: int, starts: Sequence[tuple[datetime | None, Start]], *, id: str | None = None
+        self, name: str, version: int, starts: Sequence[tuple[datetime | None, StartRequest]], *, id: str | None = None
     ) -> tuple[Sequence[RunRecord] | None, Sequence[Wakeup]]:
-        """Start the due times without a run, or the manual run `id` once; return the records of all. Raises MovedOn.
+        """Start the due times without a run, or the manual run `id` once; return all records. Raises StaleDefinition.
 
         None when the schedule has another version.
         """

@@ -19,7 +19,7 @@ from fencepost.store.leases import Claimed, Held, held_by_request, lease, reques
 from fencepost.store.limits import Limits
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
-from fencepost.store.starts import create_held
+from fencepost.store.start_requests import create_in_transaction
 from fencepost.store.statements import statement
 from fencepost.store.workflows import NOTIFIED_VERBS, WorkflowStore
 
@@ -79,7 +79,7 @@ class TaskStore:
             name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
         }
-        self._held = Batches(database, clock, create_held, locks=False, waiting=waiting)
+        self._held = Batches(database, clock, create_in_transaction, locks=False, waiting=waiting)
 
     @property
     def pressed(self) -> bool:

@@ -22,7 +22,7 @@ from fencepost.store.database import Database
 from fencepost.store.decisions import decide
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_workflows
-from fencepost.store.starts import create_workflows
+from fencepost.store.start_requests import create_workflows
 from fencepost.store.statements import short_statement, statement
 from fencepost.store.workflow_tree import advance, end_tree, lock_workflows
 

@@ -1,6 +1,6 @@
-"""Starting tasks and workflows inside somebody's transaction: a caller's, a schedule's, a trigger's.
+"""Starts of tasks and workflows inside the transaction of a caller, a schedule or a trigger.
 
-What is started and the reason for it are committed together, or neither is.
+A start commits together with its cause: the call, the run of a schedule, or the event.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from fencepost.store.statements import statement
 from fencepost.store.workflow_tree import advance
 
 _INIT = {"event": "awf.workflow.event/workflow-init"}
-# What only a workflow has that another one begins.
+# The members that only a child workflow has.
 _CHILD = {"parent_seq": None, "digest": None, "key": None, "about": ()}
 
-# Where a task's settings are in a row: behind the call's number and when it is due.
+# The column of a task's settings: a row begins with the call's number and the seconds until the task is due.
 _SETTINGS = 2 + Task._fields.index("settings")
 
 # What begin_timer.sql takes of a call, and of how it is held.
@@ -32,14 +32,14 @@ _HELD = ("call", "id", "seq")
 _HOLD = ("until", "milliseconds", "subscription_path", "subscription_value")
 
 
-class MovedOn(Exception):
-    """Definitions have changed since a start was checked against them; nothing was done."""
+class StaleDefinition(Exception):
+    """A definition has a newer version than the one that a start was checked against; nothing was done."""
 
 
-class Start(NamedTuple):
-    """A checked request: what to start, under which version of its definition; JSON members are text.
+class StartRequest(NamedTuple):
+    """A checked request: a task or a workflow to start under a version of its definition; JSON members are text.
 
-    Of a workflow `id` is always there. `hold` is for tasks that nobody works on (domain/builtin.py).
+    A workflow always has an `id`. `hold` is for tasks without a worker (domain/builtin.py).
     """
 
     is_workflow: bool
@@ -57,11 +57,13 @@ class Start(NamedTuple):
     about: tuple[str, ...] = ()
 
 
-def start(connection: Connection, starts: Sequence[Start], now: datetime | None) -> tuple[list[Any], list[Wakeup]]:
-    """Start everything in the transaction that is open; return the Task or Workflow of each, and wakeups.
+def start(
+    connection: Connection, starts: Sequence[StartRequest], now: datetime | None
+) -> tuple[list[Any], list[Wakeup]]:
+    """Start all in the open transaction; return a Task or Workflow for each, and wake-ups.
 
-    A Refusal stands for a workflow whose key is taken. None stands for one whose id is taken, or whose definition has a
-    newer version than it was checked against: roll back and check again, or take what has the id.
+    The outcome is a Refusal for a workflow with a taken key. It is None when the id is taken, or the definition has a
+    newer version: then roll back and check the request again, or use what has the id.
     """
     outcomes: list[Any] = [None] * len(starts)
     wakeups: list[Wakeup] = []
@@ -79,8 +81,8 @@ def start(connection: Connection, starts: Sequence[Start], now: datetime | None)
     return outcomes, wakeups
 
 
-def call_of(one: Start) -> dict[str, Any]:
-    """Write a start as the statements take it."""
+def call_of(one: StartRequest) -> dict[str, Any]:
+    """Return the call of a start for the statements."""
     return {
         "id": one.id,
         "definition": one.definition,
@@ -100,42 +102,43 @@ def call_of(one: Start) -> dict[str, Any]:
 def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     """Create tasks and begin those with a `hold`; rows are those of create.sql.
 
-    What makes subscriptions does so before it waits for anything else (`lock_for`).
+    Subscriptions are locked first (`lock_for`), before any other lock.
     """
     lock_for(connection, calls)
     for call, prefix in zip(calls, new_prefixes(len(calls)), strict=True):
         call["prefix"] = prefix if call["id"] is None else None
     params = {"calls": orjson.dumps(calls).decode(), "now": now}
-    # A row without a status was made by a run whose reply was lost, and with it what this transaction is about.
+    # A row without a status was created by an earlier run of this transaction, before its reply was lost.
     rows = {row[0]: row for row in fetch(connection, statement("tasks/create"), params) if row[5] is not None}
     rows |= begin_timers(connection, [call for call in calls if call.get("hold") and call["call"] in rows], now)
-    # One with settings may expire before its time comes: the reaper is to look when.
+    # A task with settings may expire before it is due, so the reaper has to look up its deadline.
     expiring = [Wakeup(row[3], 0.0) for row in rows.values() if row[_SETTINGS] is not None]
     return Done(rows, [*(Wakeup(row[3], row[1]) for row in rows.values()), *expiring])
 
 
 def lock_for(connection: Connection, calls: Iterable[Mapping[str, Any]]) -> None:
-    """Let no event be taken until the transaction ends, if it makes a subscription that such an event would miss.
+    """Block the delivery of events until the transaction ends, if it creates a subscription that could miss one.
 
-    An event waits for workflows and tasks: who has locked any of those already must not wait for it.
+    The delivery of an event waits for locks of workflows and tasks, so a transaction must call this before it takes
+    any of those.
     """
     if any(is_subscription(call.get("hold")) for call in calls):
         fetch(connection, statement("subscriptions/block_events"), {})
 
 
 def is_subscription(hold: Mapping[str, Any] | None) -> bool:
-    """Return whether a task that is held so waits for an event."""
+    """Return whether a task with this `hold` waits for an event."""
     return hold is not None and "subscription_path" in hold
 
 
-def create_held(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+def create_in_transaction(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     """Create tasks in a transaction of their own."""
     with connection.transaction():
         return create_tasks(connection, calls, now)
 
 
 def begin_timers(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> dict[int, Row]:
-    """Begin tasks of this transaction that nobody works on, by `id` or `seq`; rows are like those of create.sql."""
+    """Begin tasks without a worker in this transaction, by `id` or `seq`; rows are like those of create.sql."""
     if not calls:
         return {}
     held = [{**dict.fromkeys(_HOLD), **{name: call.get(name) for name in _HELD}, **call["hold"]} for call in calls]
@@ -146,9 +149,10 @@ def begin_timers(connection: Connection, calls: Sequence[dict[str, Any]], now: d
 def create_workflows(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
     """Create workflows and their first decision tasks; rows are (call, seq) and the resource.
 
-    One whose key is taken is refused; one whose key another of these would have had, which was not made, has no row.
+    A workflow with a taken key is refused. When the workflow that has its key in this batch was not created, it has no
+    row.
     """
-    refused = hold_keys(connection, calls)
+    refused = lock_keys(connection, calls)
     good = [call for call in calls if call["call"] not in refused]
     params = {"calls": orjson.dumps([{**_CHILD, **call} for call in good]).decode(), "now": now}
     rows = {row[0]: row for row in fetch(connection, statement("workflows/create"), params)}
@@ -159,17 +163,17 @@ def create_workflows(connection: Connection, calls: Sequence[dict[str, Any]], no
     return Done(outcomes | rows, advance(connection, now, events=events))
 
 
-def hold_keys(connection: Connection, calls: Sequence[Mapping[str, Any]]) -> dict[int, Refusal]:
-    """Lock the keys of workflows that are to begin, until the transaction ends; return what is refused, by `call`.
+def lock_keys(connection: Connection, calls: Sequence[Mapping[str, Any]]) -> dict[int, Refusal]:
+    """Lock the keys of new workflows until the transaction ends; return the refusals by `call`.
 
-    That is all whose key another live workflow has, or another one of these, unless it is the same one again.
+    A workflow is refused when another live workflow, or another one of this batch, has its key.
     """
     keyed = [call for call in calls if call.get("key") is not None]
     if not keyed:
         return {}
     keys = {"keys": sorted({call["key"] for call in keyed})}
     fetch(connection, statement("workflows/lock_keys"), keys)
-    # After the lock, to see what others did before they let it go.
+    # After the lock, to see the commits of its previous holders.
     holders: dict[str, str] = dict(fetch(connection, statement("workflows/find_key_holders"), keys))
     refused = {}
     for call in keyed:
