@@ -1,4 +1,4 @@
-"""A task as it stands, and one entry of its log."""
+"""A task, and one entry of its log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fencepost.domain.definition import WorkDefinition
 
 
 class ShortTask(NamedTuple):
-    """What is enough to know of a task that was changed, when nobody wants to see all of it."""
+    """The short form of a changed task, for callers that do not need the whole resource."""
 
     id: str
     definition: str
@@ -20,7 +20,7 @@ class ShortTask(NamedTuple):
 
 
 class Task(NamedTuple):
-    """The resource row that every statement about a task gives, in the order of its columns.
+    """The resource row that every statement about a task returns, in the order of its columns.
 
     It begins as ShortTask does. JSON members are the text that was stored, times are ISO-8601 in UTC with microseconds.
     """
@@ -59,16 +59,16 @@ def workflow_of(task: Task) -> str:
 
 
 class LeasedTask(NamedTuple):
-    """A task that a poll was given, and how many attempts in a row its workers have lost to silence before."""
+    """A task from a poll, and the number of its last attempts in a row that were lost to silence."""
 
     task: Task
     lost_attempts: int
 
 
-class HeldTask(NamedTuple):
-    """A task together with the version of the definition that it lives under.
+class TaskWithSettings(NamedTuple):
+    """A task and its effective settings: its own, and those of its version of the definition.
 
-    `lost_attempts` is as in LeasedTask, where the task comes from a poll.
+    `lost_attempts` is as in LeasedTask for a task from a poll, and 0 otherwise.
     """
 
     task: Task
@@ -77,7 +77,7 @@ class HeldTask(NamedTuple):
 
 
 class ChangedTask(NamedTuple):
-    """A task that was changed, whole or short, together with the version of the definition that it lives under."""
+    """A changed task, whole or short, and its effective settings."""
 
     task: Task | ShortTask
     settings: WorkDefinition

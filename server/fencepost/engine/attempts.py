@@ -10,7 +10,7 @@ from typing import Literal
 
 import orjson
 
-from fencepost.domain.builtin import HELD
+from fencepost.domain.builtin import TIMERS
 from fencepost.domain.payload import canonical, same_payload
 from fencepost.domain.task import Task
 from fencepost.errors import (
@@ -53,7 +53,7 @@ async def explain(store: TaskStore, verb: Verb, id: str, exec_id: str, content: 
         raise Refusal(TASK_NOT_REQUESTED, at="$.id", id=id, status=task.status)
     if verb in ("success", "fail", "notify") and task.status != "in-progress":
         raise Refusal(TASK_NOT_IN_PROGRESS, at="$.id", id=id, status=task.status)
-    if verb in ("notify", "release") and task.definition in HELD:
+    if verb in ("notify", "release") and task.definition in TIMERS:
         raise invalid_params(f"nobody works on {task.definition}: it ends by itself, or is canceled", "$.id")
     return None
 

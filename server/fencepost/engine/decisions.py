@@ -133,7 +133,7 @@ class Decisions:
             "settings": fragment(parsed.settings),
             "key": resolved.key,
             "about": resolved.about,
-            "hold": resolved.hold,
+            "timer": resolved.timer,
         }
 
 

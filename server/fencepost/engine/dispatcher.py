@@ -17,7 +17,7 @@ from typing import Any
 from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
-from fencepost.store.leases import Held
+from fencepost.store.leases import PollAnswer
 from fencepost.store.tasks import TaskStore
 
 GiveBack = Callable[[Sequence[Task], str], Awaitable[None]]
@@ -214,37 +214,37 @@ class Dispatcher:
 
     async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[Ask]) -> None:
         try:
-            given, more = await self._store.claim(key, [_as_json(number, ask) for number, ask in enumerate(chosen)])
+            answers, more = await self._store.claim(key, [_as_json(number, ask) for number, ask in enumerate(chosen)])
         except BaseException as error:  # noqa: BLE001 every caller of this claim gets it; the next claim must run
             for ask in chosen:
                 group.remove(ask)
                 _fail(ask, error)
             return
         # A claim that filled an answer may have left tasks behind.
-        more = more or self._is_cut(given)
+        more = more or self._is_cut(answers)
         fed: set[tuple[str, str]] = set()
         for number, ask in enumerate(chosen):
-            held = given[number]
-            if held.conflict:
+            answer = answers[number]
+            if answer.conflict:
                 group.remove(ask)
                 _fail(ask, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=ask.request_id))
-            elif held.tasks or not (ask.waits or more):
-                self._settle(group, ask, held.tasks)
-                if held.tasks and ask.request is not None:
+            elif answer.tasks or not (ask.waits or more):
+                self._settle(group, ask, answer.tasks)
+                if answer.tasks and ask.request is not None:
                     fed.add(ask.request)
             else:
                 group.remove(ask)
                 # One that does not wait goes on until all was looked at: nothing means that there is nothing.
                 (group.waiting if ask.waits else group.fresh)[ask] = None
         self._look_again(group, fed)
-        leased = [task for held in given.values() for task in held.tasks]
+        leased = [task for answer in answers.values() for task in answer.tasks]
         if more or len(leased) >= sum(ask.size for ask in chosen) or any(task.lost_attempts for task in leased):
             # Not all was looked at, all that was asked for was there, or a suspect took a whole ask: there may be more.
             group.wanted = _MOST_SLOTS
 
-    def _is_cut(self, given: Mapping[int, Held]) -> bool:
+    def _is_cut(self, answers: Mapping[int, PollAnswer]) -> bool:
         """Return whether a claim ended because what it gave fills an answer."""
-        params = (leased.task.params for held in given.values() for leased in held.tasks)
+        params = (leased.task.params for answer in answers.values() for leased in answer.tasks)
         return sum(len(one) for one in params if one is not None) >= self._store.answer_bytes
 
     def _look_again(self, group: _Group, fed: set[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import orjson
 from msgspec import UNSET
 
-from fencepost.domain.task import HeldTask
+from fencepost.domain.task import TaskWithSettings
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Ask, Dispatcher
 from fencepost.engine.wakeups import Wakeups
@@ -34,15 +34,17 @@ class Polls:
         self._definitions = definitions
         self._wakeups = wakeups
 
-    async def poll(self, wanted: Wanted, *, caller: str) -> Sequence[HeldTask]:
+    async def poll(self, wanted: Wanted, *, caller: str) -> Sequence[TaskWithSettings]:
         """Lease what is ready now."""
         return await self._lease(wanted, caller, "awf.task/poll", None)
 
-    async def long_poll(self, wanted: Wanted, *, caller: str, seconds: float) -> Sequence[HeldTask]:
+    async def long_poll(self, wanted: Wanted, *, caller: str, seconds: float) -> Sequence[TaskWithSettings]:
         """Lease what is ready, or the first that becomes ready within `seconds`."""
         return await self._lease(wanted, caller, "awf.task/long-poll", seconds)
 
-    async def _lease(self, wanted: Wanted, caller: str, action: str, seconds: float | None) -> Sequence[HeldTask]:
+    async def _lease(
+        self, wanted: Wanted, caller: str, action: str, seconds: float | None
+    ) -> Sequence[TaskWithSettings]:
         ask = Ask(
             definitions=tuple(sorted({*wanted.definitions, *wanted.workflows})),
             size=wanted.size,
@@ -55,15 +57,15 @@ class Polls:
             waits=seconds is not None,
         )
         leased = await self._dispatcher.poll(ask, seconds or 0.0)
-        held = [(await self._definitions.held(task))._replace(lost_attempts=lost) for task, lost in leased]
-        for task, settings, _ in held:
+        found = [(await self._definitions.with_settings(task))._replace(lost_attempts=lost) for task, lost in leased]
+        for task, settings, _ in found:
             attempt = settings.in_progress_timeout
             if settings.attempt_timeout is not UNSET:
                 attempt = min(attempt, settings.attempt_timeout)
             timeout = attempt if wanted.start else settings.requested_to_start_timeout
             # One with settings of its own may have a nearer end.
             self._wakeups.deadline(timeout / 1000 if task.settings is None else 0.0)
-        return held
+        return found
 
 
 def _hash(wanted: Wanted) -> str:

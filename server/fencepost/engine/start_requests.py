@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from fencepost.domain.actions import Request
-from fencepost.domain.builtin import hold_of
+from fencepost.domain.builtin import timer_of
 from fencepost.domain.definition import AnyWorkflow, TaskDefinition
 from fencepost.domain.payload import object_text
 from fencepost.domain.terms import terms_text
@@ -30,10 +30,10 @@ class Definitions(Protocol):
 
 
 class ResolvedRequest(NamedTuple):
-    """The facts about a valid request that come from its definition: the version, a task's `hold`, a workflow's key."""
+    """The facts about a valid request from its definition: the version, a task's timer, a workflow's key."""
 
     version: int
-    hold: Mapping[str, Any] | None = None
+    timer: Mapping[str, Any] | None = None
     key: str | None = None
     about: tuple[str, ...] = ()
 
@@ -64,7 +64,7 @@ async def resolve(definitions: Definitions, name: str, parsed: ParsedRequest, *,
         return ResolvedRequest(version, key=beginning.key, about=beginning.about)
     version, task = await definitions.newest_task(name)
     await definitions.checks.made(lambda: task.begin(parsed.params))
-    return ResolvedRequest(version, hold_of(name, parsed.params, parsed.execute_at))
+    return ResolvedRequest(version, timer_of(name, parsed.params, parsed.execute_at))
 
 
 async def prepare(
@@ -75,7 +75,7 @@ async def prepare(
     resolved = await resolve(definitions, request.definition, parsed, is_workflow=is_workflow)
     return StartRequest(
         is_workflow=is_workflow,
-        id=str(uuid4()) if is_workflow or resolved.hold is not None else None,
+        id=str(uuid4()) if is_workflow or resolved.timer is not None else None,
         definition=request.definition,
         version=resolved.version,
         label=request.label,
@@ -84,7 +84,7 @@ async def prepare(
         settings=parsed.settings,
         requester=requester,
         caller=caller,
-        hold=resolved.hold,
+        timer=resolved.timer,
         key=resolved.key,
         about=resolved.about,
     )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
-from fencepost.domain.builtin import HELD, hold_of
+from fencepost.domain.builtin import TIMERS, timer_of
 from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.payload import same_payload
-from fencepost.domain.task import ChangedTask, Entry, HeldTask, ShortTask, Task, workflow_of
+from fencepost.domain.task import ChangedTask, Entry, ShortTask, Task, TaskWithSettings, workflow_of
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
@@ -77,49 +77,49 @@ class Tasks:
             outcomes[place] = settled
         return [outcome for outcome in outcomes if outcome is not None]
 
-    async def cancel(self, id: str, *, caller: str) -> HeldTask:
+    async def cancel(self, id: str, *, caller: str) -> TaskWithSettings:
         """End a live task as canceled."""
         if kind_of(id) is IdKind.DECISION:
             raise Refusal(TASK_IS_A_DECISION, at="$.id", id=id, workflow=workflow_of((await self.get(id)).task))
         for _ in range(TRIES):
             if task := await self._changed("cancel", id, caller):
                 await self._definitions.freed(task.definition)
-                return await self._definitions.held(task)
+                return await self._definitions.with_settings(task)
             now = (await self.get(id)).task
             if now.status == "done":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
         raise contended(f"task {id!r}")
 
-    async def retry(self, id: str, *, caller: str) -> HeldTask:
+    async def retry(self, id: str, *, caller: str) -> TaskWithSettings:
         """Give a done task that did not succeed a fresh allowance of attempts."""
         for _ in range(TRIES):
             if task := await self._changed("retry", id, caller):
                 self._wakeups.ready(task.definition)
-                return await self._definitions.held(task)
+                return await self._definitions.with_settings(task)
             now = (await self.get(id)).task
             if now.status != "done":
                 raise Refusal(TASK_NOT_DONE, at="$.id", id=id, status=now.status)
             if now.outcome == "succeeded":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
-            if now.definition in HELD:
+            if now.definition in TIMERS:
                 raise invalid_params(f"{now.definition} cannot be begun again; create another one", "$.id")
             if kind_of(id) is not IdKind.PLAIN:
                 await self._still_wanted(now)
         raise contended(f"task {id!r}")
 
-    async def get(self, id: str) -> HeldTask:
+    async def get(self, id: str) -> TaskWithSettings:
         """Return a task as it stands; raise Refusal when there is none."""
         task = await self._store.find(id)
         if task is None:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
-        return await self._definitions.held(task)
+        return await self._definitions.with_settings(task)
 
     async def list(
         self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
-    ) -> tuple[Sequence[HeldTask], Page]:
+    ) -> tuple[Sequence[TaskWithSettings], Page]:
         """Return the tasks of one page, and the page, with where the next one begins."""
         page: Page = await self._store.list(wanted, sort=sort, direction=direction, position=position, size=size)
-        return await self._definitions.all_held(page.tasks), page
+        return await self._definitions.all_with_settings(page.tasks), page
 
     async def count(self, wanted: Filter, *, seconds: float) -> int | None:
         """Return how many tasks there are; None when that was not to be counted in time."""
@@ -205,9 +205,9 @@ class Tasks:
 
 
 def _call(new: NewTask, version: int) -> dict[str, Any]:
-    hold = hold_of(new.definition, new.params, new.execute_at)
-    # What is begun in the same transaction is found again by its id when the reply to that is lost.
-    held = {} if hold is None else {"hold": hold, "id": new.id or str(uuid4())}
+    timer = timer_of(new.definition, new.params, new.execute_at)
+    # A task that begins in the same transaction needs an id: after a lost reply it is found by that.
+    begins = {} if timer is None else {"timer": timer, "id": new.id or str(uuid4())}
     return {
         "id": new.id,
         "definition": new.definition,
@@ -218,5 +218,5 @@ def _call(new: NewTask, version: int) -> dict[str, Any]:
         "settings": fragment(new.settings),
         "requester": fragment(new.requester),
         "caller": new.caller,
-        **held,
+        **begins,
     }

@@ -11,7 +11,7 @@ from fencepost.domain.actions import digest_of
 from fencepost.domain.definition import Beginning
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.payload import same_payload
-from fencepost.domain.task import HeldTask, Task
+from fencepost.domain.task import Task, TaskWithSettings
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import fragment
@@ -87,25 +87,27 @@ class Workflows:
 
     async def activities(
         self, seq: int, *, size: int, looks: bool = False
-    ) -> tuple[Sequence[HeldTask], Sequence[Workflow]]:
+    ) -> tuple[Sequence[TaskWithSettings], Sequence[Workflow]]:
         """Return what a workflow has begun, the oldest first: tasks, and workflows; `looks` is for a read only."""
         tasks = await self._store.list_tasks(seq, decides=False, size=size, looks=looks)
-        return await self._definitions.all_held(tasks), await self._store.list_children(seq, size=size, looks=looks)
+        return await self._definitions.all_with_settings(tasks), await self._store.list_children(
+            seq, size=size, looks=looks
+        )
 
-    async def decisions(self, seq: int, *, size: int) -> Sequence[HeldTask]:
+    async def decisions(self, seq: int, *, size: int) -> Sequence[TaskWithSettings]:
         """Return the decision tasks of a workflow, the oldest first."""
-        return await self._definitions.all_held(await self._store.list_tasks(seq, decides=True, size=size))
+        return await self._definitions.all_with_settings(await self._store.list_tasks(seq, decides=True, size=size))
 
-    async def show_begun(self, seq: int, *, after: int | None) -> Shown[HeldTask | Workflow]:
+    async def show_begun(self, seq: int, *, after: int | None) -> Shown[TaskWithSettings | Workflow]:
         """Return a page of what a workflow has begun, in the order in which it did."""
         page = await self._store.begun(seq, after=after)
-        held = iter(await self._definitions.all_held([one for one in page.items if isinstance(one, Task)]))
-        return Shown([next(held) if isinstance(one, Task) else one for one in page.items], page.following)
+        found = iter(await self._definitions.all_with_settings([one for one in page.items if isinstance(one, Task)]))
+        return Shown([next(found) if isinstance(one, Task) else one for one in page.items], page.following)
 
-    async def show_decisions(self, seq: int, *, after: int | None) -> Shown[HeldTask]:
+    async def show_decisions(self, seq: int, *, after: int | None) -> Shown[TaskWithSettings]:
         """Return a page of the decision tasks of a workflow, the oldest first."""
         page = await self._store.decisions(seq, after=after)
-        return Shown(await self._definitions.all_held(page.items), page.following)
+        return Shown(await self._definitions.all_with_settings(page.items), page.following)
 
     async def decision(self, id: str) -> tuple[str, str, int] | None:
         """Return id, status and number of lost attempts of the decision task that a live workflow waits for."""

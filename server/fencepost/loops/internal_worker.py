@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from fencepost.domain.builtin import ENGINE
-from fencepost.domain.task import HeldTask, Task
+from fencepost.domain.task import Task, TaskWithSettings
 from fencepost.engine.builtin.execution import BuiltinExecution, Handler, LeaseLost
 from fencepost.engine.builtin.isolation import Isolation
 from fencepost.engine.engine import Engine
@@ -64,7 +64,7 @@ class InternalWorker:
         self._isolation = isolation
         self._at_once = at_once
         self._names = names
-        self._poll: asyncio.Task[Sequence[HeldTask]] | None = None
+        self._poll: asyncio.Task[Sequence[TaskWithSettings]] | None = None
         self._other_names = False
         # Cached until definitions change, or a whole poll brought nothing.
         self._list: list[str] | None = None
@@ -106,9 +106,9 @@ class InternalWorker:
                 return 0.0
             if not tasks:
                 self._list = None
-            for held in tasks:
-                running = asyncio.create_task(self._run(held))
-                self._running[running] = _lease(held.task)
+            for found in tasks:
+                running = asyncio.create_task(self._run(found))
+                self._running[running] = _lease(found.task)
                 running.add_done_callback(self._running.pop)
         return 0.0
 
@@ -153,12 +153,12 @@ class InternalWorker:
                 self._list = listed
         return listed
 
-    async def _run(self, held: HeldTask) -> None:
+    async def _run(self, found: TaskWithSettings) -> None:
         """Run a task: in isolation if it may have killed the server that ran it before."""
-        async with self._isolation.slot(is_suspect=held.lost_attempts > 0):
-            await self._run_now(held, _lease(held.task))
+        async with self._isolation.slot(is_suspect=found.lost_attempts > 0):
+            await self._run_now(found, _lease(found.task))
 
-    async def _run_now(self, held: HeldTask, lease: Lease) -> None:
+    async def _run_now(self, found: TaskWithSettings, lease: Lease) -> None:
         """Start a task, execute it, and report its outcome."""
         (begun,) = await self._engine.executions.start([lease], short=True)
         if isinstance(begun, Exception):
@@ -166,7 +166,7 @@ class InternalWorker:
             return
         self._begun.add(lease)
         try:
-            ended = await self._work(held, lease)
+            ended = await self._work(found, lease)
             if ended is not None:
                 is_good, content = ended
                 await self._report(lease._replace(content=content), is_good=is_good)
@@ -174,10 +174,10 @@ class InternalWorker:
             # Not before the report: until then, a stopping server must not release a task that was executed.
             self._begun.discard(lease)
 
-    async def _work(self, held: HeldTask, lease: Lease) -> tuple[bool, bytes] | None:
+    async def _work(self, found: TaskWithSettings, lease: Lease) -> tuple[bool, bytes] | None:
         """Return whether a task succeeded, and its result or error; None when its lease is lost."""
-        work = asyncio.create_task(self._outcome(held.task))
-        interval = held.settings.in_progress_timeout / 1000 / _BEATS
+        work = asyncio.create_task(self._outcome(found.task))
+        interval = found.settings.in_progress_timeout / 1000 / _BEATS
         beats = asyncio.create_task(self._beat(lease, interval, work))
         try:
             return await work

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.domain.listing import Direction, Filter, LogPlace
-from fencepost.domain.task import HeldTask
+from fencepost.domain.task import TaskWithSettings
 from fencepost.domain.transitions import STATUSES
 from fencepost.engine.engine import Engine
 from fencepost.errors import TASK_NOT_FOUND, WORKFLOW_NOT_FOUND, Refusal
@@ -42,7 +42,7 @@ class TaskReads:
         tasks, page = await self._engine.tasks.list(
             wanted, sort="created_at", direction="desc", position=position, size=size
         )
-        return [task_resource(held) for held in tasks], page.position
+        return [task_resource(found) for found in tasks], page.position
 
     async def read(self, request: Request) -> Response:
         """Answer `GET /AidboxTask/{id}`."""
@@ -55,14 +55,14 @@ class TaskReads:
         subject = query.get("subject", "").removeprefix("AidboxTask/")
         if subject.startswith("AidboxWorkflow/"):
             return await self._workflow_log(subject.removeprefix("AidboxWorkflow/"))
-        held = await self._get(subject)
+        found = await self._get(subject)
         size = number(query, "_count", MOST, MOST)
         direction = _DIRECTIONS[(words(query, "_sort", known=tuple(_DIRECTIONS)) or ["_lastUpdated"])[0]]
         after = number(query, "_after", 0, 2**31 - 1) or None
-        total = await self._engine.tasks.count_log(held.task)
+        total = await self._engine.tasks.count_log(found.task)
         if size == 0:
             return answer(Bundle(total=total, entry=[], type="searchset"))
-        entries, more = await self._engine.tasks.log(held.task, LogPlace(after, direction, size))
+        entries, more = await self._engine.tasks.log(found.task, LogPlace(after, direction, size))
         link = [{"relation": "next", "url": url_with(request, _after=str(entries[-1].version))}] if more else []
         entry = [{"resource": log_resource(one)} for one in entries]
         return answer(Bundle(total=total, entry=entry, type="searchset", link=link))
@@ -74,7 +74,7 @@ class TaskReads:
         entry = [{"resource": one} for one in workflow_log(found.workflow, found.steps)]
         return answer(Bundle(total=len(entry), entry=entry, type="searchset"))
 
-    async def _get(self, id: str) -> HeldTask:
+    async def _get(self, id: str) -> TaskWithSettings:
         # A path may have a NUL, which no id has and Postgres cannot compare.
         if not ID.fullmatch(id):
             raise Refusal(TASK_NOT_FOUND, id=id[:64])

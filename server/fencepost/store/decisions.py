@@ -40,7 +40,7 @@ def decide(
 ) -> Done:
     """End decision tasks as succeeded and do what each decides.
 
-    A call is one of success.sql with `begins`, the calls of create_tasks.sql and create.sql with `is_workflow`, `hold`,
+    A call is one of success.sql with `begins`, the calls of create_tasks.sql and create.sql with `is_workflow`, `timer`
     `place` and the `refusal` of what cannot be begun; and `ending`, null or a call of end.sql, of which a result counts
     as checked if it was for version `checked`. Rows are those of success.sql, as long as its `text` has them. There is
     none for a call whose execution is not the current one, or for which a check is missing.
@@ -150,8 +150,8 @@ def _begin(
         rows = fetch(
             connection, statement("workflows/create_tasks"), {"calls": orjson.dumps(tasks).decode(), "now": now}
         )
-        held = [{**task, "seq": row[0]} for task, row in zip(tasks, rows, strict=True) if task["hold"]]
-        until = begin_timers(connection, held, now)
+        timers = [{**task, "seq": row[0]} for task, row in zip(tasks, rows, strict=True) if task["timer"]]
+        until = begin_timers(connection, timers, now)
         wakeups += [Wakeup(row[1], until[number][1] if number in until else row[2]) for number, row in enumerate(rows)]
         wakeups += [Wakeup(row[1], row[3]) for row in rows if row[3] is not None]
     if children:

@@ -116,7 +116,7 @@ def _publish(connection: Connection, calls: Sequence[dict[str, Any]], now: datet
 
 def _enter(connection: Connection, publications: Any) -> None:
     starts = [choice.start for one in publications for choice in one.choices if choice.start is not None]
-    if any(is_subscription(one.hold) for one in starts):
+    if any(is_subscription(one.timer) for one in starts):
         fetch(connection, statement("events/block_other_subscriptions"), {})
     else:
         fetch(connection, statement("events/block_subscriptions"), {})

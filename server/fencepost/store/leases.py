@@ -1,4 +1,4 @@
-"""The leases that polls are given: those that a claim makes, and those that a repeated poll finds."""
+"""The leases of a poll: new ones from a claim, and those that a repeated poll still holds."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from fencepost.store.rows import RESOURCE
 from fencepost.store.statements import statement
 
 
-class Held(NamedTuple):
-    """The tasks that one ask was given, or a conflict: its requestId was used with other params."""
+class PollAnswer(NamedTuple):
+    """The tasks for one poll, or a conflict: its requestId was used with other params."""
 
     tasks: list[LeasedTask]
     conflict: bool = False
 
 
 class Claimed(NamedTuple):
-    """The tasks of each ask, by its number, and whether there may be more tasks that the claim did not look at."""
+    """The answers of a claim by the number of the poll, and whether there may be ready tasks that it did not read."""
 
-    given: dict[int, Held]
+    given: dict[int, PollAnswer]
     more: bool = False
 
 
 def lease(
     connection: Connection, text: str, params: Mapping[str, Any], asks: Sequence[Mapping[str, Any]]
-) -> dict[int, Held]:
-    """Run a statement that claims, and return what each of `asks` was given."""
-    given = {ask["ask"]: Held([]) for ask in asks}
+) -> dict[int, PollAnswer]:
+    """Run a claim statement and return the answer to each of `asks`."""
+    given = {ask["ask"]: PollAnswer([]) for ask in asks}
     if asks:
         # New prefixes for every run: an earlier run may have been committed, and no execId is given out twice.
         prefixed = [{**ask, "prefix": prefix} for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
@@ -42,16 +42,16 @@ def lease(
     return given
 
 
-def held_by_request(connection: Connection, asks: Sequence[Mapping[str, Any]]) -> dict[int, Held]:
-    """Return what earlier polls with the requestIds of `asks` still hold."""
+def held_by_request(connection: Connection, asks: Sequence[Mapping[str, Any]]) -> dict[int, PollAnswer]:
+    """Return the leases that earlier polls with the requestIds of `asks` still hold."""
     hashes = {ask["ask"]: ask["request_hash"] for ask in asks}
-    held: dict[int, Held] = {}
+    held: dict[int, PollAnswer] = {}
     for row in fetch(connection, statement("tasks/held_by_request"), {"asks": orjson.dumps(asks).decode()}):
         call, request_hash = row[0], row[-1]
         if request_hash != hashes[call]:
-            held[call] = Held([], conflict=True)
+            held[call] = PollAnswer([], conflict=True)
         else:
-            held.setdefault(call, Held([])).tasks.append(_leased(row))
+            held.setdefault(call, PollAnswer([])).tasks.append(_leased(row))
     return held
 
 
@@ -60,5 +60,5 @@ def _leased(row: Sequence[Any]) -> LeasedTask:
 
 
 def request_key(ask: Mapping[str, Any]) -> str:
-    """Return the key under which polls with one requestId of one caller wait for each other."""
+    """Return the lock key that serializes the polls with one requestId of one caller."""
     return hashlib.sha256(orjson.dumps([ask["caller"], ask["request_id"]])).hexdigest()

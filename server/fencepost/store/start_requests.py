@@ -27,9 +27,9 @@ _CHILD = {"parent_seq": None, "digest": None, "key": None, "about": ()}
 # The column of a task's settings: a row begins with the call's number and the seconds until the task is due.
 _SETTINGS = 2 + Task._fields.index("settings")
 
-# What begin_timer.sql takes of a call, and of how it is held.
-_HELD = ("call", "id", "seq")
-_HOLD = ("until", "milliseconds", "subscription_path", "subscription_value")
+# The parameters of begin_timer.sql: from the call, and from its timer.
+_CALL = ("call", "id", "seq")
+_TIMER = ("until", "milliseconds", "subscription_path", "subscription_value")
 
 
 class StaleDefinition(Exception):
@@ -39,7 +39,7 @@ class StaleDefinition(Exception):
 class StartRequest(NamedTuple):
     """A checked request: a task or a workflow to start under a version of its definition; JSON members are text.
 
-    A workflow always has an `id`. `hold` is for tasks without a worker (domain/builtin.py).
+    A workflow always has an `id`. `timer` is for tasks without a worker (domain/builtin.py).
     """
 
     is_workflow: bool
@@ -51,7 +51,7 @@ class StartRequest(NamedTuple):
     execute_at: str | None
     requester: bytes
     caller: str
-    hold: Mapping[str, Any] | None = None
+    timer: Mapping[str, Any] | None = None
     settings: bytes | None = None
     key: str | None = None
     about: tuple[str, ...] = ()
@@ -95,12 +95,12 @@ def call_of(one: StartRequest) -> dict[str, Any]:
         "about": one.about,
         "requester": orjson.Fragment(one.requester),
         "caller": one.caller,
-        "hold": one.hold,
+        "timer": one.timer,
     }
 
 
 def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Create tasks and begin those with a `hold`; rows are those of create.sql.
+    """Create tasks and begin those with a `timer`; rows are those of create.sql.
 
     Subscriptions are locked first (`lock_for`), before any other lock.
     """
@@ -110,7 +110,7 @@ def create_tasks(connection: Connection, calls: Sequence[dict[str, Any]], now: d
     params = {"calls": orjson.dumps(calls).decode(), "now": now}
     # A row without a status was created by an earlier run of this transaction, before its reply was lost.
     rows = {row[0]: row for row in fetch(connection, statement("tasks/create"), params) if row[5] is not None}
-    rows |= begin_timers(connection, [call for call in calls if call.get("hold") and call["call"] in rows], now)
+    rows |= begin_timers(connection, [call for call in calls if call.get("timer") and call["call"] in rows], now)
     # A task with settings may expire before it is due, so the reaper has to look up its deadline.
     expiring = [Wakeup(row[3], 0.0) for row in rows.values() if row[_SETTINGS] is not None]
     return Done(rows, [*(Wakeup(row[3], row[1]) for row in rows.values()), *expiring])
@@ -122,13 +122,13 @@ def lock_for(connection: Connection, calls: Iterable[Mapping[str, Any]]) -> None
     The delivery of an event waits for locks of workflows and tasks, so a transaction must call this before it takes
     any of those.
     """
-    if any(is_subscription(call.get("hold")) for call in calls):
+    if any(is_subscription(call.get("timer")) for call in calls):
         fetch(connection, statement("subscriptions/block_events"), {})
 
 
-def is_subscription(hold: Mapping[str, Any] | None) -> bool:
-    """Return whether a task with this `hold` waits for an event."""
-    return hold is not None and "subscription_path" in hold
+def is_subscription(timer: Mapping[str, Any] | None) -> bool:
+    """Return whether a task with this `timer` waits for an event."""
+    return timer is not None and "subscription_path" in timer
 
 
 def create_in_transaction(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
@@ -141,8 +141,8 @@ def begin_timers(connection: Connection, calls: Sequence[dict[str, Any]], now: d
     """Begin tasks without a worker in this transaction, by `id` or `seq`; rows are like those of create.sql."""
     if not calls:
         return {}
-    held = [{**dict.fromkeys(_HOLD), **{name: call.get(name) for name in _HELD}, **call["hold"]} for call in calls]
-    params = {"calls": orjson.dumps(held).decode(), "now": now}
+    timers = [{**dict.fromkeys(_TIMER), **{name: call.get(name) for name in _CALL}, **call["timer"]} for call in calls]
+    params = {"calls": orjson.dumps(timers).decode(), "now": now}
     return {row[0]: row for row in fetch(connection, statement("tasks/begin_timer"), params)}
 
 

@@ -15,7 +15,7 @@ from fencepost.errors import Refusal
 from fencepost.store.batches import Batches, joined, parted
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.leases import Claimed, Held, held_by_request, lease, request_key
+from fencepost.store.leases import Claimed, PollAnswer, held_by_request, lease, request_key
 from fencepost.store.limits import Limits
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
@@ -79,7 +79,7 @@ class TaskStore:
             name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
             for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
         }
-        self._held = Batches(database, clock, create_in_transaction, locks=False, waiting=waiting)
+        self._with_timers = Batches(database, clock, create_in_transaction, locks=False, waiting=waiting)
 
     @property
     def pressed(self) -> bool:
@@ -89,16 +89,16 @@ class TaskStore:
     async def create(self, calls: Sequence[dict[str, Any]], *, short: bool) -> Sequence[Created | Exception | None]:
         """Return each new task and the seconds until it is ready; None when its id is taken or its version is old.
 
-        `id` is None for a task that the server shall name. One with a `hold` has an id and begins at once.
+        `id` is None for a task that the server shall name. One with a `timer` has an id and begins at once.
         """
-        held = ["hold" in call for call in calls]
+        timers = ["timer" in call for call in calls]
         for call, prefix in zip(calls, new_prefixes(len(calls)), strict=True):
             call["prefix"] = prefix if call["id"] is None else None
-        if not any(held):
+        if not any(timers):
             rows = await self._batches["create"].submit(calls, short=short)
         else:
-            free, busy = parted(calls, held)
-            rows = joined(held, await self._batches["create"].submit(free), await self._held.submit(busy))
+            plain, timed = parted(calls, timers)
+            rows = joined(timers, await self._batches["create"].submit(plain), await self._with_timers.submit(timed))
         return [await self._created(row) if isinstance(row, tuple) else row for row in rows]
 
     async def _created(self, row: Sequence[Any]) -> Created:
@@ -149,7 +149,7 @@ class TaskStore:
                 return Claimed(lease(connection, statement("tasks/claim"), params, asks))
             # Several statements, because each must see what another server did while we waited for its lock.
             with connection.transaction():
-                held: dict[int, Held] = {}
+                held: dict[int, PollAnswer] = {}
                 if named:
                     fetch(connection, statement("tasks/lock_requests"), {"keys": [request_key(ask) for ask in named]})
                     held = held_by_request(connection, named)

@@ -12,10 +12,10 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.ids import IdKind, kind_of_exec_id
 from fencepost.domain.payload import object_text
-from fencepost.domain.task import ChangedTask, HeldTask
+from fencepost.domain.task import ChangedTask, TaskWithSettings
 from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import Outcomes
-from fencepost.engine.polls import Wanted
+from fencepost.engine.polls import PollRequest
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
 from fencepost.wire.resources import AidboxTask, JsonObject, Time, task_resource
@@ -150,7 +150,7 @@ class NotifyResult(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
 )
 async def poll(context: Context, params: PollParams) -> TasksResult:
     """Lease ready tasks: ready → requested, or with `start` → in-progress. Answers at once, even without tasks."""
-    return _leased(await context.engine.polls.poll(_wanted(context, params), caller=context.caller))
+    return _leased(await context.engine.polls.poll(_poll_request(context, params), caller=context.caller))
 
 
 @executor_methods.method(
@@ -161,8 +161,8 @@ async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
     seconds = params.timeout / 1000
     if seconds > context.limits.wait_seconds:
         raise invalid_params(f"Expected at most {context.limits.wait_seconds * 1000:.0f} ms", "$.timeout")
-    wanted = _wanted(context, params)
-    return _leased(await context.engine.polls.long_poll(wanted, caller=context.caller, seconds=seconds))
+    request = _poll_request(context, params)
+    return _leased(await context.engine.polls.long_poll(request, caller=context.caller, seconds=seconds))
 
 
 @executor_methods.batched("awf.task/start", example=_LEASE)
@@ -237,7 +237,7 @@ def changed_tasks(calls: Sequence[_MayBeShort], outcomes: Outcomes[ChangedTask])
     ]
 
 
-def _wanted(context: Context, params: PollParams) -> Wanted:
+def _poll_request(context: Context, params: PollParams) -> PollRequest:
     if not params.task_definitions and not params.workflow_definitions:
         raise invalid_params("either 'taskDefinitions' or 'workflowDefinitions' is needed", "$.taskDefinitions")
     not_polled = context.engine.definitions.documents.not_polled
@@ -246,7 +246,7 @@ def _wanted(context: Context, params: PollParams) -> Wanted:
             raise invalid_params(f"no worker is handed tasks of {name!r}", f"$.taskDefinitions[{place}]")
     if params.max_batch_size > context.limits.poll:
         raise invalid_params(f"Expected at most {context.limits.poll}", "$.maxBatchSize")
-    return Wanted(
+    return PollRequest(
         params.task_definitions,
         params.workflow_definitions,
         params.max_batch_size,
@@ -267,5 +267,5 @@ def _notification(call: NotifyParams) -> bytes:
     return msgspec.json.encode({name: value for name, value in members.items() if value is not None})
 
 
-def _leased(tasks: Sequence[HeldTask]) -> TasksResult:
-    return TasksResult([task_resource(held) for held in tasks])
+def _leased(tasks: Sequence[TaskWithSettings]) -> TasksResult:
+    return TasksResult([task_resource(found) for found in tasks])

@@ -13,10 +13,10 @@ from fencepost.domain.definition import Name
 from fencepost.domain.ids import ChosenId
 from fencepost.domain.listing import Direction, Filter, LogPlace
 from fencepost.domain.payload import object_text
-from fencepost.domain.task import HeldTask
-from fencepost.domain.terms import TaskTerms, terms_text
+from fencepost.domain.task import TaskWithSettings
+from fencepost.domain.task_overrides import TaskOverrides, overrides_text
 from fencepost.domain.times import time_text
-from fencepost.engine.outcomes import Outcomes, each
+from fencepost.engine.outcomes import Outcomes, gather
 from fencepost.engine.tasks import NewTask
 from fencepost.errors import invalid_params
 from fencepost.rpc.methods.executor import IncludeResource, TaskId, TaskResult, all_short, changed_tasks
@@ -47,7 +47,7 @@ class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     label: Annotated[str, Meta(max_length=1000)] | None = None
     params: JsonObject | UnsetType = UNSET
     execute_at: Annotated[str, Meta(description="ISO-8601, UTC unless it has a zone; by default at once")] | None = None
-    settings: Annotated[TaskTerms, Meta(description="override those of the definition")] | UnsetType = UNSET
+    settings: Annotated[TaskOverrides, Meta(description="override those of the definition")] | UnsetType = UNSET
     include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
 
     def __post_init__(self) -> None:
@@ -149,7 +149,7 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
             call.execute_at,
             requester,
             context.caller,
-            terms_text(call.settings),
+            overrides_text(call.settings),
         )
         for call in calls
     ]
@@ -159,19 +159,19 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
 @task_methods.batched("awf.task/status", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b", "include-log?": True})
 async def status(context: Context, calls: Sequence[StatusParams]) -> Outcomes[StatusResult]:
     """Get a task, optionally with its settings and its log."""
-    return await each(_status(context, call) for call in calls)
+    return await gather(_status(context, call) for call in calls)
 
 
 @task_methods.batched("awf.task/cancel", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"})
 async def cancel(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskResult]:
     """Cancel a live task at once; its worker learns it from its next heartbeat."""
-    return await each(_one(context.engine.tasks.cancel(call.id, caller=context.caller)) for call in calls)
+    return await gather(_one(context.engine.tasks.cancel(call.id, caller=context.caller)) for call in calls)
 
 
 @task_methods.batched("awf.task/retry", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"})
 async def retry(context: Context, calls: Sequence[IdParams]) -> Outcomes[TaskResult]:
     """Retry a done task that did not succeed: done → ready, same id, with all retries again."""
-    return await each(_one(context.engine.tasks.retry(call.id, caller=context.caller)) for call in calls)
+    return await gather(_one(context.engine.tasks.retry(call.id, caller=context.caller)) for call in calls)
 
 
 @task_methods.method(
@@ -189,21 +189,21 @@ async def list_(context: Context, params: ListParams) -> ListResult:
         size=params.limit,
     )
     following = UNSET if page.position is None else write_position(page.position)
-    return ListResult([task_resource(held) for held in tasks], following, page.searched_to or UNSET)
+    return ListResult([task_resource(found) for found in tasks], following, page.searched_to or UNSET)
 
 
 async def _status(context: Context, params: StatusParams) -> StatusResult:
-    held = await context.engine.tasks.get(params.id)
-    result = StatusResult(task_resource(held), settings_resource(held) if params.include_settings else UNSET)
+    found = await context.engine.tasks.get(params.id)
+    result = StatusResult(task_resource(found), settings_resource(found) if params.include_settings else UNSET)
     if not params.include_log:
         return result
     place = LogPlace(int(params.log_after) if params.log_after else None, params.log_sort, params.log_limit)
-    entries, more = await context.engine.tasks.log(held.task, place)
+    entries, more = await context.engine.tasks.log(found.task, place)
     log = [log_resource(entry) for entry in entries]
     return msgspec.structs.replace(result, log=log, log_next=log[-1].version_id if more else UNSET)
 
 
-async def _one(changing: Awaitable[HeldTask]) -> TaskResult:
+async def _one(changing: Awaitable[TaskWithSettings]) -> TaskResult:
     return TaskResult(resource=task_resource(await changing))
 
 
