@@ -19,7 +19,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import canonical
-from fencepost.domain.terms import TaskTerms
+from fencepost.domain.task_overrides import TaskOverrides
 from fencepost.domain.times import utc_text
 from fencepost.errors import INVALID_ACTION, Refusal
 
@@ -34,7 +34,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     label: Label | None = None
     params: Raw | UnsetType = UNSET
     execute_at: str | None = None
-    settings: TaskTerms | UnsetType = UNSET
+    settings: TaskOverrides | UnsetType = UNSET
 
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="action", kw_only=True):

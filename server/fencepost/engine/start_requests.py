@@ -10,7 +10,7 @@ from fencepost.domain.actions import Request
 from fencepost.domain.builtin import timer_of
 from fencepost.domain.definition import AnyWorkflow, TaskDefinition
 from fencepost.domain.payload import object_text
-from fencepost.domain.terms import terms_text
+from fencepost.domain.task_overrides import overrides_text
 from fencepost.domain.times import time_text
 from fencepost.engine.checks import Checks
 from fencepost.errors import UNAVAILABLE, Refusal, invalid_params
@@ -48,7 +48,7 @@ class ParsedRequest(NamedTuple):
 
 def parse(request: Request, *, is_workflow: bool) -> ParsedRequest:
     """Parse a request; raise Refusal (`invalid-params`) with a path from the request."""
-    settings = terms_text(request.settings)
+    settings = overrides_text(request.settings)
     if is_workflow and settings is not None:
         raise invalid_params("a workflow has no settings of its own", "$.settings")
     return ParsedRequest(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.store.schedules import Began, Schedule
+from fencepost.store.schedules import RunRecord, Schedule
 from fencepost.wire.resources import JsonObject, Time
 
 Status = Literal["started", "skipped"]
@@ -69,7 +69,7 @@ def schedule_resource(schedule: Schedule) -> ScheduleResource:
     )
 
 
-def start_resource(began: Began) -> ScheduleStart:
+def start_resource(began: RunRecord) -> ScheduleStart:
     """Convert the result of a due time for the wire."""
     return ScheduleStart(
         due_at=began.due_at,

@@ -17,7 +17,7 @@ from fencepost.domain import verbatim
 from fencepost.domain.actions import AnyAction, CompleteWorkflow, Fail, Request, ScheduleTask, ScheduleWorkflow
 from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.limits import LONGEST_MS
-from fencepost.domain.terms import TaskTerms
+from fencepost.domain.task_overrides import TaskOverrides
 from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, Step, read_params
 from fencepost.vocabularies.devices.labels import BEGINNING, Place
 from fencepost.vocabularies.devices.statuses import member
@@ -107,13 +107,13 @@ class _Run:
                 }
             )
         )
-        return ScheduleTask(task_request=Request(DEVICE + self._device, place.label, params, settings=self._terms))
+        return ScheduleTask(task_request=Request(DEVICE + self._device, place.label, params, settings=self._overrides))
 
     @property
-    def _terms(self) -> TaskTerms:
+    def _overrides(self) -> TaskOverrides:
         """What a task lives under: tried again as another one, given up when nobody begins it."""
         silence = self._document.silence
-        return TaskTerms(
+        return TaskOverrides(
             requested_to_start_timeout=self._policy.window,
             in_progress_timeout=LONGEST_MS if silence is UNSET else silence,
             allowed_retry_count=0,

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 from fencepost.domain.actions import AnyAction, CompleteWorkflow, DoNothing, Fail, Request, ScheduleTask
 from fencepost.domain.decider import Event, Facts
 from fencepost.domain.limits import LONGEST_MS
-from fencepost.domain.terms import TaskTerms
+from fencepost.domain.task_overrides import TaskOverrides
 from fencepost.vocabularies.machines.document import MachineTemplate
 from fencepost.vocabularies.machines.plan import Plan, Step, plan_of
 from fencepost.vocabularies.machines.position import ActionResult, State, error_state, is_resumed
@@ -105,14 +105,14 @@ def _time_limit(plan: Plan) -> Sequence[AnyAction]:
     return [ScheduleTask(task_request=_request(TIME_LIMIT, _TIME_LIMIT_LABEL, _settings(limit), None))]
 
 
-def _settings(limit: int | None, expires_after: int | None = None) -> TaskTerms:
+def _settings(limit: int | None, expires_after: int | None = None) -> TaskOverrides:
     """Return task settings without heartbeats and without retries: workers of machines have neither."""
-    return TaskTerms(
+    return TaskOverrides(
         allowed_retry_count=0, in_progress_timeout=LONGEST_MS, attempt_timeout=limit, expires_after=expires_after
     )
 
 
-def _request(definition: str, label: str, settings: TaskTerms, params: ActionParams | None) -> Request:
+def _request(definition: str, label: str, settings: TaskOverrides, params: ActionParams | None) -> Request:
     text = UNSET if params is None else _json(params)
     return Request(definition=definition, label=label, settings=settings, params=text)
 

@@ -22,7 +22,7 @@ from fencepost.domain.actions import (
 from fencepost.domain.builtin import WAIT
 from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.limits import MOST_RETRIES
-from fencepost.domain.terms import TaskTerms
+from fencepost.domain.task_overrides import TaskOverrides
 from fencepost.errors import Refusal
 from fencepost.vocabularies.taskflow.document import FLOW, TaskflowDefinition
 from fencepost.vocabularies.taskflow.flow import MAX_CARRIED_BYTES, FlowOptions
@@ -141,8 +141,8 @@ def _begin_task(plan: Plan, now: Progress, view: TaskView) -> AnyAction:
     return ScheduleTask(task_request=request)
 
 
-def _task_settings(options: FlowOptions) -> TaskTerms:
-    return TaskTerms(
+def _task_settings(options: FlowOptions) -> TaskOverrides:
+    return TaskOverrides(
         allowed_retry_count=options.max_retries or 0,
         retry_delay=options.retry_delay or 0,
         attempt_timeout=options.timeout or None,

@@ -1,4 +1,4 @@
-"""A task's own settings: what is said of it instead of its definition's, and a limit that only a task has."""
+"""A task's own settings, which override those of its definition, and an expiry that only a task has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fencepost.domain.limits import LONGEST_MS, MOST_RETRIES
 Timeout = Annotated[int, Meta(ge=1, le=LONGEST_MS)]
 
 
-class TaskTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+class TaskOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """Settings of one task. A missing member is as in its definition; without `expiresAfter` there is no such limit."""
 
     requested_to_start_timeout: (
@@ -35,25 +35,25 @@ class TaskTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     ) = None
 
 
-def read_terms(text: bytes) -> TaskTerms:
-    """Return the settings of a task behind their stored text."""
+def read_overrides(text: bytes) -> TaskOverrides:
+    """Decode the stored text of a task's own settings."""
     return _decoder.decode(text)
 
 
-def terms_text(terms: TaskTerms | msgspec.UnsetType) -> bytes | None:
-    """Return settings as they are stored: nothing for those that say nothing."""
-    if terms is msgspec.UNSET or terms == _NOTHING:
+def overrides_text(overrides: TaskOverrides | msgspec.UnsetType) -> bytes | None:
+    """Return the text to store: None when no setting is overridden."""
+    if overrides is msgspec.UNSET or overrides == _NONE:
         return None
-    return msgspec.json.encode(terms)
+    return msgspec.json.encode(overrides)
 
 
-# What a definition says too.
-INSTEAD = (
+# The settings that a definition has too.
+OVERRIDABLE = (
     "requested_to_start_timeout",
     "in_progress_timeout",
     "allowed_retry_count",
     "retry_delay",
     "attempt_timeout",
 )
-_NOTHING = TaskTerms()
-_decoder: msgspec.json.Decoder[TaskTerms] = msgspec.json.Decoder(TaskTerms)
+_NONE = TaskOverrides()
+_decoder: msgspec.json.Decoder[TaskOverrides] = msgspec.json.Decoder(TaskOverrides)
