@@ -21,10 +21,10 @@ from fencepost.domain.actions import (
 from fencepost.domain.definition import Decided, Declared
 from fencepost.domain.payload import object_text
 from fencepost.domain.task import ChangedTask, ShortTask, Task
-from fencepost.engine.attempts import explain
+from fencepost.engine.conflicts import diagnose
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import Lease, fence, fragment
-from fencepost.engine.outcomes import TRIES, Outcomes, contended, in_turn
+from fencepost.engine.outcomes import TRIES, Outcomes, sequentially, too_contended
 from fencepost.engine.start_requests import ResolvedRequest, parse, resolve
 from fencepost.errors import INVALID_ACTION, TASK_NOT_FOUND, UNAVAILABLE, Refusal
 from fencepost.store.tasks import TaskStore
@@ -47,11 +47,11 @@ class Decisions:
 
     async def decide(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """End decision tasks as succeeded and do what each decides: all of it, or nothing and the reason."""
-        calls = await in_turn(map(self._call, leases))
+        calls = await sequentially(map(self._call, leases))
         good = [call for call in calls if not isinstance(call, Exception)]
         decided = iter(await self._workflows.decide(good, short=short))
         outcomes = [call if isinstance(call, Exception) else next(decided) for call in calls]
-        return await in_turn(map(self._settled, leases, calls, outcomes))
+        return await sequentially(map(self._settled, leases, calls, outcomes))
 
     async def _settled(
         self, lease: Lease, call: dict[str, Any] | Exception, outcome: Task | ShortTask | Exception | None
@@ -62,12 +62,12 @@ class Decisions:
                 raise outcome
             if outcome is not None:
                 return await self._definitions.changed(outcome)
-            if task := await explain(self._tasks, "success", lease.id, str(lease.exec_id), lease.content):
+            if task := await diagnose(self._tasks, "success", lease.id, str(lease.exec_id), lease.content):
                 return await self._definitions.changed(task)
             assert not isinstance(call, Exception), "that was its outcome"
             call["checked"] = await self._check(lease)
             (outcome,) = await self._workflows.decide([call])
-        raise contended(f"task {lease.id!r}")
+        raise too_contended(f"task {lease.id!r}")
 
     async def _check(self, lease: Lease) -> int:
         """Check what ends a workflow against the schema that it lives under; return that version."""

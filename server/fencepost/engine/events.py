@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fencepost.domain.event import Event, Outcome
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.outcomes import TRIES, Outcomes, gather, too_contended
 from fencepost.engine.triggers import TriggerRules
 from fencepost.store.events import EventStore
 from fencepost.store.start_requests import StaleDefinition
@@ -22,10 +22,10 @@ class Events:
 
     async def publish(self, events: Sequence[Event], *, caller: str) -> Outcomes[Outcome]:
         """Take events in their order; one that was taken before answers as it did then."""
-        chosen = await each(self._triggers.chosen(event, caller=caller) for event in events)
+        chosen = await gather(self._triggers.chosen(event, caller=caller) for event in events)
         published = iter(await self._store.publish([one for one in chosen if not isinstance(one, Exception)]))
         outcomes = [one if isinstance(one, Exception) else next(published) for one in chosen]
-        return await each(
+        return await gather(
             self._settled(event, outcome, caller) for event, outcome in zip(events, outcomes, strict=True)
         )
 
@@ -39,4 +39,4 @@ class Events:
             self._triggers.forget()
             self._definitions.forget_all()
             (outcome,) = await self._store.publish([await self._triggers.chosen(event, caller=caller)])
-        raise contended("what triggers start")
+        raise too_contended("what triggers start")

@@ -15,14 +15,14 @@ from msgspec import UNSET
 
 from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id
 from fencepost.domain.task import ChangedTask, ShortTask, Task
-from fencepost.engine.attempts import explain
+from fencepost.engine.conflicts import diagnose
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import Lease, fence, fragment
-from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.outcomes import TRIES, Outcomes, gather, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import TASK_NOT_FOUND, Refusal
-from fencepost.store.batches import joined, parted
+from fencepost.store.batches import merge, partition
 from fencepost.store.tasks import TaskStore
 
 Verb = Literal["start", "success", "fail", "release"]
@@ -58,8 +58,8 @@ class Executions:
         """
         decides = [kind_of_exec_id(lease.exec_id) is IdKind.DECISION for lease in leases]
         if any(decides):
-            ours, theirs = parted(leases, decides)
-            return joined(
+            ours, theirs = partition(leases, decides)
+            return merge(
                 decides, await self.success(ours, short=short), await self._decisions.decide(theirs, short=short)
             )
         calls = [{**fence(lease), "result": fragment(lease.content), "checked": None} for lease in leases]
@@ -96,7 +96,7 @@ class Executions:
         """Renew the deadlines of running tasks; tell the workers of canceled ones. Content is the notification."""
         calls = [{**fence(lease), "notification": fragment(lease.content)} for lease in leases]
         outcomes = await self._store.notify(calls)
-        return await each(map(self._renewed, leases, calls, outcomes))
+        return await gather(map(self._renewed, leases, calls, outcomes))
 
     async def _change(
         self, verb: Verb, leases: Sequence[Lease], calls: Sequence[dict[str, Any]], *, short: bool
@@ -104,7 +104,7 @@ class Executions:
         outcomes = list(await self._store.change(verb, calls, short=short))
         late = [number for number, outcome in enumerate(outcomes) if outcome is None]
         if late:
-            again = await each(self._explained(verb, leases[number], calls[number]) for number in late)
+            again = await gather(self._diagnosed(verb, leases[number], calls[number]) for number in late)
             for number, outcome in zip(late, again, strict=True):
                 outcomes[number] = outcome
         return [
@@ -113,17 +113,17 @@ class Executions:
             if outcome is not None
         ]
 
-    async def _explained(self, verb: Verb, lease: Lease, call: dict[str, Any]) -> Task | ShortTask | Exception:
+    async def _diagnosed(self, verb: Verb, lease: Lease, call: dict[str, Any]) -> Task | ShortTask | Exception:
         """Find out why a guard failed: the same was said before, it is refused, or it is worth another try."""
         for _ in range(TRIES):
-            if task := await explain(self._store, verb, lease.id, str(lease.exec_id), lease.content):
+            if task := await diagnose(self._store, verb, lease.id, str(lease.exec_id), lease.content):
                 return task
             if "checked" in call:
                 call["checked"] = await self._check(verb, lease)
             (outcome,) = await self._store.change(verb, [call])
             if outcome is not None:
                 return outcome
-        raise contended(f"task {lease.id!r}")
+        raise too_contended(f"task {lease.id!r}")
 
     async def _check(self, verb: Verb, lease: Lease) -> int:
         """Check what ends an execution against the schema that the task lives under; return that version."""
@@ -143,9 +143,9 @@ class Executions:
                 return Renewal(outcome, cancel_requested=False)
             if await self._store.deliver_cancel(lease.id, exec_id, lease.content or b"{}", lease.caller):
                 return Renewal(None, cancel_requested=True)
-            await explain(self._store, "notify", lease.id, exec_id)
+            await diagnose(self._store, "notify", lease.id, exec_id)
             (outcome,) = await self._store.notify([call])
-        raise contended(f"task {lease.id!r}")
+        raise too_contended(f"task {lease.id!r}")
 
     async def _freed(self, changed: Outcomes[ChangedTask]) -> None:
         """Let the polls that wait for a place hear of one."""

@@ -13,7 +13,7 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, start_or_skip
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.engine.start_requests import prepare
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import SCHEDULE_NOT_FOUND, UNAVAILABLE, Refusal, invalid_params
@@ -142,7 +142,7 @@ class Schedules:
             else:
                 if began is not None:
                     return began
-        raise contended(f"schedule {name!r}")
+        raise too_contended(f"schedule {name!r}")
 
     async def _run_of(self, due: DueSchedule) -> ScheduledRun | None:
         """Return the run for a due time; None when the next due time cannot be computed."""

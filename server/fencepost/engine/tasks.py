@@ -14,7 +14,7 @@ from fencepost.domain.payload import same_payload
 from fencepost.domain.task import ChangedTask, Entry, ShortTask, Task, TaskWithSettings, workflow_of
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import fragment
-from fencepost.engine.outcomes import TRIES, Outcomes, contended, each
+from fencepost.engine.outcomes import TRIES, Outcomes, gather, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import (
     ALREADY_EXISTS,
@@ -72,7 +72,7 @@ class Tasks:
             outcomes[place] = await self._definitions.changed(one.task) if isinstance(one, Created) else one
         late = [place for place, outcome in enumerate(outcomes) if outcome is None]
         for place, settled in zip(
-            late, await each(self._settled(news[place], calls[place]) for place in late), strict=True
+            late, await gather(self._settled(news[place], calls[place]) for place in late), strict=True
         ):
             outcomes[place] = settled
         return [outcome for outcome in outcomes if outcome is not None]
@@ -88,7 +88,7 @@ class Tasks:
             now = (await self.get(id)).task
             if now.status == "done":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
-        raise contended(f"task {id!r}")
+        raise too_contended(f"task {id!r}")
 
     async def retry(self, id: str, *, caller: str) -> TaskWithSettings:
         """Give a done task that did not succeed a fresh allowance of attempts."""
@@ -105,7 +105,7 @@ class Tasks:
                 raise invalid_params(f"{now.definition} cannot be begun again; create another one", "$.id")
             if kind_of(id) is not IdKind.PLAIN:
                 await self._still_wanted(now)
-        raise contended(f"task {id!r}")
+        raise too_contended(f"task {id!r}")
 
     async def get(self, id: str) -> TaskWithSettings:
         """Return a task as it stands; raise Refusal when there is none."""
@@ -180,7 +180,7 @@ class Tasks:
             if created is not None:
                 self._announce([created])
                 return await self._definitions.changed(created.task)
-        raise contended(f"definition {new.definition!r}" if new.id is None else f"task {new.id!r}")
+        raise too_contended(f"definition {new.definition!r}" if new.id is None else f"task {new.id!r}")
 
     async def _existing(self, task: Task, new: NewTask) -> ChangedTask:
         same = (

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.task import Task
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import TASK_HAS_A_LIMIT, TASK_NOT_FOUND, Refusal
 from fencepost.store.tasks import TaskStore
@@ -81,7 +81,7 @@ class TransitionsById:
         newest = (await self._definitions.newest(task.definition)).document
         if task.status == "ready" and isinstance(newest, TaskDefinition) and newest.concurrency_limit is not UNSET:
             return Refusal(TASK_HAS_A_LIMIT, at="$.id", id=task.id, definition=task.definition)
-        return contended(f"task {task.id!r}")
+        return too_contended(f"task {task.id!r}")
 
     async def _announce(self, task: Task) -> None:
         if task.status == "ready":

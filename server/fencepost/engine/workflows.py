@@ -15,7 +15,7 @@ from fencepost.domain.task import Task, TaskWithSettings
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.leases import fragment
-from fencepost.engine.outcomes import TRIES, Outcomes, contended, each, in_turn
+from fencepost.engine.outcomes import TRIES, Outcomes, gather, sequentially, too_contended
 from fencepost.errors import (
     KEY_TAKEN,
     SIGNAL_REUSED,
@@ -62,10 +62,10 @@ class Workflows:
 
     async def create(self, news: Sequence[NewWorkflow]) -> Outcomes[Workflow]:
         """Create workflows under the newest versions of their definitions; an id and content again is the same one."""
-        calls = await in_turn(map(self._call, news))
+        calls = await sequentially(map(self._call, news))
         created = iter(await self._store.create([call for call in calls if not isinstance(call, Exception)]))
         outcomes = [call if isinstance(call, Exception) else next(created) for call in calls]
-        return await in_turn(map(self._settled, news, calls, outcomes))
+        return await sequentially(map(self._settled, news, calls, outcomes))
 
     async def cancel(self, id: str, *, caller: str) -> Workflow:
         """End a live workflow as canceled, with everything that it began, to any depth."""
@@ -76,7 +76,7 @@ class Workflows:
 
     async def signal(self, signals: Sequence[Signal]) -> Outcomes[Workflow]:
         """Tell live workflows what somebody has to say to them."""
-        return await each(map(self._signaled, signals))
+        return await gather(map(self._signaled, signals))
 
     async def get(self, id: str) -> Found:
         """Return a workflow as it stands; raise Refusal when there is none."""
@@ -170,7 +170,7 @@ class Workflows:
             self._definitions.forget(new.definition)
             call |= {**await self._call(new), "id": call["id"]}
             (outcome,) = await self._store.create([call])
-        raise contended(f"workflow {new.id!r}")
+        raise too_contended(f"workflow {new.id!r}")
 
     async def _signaled(self, signal: Signal) -> Workflow:
         found = await self.get(signal.id)

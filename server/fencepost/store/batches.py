@@ -205,12 +205,12 @@ class Batches:
         return done.outcomes
 
 
-def parted(calls: Sequence[T], marks: Sequence[bool]) -> tuple[list[T], list[T]]:
+def partition(calls: Sequence[T], marks: Sequence[bool]) -> tuple[list[T], list[T]]:
     """Return the calls without a mark, and those with one."""
     return [c for c, mark in zip(calls, marks, strict=True) if not mark], list(compress(calls, marks))
 
 
-def joined(marks: Sequence[bool], unmarked: Iterable[T], marked: Iterable[T]) -> list[T]:
+def merge(marks: Sequence[bool], unmarked: Iterable[T], marked: Iterable[T]) -> list[T]:
     """Return the outcomes of parted calls in the order that these had."""
     parts = (iter(unmarked), iter(marked))
     return [next(parts[mark]) for mark in marks]

@@ -12,7 +12,7 @@ from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes,
 from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.errors import Refusal
-from fencepost.store.batches import Batches, joined, parted
+from fencepost.store.batches import Batches, merge, partition
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.leases import Claimed, PollAnswer, held_by_request, lease, request_key
@@ -97,8 +97,8 @@ class TaskStore:
         if not any(timers):
             rows = await self._batches["create"].submit(calls, short=short)
         else:
-            plain, timed = parted(calls, timers)
-            rows = joined(timers, await self._batches["create"].submit(plain), await self._with_timers.submit(timed))
+            plain, timed = partition(calls, timers)
+            rows = merge(timers, await self._batches["create"].submit(plain), await self._with_timers.submit(timed))
         return [await self._created(row) if isinstance(row, tuple) else row for row in rows]
 
     async def _created(self, row: Sequence[Any]) -> Created:
@@ -119,9 +119,9 @@ class TaskStore:
         if not any(told):
             rows = await self._batches[verb].submit(calls, short=short)
         else:
-            ours, theirs = parted(calls, told)
+            ours, theirs = partition(calls, told)
             plain = self._batches[verb].submit(ours, short=short)
-            rows = joined(told, *await asyncio.gather(plain, self._workflows.change(verb, theirs, short=short)))
+            rows = merge(told, *await asyncio.gather(plain, self._workflows.change(verb, theirs, short=short)))
         return [task_of(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
     async def notify(self, calls: Sequence[dict[str, Any]]) -> Sequence[str | Exception | None]:

@@ -16,7 +16,7 @@ from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.transitions_by_id import TransitionsById, UnexpectedState
 from fencepost.engine.workflows import NewWorkflow, Workflows
@@ -231,4 +231,4 @@ class Runs:
                 )
             except UnexpectedState as unexpected:
                 task = unexpected.task
-        raise contended(f"task {task.id!r}")
+        raise too_contended(f"task {task.id!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
 from fencepost.vocabularies.machines.metadata import MAX_METADATA_BYTES, bounded_metadata
 from fencepost.vocabularies.machines.store import DataVersion, MachineStore
@@ -30,7 +30,7 @@ class WorkflowData:
             version = await self._store.put_data(id, metadata, data, kept=self._kept)
             if version is not None:
                 return version
-        raise contended(f"workflow {id!r}")
+        raise too_contended(f"workflow {id!r}")
 
     async def find(self, id: str, version: int) -> DataVersion | None:
         """Return a version, 0 for the newest; None if it does not exist."""

@@ -15,7 +15,7 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.outcomes import TRIES, contended
+from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal, invalid_params
@@ -176,7 +176,7 @@ class MachineWorkflows:
                     self._wakeups.deadline(0.0)
                     await self._deciders.settle(id)
                 return
-        raise contended(f"workflow {id!r}")
+        raise too_contended(f"workflow {id!r}")
 
     async def list_reports(self, id: str, *, after: int = 0, size: int) -> Portion[RecordedReport]:
         """Return a page of the reports of a workflow, oldest first; raise Refusal (`workflow-not-found`)."""

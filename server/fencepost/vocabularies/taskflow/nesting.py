@@ -13,7 +13,7 @@ import msgspec
 
 from fencepost.domain.payload import same_payload
 from fencepost.engine.deciders import Deciders
-from fencepost.engine.outcomes import contended
+from fencepost.engine.outcomes import too_contended
 from fencepost.engine.workflows import Signal, Workflows
 from fencepost.errors import (
     EXEC_ID_MISMATCH,
@@ -67,7 +67,7 @@ class Nesting:
         label = _label_of(run, parent)
         if (known := _find_begun(run, label, nested.key)) is None:
             await self._send_signal(nested, run, label)
-            await self._deciders.settle(run.row.workflow.id)
+            await self._deciders.run_pending_decisions(run.row.workflow.id)
             known = await self._find_result(run, label, nested)
         workflow = (await self._workflows.get(known)).workflow
         if not same_payload(workflow.params, msgspec.json.encode(nested.params)):
@@ -84,7 +84,9 @@ class Nesting:
         known = _find_begun(await self._runs.get(nested.parent.taskflow_id), label, nested.key)
         if known is None:
             # The deciding server may have died; another one decides when the lease has expired.
-            raise contended(f"taskflow {nested.parent.taskflow_id!r}") if is_open else _parent_is_over(nested.parent)
+            raise (
+                too_contended(f"taskflow {nested.parent.taskflow_id!r}") if is_open else _parent_is_over(nested.parent)
+            )
         return known
 
     async def _send_signal(self, nested: NestedRequest, run: Run, label: str) -> None:

@@ -1,7 +1,7 @@
-"""Why a call about an execution changed nothing: it was said before, or it is refused, and by which name.
+"""Diagnosis of a call about an execution that changed no row: a repetition, a refusal, or a race.
 
-The statement that changes a task has its guard in the `where`; only when that finds nothing is this asked, and the
-answer never changes anything.
+The statement that changes a task has its guard in the `where`. Only when it changes no row, this module reads the task
+to find the reason; it never changes anything.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _ENDINGS = ("awf.task/success", "awf.task/fail", "awf.task/release")
 _CONTENT = {"awf.task/success": "result", "awf.task/fail": "error"}
 
 
-async def explain(store: TaskStore, verb: Verb, id: str, exec_id: str, content: bytes | None = None) -> Task | None:
-    """Return the task as it stood when the same was said first; None when the call is worth another try.
+async def diagnose(store: TaskStore, verb: Verb, id: str, exec_id: str, content: bytes | None = None) -> Task | None:
+    """Return the task as the first call left it if this one is a repetition; None if the call may be tried again.
 
-    Raises Refusal with the reason when it must not be.
+    Raises Refusal: `task-not-found`, `exec-id-mismatch`, `task-has-been-done`, or the state that the call needs.
     """
     task = await store.find(id)
     if task is None:
         raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
-    # Behind the look at the task: if the same was said in between, this finds it, and a task that is over is explained.
+    # After the task was read: a repetition that commits in between is found here, and explains why the task is done.
     if verb != "notify":
         attempt = await store.find_attempt(id, exec_id, _BEGINNINGS if verb == "start" else _ENDINGS)
         if attempt is not None:
@@ -61,7 +61,7 @@ async def explain(store: TaskStore, verb: Verb, id: str, exec_id: str, content: 
 def _repeated(attempt: Attempt, verb: Verb, id: str, exec_id: str, content: bytes | None) -> Task:
     if verb == "start":
         return attempt.task
-    if attempt.action == f"awf.task/{verb}" and same_payload(_said(attempt), content):
+    if attempt.action == f"awf.task/{verb}" and same_payload(_content(attempt), content):
         return attempt.task
     if attempt.task.status == "done":
         raise _over(verb, id, attempt.task)
@@ -73,8 +73,8 @@ def _over(verb: Verb, id: str, task: Task) -> Refusal:
     return Refusal(kind, at="$.id", id=id, outcome=task.outcome)
 
 
-def _said(attempt: Attempt) -> bytes | None:
+def _content(attempt: Attempt) -> bytes | None:
     member = _CONTENT.get(attempt.action)
     params = None if attempt.content is None else orjson.loads(attempt.content)
-    said = params.get(member) if isinstance(params, dict) and member else None
-    return None if said is None else canonical(said)
+    content = params.get(member) if isinstance(params, dict) and member else None
+    return None if content is None else canonical(content)
