@@ -90,7 +90,7 @@ def test_whoever_waits_for_a_decision_that_was_lost_with_its_server_leaves_it_to
     parts = engine.tasks, engine.workflows, engine.executions, engine.transitions, engine.definitions
     workflow = decider.create()
     server.query("update fencepost.live_tasks set lost_attempts = 1")
-    server.run(Deciders(*parts, {"workflow": decide}).settle(workflow["id"]))
+    server.run(Deciders(*parts, {"workflow": decide}).run_pending_decisions(workflow["id"]))
     ((status, attempts),) = server.query("select status, retry_count from fencepost.live_tasks")
     assert (status, attempts) == ("ready", 0)
 
@@ -101,6 +101,6 @@ def test_whoever_waits_for_a_decision_is_not_told_of_a_bug_in_it(server: Server,
     engine, decider = server.app.engine, Decider(server, "demo/steps")
     parts = engine.tasks, engine.workflows, engine.executions, engine.transitions, engine.definitions
     workflow = decider.create(params={"bug": bug})
-    server.run(Deciders(*parts, {"workflow": decide}).settle(workflow["id"]))
+    server.run(Deciders(*parts, {"workflow": decide}).run_pending_decisions(workflow["id"]))
     decision = decider.decision()
     assert (decision["requester"]["id"], decision["retryCount"]) == (workflow["id"], 1)

@@ -77,7 +77,7 @@ class Deciders:
             actions = [await self._possible(action, definition.document, keys) for action in actions]
         return msgspec.json.encode(list(actions))
 
-    async def settle(self, id: str) -> None:
+    async def run_pending_decisions(self, id: str) -> None:
         """Return when nothing is to be decided about a workflow, making its decisions here where nobody else does.
 
         Gives up after some seconds: whoever is at it will be done later. What is refused is left to the loop too, and

@@ -51,9 +51,9 @@ class Decisions:
         good = [call for call in calls if not isinstance(call, Exception)]
         decided = iter(await self._workflows.decide(good, short=short))
         outcomes = [call if isinstance(call, Exception) else next(decided) for call in calls]
-        return await sequentially(map(self._settled, leases, calls, outcomes))
+        return await sequentially(map(self._diagnosed, leases, calls, outcomes))
 
-    async def _settled(
+    async def _diagnosed(
         self, lease: Lease, call: dict[str, Any] | Exception, outcome: Task | ShortTask | Exception | None
     ) -> ChangedTask:
         """Find out why a guard failed: the same was said before, it is refused, or it is worth another try."""

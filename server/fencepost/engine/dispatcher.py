@@ -170,7 +170,7 @@ class Dispatcher:
             await asyncio.wait(self._rounds)
         for group in self._groups.values():
             for ask in (*group.waiting, *group.fresh):
-                self._settle(group, ask, [])
+                self._resolve(group, ask, [])
         self._groups.clear()
         self._by_definition.clear()
 
@@ -229,7 +229,7 @@ class Dispatcher:
                 group.remove(ask)
                 _fail(ask, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=ask.request_id))
             elif answer.tasks or not (ask.waits or more):
-                self._settle(group, ask, answer.tasks)
+                self._resolve(group, ask, answer.tasks)
                 if answer.tasks and ask.request is not None:
                     fed.add(ask.request)
             else:
@@ -254,7 +254,7 @@ class Dispatcher:
                 del group.waiting[ask]
                 group.fresh[ask] = None
 
-    def _settle(self, group: _Group, ask: Ask, tasks: list[LeasedTask]) -> None:
+    def _resolve(self, group: _Group, ask: Ask, tasks: list[LeasedTask]) -> None:
         group.remove(ask)
         if not ask.answer.done():
             ask.answer.set_result(tasks)
@@ -264,7 +264,7 @@ class Dispatcher:
         ask.waits = False
         group = self._groups.get(ask.definitions)
         if group is not None and ask in group.waiting:
-            self._settle(group, ask, [])
+            self._resolve(group, ask, [])
             self._leave_if_empty(ask.definitions, group)
 
     async def _hang_up(self, ask: Ask) -> None:

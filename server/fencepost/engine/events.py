@@ -26,10 +26,10 @@ class Events:
         published = iter(await self._store.publish([one for one in chosen if not isinstance(one, Exception)]))
         outcomes = [one if isinstance(one, Exception) else next(published) for one in chosen]
         return await gather(
-            self._settled(event, outcome, caller) for event, outcome in zip(events, outcomes, strict=True)
+            self._retry_on_conflict(event, outcome, caller) for event, outcome in zip(events, outcomes, strict=True)
         )
 
-    async def _settled(self, event: Event, outcome: Outcome | Exception, caller: str) -> Outcome:
+    async def _retry_on_conflict(self, event: Event, outcome: Outcome | Exception, caller: str) -> Outcome:
         """Return the outcome, after further tries when triggers or definitions have changed in between."""
         for _ in range(TRIES):
             if not isinstance(outcome, Exception):

@@ -71,10 +71,10 @@ class Tasks:
         for place, one in zip(begun, created, strict=True):
             outcomes[place] = await self._definitions.changed(one.task) if isinstance(one, Created) else one
         late = [place for place, outcome in enumerate(outcomes) if outcome is None]
-        for place, settled in zip(
-            late, await gather(self._settled(news[place], calls[place]) for place in late), strict=True
+        for place, retried in zip(
+            late, await gather(self._retry_on_conflict(news[place], calls[place]) for place in late), strict=True
         ):
-            outcomes[place] = settled
+            outcomes[place] = retried
         return [outcome for outcome in outcomes if outcome is not None]
 
     async def cancel(self, id: str, *, caller: str) -> TaskWithSettings:
@@ -165,7 +165,7 @@ class Tasks:
         await self._definitions.checks.made(lambda: definition.begin(new.params))
         return version
 
-    async def _settled(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:
+    async def _retry_on_conflict(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:
         """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""
         for _ in range(TRIES):
             if new.id is not None and (existing := await self._store.find(new.id)):

@@ -65,7 +65,7 @@ class Workflows:
         calls = await sequentially(map(self._call, news))
         created = iter(await self._store.create([call for call in calls if not isinstance(call, Exception)]))
         outcomes = [call if isinstance(call, Exception) else next(created) for call in calls]
-        return await sequentially(map(self._settled, news, calls, outcomes))
+        return await sequentially(map(self._retry_on_conflict, news, calls, outcomes))
 
     async def cancel(self, id: str, *, caller: str) -> Workflow:
         """End a live workflow as canceled, with everything that it began, to any depth."""
@@ -152,7 +152,7 @@ class Workflows:
             "caller": new.caller,
         }
 
-    async def _settled(
+    async def _retry_on_conflict(
         self, new: NewWorkflow, call: dict[str, Any] | Exception, outcome: Workflow | Exception | None
     ) -> Workflow:
         """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""

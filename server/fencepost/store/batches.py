@@ -67,7 +67,7 @@ class _Entry(NamedTuple):
     submission: _Submission
     place: int
 
-    def settle(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: Outcome) -> None:
         """Note the outcome, and wake the caller with the last one."""
         submission = self.submission
         submission.outcomes[self.place] = outcome
@@ -176,16 +176,16 @@ class Batches:
             rows = await self._execute(batch)
         except (psycopg.Error, StatementRefused) as error:
             if len(batch) == 1:
-                batch[0].settle(error)
+                batch[0].resolve(error)
                 return
             for entry in batch:
                 await self._run([entry])
         except Exception as error:  # noqa: BLE001 every caller gets it, and the next batch must run
             for entry in batch:
-                entry.settle(error)
+                entry.resolve(error)
         else:
             for number, entry in enumerate(batch):
-                entry.settle(rows.get(number))
+                entry.resolve(rows.get(number))
 
     async def _execute(self, batch: list[_Entry]) -> Mapping[int, Row | Exception]:
         short = True
@@ -211,6 +211,6 @@ def partition(calls: Sequence[T], marks: Sequence[bool]) -> tuple[list[T], list[
 
 
 def merge(marks: Sequence[bool], unmarked: Iterable[T], marked: Iterable[T]) -> list[T]:
-    """Return the outcomes of parted calls in the order that these had."""
+    """Return the outcomes of partitioned calls in the order of the calls."""
     parts = (iter(unmarked), iter(marked))
     return [next(parts[mark]) for mark in marks]

@@ -57,7 +57,7 @@ class Pending:
         self.over = False
         self.future: asyncio.Future[Any] = loop.create_future()
 
-    def settle(self, result: Any, error: BaseException | None) -> None:
+    def resolve(self, result: Any, error: BaseException | None) -> None:
         """Give the caller what came of it; nothing happens the second time. May be called from any thread."""
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
             self.loop.call_soon_threadsafe(_resolve, self.future, result, error)
@@ -65,7 +65,7 @@ class Pending:
     def refuse(self) -> None:
         """Tell the caller that the database is away; a lane that has not begun the job leaves it."""
         self.over = True
-        self.settle(None, Away())
+        self.resolve(None, Away())
 
 
 class Outlook(Protocol):
@@ -117,7 +117,7 @@ class Lane:
         self._drop()
 
     def _attempt(self, pending: Pending) -> None:
-        """Run a job and settle it."""
+        """Run a job and resolve it."""
         pause = _PAUSE
         while not pending.over:
             try:
@@ -128,13 +128,13 @@ class Lane:
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     self.began = time.monotonic()
                     continue
-                pending.settle(None, failure)
+                pending.resolve(None, failure)
                 return
             except BaseException as error:  # noqa: BLE001 the caller's future carries it; the thread must live on
-                pending.settle(None, error)
+                pending.resolve(None, error)
                 return
             else:
-                pending.settle(result, None)
+                pending.resolve(result, None)
                 return
 
     def _connected(self, pending: Pending) -> Connection:

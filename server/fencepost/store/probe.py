@@ -49,7 +49,7 @@ class Probe(Pending):
         backends = [lane.connection.backend for lane in late if lane.connection is not None]
         self.job = lambda connection: _looked(connection, backends, doomed)
 
-    def settle(self, result: Any, error: BaseException | None) -> None:
+    def resolve(self, result: Any, error: BaseException | None) -> None:
         """Note what came of it, for the watch."""
         if not self.done:
             self.sight, self.error, self.done = result, error, True

@@ -36,5 +36,5 @@ class _Nobody(Pending):
     def __init__(self) -> None:
         self.until = float("inf")
 
-    def settle(self, result: Any, error: BaseException | None) -> None:
+    def resolve(self, result: Any, error: BaseException | None) -> None:
         """There is no future."""

@@ -25,7 +25,7 @@ def fleet(server: Server) -> Fleet:
 
 def settled(fleet: Fleet, run: str) -> Any:
     """Return a run when what was due of it is decided."""
-    fleet.server.run(fleet.server.app.engine.deciders.settle(run))
+    fleet.server.run(fleet.server.app.engine.deciders.run_pending_decisions(run))
     return fleet.run(run)
 
 

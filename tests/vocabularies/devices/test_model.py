@@ -221,7 +221,7 @@ class Patrols(RuleBasedStateMachine):
 
     def settle(self, run: Run) -> None:
         server = self.fleet.server
-        server.run(server.app.engine.deciders.settle(run.id))
+        server.run(server.app.engine.deciders.run_pending_decisions(run.id))
 
     @invariant()
     def everything_stands_as_the_model_says(self) -> None:

@@ -32,7 +32,7 @@ def at_once(pool: ThreadPoolExecutor, *calls: Callable[[], Any]) -> list[Any]:
 
 
 def settled(fleet: Fleet, run: str) -> Any:
-    fleet.server.run(fleet.server.app.engine.deciders.settle(run))
+    fleet.server.run(fleet.server.app.engine.deciders.run_pending_decisions(run))
     return fleet.run(run)
 
 

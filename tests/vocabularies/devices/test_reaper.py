@@ -38,7 +38,7 @@ def pass_time(fleet: Fleet, clock: FrozenClock, seconds: float, run: Any = None)
     server.reap()
     server.run(server.app.of(Vigil).run_once())
     if run is not None:
-        server.run(server.app.engine.deciders.settle(run["id"]))
+        server.run(server.app.engine.deciders.run_pending_decisions(run["id"]))
 
 
 def come_to(fleet: Fleet, run: Any, *statuses: str) -> None:

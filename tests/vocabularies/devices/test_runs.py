@@ -230,7 +230,7 @@ def test_a_run_that_is_over_cannot_be_stopped(server: Server) -> None:
 def test_a_canceled_task_ends_the_run_as_aborted(server: Server, fleet: Fleet) -> None:
     run = fleet.begin()
     server.rpc("awf.task/cancel", {"id": run["currentTaskId"]})
-    server.run(server.app.engine.deciders.settle(run["id"]))
+    server.run(server.app.engine.deciders.run_pending_decisions(run["id"]))
     after = fleet.run(run["id"])
     assert (after["status"], after["reason"], len(after["tasks"])) == ("ABORTED", "canceled", 1)
 

@@ -142,7 +142,7 @@ class Provisioning(RuleBasedStateMachine):
     def let_time_pass(self, seconds: int) -> None:
         self.clock.advance(timedelta(seconds=seconds))
         self.gate.server.reap()
-        self.gate.server.run(self.gate.server.app.engine.deciders.settle(self.id))
+        self.gate.server.run(self.gate.server.app.engine.deciders.run_pending_decisions(self.id))
         self.model.pass_time(self.clock.now())
 
     def _report(self, index: int, state: int, is_old: bool) -> None:

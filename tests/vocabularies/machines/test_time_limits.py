@@ -25,7 +25,7 @@ def begun(gate: Gate, *, timeout: int = 0, global_timeout: int = 0, grace: int =
 def settled(gate: Gate, id: str) -> str:
     """Apply passed deadlines, run the decision, and return the state."""
     gate.server.reap()
-    gate.server.run(gate.server.app.engine.deciders.settle(id))
+    gate.server.run(gate.server.app.engine.deciders.run_pending_decisions(id))
     return gate.state(id)
 
 

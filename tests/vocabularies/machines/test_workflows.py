@@ -157,7 +157,7 @@ def test_an_action_canceled_over_rpc_fails_its_workflow(machine: WorkerClient, h
     id = create(machine, hello, m="w")
     status = gate.server.rpc("awf.workflow/status", {"id": id, "include-activities?": True})
     gate.server.rpc("awf.task/cancel", {"id": status["activities"][0]["id"]})
-    gate.server.run(gate.server.app.engine.deciders.settle(id))
+    gate.server.run(gate.server.app.engine.deciders.run_pending_decisions(id))
     assert machine.get("GetWorkflow", id=id).state == FAILED
     error = gate.server.rpc("awf.workflow/status", {"id": id})["resource"]["error"]
     assert error["message"] == "Action canceled"

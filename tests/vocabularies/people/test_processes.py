@@ -127,5 +127,5 @@ def test_initial_tasks_have_the_order_of_the_steps(server: Server) -> None:
 def test_a_closed_task_starts_no_task_of_the_next_step(server: Server, end: str) -> None:
     desk = Desk(server)
     desk.call(end, id=desk.task(), user="ann")
-    server.run(server.app.engine.deciders.settle("L-1"))
+    server.run(server.app.engine.deciders.run_pending_decisions("L-1"))
     assert len(desk.call("find-all-tasks-by-task-list", taskList="L-1")["resources"]) == 1

@@ -201,11 +201,11 @@ def test_a_flow_waits_for_a_task_that_is_retried_by_itself_in_a_stage_that_goes_
     id = caller.produce(flow(["a", "b"], ["c"]))
     deciders = caller.server.app.engine.deciders
     failed = caller.fail("b")
-    caller.server.run(deciders.settle(id))
+    caller.server.run(deciders.run_pending_decisions(id))
     assert caller.statuses(id)["b"] == "FAILED"
     caller.server.rpc("awf.task/retry", {"id": failed["id"]})
     caller.work("a")
-    caller.server.run(deciders.settle(id))
+    caller.server.run(deciders.run_pending_decisions(id))
     assert (caller.status(id), caller.statuses(id)["b"]) == ("RUNNING", "QUEUED")
     caller.work("b")
     caller.work("c")

@@ -102,7 +102,7 @@ class Runs:
             begun.at = begun.at.replace("$.params", "$", 1)
         if isinstance(begun, Exception):
             raise begun
-        await self._deciders.settle(begun.id)
+        await self._deciders.run_pending_decisions(begun.id)
         return await self.get(begun.id)
 
     async def stop(self, id: str, *, caller: str) -> Run:
@@ -202,7 +202,7 @@ class Runs:
         moved = await self._moved(task, report, caller)
         await self._known.heartbeat(task.definition.removeprefix(DEVICE))
         if moved.status == "done" and before not in ("COMPLETED", "REJECTED", "ABORTED"):
-            await self._deciders.settle(workflow_of(moved))
+            await self._deciders.run_pending_decisions(workflow_of(moved))
         return moved
 
     async def device_of(self, workflow: Workflow) -> str | None:

@@ -15,7 +15,7 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.outcomes import TRIES, too_contended
+from fencepost.engine.outcomes import TRIES, too_too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal, invalid_params
@@ -100,7 +100,7 @@ class MachineWorkflows:
             created.at = created.at.replace("$.params.hardware", "$.hardware", 1)
         if isinstance(created, Exception):
             raise created
-        await self._deciders.settle(created.id)
+        await self._deciders.run_pending_decisions(created.id)
         # A repeated call returns the same workflow even if it was deleted meanwhile.
         return await self.get(created.id, deleted=True)
 
@@ -174,7 +174,7 @@ class MachineWorkflows:
             if is_recorded:
                 if transition is not None:
                     self._wakeups.deadline(0.0)
-                    await self._deciders.settle(id)
+                    await self._deciders.run_pending_decisions(id)
                 return
         raise too_contended(f"workflow {id!r}")
 
@@ -212,7 +212,7 @@ class MachineWorkflows:
         if found.position.has_ended or found.position.task_id is not None:
             return found
         # The workflow is between two actions; a server may have stopped before it ran the decision.
-        await self._deciders.settle(id)
+        await self._deciders.run_pending_decisions(id)
         return await self.get(id, deleted=True)
 
     async def _with_positions(self, several: Sequence[StoredWorkflow]) -> Sequence[MachineWorkflow]:

@@ -9,7 +9,7 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
-from fencepost.domain.nearest import hint, shortened
+from fencepost.domain.suggestions import hint, shortened
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.workflows import NewWorkflow, Workflows
@@ -70,7 +70,7 @@ class TaskLists:
         (outcome,) = await self._workflows.create([new])
         if isinstance(outcome, Exception):
             raise _in_call(outcome)
-        await self._deciders.settle(id)
+        await self._deciders.run_pending_decisions(id)
         return await self.get(id)
 
     async def get(self, code: str, at: str = "$.code") -> TaskList:
@@ -92,7 +92,7 @@ class TaskLists:
             return found
         document = await self._process(found.process, found.process_version)
         await self._definitions.checks.made(lambda: document.check_output(result))
-        await self._deciders.settle(code)
+        await self._deciders.run_pending_decisions(code)
         await self._store.close(found, result, caller=caller)
         return await self.get(code)
 
