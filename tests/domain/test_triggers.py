@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from fencepost.domain.matching import ANY_VALUE, MISSING, IndexKey, Rule, index_key_in, index_key_of, matches, value_in
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fencepost.domain import verbatim
-from fencepost.domain.selection import ANY_VALUE, MISSING, Place, Rule, matches, place_in, place_of, value_in
+from fencepost.domain import lossless_json
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.errors import Refusal
 from tests.fixtures.surface import DOCUMENTS
@@ -72,7 +72,7 @@ def test_a_path_that_leads_nowhere_never_matches(path: Any) -> None:
     resource = {"x": 1, "list": [None, 2]}
     assert value_in(resource, path) is MISSING
     assert not matches([rule(path, "eq", None)], resource)
-    assert place_in(resource, json.dumps(path)) is None
+    assert index_key_in(resource, json.dumps(path)) is None
 
 
 @given(st.lists(rules, min_size=1, max_size=3), resources)
@@ -96,23 +96,23 @@ def test_exactly_one_of_less_equal_and_greater_holds_where_values_can_be_ordered
 @example([rule(("a",), "eq", 2**53)], {"a": 2.0**53})
 @example([rule(("a",), "eq", 0)], {"a": -0.0})
 def test_what_matches_stands_at_the_place_by_which_it_is_found(some: list[Rule], resource: Any) -> None:
-    place = place_of(some)
+    place = index_key_of(some)
     if matches(some, resource):
-        found = place_in(resource, place.path)
+        found = index_key_in(resource, place.path)
         assert found is not None
         assert place.value in (found.value, ANY_VALUE)
 
 
 def test_a_subscription_is_found_by_its_last_rule_of_equality() -> None:
     some = [rule(("type",), "eq", "x"), rule(("id",), "eq", 7), rule(("n",), "gt", 1)]
-    assert place_of(some) == place_in({"id": 7.0}, '["id"]')
-    assert place_of(some) != place_in({"id": 8}, '["id"]')
-    assert place_of(some[2:]) == Place('["n"]', ANY_VALUE)
+    assert index_key_of(some) == index_key_in({"id": 7.0}, '["id"]')
+    assert index_key_of(some) != index_key_in({"id": 8}, '["id"]')
+    assert index_key_of(some[2:]) == IndexKey('["n"]', ANY_VALUE)
 
 
 def test_a_path_that_no_index_could_hold_is_refused_at_its_rule() -> None:
     with pytest.raises(Refusal) as refused:
-        place_of([rule(("a",), "gt", 1), rule(("x" * 200,) * 3, "eq", 1)])
+        index_key_of([rule(("a",), "gt", 1), rule(("x" * 200,) * 3, "eq", 1)])
     assert refused.value.at == "$.select-by[1].get-in"
 
 
@@ -133,7 +133,7 @@ def trigger(params: Any) -> TriggerDefinition:
 
 
 def filled(params: Any, resource: Any) -> Any:
-    request = trigger(params).requested(verbatim.read(json.dumps(resource).encode()), most_bytes=1 << 20)
+    request = trigger(params).requested(lossless_json.read(json.dumps(resource).encode()), most_bytes=1 << 20)
     return msgspec.json.decode(bytes(request.params))  # type: ignore[arg-type]  # they are there
 
 
@@ -175,9 +175,9 @@ def test_a_hole_without_a_path_is_refused_at_its_place(path: Any) -> None:
 
 @given(st.dictionaries(_NAMES, values))
 def test_json_is_written_as_it_was_read(value: Any) -> None:
-    assert verbatim.read(verbatim.write(verbatim.read(json.dumps(value).encode()))) == value
+    assert lossless_json.read(lossless_json.write(lossless_json.read(json.dumps(value).encode()))) == value
 
 
 def test_numbers_stay_as_they_were_written() -> None:
     text = b'{"a":[1.10,1e5,-0.0,100,1E-7]}'
-    assert verbatim.write(verbatim.read(text)) == text
+    assert lossless_json.write(lossless_json.read(text)) == text

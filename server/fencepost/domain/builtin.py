@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition
-from fencepost.domain.validation import refusal_of_struct
 from fencepost.domain.limits import LONGEST_MS
-from fencepost.domain.query import MOST_CHARACTERS
 from fencepost.domain.matching import Rule, index_key_of, read_rules
+from fencepost.domain.query import MOST_CHARACTERS
 from fencepost.domain.times import time_text
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import Refusal, invalid_params
 
 # In whose name the server works on tasks, and what it does by itself stands in the log.

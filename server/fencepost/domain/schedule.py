@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from fencepost.domain.cron import Cron
 from fencepost.domain.limits import LONGEST_MS
-from fencepost.domain.starter import Starter
+from fencepost.domain.start_document import StartDocument
 from fencepost.errors import invalid_params
 
 # Each is found anew for every start behind an outage, which must not take long.
@@ -22,7 +22,7 @@ MOST_BACKFILL = 1000
 
 
 class ScheduleDefinition(
-    Starter, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="kind", tag="schedule"
+    StartDocument, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="kind", tag="schedule"
 ):
     """A document of `kind: schedule`: what to start, and when."""
 

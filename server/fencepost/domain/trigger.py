@@ -8,11 +8,11 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta
 
-from fencepost.domain import verbatim
+from fencepost.domain import lossless_json
 from fencepost.domain.actions import Request
+from fencepost.domain.matching import MISSING, Rule, value_in
 from fencepost.domain.payload import object_text
-from fencepost.domain.selection import MISSING, Rule, value_in
-from fencepost.domain.starter import Starter
+from fencepost.domain.start_document import StartDocument
 from fencepost.domain.times import time_text
 from fencepost.errors import invalid_params
 
@@ -21,7 +21,7 @@ _MOST_STEPS = 32
 
 
 class TriggerDefinition(
-    Starter, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="kind", tag="trigger"
+    StartDocument, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="kind", tag="trigger"
 ):
     """A document of `kind: trigger`: for which resources to start what."""
 
@@ -35,17 +35,17 @@ class TriggerDefinition(
         time_text(self.request.execute_at, f"{at}.executeAt")
         params = object_text(self.request.params, f"{at}.params")
         if params is not None:
-            _check_holes(verbatim.read(params), f"{at}.params")
+            _check_holes(lossless_json.read(params), f"{at}.params")
 
     def requested(self, resource: Any, *, most_bytes: int) -> Request:
-        """Return what to start for a resource that `domain.verbatim` has read: the request with its holes filled.
+        """Return the request for a resource that `domain.lossless_json` has parsed, with its holes filled.
 
         Raises Refusal when that adds more than so many bytes: a few words can ask for the whole resource many times.
         """
         if self.request.params is UNSET:
             return self.request
-        template = verbatim.read(bytes(self.request.params))
-        params = verbatim.write(_Filling(resource, most_bytes).of(template))
+        template = lossless_json.read(bytes(self.request.params))
+        params = lossless_json.write(_Filling(resource, most_bytes).of(template))
         return msgspec.structs.replace(self.request, params=msgspec.Raw(params))
 
 
@@ -68,7 +68,7 @@ class _Filling:
 
     def _found(self, path: list[str | int]) -> orjson.Fragment:
         found = value_in(self._resource, path)
-        text = verbatim.write(None if found is MISSING else found)
+        text = lossless_json.write(None if found is MISSING else found)
         self._left -= len(text)
         if self._left < 0:
             raise invalid_params(f"more than {self._most} bytes would be filled in", "$.params")

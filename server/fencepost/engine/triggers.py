@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from fencepost.domain import verbatim
+from fencepost.domain import lossless_json
 from fencepost.domain.document import Definition
 from fencepost.domain.event import Event
 from fencepost.domain.listing import Portion
-from fencepost.domain.selection import matches
+from fencepost.domain.matching import matches
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.start_requests import prepare
@@ -52,7 +52,7 @@ class TriggerRules:
         known = self._known
         choices: list[Choice] = []
         if known.triggers:
-            resource = verbatim.read(event.content)
+            resource = lossless_json.read(event.content)
             fitting = [one for one in known.triggers if matches(one.document.select_by, resource)]
             choices = [await self._choice(one, event, resource, caller) for one in fitting]
         return Publication(event, caller, known.changes, choices)

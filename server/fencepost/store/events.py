@@ -20,10 +20,10 @@ import msgspec
 import orjson
 
 from fencepost.clock import Clock
-from fencepost.domain import verbatim
+from fencepost.domain import lossless_json
 from fencepost.domain.event import Event, Outcome, Reference, Started
 from fencepost.domain.ids import IdKind, kind_of
-from fencepost.domain.selection import MISSING, Place, matches, place_in, read_rules
+from fencepost.domain.matching import MISSING, IndexKey, index_key_in, matches, read_rules
 from fencepost.domain.task import Task
 from fencepost.errors import EVENT_EXISTS, Refusal
 from fencepost.store.batches import Batches, Done, Row, Wakeup
@@ -165,7 +165,7 @@ def _complete(
     completed: dict[int, list[str]] = {number: [] for number in new}
     if not (paths := [path for (path,) in fetch(connection, statement("subscriptions/list_paths"), {})]):
         return completed, []
-    chosen = _chosen(connection, {number: verbatim.read(one.event.content) for number, one in new.items()}, paths)
+    chosen = _chosen(connection, {number: lossless_json.read(one.event.content) for number, one in new.items()}, paths)
     if not chosen:
         return completed, []
     activities = {one.seq for one, _ in chosen if kind_of(one.id) is IdKind.ACTIVITY}
@@ -189,10 +189,10 @@ def _chosen(
     connection: Connection, resources: Mapping[int, Any], paths: Sequence[str]
 ) -> Sequence[tuple[_Waiting, int]]:
     """Return the subscriptions whose rules hold for an event, each with the number of the first such event."""
-    events_at: dict[Place, list[int]] = defaultdict(list)
+    events_at: dict[IndexKey, list[int]] = defaultdict(list)
     for path in paths:
         for number, resource in resources.items():
-            if (place := place_in(resource, path)) is not None:
+            if (place := index_key_in(resource, path)) is not None:
                 events_at[place].append(number)
     places = [{"place": n, "path": place.path, "value": place.value} for n, place in enumerate(events_at)]
     rows = fetch(connection, statement("subscriptions/find"), {"places": orjson.dumps(places).decode()})

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 from msgspec import UNSET, Raw
 
-from fencepost.domain import verbatim
+from fencepost.domain import lossless_json
 from fencepost.domain.actions import AnyAction, CompleteWorkflow, Fail, Request, ScheduleTask, ScheduleWorkflow
 from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.limits import LONGEST_MS
@@ -77,24 +77,24 @@ class _Run:
     def begin(self, place: Place, fail_point: object = None) -> AnyAction:
         """Return the action that begins a step for the first time in its attempt."""
         step = self._document.steps[place.step - 1]
-        payload = verbatim.read(step.content)
+        payload = lossless_json.read(step.content)
         if place.step == 1:
-            payload |= verbatim.read(b"{}" if self._params.payload is UNSET else bytes(self._params.payload)) or {}
+            payload |= lossless_json.read(b"{}" if self._params.payload is UNSET else bytes(self._params.payload)) or {}
             payload |= {} if fail_point is None else {"failPoint": fail_point}
         return self._scheduled(place, step, payload)
 
     def _again(self, place: Place, before: Activity) -> AnyAction:
         """Return the action that begins a step once more, with what it was given before."""
         step = self._document.steps[place.step - 1]
-        given = verbatim.read(before.params or b"{}")
+        given = lossless_json.read(before.params or b"{}")
         return self._scheduled(place, step, given if before.is_workflow else given["payload"])
 
     def _scheduled(self, place: Place, step: Step, payload: Any) -> AnyAction:
         if step.workflow is not UNSET:
-            params = Raw(verbatim.write(payload))
+            params = Raw(lossless_json.write(payload))
             return ScheduleWorkflow(workflow_request=Request(step.workflow, place.label, params))
         params = Raw(
-            verbatim.write(
+            lossless_json.write(
                 {
                     "action_name": step.action,
                     "payload": payload,
@@ -143,7 +143,7 @@ def _said(ended: Activity) -> dict[str, Any]:
 
 def _fail_point(error: bytes | None) -> object:
     """Return from where a device wants to go on, None when it does not say; only an abort may."""
-    said = None if error is None else verbatim.read(error)
+    said = None if error is None else lossless_json.read(error)
     return said.get("failPoint") if isinstance(said, dict) and said.get("status") != "REJECTED" else None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain import verbatim
+from fencepost.domain import lossless_json
 from fencepost.domain.definition import Beginning, Decided
 from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
@@ -81,5 +81,5 @@ def _merge_context(context: Raw | UnsetType, params: bytes | None) -> Raw | Unse
     """Return a context, overridden by the params of a run."""
     if params is None:
         return context
-    under = {} if context is UNSET else verbatim.read(bytes(context))
-    return Raw(verbatim.write({**under, **verbatim.read(params)}))
+    under = {} if context is UNSET else lossless_json.read(bytes(context))
+    return Raw(lossless_json.write({**under, **lossless_json.read(params)}))

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from fencepost.domain import verbatim
+from fencepost.domain import lossless_json
 
 _NAME = r"[A-Za-z0-9_]+"
 _PLACEHOLDER = re.compile(rf"\{{\{{\s*({_NAME}(?:\.{_NAME})*)\s*\}}\}}")
@@ -49,7 +49,7 @@ class LazyValues(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._values:
-            self._values[name] = verbatim.read(self._texts[name])
+            self._values[name] = lossless_json.read(self._texts[name])
         return self._values[name]
 
     def __contains__(self, name: object) -> bool:
@@ -75,7 +75,7 @@ class LazyValues(Mapping[str, Any]):
 def placeholder_paths(params: bytes) -> Iterator[list[str]]:
     """Yield the path of each placeholder in params (JSON text)."""
     if _may_contain_placeholders(params):
-        for text in _strings(verbatim.read(params)):
+        for text in _strings(lossless_json.read(params)):
             for found in _PLACEHOLDER.finditer(text):
                 yield found[1].split(".")
 
@@ -87,10 +87,10 @@ def fill(params: bytes, known: Callable[[], Mapping[str, Any]], budget: ByteBudg
     """
     if not _may_contain_placeholders(params):
         return params
-    parsed = verbatim.read(params)
+    parsed = lossless_json.read(params)
     if not any(map(_PLACEHOLDER.search, _strings(parsed))):
         return params
-    return verbatim.write(_fill_value(parsed, known(), budget))
+    return lossless_json.write(_fill_value(parsed, known(), budget))
 
 
 def _may_contain_placeholders(params: bytes) -> bool:
@@ -147,6 +147,6 @@ def _json(value: Any, budget: ByteBudget) -> bytes:
     if isinstance(value, LazyValues):
         budget.take(value.size)
         return value.text
-    text = verbatim.write(value)
+    text = lossless_json.write(value)
     budget.take(len(text))
     return text

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from fencepost.domain import verbatim
+from fencepost.domain import lossless_json
 from fencepost.vocabularies.taskflow.flow import MAX_CARRIED_BYTES
 from fencepost.vocabularies.taskflow.placeholders import (
     BudgetExceeded,
@@ -212,7 +212,7 @@ def _begun_view(task: PlannedTask, state: TaskState, facts: RunFacts) -> TaskVie
 
 def _placeholder_values(plan: Plan, before: Sequence[EvaluatedStage]) -> Mapping[str, Any]:
     """Return the values of placeholders by name: the stages before, and `context` unless a stage has that name."""
-    context = {} if not isinstance(plan.flow.context, Raw) else verbatim.read(bytes(plan.flow.context))
+    context = {} if not isinstance(plan.flow.context, Raw) else lossless_json.read(bytes(plan.flow.context))
     answers = ((stage.name, {view.planned.task.name: view.answer for view in views}) for stage, views in before)
     return {"context": context, **{name: LazyValues(texts) for name, texts in answers}}
 

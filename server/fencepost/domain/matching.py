@@ -1,7 +1,7 @@
-"""Rules that choose resources: what triggers start things for, and what subscriptions wait for.
+"""Rules that match resources: those of triggers and subscriptions.
 
 Numbers compare with numbers and texts with texts, by their code points; booleans and null are only ever equal. Values
-of different kinds never match, and neither does a path that leads nowhere.
+of different kinds never match, and a missing path matches nothing.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ Comparator = Literal["eq", "gt", "lt", "ge", "le"]
 Scalar = str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float | bool | None
 
 MISSING: Any = object()
-# The value of a place at which every value counts.
+# The value of an index key that stands for all values.
 ANY_VALUE = 0
-# In JSON: it stands in an index, whose entries have a limit.
+# Characters of JSON: an entry of the index has a limit.
 _LONGEST_PATH = 500
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """What must hold for the value at a path of the resource."""
+    """A comparison with the value at a path of the resource."""
 
     get_in: Annotated[Path, Meta(min_length=1, max_length=32, description="such as `[data, status]`")]
     comparator: Comparator
     value: Scalar
 
 
-class Place(NamedTuple):
-    """Where a subscription is found: a path, as JSON text, and the hash of the value there, or ANY_VALUE."""
+class IndexKey(NamedTuple):
+    """The key by which events find a subscription: a path, JSON text, and the hash of its value, or ANY_VALUE."""
 
     path: str
     value: int
@@ -53,7 +53,7 @@ def matches(rules: Sequence[Rule], resource: Any) -> bool:
 
 
 def value_in(resource: Any, path: Sequence[str | int]) -> Any:
-    """Return what a path leads to in parsed JSON, MISSING when it leads nowhere."""
+    """Return the value at a path in parsed JSON, MISSING when there is none."""
     value = resource
     for step in path:
         if isinstance(step, str):
@@ -70,10 +70,10 @@ def read_rules(params: bytes) -> tuple[Rule, ...]:
     return _subscription.decode(params).select_by
 
 
-def place_of(rules: Sequence[Rule]) -> Place:
-    """Return under which place rules are found by what they match; raise Refusal for a path that is too long.
+def index_key_of(rules: Sequence[Rule]) -> IndexKey:
+    """Return the index key of a subscription's rules; raise Refusal (`invalid-params`) for a path that is too long.
 
-    The last rule of equality decides, since people go from the general to the particular.
+    The last rule of equality is used, since people write the most specific rule last.
     """
     number = max((n for n, rule in enumerate(rules) if rule.comparator == "eq"), default=len(rules) - 1)
     rule = rules[number]
@@ -82,13 +82,13 @@ def place_of(rules: Sequence[Rule]) -> Place:
         raise invalid_params(
             f"a path to look things up by has at most {_LONGEST_PATH} characters", f"$.select-by[{number}].get-in"
         )
-    return Place(path, _hash(rule.value) if rule.comparator == "eq" else ANY_VALUE)
+    return IndexKey(path, _hash(rule.value) if rule.comparator == "eq" else ANY_VALUE)
 
 
-def place_in(resource: Any, path: str) -> Place | None:
-    """Return the place that a resource has at a path in JSON text, None when no rule could hold for what is there."""
+def index_key_in(resource: Any, path: str) -> IndexKey | None:
+    """Return a resource's index key at a path in JSON text, None when no rule can match the value there."""
     value = value_in(resource, orjson.loads(path))
-    return None if _kind(value) is None else Place(path, _hash(value))
+    return None if _kind(value) is None else IndexKey(path, _hash(value))
 
 
 def _holds(rule: Rule, resource: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What schedules and triggers share: each is a document that starts one task or one workflow."""
+"""The common base of schedules and triggers: a document that starts one task or one workflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fencepost.domain.definition import Name
 from fencepost.errors import invalid_params
 
 
-class Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", dict=True, kw_only=True):
+class StartDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", dict=True, kw_only=True):
     """A document that starts something."""
 
     name: Name
@@ -21,14 +21,14 @@ class Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="k
 
     @property
     def request(self) -> Request:
-        """What it starts."""
+        """The request of the task or workflow that it starts."""
         request = self.task_request or self.workflow_request
         assert request is not UNSET, "checked when it was put"
         return request
 
     @property
     def request_member(self) -> str:
-        """The member that says what it starts."""
+        """The member that has the request."""
         return "task-request" if self.task_request is not UNSET else "workflow-request"
 
     @property
@@ -37,6 +37,6 @@ class Starter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="k
         return self.task_request is UNSET
 
     def compile(self) -> None:
-        """Refuse what starts nothing or two things."""
+        """Raise Refusal (`invalid-params`) unless exactly one request is given."""
         if (self.task_request is UNSET) == (self.workflow_request is UNSET):
             raise invalid_params("exactly one of 'task-request' and 'workflow-request' is needed", "$.task-request")

@@ -1,4 +1,4 @@
-"""JSON that is taken apart and put together again with every number as it was written."""
+"""JSON parsing and writing that preserves the spelling of every number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 
 class _Numeral(float):
-    """A number with a fraction or an exponent, and how it was written."""
+    """A number with a fraction or an exponent, and its spelling in the text."""
 
     __slots__ = ("text",)
     text: str
@@ -21,12 +21,12 @@ class _Numeral(float):
 
 
 def read(text: bytes) -> Any:
-    """Return what JSON text means; its numbers remember how they were written."""
+    """Parse JSON text; its numbers keep their spelling."""
     return json.loads(text, parse_float=_Numeral)
 
 
 def write(value: Any) -> bytes:
-    """Return the JSON text of what `read` gave, or of parts of it."""
+    """Return the JSON text of a value from `read`, or of parts of one."""
     return orjson.dumps(value, default=_as_written)
 
 
