@@ -1,8 +1,8 @@
 """Matches the polls that wait on this server with the work that is ready.
 
-A waiting poll is an `Ask` in memory and costs no query. Asks for the same set of definitions form a group; a group
-with something to find claims once for all its asks, in the order in which they came, while further asks gather for
-its next claim. The database decides who gets what: a claim leases at most what it finds, and an ask without a task
+A waiting poll is an `PendingPoll` in memory and costs no query. Polls for the same set of definitions form a group; a group
+with something to find claims once for all its polls, in the order in which they came, while further polls gather for
+its next claim. The database decides who gets what: a claim leases at most what it finds, and an poll without a task
 goes on waiting until work is announced, its time is over, or its caller hangs up.
 """
 
@@ -20,7 +20,7 @@ from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.leases import PollAnswer
 from fencepost.store.tasks import TaskStore
 
-GiveBack = Callable[[Sequence[Task], str], Awaitable[None]]
+Release = Callable[[Sequence[Task], str], Awaitable[None]]
 
 _OWN = frozenset(definition.name for definition in BUILT_IN)
 # Slots of one claim; more than a batch of this size gains nothing and holds its rows longer.
@@ -30,7 +30,7 @@ _FEW = 100
 
 
 @dataclass(slots=True, eq=False)
-class Ask:
+class PendingPoll:
     """One poll: what it wants, in whose name, and the future of its answer."""
 
     definitions: tuple[str, ...]
@@ -45,73 +45,73 @@ class Ask:
     answer: asyncio.Future[list[LeasedTask]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
-    def request(self) -> tuple[str, str] | None:
+    def request_key(self) -> tuple[str, str] | None:
         """The key that may only be in one claim at a time."""
         return None if self.request_id is None else (self.caller, self.request_id)
 
 
 class _Group:
-    """The asks for one set of definitions, in the order of their arrival.
+    """The polls for one set of definitions, in the order of their arrival.
 
-    `fresh` asks have not been in a claim yet; `waiting` ones found nothing in theirs and stay for what is announced;
-    `claimed` ones are in the claim that is under way. `wanted` is how many tasks were announced since the last claim.
+    `unclaimed` polls have not been in a claim yet; `waiting` ones found nothing in theirs and stay for what is announced;
+    `claimed` ones are in the claim that is under way. `announced` is how many tasks were announced since the last claim.
     """
 
-    __slots__ = ("claimed", "claiming", "fresh", "waiting", "wanted")
+    __slots__ = ("claimed", "claiming", "unclaimed", "waiting", "announced")
 
     def __init__(self) -> None:
-        self.fresh: dict[Ask, None] = {}
-        self.waiting: dict[Ask, None] = {}
-        self.claimed: dict[Ask, None] = {}
+        self.unclaimed: dict[PendingPoll, None] = {}
+        self.waiting: dict[PendingPoll, None] = {}
+        self.claimed: dict[PendingPoll, None] = {}
         self.claiming = False
-        self.wanted = 0
+        self.announced = 0
 
     def __len__(self) -> int:
-        return len(self.fresh) + len(self.waiting) + len(self.claimed)
+        return len(self.unclaimed) + len(self.waiting) + len(self.claimed)
 
     @property
-    def hungry(self) -> bool:
+    def has_demand(self) -> bool:
         """Whether a claim might find something for somebody."""
-        return bool(self.fresh or (self.wanted and self.waiting))
+        return bool(self.unclaimed or (self.announced and self.waiting))
 
-    def remove(self, ask: Ask) -> None:
-        """Forget an ask."""
-        self.fresh.pop(ask, None)
-        self.waiting.pop(ask, None)
-        self.claimed.pop(ask, None)
+    def remove(self, poll: PendingPoll) -> None:
+        """Forget an poll."""
+        self.unclaimed.pop(poll, None)
+        self.waiting.pop(poll, None)
+        self.claimed.pop(poll, None)
 
-    def take(self) -> list[Ask]:
-        """Move the asks of the next claim to `claimed`: every fresh one, and waiting ones for what is announced."""
-        chosen: list[Ask] = []
-        requests: set[tuple[str, str]] = set()
+    def take(self) -> list[PendingPoll]:
+        """Move the polls of the next claim to `claimed`: every unclaimed one, and waiting ones for what is announced."""
+        chosen: list[PendingPoll] = []
+        request_keys: set[tuple[str, str]] = set()
         slots = 0
-        for asks, most in ((self.waiting, self.wanted), (self.fresh, _MOST_SLOTS)):
+        for polls, most in ((self.waiting, self.announced), (self.unclaimed, _MOST_SLOTS)):
             taken = 0
-            for ask in asks:
+            for poll in polls:
                 if taken >= most or slots >= _MOST_SLOTS:
                     break
-                if ask.request is not None:
-                    if ask.request in requests:
+                if poll.request_key is not None:
+                    if poll.request_key in request_keys:
                         # The same poll again, from a client that gave up on the first: it goes into a later claim and
                         # finds there what the first was given.
                         continue
-                    requests.add(ask.request)
-                chosen.append(ask)
-                slots += ask.size
-                taken += ask.size
-        for ask in chosen:
-            self.remove(ask)
-            self.claimed[ask] = None
-        self.wanted = 0
+                    request_keys.add(poll.request_key)
+                chosen.append(poll)
+                slots += poll.size
+                taken += poll.size
+        for poll in chosen:
+            self.remove(poll)
+            self.claimed[poll] = None
+        self.announced = 0
         return chosen
 
 
 class Dispatcher:
     """The polls that wait on this server."""
 
-    def __init__(self, store: TaskStore, give_back: GiveBack) -> None:
+    def __init__(self, store: TaskStore, give_back: Release) -> None:
         self._store = store
-        self._give_back = give_back
+        self._release = give_back
         self._groups: dict[tuple[str, ...], _Group] = {}
         self._by_definition: dict[str, set[tuple[str, ...]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()
@@ -133,8 +133,8 @@ class Dispatcher:
         """The definitions that some poll waits for."""
         return self._by_definition.keys()
 
-    async def poll(self, ask: Ask, seconds: float) -> list[LeasedTask]:
-        """Return tasks for `ask` as soon as there are some, or an empty list after `seconds`.
+    async def poll(self, poll: PendingPoll, seconds: float) -> list[LeasedTask]:
+        """Return tasks for `poll` as soon as there are some, or an empty list after `seconds`.
 
         Raises Refusal (`unavailable`) when other calls pile up: polls are the first to be turned away.
         When the caller is cancelled (a client hung up), what had been claimed for it goes back to the queue, unless it
@@ -144,13 +144,13 @@ class Dispatcher:
             return []
         if self._store.pressed:
             raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: what was begun is finished first")
-        group = self._enter(ask)
-        timer = asyncio.get_running_loop().call_later(seconds, self._expire, ask) if ask.waits else None
-        self._claim(ask.definitions, group)
+        group = self._enter(poll)
+        timer = asyncio.get_running_loop().call_later(seconds, self._expire, poll) if poll.waits else None
+        self._claim(poll.definitions, group)
         try:
-            return await asyncio.shield(ask.answer)
+            return await asyncio.shield(poll.answer)
         except asyncio.CancelledError:
-            await asyncio.shield(self._hang_up(ask))
+            await asyncio.shield(self._hang_up(poll))
             raise
         finally:
             if timer is not None:
@@ -160,7 +160,7 @@ class Dispatcher:
         """Let the polls that wait for a definition look for `count` tasks."""
         for key in tuple(self._by_definition.get(definition, ())):
             group = self._groups[key]
-            group.wanted = min(group.wanted + count, _MOST_SLOTS)
+            group.announced = min(group.announced + count, _MOST_SLOTS)
             self._claim(key, group)
 
     async def drain(self) -> None:
@@ -169,18 +169,18 @@ class Dispatcher:
         while self._rounds:
             await asyncio.wait(self._rounds)
         for group in self._groups.values():
-            for ask in (*group.waiting, *group.fresh):
-                self._resolve(group, ask, [])
+            for poll in (*group.waiting, *group.unclaimed):
+                self._resolve(group, poll, [])
         self._groups.clear()
         self._by_definition.clear()
 
-    def _enter(self, ask: Ask) -> _Group:
-        group = self._groups.get(ask.definitions)
+    def _enter(self, poll: PendingPoll) -> _Group:
+        group = self._groups.get(poll.definitions)
         if group is None:
-            group = self._groups[ask.definitions] = _Group()
-            for definition in ask.definitions:
-                self._by_definition.setdefault(definition, set()).add(ask.definitions)
-        group.fresh[ask] = None
+            group = self._groups[poll.definitions] = _Group()
+            for definition in poll.definitions:
+                self._by_definition.setdefault(definition, set()).add(poll.definitions)
+        group.unclaimed[poll] = None
         return group
 
     def _leave_if_empty(self, key: tuple[str, ...], group: _Group) -> None:
@@ -193,7 +193,7 @@ class Dispatcher:
                 del self._by_definition[definition]
 
     def _claim(self, key: tuple[str, ...], group: _Group) -> None:
-        if group.claiming or not group.hungry:
+        if group.claiming or not group.has_demand:
             return
         group.claiming = True
         task = asyncio.create_task(self._claims(key, group))
@@ -201,10 +201,10 @@ class Dispatcher:
         task.add_done_callback(self._rounds.discard)
 
     async def _claims(self, key: tuple[str, ...], group: _Group) -> None:
-        """Claim for a group until no ask is fresh and nothing is announced."""
+        """Claim for a group until no poll is unclaimed and nothing is announced."""
         try:
-            while group.hungry:
-                if 0 < sum(ask.size for ask in group.fresh) < _FEW:
+            while group.has_demand:
+                if 0 < sum(poll.size for poll in group.unclaimed) < _FEW:
                     # As between batches: who was answered just now has asked again when the loop has turned.
                     await asyncio.sleep(0)
                 await self._round(key, group, group.take())
@@ -212,87 +212,87 @@ class Dispatcher:
             group.claiming = False
             self._leave_if_empty(key, group)
 
-    async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[Ask]) -> None:
+    async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[PendingPoll]) -> None:
         try:
-            answers, more = await self._store.claim(key, [_as_json(number, ask) for number, ask in enumerate(chosen)])
+            answers, more = await self._store.claim(key, [_as_json(number, poll) for number, poll in enumerate(chosen)])
         except BaseException as error:  # noqa: BLE001 every caller of this claim gets it; the next claim must run
-            for ask in chosen:
-                group.remove(ask)
-                _fail(ask, error)
+            for poll in chosen:
+                group.remove(poll)
+                _fail(poll, error)
             return
         # A claim that filled an answer may have left tasks behind.
         more = more or self._is_cut(answers)
-        fed: set[tuple[str, str]] = set()
-        for number, ask in enumerate(chosen):
+        answered: set[tuple[str, str]] = set()
+        for number, poll in enumerate(chosen):
             answer = answers[number]
             if answer.conflict:
-                group.remove(ask)
-                _fail(ask, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=ask.request_id))
-            elif answer.tasks or not (ask.waits or more):
-                self._resolve(group, ask, answer.tasks)
-                if answer.tasks and ask.request is not None:
-                    fed.add(ask.request)
+                group.remove(poll)
+                _fail(poll, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=poll.request_id))
+            elif answer.tasks or not (poll.waits or more):
+                self._resolve(group, poll, answer.tasks)
+                if answer.tasks and poll.request_key is not None:
+                    answered.add(poll.request_key)
             else:
-                group.remove(ask)
+                group.remove(poll)
                 # One that does not wait goes on until all was looked at: nothing means that there is nothing.
-                (group.waiting if ask.waits else group.fresh)[ask] = None
-        self._look_again(group, fed)
+                (group.waiting if poll.waits else group.unclaimed)[poll] = None
+        self._requeue_repeats(group, answered)
         leased = [task for answer in answers.values() for task in answer.tasks]
-        if more or len(leased) >= sum(ask.size for ask in chosen) or any(task.lost_attempts for task in leased):
-            # Not all was looked at, all that was asked for was there, or a suspect took a whole ask: there may be more.
-            group.wanted = _MOST_SLOTS
+        if more or len(leased) >= sum(poll.size for poll in chosen) or any(task.lost_attempts for task in leased):
+            # Not all was looked at, all that was asked for was there, or a suspect took a whole poll: there may be more.
+            group.announced = _MOST_SLOTS
 
     def _is_cut(self, answers: Mapping[int, PollAnswer]) -> bool:
         """Return whether a claim ended because what it gave fills an answer."""
         params = (leased.task.params for answer in answers.values() for leased in answer.tasks)
         return sum(len(one) for one in params if one is not None) >= self._store.answer_bytes
 
-    def _look_again(self, group: _Group, fed: set[tuple[str, str]]) -> None:
-        """Let polls that repeat one which was just fed find what it was given."""
-        if fed:
-            for ask in [ask for ask in group.waiting if ask.request in fed]:
-                del group.waiting[ask]
-                group.fresh[ask] = None
+    def _requeue_repeats(self, group: _Group, answered: set[tuple[str, str]]) -> None:
+        """Let polls that repeat one which was just answered find what it was given."""
+        if answered:
+            for poll in [poll for poll in group.waiting if poll.request_key in answered]:
+                del group.waiting[poll]
+                group.unclaimed[poll] = None
 
-    def _resolve(self, group: _Group, ask: Ask, tasks: list[LeasedTask]) -> None:
-        group.remove(ask)
-        if not ask.answer.done():
-            ask.answer.set_result(tasks)
+    def _resolve(self, group: _Group, poll: PendingPoll, tasks: list[LeasedTask]) -> None:
+        group.remove(poll)
+        if not poll.answer.done():
+            poll.answer.set_result(tasks)
 
-    def _expire(self, ask: Ask) -> None:
+    def _expire(self, poll: PendingPoll) -> None:
         """The time of a poll is over: a claim that it is in may still bring it something, else it gets nothing."""
-        ask.waits = False
-        group = self._groups.get(ask.definitions)
-        if group is not None and ask in group.waiting:
-            self._resolve(group, ask, [])
-            self._leave_if_empty(ask.definitions, group)
+        poll.waits = False
+        group = self._groups.get(poll.definitions)
+        if group is not None and poll in group.waiting:
+            self._resolve(group, poll, [])
+            self._leave_if_empty(poll.definitions, group)
 
-    async def _hang_up(self, ask: Ask) -> None:
-        self._expire(ask)
+    async def _hang_up(self, poll: PendingPoll) -> None:
+        self._expire(poll)
         self._hanging_up += 1
         try:
             # Refused: the claim was, or its tasks went another way meanwhile (canceled, timed out).
             with contextlib.suppress(Refusal):
-                tasks = await ask.answer
-                if ask.request_id is None:
-                    await self._give_back([leased.task for leased in tasks], ask.caller)
+                tasks = await poll.answer
+                if poll.request_id is None:
+                    await self._release([leased.task for leased in tasks], poll.caller)
         finally:
             self._hanging_up -= 1
 
 
-def _as_json(number: int, ask: Ask) -> Mapping[str, Any]:
+def _as_json(number: int, poll: PendingPoll) -> Mapping[str, Any]:
     return {
         "ask": number,
-        "size": ask.size,
-        "start": ask.start,
-        "action": ask.action,
-        "worker": ask.worker,
-        "caller": ask.caller,
-        "request_id": ask.request_id,
-        "request_hash": ask.request_hash,
+        "size": poll.size,
+        "start": poll.start,
+        "action": poll.action,
+        "worker": poll.worker,
+        "caller": poll.caller,
+        "request_id": poll.request_id,
+        "request_hash": poll.request_hash,
     }
 
 
-def _fail(ask: Ask, error: BaseException) -> None:
-    if not ask.answer.done():
-        ask.answer.set_exception(error)
+def _fail(poll: PendingPoll, error: BaseException) -> None:
+    if not poll.answer.done():
+        poll.answer.set_exception(error)

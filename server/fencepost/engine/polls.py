@@ -1,4 +1,4 @@
-"""Handing out work: what a poll asks for becomes an ask to the dispatcher."""
+"""Polls: a request of a worker becomes a poll of the dispatcher."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from msgspec import UNSET
 
 from fencepost.domain.task import TaskWithSettings
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.dispatcher import Ask, Dispatcher
+from fencepost.engine.dispatcher import Dispatcher, PendingPoll
 from fencepost.engine.wakeups import Wakeups
 
 
-class Wanted(NamedTuple):
-    """What a worker asks for: tasks of these definitions and decision tasks of these workflows, `size` at most."""
+class PollRequest(NamedTuple):
+    """A request for up to `size` tasks of these definitions and decision tasks of these workflows."""
 
     definitions: list[str]
     workflows: list[str]
@@ -27,48 +27,48 @@ class Wanted(NamedTuple):
 
 
 class Polls:
-    """The polls of this server."""
+    """The poll methods of this server."""
 
     def __init__(self, dispatcher: Dispatcher, definitions: Definitions, wakeups: Wakeups) -> None:
         self._dispatcher = dispatcher
         self._definitions = definitions
         self._wakeups = wakeups
 
-    async def poll(self, wanted: Wanted, *, caller: str) -> Sequence[TaskWithSettings]:
-        """Lease what is ready now."""
-        return await self._lease(wanted, caller, "awf.task/poll", None)
+    async def poll(self, request: PollRequest, *, caller: str) -> Sequence[TaskWithSettings]:
+        """Lease up to `size` tasks that are ready now."""
+        return await self._lease(request, caller, "awf.task/poll", None)
 
-    async def long_poll(self, wanted: Wanted, *, caller: str, seconds: float) -> Sequence[TaskWithSettings]:
-        """Lease what is ready, or the first that becomes ready within `seconds`."""
-        return await self._lease(wanted, caller, "awf.task/long-poll", seconds)
+    async def long_poll(self, request: PollRequest, *, caller: str, seconds: float) -> Sequence[TaskWithSettings]:
+        """Lease ready tasks, or the first that becomes ready within `seconds`."""
+        return await self._lease(request, caller, "awf.task/long-poll", seconds)
 
     async def _lease(
-        self, wanted: Wanted, caller: str, action: str, seconds: float | None
+        self, request: PollRequest, caller: str, action: str, seconds: float | None
     ) -> Sequence[TaskWithSettings]:
-        ask = Ask(
-            definitions=tuple(sorted({*wanted.definitions, *wanted.workflows})),
-            size=wanted.size,
-            start=wanted.start,
+        poll = PendingPoll(
+            definitions=tuple(sorted({*request.definitions, *request.workflows})),
+            size=request.size,
+            start=request.start,
             action=action,
             caller=caller,
-            worker=wanted.worker,
-            request_id=wanted.request_id,
-            request_hash=None if wanted.request_id is None else _hash(wanted),
+            worker=request.worker,
+            request_id=request.request_id,
+            request_hash=None if request.request_id is None else _hash(request),
             waits=seconds is not None,
         )
-        leased = await self._dispatcher.poll(ask, seconds or 0.0)
+        leased = await self._dispatcher.poll(poll, seconds or 0.0)
         found = [(await self._definitions.with_settings(task))._replace(lost_attempts=lost) for task, lost in leased]
         for task, settings, _ in found:
             attempt = settings.in_progress_timeout
             if settings.attempt_timeout is not UNSET:
                 attempt = min(attempt, settings.attempt_timeout)
-            timeout = attempt if wanted.start else settings.requested_to_start_timeout
-            # One with settings of its own may have a nearer end.
+            timeout = attempt if request.start else settings.requested_to_start_timeout
+            # A task with settings of its own may have an earlier deadline.
             self._wakeups.deadline(timeout / 1000 if task.settings is None else 0.0)
         return found
 
 
-def _hash(wanted: Wanted) -> str:
-    """Tell polls with other params apart; which of the two poll methods repeats the request does not matter."""
-    what = [sorted(wanted.definitions), sorted(wanted.workflows), wanted.size, wanted.start, wanted.worker]
-    return hashlib.sha256(orjson.dumps(what)).hexdigest()[:32]
+def _hash(request: PollRequest) -> str:
+    """Return a hash of the params; both poll methods have the same one, so either may repeat the other."""
+    params = [sorted(request.definitions), sorted(request.workflows), request.size, request.start, request.worker]
+    return hashlib.sha256(orjson.dumps(params)).hexdigest()[:32]

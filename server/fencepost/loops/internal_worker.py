@@ -20,7 +20,7 @@ from fencepost.engine.builtin.execution import BuiltinExecution, Handler, LeaseL
 from fencepost.engine.builtin.isolation import Isolation
 from fencepost.engine.engine import Engine
 from fencepost.engine.leases import Lease
-from fencepost.engine.polls import Wanted
+from fencepost.engine.polls import PollRequest
 from fencepost.errors import INVALID_ACTION, INVALID_PARAMS, UNAVAILABLE, Refusal
 from fencepost.notation import json
 from fencepost.notation.text import BadText
@@ -93,9 +93,9 @@ class InternalWorker:
                 return 0.0 if self._other_names else math.inf
             # The start is a call of its own: when the reply of a claim is lost, its leases soon expire unstarted, and
             # no attempt is lost.
-            wanted = Wanted(names, [], self._at_once - len(self._running), False, None, None)
+            request = PollRequest(names, [], self._at_once - len(self._running), False, None, None)
             try:
-                polling = self._engine.polls.long_poll(wanted, caller=ENGINE, seconds=_POLL_SECONDS)
+                polling = self._engine.polls.long_poll(request, caller=ENGINE, seconds=_POLL_SECONDS)
                 self._poll = asyncio.ensure_future(polling)
                 tasks = await self._poll
             except Refusal:
