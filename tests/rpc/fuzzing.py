@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import orjson
+from fencepost.domain.validation import member_names
 from hypothesis import strategies as st
 
-from fencepost.domain.faults import names_of
 from fencepost.notation import yaml
 from tests.fixtures.surface import CATALOGUE, METHODS
 
@@ -79,7 +79,7 @@ def _examples() -> list[dict[str, Any]]:
     }
     found = []
     for method in METHODS.methods.values():
-        names = names_of(method.params)
+        names = member_names(method.params)
         params = {**{name: value for name, value in known.items() if name in names}, **method.example}
         found.append({"method": method.name, "params": {**params, **({"timeout": 5} if "timeout" in names else {})}})
     return found

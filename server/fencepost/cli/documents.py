@@ -11,9 +11,9 @@ import msgspec
 
 from fencepost.domain.document import Document as Declared
 from fencepost.domain.document import Documents
-from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.trigger import TriggerDefinition
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import Refusal, StartRefused
 from fencepost.notation import json, yaml
 from fencepost.notation.text import BadText
@@ -81,6 +81,6 @@ def _declared(text: bytes, documents: Documents) -> Declared:
     try:
         declared = documents.read(text)
     except msgspec.ValidationError as error:
-        raise fault_of_struct(str(error), documents.union) from None
+        raise refusal_of_struct(str(error), documents.union) from None
     declared.compile()
     return declared

@@ -17,10 +17,10 @@ import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Name
-from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import canonical
 from fencepost.domain.task_overrides import TaskOverrides
 from fencepost.domain.times import utc_text
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import INVALID_ACTION, Refusal
 
 MOST_ACTIONS = 1000
@@ -86,7 +86,7 @@ def read_actions(text: bytes | None) -> Sequence[AnyAction]:
     try:
         actions = _several.decode(text) if several and text else [_one.decode(text or b"null")]
     except msgspec.ValidationError as error:
-        fault = fault_of_struct(str(error), AnyAction)
+        fault = refusal_of_struct(str(error), AnyAction)
         raise invalid_action(fault.message, fault.at) from None
     if len(actions) > MOST_ACTIONS:
         raise invalid_action(f"{len(actions)} actions; a decision has at most {MOST_ACTIONS}")

@@ -16,9 +16,9 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import canonical, object_text
 from fencepost.domain.times import time_text
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import invalid_params
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -95,7 +95,7 @@ def read_event(text: Raw, at: str) -> Event:
     try:
         event = _event.decode(text)
     except msgspec.ValidationError as error:
-        fault = fault_of_struct(str(error), CloudEvent)
+        fault = refusal_of_struct(str(error), CloudEvent)
         raise invalid_params(fault.message, at + (fault.at or "$")[1:]) from None
     time_text(event.time, f"{at}.time")
     if event.data_base64 is not None:

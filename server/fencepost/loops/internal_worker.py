@@ -24,7 +24,7 @@ from fencepost.engine.polls import PollRequest
 from fencepost.errors import INVALID_ACTION, INVALID_PARAMS, UNAVAILABLE, Refusal
 from fencepost.notation import json
 from fencepost.notation.text import BadText
-from fencepost.wire.faults import Fault, bug, fault_of
+from fencepost.wire.error_body import Fault, error_body, report_bug
 
 _AT_ONCE = 4
 _POLL_SECONDS = 600.0
@@ -134,7 +134,7 @@ class InternalWorker:
         await self.abandon()
         await self._engine.executions.release([*leases - lost], short=True, action="awf.engine/give-back")
         reason = f"the server stopped in the middle of {self._definition}; what it had begun may have been done"
-        error = msgspec.json.encode(fault_of(Refusal(UNAVAILABLE, reason=reason)))
+        error = msgspec.json.encode(error_body(Refusal(UNAVAILABLE, reason=reason)))
         await self._engine.executions.fail([lease._replace(content=error) for lease in lost], short=True)
 
     async def abandon(self) -> None:
@@ -198,11 +198,11 @@ class InternalWorker:
             raise
         except BadText as bad:
             refusal = Refusal(INVALID_PARAMS, reason=f"the result cannot be stored: {bad.message}")
-            return False, msgspec.json.encode(fault_of(refusal))
+            return False, msgspec.json.encode(error_body(refusal))
         except Refusal as refusal:
-            return False, msgspec.json.encode(fault_of(refusal))
+            return False, msgspec.json.encode(error_body(refusal))
         except Exception as error:  # noqa: BLE001 a handler's bug must not leave its task to the timeout
-            return False, msgspec.json.encode(fault_of(bug(error, self._definition)))
+            return False, msgspec.json.encode(error_body(report_bug(error, self._definition)))
         else:
             return True, content
 
@@ -235,8 +235,8 @@ class InternalWorker:
     def _fault(self, outcome: object) -> Fault | None:
         """Return the error of a result that the server refused: an invalid decision, or invalid JSON."""
         if isinstance(outcome, Refusal):
-            return fault_of(outcome) if outcome.kind is INVALID_ACTION else None
-        return fault_of(bug(outcome, self._definition)) if isinstance(outcome, Exception) else None
+            return error_body(outcome) if outcome.kind is INVALID_ACTION else None
+        return error_body(report_bug(outcome, self._definition)) if isinstance(outcome, Exception) else None
 
 
 def _lease(task: Task) -> Lease:

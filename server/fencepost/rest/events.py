@@ -26,8 +26,8 @@ from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
 from fencepost.rest.guard import held_by
 from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, as_json, read_body
+from fencepost.wire.error_body import Fault, error_body, report_bug
 from fencepost.wire.events import PublishResult, publish_result
-from fencepost.wire.faults import Fault, bug, fault_of
 from fencepost.wire.formats import JSON, answer_format, refuse_charset, request_format, written
 
 _STRUCTURED = "application/cloudevents+json"
@@ -84,8 +84,8 @@ class EventIntake:
             if not isinstance(outcome, Exception):
                 answers.append(publish_result(event, outcome))
             elif isinstance(events, list):
-                refusal = outcome if isinstance(outcome, Refusal) else bug(outcome, "POST /events")
-                answers.append(Failed(fault_of(refusal)))
+                refusal = outcome if isinstance(outcome, Refusal) else report_bug(outcome, "POST /events")
+                answers.append(Failed(error_body(refusal)))
             else:
                 raise outcome
         return answers if isinstance(events, list) else answers[0]

@@ -21,7 +21,7 @@ from fencepost.rest.workflows import WorkflowReads
 from fencepost.settings import Settings
 from fencepost.store.files import data_folder
 from fencepost.wire.door import Door
-from fencepost.wire.faults import bug
+from fencepost.wire.error_body import report_bug
 from fencepost.wire.headers import format_of
 from fencepost.wire.refusals import written
 
@@ -73,7 +73,7 @@ def _reported(handler: Handler) -> Handler:
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001 as the dispatcher does for calls
-            raise bug(error, f"{request.method} {request.scope['path'][:200]}") from None
+            raise report_bug(error, f"{request.method} {request.scope['path'][:200]}") from None
 
     return reporting
 
@@ -105,7 +105,7 @@ async def _not_served(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return await _refused(request, bug(error, f"{request.method} {request.scope['path'][:200]}"))
+    return await _refused(request, report_bug(error, f"{request.method} {request.scope['path'][:200]}"))
 
 
 def _verbs(request: Request) -> list[str]:

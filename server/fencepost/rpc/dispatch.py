@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import UNSET, Raw
 
-from fencepost.domain.allowance import allowed
-from fencepost.domain.faults import fault_of_struct
-from fencepost.domain.nearest import hint, shortened
+from fencepost.domain.request_budget import budgeted
+from fencepost.domain.suggestions import hint, shortened
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.engine.engine import Engine
 from fencepost.errors import ANSWER_FULL, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
 from fencepost.notation import json
@@ -26,8 +26,8 @@ from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, en
 from fencepost.rpc.params import read_params
 from fencepost.rpc.registry import Context, Method, Registry, Services
 from fencepost.settings import Limits
-from fencepost.wire.beside import beside
-from fencepost.wire.faults import bug, fault_of
+from fencepost.wire.error_body import error_body, report_bug
+from fencepost.wire.offload import offload
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Dispatch:
         `refused` has, by index, the calls of an array that could not be decoded; they are `null` in the body. Once the
         answers of an array reach the size limit, the remaining calls are refused and not run.
         """
-        refusal, bad = await beside(len(body), partial(self._checked, body))
+        refusal, bad = await offload(len(body), partial(self._checked, body))
         context = Context(self._engine, self._services, caller, self._limits, origin)
         if body.lstrip()[:1] != b"[":
             if refusal is not None:
@@ -74,7 +74,7 @@ class Dispatch:
             return (await self._run(context, [self._decoded(body, "$")]))[0]
         answers: list[bytes] = []
         left = self._limits.answer_bytes
-        with allowed():
+        with budgeted():
             for group in _groups(self._array(body, refusal, {**bad, **(refused or {})})):
                 for calls in _split_by_size(group):
                     outcomes = await self._run(context, calls) if left > 0 else self._refuse_over_size(calls)
@@ -148,7 +148,7 @@ class Dispatch:
         try:
             return self._read(call_decoder.decode(text), path)
         except msgspec.ValidationError as error:
-            fault = fault_of_struct(str(error), Call)
+            fault = refusal_of_struct(str(error), Call)
             return _DecodedCall(path, None, refusal=Refusal(INVALID_REQUEST, at=fault.at, reason=fault.message))
         except msgspec.DecodeError as error:
             return _DecodedCall(path, None, refusal=Refusal(INVALID_REQUEST, at="$", reason=str(error)))
@@ -172,8 +172,8 @@ def _outcome(decoded: _DecodedCall, result: Any) -> Outcome:
     id, jsonrpc = (UNSET, UNSET) if call is None else (call.id, call.jsonrpc)
     if not isinstance(result, Exception):
         return Outcome(Answer(result=result, id=id, jsonrpc=jsonrpc))
-    refusal = result if isinstance(result, Refusal) else bug(result, "" if method is None else method.name)
-    fault = fault_of(refusal, decoded.path if method is None else f"{decoded.path}.params")
+    refusal = result if isinstance(result, Refusal) else report_bug(result, "" if method is None else method.name)
+    fault = error_body(refusal, decoded.path if method is None else f"{decoded.path}.params")
     return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), refusal)
 
 

@@ -14,12 +14,12 @@ from fencepost.errors import METHOD_NOT_ALLOWED, Refusal
 from fencepost.rpc.dispatch import Dispatch, Outcome
 from fencepost.rpc.envelope import Answer, encoder
 from fencepost.settings import Limits
+from fencepost.wire.admission import Admission
 from fencepost.wire.bodies import HangUp, Receive, calls_as_json, read_body
-from fencepost.wire.cut_off import cut_off
-from fencepost.wire.door import Door
-from fencepost.wire.faults import bug, fault_of
+from fencepost.wire.error_body import error_body, report_bug
 from fencepost.wire.formats import Format, written
 from fencepost.wire.headers import format_of, formats
+from fencepost.wire.interrupted import interrupted
 from fencepost.wire.refusals import headers_of
 
 _HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
@@ -31,38 +31,38 @@ Send = Callable[[Message], Awaitable[None]]
 class Endpoint:
     """The ASGI application of `/rpc`."""
 
-    def __init__(self, dispatch: Dispatch, door: Door, limits: Limits) -> None:
+    def __init__(self, dispatch: Dispatch, admission: Admission, limits: Limits) -> None:
         self._dispatch = dispatch
-        self._door = door
+        self._admission = door
         self._limits = limits
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        held = self._door.bodies.hold()
+        reservation = self._admission.bodies.reserve()
         try:
-            headers = self._door.enter(scope["headers"])
+            headers = self._admission.enter(scope["headers"])
             if scope["method"] != "POST":
                 raise Refusal(METHOD_NOT_ALLOWED, path="/rpc", allowed="POST", allow="POST")
-            caller = self._door.caller(_text(headers, b"authorization"))
+            caller = self._admission.caller(_text(headers, b"authorization"))
             of_request, format = formats(headers)
             length = headers.get(b"content-length", b"")
-            sent = await read_body(length, receive, held, limit=self._limits.body_bytes)
+            sent = await read_body(length, receive, reservation, limit=self._limits.body_bytes)
             body, refused = await calls_as_json(sent, of_request, max_depth=self._limits.depth)
             run = self._dispatch.run(body, caller, _origin(scope, headers), refused)
             outcome = await self._answered(run, body, receive)
         except HangUp:
             return
         except asyncio.CancelledError:
-            refusal = cut_off()
-            outcome, format = Outcome(Answer(error=fault_of(refusal)), refusal), format_of(scope["headers"])
+            refusal = interrupted()
+            outcome, format = Outcome(Answer(error=error_body(refusal)), refusal), format_of(scope["headers"])
         except Refusal as refusal:
-            await self._door.delay(refusal, scope)
-            outcome, format = Outcome(Answer(error=fault_of(refusal)), refusal), format_of(scope["headers"])
+            await self._admission.delay(refusal, scope)
+            outcome, format = Outcome(Answer(error=error_body(refusal)), refusal), format_of(scope["headers"])
         except Exception as error:  # noqa: BLE001 like the dispatcher, for failures outside of calls
-            unexpected = bug(error, "POST /rpc")
-            outcome, format = Outcome(Answer(error=fault_of(unexpected)), unexpected), format_of(scope["headers"])
+            unexpected = report_bug(error, "POST /rpc")
+            outcome, format = Outcome(Answer(error=error_body(unexpected)), unexpected), format_of(scope["headers"])
         finally:
-            held.release()
+            reservation.release()
         await _send(send, format, outcome)
 
     async def _answered(self, run: Any, body: bytes, receive: Receive) -> Outcome | list[bytes]:

@@ -18,7 +18,7 @@ from fencepost.rpc import openapi_events, openapi_reads
 from fencepost.rpc.openapi_parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
 from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
-from fencepost.wire.faults import Fault
+from fencepost.wire.error_body import Fault
 from fencepost.wire.resources import AidboxTask, AidboxTaskLog
 
 _DESCRIPTION = (

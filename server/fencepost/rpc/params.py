@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.rpc.registry import Method
 
 
@@ -15,4 +15,4 @@ def read_params(method: Method, text: bytes | memoryview) -> Any:
     try:
         return method.decoder.decode(text)
     except msgspec.ValidationError as error:
-        raise fault_of_struct(str(error), method.params) from None
+        raise refusal_of_struct(str(error), method.params) from None

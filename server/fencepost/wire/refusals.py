@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.errors import Refusal
-from fencepost.wire.faults import fault_of
+from fencepost.wire.error_body import error_body
 from fencepost.wire.formats import Format
 
 Headers = list[tuple[bytes, bytes]]
@@ -13,7 +13,7 @@ Headers = list[tuple[bytes, bytes]]
 
 def written(refusal: Refusal, format: Format) -> tuple[int, Headers, bytes]:
     """Return the response in a format."""
-    content = msgspec.json.encode({"error": fault_of(refusal)})
+    content = msgspec.json.encode({"error": error_body(refusal)})
     if format.from_json is not None:
         content = format.from_json(content)
     headers = [(b"content-type", format.media_type.encode()), (b"content-length", b"%d" % len(content))]

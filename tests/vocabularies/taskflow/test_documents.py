@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import Refusal
 from fencepost.vocabularies.taskflow.document import FLOW, TaskflowDefinition
 from fencepost.vocabularies.taskflow.flow import Flow, FlowOptions
@@ -140,4 +140,4 @@ def test_the_nearest_name_is_found_behind_lists_and_unions() -> None:
     text = b'{"stages":[{"name":"s","task":1}]}'
     with pytest.raises(msgspec.ValidationError) as error:
         msgspec.json.decode(text, type=Flow)
-    assert "did you mean 'tasks'?" in fault_of_struct(str(error.value), Flow).message
+    assert "did you mean 'tasks'?" in refusal_of_struct(str(error.value), Flow).message

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Beginning, Decided, Name
-from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.ids import ChosenId
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.payload import object_text
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import invalid_params
 
 # A device's name is the second part of the name of its tasks' definition. Devices call it an id, which may be a number.
@@ -98,7 +98,7 @@ def read_params(params: bytes | None) -> RunParams:
     try:
         read = _params.decode(params or b"{}")
     except msgspec.ValidationError as error:
-        fault = fault_of_struct(str(error), RunParams)
+        fault = refusal_of_struct(str(error), RunParams)
         raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
     object_text(read.payload, "$.params.payload")
     return read
@@ -125,7 +125,7 @@ def read_run(body: bytes) -> RunBody:
     try:
         read = _body.decode(body)
     except msgspec.ValidationError as error:
-        raise fault_of_struct(str(error), RunBody) from None
+        raise refusal_of_struct(str(error), RunBody) from None
     object_text(read.payload, "$.payload")
     return read
 

@@ -13,8 +13,8 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import invalid_params
 from fencepost.vocabularies.devices.statuses import TO, TaskStatus, Verb
 
@@ -66,7 +66,7 @@ def read_report(verb: Verb, body: bytes) -> Report:
     try:
         said = _body.decode(text)
     except msgspec.ValidationError as error:
-        raise fault_of_struct(str(error), _Body) from None
+        raise refusal_of_struct(str(error), _Body) from None
     # A device that always sends both spellings leaves one of them null.
     fail_point = said.failPoint if _is_said(said.failPoint) else said.fail_point
     return report_of(verb, reason=said.reason, fail_point=fail_point, result=said.result)
@@ -95,7 +95,7 @@ def read_task_state(text: bytes) -> tuple[str, Report]:
     try:
         state = _task_state.decode(text)
     except msgspec.ValidationError as error:
-        raise fault_of_struct(str(error), _TaskState) from None
+        raise refusal_of_struct(str(error), _TaskState) from None
     return read_task_id(state.task_id), read_report(_VERBS[state.type], text)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw
 
-from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import invalid_params
 
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
@@ -59,7 +59,7 @@ def read_hardware(record: Raw) -> Hardware:
     try:
         return _hardware.decode(record)
     except msgspec.ValidationError as error:
-        fault = fault_of_struct(str(error), Hardware)
+        fault = refusal_of_struct(str(error), Hardware)
         raise invalid_params(fault.message, "$.hardware" + (fault.at or "$")[1:]) from None
 
 

@@ -10,8 +10,8 @@ import msgspec
 import orjson
 from msgspec import UNSET, Raw, UnsetType
 
-from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import Refusal, invalid_params
 from fencepost.vocabularies.machines.template import (
     Action,
@@ -96,7 +96,7 @@ def hardware_of(params: bytes | None) -> bytes:
     try:
         decoded = msgspec.json.decode(params or b"{}", type=Params)
     except msgspec.ValidationError as error:
-        fault = fault_of_struct(str(error), Params)
+        fault = refusal_of_struct(str(error), Params)
         raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
     return object_text(decoded.hardware, "$.params.hardware") or b"{}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import Refusal, invalid_params
 from fencepost.notation.text import INT64, BadText
 from fencepost.notation.yaml import to_json
@@ -71,7 +71,7 @@ def read_template(text: str) -> Template:
     try:
         template: Template = _template.decode(json)
     except msgspec.ValidationError as error:
-        raise _naming_members(fault_of_struct(str(error), Template)) from None
+        raise _naming_members(refusal_of_struct(str(error), Template)) from None
     return template
 
 

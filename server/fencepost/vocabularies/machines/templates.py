@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from fencepost.domain.faults import fault_of_struct
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.engine.definitions import Definitions
 from fencepost.errors import DEFINITION_EXISTS, DEFINITION_NOT_FOUND, Refusal, invalid_params
 from fencepost.vocabularies.machines.document import MachineTemplate
@@ -99,7 +99,7 @@ class Templates:
         try:
             template = msgspec.convert({"kind": MachineTemplate.kind, **document}, MachineTemplate)
         except msgspec.ValidationError as error:
-            raise fault_of_struct(str(error), MachineTemplate) from None
+            raise refusal_of_struct(str(error), MachineTemplate) from None
         await self._definitions.put(template, msgspec.json.encode(template), caller=caller)
         return await self._found(template.name)
 

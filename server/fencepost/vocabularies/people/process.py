@@ -9,9 +9,9 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import OWN, Beginning, Decided, Name, SchemaDocument
-from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
 from fencepost.domain.schema import Schema
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import invalid_params
 from fencepost.vocabularies.people.statuses import (
     CLOSED,
@@ -177,7 +177,7 @@ class ProcessDefinition(
         try:
             fields = msgspec.json.decode(params or b"{}", type=TaskListFields)
         except msgspec.ValidationError as error:
-            fault = fault_of_struct(str(error), TaskListFields)
+            fault = refusal_of_struct(str(error), TaskListFields)
             raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
         if fields.department is None:
             if self.department is None:

@@ -9,8 +9,8 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain import lossless_json
 from fencepost.domain.definition import Beginning, Decided
-from fencepost.domain.faults import fault_of_struct
 from fencepost.domain.payload import object_text
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import invalid_params
 from fencepost.vocabularies.taskflow.flow import (
@@ -58,7 +58,7 @@ class TaskflowDefinition(
             try:
                 read_flow_params(params or b"{}").check("$.params")
             except msgspec.ValidationError as error:
-                fault = fault_of_struct(str(error), FlowParams)
+                fault = refusal_of_struct(str(error), FlowParams)
                 raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
         return Beginning()
 

@@ -30,8 +30,8 @@ from fencepost.settings import Limits
 from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.events import News
 from fencepost.vocabularies.devices.reports import read_task_state
-from fencepost.wire.bodies import as_json
 from fencepost.wire.admission import Admission
+from fencepost.wire.bodies import as_json
 from fencepost.wire.error_body import error_body
 from fencepost.wire.formats import JSON
 

@@ -1,4 +1,4 @@
-"""What msgspec says of a value that does not fit, as a refusal that names the field."""
+"""Validation errors of msgspec as refusals that name the field."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
 _RULE = " matching regex "
 
 
-def fault_of_struct(message: str, struct: Any) -> Refusal:
-    """Turn what msgspec says of a struct, or of a union of some, into a refusal that names the field."""
+def refusal_of_struct(message: str, struct: Any) -> Refusal:
+    """Return msgspec's error message about a struct, or a union of structs, as a refusal (`invalid-params`)."""
     said, is_located, path = message.rpartition(_AT)
-    # A name in the request may hold the same words thousands of times, so the search begins at the end.
+    # The search begins at the end, since a name in the request may contain the same words thousands of times.
     if is_located and path.endswith("`"):
         message, path = said, f"${path[:-1]}"
     else:
         path = "$"
     if unknown := _UNKNOWN.match(message):
         name = shortened(unknown[1])
-        names = _names_at(struct, path)
-        # Of a union, another alternative may have it.
+        names = _member_names_at(struct, path)
+        # Another alternative of a union may have the name.
         near = "" if unknown[1] in names else hint(unknown[1], names)
         return invalid_params(f"there is no param {name!r}{near}", f"{path}.{name}")
     if missing := _MISSING.match(message):
@@ -44,19 +44,19 @@ def fault_of_struct(message: str, struct: Any) -> Refusal:
     return invalid_params(message, path)
 
 
-def names_of(struct: Any) -> list[str]:
-    """Return the members that a struct, or any of a union, has on the wire."""
+def member_names(struct: Any) -> list[str]:
+    """Return the wire names of the members of a struct, or of all structs of a union."""
     structs = get_args(struct) or (struct,)
     return [field.encode_name for one in structs for field in msgspec.structs.fields(one)]
 
 
-def _names_at(struct: Any, path: str) -> list[str]:
-    """Return the members that what stands at a path can have."""
-    return [name for one in _types_at(struct, path) if _is_struct(one) for name in names_of(one)]
+def _member_names_at(struct: Any, path: str) -> list[str]:
+    """Return the wire names of the members of the structs at a path."""
+    return [name for one in _types_at(struct, path) if _is_struct(one) for name in member_names(one)]
 
 
 def _choices_at(struct: Any, path: str) -> list[str]:
-    """Return the texts of which one has to stand at a path."""
+    """Return the texts that are allowed at a path."""
     above, _, member = path.rpartition(".")
     tagged = [one.__struct_config__ for one in _types_at(struct, above) if _is_struct(one)]
     tags = [str(config.tag) for config in tagged if config.tag_field == member]
@@ -65,7 +65,7 @@ def _choices_at(struct: Any, path: str) -> list[str]:
 
 
 def _rule_at(struct: Any, path: str, message: str) -> str | None:
-    """Return what is said of the pattern that a text at a path does not match: the description beside the pattern."""
+    """Return the description of the pattern that a text at a path does not match."""
     *above, last = _STEP.finditer(path)
     found = [*_alternatives(struct)]
     for step in above:
@@ -75,12 +75,12 @@ def _rule_at(struct: Any, path: str, message: str) -> str | None:
 
 
 def _quoted(pattern: str) -> str:
-    """Return a pattern as msgspec writes it into a message."""
+    """Return a pattern in the spelling of msgspec's messages."""
     return pattern.replace("\\", "\\\\")
 
 
 def _metas(type_: Any) -> Iterator[Meta]:
-    """Yield what is said about a type, and about each member of a union."""
+    """Yield the annotations of a type, and of each member of a union."""
     if get_origin(type_) is Annotated:
         inner, *metas = get_args(type_)
         yield from (meta for meta in metas if isinstance(meta, Meta))
@@ -91,7 +91,7 @@ def _metas(type_: Any) -> Iterator[Meta]:
 
 
 def _types_at(struct: Any, path: str) -> list[Any]:
-    """Return what may stand at a path."""
+    """Return the types that are allowed at a path."""
     found = [*_alternatives(struct)]
     for step in _STEP.finditer(path):
         found = [part for one in found for part in _parts(one, step[1])]
@@ -99,12 +99,12 @@ def _types_at(struct: Any, path: str) -> list[Any]:
 
 
 def _parts(one: Any, member: str | None) -> Iterable[Any]:
-    """Return what a member of a type can be, or any item of it."""
+    """Return the types of a member, or of any item (`member` is None)."""
     return [part for type_ in _members(one, member) for part in _alternatives(type_)]
 
 
 def _members(one: Any, member: str | None) -> Iterable[Any]:
-    """Return the types that are declared for a member of a type, or for any item of it."""
+    """Return the declared types of a member, or of any item (`member` is None)."""
     if member is None:
         return get_args(one)
     fields = msgspec.structs.fields(one) if _is_struct(one) else ()
@@ -112,7 +112,7 @@ def _members(one: Any, member: str | None) -> Iterable[Any]:
 
 
 def _alternatives(type_: Any) -> Iterator[Any]:
-    """Yield what a type can be: the members of a union, without what is only said about them."""
+    """Yield the alternatives of a type: the members of a union, without annotations."""
     if get_origin(type_) is Annotated:
         yield from _alternatives(get_args(type_)[0])
     elif get_origin(type_) in (Union, types.UnionType):

@@ -8,9 +8,9 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 import pytest
+from fencepost.domain.validation import refusal_of_struct
 from msgspec import Meta
 
-from fencepost.domain.faults import fault_of_struct
 from fencepost.vocabularies.devices.document import RunBody
 from tests.fixtures.surface import DOCUMENTS, METHODS
 
@@ -41,7 +41,7 @@ TASK = {"name": "a", "type": "action", "taskDetails": {"serviceId": "s", "action
 def test_what_may_stand_there_is_named(document: dict[str, Any], at: str, message: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(msgspec.json.encode(document))
-    refusal = fault_of_struct(str(caught.value), DOCUMENTS.union)
+    refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)
     assert (refusal.at, refusal.message) == (at, message)
 
 
@@ -84,7 +84,7 @@ def test_every_pattern_has_its_rule_in_words_beside_it() -> None:
 def test_a_text_that_matches_no_pattern_is_told_the_rule_in_words(document: Any, at: str, rule: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(msgspec.json.encode(document))
-    refusal = fault_of_struct(str(caught.value), DOCUMENTS.union)
+    refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)
     assert refusal.at == at
     assert refusal.message.startswith(f"Expected {rule}")
     assert "regex" not in refusal.message
@@ -95,7 +95,7 @@ def test_a_name_that_is_full_of_places_is_read_in_one_go() -> None:
     begun = time.process_time()
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.json.decode(msgspec.json.encode({name: 1}), type=RunBody)
-    fault = fault_of_struct(str(caught.value), RunBody)
+    fault = refusal_of_struct(str(caught.value), RunBody)
     assert time.process_time() - begun < 2.0
     assert fault.at is not None
     assert fault.at.startswith("$")
@@ -104,5 +104,5 @@ def test_a_name_that_is_full_of_places_is_read_in_one_go() -> None:
 def test_a_member_of_another_kind_is_not_suggested_to_whoever_wrote_it() -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(b'{"kind": "process", "name": "hire", "steps": [], "params": {}}')
-    refusal = fault_of_struct(str(caught.value), DOCUMENTS.union)
+    refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)
     assert (refusal.at, refusal.message) == ("$.params", "there is no param 'params'")

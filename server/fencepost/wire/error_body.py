@@ -24,7 +24,7 @@ class Fault(msgspec.Struct, frozen=True):
     errors: list[dict[str, Any]] | UnsetType = UNSET
 
 
-def fault_of(refusal: Refusal, params_at: str | None = None) -> Fault:
+def error_body(refusal: Refusal, params_at: str | None = None) -> Fault:
     """Convert a refusal; `params_at`, the JSON path of the call's params, is the prefix of all paths in them."""
 
     def located(path: str) -> str:
@@ -46,7 +46,7 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def bug(error: Exception, where: str) -> Refusal:
+def report_bug(error: Exception, where: str) -> Refusal:
     """Log an unexpected exception with its traceback, and return the refusal for its caller (`internal-error`)."""
     reference = secrets.token_hex(6)
     emit(Event.CALL_FAILED, error=error, method=where, reference=reference)
