@@ -1,8 +1,8 @@
-"""Checks of payloads and schemas that may be long: made in a few processes of their own, within limits.
+"""Checks of payloads against schemas. Long checks run in a few subprocesses with limits.
 
-Processor time and memory are limited in the process (`domain/schema_process.py`), so that the kernel ends what takes
-too much; that is answered as a refusal, and the next check begins another process. Checks wait in line for a process,
-and for no longer than some seconds.
+A subprocess has limits of processor time and memory (`domain/schema_process.py`), enforced by the kernel. A check that
+exceeds one becomes a refusal, and the next check starts another subprocess. Checks wait in line for a subprocess, for a
+few seconds at most.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from fencepost.errors import UNAVAILABLE, Refusal
 T = TypeVar("T")
 
 _PROCESSES = 2
-# Short checks of many calls come one after the other; others get their turn after so many seconds of them.
+# After so many seconds of short checks in a row, the event loop gets a turn.
 _AT_ONCE_SECONDS = 0.005
-# Seconds to wait for a process, and for an answer: many times what it may compute, since cores are shared.
+# Seconds to wait for a process, and for its answer: many times its processor time, since cores are shared.
 _PATIENCE = 5.0
 _LONGEST = 8 * (COMPILE_SECONDS + CHECK_SECONDS)
 # How long a process has to end by itself.
@@ -37,7 +37,7 @@ _CLOSING_SECONDS = 1.0
 
 
 class Checks:
-    """The processes of one server; none is started before it is needed."""
+    """The check processes of one server, started when needed."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_PROCESSES)
@@ -45,7 +45,10 @@ class Checks:
         self._at_once = 0.0
 
     async def made(self, call: Callable[[], T]) -> T:
-        """Return what `call` returns, with the long checks in it made elsewhere; it is called again after each."""
+        """Return what `call` returns. Each long check in it runs in a subprocess, after which `call` is called again.
+
+        Raises Refusal: those of `call`, or `unavailable` when checks take too long.
+        """
         begun = time.perf_counter()
         try:
             return call()
@@ -66,7 +69,7 @@ class Checks:
                 question = deferred.question
 
     async def close(self) -> None:
-        """End the processes; nothing is asked any more."""
+        """End the processes; no check may follow."""
         idle, self._idle = self._idle, []
         for process in idle:
             await _end(process)
@@ -99,14 +102,14 @@ class Checks:
         return [Fault(_too_much(question, "memory"))] if faults is None else faults
 
     async def _said(self, process: Process, question: Question) -> list[Fault] | None:
-        """Return what a process answers to a question; None when it ran out of memory."""
+        """Return the answer of a process to a question; None when it ran out of memory."""
         is_read = False
         try:
             faults = await _answer(process, question)
             is_read = True
         finally:
             if not is_read:
-                # Cancelled, or out of patience: its answer must not be read as that to another question.
+                # Cancelled or timed out: its answer must not be taken for the answer to another question.
                 await _end(process, at_once=True)
         if faults is None or process.stdin is None or process.stdin.is_closing():
             status = await process.wait()
@@ -140,7 +143,7 @@ async def _answer(process: Process, question: Question) -> list[Fault] | None:
         (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
         return msgspec.json.decode(await process.stdout.readexactly(length), type=list[Fault])
     except asyncio.IncompleteReadError:
-        # It has ended: the verdict is known, and its reasons are too many.
+        # It has ended: the verdict is known, but its reasons exceeded a limit.
         process.stdin.close()
         return [Fault(f"{DOES_NOT_FIT}, which is too complex to say where")]
 

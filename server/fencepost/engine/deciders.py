@@ -1,4 +1,4 @@
-"""Deciding inside of the server: from a decision task to what the decider of its document says."""
+"""Deciders inside the server: they turn decision tasks of declared documents into actions."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from fencepost.engine.transitions_by_id import TransitionsById, UnexpectedState
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import KEY_TAKEN, UNAVAILABLE, Refusal
 
-# As many as there may be: a decider is told of all that it has begun.
+# No limit: a decider gets all activities of its workflow.
 _ALL = 1_000_000
-# How long to wait for who makes a decision, and how often to look: from the first number of seconds to the second.
+# Seconds to wait while another server decides, and the pauses between two reads, from the first to the second.
 _PATIENCE = 5.0
-_LOOKS = (0.002, 0.1)
+_PAUSES = (0.002, 0.1)
 
 
 class Deciders:
-    """The deciders of this server, by the kind of the documents that they decide over."""
+    """The deciders of this server, by the kind of their documents."""
 
     def __init__(
         self,
@@ -55,18 +55,18 @@ class Deciders:
         self._by_kind = by_kind
 
     async def names(self) -> list[str]:
-        """Return the names of what is decided here."""
+        """Return the names of the definitions that have a decider here."""
         return [*await self._definitions.names_of(self._by_kind)] if self._by_kind else []
 
     async def handle(self, execution: BuiltinExecution) -> bytes:
-        """Return the actions of a decision task, as JSON text; raise what the decider raises."""
+        """Return the actions of a decision task, as JSON text. Raises the exceptions of the decider."""
         task = execution.task
         found = await self._workflows.get(workflow_of(task))
         definition = await self._definitions.get(found.workflow.definition, found.workflow.definition_version)
         assert not isinstance(definition.document, Foreign), "only documents of this server's deciders are polled for"
         tasks, children = await self._workflows.activities(found.seq, size=_ALL)
         decisions = [found.task for found in await self._workflows.decisions(found.seq, size=_ALL)]
-        # Only one is live at a time, so that this one is the last.
+        # One decision is live at a time, so this one is the last.
         events = [read_event(decision.params) for decision in decisions]
         begun: list[Task | Workflow] = [*(found.task for found in tasks), *children]
         facts = Facts(found.workflow, definition.document, activities_by_label(begun, events))
@@ -78,29 +78,29 @@ class Deciders:
         return msgspec.json.encode(list(actions))
 
     async def run_pending_decisions(self, id: str) -> None:
-        """Return when nothing is to be decided about a workflow, making its decisions here where nobody else does.
+        """Make the pending decisions of a workflow here, or wait for the server that makes them.
 
-        Gives up after some seconds: whoever is at it will be done later. What is refused is left to the loop too, and
-        so is a decider's bug: what the caller did is done, and the loop meets the same and tells of it.
+        Returns after 5 s even if another server is still deciding. It also returns when a decision is refused or its
+        decider fails: the caller's own change is committed, and the internal worker will report the failure.
         """
-        until, pause = time.monotonic() + _PATIENCE, _LOOKS[0]
+        until, pause = time.monotonic() + _PATIENCE, _PAUSES[0]
         while (decision := await self._workflows.decision(id)) is not None and time.monotonic() < until:
             task_id, status, lost_attempts = decision
             if status == "waiting":
-                # For its next attempt, or for its workflow to begin: nothing follows soon.
+                # The decision waits for its next attempt, or for the begin of its workflow.
                 return
-            # One whose attempts were lost is the loop's, which runs it alone.
+            # A decision with lost attempts is left to the internal worker, which isolates it.
             task = await self._begun(task_id) if status == "ready" and not lost_attempts else None
             if task is None:
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, _LOOKS[1])
+                pause = min(2 * pause, _PAUSES[1])
             elif not await self._decide(task):
                 return
 
     async def _possible(self, action: AnyAction, document: Decided, keys: dict[str, str]) -> AnyAction:
-        """Return an action, or what is to be done instead of it because it begins what cannot begin.
+        """Return an action, or its replacement if it starts a task or workflow that cannot start.
 
-        `keys` are those that actions before take, by who takes them.
+        `keys` has the keys of earlier actions and their labels.
         """
         if not isinstance(action, ScheduleTask | ScheduleWorkflow):
             return action
@@ -124,14 +124,14 @@ class Deciders:
         return action
 
     async def _begun(self, id: str) -> Task | None:
-        """Begin a decision that waits; None when somebody else is at it."""
+        """Start a ready decision task; None when another worker has it."""
         try:
             return await self._transitions.apply(id, "start", allowed=("ready",), caller=ENGINE)
         except (UnexpectedState, Refusal):
             return None
 
     async def _decide(self, task: Task) -> bool:
-        """Make a decision; return whether it was taken."""
+        """Make a decision; return whether the server accepted it."""
         assert task.exec_id is not None, "it was started"
         lease = Lease(task.id, UUID(task.exec_id), ENGINE)
         decided = False
@@ -142,6 +142,6 @@ class Deciders:
                 decided = not isinstance(outcome, Exception)
         finally:
             if not decided:
-                # The loop meets the same and fails the decision with it; who went away has left it to the loop.
+                # The internal worker makes it next: it fails the decision task if the decider fails again.
                 await self._executions.release([lease], short=True, action="awf.engine/give-back")
         return decided

@@ -1,4 +1,4 @@
-"""Decisions: what deciders say, checked before it is done, and done together with the end of the decision task."""
+"""Decisions: the actions of deciders, checked first, then applied in the transaction that ends the decision task."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REASONS: Mapping[type[AnyAction], tuple[str, str] | tuple[None, None]] = {
 
 
 class Decisions:
-    """The decisions about a database's workflows."""
+    """Applies decisions to workflows."""
 
     def __init__(self, workflows: WorkflowStore, tasks: TaskStore, definitions: Definitions) -> None:
         self._workflows = workflows
@@ -46,7 +46,7 @@ class Decisions:
         self._definitions = definitions
 
     async def decide(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
-        """End decision tasks as succeeded and do what each decides: all of it, or nothing and the reason."""
+        """Complete decision tasks and apply the actions of each: all of them, or none and an exception."""
         calls = await sequentially(map(self._call, leases))
         good = [call for call in calls if not isinstance(call, Exception)]
         decided = iter(await self._workflows.decide(good, short=short))
@@ -56,7 +56,7 @@ class Decisions:
     async def _diagnosed(
         self, lease: Lease, call: dict[str, Any] | Exception, outcome: Task | ShortTask | Exception | None
     ) -> ChangedTask:
-        """Find out why a guard failed: the same was said before, it is refused, or it is worth another try."""
+        """Diagnose a failed guard: return the task of an earlier equal call, raise the Refusal, or try again."""
         for _ in range(TRIES):
             if isinstance(outcome, Exception):
                 raise outcome
@@ -70,11 +70,11 @@ class Decisions:
         raise too_contended(f"task {lease.id!r}")
 
     async def _check(self, lease: Lease) -> int:
-        """Check what ends a workflow against the schema that it lives under; return that version."""
+        """Check the result or error of a workflow against the schema of its definition version; return that version."""
         task = await self._tasks.find(lease.id)
         if task is None:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=lease.id)
-        if (said := _said_at_the_end(read_actions(lease.content), lease)) is not None:
+        if (said := _final_content(read_actions(lease.content), lease)) is not None:
             settings = await self._definitions.work(task.definition, task.definition_version)
             assert isinstance(settings, Declared | Decided)
             schema, text = settings.result_schema if said.member == "result" else settings.error_schema, said.text
@@ -102,9 +102,10 @@ class Decisions:
         }
 
     async def _begun(self, action: ScheduleTask | ScheduleWorkflow, index: int, lease: Lease) -> dict[str, Any]:
-        """Write what shall begin as the statements take it, under the newest version of its definition.
+        """Return the call of a start, under the newest version of its definition.
 
-        What cannot be begun is refused only if it is not begun already: definitions move on.
+        A refusal goes into the call: it counts only if no earlier decision has started this label, since definitions
+        may have changed since then.
         """
         member, request = request_of(action)
         name, is_workflow, place = request.definition, isinstance(action, ScheduleWorkflow), _place(lease, index)
@@ -137,16 +138,16 @@ class Decisions:
         }
 
 
-class Said(NamedTuple):
-    """What ends a workflow says of it: a `member`, its text, and its JSON path in the call's params."""
+class FinalContent(NamedTuple):
+    """The result or error of a workflow: the `member`, its text, and its JSON path in the call's params."""
 
     member: str
     text: bytes | None
     place: str
 
 
-def _said_at_the_end(actions: Sequence[AnyAction], lease: Lease) -> Said | None:
-    """Return what the last action says of the workflow, if it ends it; raise Refusal when that is not an object."""
+def _final_content(actions: Sequence[AnyAction], lease: Lease) -> FinalContent | None:
+    """Return the result or error of the last action, if that ends the workflow; raise Refusal (`invalid-action`)."""
     match actions[-1] if actions else None:
         case CompleteWorkflow(result=said):
             member = "result"
@@ -156,14 +157,14 @@ def _said_at_the_end(actions: Sequence[AnyAction], lease: Lease) -> Said | None:
             return None
     place = f"{_place(lease, len(actions) - 1)}.{member}"
     try:
-        return Said(member, object_text(said, "$"), place)
+        return FinalContent(member, object_text(said, "$"), place)
     except Refusal as refusal:
         raise _of_action(refusal, place) from None
 
 
 def _ending(actions: Sequence[AnyAction], lease: Lease) -> dict[str, Any] | None:
-    """Return how the workflow ends, if it does, as end.sql takes it."""
-    said = _said_at_the_end(actions, lease)
+    """Return the parameters of end.sql, if the last action ends the workflow."""
+    said = _final_content(actions, lease)
     if said is None:
         return None
     reason_type, reason_message = _REASONS[type(actions[-1])]
@@ -183,6 +184,6 @@ def _place(lease: Lease, index: int) -> str:
 
 
 def _of_action(refusal: Refusal, place: str) -> Refusal:
-    """Return a refusal of something in an action as that of the decision."""
+    """Return a refusal about a part of an action as the refusal of the decision (`invalid-action`)."""
     errors = refusal.errors and [{**error, "path": place + error["path"][1:]} for error in refusal.errors]
     return Refusal(INVALID_ACTION, at=place + (refusal.at or "$")[1:], errors=errors, reason=refusal.message)

@@ -23,7 +23,7 @@ from fencepost.domain.task import ChangedTask, ShortTask, Task, TaskWithSettings
 from fencepost.domain.task_overrides import OVERRIDABLE, read_overrides
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.checks import Checks
-from fencepost.engine.outcomes import TRIES, too_too_too_too_contended
+from fencepost.engine.outcomes import TRIES, too_too_too_too_too_contended
 from fencepost.engine.start_requests import prepare, within
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import (

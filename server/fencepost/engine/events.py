@@ -1,4 +1,4 @@
-"""Events: taken in, once each, with all that they bring about."""
+"""Events: each is accepted once, with everything that it causes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fencepost.store.start_requests import StaleDefinition
 
 
 class Events:
-    """The intake of a database."""
+    """Accepts events."""
 
     def __init__(self, store: EventStore, triggers: TriggerRules, definitions: Definitions) -> None:
         self._store = store
@@ -21,7 +21,10 @@ class Events:
         self._definitions = definitions
 
     async def publish(self, events: Sequence[Event], *, caller: str) -> Outcomes[Outcome]:
-        """Take events in their order; one that was taken before answers as it did then."""
+        """Publish events in order; a repeated event has the outcome of the first time.
+
+        Raises nothing; an outcome is an exception for a refused event (`already-exists`) or a failed statement.
+        """
         chosen = await gather(self._triggers.chosen(event, caller=caller) for event in events)
         published = iter(await self._store.publish([one for one in chosen if not isinstance(one, Exception)]))
         outcomes = [one if isinstance(one, Exception) else next(published) for one in chosen]
@@ -30,7 +33,7 @@ class Events:
         )
 
     async def _retry_on_conflict(self, event: Event, outcome: Outcome | Exception, caller: str) -> Outcome:
-        """Return the outcome, after further tries when triggers or definitions have changed in between."""
+        """Return the outcome; try again while triggers or definitions change."""
         for _ in range(TRIES):
             if not isinstance(outcome, Exception):
                 return outcome

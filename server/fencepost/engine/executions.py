@@ -1,7 +1,7 @@
-"""What workers do with the tasks that they hold: start, notify, finish, give back. Calls of one kind come as a list.
+"""Calls of workers about the tasks that they hold: start, notify, success, fail, release. Calls come in batches.
 
-Each call has its own outcome: a task, or the reason why there is none. What a call says and the fence it says it under
-go to the statement together; only a call whose guard failed is looked at once more by itself.
+Each call has its own outcome: a task, or an exception. One statement takes the content of a call together with its
+fencing token; a call is examined further only if its guard failed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ Verb = Literal["start", "success", "fail", "release"]
 
 
 class Renewal(NamedTuple):
-    """The answer to a notification: the new deadline, or that the task was canceled."""
+    """The answer to a heartbeat: the new deadline, ISO-8601, or that the task was canceled."""
 
     deadline_at: str | None
     cancel_requested: bool
 
 
 class Executions:
-    """The executions of a database's tasks. With `short`, the tasks given back may be short ones."""
+    """The executions of tasks. With `short`, the returned tasks may be in their short form.
+
+    A call is refused with `task-not-found`, `exec-id-mismatch`, `task-has-been-done`, the name of the state that it
+    needs, or `unavailable`.
+    """
 
     def __init__(self, store: TaskStore, decisions: Decisions, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
@@ -45,16 +49,16 @@ class Executions:
         self._wakeups = wakeups
 
     async def start(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
-        """Begin the executions of leased tasks."""
+        """Start the executions of leased tasks."""
         changed = await self._change("start", leases, [fence(lease) for lease in leases], short=short)
         if any(isinstance(one, ChangedTask) and _may_end_soon(one) for one in changed):
             self._wakeups.deadline(0.0)
         return changed
 
     async def success(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
-        """End executions well; a result that does not fit its definition's schema is refused and nothing changes.
+        """Complete executions. A result that does not fit its definition's schema is refused and changes nothing.
 
-        That of a decision is what is decided, and is done.
+        The result of a decision task is its actions, which are applied.
         """
         decides = [kind_of_exec_id(lease.exec_id) is IdKind.DECISION for lease in leases]
         if any(decides):
@@ -68,7 +72,7 @@ class Executions:
         return changed
 
     async def fail(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
-        """End executions as failed: a task waits for its next attempt, or is done when none is left."""
+        """Fail executions: a task waits for its next attempt, or is done when no attempt is left."""
         calls = [{**fence(lease), "error": fragment(lease.content), "checked": None} for lease in leases]
         changed = await self._change("fail", leases, calls, short=short)
         for one in changed:
@@ -85,7 +89,7 @@ class Executions:
     async def release(
         self, leases: Sequence[Lease], *, short: bool = False, action: str = "awf.task/release"
     ) -> Outcomes[ChangedTask]:
-        """Give leases back: each task is ready at once and the attempt is not counted."""
+        """Release leases: each task is ready at once, and the attempt does not count."""
         calls = [{**fence(lease), "action": action} for lease in leases]
         changed = await self._change("release", leases, calls, short=short)
         for definition, count in _by_definition(changed).items():
@@ -93,7 +97,7 @@ class Executions:
         return changed
 
     async def notify(self, leases: Sequence[Lease]) -> Outcomes[Renewal]:
-        """Renew the deadlines of running tasks; tell the workers of canceled ones. Content is the notification."""
+        """Renew leases (heartbeats), and report cancellations. The content of a call is the notification."""
         calls = [{**fence(lease), "notification": fragment(lease.content)} for lease in leases]
         outcomes = await self._store.notify(calls)
         return await gather(map(self._renewed, leases, calls, outcomes))
@@ -114,7 +118,7 @@ class Executions:
         ]
 
     async def _diagnosed(self, verb: Verb, lease: Lease, call: dict[str, Any]) -> Task | ShortTask | Exception:
-        """Find out why a guard failed: the same was said before, it is refused, or it is worth another try."""
+        """Diagnose a failed guard: return the task of an earlier equal call, raise the Refusal, or try again."""
         for _ in range(TRIES):
             if task := await diagnose(self._store, verb, lease.id, str(lease.exec_id), lease.content):
                 return task
@@ -126,7 +130,7 @@ class Executions:
         raise too_contended(f"task {lease.id!r}")
 
     async def _check(self, verb: Verb, lease: Lease) -> int:
-        """Check what ends an execution against the schema that the task lives under; return that version."""
+        """Check a result or error against the schema of the task's definition version; return that version."""
         task = await self._store.find(lease.id)
         if task is None:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=lease.id)
@@ -148,21 +152,21 @@ class Executions:
         raise too_contended(f"task {lease.id!r}")
 
     async def _freed(self, changed: Outcomes[ChangedTask]) -> None:
-        """Let the polls that wait for a place hear of one."""
+        """Wake the polls that wait for places under concurrency limits."""
         for definition, count in _by_definition(changed).items():
             await self._definitions.freed(definition, count)
 
 
 def _may_end_soon(one: ChangedTask) -> bool:
-    """Whether an attempt may end sooner than by the silence that its definition allows."""
+    """Whether an attempt may have an earlier deadline than the in-progress timeout of its definition."""
     return _may_have_own(one.task) or one.settings.attempt_timeout is not UNSET
 
 
 def _may_have_own(task: Task | ShortTask) -> bool:
-    """Whether a task may have settings of its own, and with them a nearer deadline than its definition says."""
+    """Whether a task may have settings of its own, and with them an earlier deadline than its definition sets."""
     return kind_of(task.id) is IdKind.ACTIVITY if isinstance(task, ShortTask) else task.settings is not None
 
 
 def _by_definition(changed: Outcomes[ChangedTask]) -> Counter[str]:
-    """Count the tasks that were changed."""
+    """Count the changed tasks by definition."""
     return Counter(one.task.definition for one in changed if isinstance(one, ChangedTask))

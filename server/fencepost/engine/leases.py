@@ -1,4 +1,4 @@
-"""What a worker says of an execution that it holds, and how that goes to a statement."""
+"""Leases in calls of workers, and their statement parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import orjson
 
 
 class Lease(NamedTuple):
-    """Which execution of which task a worker speaks of, who speaks, and what is said: a JSON object's text."""
+    """An execution that a worker holds, and the content of its call, a JSON object's text.
+
+    `exec_id` is the fencing token.
+    """
 
     id: str
     exec_id: UUID
@@ -18,10 +21,10 @@ class Lease(NamedTuple):
 
 
 def fence(lease: Lease) -> dict[str, Any]:
-    """Return what leads a statement to the task, and keeps it from any other execution."""
+    """Return the parameters that find the task and guard it against calls of any other execution."""
     return {"id": lease.id, "exec_id": lease.exec_id, "caller": lease.caller}
 
 
 def fragment(text: bytes | None) -> orjson.Fragment | None:
-    """Return JSON text as something that goes into other JSON as it stands."""
+    """Return JSON text as a value that orjson embeds unchanged."""
     return None if text is None else orjson.Fragment(text)

@@ -1,4 +1,4 @@
-"""What can be done with a task by who wants it done, a use case a method. Creates come as a list."""
+"""Use cases of tasks, one a method. Creates come in batches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fencepost.store.workflows import WorkflowStore
 
 
 class NewTask(NamedTuple):
-    """What a caller asks to be done; JSON members are text, `execute_at` is ISO-8601 with a zone."""
+    """A task to create; JSON members are text, `execute_at` is ISO-8601 with a zone."""
 
     definition: str
     id: str | None
@@ -44,7 +44,7 @@ class NewTask(NamedTuple):
 
 
 class Tasks:
-    """The tasks of a database. With `short`, the tasks given back may be short ones."""
+    """The tasks of a database. With `short`, the returned tasks may be in their short form."""
 
     def __init__(self, store: TaskStore, workflows: WorkflowStore, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
@@ -53,7 +53,7 @@ class Tasks:
         self._wakeups = wakeups
 
     async def create(self, news: Sequence[NewTask], *, short: bool = False) -> Outcomes[ChangedTask]:
-        """Create tasks under the newest versions of their definitions; an id and content again is the same task."""
+        """Create tasks under the newest versions of their definitions. Idempotent for an id with the same content."""
         outcomes: list[ChangedTask | Exception | None] = [None] * len(news)
         calls: dict[int, dict[str, Any]] = {}
         for place, new in enumerate(news):
@@ -61,12 +61,12 @@ class Tasks:
                 calls[place] = _call(new, await self._checked(new))
             except Refusal as refusal:
                 outcomes[place] = refusal
-        # What has an id of the server's own can only exist already.
+        # An id in the server's own form can only be that of an existing task.
         begun = [place for place in calls if (id := news[place].id) is None or seq_of(id) is None]
         created = await self._store.create([calls[place] for place in begun], short=short)
         self._announce(created)
         if any(news[place].settings is not None for place in begun):
-            # It may expire.
+            # It may have an expiry.
             self._wakeups.deadline(0.0)
         for place, one in zip(begun, created, strict=True):
             outcomes[place] = await self._definitions.changed(one.task) if isinstance(one, Created) else one
@@ -78,7 +78,10 @@ class Tasks:
         return [outcome for outcome in outcomes if outcome is not None]
 
     async def cancel(self, id: str, *, caller: str) -> TaskWithSettings:
-        """End a live task as canceled."""
+        """Cancel a live task.
+
+        Raises Refusal: `task-not-found`, `task-has-been-done`, `task-is-a-decision`, `unavailable`.
+        """
         if kind_of(id) is IdKind.DECISION:
             raise Refusal(TASK_IS_A_DECISION, at="$.id", id=id, workflow=workflow_of((await self.get(id)).task))
         for _ in range(TRIES):
@@ -91,7 +94,11 @@ class Tasks:
         raise too_contended(f"task {id!r}")
 
     async def retry(self, id: str, *, caller: str) -> TaskWithSettings:
-        """Give a done task that did not succeed a fresh allowance of attempts."""
+        """Make a failed or canceled task ready again, with all its attempts.
+
+        Raises Refusal: `task-not-found`, `task-not-done`, `task-has-been-done` if it succeeded, `invalid-params` for a
+        timer, `workflow-has-been-done`, `unavailable`.
+        """
         for _ in range(TRIES):
             if task := await self._changed("retry", id, caller):
                 self._wakeups.ready(task.definition)
@@ -108,7 +115,7 @@ class Tasks:
         raise too_contended(f"task {id!r}")
 
     async def get(self, id: str) -> TaskWithSettings:
-        """Return a task as it stands; raise Refusal when there is none."""
+        """Return a task; raise Refusal (`task-not-found`)."""
         task = await self._store.find(id)
         if task is None:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
@@ -117,18 +124,18 @@ class Tasks:
     async def list(
         self, wanted: Filter, *, sort: Sort, direction: Direction, position: tuple[str, int] | None, size: int
     ) -> tuple[Sequence[TaskWithSettings], Page]:
-        """Return the tasks of one page, and the page, with where the next one begins."""
+        """Return the tasks of a page, and the page with the position of the next one."""
         page: Page = await self._store.list(wanted, sort=sort, direction=direction, position=position, size=size)
         return await self._definitions.all_with_settings(page.tasks), page
 
     async def count(self, wanted: Filter, *, seconds: float) -> int | None:
-        """Return how many tasks there are; None when that was not to be counted in time."""
+        """Return the number of tasks; None when the count exceeds `seconds`."""
         return await self._store.count(wanted, seconds=seconds)
 
     async def log(self, task: Task, place: LogPlace) -> Portion[Entry]:
-        """Return part of a task's log, as far as the task stands as it was read.
+        """Return a page of a task's log, up to the version of `task`.
 
-        What came since then is left to who reads the task again.
+        Later entries are left out, so that the log agrees with the task that was read.
         """
         if place.direction == "desc" and (place.version or 2**31 - 1) > task.version:
             place = place._replace(version=task.version + 1)
@@ -139,11 +146,11 @@ class Tasks:
         return Portion(known, page.more and len(known) == len(page.items))
 
     async def count_log(self, task: Task) -> int:
-        """Return how many entries a task's log has; a short one has each of them."""
+        """Return the number of entries of a task's log. A short log is never thinned: it has one for each version."""
         return task.version if task.version <= WHOLE_LOG else await self._store.count_entries(task.id)
 
     async def creator(self, id: str) -> str:
-        """Return who created a task: its client, or who is recorded for the workflow, schedule or trigger."""
+        """Return the name of a task's creator: a client, or the caller recorded for a workflow, schedule or trigger."""
         return (await self._store.first_entry(id)).caller
 
     async def _changed(self, verb: Literal["cancel", "retry"], id: str, caller: str) -> Task | None:
@@ -154,19 +161,19 @@ class Tasks:
         return outcome
 
     async def _still_wanted(self, task: Task) -> None:
-        """Raise Refusal when the workflow that a task belongs to is over."""
+        """Raise Refusal (`workflow-has-been-done`) when the workflow of a task is done."""
         id = workflow_of(task)
         if (found := await self._workflows.find(id)) is not None and found.workflow.status == "done":
             raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=found.workflow.outcome)
 
     async def _checked(self, new: NewTask) -> int:
-        """Check params against the newest version of their definition and return that version."""
+        """Check params against the newest version of their definition; return that version."""
         version, definition = await self._definitions.newest_task(new.definition)
         await self._definitions.checks.made(lambda: definition.begin(new.params))
         return version
 
     async def _retry_on_conflict(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:
-        """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""
+        """Handle a create that changed nothing: its id exists, or its definition is stale; then try again."""
         for _ in range(TRIES):
             if new.id is not None and (existing := await self._store.find(new.id)):
                 return await self._existing(existing, new)
@@ -195,7 +202,7 @@ class Tasks:
         return await self._definitions.changed(task)
 
     def _announce(self, created: Sequence[Created | Exception | None]) -> None:
-        """Tell who waits of the tasks that are ready, and of the deadlines at which others will be."""
+        """Publish wake-ups for the ready tasks, and for the deadlines of the others."""
         new = [one for one in created if isinstance(one, Created)]
         for definition, count in Counter(one.task.definition for one in new if one.due_in is None).items():
             self._wakeups.ready(definition, count)

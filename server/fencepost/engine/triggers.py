@@ -1,7 +1,7 @@
-"""Triggers: which of them fit an event, and what they shall start for it.
+"""Triggers: those that match an event, and the starts that they request.
 
-All of them are kept in memory until somebody announces a change. The statement that takes an event compares the number
-of changes, so that a stale memory costs a second try and no more.
+All triggers are cached until a change is announced. The statement that delivers an event compares the number of
+changes, so a stale cache costs one more try.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OUR_FAULT = 500
 
 
 class TriggerStatus(NamedTuple):
-    """A trigger, how often it did something, and what it did last, the newest first."""
+    """A trigger, the counts of its starts, and its last starts, the newest first."""
 
     definition: Definition
     counts: Counts
@@ -36,17 +36,17 @@ class TriggerStatus(NamedTuple):
 
 
 class TriggerRules:
-    """The declared triggers."""
+    """The rules of all declared triggers."""
 
     def __init__(self, store: TriggerStore, definitions: Definitions, *, most_bytes: int) -> None:
-        """Take how much of a resource the params of one start may hold."""
+        """`most_bytes` limits the parts of a resource in the params of one start."""
         self._store = store
         self._most_bytes = most_bytes
         self._definitions = definitions
         self._known: Triggers | None = None
 
     async def chosen(self, event: Event, *, caller: str) -> Publication:
-        """Return an event with what every trigger that fits it shall start, or why it cannot."""
+        """Return an event with the start of each matching trigger, or the reason why it cannot start."""
         if self._known is None:
             self._known = await self._store.all()
         known = self._known
@@ -62,7 +62,7 @@ class TriggerRules:
         return await self._store.list(after=after, size=size)
 
     async def status(self, name: str, *, size: int) -> TriggerStatus:
-        """Return a trigger and what it did; raise Refusal when there is none of that name."""
+        """Return a trigger and its starts; raise Refusal (`definition-not-found`, `invalid-params`)."""
         definition = await self._definitions.get(name)
         if not isinstance(definition.document, TriggerDefinition):
             raise invalid_params(f"{name!r} is the definition of a {definition.document.kind}", "$.name")
@@ -71,7 +71,7 @@ class TriggerRules:
         )
 
     def forget(self, _: str = "") -> None:
-        """Do not rely on what is remembered; whatever was put may be a trigger."""
+        """Drop the cache; the definition that was put may be a trigger."""
         self._known = None
 
     async def _choice(self, trigger: Trigger, event: Event, resource: Any, caller: str) -> Choice:
@@ -97,6 +97,6 @@ class TriggerRules:
         try:
             return await prepared()
         except Refusal:
-            # What is remembered of the definition may be old, and nobody compares when nothing is started.
+            # The cached definition may be stale; without a start, no statement compares its version.
             self._definitions.forget(request.definition)
             return await prepared()

@@ -1,4 +1,4 @@
-"""What can be done with a workflow by who wants it done, a use case a method. Creates and signals come as lists."""
+"""Use cases of workflows, one a method. Creates and signals come in batches."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NewWorkflow(NamedTuple):
 
 
 class Signal(NamedTuple):
-    """What somebody has to say to a workflow; one with a `signal_id` is taken once."""
+    """A signal to a workflow; one with a `signal_id` is delivered once."""
 
     id: str
     name: str
@@ -61,25 +61,28 @@ class Workflows:
         self._definitions = definitions
 
     async def create(self, news: Sequence[NewWorkflow]) -> Outcomes[Workflow]:
-        """Create workflows under the newest versions of their definitions; an id and content again is the same one."""
+        """Create workflows under the newest versions of their definitions; idempotent for equal ids and contents."""
         calls = await sequentially(map(self._call, news))
         created = iter(await self._store.create([call for call in calls if not isinstance(call, Exception)]))
         outcomes = [call if isinstance(call, Exception) else next(created) for call in calls]
         return await sequentially(map(self._retry_on_conflict, news, calls, outcomes))
 
     async def cancel(self, id: str, *, caller: str) -> Workflow:
-        """End a live workflow as canceled, with everything that it began, to any depth."""
+        """Cancel a live workflow with its tasks and children, to any depth.
+
+        Raises Refusal (`workflow-not-found`, `workflow-has-been-done`).
+        """
         found = await self.get(id)
         if found.workflow.status == "done" or not await self._store.cancel(found.seq, caller=caller):
             raise await self._over(id)
         return (await self.get(id)).workflow
 
     async def signal(self, signals: Sequence[Signal]) -> Outcomes[Workflow]:
-        """Tell live workflows what somebody has to say to them."""
+        """Deliver signals to live workflows."""
         return await gather(map(self._signaled, signals))
 
     async def get(self, id: str) -> Found:
-        """Return a workflow as it stands; raise Refusal when there is none."""
+        """Return a workflow; raise Refusal (`workflow-not-found`)."""
         found = await self._store.find(id)
         if found is None:
             raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
@@ -88,7 +91,10 @@ class Workflows:
     async def activities(
         self, seq: int, *, size: int, looks: bool = False
     ) -> tuple[Sequence[TaskWithSettings], Sequence[Workflow]]:
-        """Return what a workflow has begun, the oldest first: tasks, and workflows; `looks` is for a read only."""
+        """Return the tasks and the child workflows of a workflow, the oldest first.
+
+        With `looks`, the query runs on the connections of reads.
+        """
         tasks = await self._store.list_tasks(seq, decides=False, size=size, looks=looks)
         return await self._definitions.all_with_settings(tasks), await self._store.list_children(
             seq, size=size, looks=looks
@@ -99,7 +105,7 @@ class Workflows:
         return await self._definitions.all_with_settings(await self._store.list_tasks(seq, decides=True, size=size))
 
     async def show_begun(self, seq: int, *, after: int | None) -> Shown[TaskWithSettings | Workflow]:
-        """Return a page of what a workflow has begun, in the order in which it did."""
+        """Return a page of the tasks and children of a workflow, in the order of their creation."""
         page = await self._store.begun(seq, after=after)
         found = iter(await self._definitions.all_with_settings([one for one in page.items if isinstance(one, Task)]))
         return Shown([next(found) if isinstance(one, Task) else one for one in page.items], page.following)
@@ -110,11 +116,11 @@ class Workflows:
         return Shown(await self._definitions.all_with_settings(page.items), page.following)
 
     async def decision(self, id: str) -> tuple[str, str, int] | None:
-        """Return id, status and number of lost attempts of the decision task that a live workflow waits for."""
+        """Return the id, status and number of lost attempts of the pending decision task of a live workflow."""
         return await self._store.find_decision(id)
 
     async def entries(self, seq: int, *, decides: bool = False, size: int = 1_000_000) -> Sequence[LabelledEntry]:
-        """Return the log of what a workflow has begun, as far as that is tasks, or of its decisions."""
+        """Return the log entries of a workflow's tasks, or of its decision tasks."""
         return await self._store.entries(seq, decides=decides, size=size)
 
     async def list(
@@ -124,7 +130,7 @@ class Workflows:
         return await self._store.list(wanted, sort=sort, direction=direction, position=position, size=size)
 
     async def count(self, wanted: Filter, *, seconds: float) -> int | None:
-        """Return how many workflows there are; None when that was not to be counted in time."""
+        """Return the number of workflows; None when the count exceeds `seconds`."""
         return await self._store.count(wanted, seconds=seconds)
 
     async def holder(self, key: str) -> str | None:
@@ -139,7 +145,7 @@ class Workflows:
         if beginning is None:
             beginning = await self._definitions.checks.made(lambda: definition.begin(new.params))
         return {
-            # Named here: a create whose reply is lost runs again and must find what it made.
+            # The id is made here: after a lost reply, the repeated create finds the workflow by it.
             "id": new.id or str(uuid4()),
             "definition": new.definition,
             "version": version,
@@ -155,7 +161,7 @@ class Workflows:
     async def _retry_on_conflict(
         self, new: NewWorkflow, call: dict[str, Any] | Exception, outcome: Workflow | Exception | None
     ) -> Workflow:
-        """A create did nothing: its id is taken, or its definition has moved on, and it is worth another try."""
+        """Handle a create that changed nothing: its id exists, or its definition is stale; then try again."""
         for _ in range(TRIES):
             key_taken = isinstance(outcome, Refusal) and outcome.kind is KEY_TAKEN
             if isinstance(outcome, Exception) and not (key_taken and new.id is not None):
@@ -179,7 +185,7 @@ class Workflows:
             "id": signal.id,
             "seq": found.seq,
             "event": event if signal.signal_id is None else {**event, "signal-id": signal.signal_id},
-            # One without an id is taken once too: when the database's reply is lost, the same is said again.
+            # A signal without an id needs one too: after a lost reply of the database, the statement is repeated.
             "signal": signal.signal_id or f":{uuid4()}",
             "digest": digest_of(is_workflow=True, definition=signal.name, params=signal.payload, execute_at=None),
         }
@@ -187,7 +193,7 @@ class Workflows:
         if isinstance(taken, Exception):
             raise taken
         if taken is None:
-            # It is over; what was said before it was may be said again.
+            # The workflow is done; this may repeat a signal that was delivered before its end.
             taken = await self._store.find_signal(call)
         if taken is None:
             raise await self._over(signal.id)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from fencepost.errors import UNAVAILABLE, Refusal, StartRefused
-from fencepost.store.lanes import Away
+from fencepost.store.connection_threads import DatabaseAway
 from fencepost.telemetry import Event, emit
 
 Step = Callable[[], Awaitable[float]]
@@ -47,7 +47,7 @@ class Loop:
             try:
                 delay = await self._step()
                 self._told = None
-            except Away:
+            except DatabaseAway:
                 delay = _AFTER_FAILURE
             except Exception as error:  # noqa: BLE001 the next round runs after any bug
                 self._tell(error)

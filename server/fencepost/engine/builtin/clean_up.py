@@ -1,6 +1,6 @@
-"""`awf.task/clean-up-activities`: deletes what is over, by rule, a batch at a time.
+"""`awf.task/clean-up-activities`: deletes done tasks and workflows by rule, in batches.
 
-A run that dies leaves every batch either done or not begun, and the next one goes on from there. Each batch begins only
+Each batch is one transaction, so the next run continues after the last batch of a run that died. Each batch begins only
 while the task is in progress, so that a clean-up stops when somebody cancels it.
 """
 
@@ -35,7 +35,7 @@ class _Params(msgspec.Struct, frozen=True):
 
 
 def clean_up(store: CleaningStore) -> Handler:
-    """Return the handler; its result counts what this run deleted, which is not all when an earlier one was cut off."""
+    """Return the handler; its result counts the deletions of this run, not those of an earlier, interrupted one."""
 
     async def handle(execution: BuiltinExecution) -> bytes:
         now = await store.now()
@@ -70,7 +70,7 @@ async def _delete_workflows(store: CleaningStore, execution: BuiltinExecution, o
 async def _delete_trees(
     store: CleaningStore, execution: BuiltinExecution, workflows: list[int], deleted: Counter[str]
 ) -> None:
-    """Delete workflows, of which children stand before their parents: what is theirs first, then themselves."""
+    """Delete workflows, listed children first: their tasks, their labels, then the workflows themselves."""
     tasks = 1
     while tasks:
         await execution.check()

@@ -1,4 +1,4 @@
-"""`awf.task/refused`: stands for what a decision could not begin, so that only this fails, and says why."""
+"""`awf.task/refused`: replaces an activity that could not start, so that it fails alone, with the reason."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ async def refused(execution: BuiltinExecution) -> bytes:
 
 
 def instead_of(request: Request, refusal: Refusal) -> ScheduleTask:
-    """Return what is begun instead of what is refused."""
+    """Return the action that replaces a refused start."""
     params = msgspec.json.encode(_Reason(refusal.message, refusal.at))
     return ScheduleTask(task_request=Request(REFUSED, request.label, Raw(params)))

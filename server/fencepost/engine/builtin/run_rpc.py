@@ -1,7 +1,7 @@
-"""`aidbox.task/run-rpc`: one call, with the rights of who asked for the task.
+"""`aidbox.task/run-rpc`: one call, with the rights of the task's creator.
 
-One call never runs another: a call that asks for a further run-rpc makes a task, whose params are a part of its own, so
-that there is an end to it.
+A call never runs another call: a nested run-rpc creates a task, and its params are a part of the first ones, so the
+nesting ends.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 
 from fencepost.engine.builtin.execution import BuiltinExecution, Handler
 
-# Takes a call's text and its caller, gives the result's text or raises Refusal.
+# From the text of a call and its caller to the text of the result; raises Refusal.
 Call = Callable[[bytes, str], Awaitable[bytes]]
 
 
 def run_rpc(call: Call) -> Handler:
-    """Return the handler. The params are a call as they stand."""
+    """Return the handler. The params of the task are the call."""
 
     async def handle(execution: BuiltinExecution) -> bytes:
         return await call(execution.params, await execution.asked_by())

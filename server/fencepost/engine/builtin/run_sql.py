@@ -1,4 +1,4 @@
-"""`aidbox.task/run-sql`: one query, read-only, over a connection that was set up for nothing else."""
+"""`aidbox.task/run-sql`: one read-only query, on a connection of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Params(msgspec.Struct, frozen=True):
 
 
 def run_sql(reader: Reader | None) -> Handler:
-    """Return the handler; without a reader every task fails, since nobody has switched SQL on."""
+    """Return the handler; without a reader every task fails (`run-sql-off`)."""
 
     async def handle(execution: BuiltinExecution) -> bytes:
         if reader is None:
