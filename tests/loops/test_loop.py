@@ -10,7 +10,7 @@ import pytest
 
 from fencepost.errors import UNAVAILABLE, Refusal, StartRefused
 from fencepost.loops.loop import Loop
-from fencepost.store.database import Away
+from fencepost.store.database import DatabaseAway
 from fencepost.telemetry import Event, listeners
 
 FULL = Refusal(UNAVAILABLE, reason="the database says: no space left on device")
@@ -54,7 +54,7 @@ def failing(*errors: Exception | None) -> None:
 
 
 def test_a_loop_says_nothing_of_an_outage(said: list[str]) -> None:
-    failing(Away(), Away(), Away())
+    failing(DatabaseAway(), DatabaseAway(), DatabaseAway())
     assert said == []
 
 

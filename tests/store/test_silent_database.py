@@ -13,8 +13,8 @@ import pytest
 
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.connection import Connection, connect, fetch
-from fencepost.store.database import Away, Database
-from fencepost.store.watch import watched
+from fencepost.store.connection_monitor import monitored
+from fencepost.store.database import Database, DatabaseAway
 from fencepost.telemetry import Event, listeners
 from tests.fixtures.silent_proxy import SilentProxy, backends, silent_proxy
 from tests.fixtures.waiting import until
@@ -65,7 +65,7 @@ async def seconds_until_away(call: Coroutine[Any, Any, Any]) -> float:
     with pytest.raises(Refusal) as caught:
         await call
     assert (caught.value.kind, caught.value.retry_after) == (UNAVAILABLE, 1)
-    assert isinstance(caught.value, Away)
+    assert isinstance(caught.value, DatabaseAway)
     return time.monotonic() - began
 
 
@@ -172,7 +172,7 @@ def test_a_statement_that_waits_for_a_lock_is_not_taken_for_a_lost_one(database:
 
 
 def test_a_job_that_computes_between_its_statements_is_left_alone(database: str) -> None:
-    """Its backend is idle meanwhile, and that is no sign of a lost statement."""
+    """Its backend is idle meanwhile, and that is no suspicion of a lost statement."""
     over = threading.Event()
     runs: list[int] = []
 
@@ -234,7 +234,7 @@ def test_a_database_that_takes_no_writes_is_not_ready_and_its_connections_are_le
     async def use(used: Database) -> None:
         alter("set default_transaction_read_only = on")
         assert await seconds_until_away(used.fetch(write, {"number": 1})) < CALL_SECONDS + NOISE
-        with pytest.raises(Away, match="takes no writes"):
+        with pytest.raises(DatabaseAway, match="takes no writes"):
             await used.ready()
         alter("reset default_transaction_read_only")
         await asyncio.to_thread(until, lambda: "database-back" in said, 15)
@@ -248,7 +248,7 @@ def test_a_database_that_takes_no_writes_is_not_ready_and_its_connections_are_le
 
 
 def test_a_statement_of_a_start_whose_connection_goes_silent_breaks_in_time(proxy: SilentProxy) -> None:
-    with connect(proxy.conninfo) as connection, watched(proxy.conninfo, connection):
+    with connect(proxy.conninfo) as connection, monitored(proxy.conninfo, connection):
         proxy.silence(new_ones=True)
         began = time.monotonic()
         with pytest.raises(psycopg.Error):
@@ -257,5 +257,5 @@ def test_a_statement_of_a_start_whose_connection_goes_silent_breaks_in_time(prox
 
 
 def test_a_long_statement_of_a_start_is_left_alone(database: str) -> None:
-    with connect(database) as connection, watched(database, connection):
+    with connect(database) as connection, monitored(database, connection):
         assert fetch(connection, "select 7 from pg_sleep(3)", {}) == [(7,)]

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.database import Away, Database
+from fencepost.store.database import Database, DatabaseAway
 
 Use = Callable[[Database], Coroutine[Any, Any, Any]]
 
@@ -70,7 +70,7 @@ def test_what_others_were_in_the_way_of_is_tried_again_on_the_same_connection(co
 def test_what_does_not_pass_is_told_as_unavailable_after_the_patience_of_a_call(code: str, database: str) -> None:
     job, _ = raising(code, 1000)
     began = time.monotonic()
-    with pytest.raises(Away):
+    with pytest.raises(DatabaseAway):
         using(database, lambda used: used.run(job))
     assert time.monotonic() - began < 5 + 2
 
@@ -82,7 +82,7 @@ def test_a_database_that_has_no_connection_left_is_unavailable(database: str) ->
         owner.execute("grant usage on schema fencepost to crowded")
     crowded = make_conninfo(database, user="crowded")
     try:
-        with psycopg.connect(crowded), pytest.raises(Away):
+        with psycopg.connect(crowded), pytest.raises(DatabaseAway):
             using(crowded, lambda used: used.fetch("select 1", {}))
         assert using(crowded, lambda used: used.fetch("select 7", {})) == [(7,)]
     finally:

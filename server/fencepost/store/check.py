@@ -14,9 +14,9 @@ import psycopg
 from fencepost.errors import StartRefused
 from fencepost.store.address import reason
 from fencepost.store.connection import Connection, connect, fetch
+from fencepost.store.connection_monitor import monitored
 from fencepost.store.migrations import check_migrated
 from fencepost.store.statements import statement
-from fencepost.store.watch import watched
 
 # Tasks of one batch.
 BATCH = 1000
@@ -51,7 +51,7 @@ def check(conninfo: str, further: Sequence[Check]) -> Iterator[Checked]:
     """
     check_migrated(conninfo)
     try:
-        with connect(conninfo) as connection, watched(conninfo, connection):
+        with connect(conninfo) as connection, monitored(conninfo, connection):
             for one in (*further, _tasks):
                 yield from _batches(connection, one)
     except psycopg.Error as error:

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 from fencepost.domain.listing import Portion
 from fencepost.store.connection import cut, fetch
-from fencepost.store.lanes import Away, Job, Lane, Pending, StatementRefused
+from fencepost.store.connection_monitor import ConnectionMonitor
+from fencepost.store.connection_threads import ConnectionThread, DatabaseAway, Job, PendingJob, StatementRefused
 from fencepost.store.pages import Row, fetch_page
 from fencepost.store.statements import statements
-from fencepost.store.watch import Watch
 
-__all__ = ["Away", "Database", "Job", "StatementRefused"]
+__all__ = ["Database", "DatabaseAway", "Job", "StatementRefused"]
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ _CUTTING_SECONDS = 0.3
 class Database:
     """Runs jobs on `connections` threads; create it and close it on the event loop that awaits it.
 
-    The lane of `reads` shares the watch; closing either of the two ends it.
+    The thread of `reads` shares the watch; closing either of the two ends it.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Database:
         answer_bytes: int = _ANSWER_BYTES,
         seconds: float = _READ_SECONDS,
     ) -> None:
-        # Read all statements now, while all files are of one version.
+        # ParsedRequest all statements now, while all files are of one version.
         statements()
         self.conninfo = conninfo
         # The size of one answer in bytes: a page or a claim ends with the row that fills it.
@@ -55,22 +55,22 @@ class Database:
         self.seconds = seconds
         # The database for long reads: this one, when there are no connections for reads.
         self.reads: Database = reads or self
-        self.watch: Watch = Watch(conninfo) if reads is None else reads.watch
+        self.monitor: ConnectionMonitor = ConnectionMonitor(conninfo) if reads is None else reads.monitor
         self.jobs_taken = 0
         # How often a connection broke or could not be opened; the reaper compares.
         self.outages = 0
         self._locking = asyncio.Semaphore(max(connections // 2, 1))
-        self._jobs: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
-        self._lanes = [
-            Lane(f"fencepost-database-{number}", conninfo, self._jobs, self.watch, self._broke)
+        self._jobs: queue.SimpleQueue[PendingJob | None] = queue.SimpleQueue()
+        self._threads = [
+            ConnectionThread(f"fencepost-database-{number}", conninfo, self._jobs, self.monitor, self._broke)
             for number in range(connections)
         ]
-        self.watch.add(self._lanes, self._jobs)
+        self.monitor.add(self._threads, self._jobs)
 
     async def run(self, job: Job[T]) -> T:
-        """Run `job` on a free connection; raise Away (`unavailable`) when the database cannot be reached in time."""
+        """Run `job` on a free connection; raise DatabaseAway (`unavailable`) when the database cannot be reached in time."""
         self.jobs_taken += 1
-        pending = Pending(job, asyncio.get_running_loop(), time.monotonic() + self.watch.patience)
+        pending = PendingJob(job, asyncio.get_running_loop(), time.monotonic() + self.monitor.patience)
         self._jobs.put(pending)
         result: T = await pending.future
         return result
@@ -85,11 +85,11 @@ class Database:
         return await self.run(lambda connection: fetch(connection, text, params))
 
     async def ready(self) -> None:
-        """Return when the database answers and takes writes; raise Away, within 2 seconds, when it does not.
+        """Return when the database answers and takes writes; raise DatabaseAway, within 2 seconds, when it does not.
 
         Does not wait for other jobs.
         """
-        await self.watch.ready()
+        await self.monitor.ready()
 
     async def page(
         self, text: str, params: Mapping[str, Any], *, size: int, most_bytes: int | None = None
@@ -100,19 +100,19 @@ class Database:
 
     async def close(self) -> None:
         """Wait a moment for the jobs that run, then close all connections."""
-        self.watch.close()
-        for _ in self._lanes:
+        self.monitor.close()
+        for _ in self._threads:
             self._jobs.put(None)
         reads = [] if self.reads is self else [self.reads.close()]
         await asyncio.gather(asyncio.to_thread(self._join), *reads)
 
     def _join(self) -> None:
         until = time.monotonic() + _CLOSING_SECONDS
-        running = [lane for lane in self._lanes if not lane.join(until)]
-        for lane in running:
-            cut(lane.connection)
-        for lane in running:
-            lane.join(until + _CUTTING_SECONDS)
+        running = [thread for thread in self._threads if not thread.join(until)]
+        for thread in running:
+            cut(thread.connection)
+        for thread in running:
+            thread.join(until + _CUTTING_SECONDS)
 
     def _broke(self) -> None:
         self.outages += 1

@@ -15,10 +15,10 @@ import psycopg
 from fencepost.errors import StartRefused
 from fencepost.store.address import reason
 from fencepost.store.connection import connect
+from fencepost.store.connection_monitor import monitored
 from fencepost.store.files import data_folder
 from fencepost.store.session import MIGRATING
 from fencepost.store.suitability import check_suitability
-from fencepost.store.watch import watched
 
 # An arbitrary key that no other program in this database is likely to lock.
 _LOCK = 0x66656E6365
@@ -54,7 +54,7 @@ def migrate(conninfo: str, option: str = "--database-url") -> list[str]:
     """Apply the missing migrations and return their names; `option` is the setting that gave the address."""
     check_suitability(conninfo, option)
     try:
-        with connect(conninfo, MIGRATING) as connection, watched(conninfo, connection):
+        with connect(conninfo, MIGRATING) as connection, monitored(conninfo, connection):
             connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
             applied = _applied(connection)
             known = migrations()

@@ -15,7 +15,7 @@ import psycopg
 
 from fencepost.errors import READ_TOO_LONG, UNAVAILABLE, Refusal
 from fencepost.store.connection import Connection
-from fencepost.store.database import Away, Database, Job
+from fencepost.store.database import Database, DatabaseAway, Job
 
 T = TypeVar("T")
 
@@ -56,9 +56,9 @@ class Reads(Database):
             reason = f"reads wait for each other, and this one had no turn within {self.seconds:g} s"
             raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
         try:
-            if self.watch.away_since is not None and time.monotonic() > came_at + _PATIENCE:
+            if self.monitor.away_since is not None and time.monotonic() > came_at + _PATIENCE:
                 # Otherwise the waiting reads would each wait for the database, one after the other.
-                raise Away
+                raise DatabaseAway
             return await super().run(lambda connection: self._timed(connection, job))
         finally:
             self._turns.release()

@@ -1,4 +1,4 @@
-"""Threads with a connection that the watch looks after: a lane, or another thread that runs statements."""
+"""Connections under the connection monitor: that of a connection thread, or of another thread."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import time
 from typing import Any, Protocol
 
 from fencepost.store.connection import Connection
-from fencepost.store.lanes import Pending
+from fencepost.store.connection_threads import PendingJob
 
 
-class Watched(Protocol):
-    """The part of a thread with a connection that the watch sees."""
+class Monitored(Protocol):
+    """The part of a connection thread that the monitor reads."""
 
-    pending: Pending | None
+    pending: PendingJob | None
     began: float
     connecting: bool
     connection: Connection | None
 
 
-class Alone:
+class ForeignConnection:
     """A connection that is used by a thread of somebody else's."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection: Connection | None = connection
-        self.pending: Pending | None = _Nobody()
+        self.pending: PendingJob | None = _Nobody()
         self.began = time.monotonic()
         self.connecting = False
 
 
-class _Nobody(Pending):
+class _Nobody(PendingJob):
     """Stands for the job of such a connection, whose caller meets the break itself."""
 
     __slots__ = ()

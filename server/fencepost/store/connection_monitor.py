@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from fencepost.store.connection import Backend, Connection, cut, is_waiting
-from fencepost.store.lanes import Away, Lane, Pending
-from fencepost.store.probe import GONE, Deed, Probe, Sight
-from fencepost.store.watched import Alone, Watched
+from fencepost.store.connection_threads import ConnectionThread, DatabaseAway, PendingJob
+from fencepost.store.monitored import ForeignConnection, Monitored
+from fencepost.store.probe import GONE, BackendState, Probe, ProbeResult
 from fencepost.telemetry import Event, emit
 
 # Seconds that a call waits for an unavailable database. With the time between two probes: the documented 5 seconds.
@@ -49,16 +49,16 @@ _WRITES = "takes no writes: it is a standby, or read-only"
 _SILENT = "does not answer"
 
 
-class _Sign(NamedTuple):
-    """A sign that the statement of a job was lost, and when it was first seen."""
+class _Suspicion(NamedTuple):
+    """A suspicion that the statement of a job was lost, and when it was first seen."""
 
-    pending: Pending
-    deed: Deed
+    pending: PendingJob
+    state: BackendState
     seen_at: float
 
 
-class Watch:
-    """Watches the connections of the lanes that are added."""
+class ConnectionMonitor:
+    """Watches the connections of the threads that are added."""
 
     def __init__(self, conninfo: str) -> None:
         self.closing = threading.Event()
@@ -66,17 +66,17 @@ class Watch:
         self.epoch = 0
         self.away_since: float | None = None
         self._reason = ""
-        self._lanes: list[Watched] = []
-        self._queues: list[queue.SimpleQueue[Pending | None]] = []
+        self._threads: list[Monitored] = []
+        self._queues: list[queue.SimpleQueue[PendingJob | None]] = []
         self._asking: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
-        self._doubted = False
+        self._check_requested = False
         self._wake = threading.Event()
-        self._probes: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._probes: queue.SimpleQueue[PendingJob | None] = queue.SimpleQueue()
         self._probe: Probe | None = None
         self._next_look = 0.0
-        self._signs: dict[Watched, _Sign] = {}
-        self._doomed: list[Backend] = []
-        self._line = Lane("fencepost-probe", conninfo, self._probes, self, lambda: None)
+        self._suspicions: dict[Monitored, _Suspicion] = {}
+        self._to_terminate: list[Backend] = []
+        self._line = ConnectionThread("fencepost-probe", conninfo, self._probes, self, lambda: None)
         self._thread = threading.Thread(target=self._run, name="fencepost-watch", daemon=True)
         self._thread.start()
 
@@ -87,26 +87,26 @@ class Watch:
             return PATIENCE
         return max(_LEAST_PATIENCE, since + PATIENCE - time.monotonic())
 
-    def add(self, lanes: list[Lane], jobs: queue.SimpleQueue[Pending | None]) -> None:
-        """Watch the connections of some lanes, and the queue of their jobs."""
-        self._lanes += lanes
+    def add(self, threads: list[ConnectionThread], jobs: queue.SimpleQueue[PendingJob | None]) -> None:
+        """ConnectionMonitor the connections of some threads, and the queue of their jobs."""
+        self._threads += threads
         self._queues.append(jobs)
 
-    def attend(self, connection: Connection) -> None:
-        """Watch a connection that belongs to no lane."""
-        self._lanes.append(Alone(connection))
+    def add_connection(self, connection: Connection) -> None:
+        """ConnectionMonitor a connection that belongs to no thread."""
+        self._threads.append(ForeignConnection(connection))
 
-    def doubt(self, *, afresh: bool = False) -> None:
-        """Probe the database soon: a connection broke, or (`afresh`) all may lead to a read-only server."""
-        if afresh:
+    def check_soon(self, *, reconnect: bool = False) -> None:
+        """Probe the database soon: a connection broke, or (`reconnect`) all may lead to a read-only server."""
+        if reconnect:
             self.epoch += 1
-        self._doubted = True
+        self._check_requested = True
         self._wake.set()
 
     async def ready(self) -> None:
-        """Return when the database answers and takes writes; raise Away, within 2 seconds, when it does not."""
+        """Return when the database answers and takes writes; raise DatabaseAway, within 2 seconds, when it does not."""
         if self.away_since is not None:
-            raise Away(f"the database {self._reason}")
+            raise DatabaseAway(f"the database {self._reason}")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._asking.append((loop, future))
@@ -115,7 +115,7 @@ class Watch:
             async with asyncio.timeout(_READY_SECONDS):
                 await future
         except TimeoutError:
-            raise Away("the database does not answer") from None
+            raise DatabaseAway("the database does not answer") from None
 
     def close(self) -> None:
         """End the watch; may be called twice."""
@@ -133,7 +133,11 @@ class Watch:
     def _look(self, now: float) -> None:
         late = self._late(now)
         if (probe := self._probe) is None:
-            if self._asking or self._doubted or ((late or self.away_since is not None) and now >= self._next_look):
+            if (
+                self._asking
+                or self._check_requested
+                or ((late or self.away_since is not None) and now >= self._next_look)
+            ):
                 self._send(late)
         elif probe.done:
             self._probe = None
@@ -144,62 +148,62 @@ class Watch:
             probe.cut = True
             cut(self._line.connection)
         if self.away_since is not None:
-            for lane, pending in late.items():
-                self._give_up(lane, pending)
+            for thread, pending in late.items():
+                self._give_up(thread, pending)
             self._refuse_expired(now)
 
-    def _late(self, now: float) -> dict[Watched, Pending]:
-        """Return the lanes that have been waiting for Postgres for longer than a second."""
+    def _late(self, now: float) -> dict[Monitored, PendingJob]:
+        """Return the threads that have been waiting for Postgres for longer than a second."""
         return {
-            lane: pending
-            for lane in self._lanes
-            if (pending := lane.pending) is not None and now > lane.began + _LATE and is_waiting(lane.connection)
+            thread: pending
+            for thread in self._threads
+            if (pending := thread.pending) is not None and now > thread.began + _LATE and is_waiting(thread.connection)
         }
 
-    def _send(self, late: Mapping[Watched, Pending]) -> None:
-        self._doubted = False
-        self._probe = Probe(late, self._doomed, self._wake)
+    def _send(self, late: Mapping[Monitored, PendingJob]) -> None:
+        self._check_requested = False
+        self._probe = Probe(late, self._to_terminate, self._wake)
         self._probes.put(self._probe)
 
     def _read(self, probe: Probe, now: float) -> None:
         """Act on the result of a probe."""
-        sight = probe.sight
+        result = probe.result
         self._next_look = now + _AGAIN
-        if sight is None:
+        if result is None:
             self._lose(f"cannot be reached: {_sentence(probe.error)}", probe.sent)
-        elif sight.read_only:
+        elif result.read_only:
             self.epoch += 1  # so that the next probe may find another
             self._lose(_WRITES, probe.sent)
         else:
             self._next_look = now + _LATE
             self._find(now)
-            self._judge(probe.late, sight, now)
+            self._judge(probe.late, result, now)
 
-    def _judge(self, late: Mapping[Watched, Pending], sight: Sight, now: float) -> None:
+    def _judge(self, late: Mapping[Monitored, PendingJob], result: ProbeResult, now: float) -> None:
         """Give up the statements that Postgres does not work on: cut their connections."""
-        signs: dict[Watched, _Sign] = {}
-        for lane, pending in late.items():
-            connection = lane.connection
-            if connection is None or lane.pending is not pending or not is_waiting(connection):
+        suspicions: dict[Monitored, _Suspicion] = {}
+        for thread, pending in late.items():
+            connection = thread.connection
+            if connection is None or thread.pending is not pending or not is_waiting(connection):
                 continue
-            deed = sight.deeds.get(connection.backend, GONE)
-            if deed.state == "working":
+            state = result.states.get(connection.backend, GONE)
+            if state.state == "working":
                 continue
-            sign = self._signs.get(lane)
-            if sign is None or sign[:2] != (pending, deed):
-                sign = _Sign(pending, deed, now)
-            if now - sign.seen_at > (_STUCK_FOR if deed.state == "writing" else _IDLE_FOR):
+            suspicion = self._suspicions.get(thread)
+            if suspicion is None or suspicion[:2] != (pending, state):
+                suspicion = _Suspicion(pending, state, now)
+            if now - suspicion.seen_at > (_STUCK_FOR if state.state == "writing" else _IDLE_FOR):
                 self.epoch += 1
-                self._give_up(lane, pending)
+                self._give_up(thread, pending)
             else:
-                signs[lane] = sign
+                suspicions[thread] = suspicion
                 self._next_look = now
-        self._signs = signs
+        self._suspicions = suspicions
 
-    def _give_up(self, lane: Watched, pending: Pending) -> None:
-        connection = lane.connection
-        if connection is not None and lane.pending is pending and is_waiting(connection):
-            self._doomed.append(connection.backend)
+    def _give_up(self, thread: Monitored, pending: PendingJob) -> None:
+        connection = thread.connection
+        if connection is not None and thread.pending is pending and is_waiting(connection):
+            self._to_terminate.append(connection.backend)
             cut(connection)
 
     def _lose(self, reason: str, since: float) -> None:
@@ -208,7 +212,7 @@ class Watch:
             self.away_since = since
             self.epoch += 1
             emit(Event.DATABASE_LOST, reason=reason)
-        self._answer(Away(f"the database {reason}"))
+        self._answer(DatabaseAway(f"the database {reason}"))
 
     def _find(self, now: float) -> None:
         if (since := self.away_since) is not None:
@@ -216,7 +220,7 @@ class Watch:
             emit(Event.DATABASE_BACK, seconds=f"{now - since:.1f}")
         self._answer(None)
 
-    def _answer(self, error: Away | None) -> None:
+    def _answer(self, error: DatabaseAway | None) -> None:
         """Answer the readiness checks that wait."""
         asking, self._asking = self._asking, []
         for loop, future in asking:
@@ -224,13 +228,13 @@ class Watch:
                 loop.call_soon_threadsafe(_resolve, future, error)
 
     def _refuse_expired(self, now: float) -> None:
-        """Refuse the calls that have waited too long for a lane or for its connection."""
-        for lane in self._lanes:
-            pending = lane.pending
-            if pending is not None and lane.connecting and now > pending.until:
+        """Refuse the calls that have waited too long for a thread or for its connection."""
+        for thread in self._threads:
+            pending = thread.pending
+            if pending is not None and thread.connecting and now > pending.until:
                 pending.refuse()
         for jobs in self._queues:
-            waiting: list[Pending | None] = []
+            waiting: list[PendingJob | None] = []
             with contextlib.suppress(queue.Empty):
                 while True:
                     waiting.append(jobs.get_nowait())
@@ -242,17 +246,17 @@ class Watch:
 
 
 @contextmanager
-def watched(conninfo: str, connection: Connection) -> Iterator[None]:
-    """Watch a connection on which this thread runs statements, at start-up or in a command, until the block ends.
+def monitored(conninfo: str, connection: Connection) -> Iterator[None]:
+    """ConnectionMonitor a connection on which this thread runs statements, at start-up or in a command, until the block ends.
 
     A lost statement or an unavailable database shows as a broken connection (psycopg.OperationalError).
     """
-    watch = Watch(conninfo)
-    watch.attend(connection)
+    monitor = ConnectionMonitor(conninfo)
+    monitor.add_connection(connection)
     try:
         yield
     finally:
-        watch.close()
+        monitor.close()
 
 
 def _resolve(future: asyncio.Future[None], error: Exception | None) -> None:

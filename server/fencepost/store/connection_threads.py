@@ -2,7 +2,7 @@
 
 A connection that breaks is opened again, and the job that met the break runs once more: every statement of ours carries
 its guard, so that a second run after a lost commit changes nothing. A connection that goes silent does not break by
-itself; the watch cuts it, which the thread meets as a break.
+itself; the connection monitor cuts it, which the thread meets as a break.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class StatementRefused(Refusal):
     """Postgres refused a statement for a reason that may pass; in a batch, perhaps for the sake of one call."""
 
 
-class Away(Refusal):
-    """The database cannot be reached, does not answer, or takes no writes; the watch logs when that begins and ends."""
+class DatabaseAway(Refusal):
+    """The database cannot be reached, does not answer, or takes no writes; the monitor logs both ends of an outage."""
 
     def __init__(self, reason: str = "the database cannot be reached") -> None:
         super().__init__(UNAVAILABLE, retry_after=1, reason=reason)
 
 
-class Pending:
+class PendingJob:
     """A job that waits for a connection, and the future of its caller."""
 
     __slots__ = ("future", "job", "loop", "over", "until")
@@ -63,41 +63,41 @@ class Pending:
             self.loop.call_soon_threadsafe(_resolve, self.future, result, error)
 
     def refuse(self) -> None:
-        """Tell the caller that the database is away; a lane that has not begun the job leaves it."""
+        """Tell the caller that the database is away; a thread that has not begun the job leaves it."""
         self.over = True
-        self.resolve(None, Away())
+        self.resolve(None, DatabaseAway())
 
 
-class Outlook(Protocol):
-    """The part of the watch that a lane reads and calls."""
+class Monitor(Protocol):
+    """The part of the connection monitor that a thread reads and calls."""
 
     epoch: int
     closing: threading.Event
 
-    def doubt(self, *, afresh: bool = False) -> None:
-        """Look at the database soon: a connection broke, or (`afresh`) all may lead to what takes no writes."""
+    def check_soon(self, *, reconnect: bool = False) -> None:
+        """Look at the database soon: a connection broke, or (`reconnect`) all may lead to what takes no writes."""
 
 
-class Lane:
+class ConnectionThread:
     """A thread and its connection; `on_break` is called when that breaks or cannot be opened."""
 
     def __init__(
         self,
         name: str,
         conninfo: str,
-        jobs: queue.SimpleQueue[Pending | None],
-        watch: Outlook,
+        jobs: queue.SimpleQueue[PendingJob | None],
+        monitor: Monitor,
         on_break: Callable[[], None],
     ) -> None:
         self._conninfo = conninfo
         self._jobs = jobs
-        self._watch = watch
+        self._monitor = monitor
         self._on_break = on_break
         self._breaks = 0
         self._epoch = -1
         self.connection: Connection | None = None
-        # For the watch, which reads them without a lock: the job, since when it is at it, and whether it connects.
-        self.pending: Pending | None = None
+        # For the monitor, which reads them without a lock: the job, since when it is at it, and whether it connects.
+        self.pending: PendingJob | None = None
         self.began = 0.0
         self.connecting = False
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -116,7 +116,7 @@ class Lane:
             self.pending = None
         self._drop()
 
-    def _attempt(self, pending: Pending) -> None:
+    def _attempt(self, pending: PendingJob) -> None:
         """Run a job and resolve it."""
         pause = _PAUSE
         while not pending.over:
@@ -124,7 +124,7 @@ class Lane:
                 result = pending.job(self._connected(pending))
             except psycopg.Error as error:
                 failure, again = self._judge(error)
-                if again and time.monotonic() < pending.until and not self._watch.closing.wait(pause):
+                if again and time.monotonic() < pending.until and not self._monitor.closing.wait(pause):
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     self.began = time.monotonic()
                     continue
@@ -137,14 +137,14 @@ class Lane:
                 pending.resolve(result, None)
                 return
 
-    def _connected(self, pending: Pending) -> Connection:
+    def _connected(self, pending: PendingJob) -> Connection:
         connection = self.connection
-        if connection is not None and self._epoch == self._watch.epoch and not connection.closed:
+        if connection is not None and self._epoch == self._monitor.epoch and not connection.closed:
             return connection
         self._drop()
         if self._breaks and time.monotonic() >= pending.until:
             raise psycopg.OperationalError("no time left to open a connection")
-        self._epoch, self.connecting = self._watch.epoch, True
+        self._epoch, self.connecting = self._monitor.epoch, True
         try:
             connection = connect(self._conninfo)
         except OSError as error:  # out of descriptors
@@ -163,8 +163,8 @@ class Lane:
             self._drop()
             self._breaks += 1
             self._on_break()
-            self._watch.doubt(afresh=code == _READ_ONLY)
-            return Away(
+            self._monitor.check_soon(reconnect=code == _READ_ONLY)
+            return DatabaseAway(
                 "the database takes no writes" if code == _READ_ONLY else "the database cannot be reached"
             ), True
         if _is_outdated_plan(error):
