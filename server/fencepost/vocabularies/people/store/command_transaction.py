@@ -15,10 +15,10 @@ from msgspec import UNSET
 
 from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.families import lock
 from fencepost.store.statements import statement
+from fencepost.store.workflow_tree import lock_workflows
 from fencepost.vocabularies.people.commands import (
     Actor,
     ChangeStatus,
@@ -49,7 +49,7 @@ class Executed(NamedTuple):
 
     task: PeopleTask
     events: Sequence[TaskEvent]
-    hints: Sequence[Hint] = ()
+    wakeups: Sequence[Wakeup] = ()
 
 
 def execute(
@@ -81,9 +81,9 @@ def execute(
         if not isinstance(command, ChangeStatus):
             validate(task, after, member)
         result = command.result if isinstance(command, Complete) else None
-        hints = _save(connection, task, after, actor, at, result)
+        wakeups = _save(connection, task, after, actor, at, result)
         recorded = _record(connection, task, events)
-        return Executed(_load(connection, id), recorded, hints)
+        return Executed(_load(connection, id), recorded, wakeups)
 
 
 def confirm(
@@ -107,8 +107,8 @@ def confirm(
         # Other events may be later than the draft: only a replay gives the values after it.
         after = replay(task.initial, [confirmed if event is draft else event for event in events], changes).current
         validate(task, after, find_member(connection, draft.user))
-        hints = _save(connection, task, after, actor, _next_timestamp(connection, task, now), None)
-        return Executed(_load(connection, id), [confirmed], hints)
+        wakeups = _save(connection, task, after, actor, _next_timestamp(connection, task, now), None)
+        return Executed(_load(connection, id), [confirmed], wakeups)
 
 
 def _lock_task(connection: Connection, id: str) -> tuple[PeopleTask, bool]:
@@ -116,7 +116,7 @@ def _lock_task(connection: Connection, id: str) -> tuple[PeopleTask, bool]:
     seq = seq_of(id)
     if seq is None or kind_of(id) is not IdKind.ACTIVITY:
         raise Refusal(PEOPLE_TASK_NOT_FOUND, at="$.id", id=id)
-    is_live = bool(lock(connection, tasks=[seq]))
+    is_live = bool(lock_workflows(connection, tasks=[seq]))
     fetch(connection, statement("people/lock_core_task"), {"seq": seq})
     return _load(connection, id), is_live
 
@@ -199,7 +199,7 @@ def _record(connection: Connection, task: PeopleTask, events: Sequence[TaskEvent
 
 def _save(
     connection: Connection, task: PeopleTask, after: CurrentValues, actor: Actor, at: str, result: bytes | None
-) -> Sequence[Hint]:
+) -> Sequence[Wakeup]:
     """Move the core task to a state that fits the new values, and save these."""
     transitions = core_transitions(task, after)
     core = apply_transitions(connection, task, transitions, actor, datetime.fromisoformat(at), result)
@@ -218,7 +218,7 @@ def _save(
         "core_version": core.version,
     }
     fetch(connection, statement("people/save_current"), params)
-    return core.hints
+    return core.wakeups
 
 
 def write_notes(connection: Connection, task: PeopleTask, actor: Actor, notes: Notes, now: datetime | None) -> bool:

@@ -11,10 +11,10 @@ import orjson
 
 from fencepost.domain.payload import same_payload
 from fencepost.errors import ALREADY_EXISTS, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
-from fencepost.store.batches import Hint
+from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.families import advance, end, lock
 from fencepost.store.statements import statement
+from fencepost.store.workflow_tree import advance, end_tree, lock_workflows
 from fencepost.vocabularies.people.errors import TASKS_NOT_OVER
 from fencepost.vocabularies.people.process import TaskFields
 from fencepost.vocabularies.people.statuses import CLOSED
@@ -44,14 +44,14 @@ class NewLine(NamedTuple):
 
 def add_task(
     connection: Connection, task_list: TaskList, new: NewLine, now: datetime | None
-) -> tuple[PeopleTask, Sequence[Hint]]:
+) -> tuple[PeopleTask, Sequence[Wakeup]]:
     """Add a task to a live list. Idempotent for the same line number and content.
 
     Raises Refusal: `already-exists` (other content), `workflow-has-been-done`, `invalid-params` (a line that is
     reserved for the initial tasks).
     """
     with connection.transaction():
-        live = lock(connection, workflows=[task_list.seq])
+        live = lock_workflows(connection, workflows=[task_list.seq])
         rows = fetch(connection, statement("people/list_lines"), {"workflow_seq": task_list.seq})
         lines: dict[int, int] = {line: seq for line, seq, _ in rows}
         for _, seq, digest in rows:
@@ -65,19 +65,19 @@ def add_task(
         if task_list.seq not in live:
             ended = find_list(connection, task_list.code)
             raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.taskList", id=task_list.code, outcome=ended and ended.outcome)
-        seq, hints = make_core_task(connection, _new_core_task(task_list, new, _line_for(new, lines)), now)
-        return _task(connection, task_list, seq), hints
+        seq, wakeups = make_core_task(connection, _new_core_task(task_list, new, _line_for(new, lines)), now)
+        return _task(connection, task_list, seq), wakeups
 
 
 def close_list(
     connection: Connection, task_list: TaskList, result: bytes | None, caller: str, now: datetime | None
-) -> Sequence[Hint]:
+) -> Sequence[Wakeup]:
     """End a list as succeeded; a list that has ended already stays as it is.
 
     Raises Refusal (`tasks-not-over`) while any of its tasks is open.
     """
     with connection.transaction():
-        if task_list.seq not in lock(connection, workflows=[task_list.seq], with_parents=True):
+        if task_list.seq not in lock_workflows(connection, workflows=[task_list.seq], with_parents=True):
             return ()
         params = {"workflow_seq": task_list.seq, "over": [*CLOSED]}
         ((count,),) = fetch(connection, statement("people/count_open"), params)
@@ -90,8 +90,8 @@ def close_list(
             "action": "awf.people/close-task-list",
             "caller": caller,
         }
-        ended, hints = end(connection, [ending], now)
-        return [*hints, *advance(connection, now, workflows=ended)]
+        ended, wakeups = end_tree(connection, [ending], now)
+        return [*wakeups, *advance(connection, now, workflows=ended)]
 
 
 def _task(connection: Connection, task_list: TaskList, seq: int) -> PeopleTask:
