@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fencepost.wire import beside
+from fencepost.wire import offload
 from tests.fixtures.servers import Server, running_server
 
 YAML = b"- a: [1, x]\n" * 24_000
@@ -55,7 +55,7 @@ def test_the_server_is_there_for_others_while_it_reads_large_bodies(
     database: str, monkeypatch: pytest.MonkeyPatch, method: str, path: str, media_type: str, body: bytes
 ) -> None:
     with HeldThreads() as reading, running_server(database) as server, ThreadPoolExecutor(1) as client:
-        monkeypatch.setattr(beside, "_threads", reading)
+        monkeypatch.setattr(offload, "_threads", reading)
         before = server.run(_loop_seconds())
         answer = client.submit(server.send, method, path, body, content_type=media_type)
         assert reading.asked.wait(30)

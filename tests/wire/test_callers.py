@@ -14,7 +14,7 @@ import pytest
 
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings, read_clients
-from fencepost.wire.logins import Logins
+from fencepost.wire.failed_logins import FailedLogins
 from tests.fixtures.servers import Server, running_server
 
 pytestmark = pytest.mark.shows("guarantees/guessing-slow")
@@ -132,22 +132,22 @@ def test_an_address_that_guesses_waits_and_nobody_else_does(guarded: Server, poo
 
 
 def test_the_addresses_that_are_remembered_are_bounded() -> None:
-    logins = Logins()
+    failed_logins = FailedLogins()
 
     async def guess() -> None:
         for number in range(5000):
-            await logins.failed((f"10.0.{number // 256}.{number % 256}", 1), "unknown token")
+            await failed_logins.record((f"10.0.{number // 256}.{number % 256}", 1), "unknown token")
 
     asyncio.run(guess())
-    assert len(logins._addresses) <= 1024
+    assert len(failed_logins._addresses) <= 1024
 
 
 def test_the_addresses_of_one_network_are_one() -> None:
-    logins = Logins()
+    failed_logins = FailedLogins()
 
     async def guess() -> None:
         for number in range(5):
-            await logins.failed((f"2001:db8::{number}", 1), "unknown token")
+            await failed_logins.record((f"2001:db8::{number}", 1), "unknown token")
 
     asyncio.run(guess())
-    assert list(logins._addresses) == ["2001:db8::/64"]
+    assert list(failed_logins._addresses) == ["2001:db8::/64"]

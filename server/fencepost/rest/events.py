@@ -23,7 +23,7 @@ from starlette.responses import Response
 from fencepost.domain.event import Event, read_event, read_resource
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
-from fencepost.rest.guard import held_by
+from fencepost.rest.guard import reservation_of
 from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.error_body import Fault, error_body, report_bug
@@ -63,7 +63,9 @@ class EventIntake:
         answer = request.state.format = answer_format(request.headers.get("accept", ""), format)
         try:
             length = request.headers.get("content-length", "").encode("latin-1")
-            body = await read_body(length, request.receive, held_by(request.scope), limit=self._limits.body_bytes)
+            body = await read_body(
+                length, request.receive, reservation_of(request.scope), limit=self._limits.body_bytes
+            )
         except HangUp:
             return Response(status_code=400)
         if is_binary:

@@ -8,8 +8,8 @@ from typing import Any
 from starlette.applications import Starlette
 
 from fencepost.errors import Refusal
-from fencepost.wire.bodies import Held, Receive
-from fencepost.wire.door import Door
+from fencepost.wire.admission import Admission
+from fencepost.wire.bodies import Receive, Reservation
 from fencepost.wire.headers import format_of
 from fencepost.wire.refusals import written
 
@@ -19,15 +19,15 @@ Send = Callable[[Message], Awaitable[None]]
 
 # Load balancers request these by address, not by a name of the server.
 _PROBES = ("/healthz", "/readyz")
-_HELD = "fencepost.held"
+_RESERVATION = "fencepost.reservation"
 
 
 class Guard:
     """ASGI middleware that checks each request before the application gets it."""
 
-    def __init__(self, application: Starlette, door: Door) -> None:
+    def __init__(self, application: Starlette, admission: Admission) -> None:
         self.application = application
-        self._door = door
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -35,17 +35,17 @@ class Guard:
             await self.application(scope, receive, send)
             return
         try:
-            headers = self._door.enter(scope["headers"])
+            headers = self._admission.enter(scope["headers"])
         except Refusal as refusal:
             await refuse(scope, send, refusal)
             return
         if len(headers) != len(scope["headers"]):
             scope["headers"] = list(headers.items())
-        held = scope[_HELD] = self._door.bodies.hold()
+        reservation = scope[_RESERVATION] = self._admission.bodies.reserve()
         try:
             await self.application(scope, receive, send)
         finally:
-            held.release()
+            reservation.release()
 
 
 async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
@@ -56,7 +56,7 @@ async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     await send({"type": f"{answer}.body", "body": content})
 
 
-def held_by(scope: Scope) -> Held:
+def reservation_of(scope: Scope) -> Reservation:
     """Return the memory reservation for the body of a request that passed the guard."""
-    held: Held = scope[_HELD]
-    return held
+    reservation: Reservation = scope[_RESERVATION]
+    return reservation

@@ -20,15 +20,15 @@ from fencepost.rest.tasks import TaskReads
 from fencepost.rest.workflows import WorkflowReads
 from fencepost.settings import Settings
 from fencepost.store.files import data_folder
-from fencepost.wire.door import Door
-from fencepost.wire.error_body import report_bug
+from fencepost.wire.admission import Admission
+from fencepost.wire.error_body import report_report_report_bug
 from fencepost.wire.headers import format_of
 from fencepost.wire.refusals import written
 
 Routes = Callable[[Entrance], Sequence[BaseRoute]]
 
 
-def site(engine: Engine, health: Health, door: Door, settings: Settings, further: Sequence[Routes]) -> Guard:
+def site(engine: Engine, health: Health, admission: Admission, settings: Settings, further: Sequence[Routes]) -> Guard:
     """Return the application; `further` give the routes of the vocabularies."""
     tasks = TaskReads(engine)
     workflows = WorkflowReads(engine)
@@ -37,15 +37,15 @@ def site(engine: Engine, health: Health, door: Door, settings: Settings, further
     def known(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
             try:
-                request.state.caller = door.caller(request.headers.get("authorization"))
+                request.state.caller = admission.caller(request.headers.get("authorization"))
             except Refusal as refusal:
-                await door.delay(refusal, request.scope)
+                await admission.delay(refusal, request.scope)
                 raise
             return await handler(request)
 
         return _reported(guarded)
 
-    entrance = Entrance(known, _reported, door)
+    entrance = Entrance(known, _reported, admission)
     application = Starlette(
         routes=[
             Route("/healthz", _reported(health.healthz)),
@@ -61,7 +61,7 @@ def site(engine: Engine, health: Health, door: Door, settings: Settings, further
         ],
         exception_handlers={Refusal: _refused, HTTPException: _not_served, Exception: _failed},
     )
-    return Guard(application, door)
+    return Guard(application, admission)
 
 
 def _reported(handler: Handler) -> Handler:

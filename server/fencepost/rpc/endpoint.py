@@ -33,7 +33,7 @@ class Endpoint:
 
     def __init__(self, dispatch: Dispatch, admission: Admission, limits: Limits) -> None:
         self._dispatch = dispatch
-        self._admission = door
+        self._admission = admission
         self._limits = limits
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -11,7 +11,7 @@ from fencepost.notation import json
 from fencepost.notation.text import BadText
 from fencepost.notation.yaml_calls import calls_to_json
 from fencepost.settings import Limits
-from fencepost.wire.beside import SHORT_JSON, SHORT_YAML, beside
+from fencepost.wire.offload import SHORT_JSON, SHORT_YAML, offload
 from fencepost.wire.formats import Format
 
 # Bodies up to this many bytes count as small.
@@ -37,12 +37,12 @@ class Bodies:
         self.most_large = self.most - self.most // 4
         self.used = 0
 
-    def hold(self) -> Held:
+    def reserve(self) -> Reservation:
         """Return the reservation for one body."""
-        return Held(self)
+        return Reservation(self)
 
 
-class Held:
+class Reservation:
     """The memory reserved for one body; call `release` when the request is answered."""
 
     __slots__ = ("_bodies", "_size")
@@ -78,13 +78,13 @@ class Held:
         self._size = 0
 
 
-async def read_body(content_length: bytes, receive: Receive, held: Held, *, limit: int) -> bytes:
+async def read_body(content_length: bytes, receive: Receive, reservation: Reservation, *, limit: int) -> bytes:
     """Return the body of an ASGI request; raise Refusal (`payload-too-large`, `unavailable`) or HangUp."""
     # A short body is below any limit.
     if len(content_length) > 3 and content_length.isdigit():
         if (announced := int(content_length)) > limit:
             raise Refusal(PAYLOAD_TOO_LARGE, limit=limit)
-        held.expect(announced)
+        reservation.expect(announced)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -95,7 +95,7 @@ async def read_body(content_length: bytes, receive: Receive, held: Held, *, limi
         size += len(chunks[-1])
         if size > limit:
             raise Refusal(PAYLOAD_TOO_LARGE, limit=limit)
-        held.take(len(chunks[-1]))
+        reservation.take(len(chunks[-1]))
         if not message.get("more_body", False):
             return b"".join(chunks)
 
@@ -109,7 +109,7 @@ async def as_json(body: bytes, format: Format, *, max_depth: int) -> bytes:
         return text
 
     try:
-        return await beside(len(body), read, short=SHORT_JSON if format.to_json is None else SHORT_YAML)
+        return await offload(len(body), read, short=SHORT_JSON if format.to_json is None else SHORT_YAML)
     except BadText as bad:
         raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
 
@@ -122,7 +122,7 @@ async def calls_as_json(body: bytes, format: Format, *, max_depth: int) -> tuple
     if format.to_json is None:
         return body, {}
     try:
-        text, bad = await beside(len(body), partial(calls_to_json, body, max_depth=max_depth), short=SHORT_YAML)
+        text, bad = await offload(len(body), partial(calls_to_json, body, max_depth=max_depth), short=SHORT_YAML)
     except BadText as one:
         raise Refusal(INVALID_REQUEST, at=one.path, reason=one.message) from None
     return text, {number: Refusal(INVALID_REQUEST, at=one.path, reason=one.message) for number, one in bad.items()}

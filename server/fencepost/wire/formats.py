@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 
 from fencepost.errors import NOT_ACCEPTABLE, UNSUPPORTED_MEDIA_TYPE, Refusal
 from fencepost.notation import yaml, yaml_writer
-from fencepost.wire.beside import beside
+from fencepost.wire.offload import offload
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ async def written(content: bytes, format: Format) -> bytes:
     """Return the JSON text of an answer in its format; a long one is converted in a thread."""
     if format.from_json is None:
         return content
-    return await beside(len(content), partial(format.from_json, content))
+    return await offload(len(content), partial(format.from_json, content))
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.errors import INVALID_REQUEST, Refusal
-from fencepost.rest.guard import held_by
+from fencepost.rest.guard import reservation_of
 from fencepost.settings import Limits
 from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.formats import request_format
@@ -19,7 +19,7 @@ async def body_of(request: Request, limits: Limits) -> bytes:
     """Return the body as JSON text that can be stored, `{}` for an empty one; raise Refusal."""
     length = request.headers.get("content-length", "").encode("latin-1")
     try:
-        body = await read_body(length, request.receive, held_by(request.scope), limit=limits.body_bytes)
+        body = await read_body(length, request.receive, reservation_of(request.scope), limit=limits.body_bytes)
     except HangUp:
         raise Refusal(INVALID_REQUEST, reason="the body did not arrive") from None
     if not body.strip():

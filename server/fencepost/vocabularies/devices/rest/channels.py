@@ -51,7 +51,7 @@ class ChannelCalls:
         self._devices = devices
         self._changes = changes
         self._limits = limits
-        self._admission = door
+        self._admission = admission
 
     async def device(self, request: Request) -> Response:
         """Answer `GET /devices/{name}/events`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from fencepost.engine.watch import Watch
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.rest.entrance import Entrance
 from fencepost.settings import Settings
 from fencepost.vocabularies.devices.devices import Devices
@@ -17,11 +17,11 @@ from fencepost.vocabularies.devices.rest.runs import RunCalls
 _BELOW = "/api"
 
 
-def device_routes(devices: Devices, watch: Watch, settings: Settings, entrance: Entrance) -> Sequence[BaseRoute]:
+def device_routes(devices: Devices, changes: ChangeFeed, settings: Settings, entrance: Entrance) -> Sequence[BaseRoute]:
     """Return the routes."""
     limits, known = settings.limits, entrance.known
     runs, registry = RunCalls(devices.runs, limits), DeviceCalls(devices, limits, settings.devices)
-    channels = ChannelCalls(devices, watch, limits, entrance.door)
+    channels = ChannelCalls(devices, watch, limits, entrance.admission)
     routes: list[BaseRoute] = [
         Route("/workflows", known(runs.workflows)),
         # The names of workflows have slashes of their own.

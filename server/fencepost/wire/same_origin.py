@@ -23,7 +23,7 @@ _LONGEST = 300
 _MOST_FOUND = 100
 
 
-class Sites:
+class SameOriginCheck:
     """The names of this server."""
 
     def __init__(self, allowed: Sequence[str], *, any_host: bool) -> None:

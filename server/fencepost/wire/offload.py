@@ -1,4 +1,4 @@
-"""Runs work on long texts in a thread, so that the event loop stays free for other requests.
+"""Offloads the parsing and writing of long texts to threads, so that the event loop serves other requests.
 
 A megabyte of YAML, or of JSON that needs the exact walk, takes a second of processor time.
 """
@@ -12,17 +12,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Bytes that take less time on the loop than a switch to a thread.
+# Bytes that take less time on the loop than the hand-over to a thread.
 SHORT_JSON = 64 << 10
 SHORT_YAML = 16 << 10
-# The interpreter runs one thread at a time: more threads would only delay the loop and hold more texts in memory.
+# The interpreter runs one thread at a time: more threads would delay the loop, and keep more parsed texts in memory.
 _THREADS = 2
 
 _threads = ThreadPoolExecutor(_THREADS, "texts")
 
 
-async def beside(size: int, work: Callable[[], T], *, short: int = SHORT_JSON) -> T:
-    """Return the result of `work` for a text of `size` bytes; it runs in a thread if `size` is above `short`."""
+async def offload(size: int, work: Callable[[], T], *, short: int = SHORT_JSON) -> T:
+    """Run `work` on a text of `size` bytes and return its result; texts longer than `short` run in a thread."""
     if size <= short:
         return work()
     return await asyncio.get_running_loop().run_in_executor(_threads, work)

@@ -29,7 +29,7 @@ class _Address:
     unlogged: int = 0
 
 
-class Logins:
+class FailedLogins:
     """The recent failures, by address."""
 
     def __init__(self) -> None:

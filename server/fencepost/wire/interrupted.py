@@ -23,13 +23,13 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _GOING_AWAY = 1012
 
 
-def cut_off() -> Refusal:
+def interrupted() -> Refusal:
     """Return the refusal for a cancelled request."""
     reason = "the server stops, or stopped what this call waited for; repeat it, since it may have been done"
     return Refusal(UNAVAILABLE, retry_after=1, reason=reason)
 
 
-class CutOff:
+class InterruptedResponses:
     """ASGI middleware: answers if the application is cancelled before its answer."""
 
     def __init__(self, application: Application) -> None:
@@ -57,6 +57,6 @@ class CutOff:
 
 
 async def _refuse(scope: Scope, send: Send) -> None:
-    status, headers, content = written(cut_off(), format_of(scope["headers"]))
+    status, headers, content = written(interrupted(), format_of(scope["headers"]))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
