@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
-from fencepost.domain.nearest import hint, shortened
+from fencepost.domain.suggestions import hint, shortened
 from fencepost.errors import invalid_params
 
 _ALIASES = {

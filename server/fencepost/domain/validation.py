@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from fencepost.domain.nearest import hint, shortened
+from fencepost.domain.suggestions import hint, shortened
 from fencepost.errors import Refusal, invalid_params
 
 _STEP = re.compile(r"\.([^.\[]+)|\[[^\]]*\]")

@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from fencepost.child import environment
-from fencepost.domain.allowance import allowance
+from fencepost.domain.request_budget import current_budget
 from fencepost.domain.schema import DOES_NOT_FIT, Deferred, Fault, Question, answered
 from fencepost.domain.schema_process import CHECK_SECONDS, COMPILE_SECONDS, DIFFERS, FITS, HEAD, LENGTH
 from fencepost.errors import UNAVAILABLE, Refusal
@@ -75,7 +75,7 @@ class Checks:
             await _end(process)
 
     async def _answer(self, question: Question) -> list[Fault]:
-        left = allowance()
+        left = current_budget()
         if left.check_seconds <= 0:
             reason = "the calls of this request take too long to check; send fewer of them together"
             raise Refusal(UNAVAILABLE, reason=reason, retry_after=1)

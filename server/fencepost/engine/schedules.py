@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from fencepost.domain.builtin import ENGINE
 from fencepost.domain.listing import Portion
-from fencepost.domain.nearest import hint, shortened
 from fencepost.domain.schedule import MOST_BACKFILL, ScheduleDefinition, start_or_skip
+from fencepost.domain.suggestions import hint, shortened
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.engine.start_requests import prepare

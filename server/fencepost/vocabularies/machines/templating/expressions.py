@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fencepost.domain.nearest import hint, nearest, shortened
+from fencepost.domain.suggestions import hint, nearest, shortened
 from fencepost.vocabularies.machines.templating.budget import Budget
 from fencepost.vocabularies.machines.templating.formatting import type_name
 from fencepost.vocabularies.machines.templating.functions import FUNCTIONS, LAZY, SEARCHES, is_true

@@ -1,8 +1,8 @@
-"""The nearest name: what somebody meant who wrote another.
+"""Suggestions for unknown names: the nearest known name.
 
-A hint is a courtesy, so its cost has bounds: on lengths, on names that are compared letter by letter, and on hints in
-one request. It is near or absent: at most one letter in three of its last part is wrong, or it begins with what was
-written.
+Their cost is bounded: in the lengths of names, in the names that are compared letter by letter, and in the suggestions
+of one request. A name is suggested if at most one letter in three of its last part differs, or if it begins with the
+unknown name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterable
 from itertools import islice, takewhile
 
-from fencepost.domain.allowance import allowance
+from fencepost.domain.request_budget import current_budget
 
 _LONGEST = 200
 _MOST_NAMES = 5_000
@@ -21,8 +21,8 @@ _MOST_WRONG = 3
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was meant; None when none is near, or the request has had its hints."""
-    if not 0 < len(name) <= _LONGEST or not allowance().take_hint():
+    """Return the nearest known name; None when none is near, or the request's budget is used up."""
+    if not 0 < len(name) <= _LONGEST or not current_budget().take_suggestion():
         return None
     wanted, names = name.casefold(), list(islice(known, _MOST_NAMES))
     best, found = _wrong_at_most(wanted) + 1, None
@@ -40,7 +40,7 @@ def hint(name: str, known: Iterable[str]) -> str:
 
 
 def shortened(name: str) -> str:
-    """Return a name for a message: whole, unless it is longer than any name is."""
+    """Return a name for a message, cut if it is longer than any valid name."""
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 

@@ -9,8 +9,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from fencepost.domain.allowance import allowed
-from fencepost.domain.nearest import _distance, hint, nearest, shortened
+from fencepost.domain.request_budget import budgeted
+from fencepost.domain.suggestions import _distance, hint, nearest, shortened
 
 METHODS = ["awf.task/create-and-execute", "awf.task/cancel", "awf.task/retry", "awf.task/poll", "awf.workflow/cancel"]
 
@@ -74,7 +74,7 @@ def test_a_hint_among_thousands_is_cheap(name: str, known: Sequence[str]) -> Non
 
 
 def test_a_request_has_so_many_hints_and_no_more() -> None:
-    with allowed():
+    with budgeted():
         hints = [nearest("awf.task/pol", METHODS) for _ in range(1000)]
     assert hints == ["awf.task/poll"] * 10 + [None] * 990
     assert nearest("awf.task/pol", METHODS) == "awf.task/poll"
