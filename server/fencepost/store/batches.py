@@ -28,7 +28,7 @@ Row = tuple[Any, ...]
 # A batch of fewer is worth a turn of the loop.
 _FEW = 100
 
-# The row of a call, None when its guard failed, or what Postgres or a job says of this call alone.
+# The row of a call, None when its guard failed, or an exception for this call alone.
 Outcome = Row | Exception | None
 
 
@@ -40,7 +40,7 @@ class Wakeup(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What a job did: the outcome of each call by its number, and what else came of it."""
+    """The results of a job: the outcome of each call by its number, and wake-ups."""
 
     outcomes: Mapping[int, Row | Exception]
     wakeups: Sequence[Wakeup] = ()
@@ -147,7 +147,7 @@ class Batches:
             self._running -= 1
 
     async def _next(self) -> list[_Entry]:
-        """Take what waits; if it is little, after a turn of the loop: who was just answered may have called again."""
+        """Take the waiting calls; few ones only after a turn of the loop, in which answered callers may call again."""
         if len(self._waiting) < _FEW:
             await asyncio.sleep(0)
         return self._take()

@@ -58,7 +58,7 @@ class PendingJob:
         self.future: asyncio.Future[Any] = loop.create_future()
 
     def resolve(self, result: Any, error: BaseException | None) -> None:
-        """Give the caller what came of it; nothing happens the second time. May be called from any thread."""
+        """Resolve the future of the caller, once; later calls do nothing. May be called from any thread."""
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
             self.loop.call_soon_threadsafe(_resolve, self.future, result, error)
 
@@ -75,7 +75,7 @@ class Monitor(Protocol):
     closing: threading.Event
 
     def check_soon(self, *, reconnect: bool = False) -> None:
-        """Look at the database soon: a connection broke, or (`reconnect`) all may lead to what takes no writes."""
+        """Probe the database soon: a connection broke, or (`reconnect`) all may lead to a read-only server."""
 
 
 class ConnectionThread:
@@ -96,7 +96,7 @@ class ConnectionThread:
         self._breaks = 0
         self._epoch = -1
         self.connection: Connection | None = None
-        # For the monitor, which reads them without a lock: the job, since when it is at it, and whether it connects.
+        # For the monitor, which reads them without a lock: the running job, its start, and whether the thread connects.
         self.pending: PendingJob | None = None
         self.began = 0.0
         self.connecting = False
@@ -157,7 +157,7 @@ class ConnectionThread:
         return connection
 
     def _judge(self, error: psycopg.Error) -> tuple[Exception, bool]:
-        """Return what the caller of a job that failed is told, and whether it is worth another try."""
+        """Return the exception for the caller of a failed job, and whether the job may be tried again."""
         connection, code = self.connection, error.sqlstate or ""
         if connection is None or connection.closed or _is_broken(code):
             self._drop()
@@ -185,7 +185,7 @@ class ConnectionThread:
 
 
 def _is_broken(code: str) -> bool:
-    # 08P01 is said of a message that has a fault, and would have it again.
+    # 08P01 is the code for a malformed message, which another try would repeat.
     return code in _OF_THIS_CONNECTION or (code[:2] == "08" and code != "08P01")
 
 

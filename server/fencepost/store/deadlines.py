@@ -1,4 +1,4 @@
-"""The one deadline of every live task: what is due, and when the next thing is."""
+"""The deadlines of live tasks, one each: applying those that have passed, and finding the next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fencepost.store.statements import statement
 
 
 class Reaped(NamedTuple):
-    """What was due: (definition, status afterwards) of each task, and what came of it beside that."""
+    """The reaped tasks, each with its definition and its status afterwards, and wake-ups."""
 
     tasks: Sequence[tuple[str, str]]
     wakeups: Sequence[Wakeup]
@@ -39,7 +39,7 @@ class DeadlineStore:
         await self._database.run(self._resumed)
 
     async def reap(self, *, batch: int) -> Reaped:
-        """Do what is due, and return to which tasks and what followed."""
+        """Apply a batch of passed deadlines, and return the tasks and the wake-ups."""
         params = {"grace": self._grace, "batch": batch, "now": self._clock.now()}
 
         def job(connection: Connection) -> Reaped:

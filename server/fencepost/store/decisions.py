@@ -1,4 +1,4 @@
-"""Decisions: what a decider says is done, all of it or nothing, in the transaction that ends its decision task."""
+"""Decisions: their actions are applied, all or none, in the transaction that ends the decision task."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fencepost.store.start_requests import begin_timers, create_workflows, lock_
 from fencepost.store.statements import statement
 from fencepost.store.workflow_tree import advance, end_tree, lock_workflows
 
-# What success.sql takes of a call.
+# The members of a call that success.sql takes.
 _SUCCESS = ("call", "id", "seq", "exec_id", "result", "checked", "caller")
 
 
 class Situation(NamedTuple):
-    """What a decision meets: its workflow, under which version of its definition, and the labels that are taken."""
+    """The state that a decision meets: its workflow, the version of its definition, and the used labels."""
 
     workflow_seq: int
     workflow_id: str
@@ -38,7 +38,7 @@ def decide(
     *,
     text: Callable[[str], str] = statement,
 ) -> Done:
-    """End decision tasks as succeeded and do what each decides.
+    """Complete decision tasks and apply the actions of each.
 
     A call is one of success.sql with `begins`, the calls of create_tasks.sql and create.sql with `is_workflow`, `timer`
     `place` and the `refusal` of what cannot be begun; and `ending`, null or a call of end.sql, of which a result counts
@@ -110,7 +110,7 @@ def _conflict(begins: Sequence[Mapping[str, Any]], taken: Mapping[str, str]) -> 
 def _excluded(
     connection: Connection, calls: Sequence[Mapping[str, Any]], situations: Mapping[int, Situation]
 ) -> dict[int, Refusal]:
-    """Lock the keys of children that are to begin; return what decisions are refused that would begin a second one."""
+    """Lock the keys of new child workflows; return the refusals of decisions that would start a second one."""
     children = [
         {**begun, "call": number, "of": call["call"]}
         for call in calls
@@ -127,7 +127,7 @@ def _excluded(
 def _begin(
     connection: Connection, decided: Sequence[tuple[Mapping[str, Any], Situation]], now: datetime | None
 ) -> list[Wakeup]:
-    """Begin what was not begun before under its label."""
+    """Start the activities with labels that are not used yet."""
     tasks: list[dict[str, Any]] = []
     children: list[dict[str, Any]] = []
     for call, situation in decided:

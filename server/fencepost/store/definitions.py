@@ -21,14 +21,14 @@ from fencepost.store.statements import statement
 
 
 class Deletion(NamedTuple):
-    """What became of a delete: the version that was the newest (None: none was), and the live tasks that it met."""
+    """The result of a delete: the newest version before it (None: there was none), and the number of live tasks."""
 
     version: int | None
     live: int
 
 
 class Put(NamedTuple):
-    """What became of a put: the newest version afterwards, and what came of it besides."""
+    """The result of a put: the newest version afterwards, and wake-ups."""
 
     definition: Definition
     wakeups: Sequence[Wakeup]
@@ -119,7 +119,7 @@ class DefinitionStore:
         def job(connection: Connection) -> tuple[Any, ...]:
             with connection.transaction():
                 fetch(connection, statement("definitions/lock"), params)
-                # Before the lock on tasks, in the order of who starts what a schedule is for.
+                # Before the lock on tasks: the same order as that of the runs of schedules.
                 fetch(connection, statement("schedules/delete"), params)
                 fetch(connection, statement("definitions/block_task_creation"), params)
                 row: tuple[Any, ...] = fetch(connection, statement("definitions/delete"), params)[0]
@@ -136,7 +136,7 @@ class DefinitionStore:
 
 
 def _settings(document: Document) -> dict[str, Any]:
-    """Return what statements need of a document; of one that no task lives under, nothing."""
+    """Return the settings that statements need of a document; none for a document that declares no tasks."""
     work = document if isinstance(document, WorkDefinition) else None
     limited = document if isinstance(document, TaskDefinition) else None
     return {

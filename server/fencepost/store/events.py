@@ -1,4 +1,4 @@
-"""Events and what they bring about, in one transaction: what triggers start, and the subscriptions that they end.
+"""Events, accepted in one transaction with their effects: the starts of triggers, and the ends of subscriptions.
 
     enter       no subscription is made until this commits, so that none is missed
     take        the event's id, once; whoever comes second waits here and finds what the first did
@@ -38,7 +38,7 @@ _MOST = 100
 
 
 class Choice(NamedTuple):
-    """A trigger that fits an event, under which version: what to start, or the reason why that cannot be."""
+    """A trigger that matches an event: its version, and the start that it requests, or the reason for none."""
 
     trigger: str
     version: int
@@ -47,7 +47,7 @@ class Choice(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """An event to be taken, and what was chosen for it behind so many changes of the triggers."""
+    """An event to accept, and the choices of its triggers, as of a number of changes of triggers."""
 
     event: Event
     caller: str
@@ -71,7 +71,7 @@ class EventStore:
         )
 
     async def publish(self, publications: Sequence[Publication]) -> Sequence[Outcome | Exception]:
-        """Take each event once, and return what it brought about, this time or when it was taken.
+        """Accept each event once; return its effects, those of the first time for a repetition.
 
         An exception says why one was not: StaleDefinition, or a Refusal (`already-exists`).
         """
@@ -80,7 +80,7 @@ class EventStore:
 
 
 class _Waiting(NamedTuple):
-    """A subscription that stands at a place of an event."""
+    """A subscription with an index key of an event."""
 
     seq: int
     id: str
@@ -123,7 +123,7 @@ def _enter(connection: Connection, publications: Any) -> None:
 
 
 def _take(connection: Connection, publications: Any, now: datetime | None) -> set[str]:
-    """Take what nobody has taken, and return the keys of it."""
+    """Record the events that are new; return their keys."""
     calls = [
         {
             "key": one.event.key,
@@ -141,7 +141,7 @@ def _take(connection: Connection, publications: Any, now: datetime | None) -> se
 
 
 def _taken_before(connection: Connection, publications: Sequence[Publication]) -> dict[str, Row | Exception]:
-    """Return by key what events brought about when they were taken, or why they are not the same."""
+    """Return, by key, the outcomes of events that were accepted before, or a Refusal for different content."""
     if not publications:
         return {}
     keys = [one.event.key for one in publications]
@@ -188,7 +188,7 @@ def _complete(
 def _chosen(
     connection: Connection, resources: Mapping[int, Any], paths: Sequence[str]
 ) -> Sequence[tuple[_Waiting, int]]:
-    """Return the subscriptions whose rules hold for an event, each with the number of the first such event."""
+    """Return the subscriptions that match an event, each with the number of the first matching event."""
     events_at: dict[IndexKey, list[int]] = defaultdict(list)
     for path in paths:
         for number, resource in resources.items():

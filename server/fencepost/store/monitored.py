@@ -19,7 +19,7 @@ class Monitored(Protocol):
 
 
 class ForeignConnection:
-    """A connection that is used by a thread of somebody else's."""
+    """A connection that another thread uses."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection: Connection | None = connection
@@ -29,7 +29,7 @@ class ForeignConnection:
 
 
 class _Nobody(PendingJob):
-    """Stands for the job of such a connection, whose caller meets the break itself."""
+    """Stands for the job of such a connection; its user meets the break itself."""
 
     __slots__ = ()
 

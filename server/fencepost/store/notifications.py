@@ -1,4 +1,4 @@
-"""What servers on one database tell each other: that work became ready, and that a definition changed.
+"""Notifications between the servers on one database: tasks became ready, a definition changed.
 
 One connection a server listens. Sending is throttled, coalesced, and never part of a transaction that changes tasks,
 because NOTIFY makes commits wait for each other. A notification only saves time: nothing relies on its arrival.
@@ -33,7 +33,7 @@ _MOST_NAMES = 10
 
 
 class News(NamedTuple):
-    """What another server told: ready tasks by definition, and definitions that changed."""
+    """A notification: counts of ready tasks by definition, and the names of changed definitions."""
 
     ready: dict[str, int]
     definitions: list[str]
@@ -94,7 +94,7 @@ class Notifications:
             self._listening.cancel()
 
     async def flush(self) -> None:
-        """Send what is still to be told."""
+        """Send the pending notifications."""
         if self._sending is not None:
             await self._sending
 
@@ -122,7 +122,7 @@ class Notifications:
             if news.pop("from") != self._name:
                 self.on_news(News(**news))
         except (ValueError, TypeError, KeyError, AttributeError):
-            # Somebody else's words on our channel; the fallback poller finds what they may have meant.
+            # A message of another program; the fallback poller finds any work behind it.
             return
 
     def _send_soon(self) -> None:
@@ -130,7 +130,7 @@ class Notifications:
             self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
-        # The first one goes at once; what comes while it is on its way, and a moment longer, goes together.
+        # The first one goes at once; those of the next moment go together.
         try:
             while self._ready or self._definitions:
                 ready = dict(self._ready.most_common(_MOST_NAMES))

@@ -34,7 +34,7 @@ class ProbeResult(NamedTuple):
 
 
 class Probe(PendingJob):
-    """A look at the database: at which statements, and what came of it."""
+    """A probe: the late statements that it examines, and its result."""
 
     __slots__ = ("cut", "done", "error", "late", "result", "sent", "wake")
 

@@ -41,7 +41,7 @@ class Page(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What an execution has done already: the action, its content, and the task as it stood after it."""
+    """An earlier action of an execution: its name, its content, and the task after it."""
 
     action: str
     content: bytes | None
@@ -73,7 +73,7 @@ class TaskStore:
         self._clock = clock
         self._workflows = workflows
         self.limits = Limits()
-        # A claim ends with the task whose params fill an answer.
+        # A claim ends with the task that fills an answer.
         self.answer_bytes = database.answer_bytes
         self._batches = {
             name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
@@ -114,7 +114,7 @@ class TaskStore:
     ) -> Sequence[Task | ShortTask | Exception | None]:
         """Change tasks and return each, or None where the statement's guard failed."""
         calls = _located(calls)
-        # What a workflow must hear of, by what the ids say.
+        # The ids tell which calls must notify a workflow.
         told = [verb in NOTIFIED_VERBS and _kind(call) is not IdKind.PLAIN for call in calls]
         if not any(told):
             rows = await self._batches[verb].submit(calls, short=short)
@@ -133,7 +133,7 @@ class TaskStore:
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
     async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> Claimed:
-        """Lease ready tasks to `asks` (see claim.sql) and return what each was given.
+        """Lease ready tasks to `asks` (see claim.sql) and return their answers.
 
         Asks with a requestId are first answered with what they hold already.
         """
@@ -147,7 +147,7 @@ class TaskStore:
                 params["definitions"] = [name for name in definitions if name in ready]
             if not named and not limited:
                 return Claimed(lease(connection, statement("tasks/claim"), params, asks))
-            # Several statements, because each must see what another server did while we waited for its lock.
+            # Several statements, because each must see the commits of other servers that held the lock before.
             with connection.transaction():
                 held: dict[int, PollAnswer] = {}
                 if named:
@@ -166,7 +166,7 @@ class TaskStore:
         return await self._database.run(job)
 
     async def deliver_cancel(self, id: str, exec_id: str, notification: bytes, caller: str) -> bool:
-        """Note that the worker of a canceled task was told; return whether it was canceled under this execId."""
+        """Log that the worker of a canceled task knows; return whether the task was canceled under this execId."""
         params = {
             **_at(id),
             "exec_id": exec_id,
@@ -177,12 +177,12 @@ class TaskStore:
         return bool(await self._database.fetch(statement("tasks/deliver_cancel"), params))
 
     async def find(self, id: str) -> Task | None:
-        """Return a task as it stands."""
+        """Return a task, None when there is none."""
         rows = await self._database.fetch(statement("tasks/find"), _at(id))
         return Task._make(rows[0][RESOURCE]) if rows else None
 
     async def find_attempt(self, id: str, exec_id: str, actions: Sequence[str]) -> Attempt | None:
-        """Return what this execution has done with one of `actions`."""
+        """Return the earlier action of this execution among `actions`, None when there is none."""
         params = {**_at(id), "exec_id": exec_id, "actions": list(actions)}
         rows = await self._database.fetch(statement("tasks/find_attempt"), params)
         if not rows:
@@ -228,7 +228,7 @@ class TaskStore:
         return int((await self._database.reads.fetch(statement("tasks/count_entries"), _at(id)))[0][0])
 
     async def _thin(self, seq: int, version: int) -> None:
-        """Remove notes from a long log; what is refused now is done when so many notes more have come."""
+        """Thin out the heartbeats of a long log; after a failure, the next thinning catches up."""
         params = {"seq": seq, "whole": WHOLE_LOG, "until": version}
         with contextlib.suppress(Refusal):
             await self._database.fetch(statement("tasks/thin_log"), params)

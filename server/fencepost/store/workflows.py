@@ -30,13 +30,13 @@ T = TypeVar("T")
 
 NOTIFIED_VERBS = ("success", "fail", "cancel", "retry")
 
-# Its tasks or workflows on one page; what fills an answer ends it before.
+# Rows of one page; a page also ends at the size limit of answers.
 _MOST = 100_000
 _RESOURCE_FIELDS = len(Workflow._fields)
 
 
 class Found(NamedTuple):
-    """A workflow and what stands beside it: its number, who made it, when it began, how it ended."""
+    """A workflow and its further columns: its number, its creator, its begin, and how it ended."""
 
     seq: int
     created_by: str
@@ -47,7 +47,7 @@ class Found(NamedTuple):
 
     @property
     def steps(self) -> list[Step]:
-        """What happened to it, oldest first: its version is how many."""
+        """Its changes, oldest first; their number is its version."""
         workflow = self.workflow
         at_once = self.begun_at == workflow.created_at
         begun = "in-progress" if at_once else "created"
@@ -60,7 +60,7 @@ class Found(NamedTuple):
 
 
 class Shown(NamedTuple, Generic[T]):
-    """Part of what a workflow has begun or decided, and the number to go on behind (None behind the last)."""
+    """A page of a workflow's activities or decisions, and the number to continue after (None after the last)."""
 
     items: Sequence[T]
     following: int | None
@@ -125,14 +125,14 @@ class WorkflowStore:
     async def decide(
         self, calls: Sequence[dict[str, Any]], *, short: bool = False
     ) -> Sequence[Task | ShortTask | Exception | None]:
-        """End decision tasks and do what was decided (store/decisions.py); None where a guard failed."""
+        """Complete decision tasks and apply their actions (store/decisions.py); None where a guard failed."""
         for call in calls:
             call["seq"] = seq_of_exec_id(call["exec_id"])
         rows = await self._batches["decide"].submit(calls, short=short)
         return [task_of(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
     async def signal(self, calls: Sequence[dict[str, Any]]) -> Sequence[bool | Exception | None]:
-        """Tell live workflows (`seq`) of signals; False for one whose `signal` was taken for something else.
+        """Deliver signals to live workflows (`seq`); False for one with a used `signal` id and other content.
 
         None for a workflow that is over. One that was taken before is not told again.
         """
@@ -146,7 +146,7 @@ class WorkflowStore:
         return rows[0][0] if rows else None
 
     async def cancel(self, seq: int, *, caller: str) -> bool:
-        """End a workflow as canceled with everything below it; return False when it is over."""
+        """Cancel a workflow with its tasks and children; return False when it is done."""
         call = {"id": str(seq), "seq": seq, "outcome": "canceled", "action": "awf.workflow/cancel", "caller": caller}
         (row,) = await self._batches["end"].submit([call])
         if isinstance(row, Exception):
@@ -154,7 +154,7 @@ class WorkflowStore:
         return row is not None
 
     async def find(self, id: str) -> Found | None:
-        """Return a workflow as it stands."""
+        """Return a workflow, None when there is none."""
         rows = await self._database.fetch(statement("workflows/find"), {"id": id})
         return Found._make((*rows[0][:5], Workflow._make(rows[0][5:]))) if rows else None
 
@@ -204,7 +204,7 @@ class WorkflowStore:
         return await reads.page(text, asked, size=_MOST, most_bytes=reads.answer_bytes // 2)
 
     async def holder(self, key: str) -> str | None:
-        """Return the id of the live workflow that has a key, for who only looks."""
+        """Return the id of the live workflow that has a key, without locking it."""
         rows = await self._database.fetch(statement("workflows/find_key_holders"), {"keys": [key]})
         return rows[0][1] if rows else None
 
