@@ -1,8 +1,8 @@
-"""The composition root: builds every part of a server and transitions each what it needs.
+"""The composition root: builds every part of a server and hands each what it needs.
 
 request   /rpc             rpc.Endpoint            engine, services of vocabularies   store
           everything else  Starlette with rest.*   engine, services of vocabularies   store
-no call   loops: reaper, scheduler, lookout, partitions, the workers of built-in tasks, those of vocabularies
+no call   loops: reaper, scheduler, fallback poller, partitions, the workers of built-in tasks, those of vocabularies
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ def _workers(
     engine: Engine, dispatch: Dispatch, settings: Settings, cleaning: CleaningStore
 ) -> Sequence[InternalWorker]:
     """Return the workers of the built-in tasks, and of the decisions that are made in this server."""
-    deciders, alone = engine.deciders, Isolation()
+    deciders, isolation = engine.deciders, Isolation()
     return (
         InternalWorker(engine, RUN_RPC, run_rpc(dispatch.call), repeatable=False, isolation=isolation),
         InternalWorker(engine, RUN_SQL, run_sql(_reader(settings)), repeatable=True, isolation=isolation),

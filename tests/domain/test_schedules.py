@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from fencepost.domain.cron import Cron
-from fencepost.domain.schedule import ScheduleDefinition, decide_run
+from fencepost.domain.schedule import ScheduleDefinition, start_or_skip
 from fencepost.errors import Refusal
 from tests.fixtures.surface import DOCUMENTS
 
@@ -161,33 +161,33 @@ def test_jitter_is_the_same_for_a_due_time_and_differs_between_schedules_and_due
 
 
 def test_a_due_time_within_the_start_deadline_is_started() -> None:
-    assert decide_run(schedule(), NOON, NOON + MINUTE) == (NOON, None, NOON + MINUTE)
+    assert start_or_skip(schedule(), NOON, NOON + MINUTE) == (NOON, None, NOON + MINUTE)
 
 
 def test_what_is_later_than_the_start_deadline_is_skipped_in_one_step() -> None:
     now = NOON + timedelta(days=400, seconds=30)
-    assert decide_run(schedule(), NOON, now) == (NOON, NOON + timedelta(days=400), NOON + timedelta(days=400))
+    assert start_or_skip(schedule(), NOON, now) == (NOON, NOON + timedelta(days=400), NOON + timedelta(days=400))
 
 
 def test_the_newest_missed_due_times_are_caught_up() -> None:
     definition, now = schedule(catch_up=3), NOON + timedelta(days=400, seconds=30)
     oldest_kept = NOON + timedelta(days=400) - 3 * MINUTE
-    assert decide_run(definition, NOON, now) == (NOON, oldest_kept, oldest_kept)
-    assert decide_run(definition, oldest_kept, now) == (oldest_kept, None, oldest_kept + MINUTE)
+    assert start_or_skip(definition, NOON, now) == (NOON, oldest_kept, oldest_kept)
+    assert start_or_skip(definition, oldest_kept, now) == (oldest_kept, None, oldest_kept + MINUTE)
 
 
 def test_fewer_missed_than_may_be_caught_up_are_all_started() -> None:
-    assert decide_run(schedule(catch_up=100), NOON, NOON + 5 * MINUTE).until is None
+    assert start_or_skip(schedule(catch_up=100), NOON, NOON + 5 * MINUTE).until is None
 
 
 def test_what_waited_behind_a_greater_jitter_is_not_late_by_that() -> None:
     definition = schedule(jitter_seconds=3600, start_deadline_seconds=0)
-    assert decide_run(definition, NOON, NOON + 60 * MINUTE).until is None
-    assert decide_run(definition, NOON, NOON + 61 * MINUTE).until == NOON + MINUTE
+    assert start_or_skip(definition, NOON, NOON + 60 * MINUTE).until is None
+    assert start_or_skip(definition, NOON, NOON + 61 * MINUTE).until == NOON + MINUTE
 
 
 def test_of_what_is_due_once_a_year_nobody_looks_back_a_century() -> None:
     definition = schedule(schedule="@yearly", catch_up=100)
     due, now = datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 6, 1, tzinfo=UTC)
     assert definition.cron.nth_before(now, 100, since=due) == due
-    assert decide_run(definition, due, now) == (due, None, datetime(2028, 1, 1, tzinfo=UTC))
+    assert start_or_skip(definition, due, now) == (due, None, datetime(2028, 1, 1, tzinfo=UTC))

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from fencepost.domain.matching import ANY_VALUE, MISSING, IndexKey, Rule, index_key_in, index_key_of, matches, value_in
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fencepost.domain import lossless_json
+from fencepost.domain.matching import ANY_VALUE, MISSING, IndexKey, Rule, index_key_in, index_key_of, matches, value_in
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.errors import Refusal
 from tests.fixtures.surface import DOCUMENTS

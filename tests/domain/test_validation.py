@@ -8,9 +8,9 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 import pytest
-from fencepost.domain.validation import refusal_of_struct
 from msgspec import Meta
 
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.vocabularies.devices.document import RunBody
 from tests.fixtures.surface import DOCUMENTS, METHODS
 

@@ -16,7 +16,7 @@ REPORTS = {
     "server/fencepost/rpc/endpoint.py": "the same for an error outside of calls",
     "server/fencepost/rest/site.py": "the same for the routes beside /rpc",
     "server/fencepost/vocabularies/machines/grpc/status_codes.py": "the same for gRPC",
-    "server/fencepost/loops/errands.py": "the built-in task fails, with the number of the event",
+    "server/fencepost/loops/internal_worker.py": "the built-in task fails, with the number of the event",
     "server/fencepost/loops/loop.py": "the next round of the loop runs",
 }
 # These places pass every exception on to the code that waits for the result, or turn the caller's own into a value.

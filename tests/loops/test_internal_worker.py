@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+
+from fencepost.clock import FrozenClock
 from fencepost.engine.builtin.execution import BuiltinExecution, LeaseLost
 from fencepost.engine.builtin.isolation import Isolation
 from fencepost.loops.internal_worker import InternalWorker
-
-from fencepost.clock import FrozenClock
 from fencepost.loops.loop import Loop
 from fencepost.settings import Settings
 from tests.fixtures.builtin import CLEAN_UP, RUN_RPC, ended, ran, result_of

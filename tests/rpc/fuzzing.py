@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import orjson
-from fencepost.domain.validation import member_names
 from hypothesis import strategies as st
 
+from fencepost.domain.validation import member_names
 from fencepost.notation import yaml
 from tests.fixtures.surface import CATALOGUE, METHODS
 

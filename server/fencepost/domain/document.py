@@ -7,7 +7,7 @@ from typing import Any, Union
 
 import msgspec
 
-from fencepost.domain.builtin import BUILT_IN, HELD
+from fencepost.domain.builtin import BUILT_IN, TIMERS
 from fencepost.domain.definition import Decided, TaskDefinition, WorkflowDefinition
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.trigger import TriggerDefinition
@@ -55,7 +55,7 @@ class Documents:
         self._kinds = {kind.kind for kind in every}
         self.built_in: Mapping[str, Document] = {one.name: one for one in (*BUILT_IN, *built_in)}
         self.moved_by_id = frozenset(moved_by_id)
-        self.not_polled = frozenset((*HELD, *not_polled))
+        self.not_polled = frozenset((*TIMERS, *not_polled))
         self._decoder: msgspec.json.Decoder[Document] = msgspec.json.Decoder(self.union)
 
     def read(self, text: bytes) -> Document:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher
 from fencepost.engine.triggers import TriggerRules
-from fencepost.engine.watch import Watch
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News
 
@@ -21,7 +21,7 @@ class Announcements:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        watch: Watch,
+        changes: ChangeFeed,
         definitions: Definitions,
         triggers: TriggerRules,
         limits: Limits,
@@ -30,7 +30,7 @@ class Announcements:
         on_connected: Callable[[], None],
     ) -> None:
         self._dispatcher = dispatcher
-        self._watch = watch
+        self._changes = changes
         self._definitions = definitions
         self._triggers = triggers
         self._limits = limits
@@ -48,7 +48,7 @@ class Announcements:
         """Apply what another server announced."""
         for definition, count in news.ready.items():
             self._dispatcher.ready(definition, count)
-        self._watch.nudge()
+        self._changes.announce()
         for name in news.definitions:
             self.definition(name)
 

@@ -1,7 +1,7 @@
-"""Definitions: put, read, delete; and the ones in use, kept in memory.
+"""Definitions: put, read and delete them, and a cache of those in use.
 
-A version never changes, so it may be kept for ever. Which version is the newest is kept until somebody announces a
-change; the statement that creates a task checks it once more, so that a stale memory costs a second try and no more.
+A version never changes, so it is cached for ever. The newest version of a name is cached until a change is announced.
+The statement that creates a task checks the version again, so a stale cache costs one more try.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fencepost.domain.task import ChangedTask, ShortTask, Task, TaskWithSettings
 from fencepost.domain.task_overrides import OVERRIDABLE, read_overrides
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.checks import Checks
-from fencepost.engine.outcomes import TRIES, too_too_too_too_too_contended
+from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.engine.start_requests import prepare, within
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import (
@@ -36,7 +36,7 @@ from fencepost.errors import (
 from fencepost.store.definitions import DefinitionStore, Put
 from fencepost.store.start_requests import StaleDefinition, StartRequest
 
-# As many as anybody may wait for.
+# More tasks than any poll may wait for.
 _MANY = 1000
 
 
@@ -52,7 +52,10 @@ class Definitions:
         self._versions: dict[tuple[str, int], WorkDefinition] = {}
 
     async def put(self, document: Document, text: bytes, *, caller: str) -> Definition:
-        """Declare a document: a new version, unless the newest says the same."""
+        """Declare a document: a new version, unless it equals the newest.
+
+        Raises Refusal: `invalid-params`, `definition-of-other-kind`, `definition-not-found` for what it starts.
+        """
         if document.name in self.documents.built_in or document.name == DECISION:
             raise invalid_params(f"{document.name!r} is built in", "$.name")
         await self.checks.made(document.compile)
@@ -61,18 +64,18 @@ class Definitions:
         definition, wakeups = await self._put(document, text, caller)
         self._wakeups.publish(wakeups)
         self._wakeups.definition(document.name)
-        # A limit that is higher now, or gone, lets work go that was ready before.
+        # A higher limit, or none, may free tasks that were ready before.
         self._wakeups.ready(document.name, _MANY)
         return definition
 
     async def put_built_in(self) -> None:
-        """Declare what the server itself sees to."""
+        """Declare the built-in definitions."""
         for document in self.documents.built_in.values():
             await self.checks.made(document.compile)
             await self._store.put(document, msgspec.json.encode(document), caller=ENGINE)
 
     async def get(self, name: str, version: int | None = None) -> Definition:
-        """Return one version of a definition, or its newest; raise Refusal when there is none."""
+        """Return a version of a definition, or its newest; raise Refusal (`definition-not-found`)."""
         definition = await self._store.find(name, version)
         if definition is None:
             raise await self._unknown(name)
@@ -87,7 +90,10 @@ class Definitions:
         return await self._store.list_names_of_kinds([*kinds])
 
     async def delete(self, name: str) -> Definition:
-        """Delete a definition that no live task needs and return what it was."""
+        """Delete a definition and return it.
+
+        Raises Refusal: `definition-not-found`, `definition-in-use` while tasks need it, `invalid-params` if built in.
+        """
         if name in self.documents.built_in:
             raise invalid_params(f"{name!r} is built in", "$.name")
         definition = await self.get(name)
@@ -100,7 +106,7 @@ class Definitions:
         return definition
 
     async def newest(self, name: str) -> Definition:
-        """Return the newest version, from memory when it is there; raise Refusal when there is none."""
+        """Return the newest version, from the cache if possible; raise Refusal (`definition-not-found`)."""
         definition = self._newest.get(name)
         if definition is None:
             definition = self._newest[name] = await self.get(name)
@@ -109,21 +115,24 @@ class Definitions:
         return definition
 
     async def newest_task(self, name: str) -> tuple[int, TaskDefinition]:
-        """Return the newest version of what declares tasks; raise Refusal when that is not there."""
+        """Return the newest version of a definition of tasks.
+
+        Raises Refusal: `definition-not-found`, or `invalid-params` for a definition of another kind.
+        """
         definition = await self._asked_for(name)
         if not isinstance(definition.document, TaskDefinition):
             raise _no_such(definition)
         return definition.version, definition.document
 
     async def newest_workflow(self, name: str) -> tuple[int, AnyWorkflow]:
-        """Return the newest version of what declares workflows; raise Refusal when that is not there."""
+        """Return the newest version of a definition of workflows; raises as `newest_task` does."""
         definition = await self._asked_for(name)
         if not isinstance(definition.document, AnyWorkflow):
             raise _no_such(definition)
         return definition.version, definition.document
 
     async def _asked_for(self, name: str) -> Definition:
-        """Return the newest version of what a task or workflow shall be of; raise Refusal when there is none."""
+        """Return the newest version; a Refusal has the path of the member `definition`."""
         try:
             return await self.newest(name)
         except Refusal as refusal:
@@ -131,7 +140,7 @@ class Definitions:
             raise
 
     async def ensure(self, name: str) -> None:
-        """Declare a kind of task with default settings, unless anything of its name is declared."""
+        """Declare tasks with default settings under this name, unless the name is declared."""
         try:
             await self.newest(name)
         except Refusal as refusal:
@@ -143,36 +152,36 @@ class Definitions:
             self._wakeups.definition(name)
 
     async def freed(self, name: str, count: int = 1) -> None:
-        """Let the polls that wait for places hear of `count` that leases left, if the newest version has a limit."""
+        """Wake polls, since `count` leases have ended, if the newest version has a concurrency limit."""
         with contextlib.suppress(Refusal):
             if (await self.newest_task(name))[1].concurrency_limit is not UNSET:
                 self._wakeups.ready(name, count)
 
     def forget(self, name: str) -> None:
-        """Do not rely on what is remembered as the newest version."""
+        """Drop the cached newest version of a name."""
         self._newest.pop(name, None)
 
     def forget_all(self) -> None:
-        """Do not rely on anything that might have changed while nobody was listening."""
+        """Drop all cached newest versions: changes may have been missed."""
         self._newest.clear()
 
     async def with_settings(self, task: Task) -> TaskWithSettings:
-        """Put the settings that a task lives under beside it, its own above those of its definition."""
+        """Return a task with its effective settings: its own override those of its definition."""
         shown = task._replace(exec_id=None) if task.definition in self.documents.moved_by_id else task
         return TaskWithSettings(shown, await self._settings(task))
 
     async def all_with_settings(self, tasks: Iterable[Task]) -> Sequence[TaskWithSettings]:
-        """Put the settings that tasks live under beside them."""
+        """Return tasks with their effective settings."""
         return [await self.with_settings(task) for task in tasks]
 
     async def changed(self, task: Task | ShortTask) -> ChangedTask:
-        """Put the settings that a changed task lives under beside it."""
+        """Return a changed task with its effective settings."""
         if isinstance(task, Task) and task.definition in self.documents.moved_by_id:
             task = task._replace(exec_id=None)
         return ChangedTask(task, await self._settings(task))
 
     async def work(self, name: str, version: int) -> WorkDefinition:
-        """Return the settings that a version gives to its tasks."""
+        """Return the document of a version that declares tasks or workflows."""
         settings = self._versions.get((name, version))
         if settings is None:
             document = (await self.get(name, version)).document
@@ -181,7 +190,7 @@ class Definitions:
         return settings
 
     async def check_end(self, task: Task, verb: Literal["success", "fail"], content: bytes | None) -> None:
-        """Check what ends a task against the schema that it lives under; raise Refusal."""
+        """Check a result or error against the schema of the task's version; raise Refusal."""
         work = await self.work(task.definition, task.definition_version)
         await self.checks.made(lambda: work.check_end(verb, content))
 
@@ -193,7 +202,7 @@ class Definitions:
         return msgspec.structs.replace(settings, **{name: own[name] for name in OVERRIDABLE if own[name] is not None})
 
     async def _check_request(self, document: TriggerDefinition) -> None:
-        """Raise Refusal when there is no definition of what a trigger shall start."""
+        """Raise Refusal when there is no definition of what a trigger starts."""
         name = document.request.definition
         self.forget(name)
         try:
@@ -216,7 +225,7 @@ class Definitions:
         raise too_contended(f"what {document.name!r} starts")
 
     async def _start(self, schedule: ScheduleDefinition) -> StartRequest | None:
-        """Check what a schedule is for, and return it when it is to be started with the put."""
+        """Check the request of a schedule; return it when the put starts it (`execute-on-setup`)."""
         try:
             start = await prepare(
                 self,

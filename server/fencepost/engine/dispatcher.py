@@ -1,9 +1,9 @@
-"""Matches the polls that wait on this server with the work that is ready.
+"""The dispatcher: matches the polls that wait on this server with ready tasks.
 
-A waiting poll is an `PendingPoll` in memory and costs no query. Polls for the same set of definitions form a group; a group
-with something to find claims once for all its polls, in the order in which they came, while further polls gather for
-its next claim. The database decides who gets what: a claim leases at most what it finds, and an poll without a task
-goes on waiting until work is announced, its time is over, or its caller hangs up.
+A `PendingPoll` is held in memory and costs no query while it waits. Polls for the same set of definitions form a group.
+When a group may find something, it runs one claim for all its polls, in the order of their arrival, while later polls
+gather for its next claim. The database decides which poll gets which task. A poll without a task waits on until work is
+announced, its time is up, or its caller hangs up.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from fencepost.store.tasks import TaskStore
 
 Release = Callable[[Sequence[Task], str], Awaitable[None]]
 
-_OWN = frozenset(definition.name for definition in BUILT_IN)
-# Slots of one claim; more than a batch of this size gains nothing and holds its rows longer.
+# Tasks of one claim: a larger batch is no faster, and locks its rows for longer.
 _MOST_SLOTS = 1000
-# A claim for fewer is worth a turn of the loop.
+# Below this, a claim waits one turn of the event loop for more polls.
 _FEW = 100
+_OWN = frozenset(definition.name for definition in BUILT_IN)
 
 
 @dataclass(slots=True, eq=False)
 class PendingPoll:
-    """One poll: what it wants, in whose name, and the future of its answer."""
+    """A poll and the future of its answer."""
 
     definitions: tuple[str, ...]
     size: int
@@ -46,18 +46,18 @@ class PendingPoll:
 
     @property
     def request_key(self) -> tuple[str, str] | None:
-        """The key that may only be in one claim at a time."""
+        """The caller and its requestId. A claim has at most one poll of each key."""
         return None if self.request_id is None else (self.caller, self.request_id)
 
 
 class _Group:
     """The polls for one set of definitions, in the order of their arrival.
 
-    `unclaimed` polls have not been in a claim yet; `waiting` ones found nothing in theirs and stay for what is announced;
-    `claimed` ones are in the claim that is under way. `announced` is how many tasks were announced since the last claim.
+    `unclaimed` polls have not been in a claim yet; `waiting` ones found nothing in theirs and wait for an announcement;
+    `claimed` ones are in the running claim. `announced` counts the tasks announced since the last claim.
     """
 
-    __slots__ = ("claimed", "claiming", "unclaimed", "waiting", "announced")
+    __slots__ = ("announced", "claimed", "claiming", "unclaimed", "waiting")
 
     def __init__(self) -> None:
         self.unclaimed: dict[PendingPoll, None] = {}
@@ -71,17 +71,17 @@ class _Group:
 
     @property
     def has_demand(self) -> bool:
-        """Whether a claim might find something for somebody."""
+        """Whether a claim may find a task for one of the polls."""
         return bool(self.unclaimed or (self.announced and self.waiting))
 
     def remove(self, poll: PendingPoll) -> None:
-        """Forget an poll."""
+        """Remove a poll."""
         self.unclaimed.pop(poll, None)
         self.waiting.pop(poll, None)
         self.claimed.pop(poll, None)
 
     def take(self) -> list[PendingPoll]:
-        """Move the polls of the next claim to `claimed`: every unclaimed one, and waiting ones for what is announced."""
+        """Move the polls of the next claim to `claimed`: the unclaimed ones, and waiting ones for announced tasks."""
         chosen: list[PendingPoll] = []
         request_keys: set[tuple[str, str]] = set()
         slots = 0
@@ -92,8 +92,8 @@ class _Group:
                     break
                 if poll.request_key is not None:
                     if poll.request_key in request_keys:
-                        # The same poll again, from a client that gave up on the first: it goes into a later claim and
-                        # finds there what the first was given.
+                        # A repetition, from a client that gave up on the first poll: it goes into a later claim, and
+                        # finds there the leases of the first.
                         continue
                     request_keys.add(poll.request_key)
                 chosen.append(poll)
@@ -109,9 +109,9 @@ class _Group:
 class Dispatcher:
     """The polls that wait on this server."""
 
-    def __init__(self, store: TaskStore, give_back: Release) -> None:
+    def __init__(self, store: TaskStore, release: Release) -> None:
         self._store = store
-        self._release = give_back
+        self._release = release
         self._groups: dict[tuple[str, ...], _Group] = {}
         self._by_definition: dict[str, set[tuple[str, ...]]] = {}
         self._rounds: set[asyncio.Task[None]] = set()
@@ -120,25 +120,25 @@ class Dispatcher:
 
     @property
     def waiting(self) -> int:
-        """How many polls of others wait; one of the server's own always does."""
+        """The number of waiting polls of clients; the internal workers' polls do not count."""
         return sum(len(group) for key, group in self._groups.items() if not _OWN & set(key))
 
     @property
     def hanging_up(self) -> int:
-        """How many callers have gone away while a claim was under way that may bring them something."""
+        """The number of callers that hung up while their poll was in a running claim."""
         return self._hanging_up
 
     @property
     def definitions(self) -> Collection[str]:
-        """The definitions that some poll waits for."""
+        """The definitions for which polls wait."""
         return self._by_definition.keys()
 
     async def poll(self, poll: PendingPoll, seconds: float) -> list[LeasedTask]:
         """Return tasks for `poll` as soon as there are some, or an empty list after `seconds`.
 
-        Raises Refusal (`unavailable`) when other calls pile up: polls are the first to be turned away.
-        When the caller is cancelled (a client hung up), what had been claimed for it goes back to the queue, unless it
-        carries a requestId: then the repeat will come for it, or the timeout.
+        Raises Refusal: `unavailable` under load (polls are refused before any other call), `request-id-reused`. When
+        the caller is cancelled (a client hung up), its leases are released, unless the poll has a requestId: then they
+        wait for the repetition, or for their timeout.
         """
         if self._draining:
             return []
@@ -157,14 +157,14 @@ class Dispatcher:
                 timer.cancel()
 
     def ready(self, definition: str, count: int) -> None:
-        """Let the polls that wait for a definition look for `count` tasks."""
+        """Claim for the polls that wait for a definition, since `count` of its tasks became ready."""
         for key in tuple(self._by_definition.get(definition, ())):
             group = self._groups[key]
             group.announced = min(group.announced + count, _MOST_SLOTS)
             self._claim(key, group)
 
     async def drain(self) -> None:
-        """Answer every waiting poll with what it has, and take no more."""
+        """Answer every waiting poll with an empty list, and accept no more."""
         self._draining = True
         while self._rounds:
             await asyncio.wait(self._rounds)
@@ -201,11 +201,11 @@ class Dispatcher:
         task.add_done_callback(self._rounds.discard)
 
     async def _claims(self, key: tuple[str, ...], group: _Group) -> None:
-        """Claim for a group until no poll is unclaimed and nothing is announced."""
+        """Run claims for a group until no poll is unclaimed and no task is announced."""
         try:
             while group.has_demand:
                 if 0 < sum(poll.size for poll in group.unclaimed) < _FEW:
-                    # As between batches: who was answered just now has asked again when the loop has turned.
+                    # As between batches: clients that were just answered poll again within one turn of the loop.
                     await asyncio.sleep(0)
                 await self._round(key, group, group.take())
         finally:
@@ -215,12 +215,12 @@ class Dispatcher:
     async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[PendingPoll]) -> None:
         try:
             answers, more = await self._store.claim(key, [_as_json(number, poll) for number, poll in enumerate(chosen)])
-        except BaseException as error:  # noqa: BLE001 every caller of this claim gets it; the next claim must run
+        except BaseException as error:  # noqa: BLE001 every poll of this claim gets it; the next claim must run
             for poll in chosen:
                 group.remove(poll)
                 _fail(poll, error)
             return
-        # A claim that filled an answer may have left tasks behind.
+        # A claim that ended at the size limit of answers may have left tasks behind.
         more = more or self._is_cut(answers)
         answered: set[tuple[str, str]] = set()
         for number, poll in enumerate(chosen):
@@ -234,21 +234,21 @@ class Dispatcher:
                     answered.add(poll.request_key)
             else:
                 group.remove(poll)
-                # One that does not wait goes on until all was looked at: nothing means that there is nothing.
+                # A poll that does not wait stays in claims until all was read: its empty answer must be true.
                 (group.waiting if poll.waits else group.unclaimed)[poll] = None
         self._requeue_repeats(group, answered)
         leased = [task for answer in answers.values() for task in answer.tasks]
         if more or len(leased) >= sum(poll.size for poll in chosen) or any(task.lost_attempts for task in leased):
-            # Not all was looked at, all that was asked for was there, or a suspect took a whole poll: there may be more.
+            # Not all was read, every requested task was found, or a suspect filled a poll alone: there may be more.
             group.announced = _MOST_SLOTS
 
     def _is_cut(self, answers: Mapping[int, PollAnswer]) -> bool:
-        """Return whether a claim ended because what it gave fills an answer."""
+        """Return whether a claim ended at the size limit of answers."""
         params = (leased.task.params for answer in answers.values() for leased in answer.tasks)
         return sum(len(one) for one in params if one is not None) >= self._store.answer_bytes
 
     def _requeue_repeats(self, group: _Group, answered: set[tuple[str, str]]) -> None:
-        """Let polls that repeat one which was just answered find what it was given."""
+        """Put repetitions of polls that were just answered into the next claim, which finds the same leases."""
         if answered:
             for poll in [poll for poll in group.waiting if poll.request_key in answered]:
                 del group.waiting[poll]
@@ -260,7 +260,7 @@ class Dispatcher:
             poll.answer.set_result(tasks)
 
     def _expire(self, poll: PendingPoll) -> None:
-        """The time of a poll is over: a claim that it is in may still bring it something, else it gets nothing."""
+        """End a poll's wait: it gets an empty list, unless a running claim has it and finds something."""
         poll.waits = False
         group = self._groups.get(poll.definitions)
         if group is not None and poll in group.waiting:
@@ -271,7 +271,7 @@ class Dispatcher:
         self._expire(poll)
         self._hanging_up += 1
         try:
-            # Refused: the claim was, or its tasks went another way meanwhile (canceled, timed out).
+            # A Refusal: of the claim, or of the release of tasks that were canceled or timed out meanwhile.
             with contextlib.suppress(Refusal):
                 tasks = await poll.answer
                 if poll.request_id is None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from fencepost.loops.errands import Errands
+from fencepost.loops.internal_worker import InternalWorker
 from fencepost.loops.loop import Loop
 
 
 class Background:
     """The loops and workers of a server. `start` them on the event loop that serves."""
 
-    def __init__(self, loops: Sequence[Loop], workers: Sequence[Errands], *, scheduling: Loop) -> None:
+    def __init__(self, loops: Sequence[Loop], workers: Sequence[InternalWorker], *, scheduling: Loop) -> None:
         self.workers = workers
-        self._working = [Loop("errands", worker.run_once) for worker in workers]
+        self._working = [Loop("internal-worker", worker.run_once) for worker in workers]
         self.loops = [*loops, scheduling, *self._working]
         self._scheduling = scheduling
         self._tasks: list[asyncio.Task[None]] = []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fencepost.wire.door import Door
+from fencepost.wire.admission import Admission
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -21,4 +21,4 @@ class Entrance(NamedTuple):
 
     known: Callable[[Handler], Handler]
     open: Callable[[Handler], Handler]
-    door: Door
+    admission: Admission

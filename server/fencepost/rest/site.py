@@ -21,7 +21,7 @@ from fencepost.rest.workflows import WorkflowReads
 from fencepost.settings import Settings
 from fencepost.store.files import data_folder
 from fencepost.wire.admission import Admission
-from fencepost.wire.error_body import report_report_report_bug
+from fencepost.wire.error_body import report_bug
 from fencepost.wire.headers import format_of
 from fencepost.wire.refusals import written
 

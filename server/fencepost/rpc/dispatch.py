@@ -26,7 +26,7 @@ from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, en
 from fencepost.rpc.params import read_params
 from fencepost.rpc.registry import Context, Method, Registry, Services
 from fencepost.settings import Limits
-from fencepost.wire.error_body import error_body, report_report_report_bug
+from fencepost.wire.error_body import error_body, report_bug
 from fencepost.wire.offload import offload
 
 T = TypeVar("T")

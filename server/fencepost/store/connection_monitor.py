@@ -1,13 +1,13 @@
-"""The watch: detects an unavailable database and lost statements, and unblocks the threads that wait for them.
+"""The connection monitor: detects an unavailable database and lost statements, and unblocks the threads they hold up.
 
 A network that goes silent (a fail-over without a reset, a cut cable, a proxy that hangs) closes no connection, and a
-statement may be slow for good reasons: it searches, or waits for a lock. So the watch looks up each statement that
+statement may be slow for good reasons: it searches, or waits for a lock. So the monitor looks up each statement that
 takes longer than a second in Postgres, over its own connection. While the backend works on it, the statement may go on.
-If the backend is gone, or idle in two probes, the statement or its answer is lost: the watch terminates the backend,
+If the backend is gone, or idle in two probes, the statement or its answer is lost: the monitor terminates the backend,
 because it may hold locks, and cuts the connection, so that its thread opens another and runs the job again. If the
 watch itself gets no answer, the database is unavailable.
 
-The watch probes only when there is a reason: a late statement, a broken connection, a readiness check, or an outage.
+The monitor probes only when there is a reason: a late statement, a broken connection, a readiness check, or an outage.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class ConnectionMonitor:
             raise DatabaseAway("the database does not answer") from None
 
     def close(self) -> None:
-        """End the watch; may be called twice."""
+        """End the monitor; may be called twice."""
         self.closing.set()
         self._wake.set()
         self._probes.put(None)
@@ -247,7 +247,7 @@ class ConnectionMonitor:
 
 @contextmanager
 def monitored(conninfo: str, connection: Connection) -> Iterator[None]:
-    """ConnectionMonitor a connection on which this thread runs statements, at start-up or in a command, until the block ends.
+    """Monitor the connection of this thread, at start-up or in a command, until the block ends.
 
     A lost statement or an unavailable database shows as a broken connection (psycopg.OperationalError).
     """

@@ -34,7 +34,7 @@ _CUTTING_SECONDS = 0.3
 class Database:
     """Runs jobs on `connections` threads; create it and close it on the event loop that awaits it.
 
-    The thread of `reads` shares the watch; closing either of the two ends it.
+    The thread of `reads` shares the monitor; closing either of the two ends it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Database:
         self.monitor.add(self._threads, self._jobs)
 
     async def run(self, job: Job[T]) -> T:
-        """Run `job` on a free connection; raise DatabaseAway (`unavailable`) when the database cannot be reached in time."""
+        """Run `job` on a free connection; raise DatabaseAway when the database cannot be reached in time."""
         self.jobs_taken += 1
         pending = PendingJob(job, asyncio.get_running_loop(), time.monotonic() + self.monitor.patience)
         self._jobs.put(pending)

@@ -15,7 +15,7 @@ from fencepost.domain.decider import Decide
 from fencepost.domain.definition import Decided
 from fencepost.domain.document import Document, Documents
 from fencepost.engine.engine import Engine
-from fencepost.engine.hints import Hints
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import Kind
 from fencepost.loops.loop import Loop
 from fencepost.rest.entrance import Entrance
@@ -34,7 +34,7 @@ class Core(NamedTuple):
     settings: Settings
     database: Database
     clock: Clock
-    hints: Hints
+    wakeups: Wakeups
     engine: Engine
 
 

@@ -9,8 +9,8 @@ from fencepost.errors import Refusal
 from fencepost.settings import Settings
 from fencepost.wire.bodies import Bodies
 from fencepost.wire.callers import Callers, WrongCredentials
-from fencepost.wire.headers import Pairs, read_headers
 from fencepost.wire.failed_logins import FailedLogins
+from fencepost.wire.headers import Pairs, read_headers
 from fencepost.wire.same_origin import SameOriginCheck
 
 
@@ -37,4 +37,4 @@ class Admission:
     async def delay(self, refusal: Refusal, scope: Mapping[str, Any]) -> None:
         """Delay the answer if the refusal is for wrong credentials; return at once otherwise."""
         if isinstance(refusal, WrongCredentials):
-            await self._failed_logins.failed(scope.get("client"), refusal.message)
+            await self._failed_logins.record(scope.get("client"), refusal.message)

@@ -11,8 +11,8 @@ from fencepost.notation import json
 from fencepost.notation.text import BadText
 from fencepost.notation.yaml_calls import calls_to_json
 from fencepost.settings import Limits
-from fencepost.wire.offload import SHORT_JSON, SHORT_YAML, offload
 from fencepost.wire.formats import Format
+from fencepost.wire.offload import SHORT_JSON, SHORT_YAML, offload
 
 # Bodies up to this many bytes count as small.
 _SMALL = 1 << 16

@@ -36,7 +36,7 @@ class FailedLogins:
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
         self._logged_at = -_LOG_ANY_INTERVAL_SECONDS
 
-    async def failed(self, client: tuple[str, int] | None, reason: str) -> None:
+    async def record(self, client: tuple[str, int] | None, reason: str) -> None:
         """Record a failure, and wait until the delay of its address has passed; other addresses do not wait."""
         now = asyncio.get_running_loop().time()
         address = _network("" if client is None else client[0])

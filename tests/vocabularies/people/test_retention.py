@@ -10,7 +10,7 @@ import pytest
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
 from fencepost.store.check import check
-from tests.fixtures.history import HOUR, retain, until_retained
+from tests.fixtures.history import HOUR, maintain_partitions, until_maintained
 from tests.fixtures.people import Desk
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.surface import CHECKS
@@ -20,7 +20,7 @@ from tests.fixtures.surface import CHECKS
 def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
     """A server that keeps history for ten hours."""
     with running_server(new_database, clock, Settings(retention=10 * HOUR, lease_grace_seconds=0)) as running:
-        until_retained(running)
+        until_maintained(running)
         yield running
 
 
@@ -34,7 +34,7 @@ def test_retention_deletes_the_events_of_a_list_with_the_list(server: Server, cl
     desk.call("close-task-list", code="L-1")
     for _ in range(4):
         clock.advance(timedelta(hours=10))
-        retain(server)
+        maintain_partitions(server)
     assert desk.current(live) == ("CO", "HR", "ann")
     assert [event[0] for event in desk.events(live)] == ["AS", "HR", "CO"]
     assert desk.refused("get-by-id", id=over)[0] == 404

@@ -34,19 +34,19 @@ def _deciders(settings: Settings) -> Mapping[str, Decide]:
 def _start(core: Core) -> Running:
     engine, settings = core.engine, core.settings.devices
     store = DeviceStore(core.database, core.clock, silence_seconds=settings.silence_seconds)
-    known = Known(store, core.hints)
-    runs = Runs(engine.workflows, engine.tasks, engine.definitions, engine.hands, engine.deciders, known, store)
-    feed = Feed(store, engine.workflows, runs, engine.watch)
+    known = Known(store, core.wakeups)
+    runs = Runs(engine.workflows, engine.tasks, engine.definitions, engine.transitions, engine.deciders, known, store)
+    feed = Feed(store, engine.workflows, runs, engine.changes)
     channels = Channels(
-        store, engine.tasks, known, feed, engine.watch, healthcheck_seconds=settings.healthcheck_seconds
+        store, engine.tasks, known, feed, engine.changes, healthcheck_seconds=settings.healthcheck_seconds
     )
-    devices = Devices(runs, known, feed, channels, Clients(feed, engine.watch))
+    devices = Devices(runs, known, feed, channels, Clients(feed, engine.changes))
     reaper = Vigil(known)
     reaping, feeding = Loop("vigil", reaper.run_once), Loop("feed", feed.run_once)
     known.nudge, feed.nudge = reaping.nudge, feeding.nudge
     return Running(
         services=(runs, known, reaper),
-        routes=lambda entrance: device_routes(devices, engine.watch, core.settings, entrance),
+        routes=lambda entrance: device_routes(devices, engine.changes, core.settings, entrance),
         loops=(reaping, feeding),
     )
 

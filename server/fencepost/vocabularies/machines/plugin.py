@@ -27,13 +27,13 @@ from fencepost.vocabularies.plugin import Core, Running, Vocabulary
 
 def _start(core: Core) -> Running:
     engine, settings = core.engine, core.settings
-    store = MachineStore(core.database, core.clock, waiting=settings.limits.waiting, on_hints=core.hints.follow)
+    store = MachineStore(core.database, core.clock, waiting=settings.limits.waiting, on_wakeups=core.wakeups.publish)
     workflows = MachineWorkflows(
         store,
         engine.workflows,
         engine.definitions,
         engine.deciders,
-        core.hints,
+        core.wakeups,
         hardware=HardwareRecords(HardwareStore(core.database, core.clock)),
         templates=Templates(engine.definitions),
         data=WorkflowData(store, kept=settings.workflow_data_versions),

@@ -15,7 +15,7 @@ from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.outcomes import TRIES, too_too_contended
+from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import UNAVAILABLE, WORKFLOW_NOT_FOUND, Refusal, invalid_params

@@ -26,7 +26,7 @@ _MANUAL = TaskDefinition(
 
 def _start(core: Core) -> Running:
     engine = core.engine
-    store = PeopleStore(core.database, core.clock, core.hints.follow)
+    store = PeopleStore(core.database, core.clock, core.wakeups.publish)
     directory = Directory(DirectoryStore(core.database))
     lists = TaskLists(store, engine.workflows, engine.deciders, engine.definitions, directory)
     return Running(services=(lists, PeopleTasks(store, lists, directory), directory))

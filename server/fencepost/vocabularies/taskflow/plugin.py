@@ -28,11 +28,11 @@ def _start(core: Core) -> Running:
     engine = core.engine
     store = TaskflowStore(core.database)
     runs = Runs(store)
-    events = FlowEvents(store, runs, engine.workflows, engine.definitions, engine.watch)
+    events = FlowEvents(store, runs, engine.workflows, engine.definitions, engine.changes)
     nesting = Nesting(runs, engine.workflows, engine.deciders)
 
     def routes(entrance: Entrance) -> Sequence[BaseRoute]:
-        return [Route("/taskflows/{id}/events", entrance.known(TaskflowStreams(events, engine.watch).events))]
+        return [Route("/taskflows/{id}/events", entrance.known(TaskflowStreams(events, engine.changes).events))]
 
     return Running(
         services=(

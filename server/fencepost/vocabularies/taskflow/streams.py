@@ -41,7 +41,7 @@ class TaskflowStreams:
             return Response(status_code=204)
         if request.method == "HEAD":
             return head_of_sse()
-        return sse(self._watch, self._messages(id, position))
+        return sse(self._changes, self._messages(id, position))
 
     async def _messages(self, id: str, position: Position | None) -> AsyncIterator[Message | None]:
         async for told in self._events.follow(id, position):

@@ -71,7 +71,7 @@ class ChannelCalls:
                 async for message in messages:
                     yield None if message is None else Message(message)
 
-        return sse(self._watch, framed())
+        return sse(self._changes, framed())
 
     async def client(self, request: Request) -> Response:
         """Answer `GET /events/client`."""
@@ -88,7 +88,7 @@ class ChannelCalls:
                 async for one in news:
                     yield None if one is None else Message(_text(one), one.event.occurred_at)
 
-        return sse(self._watch, framed())
+        return sse(self._changes, framed())
 
     async def device_socket(self, socket: WebSocket) -> None:
         """Serve the WebSocket of a device."""

@@ -21,7 +21,7 @@ def device_routes(devices: Devices, changes: ChangeFeed, settings: Settings, ent
     """Return the routes."""
     limits, known = settings.limits, entrance.known
     runs, registry = RunCalls(devices.runs, limits), DeviceCalls(devices, limits, settings.devices)
-    channels = ChannelCalls(devices, watch, limits, entrance.admission)
+    channels = ChannelCalls(devices, changes, limits, entrance.admission)
     routes: list[BaseRoute] = [
         Route("/workflows", known(runs.workflows)),
         # The names of workflows have slashes of their own.

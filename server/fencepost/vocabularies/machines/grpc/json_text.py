@@ -7,7 +7,7 @@ from functools import partial
 from fencepost.notation import json
 from fencepost.notation.text import BadText
 from fencepost.vocabularies.machines.grpc.status_codes import refuse
-from fencepost.wire.beside import beside
+from fencepost.wire.offload import offload
 
 # Bytes of one hardware record: the default limit of a request on /rpc.
 LONGEST_HARDWARE = 1 << 20
@@ -24,7 +24,7 @@ async def checked_json(text: bytes, what: str, *, max_bytes: int | None = None) 
     if text.count(b",") + text.count(b"[") + text.count(b"{") > _MAX_VALUES:
         refuse(f"invalid {what}: more than {_MAX_VALUES} values")
     try:
-        await beside(len(text), partial(json.check, text, max_depth=_MAX_DEPTH))
+        await offload(len(text), partial(json.check, text, max_depth=_MAX_DEPTH))
     except BadText as bad:
         refuse(f"invalid {what}: {bad.message}")
     return text.strip()

@@ -11,7 +11,7 @@ import grpc
 from fencepost.errors import Refusal
 from fencepost.vocabularies.machines.errors import ACTION_MISMATCH
 from fencepost.vocabularies.machines.grpc.decoding import Undecodable
-from fencepost.wire.faults import bug
+from fencepost.wire.error_body import report_bug
 
 Unary = Callable[[Any, Any, Any], Awaitable[Any]]
 Stream = Callable[[Any, Any, Any], AsyncIterator[Any]]
@@ -87,7 +87,7 @@ def _grpc_error(error: Exception, method: str) -> GrpcError:
         case Refusal():
             place = "" if error.at is None else f" (at {error.at})"
             return GrpcError(_BY_STATUS.get(error.kind.status, grpc.StatusCode.UNKNOWN), error.message + place)
-    return _grpc_error(bug(error, method), method)
+    return _grpc_error(report_bug(error, method), method)
 
 
 async def _abort(context: Any, refused: GrpcError) -> Any:
