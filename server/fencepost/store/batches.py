@@ -1,8 +1,8 @@
-"""Natural batching: calls of one kind that arrive while their statement runs go together into its next run.
+"""Natural batching: calls of one kind that arrive while their statement runs are batched into its next run.
 
-There is no timer, so that a lone call is not delayed; under load one commit carries hundreds. Each call keeps its own
-outcome: a statement returns rows marked with the number of the call, and a call without a row had its guard fail.
-When Postgres refuses a whole batch, its calls are run one by one, so that only the guilty one fails.
+There is no timer, so a single call is not delayed; under load, one commit carries hundreds. Each call has its own
+outcome: the rows of a statement begin with the number of the call, and a call without a row failed its guard. When
+Postgres refuses a whole batch, its calls are run one by one, so that only the faulty one fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fencepost.store.statements import short_statement, statement
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-# A batch of fewer is worth a turn of the loop.
+# A smaller batch waits for one turn of the event loop.
 _FEW = 100
 
 # The row of a call, None when its guard failed, or an exception for this call alone.
@@ -46,12 +46,12 @@ class Done(NamedTuple):
     wakeups: Sequence[Wakeup] = ()
 
 
-# Calls that take more than one statement: a transaction of its own, at the time that is given (None: the database's).
+# Runs calls with more than one statement, in a transaction of its own, at a time (None: the database's).
 Job = Callable[[Connection, Sequence[dict[str, Any]], datetime | None], Done]
 
 
 class _Submission:
-    """Calls that came together: one future for all of them, done when the last has its outcome."""
+    """Calls that were submitted together; their future is done when the last has its outcome."""
 
     __slots__ = ("future", "left", "outcomes", "short")
 
@@ -68,7 +68,7 @@ class _Entry(NamedTuple):
     place: int
 
     def resolve(self, outcome: Outcome) -> None:
-        """Note the outcome, and wake the caller with the last one."""
+        """Set the outcome, and wake the caller after the last one."""
         submission = self.submission
         submission.outcomes[self.place] = outcome
         submission.left -= 1
@@ -79,13 +79,13 @@ class _Entry(NamedTuple):
 class Batches:
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
-    Or of one job, which gets the calls and runs statements of its own, and of its `short` form where nobody wants more;
+    Or of one job, which gets the calls and runs several statements; `short` is its form for callers of short rows;
     its wake-ups are passed to `on_wakeups`.
 
-    No two calls under way share their `id`: calls that touch the same task are decided in the order in which they
-    came. `locks` is off for statements that only insert: their calls keep the order in which they came, and a second
-    batch runs beside the first when it is full. `waiting` is how many calls may wait: who comes then is told to come
-    again, which is kinder than an answer after its deadline.
+    Two calls with the same `id` never run at the same time: calls for one task are applied in the order of arrival.
+    `locks` is False for statements that only insert: their calls keep the order of arrival, and a second batch runs
+    beside the first when it is full. `waiting` is the most calls that may wait; further calls are refused
+    (`unavailable`), because an answer after their deadline would be worse.
     """
 
     def __init__(
@@ -112,13 +112,13 @@ class Batches:
         self._waiting: deque[_Entry] = deque()
         self._under_way: set[str] = set()
         self._running = 0
-        # The loop alone does not keep a task alive.
+        # The event loop has only weak references to tasks.
         self._runs: set[asyncio.Task[None]] = set()
 
     async def submit(self, calls: Sequence[dict[str, Any]], *, short: bool = False) -> list[Outcome]:
-        """Return the outcome of each call; `short` says that the rows may lack the rest of the resource.
+        """Return the outcome of each call; with `short`, rows may have only the columns of a ShortTask.
 
-        Raises Refusal (`unavailable`) when too many calls wait already; then none of these was taken.
+        Raises Refusal (`unavailable`) when too many calls wait; then none of these is run.
         """
         if not calls:
             return []
@@ -135,7 +135,7 @@ class Batches:
 
     @property
     def pressed(self) -> bool:
-        """Whether half as many calls wait as may wait."""
+        """Whether at least half as many calls wait as may wait."""
         return 2 * len(self._waiting) >= self._most_waiting
 
     async def _drain(self) -> None:
@@ -153,7 +153,7 @@ class Batches:
         return self._take()
 
     def _take(self) -> list[_Entry]:
-        """Take the calls that may run together; a second call for one task waits until the first has run."""
+        """Take the calls that may run together; a second call for one task stays until the first has run."""
         batch: list[_Entry] = []
         later: list[_Entry] = []
         while self._waiting and len(batch) < self._most:
@@ -167,7 +167,7 @@ class Batches:
             batch.append(entry)
         self._waiting.extendleft(reversed(later))
         if self._locks:
-            # Every batch locks its rows in one order, so that two of them cannot wait for each other.
+            # Every batch locks its rows in the same order, so that two batches do not deadlock.
             batch.sort(key=lambda entry: str(entry.call["id"]))
         return batch
 

@@ -5,7 +5,7 @@ statement may be slow for good reasons: it searches, or waits for a lock. So the
 takes longer than a second in Postgres, over its own connection. While the backend works on it, the statement may go on.
 If the backend is gone, or idle in two probes, the statement or its answer is lost: the monitor terminates the backend,
 because it may hold locks, and cuts the connection, so that its thread opens another and runs the job again. If the
-watch itself gets no answer, the database is unavailable.
+monitor itself gets no answer, the database is unavailable.
 
 The monitor probes only when there is a reason: a late statement, a broken connection, a readiness check, or an outage.
 """
@@ -88,12 +88,12 @@ class ConnectionMonitor:
         return max(_LEAST_PATIENCE, since + PATIENCE - time.monotonic())
 
     def add(self, threads: list[ConnectionThread], jobs: queue.SimpleQueue[PendingJob | None]) -> None:
-        """ConnectionMonitor the connections of some threads, and the queue of their jobs."""
+        """Monitor the connections of some threads, and the queue of their jobs."""
         self._threads += threads
         self._queues.append(jobs)
 
     def add_connection(self, connection: Connection) -> None:
-        """ConnectionMonitor a connection that belongs to no thread."""
+        """Monitor a connection that belongs to no thread."""
         self._threads.append(ForeignConnection(connection))
 
     def check_soon(self, *, reconnect: bool = False) -> None:

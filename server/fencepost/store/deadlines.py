@@ -21,10 +21,10 @@ class Reaped(NamedTuple):
 
 
 class DeadlineStore:
-    """The statements of sql/queries/tasks that the reaper runs.
+    """Runs the statements of sql/queries/tasks that the reaper uses.
 
-    After an outage (of this server or its database) there are `grace_seconds` in which what it has kept from happening
-    may happen: leases last renewed before it are spared, and tasks that nobody could begin do not expire.
+    For `grace_seconds` after an outage (of this server or its database), leases that were last renewed before it are
+    not reaped, and tasks do not expire.
     """
 
     def __init__(self, database: Database, clock: Clock, *, grace_seconds: float) -> None:
@@ -35,7 +35,7 @@ class DeadlineStore:
         self._resumed_at: str | None = None
 
     async def resume(self) -> None:
-        """Note since when this server is there, as after an outage."""
+        """Begin the grace period, as after an outage: this server has started."""
         await self._database.run(self._resumed)
 
     async def reap(self, *, batch: int) -> Reaped:
@@ -43,7 +43,7 @@ class DeadlineStore:
         params = {"grace": self._grace, "batch": batch, "now": self._clock.now()}
 
         def job(connection: Connection) -> Reaped:
-            # Asked here and not before: a job that meets an outage is run again after it, and must know.
+            # Inside the job, because a job that meets an outage is run again after it and needs the new time.
             rows = fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed(connection)})
             over = [{"seq": row[0], "id": row[1], "exec_id": row[2]} for row in rows if row[4] == "done"]
             wakeups = time_out(connection, over, self._clock.now())
@@ -52,7 +52,7 @@ class DeadlineStore:
         return await self._database.run(job)
 
     async def next_deadline(self) -> float | None:
-        """Return the seconds until the next deadline (negative when it has passed), None when there is none."""
+        """Return the seconds until the next deadline, negative when it has passed, None when there is none."""
         rows = await self._database.fetch(statement("tasks/next_deadline"), {"now": self._clock.now()})
         due_in: float | None = rows[0][0]
         return due_in

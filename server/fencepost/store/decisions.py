@@ -95,7 +95,7 @@ def _labels(call: Mapping[str, Any]) -> list[str]:
 
 
 def _conflict(begins: Sequence[Mapping[str, Any]], taken: Mapping[str, str]) -> Refusal | None:
-    """Return why a decision cannot be done: something else was begun under a label, or something cannot be begun."""
+    """Return the Refusal of a decision: a label belongs to another activity, or an activity cannot be started."""
     digests = dict(taken)
     for begun in begins:
         if begun["refusal"] is not None and begun["label"] not in taken:

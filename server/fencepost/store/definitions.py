@@ -1,4 +1,4 @@
-"""Every statement about definitions, as a method of its name."""
+"""The statements about definitions, each a method of the same name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Put(NamedTuple):
 
 
 class DefinitionStore:
-    """The statements of sql/queries/definitions."""
+    """Runs the statements of sql/queries/definitions."""
 
     def __init__(self, database: Database, clock: Clock, documents: Documents) -> None:
         self._database = database
@@ -98,7 +98,7 @@ class DefinitionStore:
         return self._definition(rows[0]) if rows else None
 
     async def list(self, *, after: str | None, size: int) -> Portion[Definition]:
-        """Return the newest versions, by name, behind the name `after`."""
+        """Return the newest version of each definition, by name, after the name `after`."""
         params = {"built_in": [*self._documents.built_in], "after": after}
         page = await self._database.reads.page(statement("definitions/list"), params, size=size)
         return Portion([self._definition(row) for row in page.items], page.more)
@@ -113,7 +113,7 @@ class DefinitionStore:
         return [row[0] for row in rows]
 
     async def delete(self, name: str) -> Deletion:
-        """Delete a definition that no live task needs."""
+        """Delete a definition, unless it has live tasks or workflows."""
         params = {"name": name, "now": self._clock.now()}
 
         def job(connection: Connection) -> tuple[Any, ...]:
@@ -153,7 +153,7 @@ def _settings(document: Document) -> dict[str, Any]:
 
 
 def _jsonpath(task: TaskDefinition) -> str | None:
-    """Return the way to the limited value from the params on, as Postgres takes it."""
+    """Return the path from the params to the limited value, as a jsonpath."""
     if task.concurrency_path is msgspec.UNSET:
         return None
     steps = (f"[{step}]" if isinstance(step, int) else f".{_quoted(step)}" for step in task.concurrency_path[1:])

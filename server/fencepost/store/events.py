@@ -33,7 +33,7 @@ from fencepost.store.start_requests import StaleDefinition, StartRequest, is_sub
 from fencepost.store.statements import statement
 from fencepost.store.workflow_tree import advance, lock_workflows
 
-# Each may bring about a lot, and all of it is one transaction.
+# Few a batch: each event may start a lot, and a batch is one transaction.
 _MOST = 100
 
 
@@ -56,7 +56,7 @@ class Publication(NamedTuple):
 
 
 class EventStore:
-    """The statements of sql/queries/events and subscriptions."""
+    """Runs the statements of sql/queries/events and sql/queries/subscriptions."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class EventStore:
     async def publish(self, publications: Sequence[Publication]) -> Sequence[Outcome | Exception]:
         """Accept each event once; return its effects, those of the first time for a repetition.
 
-        An exception says why one was not: StaleDefinition, or a Refusal (`already-exists`).
+        The outcome of a refused event is an exception: StaleDefinition, or a Refusal (`already-exists`).
         """
         calls = [{"id": one.event.key, "publication": one} for one in publications]
         return [_outcome(row) for row in await self._batches.submit(calls)]
@@ -161,7 +161,7 @@ def _taken_before(connection: Connection, publications: Sequence[Publication]) -
 def _complete(
     connection: Connection, new: Mapping[int, Publication], now: datetime | None
 ) -> tuple[dict[int, list[str]], list[Wakeup]]:
-    """End the subscriptions that events are for, each by the first of them, and tell their workflows."""
+    """End the subscriptions that events match, each by the first of them, and notify their workflows."""
     completed: dict[int, list[str]] = {number: [] for number in new}
     if not (paths := [path for (path,) in fetch(connection, statement("subscriptions/list_paths"), {})]):
         return completed, []
@@ -173,7 +173,7 @@ def _complete(
         lock_workflows(connection, tasks=list(activities))
     calls = [
         {"call": number, "seq": one.seq, "exec_id": one.exec_id, "event_key": new[number].event.key}
-        # As batches of calls do: two transactions that end the same tasks meet at the first of them.
+        # Sorted as batches of calls are, so that two transactions that end the same tasks do not deadlock.
         for one, number in sorted(chosen, key=lambda one: one[0].id)
     ]
     params = {"calls": orjson.dumps(calls).decode(), "now": now}

@@ -1,7 +1,7 @@
 """Notifications between the servers on one database: tasks became ready, a definition changed.
 
-One connection a server listens. Sending is throttled, coalesced, and never part of a transaction that changes tasks,
-because NOTIFY makes commits wait for each other. A notification only saves time: nothing relies on its arrival.
+Each server listens on one connection. Sending is throttled and coalesced, and never part of a transaction that changes
+tasks, because NOTIFY makes commits wait for each other. A notification only saves time: nothing relies on its arrival.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fencepost.telemetry import Event, emit
 
 _THROTTLE = 0.025
 _RECONNECT = 1.0
-# A connection on which nothing is heard may have gone silent: it is asked so often, and dropped without an answer.
+# Seconds without a notification until the connection is checked; it is dropped when it does not answer.
 _ASK_AFTER = 10.0
 _ANSWER_WITHIN = 2.0
 # Postgres takes 8,000 bytes; a definition's name is at most 605.
@@ -40,7 +40,7 @@ class News(NamedTuple):
 
 
 class Notifications:
-    """Hears other servers and tells them."""
+    """Receives and sends notifications."""
 
     def __init__(self, conninfo: str, server: ServerStore) -> None:
         self._conninfo = conninfo
@@ -58,12 +58,12 @@ class Notifications:
         self.on_connected: Callable[[], None] = lambda: None
 
     def ready(self, definition: str, count: int) -> None:
-        """Tell other servers of ready tasks, soon."""
+        """Notify other servers of ready tasks, soon."""
         self._ready[definition] += count
         self._send_soon()
 
     def definition(self, name: str) -> None:
-        """Tell other servers of a changed definition, soon."""
+        """Notify other servers of a changed definition, soon."""
         self._definitions.add(name)
         self._send_soon()
 
@@ -147,7 +147,7 @@ class Notifications:
 
 
 async def _answered(connection: psycopg.AsyncConnection[Any], text: LiteralString) -> None:
-    """Run a statement; the connection is cut when its answer does not come in time."""
+    """Run a statement; cut the connection when the answer does not come in time."""
     timer = asyncio.get_running_loop().call_later(_ANSWER_WITHIN, cut, connection)
     try:
         await connection.execute(text)

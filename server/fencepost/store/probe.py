@@ -12,7 +12,7 @@ from fencepost.store.connection_threads import PendingJob
 from fencepost.store.monitored import Monitored
 from fencepost.store.statements import statement
 
-# A connection that breaks at once is opened again for so many seconds.
+# Seconds for which a connection that breaks at once is opened again.
 TRIES_FOR = 2.5
 
 

@@ -1,4 +1,4 @@
-"""Every statement about tasks, as a method of its name."""
+"""The statements about tasks, each a method of the same name."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from fencepost.store.workflows import NOTIFIED_VERBS, WorkflowStore
 
 Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 
-# The first entries of a log are all kept. Behind them notes are thinned each time that `_THINNED` more have come.
+# The first entries of a log are all kept. Later notifications are thinned out after each `_THINNED` more.
 WHOLE_LOG = 1000
 _THINNED = 500
-# From so many definitions on, a claim first asks which of them have anything.
+# From this number of definitions on, a claim first finds out which of them have ready tasks.
 _MANY = 64
 
 
 class Page(NamedTuple):
-    """The tasks of one page, where the next one begins (None behind the last), and how far was looked in time."""
+    """The tasks of a page, the position of the next page (None after the last), and how far a search got in time."""
 
     tasks: list[Task]
     position: tuple[str, int] | None
@@ -49,7 +49,7 @@ class Attempt(NamedTuple):
 
 
 class Created(NamedTuple):
-    """A new task, whole or short, and the seconds until it is ready (None: it is)."""
+    """A new task, whole or short, and the seconds until it is ready (None when it is)."""
 
     task: Task | ShortTask
     due_in: float | None
@@ -66,7 +66,7 @@ class Backlog(NamedTuple):
 
 
 class TaskStore:
-    """The statements of sql/queries/tasks; those that change a task go through natural batches."""
+    """Runs the statements of sql/queries/tasks; those that change a task are batched (store/batches.py)."""
 
     def __init__(self, database: Database, clock: Clock, workflows: WorkflowStore, *, waiting: int = 20_000) -> None:
         self._database = database
@@ -83,7 +83,7 @@ class TaskStore:
 
     @property
     def pressed(self) -> bool:
-        """Whether calls pile up, so that polls, which would only bring more, should wait outside."""
+        """Whether so many calls wait that polls, which lead to more calls, should wait too."""
         return any(batches.pressed for batches in self._batches.values())
 
     async def create(self, calls: Sequence[dict[str, Any]], *, short: bool) -> Sequence[Created | Exception | None]:
@@ -103,7 +103,7 @@ class TaskStore:
 
     async def _created(self, row: Sequence[Any]) -> Created:
         task = task_of(row[2:])
-        if task.status is None:  # it was made before, and the reply was lost
+        if task.status is None:  # it was created before, and the reply was lost
             params = {"prefix": prefix_of(task.id), "before": seq_of(task.id)}
             (row,) = await self._database.fetch(statement("tasks/find_previous_create"), params)
             task = task_of(row[2:])
@@ -112,7 +112,7 @@ class TaskStore:
     async def change(
         self, verb: Verb, calls: Sequence[dict[str, Any]], *, short: bool = False
     ) -> Sequence[Task | ShortTask | Exception | None]:
-        """Change tasks and return each, or None where the statement's guard failed."""
+        """Run the statement of `verb` for each call; return the changed task, or None where its guard failed."""
         calls = _located(calls)
         # The ids tell which calls must notify a workflow.
         told = [verb in NOTIFIED_VERBS and _kind(call) is not IdKind.PLAIN for call in calls]
@@ -125,7 +125,7 @@ class TaskStore:
         return [task_of(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
     async def notify(self, calls: Sequence[dict[str, Any]]) -> Sequence[str | Exception | None]:
-        """Renew deadlines and return each, or None where the guard failed."""
+        """Renew leases; return each new deadline, or None where the guard failed."""
         rows = await self._batches["notify"].submit(_located(calls))
         for row in rows:
             if isinstance(row, tuple) and row[2] > WHOLE_LOG and row[2] % _THINNED == 0:
@@ -206,11 +206,11 @@ class TaskStore:
         return Page([Task._make(row[RESOURCE]) for row in found.rows], found.position, found.searched_to)
 
     async def count(self, wanted: Filter, *, seconds: float) -> int | None:
-        """Return how many tasks there are; None when that was not to be counted in time."""
+        """Return the number of tasks; None when the count was not complete in time."""
         return await Search(self._database.reads, of_tasks, wanted, seconds=seconds).count()
 
     async def first_entry(self, id: str) -> Entry:
-        """Return the entry with which the log of a task begins."""
+        """Return the first entry of a task's log."""
         params = {**_at(id), "after": 0, "size": 1}
         return Entry._make((await self._database.fetch(statement("tasks/entries"), params))[0])
 

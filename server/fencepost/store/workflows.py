@@ -1,4 +1,4 @@
-"""Every statement about workflows, as a method of its name."""
+"""The statements about workflows, each a method of the same name."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ class Shown(NamedTuple, Generic[T]):
 
 
 class LabelledEntry(NamedTuple):
-    """An entry of the log of a workflow's task, and the label of that."""
+    """An entry in the log of a workflow's task, and the label of the task."""
 
     entry: Entry
     label: str | None
 
 
 class Page(NamedTuple):
-    """The workflows of one page, where the next one begins (None behind the last), and how far was looked in time."""
+    """The workflows of a page, the position of the next (None after the last), and how far a search got in time."""
 
     workflows: list[Workflow]
     position: tuple[str, int] | None
@@ -82,7 +82,7 @@ class Page(NamedTuple):
 
 
 class WorkflowStore:
-    """The statements of sql/queries/workflows; those that change something go through natural batches."""
+    """Runs the statements of sql/queries/workflows; those that change a workflow are batched (store/batches.py)."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class WorkflowStore:
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
     async def find_signal(self, call: Mapping[str, Any]) -> bool | None:
-        """Return whether a workflow, live or over, has taken this very signal, None when it took none of its id."""
+        """Return whether a workflow, live or finished, accepted this signal; None when it accepted none of this id."""
         params = {"workflow_seq": call["seq"], "id": call["signal"], "digest": call["digest"]}
         rows = await self._database.fetch(statement("workflows/find_signal"), params)
         return rows[0][0] if rows else None
@@ -169,11 +169,11 @@ class WorkflowStore:
         return Page(workflows, found.position, found.searched_to)
 
     async def count(self, wanted: Filter, *, seconds: float) -> int | None:
-        """Return how many workflows there are; None when that was not to be counted in time."""
+        """Return the number of workflows; None when the count was not complete in time."""
         return await Search(self._database.reads, of_workflows, wanted, seconds=seconds).count()
 
     async def list_tasks(self, seq: int, *, decides: bool, size: int, looks: bool = False) -> Sequence[Task]:
-        """Return the decisions of a workflow, or the activities that are tasks, the oldest first."""
+        """Return the decisions of a workflow, or those of its activities that are tasks, oldest first."""
         params = {"workflow_seq": seq, "decides": decides, "after": None, "size": size}
         rows = await self._lane(looks=looks).fetch(statement("workflows/list_tasks"), params)
         return [Task._make(row[RESOURCE]) for row in rows]
@@ -182,18 +182,18 @@ class WorkflowStore:
         return self._database.reads if looks else self._database
 
     async def decisions(self, seq: int, *, after: int | None) -> Shown[Task]:
-        """Return the decisions of a workflow behind one, the oldest first, as many as fit into half an answer."""
+        """Return the decisions of a workflow after a seq, oldest first, as many as fit into half an answer."""
         page = await self._page(statement("workflows/list_tasks"), seq, after, decides=True)
         tasks = [Task._make(row[RESOURCE]) for row in page.items]
         return Shown(tasks, page.items[-1][-1] if page.more else None)
 
     async def begun(self, seq: int, *, after: int | None) -> Shown[Task | Workflow]:
-        """Return the activities of a workflow behind one, tasks and workflows in the order in which they were made."""
+        """Return the activities of a workflow after a seq, tasks and workflows in the order of their creation."""
         tasks = await self._page(statement("workflows/list_tasks"), seq, after, decides=False)
         children = await self._page(statement("workflows/list_children"), seq, after, decides=False)
         found: dict[int, Task | Workflow] = {row[-1]: Task._make(row[RESOURCE]) for row in tasks.items}
         found |= {row[-1]: Workflow._make(row[:-1]) for row in children.items}
-        # Behind the end of the one that was cut, the other's would come too early.
+        # Stop where a page that was cut ends: its next rows come before later rows of the other page.
         until = min((page.items[-1][-1] for page in (tasks, children) if page.more), default=None)
         shown = [found[number] for number in sorted(found) if until is None or number <= until]
         return Shown(shown, until)
@@ -209,18 +209,18 @@ class WorkflowStore:
         return rows[0][1] if rows else None
 
     async def find_decision(self, id: str) -> tuple[str, str, int] | None:
-        """Return id, status and number of lost attempts of the decision task that a live workflow waits for."""
+        """Return (id, status, lost attempts) of the decision task that a live workflow waits for."""
         rows = await self._database.fetch(statement("workflows/find_decision"), {"id": id})
         return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     async def entries(self, seq: int, *, decides: bool, size: int) -> Sequence[LabelledEntry]:
-        """Return the log of a workflow's activities that are tasks, or of its decisions, in the order of time."""
+        """Return the log of a workflow's decisions, or of its activities that are tasks, in the order of time."""
         params = {"workflow_seq": seq, "decides": decides, "size": size}
         rows = await self._database.reads.fetch(statement("workflows/entries"), params)
         return [LabelledEntry(Entry._make(row[:-1]), row[-1]) for row in rows]
 
     async def list_children(self, seq: int, *, size: int, looks: bool = False) -> Sequence[Workflow]:
-        """Return the activities of a workflow that are workflows, the oldest first."""
+        """Return the activities of a workflow that are workflows, oldest first."""
         params = {"workflow_seq": seq, "after": None, "size": size}
         rows = await self._lane(looks=looks).fetch(statement("workflows/list_children"), params)
         return [Workflow._make(row[:-1]) for row in rows]
