@@ -28,7 +28,7 @@ Label = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """What to begin: a task or a workflow of `definition`, under a label that is unique within the workflow."""
+    """Request for a task or workflow of `definition`; the label is unique within the workflow."""
 
     definition: Name
     label: Label | None = None

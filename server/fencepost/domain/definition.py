@@ -68,19 +68,17 @@ class Declared(Work, frozen=True, forbid_unknown_fields=True, rename="camel", di
     """What workers take on: the settings of its tasks and the JSON Schemas of its payloads."""
 
     requested_to_start_timeout: Annotated[
-        int, Meta(ge=1, le=LONGEST_MS, description="ms between the poll that leases a task and its start")
+        int, Meta(ge=1, le=LONGEST_MS, description="maximum ms between the poll that leases a task and its start")
     ] = 10_000
     in_progress_timeout: Annotated[
-        int, Meta(ge=1, le=LONGEST_MS, description="ms that a started task may go without a notification")
+        int, Meta(ge=1, le=LONGEST_MS, description="maximum ms between two heartbeats of a started task")
     ] = 120_000
     allowed_retry_count: Annotated[
         int, Meta(ge=0, le=MOST_RETRIES, description="retries after the first attempt; 2 means three attempts")
     ] = 2
     retry_delay: Annotated[Milliseconds, Meta(description="ms between a failed attempt and the next")] = 10_000
     attempt_timeout: (
-        Annotated[
-            int, Meta(ge=1, le=LONGEST_MS, description="ms that an attempt may last, however often it is notified of")
-        ]
+        Annotated[int, Meta(ge=1, le=LONGEST_MS, description="maximum ms of an attempt, regardless of heartbeats")]
         | UnsetType
     ) = UNSET
     params: Annotated[SchemaDocument, Meta(description="JSON Schema 2020-12 of the params")] | UnsetType = UNSET
@@ -120,7 +118,7 @@ class TaskDefinition(Declared, frozen=True, forbid_unknown_fields=True, rename="
 
     kind: ClassVar[str] = "task"
     concurrency_limit: (
-        Annotated[int, Meta(ge=1, le=1_000_000, description="how many of its tasks workers may hold at once")]
+        Annotated[int, Meta(ge=1, le=1_000_000, description="maximum number of its tasks that may be leased at once")]
         | UnsetType
     ) = UNSET
     concurrency_path: (
@@ -129,7 +127,7 @@ class TaskDefinition(Declared, frozen=True, forbid_unknown_fields=True, rename="
             Meta(
                 min_length=1,
                 max_length=32,
-                description="the limit holds for each value found there, such as `[params, resourceType]`",
+                description="the limit applies to each value at this path, such as `[params, resourceType]`",
             ),
         ]
         | UnsetType

@@ -47,14 +47,14 @@ class Event(NamedTuple):
 
 
 class Reference(msgspec.Struct, frozen=True, rename="camel"):
-    """Which task or workflow."""
+    """Reference to a task or workflow."""
 
     resource_type: Literal["AidboxTask", "AidboxWorkflow"]
     id: str
 
 
 class Started(msgspec.Struct, frozen=True):
-    """What a trigger started."""
+    """A task or workflow that a trigger started."""
 
     trigger: str
     resource: Reference

@@ -24,28 +24,28 @@ MOST_BACKFILL = 1000
 class ScheduleDefinition(
     StartDocument, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="kind", tag="schedule"
 ):
-    """A document of `kind: schedule`: what to start, and when."""
+    """A document of `kind: schedule`: a request and its due times."""
 
     kind: ClassVar[str] = "schedule"
     schedule: Annotated[
         str,
         Meta(min_length=1, max_length=200, description="cron: 5 fields, 6 with seconds first, or `@daily` and such"),
     ]
-    timezone: Annotated[str, Meta(min_length=1, max_length=100, description="of the IANA database")] = "UTC"
-    execute_on_setup: Annotated[bool, Meta(description="whether to start once when a version is put")] = False
+    timezone: Annotated[str, Meta(min_length=1, max_length=100, description="IANA name of the time zone")] = "UTC"
+    execute_on_setup: Annotated[bool, Meta(description="whether a new version starts once when it is put")] = False
     concurrency_policy: Annotated[
         Literal["forbid", "allow"],
-        Meta(description="`forbid` skips a due time while what it started last is live"),
+        Meta(description="`forbid` skips a due time while the last start is live"),
     ] = "forbid"
     start_deadline_seconds: Annotated[
-        int, Meta(ge=0, le=LONGEST_MS // 1000, description="how late a start may be; later ones are skipped")
+        int, Meta(ge=0, le=LONGEST_MS // 1000, description="maximum delay of a start; later starts are skipped")
     ] = 60
     catch_up: Annotated[
         int,
-        Meta(ge=0, le=MOST_CATCH_UP, description="how many of the newest missed due times are started late"),
+        Meta(ge=0, le=MOST_CATCH_UP, description="number of the newest missed due times that are started late"),
     ] = 0
     jitter_seconds: Annotated[
-        int, Meta(ge=0, lt=86_400, description="starts lie up to so much behind their due times, each its own share")
+        int, Meta(ge=0, lt=86_400, description="maximum delay of a start; each due time has its own part of it")
     ] = 0
 
     @cached_property

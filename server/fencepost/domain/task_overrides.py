@@ -16,10 +16,10 @@ class TaskOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     """Settings of one task. A missing member is as in its definition; without `expiresAfter` there is no such limit."""
 
     requested_to_start_timeout: (
-        Annotated[Timeout, Meta(description="ms between the poll that leases the task and its start")] | None
+        Annotated[Timeout, Meta(description="maximum ms between the poll that leases the task and its start")] | None
     ) = None
     in_progress_timeout: (
-        Annotated[Timeout, Meta(description="ms that the started task may go without a notification")] | None
+        Annotated[Timeout, Meta(description="maximum ms between two heartbeats of the started task")] | None
     ) = None
     allowed_retry_count: (
         Annotated[int, Meta(ge=0, le=MOST_RETRIES, description="retries after the first attempt")] | None
@@ -28,10 +28,10 @@ class TaskOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         Annotated[int, Meta(ge=0, le=LONGEST_MS, description="ms between a failed attempt and the next")] | None
     ) = None
     attempt_timeout: (
-        Annotated[Timeout, Meta(description="ms that an attempt may last, however often it is notified of")] | None
+        Annotated[Timeout, Meta(description="maximum ms of an attempt, regardless of heartbeats")] | None
     ) = None
     expires_after: (
-        Annotated[Timeout, Meta(description="ms after its creation in which an attempt must have begun")] | None
+        Annotated[Timeout, Meta(description="ms after the creation in which the first attempt must start")] | None
     ) = None
 
 

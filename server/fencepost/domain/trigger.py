@@ -23,10 +23,10 @@ _MOST_STEPS = 32
 class TriggerDefinition(
     StartDocument, frozen=True, forbid_unknown_fields=True, rename="kebab", tag_field="kind", tag="trigger"
 ):
-    """A document of `kind: trigger`: for which resources to start what."""
+    """A document of `kind: trigger`: rules for resources, and the request that a match starts."""
 
     kind: ClassVar[str] = "trigger"
-    select_by: Annotated[tuple[Rule, ...], Meta(min_length=1, max_length=32, description="all must hold")]
+    select_by: Annotated[tuple[Rule, ...], Meta(min_length=1, max_length=32, description="rules; all must match")]
 
     def compile(self) -> None:
         """Refuse what starts nothing or two things, and a request that could never be done."""

@@ -27,7 +27,7 @@ def paths() -> Json:
                 "summary": "Publish an event, or an array of events",
                 "description": (
                     "A CloudEvent, a resource, or an array of either. With `ce-…` headers the body is the data of a "
-                    "CloudEvent, of whatever type it is."
+                    "CloudEvent, of any type."
                 ),
                 "requestBody": {"required": True, "content": bodies},
                 "responses": {
