@@ -109,7 +109,7 @@ def build_app(
     tasks = Tasks(task_store, workflow_store, definitions, wakeups)
     workflows = Workflows(workflow_store, definitions)
     executions = Executions(task_store, Decisions(workflow_store, task_store, definitions), definitions, wakeups)
-    dispatcher = Dispatcher(task_store, executions.give_back)
+    dispatcher = Dispatcher(task_store, executions.give_back, documents.built_in)
     triggers = TriggerRules(TriggerStore(database), definitions, most_bytes=limits.body_bytes)
     transitions = TransitionsById(transition_store, task_store, definitions, wakeups)
     engine = Engine(

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fencepost.domain.builtin import BUILT_IN
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.leases import PollAnswer
@@ -26,7 +25,6 @@ Release = Callable[[Sequence[Task], str], Awaitable[None]]
 _MOST_SLOTS = 1000
 # Below this, a claim waits one turn of the event loop for more polls.
 _FEW = 100
-_OWN = frozenset(definition.name for definition in BUILT_IN)
 
 
 @dataclass(slots=True, eq=False)
@@ -109,8 +107,10 @@ class _Group:
 class Dispatcher:
     """The polls that wait on this server."""
 
-    def __init__(self, store: TaskStore, release: Release) -> None:
+    def __init__(self, store: TaskStore, release: Release, built_in: Collection[str]) -> None:
+        """`built_in` has the names of all built-in definitions, which internal workers poll."""
         self._store = store
+        self._built_in = frozenset(built_in)
         self._release = release
         self._groups: dict[tuple[str, ...], _Group] = {}
         self._by_definition: dict[str, set[tuple[str, ...]]] = {}
@@ -121,7 +121,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """The number of waiting polls of clients; the internal workers' polls do not count."""
-        return sum(len(group) for key, group in self._groups.items() if not _OWN & set(key))
+        return sum(len(group) for key, group in self._groups.items() if not self._built_in & set(key))
 
     @property
     def hanging_up(self) -> int:
