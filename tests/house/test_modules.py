@@ -35,7 +35,7 @@ PASSES_ON = {
 }
 READS_THE_ENVIRONMENT = {
     "server/fencepost/settings.py": "settings",
-    "server/fencepost/child.py": "keeps FENCEPOST_* of the outside away from children",
+    "server/fencepost/subprocesses.py": "keeps FENCEPOST_* variables from children",
     "server/fencepost/store/conninfo.py": "libpq's own variables win over our limits",
     "server/fencepost/store/session.py": "PGOPTIONS wins over our limits",
     "server/fencepost/demo/rehearsal.py": "excepts this machine from a proxy",

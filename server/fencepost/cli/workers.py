@@ -23,7 +23,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from fencepost.app import build_app
-from fencepost.child import environment, launch
 from fencepost.cli.serving import (
     LONGEST_HURRY,
     LONGEST_STOP,
@@ -43,6 +42,7 @@ from fencepost.cli.worker import READY, encode
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings
 from fencepost.store.embedded import EmbeddedPostgres
+from fencepost.subprocesses import environment, launch
 from fencepost.telemetry import Event, emit
 
 # A worker is gone sooner by itself; with this one that hangs, the whole is gone in ten seconds.

@@ -14,14 +14,14 @@ from types import FrameType
 
 import click
 
-from fencepost import child
-from fencepost.child import Child
+from fencepost import subprocesses
 from fencepost.demo import imports
 from fencepost.demo.display import display
 from fencepost.demo.imports import Whole
 from fencepost.demo.server import HOST, serving, usual_port
 from fencepost.demo.source import Source
 from fencepost.demo.table import conninfo_of
+from fencepost.subprocesses import Child
 from fencepost_sdk import Client, FencepostError
 
 REFRESH_SECONDS = 0.2
@@ -122,7 +122,7 @@ def executing(plan: Plan, server: Child, url: str, database: str) -> Iterator[li
         yield executors
     finally:
         # Without a server there is nobody to hand tasks back to, and they would try until they are killed.
-        child.stop(executors, EXECUTOR_STOP_SECONDS if server.alive else 0.0)
+        subprocesses.stop(executors, EXECUTOR_STOP_SECONDS if server.alive else 0.0)
 
 
 def _keep(server: Child) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fencepost import child
-from fencepost.child import Child
+from fencepost import subprocesses
 from fencepost.errors import StartRefused
+from fencepost.subprocesses import Child
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8080
@@ -30,7 +30,7 @@ def serving(data_dir: Path, port: int) -> Iterator[tuple[Child, str]]:
     try:
         yield server, _url(server)
     finally:
-        child.stop([server], _STOP_SECONDS)
+        subprocesses.stop([server], _STOP_SECONDS)
 
 
 def _url(server: Child) -> str:

@@ -18,11 +18,11 @@ from typing import TypeVar
 
 import msgspec
 
-from fencepost.child import environment
 from fencepost.domain.request_budget import current_budget
 from fencepost.domain.schema import DOES_NOT_FIT, Deferred, Fault, Question, answered
 from fencepost.domain.schema_process import CHECK_SECONDS, COMPILE_SECONDS, DIFFERS, FITS, HEAD, LENGTH
 from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.subprocesses import environment
 
 T = TypeVar("T")
 

@@ -1,9 +1,10 @@
-"""A process that ends with the one that started it, however that ends.
+"""Child processes that end with their parent.
 
-On Linux the kernel sends it a signal when its parent dies, kill -9 included. The kernel means the thread that started
-it, so children are started from the main thread. Elsewhere, children of a killed parent run on until they are stopped.
+On Linux the kernel sends a child a signal when its parent dies, also after kill -9. For the kernel the parent is the
+thread that forked, so children must be started from the main thread. On other systems the children of a killed parent
+run until they are stopped.
 
-Between fork and exec stands a small program that asks for the signal: Python code between the two (preexec_fn) can
+A small launcher asks for the signal and executes the command. Python code between fork and exec (preexec_fn) could
 deadlock in a process with threads.
 """
 
@@ -29,19 +30,19 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def launch(module: str, arguments: Sequence[str], *, orphaned: signal.Signals) -> list[str]:
-    """Return the command that runs a Python module; `orphaned` is the signal it gets when this process dies."""
-    # -P: a file of the user's in the current folder is not taken for a module of ours.
+    """Return the command that runs a Python module as a child; `orphaned` is its signal when this process dies."""
+    # -P: a file in the current folder must not be imported in place of one of our modules.
     command = [sys.executable, "-P", "-m", module, *arguments]
     return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(int(orphaned)), *command]
 
 
 def environment() -> dict[str, str]:
-    """Return ours without our settings: a child is told all of its own, and a FENCEPOST_DATABASE_URL is not for it."""
+    """Return the environment for a child: without FENCEPOST_* variables, because its settings are passed explicitly."""
     return {name: value for name, value in os.environ.items() if not name.startswith("FENCEPOST_")}
 
 
 class Child:
-    """A Python module run as a child; `orphaned` is the signal it gets when this process dies."""
+    """A Python module that runs as a child, which gets the signal `orphaned` when this process dies."""
 
     def __init__(self, module: str, arguments: Sequence[str], *, orphaned: signal.Signals, output: int | None) -> None:
         self._process = subprocess.Popen(
@@ -50,33 +51,33 @@ class Child:
             stdout=output,
             text=True,
             env=environment(),
-            # A Ctrl-C on the terminal is the parent's to answer, in order: executors first, the server last.
+            # The parent handles a Ctrl-C on the terminal and stops its children in order.
             start_new_session=True,
         )
 
     @property
     def output(self) -> IO[str]:
-        """What it prints, when `output` was PIPE."""
+        """The standard output of the child; `output` must have been PIPE."""
         assert self._process.stdout is not None
         return self._process.stdout
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the child is running."""
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Wait for its end and return its exit status."""
+        """Wait for the child to exit and return its status."""
         return self._process.wait()
 
 
 def stop(children: Iterable[Child], seconds: float) -> None:
-    """Ask all of them to end, wait so many seconds for them together, and kill who still runs."""
+    """Terminate all children, wait for them up to `seconds` in total, and kill those that still run."""
     give_up = time.monotonic() + seconds
     running = [child._process for child in children if child.alive]
     for process in running:
