@@ -31,7 +31,7 @@ KILLS = 3
 
 
 @pytest.fixture
-def crowd(database: str, tmp_path: Path) -> Iterator[Process]:
+def server(database: str, tmp_path: Path) -> Iterator[Process]:
     """A server with two workers."""
     arguments = ("--workers", "2", "--database-url", database, "--lease-grace", "0.5")
     with serving(tmp_path, *arguments) as process:
@@ -78,11 +78,11 @@ def result(connection: HTTPConnection) -> Any:
     return orjson.loads(connection.getresponse().read())["result"]
 
 
-def test_every_worker_answers_and_a_create_at_one_wakes_a_poll_that_waits_at_another(crowd: Process) -> None:
+def test_every_worker_answers_and_a_create_at_one_wakes_a_poll_that_waits_at_another(server: Process) -> None:
     """Well before the fallback poller would find it, within a second: the best of some tries must be quick."""
     waits = []
     with ExitStack() as opened:
-        one, other = one_each(crowd, opened).values()
+        one, other = one_each(server, opened).values()
         for _ in range(5):
             send(one, "awf.task/long-poll", {"taskDefinitions": [DEFINITION], "timeout": 10_000})
             began = time.monotonic()
@@ -95,16 +95,16 @@ def test_every_worker_answers_and_a_create_at_one_wakes_a_poll_that_waits_at_ano
 
 
 def test_many_connections_are_dealt_out_to_all_workers_and_none_to_a_second_server_on_the_port(
-    crowd: Process, database: str
+    server: Process, database: str
 ) -> None:
-    command = [sys.executable, "-m", "fencepost", "serve", "--port", str(crowd.port), "--workers", "2"]
+    command = [sys.executable, "-m", "fencepost", "serve", "--port", str(server.port), "--workers", "2"]
     done = subprocess.run([*command, "--database-url", database], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip().splitlines()[-1].startswith("fencepost: cannot listen on 127.0.0.1:")
 
-    pids = workers(crowd.pid)
+    pids = workers(server.pid)
     with ExitStack() as opened:
-        connections = [opened.enter_context(closing(HTTPConnection("127.0.0.1", crowd.port))) for _ in range(64)]
+        connections = [opened.enter_context(closing(HTTPConnection("127.0.0.1", server.port))) for _ in range(64)]
         for connection in connections:
             connection.connect()
         holders = [until_held(connection, pids) for connection in connections]
@@ -117,45 +117,45 @@ def until_replaced(process: Process, before: list[int]) -> None:
     until(lambda: {*workers(process.pid)} - {*before})
 
 
-def test_workers_that_are_killed_under_load_are_replaced_and_nothing_is_lost_or_done_twice(crowd: Process) -> None:
-    load = Load(crowd.port)
+def test_workers_that_are_killed_under_load_are_replaced_and_nothing_is_lost_or_done_twice(server: Process) -> None:
+    load = Load(server.port)
     with load.running(creators=3, workers=5):
         for number in range(KILLS):
             load.until_finished(100)
-            before = workers(crowd.pid)
+            before = workers(server.pid)
             killed = before[number % 2]
             os.kill(killed, signal.SIGKILL)
-            until_replaced(crowd, before)
+            until_replaced(server, before)
         load.until_finished(100)
     load.check()
-    assert crowd.said.count("worker-died: ") == KILLS
-    assert "ended with status -9; starting another" in crowd.said
-    assert crowd.status is None
+    assert server.said.count("worker-died: ") == KILLS
+    assert "ended with status -9; starting another" in server.said
+    assert server.status is None
 
 
-def test_sigterm_answers_the_polls_that_wait_at_every_worker_and_ends_all_with_0(crowd: Process) -> None:
-    family = {crowd.pid, *descendants(crowd.pid)}
+def test_sigterm_answers_the_polls_that_wait_at_every_worker_and_ends_all_with_0(server: Process) -> None:
+    family = {server.pid, *descendants(server.pid)}
     with ExitStack() as opened:
-        connections = one_each(crowd, opened).values()
+        connections = one_each(server, opened).values()
         for connection in connections:
             # Polls for the same definition are served in their order: when the second is answered, the first waits.
             send(connection, "awf.task/long-poll", {"taskDefinitions": ["demo/none"], "timeout": 60_000})
-        for connection in one_each(crowd, opened).values():
+        for connection in one_each(server, opened).values():
             for _ in range(20):
                 call(connection, "awf.task/poll", {"taskDefinitions": ["demo/none"]})
         began = time.monotonic()
-        crowd.terminate()
-        assert crowd.wait(SECONDS_TO_END) == 0
+        server.terminate()
+        assert server.wait(SECONDS_TO_END) == 0
         assert time.monotonic() - began < SECONDS_TO_END
         assert [result(connection) for connection in connections] == [{"resources": []}] * 2
     assert not any(is_alive(pid) for pid in family)
 
 
-def test_a_worker_that_hangs_does_not_keep_the_server_from_ending(crowd: Process) -> None:
-    (hung, _) = workers(crowd.pid)
+def test_a_worker_that_hangs_does_not_keep_the_server_from_ending(server: Process) -> None:
+    (hung, _) = workers(server.pid)
     os.kill(hung, signal.SIGSTOP)
-    crowd.terminate()
-    assert crowd.wait(SECONDS_TO_END) == 0
+    server.terminate()
+    assert server.wait(SECONDS_TO_END) == 0
     assert not is_alive(hung)
 
 

@@ -1,7 +1,7 @@
-"""HTTP connections with bounds: the size of a head, the time of a head and a body, and how many there may be.
+"""HTTP connections with limits on the size of a head, the time of a head and a body, and the number of connections.
 
-A subclass of uvicorn's protocol for httptools, which bounds none of these. A request whose bytes arrive together costs
-a few additions and comparisons; timers are made only for what is incomplete when a read ends.
+This subclasses uvicorn's httptools protocol, which has none of these limits. A request that arrives in one read costs
+a few additions and comparisons; a timer is started only for a request that is incomplete at the end of a read.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from fencepost.cli.crowd import Admission, Crowd
+from fencepost.cli.connection_limit import Admission, ConnectionLimit
 from fencepost.errors import HEAD_TOO_LARGE, INVALID_REQUEST, REQUEST_TIMEOUT, Refusal
 from fencepost.settings import Connections
 from fencepost.wire.headers import format_of
 from fencepost.wire.refusals import written
 
-# Requests of one connection that may wait for the one before them; each costs some kilobytes.
+# Requests of one connection that may wait for an earlier one; each costs some kilobytes.
 _MOST_WAITING = 64
-# A body may take longer than its limit as long as it comes at this rate.
+# A body may take longer than its time limit as long as it arrives at this rate.
 _BYTES_A_SECOND = 8192
-# How long the rest of a refused request is read and dropped: a connection that is closed while bytes come in is reset,
-# and the client never sees why.
+# How long the rest of a refused request is read and dropped. A connection that is closed while bytes arrive is reset,
+# and the client would not receive the refusal.
 _LINGER_SECONDS = 5.0
 
 
 class _Stop(Exception):
-    """Ends the parsing of a request that is refused."""
+    """Raised to end the parsing of a refused request."""
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One HTTP connection."""
 
     def __init__(
         self,
@@ -45,72 +45,72 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits: Connections = getattr(config, "connections", None) or Connections()
-        self._crowd: Crowd = getattr(config, "crowd", None) or Crowd(None)
+        self._connection_limit: ConnectionLimit = getattr(config, "connection_limit", None) or ConnectionLimit(None)
         self._refusal: Refusal | None = None
-        # Ends what is incomplete: a request, or the silence of a new connection.
+        # Ends an incomplete request, or a new connection without one.
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._dropping = False
         self._is_open = self._in_body = False
         # When the deadline was set, and when the last request was answered.
         self._begun_at = self.quiet_since = 0.0
-        # Bytes that were parsed and are in no body.
+        # Parsed bytes outside of bodies.
         self._outside = 0
         self._body_bytes = 0
 
     # Events of the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the client some time to say something; turn it away when there are too many."""
+        """Start the time limit for the first request; refuse a connection beyond the limit."""
         super().connection_made(transport)
         self._begun_at = self.quiet_since = self.loop.time()
         self._wait(self._limits.head_seconds)
-        match self._crowd.admit(self.connections, self.quiet_since):
+        match self._connection_limit.admit(self.connections, self.quiet_since):
             case Admission.PROBES:
-                self.app = self._crowd.instead_of(self.app)
+                self.app = self._connection_limit.serve_probes_only(self.app)
             case Admission.NONE:
                 self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Drop the timers."""
+        """Cancel the timers."""
         super().connection_lost(exc)
         self._stop_waiting()
         self.resume_writing()
 
     def pause_writing(self) -> None:
-        """Bound the time in which the client reads nothing."""
+        """Start the time limit for a client that reads nothing."""
         super().pause_writing()
         if self._unread is None:
             self._unread = self.loop.call_later(self._limits.unread_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Drop that bound."""
+        """Cancel that time limit."""
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection, at once if it leaves an answer unread: a close would wait for that."""
+        """Close an idle connection; abort it if the client has not read an answer, for which a close would wait."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
-        """End a connection whose request is refused at once; any other when it is answered."""
+        """Close a connection with a refused request at once, any other one after its answer."""
         if self._dropping and not self.pipeline:
             self.transport.close()
         else:
             super().shutdown()
 
     def is_idle_since(self, moment: float) -> bool:
-        """Whether nothing has been asked since a moment of the loop's clock, or only a part of a head."""
+        """Return whether no head is complete since a moment of the loop's clock, and no request is in progress."""
         if self.pipeline or not (self.cycle is None or self.cycle.response_complete):
             return False
         return (self._begun_at if self._is_open else self.quiet_since) < moment and not self._in_body
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; refuse what cannot be parsed or is too long, and bound the time of what is incomplete."""
+        """Parse bytes; refuse an invalid or too long request, and limit the time of an incomplete one."""
         if self._dropping:
             return
         self._unset_keepalive_if_required()
@@ -118,14 +118,14 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # Another protocol that the client offers is not taken up; the request is answered as it is.
+            # An upgrade to any other protocol is ignored; the request is answered over HTTP/1.1.
             if self._should_upgrade():
                 self._become_socket()
                 return
         except httptools.HttpParserError as error:
-            # Errors that uvicorn raises in a callback are about the address of the request.
+            # uvicorn raises in a callback only for an invalid request target.
             is_address = isinstance(error, httptools.HttpParserCallbackError)
-            reason = f"this is no HTTP request: {'its address cannot be read' if is_address else error}"
+            reason = f"not a valid HTTP request: {'its address cannot be parsed' if is_address else error}"
             self._refuse(self._refusal or Refusal(INVALID_REQUEST, reason=reason[:200]))
             return
         if self._outside > self._limits.head_bytes:
@@ -135,13 +135,13 @@ class HttpProtocol(HttpToolsProtocol):
             self._wait(self._limits.body_seconds if self._in_body else self._limits.head_seconds)
 
     def _is_forgotten(self) -> bool:
-        """Whether no timer would ever end the connection: it has sent empty lines, say."""
+        """Return whether no timer would end the connection, for example after empty lines."""
         return (self.cycle is None or self.cycle.response_complete) and self.timeout_keep_alive_task is None
 
     # Events of the parser
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start a request."""
         if len(self.pipeline) >= _MOST_WAITING:
             self._refusal = Refusal(INVALID_REQUEST, reason=f"more than {_MOST_WAITING} requests wait for an answer")
             raise _Stop
@@ -149,7 +149,7 @@ class HttpProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_message_begin(self)
 
     def on_headers_complete(self) -> None:
-        """Let the application begin, unless the head is too long."""
+        """Start the application, unless the head is too long."""
         limit = self._limits.head_bytes
         if self._outside > limit and len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers) > limit:
             self._refusal = Refusal(HEAD_TOO_LARGE, limit=limit)
@@ -157,13 +157,13 @@ class HttpProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_headers_complete(self)
         self._in_body = True
         if not self.parser.should_upgrade():
-            # Trailers behind a chunked body are not part of the head that the application reads.
+            # Trailers of a chunked body are not part of the head that the application reads.
             self.headers = []
         if self._deadline is not None:
             self._stop_waiting()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
+        """Receive a part of a body."""
         self._outside = 0
         self._body_bytes += len(body)
         HttpToolsProtocol.on_body(self, body)
@@ -177,7 +177,7 @@ class HttpProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_message_complete(self)
 
     def on_response_complete(self) -> None:
-        """Drop, for a while, the rest of a body that was answered before it was there."""
+        """Read and drop the rest of a body that was answered before it had arrived, for a limited time."""
         HttpToolsProtocol.on_response_complete(self)
         self.quiet_since = self.loop.time()
         if self._in_body and self.cycle.response_complete:
@@ -195,7 +195,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _too_slow(self) -> None:
-        """End a request that has not arrived in its time."""
+        """Refuse a request that has not arrived within its time limit."""
         self._deadline = None
         if not self._is_open:
             self.transport.close()
@@ -204,7 +204,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._in_body:
             allowed = self._limits.body_seconds + self._body_bytes / _BYTES_A_SECOND
             left = self._begun_at + allowed - self.loop.time()
-        # While reading is paused the server itself keeps the request waiting.
+        # While reading is paused, the server itself delays the request.
         if left > 0 or self.flow.read_paused:
             self._wait(max(left, 1.0))
             return
@@ -212,7 +212,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._refuse(Refusal(REQUEST_TIMEOUT, seconds=seconds))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer what is being read with a refusal, behind the answers to what came before it; read no more."""
+        """Refuse the request that is being read, after the answers to earlier requests; read no further request."""
         self._dropping = True
         cycle, is_queued = self.cycle, bool(self.pipeline) and self.pipeline[0][0] is self.cycle
         if not self._in_body and (cycle is None or cycle.response_complete):
@@ -261,12 +261,12 @@ class HttpProtocol(HttpToolsProtocol):
         self.pipeline.appendleft((cycle, answer))
 
     def _head(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers of the request that is being read, as far as they are there."""
+        """Return the headers of the current request that have arrived."""
         return list(self.scope["headers"]) if self.scope else []
 
     def _become_socket(self) -> None:
         self._stop_waiting()
         if self.app is not self.config.loaded_app:
-            self._refuse_now(self._crowd.refusal())
+            self._refuse_now(self._connection_limit.refusal())
             return
         super().handle_websocket_upgrade()

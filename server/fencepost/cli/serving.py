@@ -20,8 +20,8 @@ import msgspec
 import uvicorn
 
 from fencepost.app import App, build_app
+from fencepost.cli.connection_limit import ConnectionLimit
 from fencepost.cli.connections import HttpProtocol
-from fencepost.cli.crowd import Crowd
 from fencepost.cli.documents import read_documents
 from fencepost.cli.sockets import SocketProtocol
 from fencepost.errors import Refusal, StartRefused
@@ -235,7 +235,7 @@ class HttpConfig(uvicorn.Config):
     def __init__(self, app: App, settings: Settings) -> None:
         super().__init__(app, ws_max_size=settings.limits.body_bytes, **HTTP_SETTINGS)
         self.connections = settings.http
-        self.crowd = Crowd(settings.http.most)
+        self.connection_limit = ConnectionLimit(settings.http.most)
 
 
 class HttpServer(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""A crowd that calls two servers about a few tasks at random, with deadlines that pass all the time."""
+"""Many clients that call two servers about a few tasks at random, with short deadlines."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.system.queue_tasks import check_replay
 
 CALLERS = 12
 CALLS = 150
-DEFINITIONS = ["crowd/one", "crowd/other"]
-LIMITED = "crowd/limited"
+DEFINITIONS = ["clients/one", "clients/other"]
+LIMITED = "clients/limited"
 LIMIT = 2
 TIMES = {"requestedToStartTimeout": 20, "inProgressTimeout": 30, "retryDelay": 5}
 
 
 class Caller:
-    """Somebody who calls at random, and knows of every task and execution that anybody knows of."""
+    """A client that makes random calls; all clients share the leases that polls returned."""
 
     def __init__(self, server: Server, seed: int, leases: list[dict[str, str]]) -> None:
         self.answers: Counter[str] = Counter()
@@ -33,7 +33,7 @@ class Caller:
         self._leases = leases
 
     def run(self) -> Counter[str]:
-        """Call at random and return how often what was answered."""
+        """Make random calls and return the number of each answer."""
         for _ in range(CALLS):
             calls = [self._call() for _ in range(self._random.choice([1, 1, 1, 5]))]
             body = [{"method": f"awf.{method}", "params": params} for method, params in calls]
@@ -83,7 +83,7 @@ def definition(name: str, retries: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_whatever_a_crowd_does_at_once_every_log_leads_to_its_task(
+def test_after_concurrent_calls_of_many_clients_each_log_leads_to_the_state_of_its_task(
     servers: Pair, pool: ThreadPoolExecutor, seed: int
 ) -> None:
     for name in DEFINITIONS:
@@ -95,14 +95,14 @@ def test_whatever_a_crowd_does_at_once_every_log_leads_to_its_task(
     running = [pool.submit(caller.run) for caller in callers]
     most = most_held(servers.conninfo, running)
     answers = sum((one.result() for one in running), Counter[str]())
-    assert most == LIMIT, "no more than the limit, and not fewer all the time"
+    assert most == LIMIT, "at most the limit, and sometimes the limit"
 
     assert not {answer for answer in answers if answer.endswith(("internal-error", "unavailable"))}
     check(servers.one)
 
 
 def most_held(conninfo: str, running: list[Future[Counter[str]]]) -> int:
-    """Look again and again, until the crowd has gone, how many limited tasks of one lane are held at once."""
+    """Return the largest number of limited tasks of one lane that were leased at once while the clients ran."""
     most = 0
     with psycopg.connect(conninfo, autocommit=True) as connection:
         while not all(one.done() for one in running):
@@ -116,7 +116,7 @@ def most_held(conninfo: str, running: list[Future[Counter[str]]]) -> int:
 
 
 def check(server: Server) -> None:
-    """Check that every task is in one place, and that its log leads there with one execution at a time."""
+    """Check that each task is either live or done, and that its log leads to its state, one execution at a time."""
     ids = [id for (id,) in server.query("select id from fencepost.task_resources")]
     live_and_done = server.query(
         "select (select count(*) from fencepost.live_tasks) + (select count(*) from fencepost.done_tasks)"
