@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from fencepost.cli.calling import Caller as CommandCaller
+from fencepost.cli.rpc_client import RpcClient
 from fencepost.cli.workflow import _status
 from fencepost.settings import Limits, Settings
 from fencepost_sdk import Client
@@ -305,4 +305,4 @@ def test_what_a_workflow_has_begun_and_decided_is_shown_page_by_page(server: Ser
     assert len(decisions) == len(set(decisions)) == 5
     assert [activity.label for activity in whole.activities or ()] == labels
     assert [decision.id for decision in whole.decisions or ()] == decisions
-    assert _status(CommandCaller(server.url, None), id, "activities")["activities"][-1]["label"] == labels[-1]
+    assert _status(RpcClient(server.url, None), id, "activities")["activities"][-1]["label"] == labels[-1]

@@ -9,7 +9,7 @@ from uuid import uuid4
 import click
 import orjson
 
-from fencepost.cli.calling import Caller, server_options
+from fencepost.cli.rpc_client import RpcClient, server_options
 from fencepost.errors import StartRefused
 from fencepost.notation import yaml
 from fencepost.notation.text import BadText
@@ -34,7 +34,7 @@ def workflow() -> None:
 @server_options
 @as_json
 def start(
-    caller: Caller,
+    client: RpcClient,
     definition: str,
     params: str | None,
     id: str | None,
@@ -47,7 +47,7 @@ def start(
     said = {name: value for name, value in asked.items() if value is not None}
     if params is not None:
         said["params"] = _payload(params, "PARAMS")
-    resource = caller.call("awf.workflow/create-and-execute", said)["resource"]
+    resource = client.call("awf.workflow/create-and-execute", said)["resource"]
     click.echo(orjson.dumps(resource).decode() if as_json else resource["id"])
 
 
@@ -70,7 +70,7 @@ def start(
 @server_options
 @as_json
 def list_(
-    caller: Caller,
+    client: RpcClient,
     definitions: tuple[str, ...],
     status: tuple[str, ...],
     outcome: tuple[str, ...],
@@ -81,7 +81,7 @@ def list_(
     """List workflows, the newest first."""
     wanted = {"includeDefinitions": definitions, "status": status, "outcome": outcome, "ilike": find}
     asked = {name: value for name, value in wanted.items() if value}
-    for one in _pages(caller, asked, limit):
+    for one in _pages(client, asked, limit):
         click.echo(orjson.dumps(one).decode() if as_json else f"{one['id']}  {_line(one)}")
 
 
@@ -89,9 +89,9 @@ def list_(
 @click.argument("id")
 @server_options
 @as_json
-def show(caller: Caller, id: str, as_json: bool) -> None:
+def show(client: RpcClient, id: str, as_json: bool) -> None:
     """Show workflow ID as a tree of its activities, to any depth."""
-    tree = _tree(caller, id)
+    tree = _tree(client, id)
     if as_json:
         click.echo(orjson.dumps(tree).decode())
         return
@@ -102,9 +102,9 @@ def show(caller: Caller, id: str, as_json: bool) -> None:
 @workflow.command()
 @click.argument("id")
 @server_options
-def export(caller: Caller, id: str) -> None:
+def export(client: RpcClient, id: str) -> None:
     """Print the history of workflow ID as JSON, for tests that replay a decider."""
-    told = _status(caller, id, "activities", "decisions")
+    told = _status(client, id, "activities", "decisions")
     click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
 
 
@@ -115,23 +115,23 @@ def export(caller: Caller, id: str) -> None:
 @click.option("--signal-id", metavar="TEXT", help="Id of the signal; a signal with the same id is accepted once.")
 @server_options
 @as_json
-def signal(caller: Caller, id: str, name: str, payload: str | None, signal_id: str | None, as_json: bool) -> None:
+def signal(client: RpcClient, id: str, name: str, payload: str | None, signal_id: str | None, as_json: bool) -> None:
     """Send the live workflow ID the signal NAME with PAYLOAD, an object in YAML or JSON."""
     asked: dict[str, Any] = {"id": id, "name": name}
     if payload is not None:
         asked["payload"] = _payload(payload, "PAYLOAD")
     if signal_id is not None:
         asked["signal-id"] = signal_id
-    _say(caller.call("awf.workflow/signal", asked)["resource"], as_json=as_json)
+    _say(client.call("awf.workflow/signal", asked)["resource"], as_json=as_json)
 
 
 @workflow.command()
 @click.argument("id")
 @server_options
 @as_json
-def cancel(caller: Caller, id: str, as_json: bool) -> None:
+def cancel(client: RpcClient, id: str, as_json: bool) -> None:
     """Cancel the live workflow ID and everything that it has started."""
-    _say(caller.call("awf.workflow/cancel", {"id": id})["resource"], as_json=as_json)
+    _say(client.call("awf.workflow/cancel", {"id": id})["resource"], as_json=as_json)
 
 
 def _say(resource: dict[str, Any], *, as_json: bool) -> None:
@@ -145,10 +145,10 @@ def _payload(text: str, name: str) -> Any:
         raise StartRefused(f"{name}: {bad}") from None
 
 
-def _pages(caller: Caller, wanted: dict[str, Any], limit: int) -> Iterator[dict[str, Any]]:
+def _pages(client: RpcClient, wanted: dict[str, Any], limit: int) -> Iterator[dict[str, Any]]:
     asked: dict[str, Any] = {"filter": wanted}
     while limit > 0:
-        page = caller.call("awf.workflow/list", {**asked, "limit": min(limit, 1000)})
+        page = client.call("awf.workflow/list", {**asked, "limit": min(limit, 1000)})
         yield from page["resources"]
         limit -= len(page["resources"])
         if "next" not in page:
@@ -156,24 +156,24 @@ def _pages(caller: Caller, wanted: dict[str, Any], limit: int) -> Iterator[dict[
         asked["after"] = page["next"]
 
 
-def _status(caller: Caller, id: str, *members: str) -> dict[str, Any]:
+def _status(client: RpcClient, id: str, *members: str) -> dict[str, Any]:
     """Return the status of a workflow with all that these members hold, however many answers that takes."""
-    told: dict[str, Any] = caller.call(
+    told: dict[str, Any] = client.call(
         "awf.workflow/status", {"id": id, **{f"include-{one}?": True for one in members}}
     )
     for member in members:
         while (following := told.pop(f"{member}-next", None)) is not None:
             asked = {"id": id, f"include-{member}?": True, f"{member}-after": following}
-            page = caller.call("awf.workflow/status", asked)
+            page = client.call("awf.workflow/status", asked)
             told[member] += page[member]
             told |= {name: value for name, value in page.items() if name == f"{member}-next"}
     return told
 
 
-def _tree(caller: Caller, id: str) -> dict[str, Any]:
+def _tree(client: RpcClient, id: str) -> dict[str, Any]:
     """Return the status of a workflow; its children have their `activities` too."""
-    told = _status(caller, id, "activities")
-    activities = [_tree(caller, one["id"]) if one["resourceType"] == _CHILD else one for one in told["activities"]]
+    told = _status(client, id, "activities")
+    activities = [_tree(client, one["id"]) if one["resourceType"] == _CHILD else one for one in told["activities"]]
     tree: dict[str, Any] = {**told["resource"], "activities": activities}
     return tree
 

@@ -1,4 +1,4 @@
-"""Calling a running server from the command line."""
+"""The RPC client of the command line."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from fencepost.settings import read_client
 _BAD_URL = "--url must be http://HOST:PORT or https://HOST:PORT; credentials go into --client or --client-file"
 
 
-class Caller(NamedTuple):
-    """The server that a command calls, and who calls it."""
+class RpcClient(NamedTuple):
+    """The address of a server and the credentials for it."""
 
     url: str
     client: str | None
 
     def call(self, method: str, params: Any) -> Any:
-        """Call one method and return its result; raise StartRefused with what the server says."""
+        """Call a method and return its result; raises StartRefused with the message of the server or the connection."""
         return call(self.url, self.client, method, params)
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which server it calls; it takes them as its first argument, a Caller."""
+    """Add the options for the server and its credentials to a command; its first argument is then an RpcClient."""
 
     @click.option(
         "--url",
@@ -56,17 +56,17 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
         help="File with one id:secret; keeps the secret out of the list of processes.",
     )
     @functools.wraps(command)
-    def calling(url: str, client: str | None, client_file: Path | None, **options: Any) -> None:
+    def with_client(url: str, client: str | None, client_file: Path | None, **options: Any) -> None:
         if client is None and client_file is not None:
             client = read_client(client_file)
-        command(Caller(url, client), **options)
+        command(RpcClient(url, client), **options)
 
-    return calling
+    return with_client
 
 
 def call(url: str, client: str | None, method: str, params: Any) -> Any:
-    """Call one method and return its result; raise StartRefused with what the server says."""
-    https, host, port = _place(url)
+    """Call a method and return its result; raises StartRefused with the message of the server or the connection."""
+    https, host, port = _parse_url(url)
     shown = f"{'https' if https else 'http'}://{f'[{host}]' if ':' in host else host}" + (
         "" if port is None else f":{port}"
     )
@@ -86,12 +86,12 @@ def call(url: str, client: str | None, method: str, params: Any) -> Any:
         place = f" (at {fault['path']})" if "path" in fault else ""
         raise StartRefused(f"{fault.get('type')}: {fault.get('message')}{place}")
     if not isinstance(answer, dict) or "result" not in answer:
-        raise StartRefused(f"no Fencepost answers at {shown}: something else does")
+        raise StartRefused(f"no Fencepost answers at {shown}: the answer is from another program")
     return answer["result"]
 
 
-def _place(url: str) -> tuple[bool, str, int | None]:
-    """Return whether it is https, the host and the port; raise StartRefused without the URL: it may have a secret."""
+def _parse_url(url: str) -> tuple[bool, str, int | None]:
+    """Return whether a URL is https, its host and its port; the StartRefused omits it because of secrets."""
     try:
         parts = urlsplit(url)
         port = parts.port
