@@ -38,13 +38,13 @@ READS_THE_ENVIRONMENT = {
     "server/fencepost/subprocesses.py": "keeps FENCEPOST_* variables from children",
     "server/fencepost/store/conninfo.py": "libpq's own variables win over our limits",
     "server/fencepost/store/session.py": "PGOPTIONS wins over our limits",
-    "server/fencepost/demo/rehearsal.py": "excepts this machine from a proxy",
+    "server/fencepost/demo/run.py": "adds this machine to no_proxy",
 }
 SLEEPS = {
     ("server/fencepost/store/embedded/supervisor.py", "_start"): "Postgres cannot tell when its predecessor is gone",
     ("server/fencepost/store/embedded/supervisor.py", "_try"): "nor when it takes connections",
     ("server/fencepost/store/embedded/leftovers.py", "stop_servers"): "nor when the last process of one is gone",
-    ("server/fencepost/demo/rehearsal.py", "_import"): "draws four times a second",
+    ("server/fencepost/demo/run.py", "_import"): "refreshes the display several times a second",
 }
 
 

@@ -156,7 +156,7 @@ def test_a_bad_line_fails_its_task_with_file_and_line_and_the_others_are_importe
     assert "  good.ndjson: 1 rows" in failed.stdout.splitlines()
     assert "2 of 3 tasks did not succeed" in failed.stderr
     assert f"{folder.resolve()}/bad.ndjson.gz line 2: not JSON" in failed.stderr
-    assert f"{folder.resolve()}/nul.ndjson line 3: Postgres does not take it" in failed.stderr
+    assert f"{folder.resolve()}/nul.ndjson line 3: Postgres refuses it" in failed.stderr
     assert "demo:" not in failed.stdout
     attempts = query(folder, "select distinct retry_count from fencepost.done_tasks where outcome = 'failed'")
     assert attempts == [(3,)], "the definition allows two retries, and that is all there are"

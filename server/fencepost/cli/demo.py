@@ -1,4 +1,4 @@
-"""`fencepost demo`: the whole thing on real data."""
+"""`fencepost demo`: imports real data with a server and executors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def demo(files: tuple[Path, ...], keep: bool, port: int | None, data_dir: Path, 
     FILES are .ndjson or .ndjson.gz. A row that is there already stays as it is, so a second run changes nothing.
     """
     _check_installed("fencepost_sdk" if files else "airportsdata", "fencepost_sdk")
-    from fencepost.demo.rehearsal import DemoFailed, Plan, rehearse
+    from fencepost.demo.run import DemoFailed, Plan, run
     from fencepost.demo.source import source_of
 
     try:
@@ -49,7 +49,7 @@ def demo(files: tuple[Path, ...], keep: bool, port: int | None, data_dir: Path, 
     except OSError as error:
         raise StartRefused(f"the data folder {data_dir} cannot be used: {error}") from None
     try:
-        rehearse(Plan(folder, sources, port, keep, executors, batch))
+        run(Plan(folder, sources, port, keep, executors, batch))
     except DemoFailed as failed:
         click.echo(f"fencepost: {failed}", err=True)
         sys.exit(1)

@@ -1,16 +1,16 @@
-"""`fencepost demo`: everything at once on real data, in processes of their own, as anybody else would run it.
+"""`fencepost demo`: imports real data with a server and executors in processes of their own.
 
-rehearsal       the whole: start, import, stop
-server          a `fencepost serve` as a child
+run             the run: start, import, stop
+server          a `fencepost serve` as a child process
 executor        the worker: `python -m fencepost.demo.executor`
-definition      the workflow and its tasks, as they are declared
-decider         what the workflow does
-airports        the airports of the world, written out as files
+definition      the definitions of the workflow and its tasks
+decider         the decider of the workflow
+airports        the airports of the world, written to files
 source          a file to import
-rows            a file read row by row
-table           where the rows go: the only module here that speaks to Postgres
-imports         the workflow of a run, and how it stands
-display         a tree of bars on a terminal, lines elsewhere
+rows            reads a file row by row
+table           the table for the rows: the only module here that uses Postgres
+imports         the workflow of a run and its progress
+display         progress bars on a terminal, else lines
 
-To the server it speaks through the SDK, over HTTP. What of the store it uses is where the data folder keeps its socket.
+The demo calls its server through the SDK, over HTTP. Of the store it uses only the socket path of a data folder.
 """

@@ -1,4 +1,4 @@
-"""The airports of the world, from the package airportsdata (MIT licence), written out as gzipped NDJSON."""
+"""Writes the airports of the world, from the package airportsdata (MIT licence), as gzipped NDJSON files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fencepost.demo.source import Source, source_of
 
 TYPE = "Airport"
 
-# By the time zone's name, and half of all airports are in the United States.
+# Regions by time zone. The United States have several, because half of all airports are there.
 _UNITED_STATES = {
     "America/New_York": "us-eastern",
     "America/Chicago": "us-central",
@@ -31,7 +31,7 @@ _AREAS = {
 
 
 def write_airports(folder: Path) -> list[Source]:
-    """Write the airports into `folder`, a file a region, and return the files, largest first."""
+    """Write the airports into `folder`, one file per region, and return the files, largest first."""
     folder.mkdir(parents=True, exist_ok=True)
     regions: dict[str, list[bytes]] = defaultdict(list)
     for code, airport in airportsdata.load("ICAO").items():
@@ -51,8 +51,8 @@ def _region(country: str, timezone: str) -> str:
 
 def _write(path: Path, lines: list[bytes]) -> Source:
     unfinished = path.with_suffix(".new")
-    # Level 1 and no time: it is written at every start, and the same data makes the same bytes.
+    # Level 1, because each start writes them; without a time, so that the same data gives the same bytes.
     unfinished.write_bytes(gzip.compress(b"\n".join([*lines, b""]), compresslevel=1, mtime=0))
-    # An executor that a killed demo left behind may still read the old one.
+    # An executor of a killed demo may still read the old file.
     unfinished.replace(path)
     return source_of(path, TYPE)

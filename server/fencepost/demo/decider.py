@@ -1,6 +1,6 @@
-"""What the workflow `demo/import` does: a task a file, and when all of them went well one that checks them.
+"""The decider of the workflow `demo/import`: one task per file, then a task that checks all files.
 
-It is a function of what has happened: no state of its own, so that any executor may decide about the next event.
+It has no state, so that any executor can make the next decision.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from fencepost.demo.definition import CHECK, IMPORT
 from fencepost_sdk import Activity, Event, Facts
 from fencepost_sdk.actions import Action, complete, fail, schedule_task
 
-# No file has it: their names have an ending.
+# No file has this label, because file names have an ending.
 CHECK_LABEL = "check"
-# A decision has a limit; what does not fit is begun at the next event.
+# A decision has a limit; further tasks are started at the next event.
 _MOST_FILES = 500
 
 
 class File(msgspec.Struct):
-    """A file to import: the label of its task, and the params of that."""
+    """A file to import: the label and the params of its task."""
 
     label: str
     params: dict[str, Any]
 
 
-class Wanted(msgspec.Struct):
+class ImportParams(msgspec.Struct):
     """The params of the workflow."""
 
     files: list[File]
 
 
-def decide(workflow: Facts[Wanted], event: Event) -> Action | list[Action] | None:
-    """Import every file, check them all, and complete with what was done; fail when one of these did."""
+def decide(workflow: Facts[ImportParams], event: Event) -> Action | list[Action] | None:
+    """Import every file, check all of them, and complete; fail when one of these tasks fails."""
     files, activities = workflow.params.files, workflow.activities
     if missing := [file for file in files if file.label not in activities]:
         return [schedule_task(IMPORT, file.label, file.params) for file in missing[:_MOST_FILES]]
@@ -44,8 +44,8 @@ def decide(workflow: Facts[Wanted], event: Event) -> Action | list[Action] | Non
         return fail(f"{len(failed)} of {len(files)} tasks did not succeed: {', '.join(failed)}")
     check = activities.get(CHECK_LABEL)
     if check is None:
-        told = [{"name": one.label, "rows": one.result["imported-resources"], **one.params} for one in imports]
-        return schedule_task(CHECK, CHECK_LABEL, {"files": told})
+        imported = [{"name": one.label, "rows": one.result["imported-resources"], **one.params} for one in imports]
+        return schedule_task(CHECK, CHECK_LABEL, {"files": imported})
     if not check.done:
         return None
     if not check.succeeded:
@@ -54,5 +54,5 @@ def decide(workflow: Facts[Wanted], event: Event) -> Action | list[Action] | Non
 
 
 def _reason(one: Activity) -> str:
-    told = one.error or one.reason or {}
-    return str(told.get("message") or f"the task was {one.outcome}")
+    cause = one.error or one.reason or {}
+    return str(cause.get("message") or f"the task was {one.outcome}")

@@ -1,4 +1,4 @@
-"""What the demo declares: the task that imports a file, the one that checks them all, and the workflow of both."""
+"""The definitions of the demo: a task that imports a file, one that checks all files, and their workflow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _PARAMS: dict[str, Any] = {
             "required": ["url", "resourceType"],
             "properties": {
                 "url": {"type": "string", "pattern": "^(file|https?)://", "description": "a file of NDJSON"},
-                "resourceType": {"type": "string", "minLength": 1, "description": "of the rows that name none"},
+                "resourceType": {
+                    "type": "string",
+                    "minLength": 1,
+                    "description": "the type of rows without a resourceType",
+                },
             },
         },
     },
@@ -31,8 +35,8 @@ _RESULT: dict[str, Any] = {
     "properties": {"imported-resources": {"type": "integer", "minimum": 0}},
 }
 
-# Short times, because the demo's attempts are short and somebody watches: a killed executor is missed after five
-# seconds. A worker that lives sends heartbeats three times as often.
+# Short times, because attempts of the demo are short: the tasks of a killed executor time out after five seconds. A
+# running worker sends three heartbeats in that time.
 _TIMES: dict[str, Any] = {"inProgressTimeout": 5_000, "allowedRetryCount": 2, "retryDelay": 500}
 
 DOCUMENTS: tuple[dict[str, Any], ...] = (

@@ -1,4 +1,4 @@
-"""How an import is shown: a tree of bars on a terminal, a line for each thing that is done elsewhere."""
+"""The display of an import: a tree of progress bars on a terminal, else a line for each finished task."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fencepost.demo.definition import WORKFLOW
-from fencepost.demo.imports import Import, Whole
+from fencepost.demo.imports import Import, ImportWorkflow
 
 
 class Display(Protocol):
-    """Something that shows how a workflow stands."""
+    """Shows the progress of a workflow."""
 
     def __enter__(self) -> Self: ...
 
@@ -22,21 +22,21 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    def show(self, whole: Whole) -> None:
-        """Show how it stands now."""
+    def show(self, workflow: ImportWorkflow) -> None:
+        """Show the current progress."""
         ...
 
 
 def display() -> Display:
-    """Return what suits stdout."""
+    """Return bars if stdout is a terminal, else lines."""
     return Bars() if sys.stdout.isatty() else Lines()
 
 
 class Lines:
-    """A line for the workflow when it has begun, and one for each of its tasks when that is done."""
+    """Prints a line when the workflow starts, and one for each of its tasks when that is done."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -44,25 +44,25 @@ class Lines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave what was said."""
+        """Do nothing: the lines are printed."""
 
-    def show(self, whole: Whole) -> None:
-        """Tell what has been done since."""
-        self._tell(whole.id, f"{WORKFLOW} {whole.id}:")
-        for one in whole.imports:
+    def show(self, workflow: ImportWorkflow) -> None:
+        """Print a line for each task that is done since the last call."""
+        self._print_once(workflow.id, f"{WORKFLOW} {workflow.id}:")
+        for one in workflow.imports:
             if one.done:
-                self._tell(one.label, f"  {one.label}: {_count(one)}{_remark(one)}")
-        if whole.check is not None and "outcome" in whole.check:
-            self._tell("check", f"  check: {_of_check(whole)}")
+                self._print_once(one.label, f"  {one.label}: {_count(one)}{_remark(one)}")
+        if workflow.check is not None and "outcome" in workflow.check:
+            self._print_once("check", f"  check: {_of_check(workflow)}")
 
-    def _tell(self, key: str, line: str) -> None:
-        if key not in self._told:
-            self._told.add(key)
+    def _print_once(self, key: str, line: str) -> None:
+        if key not in self._printed:
+            self._printed.add(key)
             click.echo(line)
 
 
 class Bars:
-    """A live bar for the workflow, and below it one for each file and one for the check."""
+    """Progress bars: one for the workflow, and below it one for each file and one for the check."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -83,9 +83,9 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def show(self, whole: Whole) -> None:
-        """Move the bars."""
-        imports = whole.imports
+    def show(self, workflow: ImportWorkflow) -> None:
+        """Update the bars."""
+        imports = workflow.imports
         if not self._bars:
             names = [WORKFLOW, *(f"  {one.label}" for one in imports), "  check"]
             self._bars = [self._progress.add_task(name, total=None, count="", remark="") for name in names]
@@ -94,15 +94,15 @@ class Bars:
         total = sum(totals) if len(totals) == len(imports) else None
         done = sum(one.done for one in imports)
         top, *files, check = self._bars
-        self._move(top, rows, total, f"{rows:,} rows", whole.outcome or f"{done} of {len(imports)} files done")
+        self._move(top, rows, total, f"{rows:,} rows", workflow.outcome or f"{done} of {len(imports)} files done")
         for bar, one in zip(files, imports, strict=True):
             self._move(bar, one.rows, one.total, _count(one), _remark(one))
-        if whole.check is not None:
-            ended = "outcome" in whole.check
-            self._move(check, int(ended), 1 if ended else None, "", _of_check(whole))
+        if workflow.check is not None:
+            ended = "outcome" in workflow.check
+            self._move(check, int(ended), 1 if ended else None, "", _of_check(workflow))
 
     def _move(self, bar: TaskID, rows: int, total: int | None, count: str, remark: str) -> None:
-        # An empty file is complete, and rich takes a total of 0 for no part of it.
+        # rich shows a total of 0 as no progress, but an empty file is complete.
         self._progress.update(
             bar, completed=1 if total == 0 else rows, total=1 if total == 0 else total, count=count, remark=remark
         )
@@ -121,6 +121,6 @@ def _remark(one: Import) -> str:
     return f" ({'; '.join(words)})" if words else ""
 
 
-def _of_check(whole: Whole) -> str:
-    check = whole.check or {}
+def _of_check(workflow: ImportWorkflow) -> str:
+    check = workflow.check or {}
     return str(check.get("outcome") or check.get("status", ""))

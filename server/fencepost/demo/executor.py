@@ -1,6 +1,6 @@
-"""The demo's executor, a process of its own: decides about the import, imports files into Postgres, and checks them.
+"""The executor of the demo, a separate process: decides, imports files into Postgres, and checks them.
 
-Every batch is keyed and a transaction, so that an attempt may end anywhere and the next one repeats it without harm.
+Each batch is one transaction with keyed rows. So an attempt may end anywhere, and the next one is idempotent.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from fencepost_sdk import Client, Context, TaskFailed, Worker
 
 
 class Input(msgspec.Struct, rename="camel"):
-    """Where the resources are, and what they are."""
+    """The URL of the resources and their type."""
 
     url: str
     resource_type: str
 
 
 class Params(msgspec.Struct, rename="camel"):
-    """The params of an import."""
+    """The params of an import task."""
 
     content_encoding: str
     input: Input
 
 
 class Imported(Params, rename="camel", kw_only=True):
-    """A file that has been imported: its name, and how many rows its task has told of."""
+    """An imported file: its name, and the number of rows that its task reported."""
 
     name: str
     rows: int
 
 
 class Check(msgspec.Struct):
-    """The params of a check."""
+    """The params of a check task."""
 
     files: list[Imported]
 
 
 @click.command()
-@click.option("--url", required=True, help="The server.")
-@click.option("--database-url", required=True, help="The database that the rows go to.")
-@click.option("--batch", type=click.IntRange(1), default=1000, show_default=True, help="Rows in a transaction.")
-@click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Tasks at once.")
-@click.option("--name", help="Shown with the tasks that it runs.")
+@click.option("--url", required=True, help="URL of the server.")
+@click.option("--database-url", required=True, help="Database for the rows.")
+@click.option("--batch", type=click.IntRange(1), default=1000, show_default=True, help="Rows in one transaction.")
+@click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Tasks that run at once.")
+@click.option("--name", help="Worker name that is shown with its tasks.")
 def main(url: str, database_url: str, batch: int, concurrency: int, name: str | None) -> None:
-    """Work on demo/import, the workflow and its tasks, until SIGTERM."""
+    """Run the decisions and tasks of demo/import until SIGTERM."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     with Client(url) as client:
         for document in DOCUMENTS:
@@ -84,7 +84,7 @@ def main(url: str, database_url: str, batch: int, concurrency: int, name: str | 
 
 
 def load(params: Params, ctx: Context, database_url: str, batch: int) -> int:
-    """Import one file and return how many rows it has."""
+    """Import one file and return the number of its rows; raises BadInput."""
     url, done = params.input.url, 0
     total = count_rows(url, params.content_encoding)
     ctx.progress(done, total, "rows")
@@ -98,15 +98,15 @@ def load(params: Params, ctx: Context, database_url: str, batch: int) -> int:
 
 
 def compare(files: Sequence[Imported], database_url: str) -> int:
-    """Return how many rows the files have; raise TaskFailed unless the database has every one, as it stands there."""
+    """Return the number of rows in the files; raises TaskFailed unless the database has each of them, unchanged."""
     sources = [Source(one.name, one.input.url, one.content_encoding, one.input.resource_type) for one in files]
     with Table(database_url) as table:
         counts = table.compare(sources)
     for one, count in zip(files, counts, strict=True):
         if not count.expected == count.present == one.rows:
             message = (
-                f"{one.name} has {count.expected} rows, its task told of {one.rows}, "
-                f"and the database has {count.present} of them as the file has them"
+                f"{one.name} has {count.expected} rows, its task reported {one.rows}, "
+                f"and the database has {count.present} of them unchanged"
             )
             raise TaskFailed({"type": "rows-differ", "message": message})
     return sum(count.present for count in counts)

@@ -1,4 +1,4 @@
-"""An NDJSON file read row by row, from a file or over HTTP, in memory that does not grow with it."""
+"""Reads an NDJSON file row by row, from disk or over HTTP, in constant memory."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LONGEST_LINE = 16 << 20
 _LONGEST_KEY = 256
 _SILENCE_SECONDS = 30.0
 _BOM = b"\xef\xbb\xbf"
-# What reading a broken file, a broken gzip stream and a broken connection raise.
+# Errors of an unreadable file, an invalid gzip stream and a broken connection.
 _FAULTS = (OSError, EOFError, zlib.error, http.client.HTTPException)
 
 
 class BadInput(Exception):
-    """The file cannot be imported; its text names the file, and the line when one is at fault."""
+    """The file cannot be imported; the message names the file and, if known, the line."""
 
     def __init__(self, url: str, reason: str, line: int | None = None) -> None:
         self.line = line
@@ -32,7 +32,7 @@ class BadInput(Exception):
 
 
 class Row(NamedTuple):
-    """A line of the file: its key, and the JSON object as it was written."""
+    """A row: its line number, its key, and the JSON text of the line."""
 
     number: int
     resource_type: str
@@ -41,16 +41,16 @@ class Row(NamedTuple):
 
 
 def readable(url: str) -> str:
-    """Return where the file is, for people: the path of a local one."""
+    """Return the location of a file to show: the path of a local one, else the URL."""
     parts = urlsplit(url)
     return os.fsencode(_path(parts)).decode("utf-8", "replace") if parts.scheme == "file" else url
 
 
 def read_rows(url: str, encoding: str, resource_type: str) -> Iterator[Row]:
-    """Yield the rows of the NDJSON file at `url`, `encoding` gzip or plain; raise BadInput at the first fault.
+    """Yield the rows of the NDJSON file at `url`, `encoding` gzip or plain; raises BadInput at the first fault.
 
-    A row is keyed by its `resourceType`, or the one given, and its `id`. One without an id is keyed by file and line,
-    so that reading the file again gives the same key.
+    The key of a row is its `resourceType`, by default `resource_type`, and its `id`. A row without an id gets one from
+    the file and line, so that another read of the file gives the same key.
     """
     prefix = hashlib.sha256(url.encode()).hexdigest()[:16]
     for number, line in _lines(url, encoding):
@@ -68,7 +68,7 @@ def read_rows(url: str, encoding: str, resource_type: str) -> Iterator[Row]:
 
 
 def count_rows(url: str, encoding: str) -> int | None:
-    """Return how many rows a local file has, without looking at them; None for a remote one, which is read once."""
+    """Return the number of rows of a local file; None for a remote file, which is read only once."""
     return sum(1 for _ in _lines(url, encoding)) if urlsplit(url).scheme == "file" else None
 
 

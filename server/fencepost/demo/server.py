@@ -1,4 +1,4 @@
-"""A real `fencepost serve`, with its own Postgres, as a child."""
+"""Runs `fencepost serve` with its own Postgres as a child process."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from fencepost.subprocesses import Child
 HOST = "127.0.0.1"
 USUAL_PORT = 8080
 _READY = re.compile(r"fencepost: ready on (\S+)")
-# `serve` ends within ten seconds of SIGTERM, and Postgres after it may need some more.
+# `serve` exits within ten seconds of SIGTERM; its Postgres may take longer.
 _STOP_SECONDS = 30.0
 
 
 @contextmanager
 def serving(data_dir: Path, port: int) -> Iterator[tuple[Child, str]]:
-    """Start a server and give it with its URL; stop it when the block ends. Raise StartRefused when it ends at once."""
+    """Start a server and yield it with its URL; stop it after the block. Raises StartRefused if it cannot start."""
     arguments = ["serve", "--host", HOST, "--port", str(port), "--data-dir", str(data_dir), "--log-level", "warning"]
-    # Orphaned it stops in order, Postgres included.
+    # An orphaned server stops gracefully, with its Postgres.
     server = Child("fencepost", arguments, orphaned=signal.SIGTERM, output=subprocess.PIPE)
     try:
         yield server, _url(server)
@@ -34,12 +34,12 @@ def serving(data_dir: Path, port: int) -> Iterator[tuple[Child, str]]:
 
 
 def _url(server: Child) -> str:
-    # Without a timeout: after a crash Postgres takes as long as it takes, and a server that cannot start ends.
+    # Without a timeout: Postgres may need long to recover from a crash, and a server that cannot start exits.
     for line in server.output:
         ready = _READY.match(line)
         if ready is not None:
             return ready[1]
-    raise StartRefused(f"the demo's server could not start (exit status {server.wait()}); its reason is above")
+    raise StartRefused(f"the demo's server could not start (exit status {server.wait()}); see the reason above")
 
 
 def usual_port() -> int:

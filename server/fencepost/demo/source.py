@@ -14,7 +14,7 @@ _ENCODINGS = {".ndjson": "plain", ".ndjson.gz": "gzip"}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An NDJSON file: its name for people, where it is, and what its rows are when they do not say."""
+    """An NDJSON file: its display name, its URL, and the type of rows without a resourceType."""
 
     name: str
     url: str
@@ -32,11 +32,11 @@ class Source:
 
 
 def source_of(path: Path, resource_type: str | None = None) -> Source:
-    """Return the source that a file is, by its ending; the type of its rows is by default the file's name before that.
+    """Return the source for a file; the default type of its rows is the file name without the ending.
 
-    Raises StartRefused for an ending that is not `.ndjson` or `.ndjson.gz`.
+    Raises StartRefused for an ending other than `.ndjson` and `.ndjson.gz`.
     """
-    # A name that is no UTF-8 is still a file; the URL carries its bytes.
+    # A name that is not UTF-8 is decoded for display only; the URL has its bytes.
     name = os.fsencode(path.name).decode("utf-8", "replace")
     for ending, encoding in _ENCODINGS.items():
         stem = name.removesuffix(ending)

@@ -1,7 +1,7 @@
-"""The table `demo.resources`, where imported rows go.
+"""The table `demo.resources` for the imported rows.
 
-Executors keep data of their own, and this one keeps it in Postgres. It is an ordinary user of the database and no part
-of the server's store, which is why psycopg is imported here although only the store may.
+The executor of the demo keeps its data in Postgres, as an ordinary client of the database. It is not part of the
+server's store, so that it may import psycopg, which other modules of the server may not.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from fencepost.store.embedded.folder import PORT, DataFolder
 
 
 class Count(NamedTuple):
-    """The rows of a file, and how many of them the database has as the file has them."""
+    """The number of rows in a file, and the number of them that the database has unchanged."""
 
     expected: int
     present: int
 
 
 def conninfo_of(data_dir: Path) -> str:
-    """Return the way to the Postgres that a running server keeps in `data_dir`."""
+    """Return the conninfo of the Postgres that a running server has in `data_dir`."""
     sockets = DataFolder(data_dir).run.resolve()
     return make_conninfo("", host=str(sockets), port=PORT, user="postgres", dbname="postgres")
 
 
 class Table:
-    """The table over a connection of its own; each statement is a transaction."""
+    """The table, over a connection in autocommit mode."""
 
     def __init__(self, conninfo: str) -> None:
         self._connection = psycopg.connect(conninfo, autocommit=True, application_name="fencepost demo")
@@ -45,11 +45,11 @@ class Table:
         self._connection.close()
 
     def make(self) -> None:
-        """Create the table if it is not there."""
+        """Create the table if it does not exist."""
         self._connection.execute(_sql("make"))
 
     def load(self, url: str, rows: Sequence[Row]) -> None:
-        """Load rows of the file at `url`, all or none; raise BadInput for one that Postgres does not take."""
+        """Load rows of the file at `url` in one transaction; raises BadInput for a row that Postgres refuses."""
         latest = {(row.resource_type, row.id): row for row in rows}.values()
         batch = {
             "resource_types": [row.resource_type for row in latest],
@@ -59,7 +59,7 @@ class Table:
         try:
             self._connection.execute(_sql("load"), batch)
         except psycopg.DataError:
-            # JSON allows what jsonb does not, such as U+0000, and the error does not say in which row.
+            # jsonb refuses some valid JSON, such as U+0000, and the error does not name the row.
             for row in rows:
                 self._try(url, row)
             raise
@@ -69,10 +69,10 @@ class Table:
         try:
             self._connection.execute(_sql("try"), values)
         except psycopg.DataError as error:
-            raise BadInput(url, f"Postgres does not take it: {str(error).splitlines()[0]}", row.number) from error
+            raise BadInput(url, f"Postgres refuses it: {str(error).splitlines()[0]}", row.number) from error
 
     def compare(self, sources: Iterable[Source]) -> list[Count]:
-        """Read the files again and count their rows in the database; raise BadInput when one can no longer be read."""
+        """Read the files again and count their rows in the database; raises BadInput for an unreadable file."""
         cursor = self._connection.cursor()
         cursor.execute(_sql("expect"))
         counts: list[Count] = []

@@ -1,9 +1,9 @@
--- Count per file its rows, and those of them that the database has.
+-- Count the rows of each file, and those of them that the database has unchanged.
 -- Takes:   nothing; `expected` is filled.
 -- Returns: per file that has rows (file, expected, present).
 -- Touches: reads expected, demo.resources.
 with present as (
-    -- A key that several rows have keeps the last one loaded, whichever that was, so any of them will do.
+    -- With several rows of one key the table has the last one loaded, which may be any of them.
     select distinct e.resource_type, e.id
     from expected as e
     join demo.resources as r on r.resource_type = e.resource_type and r.id = e.id

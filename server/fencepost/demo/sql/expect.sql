@@ -1,4 +1,4 @@
--- Make a table, for this connection only, of what the files say.
+-- Create a temporary table for the rows of the files.
 -- Takes:   nothing.
 -- Returns: nothing.
 -- Touches: creates expected.

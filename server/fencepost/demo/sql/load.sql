@@ -1,11 +1,11 @@
--- Load a batch of resources; those that are there with the same content stay untouched.
+-- Load a batch of resources; existing rows with the same content stay unchanged.
 -- Takes:   resource_types, ids, resources text[] of one length, no key twice.
 -- Returns: nothing.
 -- Touches: demo.resources.
 insert into demo.resources as r (resource_type, id, resource)
 select b.resource_type, b.id, b.resource::jsonb
 from unnest(%(resource_types)s::text[], %(ids)s::text[], %(resources)s::text[]) as b (resource_type, id, resource)
--- Two executors that load the same keys lock them in the same order; in the files' orders they could deadlock.
+-- Executors that load the same keys lock them in the same order; in the order of the files they could deadlock.
 order by b.resource_type, b.id
 on conflict (resource_type, id) do update
 set resource = excluded.resource,

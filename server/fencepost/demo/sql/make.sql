@@ -1,8 +1,8 @@
--- Make the schema of the demo's executors and their table.
+-- Create the schema and the table of the demo.
 -- Takes:   nothing.
 -- Returns: nothing.
 -- Touches: creates demo.resources.
--- One at a time: `if not exists` looks before it creates, and of two executors that start together one would fail.
+-- One at a time: `if not exists` checks before it creates, so that one of two concurrent executors could fail.
 select pg_advisory_xact_lock(hashtextextended('fencepost demo', 0));
 create schema if not exists demo;
 create table if not exists demo.resources (

@@ -1,4 +1,4 @@
-"""The whole demo: a server, executors, a workflow that imports and checks, and the way back."""
+"""Runs the demo: starts a server and executors, runs the import workflow, and stops everything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import click
 from fencepost import subprocesses
 from fencepost.demo import imports
 from fencepost.demo.display import display
-from fencepost.demo.imports import Whole
+from fencepost.demo.imports import ImportWorkflow
 from fencepost.demo.server import HOST, serving, usual_port
 from fencepost.demo.source import Source
 from fencepost.demo.table import conninfo_of
@@ -28,16 +28,16 @@ REFRESH_SECONDS = 0.2
 PATIENCE_SECONDS = 2.0
 STALL_SECONDS = 60.0
 EXECUTOR_STOP_SECONDS = 8.0
-SERVER_ENDED = "the server ended before the demo did"
+SERVER_ENDED = "the server ended before the demo was done"
 
 
 class DemoFailed(Exception):
-    """The demo did not end well; its text is a full sentence."""
+    """The demo failed; the message is a full sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: import `files`, or the airports when there are none, with so many executors, so many rows a batch."""
+    """The options of a run: imports `files`, or the airports without any; `batch` is the rows per transaction."""
 
     data_dir: Path
     files: Sequence[Source]
@@ -47,10 +47,10 @@ class Plan:
     batch: int
 
 
-def rehearse(plan: Plan) -> None:
-    """Run the demo; raise DemoFailed when it does not end well, StartRefused when its server cannot start."""
+def run(plan: Plan) -> None:
+    """Run the demo; raises DemoFailed when it fails, and StartRefused when its server cannot start."""
     _end_on_sigterm()
-    _reach_ourselves()
+    _bypass_proxy()
     port = plan.port if plan.port is not None else usual_port() if plan.keep else 0
     click.echo(f"starting a server with its own Postgres in {plan.data_dir}")
     with serving(plan.data_dir, port) as (server, url):
@@ -61,32 +61,32 @@ def rehearse(plan: Plan) -> None:
             except FencepostError as error:
                 raise DemoFailed(str(error) if server.alive else SERVER_ENDED) from error
             if plan.keep:
-                click.echo(f"the server stays at {url}; stop it with Ctrl-C or `kill {os.getpid()}`")
+                click.echo(f"the server keeps running at {url}; stop it with Ctrl-C or `kill {os.getpid()}`")
             click.echo(f"demo: {done.result['tasks']} tasks done, {done.result['rows']} rows imported")
             if plan.keep:
                 _keep(server)
 
 
-def _import(plan: Plan, url: str, server: Child, executors: Sequence[Child]) -> Whole:
-    """Begin the workflow and show how it stands until it is done; raise DemoFailed when it did not succeed."""
+def _import(plan: Plan, url: str, server: Child, executors: Sequence[Child]) -> ImportWorkflow:
+    """Start the workflow and show its progress until it is done; raises DemoFailed when it fails."""
     sources = plan.files or _airports(plan.data_dir / "demo" / "airports")
     with Client(url, patience=PATIENCE_SECONDS) as client, display() as shown:
         click.echo(f"importing {_counted(len(sources), 'file')} with {_counted(plan.executors, 'executor')}")
-        whole = imports.begin(client, sources)
-        moved_at, before = time.monotonic(), whole.moved
+        workflow = imports.start(client, sources)
+        changed_at, before = time.monotonic(), workflow.versions
         while True:
-            imports.look(client, whole)
-            shown.show(whole)
-            if whole.done:
+            imports.refresh(client, workflow)
+            shown.show(workflow)
+            if workflow.done:
                 break
-            now = whole.moved
-            moved_at, before = (time.monotonic(), now) if now != before else (moved_at, before)
-            _watch(server, executors, moved_at)
+            now = workflow.versions
+            changed_at, before = (time.monotonic(), now) if now != before else (changed_at, before)
+            _watch(server, executors, changed_at)
             time.sleep(REFRESH_SECONDS)
-    if whole.outcome != "succeeded":
-        raise DemoFailed(whole.reason)
-    click.echo(f"checked: all {whole.result['rows']:,} rows of the files are in demo.resources")
-    return whole
+    if workflow.outcome != "succeeded":
+        raise DemoFailed(workflow.reason)
+    click.echo(f"checked: all {workflow.result['rows']:,} rows of the files are in demo.resources")
+    return workflow
 
 
 def _counted(number: int, noun: str) -> str:
@@ -94,34 +94,34 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _airports(folder: Path) -> Sequence[Source]:
-    # Only here: the package is needed only by who brings no files.
+    # Imported here, because a run with files does not need the package.
     from fencepost.demo.airports import write_airports
 
     return write_airports(folder)
 
 
-def _watch(server: Child, executors: Sequence[Child], moved_at: float) -> None:
+def _watch(server: Child, executors: Sequence[Child], changed_at: float) -> None:
     if not server.alive:
         raise DemoFailed(SERVER_ENDED)
     if not any(one.alive for one in executors):
-        raise DemoFailed("every executor ended before the import did")
-    if time.monotonic() - moved_at > STALL_SECONDS:
-        raise DemoFailed(f"nothing has moved for {STALL_SECONDS:g} seconds")
+        raise DemoFailed("every executor ended before the import was done")
+    if time.monotonic() - changed_at > STALL_SECONDS:
+        raise DemoFailed(f"the import has made no progress for {STALL_SECONDS:g} seconds")
 
 
 @contextmanager
 def executing(plan: Plan, server: Child, url: str, database: str) -> Iterator[list[Child]]:
-    """Start the executors; stop them when the block ends."""
+    """Start the executors, and stop them at the end of the block."""
     arguments = ["--url", url, "--database-url", database, "--batch", str(plan.batch)]
     executors: list[Child] = []
     try:
         for number in range(1, plan.executors + 1):
             named = [*arguments, "--name", f"demo-{number}"]
-            # Orphaned it ends at once: nothing is lost by that.
+            # An orphaned executor is killed: its tasks time out and are retried.
             executors.append(Child("fencepost.demo.executor", named, orphaned=signal.SIGKILL, output=None))
         yield executors
     finally:
-        # Without a server there is nobody to hand tasks back to, and they would try until they are killed.
+        # Without a server they could not release their tasks and would retry until they are killed.
         subprocesses.stop(executors, EXECUTOR_STOP_SECONDS if server.alive else 0.0)
 
 
@@ -140,8 +140,8 @@ def _end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, end)
 
 
-def _reach_ourselves() -> None:
-    """Speak to this machine directly where the environment names a proxy, which could not reach it."""
+def _bypass_proxy() -> None:
+    """Add this machine to `no_proxy`: a proxy could not reach it."""
     if not urllib.request.proxy_bypass(HOST):
         exceptions = [urllib.request.getproxies().get("no"), HOST]
         os.environ["no_proxy"] = ",".join(filter(None, exceptions))
