@@ -1,4 +1,4 @@
-"""Both sides in one file: `python quickstart.py worker` in one terminal, `python quickstart.py client` in another."""
+"""A worker and a client: `python quickstart.py worker` in one terminal, `python quickstart.py client` in another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ worker = Worker()
 
 @dataclass
 class Order:
-    """What to cook, and how long it takes."""
+    """A dish and its cooking time in minutes."""
 
     dish: str
     minutes: int = 3
@@ -22,7 +22,7 @@ class Order:
 
 @worker.task("kitchen/cook", declare=True)
 async def cook(params: Order, ctx: Context) -> dict[str, Any]:
-    """Cook, and tell how far it is."""
+    """Cook a dish and report the progress."""
     for minute in range(params.minutes):
         ctx.progress(minute, params.minutes, "minutes")
         await asyncio.sleep(0.1)
@@ -30,11 +30,11 @@ async def cook(params: Order, ctx: Context) -> dict[str, Any]:
 
 
 def order() -> None:
-    """Order a few dishes and wait for them."""
+    """Order three dishes and wait for them."""
     with Client() as client:
         tasks = [client.create("kitchen/cook", Order(dish)) for dish in ("soup", "pancakes", "tea")]
         for task in tasks:
-            print(client.result(task, timeout=60))  # noqa: T201 - an example talks to its reader
+            print(client.result(task, timeout=60))  # noqa: T201 - the output of the example
 
 
 if __name__ == "__main__":
