@@ -1,4 +1,4 @@
-"""The command line; each group of commands has its own module, imported when it is called."""
+"""The command line. Each command has its own module, which is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Finds a command in its module, so that starting one does not import them all."""
+    """Imports a command from its module when it is needed, so that no other command is imported."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)

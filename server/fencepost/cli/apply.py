@@ -1,4 +1,4 @@
-"""`fencepost apply`: puts documents to a running server."""
+"""`fencepost apply`: puts definitions on a running server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fencepost check`: computes again what follows from the history, and reports where the database says otherwise."""
+"""`fencepost check`: replays the history and reports where the database differs from it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def check(database_url: str, as_json: bool) -> None:
 
     Nothing is changed, and servers may go on meanwhile.
     """
-    from fencepost.store.check import check as look
+    from fencepost.store.check import check as check_database
     from fencepost.vocabularies.all import ALL
 
     counts: dict[str, int] = {}
     differences = 0
-    for checked in look(database_url, [one for vocabulary in ALL for one in vocabulary.checks]):
+    for checked in check_database(database_url, [one for vocabulary in ALL for one in vocabulary.checks]):
         counts[checked.kind] = counts.get(checked.kind, 0) + checked.looked_at
         differences += len(checked.differences)
         for found in checked.differences:
             if as_json:
                 click.echo(orjson.dumps(found._asdict()).decode())
             else:
-                said = f"is {found.kept!r}, its history says {found.computed!r}"
-                click.echo(f"{found.kind} {found.id}: {found.member} {said}")
+                values = f"is {found.kept!r}, but {found.computed!r} in its history"
+                click.echo(f"{found.kind} {found.id}: {found.member} {values}")
     if not as_json:
         click.echo(f"{counts['people']} people's tasks and {counts['task']} live tasks: {differences} differences")
     sys.exit(1 if differences else 0)

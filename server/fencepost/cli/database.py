@@ -1,4 +1,4 @@
-"""The options that name a database, and where an address with a password comes from."""
+"""The options for databases, with their addresses and the files for these."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _OF_A_SERVER = (
 
 
 def database_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options for its database; it takes `database_url`, which is always there."""
+    """Add the options for a database to a command, which gets `database_url`; raises StartRefused without one."""
 
     @click.option(
         "--database-url",
@@ -77,7 +77,7 @@ def database_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def server_database_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `serve` the options for its database and for that of SQL in tasks."""
+    """Add the options of `serve` for its database and for the database of SQL tasks."""
     for option in reversed(_OF_A_SERVER):
         command = option(command)
     return command

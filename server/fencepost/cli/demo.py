@@ -24,7 +24,7 @@ _NEEDED = {"fencepost_sdk": "fencepost-sdk", "airportsdata": "airportsdata"}
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    # Another one than that of `serve`, so that both may run at once and the demo's rows stay out of real work.
+    # Not the default of `serve`, so that both can run at once and the rows of the demo stay apart.
     default=Path(".fencepost-demo"),
     show_default=True,
     envvar="FENCEPOST_DEMO_DATA_DIR",

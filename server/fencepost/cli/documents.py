@@ -1,4 +1,4 @@
-"""Documents in files: those of a YAML stream, or one in JSON."""
+"""Reads documents from files: YAML files with one or more documents, and JSON files with one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENDINGS = {".yaml", ".yml", ".json"}
 
 
 class Document(NamedTuple):
-    """One document: where it stands, its JSON text, and what it declares."""
+    """One document: its file, its JSON text, and the parsed declaration."""
 
     source: str
     text: bytes
@@ -30,7 +30,7 @@ class Document(NamedTuple):
 
 
 def read_documents(path: Path, documents: Documents) -> list[Document]:
-    """Return the documents of a file, or of every YAML and JSON file below a folder, the ones that start work last.
+    """Return the documents of a file, or of all YAML and JSON files below a folder, schedules and triggers last.
 
     Everything is read and checked before anything is returned; raise StartRefused that names the file, the document in
     it and the field.
@@ -44,7 +44,7 @@ def read_documents(path: Path, documents: Documents) -> list[Document]:
 
 def _below(path: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
-        raise error  # by default what cannot be looked into is passed over
+        raise error  # by default os.walk skips an unreadable folder
 
     for folder, _, names in os.walk(path, onerror=refuse):
         for file in (Path(folder, name) for name in names):

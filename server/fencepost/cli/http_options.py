@@ -1,4 +1,4 @@
-"""The options of `fencepost serve` that bound what clients do over HTTP, and the settings that they make."""
+"""The options of `fencepost serve` for limits on HTTP clients, and their settings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def http_options(command: F) -> F:
-    """Give a command the options."""
+    """Add the options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def connections_of(options: Mapping[str, Any]) -> Connections:
-    """Return the bounds on connections that were given."""
+    """Return the settings for limits on connections."""
     return Connections(
         head_bytes=options["max_head"],
         head_seconds=options["head_timeout"],
@@ -30,7 +30,7 @@ def connections_of(options: Mapping[str, Any]) -> Connections:
 
 
 def limits_of(options: Mapping[str, Any]) -> Limits:
-    """Return the bounds on requests and answers that were given."""
+    """Return the settings for limits on requests and answers."""
     return Limits(
         body_bytes=options["max_body"],
         answer_bytes=options["max_answer"],

@@ -1,4 +1,4 @@
-"""`fencepost migrate`: brings a database to the newest schema without serving."""
+"""`fencepost migrate`: migrates a database to the newest schema without serving."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fencepost.cli.database import database_options
 @click.command()
 @database_options
 def migrate(database_url: str) -> None:
-    """Apply the migrations that the database lacks; `serve` does the same when it starts."""
+    """Apply the pending migrations of a database; `serve` does the same when it starts."""
     from fencepost.store import migrations
 
     for name in migrations.migrate(database_url) or ["nothing to do"]:

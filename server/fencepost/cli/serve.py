@@ -1,4 +1,4 @@
-"""`fencepost serve`: one server, on its own Postgres or on yours."""
+"""`fencepost serve`: runs a server on an embedded Postgres or on yours."""
 
 from __future__ import annotations
 

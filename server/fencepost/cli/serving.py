@@ -1,4 +1,4 @@
-"""A server's life: Postgres, migrations, definitions, HTTP, and on a signal the way back."""
+"""Runs a server: starts Postgres, migrates, puts definitions, serves HTTP, and stops after a signal."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ from fencepost.telemetry import Event, emit
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import documents_of
 
-# Parts of the ten seconds in which a stopping server must be gone; the rest is for its connections and its Postgres.
+# Parts of the ten seconds in which a server must stop; the rest is for its connections and its Postgres.
 _ANSWER_SECONDS = 2
 _FINISH_SECONDS = 4
-# Seconds until the process ends with work that still hangs: after the first signal, and after the second.
+# Seconds until the process exits although work hangs: after the first signal, and after the second.
 LONGEST_STOP = 9.5
 LONGEST_HURRY = 0.5
 _BACKLOG = 2048
-# What a Postgres of our own is ready for at least, and what it keeps free for visitors with psql.
+# Least max_connections of an embedded Postgres, and the part of it that stays free for psql.
 _USUAL_CONNECTIONS = 100
-_VISITORS = 10
+_FOR_PSQL = 10
 
 
 def run(settings: Settings) -> None:
-    """Serve until a signal; raise StartRefused when that cannot begin."""
+    """Serve until a signal; raises StartRefused when the server cannot start."""
     check_inputs(settings)
     with (
-        # Both ports before the database: one in use must be known before a Postgres is started or migrated.
+        # Both ports before the database: a port in use must be found before a Postgres is started or migrated.
         ports(settings) as settings,
         reserved(settings.host, settings.port) as listener,
         database(settings) as (conninfo, postgres),
     ):
-        bring_to_schema(conninfo)
+        migrate_schema(conninfo)
         listen(listener)
-        serve(settings, conninfo, listener, lambda: tell_ready(listener), postgres)
+        serve(settings, conninfo, listener, lambda: print_ready(listener), postgres)
 
 
 @contextmanager
@@ -77,26 +77,26 @@ def serve(
     ready: Callable[[], None],
     postgres: EmbeddedPostgres | None = None,
 ) -> None:
-    """Serve over a migrated database until a signal, and keep its Postgres going if it is ours."""
+    """Serve on a migrated database until a signal, and restart its Postgres when that is embedded and dies."""
     _tune()
-    # uvloop where there is one; uvicorn decides.
-    factory = uvicorn.Config(_nothing, loop="auto", log_config=None).get_loop_factory()
+    # uvicorn chooses uvloop if it is installed.
+    factory = uvicorn.Config(_no_application, loop="auto", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(_serve(settings, conninfo, listener, ready, postgres))
 
 
 def _tune() -> None:
-    """Set the interpreter up for a process that makes and drops hundreds of thousands of small objects a second.
+    """Tune the interpreter for a process that creates and drops hundreds of thousands of small objects a second.
 
-    Measured on a drain: the collector took a fifth of the process, for nothing in these objects makes a cycle; and a
-    database thread with rows to read waited whole milliseconds for an event loop that did not let go.
+    Measured on a drain: the garbage collector took a fifth of the CPU time, although these objects have no cycles, and
+    database threads with rows to read waited milliseconds for the event loop to release the interpreter.
     """
     gc.set_threshold(100_000, 50, 1000)
     sys.setswitchinterval(0.0005)
 
 
 def check_inputs(settings: Settings) -> None:
-    """Raise StartRefused for what is known to be wrong before anything is started."""
+    """Raise StartRefused for invalid addresses and definitions, before anything is started."""
     if settings.database_url is not None:
         check_address(settings.database_url, "--database-url")
     if settings.run_sql_url is not None:
@@ -105,14 +105,14 @@ def check_inputs(settings: Settings) -> None:
         read_documents(settings.definitions, documents_of(ALL))
 
 
-def bring_to_schema(conninfo: str) -> None:
-    """Apply the migrations that the database has not seen."""
+def migrate_schema(conninfo: str) -> None:
+    """Apply the pending migrations of the database."""
     for name in migrate(conninfo):
         emit(Event.MIGRATED, name=name)
 
 
-def tell_ready(listener: socket.socket) -> None:
-    """Print the one line on stdout."""
+def print_ready(listener: socket.socket) -> None:
+    """Print the address on stdout, in the only line there."""
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     click.echo(f"fencepost: ready on http://{address}:{port}")
@@ -120,12 +120,12 @@ def tell_ready(listener: socket.socket) -> None:
 
 @contextmanager
 def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
-    """Give the way to the database: the one that was named, or a Postgres of our own that ends with us."""
+    """Yield the conninfo of the given database, or of an embedded Postgres, which stops after the block."""
     if settings.database_url is not None:
         yield settings.database_url, None
         return
-    # Each worker uses one more to listen, and one to watch the others.
-    wanted = settings.workers * (settings.connections + settings.read_connections + 2) + _VISITORS
+    # Each worker process has one more connection to listen, and one to check the others.
+    wanted = settings.workers * (settings.connections + settings.read_connections + 2) + _FOR_PSQL
     options = {"max_connections": str(max(_USUAL_CONNECTIONS, wanted))}
     with EmbeddedPostgres(settings.data_dir, options=options) as postgres:
         emit(Event.DATABASE_STARTED, version=postgres.version, folder=settings.data_dir)
@@ -134,9 +134,9 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
 
 @contextmanager
 def reserved(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
-    """Give a socket that has the address and takes no connections yet; raise StartRefused when it cannot be had.
+    """Yield a socket that is bound to the address and does not listen yet; raises StartRefused if it cannot be bound.
 
-    `shared` with others of ours.
+    A `shared` address may be bound by other processes of this server.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     with listener:
@@ -149,14 +149,14 @@ def reserved(host: str, port: int, *, shared: bool = False) -> Iterator[socket.s
             listener.bind((host, port))
         except (OSError, UnicodeError) as error:
             raise _cannot_listen(host, port, error) from None
-        # Accepted connections inherit it. asyncio sets it by itself only where a socket was made with its protocol's
-        # number, and without it each answer on a kept connection waits for the client's delayed acknowledgement.
+        # Accepted connections inherit it. asyncio sets it only for sockets that were created with the number of TCP.
+        # Without it each answer on a keep-alive connection waits for a delayed acknowledgement of the client.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
 
 def listen(listener: socket.socket) -> None:
-    """Take connections; raise StartRefused when somebody else took the address first."""
+    """Listen for connections; raises StartRefused when another process listens on the address."""
     try:
         listener.listen(_BACKLOG)
     except OSError as error:
@@ -166,7 +166,7 @@ def listen(listener: socket.socket) -> None:
 
 @contextmanager
 def listening(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
-    """Give a socket that listens, `shared` with others of ours; raise StartRefused when the address cannot be had."""
+    """Yield a listening socket, as `reserved` with `shared`; raises StartRefused."""
     with reserved(host, port, shared=shared) as listener:
         listen(listener)
         yield listener
@@ -212,7 +212,7 @@ async def _serve(
             await app.stop()
 
 
-# For uvicorn; the benchmark's empty handler is served with the same.
+# Settings of uvicorn; the empty handler of the benchmark has the same.
 HTTP_SETTINGS: dict[str, Any] = {
     "http": HttpProtocol,
     "ws": SocketProtocol,
@@ -230,7 +230,7 @@ HTTP_SETTINGS: dict[str, Any] = {
 
 
 class HttpConfig(uvicorn.Config):
-    """uvicorn's settings, and those of our own protocols."""
+    """The settings of uvicorn and of our protocol classes."""
 
     def __init__(self, app: App, settings: Settings) -> None:
         super().__init__(app, ws_max_size=settings.limits.body_bytes, **HTTP_SETTINGS)
@@ -239,7 +239,7 @@ class HttpConfig(uvicorn.Config):
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn without its signal handlers: the drain comes first."""
+    """uvicorn without its signal handlers, because a signal starts the drain first."""
 
     def __init__(self, app: App, ready: Callable[[], None], settings: Settings | None = None) -> None:
         super().__init__(HttpConfig(app, settings or Settings()))
@@ -247,11 +247,11 @@ class HttpServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to us."""
+        """Install no signal handlers."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell once requests are taken."""
+        """Start the server, then report that it accepts requests."""
         await super().startup(sockets=sockets)
         self._ready()
 
@@ -267,7 +267,7 @@ def _stop_on_signals(app: App, server: HttpServer, postgres: EmbeddedPostgres | 
         server.should_exit = True
 
     def stop() -> None:
-        end_at_last(LONGEST_HURRY if draining else LONGEST_STOP, postgres)
+        exit_after(LONGEST_HURRY if draining else LONGEST_STOP, postgres)
         if draining:
             server.force_exit = True
         draining.append(asyncio.create_task(drain()))
@@ -276,8 +276,8 @@ def _stop_on_signals(app: App, server: HttpServer, postgres: EmbeddedPostgres | 
         loop.add_signal_handler(number, stop)
 
 
-def end_at_last(seconds: float, postgres: EmbeddedPostgres | None = None) -> None:
-    """End the process when it has not ended by itself after so long, and tell its own Postgres to end at once."""
+def exit_after(seconds: float, postgres: EmbeddedPostgres | None = None) -> None:
+    """Exit the process after `seconds` if it still runs, and stop its embedded Postgres at once."""
 
     def end() -> None:
         if postgres is not None and postgres.alive:
@@ -292,12 +292,12 @@ def end_at_last(seconds: float, postgres: EmbeddedPostgres | None = None) -> Non
 
 
 async def put_definitions(app: App, settings: Settings) -> None:
-    """Put the documents of --definitions, if it was given; raise StartRefused for one that cannot be used."""
+    """Put the definitions of --definitions, if given; raises StartRefused for a refused one."""
     if settings.definitions is None:
         return
     for document in read_documents(settings.definitions, app.engine.definitions.documents):
         try:
-            # As a call writes it: the same document must not be a new version by another way, and start things again.
+            # Encoded as in a call, so that the same document is no new version, which would start schedules again.
             text = msgspec.json.encode(document.declared)
             definition = await app.engine.definitions.put(document.declared, text, caller="definitions")
         except Refusal as refusal:
@@ -306,5 +306,5 @@ async def put_definitions(app: App, settings: Settings) -> None:
         emit(Event.DEFINITION_APPLIED, name=definition.name, version=definition.version)
 
 
-async def _nothing(scope: object, receive: object, send: object) -> None:
-    """Stand in where only uvicorn's choice of an event loop is wanted."""
+async def _no_application(scope: object, receive: object, send: object) -> None:
+    """Placeholder application for the event loop factory of uvicorn."""

@@ -1,7 +1,7 @@
-"""WebSocket connections with bounds that uvicorn's protocol does not set.
+"""WebSocket connections with limits that uvicorn's protocol does not have.
 
-A message may be as large as a body and come in a bounded number of parts; a handshake that cannot be read is answered;
-a client that reads nothing is cut off.
+A message may be as large as a body and have a limited number of parts. An invalid handshake gets an answer. A client
+that reads nothing is disconnected.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from fencepost.wire.formats import JSON
 from fencepost.wire.refusals import written
 
 _MOST_PARTS = 1000
-# Of a line and of the number of headers, by the library that reads the handshake.
+# Limit of the websockets library for a line of the handshake.
 _LINE_BYTES = 8192
 _CLOSE_SECONDS = 5.0
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """One WebSocket."""
+    """One WebSocket connection."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -33,7 +33,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._unread: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; answer a handshake that cannot be read."""
+        """Receive bytes; answer an invalid handshake with a refusal."""
         super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
             self.handshake_complete = self.close_sent = True
@@ -42,29 +42,29 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", content)))
             self.transport.close()
         if not (self.writable.is_set() or self.transport.is_closing()):
-            # The answers to pings would fill the memory.
+            # Answers to pings that the client does not read would fill the memory.
             self.transport.pause_reading()
 
     async def receive(self) -> Any:
-        """Return what came next; wait while the client leaves answers unread, since this goes on with reading."""
+        """Return the next message, once the client has read the answers so far; receiving resumes reading."""
         await self.writable.wait()
         return await super().receive()
 
     async def send(self, message: Any) -> None:
-        """Send what the application says; a handshake that it has answered with a refusal is over."""
+        """Send a message of the application; the end of a refusal ends the handshake."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
 
     def handle_parser_exception(self) -> None:
-        """End a connection whose frames cannot be read."""
+        """Close a connection with invalid frames."""
         if self.conn.close_sent is None:
             self.transport.close()
         else:
             super().handle_parser_exception()
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a part of a message, unless it is one of too many: parts may be empty, and each costs memory."""
+        """Receive a part of a message; too many parts are refused, because each costs memory even if it is empty."""
         if len(self.frames) < _MOST_PARTS:
             super().handle_cont(event)
             return
@@ -73,29 +73,29 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def pause_writing(self) -> None:
-        """Bound the time in which the client reads nothing."""
+        """Start the time limit for a client that reads nothing."""
         super().pause_writing()
         if self._unread is None:
             self._unread = self.loop.call_later(self._limits.unread_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Drop that bound, and read on."""
+        """Cancel that time limit, and resume reading."""
         super().resume_writing()
-        self._drop_bound()
+        self._cancel_limit()
         if not (self.read_paused or self.transport.is_closing()):
             self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Drop the timers."""
+        """Cancel the timer."""
         super().connection_lost(exc)
-        self._drop_bound()
+        self._cancel_limit()
 
     def keepalive_timeout(self) -> None:
-        """End a connection whose client does not answer, soon even if it does not read what is under way."""
+        """Close a connection without an answer to a ping, and abort it soon if the client reads nothing."""
         super().keepalive_timeout()
         self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
 
-    def _drop_bound(self) -> None:
+    def _cancel_limit(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None

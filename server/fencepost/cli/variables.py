@@ -1,4 +1,4 @@
-"""The variables `FENCEPOST_…`: those of an orchestrator are not settings, and a misspelt setting is found."""
+"""Checks the FENCEPOST_* variables: ignores those of an orchestrator and refuses misspelt settings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from fencepost.cli import fencepost
 from fencepost.errors import StartRefused
 
 _PREFIX = "FENCEPOST_"
-# Kubernetes gives each container the address of a Service named `fencepost`, or `fencepost-grpc`, in variables with the
-# names of ours: FENCEPOST_PORT=tcp://10.0.0.1:8080.
+# Kubernetes sets variables with the address of a Service named `fencepost` or `fencepost-grpc`, with the names of our
+# settings: FENCEPOST_PORT=tcp://10.0.0.1:8080.
 _OF_A_SERVICE = re.compile(r"(?:tcp|udp|sctp)://\S+:\d+")
 _NEAR = 0.85
 
 
 def check_variables(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Drop what only looks like a setting of ours; raise StartRefused for a variable that is nearly the name of one."""
+    """Delete variables of a Kubernetes Service; raises StartRefused for a variable that resembles a setting."""
     ours = [name for name in environment if name.startswith(_PREFIX)]
     for name in [name for name in ours if _OF_A_SERVICE.fullmatch(environment[name])]:
         del environment[name]

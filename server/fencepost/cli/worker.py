@@ -1,7 +1,7 @@
-"""One of several server processes, started by `workers` and by nobody else: `python -m fencepost.cli.worker FD LEVEL`.
+"""One of several server processes, started only by `workers`: `python -m fencepost.cli.worker FD LEVEL`.
 
-It inherits the listening socket as descriptor FD, reads its settings from stdin, where no list of processes shows the
-secrets in them, and prints `ready`. The database is migrated, and the definitions are put.
+It inherits the listening socket as descriptor FD, reads its settings from stdin, which keeps their secrets out of the
+process list, and prints `ready`. Its parent has migrated the database and put the definitions.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ READY = b"ready\n"
 
 
 def main() -> None:
-    """Serve until a signal; a start that fails is one line on stderr and exit status 2, as of the command."""
+    """Serve until a signal; a failed start prints one line on stderr and exits with status 2, like the command."""
     descriptor, level = sys.argv[1:]
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s worker %(process)d: %(message)s")
     settings = decode(sys.stdin.buffer.read())
     assert settings.database_url is not None
     with socket.socket(fileno=int(descriptor)) as listener:
         try:
-            serve(settings, settings.database_url, listener, _tell_ready)
+            serve(settings, settings.database_url, listener, _print_ready)
         except (StartRefused, Refusal) as refused:
             sys.stderr.write(f"fencepost: {refused}\n")
             sys.exit(2)
 
 
 def encode(settings: Settings) -> bytes:
-    """Return settings as the text that a worker reads."""
+    """Return settings as the JSON that a worker reads."""
     return msgspec.json.encode(settings, enc_hook=str)
 
 
 def decode(text: bytes) -> Settings:
-    """Return the settings of `encode`."""
+    """Return the settings from the JSON of `encode`."""
     return msgspec.json.decode(text, type=Settings, dec_hook=_made)
 
 
 def _made(type: type, value: Any) -> Any:
-    return type(value)  # a Path; everything else is known to JSON
+    return type(value)  # a Path, the only type that JSON does not have
 
 
-def _tell_ready() -> None:
+def _print_ready() -> None:
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
 

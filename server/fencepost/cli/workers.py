@@ -1,12 +1,12 @@
-"""Several server processes on one port: started, started again when they die, and ended together.
+"""Runs several server processes on one port: starts them, restarts them when they die, and stops them together.
 
-This process holds what there must be one of: the Postgres of our own, the migrations, the definitions and the port. It
-serves nothing itself. The workers know of each other only what any servers on one database do: what one acknowledged is
-in Postgres, and NOTIFY wakes the polls of the others. So the death of one is that of a server.
+This process owns the embedded Postgres, the migrations, the definitions and the port. It serves no requests. The
+workers share only the database, like any servers: acknowledged changes are in Postgres, and NOTIFY wakes the polls of
+the others. So the death of a worker has the effects of the death of a server.
 
-On Linux each worker has a listening socket of its own, and the kernel deals out connections. From a socket shared by
-all, the first that wakes takes whatever waits: of 64 connections that came together one of two workers got 58, and kept
-them. The sockets stay open here, so that connections to a worker that died wait for the next in its place.
+On Linux each worker has its own listening socket, and the kernel distributes the connections. With one shared socket
+the first worker that wakes accepts all waiting connections: of 64 simultaneous connections one of two workers got 58.
+The sockets stay open in this process, so that connections to a dead worker wait for its replacement.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from fencepost.app import build_app
 from fencepost.cli.serving import (
     LONGEST_HURRY,
     LONGEST_STOP,
-    bring_to_schema,
     check_inputs,
     database,
-    end_at_last,
+    exit_after,
     listen,
     listening,
+    migrate_schema,
     ports,
+    print_ready,
     put_definitions,
     reserved,
     supervised,
-    tell_ready,
 )
 from fencepost.cli.worker import READY, encode
 from fencepost.errors import StartRefused
@@ -45,13 +45,13 @@ from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.subprocesses import environment, launch
 from fencepost.telemetry import Event, emit
 
-# A worker is gone sooner by itself; with this one that hangs, the whole is gone in ten seconds.
+# A worker stops sooner; with this limit for one that hangs, the whole server stops within ten seconds.
 _STOP_SECONDS = 8.0
 _AFTER_FAILURE = 1.0
 
 
 def run(settings: Settings, log_level: str) -> None:
-    """Serve with several workers until a signal; raise StartRefused when that cannot begin."""
+    """Serve with several workers until a signal; raises StartRefused when the server cannot start."""
     check_inputs(settings)
     with (
         # Before the database, as with one worker.
@@ -59,26 +59,26 @@ def run(settings: Settings, log_level: str) -> None:
         reserved(settings.host, settings.port) as listener,
         database(settings) as (conninfo, postgres),
     ):
-        bring_to_schema(conninfo)
+        migrate_schema(conninfo)
         listen(listener)
-        told = replace(settings, database_url=conninfo, definitions=None, workers=1)
+        worker_settings = replace(settings, database_url=conninfo, definitions=None, workers=1)
 
         async def serve() -> None:
             async with supervised(postgres):
                 await _put_definitions(settings, conninfo)
-                with dealt(listener, settings.workers) as listeners:
-                    await Workers(told, listeners, log_level, postgres).run()
+                with distributed(listener, settings.workers) as listeners:
+                    await Workers(worker_settings, listeners, log_level, postgres).run()
 
         asyncio.run(serve())
 
 
 @contextmanager
-def dealt(listener: socket.socket, number: int) -> Iterator[list[socket.socket]]:
-    """Give so many sockets on the port of `listener`, which is the first of them."""
+def distributed(listener: socket.socket, number: int) -> Iterator[list[socket.socket]]:
+    """Yield `number` listening sockets on one port; `listener` is the first of them."""
     if sys.platform != "linux":
-        yield [listener] * number  # elsewhere one of them would get all
+        yield [listener] * number  # on other systems one socket would get all connections
         return
-    # Not before it listens: a second server that is given the same port by mistake must be refused, as it is.
+    # After `listen`, so that a second server with the same port is refused.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     with ExitStack() as opened:
         address = listener.getsockname()
@@ -95,7 +95,7 @@ async def _put_definitions(settings: Settings, conninfo: str) -> None:
 
 
 class Workers:
-    """The processes that serve, one on each of `listeners`, all with the same settings."""
+    """The worker processes, one for each of `listeners`, all with the same settings."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Workers:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep them going until a signal; raise StartRefused when one cannot begin."""
+        """Run the workers until a signal; raises StartRefused when one of them cannot start."""
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, self._stop)
         serving: list[None] = []
@@ -120,17 +120,17 @@ class Workers:
         def served() -> None:
             serving.append(None)
             if len(serving) == len(self._listeners):
-                tell_ready(self._listeners[0])
+                print_ready(self._listeners[0])
 
-        places = [asyncio.create_task(self._keep(listener, served)) for listener in self._listeners]
+        tasks = [asyncio.create_task(self._keep(listener, served)) for listener in self._listeners]
         try:
-            await asyncio.gather(*places)
+            await asyncio.gather(*tasks)
         finally:
             self._stop()
-            await asyncio.wait(places)
+            await asyncio.wait(tasks)
 
     async def _keep(self, listener: socket.socket, served: Callable[[], None]) -> None:
-        """Keep one going; `served` is called when the first comes to serve."""
+        """Run one worker and restart it when it dies; `served` is called at its first ready."""
         was_served = False
         while not self._stopping.is_set():
             process, ready = await self._start(listener)
@@ -142,23 +142,23 @@ class Workers:
             if self._stopping.is_set():
                 return
             if not was_served:
-                raise StartRefused(f"a worker could not start (exit status {status}); its reason is above")
+                raise StartRefused(f"a worker could not start (exit status {status}); see the reason above")
             emit(Event.WORKER_DIED, pid=process.pid, status=status)
             if not ready:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _AFTER_FAILURE)
 
     async def _start(self, listener: socket.socket) -> tuple[Process, bool]:
-        """Start a process; return it and whether it serves, or is about to end."""
+        """Start a worker process; return it and whether it became ready."""
         arguments = [str(listener.fileno()), self._log_level]
         process = await asyncio.create_subprocess_exec(
-            # Orphaned, it stops in order.
+            # An orphaned worker stops gracefully.
             *launch("fencepost.cli.worker", arguments, orphaned=signal.SIGTERM),
             stdin=PIPE,
             stdout=PIPE,
             pass_fds=[listener.fileno()],
             env=environment(),
-            # A Ctrl-C on the terminal is ours to pass on, once.
+            # This process passes a Ctrl-C on the terminal on, once.
             start_new_session=True,
         )
         self._processes.add(process)
@@ -171,14 +171,14 @@ class Workers:
         return process, await process.stdout.readline() == READY
 
     def _stop(self) -> None:
-        """Pass a signal on: the first lets the workers drain, the second ends them at once."""
+        """Pass a signal on: the first starts the drain of the workers, the second stops them at once."""
         if not self._stopping.is_set():
             self._stopping.set()
             asyncio.get_running_loop().call_later(_STOP_SECONDS, self._kill)
-            end_at_last(LONGEST_STOP, self._postgres)
+            exit_after(LONGEST_STOP, self._postgres)
         elif self._processes:
-            # Its workers have ended at once by then.
-            end_at_last(2 * LONGEST_HURRY, self._postgres)
+            # By then the workers have stopped at once.
+            exit_after(2 * LONGEST_HURRY, self._postgres)
         for process in self._processes:
             _signal(process, signal.SIGTERM)
 
@@ -188,7 +188,7 @@ class Workers:
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    # Process.send_signal polls, and may take the exit status away from the thread that waits for it.
+    # Process.send_signal polls, which may take the exit status from the thread that waits for it.
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)

@@ -1,4 +1,4 @@
-"""`fencepost workflow`: begin workflows, look at them, tell them something, take their histories away."""
+"""`fencepost workflow`: starts, lists, shows, signals, cancels and exports workflows."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def start(
     as_json: bool,
 ) -> None:
     """Start a workflow of DEFINITION with PARAMS, an object in YAML or JSON; print its id."""
-    asked = {"id": id or str(uuid4()), "definition": definition, "label": label, "executeAt": execute_at}
-    said = {name: value for name, value in asked.items() if value is not None}
+    options = {"id": id or str(uuid4()), "definition": definition, "label": label, "executeAt": execute_at}
+    request = {name: value for name, value in options.items() if value is not None}
     if params is not None:
-        said["params"] = _payload(params, "PARAMS")
-    resource = client.call("awf.workflow/create-and-execute", said)["resource"]
+        request["params"] = _payload(params, "PARAMS")
+    resource = client.call("awf.workflow/create-and-execute", request)["resource"]
     click.echo(orjson.dumps(resource).decode() if as_json else resource["id"])
 
 
@@ -104,8 +104,8 @@ def show(client: RpcClient, id: str, as_json: bool) -> None:
 @server_options
 def export(client: RpcClient, id: str) -> None:
     """Print the history of workflow ID as JSON, for tests that replay a decider."""
-    told = _status(client, id, "activities", "decisions")
-    click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+    status = _status(client, id, "activities", "decisions")
+    click.echo(orjson.dumps(status, option=orjson.OPT_INDENT_2).decode())
 
 
 @workflow.command()
@@ -122,7 +122,7 @@ def signal(client: RpcClient, id: str, name: str, payload: str | None, signal_id
         asked["payload"] = _payload(payload, "PAYLOAD")
     if signal_id is not None:
         asked["signal-id"] = signal_id
-    _say(client.call("awf.workflow/signal", asked)["resource"], as_json=as_json)
+    _print(client.call("awf.workflow/signal", asked)["resource"], as_json=as_json)
 
 
 @workflow.command()
@@ -131,10 +131,10 @@ def signal(client: RpcClient, id: str, name: str, payload: str | None, signal_id
 @as_json
 def cancel(client: RpcClient, id: str, as_json: bool) -> None:
     """Cancel the live workflow ID and everything that it has started."""
-    _say(client.call("awf.workflow/cancel", {"id": id})["resource"], as_json=as_json)
+    _print(client.call("awf.workflow/cancel", {"id": id})["resource"], as_json=as_json)
 
 
-def _say(resource: dict[str, Any], *, as_json: bool) -> None:
+def _print(resource: dict[str, Any], *, as_json: bool) -> None:
     click.echo(orjson.dumps(resource).decode() if as_json else f"{resource['id']}  {_line(resource)}")
 
 
@@ -157,24 +157,24 @@ def _pages(client: RpcClient, wanted: dict[str, Any], limit: int) -> Iterator[di
 
 
 def _status(client: RpcClient, id: str, *members: str) -> dict[str, Any]:
-    """Return the status of a workflow with all that these members hold, however many answers that takes."""
-    told: dict[str, Any] = client.call(
+    """Return the status of a workflow with these members from all pages."""
+    status: dict[str, Any] = client.call(
         "awf.workflow/status", {"id": id, **{f"include-{one}?": True for one in members}}
     )
     for member in members:
-        while (following := told.pop(f"{member}-next", None)) is not None:
+        while (following := status.pop(f"{member}-next", None)) is not None:
             asked = {"id": id, f"include-{member}?": True, f"{member}-after": following}
             page = client.call("awf.workflow/status", asked)
-            told[member] += page[member]
-            told |= {name: value for name, value in page.items() if name == f"{member}-next"}
-    return told
+            status[member] += page[member]
+            status |= {name: value for name, value in page.items() if name == f"{member}-next"}
+    return status
 
 
 def _tree(client: RpcClient, id: str) -> dict[str, Any]:
-    """Return the status of a workflow; its children have their `activities` too."""
-    told = _status(client, id, "activities")
-    activities = [_tree(client, one["id"]) if one["resourceType"] == _CHILD else one for one in told["activities"]]
-    tree: dict[str, Any] = {**told["resource"], "activities": activities}
+    """Return the status of a workflow with `activities`, which child workflows have too."""
+    status = _status(client, id, "activities")
+    activities = [_tree(client, one["id"]) if one["resourceType"] == _CHILD else one for one in status["activities"]]
+    tree: dict[str, Any] = {**status["resource"], "activities": activities}
     return tree
 
 
@@ -186,7 +186,7 @@ def _lines(tree: dict[str, Any], depth: int) -> Iterator[str]:
 
 
 def _line(resource: dict[str, Any], *, labelled: bool = True) -> str:
-    """Return how a workflow or a task stands, in words."""
+    """Return the state of a workflow or a task as text."""
     words = [resource["definition"], resource.get("outcome") or resource["status"]]
     if labelled and "label" in resource:
         words.append(f"({resource['label']})")

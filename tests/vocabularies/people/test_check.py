@@ -71,7 +71,7 @@ def test_the_check_finds_a_value_that_was_changed_by_hand(desk: Desk, change: st
     found = {difference["member"].removeprefix("stored ") for difference in differences(desk.server)}
     assert found == members
     result = CliRunner().invoke(check, ["--database-url", desk.server.conninfo])
-    assert "its history says" in result.output
+    assert "in its history" in result.output
 
 
 def test_the_check_finds_a_deleted_event(desk: Desk) -> None:
