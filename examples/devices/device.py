@@ -1,10 +1,10 @@
-"""A device in thirty lines: listens to its channel, does what it is told, and falls off the track once.
+"""A device in thirty lines: listens to its channel, does its tasks, and loses the track once.
 
     fencepost apply examples/devices/patrol.yaml
     python examples/devices/device.py http://127.0.0.1:8080 r2 &
     curl -X POST http://127.0.0.1:8080/workflows/demo/patrol/runs
 
-Needs nothing but Python. It ends after as many completed tasks as a third argument says.
+It needs only Python. With a number as third argument it exits after so many completed tasks.
 """
 
 import json
@@ -18,7 +18,7 @@ fell = False
 
 
 def report(task: str, verb: str, **body: object) -> None:
-    """Say what has become of a task."""
+    """Report a change of a task to the server."""
     request = urllib.request.Request(
         f"{BASE}/api/tasks/{task}/{verb}", json.dumps(body).encode(), {"content-type": "application/json"}
     )
@@ -31,7 +31,7 @@ with urllib.request.urlopen(f"{BASE}/api/devices/{DEVICE}/events?as=device") as 
         if not line.startswith(b"data: "):
             continue
         message = json.loads(line[len("data: ") :])
-        # What was heard before may be said again.
+        # After a reconnect the channel repeats earlier events.
         if message["type"] != "TASK_REGISTERED" or message["task_id"] in seen:
             continue
         seen.add(message["task_id"])
@@ -41,7 +41,7 @@ with urllib.request.urlopen(f"{BASE}/api/devices/{DEVICE}/events?as=device") as 
             report(message["task_id"], "abort", reason="off_track", failPoint={"corner": 3})
             continue
         if "failPoint" in message["payload"]:
-            print("going on from", message["payload"]["failPoint"], flush=True)
+            print("resuming from", message["payload"]["failPoint"], flush=True)
         report(message["task_id"], "complete", result={"done": message["action_name"]})
         left -= 1
         if left == 0:

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Provisions one machine, as a workflow with the id that is given: its own worker does two actions, that of a switch one
-# more. Needs a server with a port for machines: fencepost serve --grpc-port 42113
+# Provisions one machine, as a workflow with the given id: the worker of the machine does two actions, that of a switch
+# one. Needs a server with a gRPC port: fencepost serve --grpc-port 42113
 set -euo pipefail
 cd "$(dirname "$0")"
 export FENCEPOST_URL=${FENCEPOST_URL:-http://127.0.0.1:8080}

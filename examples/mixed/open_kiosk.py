@@ -1,4 +1,4 @@
-"""Opens a kiosk, and plays everybody who takes part: two services, the chief, the machine and the robot.
+"""Opens a kiosk, and plays all its parties: two services, a manager, a machine and a robot.
 
 fencepost serve &
 fencepost apply examples/mixed/kiosk.yaml
@@ -29,12 +29,12 @@ def call(method: str, **params: Any) -> Any:
 
 
 def found(look: Callable[[], Any]) -> Any:
-    """Return what `look` finds, once it finds something."""
+    """Poll `look` until it returns something, and return that."""
     for _ in range(600):
         if some := look():
             return some
         time.sleep(0.05)
-    raise SystemExit("nothing came of it in half a minute")
+    raise SystemExit("no result within half a minute")
 
 
 def serve(definition: str, **result: Any) -> None:
@@ -44,8 +44,8 @@ def serve(definition: str, **result: Any) -> None:
     print(f"{definition} answered")
 
 
-def begun(flow: str, definition: str) -> str:
-    """Return the id of what the flow has begun of a definition: others may have begun the like."""
+def activity_of(flow: str, definition: str) -> str:
+    """Return the id of the activity that the flow has started of a definition."""
     look = {"id": flow, "include-activities?": True}
     (one, *_) = found(
         lambda: [one for one in call("awf.workflow/status", **look)["activities"] if one["definition"] == definition]
@@ -54,8 +54,8 @@ def begun(flow: str, definition: str) -> str:
 
 
 def approve(flow: str) -> None:
-    """Say yes, as the chief."""
-    asked = {"taskList": begun(flow, "shop/approval")}
+    """Approve, as the manager."""
+    asked = {"taskList": activity_of(flow, "shop/approval")}
     (task,) = found(lambda: call("awf.people/find-all-tasks-by-task-list", **asked)["resources"])
     call("awf.people/claim", id=task["id"], user="mira")
     call("awf.people/set-task-completed", id=task["id"], user="mira")
@@ -63,8 +63,8 @@ def approve(flow: str) -> None:
 
 
 def install(flow: str) -> None:
-    """Do what there is to do on the machine."""
-    me, till = {"worker": "52:54:00:12:34:56"}, begun(flow, "shop/till")
+    """Do the action of the machine."""
+    me, till = {"worker": "52:54:00:12:34:56"}, activity_of(flow, "shop/till")
     (workflow,) = found(lambda: [one for one in call("awf.machine/contexts", **me)["resources"] if one["id"] == till])
     action = {"id": workflow["id"], "task": workflow["context"]["task"], "action": workflow["context"]["action"]}
     for state in ("STATE_RUNNING", "STATE_SUCCESS"):
@@ -73,8 +73,8 @@ def install(flow: str) -> None:
 
 
 def drive(flow: str, action: str) -> None:
-    """Do the next task of the robot's, over HTTP as robots do."""
-    run = {"id": begun(flow, "shop/delivery")}
+    """Do the next task of the robot, over HTTP as robots do."""
+    run = {"id": activity_of(flow, "shop/delivery")}
     tasks = found(lambda: [task for task in call("awf.device/run-status", **run)["resource"]["tasks"] if is_new(task)])
     assert tasks[0]["actionName"] == action
     for verb in ("start", "complete"):
@@ -83,13 +83,13 @@ def drive(flow: str, action: str) -> None:
 
 
 def is_new(task: Any) -> bool:
-    """Return whether the robot has not begun a task."""
+    """Return whether the robot has not started a task."""
     return bool(task["status"] == "PENDING")
 
 
 def main() -> None:
-    """Open it."""
-    call("awf.people/put-team", code="CHIEFS", description="who decides")
+    """Open the kiosk."""
+    call("awf.people/put-team", code="CHIEFS", description="approves rents")
     call("awf.people/save-team-memberships", user="mira", teams=["CHIEFS"])
     kiosk = {"templateId": "shop/open-kiosk", "context": {"place": "platform 9"}}
     flow = call("awf.taskflow.template/execute", **kiosk)["data"]["taskflowId"]

@@ -1,4 +1,4 @@
-"""One run of the process in onboard.yaml: people at their desks, and a worker for the account.
+"""Runs the process in onboard.yaml once: two people do their tasks, and a worker creates the account.
 
 fencepost serve &
 fencepost apply examples/people/onboard.yaml
@@ -24,12 +24,12 @@ def call(method: str, **params: Any) -> Any:
 
 
 def people(method: str, **params: Any) -> Any:
-    """Call a method of people's."""
+    """Call a method of the people vocabulary."""
     return call(f"awf.people/{method}", **params)
 
 
 def work() -> None:
-    """Make the account, as a worker: it polls, does it, and says so."""
+    """Create the account, as a worker: poll for the task, do it, report the result."""
     (task,) = call("awf.task/poll", taskDefinitions=["hr/onboard/ACCOUNT"], start=True)["resources"]
     people("set-task-progress", id=task["id"], progressMessage="asking the directory")
     result = {"account": task["params"]["input"]["name"]}
@@ -37,14 +37,14 @@ def work() -> None:
 
 
 def main() -> None:
-    """Take on ada."""
+    """Onboard ada."""
     for code, user in (("HR", "ann"), ("IT", "bob")):
         people("put-team", code=code, description=code)
         people("save-team-memberships", user=user, teams=[code])
 
     code = f"ada-{uuid.uuid4()}"
-    begun = people("create-task-list", process="hr/onboard", code=code, input={"name": "ada"})
-    papers = begun["tasks"][0]["id"]
+    created = people("create-task-list", process="hr/onboard", code=code, input={"name": "ada"})
+    papers = created["tasks"][0]["id"]
     work()
 
     people("claim", id=papers, user="ann")

@@ -1,10 +1,10 @@
-"""The services that the tasks of `group.json` are actions of: `group-core` and `appliance-core`."""
+"""The services of the tasks in `group.json`, as a worker: `group-core` and `appliance-core`."""
 
 from typing import Any
 
 from fencepost_sdk import Worker
 
-worker = Worker()  # where the server is stands in FENCEPOST_URL
+worker = Worker()  # FENCEPOST_URL has the address of the server
 
 
 @worker.task("group-core/createGroup")
@@ -15,7 +15,7 @@ def create_group(call: dict[str, Any]) -> dict[str, Any]:
 
 @worker.task("appliance-core/AddApplianceToGroup")
 def add_appliance(call: dict[str, Any]) -> dict[str, Any]:
-    """Add an appliance to the group that the stage before has created."""
+    """Add an appliance to the group of the previous stage."""
     (created,) = call["meta"]["taskflowExecutionContext"]["previousStageRes"]
     group = created["response"]["data"]["groupId"]
     return {"success": True, "data": {"groupId": group, "applianceId": call["params"]["applianceId"]}}

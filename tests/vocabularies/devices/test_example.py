@@ -25,5 +25,5 @@ def test_the_device_of_the_example_falls_off_the_track_and_goes_on(server: Serve
         until(lambda: fleet.run(run["id"])["status"] == "COMPLETED", timeout=20)
         said, _ = device.communicate(timeout=20)
     assert device.returncode == 0
-    assert "going on from {'corner': 3}" in said
+    assert "resuming from {'corner': 3}" in said
     assert fleet.run(run["id"])["attempt"] == 2
