@@ -1,4 +1,4 @@
-"""`python -m bench`: run, print the tables, write the JSON."""
+"""`python -m bench`: runs the benchmark, prints the tables and writes the JSON."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ _RESULTS = Path(__file__).parent / "results"
 
 
 @click.command()
-@click.option("--full", is_flag=True, help="All of it, with long scenarios: an hour or so, and 10 GB of disk.")
-@click.option("--rounds", type=click.IntRange(1, 100), help="Rounds; medians are taken over them.")
-@click.option("--count", type=click.IntRange(100, 10_000_000), help="Tasks a drain, at most.")
-@click.option("--only", "names", help=f"Contestants, with commas between: {', '.join(EVERYBODY)}.")
-@click.option("--figures", help=f"Figures, with commas between: {', '.join(FIGURES)}.")
-@click.option("--serve", default="", help="More arguments for `fencepost serve`, such as '--connections 6'.")
-@click.option("--ours", default="{}", help='How Fencepost is used: {"processes": 2, "concurrency": 500, …}.')
-@click.option("--plan", "overrides", default="{}", help='Anything else of the plan: {"idle_polls": 1000, …}.')
-@click.option("--json", "path", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
+@click.option("--full", is_flag=True, help="Run the long scenarios too: about an hour, and 10 GB of disk.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="Number of rounds; results are their medians.")
+@click.option("--count", type=click.IntRange(100, 10_000_000), help="Maximum tasks per drain.")
+@click.option("--only", "names", help=f"Contestants, separated by commas: {', '.join(EVERYBODY)}.")
+@click.option("--figures", help=f"Figures, separated by commas: {', '.join(FIGURES)}.")
+@click.option("--serve", default="", help="Further arguments for `fencepost serve`, such as '--connections 6'.")
+@click.option(
+    "--ours", default="{}", help='Options of the Fencepost contestants: {"processes": 2, "concurrency": 500, …}.'
+)
+@click.option("--plan", "overrides", default="{}", help='Further options of the plan: {"idle_polls": 1000, …}.')
+@click.option("--json", "path", type=click.Path(path_type=Path, dir_okay=False), help="File for the JSON.")
 def main(
     full: bool,
     rounds: int | None,
@@ -46,7 +48,7 @@ def main(
     overrides: str,
     path: Path | None,
 ) -> None:
-    """Measure Fencepost beside other queues on Postgres, all on one Postgres of this run's own."""
+    """Measure Fencepost and other queues on Postgres, all on one Postgres that this run starts."""
     given: dict[str, Any] = {
         "rounds": rounds,
         "count": count,
@@ -67,8 +69,8 @@ def main(
         try:
             race.run()
         except KeyboardInterrupt:
-            # What has been measured is worth showing.
-            race.samples.note("run", "the run was cut off before its end")
+            # The results so far are still printed.
+            race.samples.note("run", "the run was interrupted")
     about["seconds"] = round(time.monotonic() - began)
     for line in lines(race.samples):
         click.echo(line)

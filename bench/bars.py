@@ -1,4 +1,4 @@
-"""The bars: what Fencepost must reach (floor) and wants to (goal), as one number each from the samples."""
+"""The bars: ratios of the samples with the values that Fencepost must (floor) and should (goal) reach."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.samples import Samples
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar; `lower` says that less is better."""
+    """One bar; with `lower` smaller values are better."""
 
     what: str
     measured: float
@@ -20,7 +20,7 @@ class Bar:
 
     @property
     def verdict(self) -> str:
-        """Say whether it is met."""
+        """The verdict for the table."""
         sign = -1 if self.lower else 1
         if sign * self.measured >= sign * self.goal:
             return "goal met"
@@ -30,13 +30,13 @@ class Bar:
 
 
 def bars(samples: Samples) -> list[Bar]:
-    """Return the bars that the samples can tell of."""
+    """Return the bars for which there are samples."""
     ceiling = BATCHES[-1:]
     drain, create = samples.median("drain", OURS, "rate"), samples.median("create", OURS, "rate")
     half, most = (samples.quantile("latency", OURS, "ms", share) for share in (0.5, 0.99))
     best_half, best_most = (_best_latency(samples, share) for share in (0.5, 0.99))
     flows = samples.median("drain", "fencepost:workflows", "rate")
-    # A step is made and drained by the workflow itself.
+    # A workflow creates and drains its steps in one figure.
     made_and_drained = None if not (drain and create) else 1 / (1 / drain + 1 / create)
     ratios = [
         ("drain / plain SQL in batches of 1,000", drain, samples.best("drain", ceiling, "rate"), 0.6, 1.0, False),

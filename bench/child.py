@@ -1,7 +1,7 @@
-"""A process that ends with the one that started it, also when that one is killed (on Linux, by the kernel's signal).
+"""Child processes that end with their parent, also when that is killed (on Linux, by a signal of the kernel).
 
-The kernel means the thread that started it: start children from the main thread. Between fork and exec stands a small
-program and no preexec_fn, because Python code there can deadlock in a process with threads.
+For the kernel the parent is the thread that forked: start children from the main thread. A small launcher asks for the
+signal instead of a preexec_fn, because Python code between fork and exec can deadlock in a process with threads.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 
 class Child:
-    """A command as a child; its stdin and stdout are ours, in bytes and whole lines, its stderr is the terminal."""
+    """A command that runs as a child, with pipes for the lines of its stdin and stdout; stderr is inherited."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=stderr,
             env={**kept, "PYTHONPATH": str(ROOT), **(env or {})},
-            # A Ctrl-C on the terminal is for the harness to answer.
+            # The harness handles a Ctrl-C on the terminal.
             start_new_session=True,
         )
         assert self.process.stdin is not None
@@ -57,25 +57,25 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the child is running."""
         return self.process.poll() is None
 
     def write(self, line: bytes) -> None:
-        """Send a line."""
+        """Write a line to its stdin."""
         self.stdin.write(line + b"\n")
         self.stdin.flush()
 
     def read(self) -> bytes:
-        """Return the next line; raise EOFError when it has ended instead."""
+        """Return the next line of its stdout; raises EOFError when the child has ended."""
         line = self.stdout.readline()
         if not line:
-            raise EOFError(f"it ended with status {self.process.wait()}")
+            raise EOFError(f"the child ended with status {self.process.wait()}")
         return line.rstrip(b"\n")
 
     def stop(self, seconds: float = 15.0, *, patience: float = 0.0) -> None:
-        """Close its stdin, after `patience` ask it to end, and kill it when it has not after so many seconds more."""
+        """Close its stdin, terminate it after `patience` seconds, and kill it after further `seconds`."""
         for pipe in (self.stdin, self.stdout):
-            # It may be gone, with something unsent.
+            # The child may be gone, with unsent bytes in the pipe.
             with contextlib.suppress(OSError):
                 pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -90,5 +90,5 @@ class Child:
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module with our interpreter, never one from the current folder."""
+    """Return the command that runs a module with this interpreter; nothing is imported from the current folder."""
     return [sys.executable, "-P", "-m", module, *arguments]

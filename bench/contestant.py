@@ -1,12 +1,12 @@
-"""What a contestant is: one queue behind four measurements, each through the queue's own public API.
+"""The interface of a contestant: one queue with four measurements, each through the public API of the queue.
 
-A contestant runs in a process of its own (`python -m bench.lane NAME`), so none warms up or slows down another, and
-what its process and the processes under it (a server, workers, Node) use of the CPU is its bill. It may start children;
-they end with it (`bench.child.Child` does that). Its methods are plain functions: one that needs an event loop runs one
-(`asyncio.run`) for as long as the call takes. All of them get the same Postgres, each a database of its own.
+Each contestant runs in its own process (`python -m bench.lane NAME`), so that none warms up or slows down another. The
+CPU time of that process and its descendants (a server, workers, Node) is its CPU time. It may start children with
+`bench.child.Child`, which end with it. Its methods are plain functions; one that needs an event loop runs one
+(`asyncio.run`) during the call. All contestants use one Postgres, each with its own database.
 
-A module `bench/contestants/<name>.py` has a function `contestant() -> Contestant` that must not fail and imports
-what may be missing only inside of `available` and after it.
+A module `bench/contestants/<name>.py` has a function `contestant() -> Contestant` that must not fail. It imports
+optional packages only in `available` and in later calls.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-# Node's packages are installed here: `make bench` runs `npm ci --prefix bench` (node_modules is not committed).
+# The folder of the Node packages: `make bench` runs `npm ci --prefix bench` (node_modules is not committed).
 NODE_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What a drain did; `left` 0 and `calls` == `tasks` == count is exactly once.
+    """The result of a drain; each task ran once if `left` is 0 and `calls` == `tasks` == count.
 
-    seconds  from the start of the first handler to the moment at which the last completion is committed: starting
-             processes and imports before the first handler are not in it, flushing completions after the last is
-    calls    how often a handler was called
-    tasks    how many different tasks it was called for
-    left     tasks that the queue's tables hold as not done afterwards
-    decided  decisions that were made beside the calls, each a task of its own; only workflows have such
+    seconds  from the start of the first handler to the commit of the last completion: without the start of processes
+             and imports before the first handler, but with the flush of completions after the last one
+    calls    number of handler calls
+    tasks    number of different tasks in these calls
+    left     tasks that are not done in the tables of the queue afterwards
+    decided  decisions made beside the calls, each of which is a task; only for workflows
     """
 
     seconds: float
@@ -40,34 +40,34 @@ class Drained:
 
 
 class Contestant(Protocol):
-    """One queue. `count` no-op tasks carry {"n": <number>} or nothing at all; handlers do nothing but count."""
+    """One queue. Its `count` no-op tasks have the params {"n": <number>} or none; its handlers only count."""
 
     name: str
-    # One line for the table's notes: what is kept of a finished task, how handlers are called, the batch sizes.
+    # One line for the notes of the table: retention of finished tasks, calls of handlers, batch sizes.
     manner: str
 
     def available(self) -> str | None:
-        """Return why it cannot take part here ("pgqueuer is not installed", "Node is missing"), or None if it can."""
+        """Return the reason why it cannot run here ("pgqueuer is not installed", "Node is missing"), or None."""
 
     def prepare(self, dsn: str) -> None:
-        """Make its schema in the empty database that `dsn` (a libpq conninfo, over a unix socket) names."""
+        """Create its schema in the empty database of `dsn`, a libpq conninfo with a Unix socket."""
 
     def create(self, count: int) -> float:
-        """Put `count` tasks through the bulk path of its API and return the seconds from first call to last commit."""
+        """Create `count` tasks with its bulk API and return the seconds from the first call to the last commit."""
 
     def drain(self, count: int) -> Drained:
-        """Start its worker(s), best settings for two cores, run until `count` waiting tasks are done, stop them."""
+        """Run its workers, with the best settings for two cores, until `count` waiting tasks are done."""
 
     def latency(self, count: int) -> list[float]:
-        """Return seconds from before the create call to the handler's start, one task after another on an idle queue.
+        """Return the seconds from before each create call to the start of the handler, one task at a time.
 
-        The worker waits already (200 tasks or so before may warm it up) and is woken by whatever its API offers;
-        some 5 to 15 ms lie between a finished task and the next create. Both ends read `time.perf_counter()` (or
-        CLOCK_MONOTONIC in nanoseconds, `process.hrtime.bigint()` in Node: the same clock in all processes on Linux).
+        The queue is idle and the worker waits; about 200 earlier tasks may warm it up. There are 5 to 15 ms between a
+        finished task and the next create. Both times are from `time.perf_counter()`, or from another reading of
+        CLOCK_MONOTONIC such as `process.hrtime.bigint()` in Node, which is one clock for all processes on Linux.
         """
 
     def close(self) -> None:
-        """Stop what it started."""
+        """Stop its processes."""
 
 
 Factory = Callable[[], Contestant]

@@ -1,6 +1,6 @@
-"""A contestant's process, and how the harness speaks to it: a JSON command a line, a JSON answer a line.
+"""The process of a contestant, and its protocol with the harness: a JSON command per line, a JSON answer per line.
 
-What a contestant prints goes to stderr, so that it cannot spoil an answer.
+Output of a contestant goes to stderr, so that it cannot corrupt an answer.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from bench.loads.idlers import raise_file_limit
 
 
 class LaneFailed(Exception):
-    """A contestant could not do what it was asked; the message is for the table's notes."""
+    """A contestant has failed; the message is for the notes of the table."""
 
 
 class Lane:
-    """A contestant in its own process, as the harness sees it."""
+    """A contestant in its own process, for the harness."""
 
     def __init__(self, name: str, options: dict[str, Any] | None = None, *, patience: float = 300.0) -> None:
         self.name = name
         self._patience = patience
-        # Killed with us: its own children ask to end with it.
+        # Killed with this process, and its children with it.
         self._child = Child(python("bench.lane", name, json.dumps(options or {})), orphaned=signal.SIGTERM)
         self.pid = self._child.pid
         self.alive = True
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """Call a method of the contestant; raise LaneFailed when it fails or takes too long, which ends the lane."""
+        """Call a method of the contestant; raises LaneFailed when it fails or takes too long, which ends the lane."""
         try:
             self._child.write(json.dumps([what, *arguments]).encode())
             answer = json.loads(self._line(what))
@@ -49,11 +49,11 @@ class Lane:
         return answer["result"]
 
     def drain(self, count: int) -> Drained:
-        """Drain and return what came of it."""
+        """Run a drain and return its result."""
         return Drained(**self.ask("drain", count))
 
     def stop(self, *, patience: float = 15.0) -> None:
-        """End the process: it takes down what it started when its stdin ends, or else when it is told."""
+        """Stop the process: it stops its children when its stdin ends, or else after SIGTERM."""
         if self.alive:
             self.alive = False
             self._child.stop(patience=patience)
@@ -61,7 +61,7 @@ class Lane:
     def _line(self, what: str) -> bytes:
         with selectors.DefaultSelector() as selector:
             selector.register(self._child.stdout, selectors.EVENT_READ)
-            # An answer is one line, written at once: when its beginning is there, all of it is about to be.
+            # An answer is one line and written at once, so that the rest follows its first byte.
             if not selector.select(self._patience):
                 self.stop(patience=0.0)
                 raise LaneFailed(f"{self.name}: {what}: no answer within {self._patience:.0f} s")
@@ -69,7 +69,7 @@ class Lane:
 
 
 def find(name: str, options: dict[str, Any]) -> Contestant:
-    """Return a contestant by its name; what stands behind a colon or plus is for its module."""
+    """Return a contestant by its name; the part after a colon or plus is passed to its module."""
     module, _, variant = name.replace("+", ":").partition(":")
     made = importlib.import_module(f"bench.contestants.{module}")
     contestant: Contestant = made.contestant(variant, **options) if variant or options else made.contestant()

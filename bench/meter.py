@@ -1,9 +1,8 @@
-"""What a measured stretch cost: CPU from /proc, write-ahead log and commits from Postgres.
+"""The cost of a measured interval: CPU from /proc, write-ahead log and commits from Postgres.
 
-CPU of a group is user and system time of its processes and of their descendants, with those that ended meanwhile
-(their parent has them in its own account once it has waited for them). The kernel counts in ticks of 10 ms, so short
-stretches are coarse. Commits are the commit records in the write-ahead log: those that wrote something, and therefore
-waited for the disk; the statistics views lag up to ten seconds behind.
+The CPU time of a group is the user and system time of its processes and their descendants, including ended ones, which
+their parent accounts for. The kernel counts in ticks of 10 ms, so that short intervals are imprecise. Commits are the
+commit records in the write-ahead log, which waited for the disk; the statistics views lag by up to ten seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a stretch cost: seconds on the clock, CPU seconds by group, and what Postgres wrote."""
+    """The cost of an interval: its seconds, CPU seconds by group, and the writes of Postgres."""
 
     seconds: float
     cpu: Mapping[str, float]
@@ -31,7 +30,7 @@ class Cost:
 
 
 class Meter:
-    """Reads groups of processes and one Postgres before and after a stretch."""
+    """Reads groups of processes and one Postgres before and after an interval."""
 
     def __init__(self, observer: psycopg.Connection[Any], groups: Mapping[str, Iterable[int]]) -> None:
         self._observer = observer
@@ -41,7 +40,7 @@ class Meter:
         self._began = time.perf_counter()
 
     def stop(self) -> Cost:
-        """Return the cost since the meter was made."""
+        """Return the cost since the creation of the meter."""
         seconds = time.perf_counter() - self._began
         cpu = {name: value - self._cpu[name] for name, value in self._read().items()}
         lsn = self._insert_lsn()
@@ -73,7 +72,7 @@ class Meter:
 
 
 def cpu_seconds(pids: Iterable[int], children: Mapping[int, list[int]] | None = None) -> float:
-    """Return the CPU seconds of processes and all below them."""
+    """Return the CPU seconds of processes and their descendants."""
     ticks = 0
     for pid in tree(pids, children):
         if fields := _stat(pid):
@@ -82,7 +81,7 @@ def cpu_seconds(pids: Iterable[int], children: Mapping[int, list[int]] | None = 
 
 
 def tree(pids: Iterable[int], children: Mapping[int, list[int]] | None = None) -> set[int]:
-    """Return processes and all below them."""
+    """Return processes and their descendants."""
     below = _children() if children is None else children
     waiting, found = list(pids), set[int]()
     while waiting:

@@ -1,4 +1,4 @@
-"""What a run does: who takes part in what, how often, how much."""
+"""The plan of a run: its contestants, figures, rounds and counts."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ BATCHES = ("sql:1", "sql:10", "sql:100", "sql:1000")
 PEERS = ("pgqueuer", "procrastinate", "awa", "graphile_worker", "pg_boss")
 PYTHON_PEERS = ("pgqueuer", "procrastinate", "awa")
 OURS = "fencepost"
-# A server of its own for the single calls: what they leave in the tables is not for its drains to pay.
+# The single calls have their own server, so that their rows do not slow down its drains.
 SINGLE = "fencepost:single"
 VARIANTS = (
     *("fencepost:two", "fencepost:workers", "fencepost:workflows"),
     *("fencepost:limits", "fencepost:loaded", "fencepost:snapshot"),
 )
 EVERYBODY = (*BATCHES, *PEERS, OURS, SINGLE, "starlette", *VARIANTS)
-# Who shows how long a created task waits: the batch size of plain SQL has no part in it.
+# Contestants of the latency figure, for which the batch size of plain SQL does not matter.
 LATENCY = ("sql:1", *PEERS, OURS)
 FIGURES = ("create", "drain", "single", "latency", "idle")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of everything; `most_seconds` bounds a drain: a slow contestant gets fewer tasks."""
+    """The counts of a run; `most_seconds` limits a drain: a slow contestant gets fewer tasks."""
 
     rounds: int = 3
     count: int = 10_000
     most_seconds: float = 3.0
     latencies: int = 50
-    # Seconds for one step of a contestant; who needs longer hangs.
+    # Seconds after which a step of a contestant counts as hung.
     patience: float = 60.0
     single_seconds: int = 4
     idle_polls: int = 10_000
     idle_seconds: float = 15.0
     finished: int = 200_000
     waiting: int = 50_000
-    # Workflows of ten activities each; fewer of them make smaller batches.
+    # Workflows of ten activities each; with fewer the batches are smaller.
     flows: int = 2_000
     contestants: tuple[str, ...] = EVERYBODY
     figures: tuple[str, ...] = FIGURES
-    # For Fencepost's lanes: more arguments of the server, worker processes, concurrency and so on.
+    # Options of the Fencepost contestants: further server arguments, worker processes, concurrency and so on.
     ours: dict[str, Any] = field(default_factory=dict)
 
     def takes_part(self, name: str, figure: str) -> bool:

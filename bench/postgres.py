@@ -1,4 +1,4 @@
-"""The one Postgres of a run: durable, its configuration printed, a database a contestant, in a temporary folder."""
+"""The Postgres of a run: durable, in a temporary folder, with one database per contestant."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from psycopg.conninfo import make_conninfo
 
 from fencepost.store.embedded import EmbeddedPostgres
 
-# Durable; the rest is what anybody gives a small database server, the same for all contestants. Checkpoints are rare
-# so that none falls into one contestant's stretch with the full pages that it makes him write.
+# Durable; otherwise common settings of a small database server, the same for all contestants. Checkpoints are rare, so
+# that no contestant has to write the full pages after one.
 OPTIONS = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -30,7 +30,7 @@ _SHOWN = (*OPTIONS, "wal_level", "wal_compression", "wal_sync_method", "autovacu
 
 
 class Postgres:
-    """A running server: its process, a connection to look at it with, and new databases."""
+    """A running server: its process, a connection to observe it, and new databases."""
 
     def __init__(self, server: EmbeddedPostgres) -> None:
         self._server = server
@@ -40,7 +40,7 @@ class Postgres:
         self.observer.execute("create extension pg_walinspect")
 
     def settings(self) -> dict[str, str]:
-        """Return what matters of its configuration."""
+        """Return the relevant part of its configuration."""
         return {name: str(self.observer.execute(f"show {name}").fetchone()[0]) for name in _SHOWN}  # type: ignore[index]
 
     def new_database(self, name: str) -> str:
@@ -49,7 +49,7 @@ class Postgres:
         return make_conninfo(self._server.conninfo, dbname=name)
 
     def commits(self, database: str) -> int:
-        """Return the transactions of a database so far, those that only read included; up to ten seconds late."""
+        """Return the number of transactions of a database, including read-only ones; up to ten seconds late."""
         query = "select xact_commit from pg_stat_database where datname = %s"
         row = self.observer.execute(query, (database,)).fetchone()
         assert row is not None
@@ -69,7 +69,7 @@ def running() -> Iterator[Postgres]:
 
 
 def dead_tuples(conninfo: str) -> int:
-    """Return the dead row versions that lie in the tables of a database now, counted, not estimated."""
+    """Return the exact number of dead row versions in the tables of a database."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("create extension if not exists pgstattuple")
         row = connection.execute(

@@ -1,6 +1,6 @@
-"""The run: every contestant once a round, each round beginning with another one, everything checked.
+"""The run: every contestant once per round, each round starting with another one, with checks after each.
 
-Rounds are interleaved because the machine changes with the hour: what is compared was measured within minutes.
+Rounds are interleaved because the speed of the machine changes: compared values were measured within minutes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from bench.samples import Samples
 
 _WARM_UP = 500
 _IDLE = "fencepost:idle"
-# More than can be done in a second, so that no poll comes back empty.
+# More than a server can finish in a second, so that no poll is empty.
 _MOST_SINGLE_TASKS = 5000
 
 
 class Race:
-    """One run of a plan; `samples` holds what came of it, `tell` is told what goes on."""
+    """One run of a plan; `samples` has the results, `tell` is called with messages about the progress."""
 
     def __init__(self, plan: Plan, postgres: Postgres, tell: Callable[[str], None]) -> None:
         self._plan = plan
@@ -45,17 +45,17 @@ class Race:
         self.samples = Samples()
 
     def run(self) -> None:
-        """Run all rounds; a contestant that fails is noted and leaves."""
+        """Run all rounds; a contestant that fails is removed with a note."""
         try:
             for name in self._plan.contestants:
-                self._guard(name, partial(self._enter, name))
+                self._guard(name, partial(self._prepare, name))
             for number in range(self._plan.rounds):
                 names = list(self._lanes)
                 first = number * max(1, len(names) // self._plan.rounds) % max(1, len(names))
                 for name in names[first:] + names[:first]:
                     self._tell(f"round {number + 1} of {self._plan.rounds}: {name}")
-                    self._guard(name, partial(self._turn, name))
-            self._look_back()
+                    self._guard(name, partial(self._measure, name))
+            self._count_dead_tuples()
             if self._plan.takes_part(OURS, "idle") and OURS in self._lanes:
                 self._tell(f"{self._plan.idle_polls} idle polls")
                 self._guard(_IDLE, self._idle)
@@ -74,7 +74,7 @@ class Race:
             if (lane := self._lanes.pop(name, None)) is not None:
                 lane.stop()
 
-    def _enter(self, name: str) -> None:
+    def _prepare(self, name: str) -> None:
         self._tell(f"preparing {name}")
         lane = self._lanes[name] = self._lane(name)
         if (reason := lane.ask("available")) is not None:
@@ -89,7 +89,7 @@ class Race:
         return Lane(name, self._plan.ours if name.startswith(OURS) else None, patience=self._plan.patience)
 
     def _warm_up(self, name: str, lane: Lane) -> None:
-        """Let it run once, and see how much it can be given."""
+        """Run a contestant once, and set its number of tasks from its rate."""
         if name.endswith(":loaded"):
             preload(lane, self._dsn[name], finished=self._plan.finished, waiting=self._plan.waiting)
             self._left[name] = lane.ask("left")
@@ -108,7 +108,7 @@ class Race:
         rate = drained.calls / drained.seconds
         self._counts[name] = max(100, min(self._plan.count, int(rate * self._plan.most_seconds) // 100 * 100))
 
-    def _turn(self, name: str) -> None:
+    def _measure(self, name: str) -> None:
         lane = self._lanes[name]
         if self._plan.takes_part(name, "create") or self._plan.takes_part(name, "drain"):
             self._queue(name, lane)
@@ -123,7 +123,7 @@ class Race:
         meter = self._meter(lane)
         seconds = lane.ask("create", count)
         cost = meter.stop()
-        # A workflow makes its tasks itself, while it is drained.
+        # A workflow creates its tasks itself, during the drain.
         if not name.endswith(":workflows"):
             self.samples.add("create", name, _per_task(count, seconds, cost))
         meter = self._meter(lane)
@@ -133,7 +133,7 @@ class Race:
         self.samples.add("drain", name, _per_task(drained.calls + drained.decided, drained.seconds, cost))
 
     def _checked(self, name: str, created: int, drained: Drained) -> Drained:
-        """Return what was drained; raise LaneFailed unless each task was done exactly once and none was lost."""
+        """Return the result of a drain; raises LaneFailed unless each task was done exactly once."""
         left = self._left.get(name, 0) + created - drained.calls
         if drained.calls != drained.tasks or drained.left != left or drained.calls < created:
             raise LaneFailed(f"{name}: not exactly once: created {created}, expected {left} left, and got {drained}")
@@ -153,7 +153,7 @@ class Race:
         calls = counted["polls"] + counted["started"] + counted["succeeded"]
         self.samples.add("single", name, {**counted, **_per_task(calls, counted["seconds"], meter.stop())})
         if name == SINGLE:
-            # What was in hand when the load ended may have been finished without its answer being read.
+            # Calls in flight at the end of the load may have finished tasks without a read answer.
             done = before - lane.ask("left", DEFINITION)
             if not counted["succeeded"] <= done <= counted["succeeded"] + CONNECTIONS or counted["wrong"]:
                 raise LaneFailed(f"{name}: {done} tasks are done after {counted}")
@@ -165,7 +165,7 @@ class Race:
         cost = idle_polls(self._postgres, lane, _IDLE, count=self._plan.idle_polls, seconds=self._plan.idle_seconds)
         self.samples.add("idle", OURS, cost)
 
-    def _look_back(self) -> None:
+    def _count_dead_tuples(self) -> None:
         """Count the dead tuples that the rounds left, while the snapshot is still held."""
         for name, dsn in self._dsn.items():
             if name in self._lanes and self._plan.takes_part(name, "drain"):

@@ -1,4 +1,4 @@
-"""What was measured: samples by figure and contestant, their medians, and notes; written as JSON."""
+"""The samples of a run by figure and contestant, their medians, and notes; written as JSON."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class Samples:
         self.notes: dict[str, list[str]] = {}
 
     def add(self, figure: str, name: str, sample: Mapping[str, float]) -> None:
-        """Keep a sample."""
+        """Add a sample."""
         self._taken.setdefault(figure, {}).setdefault(name, []).append(sample)
 
     def note(self, name: str, text: str) -> None:
-        """Keep a remark."""
+        """Add a note."""
         self.notes.setdefault(name, []).append(text)
 
     def names(self, figure: str) -> list[str]:
-        """Return who has samples for a figure."""
+        """Return the contestants with samples for a figure."""
         return list(self._taken.get(figure, ()))
 
     def values(self, figure: str, name: str, what: str) -> list[float]:
-        """Return one measure of all samples."""
+        """Return the values of one measure."""
         return [sample[what] for sample in self._taken.get(figure, {}).get(name, ())]
 
     def median(self, figure: str, name: str, what: str) -> float | None:
@@ -44,12 +44,12 @@ class Samples:
         return values[min(len(values) - 1, int(share * len(values)))] if values else None
 
     def best(self, figure: str, names: tuple[str, ...], what: str, *, lowest: bool = False) -> float | None:
-        """Return the best median among some contestants, None when none of them was measured."""
+        """Return the best median among some contestants, or None without samples."""
         medians = [median for name in names if (median := self.median(figure, name, what)) is not None]
         return (min if lowest else max)(medians) if medians else None
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Write everything with what it was measured on."""
+        """Write the samples and notes with the description of the run."""
         path.parent.mkdir(parents=True, exist_ok=True)
         now = datetime.now().astimezone().isoformat()
         written = {"written": now, **about, "samples": self._taken, "notes": self.notes}

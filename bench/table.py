@@ -1,4 +1,4 @@
-"""The printed tables: contestants by figure, and the bars that Fencepost is held to."""
+"""The printed tables: contestants by figure, and the bars of Fencepost."""
 
 from __future__ import annotations
 

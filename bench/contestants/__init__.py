@@ -1,1 +1,1 @@
-"""The contestants, one a module; each has a function `contestant()`."""
+"""The contestants, one per module; each module has a function `contestant()`."""

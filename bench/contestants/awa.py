@@ -1,9 +1,9 @@
 """Awa (PyPI `awa-pg`), its Rust worker with Python handlers, through `enqueue_many_copy` and `AsyncClient.start`.
 
-Its own storage for queues is on (`install_queue_storage`), as its documentation has it for new installations: COPY
-works only there. 1,000 handlers at a time and a pool of 20; more claimers, larger claims and partitions of the queue
-gained nothing here. A finished job is kept until the ring of tables that holds it has turned, less than a minute; then
-it is part of a number.
+Its queue storage is on (`install_queue_storage`): its documentation recommends that for new installations, and COPY
+needs it. It runs 1,000 handlers at once with a pool of 20; more claimers, larger claims and queue partitions
+were not faster here. A finished job is kept for less than a minute, until its table in the ring is reused; then it is
+only counted.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _QUEUE = "noop"
 _CONNECTIONS = 20
 _SHUTDOWN_MS = 10_000
-# What is ready stays in its table when it is done, until the table's turn comes in the ring; completions are batches
-# beside it. Its own `queue_stats` takes a minute for 10,000 finished jobs when it is to be exact.
+# A done job stays in the table of ready jobs until the ring reuses that; completions are batches in another table. An
+# exact result of its `queue_stats` takes a minute for 10,000 finished jobs.
 _LEFT = """
 select (select count(*) from awa.ready_entries)
     - (select coalesce(sum(completed_count), 0) from awa.receipt_completion_batches)
@@ -36,7 +36,7 @@ select (select count(*) from awa.ready_entries)
 
 
 def contestant(variant: str = "1", *, at_once: int = 1000, chunk: int = 5000) -> Awa:
-    """Return the contestant; variant: worker processes; options: handlers at a time, jobs a COPY."""
+    """Return the contestant; variant: worker processes; options: handlers at once, jobs per COPY."""
     return Awa(int(variant), at_once, chunk)
 
 
@@ -48,7 +48,7 @@ class Noop:
 
 
 class Awa:
-    """Workers are processes of their own; the producer, and the one worker of a latency, are in this one."""
+    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
 
     name = "awa"
 
@@ -62,11 +62,11 @@ class Awa:
         )
 
     def available(self) -> str | None:
-        """Return which package is missing."""
+        """Return the missing package, or None."""
         return missing("awa")
 
     def prepare(self, dsn: str) -> None:
-        """Migrate, and switch its queue storage on."""
+        """Migrate, and turn its queue storage on."""
         self._dsn = dsn
         uvloop.run(self._prepare())
         self._crew = Crew(__name__, self._workers)
@@ -76,7 +76,7 @@ class Awa:
         return uvloop.run(self._create(count))
 
     def drain(self, count: int) -> Drained:
-        """Run workers until the handlers were called often enough."""
+        """Run workers until there were enough handler calls."""
         assert self._crew is not None
         seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "at_once": self._at_once}, count)
         return Drained(seconds, calls, tasks, left(self._dsn, _LEFT))
@@ -86,7 +86,7 @@ class Awa:
         return uvloop.run(self._latency(count))
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         if self._crew is not None:
             self._crew.close()
 
@@ -111,7 +111,7 @@ class Awa:
 
         async with _client(self._dsn) as client:
             await _start(client, self._at_once, handle)
-            # The worker listens soon after it has begun, and says so nowhere.
+            # The worker does not report when it listens.
             await asyncio.sleep(1.0)
             try:
                 return await one_by_one(count, start, lambda number: client.insert(Noop(number), queue=_QUEUE))
@@ -137,7 +137,7 @@ async def _work(order: dict[str, Any], tally: Tally, enough: asyncio.Event) -> N
     async with _client(order["dsn"]) as client:
         await _start(client, order["at_once"], handle)
         await enough.wait()
-        # Returns when the completions that were still collected are committed.
+        # Returns after the commit of all pending completions.
         await client.shutdown(timeout_ms=_SHUTDOWN_MS)
 
 

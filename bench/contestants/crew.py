@@ -1,7 +1,7 @@
-"""Worker processes of a Python peer: started once, they work when told and until enough was done.
+"""Worker processes of a Python queue, which are started once and work for each drain.
 
-The processes keep how many handlers have started, and when the first did, in shared memory: whoever tells them to stop
-looks there without asking. A peer's module is its own worker: it calls `serve` when it is run as a program.
+The processes write the number of started handlers, and the time of the first, to shared memory, where the crew reads
+them. The module of a queue is also its worker: it calls `serve` when it runs as a program.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import uvloop
 
 from bench.child import Child, python
 
-# A drain that takes longer gives up and returns what it did; the harness sees that tasks are left.
+# A longer drain is cut off; the harness finds the tasks that are left.
 DRAIN_SECONDS = 240
 _LOOK_SECONDS = 0.002
-# Numbers of eight bytes a worker: handler calls, when the first was (CLOCK_MONOTONIC, one for all processes on Linux).
+# Eight-byte numbers per worker: handler calls, time of the first (CLOCK_MONOTONIC, one clock for all on Linux).
 _CELLS = 2
 
 
 class Tally:
-    """What the handlers of one worker process count."""
+    """The counters of one worker process."""
 
     def __init__(self, cells: memoryview[int]) -> None:
         self._cells = cells
@@ -38,7 +38,7 @@ class Tally:
         cells[0] = cells[1] = 0
 
     def add(self, task: Hashable) -> None:
-        """Note a call of a handler for this task."""
+        """Count a handler call for a task."""
         if not self._calls:
             self._cells[1] = time.perf_counter_ns()
         self._calls += 1
@@ -47,11 +47,11 @@ class Tally:
 
 
 Work = Callable[[dict[str, Any], Tally, asyncio.Event], Awaitable[None]]
-"""Takes the order, the tally and an event; works until the event is set and all that was done is committed."""
+"""A function of an order, a tally and an event; it works until the event is set and all done tasks are committed."""
 
 
 class Crew:
-    """The processes, as the contestant sees them."""
+    """The worker processes, for their contestant."""
 
     def __init__(self, module: str, size: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fencepost-bench-")
@@ -59,12 +59,12 @@ class Crew:
         shared.write_bytes(bytes(8 * _CELLS * size))
         with shared.open("r+b") as file:
             self._cells = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
-        # Awa takes SIGTERM for itself, so orphans are killed.
+        # Awa handles SIGTERM itself, so that orphans need SIGKILL.
         orphaned = signal.SIGKILL
         self._children = [Child(python(module, str(shared), str(index)), orphaned=orphaned) for index in range(size)]
 
     def drain(self, order: dict[str, Any], count: int) -> tuple[float, int, int]:
-        """Let all work until handlers were called so often; return seconds, calls and different tasks."""
+        """Let all work until `count` handler calls; return seconds, calls and different tasks."""
         for child in self._children:
             child.write(json.dumps(order).encode())
         for child in self._children:
@@ -80,14 +80,14 @@ class Crew:
         return (max(what["ended"] for what in said) - began) / 1e9, sum(self._cells[0::_CELLS]), len(tasks)
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         for child in self._children:
             child.stop()
         self._folder.cleanup()
 
 
 def serve(work: Work) -> None:
-    """Be a process of a crew: a JSON order a line, then a line "stop", until stdin ends."""
+    """Run as a worker process: read a JSON order per line, each followed by a line "stop", until stdin ends."""
     path, index = Path(sys.argv[1]), int(sys.argv[2])
     with (
         path.open("r+b") as file,

@@ -1,9 +1,9 @@
 """Fencepost: `fencepost serve` processes, workers of the Python SDK over HTTP, tasks created with its `create_many`.
 
-Variants: `fencepost:two` has two servers on one database, `fencepost:workers` one of two processes, `fencepost:limits`
-spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each, `fencepost:workflows` makes them by workflows of
-10 activities, one after the other, whose decisions count as tasks too. Everything goes through HTTP; the database is
-not looked at.
+Variants: `fencepost:two` has two servers on one database, `fencepost:workers` one server of two processes.
+`fencepost:limits` spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each. `fencepost:workflows` creates
+them by workflows of 10 sequential activities; their decisions count as tasks too. Everything goes through HTTP, without
+access to the database.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _MOST_FLOWS = 500
 
 
 def contestant(variant: str = "", **options: Any) -> FencepostContestant:
-    """Return the contestant; options: serve (more arguments), processes, concurrency, prefetch, repeatable."""
+    """Return the contestant; options: serve (further arguments), processes, concurrency, prefetch, repeatable."""
     return FencepostContestant(variant, **options)
 
 
 class FencepostContestant:
-    """A server or two, and worker processes that are started once and told when to work."""
+    """One or two servers, and worker processes that are started once and work for each drain."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class FencepostContestant:
         )
 
     def available(self) -> str | None:
-        """It is what this checkout holds."""
+        """Return None: it is part of this checkout."""
         return None
 
     def prepare(self, dsn: str) -> None:
@@ -90,15 +90,15 @@ class FencepostContestant:
             self._workers.append(Child(python("bench.contestants.fencepost_worker", str(shared), str(index))))
 
     def url(self) -> str:
-        """Return where the first server listens."""
+        """Return the URL of the first server."""
         return self._urls[0]
 
     def servers(self) -> list[int]:
-        """Return the server processes."""
+        """Return the ids of the server processes."""
         return [server.pid for server in self._servers]
 
     def create(self, count: int, definition: str | None = None) -> float:
-        """Create with the SDK's `create_many`, an equal share at each server."""
+        """Create tasks with `create_many` of the SDK, an equal share at each server."""
         if self._has_flows:
             return self._begin(count // STEPS)
         shares = [range(index, count, len(self._urls)) for index in range(len(self._urls))]
@@ -119,7 +119,7 @@ class FencepostContestant:
         return seconds
 
     def drain(self, count: int) -> Drained:
-        """Let the workers work until as many handlers were called as there are tasks, and let them end in order."""
+        """Run the workers until there is a handler call for each task, and stop them gracefully."""
         self._start_workers()
         give_up = time.monotonic() + _DRAIN_SECONDS
         while sum(self._cells[0::CELLS]) < count and time.monotonic() < give_up:
@@ -151,13 +151,13 @@ class FencepostContestant:
         return taken
 
     def left(self, definition: str | None = None) -> int:
-        """Return how many tasks are not done."""
+        """Return the number of tasks that are not done."""
         wanted = f"definition={definition or self._definition}&.status=waiting,ready,requested,in-progress&_count=0"
         with urlopen(f"{self._urls[0]}/AidboxTask?{wanted}") as answer:  # noqa: S310 our own server
             return int(json.load(answer)["total"])
 
     def _begin(self, flows: int) -> float:
-        """Begin workflows, a request for each 500."""
+        """Start workflows, 500 per request."""
         call = {"method": "awf.workflow/create-and-execute", "params": {"definition": FLOW}}
         began = time.perf_counter()
         for first in range(0, flows, _MOST_FLOWS):

@@ -1,8 +1,8 @@
 """A worker process of the Fencepost contestant: the SDK's `Worker` with a handler that counts.
 
-It starts once and works when told, a JSON command a line: {"work": url, "settings": {…}} until a line "stop" comes.
-Meanwhile it keeps what others look at without asking in shared memory: how many handlers have started, and when the
-first did and when the last did (`time.perf_counter_ns`, one clock for all processes on Linux).
+It is started once and works for each JSON command {"work": url, "settings": {…}} until a line "stop". Meanwhile it
+writes to shared memory the number of started handlers and the times of the first and the last one
+(`time.perf_counter_ns`, one clock for all processes on Linux).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ DEFINITION = "bench/no-op"
 LIMITED = "bench/limited"
 SINGLE = "bench/single"
 FLOW = "bench/flow"
-# Activities of a workflow, one after the other; each is followed by a decision, and one more comes before the first.
+# Sequential activities of a workflow; there is a decision after each, and one before the first.
 STEPS = 10
-# Numbers of eight bytes, so many a worker: count, first, last.
+# Eight-byte numbers per worker: count, first, last.
 CELLS = 3
 
 
 def main() -> None:
-    """Work as told until stdin ends."""
+    """Work for each command until stdin ends."""
     path, index = Path(sys.argv[1]), int(sys.argv[2])
     with (
         path.open("r+b") as file,
@@ -64,7 +64,7 @@ async def _work(order: dict[str, Any], lines: asyncio.StreamReader, cells: memor
 
     @worker.workflow(FLOW, activities=False)
     async def decide(workflow: Facts[Any], event: Event) -> Action:
-        """One step after the other, by the label of the last."""
+        """Start the step after the label of the last one."""
         number = 0 if event.label is None else int(event.label) + 1
         if number == STEPS:
             return complete()
@@ -75,7 +75,7 @@ async def _work(order: dict[str, Any], lines: asyncio.StreamReader, cells: memor
     stopping = asyncio.create_task(lines.readline())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     worker.stop()
-    # It returns when the last finish is acknowledged, that is, committed.
+    # It returns when the last finish is acknowledged and therefore committed.
     await serving
     return {"ended": time.perf_counter_ns(), "calls": len(seen), "seen": seen}
 

@@ -51,7 +51,7 @@ const contestant = {
     const counted = new Count(count);
     const runners = await Promise.all(Array.from({ length: POOLS }, () => start(({ n }) => counted.add(n))));
     await full(counted, seconds);
-    // Each stops when the completions that it still collected are committed.
+    // Each stops after the commit of its pending completions.
     await Promise.all(runners.map((runner) => runner.stop()));
     return counted.result();
   },

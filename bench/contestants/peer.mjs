@@ -1,6 +1,6 @@
 // Serves the measurements of a contestant on Node: `["drain", 20000]` a line in, `{"result": …}` a line out.
 //
-// stdout is for answers only; what a library logs goes to stderr. It ends when stdin does.
+// stdout is for answers only; logs of libraries go to stderr. It exits at the end of stdin.
 
 import { Console } from "node:console";
 import { createInterface } from "node:readline";
@@ -25,7 +25,7 @@ export async function serve(contestant) {
   process.exit(0);
 }
 
-/** What the handlers of a drain count: how many calls, for which tasks, since when; `done` when there were enough. */
+/** The counters of a drain: calls, tasks and the time of the first call; `done` resolves when there were enough. */
 export class Count {
   calls = 0;
   #seen = new Set();
@@ -36,7 +36,7 @@ export class Count {
     this.done = new Promise((resolve) => (this.finish = resolve));
   }
 
-  /** Note a call of a handler for the task with this number. */
+  /** Count a handler call for the task with this number. */
   add(number) {
     if (this.calls === 0) this.#began = performance.now();
     this.calls += 1;
@@ -44,24 +44,24 @@ export class Count {
     if (this.calls === this.wanted) this.finish();
   }
 
-  /** Return what came of it, the end being now. */
+  /** Return the result, with the current time as its end. */
   result() {
     const seconds = (performance.now() - this.#began) / 1000;
     return { seconds, calls: this.calls, tasks: this.#seen.size };
   }
 }
 
-/** Return once `count` is full or so many seconds have passed. */
+/** Return once `count` is full or `seconds` have passed. */
 export async function full(count, seconds) {
   const giveUp = new AbortController();
   await Promise.race([count.done, sleep(seconds * 1000, undefined, { signal: giveUp.signal }).catch(() => {})]);
   giveUp.abort();
 }
 
-// Long enough for a peer that missed a notification to poll: that is a slow start, not a failure.
+// Long enough for a queue that missed a notification to poll, which is a slow start and not a failure.
 const START_SECONDS = 40;
 
-/** Create tasks one after another and return the seconds until each one's handler called `started.call()`. */
+/** Create tasks one at a time and return the seconds until each handler called `started.call()`. */
 export async function oneByOne(count, pause, started, create) {
   const taken = [];
   for (let number = 0; number < count; number++) {

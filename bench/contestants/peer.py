@@ -1,6 +1,7 @@
-"""What the adapters of other queues share: addresses, what is missing, what is left, and a contestant on Node.
+"""Shared parts of the contestants of other queues: URLs, checks for packages, counts, and a contestant on Node.
 
-A contestant on Node is a module `<name>.mjs` that `peer.mjs` serves: a JSON array a line in, a JSON object a line out.
+A contestant on Node is a module `<name>.mjs` that `peer.mjs` serves: a JSON array per line in, a JSON object per line
+out.
 """
 
 from __future__ import annotations
@@ -24,31 +25,31 @@ from bench.child import Child
 from bench.contestant import NODE_FOLDER, Drained
 from bench.contestants.crew import DRAIN_SECONDS
 
-# What pg-boss 12 asks for.
+# The version that pg-boss 12 requires.
 NODE_VERSION = (22, 12)
-# Between two tasks of a latency measurement: the queue is idle, and the worker has gone back to waiting.
+# Pause between two tasks of a latency measurement, in which the worker returns to waiting.
 PAUSE_SECONDS = 0.01
-# Tasks before those whose latency counts: caches, prepared statements, a compiler that has to see a function often.
+# Warm-up tasks before a latency measurement: for caches, prepared statements and compilers.
 WARM_UP = 20
-# Long enough for a peer that missed a notification to poll: that is a slow start, not a failure.
+# Long enough for a queue that missed a notification to poll, which is a slow start and not a failure.
 START_SECONDS = 40.0
 
 
 def url(dsn: str) -> str:
-    """Return a conninfo as an address that asyncpg, sqlx and node-postgres understand, unix socket included."""
+    """Return a conninfo as a URL that asyncpg, sqlx and node-postgres accept, with its Unix socket."""
     parts = conninfo_to_dict(dsn)
     where = {name: str(parts[name]) for name in ("host", "port", "user", "password") if parts.get(name)}
     return f"postgresql:///{quote(str(parts['dbname']), safe='')}?{urlencode(where)}"
 
 
 def missing(*modules: str) -> str | None:
-    """Return which of these Python modules cannot be imported, or None."""
+    """Return the first of these Python modules that cannot be imported, or None."""
     absent = [module for module in modules if find_spec(module) is None]
     return f"not installed: {', '.join(absent)} (constraints/bench.txt)" if absent else None
 
 
 def left(dsn: str, query: str) -> int:
-    """Return the number that a query counts."""
+    """Return the count of a query."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute(query).fetchone()
     assert row is not None
@@ -56,19 +57,19 @@ def left(dsn: str, query: str) -> int:
 
 
 class Start:
-    """When the handler of the one task under way started."""
+    """The start time of the handler of the current task."""
 
     def __init__(self) -> None:
         self._at = 0.0
         self._happened = asyncio.Event()
 
     def now(self) -> None:
-        """It starts now."""
+        """Record the start."""
         self._at = time.perf_counter()
         self._happened.set()
 
     async def wait(self) -> float:
-        """Return when it was and forget it."""
+        """Return the start and reset it."""
         async with asyncio.timeout(START_SECONDS):
             await self._happened.wait()
         self._happened.clear()
@@ -76,7 +77,7 @@ class Start:
 
 
 async def one_by_one(count: int, start: Start, create: Callable[[int], Awaitable[object]]) -> list[float]:
-    """Create tasks one after another and return the seconds until each one's handler started."""
+    """Create tasks one at a time and return the seconds until the start of each handler."""
     taken = []
     for number in range(WARM_UP + count):
         began = time.perf_counter()
@@ -87,19 +88,19 @@ async def one_by_one(count: int, start: Start, create: Callable[[int], Awaitable
 
 
 class NodePeer:
-    """A contestant whose measurements happen in a Node process of its own, the worker and the producer in one."""
+    """A contestant with its worker and its producer in one Node process."""
 
     def __init__(self, name: str, package: str, manner: str, waiting: str) -> None:
         self.name = name
         self.manner = manner
         self._package = package
-        # Counts what is not done.
+        # Counts the jobs that are not done.
         self._waiting = waiting
         self._dsn = ""
         self._child: Child | None = None
 
     def available(self) -> str | None:
-        """Return what is missing: Node, or the package."""
+        """Return the missing part, Node or the package, or None."""
         if not (NODE_FOLDER / "node_modules" / self._package / "package.json").is_file():
             return f"{self._package} is not installed (npm ci --prefix bench)"
         if node() is None:
@@ -107,7 +108,7 @@ class NodePeer:
         return None
 
     def prepare(self, dsn: str) -> None:
-        """Start Node and let the queue make its schema."""
+        """Start Node, and create the schema of the queue."""
         program = node()
         assert program is not None
         self._dsn = dsn
@@ -121,17 +122,17 @@ class NodePeer:
         return float(self._ask("create", count))
 
     def drain(self, count: int) -> Drained:
-        """Work in this Node process until so many were done."""
+        """Run the worker in this Node process until `count` jobs are done."""
         done = self._ask("drain", count, DRAIN_SECONDS)
         return Drained(done["seconds"], done["calls"], done["tasks"], left(self._dsn, self._waiting))
 
     def latency(self, count: int) -> list[float]:
-        """Create one task after another."""
+        """Create one job at a time."""
         taken: list[float] = self._ask("latency", WARM_UP + count, PAUSE_SECONDS)
         return taken[WARM_UP:]
 
     def close(self) -> None:
-        """End Node."""
+        """Stop Node."""
         if self._child is not None:
             self._child.stop()
 
@@ -146,7 +147,7 @@ class NodePeer:
 
 @cache
 def node() -> str | None:
-    """Return a Node that is new enough: the one that npm installed here, or the machine's."""
+    """Return a Node that is new enough: the one that npm installed here, or that of the machine."""
     for program in (str(NODE_FOLDER / "node_modules" / "node" / "bin" / "node"), shutil.which("node")):
         if program is None or shutil.which(program) is None:
             continue

@@ -5,7 +5,7 @@ import { Count, chunks, full, oneByOne, serve } from "./peer.mjs";
 
 const QUEUE = "noop";
 const CHUNK = 5000;
-// Two fetches at a time: while one batch is completed, the next is on its way.
+// Two fetches at once: the next batch is fetched while one is completed.
 const WORK = {
   batchSize: 2000,
   localConcurrency: 2,
@@ -40,7 +40,7 @@ const contestant = {
       for (const job of jobs) counted.add(job.data.n);
     });
     await full(counted, seconds);
-    // Returns when the batch in hand is completed, and that is committed.
+    // Returns after the commit of the current batch.
     await boss.offWork(QUEUE, { wait: true });
     return counted.result();
   },

@@ -1,6 +1,6 @@
 """pg-boss (npm `pg-boss`), through `insert` and `work`: the settings are in `pg_boss.mjs`.
 
-Its handler is given a whole batch, which one statement completes; the other peers call a handler for each job.
+Its handler gets a whole batch, which one statement completes; the other queues call a handler for each job.
 """
 
 from __future__ import annotations

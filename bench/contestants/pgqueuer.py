@@ -1,7 +1,7 @@
 """PgQueuer (PyPI `pgqueuer`), on asyncpg and uvloop, through `Queries.enqueue` with lists and `QueueManager.run`.
 
-As its page about performance says: one direct connection for the manager, large batches for short jobs, its own
-settings for autovacuum; durability stays at its default, `durable`. Two worker processes are a third faster than one.
+It follows its performance guide: one direct connection for the manager, large batches for short jobs, its settings for
+autovacuum. Durability has its default, `durable`. Two worker processes are a third faster than one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _ENTRYPOINT = "noop"
 
 
 def contestant(variant: str = "2", *, batch: int = 500, chunk: int = 1000) -> PgQueuer:
-    """Return the contestant; variant: worker processes; options: jobs a claim, jobs an enqueue."""
+    """Return the contestant; variant: worker processes; options: jobs per claim, jobs per enqueue."""
     return PgQueuer(int(variant), batch, chunk)
 
 
 class PgQueuer:
-    """Workers are processes of their own; the producer, and the one worker of a latency, are in this one."""
+    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
 
     name = "pgqueuer"
 
@@ -44,7 +44,7 @@ class PgQueuer:
         )
 
     def available(self) -> str | None:
-        """Return which package is missing."""
+        """Return the missing package, or None."""
         return missing("pgqueuer", "asyncpg")
 
     def prepare(self, dsn: str) -> None:
@@ -58,7 +58,7 @@ class PgQueuer:
         return uvloop.run(self._create(count))
 
     def drain(self, count: int) -> Drained:
-        """Run queue managers until the handlers were called often enough."""
+        """Run queue managers until there were enough handler calls."""
         assert self._crew is not None
         seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "batch": self._batch}, count)
         return Drained(seconds, calls, tasks, left(self._dsn, "select count(*) from pgqueuer"))
@@ -68,7 +68,7 @@ class PgQueuer:
         return uvloop.run(self._latency(count))
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         if self._crew is not None:
             self._crew.close()
 
@@ -134,7 +134,7 @@ def _manager(connection: asyncpg.Connection) -> QueueManager:
 async def _work(order: dict[str, Any], tally: Tally, enough: asyncio.Event) -> None:
     connection = await _connect(order["dsn"])
     manager = _manager(connection)
-    # What it waits for is what the crew sets.
+    # The crew sets the event that it waits for.
     manager.shutdown = enough
 
     @manager.entrypoint(_ENTRYPOINT)
@@ -142,7 +142,7 @@ async def _work(order: dict[str, Any], tally: Tally, enough: asyncio.Event) -> N
         assert job.payload is not None
         tally.add(job.payload.decode())
 
-    # Returns when the statuses that were still collected are committed.
+    # Returns after the commit of all pending statuses.
     await manager.run(batch_size=order["batch"])
     await connection.close()
 

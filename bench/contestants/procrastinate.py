@@ -1,7 +1,7 @@
 """Procrastinate (PyPI `procrastinate`), on psycopg and uvloop, through `batch_defer_async` and `run_worker_async`.
 
-It has no bulk path for a worker: a job is fetched by one statement and finished by another, one fetch at a time. More
-concurrency than 10 and a second worker process gained nothing on two cores. Finished jobs and their events are kept,
+Its worker has no bulk path: it fetches each job with one statement and finishes it with another, one fetch at a time. A
+concurrency above 10 and a second worker process were not faster on two cores. Finished jobs and their events are kept,
 which is its default.
 """
 
@@ -26,12 +26,12 @@ _LEFT = "select count(*) from procrastinate_jobs where status in ('todo', 'doing
 
 
 def contestant(variant: str = "2", *, concurrency: int = 10, chunk: int = 1000) -> Procrastinate:
-    """Return the contestant; variant: worker processes; options: jobs at a time, jobs a batch_defer."""
+    """Return the contestant; variant: worker processes; options: jobs at once, jobs per batch_defer."""
     return Procrastinate(int(variant), concurrency, chunk)
 
 
 class Procrastinate:
-    """Workers are processes of their own; the producer, and the one worker of a latency, are in this one."""
+    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
 
     name = "procrastinate"
 
@@ -45,7 +45,7 @@ class Procrastinate:
         )
 
     def available(self) -> str | None:
-        """Return which package is missing."""
+        """Return the missing package, or None."""
         return missing("procrastinate")
 
     def prepare(self, dsn: str) -> None:
@@ -59,7 +59,7 @@ class Procrastinate:
         return uvloop.run(self._create(count))
 
     def drain(self, count: int) -> Drained:
-        """Run workers until the handlers were called often enough."""
+        """Run workers until there were enough handler calls."""
         assert self._crew is not None
         seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "concurrency": self._concurrency}, count)
         return Drained(seconds, calls, tasks, left(self._dsn, _LEFT))
@@ -69,7 +69,7 @@ class Procrastinate:
         return uvloop.run(self._latency(count))
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         if self._crew is not None:
             self._crew.close()
 
@@ -94,7 +94,7 @@ class Procrastinate:
         async with _app(self._dsn, self._concurrency, handle).open_async() as app:
             task = app.tasks[_TASK]
             working = _start(app, self._concurrency)
-            # The worker listens soon after it has begun, and says so nowhere.
+            # The worker does not report when it listens.
             await asyncio.sleep(1.0)
             try:
                 return await one_by_one(count, start, lambda number: task.defer_async(n=number))
@@ -104,13 +104,13 @@ class Procrastinate:
 
 
 async def _nothing(n: int) -> None:
-    """Stand for the task where none is run."""
+    """Placeholder for the task in processes that run none."""
 
 
 def _app(dsn: str, concurrency: int, handle: Any) -> App:
     from procrastinate import App, PsycopgConnector
 
-    # It logs two lines a job at INFO, and a warning that this module is run as a program.
+    # It logs two lines per job at INFO, and a warning that this module runs as a program.
     logging.getLogger("procrastinate").setLevel(logging.ERROR)
     app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=concurrency + 2))
     app.task(name=_TASK)(handle)
@@ -129,7 +129,7 @@ async def _work(order: dict[str, Any], tally: Tally, enough: asyncio.Event) -> N
         working = _start(app, order["concurrency"])
         await enough.wait()
         working.cancel()
-        # Ends when the jobs in hand are finished, and that is committed.
+        # Returns after the commit of all running jobs.
         await asyncio.wait((working,))
 
 

@@ -1,7 +1,7 @@
-"""Plain SQL, the ceiling: what Postgres gives to a client beside it that claims and finishes in batches.
+"""Plain SQL, the upper bound: a local client that claims and finishes tasks in batches.
 
-`sql:1000` works in batches of 1,000, and so on; each transition (created, started, succeeded) is a log row, each
-finished task is kept, each batch is claimed and started in one transaction and finished in another.
+`sql:1000` works in batches of 1,000, and so on. Each transition (created, started, succeeded) is a log row, and
+finished tasks are kept. A batch is claimed and started in one transaction and finished in another.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def contestant(variant: str = "1000") -> SqlContestant:
 
 
 class SqlContestant:
-    """Tables of its own, psycopg, and threads that each hold a connection."""
+    """Its own tables, psycopg, and threads with one connection each."""
 
     def __init__(self, batch: int) -> None:
         self.name = f"sql:{batch}"
         self._batch = batch
-        # Small batches spend their time waiting for the disk, together; large ones computing, on two cores.
+        # Small batches wait for the disk, concurrently; large batches use the CPU, on two cores.
         self._connections = {1: 16, 10: 8, 100: 4}.get(batch, 2)
         self.manner = f"history, log row a transition; batches of {batch} over {self._connections} connections"
         self._dsn = ""
@@ -77,17 +77,17 @@ class SqlContestant:
         self._first = 0.0
 
     def available(self) -> str | None:
-        """Nothing is needed but psycopg."""
+        """Return None: it needs only psycopg."""
         return None
 
     def prepare(self, dsn: str) -> None:
-        """Make the tables."""
+        """Create the tables."""
         self._dsn = dsn
         with psycopg.connect(dsn) as connection:
             connection.execute((Path(__file__).parent / "sql.sql").read_text())
 
     def create(self, count: int) -> float:
-        """Insert in the batch size, at least 10, from one JSON parameter a statement."""
+        """Insert in batches of at least 10, with one JSON parameter per statement."""
         texts = [_params(number) for number in range(count)]
         size = max(self._batch, 10)
         batches = ["[" + ",".join(texts[at : at + size]) + "]" for at in range(0, count, size)]
@@ -105,7 +105,7 @@ class SqlContestant:
         return time.perf_counter() - began
 
     def drain(self, count: int) -> Drained:
-        """Claim, call the handler for each, finish; until nothing is left."""
+        """Claim a batch, call the handler for each task, finish the batch, until no task is left."""
         self._seen, self._first = [], 0.0
         self._together(self._work)
         seconds = time.perf_counter() - self._first
@@ -115,7 +115,7 @@ class SqlContestant:
         return Drained(seconds, len(self._seen), len(set(self._seen)), row[0])
 
     def latency(self, count: int) -> list[float]:
-        """Create, claim: one connection that listens and one that creates and notifies."""
+        """Create and claim one task at a time: one connection listens, another creates and notifies."""
         created: dict[int, float] = {}
         started: list[float] = []
         ready = threading.Event()
@@ -125,7 +125,7 @@ class SqlContestant:
                 connection.execute("listen work")
                 ready.set()
                 while len(started) < count:
-                    # One at a time: what arrives while a statement runs inside of the generator would be lost.
+                    # One at a time: a notification during a statement inside of the generator would be lost.
                     for _ in connection.notifies(timeout=5, stop_after=1):
                         pass
                     for seq, exec_id, params in connection.execute(_START, {"after": 0, "size": 1}).fetchall():
@@ -148,7 +148,7 @@ class SqlContestant:
         return started
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
     def _work(self, connection: psycopg.Connection[Any]) -> None:
         after = 0
@@ -158,7 +158,7 @@ class SqlContestant:
                 return
             if not self._first:
                 self._first = time.perf_counter()
-            # What is before the last claim is taken, or locked by somebody who is about to take it.
+            # Tasks before the last claim are taken, or locked by a thread that is about to take them.
             after = max(after, min(row[0] for row in started) - 1)
             for row in started:
                 self._handle(row[2])

@@ -1,7 +1,7 @@
--- The ceiling's tables: a small hot table, history with a key, a log row a transition.
+-- Tables of the plain SQL contestant: a small hot table, history with a key, a log row per transition.
 create table definition (name text primary key);
 
--- Leasing is an update of columns that no index holds, in pages with room for it: no index is written then.
+-- A lease updates only columns without an index, in pages with free space, so that no index is written.
 create table live (
     seq bigint generated always as identity primary key,
     running boolean not null default false,

@@ -1,6 +1,6 @@
-"""An empty Starlette handler, JSON in and JSON out, on the settings that `fencepost serve` gives uvicorn.
+"""An empty Starlette handler, JSON in and JSON out, with the uvicorn settings of `fencepost serve`.
 
-It answers the single calls as Fencepost does, so that one load generator measures both, and does nothing for it.
+It answers the single calls like Fencepost, without any work, so that one load generator measures both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def contestant() -> StarletteContestant:
 
 
 class StarletteContestant:
-    """A server without a queue: it takes part in the single calls only."""
+    """A server without a queue, for the single calls only."""
 
     name = "starlette"
     manner = "no queue: JSON in, JSON out; uvloop, httptools, no access log"
@@ -38,7 +38,7 @@ class StarletteContestant:
         self._url = ""
 
     def available(self) -> str | None:
-        """Starlette is what Fencepost is built with."""
+        """Return None: Starlette is a dependency of Fencepost."""
         return None
 
     def prepare(self, dsn: str) -> None:
@@ -47,23 +47,23 @@ class StarletteContestant:
         self._url = self._server.read().decode()
 
     def url(self) -> str:
-        """Return where it listens."""
+        """Return the URL of the server."""
         return self._url
 
     def servers(self) -> list[int]:
-        """Return its server process."""
+        """Return the id of the server process."""
         return [self._server.pid] if self._server else []
 
     def create(self, count: int) -> float:
-        """There is nothing to create."""
+        """Not supported."""
         raise NotImplementedError
 
     def drain(self, count: int) -> Drained:
-        """There is nothing to drain."""
+        """Not supported."""
         raise NotImplementedError
 
     def latency(self, count: int) -> list[float]:
-        """There is nothing to wait for."""
+        """Not supported."""
         raise NotImplementedError
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Loads that are not queues' own workers: single calls, idle polls, a preloaded database."""
+"""Loads beside the workers of queues: single calls, idle polls, a preloaded database."""

@@ -1,4 +1,4 @@
-"""What idle long polls cost a server: memory each, CPU, and queries."""
+"""The cost of idle long polls for a server: memory of each, CPU, and queries."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.lane import Lane
 from bench.meter import cpu_seconds, rss_bytes, tree
 from bench.postgres import Postgres
 
-# The views of Postgres learn of an idle connection's statements up to ten seconds late: look after as long.
+# The statistics of Postgres include statements of an idle connection up to ten seconds late.
 _LAG_SECONDS = 11.0
 
 
 def idle_polls(postgres: Postgres, lane: Lane, database: str, *, count: int, seconds: float) -> dict[str, float]:
-    """Hold `count` long polls on a fresh server, watch it for so many seconds, and return the cost."""
+    """Hold `count` long polls on a fresh server for `seconds`, and return their cost."""
     servers = lane.ask("servers")
     where = urlsplit(lane.ask("url"))
     before = _rss(servers)

@@ -1,7 +1,7 @@
-"""Idle long polls: connections that ask for work which never comes. Runs as a process of its own.
+"""Idle long polls: connections that poll for work which never arrives. Runs as a separate process.
 
-`python -m bench.loads.idlers HOST PORT COUNT` prints a line once all polls have been sent and holds them until stdin
-ends; then it prints how many were answered or cut meanwhile (0 is right).
+`python -m bench.loads.idlers HOST PORT COUNT` prints a line when all polls are sent, and holds them until stdin ends.
+Then it prints the number of polls that were answered or cut, which should be 0.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import resource
 import sys
 
 _WAIT_MS = 600_000
-# So many connections at once while they are being made: a listener's backlog is finite.
+# Connections that are opened at once: the backlog of a listener is limited.
 _AT_ONCE = 200
 
 
@@ -20,11 +20,11 @@ class _Poll(asyncio.Protocol):
     ended = 0
 
     def data_received(self, data: bytes) -> None:
-        """Count an answer, which nobody expects."""
+        """Count an unexpected answer."""
         _Poll.ended += 1
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Count a cut, which nobody expects either."""
+        """Count an unexpected disconnect."""
         _Poll.ended += 1
 
 
@@ -50,7 +50,7 @@ async def _hold(host: str, port: int, count: int) -> None:
 
 
 def raise_file_limit() -> None:
-    """Allow this process and those that it starts as many files as the system lets them have."""
+    """Raise the limit of open files of this process and its children to the hard limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -1,8 +1,8 @@
-"""A database that has been in use: finished and waiting tasks by the million, copied from a few real ones by SQL.
+"""A database with millions of finished and waiting tasks, copied from a few real ones by SQL.
 
-It knows the tables only by what they share: a column `seq` that orders tasks, an `id` that is unique, and `params`. An
-id that the server gave out ends with `seq` in the copies too. Copies lie before the originals, as older tasks do, so
-that new ones go to the end of each index; to leave room for them, numbers begin high.
+It depends only on the common columns of the tables: `seq`, which orders tasks, a unique `id`, and `params`. As in ids
+of the server, the `id` of a copy ends with its `seq`. Copies have smaller numbers than the originals, like older tasks,
+so that new rows go to the end of each index; the numbers of the originals start high to leave room for them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHANGED = {
 
 
 def preload(lane: Lane, dsn: str, *, finished: int, waiting: int) -> None:
-    """Fill a database that the lane has prepared; counts are rounded to a multiple of what is copied."""
+    """Fill a database that the lane has prepared; counts are rounded to multiples of the number of originals."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("select setval('fencepost.task_seq', {})").format(sql.Literal(_FIRST)))
         lane.ask("create", _FINISHED)
@@ -68,7 +68,7 @@ where attrelid = format('fencepost.%%I', %s::text)::regclass and attnum > 0 and 
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the tables that hold rows of tasks, partitioned ones as a whole."""
+    """Return the tables with rows of tasks; of partitioned ones the parent."""
     rows = connection.execute(
         "select c.relname from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attname = 'seq'"
         " where c.relnamespace = 'fencepost'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"

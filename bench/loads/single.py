@@ -1,4 +1,4 @@
-"""Single calls: poll, start and success, each a request of its own, from wrk over 64 connections."""
+"""Single calls: poll, start and success, one per request, from wrk over 64 connections."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DEFINITION = "bench/single"
 
 
 def missing() -> str | None:
-    """Return why it cannot run here, or None."""
+    """Return the reason why it cannot run here, or None."""
     return None if shutil.which("wrk") else "wrk is not installed (apt-get install wrk)"
 
 
 def single_calls(url: str, seconds: int) -> dict[str, Any]:
-    """Call for so many seconds and return the answers counted by kind, and `rate`, calls a second."""
+    """Make calls for `seconds`; return the number of answers by kind, and `rate`, the calls per second."""
     script = Path(__file__).with_name("single.lua")
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"{url}/rpc"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True)
