@@ -95,8 +95,7 @@ class Client:
         The tasks are sent in large requests, two at a time, and not in one transaction. Without `ids` the client makes
         them up, so that it can repeat a request after a lost reply; with `repeatable=False` the server makes them up,
         which is faster. After ConnectionFailed some of the tasks exist: the same call with the same `ids` creates the
-        others. The `path` of an error begins with the index in `params`. `result` accepts each returned item, and
-        raises the RpcError of a refused one.
+        others. The `path` of an error begins with the index in `params`. `result` accepts each item of the answer.
 
             ids = client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
             print([client.status(id).task.status for id in ids])

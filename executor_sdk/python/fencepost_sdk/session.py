@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from fencepost_sdk.backoff import Backoff
@@ -72,20 +73,11 @@ class Session:
         self._capacity = Capacity(
             _polled_definitions(config.handlers), config.name, config.concurrency, config.prefetch
         )
-        self._outbox_connection = RetryingConnection(
-            config.endpoint,
-            "outbox",
-            contact,
-            OUTBOX_DELAY,
-            decode_worker_answers,
-            longest_retry_after=OUTBOX_RETRY_AFTER,
-        )
-        self._poll_connection = RetryingConnection(
-            config.endpoint, "poll", contact, POLL_DELAY, decode_worker_answers, longest_retry_after=POLL_RETRY_AFTER
-        )
-        self._reader_connection = RetryingConnection(
-            config.endpoint, "reader", contact, OUTBOX_DELAY, decode_answers, longest_retry_after=OUTBOX_RETRY_AFTER
-        )
+        outbox = partial(RetryingConnection, longest_delay=OUTBOX_DELAY, longest_retry_after=OUTBOX_RETRY_AFTER)
+        poll = partial(RetryingConnection, longest_delay=POLL_DELAY, longest_retry_after=POLL_RETRY_AFTER)
+        self._outbox_connection = outbox(config.endpoint, "outbox", contact, decode=decode_worker_answers)
+        self._poll_connection = poll(config.endpoint, "poll", contact, decode=decode_worker_answers)
+        self._reader_connection = outbox(config.endpoint, "reader", contact, decode=decode_answers)
         self._connections = (self._outbox_connection, self._poll_connection, self._reader_connection)
         self._reader = WorkflowReader(self._reader_connection)
         self._outbox = Outbox(
