@@ -37,7 +37,7 @@ def quick(database: str) -> Iterator[Fleet]:
 
 
 @pytest.mark.shows("devices/task-registered")
-def test_a_device_is_told_what_to_do_in_the_words_of_devices(fleet: Fleet) -> None:
+def test_a_device_receives_its_task_as_task_registered_message(fleet: Fleet) -> None:
     with streaming(fleet.server, f"/api{AS_R2}") as device:
         run = fleet.begin(payload={"speed": 0.50})
         message = device.next()
@@ -54,7 +54,7 @@ def test_a_device_is_told_what_to_do_in_the_words_of_devices(fleet: Fleet) -> No
 
 
 @pytest.mark.shows("devices/channel-per-device")
-def test_a_device_hears_nothing_of_others(fleet: Fleet) -> None:
+def test_a_device_channel_has_no_messages_of_other_devices(fleet: Fleet) -> None:
     with streaming(fleet.server, AS_R2) as device:
         fleet.begin(device="c3")
         mine = fleet.begin()
@@ -62,7 +62,7 @@ def test_a_device_hears_nothing_of_others(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/registered-again")
-def test_a_device_that_does_not_answer_is_told_again(fleet: Fleet) -> None:
+def test_a_task_is_announced_again_until_its_device_reports(fleet: Fleet) -> None:
     with streaming(fleet.server, AS_R2) as device:
         task = fleet.begin()["currentTaskId"]
         assert [device.next()["task_id"] for _ in range(2)] == [task, task]
@@ -73,7 +73,7 @@ def test_a_device_that_does_not_answer_is_told_again(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/at-least-once")
-def test_a_device_that_comes_late_is_told_what_waits_for_it(fleet: Fleet) -> None:
+def test_a_device_that_connects_late_receives_its_pending_task(fleet: Fleet) -> None:
     task = fleet.begin()["currentTaskId"]
     for _ in range(2):
         with streaming(fleet.server, AS_R2) as device:
@@ -81,7 +81,7 @@ def test_a_device_that_comes_late_is_told_what_waits_for_it(fleet: Fleet) -> Non
 
 
 @pytest.mark.shows("devices/task-aborted")
-def test_a_device_is_told_that_its_task_is_aborted(fleet: Fleet) -> None:
+def test_a_device_receives_the_abort_of_its_task(fleet: Fleet) -> None:
     with streaming(fleet.server, AS_R2) as device:
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
@@ -93,7 +93,7 @@ def test_a_device_is_told_that_its_task_is_aborted(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/abort-at-least-once")
-def test_a_device_that_comes_back_is_told_that_what_it_was_at_is_aborted(fleet: Fleet) -> None:
+def test_a_device_that_reconnects_receives_the_abort_of_its_last_task(fleet: Fleet) -> None:
     with streaming(fleet.server, AS_R2) as device:
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
@@ -104,7 +104,7 @@ def test_a_device_that_comes_back_is_told_that_what_it_was_at_is_aborted(fleet: 
         assert (device.next()["type"], device.next()["task_id"]) == ("TASK_ABORTED", following["currentTaskId"])
 
 
-def test_an_observer_hears_what_a_device_is_told(fleet: Fleet) -> None:
+def test_an_observer_receives_the_messages_of_a_device(fleet: Fleet) -> None:
     with streaming(fleet.server, R2) as observer:
         run = fleet.begin()
         assert observer.next("TASK_REGISTERED")["task_id"] == run["currentTaskId"]
@@ -113,7 +113,7 @@ def test_an_observer_hears_what_a_device_is_told(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/observing-changes-nothing")
-def test_looking_at_a_channel_makes_no_device(fleet: Fleet) -> None:
+def test_observing_a_channel_registers_no_device(fleet: Fleet) -> None:
     with streaming(fleet.server, R2) as observer:
         fleet.begin()
         observer.next("TASK_REGISTERED")
@@ -122,7 +122,7 @@ def test_looking_at_a_channel_makes_no_device(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/observing-changes-nothing")
-def test_looking_at_a_channel_is_no_sign_of_life(quick: Fleet) -> None:
+def test_observing_a_channel_is_no_heartbeat(quick: Fleet) -> None:
     with socket_to(quick.server, R2) as device:
         device.next("HEALTHCHECK")
     before = quick.call("GET", "/devices/r2")["seenAt"]
@@ -133,12 +133,12 @@ def test_looking_at_a_channel_is_no_sign_of_life(quick: Fleet) -> None:
 
 
 @pytest.mark.parametrize("query", ["as=robot", "as=", "us=device"])
-def test_a_parameter_of_a_channel_that_means_nothing_is_refused(server: Server, query: str) -> None:
+def test_an_unknown_query_parameter_of_a_channel_is_refused(server: Server, query: str) -> None:
     assert server.send("GET", f"{R2}?{query}")[0] == 400
 
 
 @pytest.mark.shows("devices/healthcheck")
-def test_a_device_is_asked_whether_it_lives_and_answers_on_the_same_socket(quick: Fleet) -> None:
+def test_a_device_answers_health_checks_on_its_socket(quick: Fleet) -> None:
     with socket_to(quick.server, R2) as device:
         assert device.next() == {"type": "HEALTHCHECK"}
         before = quick.call("GET", "/devices/r2")
@@ -149,7 +149,7 @@ def test_a_device_is_asked_whether_it_lives_and_answers_on_the_same_socket(quick
 
 
 @pytest.mark.shows("devices/stream-heartbeat")
-def test_an_open_stream_is_a_sign_of_life_too(quick: Fleet) -> None:
+def test_an_open_device_stream_counts_as_heartbeat(quick: Fleet) -> None:
     with streaming(quick.server, AS_R2) as device:
         device.next("HEALTHCHECK")
         before = quick.call("GET", "/devices/r2")["seenAt"]
@@ -176,7 +176,7 @@ def test_a_device_reports_over_its_socket(fleet: Fleet) -> None:
         ({"task_id": "a"}, "invalid-params", "$.type"),
     ],
 )
-def test_what_cannot_be_taken_from_a_device_is_refused_and_the_socket_stays(
+def test_a_bad_report_is_refused_and_the_socket_stays_open(
     fleet: Fleet, message: dict[str, object], type: str, path: str
 ) -> None:
     with socket_to(fleet.server, R2) as device:
@@ -188,7 +188,7 @@ def test_what_cannot_be_taken_from_a_device_is_refused_and_the_socket_stays(
 
 
 @pytest.mark.shows("devices/abort-answered")
-def test_a_device_answers_the_abort_that_it_is_told_over_its_socket(fleet: Fleet) -> None:
+def test_a_device_reports_the_abort_that_it_received_over_its_socket(fleet: Fleet) -> None:
     with socket_to(fleet.server, R2) as device:
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
@@ -202,7 +202,7 @@ def test_a_device_answers_the_abort_that_it_is_told_over_its_socket(fleet: Fleet
     assert fleet.task(task)["reason"] == "canceled"
 
 
-def test_a_report_that_does_not_fit_is_refused_over_the_socket(fleet: Fleet) -> None:
+def test_a_report_that_does_not_fit_the_status_is_refused_over_the_socket(fleet: Fleet) -> None:
     with socket_to(fleet.server, R2) as device:
         task = fleet.begin()["currentTaskId"]
         device.say(type="TASK_COMPLETED", task_id=task)
@@ -211,7 +211,7 @@ def test_a_report_that_does_not_fit_is_refused_over_the_socket(fleet: Fleet) -> 
 
 @pytest.mark.shows("devices/ping")
 @pytest.mark.parametrize("ping", [b"ping", "ping"])
-def test_a_ping_is_a_sign_of_life_and_needs_no_answer(fleet: Fleet, ping: bytes | str) -> None:
+def test_a_ping_is_a_heartbeat_without_answer(fleet: Fleet, ping: bytes | str) -> None:
     with socket_to(fleet.server, R2) as device:
         before = fleet.call("GET", "/devices/r2")["seenAt"]
         device.send(ping)
@@ -221,21 +221,21 @@ def test_a_ping_is_a_sign_of_life_and_needs_no_answer(fleet: Fleet, ping: bytes 
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "1", '{"type": "HEARTBEAT", "type": "HEARTBEAT"}', "\x00", b"\xff"])
-def test_what_is_no_message_is_refused_and_the_socket_stays(fleet: Fleet, text: bytes | str) -> None:
+def test_a_frame_that_is_no_message_is_refused_and_the_socket_stays_open(fleet: Fleet, text: bytes | str) -> None:
     with socket_to(fleet.server, R2) as device:
         for _ in range(2):
             device.send(text)
             assert device.next()["error"]["type"] == "invalid-request"
 
 
-def test_a_name_that_no_device_can_have_has_no_channel(server: Server) -> None:
+def test_a_bad_device_name_has_no_channel(server: Server) -> None:
     assert server.send("GET", "/devices/a%20b/events")[0] == 404
     with pytest.raises(InvalidStatus), socket_to(server, "/devices/a%20b/events"):
         pass
 
 
 @pytest.mark.shows("devices/client-events")
-def test_clients_are_told_every_change_of_a_run_and_its_tasks(fleet: Fleet) -> None:
+def test_clients_receive_every_change_of_a_run_and_its_tasks(fleet: Fleet) -> None:
     with streaming(fleet.server, CLIENT) as client:
         run = fleet.begin()
         fleet.do(run["id"], "reject", reason="busy")
@@ -263,7 +263,7 @@ def test_clients_are_told_every_change_of_a_run_and_its_tasks(fleet: Fleet) -> N
 
 
 @pytest.mark.shows("devices/client-event-members")
-def test_a_client_event_says_which_and_how_it_stands(fleet: Fleet) -> None:
+def test_a_client_event_names_run_task_device_and_status(fleet: Fleet) -> None:
     with streaming(fleet.server, CLIENT) as client:
         run = fleet.begin()
         task = run["currentTaskId"]
@@ -284,7 +284,7 @@ def test_a_client_event_says_which_and_how_it_stands(fleet: Fleet) -> None:
 
 @pytest.mark.shows("devices/run-events")
 @pytest.mark.parametrize("end", ["FAILED", "ABORTED"])
-def test_clients_are_told_how_a_run_ends(fleet: Fleet, end: str) -> None:
+def test_clients_receive_the_end_of_a_run(fleet: Fleet, end: str) -> None:
     with streaming(fleet.server, CLIENT) as client:
         run = fleet.begin()
         if end == "ABORTED":
@@ -296,7 +296,7 @@ def test_clients_are_told_how_a_run_ends(fleet: Fleet, end: str) -> None:
 
 
 @pytest.mark.shows("devices/client-replay")
-def test_a_client_that_comes_back_is_told_what_it_has_missed(fleet: Fleet) -> None:
+def test_a_client_that_reconnects_receives_the_events_it_missed(fleet: Fleet) -> None:
     with streaming(fleet.server, CLIENT) as client:
         run = fleet.begin()
         last = client.next("TASK_REGISTERED")["_id"]
@@ -309,13 +309,13 @@ def test_a_client_that_comes_back_is_told_what_it_has_missed(fleet: Fleet) -> No
 
 
 @pytest.mark.parametrize("since", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z"])
-def test_a_client_may_name_a_time_before_all_that_happened(fleet: Fleet, since: str) -> None:
+def test_since_may_be_earlier_than_all_events(fleet: Fleet, since: str) -> None:
     run = fleet.begin()
     with streaming(fleet.server, f"{CLIENT}?since={since}") as client:
         assert client.next("TASK_REGISTERED")["taskId"] == run["currentTaskId"]
 
 
-def test_a_client_is_not_told_a_whole_history(frozen_server: Server, clock: FrozenClock) -> None:
+def test_a_replay_goes_back_one_day_at_most(frozen_server: Server, clock: FrozenClock) -> None:
     fleet = Fleet(frozen_server)
     run = fleet.begin()
     runs = [run["id"]]
@@ -328,7 +328,7 @@ def test_a_client_is_not_told_a_whole_history(frozen_server: Server, clock: Froz
         assert told == runs[-2:]
 
 
-def test_a_time_that_is_none_is_refused(server: Server) -> None:
+def test_a_bad_since_time_is_refused(server: Server) -> None:
     assert server.send("GET", f"{CLIENT}?since=yesterday")[0] == 400
     assert server.send("GET", f"{CLIENT}?sine=2026-01-01T00:00:00Z")[0] == 400
     with pytest.raises(InvalidStatus), socket_to(server, f"{CLIENT}?since=yesterday"):
@@ -344,7 +344,7 @@ def test_clients_may_listen_over_a_websocket(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/event-after-state")
-def test_a_device_and_clients_of_another_server_are_told(servers: Pair) -> None:
+def test_a_device_and_clients_of_another_server_receive_messages(servers: Pair) -> None:
     fleet = Fleet(servers.one)
     with socket_to(servers.other, R2) as device, streaming(servers.other, CLIENT) as client:
         run = fleet.begin()
@@ -354,7 +354,7 @@ def test_a_device_and_clients_of_another_server_are_told(servers: Pair) -> None:
         assert client.next("TASK_STARTED")["taskId"] == task
 
 
-def test_clients_that_listen_at_once_are_told_the_same(fleet: Fleet, pool: ThreadPoolExecutor) -> None:
+def test_concurrent_clients_receive_the_same_events(fleet: Fleet, pool: ThreadPoolExecutor) -> None:
     clients = [Stream(fleet.server, CLIENT) for _ in range(20)]
     try:
         fleet.do(fleet.begin()["id"], "start", "complete")
@@ -376,7 +376,7 @@ def test_a_server_that_stops_ends_its_channels(database: str) -> None:
 
 
 @pytest.mark.shows("devices/bearer")
-def test_channels_are_for_clients_with_credentials_where_there_are_some(database: str) -> None:
+def test_channels_need_credentials_when_clients_are_configured(database: str) -> None:
     secret = "a-secret-of-a-robot"
     with running_server(database, settings=Settings(clients={"robot": secret})) as server:
         assert server.send("GET", CLIENT)[0] == 401
@@ -390,6 +390,6 @@ def test_channels_are_for_clients_with_credentials_where_there_are_some(database
         assert server.send("POST", path, authorization=f"Bearer {secret}")[0] == 404
 
 
-def test_a_page_of_another_site_has_no_channel(server: Server) -> None:
+def test_a_page_of_another_site_cannot_open_a_channel(server: Server) -> None:
     with pytest.raises(InvalidStatus), socket_to(server, R2, origin="http://evil.example"):
         pass

@@ -82,7 +82,7 @@ class Robots:
 
 
 @pytest.mark.shows("devices/survives-crashes")
-def test_whenever_the_server_is_killed_every_run_goes_on_to_its_end(process: Process) -> None:
+def test_every_run_completes_whenever_the_server_is_killed(process: Process) -> None:
     names = [f"r{number}" for number in range(DEVICES)]
     robots = Robots(process.port)
     with Client(process.port) as client, ThreadPoolExecutor(DEVICES) as pool:
@@ -107,7 +107,7 @@ def test_whenever_the_server_is_killed_every_run_goes_on_to_its_end(process: Pro
     assert "Traceback" not in process.said
 
 
-def test_a_server_that_is_asked_to_stop_lets_its_channels_go(process: Process) -> None:
+def test_a_stopping_server_closes_its_channels(process: Process) -> None:
     base = f"127.0.0.1:{process.port}"
     request = urllib.request.urlopen(f"http://{base}/events/client", timeout=20)
     with connect(f"ws://{base}/devices/r2/events") as device, request as stream:

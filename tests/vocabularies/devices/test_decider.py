@@ -77,7 +77,7 @@ def _document(document: dict[str, Any]) -> DeviceWorkflow:
     return msgspec.json.decode(orjson.dumps(document), type=DeviceWorkflow)
 
 
-def test_the_first_step_is_a_task_of_the_device_that_says_all_it_needs() -> None:
+def test_the_first_step_is_a_task_of_the_device_with_all_its_params() -> None:
     run = Run(TWO_STEPS)
     assert run.labels == ["1/1/1"]
     assert run.newest.definition == "device/r2"
@@ -102,7 +102,7 @@ def test_a_step_follows_the_one_before_and_the_last_one_completes_the_run() -> N
     assert run.end == {"status": "COMPLETED", "device": "r2", "attempt": 1, "result": {"distance": 3}}
 
 
-def test_the_run_names_the_device_rather_than_the_document() -> None:
+def test_the_device_of_a_run_overrides_that_of_the_document() -> None:
     assert Run(TWO_STEPS, {"device": "c3"}).newest.definition == "device/c3"
     assert Run(TWO_STEPS, {"device": 17}).newest.definition == "device/17"
 
@@ -115,7 +115,7 @@ def test_the_payload_of_a_run_goes_into_its_first_step_alone() -> None:
 
 
 @pytest.mark.parametrize("error", [{}, {"status": "REJECTED", "reason": "busy"}, {"status": "ABORTED"}])
-def test_a_step_that_did_not_go_well_is_a_new_task_for_the_same_step(error: dict[str, Any]) -> None:
+def test_a_failed_step_is_retried_as_a_new_task(error: dict[str, Any]) -> None:
     run = Run(TWO_STEPS)
     run.ends("succeeded")
     run.ends("failed", **error)
@@ -126,7 +126,7 @@ def test_a_step_that_did_not_go_well_is_a_new_task_for_the_same_step(error: dict
     assert run.end["status"] == "COMPLETED"
 
 
-def test_after_the_last_retry_the_run_has_failed_and_says_where_and_why() -> None:
+def test_a_run_fails_with_step_and_reason_after_the_last_retry() -> None:
     run = Run(TWO_STEPS, retries=1)
     run.ends("failed", reason="first")
     run.ends("failed", status="REJECTED", reason="busy")
@@ -141,7 +141,7 @@ def test_after_the_last_retry_the_run_has_failed_and_says_where_and_why() -> Non
     }
 
 
-def test_a_fail_point_begins_the_run_again_with_it_in_the_payload_of_the_first_step() -> None:
+def test_a_fail_point_begins_a_new_attempt_with_it_in_the_first_payload() -> None:
     run = Run(TWO_STEPS)
     run.ends("succeeded")
     run.ends("failed", status="ABORTED", failPoint={"x": 1.50, "leg": 3})
@@ -153,7 +153,7 @@ def test_a_fail_point_begins_the_run_again_with_it_in_the_payload_of_the_first_s
 
 
 @pytest.mark.shows("devices/fail-point-unchanged")
-def test_a_fail_point_is_handed_back_as_it_was_written() -> None:
+def test_a_fail_point_keeps_its_json_text() -> None:
     run = Run([{"action": "GO"}])
     one = run.newest
     run.activities[one.label] = one._replace(
@@ -171,7 +171,7 @@ def test_a_retry_within_a_later_attempt_keeps_the_fail_point() -> None:
     assert run.params_of("2/1/2")["payload"]["failPoint"] == "leg-3"
 
 
-def test_the_run_begins_again_as_often_as_a_step_is_tried_again() -> None:
+def test_the_retry_limit_of_attempts_is_that_of_steps() -> None:
     run = Run(TWO_STEPS, retries=2)
     for _ in range(3):
         run.ends("failed", status="ABORTED", failPoint={"n": 1}, reason="fell")
@@ -180,20 +180,20 @@ def test_the_run_begins_again_as_often_as_a_step_is_tried_again() -> None:
     assert (run.end["status"], run.end["attempt"], run.end["reason"]) == ("FAILED", 3, "fell")
 
 
-def test_a_fail_point_of_what_was_rejected_means_nothing() -> None:
+def test_a_fail_point_of_a_rejection_is_ignored() -> None:
     run = Run(TWO_STEPS)
     run.ends("failed", status="REJECTED", failPoint={"n": 1})
     assert run.labels == ["1/1/1", "1/1/2"]
 
 
-def test_what_was_canceled_is_not_tried_again() -> None:
+def test_a_canceled_step_is_not_retried() -> None:
     run = Run(TWO_STEPS)
     run.ends("canceled")
     assert run.end is not None
     assert (run.end["status"], run.end["reason"]) == ("ABORTED", "canceled")
 
 
-def test_a_step_may_be_a_workflow_that_gets_the_payload_and_gives_its_result() -> None:
+def test_a_workflow_step_takes_the_payload_and_returns_its_result() -> None:
     run = Run([{"workflow": "shop/upload", "payload": {"map": 7}}], {"payload": {"slow": True}})
     assert (run.newest.is_workflow, run.newest.definition) == (True, "shop/upload")
     assert run.params_of("1/1/1") == {"map": 7, "slow": True}
@@ -205,7 +205,7 @@ def test_a_step_may_be_a_workflow_that_gets_the_payload_and_gives_its_result() -
     assert run.end["result"] == {"stored": True}
 
 
-def test_a_workflow_that_failed_for_good_is_told_with_its_error() -> None:
+def test_a_run_fails_with_the_error_of_its_workflow_step() -> None:
     run = Run([{"workflow": "shop/upload"}], retries=0)
     run.ends("failed", why="full")
     assert run.end == {
@@ -218,7 +218,7 @@ def test_a_workflow_that_failed_for_good_is_told_with_its_error() -> None:
     }
 
 
-def test_what_is_told_of_a_task_that_was_retried_by_hand_begins_nothing() -> None:
+def test_an_event_of_an_earlier_task_begins_nothing() -> None:
     run = Run(TWO_STEPS)
     run.ends("failed")
     run.ends("succeeded", label="1/1/1")

@@ -41,7 +41,7 @@ def refused(call: Any, *args: Any, **members: Any) -> str | None:
         ({"name": "demo/runs"}, "$.name"),
     ],
 )
-def test_a_document_that_makes_no_sense_is_refused_where_it_does_not(members: dict[str, Any], at: str) -> None:
+def test_a_contradictory_document_is_refused_with_the_path(members: dict[str, Any], at: str) -> None:
     assert refused(document, **members) == at
 
 
@@ -58,7 +58,7 @@ def test_a_document_that_makes_no_sense_is_refused_where_it_does_not(members: di
         {"retries": 3},
     ],
 )
-def test_a_document_of_another_shape_is_refused(members: dict[str, Any]) -> None:
+def test_a_document_with_bad_members_is_refused(members: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         document(**members)
 
@@ -73,11 +73,11 @@ def test_a_document_of_another_shape_is_refused(members: dict[str, Any]) -> None
         (b'{"speed":1}', "$.params.speed"),
     ],
 )
-def test_what_a_run_begins_with_is_refused_where_it_does_not_fit(params: bytes, at: str) -> None:
+def test_bad_run_params_are_refused_with_the_path(params: bytes, at: str) -> None:
     assert refused(read_params, params) == at
 
 
-def test_a_run_needs_a_device_from_somebody() -> None:
+def test_a_run_needs_a_device_from_its_params_or_document() -> None:
     assert refused(document().device_of, read_params(None)) == "$.params.device"
     assert document(device=12).device_of(read_params(None)) == "12"
     assert document(device="r2").device_of(read_params(b'{"device":"c3"}')) == "c3"
@@ -85,18 +85,18 @@ def test_a_run_needs_a_device_from_somebody() -> None:
 
 @pytest.mark.shows("devices/task-id-types")
 @pytest.mark.parametrize(("said", "id"), [("ab-1", "ab-1"), (" 7 ", "7"), (7, "7"), ("x" * 128, "x" * 128)])
-def test_the_id_of_a_task_may_be_a_number_or_have_blanks_around(said: object, id: str) -> None:
+def test_a_task_id_may_be_a_number_or_have_blanks_around_it(said: object, id: str) -> None:
     assert read_task_id(said) == id
 
 
 @pytest.mark.shows("devices/task-id-types", "devices/task-id-format")
 @pytest.mark.parametrize("said", [True, False, None, "", "  ", "a b", "a/b", "x" * 129, 1.5, [], {}])
-def test_what_is_no_id_of_a_task_is_refused(said: object) -> None:
+def test_a_bad_task_id_is_refused(said: object) -> None:
     assert refused(read_task_id, said) == "$.task_id"
 
 
 @pytest.mark.shows("devices/message-extras")
-def test_a_report_may_be_empty_and_may_say_more_than_is_needed() -> None:
+def test_a_report_may_be_empty_or_have_unknown_members() -> None:
     assert read_report("start", b"").content_from("PENDING") is None
     assert read_report("complete", b'{"type":"TASK_COMPLETED","device_id":3}').content_from("IN_PROGRESS") is None
     assert read_report("complete", b'{"result":{"n":1.0}}').content_from("IN_PROGRESS") == b'{"n":1.0}'
@@ -105,14 +105,14 @@ def test_a_report_may_be_empty_and_may_say_more_than_is_needed() -> None:
 @pytest.mark.shows("devices/fail-point-spellings")
 @pytest.mark.parametrize("spelling", ["failPoint", "fail_point"])
 @pytest.mark.parametrize("verb", ["abort", "fail"])
-def test_a_fail_point_may_be_spelled_in_two_ways_and_is_of_any_shape(verb: Verb, spelling: str) -> None:
+def test_a_fail_point_has_two_spellings_and_any_json_type(verb: Verb, spelling: str) -> None:
     body = b'{"reason":"fell","%s":[1.0,{"a":null}]}' % spelling.encode()
     content = read_report(verb, body).content_from("IN_PROGRESS")
     assert content == b'{"status":"ABORTED","reason":"fell","failPoint":[1.0,{"a":null}]}'
 
 
 @pytest.mark.parametrize("empty", ["failPoint", "fail_point"])
-def test_a_fail_point_counts_though_its_other_spelling_is_null(empty: str) -> None:
+def test_a_fail_point_counts_when_its_other_spelling_is_null(empty: str) -> None:
     body = {"failPoint": 3, "fail_point": 3, empty: None}
     assert read_report("abort", orjson.dumps(body)).content_from("IN_PROGRESS") == b'{"status":"ABORTED","failPoint":3}'
 
@@ -140,7 +140,7 @@ def test_a_rejection_has_a_reason_and_no_fail_point() -> None:
         ("complete", b'{"result":3}', "$.result"),
     ],
 )
-def test_a_report_that_does_not_fit_is_refused_where_it_does_not(verb: Verb, body: bytes, at: str) -> None:
+def test_a_bad_report_is_refused_with_the_path(verb: Verb, body: bytes, at: str) -> None:
     assert refused(read_report, verb, body) == at
 
 
@@ -172,12 +172,12 @@ def test_a_task_state_message_is_the_report_of_its_type(type: str, verb: str) ->
         ({"type": "TASK_ABORTED", "task_id": "a", "reason": 1}, "$.reason"),
     ],
 )
-def test_a_task_state_message_that_does_not_fit_is_refused(said: dict[str, Any], at: str) -> None:
+def test_a_bad_task_state_message_is_refused_with_the_path(said: dict[str, Any], at: str) -> None:
     assert refused(read_task_state, orjson.dumps(said)) == at
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_every_status_of_the_core_is_a_status_here(status: str) -> None:
+def test_every_core_status_has_a_device_status(status: str) -> None:
     outcome = "succeeded" if status == "done" else None
     word = task_status(status, outcome, None)
     assert word == {"in-progress": "IN_PROGRESS", "done": "COMPLETED"}.get(status, "PENDING")
@@ -196,11 +196,11 @@ def test_every_status_of_the_core_is_a_status_here(status: str) -> None:
         ("canceled", None, "ABORTED"),
     ],
 )
-def test_how_a_task_ended_is_said_in_the_words_of_devices(outcome: str, error: bytes | None, word: str) -> None:
+def test_the_end_of_a_task_has_a_device_status(outcome: str, error: bytes | None, word: str) -> None:
     assert task_status("done", outcome, error) == word
 
 
-def test_why_a_task_was_aborted_is_the_word_of_the_device_or_ours() -> None:
+def test_the_reason_of_an_abort_is_that_of_the_device_or_the_server() -> None:
     assert reason_of("failed", "awf.task/failed-by-executor", b'{"reason":"unsafe:slope"}') == "unsafe:slope"
     assert reason_of("failed", "awf.task/expired", None) == "not_started_in_time"
     assert reason_of("failed", "awf.task/failed-due-to-in-progress-timeout", None) == "device_silent"
@@ -208,7 +208,7 @@ def test_why_a_task_was_aborted_is_the_word_of_the_device_or_ours() -> None:
     assert reason_of("succeeded", None, None) is None
 
 
-def test_each_report_leads_from_documented_states_to_one() -> None:
+def test_each_report_leads_from_documented_statuses_to_one() -> None:
     assert set(FROM) == set(TO) == set(get_args(Verb))
     assert {(start, verb, TO[verb]) for verb, starts in FROM.items() for start in starts} == {
         ("PENDING", "start", "IN_PROGRESS"),
@@ -231,12 +231,12 @@ def test_each_report_leads_from_documented_states_to_one() -> None:
         ("canceled", None, "ABORTED"),
     ],
 )
-def test_how_a_run_ended_is_said_in_the_words_of_devices(outcome: str, error: bytes | None, word: str) -> None:
+def test_the_end_of_a_run_has_a_device_status(outcome: str, error: bytes | None, word: str) -> None:
     assert run_status(run("done", outcome, error), ()) == word
 
 
 @pytest.mark.parametrize("status", ["created", "in-progress"])
-def test_a_run_that_has_begun_nothing_is_pending(status: str) -> None:
+def test_a_run_without_activities_is_pending(status: str) -> None:
     assert run_status(run(status), ()) == "PENDING"
 
 

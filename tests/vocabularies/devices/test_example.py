@@ -16,7 +16,7 @@ from tests.house.sources import ROOT
 EXAMPLE = ROOT / "examples" / "devices"
 
 
-def test_the_device_of_the_example_falls_off_the_track_and_goes_on(server: Server) -> None:
+def test_the_example_device_fails_and_resumes(server: Server) -> None:
     document = orjson.loads(yaml.to_json((EXAMPLE / "patrol.yaml").read_bytes()))
     fleet = Fleet(server, **{name: value for name, value in document.items() if name not in ("kind", "name", "device")})
     command = [sys.executable, str(EXAMPLE / "device.py"), server.url, "r2", "4"]

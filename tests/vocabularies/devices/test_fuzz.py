@@ -49,7 +49,7 @@ def task(server: Server) -> str:
     return str(Fleet(server).begin()["currentTaskId"])
 
 
-def test_whatever_is_sent_is_answered(server: Server, task: str) -> None:
+def test_no_request_to_a_device_route_is_answered_500(server: Server, task: str) -> None:
     @_SETTINGS
     @given(method=st.sampled_from(["GET", "POST", "PUT"]), path=paths, body=bodies, query=st.text(max_size=6))
     def send(method: str, path: tuple[str, str, list[str]], body: bytes, query: str) -> None:

@@ -43,7 +43,7 @@ def lease(task: Any) -> dict[str, str]:
     return {"id": task["id"], "execId": task["execId"]}
 
 
-def test_a_run_can_be_begun_looked_at_and_stopped_by_calls(server: Server, fleet: Fleet) -> None:
+def test_methods_begin_read_and_stop_a_run(server: Server, fleet: Fleet) -> None:
     run = server.rpc("awf.device/run", {"workflow": PATROL, "device": "c3", "payload": {"n": 1}, "id": "run-1"})[
         "resource"
     ]
@@ -77,13 +77,13 @@ def test_a_run_can_be_begun_looked_at_and_stopped_by_calls(server: Server, fleet
         ("status", {"name": "nobody"}, (404, "device-not-found", "$.params.name")),
     ],
 )
-def test_bad_calls_are_refused_by_name(
+def test_bad_calls_are_refused_with_type_and_path(
     server: Server, fleet: Fleet, method: str, params: dict[str, Any], refusal: tuple[int, str, str]
 ) -> None:
     assert server.refused(f"awf.device/{method}", params) == refusal
 
 
-def test_devices_are_registered_and_listed_by_calls(server: Server, fleet: Fleet) -> None:
+def test_methods_register_and_list_devices(server: Server, fleet: Fleet) -> None:
     for name in ("r1", "r2", 3):
         server.rpc("awf.device/put", {"name": name, "info": {"tracks": []}})
     assert [one["id"] for one in server.rpc("awf.device/list")["resources"]] == ["3", "r1", "r2"]
@@ -105,13 +105,13 @@ def test_devices_are_registered_and_listed_by_calls(server: Server, fleet: Fleet
         ({"name": "demo/runs"}, "$.params.name"),
     ],
 )
-def test_a_document_that_makes_no_sense_is_refused(server: Server, members: dict[str, Any], path: str) -> None:
+def test_a_bad_document_is_refused_with_the_path(server: Server, members: dict[str, Any], path: str) -> None:
     document = {"kind": "device-workflow", "name": PATROL, "steps": [{"action": "GO"}], **members}
     assert server.refused("awf.definition/put", document) == (400, "invalid-params", path)
 
 
 @pytest.mark.shows("devices/pinned-worker")
-def test_an_ordinary_worker_is_the_device_that_it_polls_for(server: Server, fleet: Fleet) -> None:
+def test_a_worker_that_polls_for_a_device_acts_as_it(server: Server, fleet: Fleet) -> None:
     run = fleet.begin()
     fleet.begin(device="c3")
     task = polled(server)
@@ -128,7 +128,7 @@ def test_an_ordinary_worker_is_the_device_that_it_polls_for(server: Server, flee
     ("error", "status", "attempt"),
     [({"status": "REJECTED", "reason": "busy"}, "REJECTED", 1), ({"failPoint": [1]}, "ABORTED", 2), ({}, "ABORTED", 1)],
 )
-def test_a_worker_fails_in_the_words_of_devices(
+def test_a_failure_by_a_worker_has_a_device_status(
     server: Server, fleet: Fleet, error: dict[str, Any], status: str, attempt: int
 ) -> None:
     run = fleet.begin()
@@ -138,7 +138,7 @@ def test_a_worker_fails_in_the_words_of_devices(
     assert (after["tasks"][0]["status"], after["attempt"], len(after["tasks"])) == (status, attempt, 2)
 
 
-def test_clients_are_told_what_a_worker_did(server: Server, fleet: Fleet) -> None:
+def test_clients_receive_the_events_of_a_worker(server: Server, fleet: Fleet) -> None:
     with streaming(server, "/events/client") as client:
         fleet.begin()
         server.rpc("awf.task/fail", {**lease(polled(server)), "error": {"status": "REJECTED"}})
@@ -159,7 +159,7 @@ def test_a_run_is_a_workflow_by_the_name_of_its_document(server: Server, fleet: 
     assert fleet.run(workflow["id"])["status"] == "ABORTED"
 
 
-def test_what_is_said_again_does_not_keep_the_next_from_its_device(server: Server, fleet: Fleet) -> None:
+def test_a_repeated_request_does_not_block_the_next_run_in_its_batch(server: Server, fleet: Fleet) -> None:
     fleet.begin(id="night-1")
     fleet.stop("night-1")
     members: list[Any] = [{"definition": PATROL, "id": id, "params": {}} for id in ("night-1", "night-2", "night-3")]
@@ -178,7 +178,7 @@ def test_a_schedule_begins_a_run(server: Server, fleet: Fleet) -> None:
     assert settled(fleet, began["reference"]["id"])["tasks"][0]["status"] == "PENDING"
 
 
-def test_a_task_of_the_server_begins_a_run(server: Server, fleet: Fleet) -> None:
+def test_a_built_in_task_begins_a_run(server: Server, fleet: Fleet) -> None:
     call = {"method": "awf.device/run", "params": {"workflow": PATROL, "id": "by-rpc"}}
     task = server.create(RUN_RPC, params=call)["id"]
     until(lambda: server.task(task)["status"] == "done")
@@ -186,7 +186,7 @@ def test_a_task_of_the_server_begins_a_run(server: Server, fleet: Fleet) -> None
 
 
 @pytest.mark.shows("devices/begun-by-workflows")
-def test_a_workflow_begins_a_run_and_hears_how_it_ended(server: Server, fleet: Fleet) -> None:
+def test_a_workflow_begins_a_run_and_receives_its_end(server: Server, fleet: Fleet) -> None:
     decider = Decider(server, "demo/night")
     workflow = decider.create()
     decider.decide(decider.decision(), decider.child("patrol", PATROL, params={"device": "r2"}))
@@ -227,7 +227,7 @@ def test_a_step_may_be_a_workflow_of_any_other_kind(server: Server) -> None:
     assert fleet.do(run["id"], "start", "complete")["status"] == "COMPLETED"
 
 
-def test_a_workflow_that_fails_as_a_step_is_tried_again(server: Server) -> None:
+def test_a_workflow_step_that_fails_is_retried(server: Server) -> None:
     upload = Decider(server, "demo/upload")
     fleet = Fleet(server, steps=[{"workflow": "demo/upload"}])
     run = fleet.begin()
@@ -239,14 +239,14 @@ def test_a_workflow_that_fails_as_a_step_is_tried_again(server: Server) -> None:
     assert (after["status"], len(after["children"]), after["error"]["error"]) == ("FAILED", 4, {"why": "full"})
 
 
-def test_a_run_whose_step_names_nothing_waits_for_it_and_can_be_stopped(server: Server) -> None:
+def test_a_run_with_an_undeclared_step_waits_and_can_be_stopped(server: Server) -> None:
     fleet = Fleet(server, steps=[{"workflow": "demo/none"}])
     run = fleet.begin()
     assert run["status"] == "PENDING"
     assert fleet.stop(run["id"])["status"] == "ABORTED"
 
 
-def test_a_run_whose_step_names_nothing_fails_in_the_end(frozen_server: Server, clock: FrozenClock) -> None:
+def test_a_run_with_an_undeclared_step_fails_in_the_end(frozen_server: Server, clock: FrozenClock) -> None:
     fleet = Fleet(frozen_server, steps=[{"workflow": "demo/none"}])
     run = fleet.begin()["id"]
     for _ in range(5):
@@ -258,8 +258,8 @@ def test_a_run_whose_step_names_nothing_fails_in_the_end(frozen_server: Server, 
     fleet.begin()
 
 
-def test_who_reports_does_not_wait_for_what_cannot_be_decided(server: Server) -> None:
-    """As long as the whole patience of a call otherwise."""
+def test_a_report_does_not_wait_for_a_decision_that_cannot_be_made(server: Server) -> None:
+    """Otherwise the report would wait until the time limit of pending decisions."""
     other = Fleet(server, "demo/other", "c3")
     other.begin()
     fleet = Fleet(server, steps=[{"action": "GO"}, {"workflow": "demo/other"}])
@@ -269,7 +269,7 @@ def test_who_reports_does_not_wait_for_what_cannot_be_decided(server: Server) ->
     assert time.monotonic() < began + 3
 
 
-def test_a_new_version_of_a_document_leaves_runs_alone(server: Server, fleet: Fleet) -> None:
+def test_a_new_document_version_does_not_change_live_runs(server: Server, fleet: Fleet) -> None:
     run = fleet.begin()
     Fleet(server, steps=[{"action": "DANCE"}])
     assert fleet.do(run["id"], "start", "complete")["tasks"][-1]["actionName"] == "WAIT"

@@ -25,7 +25,7 @@ def ended(server: Server, id: str) -> Any:
 
 
 @pytest.mark.shows("devices/used-by-flow")
-def test_a_flow_of_services_has_a_device_do_something_and_goes_on_with_what_it_did(server: Server) -> None:
+def test_a_flow_runs_a_device_workflow_and_continues_with_its_result(server: Server) -> None:
     fleet = Fleet(server, steps=[{"action": "GO"}])
     patrol = task("patrol", {"device": "r7", "payload": {"to": "gate"}}, type="WORKFLOW")
     patrol["taskDetails"] = {"definition": PATROL}
@@ -40,7 +40,7 @@ def test_a_flow_of_services_has_a_device_do_something_and_goes_on_with_what_it_d
 
 
 @pytest.mark.shows("devices/flow-as-step")
-def test_a_step_of_a_run_is_a_flow_of_services(server: Server) -> None:
+def test_a_flow_can_be_a_step_of_a_run(server: Server) -> None:
     stages = flow([task("store", {"map": "{{context.map}}"})], context={"map": 0})
     server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/upload", **stages})
     steps = [{"action": "GO"}, {"workflow": "demo/upload", "payload": {"map": 7}}, {"action": "WAIT"}]

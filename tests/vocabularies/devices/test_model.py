@@ -252,7 +252,7 @@ def patient() -> Settings:
 
 
 @pytest.mark.shows("devices/model")
-def test_runs_do_what_the_model_says(database: str, patient: Settings) -> None:
+def test_runs_agree_with_the_model(database: str, patient: Settings) -> None:
     clock = FrozenClock()
     with running_server(database, clock, patient) as one, running_server(database, clock, patient) as other:
         for server in (one, other):

@@ -31,7 +31,7 @@ def mortal(open_folder: Path) -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.mark.shows("devices/database-outage")
-def test_a_device_keeps_what_it_is_at_through_an_outage_of_the_database(mortal: EmbeddedPostgres) -> None:
+def test_a_device_keeps_its_task_through_an_outage_of_the_database(mortal: EmbeddedPostgres) -> None:
     with running_server(mortal.conninfo, settings=PATIENCE) as server:
         fleet = Fleet(server)
         client = Stream(server, "/events/client")

@@ -46,9 +46,7 @@ def no_longer_pending(fleet: Fleet, run: str) -> bool:
 
 
 @pytest.mark.shows("devices/one-run-raced")
-def test_of_many_runs_that_are_asked_for_at_once_one_begins(
-    fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor
-) -> None:
+def test_one_of_many_concurrent_run_requests_begins(fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor) -> None:
     other = Fleet(fleets[0].server, "demo/clean")
     wanting = [*fleets, other, other.on(fleets[1].server)] * 8
     for number in ROUNDS:
@@ -61,7 +59,7 @@ def test_of_many_runs_that_are_asked_for_at_once_one_begins(
         assert all(begun in answer["error"]["message"] for status, answer in answers if status == 409)
 
 
-def test_the_same_request_sent_at_once_is_one_run(fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor) -> None:
+def test_concurrent_repeats_of_a_request_are_one_run(fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor) -> None:
     for number in ROUNDS:
         asked = {"device": f"r{number}", "id": f"run-{number}"}
         runs = at_once(pool, *(partial(fleet.begin, **asked) for fleet in fleets * 6))
@@ -80,7 +78,7 @@ def test_the_same_request_sent_at_once_is_one_run(fleets: tuple[Fleet, Fleet], p
         (("reject", "reject"), {"REJECTED"}),
     ],
 )
-def test_of_two_reports_that_exclude_each_other_one_is_taken(
+def test_one_of_two_conflicting_reports_is_accepted(
     fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor, reports: tuple[str, str], ends: set[str]
 ) -> None:
     for number in ROUNDS:
@@ -99,9 +97,7 @@ def test_of_two_reports_that_exclude_each_other_one_is_taken(
         assert first["status"] in {answer["status"] for answer in taken}
 
 
-def test_a_completion_and_a_stop_at_once_leave_one_of_them(
-    fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor
-) -> None:
+def test_one_of_a_concurrent_completion_and_stop_wins(fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor) -> None:
     one, other = fleets
     for number in ROUNDS:
         run = one.begin(device=f"r{number}")
@@ -119,9 +115,7 @@ def test_a_completion_and_a_stop_at_once_leave_one_of_them(
         assert statuses in (["COMPLETED"], ["COMPLETED", "ABORTED"]) if completed == 200 else statuses == ["ABORTED"]
 
 
-def test_a_start_and_the_end_of_the_window_at_once_leave_one_of_them(
-    fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor
-) -> None:
+def test_one_of_a_concurrent_start_and_expiry_wins(fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor) -> None:
     one, other = fleets
     for number in ROUNDS:
         run = one.begin(device=f"r{number}")
@@ -145,7 +139,7 @@ def test_a_start_and_the_end_of_the_window_at_once_leave_one_of_them(
             assert (after[0]["status"], after[0]["reason"], len(after)) == ("ABORTED", "not_started_in_time", 2)
 
 
-def test_a_sign_of_life_and_the_end_of_silence_at_once_leave_one_of_them(
+def test_one_of_a_concurrent_heartbeat_and_device_expiry_wins(
     fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor
 ) -> None:
     one, _ = fleets
@@ -168,7 +162,7 @@ def test_a_sign_of_life_and_the_end_of_silence_at_once_leave_one_of_them(
         assert statuses == (["IN_PROGRESS"] if watched else ["ABORTED", "PENDING"])
 
 
-def test_whoever_decides_a_step_is_begun_once(fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor) -> None:
+def test_concurrent_deciders_begin_a_step_once(fleets: tuple[Fleet, Fleet], pool: ThreadPoolExecutor) -> None:
     for number in ROUNDS:
         run = fleets[0].begin(device=f"r{number}")
         task = run["currentTaskId"]

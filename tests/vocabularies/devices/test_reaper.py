@@ -53,7 +53,7 @@ def connect(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/start-window")
-def test_a_task_that_nobody_starts_in_the_window_is_aborted_and_tried_again(fleet: Fleet, clock: FrozenClock) -> None:
+def test_a_task_that_is_not_started_in_its_window_is_aborted_and_retried(fleet: Fleet, clock: FrozenClock) -> None:
     run = fleet.begin()
     pass_time(fleet, clock, 9.9, run)
     assert fleet.statuses(run["id"]) == ["PENDING"]
@@ -62,7 +62,7 @@ def test_a_task_that_nobody_starts_in_the_window_is_aborted_and_tried_again(flee
     assert fleet.run(run["id"])["tasks"][0]["reason"] == "not_started_in_time"
 
 
-def test_a_device_that_never_answers_fails_the_run(fleet: Fleet, clock: FrozenClock) -> None:
+def test_a_run_fails_when_its_device_never_answers(fleet: Fleet, clock: FrozenClock) -> None:
     run = fleet.begin()
     for aborted in range(1, 5):
         pass_time(fleet, clock, 10.1, run)
@@ -72,7 +72,7 @@ def test_a_device_that_never_answers_fails_the_run(fleet: Fleet, clock: FrozenCl
 
 
 @pytest.mark.shows("devices/restart-start-window")
-def test_a_server_that_was_away_in_the_window_has_aborted_nothing(database: str, clock: FrozenClock) -> None:
+def test_a_server_that_was_down_during_the_window_aborts_nothing(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock) as before:
         task = Fleet(before).begin()["currentTaskId"]
     clock.advance(timedelta(hours=1))
@@ -82,7 +82,7 @@ def test_a_server_that_was_away_in_the_window_has_aborted_nothing(database: str,
         assert fleet.report(task, "start")["status"] == "IN_PROGRESS"
 
 
-def test_a_report_behind_the_window_is_refused(fleet: Fleet, clock: FrozenClock) -> None:
+def test_a_report_after_the_window_is_refused(fleet: Fleet, clock: FrozenClock) -> None:
     task = fleet.begin()["currentTaskId"]
     clock.advance(timedelta(seconds=11))
     # Nobody has reaped it yet, and nobody may have it any more.
@@ -93,14 +93,14 @@ def test_a_report_behind_the_window_is_refused(fleet: Fleet, clock: FrozenClock)
     assert fleet.report(task, "abort")["status"] == "ABORTED"
 
 
-def test_a_started_task_of_a_device_without_a_channel_may_take_for_ever(fleet: Fleet, clock: FrozenClock) -> None:
+def test_a_started_task_of_a_device_without_a_channel_has_no_timeout(fleet: Fleet, clock: FrozenClock) -> None:
     run = fleet.begin()
     fleet.report(run["currentTaskId"], "start")
     pass_time(fleet, clock, 365 * 24 * 3600, run)
     assert fleet.do(run["id"], "complete")["tasks"][0]["status"] == "COMPLETED"
 
 
-def test_a_document_may_say_how_long_its_device_may_be_silent(frozen_server: Server, clock: FrozenClock) -> None:
+def test_the_silence_of_a_document_limits_the_silence_of_its_device(frozen_server: Server, clock: FrozenClock) -> None:
     fleet = Fleet(frozen_server, silence=60_000)
     run = fleet.begin()
     fleet.report(run["currentTaskId"], "start")
@@ -113,7 +113,7 @@ def test_a_document_may_say_how_long_its_device_may_be_silent(frozen_server: Ser
 
 
 @pytest.mark.shows("devices/aborted-by-disconnect")
-def test_a_watched_device_that_falls_silent_has_its_task_aborted(fleet: Fleet, clock: FrozenClock) -> None:
+def test_the_task_of_a_silent_watched_device_is_aborted(fleet: Fleet, clock: FrozenClock) -> None:
     connect(fleet)
     run = fleet.begin()
     fleet.report(run["currentTaskId"], "start")
@@ -127,7 +127,7 @@ def test_a_watched_device_that_falls_silent_has_its_task_aborted(fleet: Fleet, c
 
 
 @pytest.mark.shows("devices/disconnect-announced")
-def test_clients_and_the_device_are_told_of_a_disconnect(fleet: Fleet, clock: FrozenClock) -> None:
+def test_clients_and_the_device_receive_a_disconnect(fleet: Fleet, clock: FrozenClock) -> None:
     connect(fleet)
     run = fleet.begin()
     task = run["currentTaskId"]
@@ -144,7 +144,7 @@ def test_clients_and_the_device_are_told_of_a_disconnect(fleet: Fleet, clock: Fr
 
 @pytest.mark.shows("devices/healthcheck", "devices/report-is-heartbeat")
 @pytest.mark.parametrize("sign", ["report", "heartbeat", "connection", "answer"])
-def test_any_sign_of_life_gives_a_device_its_time_again(fleet: Fleet, clock: FrozenClock, sign: str) -> None:
+def test_each_kind_of_heartbeat_extends_the_deadline_of_a_device(fleet: Fleet, clock: FrozenClock, sign: str) -> None:
     connect(fleet)
     run = fleet.begin()
     task = run["currentTaskId"]
@@ -167,7 +167,7 @@ def test_any_sign_of_life_gives_a_device_its_time_again(fleet: Fleet, clock: Fro
     come_to(fleet, run, "ABORTED", "PENDING")
 
 
-def test_a_device_that_was_given_up_is_watched_again_when_it_comes_back(fleet: Fleet, clock: FrozenClock) -> None:
+def test_an_expired_device_is_watched_again_when_it_reconnects(fleet: Fleet, clock: FrozenClock) -> None:
     connect(fleet)
     pass_time(fleet, clock, 16)
     assert not fleet.call("GET", "/devices/r2")["connected"]
@@ -175,7 +175,7 @@ def test_a_device_that_was_given_up_is_watched_again_when_it_comes_back(fleet: F
         assert fleet.call("GET", "/devices/r2")["connected"]
 
 
-def test_silence_between_two_runs_does_no_harm(fleet: Fleet, clock: FrozenClock) -> None:
+def test_silence_between_two_runs_aborts_nothing(fleet: Fleet, clock: FrozenClock) -> None:
     connect(fleet)
     pass_time(fleet, clock, 100)
     run = fleet.begin()
@@ -184,7 +184,7 @@ def test_silence_between_two_runs_does_no_harm(fleet: Fleet, clock: FrozenClock)
     assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
 
 
-def test_a_silent_device_loses_nothing_of_others(fleet: Fleet, clock: FrozenClock) -> None:
+def test_a_silent_device_does_not_abort_tasks_of_others(fleet: Fleet, clock: FrozenClock) -> None:
     connect(fleet)
     mine, other = fleet.begin(), fleet.begin(device="c3")
     for run in (mine, other):
@@ -194,7 +194,7 @@ def test_a_silent_device_loses_nothing_of_others(fleet: Fleet, clock: FrozenCloc
 
 
 @pytest.mark.shows("devices/restart-running")
-def test_a_server_that_starts_gives_every_device_its_time_again(database: str, clock: FrozenClock) -> None:
+def test_a_starting_server_extends_the_deadline_of_every_device(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock, NO_GRACE) as server:
         fleet = Fleet(server)
         connect(fleet)
@@ -209,7 +209,7 @@ def test_a_server_that_starts_gives_every_device_its_time_again(database: str, c
         come_to(fleet, run, "ABORTED", "PENDING")
 
 
-def test_a_device_comes_back_to_another_server(database: str, clock: FrozenClock) -> None:
+def test_a_device_reconnects_to_another_server(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock, NO_GRACE) as one, running_server(database, clock, NO_GRACE) as other:
         fleet = Fleet(one)
         connect(fleet)
@@ -222,7 +222,7 @@ def test_a_device_comes_back_to_another_server(database: str, clock: FrozenClock
 
 
 @pytest.mark.shows("devices/missed-heartbeats")
-def test_a_device_whose_connection_breaks_is_given_up_by_itself(database: str) -> None:
+def test_a_device_with_a_broken_connection_expires(database: str) -> None:
     patience = DeviceSettings(retries=0, healthcheck_seconds=0.1, silence_seconds=0.5)
     with running_server(database, settings=Settings(devices=patience)) as server:
         fleet = Fleet(server)
@@ -235,7 +235,7 @@ def test_a_device_whose_connection_breaks_is_given_up_by_itself(database: str) -
 
 
 @pytest.mark.shows("devices/missed-heartbeats")
-def test_an_open_socket_that_leaves_its_healthchecks_unanswered_is_silent(database: str) -> None:
+def test_a_device_that_ignores_health_checks_on_an_open_socket_expires(database: str) -> None:
     patience = DeviceSettings(retries=0, healthcheck_seconds=0.1, silence_seconds=1.5)
     with running_server(database, settings=Settings(devices=patience)) as server, socket_to(server, R2) as device:
         fleet = Fleet(server)
@@ -250,7 +250,7 @@ def test_an_open_socket_that_leaves_its_healthchecks_unanswered_is_silent(databa
         until(lambda: fleet.run(run["id"])["status"] == "FAILED")
 
 
-def test_two_servers_that_watch_abort_a_task_once(servers: Pair) -> None:
+def test_two_servers_abort_the_task_of_a_silent_device_once(servers: Pair) -> None:
     fleet = Fleet(servers.one)
     connect(fleet)
     run = fleet.begin()
@@ -262,7 +262,7 @@ def test_two_servers_that_watch_abort_a_task_once(servers: Pair) -> None:
     come_to(fleet, run, "ABORTED", "PENDING")
 
 
-def test_where_nothing_is_watched_or_due_a_look_is_one_question(fleet: Fleet) -> None:
+def test_an_idle_reaper_runs_one_statement(fleet: Fleet) -> None:
     app = fleet.server.app
 
     def asked(look: Callable[[], Coroutine[Any, Any, float]]) -> int:

@@ -70,7 +70,7 @@ def test_a_run_stores_its_first_step_as_a_pending_task(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/step-after-step")
-def test_one_step_after_the_other_leads_to_a_completed_run(fleet: Fleet) -> None:
+def test_a_run_completes_when_all_its_steps_complete(fleet: Fleet) -> None:
     id = fleet.begin()["id"]
     run = fleet.do(id, "start", "complete")
     assert run["status"] == "RUNNING"
@@ -93,7 +93,7 @@ def test_one_step_after_the_other_leads_to_a_completed_run(fleet: Fleet) -> None
     "devices/fail-is-abort",
 )
 @pytest.mark.parametrize("status", WAYS)
-def test_a_report_leads_where_the_table_says_or_is_refused(fleet: Fleet, status: str) -> None:
+def test_a_report_leads_to_the_documented_status_or_is_refused(fleet: Fleet, status: str) -> None:
     for verb in REPORTS:
         task = fleet.begin(device=verb)["currentTaskId"]
         for way in WAYS[status]:
@@ -111,7 +111,7 @@ def test_a_report_leads_where_the_table_says_or_is_refused(fleet: Fleet, status:
 
 @pytest.mark.shows("devices/repeated-report")
 @pytest.mark.parametrize("verb", ["reject", "abort"])
-def test_a_repeated_report_changes_nothing_about_the_run(fleet: Fleet, verb: str) -> None:
+def test_a_repeated_report_does_not_change_the_run(fleet: Fleet, verb: str) -> None:
     run = fleet.begin()
     task = run["currentTaskId"]
     for _ in range(3):
@@ -120,7 +120,7 @@ def test_a_repeated_report_changes_nothing_about_the_run(fleet: Fleet, verb: str
 
 
 @pytest.mark.shows("devices/retry-step", "devices/retry-new-task")
-def test_a_step_that_is_rejected_is_a_new_task_and_the_run_is_retrying(fleet: Fleet) -> None:
+def test_a_rejected_step_is_a_new_task_and_the_run_is_retrying(fleet: Fleet) -> None:
     run = fleet.begin()
     after = fleet.do(run["id"], "reject", reason="another_task_active")
     assert after["status"] == "RETRYING"
@@ -133,7 +133,7 @@ def test_a_step_that_is_rejected_is_a_new_task_and_the_run_is_retrying(fleet: Fl
 
 
 @pytest.mark.shows("devices/run-statuses", "devices/retry-maximum")
-def test_after_the_retries_the_run_has_failed(fleet: Fleet) -> None:
+def test_a_run_fails_after_the_last_retry(fleet: Fleet) -> None:
     id = fleet.begin()["id"]
     for _ in range(3):
         assert fleet.do(id, "start", "fail", reason="off_track")["status"] == "RETRYING"
@@ -144,7 +144,7 @@ def test_after_the_retries_the_run_has_failed(fleet: Fleet) -> None:
 
 @pytest.mark.shows("devices/fail-point-payload")
 @pytest.mark.parametrize("spelling", ["failPoint", "fail_point"])
-def test_a_fail_point_begins_the_same_run_again_at_its_first_step(fleet: Fleet, spelling: str) -> None:
+def test_a_fail_point_begins_a_new_attempt_at_the_first_step(fleet: Fleet, spelling: str) -> None:
     id = fleet.begin(payload={"speed": 1})["id"]
     fleet.do(id, "start", "complete")
     run = fleet.do(id, "start", "abort", **{spelling: {"corner": 3, "at": [1.5, None]}})
@@ -159,7 +159,7 @@ def test_a_fail_point_begins_the_same_run_again_at_its_first_step(fleet: Fleet, 
 
 
 @pytest.mark.shows("devices/device-of-request")
-def test_the_device_of_the_request_goes_before_that_of_the_document(fleet: Fleet) -> None:
+def test_the_device_of_a_request_overrides_that_of_the_document(fleet: Fleet) -> None:
     for named in ({"device": "c3"}, {"deviceId": "c4"}, {"device_id": 5}):
         assert fleet.begin(**named)["deviceId"] == str(*named.values())
 
@@ -176,7 +176,7 @@ def test_a_second_run_of_a_device_is_refused_and_names_the_first(server: Server,
 
 
 @pytest.mark.shows("devices/retrying-is-active")
-def test_a_run_that_is_retrying_keeps_others_away(fleet: Fleet) -> None:
+def test_a_retrying_run_blocks_other_runs_of_its_device(fleet: Fleet) -> None:
     assert fleet.do(fleet.begin()["id"], "reject")["status"] == "RETRYING"
     assert refused(fleet.begin)[0] == 409
 
@@ -205,7 +205,7 @@ def test_devices_do_not_wait_for_each_other(fleet: Fleet) -> None:
 
 @pytest.mark.shows("devices/stop-aborts", "devices/abort-answered", "devices/aborted-by-stop")
 @pytest.mark.parametrize("ways", [(), ("start",)])
-def test_stopping_a_run_aborts_what_its_device_is_at(fleet: Fleet, ways: tuple[str, ...]) -> None:
+def test_stopping_a_run_aborts_the_task_of_its_device(fleet: Fleet, ways: tuple[str, ...]) -> None:
     run = fleet.begin()
     task = run["currentTaskId"]
     for way in ways:
@@ -219,7 +219,7 @@ def test_stopping_a_run_aborts_what_its_device_is_at(fleet: Fleet, ways: tuple[s
     assert fleet.statuses(run["id"]) == ["ABORTED"]
 
 
-def test_a_run_that_is_over_cannot_be_stopped(server: Server) -> None:
+def test_an_ended_run_cannot_be_stopped(server: Server) -> None:
     fleet = Fleet(server, steps=[{"action": "GO"}])
     id = fleet.begin()["id"]
     fleet.do(id, "start", "complete")
@@ -235,14 +235,14 @@ def test_a_canceled_task_ends_the_run_as_aborted(server: Server, fleet: Fleet) -
     assert (after["status"], after["reason"], len(after["tasks"])) == ("ABORTED", "canceled", 1)
 
 
-def test_the_same_request_with_an_id_is_the_same_run(fleet: Fleet) -> None:
+def test_a_repeated_request_with_an_id_is_the_same_run(fleet: Fleet) -> None:
     first = fleet.begin(id="night-1", payload={"n": 1})
     assert fleet.begin(id="night-1", payload={"n": 1}) == first
     assert refused(fleet.begin, id="night-1", payload={"n": 2})[0] == 409
     assert len(fleet.call("GET", "/workflows/demo/patrol/runs")["runs"]) == 1
 
 
-def test_the_same_request_is_the_same_run_though_its_device_is_at_another(fleet: Fleet) -> None:
+def test_a_repeated_request_is_the_same_run_while_its_device_has_another(fleet: Fleet) -> None:
     fleet.begin(id="night-1")
     stopped = fleet.stop("night-1")
     fleet.begin(id="night-2")
@@ -253,7 +253,7 @@ def test_the_same_request_is_the_same_run_though_its_device_is_at_another(fleet:
 
 @pytest.mark.shows("devices/reads-of-workflows", "devices/api-prefix")
 @pytest.mark.parametrize("prefix", ["", "/api"])
-def test_every_path_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
+def test_every_route_is_also_under_api(fleet: Fleet, prefix: str) -> None:
     run = fleet.call("POST", f"{prefix}/workflows/demo%2Fpatrol/runs")
     task = run["currentTaskId"]
     assert fleet.call("POST", f"{prefix}/tasks/{task}/start")["status"] == "IN_PROGRESS"
@@ -272,7 +272,7 @@ def test_every_path_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
 
 @pytest.mark.shows("devices/api-prefix", "devices/report-path")
 @pytest.mark.parametrize("prefix", ["", "/api"])
-def test_every_report_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
+def test_every_report_route_is_also_under_api(fleet: Fleet, prefix: str) -> None:
     id = fleet.call("POST", f"{prefix}/workflows/demo/patrol/runs")["id"]
     for verb in ("start", "complete", "reject", "start", "abort", "fail"):
         task = fleet.call("GET", f"{prefix}/workflow-runs/{id}")["currentTaskId"]
@@ -284,7 +284,7 @@ def test_every_report_stands_under_api_too(fleet: Fleet, prefix: str) -> None:
 
 
 @pytest.mark.shows("devices/reads-of-runs")
-def test_clients_fetch_what_a_device_is_at_and_the_history_of_runs(fleet: Fleet) -> None:
+def test_clients_read_the_task_of_a_device_and_the_history_of_runs(fleet: Fleet) -> None:
     first = fleet.begin()["id"]
     fleet.do(first, "start", "complete")
     fleet.do(first, "start", "complete")
@@ -301,7 +301,7 @@ def test_clients_fetch_what_a_device_is_at_and_the_history_of_runs(fleet: Fleet)
 
 
 @pytest.mark.shows("devices/retry-maximum-private")
-def test_the_settings_of_the_server_do_not_tell_how_often_it_tries(fleet: Fleet) -> None:
+def test_the_server_settings_do_not_show_retry_limits(fleet: Fleet) -> None:
     settings = fleet.call("GET", "/server-settings")
     assert settings == {"registerWindowSeconds": 10.0, "healthcheckSeconds": 5.0, "silenceSeconds": 15.0}
 
@@ -317,7 +317,7 @@ def test_runs_are_listed_page_by_page_the_newest_first(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/message-posted")
-def test_a_report_may_be_a_message_that_says_which_task_and_what(fleet: Fleet) -> None:
+def test_a_report_may_be_a_task_state_message(fleet: Fleet) -> None:
     run = fleet.begin()
     said = {"task_id": f" {run['currentTaskId']} ", "action_name": "GO", "device_id": 7, "device_name": "r2"}
     assert fleet.call("POST", "/api/task-state", {**said, "type": "TASK_STARTED", "task_type": "start"})["status"] == (
@@ -343,7 +343,7 @@ def test_a_report_may_be_a_message_that_says_which_task_and_what(fleet: Fleet) -
         (b'{"payload": {"a": 1, "a": 2}}', "$.payload"),
     ],
 )
-def test_a_bad_request_for_a_run_is_refused_where_it_is_bad(fleet: Fleet, body: Any, path: str | None) -> None:
+def test_a_bad_run_request_is_refused_with_the_path(fleet: Fleet, body: Any, path: str | None) -> None:
     with pytest.raises(CallRefused) as caught:
         fleet.call("POST", "/workflows/demo/patrol/runs", body)
     assert caught.value.status == 400
@@ -363,9 +363,7 @@ def test_a_run_without_a_device_is_refused(server: Server) -> None:
         ("start", [1], "$"),
     ],
 )
-def test_a_bad_report_is_refused_where_it_is_bad_and_changes_nothing(
-    fleet: Fleet, verb: str, body: Any, path: str
-) -> None:
+def test_a_bad_report_is_refused_with_the_path_and_has_no_effect(fleet: Fleet, verb: str, body: Any, path: str) -> None:
     task = fleet.begin()["currentTaskId"]
     if verb == "complete":
         fleet.report(task, "start")
@@ -390,7 +388,7 @@ def test_a_bad_report_is_refused_where_it_is_bad_and_changes_nothing(
         ("/devices/%00", "device-not-found"),
     ],
 )
-def test_what_is_not_there_is_404(server: Server, fleet: Fleet, path: str, type: str) -> None:
+def test_an_unknown_resource_is_404(server: Server, fleet: Fleet, path: str, type: str) -> None:
     server.define()
     assert refused(fleet.call, "GET", path)[:2] == (404, type)
 
@@ -404,7 +402,7 @@ def test_what_is_not_there_is_404(server: Server, fleet: Fleet, path: str, type:
         ("/tasks/nobody/start", ["POST"]),
     ],
 )
-def test_a_path_names_all_the_verbs_that_it_takes(server: Server, path: str, verbs: list[str]) -> None:
+def test_a_405_names_all_methods_of_the_path(server: Server, path: str, verbs: list[str]) -> None:
     for above in ("", "/api"):
         status, headers, answer = server.send("DELETE", above + path)
         said = f"{above}{path} takes {' or '.join(verbs)}"
@@ -412,11 +410,11 @@ def test_a_path_names_all_the_verbs_that_it_takes(server: Server, path: str, ver
         assert headers["allow"] == ", ".join(verbs)
 
 
-def test_a_page_of_devices_begins_behind_a_name(fleet: Fleet) -> None:
+def test_a_page_of_devices_begins_after_a_name(fleet: Fleet) -> None:
     assert refused(fleet.call, "GET", "/devices?after=a/b") == (400, "invalid-params", "after")
 
 
-def test_tasks_and_workflows_of_others_are_not_shown_here(server: Server, fleet: Fleet) -> None:
+def test_other_tasks_and_workflows_are_not_shown(server: Server, fleet: Fleet) -> None:
     server.define()
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/order"})
     order = server.rpc("awf.workflow/create-and-execute", {"definition": "demo/order"})["resource"]["id"]
@@ -428,13 +426,13 @@ def test_tasks_and_workflows_of_others_are_not_shown_here(server: Server, fleet:
     assert refused(fleet.call, "POST", f"/tasks/{fleet.begin()['currentTaskId']}/finish")[:2] == (404, "not-found")
 
 
-def test_a_page_of_another_site_cannot_have_devices_do_something(server: Server, fleet: Fleet) -> None:
+def test_a_page_of_another_site_cannot_begin_a_run(server: Server, fleet: Fleet) -> None:
     for origin, status in (("http://evil.example", 403), (server.url, 201)):
         assert server.send("POST", "/workflows/demo/patrol/runs", origin=origin)[0] == status
 
 
 @pytest.mark.shows("devices/registration")
-def test_a_device_is_registered_with_what_is_to_be_known_of_it(fleet: Fleet) -> None:
+def test_a_device_is_registered_with_any_json_object(fleet: Fleet) -> None:
     assert fleet.call("PUT", "/devices/r7", {"tracks": ["front"]})["info"] == {"tracks": ["front"]}
     device = fleet.call("GET", "/devices/r7")
     assert (device["id"], device["name"], device["connected"], "seenAt" in device) == ("r7", "r7", False, False)
@@ -464,7 +462,7 @@ def test_a_page_of_devices_costs_as_much_as_one_device(server: Server, fleet: Fl
     assert server.rpc("awf.device/list")["resources"] == devices
 
 
-def test_a_report_is_a_sign_of_life_and_no_reason_to_watch(fleet: Fleet) -> None:
+def test_a_report_is_a_heartbeat_and_does_not_watch_the_device(fleet: Fleet) -> None:
     fleet.report(fleet.begin()["currentTaskId"], "start")
     device = fleet.call("GET", "/devices/r2")
     assert (device["connected"], "seenAt" in device) == (False, True)

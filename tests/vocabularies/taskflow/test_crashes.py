@@ -76,7 +76,7 @@ class Services:
                 raise
 
 
-def test_whoever_is_killed_every_flow_runs_to_its_end_once(process: Process) -> None:
+def test_every_flow_completes_once_whichever_process_is_killed(process: Process) -> None:
     services = Services(process.port)
     content = flow([task("outer"), "plain"], ["plain"], options=OPTIONS)
     with Client(process.port) as client, ThreadPoolExecutor(3) as pool:

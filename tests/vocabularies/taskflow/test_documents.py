@@ -37,7 +37,7 @@ def changed(at: str, value: Any) -> Any:
 
 
 @pytest.mark.shows("taskflow/task-members")
-def test_the_example_of_the_document_is_taken() -> None:
+def test_the_documented_example_is_valid() -> None:
     TaskflowDefinition(name=FLOW).begin(json.dumps(EXAMPLE).encode())
     read = msgspec.json.decode(json.dumps(EXAMPLE).encode(), type=Flow)
     assert [len(stage.tasks) for stage in read.stages] == [1, 2]
@@ -66,7 +66,7 @@ def test_the_example_of_the_document_is_taken() -> None:
         ("nmae", "x"),
     ],
 )
-def test_what_is_wrong_in_a_task_is_named_by_its_place(member: str, value: Any) -> None:
+def test_a_bad_task_is_refused_with_the_path(member: str, value: Any) -> None:
     _, at = refusal(changed(member, value))
     assert at == f"$.params.stages[1].tasks[0].{member}"
 
@@ -92,7 +92,7 @@ def test_what_is_wrong_in_a_task_is_named_by_its_place(member: str, value: Any) 
         (flow([task("a", taskDetails=OWN)]), f"{FIRST}.taskDetails.serviceId"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_in_a_flow_is_named_by_its_place(content: Any, at: str) -> None:
+def test_a_bad_flow_is_refused_with_the_path(content: Any, at: str) -> None:
     assert refusal(content)[1] == at
 
 
@@ -102,7 +102,7 @@ def test_an_unknown_member_is_refused_with_the_nearest_name() -> None:
 
 
 @pytest.mark.shows("taskflow/exactly-once-alias")
-def test_the_option_has_two_names() -> None:
+def test_exactly_once_execution_has_two_names() -> None:
     assert msgspec.json.decode(b'{"exactlyOnceExecution":true}', type=FlowOptions) == FlowOptions(
         exactly_once_task_execution=True
     )
@@ -117,7 +117,7 @@ def test_the_option_has_two_names() -> None:
     ("placeholder", "refused"),
     [("{{twice}}", True), ("{{s1.twice}}", True), ("{{s1.once}}", False), ("{{twice.x}}", True), ("{{other}}", False)],
 )
-def test_names_that_a_placeholder_uses_are_unique_in_their_scope(placeholder: str, refused: bool) -> None:
+def test_an_ambiguous_placeholder_is_refused(placeholder: str, refused: bool) -> None:
     content = flow(["twice", "twice", "once"], ["a"], ["b"], [task("c", {"x": placeholder})])
     content["stages"][1]["name"] = content["stages"][2]["name"] = "twice"
     if refused:
@@ -126,7 +126,7 @@ def test_names_that_a_placeholder_uses_are_unique_in_their_scope(placeholder: st
         TaskflowDefinition(name=FLOW).begin(json.dumps(content).encode())
 
 
-def test_a_document_needs_stages_and_says_where_they_are_wrong() -> None:
+def test_a_document_without_valid_stages_is_refused_with_the_path() -> None:
     with pytest.raises(Refusal) as refused:
         TaskflowDefinition(name="demo/flow").compile()
     assert refused.value.at == "$.stages"
@@ -136,7 +136,7 @@ def test_a_document_needs_stages_and_says_where_they_are_wrong() -> None:
     assert refused.value.at == "$.stages[0].tasks[0].taskDetails.channelName"
 
 
-def test_the_nearest_name_is_found_behind_lists_and_unions() -> None:
+def test_the_nearest_name_is_found_inside_lists_and_unions() -> None:
     text = b'{"stages":[{"name":"s","task":1}]}'
     with pytest.raises(msgspec.ValidationError) as error:
         msgspec.json.decode(text, type=Flow)

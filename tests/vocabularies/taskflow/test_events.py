@@ -111,7 +111,7 @@ def test_each_update_is_streamed_until_the_flow_has_ended(caller: Caller) -> Non
 
 
 @pytest.mark.shows("taskflow/events-early-failures")
-def test_a_task_that_fails_before_any_worker_sees_it_is_told_in_the_first_stage_too(caller: Caller) -> None:
+def test_a_task_of_the_first_stage_that_fails_without_a_worker_has_an_event(caller: Caller) -> None:
     lost = task("lost", {"x": "{{nobody}}"})
     id = caller.produce(flow([lost, "a"], options=GO_ON))
     with stream(caller.server, id) as events:
@@ -131,7 +131,7 @@ def test_a_task_that_fails_before_any_worker_sees_it_is_told_in_the_first_stage_
 
 
 @pytest.mark.shows("taskflow/events-early-failures")
-def test_a_stage_of_which_a_retry_keeps_some_tasks_is_told_to_run_again(caller: Caller) -> None:
+def test_a_stage_with_kept_tasks_has_an_event_when_a_retry_runs_it(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"], ["c", "d"], options=GO_ON))
     caller.work("a")
     caller.fail("b")
@@ -156,7 +156,7 @@ def test_a_stage_of_which_a_retry_keeps_some_tasks_is_told_to_run_again(caller: 
 
 
 @pytest.mark.shows("taskflow/event-has-flow")
-def test_the_flow_in_an_event_is_the_flow_after_that_update(caller: Caller) -> None:
+def test_an_event_holds_the_flow_after_its_update(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     caller.work("a", {"ok": 1})
     caller.ended(id)
@@ -172,7 +172,7 @@ def test_the_flow_in_an_event_is_the_flow_after_that_update(caller: Caller) -> N
 
 
 @pytest.mark.shows("taskflow/no-missed-events")
-def test_a_reader_that_comes_back_misses_nothing(caller: Caller) -> None:
+def test_a_reader_that_reconnects_misses_no_event(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"], options=GO_ON))
     caller.work("a")
     caller.fail("b")
@@ -186,7 +186,7 @@ def test_a_reader_that_comes_back_misses_nothing(caller: Caller) -> None:
     assert whole[-1].id == "1"
 
 
-def test_behind_the_end_there_is_nothing_until_the_flow_is_retried(caller: Caller) -> None:
+def test_a_reader_at_the_end_is_answered_204_until_the_flow_is_retried(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     caller.fail("a")
     caller.ended(id)
@@ -201,7 +201,7 @@ def test_behind_the_end_there_is_nothing_until_the_flow_is_retried(caller: Calle
         assert [*events] == told
 
 
-def test_events_of_what_happens_on_another_server_come_too(servers: Pair) -> None:
+def test_a_stream_has_the_events_of_another_server(servers: Pair) -> None:
     one, other = Caller(servers.one), Caller(servers.other)
     id = one.produce(flow(["a"], ["b"]))
     with stream(servers.one, id) as events:
@@ -210,7 +210,7 @@ def test_events_of_what_happens_on_another_server_come_too(servers: Pair) -> Non
         assert short([*events])[-1] == ("TASKFLOW", "COMPLETED")
 
 
-def test_what_is_nested_in_a_task_is_an_update_of_the_task(caller: Caller) -> None:
+def test_a_nested_flow_is_an_update_of_its_task(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     taken = caller.take("a")
     inner = caller.produce({**flow(["b"]), "meta": taken["params"]["meta"]})
@@ -238,7 +238,7 @@ def test_a_cancelled_flow_ends_its_stream(caller: Caller) -> None:
 
 
 @pytest.mark.shows("taskflow/cancelled-events")
-def test_what_was_queued_when_its_flow_was_cancelled_is_not_told_to_have_failed(caller: Caller) -> None:
+def test_a_queued_task_of_a_cancelled_flow_has_no_failed_event(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"]))
     caller.take("b")
     caller.call("/cancel", taskflowId=id)
@@ -248,7 +248,7 @@ def test_what_was_queued_when_its_flow_was_cancelled_is_not_told_to_have_failed(
     assert told[-3:] == [("TASK", "b", "FAILED"), ("STAGE", "s1", "FAILED"), ("TASKFLOW", "CANCELLED")]
 
 
-def test_what_cannot_be_followed_is_refused(server: Server) -> None:
+def test_a_stream_of_an_unknown_flow_or_position_is_refused(server: Server) -> None:
     assert server.send("GET", "/taskflows/nobody/events")[0] == 404
     assert server.send("GET", "/taskflows/no%00body/events")[0] == 404
     id = Caller(server).produce(flow(["a"]))
@@ -256,7 +256,7 @@ def test_what_cannot_be_followed_is_refused(server: Server) -> None:
     assert (status, json.loads(body)["error"]["type"]) == (400, "invalid-params")
 
 
-def test_all_who_follow_a_flow_share_one_look_at_it(caller: Caller) -> None:
+def test_all_streams_of_a_flow_share_one_poll(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     reads = caller.server.app.database.reads
 

@@ -15,7 +15,7 @@ FOLDER = ROOT / "examples" / "taskflow"
 
 
 @pytest.mark.shows("taskflow/example")
-def test_the_example_runs(server: Server) -> None:
+def test_the_example_program_runs(server: Server) -> None:
     environment = {**os.environ, "URL": server.url, "FENCEPOST_URL": server.url}
     worker = subprocess.Popen([sys.executable, FOLDER / "services.py"], env=environment)
     try:

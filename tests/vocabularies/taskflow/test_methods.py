@@ -26,7 +26,7 @@ def caller(server: Server) -> Caller:
 
 
 @pytest.mark.shows("taskflow/produce", "taskflow/context")
-def test_the_example_of_the_document_runs(server: Server) -> None:
+def test_the_documented_example_runs(server: Server) -> None:
     caller = Caller(server)
     produced = caller.call("/produce", **EXAMPLE)
     id = produced["taskflowId"]
@@ -98,7 +98,7 @@ def test_a_record_has_every_documented_member(caller: Caller) -> None:
     assert all(uuid.UUID(each) for each in (id, stage_id, task_id))
 
 
-def test_null_is_what_is_absent(caller: Caller) -> None:
+def test_null_params_context_and_meta_are_shown_as_empty_objects(caller: Caller) -> None:
     id = caller.produce(flow([task("a") | {"params": None}], context=None, meta=None))
     taken = caller.take("a")
     assert (taken["params"]["params"], info_of(taken)["params"], info_of(taken)["meta"]) == ({}, {}, {})
@@ -107,7 +107,7 @@ def test_null_is_what_is_absent(caller: Caller) -> None:
     assert (record["context"], one["params"], one["meta"]) == ({}, {}, {})
 
 
-def test_a_declared_flow_without_a_context_takes_that_of_its_run(caller: Caller) -> None:
+def test_a_declared_flow_without_context_takes_that_of_its_run(caller: Caller) -> None:
     content = flow([task("a", {"who": "{{context.who}}"})])
     for context in ({}, {"context": None}):
         caller.server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content, **context})
@@ -166,7 +166,7 @@ def test_an_attempt_lasts_no_longer_than_its_timeout(database: str) -> None:
 
 
 @pytest.mark.shows("taskflow/task-max-age")
-def test_past_its_max_age_no_attempt_of_a_task_begins(database: str) -> None:
+def test_no_attempt_of_a_task_begins_after_its_max_age(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock=clock) as server:
         caller = Caller(server)
@@ -181,7 +181,7 @@ def test_past_its_max_age_no_attempt_of_a_task_begins(database: str) -> None:
 
 
 @pytest.mark.shows("taskflow/flow-max-age")
-def test_a_flow_that_is_older_than_its_max_age_fails_and_drops_what_is_left(database: str) -> None:
+def test_a_flow_fails_and_drops_its_tasks_after_its_max_age(database: str) -> None:
     clock = FrozenClock()
     with running_server(database, clock=clock) as server:
         caller = Caller(server)
@@ -195,7 +195,7 @@ def test_a_flow_that_is_older_than_its_max_age_fails_and_drops_what_is_left(data
 
 
 @pytest.mark.shows("taskflow/cancel")
-def test_a_cancelled_flow_starts_nothing_any_more(caller: Caller) -> None:
+def test_a_cancelled_flow_starts_no_task(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"], ["c"]))
     taken = caller.take("a")
     record = caller.call("/cancel", taskflowId=id)
@@ -209,7 +209,7 @@ def test_a_cancelled_flow_starts_nothing_any_more(caller: Caller) -> None:
     assert caller.details(id) == record
 
 
-def test_a_cancel_is_said_twice_and_comes_too_late(caller: Caller) -> None:
+def test_a_cancel_is_idempotent_and_refused_after_the_end(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     assert caller.call("/cancel", taskflowId=id) == caller.call("/cancel", taskflowId=id)
     id = caller.produce(flow(["a"]))
@@ -235,7 +235,7 @@ def test_flows_are_listed_page_by_page_the_newest_first(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("verb", ["details", "cancel", "retry"])
-def test_an_unknown_flow_is_told_as_such(server: Server, verb: str) -> None:
+def test_an_unknown_flow_is_taskflow_not_found(server: Server, verb: str) -> None:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/order"})
     server.rpc("awf.workflow/create-and-execute", {"definition": "demo/order", "id": "no-flow"})
     for id in ("nobody", "no-flow", "x~1"):
@@ -254,12 +254,12 @@ def test_an_unknown_flow_is_told_as_such(server: Server, verb: str) -> None:
         ({**flow(["a"]), "meta": {"taskflowExecutionContext": {}}}, "$.params.meta.taskflowExecutionContext.taskflow"),
     ],
 )
-def test_what_is_wrong_with_a_flow_is_named_by_its_path(server: Server, params: Any, path: str) -> None:
+def test_a_bad_produce_call_is_refused_with_the_path(server: Server, params: Any, path: str) -> None:
     status, type, at = server.refused("awf.taskflow/produce", params)
     assert (status, type, at) == (400, "invalid-params", path)
 
 
-def test_the_same_request_again_is_the_same_flow(servers: Pair) -> None:
+def test_a_repeated_request_is_the_same_flow(servers: Pair) -> None:
     one, other = Caller(servers.one), Caller(servers.other)
     id = one.produce(flow(["a"]), requestId="r-1")
     assert other.produce(flow(["a"]), requestId="r-1") == id
@@ -269,7 +269,7 @@ def test_the_same_request_again_is_the_same_flow(servers: Pair) -> None:
 
 
 @pytest.mark.shows("taskflow/workflow-type")
-def test_a_task_is_a_workflow_of_somebody_elses_decider(caller: Caller) -> None:
+def test_a_task_can_be_a_workflow_with_a_remote_decider(caller: Caller) -> None:
     server = caller.server
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "people/approval"})
     approval = task("ask", {"amount": 7}, type="WORKFLOW", taskDetails={"definition": "people/approval"})
@@ -293,7 +293,7 @@ def test_an_unknown_placeholder_fails_its_task_without_a_worker(caller: Caller) 
     assert caller.server.poll("svc/a") == []
 
 
-def test_a_flow_that_is_declared_begins_as_any_workflow_and_as_a_child(caller: Caller) -> None:
+def test_a_declared_flow_begins_as_workflow_and_as_child(caller: Caller) -> None:
     server = caller.server
     content = flow([task("a", {"who": "{{context.who}}"})], context={"who": "ann"})
     server.rpc("awf.definition/put", {"kind": "taskflow", "name": "demo/flow", **content})
@@ -311,7 +311,7 @@ def test_a_flow_that_is_declared_begins_as_any_workflow_and_as_a_child(caller: C
     assert one["response"]["status"] == "COMPLETED"
 
 
-def test_null_is_no_meta_no_context_and_no_params(caller: Caller) -> None:
+def test_null_meta_context_and_params_are_absent(caller: Caller) -> None:
     """As everywhere else, whether the flow is produced, declared, or begun with something over its context."""
     content = flow([task("a", {"who": "{{context.who}}"}), task("b") | {"params": None}], context=None)
     id = caller.produce({**content, "meta": None})
@@ -340,7 +340,7 @@ def test_a_bad_document_is_refused_when_it_is_declared(server: Server) -> None:
     )
 
 
-def test_a_workflow_that_a_task_is_must_be_declared(server: Server) -> None:
+def test_a_workflow_task_needs_a_declared_workflow(server: Server) -> None:
     content = flow(["a"], [task("b", type="WORKFLOW", taskDetails={"definition": "people/nobody"})])
     refused = server.refused("awf.taskflow/produce", content)
     assert refused == (404, "definition-not-found", "$.params.stages[1].tasks[0].taskDetails.definition")
@@ -359,7 +359,7 @@ def test_a_schedule_begins_a_flow_by_name(caller: Caller) -> None:
 
 
 @pytest.mark.shows("taskflow/people-task")
-def test_a_person_works_on_a_task_of_a_flow(caller: Caller) -> None:
+def test_a_person_completes_a_task_of_a_flow(caller: Caller) -> None:
     server = caller.server
     step = {"code": "ASK", "createAtProcessStart": True, "assignToTeam": "HR"}
     process = {"kind": "process", "name": "hr/hire", "department": "HR", "crossDepartment": False, "steps": [step]}
@@ -394,23 +394,21 @@ def named_server(module_database: str) -> Iterator[Server]:
         ({"host": "queue.example.com", "x-forwarded-proto": "javascript"}, ""),
     ],
 )
-def test_the_url_of_the_events_is_where_the_producer_reached_the_server(
-    named_server: Server, headers: dict[str, str], origin: str
-) -> None:
+def test_the_event_url_has_the_host_of_the_request(named_server: Server, headers: dict[str, str], origin: str) -> None:
     call = {"method": "awf.taskflow/produce", "params": EXAMPLE}
     _, _, answer = named_server.send("POST", "/rpc", orjson.dumps(call), content_type="application/json", **headers)
     data = orjson.loads(answer)["result"]["data"]
     assert data["eventSubscription"] == f"{origin}/taskflows/{data['taskflowId']}/events"
 
 
-def test_a_producer_whose_host_is_no_name_is_refused(named_server: Server) -> None:
+def test_a_produce_call_with_a_bad_host_is_refused(named_server: Server) -> None:
     call = orjson.dumps({"method": "awf.taskflow/produce", "params": EXAMPLE})
     status, _, _ = named_server.send("POST", "/rpc", call, content_type="application/json", host="a'>b")
     assert status == 400
 
 
 @pytest.mark.shows("taskflow/cannot-begin")
-def test_what_cannot_begin_in_its_turn_fails_its_task_and_no_other(caller: Caller) -> None:
+def test_a_task_that_cannot_begin_fails_and_no_other(caller: Caller) -> None:
     schema = {"type": "object", "required": ["params"], "properties": {"params": {"required": ["size"]}}}
     caller.server.rpc("awf.definition/put", {"kind": "task", "name": "svc/strict", "params": schema})
     caller.server.rpc("awf.definition/put", {"kind": "workflow", "name": "svc/whole"})
@@ -439,7 +437,7 @@ def test_what_cannot_begin_in_its_turn_fails_its_task_and_no_other(caller: Calle
 
 
 @pytest.mark.shows("taskflow/cannot-begin")
-def test_a_workflow_whose_key_is_taken_fails_its_task(caller: Caller) -> None:
+def test_a_workflow_task_with_a_taken_key_fails(caller: Caller) -> None:
     step = {"action": "SLAM_NAVIGATION", "payload": {}}
     document = {"kind": "device-workflow", "name": "robots/dock", "steps": [step]}
     caller.server.rpc("awf.definition/put", document)

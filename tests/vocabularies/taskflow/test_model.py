@@ -289,7 +289,7 @@ def check_statuses(record: Any, goes_on: bool, *, is_retry: bool) -> None:
 
 
 @pytest.mark.shows("taskflow/model")
-def test_flows_keep_their_rules(database: str) -> None:
+def test_flows_agree_with_the_model(database: str) -> None:
     clock = FrozenClock()
     calm = Settings(lease_grace_seconds=0)
     with running_server(database, clock, calm) as one, running_server(database, clock, calm) as other:

@@ -25,7 +25,7 @@ def nest(caller: Caller, taken: Any, content: Any, **members: Any) -> str:
 
 
 @pytest.mark.shows("taskflow/parent-details")
-def test_a_nested_flow_carries_the_whole_context_of_its_parent(caller: Caller) -> None:
+def test_a_nested_flow_has_the_whole_context_of_its_parent(caller: Caller) -> None:
     outer = caller.produce(flow(["a"]))
     taken = caller.take("a")
     inner = nest(caller, taken, flow(["b"]))
@@ -39,7 +39,7 @@ def test_a_nested_flow_carries_the_whole_context_of_its_parent(caller: Caller) -
 
 
 @pytest.mark.shows("taskflow/details", "taskflow/nested-members")
-def test_a_task_is_settled_when_its_handler_answered_and_no_flow_of_it_is_active(caller: Caller) -> None:
+def test_a_task_ends_when_its_handler_answered_and_its_nested_flows_ended(caller: Caller) -> None:
     outer = caller.produce(flow(["a"], ["z"]))
     taken = caller.take("a")
     one, other = nest(caller, taken, flow(["b"])), nest(caller, taken, flow(["c"]))
@@ -83,7 +83,7 @@ def test_a_cancel_reaches_nested_flows_at_any_depth(caller: Caller) -> None:
     assert tree["nestedTaskFlows"][middle]["nestedTaskFlows"][inner]["status"] == "CANCELLED"
 
 
-def test_a_nested_flow_that_is_cancelled_by_itself_makes_its_task_failed(caller: Caller) -> None:
+def test_a_cancelled_nested_flow_makes_its_task_failed(caller: Caller) -> None:
     outer = caller.produce(flow(["a"]))
     taken = caller.take("a")
     inner = nest(caller, taken, flow(["b"]))
@@ -92,7 +92,7 @@ def test_a_nested_flow_that_is_cancelled_by_itself_makes_its_task_failed(caller:
     assert caller.ended(outer)["status"] == "FAILED"
 
 
-def test_the_same_request_of_a_handler_is_one_flow(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_a_repeated_request_of_a_handler_is_one_flow(servers: Pair, pool: ThreadPoolExecutor) -> None:
     callers = [Caller(servers.one), Caller(servers.other)]
     outer = callers[0].produce(flow(["a"]))
     taken = callers[0].take("a")
@@ -106,7 +106,7 @@ def test_the_same_request_of_a_handler_is_one_flow(servers: Pair, pool: ThreadPo
     assert callers[0].ended(outer)["status"] == "COMPLETED"
 
 
-def test_flows_of_an_attempt_that_was_repeated_do_not_count(caller: Caller) -> None:
+def test_nested_flows_of_an_earlier_attempt_do_not_count(caller: Caller) -> None:
     outer = caller.produce(flow([task("a", options={"maxRetries": 1})]))
     taken = caller.take("a")
     nest(caller, taken, flow(["b"]))
@@ -119,7 +119,7 @@ def test_flows_of_an_attempt_that_was_repeated_do_not_count(caller: Caller) -> N
     assert caller.ended(outer)["status"] == "COMPLETED"
 
 
-def test_a_flow_for_a_task_that_is_not_executed_is_refused(caller: Caller) -> None:
+def test_a_nested_flow_for_a_task_that_does_not_run_is_refused(caller: Caller) -> None:
     outer = caller.produce(flow(["a"], ["z"]))
     taken = caller.take("a")
     meta = taken["params"]["meta"]
@@ -135,7 +135,7 @@ def test_a_flow_for_a_task_that_is_not_executed_is_refused(caller: Caller) -> No
 @pytest.mark.parametrize(
     ("member", "type"), [("id", "taskflow-not-found"), ("stageId", "invalid-params"), ("taskId", "invalid-params")]
 )
-def test_a_flow_for_an_unknown_parent_is_refused(caller: Caller, member: str, type: str) -> None:
+def test_a_nested_flow_for_an_unknown_parent_is_refused(caller: Caller, member: str, type: str) -> None:
     caller.produce(flow(["a"]))
     place = caller.take("a")["params"]["meta"]["taskflowExecutionContext"]["taskflow"]
     meta = {"taskflowExecutionContext": {"taskflow": {**place, member: str(uuid4())}}}
@@ -143,7 +143,7 @@ def test_a_flow_for_an_unknown_parent_is_refused(caller: Caller, member: str, ty
     assert (found, path) == (type, f"$.params.meta.taskflowExecutionContext.taskflow.{member}")
 
 
-def test_an_execution_that_is_over_produces_nothing(caller: Caller) -> None:
+def test_an_ended_execution_cannot_produce_a_flow(caller: Caller) -> None:
     caller.produce(flow(["a"]))
     taken = caller.take("a")
     content = {**flow(["b"]), "meta": taken["params"]["meta"], "execId": str(uuid4())}
@@ -151,7 +151,7 @@ def test_an_execution_that_is_over_produces_nothing(caller: Caller) -> None:
     assert nest(caller, taken, flow(["b"]), execId=taken["execId"])
 
 
-def test_an_attempt_that_is_repeated_gets_its_flow_back_unless_that_failed(caller: Caller) -> None:
+def test_a_retried_attempt_gets_its_nested_flow_back_unless_that_failed(caller: Caller) -> None:
     outer = caller.produce(flow([task("a", options={"maxRetries": 2})]))
     taken = caller.take("a")
     first = nest(caller, taken, flow(["b"]), requestId="beds")

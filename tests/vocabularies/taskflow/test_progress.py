@@ -40,7 +40,7 @@ FAILED = TaskState("done", "failed", "in-progress", 1)
 
 
 @pytest.mark.shows("taskflow/stage-order")
-def test_a_stage_begins_when_the_one_before_is_settled() -> None:
+def test_a_stage_begins_when_the_stage_before_has_ended() -> None:
     run = Run(flow(["a", "b"], ["c"]))
     assert run.live == ["a", "b"]
     run.succeed("a")
@@ -109,7 +109,7 @@ def test_a_flow_ends_with_its_max_age() -> None:
 
 
 @pytest.mark.shows("taskflow/stop-on-failure", "taskflow/flow-statuses")
-def test_a_failed_task_ends_the_flow_once_its_stage_is_settled() -> None:
+def test_a_failed_task_ends_the_flow_when_its_stage_has_ended() -> None:
     run = Run(flow(["a", "b"], ["c"]))
     run.fail("a", {"why": "no"})
     assert run.live == ["b"]
@@ -120,7 +120,7 @@ def test_a_failed_task_ends_the_flow_once_its_stage_is_settled() -> None:
 
 
 @pytest.mark.shows("taskflow/continue-on-failure", "taskflow/stage-statuses", "taskflow/previous-stage-null")
-def test_with_continue_on_task_failure_the_flow_goes_on_and_the_response_is_null() -> None:
+def test_with_continue_on_task_failure_the_flow_continues_and_the_response_is_null() -> None:
     run = Run(flow(["a", "b"], ["c"], options=GO_ON))
     run.fail("a")
     run.succeed("b", {"success": True, "data": "NOTIFIED USER"})
@@ -135,7 +135,7 @@ def test_with_continue_on_task_failure_the_flow_goes_on_and_the_response_is_null
 
 
 @pytest.mark.shows("taskflow/previous-stage")
-def test_a_worker_is_told_what_the_stage_directly_before_its_own_has_answered() -> None:
+def test_a_worker_receives_the_answers_of_the_stage_before() -> None:
     run = Run(flow(["a"], ["b", "c"], ["d"]))
     run.succeed("a", {"of": "a"})
     run.succeed("c", {"of": "c"})
@@ -152,7 +152,7 @@ def test_a_worker_is_told_what_the_stage_directly_before_its_own_has_answered() 
 
 
 @pytest.mark.shows("taskflow/stage-statuses", "taskflow/flow-statuses")
-def test_an_all_failed_stage_is_failed_and_the_flow_goes_on_if_told_to() -> None:
+def test_an_all_failed_stage_is_failed_and_the_flow_continues_with_the_option() -> None:
     run = Run(flow(["a", "b"], ["c"], options=GO_ON))
     run.fail("a")
     run.fail("b")
@@ -228,7 +228,7 @@ def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
 
 
 @pytest.mark.shows("taskflow/cancelled-events")
-def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
+def test_tasks_that_a_canceled_flow_did_not_begin_are_waiting() -> None:
     run = Run(flow(["a"], [task("b", {"x": "{{s1.a.data}}"})], options={"continueOnTaskFailure": True}))
     for was in ("ready", "in-progress"):
         facts = collect_facts([(run.label("a"), "a", TaskState("done", "canceled", was, is_dropped=True))], "canceled")
@@ -238,7 +238,7 @@ def test_what_a_flow_did_not_come_to_is_waiting_when_it_is_canceled() -> None:
 OTHER = "00000000-0000-4000-8000-000000000001"
 
 
-def test_a_signal_of_no_handler_begins_nothing() -> None:
+def test_a_produce_signal_with_a_bad_payload_begins_nothing() -> None:
     run = Run(flow(["a"]))
     for members in ({"key": "k" * 5000}, {"key": "a/b"}, {"attempt": -1}, {"attempt": 10**30}):
         run.produce("a", flow(["x"]), **members)
@@ -268,7 +268,7 @@ def test_placeholders_are_filled_from_the_stages_before(value: Any, filled: Any)
     assert run.sent("c")["params"] == {"x": filled}
 
 
-def test_numbers_stay_as_they_were_written() -> None:
+def test_placeholders_keep_the_text_of_numbers() -> None:
     run = Run(flow(["a"], [task("b", {"x": "{{s1.a.n}}", "t": "{{s1.a.n}}"})]))
     label = run.label("a")
     run.activities[label] = run.activities[label]._replace(outcome="succeeded", result=b'{"n":1.50}')
@@ -293,7 +293,7 @@ def test_an_unknown_placeholder_fails_its_task_before_any_worker_sees_it(unknown
     assert "{{" + unknown + "}}" in c["response"]["message"]
 
 
-def test_a_stage_of_nothing_but_unknown_placeholders_does_not_hold_the_flow_up() -> None:
+def test_a_stage_with_only_unknown_placeholders_does_not_block_the_flow() -> None:
     run = Run(flow([task("a", {"x": "{{nobody}}"})], ["b"], options=GO_ON))
     assert run.live == ["b"]
     run = Run(flow([task("a", {"x": "{{nobody}}"})], ["b"]))
@@ -301,7 +301,7 @@ def test_a_stage_of_nothing_but_unknown_placeholders_does_not_hold_the_flow_up()
 
 
 @pytest.mark.shows("taskflow/execution-context")
-def test_the_context_reaches_the_worker_as_documented() -> None:
+def test_the_execution_context_of_a_worker_is_as_documented() -> None:
     run = Run(EXAMPLE, id="c3dec307-99f2-437e-9942-8f7128210ddc")
     sent = run.sent("createGroup")
     assert sent["params"] == EXAMPLE["stages"][0]["tasks"][0]["params"]
@@ -343,7 +343,7 @@ def test_a_nested_flow_has_the_context_of_its_parent_in_its_meta() -> None:
     assert told["taskflowExecutionContext"]["taskflow"]["taskInfo"]["meta"] == meta
 
 
-def test_a_task_is_settled_when_its_handler_answered_and_no_nested_flow_is_active() -> None:
+def test_a_task_ends_when_its_handler_answered_and_no_nested_flow_is_live() -> None:
     run = Run(flow(["a"], ["b"]))
     one, other = run.produce("a", flow(["x"])), run.produce("a", flow(["y"]), key=OTHER)
     run.succeed("a", {"ok": 1})
@@ -368,7 +368,7 @@ def test_a_failed_nested_flow_makes_its_task_failed() -> None:
     assert "did not succeed" in run.said["stages"][0]["tasks"][0]["response"]["message"]
 
 
-def test_nested_flows_of_an_attempt_that_was_repeated_do_not_count() -> None:
+def test_nested_flows_of_an_earlier_attempt_are_ignored() -> None:
     run = Run(flow(["a"]))
     first = run.produce("a", flow(["x"]), attempt=0)
     run.fail(first)
@@ -378,7 +378,7 @@ def test_nested_flows_of_an_attempt_that_was_repeated_do_not_count() -> None:
     assert run.outcome == "succeeded"
 
 
-def test_nothing_is_nested_under_a_task_that_is_over_or_unknown_or_from_nonsense() -> None:
+def test_a_produce_signal_for_an_ended_or_unknown_task_or_with_a_bad_payload_is_ignored() -> None:
     run = Run(flow(["a"], ["b"]))
     run.succeed("a")
     before = dict(run.activities)
@@ -391,7 +391,7 @@ def test_nothing_is_nested_under_a_task_that_is_over_or_unknown_or_from_nonsense
     assert len(run.activities) == len(before) + 1
 
 
-def test_a_flow_that_is_begun_by_name_has_its_params_over_its_context() -> None:
+def test_params_of_a_flow_by_name_override_its_context() -> None:
     content = flow([task("a", {"x": "{{context.who}}", "y": "{{context.what}}"})], context={"who": "ann", "what": 1})
     text = json.dumps({"kind": "taskflow", "name": "demo/flow", "title": "Demo", **content}).encode()
     document = msgspec.json.decode(text, type=TaskflowDefinition)
@@ -415,7 +415,7 @@ JSON = st.recursive(
 
 
 @given(JSON, JSON)
-def test_whatever_params_are_they_are_filled_or_what_is_unknown_is_named(params: Any, value: Any) -> None:
+def test_any_params_are_filled_or_the_unknown_placeholder_is_named(params: Any, value: Any) -> None:
     text = orjson.dumps(params)
     try:
         filled = fill(text, lambda: {"a": {"b": [value], "c": value}}, ByteBudget(1 << 20))
@@ -428,7 +428,7 @@ def test_whatever_params_are_they_are_filled_or_what_is_unknown_is_named(params:
 
 
 @pytest.mark.parametrize(("tasks", "outcome"), [(7, None), (9, "failed")])
-def test_a_flow_whose_responses_are_too_much_to_carry_on_fails_and_says_so(tasks: int, outcome: str | None) -> None:
+def test_a_flow_with_too_large_responses_fails_with_the_size(tasks: int, outcome: str | None) -> None:
     run = Run(flow(["a"], [f"b{number}" for number in range(tasks)]))
     run.succeed("a", {"text": "x" * (2 << 20)})
     assert run.outcome == outcome

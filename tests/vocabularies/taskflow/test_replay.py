@@ -80,7 +80,7 @@ def test_each_update_of_a_status_is_an_event_with_the_flow_after_it() -> None:
     assert event["data"]["taskflowObject"]["status"] == "COMPLETED"
 
 
-def test_an_entry_that_commits_late_is_told_late_and_nothing_is_told_twice() -> None:
+def test_an_entry_that_commits_late_yields_its_event_once() -> None:
     run = Run(flow(["a", "b"]))
     whole = history(run, "a", "b")
     late = [change for change in whole if change.label == run.label("b")]
@@ -94,7 +94,7 @@ def test_an_entry_that_commits_late_is_told_late_and_nothing_is_told_twice() -> 
     assert told(replay.play(whole)) == []
 
 
-def test_a_reader_goes_on_from_its_position() -> None:
+def test_a_reader_resumes_from_its_position() -> None:
     run = Run(flow(["a", "b"]))
     whole = history(run, "a", "b")
     replay, texts, batches = Replay(run.plan), [], []
@@ -109,7 +109,7 @@ def test_a_reader_goes_on_from_its_position() -> None:
 
 
 @pytest.mark.shows("taskflow/late-commits")
-def test_what_commits_late_while_a_reader_is_away_takes_no_event_from_it() -> None:
+def test_an_entry_that_commits_late_during_a_disconnect_hides_no_event() -> None:
     run = Run(flow(["a", "b"]))
     whole = history(run, "a", "b")
     late = whole[-2]
@@ -122,7 +122,7 @@ def test_what_commits_late_while_a_reader_is_away_takes_no_event_from_it() -> No
     ]
 
 
-def test_a_position_is_read_back_or_is_none() -> None:
+def test_a_position_is_parsed_or_is_none() -> None:
     assert read_position("1.3.3.2") == Position(1, [3, 3, 2])
     assert read_position("0") == Position(0, [])
     for text in ("", "x", "1.", "1.-2", "1.٣", "9" * 400):

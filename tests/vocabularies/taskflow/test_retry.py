@@ -108,7 +108,7 @@ def runs_again(caller: Caller, id: str, stages: Any) -> set[str]:
         ([{"stageId": "S1", "tasks": []}], "$.params.stages[0].tasks"),
     ],
 )
-def test_what_a_retry_names_must_be_there(caller: Caller, stages: Any, path: str) -> None:
+def test_a_retry_of_an_unknown_stage_or_task_is_refused(caller: Caller, stages: Any, path: str) -> None:
     record = half(caller)
     ids = {"S1": next(iter(record["stages"]))}
     named = [{**one, **({"stageId": ids.get(one["stageId"], "nope")} if "stageId" in one else {})} for one in stages]
@@ -118,7 +118,7 @@ def test_what_a_retry_names_must_be_there(caller: Caller, stages: Any, path: str
 
 
 @pytest.mark.shows("taskflow/retry-running-refused")
-def test_a_flow_that_runs_is_not_retried(caller: Caller) -> None:
+def test_a_live_flow_cannot_be_retried(caller: Caller) -> None:
     id = caller.produce(flow(["a"]))
     refused = caller.server.refused("awf.taskflow/retry", {"taskflowId": id})
     assert refused == (422, "taskflow-not-done", "$.params.taskflowId")
@@ -135,7 +135,7 @@ def test_a_cancelled_flow_is_retried(caller: Caller) -> None:
 
 
 @pytest.mark.shows("taskflow/retry-raced")
-def test_of_retries_at_once_one_is_made(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_one_of_concurrent_retries_begins(servers: Pair, pool: ThreadPoolExecutor) -> None:
     callers = [Caller(servers.one), Caller(servers.other)]
     record = half(callers[0])
     id, first = record["taskflowId"], next(iter(record["stages"]))
@@ -169,7 +169,7 @@ def test_a_flow_of_a_template_is_retried_as_it_was(caller: Caller) -> None:
     assert caller.ended(id)["name"] == "Lamps"
 
 
-def test_the_same_request_again_is_the_same_retry(caller: Caller) -> None:
+def test_a_repeated_retry_request_is_the_same_retry(caller: Caller) -> None:
     id = half(caller)["taskflowId"]
     caller.call("/retry", taskflowId=id, requestId="again")
     assert caller.call("/retry", taskflowId=id, requestId="again")["retryAttempt"] == 1
@@ -185,7 +185,7 @@ def test_the_same_request_again_is_the_same_retry(caller: Caller) -> None:
         assert caller.call("/retry", taskflowId=id, requestId=late)["retryAttempt"] == 2
 
 
-def test_nobody_else_writes_a_run_of_a_flow(caller: Caller) -> None:
+def test_a_caller_cannot_create_a_run_of_a_flow(caller: Caller) -> None:
     id = half(caller)["taskflowId"]
     run = {"taskflowId": id, "createdAt": 1, "retryAttempt": 7}
     params = {**flow(["a"]), "run": run}
@@ -197,7 +197,7 @@ def test_nobody_else_writes_a_run_of_a_flow(caller: Caller) -> None:
     assert caller.server.refused("awf.workflow/create-and-execute", create)[1] == "invalid-params"
 
 
-def test_a_flow_waits_for_a_task_that_is_retried_by_itself_in_a_stage_that_goes_on(caller: Caller) -> None:
+def test_a_flow_waits_for_a_core_task_that_is_retried_directly(caller: Caller) -> None:
     id = caller.produce(flow(["a", "b"], ["c"]))
     deciders = caller.server.app.engine.deciders
     failed = caller.fail("b")

@@ -110,14 +110,14 @@ def test_given_tasks_run_again_in_the_order_of_their_stages() -> None:
     assert run.said["status"] == "COMPLETED"
 
 
-def test_what_never_ran_runs_when_its_turn_comes() -> None:
+def test_a_task_that_never_ran_runs_with_its_stage() -> None:
     run = retried(failed_at_b(), [("s1", ["b"])])
     run.succeed("b")
     assert run.live == ["c"]
 
 
 @pytest.mark.shows("taskflow/previous-stage-null")
-def test_a_stage_behind_a_failure_that_is_kept_runs_when_it_is_named_and_only_then() -> None:
+def test_a_stage_after_a_kept_failure_runs_only_when_it_is_named() -> None:
     run = retried(failed_at_b(), [("s2", None)])
     assert run.live == ["c"]
     before = run.sent("c")["meta"]["taskflowExecutionContext"]["previousStageRes"]
@@ -135,7 +135,7 @@ def test_a_stage_behind_a_failure_that_is_kept_runs_when_it_is_named_and_only_th
     )
 
 
-def test_a_failure_of_the_retry_stops_what_was_named_behind_it() -> None:
+def test_a_failure_in_a_retry_stops_the_named_stages_after_it() -> None:
     run = retried(failed_at_b(), [("s1", None), ("s2", None)])
     run.succeed("a")
     run.fail("b")
@@ -144,7 +144,7 @@ def test_a_failure_of_the_retry_stops_what_was_named_behind_it() -> None:
 
 
 @pytest.mark.shows("taskflow/stage-waiting")
-def test_a_stage_whose_turn_has_not_come_is_waiting_whatever_is_kept_of_it() -> None:
+def test_a_stage_before_its_turn_is_waiting_whatever_tasks_are_kept() -> None:
     first = Run(flow(["a"], ["b", "c"], options=GO_ON))
     first.fail("a")
     first.succeed("b")
@@ -167,7 +167,7 @@ def failed_with_c_done() -> Run:
     return run
 
 
-def test_ids_and_age_stay_over_retries() -> None:
+def test_ids_and_age_are_kept_by_retries() -> None:
     first = failed_at_b()
     run = retried(retried_to_failure(first))
     assert [stage.id for stage in run.plan.stages] == [stage.id for stage in first.plan.stages]
@@ -190,7 +190,7 @@ def retried_to_failure(first: Run) -> Run:
         ([StageRetry("S1", ["B", "A"])], "$.stages[0].taskIds[1]"),
     ],
 )
-def test_what_a_retry_names_must_be_there_and_may_be_repeated(wanted: list[StageRetry], at: str) -> None:
+def test_named_stages_of_a_retry_must_exist_and_must_be_repeatable(wanted: list[StageRetry], at: str) -> None:
     run = failed_at_b(ONCE)
     ids = {"S1": run.plan.stages[0].id, "S2": run.plan.stages[1].id}
     ids |= {one.task.name.upper(): one.id for stage in run.plan.stages for one in stage.tasks}

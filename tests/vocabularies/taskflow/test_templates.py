@@ -17,7 +17,7 @@ STAGES = flow([task("a", {"v": "{{context.v}}"})])["stages"]
 
 
 @pytest.mark.shows("taskflow/template-ids")
-def test_a_template_gets_its_id_and_its_time_from_the_server(caller: Caller) -> None:
+def test_the_server_gives_a_template_its_id_and_time(caller: Caller) -> None:
     kept = caller.call(".template/add", template={"name": "Good night", "stages": STAGES, "context": {"v": 1}})
     assert kept["id"] == kept["templateId"]
     assert (kept["name"], kept["context"], kept["stages"]) == ("Good night", {"v": 1}, STAGES)
@@ -28,7 +28,7 @@ def test_a_template_gets_its_id_and_its_time_from_the_server(caller: Caller) -> 
 
 
 @pytest.mark.shows("taskflow/template-update")
-def test_an_update_changes_what_it_says_and_nothing_else(caller: Caller) -> None:
+def test_an_update_of_a_template_changes_the_given_members_only(caller: Caller) -> None:
     kept = caller.call(".template/add", template={"name": "Good night", "stages": STAGES, "context": {"v": 1}})
     changed = caller.call(".template/update", template={"id": kept["id"], "name": "Sleep well"})
     assert changed == {**kept, "name": "Sleep well"}
@@ -88,7 +88,7 @@ def test_templates_and_declared_flows_are_listed_page_by_page(caller: Caller) ->
     assert "next" not in second
 
 
-def test_many_templates_do_not_hold_up_a_flow(caller: Caller) -> None:
+def test_many_templates_do_not_delay_a_flow(caller: Caller) -> None:
     ids = [
         caller.call(".template/add", template={"name": f"no. {number}", **flow(["a"])})["templateId"]
         for number in range(80)
