@@ -34,7 +34,7 @@ class Event(Enum):
     REAPED = ("reaped", logging.DEBUG, "reaped {count} tasks")
     SCHEDULED = ("scheduled", logging.DEBUG, "started {started} scheduled runs, skipped {skipped}")
     SCHEDULE_REFUSED = ("schedule-refused", logging.WARNING, "{name} cannot start its task or workflow: {reason}")
-    DEVICES_LOST = ("devices-lost", logging.INFO, "expired {count} devices and aborted their tasks")
+    DEVICES_EXPIRED = ("devices-expired", logging.INFO, "expired {count} silent devices and aborted their tasks")
     PARTITION_MADE = ("partition-made", logging.INFO, "created partition {name} for history until {until}")
     PARTITION_DROPPED = (
         "partition-dropped",

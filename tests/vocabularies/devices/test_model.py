@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import DeviceSettings, Settings
-from fencepost.vocabularies.devices.reaper import Vigil
+from fencepost.vocabularies.devices.reaper import DeviceReaper
 from tests.fixtures.devices import Fleet, socket_to
 from tests.fixtures.models import run_model
 from tests.fixtures.servers import Server, running_server
@@ -193,7 +193,7 @@ class Patrols(RuleBasedStateMachine):
         self.expire(late)
         for device in lost:
             del self.silent[device]
-        server.run(server.app.of(Vigil).run_once())
+        server.run(server.app.of(DeviceReaper).run_once())
         self.expire([run for run in self.runs if run.device in lost])
 
     def expire(self, runs: list[Run]) -> None:
@@ -257,6 +257,6 @@ def test_runs_agree_with_the_model(database: str, patient: Settings) -> None:
     with running_server(database, clock, patient) as one, running_server(database, clock, patient) as other:
         for server in (one, other):
             # Behind its start, what was due before has all its time again.
-            server.run(server.app.of(Vigil).run_once())
+            server.run(server.app.of(DeviceReaper).run_once())
         Patrols.clock, Patrols.servers = clock, (one, other)
         run_model(Patrols, examples=25, steps=40)

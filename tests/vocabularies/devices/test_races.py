@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fencepost.vocabularies.devices.reaper import Vigil
+from fencepost.vocabularies.devices.reaper import DeviceReaper
 from tests.fixtures.devices import Fleet, socket_to
 from tests.fixtures.pairs import Pair
 from tests.fixtures.waiting import until
@@ -37,7 +37,7 @@ def settled(fleet: Fleet, run: str) -> Any:
 
 
 def keep_vigil(fleet: Fleet) -> None:
-    fleet.server.run(fleet.server.app.of(Vigil).run_once())
+    fleet.server.run(fleet.server.app.of(DeviceReaper).run_once())
 
 
 def no_longer_pending(fleet: Fleet, run: str) -> bool:

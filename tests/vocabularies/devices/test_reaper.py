@@ -10,7 +10,7 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import DeviceSettings, Settings
-from fencepost.vocabularies.devices.reaper import Vigil
+from fencepost.vocabularies.devices.reaper import DeviceReaper
 from fencepost.vocabularies.devices.registry import Known
 from tests.fixtures.devices import Fleet, socket_to, streaming
 from tests.fixtures.pairs import Pair
@@ -36,7 +36,7 @@ def pass_time(fleet: Fleet, clock: FrozenClock, seconds: float, run: Any = None)
     clock.advance(timedelta(seconds=seconds))
     server = fleet.server
     server.reap()
-    server.run(server.app.of(Vigil).run_once())
+    server.run(server.app.of(DeviceReaper).run_once())
     if run is not None:
         server.run(server.app.engine.deciders.run_pending_decisions(run["id"]))
 
@@ -271,5 +271,5 @@ def test_an_idle_reaper_runs_one_statement(fleet: Fleet) -> None:
         return app.database.jobs_taken - before
 
     # Others of the server's loops ask at times of their own.
-    for look in (app.of(Vigil).run_once, app.scheduler.run_once):
+    for look in (app.of(DeviceReaper).run_once, app.scheduler.run_once):
         assert min(asked(look) for _ in range(5)) == 1

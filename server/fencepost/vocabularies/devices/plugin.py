@@ -17,7 +17,7 @@ from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.document import DeviceWorkflow
 from fencepost.vocabularies.devices.methods import device_methods
 from fencepost.vocabularies.devices.openapi import paths
-from fencepost.vocabularies.devices.reaper import Vigil
+from fencepost.vocabularies.devices.reaper import DeviceReaper
 from fencepost.vocabularies.devices.registry import Known
 from fencepost.vocabularies.devices.resources import DeviceWorkflowResource
 from fencepost.vocabularies.devices.rest.routes import device_routes
@@ -41,8 +41,8 @@ def _start(core: Core) -> Running:
         store, engine.tasks, known, feed, engine.changes, healthcheck_seconds=settings.healthcheck_seconds
     )
     devices = Devices(runs, known, feed, channels, Clients(feed, engine.changes))
-    reaper = Vigil(known)
-    reaping, feeding = Loop("vigil", reaper.run_once), Loop("feed", feed.run_once)
+    reaper = DeviceReaper(known)
+    reaping, feeding = Loop("device-reaper", reaper.run_once), Loop("feed", feed.run_once)
     known.nudge, feed.nudge = reaping.nudge, feeding.nudge
     return Running(
         services=(runs, known, reaper),

@@ -14,7 +14,7 @@ _SHORTEST_SLEEP = 0.2
 _LONGEST_SLEEP = 30.0
 
 
-class Vigil:
+class DeviceReaper:
     """What becomes of silent devices is done by it."""
 
     def __init__(self, known: Known) -> None:
@@ -25,8 +25,8 @@ class Vigil:
         due_in = await self._known.next_due()
         if due_in is None or due_in > 0:
             return min(due_in or _LONGEST_SLEEP, _LONGEST_SLEEP)
-        lost = await self._known.expire()
-        if not lost:
+        expired = await self._known.expire()
+        if not expired:
             return _SHORTEST_SLEEP
-        emit(Event.DEVICES_LOST, count=lost)
+        emit(Event.DEVICES_EXPIRED, count=expired)
         return 0.0

@@ -67,9 +67,9 @@ class Known:
 
     async def expire(self) -> int:
         """Abort what devices have under way that are silent for too long; return how many devices that were."""
-        lost, wakeups = await self._store.expire(_BATCH, caller=ENGINE, content=_disconnected)
+        expired, wakeups = await self._store.expire(_BATCH, caller=ENGINE, content=_disconnected)
         self._wakeups.publish(wakeups)
-        return lost
+        return expired
 
     async def next_due(self) -> float | None:
         """Return the seconds until the next one will have been silent for too long, None when none is watched."""

@@ -79,7 +79,9 @@ class DeviceStore:
         def job(connection: Connection) -> tuple[int, Sequence[Wakeup]]:
             self._extend_all(connection)
             with connection.transaction():
-                lost = [name for (name,) in fetch(connection, statement("devices/expire"), {"size": size, "now": now})]
+                expired = [
+                    name for (name,) in fetch(connection, statement("devices/expire"), {"size": size, "now": now})
+                ]
                 calls = [
                     transition_by_id(
                         task.id,
@@ -90,9 +92,9 @@ class DeviceStore:
                         content=content(task),
                         checked=task.definition_version,
                     )
-                    for number, task in enumerate(_tasks(connection, lost))
+                    for number, task in enumerate(_tasks(connection, expired))
                 ]
-                return len(lost), apply(connection, calls, now).wakeups if calls else ()
+                return len(expired), apply(connection, calls, now).wakeups if calls else ()
 
         return await self._database.run(job)
 
