@@ -11,7 +11,7 @@ import pytest
 from fencepost.clock import FrozenClock
 from fencepost.settings import DeviceSettings, Settings
 from fencepost.vocabularies.devices.reaper import DeviceReaper
-from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.registry import DeviceRegistry
 from tests.fixtures.devices import Fleet, socket_to, streaming
 from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
@@ -256,7 +256,7 @@ def test_two_servers_abort_the_task_of_a_silent_device_once(servers: Pair) -> No
     run = fleet.begin()
     fleet.report(run["currentTaskId"], "start")
     servers.one.query("update fencepost.devices set due_at = now() - interval '1 second'")
-    lost = [server.app.of(Known) for server in servers]
+    lost = [server.app.of(DeviceRegistry) for server in servers]
     count = sum(server.run(known.expire()) for server, known in zip(servers, lost, strict=True))
     assert count <= 1
     come_to(fleet, run, "ABORTED", "PENDING")

@@ -15,7 +15,7 @@ from fencepost.engine.tasks import Tasks
 from fencepost.errors import TASK_NOT_FOUND, Refusal
 from fencepost.vocabularies.devices.broadcaster import Feed, Listener
 from fencepost.vocabularies.devices.events import ABORTED, REGISTERED, News, aborted, registered
-from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.statuses import reason_of, task_status
 from fencepost.vocabularies.devices.store import DeviceStore
 
@@ -32,7 +32,7 @@ class Channels:
         self,
         store: DeviceStore,
         tasks: Tasks,
-        known: Known,
+        registry: DeviceRegistry,
         feed: Feed,
         changes: ChangeFeed,
         *,
@@ -40,7 +40,7 @@ class Channels:
     ) -> None:
         self._store = store
         self._tasks = tasks
-        self._known = known
+        self._registry = registry
         self._feed = feed
         self._changes = changes
         self._healthcheck_seconds = healthcheck_seconds
@@ -51,7 +51,7 @@ class Channels:
         The first is always None: by then nothing is missed any more. `lives` says that the channel itself is a sign of
         life while it is open, for one over which a device cannot answer.
         """
-        await self._known.heartbeat(device, watch=True)
+        await self._registry.heartbeat(device, watch=True)
         async with self._feed.listen(device) as listener:
             yield None
             conversation = _Conversation(await self._standing(device))
@@ -65,7 +65,7 @@ class Channels:
 
         The first is None, as for the device.
         """
-        self._known.check(device)
+        self._registry.check(device)
         async with self._feed.listen(device) as listener:
             yield None
             conversation = _Conversation(await self._standing(device))
@@ -86,12 +86,12 @@ class Channels:
             if conversation.is_due:
                 if conversation.is_first and not observes:
                     assert conversation.pending is not None, "it is due"
-                    await self._known.heartbeat(device, watch=True, task_id=conversation.pending.id)
+                    await self._registry.heartbeat(device, watch=True, task_id=conversation.pending.id)
                 yield conversation.say()
             if time.monotonic() >= asked_at + self._healthcheck_seconds:
                 asked_at = time.monotonic()
                 if lives:
-                    await self._known.heartbeat(device, watch=True)
+                    await self._registry.heartbeat(device, watch=True)
                 yield HEALTHCHECK
             news = await listener.next(min(_LONGEST_WAIT, self._healthcheck_seconds))
             if news is not None:
@@ -109,7 +109,7 @@ class Channels:
 
     async def _unheard(self, device: str) -> list[bytes]:
         """Return that what a device was told last is not to be done any more, when that is so."""
-        id = (await self._known.get(device)).task_id
+        id = (await self._registry.get(device)).task_id
         if id is None:
             return []
         try:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fencepost.vocabularies.devices.broadcaster import Feed
 from fencepost.vocabularies.devices.channels import Channels
 from fencepost.vocabularies.devices.clients import Clients
-from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.runs import Runs
 
 
@@ -15,7 +15,7 @@ class Devices(NamedTuple):
     """The use cases, by noun."""
 
     runs: Runs
-    known: Known
+    registry: DeviceRegistry
     feed: Feed
     channels: Channels
     clients: Clients

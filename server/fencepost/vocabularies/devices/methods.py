@@ -13,7 +13,7 @@ from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.devices.document import DeviceName, run_params
-from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.reports import Reason, report_of
 from fencepost.vocabularies.devices.resources import (
     DeviceResource,
@@ -174,20 +174,20 @@ async def report(context: Context, params: ReportParams) -> ReportResult:
 @device_methods.method("awf.device/put", example={"name": "r2", "info": {"tracks": ["front", "rear"]}})
 async def put(context: Context, params: PutDeviceParams) -> DeviceResult:
     """Register a device with whatever is to be known of it; the same again changes nothing."""
-    device = await context.of(Known).put(str(params.name), bytes(params.info))
+    device = await context.of(DeviceRegistry).put(str(params.name), bytes(params.info))
     return DeviceResult(await _shown(context, device))
 
 
 @device_methods.method("awf.device/status", example={"name": "r2"})
 async def status(context: Context, params: DeviceParams) -> DeviceResult:
     """Tell what is known of a device, and what it is at."""
-    return DeviceResult(await _shown(context, await context.of(Known).get(str(params.name))))
+    return DeviceResult(await _shown(context, await context.of(DeviceRegistry).get(str(params.name))))
 
 
 @device_methods.method("awf.device/list", example={"limit": 10})
 async def list_(context: Context, params: DevicesParams) -> DevicesResult:
     """List devices by name, page by page."""
-    found, more = await context.of(Known).list(after=params.after, size=params.limit, at="$.after")
+    found, more = await context.of(DeviceRegistry).list(after=params.after, size=params.limit, at="$.after")
     tasks = await context.of(Runs).tasks_of(*(device.name for device in found))
     page = [device_resource(device, tasks.get(device.name)) for device in found]
     return DevicesResult(page, page[-1].id if more else UNSET)

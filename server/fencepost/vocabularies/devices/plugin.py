@@ -18,7 +18,7 @@ from fencepost.vocabularies.devices.document import DeviceWorkflow
 from fencepost.vocabularies.devices.methods import device_methods
 from fencepost.vocabularies.devices.openapi import paths
 from fencepost.vocabularies.devices.reaper import DeviceReaper
-from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.resources import DeviceWorkflowResource
 from fencepost.vocabularies.devices.rest.routes import device_routes
 from fencepost.vocabularies.devices.runs import Runs
@@ -34,18 +34,20 @@ def _deciders(settings: Settings) -> Mapping[str, Decide]:
 def _start(core: Core) -> Running:
     engine, settings = core.engine, core.settings.devices
     store = DeviceStore(core.database, core.clock, silence_seconds=settings.silence_seconds)
-    known = Known(store, core.wakeups)
-    runs = Runs(engine.workflows, engine.tasks, engine.definitions, engine.transitions, engine.deciders, known, store)
+    registry = DeviceRegistry(store, core.wakeups)
+    runs = Runs(
+        engine.workflows, engine.tasks, engine.definitions, engine.transitions, engine.deciders, registry, store
+    )
     feed = Feed(store, engine.workflows, runs, engine.changes)
     channels = Channels(
-        store, engine.tasks, known, feed, engine.changes, healthcheck_seconds=settings.healthcheck_seconds
+        store, engine.tasks, registry, feed, engine.changes, healthcheck_seconds=settings.healthcheck_seconds
     )
-    devices = Devices(runs, known, feed, channels, Clients(feed, engine.changes))
-    reaper = DeviceReaper(known)
+    devices = Devices(runs, registry, feed, channels, Clients(feed, engine.changes))
+    reaper = DeviceReaper(registry)
     reaping, feeding = Loop("device-reaper", reaper.run_once), Loop("feed", feed.run_once)
-    known.nudge, feed.nudge = reaping.nudge, feeding.nudge
+    registry.nudge, feed.nudge = reaping.nudge, feeding.nudge
     return Running(
-        services=(runs, known, reaper),
+        services=(runs, registry, reaper),
         routes=lambda entrance: device_routes(devices, engine.changes, core.settings, entrance),
         loops=(reaping, feeding),
     )

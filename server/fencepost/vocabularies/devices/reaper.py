@@ -6,7 +6,7 @@ Any number of servers may keep it: a device that one of them is at is skipped by
 from __future__ import annotations
 
 from fencepost.telemetry import Event, emit
-from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.registry import DeviceRegistry
 
 # What is due is being done by somebody else.
 _SHORTEST_SLEEP = 0.2
@@ -17,15 +17,15 @@ _LONGEST_SLEEP = 30.0
 class DeviceReaper:
     """What becomes of silent devices is done by it."""
 
-    def __init__(self, known: Known) -> None:
-        self._known = known
+    def __init__(self, registry: DeviceRegistry) -> None:
+        self._registry = registry
 
     async def run_once(self) -> float:
         """Do what is due and return the seconds until something else is."""
-        due_in = await self._known.next_due()
+        due_in = await self._registry.next_due()
         if due_in is None or due_in > 0:
             return min(due_in or _LONGEST_SLEEP, _LONGEST_SLEEP)
-        expired = await self._known.expire()
+        expired = await self._registry.expire()
         if not expired:
             return _SHORTEST_SLEEP
         emit(Event.DEVICES_EXPIRED, count=expired)

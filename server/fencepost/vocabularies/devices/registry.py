@@ -25,7 +25,7 @@ _DISCONNECTED = Report("abort", error={"status": "ABORTED", "reason": "device_di
 _BATCH = 100
 
 
-class Known:
+class DeviceRegistry:
     """The devices of a database."""
 
     def __init__(self, store: DeviceStore, wakeups: Wakeups) -> None:

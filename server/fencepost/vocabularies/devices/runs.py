@@ -26,7 +26,7 @@ from fencepost.store.transitions_by_id import Verb as Move
 from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, read_params
 from fencepost.vocabularies.devices.errors import REPORT_REFUSED, RUN_IS_OVER, RUN_NOT_FOUND
 from fencepost.vocabularies.devices.labels import Place
-from fencepost.vocabularies.devices.registry import Known
+from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.reports import Report
 from fencepost.vocabularies.devices.statuses import CORE, FROM, TO, RunStatus, Verb, run_status, task_status
 from fencepost.vocabularies.devices.store import DeviceStore
@@ -79,7 +79,7 @@ class Runs:
         definitions: Definitions,
         transitions: TransitionsById,
         deciders: Deciders,
-        known: Known,
+        registry: DeviceRegistry,
         store: DeviceStore,
     ) -> None:
         self._workflows = workflows
@@ -87,7 +87,7 @@ class Runs:
         self._definitions = definitions
         self._transitions = transitions
         self._deciders = deciders
-        self._known = known
+        self._registry = registry
         self._store = store
 
     async def begin(self, workflow: str, params: bytes, *, id: str | None, caller: str) -> Run:
@@ -200,7 +200,7 @@ class Runs:
         task = await self.task(id)
         before = task_status(task.status, task.outcome, task.error)
         moved = await self._moved(task, report, caller)
-        await self._known.heartbeat(task.definition.removeprefix(DEVICE))
+        await self._registry.heartbeat(task.definition.removeprefix(DEVICE))
         if moved.status == "done" and before not in ("COMPLETED", "REJECTED", "ABORTED"):
             await self._deciders.run_pending_decisions(workflow_of(moved))
         return moved

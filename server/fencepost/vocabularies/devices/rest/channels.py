@@ -150,7 +150,7 @@ class ChannelCalls:
     async def _hear(self, device: str, text: bytes, caller: str) -> bytes | None:
         """Take what a device says, and return what it is answered."""
         try:
-            await self._devices.known.heartbeat(device, watch=True)
+            await self._devices.registry.heartbeat(device, watch=True)
             if text.strip() == _PING:
                 return None
             said = await self._read(text)

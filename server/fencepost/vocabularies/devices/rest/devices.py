@@ -36,27 +36,27 @@ class DeviceCalls:
         query = request.query_params
         refuse_unknown(query, {"limit", "after"})
         size = number(query, "limit", _DEFAULT, _MOST)
-        found, more = await self._devices.known.list(after=query.get("after"), size=size, at="after")
+        found, more = await self._devices.registry.list(after=query.get("after"), size=size, at="after")
         page = await self._shown(*found)
         return shown({"devices": page, **({"next": page[-1].id} if more and page else {})})
 
     async def read(self, request: Request) -> Response:
         """Answer `GET /devices/{name}`."""
-        return shown((await self._shown(await self._devices.known.get(request.path_params["name"])))[0])
+        return shown((await self._shown(await self._devices.registry.get(request.path_params["name"])))[0])
 
     async def put(self, request: Request) -> Response:
         """Answer `PUT /devices/{name}`."""
         info = await body_of(request, self._limits)
         if not info.lstrip().startswith(b"{"):
             raise invalid_params("Expected `object`", "$")
-        return shown((await self._shown(await self._devices.known.put(request.path_params["name"], info)))[0])
+        return shown((await self._shown(await self._devices.registry.put(request.path_params["name"], info)))[0])
 
     async def heartbeat(self, request: Request) -> Response:
         """Answer `POST /devices/{name}/heartbeat`."""
         await body_of(request, self._limits)
         name = request.path_params["name"]
-        await self._devices.known.heartbeat(name)
-        return shown((await self._shown(await self._devices.known.get(name)))[0])
+        await self._devices.registry.heartbeat(name)
+        return shown((await self._shown(await self._devices.registry.get(name)))[0])
 
     async def settings(self, _: Request) -> Response:
         """Answer `GET /server-settings`; how often something is tried again is nobody's business."""
