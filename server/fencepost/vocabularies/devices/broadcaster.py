@@ -1,6 +1,6 @@
-"""The feed: whatever happens to runs and their tasks, told to all on this server who listen.
+"""The feed: whatever happens to runs and their tasks, delivered to all on this server who listen.
 
-While anybody listens, it compares runs with what it has told of them, and tells the rest from the log: nothing is
+While anybody listens, it compares runs with what it has delivered of them, and tells the rest from the log: nothing is
 passed over, whatever server it happened on. While nobody does, it asks nothing.
 """
 
@@ -16,23 +16,23 @@ from typing import NamedTuple
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import UNAVAILABLE, Refusal
-from fencepost.vocabularies.devices.events import News, news_of
+from fencepost.vocabularies.devices.events import RunEvent, run_events
 from fencepost.vocabularies.devices.runs import Runs
 from fencepost.vocabularies.devices.store import Changed, DeviceStore
 
 # How far back to look for runs that are over: what began and ended between two looks may have been committed late.
 _OVERLAP = timedelta(minutes=1)
-# What one who comes back is told again of what was before.
-_AGAIN = timedelta(seconds=10)
+# What one who comes back is delivered again of what was before.
+_REPLAY_WINDOW = timedelta(seconds=10)
 # No clock of ours was earlier, and there is room before it.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 # Between two looks, however much is going on.
-_SHORTEST_PAUSE = 0.02
+_MIN_PAUSE = 0.02
 # Who is so far behind is let go, and comes back where it was.
-_MOST_WAITING = 10_000
+_MAX_QUEUED = 10_000
 # How long one who comes waits for the first look: as long as a call waits for the database.
-_PATIENCE = 5.0
-_ALL = 1_000_000
+_WAIT_LIMIT = 5.0
+_MAX_ACTIVITIES = 1_000_000
 
 
 class Listener:
@@ -40,20 +40,20 @@ class Listener:
 
     def __init__(self, device: str | None) -> None:
         self._device = device
-        self._queue: asyncio.Queue[News] = asyncio.Queue(_MOST_WAITING)
+        self._queue: asyncio.Queue[RunEvent] = asyncio.Queue(_MAX_QUEUED)
         # Whether it has to be let go.
-        self.lost = False
+        self.overflowed = False
 
-    def tell(self, news: Iterable[News]) -> None:
+    def deliver(self, news: Iterable[RunEvent]) -> None:
         """Let it hear some news, as far as they are for it."""
         for one in news:
             if self._device in (None, one.event.device_id):
                 if self._queue.full():
-                    self.lost = True
+                    self.overflowed = True
                     return
                 self._queue.put_nowait(one)
 
-    async def next(self, seconds: float) -> News | None:
+    async def next(self, seconds: float) -> RunEvent | None:
         """Return the next piece of news, None when there is none for some seconds."""
         try:
             async with asyncio.timeout(seconds):
@@ -62,15 +62,15 @@ class Listener:
             return None
 
 
-class _Told(NamedTuple):
-    """What was told of a run: how far it had changed, whether it was over, and the keys of the news."""
+class _Delivered(NamedTuple):
+    """What was delivered of a run: how far it had changed, whether it was over, and the keys of the news."""
 
     changes: int
     is_over: bool
     keys: frozenset[str]
 
 
-class Feed:
+class EventBroadcaster:
     """The feed of this server."""
 
     def __init__(self, store: DeviceStore, workflows: Workflows, runs: Runs, changes: ChangeFeed) -> None:
@@ -79,8 +79,8 @@ class Feed:
         self._runs = runs
         self._changes = changes
         self._listeners: set[Listener] = set()
-        self._told: dict[int, _Told] | None = None
-        self._began = asyncio.Event()
+        self._delivered: dict[int, _Delivered] | None = None
+        self._started = asyncio.Event()
         self.nudge: Callable[[], None] = lambda: None
 
     @asynccontextmanager
@@ -89,73 +89,73 @@ class Feed:
         listener = Listener(device)
         self._listeners.add(listener)
         try:
-            if self._told is None:
-                await self._begin()
+            if self._delivered is None:
+                await self._start()
             yield listener
         finally:
             self._listeners.discard(listener)
 
-    async def _begin(self) -> None:
-        """Return when whatever happens from now on is told; raise Refusal when that cannot be."""
+    async def _start(self) -> None:
+        """Return when whatever happens from now on is delivered; raise Refusal when that cannot be."""
         self.nudge()
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._began.wait()
+            async with asyncio.timeout(_WAIT_LIMIT):
+                await self._started.wait()
         except TimeoutError:
             raise Refusal(UNAVAILABLE, retry_after=1, reason="the database cannot be reached") from None
 
-    async def since(self, moment: str) -> Sequence[News]:
+    async def since(self, moment: str) -> Sequence[RunEvent]:
         """Return what happened since a moment, and shortly before, the oldest first; of the last day at most."""
-        begin = max(datetime.fromisoformat(moment), _EARLIEST) - _AGAIN
+        begin = max(datetime.fromisoformat(moment), _EARLIEST) - _REPLAY_WINDOW
         runs = await self._store.list_changed_runs(since=(begin - _OVERLAP).isoformat())
-        news = [one for run in runs for one in await self._news(run)]
+        news = [one for run in runs for one in await self._events_of(run)]
         late = [one for one in news if datetime.fromisoformat(one.event.occurred_at) >= begin]
         return sorted(late, key=lambda one: one.event.occurred_at)
 
     async def run_once(self) -> float:
         """Tell what has happened since the last time, and wait for more; return the seconds until the next time."""
         if not self._listeners:
-            self._told = None
-            self._began.clear()
+            self._delivered = None
+            self._started.clear()
             return math.inf
         if self._changes.closing:
             # Who has come after all is let go at once.
-            self._began.set()
+            self._started.set()
             return 1.0
         async with self._changes.watcher() as watcher:
-            await self._look()
+            await self._poll()
             while self._listeners and not self._changes.closing:
                 await watcher.wait()
-                await self._look()
-                await asyncio.sleep(_SHORTEST_PAUSE)
+                await self._poll()
+                await asyncio.sleep(_MIN_PAUSE)
         return 0.0
 
-    async def _look(self) -> None:
-        told = self._told
-        live = [seq for seq, one in (told or {}).items() if not one.is_over]
-        now: dict[int, _Told] = {}
+    async def _poll(self) -> None:
+        delivered = self._delivered
+        live = [seq for seq, one in (delivered or {}).items() if not one.is_over]
+        now: dict[int, _Delivered] = {}
         for changed in await self._store.list_changed_runs(seqs=live):
-            before = None if told is None else told.get(changed.seq)
+            before = None if delivered is None else delivered.get(changed.seq)
             if before is not None and before.changes == changed.changes:
                 now[changed.seq] = before
                 continue
-            news = await self._news(changed)
+            news = await self._events_of(changed)
             keys = frozenset(one.key for one in news)
-            now[changed.seq] = _Told(changed.changes, changed.run.status == "done", keys)
+            now[changed.seq] = _Delivered(changed.changes, changed.run.status == "done", keys)
             # Those who came first have heard of nothing yet, and what was before they came is not for them.
-            if told is not None:
+            if delivered is not None:
                 known = frozenset() if before is None else before.keys
                 fresh = [one for one in news if one.key not in known]
                 for listener in self._listeners:
-                    listener.tell(fresh)
-        self._told = now
-        self._began.set()
+                    listener.deliver(fresh)
+        self._delivered = now
+        self._started.set()
 
-    async def _news(self, changed: Changed) -> list[News]:
+    async def _events_of(self, changed: Changed) -> list[RunEvent]:
         run = changed.run
         device = await self._runs.device_of(run)
         if device is None:
             return []
-        held, _ = await self._workflows.activities(changed.seq, size=_ALL)
+        held, _ = await self._workflows.activities(changed.seq, size=_MAX_ACTIVITIES)
         entries = await self._workflows.entries(changed.seq)
-        return news_of(run, device, [one.task for one in held], [labelled.entry for labelled in entries])
+        return run_events(run, device, [one.task for one in held], [labelled.entry for labelled in entries])

@@ -13,14 +13,14 @@ from fencepost.domain.task import Task
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.tasks import Tasks
 from fencepost.errors import TASK_NOT_FOUND, Refusal
-from fencepost.vocabularies.devices.broadcaster import Feed, Listener
-from fencepost.vocabularies.devices.events import ABORTED, REGISTERED, News, aborted, registered
+from fencepost.vocabularies.devices.broadcaster import EventBroadcaster, Listener
+from fencepost.vocabularies.devices.events import ABORTED, REGISTERED, RunEvent, aborted, registered
 from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.statuses import reason_of, task_status
 from fencepost.vocabularies.devices.store import DeviceStore
 
 HEALTHCHECK = b'{"type":"HEALTHCHECK"}'
-_AGAIN_SECONDS = 1.0
+_REPEAT_SECONDS = 1.0
 # How often to see whether the server drains.
 _LONGEST_WAIT = 0.5
 
@@ -33,7 +33,7 @@ class Channels:
         store: DeviceStore,
         tasks: Tasks,
         registry: DeviceRegistry,
-        feed: Feed,
+        broadcaster: EventBroadcaster,
         changes: ChangeFeed,
         *,
         healthcheck_seconds: float,
@@ -41,7 +41,7 @@ class Channels:
         self._store = store
         self._tasks = tasks
         self._registry = registry
-        self._feed = feed
+        self._broadcaster = broadcaster
         self._changes = changes
         self._healthcheck_seconds = healthcheck_seconds
 
@@ -52,7 +52,7 @@ class Channels:
         life while it is open, for one over which a device cannot answer.
         """
         await self._registry.heartbeat(device, watch=True)
-        async with self._feed.listen(device) as listener:
+        async with self._broadcaster.listen(device) as listener:
             yield None
             conversation = _Conversation(await self._standing(device))
             for message in await self._unheard(device):
@@ -66,7 +66,7 @@ class Channels:
         The first is None, as for the device.
         """
         self._registry.check(device)
-        async with self._feed.listen(device) as listener:
+        async with self._broadcaster.listen(device) as listener:
             yield None
             conversation = _Conversation(await self._standing(device))
             async for following in self._conversation(device, conversation, listener, observes=True):
@@ -82,7 +82,7 @@ class Channels:
         observes: bool = False,
     ) -> AsyncGenerator[bytes | None]:
         asked_at = time.monotonic()
-        while not (self._changes.closing or listener.lost):
+        while not (self._changes.closing or listener.overflowed):
             if conversation.is_due:
                 if conversation.is_first and not observes:
                     assert conversation.pending is not None, "it is due"
@@ -138,7 +138,7 @@ class _Conversation:
     def is_due(self) -> bool:
         """Whether it is to be said now."""
         return self.pending is not None and (
-            self._said_at is None or time.monotonic() >= self._said_at + _AGAIN_SECONDS
+            self._said_at is None or time.monotonic() >= self._said_at + _REPEAT_SECONDS
         )
 
     def say(self) -> bytes:
@@ -147,7 +147,7 @@ class _Conversation:
         self._said_at = time.monotonic()
         return registered(self.pending)
 
-    def hear(self, news: News) -> None:
+    def hear(self, news: RunEvent) -> None:
         """Take in what has happened."""
         if news.task is None:
             return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from fencepost.engine.change_feed import ChangeFeed
-from fencepost.vocabularies.devices.broadcaster import Feed
-from fencepost.vocabularies.devices.events import News
+from fencepost.vocabularies.devices.broadcaster import EventBroadcaster
+from fencepost.vocabularies.devices.events import RunEvent
 
 # How often to see whether the server drains.
 _LONGEST_WAIT = 0.5
@@ -15,18 +15,18 @@ _LONGEST_WAIT = 0.5
 class Clients:
     """The channel of clients on this server."""
 
-    def __init__(self, feed: Feed, changes: ChangeFeed) -> None:
-        self._feed = feed
+    def __init__(self, broadcaster: EventBroadcaster, changes: ChangeFeed) -> None:
+        self._broadcaster = broadcaster
         self._changes = changes
 
-    async def messages(self, *, since: str | None = None) -> AsyncGenerator[News | None]:
+    async def messages(self, *, since: str | None = None) -> AsyncGenerator[RunEvent | None]:
         """Give what happens from now on, or from a moment on, until the server drains; None when nothing did lately.
 
         The first is always None: by then nothing is missed any more. A piece of news may come twice.
         """
-        async with self._feed.listen() as listener:
+        async with self._broadcaster.listen() as listener:
             yield None
-            for news in () if since is None else await self._feed.since(since):
+            for news in () if since is None else await self._broadcaster.since(since):
                 yield news
-            while not (self._changes.closing or listener.lost):
+            while not (self._changes.closing or listener.overflowed):
                 yield await listener.next(_LONGEST_WAIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fencepost.vocabularies.devices.broadcaster import Feed
+from fencepost.vocabularies.devices.broadcaster import EventBroadcaster
 from fencepost.vocabularies.devices.channels import Channels
 from fencepost.vocabularies.devices.clients import Clients
 from fencepost.vocabularies.devices.registry import DeviceRegistry
@@ -16,6 +16,6 @@ class Devices(NamedTuple):
 
     runs: Runs
     registry: DeviceRegistry
-    feed: Feed
+    broadcaster: EventBroadcaster
     channels: Channels
     clients: Clients

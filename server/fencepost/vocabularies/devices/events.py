@@ -44,7 +44,7 @@ class ClientEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     reason: str | None = None
 
 
-class News(NamedTuple):
+class RunEvent(NamedTuple):
     """One piece of news: its name, the task that it is about if it is about one, and what clients are told."""
 
     key: str
@@ -61,7 +61,7 @@ class _Change(NamedTuple):
     reason: str | None = None
 
 
-def news_of(run: Workflow, device: str, tasks: Sequence[Task], entries: Iterable[Entry]) -> list[News]:
+def run_events(run: Workflow, device: str, tasks: Sequence[Task], entries: Iterable[Entry]) -> list[RunEvent]:
     """Return all that there is to tell of a run so far, the oldest first."""
     if run.status == "created":
         return []
@@ -118,7 +118,7 @@ def _error(entry: Entry) -> bytes | None:
     return orjson.dumps(said["error"]) if isinstance(said, dict) and "error" in said else None
 
 
-def _of_task(run: Workflow, device: str, task: Task, change: _Change) -> News:
+def _of_task(run: Workflow, device: str, task: Task, change: _Change) -> RunEvent:
     event = ClientEvent(
         type=TYPES[change.status],
         workflow_run_id=run.id,
@@ -130,10 +130,10 @@ def _of_task(run: Workflow, device: str, task: Task, change: _Change) -> News:
         action_name=orjson.loads(task.params or b"{}").get("action_name"),
         reason=change.reason,
     )
-    return News(f"{task.id}.{change.version}", event, task)
+    return RunEvent(f"{task.id}.{change.version}", event, task)
 
 
-def _of_run(run: Workflow, device: str, what: str, at: str, status: str, place: str = "") -> News:
+def _of_run(run: Workflow, device: str, what: str, at: str, status: str, place: str = "") -> RunEvent:
     event = ClientEvent(
         type=_RUN + what,
         workflow_run_id=run.id,
@@ -142,4 +142,4 @@ def _of_run(run: Workflow, device: str, what: str, at: str, status: str, place: 
         status=status,
         occurred_at=at,
     )
-    return News(f"{run.id}.{what.lower()}{place}", event)
+    return RunEvent(f"{run.id}.{what.lower()}{place}", event)

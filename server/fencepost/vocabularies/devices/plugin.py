@@ -9,7 +9,7 @@ from fencepost.errors import kinds_of
 from fencepost.loops.loop import Loop
 from fencepost.settings import Settings
 from fencepost.vocabularies.devices import errors
-from fencepost.vocabularies.devices.broadcaster import Feed
+from fencepost.vocabularies.devices.broadcaster import EventBroadcaster
 from fencepost.vocabularies.devices.channels import Channels
 from fencepost.vocabularies.devices.clients import Clients
 from fencepost.vocabularies.devices.decider import Policy, decider
@@ -38,18 +38,18 @@ def _start(core: Core) -> Running:
     runs = Runs(
         engine.workflows, engine.tasks, engine.definitions, engine.transitions, engine.deciders, registry, store
     )
-    feed = Feed(store, engine.workflows, runs, engine.changes)
+    broadcaster = EventBroadcaster(store, engine.workflows, runs, engine.changes)
     channels = Channels(
-        store, engine.tasks, registry, feed, engine.changes, healthcheck_seconds=settings.healthcheck_seconds
+        store, engine.tasks, registry, broadcaster, engine.changes, healthcheck_seconds=settings.healthcheck_seconds
     )
-    devices = Devices(runs, registry, feed, channels, Clients(feed, engine.changes))
+    devices = Devices(runs, registry, broadcaster, channels, Clients(broadcaster, engine.changes))
     reaper = DeviceReaper(registry)
-    reaping, feeding = Loop("device-reaper", reaper.run_once), Loop("feed", feed.run_once)
-    registry.nudge, feed.nudge = reaping.nudge, feeding.nudge
+    reaping, broadcasting = Loop("device-reaper", reaper.run_once), Loop("event-broadcaster", broadcaster.run_once)
+    registry.nudge, broadcaster.nudge = reaping.nudge, broadcasting.nudge
     return Running(
         services=(runs, registry, reaper),
         routes=lambda entrance: device_routes(devices, engine.changes, core.settings, entrance),
-        loops=(reaping, feeding),
+        loops=(reaping, broadcasting),
     )
 
 

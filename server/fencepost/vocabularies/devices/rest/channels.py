@@ -28,7 +28,7 @@ from fencepost.rest.guard import refuse
 from fencepost.rest.streams import Message, head_of_sse, sse
 from fencepost.settings import Limits
 from fencepost.vocabularies.devices.devices import Devices
-from fencepost.vocabularies.devices.events import News
+from fencepost.vocabularies.devices.events import RunEvent
 from fencepost.vocabularies.devices.reports import read_task_state
 from fencepost.wire.admission import Admission
 from fencepost.wire.bodies import as_json
@@ -192,5 +192,5 @@ def _is_device(text: str | None) -> bool:
     return text is not None
 
 
-def _text(news: News) -> bytes:
+def _text(news: RunEvent) -> bytes:
     return msgspec.json.encode(news.event)
