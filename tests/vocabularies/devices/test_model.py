@@ -58,7 +58,7 @@ class Task:
     age: float = 0
 
     @property
-    def is_repeat(self) -> bool:
+    def is_retry(self) -> bool:
         """Whether something was tried before that it is to make good."""
         return self.number > 1 or (self.attempt > 1 and self.step == 1)
 
@@ -229,7 +229,7 @@ class Patrols(RuleBasedStateMachine):
             run = self.fleet.run(known.id)
             newest = known.tasks[-1]
             status = known.status
-            if not known.over and newest.status == "PENDING" and newest.is_repeat:
+            if not known.over and newest.status == "PENDING" and newest.is_retry:
                 status = "RETRYING"
             assert run["status"] == status
             members = ("id", "attempt", "step", "status", "payload")

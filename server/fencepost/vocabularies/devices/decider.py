@@ -19,7 +19,7 @@ from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.task_overrides import TaskOverrides
 from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, Step, read_params
-from fencepost.vocabularies.devices.labels import BEGINNING, Place
+from fencepost.vocabularies.devices.labels import FIRST_TRY, StepTry
 from fencepost.vocabularies.devices.statuses import member
 
 
@@ -36,10 +36,10 @@ def decider(policy: Policy) -> Callable[[Facts, Event], Sequence[AnyAction]]:
     def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
         run = _Run(facts, policy)
         if not facts.activities:
-            return [run.begin(BEGINNING)]
+            return [run.begin(FIRST_TRY)]
         ended = facts.activities.get(event.label or "")
         # Only the newest counts: one before it may have been retried by hand.
-        if ended is None or ended.outcome is None or _newest(facts) != Place.read(ended.label):
+        if ended is None or ended.outcome is None or _newest(facts) != StepTry.parse(ended.label):
             return []
         return [run.after(ended)]
 
@@ -60,39 +60,39 @@ class _Run:
 
     def after(self, ended: Activity) -> AnyAction:
         """Return what follows on the end of the newest activity."""
-        place = Place.read(ended.label)
+        step_try = StepTry.parse(ended.label)
         if ended.outcome == "succeeded":
-            if place.step < len(self._document.steps):
-                return self.begin(place.following())
-            return CompleteWorkflow(result=self._outcome("COMPLETED", place, result=_fragment(ended.result)))
+            if step_try.step < len(self._document.steps):
+                return self.begin(step_try.next_step())
+            return CompleteWorkflow(result=self._outcome("COMPLETED", step_try, result=_fragment(ended.result)))
         if ended.outcome == "canceled":
-            return Fail(error=self._outcome("ABORTED", place, reason="canceled"))
+            return Fail(error=self._outcome("ABORTED", step_try, reason="canceled"))
         fail_point = None if ended.is_workflow else _fail_point(ended.error)
-        if fail_point is not None and place.attempt <= self._policy.retries:
-            return self.begin(place.anew(), fail_point)
-        if fail_point is None and place.number <= self._policy.retries:
-            return self._again(place.again(), ended)
-        return Fail(error=self._outcome("FAILED", place, **_said(ended)))
+        if fail_point is not None and step_try.attempt <= self._policy.retries:
+            return self.begin(step_try.next_attempt(), fail_point)
+        if fail_point is None and step_try.number <= self._policy.retries:
+            return self._again(step_try.next_try(), ended)
+        return Fail(error=self._outcome("FAILED", step_try, **_said(ended)))
 
-    def begin(self, place: Place, fail_point: object = None) -> AnyAction:
+    def begin(self, step_try: StepTry, fail_point: object = None) -> AnyAction:
         """Return the action that begins a step for the first time in its attempt."""
-        step = self._document.steps[place.step - 1]
+        step = self._document.steps[step_try.step - 1]
         payload = lossless_json.read(step.content)
-        if place.step == 1:
+        if step_try.step == 1:
             payload |= lossless_json.read(b"{}" if self._params.payload is UNSET else bytes(self._params.payload)) or {}
             payload |= {} if fail_point is None else {"failPoint": fail_point}
-        return self._scheduled(place, step, payload)
+        return self._scheduled(step_try, step, payload)
 
-    def _again(self, place: Place, before: Activity) -> AnyAction:
+    def _again(self, step_try: StepTry, before: Activity) -> AnyAction:
         """Return the action that begins a step once more, with what it was given before."""
-        step = self._document.steps[place.step - 1]
+        step = self._document.steps[step_try.step - 1]
         given = lossless_json.read(before.params or b"{}")
-        return self._scheduled(place, step, given if before.is_workflow else given["payload"])
+        return self._scheduled(step_try, step, given if before.is_workflow else given["payload"])
 
-    def _scheduled(self, place: Place, step: Step, payload: Any) -> AnyAction:
+    def _scheduled(self, step_try: StepTry, step: Step, payload: Any) -> AnyAction:
         if step.workflow is not UNSET:
             params = Raw(lossless_json.write(payload))
-            return ScheduleWorkflow(workflow_request=Request(step.workflow, place.label, params))
+            return ScheduleWorkflow(workflow_request=Request(step.workflow, step_try.label, params))
         params = Raw(
             lossless_json.write(
                 {
@@ -102,12 +102,14 @@ class _Run:
                     "device_name": self._device,
                     "workflow_id": self._document.name,
                     "workflow_run_id": self._facts.workflow.id,
-                    "attempt": place.attempt,
-                    "step": place.step,
+                    "attempt": step_try.attempt,
+                    "step": step_try.step,
                 }
             )
         )
-        return ScheduleTask(task_request=Request(DEVICE + self._device, place.label, params, settings=self._overrides))
+        return ScheduleTask(
+            task_request=Request(DEVICE + self._device, step_try.label, params, settings=self._overrides)
+        )
 
     @property
     def _overrides(self) -> TaskOverrides:
@@ -120,17 +122,17 @@ class _Run:
             expires_after=self._policy.window,
         )
 
-    def _outcome(self, status: str, place: Place, **said: Any) -> Raw:
-        step = self._document.steps[place.step - 1]
+    def _outcome(self, status: str, step_try: StepTry, **said: Any) -> Raw:
+        step = self._document.steps[step_try.step - 1]
         action = step.action if step.workflow is UNSET else step.workflow
-        standing = {"status": status, "device": self._device, "attempt": place.attempt}
+        standing = {"status": status, "device": self._device, "attempt": step_try.attempt}
         if status != "COMPLETED":
-            standing |= {"step": place.step, "action": action}
+            standing |= {"step": step_try.step, "action": action}
         return Raw(orjson.dumps({**standing, **{name: value for name, value in said.items() if value is not None}}))
 
 
-def _newest(facts: Facts) -> Place:
-    return max(map(Place.read, facts.activities))
+def _newest(facts: Facts) -> StepTry:
+    return max(map(StepTry.parse, facts.activities))
 
 
 def _said(ended: Activity) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import orjson
 from fencepost.domain.task import Entry, Task
 from fencepost.domain.workflow import Workflow
 from fencepost.vocabularies.devices.document import DEVICE
-from fencepost.vocabularies.devices.labels import Place
+from fencepost.vocabularies.devices.labels import StepTry
 from fencepost.vocabularies.devices.statuses import TaskStatus, member, reason_of, run_status, task_status
 
 REGISTERED = "TASK_REGISTERED"
@@ -73,7 +73,7 @@ def run_events(run: Workflow, device: str, tasks: Sequence[Task], entries: Itera
     for task in tasks:
         if task.definition != DEVICE + device:
             continue
-        if Place.read(task.label or "").is_repeat:
+        if StepTry.parse(task.label or "").is_retry:
             news.append(_of_run(run, device, "RETRYING", task.created_at, "RETRYING", task.label or ""))
         news += [_of_task(run, device, task, change) for change in _changes(logs[task.id])]
     if run.status == "done":

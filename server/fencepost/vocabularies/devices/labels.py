@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class StepTry(NamedTuple):
     """The `number`-th try of a step in an attempt of the run; all begin with 1, and the order is that of time."""
 
     attempt: int
@@ -13,7 +13,7 @@ class Place(NamedTuple):
     number: int
 
     @classmethod
-    def read(cls, label: str) -> Place:
+    def parse(cls, label: str) -> StepTry:
         """Return the place behind a label."""
         return cls(*map(int, label.split("/")))
 
@@ -23,21 +23,21 @@ class Place(NamedTuple):
         return f"{self.attempt}/{self.step}/{self.number}"
 
     @property
-    def is_repeat(self) -> bool:
+    def is_retry(self) -> bool:
         """Whether something was tried before that this is to make good."""
         return self.number > 1 or (self.attempt > 1 and self.step == 1)
 
-    def following(self) -> Place:
+    def next_step(self) -> StepTry:
         """Return the first try of the next step."""
-        return Place(self.attempt, self.step + 1, 1)
+        return StepTry(self.attempt, self.step + 1, 1)
 
-    def again(self) -> Place:
+    def next_try(self) -> StepTry:
         """Return the next try of this step."""
-        return Place(self.attempt, self.step, self.number + 1)
+        return StepTry(self.attempt, self.step, self.number + 1)
 
-    def anew(self) -> Place:
+    def next_attempt(self) -> StepTry:
         """Return the beginning of the next attempt."""
-        return Place(self.attempt + 1, 1, 1)
+        return StepTry(self.attempt + 1, 1, 1)
 
 
-BEGINNING = Place(1, 1, 1)
+FIRST_TRY = StepTry(1, 1, 1)

@@ -25,7 +25,7 @@ from fencepost.store.pages import size_of
 from fencepost.store.transitions_by_id import Verb as Move
 from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, read_params
 from fencepost.vocabularies.devices.errors import REPORT_REFUSED, RUN_IS_OVER, RUN_NOT_FOUND
-from fencepost.vocabularies.devices.labels import Place
+from fencepost.vocabularies.devices.labels import StepTry
 from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.reports import Report
 from fencepost.vocabularies.devices.statuses import CORE, FROM, TO, RunStatus, Verb, run_status, task_status
@@ -65,8 +65,8 @@ class Run(NamedTuple):
     @property
     def attempt(self) -> int:
         """How often it began at its first step."""
-        places = [Place.read(one.label) for one in self.begun if one.label is not None]
-        return max(places).attempt if places else 1
+        tries = [StepTry.parse(one.label) for one in self.begun if one.label is not None]
+        return max(tries).attempt if tries else 1
 
 
 class Runs:
@@ -145,8 +145,8 @@ class Runs:
         )
         runs: list[Run] = []
         left = self._store.answer_bytes
-        for place in range(0, len(page.workflows), _AT_ONCE):
-            some = page.workflows[place : place + _AT_ONCE]
+        for offset in range(0, len(page.workflows), _AT_ONCE):
+            some = page.workflows[offset : offset + _AT_ONCE]
             for run in await asyncio.gather(*(self.get(found.id, looks=True) for found in some)):
                 if left <= 0:
                     return runs, (runs[-1].workflow.created_at, runs[-1].seq)

@@ -18,7 +18,7 @@ import orjson
 
 from fencepost.domain.task import Task
 from fencepost.domain.workflow import Workflow
-from fencepost.vocabularies.devices.labels import Place
+from fencepost.vocabularies.devices.labels import StepTry
 
 TaskStatus = Literal["PENDING", "IN_PROGRESS", "COMPLETED", "REJECTED", "ABORTED"]
 RunStatus = Literal["PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED", "ABORTED"]
@@ -75,11 +75,11 @@ def run_status(run: Workflow, begun: Iterable[Task | Workflow]) -> RunStatus:
         if run.outcome == "succeeded":
             return "COMPLETED"
         return "ABORTED" if run.outcome == "canceled" or member(run.error, "status") == "ABORTED" else "FAILED"
-    places = {Place.read(one.label): one for one in begun if one.label is not None}
-    if not places:
+    tries = {StepTry.parse(one.label): one for one in begun if one.label is not None}
+    if not tries:
         return "PENDING"
-    newest = max(places)
-    return "RETRYING" if newest.is_repeat and places[newest].status in _NOT_STARTED else "RUNNING"
+    newest = max(tries)
+    return "RETRYING" if newest.is_retry and tries[newest].status in _NOT_STARTED else "RUNNING"
 
 
 def member(text: bytes | None, name: str) -> object:
