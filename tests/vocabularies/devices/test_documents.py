@@ -11,9 +11,17 @@ import pytest
 from fencepost.domain.transitions import STATUSES
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import Refusal
-from fencepost.vocabularies.devices.document import DeviceWorkflow, read_params
-from fencepost.vocabularies.devices.reports import read_report, read_task_id, read_task_state
-from fencepost.vocabularies.devices.statuses import CORE, FROM, TO, Verb, reason_of, run_status, task_status
+from fencepost.vocabularies.devices.document import DeviceWorkflow, parse_run_params
+from fencepost.vocabularies.devices.reports import parse_report, parse_task_id, parse_task_state
+from fencepost.vocabularies.devices.statuses import (
+    ALLOWED_FROM,
+    CORE_STATUSES,
+    RESULTING_STATUS,
+    Verb,
+    reason_of,
+    run_status,
+    task_status,
+)
 
 
 def document(**members: Any) -> DeviceWorkflow:
@@ -74,32 +82,32 @@ def test_a_document_with_bad_members_is_refused(members: dict[str, Any]) -> None
     ],
 )
 def test_bad_run_params_are_refused_with_the_path(params: bytes, at: str) -> None:
-    assert refused(read_params, params) == at
+    assert refused(parse_run_params, params) == at
 
 
 def test_a_run_needs_a_device_from_its_params_or_document() -> None:
-    assert refused(document().device_of, read_params(None)) == "$.params.device"
-    assert document(device=12).device_of(read_params(None)) == "12"
-    assert document(device="r2").device_of(read_params(b'{"device":"c3"}')) == "c3"
+    assert refused(document().device_of, parse_run_params(None)) == "$.params.device"
+    assert document(device=12).device_of(parse_run_params(None)) == "12"
+    assert document(device="r2").device_of(parse_run_params(b'{"device":"c3"}')) == "c3"
 
 
 @pytest.mark.shows("devices/task-id-types")
 @pytest.mark.parametrize(("said", "id"), [("ab-1", "ab-1"), (" 7 ", "7"), (7, "7"), ("x" * 128, "x" * 128)])
 def test_a_task_id_may_be_a_number_or_have_blanks_around_it(said: object, id: str) -> None:
-    assert read_task_id(said) == id
+    assert parse_task_id(said) == id
 
 
 @pytest.mark.shows("devices/task-id-types", "devices/task-id-format")
 @pytest.mark.parametrize("said", [True, False, None, "", "  ", "a b", "a/b", "x" * 129, 1.5, [], {}])
 def test_a_bad_task_id_is_refused(said: object) -> None:
-    assert refused(read_task_id, said) == "$.task_id"
+    assert refused(parse_task_id, said) == "$.task_id"
 
 
 @pytest.mark.shows("devices/message-extras")
 def test_a_report_may_be_empty_or_have_unknown_members() -> None:
-    assert read_report("start", b"").content_from("PENDING") is None
-    assert read_report("complete", b'{"type":"TASK_COMPLETED","device_id":3}').content_from("IN_PROGRESS") is None
-    assert read_report("complete", b'{"result":{"n":1.0}}').content_from("IN_PROGRESS") == b'{"n":1.0}'
+    assert parse_report("start", b"").content_from("PENDING") is None
+    assert parse_report("complete", b'{"type":"TASK_COMPLETED","device_id":3}').content_from("IN_PROGRESS") is None
+    assert parse_report("complete", b'{"result":{"n":1.0}}').content_from("IN_PROGRESS") == b'{"n":1.0}'
 
 
 @pytest.mark.shows("devices/fail-point-spellings")
@@ -107,26 +115,28 @@ def test_a_report_may_be_empty_or_have_unknown_members() -> None:
 @pytest.mark.parametrize("verb", ["abort", "fail"])
 def test_a_fail_point_has_two_spellings_and_any_json_type(verb: Verb, spelling: str) -> None:
     body = b'{"reason":"fell","%s":[1.0,{"a":null}]}' % spelling.encode()
-    content = read_report(verb, body).content_from("IN_PROGRESS")
+    content = parse_report(verb, body).content_from("IN_PROGRESS")
     assert content == b'{"status":"ABORTED","reason":"fell","failPoint":[1.0,{"a":null}]}'
 
 
 @pytest.mark.parametrize("empty", ["failPoint", "fail_point"])
 def test_a_fail_point_counts_when_its_other_spelling_is_null(empty: str) -> None:
     body = {"failPoint": 3, "fail_point": 3, empty: None}
-    assert read_report("abort", orjson.dumps(body)).content_from("IN_PROGRESS") == b'{"status":"ABORTED","failPoint":3}'
+    assert (
+        parse_report("abort", orjson.dumps(body)).content_from("IN_PROGRESS") == b'{"status":"ABORTED","failPoint":3}'
+    )
 
 
 @pytest.mark.shows("devices/reason")
 @pytest.mark.parametrize("reason", ["unsafe:slope", "control_release_pending", "배터리 부족", "", "x" * 10_000])
 def test_a_reason_is_any_text(reason: str) -> None:
     for verb in ("reject", "abort", "fail"):
-        content = read_report(verb, orjson.dumps({"reason": reason})).content_from("PENDING")
+        content = parse_report(verb, orjson.dumps({"reason": reason})).content_from("PENDING")
         assert orjson.loads(content or b"")["reason"] == reason
 
 
 def test_a_rejection_has_a_reason_and_no_fail_point() -> None:
-    content = read_report("reject", b'{"reason":"another_task_active","failPoint":1}').content_from("PENDING")
+    content = parse_report("reject", b'{"reason":"another_task_active","failPoint":1}').content_from("PENDING")
     assert content == b'{"status":"REJECTED","reason":"another_task_active","started":false}'
 
 
@@ -141,7 +151,7 @@ def test_a_rejection_has_a_reason_and_no_fail_point() -> None:
     ],
 )
 def test_a_bad_report_is_refused_with_the_path(verb: Verb, body: bytes, at: str) -> None:
-    assert refused(read_report, verb, body) == at
+    assert refused(parse_report, verb, body) == at
 
 
 @pytest.mark.shows("devices/message-types")
@@ -157,7 +167,7 @@ def test_a_bad_report_is_refused_with_the_path(verb: Verb, body: bytes, at: str)
 )
 def test_a_task_state_message_is_the_report_of_its_type(type: str, verb: str) -> None:
     said = {"type": type, "task_id": 7, "task_type": verb, "action_name": "GO", "device_id": 1, "device_name": "r2"}
-    id, report = read_task_state(orjson.dumps(said))
+    id, report = parse_task_state(orjson.dumps(said))
     assert (id, report.verb) == ("7", verb)
 
 
@@ -173,7 +183,7 @@ def test_a_task_state_message_is_the_report_of_its_type(type: str, verb: str) ->
     ],
 )
 def test_a_bad_task_state_message_is_refused_with_the_path(said: dict[str, Any], at: str) -> None:
-    assert refused(read_task_state, orjson.dumps(said)) == at
+    assert refused(parse_task_state, orjson.dumps(said)) == at
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -182,7 +192,7 @@ def test_every_core_status_has_a_device_status(status: str) -> None:
     word = task_status(status, outcome, None)
     assert word == {"in-progress": "IN_PROGRESS", "done": "COMPLETED"}.get(status, "PENDING")
     # One that waits is nobody's yet; no task of a run does.
-    assert status == "done" or status == "waiting" or status in CORE[word]
+    assert status == "done" or status == "waiting" or status in CORE_STATUSES[word]
 
 
 @pytest.mark.parametrize(
@@ -209,8 +219,8 @@ def test_the_reason_of_an_abort_is_that_of_the_device_or_the_server() -> None:
 
 
 def test_each_report_leads_from_documented_statuses_to_one() -> None:
-    assert set(FROM) == set(TO) == set(get_args(Verb))
-    assert {(start, verb, TO[verb]) for verb, starts in FROM.items() for start in starts} == {
+    assert set(ALLOWED_FROM) == set(RESULTING_STATUS) == set(get_args(Verb))
+    assert {(start, verb, RESULTING_STATUS[verb]) for verb, starts in ALLOWED_FROM.items() for start in starts} == {
         ("PENDING", "start", "IN_PROGRESS"),
         ("IN_PROGRESS", "complete", "COMPLETED"),
         ("PENDING", "reject", "REJECTED"),

@@ -18,7 +18,7 @@ from fencepost.engine.workflows import Workflows
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.vocabularies.devices.events import RunEvent, run_events
 from fencepost.vocabularies.devices.runs import Runs
-from fencepost.vocabularies.devices.store import Changed, DeviceStore
+from fencepost.vocabularies.devices.store import ChangedRun, DeviceStore
 
 # How far back to look for runs that are over: what began and ended between two looks may have been committed late.
 _OVERLAP = timedelta(minutes=1)
@@ -151,7 +151,7 @@ class EventBroadcaster:
         self._delivered = now
         self._started.set()
 
-    async def _events_of(self, changed: Changed) -> list[RunEvent]:
+    async def _events_of(self, changed: ChangedRun) -> list[RunEvent]:
         run = changed.run
         device = await self._runs.device_of(run)
         if device is None:

@@ -9,7 +9,7 @@ from fencepost.vocabularies.devices.broadcaster import EventBroadcaster
 from fencepost.vocabularies.devices.events import RunEvent
 
 # How often to see whether the server drains.
-_LONGEST_WAIT = 0.5
+_MAX_WAIT = 0.5
 
 
 class Clients:
@@ -29,4 +29,4 @@ class Clients:
             for news in () if since is None else await self._broadcaster.since(since):
                 yield news
             while not (self._changes.closing or listener.overflowed):
-                yield await listener.next(_LONGEST_WAIT)
+                yield await listener.next(_MAX_WAIT)

@@ -18,9 +18,9 @@ from fencepost.domain.actions import AnyAction, CompleteWorkflow, Fail, Request,
 from fencepost.domain.decider import Activity, Event, Facts
 from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.task_overrides import TaskOverrides
-from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, Step, read_params
+from fencepost.vocabularies.devices.document import DEVICE_PREFIX, DeviceWorkflow, Step, parse_run_params
 from fencepost.vocabularies.devices.labels import FIRST_TRY, StepTry
-from fencepost.vocabularies.devices.statuses import member
+from fencepost.vocabularies.devices.statuses import json_member
 
 
 class Policy(NamedTuple):
@@ -34,19 +34,19 @@ def decider(policy: Policy) -> Callable[[Facts, Event], Sequence[AnyAction]]:
     """Return the function that decides over device workflows."""
 
     def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
-        run = _Run(facts, policy)
+        decision = _Decision(facts, policy)
         if not facts.activities:
-            return [run.begin(FIRST_TRY)]
+            return [decision.begin_step(FIRST_TRY)]
         ended = facts.activities.get(event.label or "")
         # Only the newest counts: one before it may have been retried by hand.
         if ended is None or ended.outcome is None or _newest(facts) != StepTry.parse(ended.label):
             return []
-        return [run.after(ended)]
+        return [decision.next_action(ended)]
 
     return decide
 
 
-class _Run:
+class _Decision:
     """A run, as a decision meets it."""
 
     def __init__(self, facts: Facts, policy: Policy) -> None:
@@ -55,41 +55,41 @@ class _Run:
         self._facts = facts
         self._policy = policy
         self._document = document
-        self._params = read_params(facts.workflow.params)
+        self._params = parse_run_params(facts.workflow.params)
         self._device = document.device_of(self._params)
 
-    def after(self, ended: Activity) -> AnyAction:
+    def next_action(self, ended: Activity) -> AnyAction:
         """Return what follows on the end of the newest activity."""
         step_try = StepTry.parse(ended.label)
         if ended.outcome == "succeeded":
             if step_try.step < len(self._document.steps):
-                return self.begin(step_try.next_step())
-            return CompleteWorkflow(result=self._outcome("COMPLETED", step_try, result=_fragment(ended.result)))
+                return self.begin_step(step_try.next_step())
+            return CompleteWorkflow(result=self._run_outcome("COMPLETED", step_try, result=_fragment(ended.result)))
         if ended.outcome == "canceled":
-            return Fail(error=self._outcome("ABORTED", step_try, reason="canceled"))
+            return Fail(error=self._run_outcome("ABORTED", step_try, reason="canceled"))
         fail_point = None if ended.is_workflow else _fail_point(ended.error)
         if fail_point is not None and step_try.attempt <= self._policy.retries:
-            return self.begin(step_try.next_attempt(), fail_point)
+            return self.begin_step(step_try.next_attempt(), fail_point)
         if fail_point is None and step_try.number <= self._policy.retries:
-            return self._again(step_try.next_try(), ended)
-        return Fail(error=self._outcome("FAILED", step_try, **_said(ended)))
+            return self._retry_step(step_try.next_try(), ended)
+        return Fail(error=self._run_outcome("FAILED", step_try, **_failure_details(ended)))
 
-    def begin(self, step_try: StepTry, fail_point: object = None) -> AnyAction:
+    def begin_step(self, step_try: StepTry, fail_point: object = None) -> AnyAction:
         """Return the action that begins a step for the first time in its attempt."""
         step = self._document.steps[step_try.step - 1]
         payload = lossless_json.read(step.content)
         if step_try.step == 1:
             payload |= lossless_json.read(b"{}" if self._params.payload is UNSET else bytes(self._params.payload)) or {}
             payload |= {} if fail_point is None else {"failPoint": fail_point}
-        return self._scheduled(step_try, step, payload)
+        return self._schedule(step_try, step, payload)
 
-    def _again(self, step_try: StepTry, before: Activity) -> AnyAction:
+    def _retry_step(self, step_try: StepTry, before: Activity) -> AnyAction:
         """Return the action that begins a step once more, with what it was given before."""
         step = self._document.steps[step_try.step - 1]
         given = lossless_json.read(before.params or b"{}")
-        return self._scheduled(step_try, step, given if before.is_workflow else given["payload"])
+        return self._schedule(step_try, step, given if before.is_workflow else given["payload"])
 
-    def _scheduled(self, step_try: StepTry, step: Step, payload: Any) -> AnyAction:
+    def _schedule(self, step_try: StepTry, step: Step, payload: Any) -> AnyAction:
         if step.workflow is not UNSET:
             params = Raw(lossless_json.write(payload))
             return ScheduleWorkflow(workflow_request=Request(step.workflow, step_try.label, params))
@@ -108,7 +108,7 @@ class _Run:
             )
         )
         return ScheduleTask(
-            task_request=Request(DEVICE + self._device, step_try.label, params, settings=self._overrides)
+            task_request=Request(DEVICE_PREFIX + self._device, step_try.label, params, settings=self._overrides)
         )
 
     @property
@@ -122,7 +122,7 @@ class _Run:
             expires_after=self._policy.window,
         )
 
-    def _outcome(self, status: str, step_try: StepTry, **said: Any) -> Raw:
+    def _run_outcome(self, status: str, step_try: StepTry, **said: Any) -> Raw:
         step = self._document.steps[step_try.step - 1]
         action = step.action if step.workflow is UNSET else step.workflow
         standing = {"status": status, "device": self._device, "attempt": step_try.attempt}
@@ -135,11 +135,11 @@ def _newest(facts: Facts) -> StepTry:
     return max(map(StepTry.parse, facts.activities))
 
 
-def _said(ended: Activity) -> dict[str, Any]:
+def _failure_details(ended: Activity) -> dict[str, Any]:
     """Return what was said of a failure: a device's reason, or the whole error of a workflow."""
     if ended.is_workflow:
         return {"error": _fragment(ended.error)}
-    reason = member(ended.error, "reason")
+    reason = json_member(ended.error, "reason")
     return {"reason": reason if isinstance(reason, str) else None}
 
 

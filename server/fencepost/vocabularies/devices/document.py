@@ -26,9 +26,9 @@ Action = Annotated[
         description="1 to 100 letters, digits, `_`, `.` or `-`, such as `SLAM_NAVIGATION`",
     ),
 ]
-MOST_STEPS = 1000
+MAX_STEPS = 1000
 # What tasks of a device are of, so that an ordinary worker that polls for them is that device; and the key of its runs.
-DEVICE = "device/"
+DEVICE_PREFIX = "device/"
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
@@ -64,7 +64,7 @@ class DeviceWorkflow(
 
     kind: ClassVar[str] = "device-workflow"
     device: Annotated[DeviceName, Meta(description="where it runs unless a run says otherwise")] | None = None
-    steps: Annotated[list[Step], Meta(min_length=1, max_length=MOST_STEPS)]
+    steps: Annotated[list[Step], Meta(min_length=1, max_length=MAX_STEPS)]
     silence: (
         Annotated[int, Meta(ge=1, le=LONGEST_MS, description="ms that a started task may go without a sign of life")]
         | UnsetType
@@ -83,7 +83,7 @@ class DeviceWorkflow(
 
     def begin(self, params: bytes | None) -> Beginning:
         """Check what a run begins with; while it is live, no other one of its device begins."""
-        return Beginning(DEVICE + self.device_of(read_params(params)))
+        return Beginning(DEVICE_PREFIX + self.device_of(parse_run_params(params)))
 
     def device_of(self, params: RunParams) -> str:
         """Return the device of a run; raise Refusal when nobody names one."""
@@ -93,7 +93,7 @@ class DeviceWorkflow(
         return str(device)
 
 
-def read_params(params: bytes | None) -> RunParams:
+def parse_run_params(params: bytes | None) -> RunParams:
     """Return what a run begins with; raise Refusal with paths from the call."""
     try:
         read = _params.decode(params or b"{}")
@@ -117,10 +117,10 @@ class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="c
     def params(self) -> bytes:
         """What the run begins with, as JSON text."""
         named = [name for name in (self.device, self.device_id, self.device_snake_id) if name is not None]
-        return run_params(named[0] if named else None, self.payload)
+        return encode_run_params(named[0] if named else None, self.payload)
 
 
-def read_run(body: bytes) -> RunBody:
+def parse_run_body(body: bytes) -> RunBody:
     """Return what is asked for; raise Refusal that names the member at fault."""
     try:
         read = _body.decode(body)
@@ -130,7 +130,7 @@ def read_run(body: bytes) -> RunBody:
     return read
 
 
-def run_params(device: str | int | None, payload: Raw | UnsetType) -> bytes:
+def encode_run_params(device: str | int | None, payload: Raw | UnsetType) -> bytes:
     """Return what a run begins with, as JSON text."""
     said = {} if device is None else {"device": device}
     return msgspec.json.encode(said if payload is UNSET else {**said, "payload": payload})

@@ -14,9 +14,9 @@ import orjson
 
 from fencepost.domain.task import Entry, Task
 from fencepost.domain.workflow import Workflow
-from fencepost.vocabularies.devices.document import DEVICE
+from fencepost.vocabularies.devices.document import DEVICE_PREFIX
 from fencepost.vocabularies.devices.labels import StepTry
-from fencepost.vocabularies.devices.statuses import TaskStatus, member, reason_of, run_status, task_status
+from fencepost.vocabularies.devices.statuses import TaskStatus, json_member, reason_of, run_status, task_status
 
 REGISTERED = "TASK_REGISTERED"
 ABORTED = "TASK_ABORTED"
@@ -27,7 +27,7 @@ TYPES: Mapping[TaskStatus, str] = {
     "REJECTED": "TASK_REJECTED",
     "ABORTED": ABORTED,
 }
-_RUN = "WORKFLOW_RUN_"
+_RUN_PREFIX = "WORKFLOW_RUN_"
 
 
 class ClientEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -52,7 +52,7 @@ class RunEvent(NamedTuple):
     task: Task | None = None
 
 
-class _Change(NamedTuple):
+class _StatusChange(NamedTuple):
     """Where a task stood after an entry of its log."""
 
     at: str
@@ -65,31 +65,31 @@ def run_events(run: Workflow, device: str, tasks: Sequence[Task], entries: Itera
     """Return all that there is to tell of a run so far, the oldest first."""
     if run.status == "created":
         return []
-    news = [_of_run(run, device, "STARTED", run.created_at, "RUNNING")]
+    news = [_run_event(run, device, "STARTED", run.created_at, "RUNNING")]
     logs: dict[str, list[Entry]] = {task.id: [] for task in tasks}
     for entry in entries:
         if entry.id in logs:
             logs[entry.id].append(entry)
     for task in tasks:
-        if task.definition != DEVICE + device:
+        if task.definition != DEVICE_PREFIX + device:
             continue
         if StepTry.parse(task.label or "").is_retry:
-            news.append(_of_run(run, device, "RETRYING", task.created_at, "RETRYING", task.label or ""))
-        news += [_of_task(run, device, task, change) for change in _changes(logs[task.id])]
+            news.append(_run_event(run, device, "RETRYING", task.created_at, "RETRYING", task.label or ""))
+        news += [_task_event(run, device, task, change) for change in _status_changes(logs[task.id])]
     if run.status == "done":
         status = run_status(run, ())
-        news.append(_of_run(run, device, status, run.updated_at, status))
+        news.append(_run_event(run, device, status, run.updated_at, status))
     # Stable: what happened at one time stays in the order in which it is written above.
     return sorted(news, key=lambda one: one.event.occurred_at)
 
 
-def registered(task: Task) -> bytes:
+def registered_message(task: Task) -> bytes:
     """Return what a device is told of a task that it is to do."""
     head = orjson.dumps({"type": REGISTERED, "task_id": task.id})
     return head[:-1] + b"," + (task.params or b"{}").lstrip()[1:]
 
 
-def aborted(task: Task, reason: str | None) -> bytes:
+def aborted_message(task: Task, reason: str | None) -> bytes:
     """Return what a device is told of a task that it is not to do any more; the task may be as it stood before."""
     params = orjson.loads(task.params or b"{}")
     known: dict[str, Any] = {name: params.get(name) for name in ("action_name", "device_id", "device_name")}
@@ -98,27 +98,27 @@ def aborted(task: Task, reason: str | None) -> bytes:
     )
 
 
-def _changes(entries: Iterable[Entry]) -> list[_Change]:
+def _status_changes(entries: Iterable[Entry]) -> list[_StatusChange]:
     """Return the entries of a log behind which the task stood elsewhere than before, in the words of devices."""
-    changes: list[_Change] = []
+    changes: list[_StatusChange] = []
     for entry in sorted(entries, key=lambda entry: entry.version):
-        error = _error(entry)
+        error = _error_of(entry)
         status = task_status(entry.status, entry.outcome, error)
-        if changes and member(error, "started") is False and changes[-1].status == "IN_PROGRESS":
+        if changes and json_member(error, "started") is False and changes[-1].status == "IN_PROGRESS":
             # It only passed through there.
             changes.pop()
         if not changes or changes[-1].status != status:
             reason = reason_of(entry.outcome, entry.reason_type, error)
-            changes.append(_Change(entry.at, entry.version, status, reason))
+            changes.append(_StatusChange(entry.at, entry.version, status, reason))
     return changes
 
 
-def _error(entry: Entry) -> bytes | None:
+def _error_of(entry: Entry) -> bytes | None:
     said = orjson.loads(entry.action_params) if entry.status == "done" and entry.action_params else None
     return orjson.dumps(said["error"]) if isinstance(said, dict) and "error" in said else None
 
 
-def _of_task(run: Workflow, device: str, task: Task, change: _Change) -> RunEvent:
+def _task_event(run: Workflow, device: str, task: Task, change: _StatusChange) -> RunEvent:
     event = ClientEvent(
         type=TYPES[change.status],
         workflow_run_id=run.id,
@@ -133,13 +133,13 @@ def _of_task(run: Workflow, device: str, task: Task, change: _Change) -> RunEven
     return RunEvent(f"{task.id}.{change.version}", event, task)
 
 
-def _of_run(run: Workflow, device: str, what: str, at: str, status: str, place: str = "") -> RunEvent:
+def _run_event(run: Workflow, device: str, what: str, at: str, status: str, label: str = "") -> RunEvent:
     event = ClientEvent(
-        type=_RUN + what,
+        type=_RUN_PREFIX + what,
         workflow_run_id=run.id,
         workflow_id=run.definition,
         device_id=device,
         status=status,
         occurred_at=at,
     )
-    return RunEvent(f"{run.id}.{what.lower()}{place}", event)
+    return RunEvent(f"{run.id}.{what.lower()}{label}", event)

@@ -12,7 +12,7 @@ from fencepost.domain.ids import ChosenId
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
-from fencepost.vocabularies.devices.document import DeviceName, run_params
+from fencepost.vocabularies.devices.document import DeviceName, encode_run_params
 from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.reports import Reason, report_of
 from fencepost.vocabularies.devices.resources import (
@@ -137,7 +137,7 @@ _ID = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"}
 @device_methods.method("awf.device/run", example={"workflow": "demo/patrol", "device": "r2", "payload": {"speed": 0.5}})
 async def run(context: Context, params: RunParams) -> RunResult:
     """Begin a run of a device workflow; refused while another run of its device is live."""
-    text = run_params(params.device, params.payload)
+    text = encode_run_params(params.device, params.payload)
     begun = await context.of(Runs).begin(params.workflow, text, id=params.id, caller=context.caller)
     return RunResult(device_run(begun))
 
@@ -175,13 +175,13 @@ async def report(context: Context, params: ReportParams) -> ReportResult:
 async def put(context: Context, params: PutDeviceParams) -> DeviceResult:
     """Register a device with whatever is to be known of it; the same again changes nothing."""
     device = await context.of(DeviceRegistry).put(str(params.name), bytes(params.info))
-    return DeviceResult(await _shown(context, device))
+    return DeviceResult(await _resource(context, device))
 
 
 @device_methods.method("awf.device/status", example={"name": "r2"})
 async def status(context: Context, params: DeviceParams) -> DeviceResult:
     """Tell what is known of a device, and what it is at."""
-    return DeviceResult(await _shown(context, await context.of(DeviceRegistry).get(str(params.name))))
+    return DeviceResult(await _resource(context, await context.of(DeviceRegistry).get(str(params.name))))
 
 
 @device_methods.method("awf.device/list", example={"limit": 10})
@@ -193,5 +193,5 @@ async def list_(context: Context, params: DevicesParams) -> DevicesResult:
     return DevicesResult(page, page[-1].id if more else UNSET)
 
 
-async def _shown(context: Context, device: Device) -> DeviceResource:
+async def _resource(context: Context, device: Device) -> DeviceResource:
     return device_resource(device, await context.of(Runs).task_of(device.name))

@@ -9,9 +9,9 @@ from fencepost.telemetry import Event, emit
 from fencepost.vocabularies.devices.registry import DeviceRegistry
 
 # What is due is being done by somebody else.
-_SHORTEST_SLEEP = 0.2
+_MIN_SLEEP = 0.2
 # A server nudges its own vigil when it begins to watch a device; another one may have, and died.
-_LONGEST_SLEEP = 30.0
+_MAX_SLEEP = 30.0
 
 
 class DeviceReaper:
@@ -24,9 +24,9 @@ class DeviceReaper:
         """Do what is due and return the seconds until something else is."""
         due_in = await self._registry.next_due()
         if due_in is None or due_in > 0:
-            return min(due_in or _LONGEST_SLEEP, _LONGEST_SLEEP)
+            return min(due_in or _MAX_SLEEP, _MAX_SLEEP)
         expired = await self._registry.expire()
         if not expired:
-            return _SHORTEST_SLEEP
+            return _MIN_SLEEP
         emit(Event.DEVICES_EXPIRED, count=expired)
         return 0.0

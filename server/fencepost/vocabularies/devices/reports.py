@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.payload import object_text
 from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import invalid_params
-from fencepost.vocabularies.devices.statuses import TO, TaskStatus, Verb
+from fencepost.vocabularies.devices.statuses import RESULTING_STATUS, TaskStatus, Verb
 
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _VERBS: Mapping[str, Verb] = {
@@ -58,7 +58,7 @@ class _TaskState(msgspec.Struct, frozen=True):
     task_id: Any
 
 
-def read_report(verb: Verb, body: bytes) -> Report:
+def parse_report(verb: Verb, body: bytes) -> Report:
     """Return a report from its body, which may be empty; raise Refusal that names the member at fault."""
     text = body.strip() or b"{}"
     if not text.startswith(b"{"):
@@ -68,7 +68,7 @@ def read_report(verb: Verb, body: bytes) -> Report:
     except msgspec.ValidationError as error:
         raise refusal_of_struct(str(error), _Body) from None
     # A device that always sends both spellings leaves one of them null.
-    fail_point = said.failPoint if _is_said(said.failPoint) else said.fail_point
+    fail_point = said.failPoint if _is_given(said.failPoint) else said.fail_point
     return report_of(verb, reason=said.reason, fail_point=fail_point, result=said.result)
 
 
@@ -78,28 +78,28 @@ def report_of(verb: Verb, *, reason: str | None, fail_point: Raw | UnsetType, re
         return Report(verb)
     if verb == "complete":
         return Report(verb, object_text(result, "$.result"))
-    content: dict[str, Any] = {"status": TO[verb]}
+    content: dict[str, Any] = {"status": RESULTING_STATUS[verb]}
     if reason is not None:
         content["reason"] = reason
-    if verb != "reject" and _is_said(fail_point):
+    if verb != "reject" and _is_given(fail_point):
         content["failPoint"] = orjson.Fragment(bytes(fail_point))
     return Report(verb, error=content)
 
 
-def _is_said(value: Raw | UnsetType) -> TypeGuard[Raw]:
+def _is_given(value: Raw | UnsetType) -> TypeGuard[Raw]:
     return value is not UNSET and bytes(value) != b"null"
 
 
-def read_task_state(text: bytes) -> tuple[str, Report]:
+def parse_task_state(text: bytes) -> tuple[str, Report]:
     """Return the task and the report of a `task_state` message; its type decides, whatever its `task_type` says."""
     try:
         state = _task_state.decode(text)
     except msgspec.ValidationError as error:
         raise refusal_of_struct(str(error), _TaskState) from None
-    return read_task_id(state.task_id), read_report(_VERBS[state.type], text)
+    return parse_task_id(state.task_id), parse_report(_VERBS[state.type], text)
 
 
-def read_task_id(said: object) -> str:
+def parse_task_id(said: object) -> str:
     """Return a task's id as devices may say it, as a number or with blanks around; raise Refusal for what is none."""
     id = str(said).strip() if isinstance(said, str | int) and not isinstance(said, bool) else ""
     if not _TASK_ID.fullmatch(id):

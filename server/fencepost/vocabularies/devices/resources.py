@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.document import Definition
 from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
-from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow
+from fencepost.vocabularies.devices.document import DEVICE_PREFIX, DeviceWorkflow
 from fencepost.vocabularies.devices.runs import Run
 from fencepost.vocabularies.devices.statuses import reason_of, task_status
 from fencepost.vocabularies.devices.store import Device
@@ -91,7 +91,7 @@ class DeviceWorkflowResource(msgspec.Struct, frozen=True, rename="camel", omit_d
     device_id: str | None = None
 
 
-class _Params(msgspec.Struct, frozen=True):
+class _TaskParams(msgspec.Struct, frozen=True):
     action_name: str
     payload: Raw
     workflow_id: str
@@ -100,14 +100,14 @@ class _Params(msgspec.Struct, frozen=True):
     step: int
 
 
-class _Error(msgspec.Struct, frozen=True, rename="camel"):
+class _TaskError(msgspec.Struct, frozen=True, rename="camel"):
     fail_point: Raw | UnsetType = UNSET
 
 
 def device_task(task: Task) -> DeviceTask:
     """Write a task of a run for the wire."""
-    params = _params.decode(task.params or b"{}")
-    device = task.definition.removeprefix(DEVICE)
+    params = _task_params.decode(task.params or b"{}")
+    device = task.definition.removeprefix(DEVICE_PREFIX)
     return DeviceTask(
         id=task.id,
         workflow_run_id=workflow_of(task),
@@ -122,7 +122,7 @@ def device_task(task: Task) -> DeviceTask:
         updated_at=task.updated_at,
         payload=params.payload,
         reason=reason_of(task.outcome, task.reason_type, task.error),
-        fail_point=_error.decode(task.error or b"{}").fail_point,
+        fail_point=_task_error.decode(task.error or b"{}").fail_point,
         result=UNSET if task.result is None else Raw(task.result),
     )
 
@@ -141,7 +141,7 @@ def device_run(run: Run, *, whole: bool = True) -> DeviceRun:
         status=run.status,
         attempt=run.attempt,
         created_at=workflow.created_at,
-        updated_at=max([workflow.updated_at, *(one.updated_at for one in run.begun)]),
+        updated_at=max([workflow.updated_at, *(one.updated_at for one in run.activities)]),
         ended_at=workflow.updated_at if over else None,
         current_task_id=live[-1] if live and not over else None,
         reason=reason,
@@ -188,5 +188,5 @@ def _child(workflow: Workflow) -> Child:
     )
 
 
-_params = msgspec.json.Decoder(_Params)
-_error = msgspec.json.Decoder(_Error)
+_task_params = msgspec.json.Decoder(_TaskParams)
+_task_error = msgspec.json.Decoder(_TaskError)

@@ -22,25 +22,39 @@ from fencepost.engine.transitions_by_id import TransitionsById, UnexpectedState
 from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
 from fencepost.store.pages import size_of
-from fencepost.store.transitions_by_id import Verb as Move
-from fencepost.vocabularies.devices.document import DEVICE, DeviceWorkflow, read_params
+from fencepost.store.transitions_by_id import Verb as Transition
+from fencepost.vocabularies.devices.document import DEVICE_PREFIX, DeviceWorkflow, parse_run_params
 from fencepost.vocabularies.devices.errors import REPORT_REFUSED, RUN_IS_OVER, RUN_NOT_FOUND
 from fencepost.vocabularies.devices.labels import StepTry
 from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.reports import Report
-from fencepost.vocabularies.devices.statuses import CORE, FROM, TO, RunStatus, Verb, run_status, task_status
+from fencepost.vocabularies.devices.statuses import (
+    ALLOWED_FROM,
+    CORE_STATUSES,
+    RESULTING_STATUS,
+    RunStatus,
+    Verb,
+    run_status,
+    task_status,
+)
 from fencepost.vocabularies.devices.store import DeviceStore
 
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9_./-]{1,605}")
-_MOVES: dict[Verb, Move] = {"start": "start", "complete": "success", "reject": "fail", "abort": "fail", "fail": "fail"}
+_TRANSITIONS: dict[Verb, Transition] = {
+    "start": "start",
+    "complete": "success",
+    "reject": "fail",
+    "abort": "fail",
+    "fail": "fail",
+}
 # As many as a run may have: an attempt has a thousand steps.
-_ALL = 1_000_000
+_MAX_ACTIVITIES = 1_000_000
 _PAGE = 1000
 
 
 # Runs of a list that are read at once.
-_AT_ONCE = 4
+_CONCURRENT_READS = 4
 
 
 class Run(NamedTuple):
@@ -53,19 +67,19 @@ class Run(NamedTuple):
     children: Sequence[Workflow]
 
     @property
-    def begun(self) -> list[Task | Workflow]:
+    def activities(self) -> list[Task | Workflow]:
         """All of it."""
         return [*self.tasks, *self.children]
 
     @property
     def status(self) -> RunStatus:
         """Where it stands."""
-        return run_status(self.workflow, self.begun)
+        return run_status(self.workflow, self.activities)
 
     @property
     def attempt(self) -> int:
         """How often it began at its first step."""
-        tries = [StepTry.parse(one.label) for one in self.begun if one.label is not None]
+        tries = [StepTry.parse(one.label) for one in self.activities if one.label is not None]
         return max(tries).attempt if tries else 1
 
 
@@ -132,7 +146,7 @@ class Runs:
         device = await self.device_of(found.workflow)
         if device is None:
             raise Refusal(RUN_NOT_FOUND, at="$.id", id=id)
-        held, children = await self._workflows.activities(found.seq, size=_ALL, looks=looks)
+        held, children = await self._workflows.activities(found.seq, size=_MAX_ACTIVITIES, looks=looks)
         return Run(found.seq, found.workflow, device, [one.task for one in held], children)
 
     async def list(
@@ -145,13 +159,13 @@ class Runs:
         )
         runs: list[Run] = []
         left = self._store.answer_bytes
-        for offset in range(0, len(page.workflows), _AT_ONCE):
-            some = page.workflows[offset : offset + _AT_ONCE]
+        for offset in range(0, len(page.workflows), _CONCURRENT_READS):
+            some = page.workflows[offset : offset + _CONCURRENT_READS]
             for run in await asyncio.gather(*(self.get(found.id, looks=True) for found in some)):
                 if left <= 0:
                     return runs, (runs[-1].workflow.created_at, runs[-1].seq)
                 runs.append(run)
-                left -= sum(map(size_of, (run.workflow, *run.begun)))
+                left -= sum(map(size_of, (run.workflow, *run.activities)))
         return runs, page.position
 
     async def workflow(self, name: str) -> Definition:
@@ -178,7 +192,7 @@ class Runs:
         task = (await self._tasks.get(id)).task
         run = await self._workflows.get(workflow_of(task))
         device = await self.device_of(run.workflow)
-        if device is None or task.definition != DEVICE + device:
+        if device is None or task.definition != DEVICE_PREFIX + device:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
         return task
 
@@ -189,7 +203,7 @@ class Runs:
     async def tasks_of(self, *devices: str) -> Mapping[str, Task]:
         """Return the same of several devices, by name."""
         tasks = await self._store.list_tasks(*devices)
-        return {task.definition.removeprefix(DEVICE): task for task in reversed(tasks)}
+        return {task.definition.removeprefix(DEVICE_PREFIX): task for task in reversed(tasks)}
 
     async def report(self, id: str, report: Report, *, caller: str) -> Task:
         """Take a device's report about a task of a run and return the task; one that says nothing new changes nothing.
@@ -199,32 +213,34 @@ class Runs:
         """
         task = await self.task(id)
         before = task_status(task.status, task.outcome, task.error)
-        moved = await self._moved(task, report, caller)
-        await self._registry.heartbeat(task.definition.removeprefix(DEVICE))
-        if moved.status == "done" and before not in ("COMPLETED", "REJECTED", "ABORTED"):
-            await self._deciders.run_pending_decisions(workflow_of(moved))
-        return moved
+        updated = await self._apply(task, report, caller)
+        await self._registry.heartbeat(task.definition.removeprefix(DEVICE_PREFIX))
+        if updated.status == "done" and before not in ("COMPLETED", "REJECTED", "ABORTED"):
+            await self._deciders.run_pending_decisions(workflow_of(updated))
+        return updated
 
     async def device_of(self, workflow: Workflow) -> str | None:
         """Return the device of a run; None for a workflow that is none."""
         definition = await self._definitions.work(workflow.definition, workflow.definition_version)
-        return definition.device_of(read_params(workflow.params)) if isinstance(definition, DeviceWorkflow) else None
+        return (
+            definition.device_of(parse_run_params(workflow.params)) if isinstance(definition, DeviceWorkflow) else None
+        )
 
-    async def _moved(self, task: Task, report: Report, caller: str) -> Task:
+    async def _apply(self, task: Task, report: Report, caller: str) -> Task:
         """Bring a task where a report leads, from wherever it stands by then."""
-        verb, device = report.verb, task.definition.removeprefix(DEVICE)
+        verb, device = report.verb, task.definition.removeprefix(DEVICE_PREFIX)
         for _ in range(TRIES):
             status = task_status(task.status, task.outcome, task.error)
-            if status == TO[verb]:
+            if status == RESULTING_STATUS[verb]:
                 return task
-            if status not in FROM[verb]:
-                wanted = " or ".join(FROM[verb])
+            if status not in ALLOWED_FROM[verb]:
+                wanted = " or ".join(ALLOWED_FROM[verb])
                 raise Refusal(REPORT_REFUSED, at="$.id", id=task.id, status=status, verb=verb, wanted=wanted)
             try:
                 return await self._transitions.apply(
                     task.id,
-                    _MOVES[verb],
-                    allowed=CORE[status],
+                    _TRANSITIONS[verb],
+                    allowed=CORE_STATUSES[status],
                     caller=caller,
                     worker=device,
                     content=report.content_from(status),

@@ -25,14 +25,14 @@ RunStatus = Literal["PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED", "AB
 Verb = Literal["start", "complete", "reject", "abort", "fail"]
 
 # From where each report leads, and to what. Whoever reports what is so already has said nothing new.
-FROM: Mapping[Verb, tuple[TaskStatus, ...]] = {
+ALLOWED_FROM: Mapping[Verb, tuple[TaskStatus, ...]] = {
     "start": ("PENDING",),
     "complete": ("IN_PROGRESS",),
     "reject": ("PENDING",),
     "abort": ("PENDING", "IN_PROGRESS"),
     "fail": ("PENDING", "IN_PROGRESS"),
 }
-TO: Mapping[Verb, TaskStatus] = {
+RESULTING_STATUS: Mapping[Verb, TaskStatus] = {
     "start": "IN_PROGRESS",
     "complete": "COMPLETED",
     "reject": "REJECTED",
@@ -40,7 +40,7 @@ TO: Mapping[Verb, TaskStatus] = {
     "fail": "ABORTED",
 }
 # In the core's words, for who moves a task.
-CORE: Mapping[TaskStatus, frozenset[str]] = {
+CORE_STATUSES: Mapping[TaskStatus, frozenset[str]] = {
     "PENDING": frozenset({"ready", "requested"}),
     "IN_PROGRESS": frozenset({"in-progress"}),
 }
@@ -58,31 +58,31 @@ def task_status(status: str, outcome: str | None, error: bytes | None) -> TaskSt
         return "IN_PROGRESS" if status == "in-progress" else "PENDING"
     if outcome == "succeeded":
         return "COMPLETED"
-    return "REJECTED" if outcome == "failed" and member(error, "status") == "REJECTED" else "ABORTED"
+    return "REJECTED" if outcome == "failed" and json_member(error, "status") == "REJECTED" else "ABORTED"
 
 
 def reason_of(outcome: str | None, reason_type: str | None, error: bytes | None) -> str | None:
     """Return why a task was rejected or aborted: the device's own word, or one of ours."""
     if outcome == "canceled":
         return "canceled"
-    said = member(error, "reason")
+    said = json_member(error, "reason")
     return said if isinstance(said, str) else _REASONS.get(reason_type or "")
 
 
-def run_status(run: Workflow, begun: Iterable[Task | Workflow]) -> RunStatus:
+def run_status(run: Workflow, activities: Iterable[Task | Workflow]) -> RunStatus:
     """Return where a run stands; what it has `begun` matters while it is live."""
     if run.status == "done":
         if run.outcome == "succeeded":
             return "COMPLETED"
-        return "ABORTED" if run.outcome == "canceled" or member(run.error, "status") == "ABORTED" else "FAILED"
-    tries = {StepTry.parse(one.label): one for one in begun if one.label is not None}
+        return "ABORTED" if run.outcome == "canceled" or json_member(run.error, "status") == "ABORTED" else "FAILED"
+    tries = {StepTry.parse(one.label): one for one in activities if one.label is not None}
     if not tries:
         return "PENDING"
     newest = max(tries)
     return "RETRYING" if newest.is_retry and tries[newest].status in _NOT_STARTED else "RUNNING"
 
 
-def member(text: bytes | None, name: str) -> object:
+def json_member(text: bytes | None, name: str) -> object:
     """Return a member of a JSON object, None where there is none."""
     value = None if text is None else orjson.loads(text)
     return value.get(name) if isinstance(value, dict) else None

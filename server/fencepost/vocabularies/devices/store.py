@@ -28,7 +28,7 @@ class Device(NamedTuple):
     created_at: str
 
 
-class Changed(NamedTuple):
+class ChangedRun(NamedTuple):
     """A run as it stands, its number, and a count that grows with whatever happens to it or its tasks."""
 
     seq: int
@@ -112,11 +112,11 @@ class DeviceStore:
         """Return the live tasks of devices."""
         return await self._database.run(lambda connection: _tasks(connection, devices))
 
-    async def list_changed_runs(self, *, since: str | None = None, seqs: Iterable[int] = ()) -> Sequence[Changed]:
+    async def list_changed_runs(self, *, since: str | None = None, seqs: Iterable[int] = ()) -> Sequence[ChangedRun]:
         """Return the runs that are live, that ended since then or in the last minute, or that are among `seqs`."""
         params = {"since": since, "seqs": [*seqs], "now": self._clock.now()}
         rows = await self._database.fetch(statement("devices/list_changed_runs"), params)
-        return [Changed(row[0], row[1], Workflow._make(row[2:])) for row in rows]
+        return [ChangedRun(row[0], row[1], Workflow._make(row[2:])) for row in rows]
 
     def _extend_all(self, connection: Connection) -> None:
         """Give all their time again after an outage; in the job, since one that met an outage is run again after it."""

@@ -15,7 +15,7 @@ from fencepost.wire.bodies import HangUp, as_json, read_body
 from fencepost.wire.formats import request_format
 
 
-async def body_of(request: Request, limits: Limits) -> bytes:
+async def read_json_body(request: Request, limits: Limits) -> bytes:
     """Return the body as JSON text that can be stored, `{}` for an empty one; raise Refusal."""
     length = request.headers.get("content-length", "").encode("latin-1")
     try:
@@ -27,6 +27,6 @@ async def body_of(request: Request, limits: Limits) -> bytes:
     return await as_json(body, request_format(request.headers.get("content-type", "")), max_depth=limits.depth)
 
 
-def shown(value: Any, status: int = 200) -> Response:
+def json_response(value: Any, status: int = 200) -> Response:
     """Return a resource."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")

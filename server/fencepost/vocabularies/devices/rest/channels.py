@@ -29,7 +29,7 @@ from fencepost.rest.streams import Message, head_of_sse, sse
 from fencepost.settings import Limits
 from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.events import RunEvent
-from fencepost.vocabularies.devices.reports import read_task_state
+from fencepost.vocabularies.devices.reports import parse_task_state
 from fencepost.wire.admission import Admission
 from fencepost.wire.bodies import as_json
 from fencepost.wire.error_body import error_body
@@ -41,7 +41,7 @@ _RESTART = 1012
 _PING = b"ping"
 
 Messages = AsyncGenerator[bytes | None]
-Hear = Callable[[bytes], Awaitable[bytes | None]]
+Receive = Callable[[bytes], Awaitable[bytes | None]]
 
 
 class ChannelCalls:
@@ -61,7 +61,7 @@ class ChannelCalls:
             return head_of_sse()
         name = request.path_params["name"]
         channels = self._devices.channels
-        messages = channels.messages(name, lives=True) if is_device else channels.observed(name)
+        messages = channels.messages(name, keeps_alive=True) if is_device else channels.observe(name)
         # From here on nothing is missed.
         await anext(messages)
 
@@ -86,21 +86,21 @@ class ChannelCalls:
         async def framed() -> AsyncIterator[Message | None]:
             with contextlib.suppress(Refusal):
                 async for one in news:
-                    yield None if one is None else Message(_text(one), one.event.occurred_at)
+                    yield None if one is None else Message(_event_text(one), one.event.occurred_at)
 
         return sse(self._changes, framed())
 
     async def device_socket(self, socket: WebSocket) -> None:
         """Serve the WebSocket of a device."""
-        if (caller := await self._let_in(socket)) is None:
+        if (caller := await self._authenticate(socket)) is None:
             return
         device = socket.path_params["name"]
         messages = self._devices.channels.messages(device)
-        await self._serve(socket, messages, lambda text: self._hear(device, text, caller))
+        await self._serve(socket, messages, lambda text: self._receive(device, text, caller))
 
     async def client_socket(self, socket: WebSocket) -> None:
         """Serve the WebSocket of a client, which has nothing to say."""
-        if await self._let_in(socket) is None:
+        if await self._authenticate(socket) is None:
             return
         try:
             since = time_text(socket.query_params.get("since"), "since")
@@ -111,11 +111,11 @@ class ChannelCalls:
         async def messages() -> Messages:
             async with aclosing(self._devices.clients.messages(since=since)) as news:
                 async for one in news:
-                    yield None if one is None else _text(one)
+                    yield None if one is None else _event_text(one)
 
         await self._serve(socket, messages(), None)
 
-    async def _let_in(self, socket: WebSocket) -> str | None:
+    async def _authenticate(self, socket: WebSocket) -> str | None:
         """Return who opens a WebSocket; refuse those that may not."""
         try:
             return self._admission.caller(socket.headers.get("authorization"))
@@ -124,8 +124,8 @@ class ChannelCalls:
             await refuse(socket.scope, socket.send, refusal)
             return None
 
-    async def _serve(self, socket: WebSocket, messages: Messages, hear: Hear | None) -> None:
-        """Send messages and hear what comes, until either end has enough."""
+    async def _serve(self, socket: WebSocket, messages: Messages, receive: Receive | None) -> None:
+        """Send messages and receive what comes, until either end has enough."""
         try:
             # From here on nothing is missed.
             await anext(messages)
@@ -133,7 +133,7 @@ class ChannelCalls:
             await refuse(socket.scope, socket.send, refusal)
             return
         await socket.accept()
-        ends = [asyncio.create_task(_send(socket, messages)), asyncio.create_task(_listen(socket, hear))]
+        ends = [asyncio.create_task(_send(socket, messages)), asyncio.create_task(_listen(socket, receive))]
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -147,7 +147,7 @@ class ChannelCalls:
             if (error := end.exception()) is not None and not isinstance(error, WebSocketDisconnect | Refusal):
                 raise error
 
-    async def _hear(self, device: str, text: bytes, caller: str) -> bytes | None:
+    async def _receive(self, device: str, text: bytes, caller: str) -> bytes | None:
         """Take what a device says, and return what it is answered."""
         try:
             await self._devices.registry.heartbeat(device, watch=True)
@@ -156,7 +156,7 @@ class ChannelCalls:
             said = await self._read(text)
             if said.get("type") == "HEARTBEAT":
                 return None
-            id, report = read_task_state(text)
+            id, report = parse_task_state(text)
             task = await self._devices.runs.report(id, report, caller=caller)
         except Refusal as refusal:
             return msgspec.json.encode({"type": "REFUSED", "error": error_body(refusal)})
@@ -179,10 +179,10 @@ async def _send(socket: WebSocket, messages: Messages) -> None:
                 await socket.send_text(message.decode())
 
 
-async def _listen(socket: WebSocket, hear: Hear | None) -> None:
+async def _listen(socket: WebSocket, receive: Receive | None) -> None:
     while (message := await socket.receive())["type"] != "websocket.disconnect":
         text = (message.get("text") or "").encode() or message.get("bytes") or b""
-        if hear is not None and (answer := await hear(text)) is not None:
+        if receive is not None and (answer := await receive(text)) is not None:
             await socket.send_text(answer.decode())
 
 
@@ -192,5 +192,5 @@ def _is_device(text: str | None) -> bool:
     return text is not None
 
 
-def _text(news: RunEvent) -> bytes:
+def _event_text(news: RunEvent) -> bytes:
     return msgspec.json.encode(news.event)

@@ -16,7 +16,7 @@ from fencepost.rest.bundles import number, refuse_unknown
 from fencepost.settings import DeviceSettings, Limits
 from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.resources import DeviceResource, device_resource
-from fencepost.vocabularies.devices.rest.bodies import body_of, shown
+from fencepost.vocabularies.devices.rest.bodies import json_response, read_json_body
 from fencepost.vocabularies.devices.store import Device
 
 _MOST = 1000
@@ -37,30 +37,32 @@ class DeviceCalls:
         refuse_unknown(query, {"limit", "after"})
         size = number(query, "limit", _DEFAULT, _MOST)
         found, more = await self._devices.registry.list(after=query.get("after"), size=size, at="after")
-        page = await self._shown(*found)
-        return shown({"devices": page, **({"next": page[-1].id} if more and page else {})})
+        page = await self._resources(*found)
+        return json_response({"devices": page, **({"next": page[-1].id} if more and page else {})})
 
     async def read(self, request: Request) -> Response:
         """Answer `GET /devices/{name}`."""
-        return shown((await self._shown(await self._devices.registry.get(request.path_params["name"])))[0])
+        return json_response((await self._resources(await self._devices.registry.get(request.path_params["name"])))[0])
 
     async def put(self, request: Request) -> Response:
         """Answer `PUT /devices/{name}`."""
-        info = await body_of(request, self._limits)
+        info = await read_json_body(request, self._limits)
         if not info.lstrip().startswith(b"{"):
             raise invalid_params("Expected `object`", "$")
-        return shown((await self._shown(await self._devices.registry.put(request.path_params["name"], info)))[0])
+        return json_response(
+            (await self._resources(await self._devices.registry.put(request.path_params["name"], info)))[0]
+        )
 
     async def heartbeat(self, request: Request) -> Response:
         """Answer `POST /devices/{name}/heartbeat`."""
-        await body_of(request, self._limits)
+        await read_json_body(request, self._limits)
         name = request.path_params["name"]
         await self._devices.registry.heartbeat(name)
-        return shown((await self._shown(await self._devices.registry.get(name)))[0])
+        return json_response((await self._resources(await self._devices.registry.get(name)))[0])
 
     async def settings(self, _: Request) -> Response:
         """Answer `GET /server-settings`; how often something is tried again is nobody's business."""
-        return shown(
+        return json_response(
             {
                 "registerWindowSeconds": self._settings.window_seconds,
                 "healthcheckSeconds": self._settings.healthcheck_seconds,
@@ -68,6 +70,6 @@ class DeviceCalls:
             }
         )
 
-    async def _shown(self, *devices: Device) -> list[DeviceResource]:
+    async def _resources(self, *devices: Device) -> list[DeviceResource]:
         tasks = await self._devices.runs.tasks_of(*(device.name for device in devices))
         return [device_resource(device, tasks.get(device.name)) for device in devices]

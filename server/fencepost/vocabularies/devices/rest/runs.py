@@ -19,10 +19,10 @@ from starlette.responses import Response
 from fencepost.errors import NOT_FOUND, Refusal
 from fencepost.rest.bundles import number, refuse_unknown
 from fencepost.settings import Limits
-from fencepost.vocabularies.devices.document import read_run
-from fencepost.vocabularies.devices.reports import read_report, read_task_state
+from fencepost.vocabularies.devices.document import parse_run_body
+from fencepost.vocabularies.devices.reports import parse_report, parse_task_state
 from fencepost.vocabularies.devices.resources import device_run, device_task, device_workflow
-from fencepost.vocabularies.devices.rest.bodies import body_of, shown
+from fencepost.vocabularies.devices.rest.bodies import json_response, read_json_body
 from fencepost.vocabularies.devices.runs import Runs
 from fencepost.vocabularies.devices.statuses import Verb
 from fencepost.wire.pages import read_position, write_position
@@ -41,57 +41,57 @@ class RunCalls:
 
     async def begin(self, request: Request) -> Response:
         """Answer `POST /workflows/{id}/runs`."""
-        asked = read_run(await body_of(request, self._limits))
+        asked = parse_run_body(await read_json_body(request, self._limits))
         run = await self._runs.begin(request.path_params["id"], asked.params, id=asked.id, caller=request.state.caller)
-        return shown(device_run(run), 201)
+        return json_response(device_run(run), 201)
 
     async def workflows(self, request: Request) -> Response:
         """Answer `GET /workflows`."""
-        size, after = self._asked(request)
+        size, after = self._page_params(request)
         found, more = await self._runs.workflows(after=after, size=size)
         page = [device_workflow(one) for one in found]
-        return shown({"workflows": page, **({"next": page[-1].id} if more and page else {})})
+        return json_response({"workflows": page, **({"next": page[-1].id} if more and page else {})})
 
     async def workflow(self, request: Request) -> Response:
         """Answer `GET /workflows/{id}`."""
-        return shown(device_workflow(await self._runs.workflow(request.path_params["id"])))
+        return json_response(device_workflow(await self._runs.workflow(request.path_params["id"])))
 
     async def page(self, request: Request) -> Response:
         """Answer `GET /workflows/{id}/runs`."""
-        size, after = self._asked(request)
+        size, after = self._page_params(request)
         position = read_position(after, "after")
         runs, following = await self._runs.list(request.path_params["id"], position=position, size=max(size, 1))
         page = [device_run(run, whole=False) for run in runs[:size]]
-        return shown({"runs": page, **({"next": write_position(following)} if following and page else {})})
+        return json_response({"runs": page, **({"next": write_position(following)} if following and page else {})})
 
     async def run(self, request: Request) -> Response:
         """Answer `GET /workflow-runs/{id}`."""
-        return shown(device_run(await self._runs.get(request.path_params["id"], looks=True)))
+        return json_response(device_run(await self._runs.get(request.path_params["id"], looks=True)))
 
     async def stop(self, request: Request) -> Response:
         """Answer `POST /workflow-runs/{id}/stop`."""
-        await body_of(request, self._limits)
-        return shown(device_run(await self._runs.stop(request.path_params["id"], caller=request.state.caller)))
+        await read_json_body(request, self._limits)
+        return json_response(device_run(await self._runs.stop(request.path_params["id"], caller=request.state.caller)))
 
     async def task(self, request: Request) -> Response:
         """Answer `GET /tasks/{id}`."""
-        return shown(device_task(await self._runs.task(request.path_params["id"])))
+        return json_response(device_task(await self._runs.task(request.path_params["id"])))
 
     async def report(self, request: Request) -> Response:
         """Answer `POST /tasks/{id}/start` and its like."""
         verb = request.path_params["verb"]
         if verb not in _VERBS:
             raise Refusal(NOT_FOUND, path=request.scope["path"][:200])
-        report = read_report(verb, await body_of(request, self._limits))
+        report = parse_report(verb, await read_json_body(request, self._limits))
         task = await self._runs.report(request.path_params["id"], report, caller=request.state.caller)
-        return shown(device_task(task))
+        return json_response(device_task(task))
 
     async def task_state(self, request: Request) -> Response:
         """Answer `POST /task-state`."""
-        id, report = read_task_state(await body_of(request, self._limits))
-        return shown(device_task(await self._runs.report(id, report, caller=request.state.caller)))
+        id, report = parse_task_state(await read_json_body(request, self._limits))
+        return json_response(device_task(await self._runs.report(id, report, caller=request.state.caller)))
 
-    def _asked(self, request: Request) -> tuple[int, str | None]:
+    def _page_params(self, request: Request) -> tuple[int, str | None]:
         query = request.query_params
         refuse_unknown(query, {"limit", "after"})
         return number(query, "limit", _DEFAULT, _MOST), query.get("after")
