@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.ids import ChosenId
@@ -14,7 +14,7 @@ from fencepost.errors import invalid_params
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.devices.document import DeviceName, encode_run_params
 from fencepost.vocabularies.devices.registry import DeviceRegistry
-from fencepost.vocabularies.devices.reports import Reason, report_of
+from fencepost.vocabularies.devices.reports import ReportBody
 from fencepost.vocabularies.devices.resources import (
     DeviceResource,
     DeviceRun,
@@ -59,16 +59,11 @@ class RunsParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
 
 
-class ReportParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class ReportParams(ReportBody, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What is said of which task."""
 
     id: Annotated[ChosenId, Meta(description="of the task")]
     report: Annotated[Verb, Meta(description="what has become of it; `fail` is the same as `abort`")]
-    reason: Annotated[Reason, Meta(description="of a rejection or an abort")] | None = None
-    fail_point: Annotated[Raw, Meta(description="of an abort: from where to go on, in whatever form")] | UnsetType = (
-        UNSET
-    )
-    result: Annotated[JsonObject, Meta(description="of what is complete")] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a result that is no object."""
@@ -167,7 +162,7 @@ async def stop(context: Context, params: RunIdParams) -> RunResult:
 @device_methods.method("awf.device/report", example={**_ID, "report": "abort", "reason": "unsafe:slope"})
 async def report(context: Context, params: ReportParams) -> ReportResult:
     """Take what a device says of a task; a report that says nothing new is taken and changes nothing."""
-    said = report_of(params.report, reason=params.reason, fail_point=params.fail_point, result=params.result)
+    said = params.to_report(params.report)
     return ReportResult(device_task(await context.of(Runs).report(params.id, said, caller=context.caller)))
 
 

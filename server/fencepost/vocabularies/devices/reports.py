@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import orjson
@@ -46,57 +46,75 @@ class Report(NamedTuple):
         return orjson.dumps({**self.error, "started": False} if status == "PENDING" else self.error)
 
 
-class _Body(msgspec.Struct, frozen=True):
-    reason: Reason | None = None
-    fail_point: Raw | UnsetType = UNSET
-    failPoint: Raw | UnsetType = UNSET  # noqa: N815 as the wire spells it
-    result: Raw | UnsetType = UNSET
+class ReportBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The members of a report, by RPC, HTTP or channel."""
+
+    reason: Annotated[Reason, Meta(description="of a rejection or an abort")] | None = None
+    fail_point: Annotated[Raw, Meta(description="of an abort: where to resume, in any form")] | UnsetType = UNSET
+    result: Annotated[Raw, Meta(description="of a completion", extra_json_schema={"type": "object"})] | UnsetType = (
+        UNSET
+    )
+
+    def to_report(self, verb: Verb) -> Report:
+        """Return the report with the members that its verb takes; raise Refusal for a result that is not an object."""
+        if verb == "start":
+            return Report(verb)
+        if verb == "complete":
+            return Report(verb, object_text(self.result, "$.result"))
+        content: dict[str, Any] = {"status": RESULTING_STATUS[verb]}
+        if self.reason is not None:
+            content["reason"] = self.reason
+        fail_point = self.given_fail_point
+        if verb != "reject" and fail_point is not None:
+            content["failPoint"] = orjson.Fragment(bytes(fail_point))
+        return Report(verb, error=content)
+
+    @property
+    def given_fail_point(self) -> Raw | None:
+        """The fail point, None when it is absent or null."""
+        return _given(self.fail_point)
 
 
-class _TaskState(msgspec.Struct, frozen=True):
+class DeviceReport(ReportBody, frozen=True, rename="camel", kw_only=True):
+    """The body of a report over HTTP; the fail point has two spellings."""
+
+    snake_fail_point: Raw | UnsetType = msgspec.field(name="fail_point", default=UNSET)
+
+    @property
+    def given_fail_point(self) -> Raw | None:
+        """The fail point in either spelling; a device that sends both leaves one of them null."""
+        return _given(self.fail_point) or _given(self.snake_fail_point)
+
+
+class TaskState(DeviceReport, frozen=True, rename="camel", kw_only=True):
+    """A `task_state` message: a report that names its task and its verb."""
+
     type: Literal["TASK_STARTED", "TASK_COMPLETED", "TASK_REJECTED", "TASK_ABORTED", "TASK_FAILED"]
-    task_id: Any
+    task_id: Any = msgspec.field(name="task_id")
 
 
 def parse_report(verb: Verb, body: bytes) -> Report:
-    """Return a report from its body, which may be empty; raise Refusal that names the member at fault."""
+    """Parse the body of a report, which may be empty; raise Refusal (`invalid-params`) that names the member."""
     text = body.strip() or b"{}"
     if not text.startswith(b"{"):
         raise invalid_params("Expected `object`", "$")
     try:
-        said = _body.decode(text)
+        return _report.decode(text).to_report(verb)
     except msgspec.ValidationError as error:
-        raise refusal_of_struct(str(error), _Body) from None
-    # A device that always sends both spellings leaves one of them null.
-    fail_point = said.failPoint if _is_given(said.failPoint) else said.fail_point
-    return report_of(verb, reason=said.reason, fail_point=fail_point, result=said.result)
-
-
-def report_of(verb: Verb, *, reason: str | None, fail_point: Raw | UnsetType, result: Raw | UnsetType) -> Report:
-    """Return a report with what belongs to one of its kind; raise Refusal for a result that is no object."""
-    if verb == "start":
-        return Report(verb)
-    if verb == "complete":
-        return Report(verb, object_text(result, "$.result"))
-    content: dict[str, Any] = {"status": RESULTING_STATUS[verb]}
-    if reason is not None:
-        content["reason"] = reason
-    if verb != "reject" and _is_given(fail_point):
-        content["failPoint"] = orjson.Fragment(bytes(fail_point))
-    return Report(verb, error=content)
-
-
-def _is_given(value: Raw | UnsetType) -> TypeGuard[Raw]:
-    return value is not UNSET and bytes(value) != b"null"
+        raise refusal_of_struct(str(error), DeviceReport) from None
 
 
 def parse_task_state(text: bytes) -> tuple[str, Report]:
-    """Return the task and the report of a `task_state` message; its type decides, whatever its `task_type` says."""
+    """Parse a `task_state` message into the id of the task and the report; its `type` decides, not its `task_type`."""
     try:
         state = _task_state.decode(text)
     except msgspec.ValidationError as error:
-        raise refusal_of_struct(str(error), _TaskState) from None
-    return parse_task_id(state.task_id), parse_report(_VERBS[state.type], text)
+        raise refusal_of_struct(str(error), TaskState) from None
+    return parse_task_id(state.task_id), state.to_report(_VERBS[state.type])
+
+
+def _given(value: Raw | UnsetType) -> Raw | None:
+    return None if value is UNSET or bytes(value) == b"null" else value
 
 
 def parse_task_id(said: object) -> str:
@@ -107,5 +125,5 @@ def parse_task_id(said: object) -> str:
     return id
 
 
-_body = msgspec.json.Decoder(_Body)
-_task_state = msgspec.json.Decoder(_TaskState)
+_report = msgspec.json.Decoder(DeviceReport)
+_task_state = msgspec.json.Decoder(TaskState)
