@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from fencepost.vocabularies.taskflow.progress import TaskState
-from fencepost.vocabularies.taskflow.replay import ActivityChange, FlowEvent, Position, Replay, read_position
+from fencepost.vocabularies.taskflow.replay import ActivityChange, FlowEvent, Position, Replay, parse_position
 from tests.fixtures.taskflows import Run, flow
 
 STEPS = [
@@ -102,7 +102,7 @@ def test_a_reader_resumes_from_its_position() -> None:
         texts.append(replay.position.text)
         batches.append(msgspec.json.encode(events))
     for place, text in enumerate(texts):
-        position = read_position(text)
+        position = parse_position(text)
         assert position is not None
         again = [msgspec.json.encode(events) for events in Replay(run.plan, position).play(whole)]
         assert again == batches[place + 1 :]
@@ -123,7 +123,7 @@ def test_an_entry_that_commits_late_during_a_disconnect_hides_no_event() -> None
 
 
 def test_a_position_is_parsed_or_is_none() -> None:
-    assert read_position("1.3.3.2") == Position(1, [3, 3, 2])
-    assert read_position("0") == Position(0, [])
+    assert parse_position("1.3.3.2") == Position(1, [3, 3, 2])
+    assert parse_position("0") == Position(0, [])
     for text in ("", "x", "1.", "1.-2", "1.٣", "9" * 400):
-        assert read_position(text) is None
+        assert parse_position(text) is None

@@ -1,7 +1,7 @@
-"""The feed: whatever happens to runs and their tasks, delivered to all on this server who listen.
+"""Broadcasts the events of runs and their tasks to the listeners on this server.
 
-While anybody listens, it compares runs with what it has delivered of them, and tells the rest from the log: nothing is
-passed over, whatever server it happened on. While nobody does, it asks nothing.
+While there is a listener, it compares changed runs with the events that it has delivered, and reads the missing ones
+from the log: events of other servers are included. Without a listener it runs no query.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from fencepost.vocabularies.devices.events import RunEvent, run_events
 from fencepost.vocabularies.devices.runs import Runs
 from fencepost.vocabularies.devices.store import ChangedRun, DeviceStore
 
-# How far back to look for runs that are over: what began and ended between two looks may have been committed late.
+# How far back to read ended runs: a run that began and ended between two polls may have committed late.
 _OVERLAP = timedelta(minutes=1)
-# What one who comes back is delivered again of what was before.
+# How far back the stream of a reconnecting client is replayed.
 _REPLAY_WINDOW = timedelta(seconds=10)
-# No clock of ours was earlier, and there is room before it.
+# Lower bound of `since`, so that subtracting a window cannot leave the range of datetime.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-# Between two looks, however much is going on.
+# Shortest time between two polls, in seconds.
 _MIN_PAUSE = 0.02
-# Who is so far behind is let go, and comes back where it was.
+# A listener this far behind is disconnected; it resumes from its last event id.
 _MAX_QUEUED = 10_000
-# How long one who comes waits for the first look: as long as a call waits for the database.
+# Seconds that a new listener waits for the first poll: as long as a call waits for the database.
 _WAIT_LIMIT = 5.0
 _MAX_ACTIVITIES = 1_000_000
 
 
 class Listener:
-    """One who listens: to all, or to the runs of one device."""
+    """One stream of events: of all devices, or of one device."""
 
     def __init__(self, device: str | None) -> None:
         self._device = device
         self._queue: asyncio.Queue[RunEvent] = asyncio.Queue(_MAX_QUEUED)
-        # Whether it has to be let go.
+        # Whether the queue was full: the stream has to end.
         self.overflowed = False
 
-    def deliver(self, news: Iterable[RunEvent]) -> None:
-        """Let it hear some news, as far as they are for it."""
-        for one in news:
-            if self._device in (None, one.event.device_id):
+    def deliver(self, events: Iterable[RunEvent]) -> None:
+        """Queue the events of the listener's device."""
+        for event in events:
+            if self._device in (None, event.client_event.device_id):
                 if self._queue.full():
                     self.overflowed = True
                     return
-                self._queue.put_nowait(one)
+                self._queue.put_nowait(event)
 
     async def next(self, seconds: float) -> RunEvent | None:
-        """Return the next piece of news, None when there is none for some seconds."""
+        """Return the next event, None when there is none within `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._queue.get()
@@ -63,7 +63,7 @@ class Listener:
 
 
 class _Delivered(NamedTuple):
-    """What was delivered of a run: how far it had changed, whether it was over, and the keys of the news."""
+    """The delivered part of a run: its change count, whether it had ended, and the keys of its events."""
 
     changes: int
     is_over: bool
@@ -71,7 +71,7 @@ class _Delivered(NamedTuple):
 
 
 class EventBroadcaster:
-    """The feed of this server."""
+    """The broadcaster of this server."""
 
     def __init__(self, store: DeviceStore, workflows: Workflows, runs: Runs, changes: ChangeFeed) -> None:
         self._store = store
@@ -85,7 +85,7 @@ class EventBroadcaster:
 
     @asynccontextmanager
     async def listen(self, device: str | None = None) -> AsyncIterator[Listener]:
-        """Give one who hears all that happens from now on."""
+        """Give a listener that receives all later events; raise Refusal (`unavailable`) without the database."""
         listener = Listener(device)
         self._listeners.add(listener)
         try:
@@ -96,7 +96,7 @@ class EventBroadcaster:
             self._listeners.discard(listener)
 
     async def _start(self) -> None:
-        """Return when whatever happens from now on is delivered; raise Refusal when that cannot be."""
+        """Wait for the first poll: later events are delivered. Raises Refusal (`unavailable`) after `_WAIT_LIMIT`."""
         self.nudge()
         try:
             async with asyncio.timeout(_WAIT_LIMIT):
@@ -105,21 +105,21 @@ class EventBroadcaster:
             raise Refusal(UNAVAILABLE, retry_after=1, reason="the database cannot be reached") from None
 
     async def since(self, moment: str) -> Sequence[RunEvent]:
-        """Return what happened since a moment, and shortly before, the oldest first; of the last day at most."""
+        """Return the events since a moment (ISO-8601) less the replay window, the oldest first; one day at most."""
         begin = max(datetime.fromisoformat(moment), _EARLIEST) - _REPLAY_WINDOW
         runs = await self._store.list_changed_runs(since=(begin - _OVERLAP).isoformat())
-        news = [one for run in runs for one in await self._events_of(run)]
-        late = [one for one in news if datetime.fromisoformat(one.event.occurred_at) >= begin]
-        return sorted(late, key=lambda one: one.event.occurred_at)
+        events = [one for run in runs for one in await self._events_of(run)]
+        late = [one for one in events if datetime.fromisoformat(one.client_event.occurred_at) >= begin]
+        return sorted(late, key=lambda one: one.client_event.occurred_at)
 
     async def run_once(self) -> float:
-        """Tell what has happened since the last time, and wait for more; return the seconds until the next time."""
+        """Deliver events until the last listener has left; return the seconds until the next call."""
         if not self._listeners:
             self._delivered = None
             self._started.clear()
             return math.inf
         if self._changes.closing:
-            # Who has come after all is let go at once.
+            # A listener that arrives while the server drains must not wait for a first poll.
             self._started.set()
             return 1.0
         async with self._changes.watcher() as watcher:
@@ -139,13 +139,13 @@ class EventBroadcaster:
             if before is not None and before.changes == changed.changes:
                 now[changed.seq] = before
                 continue
-            news = await self._events_of(changed)
-            keys = frozenset(one.key for one in news)
+            events = await self._events_of(changed)
+            keys = frozenset(one.key for one in events)
             now[changed.seq] = _Delivered(changed.changes, changed.run.status == "done", keys)
-            # Those who came first have heard of nothing yet, and what was before they came is not for them.
+            # The first poll only records the events so far: listeners receive later ones.
             if delivered is not None:
                 known = frozenset() if before is None else before.keys
-                fresh = [one for one in news if one.key not in known]
+                fresh = [one for one in events if one.key not in known]
                 for listener in self._listeners:
                     listener.deliver(fresh)
         self._delivered = now

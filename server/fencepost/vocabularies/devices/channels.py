@@ -1,7 +1,7 @@
-"""What a device is told over a channel: what it is to do, what it is not to do any more, and whether it lives.
+"""The messages of a device's channel: tasks to do, tasks that are aborted, and health checks.
 
-Each message may come more than once: a device ignores what it has heard. What it is to do is said again every second
-until it reports; and when it comes back, what it was told last and what has become of that.
+Each message may arrive more than once; a device ignores repeated ones. A task is repeated every second until the device
+reports about it. A device that reconnects gets its pending task, and the abort of the last task that it was sent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fencepost.vocabularies.devices.store import DeviceStore
 
 HEALTHCHECK = b'{"type":"HEALTHCHECK"}'
 _REPEAT_SECONDS = 1.0
-# How often to see whether the server drains.
+# Seconds between two checks whether the server drains.
 _MAX_WAIT = 0.5
 
 
@@ -46,10 +46,11 @@ class Channels:
         self._healthcheck_seconds = healthcheck_seconds
 
     async def messages(self, device: str, *, keeps_alive: bool = False) -> AsyncGenerator[bytes | None]:
-        """Give what a device is told, until the server drains; None when there was nothing for a while.
+        """Yield the messages for a device until the server drains; None when there was none for a while.
 
-        The first is always None: by then nothing is missed any more. `keeps_alive` says that the channel itself is a sign of
-        life while it is open, for one over which a device cannot answer.
+        The first item is always None: from then on no message is missed. With `keeps_alive` the open channel counts as
+        a heartbeat, for a channel over which the device cannot answer. Raises Refusal: `device-not-found`, and
+        `unavailable` without the database.
         """
         await self._registry.heartbeat(device, watch=True)
         async with self._broadcaster.listen(device) as listener:
@@ -61,10 +62,7 @@ class Channels:
                 yield following
 
     async def observe(self, device: str) -> AsyncGenerator[bytes | None]:
-        """Give the same to an observer, who is not the device: nothing about the device changes.
-
-        The first is None, as for the device.
-        """
+        """Yield the same messages to an observer, without effect on the device; the first item is None too."""
         self._registry.check(device)
         async with self._broadcaster.listen(device) as listener:
             yield None
@@ -85,7 +83,7 @@ class Channels:
         while not (self._changes.closing or listener.overflowed):
             if announcement.is_due:
                 if announcement.is_first and not is_observer:
-                    assert announcement.pending is not None, "it is due"
+                    assert announcement.pending is not None, "a task is due"
                     await self._registry.heartbeat(device, watch=True, task_id=announcement.pending.id)
                 yield announcement.announce()
             if time.monotonic() >= checked_at + self._healthcheck_seconds:
@@ -93,22 +91,22 @@ class Channels:
                 if keeps_alive:
                     await self._registry.heartbeat(device, watch=True)
                 yield HEALTHCHECK
-            news = await listener.next(min(_MAX_WAIT, self._healthcheck_seconds))
-            if news is not None:
-                announcement.update(news)
+            event = await listener.next(min(_MAX_WAIT, self._healthcheck_seconds))
+            if event is not None:
+                announcement.update(event)
             yield (
-                aborted_message(news.task, news.event.reason)
-                if news is not None and news.task and news.event.type == ABORTED
+                aborted_message(event.task, event.client_event.reason)
+                if event is not None and event.task and event.client_event.type == ABORTED
                 else None
             )
 
     async def _pending_task(self, device: str) -> Task | None:
-        """Return what a device is to do and has not begun."""
+        """Return the task that the device has not started yet, None without one."""
         tasks = await self._store.list_tasks(device)
         return next((task for task in tasks if task_status(task.status, None, None) == "PENDING"), None)
 
     async def _missed_abort(self, device: str) -> list[bytes]:
-        """Return that what a device was told last is not to be done any more, when that is so."""
+        """Return the abort message of the last task that was sent to the device, when the task was aborted."""
         id = (await self._registry.get(device)).task_id
         if id is None:
             return []
@@ -123,7 +121,7 @@ class Channels:
 
 
 class _Announcement:
-    """What a device is to do that it has not begun, and when it was told so."""
+    """The pending task of a device, and the time of its last announcement on this channel."""
 
     def __init__(self, pending: Task | None) -> None:
         self.pending = pending
@@ -131,28 +129,28 @@ class _Announcement:
 
     @property
     def is_first(self) -> bool:
-        """Whether it has not been said on this channel yet."""
+        """Whether the task has not been announced on this channel yet."""
         return self._announced_at is None
 
     @property
     def is_due(self) -> bool:
-        """Whether it is to be said now."""
+        """Whether the task has to be announced now."""
         return self.pending is not None and (
             self._announced_at is None or time.monotonic() >= self._announced_at + _REPEAT_SECONDS
         )
 
     def announce(self) -> bytes:
-        """Return it as a message."""
-        assert self.pending is not None, "it is due"
+        """Return the message that announces the task."""
+        assert self.pending is not None, "a task is due"
         self._announced_at = time.monotonic()
         return registered_message(self.pending)
 
-    def update(self, news: RunEvent) -> None:
-        """Take in what has happened."""
-        if news.task is None:
+    def update(self, event: RunEvent) -> None:
+        """Replace or clear the pending task after an event."""
+        if event.task is None:
             return
-        if news.event.type == REGISTERED:
-            if self.pending is None or self.pending.id != news.task.id:
-                self.pending, self._announced_at = news.task, None
-        elif self.pending is not None and self.pending.id == news.task.id:
+        if event.client_event.type == REGISTERED:
+            if self.pending is None or self.pending.id != event.task.id:
+                self.pending, self._announced_at = event.task, None
+        elif self.pending is not None and self.pending.id == event.task.id:
             self.pending = None

@@ -1,8 +1,8 @@
-"""What follows in a run: a pure function over the document and what has been begun.
+"""Decides the next action of a run: a pure function over the document and the activities.
 
-A step follows the one before. One that did not go well is tried again as a new task, or, when the device says with its
-abort from where to go on (`failPoint`), the run begins again at its first step, which is told so. Both happen as often
-as the policy allows; then the run has failed. What somebody has canceled is not tried again.
+Steps run one after the other. A step that fails is retried as a new task. When the abort of a device has a `failPoint`,
+the run begins a new attempt at its first step instead, with the `failPoint` in the payload. The policy limits both;
+then the run fails. A canceled step is not retried.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from fencepost.vocabularies.devices.statuses import json_member
 
 
 class Policy(NamedTuple):
-    """How often a step, and a run, is tried again, and for how many ms a task waits for its device to start it."""
+    """Retries of a step and of a run, and the ms in which a device has to start a task."""
 
     retries: int = 3
     window: int = 10_000
 
 
 def decider(policy: Policy) -> Callable[[Facts, Event], Sequence[AnyAction]]:
-    """Return the function that decides over device workflows."""
+    """Return the decider of device workflows under a policy."""
 
     def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
         decision = _Decision(facts, policy)
         if not facts.activities:
             return [decision.begin_step(FIRST_TRY)]
         ended = facts.activities.get(event.label or "")
-        # Only the newest counts: one before it may have been retried by hand.
+        # Only the newest activity counts: an operator may have retried an earlier task.
         if ended is None or ended.outcome is None or _newest(facts) != StepTry.parse(ended.label):
             return []
         return [decision.next_action(ended)]
@@ -47,7 +47,7 @@ def decider(policy: Policy) -> Callable[[Facts, Event], Sequence[AnyAction]]:
 
 
 class _Decision:
-    """A run, as a decision meets it."""
+    """The state of a run in one decision."""
 
     def __init__(self, facts: Facts, policy: Policy) -> None:
         document = facts.document
@@ -59,7 +59,7 @@ class _Decision:
         self._device = document.device_of(self._params)
 
     def next_action(self, ended: Activity) -> AnyAction:
-        """Return what follows on the end of the newest activity."""
+        """Return the action that follows the end of the newest activity."""
         step_try = StepTry.parse(ended.label)
         if ended.outcome == "succeeded":
             if step_try.step < len(self._document.steps):
@@ -84,7 +84,7 @@ class _Decision:
         return self._schedule(step_try, step, payload)
 
     def _retry_step(self, step_try: StepTry, before: Activity) -> AnyAction:
-        """Return the action that begins a step once more, with what it was given before."""
+        """Return the action that retries a step, with the payload of the last try."""
         step = self._document.steps[step_try.step - 1]
         given = lossless_json.read(before.params or b"{}")
         return self._schedule(step_try, step, given if before.is_workflow else given["payload"])
@@ -113,7 +113,7 @@ class _Decision:
 
     @property
     def _overrides(self) -> TaskOverrides:
-        """What a task lives under: tried again as another one, given up when nobody begins it."""
+        """The settings of a task: no retries of its own, and aborted when its device does not start it in time."""
         silence = self._document.silence
         return TaskOverrides(
             requested_to_start_timeout=self._policy.window,
@@ -122,13 +122,13 @@ class _Decision:
             expires_after=self._policy.window,
         )
 
-    def _run_outcome(self, status: str, step_try: StepTry, **said: Any) -> Raw:
+    def _run_outcome(self, status: str, step_try: StepTry, **members: Any) -> Raw:
         step = self._document.steps[step_try.step - 1]
         action = step.action if step.workflow is UNSET else step.workflow
-        standing = {"status": status, "device": self._device, "attempt": step_try.attempt}
+        outcome = {"status": status, "device": self._device, "attempt": step_try.attempt}
         if status != "COMPLETED":
-            standing |= {"step": step_try.step, "action": action}
-        return Raw(orjson.dumps({**standing, **{name: value for name, value in said.items() if value is not None}}))
+            outcome |= {"step": step_try.step, "action": action}
+        return Raw(orjson.dumps({**outcome, **{name: value for name, value in members.items() if value is not None}}))
 
 
 def _newest(facts: Facts) -> StepTry:
@@ -136,7 +136,7 @@ def _newest(facts: Facts) -> StepTry:
 
 
 def _failure_details(ended: Activity) -> dict[str, Any]:
-    """Return what was said of a failure: a device's reason, or the whole error of a workflow."""
+    """Return the details of a failure: the reason of a device, or the whole error of a workflow."""
     if ended.is_workflow:
         return {"error": _fragment(ended.error)}
     reason = json_member(ended.error, "reason")
@@ -144,9 +144,9 @@ def _failure_details(ended: Activity) -> dict[str, Any]:
 
 
 def _fail_point(error: bytes | None) -> object:
-    """Return from where a device wants to go on, None when it does not say; only an abort may."""
-    said = None if error is None else lossless_json.read(error)
-    return said.get("failPoint") if isinstance(said, dict) and said.get("status") != "REJECTED" else None
+    """Return the fail point of an abort, None without one; a rejection has none."""
+    value = None if error is None else lossless_json.read(error)
+    return value.get("failPoint") if isinstance(value, dict) and value.get("status") != "REJECTED" else None
 
 
 def _fragment(text: bytes | None) -> orjson.Fragment | None:

@@ -1,4 +1,4 @@
-"""Everything that an edge may ask for about devices."""
+"""The service of the vocabulary: its use cases, by noun."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Device workflows: documents that say what a device does, step by step, and what a run of one begins with."""
+"""Documents of `kind: device-workflow`: the steps that a device performs, and the params of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fencepost.domain.payload import object_text
 from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import invalid_params
 
-# A device's name is the second part of the name of its tasks' definition. Devices call it an id, which may be a number.
+# The second segment of the definition name of a device's tasks. Devices send it as an id, which may be a number.
 DeviceName = (
     Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z", description="1 to 100 letters, digits, `_`, `.` or `-`")]
     | Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -27,12 +27,13 @@ Action = Annotated[
     ),
 ]
 MAX_STEPS = 1000
-# What tasks of a device are of, so that an ordinary worker that polls for them is that device; and the key of its runs.
+# Prefix of the definition name of a device's tasks: an ordinary worker that polls for that name acts as the device.
+# With the name of the device it is also the key that allows one live run for each device.
 DEVICE_PREFIX = "device/"
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
-    """One thing to do: an action of the device, or a workflow of whatever kind that runs meanwhile."""
+    """One step: an action of the device, or a workflow of any kind."""
 
     action: Action | UnsetType = UNSET
     workflow: Name | UnsetType = UNSET
@@ -40,12 +41,12 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
 
     @property
     def content(self) -> bytes:
-        """The payload as JSON text."""
+        """The payload as JSON text, `{}` without one."""
         return b"{}" if self.payload is UNSET else bytes(self.payload)
 
 
 class RunParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What a run begins with: on which device, and what is put into the payload of its first step."""
+    """Params of a run: the device, and members for the payload of the first step."""
 
     device: DeviceName | None = None
     payload: Raw | UnsetType = UNSET
@@ -63,15 +64,15 @@ class DeviceWorkflow(
     """A document of `kind: device-workflow`."""
 
     kind: ClassVar[str] = "device-workflow"
-    device: Annotated[DeviceName, Meta(description="where it runs unless a run says otherwise")] | None = None
+    device: Annotated[DeviceName, Meta(description="default device of its runs")] | None = None
     steps: Annotated[list[Step], Meta(min_length=1, max_length=MAX_STEPS)]
     silence: (
-        Annotated[int, Meta(ge=1, le=LONGEST_MS, description="ms that a started task may go without a sign of life")]
+        Annotated[int, Meta(ge=1, le=LONGEST_MS, description="ms that a started task may go without a heartbeat")]
         | UnsetType
     ) = UNSET
 
     def compile(self) -> None:
-        """Refuse what is no step, and a name that a path could not tell from a list of runs."""
+        """Check name and steps; raise Refusal (`invalid-params`). A name ending in `/runs` is ambiguous in a path."""
         if self.name.endswith("/runs"):
             raise invalid_params("the name of a device workflow cannot end with `/runs`", "$.name")
         for number, step in enumerate(self.steps):
@@ -82,30 +83,30 @@ class DeviceWorkflow(
                 raise invalid_params("Expected `object`", f"{at}.payload")
 
     def begin(self, params: bytes | None) -> Beginning:
-        """Check what a run begins with; while it is live, no other one of its device begins."""
+        """Check the params of a run. The key of its device is unique among live runs, so that one runs at a time."""
         return Beginning(DEVICE_PREFIX + self.device_of(parse_run_params(params)))
 
     def device_of(self, params: RunParams) -> str:
-        """Return the device of a run; raise Refusal when nobody names one."""
+        """Return the device of a run; raise Refusal (`invalid-params`) when neither run nor document names one."""
         device = self.device if params.device is None else params.device
         if device is None:
-            raise invalid_params(f"{self.name!r} names no device, so that a run has to", "$.params.device")
+            raise invalid_params(f"{self.name!r} names no device; the run has to name one", "$.params.device")
         return str(device)
 
 
 def parse_run_params(params: bytes | None) -> RunParams:
-    """Return what a run begins with; raise Refusal with paths from the call."""
+    """Parse the params of a run (JSON text); raise Refusal (`invalid-params`) with paths from `$.params`."""
     try:
-        read = _params.decode(params or b"{}")
+        run_params = _params.decode(params or b"{}")
     except msgspec.ValidationError as error:
         fault = refusal_of_struct(str(error), RunParams)
         raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
-    object_text(read.payload, "$.params.payload")
-    return read
+    object_text(run_params.payload, "$.params.payload")
+    return run_params
 
 
 class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What who asks for a run says of it; devices and their clients have three spellings for the device."""
+    """Body of POST …/runs. `device`, `deviceId` and `device_id` are the same member."""
 
     id: ChosenId | None = None
     device: DeviceName | None = None
@@ -115,25 +116,25 @@ class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="c
 
     @property
     def params(self) -> bytes:
-        """What the run begins with, as JSON text."""
+        """The params of the run, as JSON text."""
         named = [name for name in (self.device, self.device_id, self.device_snake_id) if name is not None]
         return encode_run_params(named[0] if named else None, self.payload)
 
 
 def parse_run_body(body: bytes) -> RunBody:
-    """Return what is asked for; raise Refusal that names the member at fault."""
+    """Parse the body of POST …/runs; raise Refusal (`invalid-params`) that names the member."""
     try:
-        read = _body.decode(body)
+        run_body = _body.decode(body)
     except msgspec.ValidationError as error:
         raise refusal_of_struct(str(error), RunBody) from None
-    object_text(read.payload, "$.payload")
-    return read
+    object_text(run_body.payload, "$.payload")
+    return run_body
 
 
 def encode_run_params(device: str | int | None, payload: Raw | UnsetType) -> bytes:
-    """Return what a run begins with, as JSON text."""
-    said = {} if device is None else {"device": device}
-    return msgspec.json.encode(said if payload is UNSET else {**said, "payload": payload})
+    """Return the params of a run, as JSON text."""
+    params = {} if device is None else {"device": device}
+    return msgspec.json.encode(params if payload is UNSET else {**params, "payload": payload})
 
 
 _params = msgspec.json.Decoder(RunParams)

@@ -1,4 +1,4 @@
-"""What is said of runs and reports that cannot be."""
+"""Error kinds of device runs and reports."""
 
 from __future__ import annotations
 

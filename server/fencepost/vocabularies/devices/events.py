@@ -1,7 +1,7 @@
-"""What is told about a run: to clients every change of it and of its tasks, to its device what it has to know.
+"""Events of runs for clients, and messages for devices.
 
-All of it is read off the log, so that it can be told again at any time, and on any server: `key` names a piece of news
-for good. Clients take it as a hint and fetch what they show.
+Events are computed from the task logs, so that any server can replay them at any time; the `key` of an event is stable.
+Clients use an event as a signal and fetch the resources that they show.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RUN_PREFIX = "WORKFLOW_RUN_"
 
 
 class ClientEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What clients are told of one change."""
+    """One change of a run or of a task of it, as clients receive it."""
 
     type: str
     workflow_run_id: str
@@ -45,15 +45,15 @@ class ClientEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
 
 class RunEvent(NamedTuple):
-    """One piece of news: its name, the task that it is about if it is about one, and what clients are told."""
+    """An event with its key; `task` is None for an event of the run itself."""
 
     key: str
-    event: ClientEvent
+    client_event: ClientEvent
     task: Task | None = None
 
 
 class _StatusChange(NamedTuple):
-    """Where a task stood after an entry of its log."""
+    """The status of a task after an entry of its log; `at` is ISO-8601."""
 
     at: str
     version: int
@@ -62,10 +62,10 @@ class _StatusChange(NamedTuple):
 
 
 def run_events(run: Workflow, device: str, tasks: Sequence[Task], entries: Iterable[Entry]) -> list[RunEvent]:
-    """Return all that there is to tell of a run so far, the oldest first."""
+    """Return all events of a run so far, the oldest first."""
     if run.status == "created":
         return []
-    news = [_run_event(run, device, "STARTED", run.created_at, "RUNNING")]
+    events = [_run_event(run, device, "STARTED", run.created_at, "RUNNING")]
     logs: dict[str, list[Entry]] = {task.id: [] for task in tasks}
     for entry in entries:
         if entry.id in logs:
@@ -74,23 +74,23 @@ def run_events(run: Workflow, device: str, tasks: Sequence[Task], entries: Itera
         if task.definition != DEVICE_PREFIX + device:
             continue
         if StepTry.parse(task.label or "").is_retry:
-            news.append(_run_event(run, device, "RETRYING", task.created_at, "RETRYING", task.label or ""))
-        news += [_task_event(run, device, task, change) for change in _status_changes(logs[task.id])]
+            events.append(_run_event(run, device, "RETRYING", task.created_at, "RETRYING", task.label or ""))
+        events += [_task_event(run, device, task, change) for change in _status_changes(logs[task.id])]
     if run.status == "done":
         status = run_status(run, ())
-        news.append(_run_event(run, device, status, run.updated_at, status))
-    # Stable: what happened at one time stays in the order in which it is written above.
-    return sorted(news, key=lambda one: one.event.occurred_at)
+        events.append(_run_event(run, device, status, run.updated_at, status))
+    # A stable sort: events of the same time keep the order in which they were appended.
+    return sorted(events, key=lambda one: one.client_event.occurred_at)
 
 
 def registered_message(task: Task) -> bytes:
-    """Return what a device is told of a task that it is to do."""
+    """Return the message that gives a task to its device."""
     head = orjson.dumps({"type": REGISTERED, "task_id": task.id})
     return head[:-1] + b"," + (task.params or b"{}").lstrip()[1:]
 
 
 def aborted_message(task: Task, reason: str | None) -> bytes:
-    """Return what a device is told of a task that it is not to do any more; the task may be as it stood before."""
+    """Return the message that withdraws a task from its device; `task` may be an older state of the task."""
     params = orjson.loads(task.params or b"{}")
     known: dict[str, Any] = {name: params.get(name) for name in ("action_name", "device_id", "device_name")}
     return orjson.dumps(
@@ -99,13 +99,13 @@ def aborted_message(task: Task, reason: str | None) -> bytes:
 
 
 def _status_changes(entries: Iterable[Entry]) -> list[_StatusChange]:
-    """Return the entries of a log behind which the task stood elsewhere than before, in the words of devices."""
+    """Return the changes of a task's device status in its log."""
     changes: list[_StatusChange] = []
     for entry in sorted(entries, key=lambda entry: entry.version):
         error = _error_of(entry)
         status = task_status(entry.status, entry.outcome, error)
         if changes and json_member(error, "started") is False and changes[-1].status == "IN_PROGRESS":
-            # It only passed through there.
+            # The task was ended before its start: the start is part of the same report.
             changes.pop()
         if not changes or changes[-1].status != status:
             reason = reason_of(entry.outcome, entry.reason_type, error)
@@ -114,8 +114,8 @@ def _status_changes(entries: Iterable[Entry]) -> list[_StatusChange]:
 
 
 def _error_of(entry: Entry) -> bytes | None:
-    said = orjson.loads(entry.action_params) if entry.status == "done" and entry.action_params else None
-    return orjson.dumps(said["error"]) if isinstance(said, dict) and "error" in said else None
+    params = orjson.loads(entry.action_params) if entry.status == "done" and entry.action_params else None
+    return orjson.dumps(params["error"]) if isinstance(params, dict) and "error" in params else None
 
 
 def _task_event(run: Workflow, device: str, task: Task, change: _StatusChange) -> RunEvent:
@@ -133,13 +133,13 @@ def _task_event(run: Workflow, device: str, task: Task, change: _StatusChange) -
     return RunEvent(f"{task.id}.{change.version}", event, task)
 
 
-def _run_event(run: Workflow, device: str, what: str, at: str, status: str, label: str = "") -> RunEvent:
+def _run_event(run: Workflow, device: str, kind: str, at: str, status: str, label: str = "") -> RunEvent:
     event = ClientEvent(
-        type=_RUN_PREFIX + what,
+        type=_RUN_PREFIX + kind,
         workflow_run_id=run.id,
         workflow_id=run.definition,
         device_id=device,
         status=status,
         occurred_at=at,
     )
-    return RunEvent(f"{run.id}.{what.lower()}{label}", event)
+    return RunEvent(f"{run.id}.{kind.lower()}{label}", event)

@@ -1,4 +1,4 @@
-"""Where in a run an activity stands: its attempt, step and try, which are its label."""
+"""Labels of the activities of a run: attempt of the run, step, and try of the step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class StepTry(NamedTuple):
-    """The `number`-th try of a step in an attempt of the run; all begin with 1, and the order is that of time."""
+    """The `number`-th try of a step in an attempt of the run. All three count from 1; tries sort in order of time."""
 
     attempt: int
     step: int
@@ -14,17 +14,17 @@ class StepTry(NamedTuple):
 
     @classmethod
     def parse(cls, label: str) -> StepTry:
-        """Return the place behind a label."""
+        """Parse a label."""
         return cls(*map(int, label.split("/")))
 
     @property
     def label(self) -> str:
-        """What an activity there is called."""
+        """The label of the activity."""
         return f"{self.attempt}/{self.step}/{self.number}"
 
     @property
     def is_retry(self) -> bool:
-        """Whether something was tried before that this is to make good."""
+        """Whether an earlier try of the step, or an earlier attempt of the run, did not succeed."""
         return self.number > 1 or (self.attempt > 1 and self.step == 1)
 
     def next_step(self) -> StepTry:
@@ -36,7 +36,7 @@ class StepTry(NamedTuple):
         return StepTry(self.attempt, self.step, self.number + 1)
 
     def next_attempt(self) -> StepTry:
-        """Return the beginning of the next attempt."""
+        """Return the first try of the first step in the next attempt."""
         return StepTry(self.attempt + 1, 1, 1)
 
 

@@ -1,4 +1,4 @@
-"""`awf.device/*`: runs of device workflows, what devices report, and the devices themselves."""
+"""`awf.device/*`: runs of device workflows, reports of devices, and registered devices."""
 
 from __future__ import annotations
 
@@ -33,65 +33,65 @@ device_methods = Registry()
 
 
 class RunParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which device workflow, and where."""
+    """A device workflow, and the device of the run."""
 
     workflow: Name
-    device: Annotated[DeviceName, Meta(description="instead of the one that the document names")] | None = None
-    payload: Annotated[JsonObject, Meta(description="put into the payload of the first step")] | UnsetType = UNSET
-    id: Annotated[ChosenId, Meta(description="a name for the run: the same again is the same run")] | None = None
+    device: Annotated[DeviceName, Meta(description="device of this run; the default is in the document")] | None = None
+    payload: Annotated[JsonObject, Meta(description="members for the payload of the first step")] | UnsetType = UNSET
+    id: Annotated[ChosenId, Meta(description="idempotency key: the id of the run")] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a payload that is no object."""
+        """Refuse a payload that is not an object."""
         object_text(self.payload, "$.payload")
 
 
 class RunIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which run."""
+    """The id of a run."""
 
     id: ChosenId
 
 
 class RunsParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page of the runs of which device workflow."""
+    """A device workflow, page size and position."""
 
     workflow: Name
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=200, description="`next` of the previous page")] | None = None
 
 
 class ReportParams(ReportBody, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What is said of which task."""
+    """The id of a task, and a report about it."""
 
     id: Annotated[ChosenId, Meta(description="of the task")]
-    report: Annotated[Verb, Meta(description="what has become of it; `fail` is the same as `abort`")]
+    report: Annotated[Verb, Meta(description="`fail` is the same as `abort`")]
 
     def __post_init__(self) -> None:
-        """Refuse a result that is no object."""
+        """Refuse a result that is not an object."""
         object_text(self.result, "$.result")
 
 
 class DeviceParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which device."""
+    """The name of a device."""
 
     name: DeviceName
 
 
 class PutDeviceParams(DeviceParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which device, and what is to be known of it."""
+    """The name of a device, and its info."""
 
     info: JsonObject
 
     def __post_init__(self) -> None:
-        """Refuse what is no object."""
+        """Refuse an info that is not an object."""
         if object_text(self.info, "$.info") is None:
             raise invalid_params("Expected `object`", "$.info")
 
 
 class DevicesParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
+    """Page size and position."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    after: Annotated[str, Meta(max_length=200, description="`next` of the page before")] | None = None
+    after: Annotated[str, Meta(max_length=200, description="`next` of the previous page")] | None = None
 
 
 class RunResult(msgspec.Struct, frozen=True):
@@ -101,14 +101,14 @@ class RunResult(msgspec.Struct, frozen=True):
 
 
 class RunsResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of runs, the newest first, without their tasks; `next` is there while there are more."""
+    """One page of runs, the newest first, without their tasks; `next` is present when there are more."""
 
     resources: list[DeviceRun]
     next: str | UnsetType = UNSET
 
 
 class ReportResult(msgspec.Struct, frozen=True):
-    """The task as it stands."""
+    """The task after the report."""
 
     resource: DeviceTask
 
@@ -120,7 +120,7 @@ class DeviceResult(msgspec.Struct, frozen=True):
 
 
 class DevicesResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of devices; `next` is there while there are more."""
+    """One page of devices; `next` is present when there are more."""
 
     resources: list[DeviceResource]
     next: str | UnsetType = UNSET
@@ -139,7 +139,7 @@ async def run(context: Context, params: RunParams) -> RunResult:
 
 @device_methods.method("awf.device/run-status", example=_ID)
 async def run_status(context: Context, params: RunIdParams) -> RunResult:
-    """Tell how a run stands, with its tasks, the oldest first."""
+    """Return a run with its tasks, the oldest first."""
     return RunResult(device_run(await context.of(Runs).get(params.id)))
 
 
@@ -155,27 +155,27 @@ async def runs(context: Context, params: RunsParams) -> RunsResult:
 
 @device_methods.method("awf.device/stop", example=_ID)
 async def stop(context: Context, params: RunIdParams) -> RunResult:
-    """End a run as ABORTED together with what its device is at; the same again changes nothing."""
+    """End a run and its live task as ABORTED. Idempotent."""
     return RunResult(device_run(await context.of(Runs).stop(params.id, caller=context.caller)))
 
 
 @device_methods.method("awf.device/report", example={**_ID, "report": "abort", "reason": "unsafe:slope"})
 async def report(context: Context, params: ReportParams) -> ReportResult:
-    """Take what a device says of a task; a report that says nothing new is taken and changes nothing."""
-    said = params.to_report(params.report)
-    return ReportResult(device_task(await context.of(Runs).report(params.id, said, caller=context.caller)))
+    """Report about a task of a run; a repeated report is accepted without effect."""
+    wanted = params.to_report(params.report)
+    return ReportResult(device_task(await context.of(Runs).report(params.id, wanted, caller=context.caller)))
 
 
 @device_methods.method("awf.device/put", example={"name": "r2", "info": {"tracks": ["front", "rear"]}})
 async def put(context: Context, params: PutDeviceParams) -> DeviceResult:
-    """Register a device with whatever is to be known of it; the same again changes nothing."""
+    """Register a device with any JSON object, or replace that object. Idempotent."""
     device = await context.of(DeviceRegistry).put(str(params.name), bytes(params.info))
     return DeviceResult(await _resource(context, device))
 
 
 @device_methods.method("awf.device/status", example={"name": "r2"})
 async def status(context: Context, params: DeviceParams) -> DeviceResult:
-    """Tell what is known of a device, and what it is at."""
+    """Return a device, its info and its live task."""
     return DeviceResult(await _resource(context, await context.of(DeviceRegistry).get(str(params.name))))
 
 

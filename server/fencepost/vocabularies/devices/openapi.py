@@ -1,6 +1,6 @@
-"""The paths of devices and their clients as the OpenAPI document tells them; rest/devices answers them.
+"""The OpenAPI paths of devices and their clients; vocabularies/devices/rest has the handlers.
 
-All of them are under `/api` too, and the streams speak WebSocket as well: docs/vocabularies/devices.md.
+Each path is also under `/api`, and the streams also speak WebSocket: docs/vocabularies/devices.md.
 """
 
 from __future__ import annotations
@@ -13,22 +13,28 @@ _TEXT = {"type": "string"}
 _OBJECT = {"type": "object"}
 _PAGE = [
     in_query("limit", {"type": "integer", "minimum": 0, "maximum": 1000, "default": 100}, "page size"),
-    in_query("after", _TEXT, "`next` of the page before"),
+    in_query("after", _TEXT, "`next` of the previous page"),
 ]
 _RUN_BODY = {
     "type": "object",
     "properties": {
-        "id": {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$", "description": "the same again is the same run"},
-        "device": {"description": "which one, where the document names none; or `deviceId`, or `device_id`"},
-        "payload": {**_OBJECT, "description": "given to the first step beside its own payload"},
+        "id": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9.-]{1,64}$",
+            "description": "idempotency key: the id of the run",
+        },
+        "device": {
+            "description": "device of the run, when the document names none; also spelled `deviceId` or `device_id`"
+        },
+        "payload": {**_OBJECT, "description": "members for the payload of the first step"},
     },
 }
 _SAID = {
     "result": {**_OBJECT, "description": "of `complete`"},
     "reason": {"type": "string", "maxLength": 10_000, "description": "of `reject`, `abort` and `fail`"},
-    "failPoint": {"description": "of `abort` and `fail`: from where the device wants to go on"},
+    "failPoint": {"description": "of `abort` and `fail`: where the device wants to resume"},
 }
-_REPORT = {"type": "object", "description": "Other members are left alone.", "properties": _SAID}
+_REPORT = {"type": "object", "description": "Other members are ignored.", "properties": _SAID}
 _TASK_STATES = ["TASK_STARTED", "TASK_COMPLETED", "TASK_REJECTED", "TASK_ABORTED", "TASK_FAILED"]
 _TASK_STATE = {
     "type": "object",
@@ -43,14 +49,22 @@ def paths() -> Json:
     id, name = in_path("id"), in_path("name")
     run, task, device, workflow = map(ref, ("DeviceRun", "DeviceTask", "DeviceResource", "DeviceWorkflowResource"))
     verb = {**in_path("verb"), "schema": {"enum": ["start", "complete", "reject", "abort", "fail"]}}
-    since = in_query("since", {"type": "string", "format": "date-time"}, "tell what happened from then on, too")
-    as_device = in_query("as", {"enum": ["device"]}, "the caller is the device: its stream is a sign of life")
+    since = in_query("since", {"type": "string", "format": "date-time"}, "replay events since this time")
+    as_device = in_query("as", {"enum": ["device"]}, "the caller is the device: its open stream counts as a heartbeat")
     seconds = {"type": "object", "properties": {name: {"type": "number"} for name in _SETTINGS}}
     return {
-        "/workflows": {"get": _read("listDeviceWorkflows", "List them by name", _page("workflows", workflow), _PAGE)},
+        "/workflows": {
+            "get": _read("listDeviceWorkflows", "List device workflows by name", _page("workflows", workflow), _PAGE)
+        },
         "/workflows/{id}": {"get": _read("readDeviceWorkflow", "Read a device workflow", workflow, [id], 404)},
         "/workflows/{id}/runs": {
-            "get": _read("listDeviceRuns", "List its runs, the newest first", _page("runs", run), [id, *_PAGE], 404),
+            "get": _read(
+                "listDeviceRuns",
+                "List the runs of a device workflow, the newest first",
+                _page("runs", run),
+                [id, *_PAGE],
+                404,
+            ),
             "post": _write("beginDeviceRun", "Begin a run", run, [id], _RUN_BODY, 404, 409, 422, status=201),
         },
         "/workflow-runs/{id}": {"get": _read("readDeviceRun", "Read a run with its tasks", run, [id], 404)},
@@ -60,7 +74,7 @@ def paths() -> Json:
             "post": _write("reportOnTask", "Report about a task", task, [id, verb], _REPORT, 404, 409, 422)
         },
         "/task-state": {
-            "post": _write("reportTaskState", "Report as a message does", task, [], _TASK_STATE, 404, 409, 422)
+            "post": _write("reportTaskState", "Report with a task_state message", task, [], _TASK_STATE, 404, 409, 422)
         },
         "/devices": {"get": _read("listDevices", "List devices by name", _page("devices", device), _PAGE)},
         "/devices/{name}": {
@@ -68,18 +82,20 @@ def paths() -> Json:
             "put": _write("putDevice", "Register a device with any object", device, [name], _OBJECT),
         },
         "/devices/{name}/heartbeat": {
-            "post": _write("seeDevice", "Give a sign of life", device, [name], _OBJECT, 404),
+            "post": _write("seeDevice", "Send a heartbeat", device, [name], _OBJECT, 404),
         },
-        "/server-settings": {"get": _read("readPatience", "Tell what a device may rely on", seconds, [])},
+        "/server-settings": {
+            "get": _read("readPatience", "Return the timeouts that a device can rely on", seconds, [])
+        },
         "/devices/{name}/events": {
-            "get": _stream("followDevice", "Stream what a device is told", [name, as_device], 404)
+            "get": _stream("followDevice", "Stream the messages for a device", [name, as_device], 404)
         },
-        "/events/client": {"get": _stream("followDevices", "Stream what clients are told", [since])},
+        "/events/client": {"get": _stream("followDevices", "Stream the events for clients", [since])},
     }
 
 
 def _read(id: str, summary: str, schema: Json, parameters: list[Json], *further: int) -> Json:
-    well = {"200": {"description": "What was found.", "content": content(schema, JSON)}}
+    well = {"200": {"description": "The resource.", "content": content(schema, JSON)}}
     refusals = refused(*sorted((*_OF_ALL, *further)))
     return {"operationId": id, "summary": summary, "parameters": parameters, "responses": {**well, **refusals}}
 
@@ -87,7 +103,7 @@ def _read(id: str, summary: str, schema: Json, parameters: list[Json], *further:
 def _write(
     id: str, summary: str, schema: Json, parameters: list[Json], body: Json, *further: int, status: int = 200
 ) -> Json:
-    well = {str(status): {"description": "It is so.", "content": content(schema, JSON)}}
+    well = {str(status): {"description": "The resource after the call.", "content": content(schema, JSON)}}
     return {
         "operationId": id,
         "summary": summary,

@@ -1,6 +1,6 @@
-"""The vigil: takes their work from devices that have fallen silent.
+"""Expires devices that have missed their heartbeat deadline.
 
-Any number of servers may keep it: a device that one of them is at is skipped by the others.
+Any number of servers may run it: each skips the devices that another one is expiring.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 from fencepost.telemetry import Event, emit
 from fencepost.vocabularies.devices.registry import DeviceRegistry
 
-# What is due is being done by somebody else.
+# Another server is expiring the devices that are due.
 _MIN_SLEEP = 0.2
-# A server nudges its own vigil when it begins to watch a device; another one may have, and died.
+# A heartbeat wakes the reaper of the server that received it; that server may have died.
 _MAX_SLEEP = 30.0
 
 
 class DeviceReaper:
-    """What becomes of silent devices is done by it."""
+    """Expires devices whose heartbeat deadline has passed and aborts their tasks."""
 
     def __init__(self, registry: DeviceRegistry) -> None:
         self._registry = registry
 
     async def run_once(self) -> float:
-        """Do what is due and return the seconds until something else is."""
+        """Expire the devices that are due; return the seconds until the next deadline."""
         due_in = await self._registry.next_due()
         if due_in is None or due_in > 0:
             return min(due_in or _MAX_SLEEP, _MAX_SLEEP)

@@ -1,8 +1,7 @@
-"""The devices themselves: what they are registered with, and whether they live.
+"""Registered devices and their liveness.
 
-One that has opened a channel is watched: it is asked for a sign of life every few seconds, and one that gives none for
-too long has what it is at taken away. That is a deadline in the database, so that it does not matter which server the
-device speaks to, or whether that lives.
+A device that has opened a channel is watched: it gets a health check every few seconds, and its tasks are aborted when
+it sends no heartbeat until its deadline. The deadline is in the database, so that any server can extend or apply it.
 """
 
 from __future__ import annotations
@@ -26,53 +25,56 @@ _BATCH = 100
 
 
 class DeviceRegistry:
-    """The devices of a database."""
+    """The devices of a database. Names are text; an `info` is a JSON object's text."""
 
     def __init__(self, store: DeviceStore, wakeups: Wakeups) -> None:
         self._store = store
         self._wakeups = wakeups
-        # Called with the seconds in which somebody is to look whether a device that is watched has fallen silent.
+        # Called with the seconds until the deadline of a device that is watched; wakes the reaper.
         self.nudge: Callable[[float], None] = lambda seconds: None
 
     async def put(self, name: str, info: bytes) -> Device:
-        """Register a device with a JSON object; the same again changes nothing."""
+        """Register a device, or replace its info; idempotent. Raises Refusal (`invalid-params`) for a bad name."""
         if not _NAME.fullmatch(name):
             raise invalid_params("Expected 1 to 100 letters, digits, `_`, `.` and `-`", "$.name")
         return await self._store.put(name, info)
 
     async def get(self, name: str) -> Device:
-        """Return a device; raise Refusal when nobody has heard of it."""
+        """Return a device; raise Refusal (`device-not-found`) for an unknown one."""
         found = await self._store.find(name) if _NAME.fullmatch(name) else None
         if found is None:
             raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
         return found
 
     async def list(self, *, after: str | None, size: int, at: str) -> Portion[Device]:
-        """Return devices by name; raise Refusal for an `after`, which stands `at` a path, that none can have."""
+        """Return devices in the order of their names; raise Refusal (`invalid-params`), at `at`, for a bad `after`."""
         if after is not None and not _NAME.fullmatch(after):
-            raise invalid_params("Expected the `next` of a page that came before", at)
+            raise invalid_params("Expected the `next` of an earlier page", at)
         return await self._store.list(after=after, size=size)
 
     async def heartbeat(self, name: str, *, watch: bool = False, task_id: str | None = None) -> None:
-        """Note that a device lives; `watch` it from now on, and remember what it was told to do."""
+        """Record a heartbeat; with `watch`, the device expires without a next one. `task_id` is the task just sent.
+
+        Raises Refusal (`device-not-found`) for a name that no device can have.
+        """
         self.check(name)
         await self._store.heartbeat(name, watch=watch, task_id=task_id)
         if watch:
             self.nudge(self._store.silence_seconds)
 
     def check(self, name: str) -> None:
-        """Raise Refusal for a name that no device can have."""
+        """Raise Refusal (`device-not-found`) for a name that no device can have."""
         if not _NAME.fullmatch(name):
             raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
 
     async def expire(self) -> int:
-        """Abort what devices have under way that are silent for too long; return how many devices that were."""
+        """Expire devices with a passed deadline and abort their tasks; return the number of devices."""
         expired, wakeups = await self._store.expire(_BATCH, caller=ENGINE, content=_disconnected)
         self._wakeups.publish(wakeups)
         return expired
 
     async def next_due(self) -> float | None:
-        """Return the seconds until the next one will have been silent for too long, None when none is watched."""
+        """Return the seconds until the next deadline of a device, None when no device is watched."""
         return await self._store.next_due()
 
 

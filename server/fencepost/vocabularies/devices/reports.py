@@ -1,6 +1,6 @@
-"""What devices say of their tasks: the body of a report, and the message that carries one over a channel.
+"""Reports of devices about their tasks: the body of a request, and the `task_state` message of a channel.
 
-Members that a report does not need are left alone: devices send along what they know.
+Over HTTP and channels, members that a report does not need are ignored: devices send everything that they know.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ Reason = Annotated[str, Meta(max_length=10_000)]
 
 
 class Report(NamedTuple):
-    """What is reported, and what goes with it: the result as JSON text, or the members of the error."""
+    """A report: its verb, and the result (JSON text) or the members of the error."""
 
     verb: Verb
     result: bytes | None = None
     error: Mapping[str, Any] = {}
 
     def content_from(self, status: TaskStatus) -> bytes | None:
-        """Return what a task is given that stands so when the report comes: its result or its error, as JSON text.
+        """Return the result or the error of a task that has this status when the report arrives, as JSON text.
 
-        A task that is ended before it was started passes through the start all the same; its error says so.
+        A task that ends before its start is started and ended in one transition; the error has `started: false`.
         """
         if not self.error:
             return self.result
@@ -117,9 +117,9 @@ def _given(value: Raw | UnsetType) -> Raw | None:
     return None if value is UNSET or bytes(value) == b"null" else value
 
 
-def parse_task_id(said: object) -> str:
-    """Return a task's id as devices may say it, as a number or with blanks around; raise Refusal for what is none."""
-    id = str(said).strip() if isinstance(said, str | int) and not isinstance(said, bool) else ""
+def parse_task_id(value: object) -> str:
+    """Return a task id that may be a number or have blanks around it; raise Refusal (`invalid-params`)."""
+    id = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not _TASK_ID.fullmatch(id):
         raise invalid_params("Expected the id of a task: 1 to 128 letters, digits, `_` and `-`", "$.task_id")
     return id

@@ -1,4 +1,4 @@
-"""Runs, their tasks and devices as the wire spells them."""
+"""Runs, tasks and devices on the wire."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fencepost.vocabularies.devices.statuses import reason_of, task_status
 from fencepost.vocabularies.devices.store import Device
 from fencepost.wire.resources import JsonObject, Time
 
-RunId = Annotated[str, Meta(description="a run, which is a workflow by this id too")]
+RunId = Annotated[str, Meta(description="id of a run; the workflow of the run has the same id")]
 
 
 class DeviceTask(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -30,13 +30,13 @@ class DeviceTask(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     device_name: str
     action_name: str
     status: Literal["PENDING", "IN_PROGRESS", "COMPLETED", "REJECTED", "ABORTED"]
-    attempt: Annotated[int, Meta(description="how often the run has begun at its first step")]
-    step: Annotated[int, Meta(description="which of the steps, from 1 on")]
+    attempt: Annotated[int, Meta(description="number of the run's attempt, from 1")]
+    step: Annotated[int, Meta(description="number of the step, from 1")]
     created_at: Time
     updated_at: Time
     payload: JsonObject
-    reason: Annotated[str, Meta(description="why it was rejected or aborted")] | None = None
-    fail_point: Annotated[Raw, Meta(description="from where the device wants to go on")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="reason of the rejection or abort")] | None = None
+    fail_point: Annotated[Raw, Meta(description="where the device wants to resume")] | UnsetType = UNSET
     result: JsonObject | UnsetType = UNSET
 
 
@@ -51,8 +51,8 @@ class DeviceRun(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     created_at: Time
     updated_at: Time
     ended_at: Time | None = None
-    current_task_id: Annotated[str, Meta(description="the task that is live")] | None = None
-    reason: Annotated[str, Meta(description="why it failed or was aborted")] | None = None
+    current_task_id: Annotated[str, Meta(description="the live task")] | None = None
+    reason: Annotated[str, Meta(description="reason of the failure or abort")] | None = None
     result: JsonObject | UnsetType = UNSET
     error: JsonObject | UnsetType = UNSET
     tasks: list[DeviceTask] | UnsetType = UNSET
@@ -60,7 +60,7 @@ class DeviceRun(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 
 
 class Child(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A workflow that a run has begun as a step."""
+    """A step that is a workflow."""
 
     id: str
     workflow_id: str
@@ -69,14 +69,14 @@ class Child(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class DeviceResource(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A device and where it stands."""
+    """A device, its liveness and its live task."""
 
     id: str
     name: str
-    connected: Annotated[bool, Meta(description="whether it uses a channel and was heard of lately")]
+    connected: Annotated[bool, Meta(description="whether it has a channel and its last heartbeat is recent")]
     created_at: Time
-    info: Annotated[JsonObject, Meta(description="what it was registered with")]
-    seen_at: Annotated[Time, Meta(description="its last sign of life")] | None = None
+    info: Annotated[JsonObject, Meta(description="the object that it was registered with")]
+    seen_at: Annotated[Time, Meta(description="time of its last heartbeat")] | None = None
     current_task_id: str | None = None
     current_run_id: str | None = None
 
@@ -105,7 +105,7 @@ class _TaskError(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def device_task(task: Task) -> DeviceTask:
-    """Write a task of a run for the wire."""
+    """Return a task of a run as a resource."""
     params = _task_params.decode(task.params or b"{}")
     device = task.definition.removeprefix(DEVICE_PREFIX)
     return DeviceTask(
@@ -128,9 +128,9 @@ def device_task(task: Task) -> DeviceTask:
 
 
 def device_run(run: Run, *, whole: bool = True) -> DeviceRun:
-    """Write a run for the wire; a `whole` one has its tasks."""
+    """Return a run as a resource; with `whole`, it includes tasks and children."""
     workflow = run.workflow
-    over = workflow.status == "done"
+    ended = workflow.status == "done"
     live = [task.id for task in run.tasks if task.status != "done"]
     error = orjson.loads(workflow.error or b"{}")
     reason = "canceled" if workflow.outcome == "canceled" else error.get("reason") or workflow.reason_message
@@ -142,8 +142,8 @@ def device_run(run: Run, *, whole: bool = True) -> DeviceRun:
         attempt=run.attempt,
         created_at=workflow.created_at,
         updated_at=max([workflow.updated_at, *(one.updated_at for one in run.activities)]),
-        ended_at=workflow.updated_at if over else None,
-        current_task_id=live[-1] if live and not over else None,
+        ended_at=workflow.updated_at if ended else None,
+        current_task_id=live[-1] if live and not ended else None,
         reason=reason,
         result=UNSET if workflow.result is None else Raw(workflow.result),
         error=UNSET if workflow.error is None else Raw(workflow.error),
@@ -153,7 +153,7 @@ def device_run(run: Run, *, whole: bool = True) -> DeviceRun:
 
 
 def device_resource(device: Device, task: Task | None) -> DeviceResource:
-    """Write a device for the wire; `task` is the live one of its run."""
+    """Return a device as a resource; `task` is its live task."""
     return DeviceResource(
         id=device.name,
         name=device.name,
@@ -167,9 +167,9 @@ def device_resource(device: Device, task: Task | None) -> DeviceResource:
 
 
 def device_workflow(definition: Definition) -> DeviceWorkflowResource:
-    """Write a device workflow for the wire."""
+    """Return a device workflow as a resource."""
     document = definition.document
-    assert isinstance(document, DeviceWorkflow), "nothing else is asked for"
+    assert isinstance(document, DeviceWorkflow), "the caller selects this kind"
     return DeviceWorkflowResource(
         id=document.name,
         name=document.name,
@@ -183,7 +183,7 @@ def _child(workflow: Workflow) -> Child:
     return Child(
         workflow.id,
         workflow.definition,
-        workflow.status,  # type: ignore[arg-type]  # a check in the database says the same
+        workflow.status,  # type: ignore[arg-type]  # the database has the same CHECK
         workflow.outcome,  # type: ignore[arg-type]  # likewise
     )
 

@@ -1,4 +1,4 @@
-"""Runs of device workflows: a workflow of the queue each, seen with the eyes of who has a device do something."""
+"""Device runs. Each is a workflow; this module presents it in device terms."""
 
 from __future__ import annotations
 
@@ -48,17 +48,16 @@ _TRANSITIONS: dict[Verb, Transition] = {
     "abort": "fail",
     "fail": "fail",
 }
-# As many as a run may have: an attempt has a thousand steps.
+# More than a run can have: an attempt has at most a thousand steps.
 _MAX_ACTIVITIES = 1_000_000
 _PAGE = 1000
 
-
-# Runs of a list that are read at once.
+# Runs of a page that are read concurrently.
 _CONCURRENT_READS = 4
 
 
 class Run(NamedTuple):
-    """A run as it stands, its number, and all that it has begun, the oldest first: tasks, and workflows."""
+    """A run with its number, its tasks and its child workflows, the oldest first."""
 
     seq: int
     workflow: Workflow
@@ -68,23 +67,23 @@ class Run(NamedTuple):
 
     @property
     def activities(self) -> list[Task | Workflow]:
-        """All of it."""
+        """Tasks and child workflows."""
         return [*self.tasks, *self.children]
 
     @property
     def status(self) -> RunStatus:
-        """Where it stands."""
+        """The device status of the run."""
         return run_status(self.workflow, self.activities)
 
     @property
     def attempt(self) -> int:
-        """How often it began at its first step."""
+        """How many times the run has begun at its first step."""
         tries = [StepTry.parse(one.label) for one in self.activities if one.label is not None]
         return max(tries).attempt if tries else 1
 
 
 class Runs:
-    """The runs of a database."""
+    """The device runs of a database. Ids are text; `caller` is the client's id."""
 
     def __init__(
         self,
@@ -105,9 +104,10 @@ class Runs:
         self._store = store
 
     async def begin(self, workflow: str, params: bytes, *, id: str | None, caller: str) -> Run:
-        """Begin a run; the same `id` and content again is the same run. Raises Refusal, with paths from `params`.
+        """Begin a run with params (JSON text); idempotent for an `id` with the same content.
 
-        That is also when its device is at another run.
+        Raises Refusal with paths from `params`: `definition-not-found`, `invalid-params`, `key-taken` while the device
+        has another live run, and `already-exists` for an `id` with other content.
         """
         await self.workflow(workflow)
         requester = orjson.dumps({"resourceType": "Client", "id": caller})
@@ -120,7 +120,10 @@ class Runs:
         return await self.get(begun.id)
 
     async def stop(self, id: str, *, caller: str) -> Run:
-        """End a run as ABORTED with what its device is at; the same again changes nothing."""
+        """End a run and its live task as ABORTED; idempotent.
+
+        Raises Refusal: `workflow-run-not-found`, and `workflow-run-is-over` for a run that ended otherwise.
+        """
         run = await self.get(id)
         if run.workflow.status != "done":
             try:
@@ -133,8 +136,11 @@ class Runs:
             raise Refusal(RUN_IS_OVER, at="$.id", id=id, status=run.status)
         return run
 
-    async def get(self, id: str, *, looks: bool = False) -> Run:
-        """Return a run with all that it has begun, to somebody who only `looks`; raise Refusal when there is none."""
+    async def get(self, id: str, *, read_only: bool = False) -> Run:
+        """Return a run with its activities; raise Refusal (`workflow-run-not-found`).
+
+        With `read_only`, it uses the connections of plain reads.
+        """
         if not _ID.fullmatch(id):
             raise Refusal(RUN_NOT_FOUND, at="$.id", id=id[:64])
         try:
@@ -146,13 +152,13 @@ class Runs:
         device = await self.device_of(found.workflow)
         if device is None:
             raise Refusal(RUN_NOT_FOUND, at="$.id", id=id)
-        held, children = await self._workflows.activities(found.seq, size=_MAX_ACTIVITIES, looks=looks)
+        held, children = await self._workflows.activities(found.seq, size=_MAX_ACTIVITIES, looks=read_only)
         return Run(found.seq, found.workflow, device, [one.task for one in held], children)
 
     async def list(
         self, workflow: str, *, position: tuple[str, int] | None, size: int
     ) -> tuple[Sequence[Run], tuple[str, int] | None]:
-        """Return one page of the runs of a device workflow, the newest first, and where the next one begins."""
+        """Return one page of the runs of a device workflow, the newest first, and the position of the next page."""
         await self.workflow(workflow)
         page = await self._workflows.list(
             Filter(include=[workflow]), sort="created_at", direction="desc", position=position, size=size
@@ -161,7 +167,7 @@ class Runs:
         left = self._store.answer_bytes
         for offset in range(0, len(page.workflows), _CONCURRENT_READS):
             some = page.workflows[offset : offset + _CONCURRENT_READS]
-            for run in await asyncio.gather(*(self.get(found.id, looks=True) for found in some)):
+            for run in await asyncio.gather(*(self.get(found.id, read_only=True) for found in some)):
                 if left <= 0:
                     return runs, (runs[-1].workflow.created_at, runs[-1].seq)
                 runs.append(run)
@@ -169,7 +175,7 @@ class Runs:
         return runs, page.position
 
     async def workflow(self, name: str) -> Definition:
-        """Return a device workflow; raise Refusal when there is none of the name."""
+        """Return a device workflow; raise Refusal (`definition-not-found`) for an unknown one."""
         try:
             definition = await self._definitions.newest(name) if _NAME.fullmatch(name) else None
         except Refusal as refusal:
@@ -180,13 +186,13 @@ class Runs:
         return definition
 
     async def workflows(self, *, after: str | None, size: int) -> Portion[Definition]:
-        """Return device workflows by name."""
+        """Return device workflows in the order of their names, after the name `after`."""
         names = sorted(name for name in await self._definitions.names_of([DeviceWorkflow.kind]) if name > (after or ""))
         page = [await self._definitions.newest(name) for name in names[:size]]
         return Portion(page, more=len(names) > len(page))
 
     async def task(self, id: str) -> Task:
-        """Return a task of a run; raise Refusal for any other."""
+        """Return a task of a run; raise Refusal (`task-not-found`) for any other task."""
         if not _ID.fullmatch(id) or kind_of(id) is not IdKind.ACTIVITY:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=id[:64])
         task = (await self._tasks.get(id)).task
@@ -197,19 +203,19 @@ class Runs:
         return task
 
     async def task_of(self, device: str) -> Task | None:
-        """Return what a device has under way, or is to begin."""
+        """Return the live task of a device, None without one."""
         return (await self.tasks_of(device)).get(device)
 
     async def tasks_of(self, *devices: str) -> Mapping[str, Task]:
-        """Return the same of several devices, by name."""
+        """Return the live tasks of several devices, by the name of the device."""
         tasks = await self._store.list_tasks(*devices)
         return {task.definition.removeprefix(DEVICE_PREFIX): task for task in reversed(tasks)}
 
     async def report(self, id: str, report: Report, *, caller: str) -> Task:
-        """Take a device's report about a task of a run and return the task; one that says nothing new changes nothing.
+        """Apply a report of a device to a task of a run and return the task; a repeated report has no effect.
 
-        What follows from it has happened, or soon will, when this returns. Raises Refusal for a report that does not
-        fit where the task stands.
+        A report that ends the task also runs the next decision of the run, unless another server is making it. Raises
+        Refusal: `task-not-found`, and `report-refused` when the report does not fit the status of the task.
         """
         task = await self.task(id)
         before = task_status(task.status, task.outcome, task.error)
@@ -220,14 +226,14 @@ class Runs:
         return updated
 
     async def device_of(self, workflow: Workflow) -> str | None:
-        """Return the device of a run; None for a workflow that is none."""
+        """Return the device of a run, None for any other workflow."""
         definition = await self._definitions.work(workflow.definition, workflow.definition_version)
         return (
             definition.device_of(parse_run_params(workflow.params)) if isinstance(definition, DeviceWorkflow) else None
         )
 
     async def _apply(self, task: Task, report: Report, caller: str) -> Task:
-        """Bring a task where a report leads, from wherever it stands by then."""
+        """Apply a report, with a retry when the status of the task changes meanwhile."""
         verb, device = report.verb, task.definition.removeprefix(DEVICE_PREFIX)
         for _ in range(TRIES):
             status = task_status(task.status, task.outcome, task.error)

@@ -1,12 +1,12 @@
-"""The words of devices for where a task and a run stand, and the ways between them.
+"""Device statuses of tasks and runs, and the transitions between them.
 
-They are read off the core's state, so that nothing is kept twice:
+They are computed from the core status, so that no state is stored twice:
 
 PENDING      waiting, ready or requested
 IN_PROGRESS  in-progress
 COMPLETED    done, succeeded
 REJECTED     done, failed, with an error that says so
-ABORTED      done otherwise: failed, canceled, not started in time, silent
+ABORTED      done otherwise: failed, canceled, not started in time, device silent
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ TaskStatus = Literal["PENDING", "IN_PROGRESS", "COMPLETED", "REJECTED", "ABORTED
 RunStatus = Literal["PENDING", "RUNNING", "RETRYING", "COMPLETED", "FAILED", "ABORTED"]
 Verb = Literal["start", "complete", "reject", "abort", "fail"]
 
-# From where each report leads, and to what. Whoever reports what is so already has said nothing new.
+# The statuses in which each report is accepted, and the status that it leads to. A report is accepted without effect
+# when the task already has that status.
 ALLOWED_FROM: Mapping[Verb, tuple[TaskStatus, ...]] = {
     "start": ("PENDING",),
     "complete": ("IN_PROGRESS",),
@@ -39,7 +40,7 @@ RESULTING_STATUS: Mapping[Verb, TaskStatus] = {
     "abort": "ABORTED",
     "fail": "ABORTED",
 }
-# In the core's words, for who moves a task.
+# The core statuses of a task that a report can change.
 CORE_STATUSES: Mapping[TaskStatus, frozenset[str]] = {
     "PENDING": frozenset({"ready", "requested"}),
     "IN_PROGRESS": frozenset({"in-progress"}),
@@ -48,12 +49,12 @@ CORE_STATUSES: Mapping[TaskStatus, frozenset[str]] = {
 _NOT_STARTED = ("created", "waiting", "ready", "requested")
 EXPIRED = "awf.task/expired"
 SILENT = "awf.task/failed-due-to-in-progress-timeout"
-# Why a task was aborted about which nobody said why.
+# Reasons of aborts that the server decided.
 _REASONS = {EXPIRED: "not_started_in_time", SILENT: "device_silent"}
 
 
 def task_status(status: str, outcome: str | None, error: bytes | None) -> TaskStatus:
-    """Return where a task stands by its core status, outcome and error."""
+    """Return the device status of a task with this core status, outcome and error (JSON text)."""
     if status != "done":
         return "IN_PROGRESS" if status == "in-progress" else "PENDING"
     if outcome == "succeeded":
@@ -62,15 +63,15 @@ def task_status(status: str, outcome: str | None, error: bytes | None) -> TaskSt
 
 
 def reason_of(outcome: str | None, reason_type: str | None, error: bytes | None) -> str | None:
-    """Return why a task was rejected or aborted: the device's own word, or one of ours."""
+    """Return the reason of a rejection or an abort: the device's own text, or a reason of the server."""
     if outcome == "canceled":
         return "canceled"
-    said = json_member(error, "reason")
-    return said if isinstance(said, str) else _REASONS.get(reason_type or "")
+    reason = json_member(error, "reason")
+    return reason if isinstance(reason, str) else _REASONS.get(reason_type or "")
 
 
 def run_status(run: Workflow, activities: Iterable[Task | Workflow]) -> RunStatus:
-    """Return where a run stands; what it has `begun` matters while it is live."""
+    """Return the status of a run; `activities` matter while it is live."""
     if run.status == "done":
         if run.outcome == "succeeded":
             return "COMPLETED"
@@ -83,6 +84,6 @@ def run_status(run: Workflow, activities: Iterable[Task | Workflow]) -> RunStatu
 
 
 def json_member(text: bytes | None, name: str) -> object:
-    """Return a member of a JSON object, None where there is none."""
+    """Return a member of a JSON object, None when it is absent or the text is no object."""
     value = None if text is None else orjson.loads(text)
     return value.get(name) if isinstance(value, dict) else None

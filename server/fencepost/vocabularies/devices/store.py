@@ -1,4 +1,4 @@
-"""Every statement about devices, as a method of its name."""
+"""The statements of devices, each as a method with its name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fencepost.store.transitions_by_id import apply, transition_by_id
 
 
 class Device(NamedTuple):
-    """What is known of a device; `info` is JSON text, `task_id` what it was told to do last over a channel."""
+    """A device; `info` is JSON text, `task_id` the last task that was sent over its channel, `due_at` its deadline."""
 
     name: str
     info: bytes
@@ -29,7 +29,7 @@ class Device(NamedTuple):
 
 
 class ChangedRun(NamedTuple):
-    """A run as it stands, its number, and a count that grows with whatever happens to it or its tasks."""
+    """A run with its number; `changes` grows with each change of the run or of its tasks."""
 
     seq: int
     changes: int
@@ -39,8 +39,8 @@ class ChangedRun(NamedTuple):
 class DeviceStore:
     """The statements of sql/queries/devices.
 
-    A device is silent after `silence_seconds` without a sign of life; after an outage, in which none could be heard,
-    each has all of that again.
+    A watched device expires after `silence_seconds` without a heartbeat. After an outage of the database, in which no
+    heartbeat could be recorded, each deadline starts again.
     """
 
     def __init__(self, database: Database, clock: Clock, *, silence_seconds: float) -> None:
@@ -53,27 +53,30 @@ class DeviceStore:
         self._outages = -1
 
     async def put(self, name: str, info: bytes) -> Device:
-        """Register a device, or say anew what it is registered with."""
+        """Register a device, or replace its info."""
         params = {"name": name, "info": info.decode(), "now": self._clock.now()}
         return Device._make((await self._database.fetch(statement("devices/put"), params))[0])
 
     async def find(self, name: str) -> Device | None:
-        """Return a device."""
+        """Return a device, None for an unknown one."""
         rows = await self._database.fetch(statement("devices/find"), {"name": name})
         return Device._make(rows[0]) if rows else None
 
     async def list(self, *, after: str | None, size: int) -> Portion[Device]:
-        """Return devices by name."""
+        """Return devices in the order of their names, after the name `after`."""
         page = await self._database.reads.page(statement("devices/list"), {"after": after}, size=size)
         return Portion([Device._make(row) for row in page.items], page.more)
 
     async def heartbeat(self, name: str, *, watch: bool, task_id: str | None = None) -> None:
-        """Note a sign of life; one that is to be watched is gone when there is no other in time."""
-        said = {"name": name, "watch": watch, "task_id": task_id, "silence": self._silence_ms}
-        await self._database.fetch(statement("devices/heartbeat"), {**said, "now": self._clock.now()})
+        """Record a heartbeat; with `watch`, the device gets a deadline for the next one."""
+        params = {"name": name, "watch": watch, "task_id": task_id, "silence": self._silence_ms}
+        await self._database.fetch(statement("devices/heartbeat"), {**params, "now": self._clock.now()})
 
     async def expire(self, size: int, *, caller: str, content: Callable[[Task], bytes]) -> tuple[int, Sequence[Wakeup]]:
-        """Give up devices that are silent, at most `size`, and fail what each has under way; return how many."""
+        """Expire at most `size` devices with a passed deadline and fail their live tasks; return their number.
+
+        `content` returns the error of a task, as JSON text.
+        """
         now = self._clock.now()
 
         def job(connection: Connection) -> tuple[int, Sequence[Wakeup]]:
@@ -99,7 +102,7 @@ class DeviceStore:
         return await self._database.run(job)
 
     async def next_due(self) -> float | None:
-        """Return the seconds until the next device is silent for too long, negative when that has passed."""
+        """Return the seconds until the next deadline, negative when it has passed, None without one."""
 
         def job(connection: Connection) -> float | None:
             self._extend_all(connection)
@@ -113,13 +116,13 @@ class DeviceStore:
         return await self._database.run(lambda connection: _tasks(connection, devices))
 
     async def list_changed_runs(self, *, since: str | None = None, seqs: Iterable[int] = ()) -> Sequence[ChangedRun]:
-        """Return the runs that are live, that ended since then or in the last minute, or that are among `seqs`."""
+        """Return live runs, runs that ended since a time (ISO-8601; default one minute ago), and those in `seqs`."""
         params = {"since": since, "seqs": [*seqs], "now": self._clock.now()}
         rows = await self._database.fetch(statement("devices/list_changed_runs"), params)
         return [ChangedRun(row[0], row[1], Workflow._make(row[2:])) for row in rows]
 
     def _extend_all(self, connection: Connection) -> None:
-        """Give all their time again after an outage; in the job, since one that met an outage is run again after it."""
+        """Extend all deadlines after an outage. Part of each job: a job that met an outage runs again after it."""
         if self._outages != self._database.outages:
             fetch(connection, statement("devices/extend_all"), {"silence": self._silence_ms, "now": self._clock.now()})
             self._outages = self._database.outages

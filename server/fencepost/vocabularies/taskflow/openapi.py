@@ -1,4 +1,4 @@
-"""The stream of a flow's events as the OpenAPI document tells it; vocabularies/taskflow/streams.py answers it."""
+"""The OpenAPI path of the event stream of a flow; vocabularies/taskflow/streams.py has its handler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def paths() -> Json:
                     {
                         "name": "Last-Event-ID",
                         "in": "header",
-                        "description": "id of the last event that came, to go on behind it",
+                        "description": "id of the last event received; the stream resumes after it",
                         "schema": _TEXT,
                     },
                 ],

@@ -26,7 +26,7 @@ class KeptTask(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 class RetryDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """A retry: the id and creation time (ms since 1970) of the flow, the tasks that it keeps, those asked for by id.
+    """A retry: the id and creation time (ms since 1970) of the flow, the tasks that it keeps, the tasks named by id.
 
     `requests` are the keys of the newest retries of the flow, the newest last: a repeated request is found there.
     """
@@ -115,7 +115,7 @@ class Plan(NamedTuple):
 def make_plan(params: FlowParams, *, id: str, created_at: str) -> Plan:
     """Return the plan of a run; `id` and `created_at` are those of its workflow."""
     run = RetryDetails(id, milliseconds(created_at), 0)
-    # Any caller can send `run` in the params; only Flows.retry can choose the id that it is checked against.
+    # Any caller can send `run` in the params, but only Flows.retry can choose the id of a retry.
     if params.run is not UNSET and id == run_id(params.run.taskflow_id, params.run.retry_attempt):
         run = params.run
     stages = []

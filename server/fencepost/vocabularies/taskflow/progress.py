@@ -136,7 +136,7 @@ def nested_label(label: str, attempt: int, key: str) -> str:
 
 
 def compute_progress(plan: Plan, facts: RunFacts, *, is_begun: bool = True) -> Progress:
-    """Walk over the plan; one that is not begun is as it was produced, before anybody has looked at it."""
+    """Compute the progress of a run; with `is_begun` false, of a plan before its first decision."""
     evaluated: list[EvaluatedStage] = []
     is_reached, is_stopped, budget = is_begun, False, ByteBudget(MAX_CARRIED_BYTES)
     for stage in plan.stages:

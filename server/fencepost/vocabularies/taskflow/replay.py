@@ -64,11 +64,11 @@ class Position(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The position as text, as `read_position` takes it."""
+        """The position as text, as `parse_position` takes it."""
         return ".".join(map(str, (self.run, *self.taken)))
 
 
-def read_position(text: str) -> Position | None:
+def parse_position(text: str) -> Position | None:
     """Parse a position; None for a text that is not one."""
     parts = text.split(".")
     if not all(part.isdecimal() and part.isascii() and len(part) < 10 for part in parts):

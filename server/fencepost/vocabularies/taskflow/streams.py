@@ -1,7 +1,7 @@
 """`GET /taskflows/{taskflowId}/events`: the TASK, STAGE and TASKFLOW events of a flow, as server-sent events.
 
-The stream ends with the flow. Who asks again behind its end, as browsers do by themselves, is answered 204 until the
-flow is retried, which tells them to leave it at that.
+The stream ends with the flow. A request after its end, such as the automatic reconnect of a browser, is answered 204
+until the flow is retried; the 204 stops the reconnects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fencepost.rest.bundles import ID
 from fencepost.rest.streams import Message, head_of_sse, sse
 from fencepost.vocabularies.taskflow.errors import TASKFLOW_NOT_FOUND
 from fencepost.vocabularies.taskflow.events import FlowEvents
-from fencepost.vocabularies.taskflow.replay import Position, read_position
+from fencepost.vocabularies.taskflow.replay import Position, parse_position
 
 
 class TaskflowStreams:
@@ -28,13 +28,13 @@ class TaskflowStreams:
         self._changes = changes
 
     async def events(self, request: Request) -> Response:
-        """Answer `GET /taskflows/{taskflowId}/events`; `Last-Event-ID` says behind which event to go on."""
+        """Answer `GET /taskflows/{taskflowId}/events`; `Last-Event-ID` is the event to resume after."""
         id = request.path_params["id"]
-        # A path may hold what no id does and Postgres cannot even compare: a NUL.
+        # A path may contain a NUL, which Postgres cannot compare.
         if not ID.fullmatch(id):
             raise Refusal(TASKFLOW_NOT_FOUND, id=id[:64])
         last = request.headers.get("last-event-id")
-        position = None if not last else read_position(last)
+        position = None if not last else parse_position(last)
         if last and position is None:
             raise invalid_params("Expected the id of an event of this stream", "$.Last-Event-ID")
         if not await self._events.is_behind(id, position):
@@ -44,5 +44,5 @@ class TaskflowStreams:
         return sse(self._changes, self._messages(id, position))
 
     async def _messages(self, id: str, position: Position | None) -> AsyncIterator[Message | None]:
-        async for told in self._events.follow(id, position):
-            yield None if told is None else Message(told.data, told.position, told.kind)
+        async for event in self._events.follow(id, position):
+            yield None if event is None else Message(event.data, event.position, event.kind)

@@ -1,4 +1,4 @@
-"""What comes with a request about devices, and what goes back."""
+"""Request and response bodies of the device routes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from fencepost.wire.formats import request_format
 
 
 async def read_json_body(request: Request, limits: Limits) -> bytes:
-    """Return the body as JSON text that can be stored, `{}` for an empty one; raise Refusal."""
+    """Return the body as JSON text that can be stored, `{}` for an empty one.
+
+    Raises Refusal: `invalid-request`, `payload-too-large` and `unsupported-media-type`.
+    """
     length = request.headers.get("content-length", "").encode("latin-1")
     try:
         body = await read_body(length, request.receive, reservation_of(request.scope), limit=limits.body_bytes)
@@ -28,5 +31,5 @@ async def read_json_body(request: Request, limits: Limits) -> bytes:
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """Return a resource."""
+    """Return a JSON response."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")

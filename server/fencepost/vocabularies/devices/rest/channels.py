@@ -1,7 +1,7 @@
-"""The channels: what happens, as it happens, over server-sent events or WebSocket.
+"""Routes of event streams, over server-sent events or WebSocket.
 
-GET /devices/{name}/events   what a device is told; over WebSocket the device also answers and reports there
-GET /events/client           what clients are told; `since` or `Last-Event-ID` is the time from which on
+GET /devices/{name}/events   messages for a device; over WebSocket the device also sends heartbeats and reports
+GET /events/client           events for clients; `since` or `Last-Event-ID` is the time to resume from
 
 A frame is one JSON object with a `type`.
 """
@@ -35,9 +35,9 @@ from fencepost.wire.bodies import as_json
 from fencepost.wire.error_body import error_body
 from fencepost.wire.formats import JSON
 
-# The server goes; try again, here or elsewhere.
+# WebSocket close code "service restart": the device or client reconnects.
 _RESTART = 1012
-# What clients of media channels say to keep them open, as text or in binary.
+# The keep-alive frame of media channel clients, as text or binary.
 _PING = b"ping"
 
 Messages = AsyncGenerator[bytes | None]
@@ -62,11 +62,11 @@ class ChannelCalls:
         name = request.path_params["name"]
         channels = self._devices.channels
         messages = channels.messages(name, keeps_alive=True) if is_device else channels.observe(name)
-        # From here on nothing is missed.
+        # No message is missed from here on.
         await anext(messages)
 
         async def framed() -> AsyncIterator[Message | None]:
-            # Without the database the stream ends, and who comes back finds it, or another server that does.
+            # Without the database the stream ends; a client that reconnects finds it, or another server with one.
             with contextlib.suppress(Refusal):
                 async for message in messages:
                     yield None if message is None else Message(message)
@@ -80,13 +80,13 @@ class ChannelCalls:
         since = time_text(last, "Last-Event-ID") if last else time_text(request.query_params.get("since"), "since")
         if request.method == "HEAD":
             return head_of_sse()
-        news = self._devices.clients.messages(since=since)
-        await anext(news)
+        events = self._devices.clients.messages(since=since)
+        await anext(events)
 
         async def framed() -> AsyncIterator[Message | None]:
             with contextlib.suppress(Refusal):
-                async for one in news:
-                    yield None if one is None else Message(_event_text(one), one.event.occurred_at)
+                async for one in events:
+                    yield None if one is None else Message(_event_text(one), one.client_event.occurred_at)
 
         return sse(self._changes, framed())
 
@@ -99,7 +99,7 @@ class ChannelCalls:
         await self._serve(socket, messages, lambda text: self._receive(device, text, caller))
 
     async def client_socket(self, socket: WebSocket) -> None:
-        """Serve the WebSocket of a client, which has nothing to say."""
+        """Serve the WebSocket of a client; frames from the client are ignored."""
         if await self._authenticate(socket) is None:
             return
         try:
@@ -109,14 +109,14 @@ class ChannelCalls:
             return
 
         async def messages() -> Messages:
-            async with aclosing(self._devices.clients.messages(since=since)) as news:
-                async for one in news:
+            async with aclosing(self._devices.clients.messages(since=since)) as events:
+                async for one in events:
                     yield None if one is None else _event_text(one)
 
         await self._serve(socket, messages(), None)
 
     async def _authenticate(self, socket: WebSocket) -> str | None:
-        """Return who opens a WebSocket; refuse those that may not."""
+        """Return the caller of a WebSocket; refuse an unauthenticated one and return None."""
         try:
             return self._admission.caller(socket.headers.get("authorization"))
         except Refusal as refusal:
@@ -125,9 +125,9 @@ class ChannelCalls:
             return None
 
     async def _serve(self, socket: WebSocket, messages: Messages, receive: Receive | None) -> None:
-        """Send messages and receive what comes, until either end has enough."""
+        """Send messages and receive frames until either end closes."""
         try:
-            # From here on nothing is missed.
+            # No message is missed from here on.
             await anext(messages)
         except Refusal as refusal:
             await refuse(socket.scope, socket.send, refusal)
@@ -140,7 +140,7 @@ class ChannelCalls:
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
-        # Without the database nobody can be told anything: who comes back finds it, or another server that does.
+        # Without the database there are no messages; a client that reconnects finds it, or another server with one.
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(_RESTART)
         for end in done:
@@ -148,13 +148,13 @@ class ChannelCalls:
                 raise error
 
     async def _receive(self, device: str, text: bytes, caller: str) -> bytes | None:
-        """Take what a device says, and return what it is answered."""
+        """Handle a frame of a device, and return the answer, None without one."""
         try:
             await self._devices.registry.heartbeat(device, watch=True)
             if text.strip() == _PING:
                 return None
-            said = await self._read(text)
-            if said.get("type") == "HEARTBEAT":
+            message = await self._read(text)
+            if message.get("type") == "HEARTBEAT":
                 return None
             id, report = parse_task_state(text)
             task = await self._devices.runs.report(id, report, caller=caller)
@@ -166,10 +166,10 @@ class ChannelCalls:
         if len(text) > self._limits.body_bytes:
             raise Refusal(INVALID_REQUEST, reason=f"a message of more than {self._limits.body_bytes} bytes")
         await as_json(text, JSON, max_depth=self._limits.depth)
-        said = orjson.loads(text)
-        if not isinstance(said, dict):
+        message = orjson.loads(text)
+        if not isinstance(message, dict):
             raise Refusal(INVALID_REQUEST, at="$", reason="Expected `object`")
-        return said
+        return message
 
 
 async def _send(socket: WebSocket, messages: Messages) -> None:
@@ -192,5 +192,5 @@ def _is_device(text: str | None) -> bool:
     return text is not None
 
 
-def _event_text(news: RunEvent) -> bytes:
-    return msgspec.json.encode(news.event)
+def _event_text(event: RunEvent) -> bytes:
+    return msgspec.json.encode(event.client_event)

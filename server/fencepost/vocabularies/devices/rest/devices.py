@@ -1,9 +1,9 @@
-"""Devices as they are registered and seen.
+"""Routes of registered devices.
 
 GET  /devices  /devices/{name}
-PUT  /devices/{name}             register: any JSON object, such as the tracks that it publishes
-POST /devices/{name}/heartbeat   a sign of life, where it cannot be given over a channel
-GET  /server-settings            what a device may rely on
+PUT  /devices/{name}             register with any JSON object, such as the tracks that the device publishes
+POST /devices/{name}/heartbeat   for a device that cannot send one over a channel
+GET  /server-settings            timeouts that a device can rely on
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class DeviceCalls:
         return json_response((await self._resources(await self._devices.registry.get(name)))[0])
 
     async def settings(self, _: Request) -> Response:
-        """Answer `GET /server-settings`; how often something is tried again is nobody's business."""
+        """Answer `GET /server-settings`: the timeouts; retry limits are not shown."""
         return json_response(
             {
                 "registerWindowSeconds": self._settings.window_seconds,

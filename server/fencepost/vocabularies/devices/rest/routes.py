@@ -1,4 +1,4 @@
-"""Where the calls of devices and their clients stand; all of it also under `/api`, as devices say it."""
+"""The routes of devices and their clients; each is also under `/api`, as devices call it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def device_routes(devices: Devices, changes: ChangeFeed, settings: Settings, ent
     channels = ChannelCalls(devices, changes, limits, entrance.admission)
     routes: list[BaseRoute] = [
         Route("/workflows", known(runs.workflows)),
-        # The names of workflows have slashes of their own.
+        # Names of workflows contain slashes.
         Route("/workflows/{id:path}/runs", known(runs.begin), methods=["POST"]),
         Route("/workflows/{id:path}/runs", known(runs.page)),
         Route("/workflows/{id:path}", known(runs.workflow)),

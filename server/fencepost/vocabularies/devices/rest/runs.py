@@ -1,12 +1,12 @@
-"""Device workflows, their runs and the tasks of these, as clients and devices ask for them.
+"""Routes of device workflows, their runs and tasks.
 
 POST /workflows/{id}/runs                              begin a run
 GET  /workflows  /workflows/{id}  /workflows/{id}/runs
 GET  /workflow-runs/{id}                               a run with its tasks
 POST /workflow-runs/{id}/stop
 GET  /tasks/{id}
-POST /tasks/{id}/start|complete|reject|abort|fail      what a device reports
-POST /task-state                                       the same as a message that says which task and what
+POST /tasks/{id}/start|complete|reject|abort|fail      report of a device
+POST /task-state                                       report as a `task_state` message
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class RunCalls:
 
     async def begin(self, request: Request) -> Response:
         """Answer `POST /workflows/{id}/runs`."""
-        asked = parse_run_body(await read_json_body(request, self._limits))
-        run = await self._runs.begin(request.path_params["id"], asked.params, id=asked.id, caller=request.state.caller)
+        body = parse_run_body(await read_json_body(request, self._limits))
+        run = await self._runs.begin(request.path_params["id"], body.params, id=body.id, caller=request.state.caller)
         return json_response(device_run(run), 201)
 
     async def workflows(self, request: Request) -> Response:
@@ -66,7 +66,7 @@ class RunCalls:
 
     async def run(self, request: Request) -> Response:
         """Answer `GET /workflow-runs/{id}`."""
-        return json_response(device_run(await self._runs.get(request.path_params["id"], looks=True)))
+        return json_response(device_run(await self._runs.get(request.path_params["id"], read_only=True)))
 
     async def stop(self, request: Request) -> Response:
         """Answer `POST /workflow-runs/{id}/stop`."""
