@@ -1,4 +1,4 @@
-"""Channels: what devices are told and answer, and what clients are told, over server-sent events and WebSocket."""
+"""Channels: messages to and from devices, and events for clients, over server-sent events and WebSocket."""
 
 from __future__ import annotations
 

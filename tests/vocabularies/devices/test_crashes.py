@@ -1,4 +1,4 @@
-"""kill -9 of the server in the middle of many runs: each goes on to its end, and no device loses what it was at."""
+"""kill -9 of the server during many runs: each run completes, and no device loses its task."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATIENCE = ("--device-window", "60", "--device-healthcheck", "0.5", "--device-si
 
 @pytest.fixture
 def process() -> Iterator[Process]:
-    """A server on its own Postgres, in a folder that every user may pass through."""
+    """A server on its own Postgres, in a folder that every user can read."""
     with tempfile.TemporaryDirectory(prefix="fencepost-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         with serving(Path(name), "--data-dir", f"{name}/data", *PATIENCE) as running:
@@ -40,7 +40,7 @@ def process() -> Iterator[Process]:
 
 
 class Robots:
-    """Devices that do what they are told over their channels, and fall off the track once each."""
+    """Devices that do the tasks of their channels and fail once each."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -48,7 +48,7 @@ class Robots:
         self.reports = 0
 
     def run(self, name: str) -> list[str]:
-        """Do what is heard, with a new channel whenever one breaks, until everybody goes home; return what was done."""
+        """Do the announced tasks until `stop`, with a new channel after each break; return the tasks."""
         done: list[str] = []
         with Client(self._port) as client:
             while not self._stop.is_set():
@@ -58,7 +58,7 @@ class Robots:
         return done
 
     def stop(self) -> None:
-        """Let everybody go home."""
+        """Stop the threads."""
         self._stop.set()
 
     def _listen(self, channel: ClientConnection, client: Client, done: list[str]) -> None:
@@ -122,7 +122,7 @@ def test_a_stopping_server_closes_its_channels(process: Process) -> None:
 
 
 def check(client: Client, name: str, done: list[str]) -> None:
-    """Check that a run did each step once an attempt, and that its device heard of each task."""
+    """Check that a run did each step once in each attempt, and that its device received each task."""
     run = client.call("awf.device/run-status", {"id": f"run-{name}"})["resource"]
     assert (run["status"], run["attempt"]) == ("COMPLETED", 2)
     places = [(task["attempt"], task["step"], task["status"]) for task in run["tasks"]]

@@ -1,4 +1,4 @@
-"""What follows in a run of a device workflow: step after step, tried again, begun again, and the end of it."""
+"""The decider of device workflows: steps, retries, new attempts, and the end of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TWO_STEPS: list[dict[str, Any]] = [{"action": "GO", "payload": {"to": "dock"}}, 
 
 
 class Run:
-    """A run that is played by hand."""
+    """A run without a server: the test ends its activities."""
 
     def __init__(self, steps: list[dict[str, Any]], params: dict[str, Any] | None = None, retries: int = 3) -> None:
         document = {"kind": "device-workflow", "name": "demo/patrol", "device": "r2", "steps": steps}
@@ -65,7 +65,7 @@ class Run:
         return orjson.loads(self.activities[label].params or b"")
 
     def ends(self, outcome: str, label: str | None = None, **said: Any) -> None:
-        """Let an activity, the newest if none is named, end, and its end be decided about."""
+        """End an activity, by default the newest, and make the decision that follows."""
         one = self.activities[label or self.newest.label]
         text = orjson.dumps(said)
         result, error = (text, None) if outcome == "succeeded" else (None, text if said else None)

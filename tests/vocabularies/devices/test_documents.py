@@ -1,4 +1,4 @@
-"""The words of devices: documents, what a run begins with, reports, and where things stand."""
+"""Documents of device workflows, params of runs, reports, and statuses."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_every_core_status_has_a_device_status(status: str) -> None:
     outcome = "succeeded" if status == "done" else None
     word = task_status(status, outcome, None)
     assert word == {"in-progress": "IN_PROGRESS", "done": "COMPLETED"}.get(status, "PENDING")
-    # One that waits is nobody's yet; no task of a run does.
+    # A waiting task belongs to no device; no task of a run waits.
     assert status == "done" or status == "waiting" or status in CORE_STATUSES[word]
 
 

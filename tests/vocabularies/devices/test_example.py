@@ -1,4 +1,4 @@
-"""The example in examples/devices, run as its reader would: a device in a process of its own."""
+"""The example in examples/devices: the device runs in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is sent to the paths of devices, the server answers, and never with a bug of its own."""
+"""Random requests to device routes: the server answers each, never with an internal error."""
 
 from __future__ import annotations
 

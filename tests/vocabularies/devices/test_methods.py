@@ -1,4 +1,4 @@
-"""Device runs over `/rpc`, as ordinary workflows and tasks, and mixed with others."""
+"""Device runs over `/rpc`, as ordinary workflows and tasks, and as parts of other workflows."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def fleet(server: Server) -> Fleet:
 
 
 def settled(fleet: Fleet, run: str) -> Any:
-    """Return a run when what was due of it is decided."""
+    """Return a run after its pending decisions."""
     fleet.server.run(fleet.server.app.engine.deciders.run_pending_decisions(run))
     return fleet.run(run)
 
 
 def polled(server: Server) -> Any:
-    """Return the task that the device's worker gets."""
+    """Return the task that a worker polls for the device."""
     return until(lambda: server.poll(R2, start=True))[0]
 
 
@@ -143,7 +143,7 @@ def test_clients_receive_the_events_of_a_worker(server: Server, fleet: Fleet) ->
         fleet.begin()
         server.rpc("awf.task/fail", {**lease(polled(server)), "error": {"status": "REJECTED"}})
         types = client.types("WORKFLOW_RUN_RETRYING")
-    # It took the task before it refused it, and says so.
+    # The worker started the task before it rejected it.
     assert types[1:] == ["TASK_REGISTERED", "TASK_STARTED", "TASK_REJECTED", "WORKFLOW_RUN_RETRYING"]
 
 

@@ -1,4 +1,4 @@
-"""Device runs together with flows of services: a flow begins a run, and a step of a run is a flow."""
+"""Device runs and flows: a flow begins a run, and a step of a run is a flow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fixtures.waiting import until
 
 
 def worked(server: Server, definition: str, result: dict[str, Any]) -> Any:
-    """Do a task of a service and return it."""
+    """Complete a task of a service and return it."""
     (one,) = until(lambda: server.poll(definition, start=True))
     server.rpc("awf.task/success", {"id": one["id"], "execId": one["execId"], "result": result})
     return one

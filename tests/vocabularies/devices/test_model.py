@@ -47,7 +47,7 @@ WORDS = {"start": "IN_PROGRESS", "complete": "COMPLETED", "reject": "REJECTED", 
 
 @dataclass
 class Task:
-    """A task as the model has it."""
+    """A task in the model."""
 
     id: str
     attempt: int
@@ -59,13 +59,13 @@ class Task:
 
     @property
     def is_retry(self) -> bool:
-        """Whether something was tried before that it is to make good."""
+        """Whether an earlier try of the step or attempt of the run failed."""
         return self.number > 1 or (self.attempt > 1 and self.step == 1)
 
 
 @dataclass
 class Run:
-    """A run as the model has it."""
+    """A run in the model."""
 
     id: str
     device: str
@@ -74,16 +74,16 @@ class Run:
 
     @property
     def live(self) -> Task | None:
-        """The task that is live."""
+        """The live task."""
         return None if self.over else self.tasks[-1]
 
     @property
     def over(self) -> bool:
-        """Whether it has ended."""
+        """Whether the run has ended."""
         return self.status in ("COMPLETED", "FAILED", "ABORTED")
 
     def after(self, status: str, fail_point: object) -> Task | None:
-        """The live task has ended: note what follows, and return the task that begins now."""
+        """Record the end of the live task; return the task that begins next."""
         task = self.tasks[-1]
         task.status = status
         if status == "COMPLETED":
@@ -111,7 +111,7 @@ class Patrols(RuleBasedStateMachine):
         steps = [{"action": f"STEP_{number}"} for number in range(STEPS)]
         self.fleets = {server.url: Fleet(server, steps=steps) for server in self.servers}
         self.runs: list[Run] = []
-        # Seconds of silence of devices that are watched.
+        # Seconds since the last heartbeat of each watched device.
         self.silent: dict[str, float] = {}
         for workflow in self.servers[0].rpc("awf.workflow/list", {"filter": {"status": "in-progress"}})["resources"]:
             self.servers[0].rpc("awf.workflow/cancel", {"id": workflow["id"]})
@@ -119,7 +119,7 @@ class Patrols(RuleBasedStateMachine):
 
     @property
     def fleet(self) -> Fleet:
-        """The devices seen from one of the two servers, in turns."""
+        """The devices, alternately through one of the two servers."""
         return self.fleets[next(self.turn).url]
 
     @rule(device=st.sampled_from(DEVICES))
@@ -136,7 +136,7 @@ class Patrols(RuleBasedStateMachine):
     @rule(data=st.data(), verb=st.sampled_from(sorted(WORDS)), point=st.sampled_from([None, None, 1, "a", [1]]))
     def report(self, data: st.DataObject, verb: str, point: object) -> None:
         run = data.draw(st.sampled_from(self.runs[-3:]))
-        # Mostly about the live task, sometimes about one before it.
+        # Mostly the live task, sometimes an earlier one.
         task = run.tasks[-1] if data.draw(st.integers(0, 4)) else data.draw(st.sampled_from(run.tasks))
         body = {"failPoint": point} if point is not None else {}
         status, answer = self.fleet.send("POST", f"/tasks/{task.id}/{verb}", body)
@@ -197,14 +197,14 @@ class Patrols(RuleBasedStateMachine):
         self.expire([run for run in self.runs if run.device in lost])
 
     def expire(self, runs: list[Run]) -> None:
-        """The live tasks of these runs have been aborted by the server."""
+        """Record that the server has aborted the live tasks of these runs."""
         for run in runs:
             if run.live is not None:
                 self.settle(run)
                 self.moved(run, "ABORTED", None)
 
     def moved(self, run: Run, status: str, fail_point: object) -> None:
-        """The live task stands elsewhere, and what follows is there."""
+        """Record a new status of the live task and the action that follows."""
         if status == "IN_PROGRESS":
             run.tasks[-1].status = status
             return
@@ -214,7 +214,7 @@ class Patrols(RuleBasedStateMachine):
             run.tasks.append(following)
 
     def aborted(self, run: Run) -> None:
-        """A run was stopped."""
+        """Record the stop of a run."""
         if run.live is not None:
             run.live.status = "ABORTED"
             run.status = "ABORTED"
@@ -256,7 +256,7 @@ def test_runs_agree_with_the_model(database: str, patient: Settings) -> None:
     clock = FrozenClock()
     with running_server(database, clock, patient) as one, running_server(database, clock, patient) as other:
         for server in (one, other):
-            # Behind its start, what was due before has all its time again.
+            # Each start of a server extends the deadlines that were due before.
             server.run(server.app.of(DeviceReaper).run_once())
         Patrols.clock, Patrols.servers = clock, (one, other)
         run_model(Patrols, examples=25, steps=40)

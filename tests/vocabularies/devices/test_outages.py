@@ -1,4 +1,4 @@
-"""The database goes away under a device at work: it comes back to what it was at."""
+"""An outage of the database while a device works: it keeps its task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = Settings(devices=DeviceSettings(healthcheck_seconds=0.2, silence_seco
 
 @pytest.fixture
 def mortal(open_folder: Path) -> Iterator[EmbeddedPostgres]:
-    """A Postgres that the test may stop and start."""
+    """A Postgres that the test can stop and start."""
     with EmbeddedPostgres(open_folder / "devices", options={"fsync": "off"}) as postgres:
         migrate(postgres.conninfo)
         yield postgres
@@ -41,20 +41,20 @@ def test_a_device_keeps_its_task_through_an_outage_of_the_database(mortal: Embed
             client.next("TASK_STARTED")
             mortal.stop()
             device.say(type="HEARTBEAT")
-            # It is told so, or let go when there was something to be told that nobody can.
+            # The answer is REFUSED, or the socket closes since the server cannot read a message for the device.
             answer = device.next("REFUSED")
             assert device.close_code == 1012 if answer is None else answer["error"]["type"] == "unavailable"
         mortal.start()
         until(lambda: is_heard(fleet, run["currentTaskId"]), timeout=20)
         assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
-        # Clients who had nothing to ask of the database are still there, and hear what goes on.
+        # Clients without a database call during the outage are still connected and receive events.
         fleet.report(run["currentTaskId"], "complete")
         assert client.next("TASK_COMPLETED")["taskId"] == run["currentTaskId"]
         client.close()
 
 
 def is_heard(fleet: Fleet, task: str) -> bool:
-    """Come back as a device, and say again what was said."""
+    """Reconnect as a device and repeat the last report."""
     try:
         with socket_to(fleet.server, "/devices/r2/events") as device:
             device.say(type="TASK_STARTED", task_id=task)

@@ -1,4 +1,4 @@
-"""Two servers and many callers at once: one run a device, and of two reports that exclude each other one."""
+"""Concurrent callers of two servers: one run for each device, and one of two conflicting reports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fleets(servers: Pair) -> tuple[Fleet, Fleet]:
 
 
 def at_once(pool: ThreadPoolExecutor, *calls: Callable[[], Any]) -> list[Any]:
-    """Make calls at once and return what each gave."""
+    """Make concurrent calls and return the result of each."""
     return [future.result(30) for future in [pool.submit(call) for call in calls]]
 
 
@@ -91,7 +91,7 @@ def test_one_of_two_conflicting_reports_is_accepted(
         after = settled(fleets[0], run["id"])
         first = after["tasks"][0]
         assert first["status"] in ends
-        # However many said so, it was tried again once.
+        # One retry, whatever the number of reports.
         assert len(after["tasks"]) == (1 if first["status"] == "IN_PROGRESS" else 2)
         taken = [answer for status, answer in answers if status == 200]
         assert first["status"] in {answer["status"] for answer in taken}

@@ -1,4 +1,4 @@
-"""Time and devices: the window in which a task is to be started, silence, and what an outage has to do with it."""
+"""Deadlines of devices: the start window of a task, silence, and outages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def come_to(fleet: Fleet, run: Any, *statuses: str) -> None:
 
 
 def connect(fleet: Fleet) -> None:
-    """Open a channel and hang up."""
+    """Open a channel and close it."""
     with socket_to(fleet.server, R2):
         pass
 
@@ -85,11 +85,11 @@ def test_a_server_that_was_down_during_the_window_aborts_nothing(database: str, 
 def test_a_report_after_the_window_is_refused(fleet: Fleet, clock: FrozenClock) -> None:
     task = fleet.begin()["currentTaskId"]
     clock.advance(timedelta(seconds=11))
-    # Nobody has reaped it yet, and nobody may have it any more.
+    # The reaper has not ended the task yet, but it can no longer start.
     status, answer = fleet.send("POST", f"/tasks/{task}/start")
     assert (status, answer["error"]["type"]) == (409, "report-refused")
     assert fleet.task(task)["reason"] == "not_started_in_time"
-    # An abort says what is so by now.
+    # An abort leads to the status that the task already has.
     assert fleet.report(task, "abort")["status"] == "ABORTED"
 
 
@@ -243,7 +243,7 @@ def test_a_device_that_ignores_health_checks_on_an_open_socket_expires(database:
         task = device.next("TASK_REGISTERED")["task_id"]
         device.say(type="TASK_STARTED", task_id=task)
         device.next("REPORT_TAKEN")
-        # It is asked again and again meanwhile.
+        # Health checks arrive meanwhile.
         while (told := device.next("HEALTHCHECK", "TASK_ABORTED"))["type"] == "HEALTHCHECK":
             asked = told
         assert (asked, told["task_id"], told["reason"]) == ({"type": "HEALTHCHECK"}, task, "device_disconnected")
@@ -270,6 +270,6 @@ def test_an_idle_reaper_runs_one_statement(fleet: Fleet) -> None:
         assert fleet.server.run(look()) == 30
         return app.database.jobs_taken - before
 
-    # Others of the server's loops ask at times of their own.
+    # Other loops of the server run statements too.
     for look in (app.of(DeviceReaper).run_once, app.scheduler.run_once):
         assert min(asked(look) for _ in range(5)) == 1

@@ -1,4 +1,4 @@
-"""Runs of device workflows over HTTP: begun, reported about, tried again, stopped, and looked at."""
+"""Runs of device workflows over HTTP: begin, report, retry, stop, read."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_stopping_a_run_aborts_the_task_of_its_device(fleet: Fleet, ways: tuple[
     stopped = fleet.stop(run["id"])
     assert (stopped["status"], fleet.task(task)["status"]) == ("ABORTED", "ABORTED")
     assert fleet.stop(run["id"]) == stopped
-    # The device answers what it is told with an abort of its own.
+    # The device answers the abort message with an abort report.
     assert fleet.report(task, "abort", reason="task_aborted_by_server")["status"] == "ABORTED"
     assert refused(fleet.report, task, "complete") == (409, "report-refused", "$.id")
     assert fleet.statuses(run["id"]) == ["ABORTED"]

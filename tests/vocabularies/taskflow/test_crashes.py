@@ -1,4 +1,4 @@
-"""kill -9 of the server with flows in flight: each runs to its end, nested ones once, and no event is missed."""
+"""kill -9 of the server during flows: each completes, nested ones once, and no event is missed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def process() -> Iterator[Process]:
     """A server on its own Postgres."""
     with tempfile.TemporaryDirectory(prefix="fencepost-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        # Every user may pass through: as root, Postgres runs as somebody else.
+        # Readable for every user: as root, Postgres runs as another user.
         folder.chmod(0o755)
         with serving(folder, "--data-dir", str(folder / "data"), "--lease-grace", "0.5") as running:
             yield running
@@ -46,7 +46,7 @@ class Services:
         self.done: Counter[str] = Counter()
 
     def run(self, number: int) -> None:
-        """Poll and answer until everything is over."""
+        """Poll and complete tasks until `stop`."""
         with Client(self._port) as client:
             rounds = 0
             while not self._stop.is_set():
@@ -57,7 +57,7 @@ class Services:
                     self._answer(client, one)
 
     def stop(self) -> None:
-        """Let everybody go home."""
+        """Stop the threads."""
         self._stop.set()
 
     def _answer(self, client: Client, one: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Services:
             client.call("awf.task/success", {**lease, "result": {"of": place["taskId"]}})
             self.done[place["taskId"]] += 1
         except CallRefused as refused:
-            # The lease was over: the task is somebody else's now.
+            # The lease has expired: another worker has the task.
             if refused.fault["type"] not in ("exec-id-mismatch", "parent-is-over"):
                 raise
 
@@ -107,7 +107,7 @@ def test_every_flow_completes_once_whichever_process_is_killed(process: Process)
 
 
 def _said(client: Client, request: dict[str, Any]) -> bool:
-    """Produce, and be more patient than a client: a decision whose server was killed is made when its lease is over."""
+    """Produce with a long timeout: after a kill, the decision waits for the expiry of its lease."""
     try:
         return bool(client.call("awf.taskflow/produce", request))
     except AssertionError:

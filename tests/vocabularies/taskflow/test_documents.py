@@ -1,4 +1,4 @@
-"""Flows as they are sent: what is taken, and what is refused with the place where it stands."""
+"""The checks of produced flows and declared documents: accepted ones, and refusals with their paths."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FIRST = "$.params.stages[0].tasks[0]"
 
 
 def refusal(content: Any) -> tuple[str, str | None]:
-    """Return how a flow is refused, as who begins one sees it."""
+    """Return the refusal of a flow."""
     with pytest.raises(Refusal) as refused:
         TaskflowDefinition(name=FLOW).begin(json.dumps(content).encode())
     return refused.value.message, refused.value.at
 
 
 def changed(at: str, value: Any) -> Any:
-    """Return the vendor's example with something else in the first task of the second stage."""
+    """Return the vendor's example with other members in the first task of the second stage."""
     content = json.loads(json.dumps(EXAMPLE))
     one = content["stages"][1]["tasks"][0]
     *above, last = at.split(".")

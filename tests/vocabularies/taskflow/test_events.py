@@ -21,7 +21,7 @@ GO_ON = {"continueOnTaskFailure": True}
 
 
 class Told(NamedTuple):
-    """An event as it came."""
+    """A received event."""
 
     kind: str
     id: str | None
@@ -57,7 +57,7 @@ def read(response: http.client.HTTPResponse) -> Iterator[Told]:
 
 
 def short(told: list[Told]) -> list[tuple[str, ...]]:
-    """Return of each event its kind, the name of its task or stage, and the status."""
+    """Return the kind, the name of the task or stage, and the status of each event."""
     found: list[tuple[str, ...]] = []
     for kind, _, data in told:
         flow = data["taskflowObject"]

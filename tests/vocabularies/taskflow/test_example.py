@@ -1,4 +1,4 @@
-"""The example of a group of devices, as its page says that it is run."""
+"""The example in examples/taskflow, run as its page says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flows on a server: produce, details, list, cancel, and what workers see of them."""
+"""Flows on a server: produce, details, list, cancel, and the tasks of workers."""
 
 from __future__ import annotations
 
@@ -312,7 +312,7 @@ def test_a_declared_flow_begins_as_workflow_and_as_child(caller: Caller) -> None
 
 
 def test_null_meta_context_and_params_are_absent(caller: Caller) -> None:
-    """As everywhere else, whether the flow is produced, declared, or begun with something over its context."""
+    """The same for a produced flow, a declared one, and one with params over its context."""
     content = flow([task("a", {"who": "{{context.who}}"}), task("b") | {"params": None}], context=None)
     id = caller.produce({**content, "meta": None})
     assert caller.work("b")["params"]["params"] == {}

@@ -1,4 +1,4 @@
-"""Flows on two servers under workers that fail, die and nest, and people that cancel and retry.
+"""Flows on two servers: workers fail, die and produce nested flows, clients cancel and retry.
 
 After every step each flow is compared with the rules of its vocabulary: stages in order, no attempt too many, what must
 run once runs once, statuses that follow from those of the tasks, nothing that hangs and nothing left over.
@@ -52,7 +52,7 @@ shapes = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 
 @dataclass
 class Known:
-    """What was acknowledged about a flow."""
+    """The acknowledged calls about a flow."""
 
     id: str
     options: dict[str, Any]
@@ -64,7 +64,7 @@ class Known:
 
 
 class Taskflows(RuleBasedStateMachine):
-    """Callers of two servers on one database."""
+    """Clients of two servers on one database."""
 
     conninfo = ""
     clock = FrozenClock()
@@ -75,7 +75,7 @@ class Taskflows(RuleBasedStateMachine):
         self.turn = itertools.cycle(self.servers)
         self.known: dict[str, Known] = {}
         self.held: dict[str, Any] = {}
-        # What an example before this one has left goes away.
+        # Cancel the flows of the previous example.
         for flow in self.server.rpc("awf.taskflow/list", {"limit": 1000})["data"]:
             if flow["status"] in _LIVE:
                 self.refusal("awf.taskflow/cancel", {"taskflowId": flow["taskflowId"]})
@@ -83,7 +83,7 @@ class Taskflows(RuleBasedStateMachine):
 
     @property
     def server(self) -> Server:
-        """One of the two, in turns."""
+        """The two servers, alternately."""
         return next(self.turn)
 
     @precondition(lambda self: len(self.known) < 4)
@@ -164,9 +164,9 @@ class Taskflows(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 121]))
     def pass_time(self, seconds: int) -> None:
-        """Workers that are silent for two minutes have died."""
+        """Advance the clock by two minutes, so that the leases of dead workers expire."""
         self.clock.advance(timedelta(seconds=seconds))
-        # Their own reapers are at it too: whoever was first may not have committed yet.
+        # The reapers of the servers run too, and the first one may not have committed yet.
         until(self.nothing_is_due)
 
     def nothing_is_due(self) -> bool:
@@ -185,18 +185,18 @@ class Taskflows(RuleBasedStateMachine):
         return self.server.rpc("awf.taskflow/details", {"taskflowId": known.id})["data"]
 
     def one_of(self, data: st.DataObject, some: list[str]) -> str:
-        """Choose by number: ids are random, and their order would be another each time."""
+        """Choose by number: ids are random, so that their order differs in each run."""
         return some[data.draw(st.integers(0, 999)) % len(some)]
 
     def refusal(self, method: str, params: dict[str, Any]) -> str | None:
-        """Call, and return the type of the refusal."""
+        """Make a call and return the type of the refusal, None without one."""
         status, answer = self.server.post({"method": method, "params": params})
         assert status < 500, answer
         refused: str | None = answer.get("error", {}).get("type")
         return refused
 
     def check_context(self, record: Any, task: Any) -> None:
-        """What a worker is told of the stage before is what its readers see, and that stage is settled."""
+        """Check that the answers of the stage before agree with its record, and that all its tasks have ended."""
         context = task["params"]["meta"]["taskflowExecutionContext"]
         stages = [*record["stages"].values()]
         number = next(number for number, stage in enumerate(stages) if stage["id"] == place(task)["stageId"])
@@ -234,13 +234,13 @@ class Taskflows(RuleBasedStateMachine):
         if known.options.get("exactlyOnceTaskExecution") is True:
             shown = {one["id"]: one["status"] for one in tasks(record)}
             for id, count in known.successes.items():
-                # What has succeeded by itself may have failed by what was nested in it.
+                # A task that succeeded is FAILED when a nested flow failed.
                 nested = any(one["nestedTaskflows"] for one in tasks(record) if one["id"] == id)
                 assert count == 1 or nested or shown[id] != "SUCCESS"
 
 
 def flow(shape: list[int], options: dict[str, Any]) -> dict[str, Any]:
-    """Return a flow with so many tasks in its stages."""
+    """Return a flow with these numbers of tasks in its stages."""
     details = {"serviceId": "svc", "actionName": "work"}
     stages = [
         {"name": f"s{n}", "tasks": [{"name": f"t{m}", "type": "ACTION", "taskDetails": details} for m in range(size)]}
@@ -250,12 +250,12 @@ def flow(shape: list[int], options: dict[str, Any]) -> dict[str, Any]:
 
 
 def place(task: Any) -> Any:
-    """Return which task of which flow a worker is told to do."""
+    """Return the flow and the task of a polled task."""
     return task["params"]["meta"]["taskflowExecutionContext"]["taskflow"]
 
 
 def check_order(record: Any, *, is_retry: bool) -> None:
-    """No stage has begun before the one before was settled; a retry may have left some as they were."""
+    """Check that no stage begins before the end of the stage before; a retry may keep tasks."""
     stages = [{one["status"] for one in stage["tasks"].values()} for stage in record["stages"].values()]
     for before, after in itertools.pairwise(stages):
         if after & {"QUEUED", "RUNNING"}:
@@ -263,7 +263,7 @@ def check_order(record: Any, *, is_retry: bool) -> None:
 
 
 def check_statuses(record: Any, goes_on: bool, *, is_retry: bool) -> None:
-    """The statuses of stages and flow follow from those of the tasks."""
+    """Check that the statuses of stages and flow follow from those of the tasks."""
     stages = [*record["stages"].values()]
     for stage in stages:
         found = {one["status"] for one in stage["tasks"].values()}

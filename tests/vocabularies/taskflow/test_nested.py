@@ -1,4 +1,4 @@
-"""Flows that handlers produce: part of the task that they are produced for."""
+"""Nested flows: flows that the handler of a task produces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def caller(server: Server) -> Caller:
 
 
 def nest(caller: Caller, taken: Any, content: Any, **members: Any) -> str:
-    """Produce a flow as the handler of a task would."""
+    """Produce a flow as the handler of a task does."""
     return caller.produce({**content, "meta": taken["params"]["meta"]}, **members)
 
 

@@ -1,4 +1,4 @@
-"""Flows on their way: stages in order, statuses, what goes on after a failure, placeholders, nesting."""
+"""Progress of flows: order of stages, statuses, failures, placeholders, nested flows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GO_ON = {"continueOnTaskFailure": True}
 
 
 def statuses(run: Run, **states: TaskState) -> tuple[str, list[str], list[str]]:
-    """Return the statuses of flow, stages and tasks when the queue says this of tasks by name."""
+    """Return the statuses of flow, stages and tasks for these task states by name."""
     facts = collect_facts((run.label(name), name, state) for name, state in states.items())
     now = compute_progress(run.plan, facts)
     return now.status, [stage.status for stage in now.stages], [view.status for s in now.stages for view in s.tasks]
@@ -96,7 +96,7 @@ def test_options_of_the_flow_are_overlaid_by_those_of_the_task() -> None:
 
 
 def info(run: Run, name: str) -> Any:
-    """Return what the worker of a task is told of it."""
+    """Return the execution context of a task."""
     return run.sent(name)["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]
 
 

@@ -1,4 +1,4 @@
-"""The events of a flow, from the history of its tasks."""
+"""The events of a flow, computed from the logs of its tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEPS = [
 
 
 def history(run: Run, *names: str) -> list[ActivityChange]:
-    """Return the history of some tasks, that of each of them a moment later than the one before."""
+    """Return the history of tasks, each a moment later than the one before."""
     times = itertools.count()
     return [
         ActivityChange(number, version, f"{version:03}-{next(times):03}", run.label(name), name, state)
@@ -36,12 +36,12 @@ def history(run: Run, *names: str) -> list[ActivityChange]:
 
 
 def told(steps: Iterator[Sequence[FlowEvent]]) -> list[Any]:
-    """Return events as they are read."""
+    """Return events as parsed JSON."""
     return [json.loads(msgspec.json.encode(event)) for events in steps for event in events]
 
 
 def short(events: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return what events say, without the flow."""
+    """Return the data of events without the flow."""
     return [
         (
             event["eventType"],

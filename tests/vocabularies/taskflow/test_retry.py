@@ -1,4 +1,4 @@
-"""Retries of flows on two servers: under their own ids, once, and not while they run."""
+"""Retries of flows on two servers: the same id, once, and not while the flow runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def caller(server: Server) -> Caller:
 
 
 def half(caller: Caller, options: Any = None) -> Any:
-    """Return a flow that has failed since one of its two first tasks has."""
+    """Return a flow that failed by one of its two first tasks."""
     id = caller.produce(flow(["a", "b"], ["c"], options=options or {}))
     caller.work("a", {"n": 1})
     caller.fail("b")
@@ -84,7 +84,7 @@ def test_stages_and_tasks_of_several_stages_are_retried_together(caller: Caller)
 
 
 def runs_again(caller: Caller, id: str, stages: Any) -> set[str]:
-    """Retry some of a flow, do what there is to do, and return what that was."""
+    """Retry a part of a flow, complete its tasks, and return their names."""
     number = caller.call("/retry", taskflowId=id, stages=stages)["retryAttempt"]
 
     def is_done() -> bool:

@@ -1,4 +1,4 @@
-"""Retries of flows: what runs again in each documented form, and what is kept."""
+"""Retries of flows: the tasks that run again in each documented form, and those that are kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONCE = {"exactlyOnceTaskExecution": True}
 
 
 def ended(run: Run, outcome: str | None = None) -> Progress:
-    """Return how a run stands for its readers."""
+    """Return the progress of a run."""
     told = [
         (one.label, one.id, TaskState("done", one.outcome, "in-progress", 1, one.result, one.error))
         for one in run.activities.values()
@@ -29,7 +29,7 @@ def ended(run: Run, outcome: str | None = None) -> Progress:
 
 
 def retried(run: Run, wanted: Sequence[tuple[str, Sequence[str] | None]] | None = None) -> Run:
-    """Retry a run that has ended, all of it or stages with tasks by their names."""
+    """Retry an ended run, all of it or stages and tasks by name."""
     stages = {stage.name: stage for stage in run.plan.stages}
     some = None
     if wanted is not None:
@@ -47,7 +47,7 @@ def retried(run: Run, wanted: Sequence[tuple[str, Sequence[str] | None]] | None 
 
 
 def failed_at_b(options: Any = None, **members: Any) -> Run:
-    """Return a run of two stages that has ended since `b` of the first has failed."""
+    """Return a run of two stages that failed by `b` of the first."""
     run = Run(flow(["a", "b"], ["c"], options=options or {}, **members))
     run.succeed("a", {"n": 1})
     run.fail("b")

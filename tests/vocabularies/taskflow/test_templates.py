@@ -1,4 +1,4 @@
-"""Templates of flows: kept, changed, executed, deleted."""
+"""Templates of flows: add, update, execute, delete."""
 
 from __future__ import annotations
 
