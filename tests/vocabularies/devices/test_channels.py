@@ -143,7 +143,7 @@ def test_a_device_answers_health_checks_on_its_socket(quick: Fleet) -> None:
         assert device.next() == {"type": "HEALTHCHECK"}
         before = quick.call("GET", "/devices/r2")
         assert before["connected"]
-        device.say(type="HEARTBEAT", token="secret")
+        device.send_json(type="HEARTBEAT", token="secret")
         until(lambda: quick.call("GET", "/devices/r2")["seenAt"] > before["seenAt"])
         assert device.next() == {"type": "HEALTHCHECK"}
 
@@ -161,7 +161,7 @@ def test_a_device_reports_over_its_socket(fleet: Fleet) -> None:
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
         for type in ("TASK_STARTED", "TASK_COMPLETED", "TASK_COMPLETED"):
-            device.say(type=type, task_id=task, task_type="whatever", action_name="GO", device_id=1)
+            device.send_json(type=type, task_id=task, task_type="whatever", action_name="GO", device_id=1)
             assert device.next("REPORT_TAKEN", "REFUSED") == {"type": "REPORT_TAKEN", "task_id": task}
         assert fleet.statuses(run["id"]) == ["COMPLETED", "PENDING"]
         assert device.next("TASK_REGISTERED")["action_name"] in ("GO", "WAIT")
@@ -181,7 +181,7 @@ def test_a_bad_report_is_refused_and_the_socket_stays_open(
 ) -> None:
     with socket_to(fleet.server, R2) as device:
         for _ in range(2):
-            device.say(**message)
+            device.send_json(**message)
             refused = device.next()
             assert refused["type"] == "REFUSED"
             assert (refused["error"]["type"], refused["error"]["path"]) == (type, path)
@@ -192,12 +192,12 @@ def test_a_device_reports_the_abort_that_it_received_over_its_socket(fleet: Flee
     with socket_to(fleet.server, R2) as device:
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
-        device.say(type="TASK_STARTED", task_id=task)
+        device.send_json(type="TASK_STARTED", task_id=task)
         # The stop comes by another connection, and could overtake the start.
         assert device.next("REPORT_TAKEN", "REFUSED") == {"type": "REPORT_TAKEN", "task_id": task}
         fleet.stop(run["id"])
         assert device.next("TASK_ABORTED")["task_id"] == task
-        device.say(type="TASK_ABORTED", task_id=task, task_type="abort", reason="task_aborted_by_server")
+        device.send_json(type="TASK_ABORTED", task_id=task, task_type="abort", reason="task_aborted_by_server")
         assert device.next("REPORT_TAKEN", "REFUSED") == {"type": "REPORT_TAKEN", "task_id": task}
     assert fleet.task(task)["reason"] == "canceled"
 
@@ -205,7 +205,7 @@ def test_a_device_reports_the_abort_that_it_received_over_its_socket(fleet: Flee
 def test_a_report_that_does_not_fit_the_status_is_refused_over_the_socket(fleet: Fleet) -> None:
     with socket_to(fleet.server, R2) as device:
         task = fleet.begin()["currentTaskId"]
-        device.say(type="TASK_COMPLETED", task_id=task)
+        device.send_json(type="TASK_COMPLETED", task_id=task)
         assert device.next("REFUSED")["error"]["type"] == "report-refused"
 
 
@@ -216,7 +216,7 @@ def test_a_ping_is_a_heartbeat_without_answer(fleet: Fleet, ping: bytes | str) -
         before = fleet.call("GET", "/devices/r2")["seenAt"]
         device.send(ping)
         until(lambda: fleet.call("GET", "/devices/r2")["seenAt"] > before)
-        device.say(type="TASK_STARTED", task_id="nobody")
+        device.send_json(type="TASK_STARTED", task_id="nobody")
         assert device.next()["error"]["type"] == "task-not-found"
 
 
@@ -338,7 +338,7 @@ def test_a_bad_since_time_is_refused(server: Server) -> None:
 @pytest.mark.shows("devices/transports")
 def test_clients_may_listen_over_a_websocket(fleet: Fleet) -> None:
     with socket_to(fleet.server, f"/api{CLIENT}") as client:
-        client.say(anything="goes")
+        client.send_json(anything="goes")
         run = fleet.begin()
         assert client.next("TASK_REGISTERED")["taskId"] == run["currentTaskId"]
 
@@ -383,7 +383,7 @@ def test_channels_need_credentials_when_clients_are_configured(database: str) ->
         with pytest.raises(InvalidStatus), socket_to(server, R2):
             pass
         with socket_to(server, R2, additional_headers={"authorization": f"Bearer {secret}"}) as device:
-            device.say(type="TASK_STARTED", task_id="nobody")
+            device.send_json(type="TASK_STARTED", task_id="nobody")
             assert device.next("REFUSED")["error"]["type"] == "task-not-found"
         path = "/api/tasks/nobody/start"
         assert server.send("POST", path)[0] == 401

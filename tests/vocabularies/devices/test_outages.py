@@ -40,7 +40,7 @@ def test_a_device_keeps_its_task_through_an_outage_of_the_database(mortal: Embed
             fleet.report(run["currentTaskId"], "start")
             client.next("TASK_STARTED")
             mortal.stop()
-            device.say(type="HEARTBEAT")
+            device.send_json(type="HEARTBEAT")
             # The answer is REFUSED, or the socket closes since the server cannot read a message for the device.
             answer = device.next("REFUSED")
             assert device.close_code == 1012 if answer is None else answer["error"]["type"] == "unavailable"
@@ -57,7 +57,7 @@ def is_heard(fleet: Fleet, task: str) -> bool:
     """Reconnect as a device and repeat the last report."""
     try:
         with socket_to(fleet.server, "/devices/r2/events") as device:
-            device.say(type="TASK_STARTED", task_id=task)
+            device.send_json(type="TASK_STARTED", task_id=task)
             return bool(device.next("REPORT_TAKEN", "REFUSED")["type"] == "REPORT_TAKEN")
     except (OSError, WebSocketException, TypeError):
         return False

@@ -158,8 +158,8 @@ def test_each_kind_of_heartbeat_extends_the_deadline_of_a_device(fleet: Fleet, c
         connect(fleet)
     else:
         with socket_to(fleet.server, R2) as device:
-            device.say(type="HEARTBEAT")
-            device.say(type="TASK_STARTED", task_id=task)
+            device.send_json(type="HEARTBEAT")
+            device.send_json(type="TASK_STARTED", task_id=task)
             device.next("REPORT_TAKEN")
     pass_time(fleet, clock, 10, run)
     assert fleet.statuses(run["id"]) == ["IN_PROGRESS"]
@@ -241,7 +241,7 @@ def test_a_device_that_ignores_health_checks_on_an_open_socket_expires(database:
         fleet = Fleet(server)
         run = fleet.begin()
         task = device.next("TASK_REGISTERED")["task_id"]
-        device.say(type="TASK_STARTED", task_id=task)
+        device.send_json(type="TASK_STARTED", task_id=task)
         device.next("REPORT_TAKEN")
         # Health checks arrive meanwhile.
         while (told := device.next("HEALTHCHECK", "TASK_ABORTED"))["type"] == "HEALTHCHECK":

@@ -49,8 +49,8 @@ def test_a_stage_begins_when_the_stage_before_has_ended() -> None:
     assert run.live == ["c"]
     run.succeed("c", {"ok": 1})
     assert run.outcome == "succeeded"
-    assert run.said["status"] == "COMPLETED"
-    assert run.said["stages"][1]["tasks"] == [{"name": "c", "status": "SUCCESS", "response": {"ok": 1}}]
+    assert run.ending["status"] == "COMPLETED"
+    assert run.ending["stages"][1]["tasks"] == [{"name": "c", "status": "SUCCESS", "response": {"ok": 1}}]
 
 
 @pytest.mark.shows("taskflow/action-and-channel")
@@ -62,24 +62,24 @@ def test_an_action_and_a_channel_are_tasks_of_their_definitions() -> None:
 def test_a_task_can_be_a_workflow_of_any_kind() -> None:
     run = Run(flow([task("a", {"x": 1}, type="WORKFLOW", taskDetails={"definition": "people/approval"})], ["b"]))
     (one,) = run.activities.values()
-    assert (one.is_workflow, one.definition, run.sent("a")) == (True, "people/approval", {"x": 1})
+    assert (one.is_workflow, one.definition, run.params_of("a")) == (True, "people/approval", {"x": 1})
     run.succeed("a", {"approved": True})
-    before = run.sent("b")["meta"]["taskflowExecutionContext"]["previousStageRes"]
+    before = run.params_of("b")["meta"]["taskflowExecutionContext"]["previousStageRes"]
     assert before == [{"taskName": "a", "response": {"approved": True}}]
 
 
 @pytest.mark.shows("taskflow/no-options")
 def test_without_options_a_task_has_one_attempt_and_no_timeout() -> None:
     run = Run(flow(["a"]))
-    assert run.terms[run.label("a")] == {"allowedRetryCount": 0, "retryDelay": 0}
-    assert run.sent("a")["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]["options"] == {}
+    assert run.settings[run.label("a")] == {"allowedRetryCount": 0, "retryDelay": 0}
+    assert run.params_of("a")["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]["options"] == {}
 
 
 @pytest.mark.shows("taskflow/options-overlaid", "taskflow/options-places")
 def test_options_of_the_flow_are_overlaid_by_those_of_the_task() -> None:
     run = Run(EXAMPLE)
     run.succeed("createGroup")
-    assert run.terms[run.label("addApplianceAlpha")] == {
+    assert run.settings[run.label("addApplianceAlpha")] == {
         "allowedRetryCount": 3,
         "retryDelay": 5000,
         "attemptTimeout": 60000,
@@ -91,21 +91,21 @@ def test_options_of_the_flow_are_overlaid_by_those_of_the_task() -> None:
     run = Run(flow([task("a", options=own), "b"], options=of_flow))
     assert info(run, "a")["options"] == {**of_flow, **own}
     assert info(run, "b")["options"] == of_flow
-    assert run.terms[run.label("a")] == {"allowedRetryCount": 0, "retryDelay": 10, "attemptTimeout": 2000}
-    assert run.terms[run.label("b")] == {"allowedRetryCount": 5, "retryDelay": 10, "attemptTimeout": 1000}
+    assert run.settings[run.label("a")] == {"allowedRetryCount": 0, "retryDelay": 10, "attemptTimeout": 2000}
+    assert run.settings[run.label("b")] == {"allowedRetryCount": 5, "retryDelay": 10, "attemptTimeout": 1000}
 
 
 def info(run: Run, name: str) -> Any:
     """Return the execution context of a task."""
-    return run.sent(name)["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]
+    return run.params_of(name)["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]
 
 
 def test_a_flow_ends_with_its_max_age() -> None:
     run = Run(flow(["a"], options={"maxAge": 1500}))
-    assert run.sent("maxAge") == {"duration": {"seconds": 1.5}}
+    assert run.params_of("maxAge") == {"duration": {"seconds": 1.5}}
     run.succeed("maxAge")
-    assert (run.outcome, run.said["message"]) == ("failed", "maxAge has passed")
-    assert {stage["status"] for stage in run.said["stages"]} <= {"FAILED", "COMPLETED", "WAITING"}
+    assert (run.outcome, run.ending["message"]) == ("failed", "maxAge has passed")
+    assert {stage["status"] for stage in run.ending["stages"]} <= {"FAILED", "COMPLETED", "WAITING"}
 
 
 @pytest.mark.shows("taskflow/stop-on-failure", "taskflow/flow-statuses")
@@ -115,8 +115,8 @@ def test_a_failed_task_ends_the_flow_when_its_stage_has_ended() -> None:
     assert run.live == ["b"]
     run.succeed("b")
     assert run.outcome == "failed"
-    assert [stage["status"] for stage in run.said["stages"]] == ["FAILED", "WAITING"]
-    assert run.said["stages"][0]["tasks"][0]["response"]["error"] == {"why": "no"}
+    assert [stage["status"] for stage in run.ending["stages"]] == ["FAILED", "WAITING"]
+    assert run.ending["stages"][0]["tasks"][0]["response"]["error"] == {"why": "no"}
 
 
 @pytest.mark.shows("taskflow/continue-on-failure", "taskflow/stage-statuses", "taskflow/previous-stage-null")
@@ -125,13 +125,13 @@ def test_with_continue_on_task_failure_the_flow_continues_and_the_response_is_nu
     run.fail("a")
     run.succeed("b", {"success": True, "data": "NOTIFIED USER"})
     assert run.live == ["c"]
-    assert run.sent("c")["meta"]["taskflowExecutionContext"]["previousStageRes"] == [
+    assert run.params_of("c")["meta"]["taskflowExecutionContext"]["previousStageRes"] == [
         {"taskName": "a", "response": None},
         {"taskName": "b", "response": {"success": True, "data": "NOTIFIED USER"}},
     ]
     run.succeed("c")
-    assert (run.outcome, run.said["status"]) == ("succeeded", "PARTIAL_COMPLETED")
-    assert [stage["status"] for stage in run.said["stages"]] == ["PARTIAL_COMPLETED", "COMPLETED"]
+    assert (run.outcome, run.ending["status"]) == ("succeeded", "PARTIAL_COMPLETED")
+    assert [stage["status"] for stage in run.ending["stages"]] == ["PARTIAL_COMPLETED", "COMPLETED"]
 
 
 @pytest.mark.shows("taskflow/previous-stage")
@@ -141,7 +141,8 @@ def test_a_worker_receives_the_answers_of_the_stage_before() -> None:
     run.succeed("c", {"of": "c"})
     run.succeed("b", {"of": "b"})
     before = {
-        name: run.sent(name)["meta"]["taskflowExecutionContext"].get("previousStageRes", "absent") for name in "abcd"
+        name: run.params_of(name)["meta"]["taskflowExecutionContext"].get("previousStageRes", "absent")
+        for name in "abcd"
     }
     assert before == {
         "a": "absent",
@@ -157,11 +158,11 @@ def test_an_all_failed_stage_is_failed_and_the_flow_continues_with_the_option() 
     run.fail("a")
     run.fail("b")
     run.succeed("c")
-    assert [stage["status"] for stage in run.said["stages"]] == ["FAILED", "COMPLETED"]
-    assert run.said["status"] == "PARTIAL_COMPLETED"
+    assert [stage["status"] for stage in run.ending["stages"]] == ["FAILED", "COMPLETED"]
+    assert run.ending["status"] == "PARTIAL_COMPLETED"
     run = Run(flow(["a"], options=GO_ON))
     run.fail("a")
-    assert (run.outcome, run.said["status"]) == ("failed", "FAILED")
+    assert (run.outcome, run.ending["status"]) == ("failed", "FAILED")
 
 
 def test_the_option_of_the_task_decides_whether_its_failure_stops_the_flow() -> None:
@@ -265,7 +266,7 @@ def test_placeholders_are_filled_from_the_stages_before(value: Any, filled: Any)
     run = Run(content)
     run.succeed("a", {"id": 7, "tags": ["x", "y"], "z": None, "big": 12345678901234567890123.5})
     run.succeed("b")
-    assert run.sent("c")["params"] == {"x": filled}
+    assert run.params_of("c")["params"] == {"x": filled}
 
 
 def test_placeholders_keep_the_text_of_numbers() -> None:
@@ -288,7 +289,7 @@ def test_an_unknown_placeholder_fails_its_task_before_any_worker_sees_it(unknown
     assert run.live == ["other"]
     run.succeed("other")
     run.succeed("d")
-    (c, _) = run.said["stages"][1]["tasks"]
+    (c, _) = run.ending["stages"][1]["tasks"]
     assert c["status"] == "FAILED"
     assert "{{" + unknown + "}}" in c["response"]["message"]
 
@@ -303,7 +304,7 @@ def test_a_stage_with_only_unknown_placeholders_does_not_block_the_flow() -> Non
 @pytest.mark.shows("taskflow/execution-context")
 def test_the_execution_context_of_a_worker_is_as_documented() -> None:
     run = Run(EXAMPLE, id="c3dec307-99f2-437e-9942-8f7128210ddc")
-    sent = run.sent("createGroup")
+    sent = run.params_of("createGroup")
     assert sent["params"] == EXAMPLE["stages"][0]["tasks"][0]["params"]
     stage = run.plan.stages[0]
     place = sent["meta"]["taskflowExecutionContext"]
@@ -332,14 +333,14 @@ def test_the_execution_context_of_a_worker_is_as_documented() -> None:
 @pytest.mark.shows("taskflow/nested-context")
 def test_a_nested_flow_has_the_context_of_its_parent_in_its_meta() -> None:
     outer = Run(flow(["a"]))
-    meta = outer.sent("a")["meta"]
+    meta = outer.params_of("a")["meta"]
     inner = Run(flow(["b"], meta=meta), id="inner")
-    told = inner.sent("b")["meta"]["taskflowExecutionContext"]["taskflow"]
+    told = inner.params_of("b")["meta"]["taskflowExecutionContext"]["taskflow"]
     assert told["taskInfo"]["meta"] == meta
     parent = outer.plan.stages[0].tasks[0]
     assert inner.plan.parent == FlowParent("run", parent.stage_id, parent.id)
     innermost = Run(flow(["c"], meta={"taskflowExecutionContext": {"taskflow": told}}), id="innermost")
-    told = innermost.sent("c")["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]["meta"]
+    told = innermost.params_of("c")["meta"]["taskflowExecutionContext"]["taskflow"]["taskInfo"]["meta"]
     assert told["taskflowExecutionContext"]["taskflow"]["taskInfo"]["meta"] == meta
 
 
@@ -365,7 +366,7 @@ def test_a_failed_nested_flow_makes_its_task_failed() -> None:
     run.succeed("a", {"ok": 1})
     run.fail(one)
     assert run.outcome == "failed"
-    assert "did not succeed" in run.said["stages"][0]["tasks"][0]["response"]["message"]
+    assert "did not succeed" in run.ending["stages"][0]["tasks"][0]["response"]["message"]
 
 
 def test_nested_flows_of_an_earlier_attempt_are_ignored() -> None:
@@ -396,9 +397,9 @@ def test_params_of_a_flow_by_name_override_its_context() -> None:
     text = json.dumps({"kind": "taskflow", "name": "demo/flow", "title": "Demo", **content}).encode()
     document = msgspec.json.decode(text, type=TaskflowDefinition)
     run = Run({"who": "bob"}, document)
-    assert run.sent("a")["params"] == {"x": "bob", "y": 1}
+    assert run.params_of("a")["params"] == {"x": "bob", "y": 1}
     assert run.plan.flow.name == "Demo"
-    assert Run(None, document).sent("a")["params"] == {"x": "ann", "y": 1}
+    assert Run(None, document).params_of("a")["params"] == {"x": "ann", "y": 1}
 
 
 PLACEHOLDER = ["{{a}}", "x {{a.b}}", "{{a.b.0}}", "{{ a.c.d }}", "{{a.}}", "{{{a}}}", "{{a}}{{a.b}}", "}}{{"]
@@ -433,4 +434,4 @@ def test_a_flow_with_too_large_responses_fails_with_the_size(tasks: int, outcome
     run.succeed("a", {"text": "x" * (2 << 20)})
     assert run.outcome == outcome
     if outcome is not None:
-        assert run.said["message"].endswith("bytes of responses in all; 16777216 are the most")
+        assert run.ending["message"].endswith("bytes of responses in all; 16777216 are the most")

@@ -61,7 +61,7 @@ def test_a_bare_retry_runs_every_task_again() -> None:
     run.succeed("a")
     run.succeed("b")
     run.succeed("c")
-    assert run.said["status"] == "COMPLETED"
+    assert run.ending["status"] == "COMPLETED"
 
 
 def test_a_bare_retry_runs_what_has_not_succeeded_when_execution_is_exactly_once() -> None:
@@ -69,7 +69,7 @@ def test_a_bare_retry_runs_what_has_not_succeeded_when_execution_is_exactly_once
     assert run.live == ["b"]
     run.succeed("b", {"n": 2})
     assert run.live == ["c"]
-    before = run.sent("c")["meta"]["taskflowExecutionContext"]["previousStageRes"]
+    before = run.params_of("c")["meta"]["taskflowExecutionContext"]["previousStageRes"]
     assert before == [{"taskName": "a", "response": {"n": 1}}, {"taskName": "b", "response": {"n": 2}}]
 
 
@@ -89,11 +89,11 @@ def test_given_stages_run_again_and_later_ones_that_ran_are_not_touched() -> Non
     run = retried(first, [("s1", None)])
     assert run.live == ["a"]
     run.succeed("a")
-    assert (run.outcome, run.said["status"]) == ("succeeded", "PARTIAL_COMPLETED")
-    assert [stage["status"] for stage in run.said["stages"]] == ["COMPLETED", "COMPLETED", "FAILED"]
+    assert (run.outcome, run.ending["status"]) == ("succeeded", "PARTIAL_COMPLETED")
+    assert [stage["status"] for stage in run.ending["stages"]] == ["COMPLETED", "COMPLETED", "FAILED"]
     run = retried(run, [("s3", None)])
     run.succeed("c")
-    assert run.said["status"] == "COMPLETED"
+    assert run.ending["status"] == "COMPLETED"
 
 
 def test_given_tasks_run_again_in_the_order_of_their_stages() -> None:
@@ -104,10 +104,10 @@ def test_given_tasks_run_again_in_the_order_of_their_stages() -> None:
     assert run.live == ["b"]
     run.succeed("b", {"of": "b again"})
     assert run.live == ["d"]
-    before = run.sent("d")["meta"]["taskflowExecutionContext"]["previousStageRes"]
+    before = run.params_of("d")["meta"]["taskflowExecutionContext"]["previousStageRes"]
     assert before == [{"taskName": "a", "response": {"of": "a"}}, {"taskName": "b", "response": {"of": "b again"}}]
     run.succeed("d")
-    assert run.said["status"] == "COMPLETED"
+    assert run.ending["status"] == "COMPLETED"
 
 
 def test_a_task_that_never_ran_runs_with_its_stage() -> None:
@@ -120,16 +120,16 @@ def test_a_task_that_never_ran_runs_with_its_stage() -> None:
 def test_a_stage_after_a_kept_failure_runs_only_when_it_is_named() -> None:
     run = retried(failed_at_b(), [("s2", None)])
     assert run.live == ["c"]
-    before = run.sent("c")["meta"]["taskflowExecutionContext"]["previousStageRes"]
+    before = run.params_of("c")["meta"]["taskflowExecutionContext"]["previousStageRes"]
     assert before == [{"taskName": "a", "response": {"n": 1}}, {"taskName": "b", "response": None}]
     run.succeed("c")
-    assert (run.outcome, run.said["status"]) == ("failed", "FAILED")
+    assert (run.outcome, run.ending["status"]) == ("failed", "FAILED")
     first = Run(flow(["a", "b"], ["c"], ["d"]))
     first.fail("a")
     first.fail("b")
     run = retried(first, [("s1", ["a"])])
     run.succeed("a")
-    assert (run.outcome, [stage["status"] for stage in run.said["stages"]]) == (
+    assert (run.outcome, [stage["status"] for stage in run.ending["stages"]]) == (
         "failed",
         ["FAILED", "WAITING", "WAITING"],
     )
@@ -155,7 +155,10 @@ def test_a_stage_before_its_turn_is_waiting_whatever_tasks_are_kept() -> None:
     assert [stage.status for stage in ended(run).stages] == ["COMPLETED", "RUNNING"]
     stopped = retried(failed_with_c_done(), [("s1", None), ("s2", ["d"])])
     stopped.fail("a")
-    assert (stopped.outcome, [stage["status"] for stage in stopped.said["stages"]]) == ("failed", ["FAILED", "FAILED"])
+    assert (stopped.outcome, [stage["status"] for stage in stopped.ending["stages"]]) == (
+        "failed",
+        ["FAILED", "FAILED"],
+    )
     assert [stage.status for stage in ended(stopped).stages] == ["FAILED", "FAILED"]
 
 
