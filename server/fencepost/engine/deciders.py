@@ -27,6 +27,7 @@ from fencepost.engine.tasks import Tasks
 from fencepost.engine.transitions_by_id import TransitionsById, UnexpectedState
 from fencepost.engine.workflows import Workflows
 from fencepost.errors import KEY_TAKEN, UNAVAILABLE, Refusal
+from fencepost.store.workflows import Found
 
 # No limit: a decider gets all activities of its workflow.
 _ALL = 1_000_000
@@ -58,10 +59,13 @@ class Deciders:
         """Return the names of the definitions that have a decider here."""
         return [*await self._definitions.names_of(self._by_kind)] if self._by_kind else []
 
-    async def handle(self, execution: BuiltinExecution) -> bytes:
-        """Return the actions of a decision task, as JSON text. Raises the exceptions of the decider."""
+    async def handle(self, execution: BuiltinExecution, found: Found | None = None) -> bytes:
+        """Return the actions of a decision task, as JSON text. Raises the exceptions of the decider.
+
+        `found` is its workflow when the caller has read it: deciders use id, definition and params, which never change.
+        """
         task = execution.task
-        found = await self._workflows.get(workflow_of(task))
+        found = found or await self._workflows.get(workflow_of(task))
         definition = await self._definitions.get(found.workflow.definition, found.workflow.definition_version)
         assert not isinstance(definition.document, Foreign), "only documents of this server's deciders are polled for"
         tasks, children = await self._workflows.activities(found.seq, size=_ALL)
@@ -77,7 +81,7 @@ class Deciders:
             actions = [await self._possible(action, definition.document, keys) for action in actions]
         return msgspec.json.encode(list(actions))
 
-    async def run_pending_decisions(self, id: str) -> None:
+    async def run_pending_decisions(self, id: str, found: Found | None = None) -> None:
         """Make the pending decisions of a workflow here, or wait for the server that makes them.
 
         Returns after 5 s even if another server is still deciding. It also returns when a decision is refused or its
@@ -94,7 +98,7 @@ class Deciders:
             if task is None:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _PAUSES[1])
-            elif not await self._decide(task):
+            elif not await self._decide(task, found):
                 return
 
     async def _possible(self, action: AnyAction, document: Decided, keys: dict[str, str]) -> AnyAction:
@@ -130,14 +134,14 @@ class Deciders:
         except (UnexpectedState, Refusal):
             return None
 
-    async def _decide(self, task: Task) -> bool:
+    async def _decide(self, task: Task, found: Found | None) -> bool:
         """Make a decision; return whether the server accepted it."""
         assert task.exec_id is not None, "it was started"
         lease = Lease(task.id, UUID(task.exec_id), ENGINE)
         decided = False
         try:
             with suppress(Exception):
-                actions = await self.handle(BuiltinExecution(task, self._tasks))
+                actions = await self.handle(BuiltinExecution(task, self._tasks), found)
                 (outcome,) = await self._executions.success([lease._replace(content=actions)], short=True)
                 decided = not isinstance(outcome, Exception)
         finally:

@@ -23,6 +23,7 @@ from fencepost.engine.workflows import NewWorkflow, Workflows
 from fencepost.errors import DEFINITION_NOT_FOUND, TASK_NOT_FOUND, WORKFLOW_HAS_BEEN_DONE, WORKFLOW_NOT_FOUND, Refusal
 from fencepost.store.pages import size_of
 from fencepost.store.transitions_by_id import Verb as Transition
+from fencepost.store.workflows import Found
 from fencepost.vocabularies.devices.document import DEVICE_PREFIX, DeviceWorkflow, parse_run_params
 from fencepost.vocabularies.devices.errors import REPORT_REFUSED, RUN_IS_OVER, RUN_NOT_FOUND
 from fencepost.vocabularies.devices.labels import StepTry
@@ -193,6 +194,10 @@ class Runs:
 
     async def task(self, id: str) -> Task:
         """Return a task of a run; raise Refusal (`task-not-found`) for any other task."""
+        return (await self._task(id))[0]
+
+    async def _task(self, id: str) -> tuple[Task, Found]:
+        """Return a task of a run and the workflow of the run."""
         if not _ID.fullmatch(id) or kind_of(id) is not IdKind.ACTIVITY:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=id[:64])
         task = (await self._tasks.get(id)).task
@@ -200,7 +205,7 @@ class Runs:
         device = await self.device_of(run.workflow)
         if device is None or task.definition != DEVICE_PREFIX + device:
             raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
-        return task
+        return task, run
 
     async def task_of(self, device: str) -> Task | None:
         """Return the live task of a device, None without one."""
@@ -217,12 +222,12 @@ class Runs:
         A report that ends the task also runs the next decision of the run, unless another server is making it. Raises
         Refusal: `task-not-found`, and `report-refused` when the report does not fit the status of the task.
         """
-        task = await self.task(id)
+        task, run = await self._task(id)
         before = task_status(task.status, task.outcome, task.error)
         updated = await self._apply(task, report, caller)
         await self._registry.heartbeat(task.definition.removeprefix(DEVICE_PREFIX))
         if updated.status == "done" and before not in ("COMPLETED", "REJECTED", "ABORTED"):
-            await self._deciders.run_pending_decisions(workflow_of(updated))
+            await self._deciders.run_pending_decisions(run.workflow.id, run)
         return updated
 
     async def device_of(self, workflow: Workflow) -> str | None:
