@@ -18,8 +18,7 @@ from fencepost.notation import yaml_writer
 from fencepost.rpc.openapi import document
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import surface_of
-from tools import protobuf, shown
-from tools.method_reference import method_reference
+from tools import method_reference, protobuf, shown
 from tools.schema_dump import schema_dump
 from tools.tables import errors_table, settings_table, with_table
 
@@ -38,7 +37,7 @@ def _table(path: str, name: str, table: Callable[[], str]) -> Callable[[], str]:
 GENERATED: dict[str, Callable[[], str]] = {
     "openapi/openapi.yaml": openapi,
     "sql/schema.sql": schema_dump,
-    "docs/reference/methods.md": method_reference,
+    **{path: partial(method_reference.page, path) for path in method_reference.paths()},
     "docs/errors.md": _table("docs/errors.md", "errors", errors_table),
     "docs/configuration.md": _table("docs/configuration.md", "settings", settings_table),
     **{path: partial(shown.with_tests, path) for path in shown.PAGES},

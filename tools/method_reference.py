@@ -1,8 +1,13 @@
-"""docs/reference/methods.md: every method with params, result and an example, from the structs that check them."""
+"""docs/reference/methods/: a page for each noun, from the structs of the methods, with examples and their answers.
+
+The answers are those that tests/answers has recorded from a server.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,52 +17,93 @@ from fencepost.rpc.registry import Method
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import surface_of
 
-_HEAD = """\
+ROOT = Path(__file__).resolve().parents[1]
+ANSWERS = ROOT / "tests" / "answers"
+FOLDER = "docs/reference/methods"
+
+_INDEX = """\
 # Methods
 
-Look up here what a call takes and what it answers. Each example is a body for `POST /rpc` as it stands; YAML works the
-same. How calls travel, alone and in arrays, is in [protocol.md](../protocol.md); what can go wrong is in
-[errors.md](../errors.md). This page is generated from the code: `make generate`.
+These pages list the params and the result of each method, with an example and the answer of a server to it. Each
+example is a body for `POST /rpc`; YAML works the same. The answers are those after some earlier calls, with ids and
+times made readable. [Protocol](../../protocol.md) explains how calls are sent, alone and in arrays;
+[errors](../../errors.md) lists what can go wrong. These pages are generated from the code: `make generate`.
+"""
+_PAGE = """\
+# Methods: {noun}
+
+Params, result and an example of each `awf.{noun}/…` method, with the answer of a server. [All methods](README.md).
 """
 _RESOURCES = """\
-## Resources
+# Resources
 
-What the results are made of. A member without a value is left out.
+The objects in results, and in params. A member without a value is left out.
+
+## Parts of results
 """
 _PARTS = """\
 ## Parts of params
-
-What some params are made of.
 """
 
 Json = dict[str, Any]
 
 
-def method_reference() -> str:
-    """Return the page."""
+def paths() -> list[str]:
+    """Return the paths of the pages."""
+    return [f"{FOLDER}/{name}.md" for name in ("README", *_nouns(), "resources")]
+
+
+def page(path: str) -> str:
+    """Return the text of a page."""
+    return _pages()[path]
+
+
+@cache
+def _pages() -> dict[str, str]:
     surface = surface_of(ALL)
-    methods = surface.methods
     schemas = document(surface)["components"]["schemas"]
-    names = component_names(methods.methods.values())
-    parts = [_HEAD, _list_of(list(methods.methods.values()))]
-    for method in methods.methods.values():
-        parts += _method(method, schemas[names[method.params]], schemas[names[method.result]])
-    parts.append(_RESOURCES)
-    for name in _mentioned(schemas, [names[method.result] for method in methods.methods.values()]):
-        parts += [f"### {name}\n", f"{schemas[name]['description']}\n", _table(schemas[name], required=False)]
-    parts.append(_PARTS)
-    for name in _mentioned(schemas, [names[method.params] for method in methods.methods.values()]):
-        parts += [f"### {name}\n", f"{schemas[name]['description']}\n", _table(schemas[name])]
-    return "\n".join(parts)
+    methods = surface.methods.methods.values()
+    names = component_names(methods)
+    parts = {"README": [_INDEX, *_index()], "resources": _resources(schemas, list(methods), names)}
+    for noun, its in _nouns().items():
+        answers = orjson.loads((ANSWERS / f"{noun}.json").read_bytes())
+        parts[noun] = [_PAGE.format(noun=noun)]
+        for method in its:
+            params, result = schemas[names[method.params]], schemas[names[method.result]]
+            parts[noun] += _method(method, params, result, answers[method.name])
+    return {f"{FOLDER}/{name}.md": "\n".join(lines) for name, lines in parts.items()}
 
 
-def _list_of(methods: list[Method]) -> str:
-    rows = [f"| [`{method.name}`](#{_anchor(method.name)}) | {_first_sentence(method.summary)} |" for method in methods]
-    return "\n".join(["| method | does |", "| --- | --- |", *rows, ""])
+@cache
+def _nouns() -> dict[str, list[Method]]:
+    """Return the methods by noun, such as `task`, in the order of the registry."""
+    nouns: dict[str, list[Method]] = {}
+    for method in surface_of(ALL).methods.methods.values():
+        nouns.setdefault(method.name.removeprefix("awf.").partition("/")[0], []).append(method)
+    return nouns
 
 
-def _method(method: Method, params: Json, result: Json) -> list[str]:
-    example = orjson.dumps({"method": method.name, "params": method.example}, option=orjson.OPT_INDENT_2).decode()
+def _index() -> Iterator[str]:
+    for noun, methods in _nouns().items():
+        yield f"## [{noun}]({noun}.md)\n"
+        rows = [
+            f"| [`{method.name}`]({noun}.md#{_anchor(method.name)}) | {_first_sentence(method.summary)} |"
+            for method in methods
+        ]
+        yield "\n".join(["| method | does |", "| --- | --- |", *rows, ""])
+
+
+def _resources(schemas: Json, methods: list[Method], names: Any) -> list[str]:
+    lines = [_RESOURCES]
+    for name in _mentioned(schemas, [names[method.result] for method in methods]):
+        lines += [f"### {name}\n", f"{schemas[name]['description']}\n", _table(schemas[name], required=False)]
+    lines.append(_PARTS)
+    for name in _mentioned(schemas, [names[method.params] for method in methods]):
+        lines += [f"### {name}\n", f"{schemas[name]['description']}\n", _table(schemas[name])]
+    return lines
+
+
+def _method(method: Method, params: Json, result: Json, answer: Any) -> list[str]:
     return [
         f"## {method.name}\n",
         f"{method.summary}\n",
@@ -65,8 +111,13 @@ def _method(method: Method, params: Json, result: Json) -> list[str]:
         _table(params),
         f"Result: {_lower(result['description'])}\n",
         _table(result, required=False),
-        f"```json\n{example}\n```\n",
+        f"```json\n{_indented({'method': method.name, 'params': method.example})}\n```\n",
+        f"Answer:\n\n```json\n{_indented(answer)}\n```\n",
     ]
+
+
+def _indented(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def _table(schema: Json, *, required: bool = True) -> str:
@@ -89,7 +140,7 @@ def _type(schema: Json) -> str:
     """Return a schema as words for a cell of a table."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{_anchor(name)})"
+        return f"[{name}](resources.md#{_anchor(name)})"
     if "anyOf" in schema:
         return " or ".join(_type(one) for one in schema["anyOf"] if one != {"type": "null"})
     if "enum" in schema:

@@ -30,10 +30,9 @@ def test_a_stale_file_is_named_together_with_the_command(
     assert capsys.readouterr().err.startswith("openapi/openapi.yaml is stale; run `make generate`\n")
 
 
-def test_the_table_of_methods_has_a_row_for_each() -> None:
-    page = generate.GENERATED["docs/reference/methods.md"]()
-    table = page[page.index("| method |") :].partition("\n\n")[0].splitlines()
-    assert len(table) == 2 + len(METHODS.methods)
+def test_the_index_of_methods_has_a_row_for_each() -> None:
+    page = generate.GENERATED["docs/reference/methods/README.md"]()
+    assert page.count("\n| [`awf.") == len(METHODS.methods)
 
 
 def test_a_page_without_its_markers_is_refused() -> None:
