@@ -4,11 +4,16 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MANIFESTS := pyproject.toml executor_sdk/python/pyproject.toml
 
+# Rules without a database, the envelope and the calls about tasks, and the rules about the code and its documents.
+FAST := tests/domain tests/notation tests/wire tests/engine \
+	$(addprefix tests/rpc/test_,envelope.py executor.py tasks.py) \
+	$(addprefix tests/house/test_,modules.py documented.py architecture.py shown.py openapi.py states.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench bench-full check sizes format generate docs constraints clean
+.PHONY: help setup demo test test-fast test-vocabulary bench bench-full check sizes format generate answers docs constraints clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
 setup: .venv/.run ## Make .venv with fencepost in it
 
@@ -17,6 +22,12 @@ demo: setup ## Start everything and import real data
 
 test: .venv/.dev ## Run all tests
 	@$(BIN)/python -m pytest -n 2 $(TESTS)
+
+test-fast: .venv/.dev ## Run the tests that are quick and tell most
+	@$(BIN)/python -m pytest -n 2 $(FAST)
+
+test-vocabulary: .venv/.dev ## Run the tests of a vocabulary: V=devices
+	@$(BIN)/python -m pytest -n 2 tests/vocabularies/$(or $(V),$(error V is missing; for example V=devices))
 
 bench: .venv/.bench ## Measure it beside other queues on Postgres: three minutes
 	@$(BIN)/fencepost bench $(BENCH)
@@ -44,6 +55,10 @@ generate: .venv/.dev ## Write again what is generated (openapi.yaml, schema.sql,
 
 docs: .venv/.docs ## Build the documentation as a searchable site, in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "fencepost: open site/index.html, or serve site/ for the search"
+
+answers: .venv/.dev ## Record again the answers that the method reference shows
+	@RECORD_ANSWERS=1 $(BIN)/python -m pytest -q tests/answers
+	@$(MAKE) --no-print-directory generate
 
 constraints: .venv/.dev ## Resolve the dependencies again, with hashes
 	@$(PIP) install uv
