@@ -12,6 +12,7 @@ import orjson
 import psycopg
 import pytest
 
+from tests.fixtures.locks import is_blocked
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
@@ -206,9 +207,4 @@ def test_many_workers_get_each_task_once(server: Server) -> None:
 
 
 def _blocked(server: Server) -> bool:
-    return bool(
-        server.query(
-            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-            " and query like '%Lease ready tasks%'"
-        )
-    )
+    return is_blocked(server.conninfo, "tasks/claim")

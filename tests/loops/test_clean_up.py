@@ -13,7 +13,7 @@ import pytest
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
 from tests.fixtures.builtin import CLEAN_UP, ended, ran
-from tests.fixtures.locks import stopped_in, until_stuck
+from tests.fixtures.locks import is_blocked, stopped_in, until_stuck
 from tests.fixtures.processes import Client, serving
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
@@ -70,13 +70,8 @@ def is_there(server: Server, id: str) -> bool:
 
 
 def is_stopped(conninfo: str) -> bool:
-    """Whether a batch of a clean-up waits for a lock."""
-    with psycopg.connect(conninfo) as connection:
-        found = connection.execute(
-            "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-            " and query like '-- Look at a batch of old tasks%'"
-        )
-        return bool(found.fetchall())
+    """Return whether a batch of a clean-up waits for a lock."""
+    return is_blocked(conninfo, "cleaning/delete_tasks")
 
 
 def names(server: Server) -> set[str]:
