@@ -180,7 +180,7 @@ def test_a_server_killed_in_the_middle_ends_the_demo_and_the_next_one_works(fold
     process = start(folder, "--batch", "5")
     until(lambda: [n for (n,) in running(folder, "select count(*) from demo.resources") if n > 100], 30)
     os.kill(int((folder / "data" / "lock").read_text()), signal.SIGKILL)
-    assert finish(process, status=1).stderr.splitlines()[-1] == "fencepost: the server ended before the demo did"
+    assert finish(process, status=1).stderr.splitlines()[-1] == "fencepost: the server ended before the demo was done"
     assert run(folder).stdout.splitlines()[-1] == "demo: 13 tasks done, 28298 rows imported"
 
 

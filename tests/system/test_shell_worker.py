@@ -18,7 +18,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 @pytest.fixture
 def script() -> str:
-    section = README.read_text("utf-8").split("## The same in shell")[1]
+    section = README.read_text("utf-8").split("## A worker in shell")[1]
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert block is not None
     return block[1]
