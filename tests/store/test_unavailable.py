@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database, DatabaseAway
+from tests.fixtures.waiting import until
 
 Use = Callable[[Database], Coroutine[Any, Any, Any]]
 
@@ -75,6 +76,13 @@ def test_what_does_not_pass_is_told_as_unavailable_after_the_patience_of_a_call(
     assert time.monotonic() - began < 5 + 2
 
 
+def _backends(database: str, user: str) -> int:
+    with psycopg.connect(database) as owner:
+        row = owner.execute("select count(*) from pg_stat_activity where usename = %s", [user]).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
 def test_a_database_that_has_no_connection_left_is_unavailable(database: str) -> None:
     """SQLSTATE 53300, which comes when a connection is opened."""
     with psycopg.connect(database, autocommit=True) as owner:
@@ -84,6 +92,8 @@ def test_a_database_that_has_no_connection_left_is_unavailable(database: str) ->
     try:
         with psycopg.connect(crowded), pytest.raises(DatabaseAway):
             using(crowded, lambda used: used.fetch("select 1", {}))
+        # A closed connection counts until its backend has ended.
+        until(lambda: _backends(database, "crowded") == 0)
         assert using(crowded, lambda used: used.fetch("select 7", {})) == [(7,)]
     finally:
         with psycopg.connect(database, autocommit=True) as owner:
