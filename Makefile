@@ -21,7 +21,7 @@ demo: setup ## Start everything and import real data
 	@$(BIN)/fencepost demo
 
 test: .venv/.dev ## Run all tests
-	@$(BIN)/python -m pytest -n 2 $(TESTS)
+	@$(BIN)/python -m pytest -n 3 $(TESTS)
 
 test-fast: .venv/.dev ## Run the tests that are quick and tell most
 	@$(BIN)/python -m pytest -n 2 $(FAST)
