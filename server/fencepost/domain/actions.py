@@ -1,8 +1,8 @@
-"""What a decider may decide: the actions of a decision, inside and outside of this server.
+"""The actions of a decision, for deciders inside and outside of this server.
 
-A decider is a function `decide(workflow, event) -> actions`. It is told facts: its workflow, what happened, and on
-request what the workflow has begun and how that ended. It may decide about the same event twice, when the first answer
-was lost with its process, and what it answers is done once: that is what labels are for.
+A decider is a function `decide(workflow, event) -> actions`. It gets facts: its workflow, the event, and on request the
+activities of the workflow and their ends. It may get the same event twice, when its first answer was lost with its
+process. Labels make the second answer idempotent: a label that is in use with the same content starts nothing.
 """
 
 from __future__ import annotations
@@ -48,30 +48,30 @@ class ScheduleTask(Action, frozen=True, forbid_unknown_fields=True, tag="awf.wor
 
 
 class ScheduleWorkflow(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/schedule-workflow"):
-    """Begin a child workflow; the vendor's clients say `task-request` here too."""
+    """Begin a child workflow. `task-request` is accepted too, since the vendor's clients send it."""
 
     task_request: Request | None = None
     workflow_request: Request | None = None
 
 
 class DoNothing(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/do-nothing"):
-    """Wait for what happens next."""
+    """Wait for the next event."""
 
 
 class CompleteWorkflow(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/complete-workflow"):
-    """End the workflow well, and what is still live of it as canceled."""
+    """Complete the workflow, and cancel its live tasks and children."""
 
     result: Raw | UnsetType = UNSET
 
 
 class Fail(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/fail"):
-    """End the workflow as failed, and what is still live of it as canceled."""
+    """Fail the workflow, and cancel its live tasks and children."""
 
     error: Raw | UnsetType = UNSET
 
 
 class UnknownError(Action, frozen=True, forbid_unknown_fields=True, tag="awf.workflow.action/unknown-error"):
-    """End the workflow as failed for a reason that its decider does not know."""
+    """Fail the workflow for a reason that its decider does not know."""
 
     error: Raw | UnsetType = UNSET
 
@@ -92,7 +92,7 @@ def read_actions(text: bytes | None) -> Sequence[AnyAction]:
         raise invalid_action(f"{len(actions)} actions; a decision has at most {MOST_ACTIONS}")
     for number, action in enumerate(actions[:-1]):
         if isinstance(action, Ending):
-            raise invalid_action("nothing can follow what ends the workflow", f"$[{number + 1}]")
+            raise invalid_action("no action can follow the one that ends the workflow", f"$[{number + 1}]")
     return actions
 
 
@@ -102,7 +102,7 @@ def invalid_action(reason: str, at: str | None = None) -> Refusal:
 
 
 def request_of(action: ScheduleTask | ScheduleWorkflow) -> tuple[str, Request]:
-    """Return what to begin, and the member that says it; raise Refusal (`invalid-action`)."""
+    """Return the request of an action, after the name of its member; raise Refusal (`invalid-action`)."""
     match action:
         case ScheduleTask(task_request=request):
             return "task-request", request
@@ -116,7 +116,7 @@ def request_of(action: ScheduleTask | ScheduleWorkflow) -> tuple[str, Request]:
 def digest_of(
     *, is_workflow: bool, definition: str, params: bytes | None, execute_at: str | None, settings: bytes | None = None
 ) -> str:
-    """Return what tells whether the same was asked for under a label, as a UUID's text."""
+    """Return the hash of a request, as the text of a UUID; requests with the same content have equal hashes."""
     parsed = None if params is None else orjson.loads(params)
     asked = [is_workflow, definition, parsed, None if execute_at is None else utc_text(execute_at)]
     said = canonical(asked if settings is None else [*asked, orjson.loads(settings)])

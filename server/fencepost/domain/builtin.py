@@ -1,4 +1,4 @@
-"""The kinds of tasks that the server itself sees to: their definitions, and how long those run that nobody works on."""
+"""The built-in definitions: tasks that the server executes itself, and timers, which run without a worker."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from fencepost.domain.times import time_text
 from fencepost.domain.validation import refusal_of_struct
 from fencepost.errors import Refusal, invalid_params
 
-# In whose name the server works on tasks, and what it does by itself stands in the log.
+# The caller in the log for tasks that the server executes, and for changes that it makes by itself.
 ENGINE = "awf.engine"
 
 WAIT = "awf.task/wait"
 SUBSCRIBE = "awf.task/subscribe"
-# What every decision task is of, on the wire.
+# The definition of every decision task on the wire.
 DECISION = "awf.workflow/decision-task"
-# Those that run by themselves from the moment they are made.
+# Tasks that run without a worker from their creation.
 TIMERS = (WAIT, SUBSCRIBE)
 RUN_RPC = "aidbox.task/run-rpc"
 RUN_SQL = "aidbox.task/run-sql"
 CLEAN_UP = "awf.task/clean-up-activities"
-# What stands for an activity that could not begin: it fails with the reason.
+# Replaces an activity that cannot start: the task fails with the reason.
 REFUSED = "awf.task/refused"
 
 _NUMBER = {"type": "number", "minimum": 0, "maximum": LONGEST_MS / 1000}
-# Of the two, each bound is about the one that it can be about.
+# JSON Schema applies `maxLength` to strings only, and the other two limits to numbers only.
 _STEP = {"type": ["string", "integer"], "maxLength": 200, "minimum": 0, "maximum": 2**31 - 1}
 _RULE = {
     "type": "object",
@@ -96,7 +96,7 @@ BUILT_IN = (
     ),
     TaskDefinition(
         name=RUN_RPC,
-        # What was refused would be again; and of a server that died in the middle nobody knows whether it was done.
+        # A refused call would be refused again. If a server died in the middle, the call may have been done.
         allowed_retry_count=0,
         params={
             "type": "object",
@@ -161,10 +161,10 @@ class _Wait(msgspec.Struct, frozen=True):
 
 
 def timer_of(definition: str, params: bytes | None, execute_at: str | None) -> Mapping[str, Any] | None:
-    """Return until when, or for how many ms, a task runs by itself; None for one that somebody works on.
+    """Return the end of a timer, as `until` or `milliseconds`; None for a task that workers execute.
 
-    A subscription also says where events find it. The params have been checked against the definition. Raises Refusal
-    for a time that is none.
+    A subscription also has its index key. The params have been checked against the definition. Raises Refusal
+    (`invalid-params`) for an invalid time.
     """
     if definition not in TIMERS:
         return None

@@ -1,8 +1,8 @@
-"""When a cron expression is due: the only module that knows which library reads them.
+"""Due times of cron expressions. Only this module imports the library that parses them.
 
-All times that go in and come out are in UTC. In zones with daylight saving, a time of day that a spring-forward leaves
-out is due when the gap is over, and one that a fall-back repeats is due the first time; what is due every hour or more
-often goes by what passes and not by what clocks show (cronsim does as Debian's cron does).
+Arguments and results are in UTC. In zones with daylight saving, a time of day that a spring-forward skips is due at the
+end of the gap, and a time of day that a fall-back repeats is due the first time. An expression that is due every hour
+or more often follows elapsed time and not the clock (cronsim behaves like Debian's cron).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Cron:
     """The due times of an expression in a zone."""
 
     def __init__(self, text: str, zone: str) -> None:
-        """Read both; raise Refusal (at `$.schedule` or `$.timezone`) for what is none, or is never due."""
+        """Parse both; raise Refusal (`invalid-params`) at `$.schedule` or `$.timezone` if invalid or never due."""
         self._zone = _zone(zone)
         expression = _expression(text)
         seconds, _, rest = expression.partition(" ")
-        # The library applies the rules for daylight saving to five fields only; a fixed second is five fields, later.
+        # The library applies the rules for daylight saving to five fields only, so a fixed second becomes an offset.
         fixed = len(expression.split()) == 6 and seconds.isdigit()
         self._expression = rest if fixed else expression
         self._offset = timedelta(seconds=int(seconds)) if fixed else timedelta()
@@ -47,7 +47,7 @@ class Cron:
 
     def after(self, moment: datetime) -> datetime | None:
         """Return the first due time later than `moment`, None when there is none within fifty years."""
-        # In the hour that a fall-back repeats, the library goes on from the first of the two.
+        # In the hour that a fall-back repeats, the library continues from the first occurrence.
         return next((due for due in self._run(moment) if due > moment), None)
 
     def at_or_after(self, moment: datetime) -> datetime | None:
@@ -86,7 +86,7 @@ def _expression(text: str) -> str:
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # not there, not a name, not a file
+    except (KeyError, ValueError, OSError):  # unknown, not a valid name, not a file
         near = hint(name, sorted(available_timezones())) or ", such as Europe/Berlin"
         raise invalid_params(
             f"{shortened(name)!r} is not a time zone of the IANA database{near}", "$.timezone"

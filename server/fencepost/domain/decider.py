@@ -1,8 +1,8 @@
-"""Deciders inside of the server: pure functions `decide(workflow, event) -> actions` over a declared document.
+"""Deciders inside the server: pure functions `decide(workflow, event) -> actions` over a declared document.
 
-They are told what deciders outside are told, answer with the same actions, and are recorded in the same history. An
-activity has ended for a decider when the event of its end was handed to it, with this decision or one before: the same
-history leads to the same facts, whenever it is read.
+They get the same facts as deciders outside, return the same actions, and their decisions are recorded in the same
+history. For a decider, an activity has ended when the event of its end was in this decision or an earlier one, so the
+same history leads to the same facts, whenever it is read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EVENT = "awf.workflow.event/"
 
 
 class Event(msgspec.Struct, frozen=True, rename="kebab"):
-    """What has happened, as a decision task's params say it; an end has `label` and `outcome`, a signal `name`."""
+    """The event in the params of a decision task; an activity's end has `label` and `outcome`, a signal `name`."""
 
     event: str
     task_id: str | None = None
@@ -40,7 +40,7 @@ class Event(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 class Activity(NamedTuple):
-    """What a workflow has begun under a label; `outcome` is None until the decider was told of the end that it has."""
+    """A task or child workflow with a label; `outcome` is None until the decider gets the event of its end."""
 
     id: str
     label: str
@@ -53,7 +53,7 @@ class Activity(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """A workflow as its decider has been told of it: its row, its document, and what it has begun, by label."""
+    """The facts that a decider gets: the row of its workflow, its document, and its activities by label."""
 
     workflow: Workflow
     document: Document
@@ -69,13 +69,13 @@ def read_event(params: bytes | None) -> Event:
 
 
 def activities_by_label(begun: Iterable[Task | Workflow], events: Iterable[Event]) -> dict[str, Activity]:
-    """Return what was begun, by label; of what ended later than these events, as what is still live."""
+    """Return the activities by label; an activity without its end among `events` counts as live."""
     ends = {event.task_id or event.workflow_id: event.outcome for event in events}
     return {one.label: _activity(one, ends.get(one.id)) for one in begun if one.label is not None}
 
 
 def _activity(one: Task | Workflow, outcome: str | None) -> Activity:
-    # Retried by hand, it is live again, or has ended otherwise since, which has not been told yet.
+    # After `awf.task/retry` it is live, or has another outcome, for which a later event follows.
     ended = outcome is not None and one.outcome == outcome
     return Activity(
         id=one.id,

@@ -1,4 +1,4 @@
-"""Definitions of work: what an author declares of a kind of task or workflow, and the settings that tasks live by."""
+"""Definitions of tasks and workflows: their settings and their schemas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fencepost.domain.limits import LONGEST_MS, MOST_RETRIES
 from fencepost.domain.schema import Schema
 from fencepost.errors import invalid_params
 
-# The description beside a pattern is what an error says in its place.
+# Error messages show the description in place of the pattern.
 Name = Annotated[
     str,
     Meta(
@@ -24,14 +24,14 @@ Milliseconds = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
 Step = Annotated[str, Meta(max_length=200)] | Annotated[int, Meta(ge=0, le=2**31 - 1)]
 SchemaDocument = dict[str, Any] | bool
 
-# What the names of the server's own definitions begin with.
+# Prefixes of the names of built-in definitions.
 OWN = ("awf.", "aidbox.task/")
 
 
 class Beginning(NamedTuple):
-    """What a document says of a workflow that is to begin.
+    """The keys of a new workflow, from its definition.
 
-    The key that no other live workflow has, if it has one; and what it is about, by which it is found, live or over.
+    Only one live workflow can have a `key`. Live and finished workflows are found by the members of `about`.
     """
 
     key: str | None = None
@@ -39,33 +39,33 @@ class Beginning(NamedTuple):
 
 
 class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):
-    """What tasks live under: those that workers take on, or the decisions about workflows."""
+    """The definition of tasks for workers, or of the decision tasks of workflows."""
 
     kind: ClassVar[str]
     name: Name
 
     def begin(self, params: bytes | None) -> Beginning:
-        """Check what a task or workflow of it shall begin with, JSON text; raise Refusal with paths from `$.params`.
+        """Check the params of a new task or workflow, JSON text; raise Refusal with paths from `$.params`.
 
         May raise Deferred.
         """
         return Beginning()
 
     def check_id(self, id: str) -> None:
-        """Check the id that a caller gives to a workflow of it; raise Refusal."""
+        """Check the id that a caller chose for a new workflow; raise Refusal."""
 
     def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
-        """Check the result or error that ends one of its tasks, JSON text; raise Refusal with paths from there.
+        """Check the result or error of a task, JSON text; raise Refusal with paths from `$.result` or `$.error`.
 
-        May raise Deferred. The schemas of a workflow are for its own end, not for the failure of one of its decisions.
+        May raise Deferred. The schemas of a workflow apply to its own end and not to the failure of a decision task.
         """
 
     def compile(self) -> None:
-        """Refuse what no type can, when it is declared and not when something begins."""
+        """Check the parts that types cannot check, when the document is put; raise Refusal (`invalid-params`)."""
 
 
 class Declared(Work, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):
-    """What workers take on: the settings of its tasks and the JSON Schemas of its payloads."""
+    """A definition for workers: the settings of its tasks and the JSON Schemas of its payloads."""
 
     requested_to_start_timeout: Annotated[
         int, Meta(ge=1, le=LONGEST_MS, description="maximum ms between the poll that leases a task and its start")
@@ -107,7 +107,7 @@ class Declared(Work, frozen=True, forbid_unknown_fields=True, rename="camel", di
         return Beginning()
 
     def compile(self) -> None:
-        """Refuse a bad schema when it is declared and not when a task arrives; may raise Deferred."""
+        """Check the schemas when the document is put and not when a task is created; may raise Deferred."""
         for schema in (self.params_schema, self.result_schema, self.error_schema):
             if schema is not None:
                 schema.declare()
@@ -140,14 +140,14 @@ class TaskDefinition(Declared, frozen=True, forbid_unknown_fields=True, rename="
             schema.check(content, at=at)
 
     def compile(self) -> None:
-        """Compile every schema, and refuse a path that leads nowhere."""
+        """Check the schemas, and that a concurrencyPath leads into the params and has a limit."""
         if self.concurrency_path is not UNSET:
             if self.concurrency_path[0] != "params":
                 raise invalid_params(
                     "a path begins with `params`, such as [params, resourceType]", "$.concurrencyPath[0]"
                 )
             if self.concurrency_limit is UNSET:
-                raise invalid_params("a path needs a concurrencyLimit, which then holds per value", "$.concurrencyPath")
+                raise invalid_params("a path needs a concurrencyLimit, which is then per value", "$.concurrencyPath")
         super().compile()
 
 
@@ -162,11 +162,11 @@ class WorkflowDefinition(
 
 
 class Decided(Work, frozen=True, forbid_unknown_fields=True, rename="camel", dict=True, kw_only=True):
-    """A document that is decided over in the server: each kind has a decider, and is a workflow by its name.
+    """A document for workflows that the server itself decides: each kind has a decider.
 
-    Its decisions live under the same settings whatever it says. With `fails_what_cannot_begin`, what a decision would
-    begin and cannot (no definition, params that do not fit) is begun as a task that fails with the reason; otherwise
-    the decision is refused, and the workflow fails.
+    All documents have the same settings for decision tasks. With `fails_what_cannot_begin`, an activity that cannot
+    start (no definition, invalid params) becomes a task that fails with the reason; otherwise the decision is refused,
+    and the workflow fails.
     """
 
     fails_what_cannot_begin: ClassVar[bool] = False
@@ -185,9 +185,9 @@ class Decided(Work, frozen=True, forbid_unknown_fields=True, rename="camel", dic
     concurrency_path: ClassVar[UnsetType] = UNSET
 
 
-# What a task lives under.
+# The definition of a task, or of a decision task.
 WorkDefinition = TaskDefinition | WorkflowDefinition | Decided
-# What the decisions about a workflow live under.
+# The definition of a workflow.
 AnyWorkflow = WorkflowDefinition | Decided
 
 

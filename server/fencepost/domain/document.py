@@ -1,4 +1,4 @@
-"""Documents: everything that can be declared, told apart by its `kind`, and one version of one as it is stored."""
+"""Documents: declarations, distinguished by their `kind`, and their stored versions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Documents:
     """The kinds of documents that a server reads, and the definitions that it declares itself.
 
     `union` is the type of any document, for msgspec. No worker may poll the definitions in `not_polled`. The tasks of
-    those in `moved_by_id` show no execId: calls change them by their id, by the rules of a vocabulary.
+    definitions in `moved_by_id` show no execId: calls change them by id, under the rules of a vocabulary.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Documents:
         self._decoder: msgspec.json.Decoder[Document] = msgspec.json.Decoder(self.union)
 
     def read(self, text: bytes) -> Document:
-        """Return the document behind a JSON text; raise msgspec.ValidationError."""
+        """Parse a document from JSON text; raise msgspec.ValidationError."""
         return self._decoder.decode(text)
 
     def read_stored(self, text: bytes) -> Document | Foreign:
-        """Return the document behind a text that a server with other vocabularies may have stored."""
+        """Parse a stored document; a server with other vocabularies may have stored it."""
         try:
             return self.read(text)
         except msgspec.ValidationError:

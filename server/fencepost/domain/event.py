@@ -1,6 +1,6 @@
-"""Events as they come in: a resource that was saved somewhere, or a CloudEvent.
+"""Incoming events: a resource that was saved elsewhere, or a CloudEvent.
 
-What rules look at is the resource itself, or the whole CloudEvent.
+Rules apply to the resource itself, or to the whole CloudEvent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EXTENSION = re.compile(r"[a-z0-9]{1,100}")
 
 
 class Event(NamedTuple):
-    """An event that can be taken; `source` is None for a resource. `at` is where its id stands in the request."""
+    """A valid event; `source` is None for a resource. `at` is the JSON path of its id in the request."""
 
     source: str | None
     id: str
@@ -37,12 +37,12 @@ class Event(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What it is taken once by, as a UUID's text."""
+        """The hash of source and id, as the text of a UUID: an event is accepted once for each key."""
         return _digest([self.source, self.id])
 
     @property
     def digest(self) -> str:
-        """What tells whether the same was said under an id, as a UUID's text."""
+        """The hash of the content, as the text of a UUID; a repetition of an event has an equal hash."""
         return _digest(orjson.loads(self.content))
 
 
@@ -61,7 +61,7 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What an event brought about: what triggers started, and the subscriptions that it ended."""
+    """The effects of an event: the starts of triggers, and the ids of the subscriptions that it completed."""
 
     started: list[Started]
     completed: list[str]
@@ -83,7 +83,7 @@ class CloudEvent(msgspec.Struct, frozen=True):
 
 
 def read_resource(text: Raw, id: str | None, at: str, id_at: str) -> Event:
-    """Return the event of a resource at JSON path `at`; without an id it gets one. Raises Refusal for no object."""
+    """Return the event of a resource at JSON path `at`; it gets an id if it has none. Raises Refusal."""
     content = object_text(text, at)
     if content is None:
         raise invalid_params("Expected `object`", at)
@@ -91,7 +91,7 @@ def read_resource(text: Raw, id: str | None, at: str, id_at: str) -> Event:
 
 
 def read_event(text: Raw, at: str) -> Event:
-    """Return a CloudEvent at JSON path `at`; raise Refusal that names the attribute at fault."""
+    """Return a CloudEvent at JSON path `at`; raise Refusal (`invalid-params`) with the path of the bad attribute."""
     try:
         event = _event.decode(text)
     except msgspec.ValidationError as error:
@@ -108,7 +108,7 @@ def read_event(text: Raw, at: str) -> Event:
 
 def _check_base64(event: CloudEvent, at: str) -> None:
     if event.data is not UNSET:
-        raise invalid_params("data is there already, and an event has one of the two", f"{at}.data_base64")
+        raise invalid_params("an event has either data or data_base64", f"{at}.data_base64")
     try:
         base64.b64decode(event.data_base64 or "", validate=True)
     except (binascii.Error, ValueError):
@@ -117,9 +117,9 @@ def _check_base64(event: CloudEvent, at: str) -> None:
 
 def _check_extension(name: str, value: Raw, at: str) -> None:
     if not _EXTENSION.fullmatch(name):
-        raise invalid_params(f"{name[:100]!r} is no attribute: those are of lower-case letters and digits", at)
+        raise invalid_params(f"{name[:100]!r} is not an attribute name: it has lower-case letters and digits only", at)
     if not isinstance(orjson.loads(bytes(value)), str | bool | int | None):
-        raise invalid_params("Expected a text, a boolean or an integer, as attributes are", f"{at}.{name}")
+        raise invalid_params("Expected a string, a boolean or an integer", f"{at}.{name}")
 
 
 def _digest(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""How long history is kept, and into how long stretches of time it is cut so that the old ones can go at once."""
+"""The retention of history, and the width of its time partitions, each of which is dropped as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 _HOUR = timedelta(hours=1)
 _LONGEST = timedelta(days=30)
-# Reading a finished task looks into every partition: the retention in parts, what is ahead, and the one in between.
+# Partitions in the retention. Few, because a read of a finished task probes every partition.
 _PARTS = 10
 
 
@@ -18,10 +18,10 @@ def partition_width(retention: timedelta | None) -> timedelta:
     return min(max(hours * _HOUR, _HOUR), _LONGEST)
 
 
-# No database knows a time so long ago; and Postgres has no name for one that is much longer.
+# Older than any stored row, and within the range of a Postgres interval.
 _MOST = {"year": 2000, "month": 24_000, "week": 104_000, "day": 730_000, "hour": 17_000_000, "minute": 1_000_000_000}
 
 
 def age_text(unit: str, value: int) -> str:
-    """Return the age that a retention policy names, as Postgres reads an interval."""
+    """Return the age of a retention policy as the text of a Postgres interval."""
     return f"{min(value, _MOST[unit])} {unit}s"

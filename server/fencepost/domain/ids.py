@@ -1,9 +1,9 @@
 """The ids and execIds that the server gives out: UUIDs of version 8 that end with the number of their task.
 
-`xxxxxxxx-xxxx-8xxx-800K-SSSSSSSSSSSS`: what is x is random, K is the kind, S is `seq`. A call that names such a task
-carries the way to its row with it, so that no index over ids is kept for them, and says whether a workflow must hear of
-what becomes of it, so that calls about other tasks do not ask. Ids that callers chose stand in `task_names`; calls of
-workers need not look there, because the execId knows the way too.
+`xxxxxxxx-xxxx-8xxx-800K-SSSSSSSSSSSS`: each x is random, K is the kind, S is `seq`. The seq locates the row of the
+task, so these ids need no index. The kind says whether a workflow must be notified of the task's end, so that calls
+about other tasks run no query for that. Ids that callers chose are in `task_names`; calls of workers do not read that
+table, because the execId has the seq too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-800([0-2])-([0-9a-f]{12
 
 
 class IdKind(IntEnum):
-    """What a task is to workflows: nothing, a decision about one, or an activity of one."""
+    """The role of a task in a workflow: none, a decision, or an activity."""
 
     PLAIN = 0
     DECISION = 1
@@ -35,7 +35,7 @@ _BY_GROUP = {0x8000 + kind: kind for kind in IdKind}
 
 
 def new_prefixes(count: int) -> list[str]:
-    """Return so many random beginnings of ids or execIds; SQL adds the rest."""
+    """Return `count` random prefixes of ids or execIds; SQL adds the rest."""
     digits = secrets.token_hex(8 * count)
     return [
         f"{digits[at : at + 8]}-{digits[at + 8 : at + 12]}-8{digits[at + 12 : at + 15]}"
@@ -44,28 +44,28 @@ def new_prefixes(count: int) -> list[str]:
 
 
 def prefix_of(id: str) -> str:
-    """Return the random beginning of an id of the server's own."""
+    """Return the random prefix of an id in the server's form."""
     return id[:18]
 
 
 def seq_of(id: str) -> int | None:
-    """Return the number that an id of the server's own carries, None for any other id."""
+    """Return the seq in an id of the server's form, None for any other id."""
     own = _OWN.fullmatch(id) if id[18:22] == "-800" else None
     return int(own[2], 16) if own else None
 
 
 def kind_of(id: str) -> IdKind:
-    """Return the kind of the task that an id names; those that callers name are plain."""
+    """Return the kind in the id of a task; ids that callers chose are plain."""
     own = _OWN.fullmatch(id) if id[18:22] == "-800" else None
     return IdKind(int(own[1])) if own else IdKind.PLAIN
 
 
 def seq_of_exec_id(exec_id: UUID) -> int | None:
-    """Return the number that an execId carries, None for one that was not given out in this form."""
+    """Return the seq in an execId, None for an execId in another form."""
     bits = exec_id.int
     return bits & 0xFFFF_FFFF_FFFF if 0x8000 <= bits >> 48 & 0xFFFF <= 0x8002 and bits >> 76 & 0xF == 8 else None
 
 
 def kind_of_exec_id(exec_id: UUID) -> IdKind:
-    """Return the kind of the task that an execId was given out for."""
+    """Return the kind in an execId; an execId in another form is plain."""
     return IdKind.PLAIN if seq_of_exec_id(exec_id) is None else _BY_GROUP[exec_id.int >> 48 & 0xFFFF]

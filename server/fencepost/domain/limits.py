@@ -1,4 +1,4 @@
-"""How much of anything there may be, where Postgres or good sense sets an end."""
+"""Limits of durations and of numbers of retries."""
 
 from __future__ import annotations
 

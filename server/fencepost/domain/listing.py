@@ -1,4 +1,4 @@
-"""What a reader of a list may ask for."""
+"""Filters, orders and pages of lists and logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Direction = Literal["asc", "desc"]
 
 
 class LogPlace(NamedTuple):
-    """The part of a log that a reader wants: behind a version when ascending, below it when descending."""
+    """A page of a log: the entries after a version if ascending, before it if descending."""
 
     version: int | None = None
     direction: Direction = "asc"
@@ -20,14 +20,14 @@ class LogPlace(NamedTuple):
 
 
 class Portion(NamedTuple, Generic[T]):
-    """The beginning of what was asked for, as much as one answer holds, and whether there is more behind it."""
+    """The first items of a list, as many as fit into one answer, and whether there are more."""
 
     items: Sequence[T]
     more: bool
 
 
 class Filter(NamedTuple):
-    """Which tasks a reader wants; None is any."""
+    """The filter of a list; None matches any value."""
 
     ids: Sequence[str] | None = None
     include: Sequence[str] | None = None

@@ -1,4 +1,4 @@
-"""Payloads: JSON text that is passed through unparsed, and compared when somebody says the same again."""
+"""Payloads: JSON text that is passed through unparsed, and compared when a call is repeated."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fencepost.errors import invalid_params
 
 
 def canonical(value: object) -> bytes:
-    """Return the one text of a parsed value; compared as Python values, `1` and `true` would be the same."""
+    """Return the canonical text of a parsed value; as Python values, `1` and `true` would be equal."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def same_payload(one: bytes | None, other: bytes | None) -> bool:
-    """Return whether two payloads say the same, whatever the order of their members; an absent one equals null."""
+    """Return whether two payloads are equal in any order of their members; an absent one equals null."""
     return one == other or canonical(_parsed(one)) == canonical(_parsed(other))
 
 

@@ -1,7 +1,7 @@
-"""SQL that somebody wrote, with its parameters as `$1` or, as JDBC has it, as `?`.
+"""SQL of callers, with its parameters as `$1` or, as in JDBC, as `?`.
 
-The text is read once, from its beginning to its end: what a quote or a comment opens goes up to where it closes, or to
-the end of the text when nothing closes it, so that reading takes time in proportion to the length.
+The text is scanned once. A string or a comment that is not closed reaches to the end of the text, so the scan takes
+time in proportion to the length.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ _LOCKS = re.compile(r"\bpg_(?:try_)?advisory\w*", re.IGNORECASE)
 
 
 class Token(NamedTuple):
-    """A piece of a query: code, a quoted name, what is quoted or commented, `??`, `?`, or `$1`."""
+    """A piece of a query: code, a quoted name, a string or a comment, `??`, `?`, or `$1`."""
 
     kind: Kind
     text: str
 
 
 def numbered(text: str, args: int) -> str:
-    """Return a query with its parameters as `$1` and so on; raise Refusal unless there are so many as `args`.
+    """Return a query with its parameters as `$1` and so on.
 
-    Each `?` is the next parameter, and `??` is the operator `?`. Both are left as they are in a query that has no
-    arguments, or has `$1`. A query that is too long, or that calls for a lock by name, is refused too.
+    Each `?` is the next parameter, and `??` is the operator `?`. Both stay unchanged in a query without arguments, or
+    with `$1`. Raises Refusal: `invalid-params` for an empty or long query and when the number of parameters is not
+    `args`, `sql-failed` for a query that names an advisory lock function.
     """
     if len(text) > MOST_CHARACTERS:
         raise invalid_params(f"a query has at most {MOST_CHARACTERS} characters", "$.sql")
@@ -54,7 +55,7 @@ def numbered(text: str, args: int) -> str:
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Yield the pieces of a query, which are the query again when they are joined."""
+    """Yield the pieces of a query; joined, they are the query."""
     place = 0
     while begin := _BEGIN.search(text, place):
         if begin.start() > place:
@@ -73,7 +74,7 @@ def _numbering(found: list[Token]) -> Iterator[str]:
 
 
 def _piece(text: str, begin: re.Match[str]) -> tuple[Kind, int]:
-    """Return of what kind the piece is that begins there, and where it ends."""
+    """Return the kind of the piece that begins there, and the position of its end."""
     word, start = begin[0], begin.end()
     match word:
         case "?":
@@ -84,7 +85,7 @@ def _piece(text: str, begin: re.Match[str]) -> tuple[Kind, int]:
             return "text", _behind(text, "\n", start)
         case "/*":
             return "text", _comment_end(text, start)
-        # Two quotes within stand for one: the second of them begins a piece of its own, of the same kind.
+        # A doubled quote is an escaped one: its second half begins another piece of the same kind.
         case '"':
             return "name", _behind(text, word, start)
         case "'":
@@ -103,7 +104,7 @@ def _behind(text: str, what: str, start: int) -> int:
 
 
 def _comment_end(text: str, start: int) -> int:
-    """Return where a comment ends, whose comments have comments."""
+    """Return the position of the end of a comment; comments can nest."""
     depth = 1
     for edge in _COMMENT.finditer(text, start):
         depth += 1 if edge[0] == "/*" else -1

@@ -1,4 +1,4 @@
-"""Schedules: documents that say what to start and when, and what becomes of a due time when its moment has come."""
+"""Schedules: documents with a request and its due times, and the choice to start or skip a due time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fencepost.domain.limits import LONGEST_MS
 from fencepost.domain.start_document import StartDocument
 from fencepost.errors import invalid_params
 
-# Each is found anew for every start behind an outage, which must not take long.
+# After an outage, every start computes these due times again, which must not take long.
 MOST_CATCH_UP = 100
-# How many due times one backfill may name.
+# Due times of one backfill.
 MOST_BACKFILL = 1000
 
 
@@ -29,7 +29,11 @@ class ScheduleDefinition(
     kind: ClassVar[str] = "schedule"
     schedule: Annotated[
         str,
-        Meta(min_length=1, max_length=200, description="cron: 5 fields, 6 with seconds first, or `@daily` and such"),
+        Meta(
+            min_length=1,
+            max_length=200,
+            description="cron: 5 fields, 6 with seconds first, or an alias such as `@daily`",
+        ),
     ]
     timezone: Annotated[str, Meta(min_length=1, max_length=100, description="IANA name of the time zone")] = "UTC"
     execute_on_setup: Annotated[bool, Meta(description="whether a new version starts once when it is put")] = False
@@ -50,15 +54,15 @@ class ScheduleDefinition(
 
     @cached_property
     def cron(self) -> Cron:
-        """Its due times; raises Refusal when the document names none."""
+        """Its due times; raises Refusal (`invalid-params`) when it has none."""
         return Cron(self.schedule, self.timezone)
 
     def compile(self) -> None:
-        """Refuse what is never due, and what starts nothing or two things."""
+        """Raise Refusal (`invalid-params`) unless it has due times and exactly one request, without `executeAt`."""
         _ = self.cron
         super().compile()
         if self.request.execute_at is not None:
-            raise invalid_params("the schedule says when", f"$.{self.request_member}.executeAt")
+            raise invalid_params("a schedule sets the time of its starts", f"$.{self.request_member}.executeAt")
 
     def same_times(self, other: ScheduleDefinition) -> bool:
         """Return whether another version is due at the same times."""
@@ -66,11 +70,11 @@ class ScheduleDefinition(
 
     @property
     def requester(self) -> bytes:
-        """Who asks for what it starts, as JSON text."""
+        """The requester of the tasks and workflows that it starts, as JSON text."""
         return orjson.dumps({"service": "awf/scheduler", "rule": self.name})
 
     def starts_at(self, due_at: datetime) -> datetime:
-        """Return when the start of a due time is to be: the same on every server."""
+        """Return the time of a due time's start, delayed by jitter: the same on every server."""
         if not self.jitter_seconds:
             return due_at
         digest = hashlib.blake2b(f"{self.name} {due_at.isoformat()}".encode(), digest_size=8).digest()

@@ -1,8 +1,8 @@
-"""JSON Schema 2020-12 over payloads: the only module that knows which library checks them.
+"""JSON Schema 2020-12 for payloads. Only this module imports the library that checks them.
 
-A schema is user input. References to other documents are refused, and patterns run in linear time. Work that is surely
-short is done here. All other work raises Deferred: its caller has it done in a process of its own, whose time and
-memory are limited (`engine/checks.py`, `domain/schema_process.py`), and calls again under `answered`.
+A schema is user input. References to other documents are refused, and patterns run in linear time. A check that is
+surely short runs here. Any other raises Deferred: the caller runs it in a subprocess with limits of time and memory
+(`engine/checks.py`, `domain/schema_process.py`), and calls again under `answered`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fencepost.errors import invalid_params
 
 # A pattern compiles to at most this many bytes; the library's own default is larger than any honest pattern needs.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 20)
-# Of patterns that are no part of a schema: what they cost is the product of both lengths at most.
+# Limits of patterns outside of schemas. A search costs at most the product of both lengths.
 _SHORT_PATTERN = jsonschema_rs.RegexOptions(size_limit=1 << 16, dfa_size_limit=1 << 18)
 _LONGEST_PATTERN, _LONGEST_SEARCHED = 300, 10_000
 _MOST_ERRORS = 20
@@ -31,10 +31,10 @@ _LONGEST_MESSAGE = 300
 _LONGEST_PATH = 500
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-# Limits of a definition's schema in the units of `Size`: in one place of the value, and with all references unfolded.
+# Limits of a definition's schema in the units of `Size`: at one place of the value, and with all references unfolded.
 MOST_HERE = 10_000
 _MOST_UNFOLDED = 1_000_000
-# Compiled and checked here: schemas of so many bytes and units at most, where the work adds up to no more than 5 ms.
+# Limits, in bytes and units, of schemas that are compiled and checked here: together at most 5 ms of work.
 _SHORT_TEXT = 16_384
 _SHORT_SCHEMA = 5_000
 _SHORT_PATTERNS = 2_000
@@ -44,16 +44,16 @@ _SHORT_LIST = 50_000
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """An error: a sentence, and a JSON path that begins behind that of the schema or of the payload."""
+    """An error: a message, and a JSON path relative to the schema or the payload."""
 
     message: str
     path: str = ""
 
 
 class Question(NamedTuple):
-    """Work that may be long: the text of a schema, and of the payload to check; None: whether the schema can be used.
+    """A check that may be long: of a payload against a schema, both as text; with None, of the schema itself.
 
-    The answer to it is a list of faults.
+    Its answer is a list of faults.
     """
 
     schema: bytes
@@ -61,7 +61,7 @@ class Question(NamedTuple):
 
 
 class Deferred(Exception):
-    """A question that has to be answered elsewhere first."""
+    """The question must be answered by a subprocess first."""
 
     def __init__(self, question: Question) -> None:
         super().__init__("work on a schema that may be long")
@@ -70,7 +70,7 @@ class Deferred(Exception):
 
 @contextmanager
 def answered(answers: Mapping[Question, list[Fault]]) -> Iterator[None]:
-    """Let checks inside know what was found out elsewhere."""
+    """Give checks in the block the answers of subprocesses."""
     token = _answers.set(answers)
     try:
         yield
@@ -79,14 +79,14 @@ def answered(answers: Mapping[Question, list[Fault]]) -> Iterator[None]:
 
 
 class Schema:
-    """A schema; compiled when it is first needed, and here only if that is surely short."""
+    """A schema, compiled when it is first needed; in this process only if that is surely short."""
 
     def __init__(self, document: Any, *, at: str) -> None:
         self._document = document
         self._at = at
 
     def declare(self) -> None:
-        """Raise Refusal (`invalid-params` at the schema) when it is not one that we run; may raise Deferred."""
+        """Raise Refusal (`invalid-params`) when the schema is invalid or too complex; may raise Deferred."""
         faults = find_faults(self._document) if self._is_short else _answer(Question(self._text, None))
         if faults:
             raise invalid_params(faults[0].message, self._at + faults[0].path)
@@ -143,11 +143,11 @@ class Schema:
 
 
 class NotASchema(Exception):
-    """A document that is no JSON Schema, or none that we run."""
+    """The document is not a JSON Schema, or one that is not supported."""
 
 
 def find_faults(document: Any) -> list[Fault]:
-    """Return why a definition must not have a schema, if there is a reason."""
+    """Return the faults of a schema: it is invalid, or too complex."""
     size = size_of(document, most_here=MOST_HERE)
     if size.largest > MOST_HERE:
         reason = f"with its references unfolded, more than {MOST_HERE} keywords are checked against one value here"
@@ -162,7 +162,7 @@ def find_faults(document: Any) -> list[Fault]:
 
 
 def compile_schema(document: Any) -> jsonschema_rs.Draft202012Validator:
-    """Return what checks payloads; raise NotASchema."""
+    """Compile a schema; raise NotASchema."""
     if isinstance(document, dict) and document.get("$schema", _DIALECT) != _DIALECT:
         raise NotASchema(f"not a JSON Schema that can be used: $schema must be {_DIALECT}")
     try:
@@ -174,7 +174,7 @@ def compile_schema(document: Any) -> jsonschema_rs.Draft202012Validator:
 
 
 def list_faults(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[Fault]:
-    """Return what is wrong with a value that does not fit: the first faults, at least one."""
+    """Return the first faults of a value that does not fit, at least one."""
     found = islice(validator.iter_errors(value), _MOST_ERRORS)
     return [Fault(_short(fault.message), _json_path(fault.instance_path)) for fault in found] or [Fault(DOES_NOT_FIT)]
 
@@ -185,7 +185,7 @@ _answers: ContextVar[Mapping[Question, list[Fault]]] = ContextVar("answers", def
 
 
 def _answer(question: Question) -> list[Fault]:
-    """Return what was found out elsewhere; raise Deferred until it was."""
+    """Return the answer of a subprocess; raise Deferred when there is none yet."""
     answers = _answers.get()
     if question not in answers:
         raise Deferred(question)
@@ -193,7 +193,7 @@ def _answer(question: Question) -> list[Fault]:
 
 
 def _short(message: str) -> str:
-    """Cut what repeats a payload in every message about it."""
+    """Cut a long message, which may contain the payload."""
     return message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
 
 
@@ -210,7 +210,7 @@ def _first_line(error: Exception) -> str:
 
 
 def has_pattern(text: str, pattern: str) -> bool:
-    """Return whether a pattern fits anywhere in a text, in linear time; raise ValueError if it cannot be used."""
+    """Return whether a pattern matches anywhere in a text, in linear time; raise ValueError if it is unusable."""
     if len(pattern) > _LONGEST_PATTERN or len(text) > _LONGEST_SEARCHED:
         raise ValueError(f"a pattern has at most {_LONGEST_PATTERN} characters, and the text {_LONGEST_SEARCHED}")
     try:

@@ -1,13 +1,13 @@
-"""The process that works on schemas: `python -m fencepost.domain.schema_process`, started by `engine/checks.py`.
+"""The process that checks schemas: `python -m fencepost.domain.schema_process`, started by `engine/checks.py`.
 
 It reads questions from its standard input and writes answers to its standard output, one after the other. The kernel
-ends it when a step takes too much processor time or memory: no code of the library can go on behind a limit. Its
-starter sees how it ended, and starts another. It ends by itself when its input does.
+ends it when a step takes too much processor time or memory, so no code of the library can exceed a limit. The server
+reads its exit status and starts another process. At the end of its input it exits.
 
     question   length of the schema, length of the payload (-1: none), as two big-endian 32-bit integers; both texts
     answer     FITS; or DIFFERS, the length of a JSON array of faults as a 32-bit integer, and the array
 
-The verdict is sent before the faults are listed, since that may be what takes too much.
+The verdict is sent before the faults are listed, since the list may exceed a limit.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ COMPILE_SECONDS = 2.0
 CHECK_SECONDS = 1.0
 _LIST_SECONDS = 0.3
 _MOST_MEMORY = 1 << 29
-# Compiled schemas that are kept: so many, of so many bytes of text together.
+# Compiled schemas in the cache: their number, and the bytes of their texts together.
 _KEPT = 32
 _KEPT_BYTES = 4 << 20
 
 
 class _Compiled:
-    """The schemas that were needed last."""
+    """A cache of the schemas that were used last."""
 
     def __init__(self) -> None:
         self._by_text: OrderedDict[bytes, Any] = OrderedDict()
@@ -58,7 +58,7 @@ class _Compiled:
 
 
 def main() -> None:
-    """Answer questions until there are no more."""
+    """Answer questions until the end of the input."""
     _limit_memory()
     source, sink, compiled = sys.stdin.buffer, sys.stdout.buffer, _Compiled()
     while head := source.read(HEAD.size):
@@ -104,7 +104,7 @@ def _tell_faults(sink: BinaryIO, faults: list[Fault]) -> None:
 
 
 def _limit(seconds: float) -> None:
-    """Let the kernel end this process after so much more processor time; 0: never."""
+    """Let the kernel end this process after `seconds` more of processor time; 0 means never."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 

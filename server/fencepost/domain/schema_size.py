@@ -1,4 +1,4 @@
-"""How much work a JSON Schema can ask for, found without running it.
+"""The cost of checks with a JSON Schema, computed without running one.
 
 Each subschema is a node; a keyword leads from it to others, and a reference leads to its target:
 
@@ -6,7 +6,7 @@ Each subschema is a node; a keyword leads from it to others, and a reference lea
     inside      to one part of the value (`properties`, `prefixItems`)
     each        to any number of parts (`items`, `additionalProperties`, `contains`)
 
-A walk over the nodes adds up what they weigh, with every reference unfolded. A reference to a node that the walk is
+A walk over the nodes adds up their costs, with every reference unfolded. A reference to a node that the walk is
 inside of adds nothing and makes the schema recursive. The walk itself takes time in proportion to the document.
 """
 
@@ -37,7 +37,7 @@ _MAP: dict[str, Kind] = {
     "patternProperties": "each",
 }
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-# Their cost follows from more than the sizes of schema and value.
+# The sizes of schema and value set no limit on their cost.
 _COSTLY = {"$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties"}
 _SAYS_NOTHING = {"title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly"}
 _SAYS_NOTHING |= {"$schema", "$id", "$anchor", "$dynamicAnchor", "$defs", "definitions", "contentSchema"}
@@ -59,8 +59,8 @@ class Size(NamedTuple):
     """The cost of checking with a schema: a unit is one check of one keyword, about ten nanoseconds.
 
     `total` and `per_byte` bound the work: checking a value of n bytes costs at most `total + n * per_byte`. That holds
-    unless it is `open`: recursive, or with keywords whose cost does not follow from sizes. `patterns` is the part of
-    its regular expressions. `largest` is the most that meets in one place, and `path` is where too much does.
+    unless it is `open`: recursive, or with keywords that sizes set no limit on. `patterns` is the part of its regular
+    expressions. `largest` is the highest cost at one place, and `path` is the first place that costs too much.
     """
 
     total: int
@@ -84,7 +84,7 @@ class _Sum:
         self.here = self.total = self.per_byte = 0
 
     def add(self, kind: Kind, other: _Sum) -> None:
-        """Add what an edge leads to."""
+        """Add the cost at the end of an edge."""
         if kind == "in place":
             self.here = min(_MOST, self.here + other.here)
         self.total = min(_MOST, self.total + other.total)
@@ -92,7 +92,7 @@ class _Sum:
 
 
 def size_of(document: Any, *, most_here: int) -> Size:
-    """Measure a schema; `path` is that of the first node that weighs more than `most_here` in one place."""
+    """Measure a schema; `path` is that of the first node that costs more than `most_here` at one place."""
     if not isinstance(document, dict):
         return Size(1, 0, 0, False, 1, "")
     walk = _Walk(document)
@@ -111,7 +111,7 @@ class _Walk:
         self.heavy: str | None = None
 
     def run(self, root: dict[str, Any], most_here: int) -> _Sum:
-        """Return what the root weighs. Iterative: references may follow each other thousands of times."""
+        """Return the cost of the root. Iterative: references may form chains of thousands."""
         done: dict[int, _Sum | None] = {id(root): None}
         stack = [(id(root), self._begun("in place", root))]
         while True:
@@ -137,7 +137,7 @@ class _Walk:
                 node.add(kind, known)
 
     def _begun(self, kind: Kind, schema: dict[str, Any]) -> _Sum:
-        """Return a node with its own weight."""
+        """Return a node with its own cost."""
         node = _Sum(kind, self._edges(schema))
         node.here = 1 + sum(keyword not in _SAYS_NOTHING for keyword in schema)
         literals = sum(len(orjson.dumps(schema[name])) for name in ("enum", "const", "required") if name in schema)
@@ -168,7 +168,7 @@ class _Walk:
 
 
 class _Targets:
-    """The parts of a document: where each stands, and what references lead to them."""
+    """The parts of a document: the place of each, and the references that lead to it."""
 
     def __init__(self, document: Any) -> None:
         self._places: dict[int, tuple[int, str | int]] = {}
@@ -207,7 +207,7 @@ class _Targets:
         return found if isinstance(found, dict) else None
 
     def _note(self, schema: dict[str, Any], base: str) -> str:
-        """Note what references may lead to here; return the address that those inside are relative to."""
+        """Record the targets of references at a schema; return the base address of the references inside."""
         if isinstance(id_ := schema.get("$id"), str):
             base = _joined(base, id_).rstrip("#")
             self._resources.setdefault(base, schema)
@@ -229,7 +229,7 @@ def json_text(text: str) -> str:
 
 
 def _patterns(schema: dict[str, Any]) -> int:
-    """Return what the regular expressions of a node weigh."""
+    """Return the cost of the regular expressions of a node."""
     texts = [schema["pattern"]] if isinstance(schema.get("pattern"), str) else []
     if isinstance(named := schema.get("patternProperties"), dict):
         texts += named
@@ -237,7 +237,7 @@ def _patterns(schema: dict[str, Any]) -> int:
 
 
 def _pattern(text: str) -> int:
-    """Return what a regular expression weighs: its length, with what it repeats written out."""
+    """Return the cost of a regular expression: its length, with its repetitions written out."""
     counts = [int(high or low) for low, high in _COUNTS.findall(text)]
     nested = "){" in text
     repeated = 1

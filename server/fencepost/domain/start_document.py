@@ -13,7 +13,7 @@ from fencepost.errors import invalid_params
 
 
 class StartDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", dict=True, kw_only=True):
-    """A document that starts something."""
+    """A document that starts tasks or workflows."""
 
     name: Name
     task_request: Annotated[Request, Meta(description="the task to start")] | UnsetType = UNSET

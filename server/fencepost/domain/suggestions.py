@@ -47,12 +47,12 @@ def shortened(name: str) -> str:
 def _wrong_at_most(name: str) -> int:
     if len(name) < _SHORTEST_BEGINNING:
         return 0
-    # Of the last part: what stands before a slash is mostly right, and makes two names no nearer.
+    # Only the last part counts: the parts before a slash are mostly right.
     return min(_MOST_WRONG, max(len(name) > _SHORTEST_BEGINNING, (len(name.rpartition("/")[2]) + 2) // 3))
 
 
 def _candidates(name: str, names: list[str], most: int) -> list[str]:
-    """Return the names that can be near: cut into more parts than there are wrong letters, one part is right."""
+    """Return the names that can be near: they contain at least one of more parts than there are wrong letters."""
     size = max(1, len(name) // (2 * most + 1))
     parts = [name[start : start + size] for start in range(0, len(name), size)]
 
@@ -65,7 +65,7 @@ def _candidates(name: str, names: list[str], most: int) -> list[str]:
 
 
 def _longer(name: str, names: list[str]) -> str | None:
-    """Return the shortest name that begins with what was written, or does so behind a slash."""
+    """Return the shortest name that begins with `name`, or has a part after a slash that does."""
     if len(name) < _SHORTEST_BEGINNING:
         return None
     behind = f"/{name}"
@@ -74,9 +74,9 @@ def _longer(name: str, names: list[str]) -> str | None:
 
 
 def _distance(one: str, other: str, most: int) -> int:
-    """Return how many letters are wrong, missing, too many or swapped with the next; `most` + 1 when more are.
+    """Return the number of letters that are wrong, missing, too many or swapped with the next, `most` + 1 at most.
 
-    Only what differs is looked at, and there only places that are no more than `most` letters apart.
+    Only the differing middle is compared, and there only positions at most `most` letters apart.
     """
     one, other = _without_common(one, other)
     before, last = dict[int, int](), {column: column for column in range(most + 1)}
@@ -95,7 +95,7 @@ def _distance(one: str, other: str, most: int) -> int:
 
 
 def _without_common(one: str, other: str) -> tuple[str, str]:
-    """Return two texts without what they begin and end with in common."""
+    """Return two texts without their common prefix and suffix."""
     begin = _common(one, other)
     one, other = one[begin:], other[begin:]
     end = _common(reversed(one), reversed(other))

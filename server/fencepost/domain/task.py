@@ -84,7 +84,7 @@ class ChangedTask(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One entry of a task's log: who did what, and the state that it left behind.
+    """One entry of a task's log: an action, its caller, and the state of the task after it.
 
     `exec_id` names the execution that the entry is about; a state without a lease has none.
     `delay` is the time in ms from the entry to the deadline that it armed.

@@ -8,19 +8,19 @@ from fencepost.errors import invalid_params
 
 
 def utc_text(text: str) -> str:
-    """Return an ISO-8601 time in UTC, which is also what a time without a zone is in; raise ValueError for others."""
+    """Return an ISO-8601 time in UTC, which is also the default zone; raise ValueError when it is not a time."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     try:
-        # Postgres knows zones up to 15:59:59 only, so the caller's own does not go there.
+        # Postgres accepts offsets up to 15:59:59 only, so it never gets the caller's.
         return moment.astimezone(UTC).isoformat()
     except OverflowError as error:
         raise ValueError(text) from error
 
 
 def time_text(text: str | None, at: str) -> str | None:
-    """Return an ISO-8601 time with its zone, UTC where it names none; raise Refusal when it is not a time."""
+    """Return an ISO-8601 time in UTC, the default zone; raise Refusal (`invalid-params`) when it is not a time."""
     if text is None:
         return None
     try:

@@ -1,10 +1,10 @@
-"""The states of a task and the ways between them; the same table stands in SQL as a check of `task_log`.
+"""The states of a task and the transitions between them; SQL has the same table as a check of `task_log`.
 
-waiting      due later: `executeAt` is ahead, or a retry is
-ready        a worker may have it
+waiting      due later: at its `executeAt`, or for its next attempt
+ready        may be leased to a worker
 requested    leased to a worker that has not begun
-in-progress  a worker is on it
-done         over, with an outcome
+in-progress  a worker executes it
+done         finished, with an outcome
 """
 
 from __future__ import annotations
@@ -32,5 +32,5 @@ TRANSITIONS: frozenset[tuple[str, str]] = frozenset(
     }
 )
 
-# What retention writes when the entries that said where a live task stands have to go. No way leads anywhere by it.
+# Entries that retention writes before it drops the newest log entry of a live task. They change no state.
 SNAPSHOTS: frozenset[tuple[str, str]] = frozenset((status, status) for status in LIVE)

@@ -1,4 +1,4 @@
-"""Triggers: what is started whenever a resource comes that fits."""
+"""Triggers: documents that start a task or workflow for each event that matches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TriggerDefinition(
     select_by: Annotated[tuple[Rule, ...], Meta(min_length=1, max_length=32, description="rules; all must match")]
 
     def compile(self) -> None:
-        """Refuse what starts nothing or two things, and a request that could never be done."""
+        """Raise Refusal (`invalid-params`) unless it has exactly one request, with a valid time and params."""
         super().compile()
         at = f"$.{self.request_member}"
         time_text(self.request.execute_at, f"{at}.executeAt")
@@ -40,7 +40,8 @@ class TriggerDefinition(
     def requested(self, resource: Any, *, most_bytes: int) -> Request:
         """Return the request for a resource that `domain.lossless_json` has parsed, with its holes filled.
 
-        Raises Refusal when that adds more than so many bytes: a few words can ask for the whole resource many times.
+        Raises Refusal (`invalid-params`) when that adds more than `most_bytes`: a short template can insert the whole
+        resource many times.
         """
         if self.request.params is UNSET:
             return self.request
@@ -50,7 +51,7 @@ class TriggerDefinition(
 
 
 class _Filling:
-    """Fills the holes of a template: with what stands in the resource at the path of each, null where nothing does."""
+    """Fills the holes of a template, each with the value at its path in the resource, or null without a value."""
 
     def __init__(self, resource: Any, most_bytes: int) -> None:
         self._resource = resource

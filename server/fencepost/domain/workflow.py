@@ -1,15 +1,15 @@
-"""A workflow as it stands."""
+"""A workflow, its states, and its changes."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# created: `executeAt` is ahead; in-progress: its decider is told what happens; done: over, with an outcome.
+# created: `executeAt` is ahead; in-progress: its decider gets events; done: finished, with an outcome.
 STATUSES = ("created", "in-progress", "done")
 
 
 class Step(NamedTuple):
-    """One change of a workflow: it was made, it began later than that, or it ended."""
+    """One change of a workflow: its creation, its begin when that is later, or its end."""
 
     action: str
     caller: str
