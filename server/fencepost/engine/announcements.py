@@ -1,4 +1,4 @@
-"""Changes that servers tell each other, and what this server forgets or looks at when it hears of one."""
+"""Announcements between servers: each one clears caches of this server and wakes its waiting polls and loops."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Announcements:
         self._on_connected = on_connected
 
     def definition(self, name: str) -> None:
-        """Forget a definition."""
+        """Forget the caches of a definition."""
         self._definitions.forget(name)
         self._triggers.forget(name)
         self._limits.forget()
         self._on_definition()
 
     def heard(self, news: News) -> None:
-        """Apply what another server announced."""
+        """Apply the changes that another server announced."""
         for definition, count in news.ready.items():
             self._dispatcher.ready(definition, count)
         self._changes.announce()

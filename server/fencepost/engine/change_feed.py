@@ -1,8 +1,8 @@
 """The change feed: wakes the watchers of workflows on this server when something may have changed.
 
 A watcher of an event stream reads the database again after each wake-up. Changes of this server and changes that other
-servers announce wake it at once; it also wakes after half a second, for the changes that no server announces. While
-nobody watches, no query runs.
+servers announce wake it at once; it also wakes after half a second, for the changes that no server announces. Without
+watchers, no query runs.
 """
 
 from __future__ import annotations

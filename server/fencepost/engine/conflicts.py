@@ -54,7 +54,7 @@ async def diagnose(store: TaskStore, verb: Verb, id: str, exec_id: str, content:
     if verb in ("success", "fail", "notify") and task.status != "in-progress":
         raise Refusal(TASK_NOT_IN_PROGRESS, at="$.id", id=id, status=task.status)
     if verb in ("notify", "release") and task.definition in TIMERS:
-        raise invalid_params(f"nobody works on {task.definition}: it ends by itself, or is canceled", "$.id")
+        raise invalid_params(f"{task.definition} has no worker: it ends by itself, or is canceled", "$.id")
     return None
 
 

@@ -185,7 +185,7 @@ class Definitions:
         settings = self._versions.get((name, version))
         if settings is None:
             document = (await self.get(name, version)).document
-            assert isinstance(document, WorkDefinition), "only what declares work has tasks"
+            assert isinstance(document, WorkDefinition), "only definitions of tasks and workflows have tasks"
             settings = self._versions[name, version] = document
         return settings
 
@@ -202,7 +202,7 @@ class Definitions:
         return msgspec.structs.replace(settings, **{name: own[name] for name in OVERRIDABLE if own[name] is not None})
 
     async def _check_request(self, document: TriggerDefinition) -> None:
-        """Raise Refusal when there is no definition of what a trigger starts."""
+        """Raise Refusal (`definition-not-found`, `invalid-params`) unless a trigger's request has a definition."""
         name = document.request.definition
         self.forget(name)
         try:
@@ -216,13 +216,13 @@ class Definitions:
             try:
                 put = await self._store.put(document, text, caller=caller, setup=start)
             except StaleDefinition:
-                assert isinstance(document, ScheduleDefinition), "nothing else starts something"
+                assert isinstance(document, ScheduleDefinition), "only the put of a schedule starts a task or workflow"
                 self.forget(document.request.definition)
             else:
                 if put is None:
                     raise await self._of_other_kind(document)
                 return put
-        raise too_contended(f"what {document.name!r} starts")
+        raise too_contended(f"the definition that {document.name!r} starts")
 
     async def _start(self, schedule: ScheduleDefinition) -> StartRequest | None:
         """Check the request of a schedule; return it when the put starts it (`execute-on-setup`)."""

@@ -143,7 +143,7 @@ class Dispatcher:
         if self._draining:
             return []
         if self._store.pressed:
-            raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: what was begun is finished first")
+            raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: calls about leased tasks come first")
         group = self._enter(poll)
         timer = asyncio.get_running_loop().call_later(seconds, self._expire, poll) if poll.waits else None
         self._claim(poll.definitions, group)

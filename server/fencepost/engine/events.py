@@ -42,4 +42,4 @@ class Events:
             self._triggers.forget()
             self._definitions.forget_all()
             (outcome,) = await self._store.publish([await self._triggers.chosen(event, caller=caller)])
-        raise too_contended("what triggers start")
+        raise too_contended("a trigger, or the definition that it starts,")

@@ -114,7 +114,7 @@ class Schedules:
         if end <= begin:
             raise invalid_params("Expected a time behind `from`", "$.to")
         if end > await self._store.now():
-            raise invalid_params("Expected a time that has passed: what is ahead starts by itself", "$.to")
+            raise invalid_params("Expected a time that has passed: later due times start by themselves", "$.to")
 
         async def fill(schedule: Schedule) -> Sequence[RunRecord] | None:
             due_ats = list(islice(schedule.definition.cron.between(begin, end), MOST_BACKFILL + 1))

@@ -109,7 +109,7 @@ class Tasks:
             if now.outcome == "succeeded":
                 raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
             if now.definition in TIMERS:
-                raise invalid_params(f"{now.definition} cannot be begun again; create another one", "$.id")
+                raise invalid_params(f"{now.definition} cannot be started again; create another one", "$.id")
             if kind_of(id) is not IdKind.PLAIN:
                 await self._still_wanted(now)
         raise too_contended(f"task {id!r}")
@@ -157,7 +157,7 @@ class Tasks:
         (outcome,) = await self._store.change(verb, [{"id": id, "caller": caller}])
         if isinstance(outcome, Exception):
             raise outcome
-        assert not isinstance(outcome, ShortTask), "nobody asked for a short one"
+        assert not isinstance(outcome, ShortTask), "the call asked for the whole resource"
         return outcome
 
     async def _still_wanted(self, task: Task) -> None:

@@ -1,7 +1,7 @@
 """State transitions of tasks that the caller names by id, without a poll or a lease.
 
-Vocabularies use them where the task itself says who works on it: a device, a machine, a person. The set of allowed
-states is the guard that an execId is elsewhere: a caller with an outdated view of the task changes nothing.
+Vocabularies use them for tasks that name a device, a machine or a person as their worker. The set of allowed states is
+the guard, as an execId is in other calls: a caller with an outdated view of the task changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`awf.task/clean-up-activities`: deletes done tasks and workflows by rule, in batches.
 
 Each batch is one transaction, so the next run continues after the last batch of a run that died. Each batch begins only
-while the task is in progress, so that a clean-up stops when somebody cancels it.
+while the task is in progress, so that a canceled clean-up stops.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fencepost.domain.history import age_text
 from fencepost.engine.builtin.execution import BuiltinExecution, Handler, read_params
 from fencepost.store.cleaning import CleaningStore, Old
 
-# Workflows that go together.
+# Workflows of one batch.
 _TREES = 100
 
 

@@ -51,5 +51,5 @@ def read_params(params: bytes, type: type[T]) -> T:
         raise invalid_params(str(error), "$") from None
 
 
-# Returns the result, a JSON object's text; raises Refusal, with paths from the params, for what the task fails with.
+# Returns the result, a JSON object's text; raises Refusal, with paths from the params, to fail the task.
 Handler = Callable[[BuiltinExecution], Awaitable[bytes]]
