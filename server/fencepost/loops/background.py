@@ -1,4 +1,4 @@
-"""Everything that a server does while nobody calls: its loops, and its own workers."""
+"""The background work of a server: its loops and its internal workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Background:
         self._tasks = [asyncio.create_task(loop.run()) for loop in self.loops]
 
     def definitions_changed(self, _: str = "") -> None:
-        """Look for new definitions: workers may serve them, and a new schedule may be due before all others."""
+        """Wake workers and the scheduler: a new definition may be theirs, or a new schedule due before all others."""
         for worker, loop in zip(self.workers, self._working, strict=True):
             worker.look_again()
             loop.nudge()
@@ -36,7 +36,7 @@ class Background:
             worker.stop_polling()
 
     async def drain(self) -> None:
-        """Return when the work under way is done or given back."""
+        """Return when the work in progress is finished or released."""
         await asyncio.gather(*(worker.drain() for worker in self.workers))
 
     async def stop(self) -> None:
@@ -46,5 +46,5 @@ class Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def abandon(self) -> None:
-        """Give up the work that is still under way."""
+        """Abandon the work that is still in progress."""
         await asyncio.gather(*(worker.abandon() for worker in self.workers))

@@ -133,7 +133,7 @@ class InternalWorker:
         lost = set() if self._repeatable else leases & self._begun
         await self.abandon()
         await self._engine.executions.release([*leases - lost], short=True, action="awf.engine/give-back")
-        reason = f"the server stopped in the middle of {self._definition}; what it had begun may have been done"
+        reason = f"the server stopped in the middle of {self._definition}; it may have been executed"
         error = msgspec.json.encode(error_body(Refusal(UNAVAILABLE, reason=reason)))
         await self._engine.executions.fail([lease._replace(content=error) for lease in lost], short=True)
 

@@ -1,4 +1,4 @@
-"""The one contract of everything that the server does by itself: a step that says when it wants to be called again."""
+"""The loop behind all background work: it calls a step again and again, after the pauses that the step returns."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ _TELL_AGAIN = 60.0
 class Loop:
     """Calls `step` again and again, each time after the seconds that it returned, or sooner when it is nudged.
 
-    After infinitely many seconds means: only when it is nudged.
-    A step that raises is reported and called again: no failure may end a duty. That the database is away is reported by
-    the watch, once for all.
+    Infinity means only when it is nudged. A step that raises is reported and called again: no failure may end a loop.
+    The connection monitor reports an unavailable database, once for all loops.
     """
 
     def __init__(self, name: str, step: Step) -> None:

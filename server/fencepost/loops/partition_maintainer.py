@@ -65,7 +65,7 @@ class PartitionMaintainer:
                 kept = await self._forget(partition)
                 if kept and not await self._store.has_room():
                     # Another try soon would not help: a workflow must end first.
-                    emit(Event.PARTITIONS_DELAYED, reason="workflows that outlive the retention have begun too much")
+                    emit(Event.PARTITIONS_DELAYED, reason="live workflows need too many rows past the retention")
                     return True
                 await self._store.drop(partition, kept)
         except AlreadyGone:

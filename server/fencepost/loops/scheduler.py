@@ -13,7 +13,7 @@ from fencepost.telemetry import Event, emit
 _BATCH = 100
 # The server that was woken by a put may have died; half of the default start deadline is then left.
 _LONGEST_SLEEP = 30.0
-# While another server applies what is due.
+# While another server applies the due runs.
 _SHORTEST_SLEEP = 0.2
 
 
