@@ -79,8 +79,8 @@ class _Entry(NamedTuple):
 class Batches:
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
-    Or of one job, which gets the calls and runs several statements; `short` is its form for callers of short rows;
-    its wake-ups are passed to `on_wakeups`.
+    Instead of a statement, `work` may be a job that gets the calls and runs several statements. `short` is its form for
+    callers of short rows, and `on_wakeups` gets its wake-ups.
 
     Two calls with the same `id` never run at the same time: calls for one task are applied in the order of arrival.
     `locks` is False for statements that only insert: their calls keep the order of arrival, and a second batch runs

@@ -55,7 +55,7 @@ def connect(conninfo: str, settings: Mapping[str, str] = SERVING) -> Connection:
         # psycopg prepares a statement after five runs and may send `deallocate all`, which would drop ours too.
         connection.prepare_threshold = None
         register_loaders(connection)
-        # The watch does not know the connection yet.
+        # The connection monitor does not know the connection yet.
         with answered_within(connection, _SETTING_UP_SECONDS):
             # One round trip for both statements.
             text = statement_for(conninfo, settings) + b"; " + statement("server/find_backend").encode()

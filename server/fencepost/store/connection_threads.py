@@ -59,11 +59,11 @@ class PendingJob:
 
     def resolve(self, result: Any, error: BaseException | None) -> None:
         """Resolve the future of the caller, once; later calls do nothing. May be called from any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits any more
             self.loop.call_soon_threadsafe(_resolve, self.future, result, error)
 
     def refuse(self) -> None:
-        """Tell the caller that the database is away; a thread that has not begun the job leaves it."""
+        """Fail the job with DatabaseAway; a thread that has not begun it skips it."""
         self.over = True
         self.resolve(None, DatabaseAway())
 
@@ -153,7 +153,7 @@ class ConnectionThread:
             self.connecting = False
         self.connection, self.began = connection, time.monotonic()
         if pending.over:
-            raise psycopg.OperationalError("the caller was told that the database is away")
+            raise psycopg.OperationalError("the caller of the job has its error already")
         return connection
 
     def _judge(self, error: psycopg.Error) -> tuple[Exception, bool]:

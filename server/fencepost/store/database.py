@@ -46,7 +46,7 @@ class Database:
         answer_bytes: int = _ANSWER_BYTES,
         seconds: float = _READ_SECONDS,
     ) -> None:
-        # ParsedRequest all statements now, while all files are of one version.
+        # Read all statements now, while all files are of one version.
         statements()
         self.conninfo = conninfo
         # The size of one answer in bytes: a page or a claim ends with the row that fills it.

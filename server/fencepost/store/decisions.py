@@ -40,10 +40,11 @@ def decide(
 ) -> Done:
     """Complete decision tasks and apply the actions of each.
 
-    A call is one of success.sql with `begins`, the calls of create_tasks.sql and create.sql with `is_workflow`, `timer`
-    `place` and the `refusal` of what cannot be begun; and `ending`, null or a call of end.sql, of which a result counts
-    as checked if it was for version `checked`. Rows are those of success.sql, as long as its `text` has them. There is
-    none for a call whose execution is not the current one, or for which a check is missing.
+    A call has the members of a call of success.sql, and two more. `begins` has a call of create_tasks.sql or create.sql
+    for each start, with `is_workflow`, `timer`, `place`, and the `refusal` of a start that is not possible. `ending` is
+    null or a call of end.sql; its content was checked for the definition version `checked`. Rows are those of
+    success.sql, in the form of `text`. A call has no row when its execution is not the current one, or when its content
+    was not checked for the version of its workflow.
     """
     with connection.transaction():
         lock_for(connection, [begun for call in calls for begun in call["begins"]])
@@ -102,7 +103,7 @@ def _conflict(begins: Sequence[Mapping[str, Any]], taken: Mapping[str, str]) -> 
             refusal: Refusal = begun["refusal"]
             return refusal
         if digests.setdefault(begun["label"], begun["digest"]) != begun["digest"]:
-            reason = f"something else was begun under the label {begun['label']!r}"
+            reason = f"another activity has the label {begun['label']!r}"
             return Refusal(INVALID_ACTION, at=begun["place"], reason=reason)
     return None
 

@@ -1,12 +1,13 @@
 """Events, accepted in one transaction with their effects: the starts of triggers, and the ends of subscriptions.
 
-    enter       no subscription is made until this commits, so that none is missed
-    take        the event's id, once; whoever comes second waits here and finds what the first did
-    subscribe   those whose rules hold end, and their workflows hear of it
-    start       what triggers want started
-    settle      what came of it, for whoever says the same again
+    enter       blocks new subscriptions until the commit, so that none is missed
+    take        records the event, once; a concurrent repetition waits here and then returns the first outcome
+    complete    completes the subscriptions that match, and notifies their workflows
+    start       starts the tasks and workflows that triggers request
+    settle      records the outcome for repetitions
 
-Locks are taken in this order, workflows before tasks. What makes subscriptions takes the lock of `enter` first, too.
+Locks are taken in this order, workflows before tasks. A transaction that creates subscriptions takes the lock of
+`enter` first, too.
 """
 
 from __future__ import annotations
@@ -211,7 +212,7 @@ def _chosen(
 def _start(
     connection: Connection, new: Mapping[int, Publication], now: datetime | None
 ) -> tuple[dict[int, Publication], dict[int, list[Started]], list[Wakeup]]:
-    """Start what triggers request; raise StaleDefinition, so that all is rolled back, when a definition has changed.
+    """Start the requests of triggers; raise StaleDefinition, which rolls all back, when a definition has changed.
 
     Also returns the publications, with the reasons of refused starts.
     """

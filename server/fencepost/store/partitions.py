@@ -64,8 +64,8 @@ class PartitionStore:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        # What live workflows may keep in default partitions; beyond it their partitions stay as they are, since to make
-        # one takes longer the more there is.
+        # Rows of live workflows in the default partitions. Above that, partitions with such rows stay, because the time
+        # to attach a partition grows with the default partition.
         self.most_kept = 500_000
 
     async def make_next(self, width: timedelta) -> Partition | None:
@@ -80,8 +80,8 @@ class PartitionStore:
                     return None
                 partition = Partition(*rows[0])
                 connection.execute(_AT_MOST)
-                # Made apart and attached while still empty: `create table … partition of` would keep everybody from
-                # the parent, this lets them write into it.
+                # Created apart and attached while empty: `create table … partition of` would block all access to the
+                # parent, and this lets other transactions write into it.
                 connection.execute(_with_names("create table {name} (like {parent} including all)", partition))
                 connection.execute(_with_names("alter table {parent} attach partition {name} {bounds}", partition))
                 return partition
@@ -143,8 +143,8 @@ class PartitionStore:
                 if kept:
                     connection.execute(_AT_MOST)
                     connection.execute(_with_names("alter table {parent} detach partition {name}", partition))
-                    # As they are now: one may have been retried meanwhile, or its worker told of a cancel. They go
-                    # where everything goes that has no partition of its time.
+                    # The current rows: a task may have been retried meanwhile, or its worker notified of a cancel. They
+                    # go to the default partition, as all rows without a partition for their time do.
                     moved = _with_names("insert into {parent} select * from {name} where seq = any(%s)", partition)
                     connection.execute(moved, [list(kept)])
                 connection.execute(_with_names("drop table {name}", partition))

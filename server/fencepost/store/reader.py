@@ -159,7 +159,7 @@ async def _check(connection: Connection) -> None:
     """Raise Refusal when the role could change our tables, or is a superuser."""
     cursor = await connection.execute(statement("reader/privileges").encode())
     row = await cursor.fetchone()
-    assert row is not None, "a row says what the role may do"
+    assert row is not None, "the statement returns one row"
     role, is_superuser, writes_to = row
     if is_superuser:
         raise Refusal(RUN_SQL_UNSAFE, reason=f"{role!r} is a superuser, or may become one")

@@ -34,7 +34,7 @@ class DueSchedule(NamedTuple):
 
 
 class ScheduledRun(NamedTuple):
-    """What to do at a due time: `start` something, or skip this and every due time before `until` for a `reason`."""
+    """The action for a due time: the `start`, or the `reason` to skip every due time before `until`."""
 
     due: DueSchedule
     next_due_at: datetime | None

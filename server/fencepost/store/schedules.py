@@ -123,7 +123,7 @@ class ScheduleStore:
     ) -> tuple[Sequence[RunRecord] | None, Sequence[Wakeup]]:
         """Start the due times without a run, or the manual run `id` once; return all records. Raises StaleDefinition.
 
-        None when the schedule has another version.
+        Returns None when the schedule has another version.
         """
         now = self._clock.now()
         params = {"name": name, "due_ats": [due_at for due_at, _ in starts if due_at is not None], "id": id}

@@ -134,7 +134,7 @@ class WorkflowStore:
     async def signal(self, calls: Sequence[dict[str, Any]]) -> Sequence[bool | Exception | None]:
         """Deliver signals to live workflows (`seq`); False for one with a used `signal` id and other content.
 
-        None for a workflow that is over. One that was taken before is not told again.
+        None for a finished workflow. A repeated signal is not delivered again.
         """
         rows = await self._batches["signal"].submit(calls)
         return [row[1] if isinstance(row, tuple) else row for row in rows]
