@@ -1,4 +1,4 @@
--- Give every watched device its whole silence time again, after an outage in which none could be heard.
+-- Give every watched device its whole silence time again, after an outage without heartbeats.
 -- Takes:   silence in ms; now.
 -- Returns: nothing.
 -- Touches: devices.

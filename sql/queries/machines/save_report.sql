@@ -1,7 +1,7 @@
 -- Save a report that was accepted.
 -- Takes:   workflow_id, task, action, state integer, seconds bigint, message, worker, verb (null for none); now.
 -- Returns: one row (seq); no row when the workflow and its history are gone.
--- Touches: machine_reports; reads workflow_names. Run in the transaction of what the report does.
+-- Touches: machine_reports; reads workflow_names. Run in the transaction that applies the report.
 insert into fencepost.machine_reports (workflow_id, at, task, action, state, seconds, message, worker, verb)
 select
     n.id, coalesce(%(now)s::timestamptz, statement_timestamp()), %(task)s::text, %(action)s::text,

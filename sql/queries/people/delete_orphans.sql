@@ -1,4 +1,4 @@
--- Delete what was saved about people's tasks whose lists are gone, a batch at a time.
+-- Delete the saved fields, events and mail links of people's tasks in deleted lists, a batch at a time.
 -- Takes:   batch integer.
 -- Returns: one row (count), how many tasks.
 -- Touches: people_tasks, and with them people_events, people_mails; reads activities.

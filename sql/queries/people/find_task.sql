@@ -3,7 +3,7 @@
 -- Returns: one row, with the members of vocabularies.people.task.PeopleTask; none when no task list has such a task.
 -- Touches: nothing; reads live_tasks, done_tasks, people_resources.
 with found as materialized (
-    -- `limit` keeps the look-up a probe of an index in every plan; the history is read only for what is not live.
+    -- `limit` keeps the look-up a probe of an index in every plan; the history is read only for finished tasks.
     select l.workflow_seq, l.seq
     from fencepost.live_tasks as l
     where l.seq = %(seq)s::bigint and l.id = %(id)s::text

@@ -1,4 +1,4 @@
--- Save the current values of a people's task, and what they were computed from.
+-- Save the current values of a people's task, and the versions that they were computed from.
 -- Takes:   seq, workflow_seq bigint; new_core_seqs bigint[], the core tasks that were made in this transaction; at, the
 --          time of the last event; team, member, status, priority, due_date_time, completion_date_time; exec_id uuid,
 --          the execution that the status belongs to; core_version integer, the last log entry of the newest core task.

@@ -1,4 +1,4 @@
--- Find what the role of this connection, or a role it can take, may do that a reader must not.
+-- Find privileges that a reader must not have: of the role of this connection, or of a role that it can take.
 -- Takes:   nothing.
 -- Returns: one row (role, is_superuser, writes_to): a table of the schema fencepost that it may change, null for none.
 -- Touches: nothing; reads the catalogue.

@@ -1,8 +1,8 @@
 -- Save the results of due times in the run history.
 -- Takes:   calls json: [{name, version, due_at, until_at, kind, status, reason, message, reference, id}]; now.
 -- Returns: nothing.
--- Touches: schedule_starts. Run after lock.sql or claim.sql, in the transaction of what was started: a due time that
---          was already started makes the whole transaction fail.
+-- Touches: schedule_starts. Run after lock.sql or claim.sql, in the transaction of the starts: a due time that was
+--          already started makes the whole transaction fail.
 insert into fencepost.schedule_starts (name, version, due_at, until_at, kind, status, reason, message, reference, id, at)
 select
     c.name, c.version, coalesce(c.due_at, coalesce(%(now)s::timestamptz, statement_timestamp())), c.until_at, c.kind,

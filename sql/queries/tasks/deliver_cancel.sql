@@ -1,6 +1,6 @@
--- Record that the worker of a canceled task was told of the cancel; only the first delivery is logged.
+-- Record that the worker of a canceled task was notified of the cancel; only the first delivery is logged.
 -- Takes:   id, seq (as in find.sql), exec_id, notification json, caller; now.
--- Returns: one row (canceled) when the task was canceled under this execId, whether told now or before; else no row.
+-- Returns: one row (canceled) when the task was canceled under this execId, also for a later delivery; else no row.
 -- Touches: done_tasks; reads task_names.
 with canceled as materialized (
     select d.seq, d.done_at

@@ -1,5 +1,5 @@
 -- Find the oldest ready tasks within the free capacity of their limit keys, and clean up openings.
--- Takes:   definitions text[], those with a limit; size integer, the most tasks to find; width integer, how many
+-- Takes:   definitions text[], each with a limit; size integer, the most tasks to find; width integer, how many
 --          openings of each definition to read; now.
 -- Returns: one row (seqs, more): the tasks in queue order, and whether there are openings that were not read.
 -- Touches: openings; reads live_tasks, definitions. Run after lock_limits.sql: the free capacity must not change before

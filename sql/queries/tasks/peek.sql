@@ -1,5 +1,5 @@
--- Find which definitions have tasks to give, and when the next deadline is.
--- Takes:   definitions text[], those that polls wait for; now.
+-- Find the definitions that have tasks to lease, and the time until the next deadline.
+-- Takes:   definitions text[] that polls wait for; now.
 -- Returns: one row (definition, limited, due_in) for each that has tasks, or one row without a definition when none
 --          has; `due_in` is the time to the next deadline of a live task in seconds, negative when it has passed, null
 --          when there is none.

@@ -1,4 +1,4 @@
--- End tasks whose time is over: a wait as succeeded; others as failed, expired or without retries left.
+-- End tasks past their deadline: a wait as succeeded; others as failed, expired or without retries left.
 -- Takes:   calls json: [{call, seq, exec_id}]; now.
 -- Returns: per ended task (call, definition); a task that was renewed or ended in between has no row.
 -- Touches: live_tasks, done_tasks.

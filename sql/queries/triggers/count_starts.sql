@@ -1,4 +1,4 @@
--- Count what a trigger has started and skipped, as far as its history is kept.
+-- Count the starts of a trigger and the events that it skipped, as far as its history is kept.
 -- Takes:   name.
 -- Returns: one row (started, skipped).
 -- Touches: nothing; reads trigger_starts.
