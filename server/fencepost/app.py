@@ -132,11 +132,11 @@ def build_app(
     services = {type(service): service for one in running for service in one.services}
 
     # HTTP.
-    dispatch = Dispatch(methods_of(vocabularies), engine, services, limits)
+    dispatch = Dispatch(methods_of(vocabularies, documents), engine, services, limits)
     admission, health = Admission(settings), Health(database)
     rest = site(engine, health, admission, settings, [one.routes for one in running])
 
-    # What happens when nobody calls.
+    # The background work.
     reaper = Reaper(DeadlineStore(database, clock, grace_seconds=settings.lease_grace_seconds), definitions, wakeups)
     partitions = PartitionMaintainer(PartitionStore(database, clock), settings.retention)
     scheduler = Scheduler(engine.schedules)

@@ -101,10 +101,9 @@ def documents_of(vocabularies: Iterable[Vocabulary]) -> Documents:
     )
 
 
-def methods_of(vocabularies: Iterable[Vocabulary]) -> Registry:
-    """Return the methods of a server with these vocabularies."""
-    several = list(vocabularies)
-    return registry(documents_of(several), [methods for one in several for methods in one.methods])
+def methods_of(vocabularies: Iterable[Vocabulary], documents: Documents) -> Registry:
+    """Return the methods of a server with these vocabularies, which reads these documents."""
+    return registry(documents, [methods for one in vocabularies for methods in one.methods])
 
 
 def surface_of(vocabularies: Iterable[Vocabulary]) -> Surface:
@@ -112,7 +111,7 @@ def surface_of(vocabularies: Iterable[Vocabulary]) -> Surface:
     several = list(vocabularies)
     paths = {path: item for one in several for path, item in one.paths().items()}
     schemas = [schema for one in several for schema in one.schemas]
-    return Surface(methods_of(several), catalogue_of(several), paths, schemas)
+    return Surface(methods_of(several, documents_of(several)), catalogue_of(several), paths, schemas)
 
 
 def catalogue_of(vocabularies: Iterable[Vocabulary]) -> Sequence[Kind]:
