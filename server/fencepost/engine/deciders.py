@@ -69,10 +69,10 @@ class Deciders:
         definition = await self._definitions.get(found.workflow.definition, found.workflow.definition_version)
         assert not isinstance(definition.document, Foreign), "only documents of this server's deciders are polled for"
         tasks, children = await self._workflows.activities(found.seq, size=_ALL)
-        decisions = [found.task for found in await self._workflows.decisions(found.seq, size=_ALL)]
+        decisions = [decision.task for decision in await self._workflows.decisions(found.seq, size=_ALL)]
         # One decision is live at a time, so this one is the last.
         events = [read_event(decision.params) for decision in decisions]
-        begun: list[Task | Workflow] = [*(found.task for found in tasks), *children]
+        begun: list[Task | Workflow] = [*(one.task for one in tasks), *children]
         facts = Facts(found.workflow, definition.document, activities_by_label(begun, events))
         decide, event = self._by_kind[definition.document.kind], read_event(task.params)
         actions = await self._definitions.checks.made(lambda: decide(facts, event))

@@ -167,8 +167,7 @@ class Definitions:
 
     async def with_settings(self, task: Task) -> TaskWithSettings:
         """Return a task with its effective settings: its own override those of its definition."""
-        shown = task._replace(exec_id=None) if task.definition in self.documents.moved_by_id else task
-        return TaskWithSettings(shown, await self._settings(task))
+        return TaskWithSettings(self._shown(task), await self._settings(task))
 
     async def all_with_settings(self, tasks: Iterable[Task]) -> Sequence[TaskWithSettings]:
         """Return tasks with their effective settings."""
@@ -176,9 +175,8 @@ class Definitions:
 
     async def changed(self, task: Task | ShortTask) -> ChangedTask:
         """Return a changed task with its effective settings."""
-        if isinstance(task, Task) and task.definition in self.documents.moved_by_id:
-            task = task._replace(exec_id=None)
-        return ChangedTask(task, await self._settings(task))
+        shown = task if isinstance(task, ShortTask) else self._shown(task)
+        return ChangedTask(shown, await self._settings(task))
 
     async def work(self, name: str, version: int) -> WorkDefinition:
         """Return the document of a version that declares tasks or workflows."""
@@ -193,6 +191,10 @@ class Definitions:
         """Check a result or error against the schema of the task's version; raise Refusal."""
         work = await self.work(task.definition, task.definition_version)
         await self.checks.made(lambda: work.check_end(verb, content))
+
+    def _shown(self, task: Task) -> Task:
+        """Return a task without its execId when calls change it by id."""
+        return task._replace(exec_id=None) if task.definition in self.documents.moved_by_id else task
 
     async def _settings(self, task: Task | ShortTask) -> WorkDefinition:
         settings = await self.work(task.definition, task.definition_version)

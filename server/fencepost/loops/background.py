@@ -23,7 +23,7 @@ class Background:
         """Run every loop."""
         self._tasks = [asyncio.create_task(loop.run()) for loop in self.loops]
 
-    def definitions_changed(self, _: str = "") -> None:
+    def definitions_changed(self) -> None:
         """Wake workers and the scheduler: a new definition may be theirs, or a new schedule due before all others."""
         for worker, loop in zip(self.workers, self._working, strict=True):
             worker.look_again()
