@@ -134,7 +134,7 @@ class Flows:
             raise invalid_params(f"an id of more than {_MAX_ID_LENGTH} characters cannot be retried", "$.taskflowId")
         params = msgspec.json.encode(retry_params(run.plan, run.progress, stages, request))
         try:
-            await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller, checked=_CHECKED)
+            await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller)
         except Refusal as refusal:
             if refusal.kind is not WORKFLOW_EXISTS:
                 raise
