@@ -138,7 +138,8 @@ def build_app(
 
     # The background work.
     reaper = Reaper(DeadlineStore(database, clock, grace_seconds=settings.lease_grace_seconds), definitions, wakeups)
-    partitions = PartitionMaintainer(PartitionStore(database, clock), settings.retention)
+    orphans = [name for vocabulary in vocabularies for name in vocabulary.orphans]
+    partitions = PartitionMaintainer(PartitionStore(database, clock, orphans), settings.retention)
     scheduler = Scheduler(engine.schedules)
     reaping, maintaining = Loop("reaper", reaper.run_once), Loop("partition-maintainer", partitions.run_once)
     polling = Loop("fallback-poller", FallbackPoller(task_store, dispatcher, wakeups).run_once)

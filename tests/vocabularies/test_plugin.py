@@ -22,6 +22,7 @@ from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary, surface_of
 from tests.fixtures.servers import running_server
 from tests.fixtures.waiting import until
+from tests.house import sources
 
 # A row as another server on the database, which has the vocabulary, would have stored it.
 STORED = """
@@ -60,6 +61,14 @@ def test_what_a_server_shows_lacks_exactly_the_vocabulary_that_is_left_out(left_
     assert whole.methods.methods.keys() - part.methods.methods.keys() == own
     assert whole.paths.keys() - part.paths.keys() == left_out.paths().keys()
     assert set(whole.catalogue) - set(part.catalogue) == set(left_out.errors)
+
+
+def test_the_core_names_no_statement_of_a_vocabulary() -> None:
+    # The folders of sql/queries have the names of the vocabularies.
+    own = [f'"{vocabulary.name}/' for vocabulary in ALL]
+    core = [source for source in sources.server() if not source.path.startswith("server/fencepost/vocabularies/")]
+    assert core
+    assert [source.path for source in core if any(name in source.text for name in own)] == []
 
 
 # A vocabulary in under sixty lines.

@@ -59,11 +59,15 @@ class Partition(NamedTuple):
 
 
 class PartitionStore:
-    """Runs the statements of sql/queries/history, and those that create and drop partitions."""
+    """Runs the statements of sql/queries/history, and those that create and drop partitions.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    `orphans` are statements of vocabularies that delete a batch of rows whose workflow has left the history.
+    """
+
+    def __init__(self, database: Database, clock: Clock, orphans: Sequence[str] = ()) -> None:
         self._database = database
         self._clock = clock
+        self._orphans = orphans
         # Rows of live workflows in the default partitions. Above that, partitions with such rows stay, because the time
         # to attach a partition grows with the default partition.
         self.most_kept = 500_000
@@ -159,8 +163,8 @@ class PartitionStore:
         log = await self._database.fetch(statement("history/delete_log"), params)
         events = await self._database.fetch(statement("history/delete_events"), params)
         starts = await self._database.fetch(statement("history/delete_starts"), params)
-        written = await self._database.fetch(statement("people/delete_orphans"), {"batch": _BATCH})
-        return sum(int(rows[0][0]) for rows in (done, workflows, log, events, starts, written))
+        orphans = [await self._database.fetch(statement(name), {"batch": _BATCH}) for name in self._orphans]
+        return sum(int(rows[0][0]) for rows in (done, workflows, log, events, starts, *orphans))
 
 
 @contextmanager

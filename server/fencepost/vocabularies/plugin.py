@@ -71,6 +71,7 @@ class Vocabulary:
     paths        the OpenAPI path items of its routes
     schemas      structs that OpenAPI names though no method has them as params or result
     checks       what `fencepost check` recomputes
+    orphans      names of statements that delete a batch of its rows whose workflow has left the history
     reserve      entered before the database is started, for a port of its own; gives the settings to go on with
     start        builds it over a core
     """
@@ -86,6 +87,7 @@ class Vocabulary:
     paths: Callable[[], Json] = dict
     schemas: Sequence[type[Any]] = ()
     checks: Sequence[Check] = ()
+    orphans: Sequence[str] = ()
     reserve: Callable[[Settings], AbstractContextManager[Settings]] = nullcontext
     start: Callable[[Core], Running] = lambda core: Running()
 

@@ -42,5 +42,6 @@ PEOPLE = Vocabulary(
     errors=kinds_of(vars(errors)),
     methods=(people_methods,),
     checks=(check_people,),
+    orphans=("people/delete_orphans",),
     start=_start,
 )
