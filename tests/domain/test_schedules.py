@@ -130,7 +130,7 @@ def test_backwards_the_due_times_are_the_same(text: str, zone: str) -> None:
         (
             {"task_request": {"definition": "demo/y", "executeAt": "2026-01-01"}},
             "$.task-request.executeAt",
-            "says when",
+            "a schedule sets the time",
         ),
     ],
 )
