@@ -5,7 +5,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MANIFESTS := pyproject.toml executor_sdk/python/pyproject.toml
 
 # Rules without a database, the envelope and the calls about tasks, and the rules about the code and its documents.
-FAST := tests/domain tests/notation tests/wire tests/engine \
+FAST := tests/domain tests/notation tests/engine \
+	$(addprefix tests/http/test_,authentication.py headers.py same_origin.py) \
 	$(addprefix tests/rpc/test_,envelope.py executor.py tasks.py) \
 	$(addprefix tests/house/test_,modules.py documented.py architecture.py shown.py openapi.py states.py)
 

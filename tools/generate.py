@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from fencepost.notation import yaml_writer
-from fencepost.rpc.openapi import document
+from fencepost.openapi.document import document
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import surface_of
 from tools import method_reference, protobuf, shown

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from fencepost.rpc.openapi import component_names, document
+from fencepost.openapi.document import component_names, document
 from fencepost.rpc.registry import Method
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import surface_of

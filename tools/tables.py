@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fencepost.cli.serve import serve
-from fencepost.rpc.openapi_parts import sentence
+from fencepost.openapi.parts import sentence
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import catalogue_of
 

@@ -1,7 +1,7 @@
 """The composition root: builds every part of a server and hands each what it needs.
 
-request   /rpc             rpc.Endpoint            engine, services of vocabularies   store
-          everything else  Starlette with rest.*   engine, services of vocabularies   store
+request   /rpc             rpc.Endpoint             engine, services of vocabularies   store
+          everything else  http.site with routes    engine, services of vocabularies   store
 no call   loops: reaper, scheduler, fallback poller, partitions, the workers of built-in tasks, those of vocabularies
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from fencepost.clock import Clock, DatabaseClock
@@ -36,6 +37,10 @@ from fencepost.engine.transitions_by_id import TransitionsById
 from fencepost.engine.triggers import TriggerRules
 from fencepost.engine.wakeups import Wakeups
 from fencepost.engine.workflows import Workflows
+from fencepost.http.admission import Admission
+from fencepost.http.guard import Guard
+from fencepost.http.interrupted import InterruptedResponses
+from fencepost.http.site import site
 from fencepost.loops.background import Background
 from fencepost.loops.fallback_poller import FallbackPoller
 from fencepost.loops.internal_worker import InternalWorker
@@ -43,9 +48,8 @@ from fencepost.loops.loop import Loop
 from fencepost.loops.partition_maintainer import PartitionMaintainer
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.scheduler import Scheduler
-from fencepost.rest.guard import Guard
-from fencepost.rest.health import Health
-from fencepost.rest.site import site
+from fencepost.routes import core_routes
+from fencepost.routes.health import Health
 from fencepost.rpc.dispatch import Dispatch
 from fencepost.rpc.endpoint import Endpoint
 from fencepost.rpc.registry import Services
@@ -68,8 +72,6 @@ from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary, documents_of, methods_of
-from fencepost.wire.admission import Admission
-from fencepost.wire.interrupted import InterruptedResponses
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -134,7 +136,7 @@ def build_app(
     # HTTP.
     dispatch = Dispatch(methods_of(vocabularies, documents), engine, services, limits)
     admission, health = Admission(settings), Health(database)
-    rest = site(engine, health, admission, settings, [one.routes for one in running])
+    rest = site(admission, [partial(core_routes, engine, health, limits), *(one.routes for one in running)])
 
     # The background work.
     reaper = Reaper(DeadlineStore(database, clock, grace_seconds=settings.lease_grace_seconds), definitions, wakeups)

@@ -14,7 +14,7 @@ HIDING_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager
 REPORTS = {
     "server/fencepost/rpc/registry.py": "the caller gets internal-error, and the other calls of an array are answered",
     "server/fencepost/rpc/endpoint.py": "the same for an error outside of calls",
-    "server/fencepost/rest/site.py": "the same for the routes beside /rpc",
+    "server/fencepost/http/site.py": "the same for the routes beside /rpc",
     "server/fencepost/vocabularies/machines/grpc/status_codes.py": "the same for gRPC",
     "server/fencepost/loops/internal_worker.py": "the built-in task fails, with the number of the event",
     "server/fencepost/loops/loop.py": "the next round of the loop runs",

@@ -12,8 +12,8 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
-from fencepost.rest import bundles
-from fencepost.rpc.openapi import component_names, document, per_method
+from fencepost.openapi.document import component_names, document, per_method
+from fencepost.routes import bundles
 from fencepost.rpc.registry import Method
 from tests.fixtures.devices import Fleet
 from tests.fixtures.servers import Server

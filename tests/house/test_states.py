@@ -12,11 +12,11 @@ import pytest
 
 from fencepost.domain.transitions import OUTCOMES, SNAPSHOTS, STATUSES, TRANSITIONS
 from fencepost.domain.workflow import STATUSES as WORKFLOW_STATUSES
+from fencepost.resources.tasks import AidboxTask
+from fencepost.resources.workflows import AidboxWorkflow
 from fencepost.rpc.methods import workflow
 from fencepost.rpc.methods.task import OutcomeName, Status
 from fencepost.store.connection import Connection, connect
-from fencepost.wire.resources import AidboxTask
-from fencepost.wire.workflows import AidboxWorkflow
 from tests.house.sources import DOCS
 
 _LOG = """

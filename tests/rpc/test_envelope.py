@@ -8,8 +8,8 @@ import msgspec
 import orjson
 import pytest
 
+from fencepost.openapi.document import document
 from fencepost.rpc.methods.executor import LongPollParams
-from fencepost.rpc.openapi import document
 from fencepost.settings import Limits, Settings
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.surface import SURFACE

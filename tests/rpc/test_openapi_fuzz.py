@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 from schemathesis import Case, GenerationMode
 from schemathesis.core import NOT_SET
 
-from fencepost.rpc.openapi import document, per_method
+from fencepost.openapi.document import document, per_method
 from fencepost.settings import Limits, Settings
 from fencepost.store.embedded import EmbeddedPostgres
 from tests.fixtures.servers import Server, running_server

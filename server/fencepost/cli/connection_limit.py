@@ -12,8 +12,8 @@ from enum import Enum
 from typing import Any
 
 from fencepost.errors import UNAVAILABLE, Refusal
-from fencepost.wire.headers import format_of
-from fencepost.wire.refusals import written
+from fencepost.http.formats import format_of
+from fencepost.http.refusals import written
 
 PROBES = ("/healthz", "/readyz")
 # Connections beyond the limit that are served health checks.

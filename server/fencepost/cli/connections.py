@@ -16,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fencepost.cli.connection_limit import Admission, ConnectionLimit
 from fencepost.errors import HEAD_TOO_LARGE, INVALID_REQUEST, REQUEST_TIMEOUT, Refusal
+from fencepost.http.formats import format_of
+from fencepost.http.refusals import written
 from fencepost.settings import Connections
-from fencepost.wire.headers import format_of
-from fencepost.wire.refusals import written
 
 # Requests of one connection that may wait for an earlier one; each costs some kilobytes.
 _MOST_WAITING = 64

@@ -14,9 +14,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from fencepost.errors import HEAD_TOO_LARGE, Refusal
+from fencepost.http.formats import JSON
+from fencepost.http.refusals import written
 from fencepost.settings import Connections
-from fencepost.wire.formats import JSON
-from fencepost.wire.refusals import written
 
 _MOST_PARTS = 1000
 # Limit of the websockets library for a line of the handshake.

@@ -24,7 +24,7 @@ from fencepost.engine.polls import PollRequest
 from fencepost.errors import INVALID_ACTION, INVALID_PARAMS, UNAVAILABLE, Refusal
 from fencepost.notation import json
 from fencepost.notation.text import BadText
-from fencepost.wire.error_body import Fault, error_body, report_bug
+from fencepost.resources.error_body import Fault, error_body, report_bug
 
 _AT_ONCE = 4
 _POLL_SECONDS = 600.0

@@ -21,13 +21,12 @@ from fencepost.domain.validation import refusal_of_struct
 from fencepost.engine.engine import Engine
 from fencepost.errors import ANSWER_FULL, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
 from fencepost.notation import json
+from fencepost.notation.offload import offload
 from fencepost.notation.text import BadText
+from fencepost.resources.error_body import error_body, report_bug
 from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, encoder, texts_decoder
-from fencepost.rpc.params import read_params
 from fencepost.rpc.registry import Context, Method, Registry, Services
 from fencepost.settings import Limits
-from fencepost.wire.error_body import error_body, report_bug
-from fencepost.wire.offload import offload
 
 T = TypeVar("T")
 
@@ -158,7 +157,7 @@ class Dispatch:
         if method is None:
             return _DecodedCall(path, call, refusal=self._unknown(call.method))
         try:
-            return _DecodedCall(path, call, method, read_params(method, call.params))
+            return _DecodedCall(path, call, method, method.read_params(call.params))
         except Refusal as refusal:
             return _DecodedCall(path, call, method, refusal=refusal)
 

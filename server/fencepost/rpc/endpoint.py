@@ -11,16 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from fencepost.errors import METHOD_NOT_ALLOWED, Refusal
+from fencepost.http.admission import Admission
+from fencepost.http.bodies import HangUp, Receive, calls_as_json, read_body
+from fencepost.http.formats import Format, format_of, formats, written
+from fencepost.http.interrupted import interrupted
+from fencepost.http.refusals import headers_of
+from fencepost.resources.error_body import error_body, report_bug
 from fencepost.rpc.dispatch import Dispatch, Outcome
 from fencepost.rpc.envelope import Answer, encoder
 from fencepost.settings import Limits
-from fencepost.wire.admission import Admission
-from fencepost.wire.bodies import HangUp, Receive, calls_as_json, read_body
-from fencepost.wire.error_body import error_body, report_bug
-from fencepost.wire.formats import Format, written
-from fencepost.wire.headers import format_of, formats
-from fencepost.wire.interrupted import interrupted
-from fencepost.wire.refusals import headers_of
 
 _HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 

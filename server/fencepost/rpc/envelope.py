@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from fencepost.wire.error_body import Fault
+from fencepost.resources.error_body import Fault
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import msgspec
 
+from fencepost.domain.validation import refusal_of_struct
 from fencepost.engine.engine import Engine
 from fencepost.engine.outcomes import Outcomes
 from fencepost.settings import Limits
@@ -72,6 +73,13 @@ class Method:
     example: dict[str, Any]
     small: Callable[[Any], bool]
     together: int
+
+    def read_params(self, text: bytes | memoryview) -> Any:
+        """Decode the params of a call; raise Refusal (`invalid-params`) that names the field."""
+        try:
+            return self.decoder.decode(text)
+        except msgspec.ValidationError as error:
+            raise refusal_of_struct(str(error), self.params) from None
 
     async def run(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
         """Return the outcome of each call; a refusal or a bug in one does not affect the others."""

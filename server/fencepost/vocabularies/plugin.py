@@ -17,11 +17,11 @@ from fencepost.domain.document import Document, Documents
 from fencepost.engine.engine import Engine
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import Kind
+from fencepost.http.entrance import Entrance
 from fencepost.loops.loop import Loop
-from fencepost.rest.entrance import Entrance
+from fencepost.openapi.document import Surface
+from fencepost.openapi.parts import Json
 from fencepost.rpc.methods import registry
-from fencepost.rpc.openapi import Surface
-from fencepost.rpc.openapi_parts import Json
 from fencepost.rpc.registry import Registry
 from fencepost.settings import Settings
 from fencepost.store.check import Check

@@ -9,8 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.document import Document, Documents
+from fencepost.resources.definitions import definition_resource
 from fencepost.rpc.registry import Context, Registry
-from fencepost.wire.resources import definition_resource
 
 _others = Registry()
 

@@ -17,8 +17,9 @@ from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.polls import PollRequest
 from fencepost.errors import invalid_params
+from fencepost.resources.tasks import AidboxTask, task_resource
+from fencepost.resources.values import JsonObject, Time
 from fencepost.rpc.registry import Context, Registry
-from fencepost.wire.resources import AidboxTask, JsonObject, Time, task_resource
 
 executor_methods = Registry()
 

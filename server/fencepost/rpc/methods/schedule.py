@@ -10,9 +10,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.times import time_text
+from fencepost.resources.schedules import ScheduleResource, ScheduleStart, schedule_resource, start_resource
+from fencepost.resources.values import Time
 from fencepost.rpc.registry import Context, Registry
-from fencepost.wire.resources import Time
-from fencepost.wire.schedules import ScheduleResource, ScheduleStart, schedule_resource, start_resource
 
 schedule_methods = Registry()
 

@@ -19,19 +19,18 @@ from fencepost.domain.times import time_text
 from fencepost.engine.outcomes import Outcomes, gather
 from fencepost.engine.tasks import NewTask
 from fencepost.errors import invalid_params
-from fencepost.rpc.methods.executor import IncludeResource, TaskId, TaskResult, all_short, changed_tasks
-from fencepost.rpc.registry import Context, Registry
-from fencepost.wire.pages import read_position, write_position
-from fencepost.wire.resources import (
+from fencepost.resources.cursors import read_position, write_position
+from fencepost.resources.tasks import (
     AidboxTask,
     AidboxTaskLog,
-    JsonObject,
     TaskSettings,
-    Time,
     log_resource,
     settings_resource,
     task_resource,
 )
+from fencepost.resources.values import JsonObject, Time
+from fencepost.rpc.methods.executor import IncludeResource, TaskId, TaskResult, all_short, changed_tasks
+from fencepost.rpc.registry import Context, Registry
 
 task_methods = Registry()
 

@@ -15,6 +15,10 @@ from fencepost.domain.payload import object_text
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.workflows import NewWorkflow, Signal
+from fencepost.resources.cursors import read_position, write_position
+from fencepost.resources.tasks import AidboxTask, AidboxTaskLog, task_resource
+from fencepost.resources.values import JsonObject
+from fencepost.resources.workflows import AidboxWorkflow, workflow_log, workflow_resource
 from fencepost.rpc.methods.task import (
     SOUGHT,
     CreateParams,
@@ -27,9 +31,6 @@ from fencepost.rpc.methods.task import (
     several,
 )
 from fencepost.rpc.registry import Context, Registry
-from fencepost.wire.pages import read_position, write_position
-from fencepost.wire.resources import AidboxTask, AidboxTaskLog, JsonObject, task_resource
-from fencepost.wire.workflows import AidboxWorkflow, workflow_log, workflow_resource
 
 workflow_methods = Registry()
 

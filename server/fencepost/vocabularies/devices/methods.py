@@ -11,6 +11,8 @@ from fencepost.domain.definition import Name
 from fencepost.domain.ids import ChosenId
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
+from fencepost.resources.cursors import read_position, write_position
+from fencepost.resources.values import JsonObject
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.devices.document import DeviceName, encode_run_params
 from fencepost.vocabularies.devices.registry import DeviceRegistry
@@ -26,8 +28,6 @@ from fencepost.vocabularies.devices.resources import (
 from fencepost.vocabularies.devices.runs import Runs
 from fencepost.vocabularies.devices.statuses import Verb
 from fencepost.vocabularies.devices.store import Device
-from fencepost.wire.pages import read_position, write_position
-from fencepost.wire.resources import JsonObject
 
 device_methods = Registry()
 

@@ -5,7 +5,7 @@ Each path is also under `/api`, and the streams also speak WebSocket: docs/vocab
 
 from __future__ import annotations
 
-from fencepost.rpc.openapi_parts import JSON, JSON_OR_YAML, Json, content, in_path, in_query, ref, refused
+from fencepost.openapi.parts import JSON, JSON_OR_YAML, Json, content, in_path, in_query, ref, refused
 
 _OF_ALL = (400, 401, 403, 408, 415, 431, 500, 503)
 _OF_BODIES = (*_OF_ALL, 413)

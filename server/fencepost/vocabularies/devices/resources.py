@@ -11,11 +11,11 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.document import Definition
 from fencepost.domain.task import Task, workflow_of
 from fencepost.domain.workflow import Workflow
+from fencepost.resources.values import JsonObject, Time
 from fencepost.vocabularies.devices.document import DEVICE_PREFIX, DeviceWorkflow
 from fencepost.vocabularies.devices.runs import Run
 from fencepost.vocabularies.devices.statuses import reason_of, task_status
 from fencepost.vocabularies.devices.store import Device
-from fencepost.wire.resources import JsonObject, Time
 
 RunId = Annotated[str, Meta(description="id of a run; the workflow of the run has the same id")]
 

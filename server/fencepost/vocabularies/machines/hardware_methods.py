@@ -9,10 +9,10 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
+from fencepost.resources.values import JsonObject
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.machines.resources import Hardware, hardware_resource
 from fencepost.vocabularies.machines.workflows import MachineWorkflows
-from fencepost.wire.resources import JsonObject
 
 hardware_methods = Registry()
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
+from fencepost.resources.values import JsonObject
 from fencepost.rpc.methods.workflow import WorkflowId
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.machines.position import STATE_NAMES, Report
@@ -22,7 +23,6 @@ from fencepost.vocabularies.machines.resources import (
     machine_workflow,
 )
 from fencepost.vocabularies.machines.workflows import MachineWorkflows
-from fencepost.wire.resources import JsonObject
 
 machine_methods = Registry()
 

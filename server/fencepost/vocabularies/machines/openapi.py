@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fencepost.rpc.openapi_parts import Json
+from fencepost.openapi.parts import Json
 
 
 def paths() -> Json:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Route
 
 from fencepost.errors import kinds_of
-from fencepost.rest.entrance import Entrance
+from fencepost.http.entrance import Entrance
 from fencepost.vocabularies.machines import errors
 from fencepost.vocabularies.machines.certificate import certificate
 from fencepost.vocabularies.machines.decider import TIME_LIMIT, decide

@@ -7,12 +7,12 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from fencepost.resources.values import JsonObject, Time
 from fencepost.vocabularies.machines.hardware_store import HardwareRecord
 from fencepost.vocabularies.machines.plan import Step, hardware_of
 from fencepost.vocabularies.machines.position import State
 from fencepost.vocabularies.machines.store import RecordedReport
 from fencepost.vocabularies.machines.workflows import MachineWorkflow
-from fencepost.wire.resources import JsonObject, Time
 
 StateWord = Literal["STATE_PENDING", "STATE_RUNNING", "STATE_FAILED", "STATE_TIMEOUT", "STATE_SUCCESS"]
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from fencepost.resources.values import JsonObject, Time, raw
 from fencepost.vocabularies.people.process import ProcessStep
 from fencepost.vocabularies.people.statuses import Flow, HandlerType, Status
 from fencepost.vocabularies.people.streams import TaskEvent
 from fencepost.vocabularies.people.task import PeopleTask, TaskList
-from fencepost.wire.resources import JsonObject, Time, raw
 
 
 class WFTaskList(msgspec.Struct, frozen=True, rename="camel", tag_field="resourceType", tag="WFTaskList"):

@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fencepost.resources.cursors import read_position, write_position
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.taskflow.flow import MAX_STAGES, Flow
 from fencepost.vocabularies.taskflow.flows import Flows, ProduceRequest
 from fencepost.vocabularies.taskflow.record import FlowRecord
 from fencepost.vocabularies.taskflow.retry import StageRetry
-from fencepost.wire.pages import read_position, write_position
 
 taskflow_methods = Registry()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fencepost.rpc.openapi_parts import Json, in_path, refused
+from fencepost.openapi.parts import Json, in_path, refused
 
 _REFUSALS = (400, 401, 403, 404, 408, 415, 431, 500, 503)
 _TEXT = {"type": "string"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Route
 
 from fencepost.errors import kinds_of
-from fencepost.rest.entrance import Entrance
+from fencepost.http.entrance import Entrance
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary
 from fencepost.vocabularies.taskflow import errors
 from fencepost.vocabularies.taskflow.decider import decide

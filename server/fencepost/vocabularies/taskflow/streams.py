@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.errors import Refusal, invalid_params
-from fencepost.rest.bundles import ID
-from fencepost.rest.streams import Message, head_of_sse, sse
+from fencepost.http.queries import ID
+from fencepost.http.sse import Message, head_of_sse, sse
 from fencepost.vocabularies.taskflow.errors import TASKFLOW_NOT_FOUND
 from fencepost.vocabularies.taskflow.events import FlowEvents
 from fencepost.vocabularies.taskflow.replay import Position, parse_position

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.errors import INVALID_REQUEST, Refusal
-from fencepost.rest.guard import reservation_of
+from fencepost.http.bodies import HangUp, as_json, read_body
+from fencepost.http.formats import request_format
+from fencepost.http.guard import reservation_of
 from fencepost.settings import Limits
-from fencepost.wire.bodies import HangUp, as_json, read_body
-from fencepost.wire.formats import request_format
 
 
 async def read_json_body(request: Request, limits: Limits) -> bytes:

@@ -23,17 +23,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from fencepost.domain.times import time_text
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
-from fencepost.rest.bundles import refuse_unknown
-from fencepost.rest.guard import refuse
-from fencepost.rest.streams import Message, head_of_sse, sse
+from fencepost.http.admission import Admission
+from fencepost.http.bodies import as_json
+from fencepost.http.formats import JSON
+from fencepost.http.guard import refuse
+from fencepost.http.queries import refuse_unknown
+from fencepost.http.sse import Message, head_of_sse, sse
+from fencepost.resources.error_body import error_body
 from fencepost.settings import Limits
 from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.events import RunEvent
 from fencepost.vocabularies.devices.reports import parse_task_state
-from fencepost.wire.admission import Admission
-from fencepost.wire.bodies import as_json
-from fencepost.wire.error_body import error_body
-from fencepost.wire.formats import JSON
 
 # WebSocket close code "service restart": the device or client reconnects.
 _RESTART = 1012

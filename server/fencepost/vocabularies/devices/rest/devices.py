@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.errors import invalid_params
-from fencepost.rest.bundles import number, refuse_unknown
+from fencepost.http.queries import number, refuse_unknown
 from fencepost.settings import DeviceSettings, Limits
 from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.resources import DeviceResource, device_resource

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from fencepost.engine.change_feed import ChangeFeed
-from fencepost.rest.entrance import Entrance
+from fencepost.http.entrance import Entrance
 from fencepost.settings import Settings
 from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.rest.channels import ChannelCalls

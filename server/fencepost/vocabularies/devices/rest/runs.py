@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fencepost.errors import NOT_FOUND, Refusal
-from fencepost.rest.bundles import number, refuse_unknown
+from fencepost.http.queries import number, refuse_unknown
+from fencepost.resources.cursors import read_position, write_position
 from fencepost.settings import Limits
 from fencepost.vocabularies.devices.document import parse_run_body
 from fencepost.vocabularies.devices.reports import parse_report, parse_task_state
@@ -25,7 +26,6 @@ from fencepost.vocabularies.devices.resources import device_run, device_task, de
 from fencepost.vocabularies.devices.rest.bodies import json_response, read_json_body
 from fencepost.vocabularies.devices.runs import Runs
 from fencepost.vocabularies.devices.statuses import Verb
-from fencepost.wire.pages import read_position, write_position
 
 _VERBS = get_args(Verb)
 _MOST = 1000

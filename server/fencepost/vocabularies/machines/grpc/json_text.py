@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from fencepost.notation import json
+from fencepost.notation.offload import offload
 from fencepost.notation.text import BadText
 from fencepost.vocabularies.machines.grpc.status_codes import refuse
-from fencepost.wire.offload import offload
 
 # Bytes of one hardware record: the default limit of a request on /rpc.
 LONGEST_HARDWARE = 1 << 20

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 import grpc
 
 from fencepost.errors import Refusal
+from fencepost.resources.error_body import report_bug
 from fencepost.vocabularies.machines.errors import ACTION_MISMATCH
 from fencepost.vocabularies.machines.grpc.decoding import Undecodable
-from fencepost.wire.error_body import report_bug
 
 Unary = Callable[[Any, Any, Any], Awaitable[Any]]
 Stream = Callable[[Any, Any, Any], AsyncIterator[Any]]

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.payload import object_text
+from fencepost.resources.values import JsonObject
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.people.commands import (
     Cancel,
@@ -30,7 +31,6 @@ from fencepost.vocabularies.people.methods.params import (
 from fencepost.vocabularies.people.resources import task_resource
 from fencepost.vocabularies.people.statuses import Code8, Status, User
 from fencepost.vocabularies.people.tasks import PeopleTasks
-from fencepost.wire.resources import JsonObject
 
 command_methods = Registry()
 

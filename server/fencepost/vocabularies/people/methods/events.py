@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from fencepost.resources.values import Time
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.people.commands import (
     ChangeStatusIfRequired,
@@ -25,7 +26,6 @@ from fencepost.vocabularies.people.methods.params import (
 from fencepost.vocabularies.people.statuses import Code8, Priority, Status, User
 from fencepost.vocabularies.people.streams import Stream
 from fencepost.vocabularies.people.tasks import PeopleTasks
-from fencepost.wire.resources import Time
 
 event_methods = Registry()
 

@@ -11,6 +11,7 @@ from fencepost.domain.definition import Name
 from fencepost.domain.listing import Portion
 from fencepost.domain.payload import object_text
 from fencepost.errors import invalid_params
+from fencepost.resources.values import JsonObject, Time
 from fencepost.rpc.registry import Context, Registry
 from fencepost.vocabularies.people.lists import TaskLists, TaskRequest
 from fencepost.vocabularies.people.methods.params import After, Limit, ListCode, TaskResult, TasksPage, normalized_time
@@ -26,7 +27,6 @@ from fencepost.vocabularies.people.resources import (
 from fencepost.vocabularies.people.statuses import Assignment, Code8, Department, Key, Priority, Text, User
 from fencepost.vocabularies.people.task import PeopleTask
 from fencepost.vocabularies.people.tasks import PeopleTasks
-from fencepost.wire.resources import JsonObject, Time
 
 list_methods = Registry()
 

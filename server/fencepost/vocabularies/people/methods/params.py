@@ -10,13 +10,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.listing import Portion
 from fencepost.domain.times import time_text
+from fencepost.resources.cursors import read_position, write_position
 from fencepost.rpc.registry import Context
 from fencepost.vocabularies.people.commands import Actor
 from fencepost.vocabularies.people.resources import AnyEvent, WFTask, event_resource, task_resource
 from fencepost.vocabularies.people.statuses import User
 from fencepost.vocabularies.people.store.command_transaction import Executed
 from fencepost.vocabularies.people.task import PageKey, PeopleTask
-from fencepost.wire.pages import read_position, write_position
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a people task")]
 ListCode = Annotated[str, Meta(min_length=1, max_length=64, description="code of a task list")]

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fencepost.errors import UNAVAILABLE, Refusal
-from fencepost.wire.bodies import Receive
-from fencepost.wire.headers import format_of
-from fencepost.wire.refusals import written
+from fencepost.http.bodies import Receive
+from fencepost.http.formats import format_of
+from fencepost.http.refusals import written
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

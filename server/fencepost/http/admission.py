@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fencepost.errors import Refusal
+from fencepost.http.authentication import Callers, FailedLogins, WrongCredentials
+from fencepost.http.bodies import Bodies
+from fencepost.http.headers import Pairs, read_headers
+from fencepost.http.same_origin import SameOriginCheck
 from fencepost.settings import Settings
-from fencepost.wire.bodies import Bodies
-from fencepost.wire.callers import Callers, WrongCredentials
-from fencepost.wire.failed_logins import FailedLogins
-from fencepost.wire.headers import Pairs, read_headers
-from fencepost.wire.same_origin import SameOriginCheck
 
 
 class Admission:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from fencepost.errors import Refusal
-from fencepost.wire.error_body import error_body
-from fencepost.wire.formats import Format
+from fencepost.http.formats import Format
+from fencepost.resources.error_body import error_body
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -1,21 +1,17 @@
-"""Resources on the wire: AidboxTask, AidboxTaskLog and definitions; workflows.py has AidboxWorkflow."""
+"""Tasks and their log on the wire: AidboxTask and AidboxTaskLog."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.builtin import DECISION
 from fencepost.domain.definition import TaskDefinition
-from fencepost.domain.document import Definition
 from fencepost.domain.task import ChangedTask, Entry, Task, TaskWithSettings
 from fencepost.domain.task_overrides import TaskOverrides, read_overrides
-
-JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
-Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="UTC with microseconds")]
+from fencepost.resources.values import JsonObject, Time, raw
 
 
 class TaskMeta(msgspec.Struct, frozen=True, rename="camel"):
@@ -222,15 +218,6 @@ def log_resource(entry: Entry) -> AidboxTaskLog:
     )
 
 
-def definition_resource(definition: Definition) -> dict[str, Any]:
-    """Convert a definition for the wire: its document, its version, and the time of its put."""
-    return {
-        **orjson.loads(definition.text),
-        "version": definition.version,
-        "meta": {"createdAt": definition.created_at},
-    }
-
-
 def _own(task: Task) -> TaskOverrides:
     return TaskOverrides() if task.settings is None else read_overrides(task.settings)
 
@@ -244,8 +231,3 @@ def _scheduled(entry: Entry) -> Scheduled | UnsetType:
 def reason_of(type: str | None, message: str | None) -> OutcomeReason | None:
     """Convert a reason of failure for the wire."""
     return None if type is None else OutcomeReason(type, message or "")
-
-
-def raw(text: bytes | None) -> Raw | UnsetType:
-    """Return stored JSON unchanged."""
-    return UNSET if text is None else Raw(text)

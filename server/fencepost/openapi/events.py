@@ -1,8 +1,8 @@
-"""`POST /events` in the OpenAPI document; the handler is in rest/events.py."""
+"""`POST /events` in the OpenAPI document; the handler is in routes/events.py."""
 
 from __future__ import annotations
 
-from fencepost.rpc.openapi_parts import JSON_OR_YAML, Json, content, ref, refused
+from fencepost.openapi.parts import JSON_OR_YAML, Json, content, ref, refused
 
 _STRUCTURED = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"

@@ -10,29 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from fencepost.engine.engine import Engine
 from fencepost.errors import METHOD_NOT_ALLOWED, NOT_FOUND, Refusal
-from fencepost.rest.entrance import Entrance, Handler
-from fencepost.rest.events import EventIntake
-from fencepost.rest.guard import Guard
-from fencepost.rest.health import Health
-from fencepost.rest.tasks import TaskReads
-from fencepost.rest.workflows import WorkflowReads
-from fencepost.settings import Settings
-from fencepost.store.files import data_folder
-from fencepost.wire.admission import Admission
-from fencepost.wire.error_body import report_bug
-from fencepost.wire.headers import format_of
-from fencepost.wire.refusals import written
+from fencepost.http.admission import Admission
+from fencepost.http.entrance import Entrance, Handler
+from fencepost.http.formats import format_of
+from fencepost.http.guard import Guard
+from fencepost.http.refusals import written
+from fencepost.resources.error_body import report_bug
 
 Routes = Callable[[Entrance], Sequence[BaseRoute]]
 
 
-def site(engine: Engine, health: Health, admission: Admission, settings: Settings, further: Sequence[Routes]) -> Guard:
-    """Return the application; `further` give the routes of the vocabularies."""
-    tasks = TaskReads(engine)
-    workflows = WorkflowReads(engine)
-    intake = EventIntake(engine, settings.limits)
+def site(admission: Admission, routes: Sequence[Routes]) -> Guard:
+    """Return the application with these routes."""
 
     def known(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -47,18 +37,7 @@ def site(engine: Engine, health: Health, admission: Admission, settings: Setting
 
     entrance = Entrance(known, _reported, admission)
     application = Starlette(
-        routes=[
-            Route("/healthz", _reported(health.healthz)),
-            Route("/readyz", _reported(health.readyz)),
-            Route("/openapi.yaml", _sent((data_folder("openapi") / "openapi.yaml").read_bytes())),
-            Route("/AidboxTask", known(tasks.search)),
-            Route("/AidboxTask/{id}", known(tasks.read)),
-            Route("/AidboxTaskLog", known(tasks.log)),
-            Route("/AidboxWorkflow", known(workflows.search)),
-            Route("/AidboxWorkflow/{id}", known(workflows.read)),
-            Route("/events", known(intake.publish), methods=["POST"]),
-            *(route for routes in further for route in routes(entrance)),
-        ],
+        routes=[route for some in routes for route in some(entrance)],
         exception_handlers={Refusal: _refused, HTTPException: _not_served, Exception: _failed},
     )
     return Guard(application, admission)
@@ -76,15 +55,6 @@ def _reported(handler: Handler) -> Handler:
             raise report_bug(error, f"{request.method} {request.scope['path'][:200]}") from None
 
     return reporting
-
-
-def _sent(document: bytes) -> Handler:
-    """Return a handler for a document that is read once, at start."""
-
-    async def send(_: Request) -> Response:
-        return Response(document, media_type="application/yaml")
-
-    return send
 
 
 async def _refused(request: Request, refusal: Exception) -> Response:

@@ -9,17 +9,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from fencepost.domain.workflow import Step, Workflow
-from fencepost.wire.resources import (
-    AidboxTaskLog,
-    JsonObject,
-    LogMeta,
-    OutcomeReason,
-    TaskMeta,
-    Time,
-    WorkflowSubject,
-    raw,
-    reason_of,
-)
+from fencepost.resources.tasks import AidboxTaskLog, LogMeta, OutcomeReason, TaskMeta, WorkflowSubject, reason_of
+from fencepost.resources.values import JsonObject, Time, raw
 
 
 class AidboxWorkflow(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fencepost.wire import offload
+from fencepost.notation import offload
 from tests.fixtures.servers import Server, running_server
 
 YAML = b"- a: [1, x]\n" * 24_000

@@ -18,9 +18,10 @@ from fencepost.domain.task import TaskWithSettings
 from fencepost.domain.transitions import STATUSES
 from fencepost.engine.engine import Engine
 from fencepost.errors import TASK_NOT_FOUND, WORKFLOW_NOT_FOUND, Refusal
-from fencepost.rest.bundles import ID, MOST, Bundle, Position, answer, number, refuse_unknown, search, url_with, words
-from fencepost.wire.resources import log_resource, task_resource
-from fencepost.wire.workflows import workflow_log
+from fencepost.http.queries import ID, number, refuse_unknown, url_with, words
+from fencepost.resources.tasks import log_resource, task_resource
+from fencepost.resources.workflows import workflow_log
+from fencepost.routes.bundles import MOST, Bundle, Position, answer, search
 
 _DIRECTIONS: dict[str, Direction] = {"_lastUpdated": "asc", "-_lastUpdated": "desc"}
 

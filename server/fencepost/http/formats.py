@@ -5,13 +5,13 @@ Internally everything is JSON text; YAML bodies and answers are converted at thi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from fencepost.errors import NOT_ACCEPTABLE, UNSUPPORTED_MEDIA_TYPE, Refusal
 from fencepost.notation import yaml, yaml_writer
-from fencepost.wire.offload import offload
+from fencepost.notation.offload import offload
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +80,31 @@ def answer_format(accept: str, of_request: Format) -> Format:
         if wanted in _ANY:
             return next(format for name, format in _BY_TYPE.items() if name.startswith(wanted[:-1]))
     raise Refusal(NOT_ACCEPTABLE, accept=accept[:100])
+
+
+def format_of(pairs: Iterable[tuple[bytes, bytes]]) -> Format:
+    """Return the answer's format for a request that is refused by its headers; JSON if in doubt."""
+    headers = dict(pairs)
+    return _formats(headers.get(b"content-type", b""), headers.get(b"accept", b""))[1]
+
+
+def formats(headers: Mapping[bytes, bytes]) -> tuple[Format, Format]:
+    """Return the formats of body and answer; raise Refusal (`unsupported-media-type`, `not-acceptable`)."""
+    content_type, accept = headers.get(b"content-type", b""), headers.get(b"accept", b"")
+    of_body, of_answer, is_known = _formats(content_type, accept)
+    if not is_known:
+        of_answer = answer_format(accept.decode("latin-1"), request_format(content_type.decode("latin-1")))
+    return of_body, of_answer
+
+
+@lru_cache(maxsize=256)
+def _formats(content_type: bytes, accept: bytes) -> tuple[Format, Format, bool]:
+    of_body, is_known = JSON, True
+    try:
+        of_body = request_format(content_type.decode("latin-1"))
+    except Refusal:
+        is_known = False
+    try:
+        return of_body, answer_format(accept.decode("latin-1"), of_body), is_known
+    except Refusal:
+        return of_body, JSON, False

@@ -8,10 +8,10 @@ from typing import Any
 from starlette.applications import Starlette
 
 from fencepost.errors import Refusal
-from fencepost.wire.admission import Admission
-from fencepost.wire.bodies import Receive, Reservation
-from fencepost.wire.headers import format_of
-from fencepost.wire.refusals import written
+from fencepost.http.admission import Admission
+from fencepost.http.bodies import Receive, Reservation
+from fencepost.http.formats import format_of
+from fencepost.http.refusals import written
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from fencepost.resources.values import JsonObject, Time
 from fencepost.store.schedules import RunRecord, Schedule
-from fencepost.wire.resources import JsonObject, Time
 
 Status = Literal["started", "skipped"]
 Reason = Annotated[

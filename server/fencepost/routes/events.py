@@ -23,12 +23,12 @@ from starlette.responses import Response
 from fencepost.domain.event import Event, read_event, read_resource
 from fencepost.engine.engine import Engine
 from fencepost.errors import INVALID_REQUEST, Refusal, invalid_params
-from fencepost.rest.guard import reservation_of
+from fencepost.http.bodies import HangUp, as_json, read_body
+from fencepost.http.formats import JSON, answer_format, refuse_charset, request_format, written
+from fencepost.http.guard import reservation_of
+from fencepost.resources.error_body import Fault, error_body, report_bug
+from fencepost.resources.events import PublishResult, publish_result
 from fencepost.settings import Limits
-from fencepost.wire.bodies import HangUp, as_json, read_body
-from fencepost.wire.error_body import Fault, error_body, report_bug
-from fencepost.wire.events import PublishResult, publish_result
-from fencepost.wire.formats import JSON, answer_format, refuse_charset, request_format, written
 
 _STRUCTURED = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"

@@ -13,8 +13,8 @@ import orjson
 import pytest
 
 from fencepost.errors import StartRefused
+from fencepost.http.authentication import FailedLogins
 from fencepost.settings import Settings, read_clients
-from fencepost.wire.failed_logins import FailedLogins
 from tests.fixtures.servers import Server, running_server
 
 pytestmark = pytest.mark.shows("guarantees/guessing-slow")

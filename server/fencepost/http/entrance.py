@@ -8,7 +8,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fencepost.wire.admission import Admission
+from fencepost.http.admission import Admission
 
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -16,8 +16,9 @@ from fencepost.domain.listing import Filter
 from fencepost.domain.workflow import STATUSES
 from fencepost.engine.engine import Engine
 from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
-from fencepost.rest.bundles import ID, Position, answer, search
-from fencepost.wire.workflows import workflow_resource
+from fencepost.http.queries import ID
+from fencepost.resources.workflows import workflow_resource
+from fencepost.routes.bundles import Position, answer, search
 
 
 class WorkflowReads:

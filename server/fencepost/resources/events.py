@@ -9,8 +9,9 @@ from msgspec import UNSET, UnsetType
 
 from fencepost.domain.event import Event, Outcome, Reference, Started
 from fencepost.engine.triggers import TriggerStatus
+from fencepost.resources.definitions import definition_resource
+from fencepost.resources.values import Time
 from fencepost.store.triggers import TriggerStart
-from fencepost.wire.resources import Time, definition_resource
 
 
 class PublishResult(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The plain reads in the OpenAPI document; the handlers are in rest/, and a test compares both."""
+"""The plain reads in the OpenAPI document; the handlers are in routes/, and a test compares both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fencepost.domain.transitions import OUTCOMES, STATUSES
 from fencepost.domain.workflow import STATUSES as WORKFLOW_STATUSES
-from fencepost.rpc.openapi_parts import JSON, Json, content, in_path, in_query, ref, refused
+from fencepost.openapi.parts import JSON, Json, content, in_path, in_query, ref, refused
 
 _OF_ALL = (400, 401, 403, 408, 415, 431, 500, 503)
 _TEXT = {"type": "string"}

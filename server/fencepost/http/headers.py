@@ -1,12 +1,10 @@
-"""Reads the headers of a request: refuses repeated ones, and finds the formats of body and answer."""
+"""Reads the headers of a request: joins repeated ones, and refuses those that may occur once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
 from fencepost.errors import INVALID_REQUEST, UNSUPPORTED_MEDIA_TYPE, Refusal
-from fencepost.wire.formats import JSON, Format, answer_format, request_format
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
@@ -49,31 +47,3 @@ def _joined(pairs: Pairs) -> dict[bytes, bytes]:
         else:
             headers[name] += b", " + value
     return headers
-
-
-def format_of(pairs: Pairs) -> Format:
-    """Return the answer's format for a request that is refused by its headers; JSON if in doubt."""
-    headers = dict(pairs)
-    return _formats(headers.get(b"content-type", b""), headers.get(b"accept", b""))[1]
-
-
-def formats(headers: Mapping[bytes, bytes]) -> tuple[Format, Format]:
-    """Return the formats of body and answer; raise Refusal (`unsupported-media-type`, `not-acceptable`)."""
-    content_type, accept = headers.get(b"content-type", b""), headers.get(b"accept", b"")
-    of_body, of_answer, is_known = _formats(content_type, accept)
-    if not is_known:
-        of_answer = answer_format(accept.decode("latin-1"), request_format(content_type.decode("latin-1")))
-    return of_body, of_answer
-
-
-@lru_cache(maxsize=256)
-def _formats(content_type: bytes, accept: bytes) -> tuple[Format, Format, bool]:
-    of_body, is_known = JSON, True
-    try:
-        of_body = request_format(content_type.decode("latin-1"))
-    except Refusal:
-        is_known = False
-    try:
-        return of_body, answer_format(accept.decode("latin-1"), of_body), is_known
-    except Refusal:
-        return of_body, JSON, False

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from fencepost.errors import Kind
-from fencepost.rpc import openapi_events, openapi_reads
-from fencepost.rpc.openapi_parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
+from fencepost.openapi import events, reads
+from fencepost.openapi.parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
+from fencepost.resources.error_body import Fault
+from fencepost.resources.tasks import AidboxTask, AidboxTaskLog
 from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
-from fencepost.wire.error_body import Fault
-from fencepost.wire.resources import AidboxTask, AidboxTaskLog
 
 _DESCRIPTION = (
     "A task queue that any language can work against. Everything that changes something is a call: `POST /rpc` with "
@@ -56,8 +56,8 @@ def document(surface: Surface) -> Json:
         "security": [{"basic": []}, {"bearer": []}, {}],
         "paths": {
             "/rpc": {"post": _rpc(surface.catalogue)},
-            **openapi_events.paths(),
-            **openapi_reads.paths(),
+            **events.paths(),
+            **reads.paths(),
             **surface.paths,
         },
         "components": {
@@ -72,7 +72,7 @@ def document(surface: Surface) -> Json:
 
 
 def _schemas(methods: list[Method], further: Sequence[type[Any]]) -> Json:
-    return {**_structs(methods, further), **_calls(methods), **openapi_events.schemas(), **openapi_reads.schemas()}
+    return {**_structs(methods, further), **_calls(methods), **events.schemas(), **reads.schemas()}
 
 
 def per_method(document: Json, surface: Surface) -> Json:

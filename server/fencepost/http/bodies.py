@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any, NoReturn
 
 from fencepost.errors import INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNAVAILABLE, Refusal
+from fencepost.http.formats import Format
 from fencepost.notation import json
+from fencepost.notation.offload import SHORT_JSON, SHORT_YAML, offload
 from fencepost.notation.text import BadText
 from fencepost.notation.yaml_calls import calls_to_json
 from fencepost.settings import Limits
-from fencepost.wire.formats import Format
-from fencepost.wire.offload import SHORT_JSON, SHORT_YAML, offload
 
 # Bodies up to this many bytes count as small.
 _SMALL = 1 << 16
