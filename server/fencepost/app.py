@@ -23,6 +23,7 @@ from fencepost.engine.builtin.refused import refused
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.change_feed import ChangeFeed
+from fencepost.engine.context import Services
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
@@ -52,7 +53,6 @@ from fencepost.routes import core_routes
 from fencepost.routes.health import Health
 from fencepost.rpc.dispatch import Dispatch
 from fencepost.rpc.endpoint import Endpoint
-from fencepost.rpc.registry import Services
 from fencepost.settings import Settings
 from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database

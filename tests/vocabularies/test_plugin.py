@@ -15,9 +15,10 @@ from fencepost.domain.actions import AnyAction, CompleteWorkflow
 from fencepost.domain.decider import Event, Facts
 from fencepost.domain.definition import Decided
 from fencepost.domain.workflow import Workflow
+from fencepost.engine.context import Context
 from fencepost.engine.workflows import NewWorkflow
 from fencepost.errors import Kind, Refusal
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary, surface_of
 from tests.fixtures.servers import running_server

@@ -18,6 +18,7 @@ from msgspec import UNSET, Raw
 from fencepost.domain.request_budget import budgeted
 from fencepost.domain.suggestions import hint, shortened
 from fencepost.domain.validation import refusal_of_struct
+from fencepost.engine.context import Context, Services
 from fencepost.engine.engine import Engine
 from fencepost.errors import ANSWER_FULL, INVALID_REQUEST, METHOD_NOT_FOUND, Refusal
 from fencepost.notation import json
@@ -25,7 +26,7 @@ from fencepost.notation.offload import offload
 from fencepost.notation.text import BadText
 from fencepost.resources.error_body import error_body, report_bug
 from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, encoder, texts_decoder
-from fencepost.rpc.registry import Context, Method, Registry, Services
+from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
 
 T = TypeVar("T")

@@ -6,16 +6,15 @@ Validation, the OpenAPI document and the reference page are derived from it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from fencepost.domain.validation import refusal_of_struct
-from fencepost.engine.engine import Engine
+from fencepost.engine.context import Context
 from fencepost.engine.outcomes import Outcomes
-from fencepost.settings import Limits
 
 # The answers of this many calls are in memory at once, each with a few payloads of at most a megabyte.
 _TOGETHER = 16
@@ -24,29 +23,6 @@ _TOGETHER = 16
 def _is_short(params: Any) -> bool:
     """Return whether a call asks for a short answer, without the resource."""
     return not getattr(params, "include_resource", True)
-
-
-T = TypeVar("T")
-Services = Mapping[type, Any]
-
-
-class Context(NamedTuple):
-    """The context of a call: engine, services, caller and limits.
-
-    `services` are those of the vocabularies, by type. `origin` is the address at which the caller reached this server
-    (`https://queue.example.com`), or empty if it is unknown.
-    """
-
-    engine: Engine
-    services: Services
-    caller: str
-    limits: Limits
-    origin: str = ""
-
-    def of(self, service: type[T]) -> T:
-        """Return a service of a vocabulary."""
-        found: T = self.services[service]
-        return found
 
 
 P = TypeVar("P", bound=msgspec.Struct)

@@ -9,8 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.document import Document, Documents
+from fencepost.engine.context import Context
 from fencepost.resources.definitions import definition_resource
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 
 _others = Registry()
 

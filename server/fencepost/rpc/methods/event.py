@@ -10,13 +10,14 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.event import Event, EventId, read_event, read_resource
+from fencepost.engine.context import Context
 from fencepost.engine.outcomes import Outcomes
 from fencepost.errors import invalid_params
 from fencepost.resources.definitions import definition_resource
 from fencepost.resources.events import PublishResult, TriggerStatusResult, publish_result, trigger_status_result
 from fencepost.resources.values import JsonObject
 from fencepost.rpc.methods.definition import DefinitionsResult, ListParams
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 
 event_methods = Registry()
 

@@ -13,13 +13,14 @@ from fencepost.domain.definition import Name
 from fencepost.domain.ids import IdKind, kind_of_exec_id
 from fencepost.domain.payload import object_text
 from fencepost.domain.task import ChangedTask, TaskWithSettings
+from fencepost.engine.context import Context
 from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.polls import PollRequest
 from fencepost.errors import invalid_params
 from fencepost.resources.tasks import AidboxTask, task_resource
 from fencepost.resources.values import JsonObject, Time
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 
 executor_methods = Registry()
 

@@ -10,9 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.times import time_text
+from fencepost.engine.context import Context
 from fencepost.resources.schedules import ScheduleResource, ScheduleStart, schedule_resource, start_resource
 from fencepost.resources.values import Time
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 
 schedule_methods = Registry()
 

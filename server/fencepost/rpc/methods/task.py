@@ -16,6 +16,7 @@ from fencepost.domain.payload import object_text
 from fencepost.domain.task import TaskWithSettings
 from fencepost.domain.task_overrides import TaskOverrides, overrides_text
 from fencepost.domain.times import time_text
+from fencepost.engine.context import Context
 from fencepost.engine.outcomes import Outcomes, gather
 from fencepost.engine.tasks import NewTask
 from fencepost.errors import invalid_params
@@ -30,7 +31,7 @@ from fencepost.resources.tasks import (
 )
 from fencepost.resources.values import JsonObject, Time
 from fencepost.rpc.methods.executor import IncludeResource, TaskId, TaskResult, all_short, changed_tasks
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 
 task_methods = Registry()
 

@@ -13,6 +13,7 @@ from fencepost.domain.definition import Name
 from fencepost.domain.listing import Filter
 from fencepost.domain.payload import object_text
 from fencepost.domain.workflow import Workflow
+from fencepost.engine.context import Context
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.workflows import NewWorkflow, Signal
 from fencepost.resources.cursors import read_position, write_position
@@ -30,7 +31,7 @@ from fencepost.rpc.methods.task import (
     part,
     several,
 )
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 
 workflow_methods = Registry()
 

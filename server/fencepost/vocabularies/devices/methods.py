@@ -10,10 +10,11 @@ from msgspec import UNSET, Meta, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.ids import ChosenId
 from fencepost.domain.payload import object_text
+from fencepost.engine.context import Context
 from fencepost.errors import invalid_params
 from fencepost.resources.cursors import read_position, write_position
 from fencepost.resources.values import JsonObject
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.devices.document import DeviceName, encode_run_params
 from fencepost.vocabularies.devices.registry import DeviceRegistry
 from fencepost.vocabularies.devices.reports import ReportBody

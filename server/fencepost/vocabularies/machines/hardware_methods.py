@@ -8,9 +8,10 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.payload import object_text
+from fencepost.engine.context import Context
 from fencepost.errors import invalid_params
 from fencepost.resources.values import JsonObject
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.machines.resources import Hardware, hardware_resource
 from fencepost.vocabularies.machines.workflows import MachineWorkflows
 

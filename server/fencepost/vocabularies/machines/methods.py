@@ -9,10 +9,11 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.payload import object_text
+from fencepost.engine.context import Context
 from fencepost.errors import invalid_params
 from fencepost.resources.values import JsonObject
 from fencepost.rpc.methods.workflow import WorkflowId
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.machines.position import STATE_NAMES, Report
 from fencepost.vocabularies.machines.resources import (
     MachineAction,

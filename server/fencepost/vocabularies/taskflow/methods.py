@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fencepost.engine.context import Context
 from fencepost.resources.cursors import read_position, write_position
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.taskflow.flow import MAX_STAGES, Flow
 from fencepost.vocabularies.taskflow.flows import Flows, ProduceRequest
 from fencepost.vocabularies.taskflow.record import FlowRecord

@@ -9,7 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.payload import object_text
-from fencepost.rpc.registry import Context, Registry
+from fencepost.engine.context import Context
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.taskflow.flow import MAX_STAGES, FlowOptions, FlowStage, JsonObject, Title
 from fencepost.vocabularies.taskflow.flows import Flows
 from fencepost.vocabularies.taskflow.methods import RequestId, TaskflowResult

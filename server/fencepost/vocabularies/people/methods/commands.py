@@ -7,8 +7,9 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.payload import object_text
+from fencepost.engine.context import Context
 from fencepost.resources.values import JsonObject
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.people.commands import (
     Cancel,
     ChangeStatus,

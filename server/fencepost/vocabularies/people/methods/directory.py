@@ -7,8 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from fencepost.engine.context import Context
 from fencepost.errors import invalid_params
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.people.directory import Directory
 from fencepost.vocabularies.people.methods.params import UserParams, user_of
 from fencepost.vocabularies.people.statuses import Code8, Department, Key, Text, User

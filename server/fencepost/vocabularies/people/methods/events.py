@@ -6,8 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from fencepost.engine.context import Context
 from fencepost.resources.values import Time
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.people.commands import (
     ChangeStatusIfRequired,
     Command,

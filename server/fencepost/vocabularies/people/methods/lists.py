@@ -10,9 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.listing import Portion
 from fencepost.domain.payload import object_text
+from fencepost.engine.context import Context
 from fencepost.errors import invalid_params
 from fencepost.resources.values import JsonObject, Time
-from fencepost.rpc.registry import Context, Registry
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.people.lists import TaskLists, TaskRequest
 from fencepost.vocabularies.people.methods.params import After, Limit, ListCode, TaskResult, TasksPage, normalized_time
 from fencepost.vocabularies.people.process import TaskListFields

@@ -10,8 +10,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.listing import Portion
 from fencepost.domain.times import time_text
+from fencepost.engine.context import Context
 from fencepost.resources.cursors import read_position, write_position
-from fencepost.rpc.registry import Context
 from fencepost.vocabularies.people.commands import Actor
 from fencepost.vocabularies.people.resources import AnyEvent, WFTask, event_resource, task_resource
 from fencepost.vocabularies.people.statuses import User

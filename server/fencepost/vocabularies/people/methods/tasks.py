@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.listing import Portion
-from fencepost.rpc.registry import Context, Registry
+from fencepost.engine.context import Context
+from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.people.html import history_html
 from fencepost.vocabularies.people.methods.params import (
     TASK,
