@@ -4,6 +4,6 @@
 pytest_plugins = [
     "tests.fixtures.databases",
     "tests.fixtures.servers",
-    "tests.fixtures.pairs",
+    "tests.fixtures.two_servers",
     "tests.fixtures.machines",
 ]

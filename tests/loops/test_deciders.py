@@ -10,8 +10,8 @@ import pytest
 from fencepost.domain.actions import AnyAction, CompleteWorkflow, Fail, Request, ScheduleTask
 from fencepost.domain.decider import Event, Facts
 from fencepost.engine.deciders import Deciders
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
@@ -35,12 +35,12 @@ def decide(workflow: Facts, event: Event) -> Sequence[AnyAction]:
 
 
 @pytest.fixture
-def servers(database: str) -> Iterator[Pair]:
+def servers(database: str) -> Iterator[TwoServers]:
     """Two servers that decide over workflows by themselves."""
     inside = {"workflow": decide}
     with running_server(database, deciders=inside) as one, running_server(database, deciders=inside) as other:
         one.define(allowedRetryCount=0)
-        yield Pair(one, other)
+        yield TwoServers(one, other)
 
 
 def work(server: Server, verb: str = "success") -> None:
@@ -54,7 +54,7 @@ def ended(decider: Decider, id: str) -> dict[str, object]:
     return resource
 
 
-def test_a_workflow_is_decided_over_by_its_server(servers: Pair) -> None:
+def test_a_workflow_is_decided_over_by_its_server(servers: TwoServers) -> None:
     decider = Decider(servers.one, "demo/steps")
     workflow = decider.create()
     for _ in STEPS:
@@ -65,7 +65,7 @@ def test_a_workflow_is_decided_over_by_its_server(servers: Pair) -> None:
     assert {decision["outcome"] for decision in decisions} == {"succeeded"}
 
 
-def test_what_fails_is_told(servers: Pair) -> None:
+def test_what_fails_is_told(servers: TwoServers) -> None:
     decider = Decider(servers.one, "demo/steps")
     workflow = decider.create()
     work(servers.one, "fail")
@@ -73,7 +73,7 @@ def test_what_fails_is_told(servers: Pair) -> None:
 
 
 @pytest.mark.parametrize(("bug", "type"), [("raise", "internal-error"), ("nonsense", "invalid-action")])
-def test_a_bug_fails_the_decision_and_in_the_end_the_workflow(servers: Pair, bug: str, type: str) -> None:
+def test_a_bug_fails_the_decision_and_in_the_end_the_workflow(servers: TwoServers, bug: str, type: str) -> None:
     decider = Decider(servers.one, "demo/steps", allowedRetryCount=1, retryDelay=0)
     workflow = decider.create(params={"bug": bug})
     reason = ended(decider, workflow["id"])["outcomeReason"]

@@ -17,8 +17,8 @@ from fencepost.loops.internal_worker import InternalWorker
 from fencepost.loops.loop import Loop
 from fencepost.settings import Settings
 from tests.fixtures.builtin import CLEAN_UP, RUN_RPC, ended, ran, result_of
-from tests.fixtures.pairs import Pair, history
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.two_servers import TwoServers, history
 from tests.fixtures.waiting import until
 
 SLOW = "demo/slow"
@@ -88,7 +88,7 @@ def test_nobody_sees_the_polls_of_the_server_itself(server: Server) -> None:
     assert server.app.waiting_polls == 0
 
 
-def test_each_task_is_done_once_however_many_servers_there_are(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_each_task_is_done_once_however_many_servers_there_are(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     calls = [
         {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "label": f"number {number}"}}
         for number in range(40)

@@ -14,8 +14,8 @@ from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
 from tests.fixtures.history import HOUR, in_default, maintain_once, maintain_partitions, spans, until_maintained
 from tests.fixtures.locks import stopped_in, until_stuck
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.workflows import COMPLETE, Decider
 
 pytestmark = pytest.mark.shows("guarantees/live-workflow-kept")
@@ -241,15 +241,15 @@ def test_partitions_stay_whole_while_too_much_is_kept(server: Server, decider: D
 
 
 @pytest.fixture
-def pair(server: Server, clock: FrozenClock) -> Iterator[Pair]:
+def pair(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
     """Two servers on one database."""
     with running_server(server.conninfo, clock, TEN_HOURS) as other:
         until_maintained(other)
-        yield Pair(server, other)
+        yield TwoServers(server, other)
 
 
 def test_two_servers_that_let_go_at_once_keep_what_must_be_kept(
-    pair: Pair, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
+    pair: TwoServers, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     id, activity, _ = with_an_activity(pair.one, decider)
     clock.advance(11 * HOUR)
@@ -259,7 +259,7 @@ def test_two_servers_that_let_go_at_once_keep_what_must_be_kept(
 
 
 def test_a_retry_beside_the_move_is_neither_lost_nor_done_twice(
-    pair: Pair, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
+    pair: TwoServers, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     decider.create()
     decider.decide(decider.decision(), decider.task("first"))

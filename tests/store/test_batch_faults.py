@@ -13,8 +13,8 @@ import pytest
 
 from fencepost.telemetry import Event, listeners
 from tests.fixtures.locks import stopped_in, until_stuck
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
+from tests.fixtures.two_servers import TwoServers
 
 pytestmark = pytest.mark.shows("guarantees/bad-call-alone")
 
@@ -48,7 +48,7 @@ def bugs() -> Iterator[list[Event]]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_faults_in_the_middle_of_a_batch_are_told_to_their_calls_alone(
-    servers: Pair, pool: ThreadPoolExecutor, bugs: list[Event], seed: int
+    servers: TwoServers, pool: ThreadPoolExecutor, bugs: list[Event], seed: int
 ) -> None:
     chance = random.Random(seed)
     servers.one.define(result={"required": ["rows"], "properties": {"rows": {"type": "integer"}}})

@@ -10,8 +10,8 @@ import pytest
 
 from fencepost.telemetry import Event, listeners
 from tests.fixtures.locks import locked_rows, until_stuck
-from tests.fixtures.pairs import Pair, essence, history
 from tests.fixtures.servers import Server
+from tests.fixtures.two_servers import TwoServers, essence, history
 
 pytestmark = pytest.mark.shows("guarantees/bad-call-alone")
 
@@ -177,7 +177,9 @@ def curse(server: Server, id: str, table: str, event: str, code: str) -> None:
     server.query(f"create trigger curse after {event} on fencepost.{table} for each row execute function curse()")
 
 
-def test_batches_that_meet_in_opposite_orders_cost_nobody_an_answer(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_batches_that_meet_in_opposite_orders_cost_nobody_an_answer(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     leases = [servers.one.started(id=id) for id in ("d", "c", "b", "a")]
     calls = []
     with locked_rows(servers.conninfo, "live_tasks"):

@@ -9,8 +9,8 @@ import pytest
 
 from tests.fixtures.events import publish, put_trigger, rule, subscribe
 from tests.fixtures.locks import stopped_in, until_stuck
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import CallRefused
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 
@@ -28,7 +28,7 @@ def tried(call: Any, *args: Any, **members: Any) -> Any:
         return refused.fault["type"]
 
 
-def test_the_same_event_at_two_servers_at_once_is_taken_once(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_the_same_event_at_two_servers_at_once_is_taken_once(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     put_trigger(servers.one, IS_FINAL)
     with stopped_in(servers.conninfo, "events", "insert"):
         calls = [pool.submit(publish, server, FINAL, id="one") for server in servers]
@@ -39,7 +39,7 @@ def test_the_same_event_at_two_servers_at_once_is_taken_once(servers: Pair, pool
     assert servers.one.query("select count(*) from fencepost.live_tasks") == [(1,)]
 
 
-def test_of_two_contents_under_one_id_at_once_one_is_taken(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_of_two_contents_under_one_id_at_once_one_is_taken(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     with stopped_in(servers.conninfo, "events", "insert"):
         calls = [
             pool.submit(tried, publish, server, {"n": n}, id="one") for n, server in enumerate((*servers, *servers))
@@ -49,7 +49,7 @@ def test_of_two_contents_under_one_id_at_once_one_is_taken(servers: Pair, pool: 
     assert sorted(str(answer == "already-exists") for answer in answers) == ["False", "True", "True", "True"]
 
 
-def test_two_events_at_once_end_a_subscription_once(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_two_events_at_once_end_a_subscription_once(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     waiting = subscribe(servers.one, IS_FINAL)
     with stopped_in(servers.conninfo, "live_tasks", "delete"):
         calls = [pool.submit(publish, server, {**FINAL, "n": n}) for n, server in enumerate(servers)]
@@ -59,7 +59,9 @@ def test_two_events_at_once_end_a_subscription_once(servers: Pair, pool: ThreadP
     assert servers.one.task(waiting)["result"]["resource"]["n"] == completed.index([waiting])
 
 
-def test_an_event_waits_for_a_subscription_that_is_just_being_made(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_an_event_waits_for_a_subscription_that_is_just_being_made(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     with stopped_in(servers.conninfo, "live_tasks", "insert"):
         subscribing = pool.submit(subscribe, servers.one, IS_FINAL)
         until_stuck(servers.conninfo, subscribing)
@@ -68,7 +70,9 @@ def test_an_event_waits_for_a_subscription_that_is_just_being_made(servers: Pair
     assert publishing.result(10)["completed"] == [subscribing.result(10)]
 
 
-def test_a_subscription_waits_for_an_event_that_is_just_being_taken(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_a_subscription_waits_for_an_event_that_is_just_being_taken(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     with stopped_in(servers.conninfo, "events", "insert"):
         publishing = pool.submit(publish, servers.one, FINAL)
         until_stuck(servers.conninfo, publishing)
@@ -78,7 +82,7 @@ def test_a_subscription_waits_for_an_event_that_is_just_being_taken(servers: Pai
     assert publish(servers.one, FINAL)["completed"] == [subscribing.result(10)]
 
 
-def test_events_go_side_by_side(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_events_go_side_by_side(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     with stopped_in(servers.conninfo, "events", "insert", when="new.id = 'slow'"):
         slow = pool.submit(publish, servers.one, FINAL, id="slow")
         until_stuck(servers.conninfo, slow)
@@ -89,7 +93,7 @@ def test_events_go_side_by_side(servers: Pair, pool: ThreadPoolExecutor) -> None
 
 @pytest.mark.parametrize("event_first", [True, False])
 def test_an_event_and_a_cancel_at_once_end_a_subscription_once(
-    servers: Pair, pool: ThreadPoolExecutor, event_first: bool
+    servers: TwoServers, pool: ThreadPoolExecutor, event_first: bool
 ) -> None:
     waiting = subscribe(servers.one, IS_FINAL)
     calls = [
@@ -107,7 +111,9 @@ def test_an_event_and_a_cancel_at_once_end_a_subscription_once(
     assert (answers[event_first] == "task-has-been-done") is event_first
 
 
-def test_a_workflow_may_wait_for_events_that_come_while_it_decides(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_a_workflow_may_wait_for_events_that_come_while_it_decides(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     decider = Decider(servers.one, "demo/order")
     params = {"select-by": [rule("n", value=1)]}
     decider.create()
@@ -129,7 +135,7 @@ def test_a_workflow_may_wait_for_events_that_come_while_it_decides(servers: Pair
 
 
 def test_none_is_missed_and_none_is_told_twice_while_everything_goes_on(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     decider = Decider(servers.one, "demo/order")
     put_trigger(servers.one, rule("n", value=0), definition="awf.task/subscribe", params={"select-by": [IS_FINAL]})
@@ -157,14 +163,14 @@ def test_none_is_missed_and_none_is_told_twice_while_everything_goes_on(
     assert servers.one.query("select deadlocks from pg_stat_database where datname = current_database()") == [(0,)]
 
 
-def test_the_next_event_knows_a_trigger_that_was_put_at_another_server(servers: Pair) -> None:
+def test_the_next_event_knows_a_trigger_that_was_put_at_another_server(servers: TwoServers) -> None:
     for version in range(1, 6):
         put_trigger(servers.one, rule("n", value=version))
         assert len(publish(servers.other, {"n": version})["started"]) == 1
         assert publish(servers.other, {"n": version - 1})["started"] == []
 
 
-def test_the_next_event_knows_a_definition_that_was_put_at_another_server(servers: Pair) -> None:
+def test_the_next_event_knows_a_definition_that_was_put_at_another_server(servers: TwoServers) -> None:
     put_trigger(servers.one, IS_FINAL, params={"n": {"get-in": ["n"]}})
     publish(servers.other, FINAL)
     for kind, starts in (("string", 0), ("integer", 1)):
@@ -172,7 +178,7 @@ def test_the_next_event_knows_a_definition_that_was_put_at_another_server(server
         assert len(publish(servers.other, {**FINAL, "n": 1})["started"]) == starts
 
 
-def test_what_an_event_starts_wakes_a_poll_at_another_server(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_what_an_event_starts_wakes_a_poll_at_another_server(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     put_trigger(servers.one, IS_FINAL)
     params = {"taskDefinitions": ["demo/resize"], "timeout": 20_000}
     polling = pool.submit(servers.other.rpc, "awf.task/long-poll", params)

@@ -14,8 +14,8 @@ from fencepost.clock import FrozenClock
 from fencepost.loops import fallback_poller
 from fencepost.store.tasks import TaskStore
 from fencepost.store.workflows import WorkflowStore
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 BY_K: dict[str, Any] = {"concurrencyPath": ["params", "k"]}
@@ -179,11 +179,11 @@ ENDS: dict[str, Callable[[Server, dict[str, str]], Any]] = {
 
 
 @pytest.fixture
-def deaf(monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[Pair]:
+def deaf(monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[TwoServers]:
     """Two servers whose lookouts look once at the start and never again."""
     monkeypatch.setattr(fallback_poller, "_INTERVAL", 3600.0)
     with running_server(database) as one, running_server(database) as other:
-        yield Pair(one, other)
+        yield TwoServers(one, other)
 
 
 def waiting_poll(server: Server, pool: ThreadPoolExecutor) -> Future[list[Any]]:
@@ -196,7 +196,7 @@ def waiting_poll(server: Server, pool: ThreadPoolExecutor) -> Future[list[Any]]:
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("end", ENDS)
 def test_the_poll_that_waits_for_a_place_hears_of_it(
-    deaf: Pair, pool: ThreadPoolExecutor, end: str, elsewhere: bool
+    deaf: TwoServers, pool: ThreadPoolExecutor, end: str, elsewhere: bool
 ) -> None:
     deaf.one.define(concurrencyLimit=1)
     lease = deaf.one.started()

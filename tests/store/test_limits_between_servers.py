@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from tests.fixtures.locks import stopped_in, until_stuck
-from tests.fixtures.pairs import Pair, essence
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.two_servers import TwoServers, essence
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/limit-never-exceeded")
@@ -94,7 +94,7 @@ def work(server: Server, seed: int) -> None:
 
 
 def test_no_limit_is_exceeded_at_any_commit_however_servers_and_dying_workers_race(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     silent = {"requestedToStartTimeout": 50, "inProgressTimeout": 50, "retryDelay": 1, "allowedRetryCount": 1000}
     limits: dict[str, dict[str, Any]] = {
@@ -126,7 +126,7 @@ def test_no_limit_is_exceeded_at_any_commit_however_servers_and_dying_workers_ra
     assert servers.one.query(timeouts) == [(True,)]
 
 
-def test_two_polls_for_one_place_at_once_lease_one_task(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_two_polls_for_one_place_at_once_lease_one_task(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     servers.one.define(concurrencyLimit=1, **BY_K)
     for _ in range(3):
         servers.one.create(params={"k": "a"})
@@ -141,7 +141,7 @@ def test_two_polls_for_one_place_at_once_lease_one_task(servers: Pair, pool: Thr
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_polls_for_several_limited_definitions_do_not_block_each_other_for_good(
-    servers: Pair, pool: ThreadPoolExecutor, order: int
+    servers: TwoServers, pool: ThreadPoolExecutor, order: int
 ) -> None:
     names = [f"demo/kind-{number}" for number in range(12)][::order]
     for name in names:
@@ -155,7 +155,7 @@ def test_polls_for_several_limited_definitions_do_not_block_each_other_for_good(
 
 
 def test_a_limit_that_comes_while_a_poll_is_claiming_counts_what_that_poll_gets(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     for _ in range(5):
         servers.one.create()
@@ -170,7 +170,7 @@ def test_a_limit_that_comes_while_a_poll_is_claiming_counts_what_that_poll_gets(
 
 
 def test_a_poll_that_meets_a_limit_on_its_way_gets_no_more_than_it_allows(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     for _ in range(5):
         servers.one.create()
@@ -187,7 +187,7 @@ def test_a_poll_that_meets_a_limit_on_its_way_gets_no_more_than_it_allows(
     assert held(servers.one) == 3
 
 
-def test_a_claim_under_way_ends_before_a_lower_limit_is_there(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_a_claim_under_way_ends_before_a_lower_limit_is_there(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     servers.one.define(concurrencyLimit=3)
     for _ in range(5):
         servers.one.create()
@@ -204,7 +204,7 @@ def test_a_claim_under_way_ends_before_a_lower_limit_is_there(servers: Pair, poo
 @pytest.mark.parametrize("method", ["create-and-execute", "retry"])
 @pytest.mark.parametrize("first", ["task", "put"])
 def test_a_task_that_is_made_while_its_definition_gets_a_limit_has_its_key(
-    servers: Pair, pool: ThreadPoolExecutor, method: str, first: str
+    servers: TwoServers, pool: ThreadPoolExecutor, method: str, first: str
 ) -> None:
     servers.one.create(params={"k": "there before"})
     again = servers.one.create(params={"k": "a"})["id"]
@@ -230,7 +230,7 @@ def test_a_task_that_is_made_while_its_definition_gets_a_limit_has_its_key(
 
 
 def test_a_put_that_relabels_and_finishes_of_many_tasks_do_not_block_each_other(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     create = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "params": {"k": 1}}}
     for _ in range(3):
@@ -248,7 +248,7 @@ def test_a_put_that_relabels_and_finishes_of_many_tasks_do_not_block_each_other(
 
 
 def test_a_server_that_did_not_hear_of_a_limit_gives_out_nothing_until_it_knows(
-    servers: Pair, monkeypatch: pytest.MonkeyPatch
+    servers: TwoServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fencepost.store.limits._TRUSTED_SECONDS", 3600.0)
     assert servers.one.poll() == []

@@ -17,9 +17,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fencepost.settings import Settings
 from tests.fixtures.events import publish, put_trigger, rule, subscribe
-from tests.fixtures.pairs import essence, history
 from tests.fixtures.schedules import put
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.two_servers import essence, history
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import Decider
 

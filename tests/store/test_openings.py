@@ -13,8 +13,8 @@ import pytest
 from fencepost.clock import FrozenClock
 from fencepost.store import migrations
 from tests.fixtures.locks import stopped_in, until_stuck
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, pass_time, running_server
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/free-place-found")
@@ -244,7 +244,7 @@ def test_what_waited_before_there_were_openings_is_found(empty_database: str, mo
 
 @pytest.mark.parametrize("end", ["success", "fail", "release", "cancel"])
 def test_a_lease_that_is_ending_while_a_claim_sees_its_key_blocked_opens_it_afterwards(
-    servers: Pair, pool: ThreadPoolExecutor, end: str
+    servers: TwoServers, pool: ThreadPoolExecutor, end: str
 ) -> None:
     servers.one.define(concurrencyLimit=1, retryDelay=0, **BY_K)
     create_all(servers.one, ["a", "a", "a"])
@@ -261,7 +261,7 @@ def test_a_lease_that_is_ending_while_a_claim_sees_its_key_blocked_opens_it_afte
 
 
 def test_a_task_that_is_being_created_while_a_claim_empties_its_key_is_given_out(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     servers.one.define(concurrencyLimit=5, **BY_K)
     create_all(servers.one, ["a"])
@@ -275,7 +275,7 @@ def test_a_task_that_is_being_created_while_a_claim_empties_its_key_is_given_out
 
 
 def test_a_claim_that_dies_before_its_commit_leaves_what_it_found_to_others(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     servers.one.define(concurrencyLimit=1, **BY_K)
     create_all(servers.one, ["a", "b", "b"])

@@ -23,8 +23,8 @@ from tests.fixtures.history import (
     until_maintained,
 )
 from tests.fixtures.locks import stopped_in, until_stuck
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import CallRefused, Server, running_server
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/deletion-blocks-nothing")
@@ -43,11 +43,11 @@ def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
 
 
 @pytest.fixture
-def frozen_pair(server: Server, clock: FrozenClock) -> Iterator[Pair]:
+def frozen_pair(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
     """Two of them on one database."""
     with running_server(server.conninfo, clock, TEN_HOURS) as other:
         until_maintained(other)
-        yield Pair(server, other)
+        yield TwoServers(server, other)
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def status(server: Server, id: str) -> str | None:
 
 
 def test_two_servers_at_once_make_and_drop_each_partition_once(
-    frozen_pair: Pair, clock: FrozenClock, pool: ThreadPoolExecutor
+    frozen_pair: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     server, other = frozen_pair
     for number in range(4):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.fixtures.locks import locked_rows, until_stuck
-from tests.fixtures.pairs import Pair, essence, history
 from tests.fixtures.servers import Server
+from tests.fixtures.two_servers import TwoServers, essence, history
 
 pytestmark = pytest.mark.shows("guarantees/no-late-write")
 
@@ -50,21 +50,21 @@ def say(server: Server, saying: Saying, lease: dict[str, str]) -> Any:
     return essence(server, method, {**about, **members})
 
 
-def either_way(servers: Pair, begin: Callable[[Server], dict[str, str]], first: Saying, second: Saying) -> Any:
+def either_way(servers: TwoServers, begin: Callable[[Server], dict[str, str]], first: Saying, second: Saying) -> Any:
     """Return what comes of the two calls one after the other, the one way and the other way round."""
     one_way = in_turn(servers, begin, first, second)
     (b, a), log = in_turn(servers, begin, second, first)
     return one_way, ((a, b), log)
 
 
-def in_turn(servers: Pair, begin: Callable[[Server], dict[str, str]], first: Saying, second: Saying) -> Any:
+def in_turn(servers: TwoServers, begin: Callable[[Server], dict[str, str]], first: Saying, second: Saying) -> Any:
     lease = begin(servers.one)
     answers = say(servers.one, first, lease), say(servers.other, second, lease)
     end(servers.one, lease)
     return answers, history(servers.one, lease["id"])[:-1]
 
 
-def at_once(servers: Pair, pool: ThreadPoolExecutor, table: str, lease: dict[str, str], *sayings: Saying) -> Any:
+def at_once(servers: TwoServers, pool: ThreadPoolExecutor, table: str, lease: dict[str, str], *sayings: Saying) -> Any:
     calls: list[Future[Any]] = []
     with locked_rows(servers.conninfo, table):
         for server, saying in zip(servers, sayings, strict=True):
@@ -83,7 +83,7 @@ def end(server: Server, lease: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("begin", [requested, in_progress])
 def test_two_calls_at_once_end_as_if_one_had_come_after_the_other(
-    servers: Pair, pool: ThreadPoolExecutor, begin: Callable[[Server], dict[str, str]]
+    servers: TwoServers, pool: ThreadPoolExecutor, begin: Callable[[Server], dict[str, str]]
 ) -> None:
     for first, second in product(SAYINGS, SAYINGS):
         raced = at_once(servers, pool, "live_tasks", begin(servers.one), first, second)
@@ -91,7 +91,7 @@ def test_two_calls_at_once_end_as_if_one_had_come_after_the_other(
 
 
 def test_what_is_said_about_a_canceled_task_at_once_ends_as_if_one_had_come_after_the_other(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     sayings = [*SAYINGS, ("awf.task/retry", {})]
     for first, second in product(sayings, sayings):
@@ -99,7 +99,7 @@ def test_what_is_said_about_a_canceled_task_at_once_ends_as_if_one_had_come_afte
         assert raced in either_way(servers, canceled, first, second), (first, second)
 
 
-def test_the_log_of_a_status_ends_where_its_resource_stands(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_the_log_of_a_status_ends_where_its_resource_stands(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     lease = servers.one.started()
     beat = {"method": "awf.task/notify", "params": {**lease, "notification": "heartbeat"}}
     beating = [pool.submit(servers.one.post, beat) for _ in range(300)]

@@ -11,24 +11,24 @@ import pytest
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
 from tests.fixtures.locks import locked_rows, stopped_in, until_stuck
-from tests.fixtures.pairs import Pair, essence, history
 from tests.fixtures.servers import CallRefused, Server, running_server
+from tests.fixtures.two_servers import TwoServers, essence, history
 
 
 @pytest.fixture
-def frozen(database: str, clock: FrozenClock) -> Iterator[Pair]:
+def frozen(database: str, clock: FrozenClock) -> Iterator[TwoServers]:
     """Two servers on the test's clock, whose tasks may be silent for a second."""
     settings = Settings(lease_grace_seconds=0)
     with running_server(database, clock, settings) as one, running_server(database, clock, settings) as other:
         one.define(inProgressTimeout=1000, requestedToStartTimeout=1000, retryDelay=60_000)
-        yield Pair(one, other)
+        yield TwoServers(one, other)
 
 
 # Claims
 
 
 def test_a_poll_neither_waits_for_what_another_server_is_claiming_nor_gets_it(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     ids = [servers.one.create()["id"] for _ in range(4)]
     with stopped_in(servers.conninfo, "live_tasks", "update"):
@@ -40,7 +40,7 @@ def test_a_poll_neither_waits_for_what_another_server_is_claiming_nor_gets_it(
     assert taken == [ids[:2], ids[2:]]
 
 
-def test_tasks_that_somebody_else_has_locked_are_passed_over(servers: Pair) -> None:
+def test_tasks_that_somebody_else_has_locked_are_passed_over(servers: TwoServers) -> None:
     servers.one.create()
     with locked_rows(servers.conninfo, "live_tasks"):
         free = servers.one.create()["id"]
@@ -48,7 +48,7 @@ def test_tasks_that_somebody_else_has_locked_are_passed_over(servers: Pair) -> N
     assert len(servers.other.poll(maxBatchSize=2)) == 1
 
 
-def test_polls_of_two_servers_share_out_every_task_once(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_polls_of_two_servers_share_out_every_task_once(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     create = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}
     servers.one.post([create] * 600)
 
@@ -62,7 +62,9 @@ def test_polls_of_two_servers_share_out_every_task_once(servers: Pair, pool: Thr
     assert len({id for id, _ in taken}) == len({exec_id for _, exec_id in taken}) == len(taken) == 600
 
 
-def test_two_polls_with_one_request_id_at_once_get_one_set_of_tasks(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_two_polls_with_one_request_id_at_once_get_one_set_of_tasks(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     for _ in range(5):
         servers.one.create()
     with stopped_in(servers.conninfo, "live_tasks", "update"):
@@ -77,7 +79,7 @@ def test_two_polls_with_one_request_id_at_once_get_one_set_of_tasks(servers: Pai
 
 
 def test_one_request_id_for_two_different_polls_at_once_is_refused_to_the_second(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     servers.one.define("demo/mail")
     servers.one.create()
@@ -93,7 +95,7 @@ def test_one_request_id_for_two_different_polls_at_once_is_refused_to_the_second
 
 
 def test_two_claims_at_once_do_not_take_more_than_the_limit_between_them(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     servers.one.define("demo/import", concurrencyLimit=2, concurrencyPath=["params", "lane"])
     for lane in (1, 1, 1, 2):
@@ -108,7 +110,7 @@ def test_two_claims_at_once_do_not_take_more_than_the_limit_between_them(
 
 
 def test_the_limit_holds_for_an_older_task_that_becomes_ready_under_a_claim(
-    frozen: Pair, clock: FrozenClock, pool: ThreadPoolExecutor
+    frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     frozen.one.define("demo/import", concurrencyLimit=1, requestedToStartTimeout=60_000)
     frozen.one.create("demo/import", id="older", executeAt="2026-01-01T00:00:01Z")
@@ -123,7 +125,9 @@ def test_the_limit_holds_for_an_older_task_that_becomes_ready_under_a_claim(
     assert [[task["id"] for task in poll.result(10)] for poll in polls] == [["newer"], []]
 
 
-def test_a_limit_that_is_lowered_under_a_claim_holds_for_the_next_one(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_a_limit_that_is_lowered_under_a_claim_holds_for_the_next_one(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     servers.one.define("demo/import", concurrencyLimit=3)
     for _ in range(4):
         servers.one.create("demo/import")
@@ -141,7 +145,7 @@ def test_a_limit_that_is_lowered_under_a_claim_holds_for_the_next_one(servers: P
 
 
 def test_a_finish_that_came_before_the_reaper_counts(
-    frozen: Pair, clock: FrozenClock, pool: ThreadPoolExecutor
+    frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     lease = frozen.one.started()
     with stopped_in(frozen.conninfo, "done_tasks", "insert"):
@@ -155,7 +159,7 @@ def test_a_finish_that_came_before_the_reaper_counts(
 
 
 def test_a_finish_that_meets_the_reaping_of_its_task_is_refused(
-    frozen: Pair, clock: FrozenClock, pool: ThreadPoolExecutor
+    frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     lease = frozen.one.started()
     with stopped_in(frozen.conninfo, "task_log", "insert"):
@@ -169,7 +173,7 @@ def test_a_finish_that_meets_the_reaping_of_its_task_is_refused(
 
 
 def test_a_heartbeat_under_way_at_the_deadline_keeps_the_task(
-    frozen: Pair, clock: FrozenClock, pool: ThreadPoolExecutor
+    frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     lease = frozen.one.started()
     clock.advance(timedelta(milliseconds=999))
@@ -183,7 +187,7 @@ def test_a_heartbeat_under_way_at_the_deadline_keeps_the_task(
     assert frozen.one.task(lease["id"])["status"] == "in-progress"
 
 
-def test_two_reapers_do_what_is_due_once(frozen: Pair, clock: FrozenClock, pool: ThreadPoolExecutor) -> None:
+def test_two_reapers_do_what_is_due_once(frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor) -> None:
     leases = [frozen.one.started() for _ in range(3)]
     with stopped_in(frozen.conninfo, "task_log", "insert"):
         clock.advance(timedelta(seconds=1))
@@ -201,7 +205,7 @@ def test_two_reapers_do_what_is_due_once(frozen: Pair, clock: FrozenClock, pool:
 
 
 def test_a_definition_is_not_deleted_under_a_task_that_is_being_created(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     with stopped_in(servers.conninfo, "live_tasks", "insert"):
         create = pool.submit(essence, servers.one, "awf.task/create-and-execute", {"definition": "demo/resize"})
@@ -212,7 +216,9 @@ def test_a_definition_is_not_deleted_under_a_task_that_is_being_created(
     assert delete.result(10) == (422, "definition-in-use")
 
 
-def test_no_task_is_created_under_a_definition_that_is_being_deleted(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_no_task_is_created_under_a_definition_that_is_being_deleted(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     servers.one.rpc("awf.task/cancel", {"id": servers.one.create()["id"]})  # server one remembers the definition now
     with stopped_in(servers.conninfo, "definitions", "update"):
         delete = pool.submit(servers.other.rpc, "awf.definition/delete", {"name": "demo/resize"})
@@ -225,7 +231,7 @@ def test_no_task_is_created_under_a_definition_that_is_being_deleted(servers: Pa
 
 @pytest.mark.parametrize(("timeouts", "versions"), [((1000, 2000), [1, 2]), ((1000, 1000), [1])])
 def test_two_puts_of_one_definition_at_once_follow_each_other(
-    servers: Pair, pool: ThreadPoolExecutor, timeouts: tuple[int, int], versions: list[int]
+    servers: TwoServers, pool: ThreadPoolExecutor, timeouts: tuple[int, int], versions: list[int]
 ) -> None:
     puts = []
     with stopped_in(servers.conninfo, "definitions", "insert"):
@@ -241,7 +247,9 @@ def test_two_puts_of_one_definition_at_once_follow_each_other(
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_two_creates_with_one_id_at_once_make_one_task(servers: Pair, pool: ThreadPoolExecutor, same: bool) -> None:
+def test_two_creates_with_one_id_at_once_make_one_task(
+    servers: TwoServers, pool: ThreadPoolExecutor, same: bool
+) -> None:
     creates = []
     with stopped_in(servers.conninfo, "live_tasks", "insert"):
         for server, width in zip(servers, (1, 1 if same else 2), strict=True):

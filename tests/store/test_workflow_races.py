@@ -11,8 +11,8 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from tests.fixtures.locks import locked_rows, stopped_in, until_stuck
-from tests.fixtures.pairs import Pair, essence
 from tests.fixtures.servers import Server
+from tests.fixtures.two_servers import TwoServers, essence
 from tests.fixtures.waiting import until
 from tests.fixtures.workflows import COMPLETE, Decider
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.shows("guarantees/canceled-starts-nothing")
 
 
 @pytest.fixture
-def decider(servers: Pair) -> Decider:
+def decider(servers: TwoServers) -> Decider:
     """A decider of `demo/order` at the first of two servers."""
     return Decider(servers.one, "demo/order")
 
@@ -29,7 +29,9 @@ def lease(task: Any) -> dict[str, str]:
     return {"id": task["id"], "execId": task["execId"]}
 
 
-def test_a_cancel_takes_along_what_is_being_claimed(servers: Pair, decider: Decider, pool: ThreadPoolExecutor) -> None:
+def test_a_cancel_takes_along_what_is_being_claimed(
+    servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
+) -> None:
     workflow = decider.create()
     decider.decide(decider.decision(), decider.task("one"), decider.task("two"))
     with stopped_in(servers.conninfo, "live_tasks", "update"):
@@ -45,7 +47,9 @@ def test_a_cancel_takes_along_what_is_being_claimed(servers: Pair, decider: Deci
     assert servers.other.query("select from fencepost.live_tasks") == []
 
 
-def test_a_cancel_takes_along_what_is_being_decided(servers: Pair, decider: Decider, pool: ThreadPoolExecutor) -> None:
+def test_a_cancel_takes_along_what_is_being_decided(
+    servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
+) -> None:
     workflow = decider.create()
     decision = decider.decision()
     actions = [decider.task("one"), decider.child("sub", "demo/order")]
@@ -64,7 +68,9 @@ def test_a_cancel_takes_along_what_is_being_decided(servers: Pair, decider: Deci
     assert servers.one.poll() == decider.poll() == []
 
 
-def test_a_decision_behind_a_cancel_begins_nothing(servers: Pair, decider: Decider, pool: ThreadPoolExecutor) -> None:
+def test_a_decision_behind_a_cancel_begins_nothing(
+    servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
+) -> None:
     workflow = decider.create()
     decision = decider.decision()
     with stopped_in(servers.conninfo, "done_workflows", "insert"):
@@ -79,7 +85,7 @@ def test_a_decision_behind_a_cancel_begins_nothing(servers: Pair, decider: Decid
 
 
 def test_a_cancel_takes_along_what_a_child_is_deciding(
-    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+    servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     workflow = decider.create()
     decider.decide(decider.decision(), decider.child("sub", "demo/order"))
@@ -99,7 +105,7 @@ def test_a_cancel_takes_along_what_a_child_is_deciding(
 
 
 def test_ends_of_two_activities_at_once_are_two_events_and_one_decision(
-    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+    servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     decider.create()
     decider.decide(decider.decision(), decider.task("one"), decider.task("two"))
@@ -121,7 +127,7 @@ def test_ends_of_two_activities_at_once_are_two_events_and_one_decision(
 
 
 def test_an_event_beside_a_decision_is_told_behind_it(
-    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+    servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     workflow = decider.create()
     decider.decide(decider.decision(), decider.task("one"))
@@ -139,7 +145,7 @@ def test_an_event_beside_a_decision_is_told_behind_it(
 
 
 def test_a_parent_that_ends_while_its_child_does_hears_nothing_more(
-    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+    servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     parent = decider.create()
     decider.decide(decider.decision(), decider.child("sub", "demo/order"))
@@ -172,7 +178,7 @@ def test_a_workflow_that_is_locked_when_it_is_due_begins_a_moment_later(
 
 
 def test_trees_of_workflows_that_end_at_once_do_not_block_each_other(
-    servers: Pair, decider: Decider, pool: ThreadPoolExecutor
+    servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     """Parents and children end side by side on two servers, in whatever order."""
     for _ in range(30):

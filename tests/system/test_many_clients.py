@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
+from tests.fixtures.two_servers import TwoServers
 from tests.system.queue_tasks import check_replay
 
 CALLERS = 12
@@ -84,7 +84,7 @@ def definition(name: str, retries: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_after_concurrent_calls_of_many_clients_each_log_leads_to_the_state_of_its_task(
-    servers: Pair, pool: ThreadPoolExecutor, seed: int
+    servers: TwoServers, pool: ThreadPoolExecutor, seed: int
 ) -> None:
     for name in DEFINITIONS:
         servers.one.rpc("awf.definition/put", definition(name, 1))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.pairs import Pair
 from tests.fixtures.processes import Client, Process, serving
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 from tests.system.load import DEFINITION, Load
 
@@ -66,7 +66,7 @@ def test_two_servers_may_start_at_once_on_an_empty_database(empty_database: str,
 
 
 def test_a_poll_that_waits_at_one_server_is_woken_by_a_task_created_at_the_other(
-    servers: Pair, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     """Well before the fallback poller would find it, within a second: the best of some tries must be quick."""
     waits = []
@@ -81,7 +81,7 @@ def test_a_poll_that_waits_at_one_server_is_woken_by_a_task_created_at_the_other
     assert min(waits) < 0.2
 
 
-def test_a_definition_changed_at_one_server_holds_at_the_other_at_once(servers: Pair) -> None:
+def test_a_definition_changed_at_one_server_holds_at_the_other_at_once(servers: TwoServers) -> None:
     assert servers.one.create()["inProgressTimeout"] == servers.other.create()["inProgressTimeout"] == 120_000
     servers.other.define(inProgressTimeout=5000)
     assert servers.one.create()["inProgressTimeout"] == 5000
@@ -95,7 +95,7 @@ def test_a_definition_changed_at_one_server_holds_at_the_other_at_once(servers: 
     )
 
 
-def test_what_strangers_say_on_the_channel_changes_nothing(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_what_strangers_say_on_the_channel_changes_nothing(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     waiting = {"taskDefinitions": ["demo/resize"], "timeout": 10_000}
     poll = pool.submit(servers.one.rpc, "awf.task/long-poll", waiting)
     until(lambda: servers.one.app.waiting_polls == 1)

@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidStatus
 from fencepost.clock import FrozenClock
 from fencepost.settings import DeviceSettings, Settings
 from tests.fixtures.devices import Fleet, Stream, socket_to, streaming
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/observing-changes-nothing")
@@ -344,7 +344,7 @@ def test_clients_may_listen_over_a_websocket(fleet: Fleet) -> None:
 
 
 @pytest.mark.shows("devices/event-after-state")
-def test_a_device_and_clients_of_another_server_receive_messages(servers: Pair) -> None:
+def test_a_device_and_clients_of_another_server_receive_messages(servers: TwoServers) -> None:
     fleet = Fleet(servers.one)
     with socket_to(servers.other, R2) as device, streaming(servers.other, CLIENT) as client:
         run = fleet.begin()

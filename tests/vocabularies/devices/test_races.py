@@ -12,7 +12,7 @@ import pytest
 
 from fencepost.vocabularies.devices.reaper import DeviceReaper
 from tests.fixtures.devices import Fleet, socket_to
-from tests.fixtures.pairs import Pair
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/one-run-per-device")
@@ -21,7 +21,7 @@ ROUNDS = range(8)
 
 
 @pytest.fixture
-def fleets(servers: Pair) -> tuple[Fleet, Fleet]:
+def fleets(servers: TwoServers) -> tuple[Fleet, Fleet]:
     fleet = Fleet(servers.one)
     return fleet, fleet.on(servers.other)
 

@@ -13,8 +13,8 @@ from fencepost.settings import DeviceSettings, Settings
 from fencepost.vocabularies.devices.reaper import DeviceReaper
 from fencepost.vocabularies.devices.registry import DeviceRegistry
 from tests.fixtures.devices import Fleet, socket_to, streaming
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/outage-costs-nothing", "guarantees/observing-changes-nothing")
@@ -250,7 +250,7 @@ def test_a_device_that_ignores_health_checks_on_an_open_socket_expires(database:
         until(lambda: fleet.run(run["id"])["status"] == "FAILED")
 
 
-def test_two_servers_abort_the_task_of_a_silent_device_once(servers: Pair) -> None:
+def test_two_servers_abort_the_task_of_a_silent_device_once(servers: TwoServers) -> None:
     fleet = Fleet(servers.one)
     connect(fleet)
     run = fleet.begin()

@@ -12,15 +12,15 @@ from fencepost.vocabularies.machines.position import Report
 from fencepost.vocabularies.machines.store import MachineStore, StoredWorkflow
 from fencepost.vocabularies.machines.workflows import MachineWorkflows
 from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, refused, template_of
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 MANY = 8
 
 
 @pytest.fixture
-def gates(servers: Pair) -> Iterator[tuple[Gate, Gate]]:
+def gates(servers: TwoServers) -> Iterator[tuple[Gate, Gate]]:
     """A gateway on each of two servers."""
     with gate_of(servers.one) as one, gate_of(servers.other) as other:
         one.declare(template_of(("w", ["wipe", "write"])))

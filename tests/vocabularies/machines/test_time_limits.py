@@ -9,7 +9,7 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, refused, template_of
-from tests.fixtures.pairs import Pair
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/machine-timeouts")
@@ -225,7 +225,7 @@ def test_the_timeout_of_an_agents_action_begins_with_its_running_report(frozen_g
 
 
 @pytest.mark.parametrize("is_old", [False, True])
-def test_a_resume_is_known_to_other_servers(servers: Pair, is_old: bool) -> None:
+def test_a_resume_is_known_to_other_servers(servers: TwoServers, is_old: bool) -> None:
     with gate_of(servers.one) as one, gate_of(servers.other) as other:
         one.declare(template_of(("a", ["wipe", "write"]), timeout=1), pullGrace=1)
         id = one.create()

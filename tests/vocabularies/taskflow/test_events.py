@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
 from tests.fixtures.taskflows import Caller, flow, task, tasks
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 GO_ON = {"continueOnTaskFailure": True}
@@ -201,7 +201,7 @@ def test_a_reader_at_the_end_is_answered_204_until_the_flow_is_retried(caller: C
         assert [*events] == told
 
 
-def test_a_stream_has_the_events_of_another_server(servers: Pair) -> None:
+def test_a_stream_has_the_events_of_another_server(servers: TwoServers) -> None:
     one, other = Caller(servers.one), Caller(servers.other)
     id = one.produce(flow(["a"], ["b"]))
     with stream(servers.one, id) as events:

@@ -12,9 +12,9 @@ import pytest
 
 from fencepost.clock import FrozenClock
 from fencepost.settings import Settings
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.taskflows import EXAMPLE, Caller, flow, task, tasks
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 ONCE_MORE = {"maxRetries": 1, "retryDelay": 1000}
@@ -259,7 +259,7 @@ def test_a_bad_produce_call_is_refused_with_the_path(server: Server, params: Any
     assert (status, type, at) == (400, "invalid-params", path)
 
 
-def test_a_repeated_request_is_the_same_flow(servers: Pair) -> None:
+def test_a_repeated_request_is_the_same_flow(servers: TwoServers) -> None:
     one, other = Caller(servers.one), Caller(servers.other)
     id = one.produce(flow(["a"]), requestId="r-1")
     assert other.produce(flow(["a"]), requestId="r-1") == id

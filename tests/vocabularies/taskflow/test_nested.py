@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import Server
 from tests.fixtures.taskflows import Caller, flow, task, tasks
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 
@@ -92,7 +92,7 @@ def test_a_cancelled_nested_flow_makes_its_task_failed(caller: Caller) -> None:
     assert caller.ended(outer)["status"] == "FAILED"
 
 
-def test_a_repeated_request_of_a_handler_is_one_flow(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_a_repeated_request_of_a_handler_is_one_flow(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     callers = [Caller(servers.one), Caller(servers.other)]
     outer = callers[0].produce(flow(["a"]))
     taken = callers[0].take("a")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.pairs import Pair
 from tests.fixtures.servers import CallRefused, Server
 from tests.fixtures.taskflows import Caller, flow, task, tasks
+from tests.fixtures.two_servers import TwoServers
 from tests.fixtures.waiting import until
 
 ONCE = {"exactlyOnceTaskExecution": True}
@@ -135,7 +135,7 @@ def test_a_cancelled_flow_is_retried(caller: Caller) -> None:
 
 
 @pytest.mark.shows("taskflow/retry-raced")
-def test_one_of_concurrent_retries_begins(servers: Pair, pool: ThreadPoolExecutor) -> None:
+def test_one_of_concurrent_retries_begins(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     callers = [Caller(servers.one), Caller(servers.other)]
     record = half(callers[0])
     id, first = record["taskflowId"], next(iter(record["stages"]))
