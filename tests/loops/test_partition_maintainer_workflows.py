@@ -241,7 +241,7 @@ def test_partitions_stay_whole_while_too_much_is_kept(server: Server, decider: D
 
 
 @pytest.fixture
-def pair(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
+def frozen_servers(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
     """Two servers on one database."""
     with running_server(server.conninfo, clock, TEN_HOURS) as other:
         until_maintained(other)
@@ -249,28 +249,28 @@ def pair(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
 
 
 def test_two_servers_that_let_go_at_once_keep_what_must_be_kept(
-    pair: TwoServers, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
+    frozen_servers: TwoServers, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
-    id, activity, _ = with_an_activity(pair.one, decider)
+    id, activity, _ = with_an_activity(frozen_servers.one, decider)
     clock.advance(11 * HOUR)
-    list(pool.map(maintain_partitions, [*pair] * 3))
+    list(pool.map(maintain_partitions, [*frozen_servers] * 3))
     assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
-    assert in_default(pair.one) == 2
+    assert in_default(frozen_servers.one) == 2
 
 
 def test_a_retry_beside_the_move_is_neither_lost_nor_done_twice(
-    pair: TwoServers, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
+    frozen_servers: TwoServers, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     decider.create()
     decider.decide(decider.decision(), decider.task("first"))
-    (task,) = pair.one.poll()
-    pair.one.rpc("awf.task/cancel", {"id": task["id"]})
+    (task,) = frozen_servers.one.poll()
+    frozen_servers.one.rpc("awf.task/cancel", {"id": task["id"]})
     clock.advance(11 * HOUR)
-    with stopped_in(pair.conninfo, "live_tasks", "insert"):
-        retried = pool.submit(pair.other.rpc, "awf.task/retry", {"id": task["id"]})
-        until_stuck(pair.conninfo, retried)
-        assert maintain_once(pair.one) <= 60
+    with stopped_in(frozen_servers.conninfo, "live_tasks", "insert"):
+        retried = pool.submit(frozen_servers.other.rpc, "awf.task/retry", {"id": task["id"]})
+        until_stuck(frozen_servers.conninfo, retried)
+        assert maintain_once(frozen_servers.one) <= 60
     assert retried.result(10)["resource"]["status"] == "ready"
-    maintain_partitions(pair.one)
-    assert pair.one.query(f"select count(*) from fencepost.task_resources where id = '{task['id']}'") == [(1,)]
-    assert finish(pair.one) == task["id"]
+    maintain_partitions(frozen_servers.one)
+    assert frozen_servers.one.query(f"select count(*) from fencepost.task_resources where id = '{task['id']}'") == [(1,)]
+    assert finish(frozen_servers.one) == task["id"]

@@ -43,7 +43,7 @@ def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
 
 
 @pytest.fixture
-def frozen_pair(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
+def frozen_servers(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
     """Two of them on one database."""
     with running_server(server.conninfo, clock, TEN_HOURS) as other:
         until_maintained(other)
@@ -75,9 +75,9 @@ def status(server: Server, id: str) -> str | None:
 
 
 def test_two_servers_at_once_make_and_drop_each_partition_once(
-    frozen_pair: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
+    frozen_servers: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
-    server, other = frozen_pair
+    server, other = frozen_servers
     for number in range(4):
         finished(server, f"mine-{number}")
         clock.advance(9 * HOUR)
