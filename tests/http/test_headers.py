@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from fencepost.settings import Settings
-from tests.fixtures.raw import Answer, get, post, request
+from tests.fixtures.raw_http import Answer, get, post, request
 from tests.fixtures.servers import Server, running_server
 
 pytestmark = pytest.mark.shows("guarantees/one-reading")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from tests.fixtures.raw import Answer, request
+from tests.fixtures.raw_http import Answer, request
 from tests.fixtures.servers import Server, running_server
 
 ROUTES = [

@@ -8,7 +8,7 @@ import pytest
 
 from fencepost.errors import StartRefused
 from fencepost.settings import Settings, read_hosts
-from tests.fixtures.raw import Answer, request
+from tests.fixtures.raw_http import Answer, request
 from tests.fixtures.servers import Server, running_server
 
 pytestmark = pytest.mark.shows("guarantees/other-sites")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from fencepost.settings import Connections, Limits, Settings
-from tests.fixtures.raw import Raw, get, raw
+from tests.fixtures.raw_http import Raw, get, raw
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 

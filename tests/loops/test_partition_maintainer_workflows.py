@@ -272,5 +272,7 @@ def test_a_retry_beside_the_move_is_neither_lost_nor_done_twice(
         assert maintain_once(frozen_servers.one) <= 60
     assert retried.result(10)["resource"]["status"] == "ready"
     maintain_partitions(frozen_servers.one)
-    assert frozen_servers.one.query(f"select count(*) from fencepost.task_resources where id = '{task['id']}'") == [(1,)]
+    assert frozen_servers.one.query(f"select count(*) from fencepost.task_resources where id = '{task['id']}'") == [
+        (1,)
+    ]
     assert finish(frozen_servers.one) == task["id"]

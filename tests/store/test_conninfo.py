@@ -7,7 +7,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from fencepost.store.connection import connect
 from fencepost.store.conninfo import with_limits
-from tests.fixtures.odd import set_on_database
+from tests.fixtures.database_settings import set_on_database
 
 
 def limits(conninfo: str, **options: bool) -> dict[str, object]:

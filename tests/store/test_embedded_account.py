@@ -24,7 +24,7 @@ from tests.store.embedded_servers import answers, as_root, ask, has_ended, mode,
 
 pytestmark = [as_root, on_linux, pytest.mark.shows("guarantees/embedded-private")]
 
-STRANGER = Path(__file__).with_name("embedded_stranger.py")
+AS_USER = Path(__file__).with_name("embedded_as_user.py")
 
 
 def nobody() -> Account:
@@ -34,7 +34,7 @@ def nobody() -> Account:
 
 def attempts(uid: int, server: EmbeddedPostgres, pgdata: Path) -> dict[str, str]:
     """Connect as the user in several ways; return the error of each attempt, or nothing when it succeeded."""
-    command = [sys.executable, str(STRANGER), str(uid), str(server.pid), str(pgdata), server.conninfo]
+    command = [sys.executable, str(AS_USER), str(uid), str(server.pid), str(pgdata), server.conninfo]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     errors: dict[str, str] = json.loads(output)
     return errors

@@ -13,7 +13,7 @@ from fencepost.store.connection import connect, fetch
 from fencepost.store.migrations import migrate
 from fencepost.store.session import MIGRATING, SERVING, statement_for
 from tests.fixtures.builtin import RUN_SQL, result_of
-from tests.fixtures.odd import ODD_SETTINGS, set_on_database
+from tests.fixtures.database_settings import UNUSUAL_SETTINGS, set_on_database
 from tests.fixtures.servers import Server, running_server
 
 pytestmark = pytest.mark.shows("guarantees/session-settings")
@@ -30,11 +30,11 @@ def wanted(name: str) -> str:
     return {"statement_timeout": "1min", "idle_in_transaction_session_timeout": "1min"}.get(name, SERVING[name])
 
 
-@pytest.mark.parametrize("name", ODD_SETTINGS)
+@pytest.mark.parametrize("name", UNUSUAL_SETTINGS)
 def test_a_setting_of_the_database_does_not_reach_a_session_of_the_server(database: str, name: str) -> None:
     with psycopg.connect(database) as plain:
         before = shown(plain, name)
-    set_on_database(database, {name: ODD_SETTINGS[name]})
+    set_on_database(database, {name: UNUSUAL_SETTINGS[name]})
     with psycopg.connect(database) as plain:
         # Otherwise this proves nothing; some are the defaults of this Postgres and change back.
         assert shown(plain, name) != before or wanted(name) != before[name]
@@ -43,7 +43,7 @@ def test_a_setting_of_the_database_does_not_reach_a_session_of_the_server(databa
 
 
 def test_work_goes_through_a_database_with_every_odd_setting(database: str) -> None:
-    set_on_database(database, ODD_SETTINGS)
+    set_on_database(database, UNUSUAL_SETTINGS)
     with running_server(database) as server:
         server.define(params={"type": "object"})
         created = server.create(executeAt=WHEN, params={"text": TEXT}, label="é€😀")
@@ -59,7 +59,7 @@ def test_work_goes_through_a_database_with_every_odd_setting(database: str) -> N
 
 
 def test_an_empty_database_with_every_odd_setting_gets_the_same_schema(empty_database: str, new_database: str) -> None:
-    set_on_database(empty_database, ODD_SETTINGS)
+    set_on_database(empty_database, UNUSUAL_SETTINGS)
     migrate(empty_database)
     assert schema_of(empty_database) == schema_of(new_database)
 
@@ -135,7 +135,7 @@ def test_a_role_with_odd_settings_reads_for_run_sql_as_any_other(server: Server)
     server.query("create role odd_reader login")
     try:
         for name in ("datestyle", "intervalstyle", "timezone", "client_encoding", "bytea_output", "extra_float_digits"):
-            server.query(f"alter role odd_reader set {name} = '{ODD_SETTINGS[name]}'")
+            server.query(f"alter role odd_reader set {name} = '{UNUSUAL_SETTINGS[name]}'")
         server.query("alter role odd_reader set default_transaction_isolation = 'serializable'")
         server.query("alter role odd_reader set default_transaction_deferrable = 'on'")
         settings = Settings(run_sql_url=make_conninfo(server.conninfo, user="odd_reader"))

@@ -14,7 +14,7 @@ from fencepost.store.check import check
 from fencepost.store.embedded import EmbeddedPostgres
 from fencepost.store.migrations import check_migrated, migrate
 from tests.fixtures.commands import refusal
-from tests.fixtures.odd import set_on_database
+from tests.fixtures.database_settings import set_on_database
 from tests.fixtures.poolers import pooler
 from tests.fixtures.servers import running_server
 from tests.fixtures.surface import CHECKS

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.processes import Process, serving
-from tests.fixtures.raw import Raw, get, post, raw, request
+from tests.fixtures.raw_http import Raw, get, post, raw, request
 from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/clients-bounded")

@@ -91,7 +91,7 @@ def test_a_decision_that_ends_its_server_is_made_six_times_and_fails_the_workflo
         while outcome() is None:
             assert servers < 20, f"{file.read_text().count('deadly')} decisions were made"
             servers += 1
-            command = [sys.executable, "-m", "tests.system.deadly_server", new_database, str(file)]
+            command = [sys.executable, "-m", "tests.system.crashing_decider_server", new_database, str(file)]
             with subprocess.Popen(command, cwd=ROOT) as server:
                 until(lambda: server.poll() is not None or outcome() is not None, timeout=60)
                 server.kill()

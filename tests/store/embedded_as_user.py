@@ -1,4 +1,4 @@
-"""Become another user and say what comes of each attempt on an embedded Postgres: its error, or nothing."""
+"""Run as another user: try to reach an embedded Postgres in several ways and print the error of each attempt."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A server process in which one built-in task ends it, once all the tasks that it waits for run beside it.
 
-usage: deadly_built_in_tasks.py CONNINFO FILE   Each death adds a line to the file: the labels of what ran.
+usage: crashing_built_in_tasks.py CONNINFO FILE   Each death adds a line to the file: the labels of what ran.
 """
 
 from __future__ import annotations

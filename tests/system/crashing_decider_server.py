@@ -1,6 +1,6 @@
 """A server as a process of its own whose decider of flows ends it, as one that takes all memory does.
 
-usage: deadly_server.py CONNINFO FILE   Each decision adds a line to the file first.
+usage: crashing_decider_server.py CONNINFO FILE   Each decision adds a line to the file first.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.servers import running_server
 from tests.fixtures.waiting import until
-from tests.system.deadly_built_in_tasks import DEFINITION
+from tests.system.crashing_built_in_tasks import DEFINITION
 
 pytestmark = pytest.mark.shows("guarantees/deadly-task-alone")
 
@@ -32,7 +32,7 @@ def test_a_built_in_task_that_ends_its_server_runs_alone_after_the_first_time(
     while not (ended := _ended(new_database)) >= ids.keys():
         assert servers < 20, (ended, file.read_text())
         servers += 1
-        command = [sys.executable, "-m", "tests.system.deadly_built_in_tasks", new_database, str(file)]
+        command = [sys.executable, "-m", "tests.system.crashing_built_in_tasks", new_database, str(file)]
         with subprocess.Popen(command, cwd=ROOT) as process:
             until(lambda: process.poll() is not None or _ended(new_database) >= ids.keys(), timeout=60)
             process.kill()
