@@ -42,7 +42,7 @@ def rule(unit: str = "hour", value: float = 1, **members: Any) -> dict[str, Any]
 
 
 def cleaned(server: Server, *rules: dict[str, Any]) -> tuple[int, int, int]:
-    """Clean up and return how many tasks, log entries and workflows that deleted."""
+    """Run a clean-up and return the numbers of deleted tasks, log entries and workflows."""
     task = ran(server, CLEAN_UP, {"rules": list(rules)})
     assert task["outcome"] == "succeeded", task
     counts = task["result"]["deletedRowsCount"]
@@ -78,7 +78,7 @@ def names(server: Server) -> set[str]:
     return {name for (name,) in server.query("select id from fencepost.task_names where id not like ':%'")}
 
 
-def test_what_is_older_than_the_policy_goes_with_its_log_and_its_name(server: Server, clock: FrozenClock) -> None:
+def test_tasks_older_than_the_policy_are_deleted_with_their_log_and_id(server: Server, clock: FrozenClock) -> None:
     old = done(server, id="old")
     shown = len(server.log(old))
     server.create(id="canceled")
@@ -100,7 +100,7 @@ def test_what_is_older_than_the_policy_goes_with_its_log_and_its_name(server: Se
     assert server.create(id="old")["status"] == "ready"
 
 
-def test_to_do_it_again_deletes_nothing_more(server: Server, clock: FrozenClock) -> None:
+def test_a_repeated_clean_up_deletes_nothing_more(server: Server, clock: FrozenClock) -> None:
     done(server)
     clock.advance(2 * HOUR)
     assert cleaned(server, rule()) == (1, 3, 0)
@@ -117,7 +117,7 @@ def test_to_do_it_again_deletes_nothing_more(server: Server, clock: FrozenClock)
         ({"includeDefinitions": ["demo/nothing"]}, {"resize", "other"}),
     ],
 )
-def test_a_rule_is_for_the_definitions_that_it_names(
+def test_a_clean_up_rule_applies_to_the_definitions_that_it_names(
     server: Server, clock: FrozenClock, members: dict[str, Any], left: set[str]
 ) -> None:
     done(server, id="resize")
@@ -127,7 +127,7 @@ def test_a_rule_is_for_the_definitions_that_it_names(
     assert names(server) == left
 
 
-def test_each_rule_has_an_age_of_its_own(server: Server, clock: FrozenClock) -> None:
+def test_each_clean_up_rule_has_its_own_age(server: Server, clock: FrozenClock) -> None:
     done(server, id="resize")
     done(server, "demo/other", id="other")
     clock.advance(2 * HOUR)
@@ -147,23 +147,23 @@ def test_each_rule_has_an_age_of_its_own(server: Server, clock: FrozenClock) -> 
         ("year", timedelta(days=1096)),
     ],
 )
-def test_an_age_has_a_unit(server: Server, clock: FrozenClock, unit: str, age: timedelta) -> None:
+def test_the_age_of_a_clean_up_rule_has_a_unit(server: Server, clock: FrozenClock, unit: str, age: timedelta) -> None:
     done(server)
     clock.advance(age - timedelta(seconds=1))
     assert cleaned(server, rule(unit, 3))[0] == 0
     clock.advance(timedelta(seconds=2))
-    # And the clean-up before, of which nothing is older than the least.
+    # The only old task left is the clean-up task before.
     assert cleaned(server, rule(unit, 3))[0] == 1
 
 
 @pytest.mark.parametrize("unit", ["minute", "hour", "day", "week", "month", "year"])
-def test_the_longest_policy_is_understood(server: Server, unit: str) -> None:
+def test_the_longest_retention_policy_is_accepted(server: Server, unit: str) -> None:
     done(server)
     assert cleaned(server, rule(unit, 1_000_000)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("value", ["6.0", "6e0", "0.6e1"])
-def test_an_integer_may_be_spelt_as_json_allows(server: Server, clock: FrozenClock, value: str) -> None:
+def test_a_policy_accepts_every_json_form_of_an_integer(server: Server, clock: FrozenClock, value: str) -> None:
     done(server)
     params = b'{"rules": [{"retentionPolicy": {"unit": "hour", "value": %b}}]}' % value.encode()
     body = b'{"method": "awf.task/create-and-execute", "params": {"definition": "%b", "params": %b}}'
@@ -191,18 +191,20 @@ def test_an_integer_may_be_spelt_as_json_allows(server: Server, clock: FrozenClo
         {"rules": [rule(include=["a/b"])]},
     ],
 )
-def test_rules_that_cannot_be_used_make_no_task(server: Server, params: dict[str, Any]) -> None:
+def test_invalid_clean_up_rules_create_no_task(server: Server, params: dict[str, Any]) -> None:
     call = {"definition": CLEAN_UP, "params": params}
     assert server.refused("awf.task/create-and-execute", call)[:2] == (400, "invalid-params")
 
 
-def test_a_workflow_takes_all_that_is_its_own_along(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_deleting_a_workflow_deletes_its_activities_and_decisions(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
     finished(server, decider)
     tasks = server.query("select id from fencepost.done_tasks")
     shown = sum(len(server.log(id)) for (id,) in tasks)
     clock.advance(2 * HOUR)
 
-    # Whatever the definitions of its tasks are.
+    # The rule names only the workflow; its tasks have other definitions.
     assert cleaned(server, rule(includeDefinitions=["demo/flow"])) == (3, shown, 1)
 
     assert len(tasks) == 3
@@ -210,7 +212,7 @@ def test_a_workflow_takes_all_that_is_its_own_along(server: Server, decider: Dec
 
 
 def assert_nothing_is_left(server: Server) -> None:
-    """Nothing but the clean-ups themselves."""
+    """Check that only the clean-up tasks are left."""
     for table in ("workflow_names", "activities", "workflow_signals", "done_workflows", "live_workflows"):
         assert server.query(f"select * from fencepost.{table}") == [], table
     assert server.query(f"select definition from fencepost.done_tasks where definition <> '{CLEAN_UP}'") == []
@@ -220,7 +222,9 @@ def assert_nothing_is_left(server: Server) -> None:
     assert server.query(logged) == []
 
 
-def test_children_go_with_their_parent_and_not_before(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_child_workflows_are_deleted_with_their_parent_and_not_before(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
     children = Decider(server, "demo/child")
     decider.create(id="parent")
     server.rpc("awf.workflow/signal", {"id": "parent", "name": "go", "signal-id": "once"})
@@ -233,7 +237,7 @@ def test_children_go_with_their_parent_and_not_before(server: Server, decider: D
         children.decide(decision, COMPLETE)
     clock.advance(2 * HOUR)
 
-    # The children are over, and what was theirs may go; they themselves may not.
+    # The children have ended, but they are kept with their tasks while the parent is live.
     assert cleaned(server, rule(excludeDefinitions=["demo/resize", DECISIONS])) == (0, 0, 0)
     assert len(decider.status("parent")["activities"]) == 2
 
@@ -241,12 +245,12 @@ def test_children_go_with_their_parent_and_not_before(server: Server, decider: D
     clock.advance(2 * HOUR)
     tasks, _, workflows = cleaned(server, rule("minute", 90, includeDefinitions=["demo/flow"]))
     assert workflows == 3
-    # Two decisions and a task of each child; the decisions of the parent: of its beginning, and of the signal.
+    # Two decisions and one task of each child, and two decisions of the parent: for its start and for the signal.
     assert tasks == 8
     assert_nothing_is_left(server)
 
 
-def test_nothing_of_a_live_workflow_goes(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_a_clean_up_deletes_nothing_of_a_live_workflow(server: Server, decider: Decider, clock: FrozenClock) -> None:
     id = decider.create()["id"]
     decider.decide(decider.decision(), decider.task("first"))
     (task,) = server.poll(start=True)
@@ -257,7 +261,7 @@ def test_nothing_of_a_live_workflow_goes(server: Server, decider: Decider, clock
     assert (len(found["activities"]), len(found["decisions"])) == (1, 2)
 
 
-def test_decisions_have_a_name_of_their_own(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_a_clean_up_rule_can_name_decision_tasks(server: Server, decider: Decider, clock: FrozenClock) -> None:
     id, activity = finished(server, decider)
     clock.advance(2 * HOUR)
     assert cleaned(server, rule(excludeDefinitions=["demo/flow", DECISIONS]))[0::2] == (1, 0)
@@ -269,7 +273,7 @@ def test_decisions_have_a_name_of_their_own(server: Server, decider: Decider, cl
 
 
 def many(server: Server, count: int, clock: FrozenClock | None = None, workflow: str = "null") -> None:
-    """Put so many done tasks into the history, each with an entry of its log."""
+    """Insert `count` done tasks into the history, each with one log entry."""
     at = "now() - interval '2 hours'" if clock is None else f"timestamptz '{clock.now()}'"
     server.query(
         "with made as (insert into fencepost.done_tasks (seq, id, definition, definition_version, requester,"
@@ -283,7 +287,7 @@ def many(server: Server, count: int, clock: FrozenClock | None = None, workflow:
     )
 
 
-def test_more_than_one_batch_goes(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_a_clean_up_deletes_more_than_one_batch(server: Server, decider: Decider, clock: FrozenClock) -> None:
     finished(server, decider)
     many(server, 4100, clock)
     many_of_workflow = "(select seq from fencepost.done_workflows)"
@@ -308,7 +312,7 @@ def test_a_clean_up_that_is_canceled_stops(server: Server, clock: FrozenClock) -
     assert server.task(id)["outcome"] == "canceled"
 
 
-def test_two_clean_ups_at_once_delete_everything_once(
+def test_two_concurrent_clean_ups_delete_each_task_once(
     server: Server, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     for _ in range(5):
@@ -321,7 +325,7 @@ def test_two_clean_ups_at_once_delete_everything_once(
     assert_nothing_is_left(server)
 
 
-def test_a_retry_beside_a_clean_up_is_either_there_or_not(
+def test_a_retry_during_a_clean_up_either_succeeds_or_finds_no_task(
     server: Server, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     server.create(id="mine")
@@ -346,7 +350,7 @@ def _count(conninfo: str) -> int:
         return int(row[0])
 
 
-def test_another_server_goes_on_with_the_clean_up_of_one_that_was_killed(database: str, tmp_path: Path) -> None:
+def test_another_server_continues_the_clean_up_of_a_killed_server(database: str, tmp_path: Path) -> None:
     later = FrozenClock(datetime.now(UTC) + HOUR)
     with serving(tmp_path, "--database-url", database) as process, Client(process.port) as client:
         with running_server(database, later) as other:
@@ -359,13 +363,13 @@ def test_another_server_goes_on_with_the_clean_up_of_one_that_was_killed(databas
             process.kill()
     with running_server(database, later, Settings(lease_grace_seconds=0)) as server:
         server.reap()
-        # The retry comes after 10 s and a random part of as much again.
+        # The retry starts after 10 s plus a random delay of up to 10 s.
         later.advance(timedelta(seconds=21))
         server.reap()
         task = ended(server, id)
         assert (task["outcome"], task["retryCount"]) == ("succeeded", 2)
         counts = task["result"]["deletedRowsCount"]
-        # What the killed one was at may have been done all the same, when it was let go on.
+        # The batch of the killed server may have committed when the lock was released.
         assert counts["AidboxTask"] in (2000, 4000)
         assert counts["AidboxTaskLog"] == 3 * counts["AidboxTask"]
         assert names(server) == set()

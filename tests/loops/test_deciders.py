@@ -1,4 +1,4 @@
-"""Deciders inside of the server: pure functions that are told what those outside are told."""
+"""In-process deciders: pure functions that get the same events as external deciders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = ("one", "two", "three")
 
 
 def decide(workflow: Facts, event: Event) -> Sequence[AnyAction]:
-    """One step after the other; a bug where the params ask for one, and nonsense likewise."""
+    """Schedule one step after the other, or fail in the way that the params ask for."""
     params = msgspec.json.decode(workflow.workflow.params or b"{}")
     if params.get("bug") == "raise":
         raise ZeroDivisionError("a decider's bug")
@@ -36,7 +36,7 @@ def decide(workflow: Facts, event: Event) -> Sequence[AnyAction]:
 
 @pytest.fixture
 def servers(database: str) -> Iterator[TwoServers]:
-    """Two servers that decide over workflows by themselves."""
+    """Two servers with an in-process decider."""
     inside = {"workflow": decide}
     with running_server(database, deciders=inside) as one, running_server(database, deciders=inside) as other:
         one.define(allowedRetryCount=0)
@@ -54,7 +54,7 @@ def ended(decider: Decider, id: str) -> dict[str, object]:
     return resource
 
 
-def test_a_workflow_is_decided_over_by_its_server(servers: TwoServers) -> None:
+def test_an_in_process_decider_runs_a_workflow_to_its_end(servers: TwoServers) -> None:
     decider = Decider(servers.one, "demo/steps")
     workflow = decider.create()
     for _ in STEPS:
@@ -65,7 +65,7 @@ def test_a_workflow_is_decided_over_by_its_server(servers: TwoServers) -> None:
     assert {decision["outcome"] for decision in decisions} == {"succeeded"}
 
 
-def test_what_fails_is_told(servers: TwoServers) -> None:
+def test_an_in_process_decider_gets_the_failure_of_an_activity(servers: TwoServers) -> None:
     decider = Decider(servers.one, "demo/steps")
     workflow = decider.create()
     work(servers.one, "fail")
@@ -73,7 +73,9 @@ def test_what_fails_is_told(servers: TwoServers) -> None:
 
 
 @pytest.mark.parametrize(("bug", "type"), [("raise", "internal-error"), ("nonsense", "invalid-action")])
-def test_a_bug_fails_the_decision_and_in_the_end_the_workflow(servers: TwoServers, bug: str, type: str) -> None:
+def test_a_bug_in_a_decider_fails_the_decision_and_finally_the_workflow(
+    servers: TwoServers, bug: str, type: str
+) -> None:
     decider = Decider(servers.one, "demo/steps", allowedRetryCount=1, retryDelay=0)
     workflow = decider.create(params={"bug": bug})
     reason = ended(decider, workflow["id"])["outcomeReason"]
@@ -84,8 +86,8 @@ def test_a_bug_fails_the_decision_and_in_the_end_the_workflow(servers: TwoServer
     assert reason["message"] == f"No attempt was left to decide: {decision['error']['message']}"
 
 
-def test_whoever_waits_for_a_decision_that_was_lost_with_its_server_leaves_it_to_the_loop(server: Server) -> None:
-    """The loop runs it alone; beside a request it would take the request along again."""
+def test_run_pending_decisions_leaves_a_lost_decision_to_the_loop(server: Server) -> None:
+    """The loop runs a decision that may crash the server alone, so that no request is lost with it."""
     engine, decider = server.app.engine, Decider(server, "demo/steps")
     parts = engine.tasks, engine.workflows, engine.executions, engine.transitions, engine.definitions
     workflow = decider.create()
@@ -96,8 +98,8 @@ def test_whoever_waits_for_a_decision_that_was_lost_with_its_server_leaves_it_to
 
 
 @pytest.mark.parametrize("bug", ["raise", "nonsense"])
-def test_whoever_waits_for_a_decision_is_not_told_of_a_bug_in_it(server: Server, bug: str) -> None:
-    """What they have said is taken; the decision is left to others, as if nobody had been at it."""
+def test_run_pending_decisions_does_not_raise_a_bug_of_the_decider(server: Server, bug: str) -> None:
+    """The change of the caller is stored; the decision task stays ready for another decider."""
     engine, decider = server.app.engine, Decider(server, "demo/steps")
     parts = engine.tasks, engine.workflows, engine.executions, engine.transitions, engine.definitions
     workflow = decider.create(params={"bug": bug})

@@ -1,4 +1,4 @@
-"""The server works on built-in tasks as a good worker does: under leases, a few at once, and lets go when it stops."""
+"""The internal worker runs built-in tasks under leases, a few at once, and releases them when the server stops."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.fixtures.two_servers import TwoServers, history
 from tests.fixtures.waiting import until
 
 SLOW = "demo/slow"
-# A call that lasts as long as nobody makes such a task.
+# A long poll that ends when a task of `demo/never` is created.
 WAITING = {"method": "awf.task/long-poll", "params": {"taskDefinitions": ["demo/never"], "timeout": 60_000}}
 
 
 class Work:
-    """A handler for tests: each task waits until it is let go."""
+    """A handler for tests: each task waits for the event `go`."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -54,7 +54,7 @@ def work() -> Work:
 def working(
     server: Server, work: Callable[[BuiltinExecution], object], *, repeatable: bool = True
 ) -> Iterator[InternalWorker]:
-    """Let a server work on tasks of a definition of the test's own until the block ends."""
+    """Run an internal worker for the definition `demo/slow` until the block ends."""
     worker = InternalWorker(server.app.engine, SLOW, work, repeatable=repeatable, isolation=Isolation())  # type: ignore[arg-type]
 
     async def start() -> asyncio.Task[None]:
@@ -72,7 +72,7 @@ def working(
         server.run(stop(running))
 
 
-def test_the_log_says_that_the_server_did_it(server: Server) -> None:
+def test_the_log_names_the_engine_as_the_caller_of_a_built_in_task(server: Server) -> None:
     task = ran(server, RUN_RPC, {"method": "awf.definition/list"})
     log = server.log(task["id"])
     assert [(entry["action"], entry["caller"]) for entry in log] == [
@@ -83,12 +83,12 @@ def test_the_log_says_that_the_server_did_it(server: Server) -> None:
     ]
 
 
-def test_nobody_sees_the_polls_of_the_server_itself(server: Server) -> None:
+def test_polls_of_the_internal_worker_are_not_counted_as_waiting_polls(server: Server) -> None:
     ran(server, RUN_RPC, {"method": "awf.definition/list"})
     assert server.app.waiting_polls == 0
 
 
-def test_each_task_is_done_once_however_many_servers_there_are(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_two_servers_run_each_built_in_task_once(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     calls = [
         {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "label": f"number {number}"}}
         for number in range(40)
@@ -98,7 +98,7 @@ def test_each_task_is_done_once_however_many_servers_there_are(servers: TwoServe
     assert sorted(label for (label,) in labels) == sorted(call["params"]["label"] for call in calls)  # type: ignore[index]
 
 
-def test_a_few_are_done_at_once_and_one_kind_does_not_hold_up_another(server: Server) -> None:
+def test_four_built_in_tasks_run_at_once_and_one_kind_does_not_block_another(server: Server) -> None:
     ids = [server.create(RUN_RPC, params=WAITING)["id"] for _ in range(6)]
     until(lambda: [server.task(id)["status"] for id in ids].count("in-progress") == 4)
     assert (
@@ -112,7 +112,7 @@ def test_a_few_are_done_at_once_and_one_kind_does_not_hold_up_another(server: Se
     until(lambda: [server.task(id)["status"] for id in ids].count("in-progress") == 2)
 
 
-def test_a_long_one_keeps_its_lease(server: Server, work: Work) -> None:
+def test_a_long_built_in_task_keeps_its_lease(server: Server, work: Work) -> None:
     server.define(SLOW, inProgressTimeout=400)
     with working(server, work):
         id = server.create(SLOW)["id"]
@@ -126,7 +126,7 @@ async def _let_go(work: Work) -> None:
     work.go.set()
 
 
-def test_an_outage_of_the_database_costs_no_work(server: Server, work: Work) -> None:
+def test_a_built_in_task_survives_an_outage_of_the_database(server: Server, work: Work) -> None:
     server.define(SLOW)
     with working(server, work):
         id = server.create(SLOW)["id"]
@@ -142,7 +142,7 @@ def test_an_outage_of_the_database_costs_no_work(server: Server, work: Work) -> 
         assert ran(server, SLOW, {})["retryCount"] == 1
 
 
-def test_work_that_nobody_wants_any_more_stops(server: Server, work: Work) -> None:
+def test_a_canceled_built_in_task_stops(server: Server, work: Work) -> None:
     server.define(SLOW, inProgressTimeout=400)
     with working(server, work):
         id = server.create(SLOW)["id"]
@@ -152,7 +152,7 @@ def test_work_that_nobody_wants_any_more_stops(server: Server, work: Work) -> No
     assert server.task(id)["outcome"] == "canceled"
 
 
-def test_work_whose_lease_was_lost_stops_and_says_nothing(
+def test_a_built_in_task_that_lost_its_lease_stops_and_reports_nothing(
     frozen_server: Server, clock: FrozenClock, work: Work
 ) -> None:
     server = frozen_server
@@ -168,7 +168,7 @@ def test_work_whose_lease_was_lost_stops_and_says_nothing(
     assert server.log(id)[-1]["action"] == "awf.engine/timeout"
 
 
-def test_a_bug_fails_its_task_and_is_told_as_one(server: Server) -> None:
+def test_a_bug_in_a_built_in_task_fails_it_with_internal_error(server: Server) -> None:
     async def broken(execution: BuiltinExecution) -> bytes:
         raise ZeroDivisionError(execution.task.id)
 
@@ -178,7 +178,7 @@ def test_a_bug_fails_its_task_and_is_told_as_one(server: Server) -> None:
     assert (task["outcome"], task["error"]["type"]) == ("failed", "internal-error")
 
 
-def test_what_can_be_repeated_goes_back_to_the_queue_when_the_server_stops(server: Server, work: Work) -> None:
+def test_a_repeatable_built_in_task_returns_to_the_queue_when_the_server_stops(server: Server, work: Work) -> None:
     server.define(SLOW)
     with working(server, work) as worker:
         id = server.create(SLOW)["id"]
@@ -192,7 +192,7 @@ def test_what_can_be_repeated_goes_back_to_the_queue_when_the_server_stops(serve
     assert history(server, id)[-1] == ("awf.engine/give-back", "in-progress", "ready")
 
 
-def test_what_cannot_be_repeated_fails_when_the_server_stops_in_the_middle(server: Server, work: Work) -> None:
+def test_an_unrepeatable_built_in_task_fails_when_the_server_stops(server: Server, work: Work) -> None:
     server.define(SLOW, allowedRetryCount=0)
     with working(server, work, repeatable=False) as worker:
         id = server.create(SLOW)["id"]
@@ -204,7 +204,7 @@ def test_what_cannot_be_repeated_fails_when_the_server_stops_in_the_middle(serve
     assert (task["status"], task["outcome"], task["error"]["type"]) == ("done", "failed", "unavailable")
 
 
-def test_nothing_is_taken_on_while_the_server_stops(server: Server, work: Work) -> None:
+def test_a_stopping_server_claims_no_built_in_tasks(server: Server, work: Work) -> None:
     server.define(SLOW)
     with working(server, work) as worker:
         worker.stop_polling()
@@ -219,7 +219,7 @@ async def _end_polls(server: Server) -> None:
     await server.app._dispatcher.drain()
 
 
-def test_a_server_that_stops_answers_the_calls_that_it_makes(database: str) -> None:
+def test_a_stopping_server_answers_the_long_poll_of_a_built_in_task(database: str) -> None:
     with running_server(database) as server:
         id = server.create(RUN_RPC, params=WAITING)["id"]
         until(lambda: server.task(id)["status"] == "in-progress")
@@ -227,7 +227,7 @@ def test_a_server_that_stops_answers_the_calls_that_it_makes(database: str) -> N
         assert server.task(id)["result"] == {"resources": []}
 
 
-def test_a_call_whose_server_died_is_left_to_an_admin(database: str, clock: FrozenClock) -> None:
+def test_a_built_in_call_of_a_dead_server_fails_and_can_be_retried(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock, Settings(lease_grace_seconds=0)) as server:
         id = server.create(RUN_RPC, params=WAITING)["id"]
         until(lambda: server.task(id)["status"] == "in-progress")

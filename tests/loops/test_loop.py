@@ -1,4 +1,4 @@
-"""Reports of a loop's failures: each once, and none for an outage, which the watch reports for all."""
+"""A loop reports each failure once, and no outage: the connection monitor reports outages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def said() -> Iterator[list[str]]:
 
 
 def failing(*errors: Exception | None) -> None:
-    """Run a loop whose step fails with one after the other; None is a step that succeeds."""
+    """Run a loop; its step raises the errors one after the other, and succeeds for None."""
 
     async def run() -> None:
         left = list(errors)
@@ -53,21 +53,21 @@ def failing(*errors: Exception | None) -> None:
     asyncio.run(run())
 
 
-def test_a_loop_says_nothing_of_an_outage(said: list[str]) -> None:
+def test_a_loop_does_not_report_an_outage(said: list[str]) -> None:
     failing(DatabaseAway(), DatabaseAway(), DatabaseAway())
     assert said == []
 
 
-def test_a_loop_that_cannot_go_on_says_so_once(said: list[str]) -> None:
+def test_a_loop_reports_a_lasting_failure_once(said: list[str]) -> None:
     failing(FULL, FULL, FULL)
     assert said == ["loop-delayed"]
 
 
-def test_a_failure_that_comes_back_or_is_another_one_is_said_again(said: list[str]) -> None:
+def test_a_loop_reports_a_returning_or_different_failure_again(said: list[str]) -> None:
     failing(FULL, None, FULL, StartRefused("Postgres ended at once."))
     assert said == ["loop-delayed"] * 3
 
 
-def test_a_bug_in_a_loop_is_reported_once_and_not_a_second(said: list[str]) -> None:
+def test_a_loop_reports_a_repeated_bug_once(said: list[str]) -> None:
     failing(KeyError("bug"), KeyError("bug"), KeyError("other bug"))
     assert said == ["loop-failed"] * 2

@@ -1,4 +1,4 @@
-"""History has a partition to go to, and goes when it is older than the retention."""
+"""The partition maintainer creates partitions ahead and drops history older than the retention."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEN_HOURS = Settings(retention=10 * HOUR, lease_grace_seconds=0)
 DAY = timedelta(days=1)
 PARENTS = ("done_tasks", "task_log", "done_workflows")
 
-# Brings a task into a state that more than its first entry led to, and returns its id.
+# Each function brings a task into a state that needs more than one log entry, and returns its id.
 Way = Callable[[Server], str]
 
 
@@ -56,7 +56,7 @@ def canceled(server: Server, id: str) -> str:
 
 
 @pytest.mark.parametrize("parent", PARENTS)
-def test_a_server_has_partitions_for_now_and_two_widths_ahead_when_it_starts(
+def test_a_start_creates_partitions_for_now_and_two_widths_ahead(
     server: Server, clock: FrozenClock, parent: str
 ) -> None:
     found = spans(server, parent)
@@ -66,7 +66,7 @@ def test_a_server_has_partitions_for_now_and_two_widths_ahead_when_it_starts(
     assert {one.ends_at - one.begins_at for one in found} == {HOUR}
 
 
-def test_all_that_happens_has_a_partition_while_time_goes_on(server: Server, clock: FrozenClock) -> None:
+def test_partitions_are_created_ahead_while_time_passes(server: Server, clock: FrozenClock) -> None:
     for _ in range(8):
         finished(server)
         clock.advance(HOUR / 2)
@@ -76,13 +76,13 @@ def test_all_that_happens_has_a_partition_while_time_goes_on(server: Server, clo
     assert len(server.query("select distinct tableoid from fencepost.done_tasks")) == 4
 
 
-def test_nothing_is_made_twice(server: Server) -> None:
+def test_maintaining_twice_creates_each_partition_once(server: Server) -> None:
     before = server.query("select * from fencepost.history_partitions order by name")
     maintain_partitions(server)
     assert server.query("select * from fencepost.history_partitions order by name") == before
 
 
-def test_another_width_goes_on_where_the_last_partition_ends(
+def test_a_new_partition_width_continues_where_the_last_partition_ends(
     server: Server, new_database: str, clock: FrozenClock
 ) -> None:
     for settings in (Settings(retention=50 * HOUR), Settings(), Settings(retention=HOUR)):
@@ -96,7 +96,7 @@ def test_another_width_goes_on_where_the_last_partition_ends(
     assert max(one.ends_at - one.begins_at for one in spans(server)) == 30 * DAY
 
 
-def test_no_partitions_are_made_for_the_time_in_which_no_server_was_there(server: Server, clock: FrozenClock) -> None:
+def test_no_partitions_are_created_for_a_time_without_a_server(server: Server, clock: FrozenClock) -> None:
     last = spans(server)[-1]
     clock.advance(timedelta(hours=9, minutes=30))
     maintain_partitions(server)
@@ -107,7 +107,7 @@ def test_no_partitions_are_made_for_the_time_in_which_no_server_was_there(server
     assert in_default(server) == 0
 
 
-def test_rows_of_the_default_partition_keep_no_partition_from_being_made(server: Server, clock: FrozenClock) -> None:
+def test_rows_in_the_default_partition_do_not_prevent_new_partitions(server: Server, clock: FrozenClock) -> None:
     drop_partitions(server)
     stray = finished(server)
     assert [in_default(server, parent) for parent in PARENTS] == [1, 2, 0]
@@ -121,7 +121,7 @@ def test_rows_of_the_default_partition_keep_no_partition_from_being_made(server:
     assert [server.task(id)["status"] for id in (stray, *found)] == ["done"] * 3
 
 
-def test_history_goes_when_it_is_older_than_the_retention_and_not_before(server: Server, clock: FrozenClock) -> None:
+def test_history_is_deleted_after_the_retention_and_not_before(server: Server, clock: FrozenClock) -> None:
     old = finished(server, id="mine")
     clock.advance(HOUR)
     young = finished(server, id="younger")
@@ -138,7 +138,7 @@ def test_history_goes_when_it_is_older_than_the_retention_and_not_before(server:
     assert min(one.begins_at for parent in PARENTS for one in spans(server, parent)) == clock.now() - 10 * HOUR  # type: ignore[operator]
 
 
-def test_an_id_is_taken_as_long_as_the_history_of_its_task(server: Server, clock: FrozenClock) -> None:
+def test_an_id_stays_taken_while_the_history_of_its_task_is_kept(server: Server, clock: FrozenClock) -> None:
     finished(server, id="mine", params={"n": 1})
     assert server.refused("awf.task/create-and-execute", other := {"definition": "demo/resize", "id": "mine"})[0] == 409
 
@@ -149,7 +149,7 @@ def test_an_id_is_taken_as_long_as_the_history_of_its_task(server: Server, clock
     assert server.query("select count(*) from fencepost.task_names where id = 'mine'") == [(1,)]
 
 
-def test_no_name_outlives_the_tasks_that_it_leads_to(server: Server, clock: FrozenClock) -> None:
+def test_ids_and_request_ids_are_deleted_with_their_tasks(server: Server, clock: FrozenClock) -> None:
     for id in ("mine", None, "yours", None):
         finished(server, **({} if id is None else {"id": id}))
     clock.advance(11 * HOUR)
@@ -157,7 +157,7 @@ def test_no_name_outlives_the_tasks_that_it_leads_to(server: Server, clock: Froz
     assert server.query("select id from fencepost.task_names") == []
 
 
-def test_a_task_that_was_retried_is_live_and_stays(server: Server, clock: FrozenClock) -> None:
+def test_a_retried_task_is_kept_after_the_retention(server: Server, clock: FrozenClock) -> None:
     canceled(server, "mine")
     canceled(server, "gone")
     clock.advance(5 * HOUR)
@@ -195,7 +195,7 @@ def waiting_for_a_retry(server: Server) -> str:
 
 
 @pytest.mark.parametrize("way", [requested, in_progress, released, waiting_for_a_retry])
-def test_live_work_that_outlives_the_retention_keeps_an_entry_that_is_its_state(
+def test_a_live_task_older_than_the_retention_keeps_a_log_entry_with_its_state(
     server: Server, clock: FrozenClock, way: Way
 ) -> None:
     id = way(server)
@@ -216,7 +216,7 @@ def test_live_work_that_outlives_the_retention_keeps_an_entry_that_is_its_state(
     assert after.get("inProgressTimeoutAt") == before.get("inProgressTimeoutAt")
 
 
-def test_a_lease_is_good_after_its_history_has_gone(server: Server, clock: FrozenClock) -> None:
+def test_a_lease_stays_valid_after_its_history_is_deleted(server: Server, clock: FrozenClock) -> None:
     lease = server.started()
     for _ in range(3):
         clock.advance(11 * HOUR)
@@ -229,7 +229,7 @@ def test_a_lease_is_good_after_its_history_has_gone(server: Server, clock: Froze
     ]
 
 
-def test_a_live_task_whose_newest_entry_stays_needs_no_other(server: Server, clock: FrozenClock) -> None:
+def test_a_live_task_with_a_recent_log_entry_gets_no_snapshot_entry(server: Server, clock: FrozenClock) -> None:
     untouched = server.create("demo/resize", executeAt="2030-01-01T00:00:00Z")["id"]
     lease = server.started()
     clock.advance(10 * HOUR)
@@ -240,7 +240,7 @@ def test_a_live_task_whose_newest_entry_stays_needs_no_other(server: Server, clo
     assert [entry["action"] for entry in server.log(lease["id"])] == ["awf.task/create-and-execute", "awf.task/notify"]
 
 
-def test_what_is_due_is_left_to_the_reaper_and_its_entries_stay_until_then(server: Server, clock: FrozenClock) -> None:
+def test_log_entries_of_an_expired_lease_are_kept_until_it_is_reaped(server: Server, clock: FrozenClock) -> None:
     server.define(inProgressTimeout=10 * 3_600_000, allowedRetryCount=0)
     lease = server.started()
     clock.advance(11 * HOUR)
@@ -256,7 +256,7 @@ def test_what_is_due_is_left_to_the_reaper_and_its_entries_stay_until_then(serve
     ]
 
 
-def test_old_rows_of_the_default_partition_go_with_their_names(server: Server, clock: FrozenClock) -> None:
+def test_old_rows_in_the_default_partition_are_deleted_with_their_ids(server: Server, clock: FrozenClock) -> None:
     drop_partitions(server)
     old = finished(server, id="mine")
     lease = server.started()
@@ -270,11 +270,11 @@ def test_old_rows_of_the_default_partition_go_with_their_names(server: Server, c
     assert server.refused("awf.task/status", {"id": old})[0] == 404
     assert server.query("select id from fencepost.task_names where id in ('mine', 'younger')") == [("younger",)]
     assert server.task(young)["status"] == "done"
-    # The state of live work stays where it is.
+    # Snapshot entries of live tasks stay.
     assert [entry["action"] for entry in server.log(lease["id"])] == ["awf.task/create-and-execute", "awf.task/poll"]
 
 
-def test_more_old_rows_than_one_batch_all_go(server: Server, clock: FrozenClock) -> None:
+def test_more_old_rows_than_one_batch_are_all_deleted(server: Server, clock: FrozenClock) -> None:
     drop_partitions(server)
     insert = (
         "insert into fencepost.task_log (seq, version, at, action, caller, status_before, status, retry_count)"
@@ -287,7 +287,7 @@ def test_more_old_rows_than_one_batch_all_go(server: Server, clock: FrozenClock)
     assert in_default(server, "task_log") == 0
 
 
-def test_nothing_goes_while_no_retention_is_set(new_database: str, clock: FrozenClock) -> None:
+def test_no_history_is_deleted_without_a_retention(new_database: str, clock: FrozenClock) -> None:
     with running_server(new_database, clock) as server:
         server.define()
         id = finished(server)
@@ -299,21 +299,21 @@ def test_nothing_goes_while_no_retention_is_set(new_database: str, clock: Frozen
 
 
 def drop_partitions(server: Server) -> None:
-    """Drop all partitions but the default ones, as if there had been no time to make them."""
+    """Drop all partitions except the default ones."""
     maintain_partitions(server)
     names = server.query("select name from fencepost.history_partitions where ends_at is not null")
     server.query("drop table " + ", ".join(f"fencepost.{name}" for (name,) in names))
     assert spans(server) == spans(server, "task_log") == []
 
 
-def test_a_span_holds_its_beginning_and_not_its_end(clock: FrozenClock) -> None:
+def test_a_partition_includes_its_start_and_excludes_its_end(clock: FrozenClock) -> None:
     now = clock.now()
     assert now is not None
     assert now in Span(now, now + HOUR)
     assert now + HOUR not in Span(now, now + HOUR)
 
 
-def test_old_events_go_with_what_triggers_did_and_their_ids_are_free(server: Server, clock: FrozenClock) -> None:
+def test_old_events_are_deleted_with_their_trigger_runs_and_free_their_ids(server: Server, clock: FrozenClock) -> None:
     put_trigger(server, rule("n", value=1))
     publish(server, {"n": 1}, id="old")
     clock.advance(9 * HOUR)

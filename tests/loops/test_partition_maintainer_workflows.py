@@ -1,4 +1,4 @@
-"""What a live workflow needs outlives the retention, and goes when the workflow does."""
+"""Tasks of a live workflow are kept past the retention, until the workflow is deleted."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def decider(server: Server) -> Decider:
 
 
 def finish(server: Server) -> str:
-    """Do the one task that is ready and return its id."""
+    """Finish the one task that is ready and return its id."""
     (task,) = server.poll(start=True)
     server.rpc("awf.task/success", {"id": task["id"], "execId": task["execId"], "result": {"n": 1}})
     return str(task["id"])
 
 
 def left(server: Server) -> dict[str, int]:
-    """Return how many rows there are, of tables that have some."""
+    """Return the number of rows of each table that is not empty."""
     counts = {table: server.query(f"select count(*) from fencepost.{table}")[0][0] for table in TABLES}
     return {table: count for table, count in counts.items() if count}
 
@@ -70,7 +70,7 @@ def with_an_activity(server: Server, decider: Decider) -> tuple[str, str, Any]:
     return id, finish(server), decider.decision()
 
 
-def test_the_activities_of_a_live_workflow_outlive_the_retention(
+def test_activities_of_a_live_workflow_outlive_the_retention(
     server: Server, decider: Decider, clock: FrozenClock
 ) -> None:
     id, activity, decision = with_an_activity(server, decider)
@@ -88,7 +88,7 @@ def test_the_activities_of_a_live_workflow_outlive_the_retention(
     assert in_default(server) == 2
     assert min(span.begins_at for span in spans(server)) >= clock.now() - 11 * HOUR  # type: ignore[operator]
 
-    # A label is taken as long as its workflow lives, however old what was begun under it.
+    # A label stays taken while its workflow is live, regardless of the age of its activity.
     decider.decide(decision, decider.task("first"))
     assert server.poll() == []
 
@@ -107,7 +107,9 @@ def test_a_task_of_a_live_workflow_can_be_retried_after_the_retention(
     assert finish(server) == task["id"]
 
 
-def test_when_the_workflow_ends_everything_goes_with_it(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_activities_kept_for_a_workflow_are_deleted_after_it_ends(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
     id, activity, decision = with_an_activity(server, decider)
     server.rpc("awf.workflow/signal", {"id": id, "name": "go", "signal-id": "once"})
     clock.advance(24 * HOUR)
@@ -115,7 +117,7 @@ def test_when_the_workflow_ends_everything_goes_with_it(server: Server, decider:
     decider.decide(decision, decider.task("second"))
     server.rpc("awf.workflow/cancel", {"id": id})
 
-    # Over, and still to be looked at: with all that it had begun.
+    # The workflow has ended and can still be read, with all its activities.
     clock.advance(9 * HOUR)
     maintain_partitions(server)
     assert decider.status(id)["activities"][0]["id"] == activity
@@ -128,9 +130,7 @@ def test_when_the_workflow_ends_everything_goes_with_it(server: Server, decider:
     assert left(server) == {}
 
 
-def test_a_workflow_that_is_over_goes_when_it_is_older_than_the_retention(
-    server: Server, decider: Decider, clock: FrozenClock
-) -> None:
+def test_an_ended_workflow_is_deleted_after_the_retention(server: Server, decider: Decider, clock: FrozenClock) -> None:
     id, _, decision = with_an_activity(server, decider)
     decider.decide(decision, COMPLETE)
     clock.advance(timedelta(hours=9, minutes=59))
@@ -142,11 +142,13 @@ def test_a_workflow_that_is_over_goes_when_it_is_older_than_the_retention(
     maintain_partitions(server)
     assert server.refused("awf.workflow/status", {"id": id})[0] == 404
     assert left(server) == {}
-    # Its id is free.
+    # The id can be used again.
     assert decider.create(id=id)["status"] == "in-progress"
 
 
-def test_a_child_stays_while_its_parent_lives(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_an_ended_child_workflow_is_kept_while_its_parent_is_live(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
     children = Decider(server, "demo/child", inProgressTimeout=LONG)
     id = decider.create()["id"]
     decider.decide(decider.decision(), decider.child("child", "demo/child"))
@@ -169,7 +171,7 @@ def test_a_child_stays_while_its_parent_lives(server: Server, decider: Decider, 
     assert left(server) == {}
 
 
-def test_workflows_without_a_partition_of_their_time_go_too(
+def test_old_workflows_in_the_default_partition_are_deleted_too(
     server: Server, decider: Decider, clock: FrozenClock
 ) -> None:
     names = server.query("select name from fencepost.history_partitions where ends_at is not null")
@@ -182,7 +184,9 @@ def test_workflows_without_a_partition_of_their_time_go_too(
     assert left(server) == {}
 
 
-def test_more_than_one_batch_is_kept(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_more_activities_than_one_batch_are_kept_for_live_workflows(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
     id = decider.create()["id"]
     decider.decide(decider.decision(), decider.task("first"))
     seq = server.query("select seq from fencepost.live_workflows")[0][0]
@@ -195,7 +199,7 @@ def test_more_than_one_batch_is_kept(server: Server, decider: Decider, clock: Fr
     )
     clock.advance(11 * HOUR)
     maintain_partitions(server)
-    # And its decision.
+    # The activity and its decision task.
     assert in_default(server) == 2501
     assert server.query("select count(*) from fencepost.done_tasks") == [(2501,)]
 
@@ -205,7 +209,7 @@ def test_more_than_one_batch_is_kept(server: Server, decider: Decider, clock: Fr
     assert left(server) == {}
 
 
-def test_a_partition_stays_when_what_is_kept_of_it_cannot_be_moved(
+def test_a_partition_is_not_dropped_when_its_kept_rows_cannot_be_moved(
     server: Server, decider: Decider, clock: FrozenClock
 ) -> None:
     id, activity, _ = with_an_activity(server, decider)
@@ -220,7 +224,9 @@ def test_a_partition_stays_when_what_is_kept_of_it_cannot_be_moved(
     assert [one["id"] for one in decider.status(id)["activities"]] == [activity]
 
 
-def test_partitions_stay_whole_while_too_much_is_kept(server: Server, decider: Decider, clock: FrozenClock) -> None:
+def test_partitions_are_not_dropped_while_too_many_rows_must_be_kept(
+    server: Server, decider: Decider, clock: FrozenClock
+) -> None:
     server.app.partitions._store.most_kept = 1
     id, activity, _ = with_an_activity(server, decider)
     clock.advance(11 * HOUR)
@@ -229,7 +235,7 @@ def test_partitions_stay_whole_while_too_much_is_kept(server: Server, decider: D
     clock.advance(11 * HOUR)
     maintain_partitions(server)
     assert in_default(server) == 2
-    # One of all those that are old.
+    # One of the old partitions.
     assert len([span for span in spans(server) if span.ends_at <= clock.now() - 10 * HOUR]) == 1  # type: ignore[operator]
     assert [len(decider.status(one)["activities"]) for one in (id, other)] == [1, 1]
 
@@ -248,7 +254,7 @@ def frozen_servers(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
         yield TwoServers(server, other)
 
 
-def test_two_servers_that_let_go_at_once_keep_what_must_be_kept(
+def test_two_servers_dropping_partitions_at_once_keep_rows_of_live_workflows(
     frozen_servers: TwoServers, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     id, activity, _ = with_an_activity(frozen_servers.one, decider)
@@ -258,7 +264,7 @@ def test_two_servers_that_let_go_at_once_keep_what_must_be_kept(
     assert in_default(frozen_servers.one) == 2
 
 
-def test_a_retry_beside_the_move_is_neither_lost_nor_done_twice(
+def test_a_retry_during_the_move_of_kept_rows_is_applied_once(
     frozen_servers: TwoServers, decider: Decider, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     decider.create()

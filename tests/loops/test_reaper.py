@@ -1,4 +1,4 @@
-"""What happens when nobody calls: deadlines, retries, and the grace after an outage."""
+"""The reaper applies deadlines and retries, with a grace period after an outage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def server(frozen_server: Server) -> Server:
     return frozen_server
 
 
-def test_a_task_that_is_not_started_in_time_is_ready_again(server: Server, clock: FrozenClock) -> None:
+def test_a_claimed_task_that_is_not_started_in_time_becomes_ready(server: Server, clock: FrozenClock) -> None:
     id = server.create()["id"]
     (first,) = server.poll()
 
@@ -37,7 +37,7 @@ def test_a_task_that_is_not_started_in_time_is_ready_again(server: Server, clock
     assert server.log(id)[-1]["action"] == "awf.engine/requeue"
 
 
-def test_a_silent_attempt_counts_as_one_and_the_last_one_fails_the_task(server: Server, clock: FrozenClock) -> None:
+def test_an_attempt_that_times_out_counts_and_the_last_one_fails_the_task(server: Server, clock: FrozenClock) -> None:
     id = server.create()["id"]
     server.poll(start=True)
 
@@ -56,7 +56,7 @@ def test_a_silent_attempt_counts_as_one_and_the_last_one_fails_the_task(server: 
     assert server.refused("awf.task/success", {"id": id, "execId": again["execId"]})[:2] == (409, "task-has-been-done")
 
 
-def test_a_notification_pushes_the_deadline_out(server: Server, clock: FrozenClock) -> None:
+def test_a_heartbeat_extends_the_deadline(server: Server, clock: FrozenClock) -> None:
     lease = server.started()
 
     for _ in range(3):
@@ -68,7 +68,7 @@ def test_a_notification_pushes_the_deadline_out(server: Server, clock: FrozenClo
     assert server.task(lease["id"])["status"] == "waiting"
 
 
-def test_many_due_tasks_are_all_done_in_bounded_steps(server: Server, clock: FrozenClock) -> None:
+def test_many_expired_tasks_are_reaped_in_bounded_batches(server: Server, clock: FrozenClock) -> None:
     calls = [{"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}] * 600
     server.post(calls)
     assert len(server.poll(maxBatchSize=600)) == 600
@@ -79,7 +79,7 @@ def test_many_due_tasks_are_all_done_in_bounded_steps(server: Server, clock: Fro
     assert server.query("select count(*) from fencepost.live_tasks where status = 'ready'") == [(600,)]
 
 
-def test_leases_older_than_an_outage_get_a_grace(database: str, clock: FrozenClock) -> None:
+def test_leases_from_before_an_outage_get_a_grace_period(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock) as before:
         before.define(inProgressTimeout=2000)
         lease, silent = before.started(), before.started()
@@ -97,7 +97,7 @@ def test_leases_older_than_an_outage_get_a_grace(database: str, clock: FrozenClo
         assert [after.task(one["id"])["status"] for one in (lease, silent)] == ["in-progress", "waiting"]
 
 
-def test_what_is_leased_before_the_first_look_gets_no_grace(frozen_server: Server, clock: FrozenClock) -> None:
+def test_a_lease_taken_after_the_start_gets_no_grace_period(frozen_server: Server, clock: FrozenClock) -> None:
     app = frozen_server.app
     reaper = Reaper(DeadlineStore(app.database, clock, grace_seconds=10), app.engine.definitions, Wakeups())
     frozen_server.run(reaper.prepare())
@@ -109,7 +109,7 @@ def test_what_is_leased_before_the_first_look_gets_no_grace(frozen_server: Serve
     assert frozen_server.task(id)["status"] == "ready"
 
 
-def test_a_near_deadline_is_served_without_being_asked(database: str) -> None:
+def test_the_reaper_loop_applies_a_near_deadline_by_itself(database: str) -> None:
     with running_server(database) as server:
         server.define(requestedToStartTimeout=50)
         id = server.create()["id"]

@@ -1,4 +1,4 @@
-"""What comes of due times: starts, skips, what is caught up, and the nights in which the clocks are changed."""
+"""The scheduler handles due times: starts, skips, catch-up and changes to daylight saving time."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_due_time_starts_a_workflow(server: Server, clock: FrozenClock) -> Non
     ]
 
 
-def test_a_task_that_runs_by_itself_can_be_started(server: Server, clock: FrozenClock) -> None:
+def test_a_schedule_can_start_a_built_in_task(server: Server, clock: FrozenClock) -> None:
     put(server, task_request={"definition": "awf.task/wait", "params": {"duration": {"minutes": 90}}})
     pass_time(server, clock, HOUR, times=2)
     assert server.task(status(server)["lastScheduleReference"]["id"])["status"] == "in-progress"
@@ -76,7 +76,7 @@ def test_a_task_that_runs_by_itself_can_be_started(server: Server, clock: Frozen
     assert [what for _, what in became(server)] == ["started", "still-live", "started"]
 
 
-def test_what_is_ready_wakes_a_poll_at_once(database: str) -> None:
+def test_a_task_started_by_a_schedule_wakes_a_waiting_poll(database: str) -> None:
     with running_server(database) as server:
         server.define()
         put(server, schedule="* * * * * *")
@@ -84,7 +84,7 @@ def test_what_is_ready_wakes_a_poll_at_once(database: str) -> None:
         assert task["requester"]["rule"] == "demo/nightly"
 
 
-def test_forbid_skips_while_the_last_start_is_live_and_allow_does_not(server: Server, clock: FrozenClock) -> None:
+def test_the_forbid_policy_skips_a_due_time_while_the_last_start_is_live(server: Server, clock: FrozenClock) -> None:
     put(server)
     put(server, "demo/side-by-side", concurrency_policy="allow")
     pass_time(server, clock, HOUR, times=2)
@@ -108,7 +108,7 @@ def test_a_late_due_time_is_started_within_the_deadline_and_skipped_beyond_it(
     assert status(server)["executeAt"] == "2026-01-01T03:00:00.000000Z"
 
 
-def test_a_year_without_a_server_is_one_step(server: Server, clock: FrozenClock) -> None:
+def test_due_times_missed_in_a_year_are_skipped_in_one_step(server: Server, clock: FrozenClock) -> None:
     put(server, schedule="* * * * *", concurrency_policy="allow")
     pass_time(server, clock, 365 * DAY + 61 * SECOND)
     late, *rest = starts(server)
@@ -127,7 +127,7 @@ def test_the_newest_missed_due_times_are_caught_up(server: Server, clock: Frozen
     ]
 
 
-def test_jitter_puts_a_start_off_by_what_the_status_says(server: Server, clock: FrozenClock) -> None:
+def test_jitter_delays_a_start_as_the_status_shows(server: Server, clock: FrozenClock) -> None:
     put(server, jitter_seconds=3000)
     shown = status(server)
     assert shown["dueAt"] == "2026-01-01T01:00:00.000000Z"
@@ -139,7 +139,7 @@ def test_jitter_puts_a_start_off_by_what_the_status_says(server: Server, clock: 
     assert became(server) == [("2026-01-01T01:00", "started")]
 
 
-def test_what_cannot_be_started_is_skipped_with_the_reason_and_goes_on(server: Server, clock: FrozenClock) -> None:
+def test_a_due_time_that_cannot_start_is_skipped_with_the_reason(server: Server, clock: FrozenClock) -> None:
     put(server, task_request={"definition": "demo/resize", "params": {"width": 0}}, concurrency_policy="allow")
     put(server, "demo/other")
     schema = {"type": "object", "properties": {"width": {"minimum": 1}}}
@@ -153,14 +153,14 @@ def test_what_cannot_be_started_is_skipped_with_the_reason_and_goes_on(server: S
     assert [what for _, what in became(server)] == ["refused", "started"]
 
 
-def test_a_schedule_whose_task_is_deleted_says_so(server: Server, clock: FrozenClock) -> None:
+def test_a_schedule_of_a_deleted_definition_shows_the_reason(server: Server, clock: FrozenClock) -> None:
     put(server)
     server.rpc("awf.definition/delete", {"name": "demo/resize"})
     pass_time(server, clock, HOUR)
     assert starts(server)[0]["message"].startswith("there is no definition 'demo/resize'")
 
 
-def test_many_schedules_are_due_at_once(server: Server, clock: FrozenClock) -> None:
+def test_many_schedules_due_at_once_are_all_started(server: Server, clock: FrozenClock) -> None:
     names = [f"demo/many-{number}" for number in range(250)]
     request = {"definition": "demo/resize"}
     documents = [{"kind": "schedule", "name": name, "schedule": "@hourly", "task-request": request} for name in names]
@@ -170,7 +170,7 @@ def test_many_schedules_are_due_at_once(server: Server, clock: FrozenClock) -> N
     assert {tuple(became(server, name)) for name in names[::50]} == {(("2026-01-01T01:00", "started"),)}
 
 
-# Clocks are changed.
+# Daylight saving time
 
 
 @pytest.mark.parametrize(
@@ -193,17 +193,17 @@ def test_a_nightly_job_starts_once_in_the_night_in_which_clocks_are_changed(
         assert became(server) == [(at, "started") for at in due]
 
 
-# Without being asked.
+# The loop
 
 
-def test_the_server_does_what_is_due_by_itself(database: str) -> None:
+def test_the_scheduler_loop_starts_a_due_schedule_by_itself(database: str) -> None:
     with running_server(database) as server:
         server.define()
         put(server, schedule="* * * * * *", concurrency_policy="allow")
         until(lambda: len(starts(server)) >= 2)
 
 
-# History.
+# Run history
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def forgetful(database: str, clock: FrozenClock) -> Iterator[Server]:
         yield running
 
 
-def test_what_became_of_due_times_is_kept_for_the_retention(forgetful: Server, clock: FrozenClock) -> None:
+def test_the_run_history_of_a_schedule_is_kept_for_the_retention(forgetful: Server, clock: FrozenClock) -> None:
     put(forgetful, concurrency_policy="allow")
     pass_time(forgetful, clock, HOUR, times=13)
     until(lambda: forgetful.run(forgetful.app.partitions.run_once()) > 60)
@@ -224,10 +224,10 @@ def test_what_became_of_due_times_is_kept_for_the_retention(forgetful: Server, c
     assert status(forgetful)["lastSchedule"][:16] == "2026-01-01T13:00"
 
 
-def test_a_schedule_that_cannot_be_read_any_more_keeps_no_other_from_it(server: Server, clock: FrozenClock) -> None:
+def test_an_unreadable_schedule_does_not_block_other_schedules(server: Server, clock: FrozenClock) -> None:
     put(server, "demo/bad")
     put(server, "demo/good")
-    # As another machine may have put it, which knows more time zones.
+    # A machine with newer time zone data may have stored this document.
     server.query(
         'update fencepost.definitions set document = (document::jsonb || \'{"timezone": "Europe/Nowhere"}\')::json'
         " where name = 'demo/bad'"

@@ -1,4 +1,4 @@
-"""A task's own settings: what is said of it stands above its definition, and ends what its definition would not."""
+"""Settings of a task override those of its definition: timeouts, expiry, retries and delays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reason(task: dict[str, Any]) -> str:
     return str(task["outcomeReason"]["type"])
 
 
-def test_a_task_lives_under_its_own_settings_and_shows_them(server: Server, clock: FrozenClock) -> None:
+def test_a_task_uses_and_shows_its_own_settings(server: Server, clock: FrozenClock) -> None:
     own = {"requestedToStartTimeout": 50, "inProgressTimeout": 70, "allowedRetryCount": 0, "retryDelay": 5}
     task = server.create(settings=own)
     assert {name: task[name] for name in own} == own
@@ -44,7 +44,7 @@ def test_a_task_lives_under_its_own_settings_and_shows_them(server: Server, cloc
     assert settings["allowedRetryCount"] == 0
 
 
-def test_more_retries_than_its_definition_allows_and_sooner(server: Server, clock: FrozenClock) -> None:
+def test_a_task_may_override_the_retry_count_and_delay_of_its_definition(server: Server, clock: FrozenClock) -> None:
     id = server.create(settings={"allowedRetryCount": 3, "retryDelay": 10})["id"]
     for _ in range(3):
         (task,) = server.poll(start=True)
@@ -57,7 +57,7 @@ def test_more_retries_than_its_definition_allows_and_sooner(server: Server, cloc
 
 
 @pytest.mark.parametrize("state", ["waiting", "ready", "requested"])
-def test_a_task_that_nobody_began_in_time_has_failed(server: Server, clock: FrozenClock, state: str) -> None:
+def test_a_task_that_is_not_started_before_it_expires_fails(server: Server, clock: FrozenClock, state: str) -> None:
     members = {"executeAt": "2999-01-01T00:00:00Z"} if state == "waiting" else {}
     id = server.create(settings={"expiresAfter": 500, "requestedToStartTimeout": 9000}, **members)["id"]
     if state == "requested":
@@ -70,13 +70,13 @@ def test_a_task_that_nobody_began_in_time_has_failed(server: Server, clock: Froz
     assert (entry["action"], entry["status-before"], entry["caller"]) == ("awf.engine/expire", state, "awf.engine")
 
 
-def test_an_expired_task_is_given_to_nobody_though_no_reaper_came(server: Server, clock: FrozenClock) -> None:
+def test_an_expired_task_is_not_claimed_even_before_it_is_reaped(server: Server, clock: FrozenClock) -> None:
     server.create(settings={"expiresAfter": 500})
     clock.advance(timedelta(milliseconds=500))
     assert server.poll() == []
 
 
-def test_an_attempt_that_began_in_time_goes_on_and_no_other_follows(server: Server, clock: FrozenClock) -> None:
+def test_an_attempt_started_before_the_expiry_continues_without_a_retry(server: Server, clock: FrozenClock) -> None:
     id = server.create(settings={"expiresAfter": 500})["id"]
     server.poll(start=True)
     pass_time(server, clock, 1999)
@@ -85,9 +85,7 @@ def test_an_attempt_that_began_in_time_goes_on_and_no_other_follows(server: Serv
     assert reason(server.task(id)) == "awf.task/failed-due-to-in-progress-timeout"
 
 
-def test_a_failed_attempt_waits_for_its_end_when_the_next_would_come_too_late(
-    server: Server, clock: FrozenClock
-) -> None:
+def test_a_failed_task_expires_when_its_retry_would_be_too_late(server: Server, clock: FrozenClock) -> None:
     id = server.create(settings={"expiresAfter": 500})["id"]
     (task,) = server.poll(start=True)
     server.rpc("awf.task/fail", {"id": id, "execId": task["execId"]})
@@ -104,7 +102,7 @@ def test_a_released_task_still_expires(server: Server, clock: FrozenClock) -> No
     assert reason(server.task(id)) == "awf.task/expired"
 
 
-def test_a_retry_by_hand_is_not_held_to_a_time_that_has_passed(server: Server, clock: FrozenClock) -> None:
+def test_a_manual_retry_of_an_expired_task_does_not_expire_again(server: Server, clock: FrozenClock) -> None:
     id = server.create(settings={"expiresAfter": 500})["id"]
     pass_time(server, clock, 500)
     server.rpc("awf.task/retry", {"id": id})
@@ -123,7 +121,7 @@ ATTEMPTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("by_start", [False, True], ids=["by poll", "by start"])
 @pytest.mark.parametrize("limit", [{}, {"concurrencyLimit": 1}], ids=["free", "limited"])
 @pytest.mark.parametrize("whose", ATTEMPTS)
-def test_an_attempt_may_last_so_long_however_often_it_is_notified_of(
+def test_the_attempt_timeout_applies_regardless_of_heartbeats(
     server: Server, clock: FrozenClock, whose: str, limit: dict[str, Any], by_start: bool
 ) -> None:
     declared, own = ATTEMPTS[whose]
@@ -144,7 +142,7 @@ def test_an_attempt_may_last_so_long_however_often_it_is_notified_of(
     assert reason(server.task(id)) == "awf.task/failed-due-to-in-progress-timeout"
 
 
-def test_after_the_time_of_its_attempt_a_task_is_tried_again_and_its_worker_is_refused(
+def test_a_task_is_retried_after_the_attempt_timeout_and_the_late_worker_is_refused(
     server: Server, clock: FrozenClock
 ) -> None:
     server.define(attemptTimeout=1500, inProgressTimeout=1000, allowedRetryCount=1, retryDelay=3000)
@@ -166,7 +164,7 @@ def test_after_the_time_of_its_attempt_a_task_is_tried_again_and_its_worker_is_r
     assert server.refused("awf.task/success", late)[:2] == (409, "task-has-been-done")
 
 
-def test_the_time_of_an_attempt_is_a_setting_that_a_definition_shows_and_versions(server: Server) -> None:
+def test_the_attempt_timeout_is_a_versioned_setting_of_a_definition(server: Server) -> None:
     assert "attemptTimeout" not in server.create()
     version = server.define(attemptTimeout=5000)["version"]
     assert server.define(attemptTimeout=5000)["version"] == version
@@ -178,7 +176,7 @@ def test_the_time_of_an_attempt_is_a_setting_that_a_definition_shows_and_version
         assert server.refused("awf.definition/put", params) == (400, "invalid-params", "$.params.attemptTimeout")
 
 
-def test_a_decision_that_hangs_is_ended_too(server: Server, clock: FrozenClock) -> None:
+def test_the_attempt_timeout_applies_to_decision_tasks(server: Server, clock: FrozenClock) -> None:
     decider = Decider(server, "demo/steps", attemptTimeout=1500)
     decider.create()
     decision = decider.decision()
@@ -190,7 +188,7 @@ def test_a_decision_that_hangs_is_ended_too(server: Server, clock: FrozenClock) 
     assert server.task(decision["id"])["status"] == "waiting"
 
 
-def test_a_hung_attempt_is_ended_by_the_servers_own_reaper_when_its_time_comes(database: str, server: Server) -> None:
+def test_the_reaper_loop_ends_a_hung_attempt_at_its_attempt_timeout(database: str, server: Server) -> None:
     del server
     with running_server(database) as real:
         real.define(attemptTimeout=300)
@@ -200,15 +198,15 @@ def test_a_hung_attempt_is_ended_by_the_servers_own_reaper_when_its_time_comes(d
         until(lambda: real.task(id)["status"] == "waiting", timeout=3)
 
 
-def test_the_deadline_of_its_own_is_met_by_the_servers_own_reaper(database: str, server: Server) -> None:
-    """With the database's time, and much sooner than the reaper would look by itself."""
+def test_the_reaper_loop_applies_the_expiry_of_a_task(database: str, server: Server) -> None:
+    """The server uses the time of the database; its next regular round would be much later."""
     del server
     with running_server(database) as real:
         id = real.create(settings={"expiresAfter": 300})["id"]
         until(lambda: real.task(id)["status"] == "done", timeout=3)
 
 
-def test_so_is_that_of_a_task_that_a_schedule_started(database: str) -> None:
+def test_the_reaper_loop_applies_the_expiry_of_a_task_started_by_a_schedule(database: str) -> None:
     with running_server(database) as real:
         real.define()
         put(real, task_request={"definition": "demo/resize", "settings": {"expiresAfter": 300}})
@@ -217,7 +215,7 @@ def test_so_is_that_of_a_task_that_a_schedule_started(database: str) -> None:
         until(lambda: real.task(id)["status"] == "done", timeout=3)
 
 
-def test_a_task_that_nobody_could_begin_in_an_outage_may_be_begun_after_it(database: str, clock: FrozenClock) -> None:
+def test_a_task_that_expired_in_an_outage_can_be_started_after_it(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock) as before:
         before.define()
         ids = [before.create(settings={"expiresAfter": 5000})["id"] for _ in range(2)]
@@ -228,7 +226,7 @@ def test_a_task_that_nobody_could_begin_in_an_outage_may_be_begun_after_it(datab
         pass_time(after, clock, 9000)
         (task,) = after.poll(start=True)
         assert task["id"] == ids[0]
-    # Once, however often a server begins.
+    # The expiry is extended only once, regardless of restarts.
     with running_server(database, clock, Settings(lease_grace_seconds=10)) as again:
         pass_time(again, clock, 999)
         assert again.task(ids[1])["status"] == "ready"
@@ -237,7 +235,7 @@ def test_a_task_that_nobody_could_begin_in_an_outage_may_be_begun_after_it(datab
         assert again.task(ids[0])["status"] == "in-progress"
 
 
-def test_a_retry_that_was_to_begin_in_an_outage_begins_after_it(database: str, clock: FrozenClock) -> None:
+def test_a_retry_that_was_due_in_an_outage_starts_after_it(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock) as before:
         before.define(retryDelay=2000)
         lease = before.started(settings={"expiresAfter": 5000})
@@ -259,7 +257,7 @@ def test_a_retry_that_was_to_begin_in_an_outage_begins_after_it(database: str, c
         ({"timeout": 5}, "$.params.settings"),
     ],
 )
-def test_settings_that_are_none_are_refused_by_name(server: Server, settings: Any, path: str) -> None:
+def test_invalid_task_settings_are_refused_with_their_path(server: Server, settings: Any, path: str) -> None:
     params = {"definition": "demo/resize", "settings": settings}
     status, type, at = server.refused("awf.task/create-and-execute", params)
     assert (status, type) == (400, "invalid-params")
@@ -267,14 +265,14 @@ def test_settings_that_are_none_are_refused_by_name(server: Server, settings: An
     assert at.startswith(path)
 
 
-def test_the_same_create_with_other_settings_is_another(server: Server) -> None:
+def test_a_create_with_the_same_id_and_other_settings_is_refused(server: Server) -> None:
     created = server.create(id="one", settings={"retryDelay": 5})
     assert server.create(id="one", settings={"retryDelay": 5})["id"] == created["id"]
     params = {"definition": "demo/resize", "id": "one", "settings": {"retryDelay": 6}}
     assert server.refused("awf.task/create-and-execute", params)[:2] == (409, "already-exists")
 
 
-def test_a_decider_gives_an_activity_settings_of_its_own(server: Server, clock: FrozenClock) -> None:
+def test_a_decider_can_override_the_settings_of_an_activity(server: Server, clock: FrozenClock) -> None:
     decider = Decider(server, "demo/steps")
     workflow = decider.create()
     action = decider.task("one", settings={"expiresAfter": 500, "allowedRetryCount": 0})
@@ -286,7 +284,7 @@ def test_a_decider_gives_an_activity_settings_of_its_own(server: Server, clock: 
     assert (decision["params"]["label"], decision["params"]["outcome"]) == ("one", "failed")
 
 
-def test_a_workflow_has_no_settings_of_its_own(server: Server) -> None:
+def test_a_child_workflow_with_settings_is_refused(server: Server) -> None:
     decider = Decider(server, "demo/steps")
     decider.create()
     child = decider.child("one", "demo/steps")
