@@ -1,4 +1,4 @@
-"""Folders for servers of their own."""
+"""Fixtures for tests that start their own Postgres."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.fixtures.waiting import until
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """An empty folder with a short path that every user may pass through; pytest's own is closed to nobody."""
+    """An empty folder with a short path that user nobody may enter, unlike the folders of pytest."""
     folder = Path(tempfile.mkdtemp(prefix="fencepost-test-"))
     folder.chmod(0o711)
     yield folder
-    until(partial(is_removed, folder))  # a server whose owner was killed may still be at work there
+    until(partial(is_removed, folder))  # a Postgres with a killed owner may still write there
 
 
 def is_removed(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Processes that own an embedded Postgres, and questions to ask of processes and servers."""
+"""Processes that own an embedded Postgres, and queries about processes and servers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def has_ended(server: EmbeddedPostgres) -> bool:
 
 
 def states(pid: int) -> str:
-    """The states of the threads of a process: T is stopped, Z a zombie."""
+    """Return the states of the threads of a process: T is stopped, Z a zombie."""
     threads = Path(f"/proc/{pid}/task").glob("*/stat")
     return "".join(sorted({thread.read_text().rpartition(")")[2].split()[0] for thread in threads}))
 

@@ -1,4 +1,4 @@
-"""Faults in the middle of batches: whatever goes wrong with a call, its neighbours are done, once, and told so."""
+"""Errors in a batch: the other calls of the batch are applied once and answered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.shows("guarantees/bad-call-alone")
 
 SIZE = 400
 SUCCESS = "awf.task/success"
-# A fault, and what its call is told; the database itself refuses those that are cursed.
+# Each fault with the error type of its answer; the database refuses the cursed calls.
 FAULTS = {
     "cursed": "internal-error",
     "stale": "exec-id-mismatch",
@@ -34,7 +34,7 @@ FAULTS = {
 
 @pytest.fixture
 def bugs() -> Iterator[list[Event]]:
-    """The calls that failed by what the server calls a bug: here, those that the database was told to refuse."""
+    """Collect the calls that the server reported as bugs: here, those that the database refuses."""
     found: list[Event] = []
 
     def listen(event: Event, fields: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ def bugs() -> Iterator[list[Event]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_faults_in_the_middle_of_a_batch_are_told_to_their_calls_alone(
+def test_an_error_in_a_batch_is_answered_to_its_call_only(
     servers: TwoServers, pool: ThreadPoolExecutor, bugs: list[Event], seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -80,7 +80,7 @@ def test_faults_in_the_middle_of_a_batch_are_told_to_their_calls_alone(
 
 
 @pytest.mark.parametrize("table", ["done_tasks", "live_tasks"])
-def test_a_backend_that_dies_in_the_middle_of_a_batch_costs_nobody_an_answer(
+def test_every_call_of_a_batch_is_answered_when_its_backend_dies(
     server: Server, pool: ThreadPoolExecutor, table: str
 ) -> None:
     server.define()
@@ -105,7 +105,7 @@ def test_a_backend_that_dies_in_the_middle_of_a_batch_costs_nobody_an_answer(
 
 
 def started(server: Server, count: int) -> list[dict[str, str]]:
-    """Create and start tasks, and return the ids and execIds of their executions."""
+    """Create and start tasks; return the ids and execIds of their executions."""
     create = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}
     server.post([create] * count)
     tasks = server.poll(maxBatchSize=count, start=True)
@@ -133,7 +133,7 @@ def said(lease: dict[str, str], fault: str | None) -> dict[str, Any]:
 
 
 def give_back(server: Server, leases: list[dict[str, str]]) -> None:
-    """Let others have these tasks, which they do not begin; put their new fences into `leases`."""
+    """Release and claim these tasks again, and store their new fencing tokens in `leases`."""
     if leases:
         server.post([{"method": "awf.task/release", "params": lease} for lease in leases])
         fences = {task["id"]: task["execId"] for task in server.poll(maxBatchSize=len(leases))}
@@ -142,7 +142,7 @@ def give_back(server: Server, leases: list[dict[str, str]]) -> None:
 
 
 def kind(answer: Any) -> str:
-    """Return what became of a call: the type of the error, or `done`."""
+    """Return the error type of an answer, or `done`."""
     return str(answer["error"]["type"]) if "error" in answer else str(answer["result"]["resource"]["status"])
 
 

@@ -1,4 +1,4 @@
-"""Calls that were batched together: decided in their order, and one bad call never spoils its neighbours."""
+"""Calls in one batch: they are applied in order, and a bad call does not affect its neighbours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def definition(server: Server) -> None:
 
 @pytest.fixture
 def bugs() -> Iterator[list[str]]:
-    """The methods that failed by what the server calls a bug."""
+    """Collect the methods that the server reported as bugs."""
     found: list[str] = []
 
     def listen(event: Event, fields: dict[str, Any]) -> None:
@@ -38,7 +38,7 @@ def bugs() -> Iterator[list[str]]:
 
 
 def array(server: Server, *calls: tuple[str, dict[str, Any]]) -> list[str]:
-    """Send calls in one array and return what became of each: the task's status, or the type of the error."""
+    """Send calls in one array; return the task status or the error type of each."""
     status, answers = server.post([{"method": method, "params": params} for method, params in calls])
     assert status == 200
     return [
@@ -50,7 +50,7 @@ def array(server: Server, *calls: tuple[str, dict[str, Any]]) -> list[str]:
 # Order
 
 
-def test_calls_about_one_task_are_decided_in_the_order_of_the_array(server: Server) -> None:
+def test_calls_about_one_task_are_applied_in_the_order_of_the_array(server: Server) -> None:
     lease = server.started()
     fail, success = ("awf.task/fail", lease), ("awf.task/success", lease)
     beat = ("awf.task/notify", {**lease, "notification": "heartbeat"})
@@ -63,7 +63,7 @@ def test_calls_about_one_task_are_decided_in_the_order_of_the_array(server: Serv
 
 
 @pytest.mark.parametrize("schema", [{}, {"result": {"required": ["rows"]}}], ids=["no schema", "a schema"])
-def test_of_two_finishes_in_one_array_the_first_counts(server: Server, schema: dict[str, Any]) -> None:
+def test_the_first_of_two_finishes_in_one_array_wins(server: Server, schema: dict[str, Any]) -> None:
     server.define("demo/import", **schema)
     for _ in range(20):
         lease = server.started("demo/import")
@@ -72,13 +72,13 @@ def test_of_two_finishes_in_one_array_the_first_counts(server: Server, schema: d
         assert server.task(lease["id"])["result"] == {"rows": 1}
 
 
-def test_of_two_creates_with_one_id_in_one_array_the_first_counts(server: Server) -> None:
+def test_the_first_of_two_creates_with_one_id_in_one_array_wins(server: Server) -> None:
     creates = [(CREATE, {"definition": "demo/resize", "id": "mine", "params": {"width": width}}) for width in (1, 2, 1)]
 
     assert array(server, *creates) == ["ready", "already-exists", "ready"]
 
 
-def test_the_first_create_counts_although_its_definition_is_not_known_to_the_server_yet(server: Server) -> None:
+def test_the_first_create_wins_even_when_its_definition_is_not_cached(server: Server) -> None:
     server.define("demo/mail")
     server.create("demo/resize")
     creates = [(CREATE, {"definition": name, "id": "mine"}) for name in ("demo/mail", "demo/resize")]
@@ -87,14 +87,14 @@ def test_the_first_create_counts_although_its_definition_is_not_known_to_the_ser
     assert server.task("mine")["definition"] == "demo/mail"
 
 
-# What is the same content
+# Equal content
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
     [({"a": 1}, {"a": True}), ({"a": [0]}, {"a": [False]}), ({"a": ""}, {"a": None}), ({}, None), ({"a": None}, {})],
 )
-def test_contents_that_differ_only_in_their_types_are_not_the_same(
+def test_contents_that_differ_only_in_json_types_are_different(
     server: Server, first: dict[str, Any], second: dict[str, Any] | None
 ) -> None:
     server.create(id="mine", params=first)
@@ -107,7 +107,7 @@ def test_contents_that_differ_only_in_their_types_are_not_the_same(
     assert array(server, ("awf.task/success", {**lease, "result": second})) == ["task-has-been-done"]
 
 
-def test_content_is_the_same_however_it_is_written(server: Server) -> None:
+def test_content_is_compared_as_json_values_and_not_as_text(server: Server) -> None:
     server.post(
         b'{"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "id": "mine",'
         b' "params": {"a": 1, "b": [2.50, "\\u00e9"]}}}'
@@ -168,7 +168,7 @@ def test_a_create_that_the_database_refuses_fails_alone(server: Server, bugs: li
 
 
 def curse(server: Server, id: str, table: str, event: str, code: str) -> None:
-    """Let the database refuse whatever does `event` to a table for this task."""
+    """Let the database refuse each `event` (`insert`, `update`, `delete`) in a table for this task."""
     ((seq,),) = server.query(f"select seq from fencepost.task_resources where id = '{id}'")
     server.query(
         f"create function curse() returns trigger language plpgsql as $$ begin if new.seq = {seq} then "
@@ -177,7 +177,7 @@ def curse(server: Server, id: str, table: str, event: str, code: str) -> None:
     server.query(f"create trigger curse after {event} on fencepost.{table} for each row execute function curse()")
 
 
-def test_batches_that_meet_in_opposite_orders_cost_nobody_an_answer(
+def test_batches_that_lock_tasks_in_opposite_orders_are_both_answered(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     leases = [servers.one.started(id=id) for id in ("d", "c", "b", "a")]

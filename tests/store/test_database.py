@@ -1,4 +1,4 @@
-"""The connections: what breaks under a job is mended, and what cannot be is told as unavailable."""
+"""Database connections: a broken connection is replaced, and a lost database is answered as unavailable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def using(conninfo: str, use: Use, connections: int = 1) -> Any:
     return asyncio.run(run())
 
 
-def test_a_job_whose_connection_is_cut_runs_once_more_on_a_new_one(database: str) -> None:
+def test_a_job_runs_again_on_a_new_connection_when_its_connection_is_cut(database: str) -> None:
     seen: list[int] = []
 
     def job(connection: Connection) -> int:
@@ -45,7 +45,7 @@ def test_a_job_whose_connection_is_cut_runs_once_more_on_a_new_one(database: str
     assert len(set(seen)) == 2
 
 
-def test_a_database_that_is_away_is_unavailable_and_not_a_bug(database: str) -> None:
+def test_an_unreachable_database_is_unavailable_and_not_a_bug(database: str) -> None:
     async def use(used: Database) -> None:
         await used.fetch("select 1", {})
 
@@ -66,7 +66,7 @@ def test_a_statement_that_cannot_lock_in_time_is_unavailable(database: str) -> N
             using(database, use)
 
 
-def test_a_statement_that_is_wrong_is_told_as_it_is(database: str) -> None:
+def test_an_invalid_statement_raises_the_error_of_postgres(database: str) -> None:
     async def use(used: Database) -> None:
         await used.fetch("select nonsense", {})
 
@@ -84,7 +84,7 @@ def in_transaction(*statements: tuple[str, Mapping[str, Any]]) -> Job[Sequence[l
     return job
 
 
-def test_two_transactions_that_wait_for_each_other_both_get_through(database: str) -> None:
+def test_two_deadlocked_transactions_both_succeed(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("create table public.pair (name text primary key, touched integer not null)")
         connection.execute("insert into public.pair values ('a', 0), ('b', 0)")
@@ -102,7 +102,7 @@ def test_two_transactions_that_wait_for_each_other_both_get_through(database: st
         assert connection.execute("select touched from public.pair").fetchall() == [(2,), (2,)]
 
 
-def test_closing_does_not_wait_for_a_statement_that_waits(database: str) -> None:
+def test_closing_the_database_does_not_wait_for_a_blocked_statement(database: str) -> None:
     async def use(used: Database) -> None:
         stuck = asyncio.create_task(used.fetch("select * from fencepost.live_tasks", {}))
         await asyncio.to_thread(until, waiting)

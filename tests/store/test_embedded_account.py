@@ -1,4 +1,4 @@
-"""The account of our own Postgres when root starts it: nothing else has it, and nothing else comes in."""
+"""The user of the embedded Postgres when root starts it: no other process has it or can connect."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def nobody() -> Account:
 
 
 def attempts(uid: int, server: EmbeddedPostgres, pgdata: Path) -> dict[str, str]:
-    """Connect as the user in several ways; return the error of each attempt, or nothing when it succeeded."""
+    """Try to reach Postgres as the user in several ways; return each error, empty on success."""
     command = [sys.executable, str(AS_USER), str(uid), str(server.pid), str(pgdata), server.conninfo]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     errors: dict[str, str] = json.loads(output)
@@ -41,7 +41,7 @@ def attempts(uid: int, server: EmbeddedPostgres, pgdata: Path) -> dict[str, str]
 
 
 def give(data_dir: Path, uid: int, gid: int) -> None:
-    """Give what Postgres has in the folder to an account, as an older version or a restore by root left it."""
+    """Change the owner of the Postgres files, as an older version or a restore by root left them."""
     for top in (data_dir / "pgdata", data_dir / "run"):
         for path in (top, *top.rglob("*")):
             os.chown(path, uid, gid, follow_symlinks=False)
@@ -49,14 +49,14 @@ def give(data_dir: Path, uid: int, gid: int) -> None:
 
 @pytest.fixture
 def of_nobody(data_dir: Path) -> Path:
-    """A data folder as older versions made it for root: with a row, and all of it nobody's."""
+    """A data folder as older versions made it for root: with a row, owned by user nobody."""
     with EmbeddedPostgres(data_dir) as server, psycopg.connect(server.conninfo) as connection:
         connection.execute("create table kept as select 7 as number")
     give(data_dir, nobody().uid, nobody().gid)
     return data_dir
 
 
-def test_root_starts_the_server_as_a_user_that_nothing_else_has_and_starts_it_again_as_that(data_dir: Path) -> None:
+def test_root_starts_postgres_as_an_unused_user_and_uses_it_again(data_dir: Path) -> None:
     users = set()
     for _ in range(2):
         with EmbeddedPostgres(data_dir) as server:
@@ -72,12 +72,12 @@ def test_root_starts_the_server_as_a_user_that_nothing_else_has_and_starts_it_ag
         grp.getgrgid(gid)
 
 
-def test_two_servers_of_root_have_a_user_each(data_dir: Path, place: Path) -> None:
+def test_two_servers_started_by_root_have_different_users(data_dir: Path, place: Path) -> None:
     with EmbeddedPostgres(data_dir) as one, EmbeddedPostgres(place / "other") as other:
         assert Path(f"/proc/{one.pid}").stat().st_uid != Path(f"/proc/{other.pid}").stat().st_uid
 
 
-def test_a_process_of_nobody_can_not_connect_to_it_read_it_signal_it_or_trace_it(data_dir: Path) -> None:
+def test_a_process_of_user_nobody_cannot_connect_read_signal_or_trace_postgres(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         errors = attempts(nobody().uid, server, data_dir / "pgdata")
         assert "Permission denied" in errors["connect"]
@@ -90,7 +90,7 @@ def test_a_process_of_nobody_can_not_connect_to_it_read_it_signal_it_or_trace_it
         assert ask(server.conninfo, "select 1") == 1
 
 
-def test_a_process_that_reaches_the_socket_is_refused_by_its_user(data_dir: Path) -> None:
+def test_a_process_that_reaches_the_socket_is_refused_for_its_user(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         (data_dir / "run").chmod(0o777)
         assert "Peer authentication failed" in attempts(nobody().uid, server, data_dir / "pgdata")["connect"]
@@ -99,7 +99,7 @@ def test_a_process_that_reaches_the_socket_is_refused_by_its_user(data_dir: Path
         assert ask(f"{server.conninfo} user=reporting", "select current_user") == "reporting"
 
 
-def test_a_system_without_a_free_id_lets_no_other_process_of_nobody_in(
+def test_without_a_free_uid_postgres_still_refuses_processes_of_user_nobody(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account, "UNNAMED", range(0))
@@ -110,7 +110,7 @@ def test_a_system_without_a_free_id_lets_no_other_process_of_nobody_in(
             assert ask(server.conninfo, "select 1") == 1
 
 
-def test_a_killed_server_comes_back_as_the_same_user(data_dir: Path) -> None:
+def test_a_killed_postgres_restarts_as_the_same_user(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         with psycopg.connect(server.conninfo, autocommit=True) as connection:
             connection.execute("create table kept as select 7 as number")
@@ -121,10 +121,10 @@ def test_a_killed_server_comes_back_as_the_same_user(data_dir: Path) -> None:
         assert Path(f"/proc/{server.pid}").stat().st_uid == uid
 
 
-# Folders from before
+# Folders of older versions
 
 
-def test_a_folder_of_nobody_gets_a_user_of_its_own_and_keeps_its_data(of_nobody: Path, place: Path) -> None:
+def test_a_data_folder_of_user_nobody_gets_its_own_user_and_keeps_its_data(of_nobody: Path, place: Path) -> None:
     elsewhere = place / "elsewhere"
     elsewhere.write_text("of root")
     (of_nobody / "pgdata" / "base" / "link").symlink_to(elsewhere)
@@ -143,7 +143,7 @@ def test_a_folder_of_nobody_gets_a_user_of_its_own_and_keeps_its_data(of_nobody:
     assert owners == {(of_nobody / "pgdata").stat().st_uid}
 
 
-def test_a_server_of_nobody_that_still_runs_is_stopped_before_its_folder_is_taken(of_nobody: Path) -> None:
+def test_a_running_postgres_of_user_nobody_is_stopped_before_its_folder_changes_owner(of_nobody: Path) -> None:
     old = nobody()
     conninfo = f"host={of_nobody}/run user=postgres dbname=postgres"
     command = [find_binaries().program("postgres"), "-D", f"{of_nobody}/pgdata", "-k", f"{of_nobody}/run", "-h", ""]
@@ -159,7 +159,7 @@ def test_a_server_of_nobody_that_still_runs_is_stopped_before_its_folder_is_take
             orphan.kill()
 
 
-def test_a_file_of_somebody_else_in_a_folder_of_nobody_is_never_given_away(of_nobody: Path, place: Path) -> None:
+def test_a_file_of_another_owner_in_a_folder_of_user_nobody_keeps_its_owner(of_nobody: Path, place: Path) -> None:
     secret = place / "secret"
     secret.write_text("of root")
     (of_nobody / "pgdata" / "base" / "second-name").hardlink_to(secret)
@@ -171,9 +171,7 @@ def test_a_file_of_somebody_else_in_a_folder_of_nobody_is_never_given_away(of_no
     assert secret.stat().st_uid == 0
 
 
-def test_a_folder_with_a_tablespace_elsewhere_stays_with_nobody_and_checks_who_connects(
-    of_nobody: Path, place: Path
-) -> None:
+def test_a_data_folder_with_an_external_tablespace_stays_with_user_nobody(of_nobody: Path, place: Path) -> None:
     space = place / "space"
     space.mkdir()
     os.chown(space, nobody().uid, nobody().gid)
@@ -184,14 +182,14 @@ def test_a_folder_with_a_tablespace_elsewhere_stays_with_nobody_and_checks_who_c
         assert ask(server.conninfo, "select number from kept") == 7
 
 
-def test_a_folder_that_root_restored_from_a_backup_gets_a_user_of_its_own(of_nobody: Path) -> None:
+def test_a_data_folder_restored_by_root_gets_its_own_user(of_nobody: Path) -> None:
     give(of_nobody, 0, 0)
     with EmbeddedPostgres(of_nobody) as server:
         assert Path(f"/proc/{server.pid}").stat().st_uid in account.UNNAMED
         assert ask(server.conninfo, "select number from kept") == 7
 
 
-def test_a_hand_over_that_was_cut_off_is_completed_by_the_next_start(of_nobody: Path) -> None:
+def test_an_interrupted_change_of_owner_is_completed_by_the_next_start(of_nobody: Path) -> None:
     os.chown(of_nobody / "pgdata", 0, 0)
     for path in (of_nobody / "pgdata" / "base").rglob("*"):
         os.chown(path, account.UNNAMED[5], account.UNNAMED[5])
@@ -200,7 +198,7 @@ def test_a_hand_over_that_was_cut_off_is_completed_by_the_next_start(of_nobody: 
         assert account_for(of_nobody / "pgdata").uid == Path(f"/proc/{server.pid}").stat().st_uid
 
 
-def test_a_folder_that_was_given_to_an_ordinary_user_lets_that_user_in(data_dir: Path) -> None:
+def test_a_data_folder_given_to_an_ordinary_user_admits_that_user(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir):
         pass
     give(data_dir, 12345, 12345)

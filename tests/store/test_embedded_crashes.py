@@ -1,4 +1,4 @@
-"""The Postgres of our own under real kills: whoever is killed, and whenever, the next start finds its way."""
+"""The embedded Postgres under real kills: the next start succeeds after any process was killed at any time."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from tests.store.embedded_servers import (
 # The lock
 
 
-def test_a_second_server_on_the_folder_is_refused_at_once_and_told_who_holds_it(data_dir: Path) -> None:
+def test_a_second_server_on_the_data_folder_is_refused_with_the_owner(data_dir: Path) -> None:
     with owner(data_dir) as first:
         with pytest.raises(StartRefused, match=rf"{data_dir} is in use .*\(process {first.process.pid}\)"):
             EmbeddedPostgres(data_dir).start()
         assert ask(first.conninfo, "select 1") == 1
 
 
-def test_four_processes_that_start_at_once_on_an_empty_folder_make_one_server(data_dir: Path) -> None:
+def test_four_concurrent_starts_on_an_empty_folder_start_one_postgres(data_dir: Path) -> None:
     with child(data_dir) as a, child(data_dir) as b, child(data_dir) as c, child(data_dir) as d:
         processes = (a, b, c, d)
         until(lambda: sum(process.poll() is not None for process in processes) == 3)
@@ -52,7 +52,7 @@ def test_four_processes_that_start_at_once_on_an_empty_folder_make_one_server(da
         assert ask(json.loads(winner.stdout.readline())["conninfo"], "select 1") == 1
 
 
-def test_postgres_does_not_hold_the_lock_of_a_dead_owner(data_dir: Path) -> None:
+def test_postgres_does_not_inherit_the_folder_lock_of_a_dead_owner(data_dir: Path) -> None:
     with owner(data_dir) as first:
         os.kill(first.pid, signal.SIGSTOP)
         first.kill()
@@ -63,11 +63,11 @@ def test_postgres_does_not_hold_the_lock_of_a_dead_owner(data_dir: Path) -> None
         until(lambda: is_gone(first.pid))
 
 
-# Ends of all kinds
+# Kills and stops
 
 
 @on_linux
-def test_killing_the_owner_again_and_again_loses_nothing_acknowledged_and_leaves_no_server(data_dir: Path) -> None:
+def test_repeated_kills_of_the_owner_lose_no_acknowledged_row_and_leave_no_postgres(data_dir: Path) -> None:
     acknowledged = 0
     for _ in range(3):
         with owner(data_dir) as server:
@@ -83,7 +83,7 @@ def test_killing_the_owner_again_and_again_loses_nothing_acknowledged_and_leaves
 
 
 def insert_and_kill(connection: psycopg.Connection[Any], server: Owner, number: int) -> int:
-    """Insert number after number, kill the owner on the way, and return the first one not acknowledged."""
+    """Insert numbers, kill the owner meanwhile, and return the first number without an acknowledgement."""
     last = number + 100
     try:
         while True:
@@ -96,7 +96,7 @@ def insert_and_kill(connection: psycopg.Connection[Any], server: Owner, number: 
         return number
 
 
-def test_the_owner_may_be_killed_and_followed_without_a_pause(data_dir: Path) -> None:
+def test_a_start_right_after_the_owner_was_killed_succeeds(data_dir: Path) -> None:
     for _ in range(3):
         with owner(data_dir) as server:
             psycopg.connect(server.conninfo).close()
@@ -105,7 +105,7 @@ def test_the_owner_may_be_killed_and_followed_without_a_pause(data_dir: Path) ->
         assert ask(again.conninfo, "select 1") == 1
 
 
-def test_a_killed_server_is_noticed_and_started_again(data_dir: Path) -> None:
+def test_a_killed_postgres_is_noticed_and_restarted(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         with psycopg.connect(server.conninfo, autocommit=True) as connection:
             connection.execute("create table kept as select 7 as number")
@@ -115,7 +115,7 @@ def test_a_killed_server_is_noticed_and_started_again(data_dir: Path) -> None:
 
 
 @on_linux
-def test_a_zombie_that_nobody_reaps_does_not_block_the_folder(data_dir: Path) -> None:
+def test_an_unreaped_zombie_does_not_block_the_data_folder(data_dir: Path) -> None:
     with owner(data_dir, "never-reaped") as first:
         os.kill(first.owner, signal.SIGSTOP)
         until(lambda: states(first.owner) == "T")
@@ -128,8 +128,8 @@ def test_a_zombie_that_nobody_reaps_does_not_block_the_folder(data_dir: Path) ->
 
 
 @on_linux
-def test_a_lock_file_that_names_a_stranger_does_not_block_the_folder(data_dir: Path) -> None:
-    """As after a restart of a container, where the same numbers come again."""
+def test_a_lock_file_with_the_pid_of_another_program_does_not_block_the_folder(data_dir: Path) -> None:
+    """After a restart of a container, another program may have the recorded pid."""
     EmbeddedPostgres(data_dir).__enter__().stop()
     account = account_for(data_dir / "pgdata")
     with subprocess.Popen(["sleep", "60"], user=account.uid, stdin=subprocess.DEVNULL) as stranger:
@@ -146,15 +146,15 @@ def test_a_lock_file_that_names_a_stranger_does_not_block_the_folder(data_dir: P
 
 
 @on_linux
-def test_a_folder_in_which_a_process_works_is_not_deserted(data_dir: Path) -> None:
+def test_a_data_folder_with_a_running_process_is_not_deserted(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         assert not is_deserted(data_dir / "pgdata")
         os.kill(server.pid, signal.SIGKILL)
         until(lambda: is_deserted(data_dir / "pgdata"))
 
 
-def test_an_orphan_that_still_serves_the_folder_is_stopped_and_followed(data_dir: Path) -> None:
-    """As on macOS after kill -9 of the owner: nothing there ends a child with its parent."""
+def test_an_orphaned_postgres_is_stopped_before_the_next_start(data_dir: Path) -> None:
+    """On macOS, Postgres survives a kill -9 of its owner."""
     EmbeddedPostgres(data_dir).__enter__().stop()
     account = account_for(data_dir / "pgdata")
     conninfo = f"host={data_dir}/run user=postgres dbname=postgres"
@@ -171,7 +171,7 @@ def test_an_orphan_that_still_serves_the_folder_is_stopped_and_followed(data_dir
 
 
 @on_linux
-def test_a_kill_in_the_middle_of_the_setup_leaves_nothing_that_looks_finished(data_dir: Path) -> None:
+def test_a_kill_during_initdb_leaves_no_data_folder_that_looks_complete(data_dir: Path) -> None:
     with child(data_dir) as process:
         until(lambda: list(data_dir.glob("pgdata.new-*/pgdata/PG_VERSION")))
         process.kill()
@@ -182,7 +182,7 @@ def test_a_kill_in_the_middle_of_the_setup_leaves_nothing_that_looks_finished(da
         assert not list(data_dir.glob("pgdata.new-*"))
 
 
-def test_a_ctrl_c_on_the_terminal_leaves_the_server_to_its_owner(data_dir: Path) -> None:
+def test_a_ctrl_c_on_the_terminal_does_not_stop_postgres(data_dir: Path) -> None:
     with owner(data_dir, "ignore-ctrl-c") as server:
         with psycopg.connect(server.conninfo) as connection:
             os.killpg(server.process.pid, signal.SIGINT)
@@ -190,7 +190,7 @@ def test_a_ctrl_c_on_the_terminal_leaves_the_server_to_its_owner(data_dir: Path)
         assert ask(server.conninfo, "select 1") == 1
 
 
-def test_a_server_started_from_a_thread_outlives_the_thread(data_dir: Path) -> None:
+def test_postgres_started_from_a_thread_outlives_the_thread(data_dir: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     thread = threading.Thread(target=server.start)
     thread.start()
@@ -201,7 +201,7 @@ def test_a_server_started_from_a_thread_outlives_the_thread(data_dir: Path) -> N
     server.stop()
 
 
-def test_a_server_that_ignores_a_stop_is_killed(data_dir: Path) -> None:
+def test_a_postgres_that_ignores_a_stop_is_killed(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         os.kill(server.pid, signal.SIGSTOP)
         assert server._postmaster is not None

@@ -1,4 +1,4 @@
-"""Events beside each other and beside subscriptions, on two servers: taken once, told once, and none is missed."""
+"""Concurrent events and subscriptions on two servers: each event is accepted and delivered once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FINAL = {"status": "final"}
 
 
 def tried(call: Any, *args: Any, **members: Any) -> Any:
-    """Return what a call answers, or the type of its refusal."""
+    """Return the answer of a call, or the type of its refusal."""
     try:
         return call(*args, **members)
     except CallRefused as refused:
         return refused.fault["type"]
 
 
-def test_the_same_event_at_two_servers_at_once_is_taken_once(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_the_same_event_at_two_servers_at_once_is_accepted_once(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     put_trigger(servers.one, IS_FINAL)
     with stopped_in(servers.conninfo, "events", "insert"):
         calls = [pool.submit(publish, server, FINAL, id="one") for server in servers]
@@ -39,7 +39,9 @@ def test_the_same_event_at_two_servers_at_once_is_taken_once(servers: TwoServers
     assert servers.one.query("select count(*) from fencepost.live_tasks") == [(1,)]
 
 
-def test_of_two_contents_under_one_id_at_once_one_is_taken(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_two_events_with_one_id_and_different_content_at_once_accept_one(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     with stopped_in(servers.conninfo, "events", "insert"):
         calls = [
             pool.submit(tried, publish, server, {"n": n}, id="one") for n, server in enumerate((*servers, *servers))
@@ -59,9 +61,7 @@ def test_two_events_at_once_end_a_subscription_once(servers: TwoServers, pool: T
     assert servers.one.task(waiting)["result"]["resource"]["n"] == completed.index([waiting])
 
 
-def test_an_event_waits_for_a_subscription_that_is_just_being_made(
-    servers: TwoServers, pool: ThreadPoolExecutor
-) -> None:
+def test_an_event_waits_for_a_subscription_that_is_being_created(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     with stopped_in(servers.conninfo, "live_tasks", "insert"):
         subscribing = pool.submit(subscribe, servers.one, IS_FINAL)
         until_stuck(servers.conninfo, subscribing)
@@ -70,7 +70,7 @@ def test_an_event_waits_for_a_subscription_that_is_just_being_made(
     assert publishing.result(10)["completed"] == [subscribing.result(10)]
 
 
-def test_a_subscription_waits_for_an_event_that_is_just_being_taken(
+def test_a_subscription_waits_for_an_event_that_is_being_accepted(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     with stopped_in(servers.conninfo, "events", "insert"):
@@ -82,7 +82,7 @@ def test_a_subscription_waits_for_an_event_that_is_just_being_taken(
     assert publish(servers.one, FINAL)["completed"] == [subscribing.result(10)]
 
 
-def test_events_go_side_by_side(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_a_slow_event_does_not_block_another_event(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     with stopped_in(servers.conninfo, "events", "insert", when="new.id = 'slow'"):
         slow = pool.submit(publish, servers.one, FINAL, id="slow")
         until_stuck(servers.conninfo, slow)
@@ -111,7 +111,7 @@ def test_an_event_and_a_cancel_at_once_end_a_subscription_once(
     assert (answers[event_first] == "task-has-been-done") is event_first
 
 
-def test_a_workflow_may_wait_for_events_that_come_while_it_decides(
+def test_a_decision_may_subscribe_while_events_end_another_subscription(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     decider = Decider(servers.one, "demo/order")
@@ -120,7 +120,7 @@ def test_a_workflow_may_wait_for_events_that_come_while_it_decides(
     decider.decide(decider.decision(), decider.task("first", "awf.task/subscribe", params=params))
     publish(servers.one, {"n": 1})
     decision = decider.decision()
-    # It asks for a further subscription while events end another one of the same workflow.
+    # The decision creates a subscription while events end another subscription of the same workflow.
     second = decider.task("second", "awf.task/subscribe", params=params)
     third = decider.task("third", "awf.task/subscribe", params={"select-by": [rule("n", value=2)]})
     with stopped_in(servers.conninfo, "live_tasks", "insert"):
@@ -134,7 +134,7 @@ def test_a_workflow_may_wait_for_events_that_come_while_it_decides(
     assert decider.decision()["params"]["label"] == "second"
 
 
-def test_none_is_missed_and_none_is_told_twice_while_everything_goes_on(
+def test_concurrent_events_complete_each_subscription_exactly_once(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     decider = Decider(servers.one, "demo/order")
@@ -163,14 +163,14 @@ def test_none_is_missed_and_none_is_told_twice_while_everything_goes_on(
     assert servers.one.query("select deadlocks from pg_stat_database where datname = current_database()") == [(0,)]
 
 
-def test_the_next_event_knows_a_trigger_that_was_put_at_another_server(servers: TwoServers) -> None:
+def test_an_event_applies_a_trigger_that_was_put_at_another_server(servers: TwoServers) -> None:
     for version in range(1, 6):
         put_trigger(servers.one, rule("n", value=version))
         assert len(publish(servers.other, {"n": version})["started"]) == 1
         assert publish(servers.other, {"n": version - 1})["started"] == []
 
 
-def test_the_next_event_knows_a_definition_that_was_put_at_another_server(servers: TwoServers) -> None:
+def test_an_event_applies_a_definition_that_was_put_at_another_server(servers: TwoServers) -> None:
     put_trigger(servers.one, IS_FINAL, params={"n": {"get-in": ["n"]}})
     publish(servers.other, FINAL)
     for kind, starts in (("string", 0), ("integer", 1)):
@@ -178,7 +178,9 @@ def test_the_next_event_knows_a_definition_that_was_put_at_another_server(server
         assert len(publish(servers.other, {**FINAL, "n": 1})["started"]) == starts
 
 
-def test_what_an_event_starts_wakes_a_poll_at_another_server(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_a_task_started_by_an_event_wakes_a_poll_at_another_server(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     put_trigger(servers.one, IS_FINAL)
     params = {"taskDefinitions": ["demo/resize"], "timeout": 20_000}
     polling = pool.submit(servers.other.rpc, "awf.task/long-poll", params)

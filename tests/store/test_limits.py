@@ -1,4 +1,4 @@
-"""Limits: how many tasks of a definition, or of one value found in their params, workers may hold at once."""
+"""Concurrency limits: how many tasks of a definition, or of one key in their params, may be leased at once."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def keys(server: Server) -> Counter[str | None]:
     return Counter(key for (key,) in server.query("select limit_key from fencepost.live_tasks"))
 
 
-# What is limited
+# Limits and keys
 
 
-def test_no_more_of_a_definition_are_held_than_its_limit_says(server: Server) -> None:
+def test_no_more_tasks_of_a_definition_are_leased_than_its_limit(server: Server) -> None:
     server.define(concurrencyLimit=2)
     ids = create_all(server, [1, 2, 3, 4])
 
@@ -55,7 +55,7 @@ def test_no_more_of_a_definition_are_held_than_its_limit_says(server: Server) ->
     assert [task["id"] for task in server.poll(maxBatchSize=10)] == ids[2:3]
 
 
-def test_with_a_path_the_limit_holds_for_each_value_found_there(server: Server) -> None:
+def test_with_a_path_the_limit_applies_to_each_value_at_the_path(server: Server) -> None:
     server.define(concurrencyLimit=2, **BY_K)
     ids = create_all(server, ["a", "a", "a", "b", "a", "b", "b"])
 
@@ -63,7 +63,7 @@ def test_with_a_path_the_limit_holds_for_each_value_found_there(server: Server) 
     assert server.poll(maxBatchSize=10) == []
 
 
-def test_a_task_shows_the_limit_that_it_was_made_under(server: Server) -> None:
+def test_a_task_shows_the_limit_at_its_creation(server: Server) -> None:
     server.define(concurrencyLimit=2, concurrencyPath=["params", "rows", 0])
     task = server.create()
     settings = server.rpc("awf.task/status", {"id": task["id"], "include-settings?": True})["settings"]
@@ -95,7 +95,7 @@ def test_a_task_shows_the_limit_that_it_was_made_under(server: Server) -> None:
         ({"k": "a"}, [{"k": "a"}], False),
     ],
 )
-def test_two_tasks_share_a_key_when_the_same_json_stands_at_the_path(
+def test_two_tasks_share_a_key_when_the_values_at_the_path_are_equal_json(
     server: Server, one: Any, other: Any, same: bool
 ) -> None:
     server.define(concurrencyLimit=1, concurrencyPath=["params", "in", "k"])
@@ -104,7 +104,7 @@ def test_two_tasks_share_a_key_when_the_same_json_stands_at_the_path(
     assert len(server.poll(maxBatchSize=2)) == (1 if same else 2)
 
 
-def test_a_path_leads_through_arrays_by_number_and_through_odd_names(server: Server) -> None:
+def test_a_path_may_have_array_indexes_and_unusual_names(server: Server) -> None:
     server.define(concurrencyLimit=1, concurrencyPath=["params", 'a "b" \\ $', 1, "\N{SNOWMAN}"])
     for value in ("x", "y", "x"):
         server.create(params={'a "b" \\ $': [{}, {"\N{SNOWMAN}": value}]})
@@ -124,10 +124,10 @@ def test_tasks_without_a_limit_have_no_key(server: Server) -> None:
     assert keys(server) == {None: 2}
 
 
-# Who gets what is free
+# Order of claims
 
 
-def test_the_oldest_that_may_go_go_first_whatever_their_definition(server: Server) -> None:
+def test_the_oldest_unblocked_tasks_of_several_definitions_are_claimed_first(server: Server) -> None:
     server.define("demo/limited", concurrencyLimit=1, **BY_K)
     server.define("demo/free")
     order = [("demo/limited", "z"), ("demo/free", 0), ("demo/limited", "z"), ("demo/limited", "a"), ("demo/free", 1)]
@@ -138,7 +138,7 @@ def test_the_oldest_that_may_go_go_first_whatever_their_definition(server: Serve
     assert [task["id"] for task in server.poll(*both, maxBatchSize=3)] == [ids[4]]
 
 
-def test_every_key_has_its_turn_when_there_are_more_than_a_claim_looks_at(server: Server) -> None:
+def test_every_key_is_claimed_when_there_are_more_keys_than_one_claim_reads(server: Server) -> None:
     server.define(concurrencyLimit=1, **BY_K)
     values = [f"{number:03}" for number in range(600)]
     creates = [_create(value) for value in values]
@@ -155,7 +155,7 @@ def test_every_key_has_its_turn_when_there_are_more_than_a_claim_looks_at(server
     assert served == set(values), "1200 of 1800 tasks are done: those of the first keys only, if all looked from there"
 
 
-def test_a_repeated_poll_gets_its_tasks_again_and_takes_no_second_place(server: Server) -> None:
+def test_a_repeated_poll_gets_its_tasks_again_and_counts_once(server: Server) -> None:
     server.define(concurrencyLimit=2)
     create_all(server, [1, 2, 3])
 
@@ -180,7 +180,7 @@ ENDS: dict[str, Callable[[Server, dict[str, str]], Any]] = {
 
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[TwoServers]:
-    """Two servers whose lookouts look once at the start and never again."""
+    """Two servers with a fallback poller that polls only once, at the start."""
     monkeypatch.setattr(fallback_poller, "_INTERVAL", 3600.0)
     with running_server(database) as one, running_server(database) as other:
         yield TwoServers(one, other)
@@ -195,7 +195,7 @@ def waiting_poll(server: Server, pool: ThreadPoolExecutor) -> Future[list[Any]]:
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("end", ENDS)
-def test_the_poll_that_waits_for_a_place_hears_of_it(
+def test_a_waiting_poll_is_woken_when_a_place_becomes_free(
     deaf: TwoServers, pool: ThreadPoolExecutor, end: str, elsewhere: bool
 ) -> None:
     deaf.one.define(concurrencyLimit=1)
@@ -209,7 +209,7 @@ def test_the_poll_that_waits_for_a_place_hears_of_it(
 
 
 @pytest.mark.parametrize(("start", "silent"), [(False, 1000), (True, 2000)])
-def test_a_worker_that_dies_keeps_its_place_until_its_lease_is_over(
+def test_a_dead_worker_counts_against_the_limit_until_its_lease_ends(
     frozen_server: Server, clock: FrozenClock, start: bool, silent: int
 ) -> None:
     settings: dict[str, Any] = {"requestedToStartTimeout": 1000, "inProgressTimeout": 2000, "allowedRetryCount": 0}
@@ -225,7 +225,7 @@ def test_a_worker_that_dies_keeps_its_place_until_its_lease_is_over(
     assert len(frozen_server.poll(maxBatchSize=5)) == 1
 
 
-def test_ready_work_that_is_blocked_wakes_nobody(server: Server) -> None:
+def test_a_ready_task_blocked_by_a_limit_wakes_no_poll(server: Server) -> None:
     server.define(concurrencyLimit=1, **BY_K)
     store = TaskStore(server.app.database, FrozenClock(), WorkflowStore(server.app.database, FrozenClock()))
     create_all(server, ["a", "a", "b", "b"])
@@ -241,7 +241,7 @@ def test_ready_work_that_is_blocked_wakes_nobody(server: Server) -> None:
 # When the limit changes
 
 
-def test_a_lower_limit_ends_nothing_and_lets_nothing_go_until_enough_has_ended(server: Server) -> None:
+def test_a_lower_limit_ends_no_lease_and_blocks_claims_until_enough_ended(server: Server) -> None:
     server.define(concurrencyLimit=3)
     create_all(server, [1, 2, 3, 4, 5])
     held = server.poll(maxBatchSize=5, start=True)
@@ -254,7 +254,7 @@ def test_a_lower_limit_ends_nothing_and_lets_nothing_go_until_enough_has_ended(s
     assert len(server.poll(maxBatchSize=5)) == 1
 
 
-def test_a_higher_limit_lets_more_go(server: Server) -> None:
+def test_a_higher_limit_allows_more_claims(server: Server) -> None:
     server.define(concurrencyLimit=1, **BY_K)
     create_all(server, [1, 1, 1, 1])
     assert len(server.poll(maxBatchSize=5)) == 1
@@ -272,7 +272,7 @@ def test_a_higher_limit_lets_more_go(server: Server) -> None:
         ({"concurrencyLimit": 1, **BY_K}, {}, {None: 4}),
     ],
 )
-def test_a_put_gives_live_tasks_their_new_keys_and_what_is_held_counts(
+def test_a_put_gives_live_tasks_new_keys_and_counts_their_leases(
     server: Server, before: dict[str, Any], after: dict[str, Any], labels: dict[str | None, int]
 ) -> None:
     server.define(**before)
@@ -287,7 +287,7 @@ def test_a_put_gives_live_tasks_their_new_keys_and_what_is_held_counts(
     assert held[0]["id"] not in {task["id"] for task in more}
 
 
-def test_a_task_that_is_retried_lives_under_the_limit_of_now(server: Server) -> None:
+def test_a_retried_task_gets_the_current_limit(server: Server) -> None:
     server.define(allowedRetryCount=0)
     for _ in range(2):
         server.rpc("awf.task/fail", server.started(params={"k": 1}))
@@ -298,7 +298,7 @@ def test_a_task_that_is_retried_lives_under_the_limit_of_now(server: Server) -> 
     assert len(server.poll(maxBatchSize=5)) == 1
 
 
-def test_a_deleted_definition_that_comes_back_limits_what_was_retried_meanwhile(server: Server) -> None:
+def test_a_definition_put_again_limits_tasks_retried_meanwhile(server: Server) -> None:
     server.define(concurrencyLimit=1)
     ids = create_all(server, [1, 2])
     for id in ids:
@@ -312,7 +312,7 @@ def test_a_deleted_definition_that_comes_back_limits_what_was_retried_meanwhile(
     assert len(server.poll(maxBatchSize=5)) == 1
 
 
-def test_a_poll_for_many_definitions_gets_the_oldest_work_with_a_limit_and_without(server: Server) -> None:
+def test_a_poll_for_limited_and_unlimited_definitions_gets_the_oldest_tasks(server: Server) -> None:
     names = [f"many/kind-{number}" for number in range(80)]
     for number in (7, 33, 71):
         limit = {"concurrencyLimit": 1} if number == 33 else {}

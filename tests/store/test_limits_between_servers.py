@@ -1,4 +1,4 @@
-"""Limits hold at every instant, however many servers claim, workers die, and definitions change meanwhile."""
+"""Limits are never exceeded while several servers claim, workers die and definitions change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.shows("guarantees/limit-never-exceeded")
 BY_K: dict[str, Any] = {"concurrencyPath": ["params", "k"]}
 
 # At the commit of every new lease: count the leases of its key, by the params themselves, and refuse one too many. The
-# lock makes such commits follow each other, so that of two that are too many together the second sees the first.
+# lock serializes these commits, so that the second of two conflicting commits sees the first.
 _JUDGE = """
 create function public.judge() returns trigger language plpgsql as $$
 declare
@@ -60,7 +60,7 @@ def held(server: Server) -> int:
 
 @contextmanager
 def sampled(conninfo: str) -> Iterator[dict[str, int]]:
-    """Look at the leases again and again, and keep the most that any key of a definition had."""
+    """Count the leases repeatedly, and keep the highest count of each definition's keys."""
     most: dict[str, int] = {}
     over = threading.Event()
 
@@ -80,7 +80,7 @@ def sampled(conninfo: str) -> Iterator[dict[str, int]]:
 
 
 def work(server: Server, seed: int) -> None:
-    """Be a bad worker until nothing is left: finish, fail, give back, cancel nothing, and die with tasks in hand."""
+    """Work until no task is left: finish, fail, release, or abandon leases."""
     dice = random.Random(seed)
     while server.query("select exists (select from fencepost.live_tasks)") == [(True,)]:
         params: dict[str, Any] = {"maxBatchSize": dice.randint(1, 6), "start": dice.random() < 0.7, "timeout": 100}
@@ -93,7 +93,7 @@ def work(server: Server, seed: int) -> None:
                 essence(server, f"awf.task/{verb}", lease)
 
 
-def test_no_limit_is_exceeded_at_any_commit_however_servers_and_dying_workers_race(
+def test_no_limit_is_exceeded_at_any_commit_under_concurrent_claims_and_dying_workers(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     silent = {"requestedToStartTimeout": 50, "inProgressTimeout": 50, "retryDelay": 1, "allowedRetryCount": 1000}
@@ -140,7 +140,7 @@ def test_two_polls_for_one_place_at_once_lease_one_task(servers: TwoServers, poo
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_polls_for_several_limited_definitions_do_not_block_each_other_for_good(
+def test_polls_for_several_limited_definitions_do_not_deadlock(
     servers: TwoServers, pool: ThreadPoolExecutor, order: int
 ) -> None:
     names = [f"demo/kind-{number}" for number in range(12)][::order]
@@ -154,9 +154,7 @@ def test_polls_for_several_limited_definitions_do_not_block_each_other_for_good(
     assert sum(len(tasks) for tasks in pool.map(poll, range(48))) == 12
 
 
-def test_a_limit_that_comes_while_a_poll_is_claiming_counts_what_that_poll_gets(
-    servers: TwoServers, pool: ThreadPoolExecutor
-) -> None:
+def test_a_new_limit_counts_the_tasks_of_a_claim_in_progress(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     for _ in range(5):
         servers.one.create()
     with stopped_in(servers.conninfo, "live_tasks", "update"):
@@ -169,9 +167,7 @@ def test_a_limit_that_comes_while_a_poll_is_claiming_counts_what_that_poll_gets(
     assert len(servers.other.poll(maxBatchSize=5)) == 1
 
 
-def test_a_poll_that_meets_a_limit_on_its_way_gets_no_more_than_it_allows(
-    servers: TwoServers, pool: ThreadPoolExecutor
-) -> None:
+def test_a_poll_that_races_with_a_new_limit_does_not_exceed_it(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     for _ in range(5):
         servers.one.create()
     assert servers.one.poll("demo/none") == []  # server one has looked up which definitions have a limit: none
@@ -187,7 +183,7 @@ def test_a_poll_that_meets_a_limit_on_its_way_gets_no_more_than_it_allows(
     assert held(servers.one) == 3
 
 
-def test_a_claim_under_way_ends_before_a_lower_limit_is_there(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_a_lower_limit_waits_for_a_claim_in_progress(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     servers.one.define(concurrencyLimit=3)
     for _ in range(5):
         servers.one.create()
@@ -203,7 +199,7 @@ def test_a_claim_under_way_ends_before_a_lower_limit_is_there(servers: TwoServer
 
 @pytest.mark.parametrize("method", ["create-and-execute", "retry"])
 @pytest.mark.parametrize("first", ["task", "put"])
-def test_a_task_that_is_made_while_its_definition_gets_a_limit_has_its_key(
+def test_a_task_created_while_its_definition_gets_a_limit_has_its_key(
     servers: TwoServers, pool: ThreadPoolExecutor, method: str, first: str
 ) -> None:
     servers.one.create(params={"k": "there before"})
@@ -229,7 +225,7 @@ def test_a_task_that_is_made_while_its_definition_gets_a_limit_has_its_key(
     assert keys == [('"a"',), ('"there before"',)]
 
 
-def test_a_put_that_relabels_and_finishes_of_many_tasks_do_not_block_each_other(
+def test_a_put_that_changes_keys_does_not_deadlock_with_many_finishes(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     create = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "params": {"k": 1}}}
@@ -247,7 +243,7 @@ def test_a_put_that_relabels_and_finishes_of_many_tasks_do_not_block_each_other(
         assert before == servers.one.query("select deadlocks from pg_stat_database where datname = current_database()")
 
 
-def test_a_server_that_did_not_hear_of_a_limit_gives_out_nothing_until_it_knows(
+def test_a_server_that_missed_a_new_limit_claims_nothing_until_it_reads_it(
     servers: TwoServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fencepost.store.limits._TRUSTED_SECONDS", 3600.0)
@@ -256,7 +252,7 @@ def test_a_server_that_did_not_hear_of_a_limit_gives_out_nothing_until_it_knows(
     sql = "update fencepost.definitions set concurrency_limit = 1; update fencepost.live_tasks set limit_key = '-'"
     servers.one.query(sql)
     assert servers.one.poll() == []
-    # The fallback poller, once a second, finds that work waits here that has a limit.
+    # The fallback poller runs once a second and finds limited work.
     long = {"taskDefinitions": ["demo/resize"], "timeout": 20_000}
     assert len(servers.one.rpc("awf.task/long-poll", long)["resources"]) == 1
 

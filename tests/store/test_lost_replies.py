@@ -1,4 +1,4 @@
-"""The database does what a statement says, and its reply is lost: the statement runs again, and nobody may notice.
+"""The reply of the database to a committed statement is lost: the statement runs again and is applied once.
 
 A proxy stands between the server and its Postgres and cuts the connection when the reply has come.
 """
@@ -40,7 +40,7 @@ class Wire:
         self._threads[0].start()
 
     def close(self) -> None:
-        """Take no more connections and wait for the end of those that there are."""
+        """Accept no more connections and wait for the end of the open ones."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
@@ -87,7 +87,7 @@ def wire(database: str) -> Iterator[Wire]:
 
 @pytest.fixture
 def server(wire: Wire, database: str) -> Iterator[Server]:
-    """A server behind the wire, with one connection, so that what is said comes over one line."""
+    """A server behind the proxy, with one connection, so that all statements pass through it in order."""
     with running_server(wire.conninfo, settings=Settings(connections=1)) as running:
         running.conninfo = database
         running.define()
@@ -102,7 +102,7 @@ EXECUTIONS = [
 
 
 @pytest.mark.parametrize(("method", "members"), EXECUTIONS)
-def test_what_a_worker_said_is_done_once_and_answered(
+def test_a_report_of_a_worker_is_applied_once_after_a_lost_reply(
     server: Server, wire: Wire, method: str, members: dict[str, Any]
 ) -> None:
     lease = server.started()
@@ -110,12 +110,12 @@ def test_what_a_worker_said_is_done_once_and_answered(
     server.rpc(method, {**lease, **members})
     assert wire.lost == 1
     actions = [action for action, _, _ in history(server, lease["id"])]
-    # A heartbeat that is noted twice does no harm.
+    # A heartbeat may be logged twice.
     assert actions.count(method) == (2 if method == "awf.task/notify" else 1)
 
 
 @pytest.mark.parametrize("method", ["awf.task/start", "awf.task/release"])
-def test_a_call_by_id_is_done_once_and_answered(server: Server, wire: Wire, method: str) -> None:
+def test_a_start_or_release_is_applied_once_after_a_lost_reply(server: Server, wire: Wire, method: str) -> None:
     id = server.create(id="lose-me")["id"]
     (task,) = server.poll()
     wire.lose = b"lose-me"
@@ -125,7 +125,7 @@ def test_a_call_by_id_is_done_once_and_answered(server: Server, wire: Wire, meth
 
 
 @pytest.mark.parametrize("members", [{}, {"id": "mine"}])
-def test_a_task_is_created_once_and_answered(server: Server, wire: Wire, members: dict[str, str]) -> None:
+def test_a_task_is_created_once_after_a_lost_reply(server: Server, wire: Wire, members: dict[str, str]) -> None:
     server.create()
     wire.lose = b"lose-me"
     id = server.create(label="lose-me", **members)["id"]
@@ -134,7 +134,7 @@ def test_a_task_is_created_once_and_answered(server: Server, wire: Wire, members
 
 
 @pytest.mark.parametrize("start", [True, False])
-def test_a_poll_with_a_request_id_gets_what_was_leased_to_it(server: Server, wire: Wire, start: bool) -> None:
+def test_a_poll_with_a_request_id_gets_its_leases_after_a_lost_reply(server: Server, wire: Wire, start: bool) -> None:
     for _ in range(3):
         server.create()
     wire.lose = b"COMMIT"
@@ -144,14 +144,14 @@ def test_a_poll_with_a_request_id_gets_what_was_leased_to_it(server: Server, wir
     assert (len(tasks), held) == (2, [(2,)])
 
 
-def test_a_definition_is_put_once_and_answered(server: Server, wire: Wire) -> None:
+def test_a_definition_is_put_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     wire.lose = b"COMMIT"
     assert server.define(inProgressTimeout=7000)["version"] == 2
     assert wire.lost == 1
     assert server.query("select max(version) from fencepost.definitions") == [(2,)]
 
 
-def test_a_workflow_is_created_once_and_answered(server: Server, wire: Wire) -> None:
+def test_a_workflow_is_created_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     decider = Decider(server, "demo/order")
     wire.lose = b"COMMIT"
     id = decider.create()["id"]
@@ -160,7 +160,7 @@ def test_a_workflow_is_created_once_and_answered(server: Server, wire: Wire) -> 
     assert len(decider.poll(maxBatchSize=5)) == 1
 
 
-def test_a_decision_is_done_once_and_answered(server: Server, wire: Wire) -> None:
+def test_a_decision_is_applied_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     decider = Decider(server, "demo/order")
     workflow = decider.create()
     decision = decider.decision()
@@ -170,7 +170,7 @@ def test_a_decision_is_done_once_and_answered(server: Server, wire: Wire) -> Non
     assert len(decider.status(workflow["id"])["activities"]) == 2
 
 
-def test_the_end_of_an_activity_is_told_once(server: Server, wire: Wire) -> None:
+def test_the_end_of_an_activity_is_delivered_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     decider = Decider(server, "demo/order")
     decider.create()
     decider.decide(decider.decision(), decider.task("one"))
@@ -183,7 +183,7 @@ def test_the_end_of_an_activity_is_told_once(server: Server, wire: Wire) -> None
 
 
 @pytest.mark.parametrize("members", [{}, {"signal-id": "mail-1"}])
-def test_a_signal_is_told_once(server: Server, wire: Wire, members: dict[str, str]) -> None:
+def test_a_signal_is_delivered_once_after_a_lost_reply(server: Server, wire: Wire, members: dict[str, str]) -> None:
     decider = Decider(server, "demo/order")
     workflow = decider.create()
     decider.decide(decider.decision())
@@ -195,7 +195,7 @@ def test_a_signal_is_told_once(server: Server, wire: Wire, members: dict[str, st
 
 
 @pytest.mark.parametrize("members", [{}, {"id": "one"}])
-def test_an_event_is_taken_once_and_answered(server: Server, wire: Wire, members: dict[str, str]) -> None:
+def test_an_event_is_accepted_once_after_a_lost_reply(server: Server, wire: Wire, members: dict[str, str]) -> None:
     put_trigger(server, rule("n", value=1))
     waiting = subscribe(server, rule("n", value=1))
     wire.lose = b"COMMIT"
@@ -205,10 +205,10 @@ def test_an_event_is_taken_once_and_answered(server: Server, wire: Wire, members
     assert [started["resource"]["id"] for started in answer["started"]] == [task["id"] for task in server.poll()]
 
 
-# What has no name to be repeated by is done once all the same, and at worst told to be so already.
+# These calls have no id to repeat them by: they are applied once, and the answer may be a conflict.
 
 
-def test_a_cancel_is_done_once(server: Server, wire: Wire) -> None:
+def test_a_cancel_is_applied_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     server.create(id="lose-me")
     wire.lose = b"lose-me"
     said = essence(server, "awf.task/cancel", {"id": "lose-me"})
@@ -217,7 +217,7 @@ def test_a_cancel_is_done_once(server: Server, wire: Wire) -> None:
     assert [action for action, _, _ in history(server, "lose-me")].count("awf.task/cancel") == 1
 
 
-def test_a_retry_is_done_once(server: Server, wire: Wire) -> None:
+def test_a_retry_is_applied_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     server.create(id="lose-me")
     server.rpc("awf.task/cancel", {"id": "lose-me"})
     wire.lose = b"lose-me"
@@ -227,7 +227,7 @@ def test_a_retry_is_done_once(server: Server, wire: Wire) -> None:
     assert [action for action, _, _ in history(server, "lose-me")].count("awf.task/retry") == 1
 
 
-def test_a_definition_is_deleted_once(server: Server, wire: Wire) -> None:
+def test_a_definition_is_deleted_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     wire.lose = b"COMMIT"
     said = essence(server, "awf.definition/delete", {"name": "demo/resize"})
     assert wire.lost == 1
@@ -238,7 +238,7 @@ def test_a_definition_is_deleted_once(server: Server, wire: Wire) -> None:
 # Schedules
 
 
-def test_a_schedule_is_put_and_started_once(server: Server, wire: Wire) -> None:
+def test_a_schedule_is_put_and_started_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     wire.lose = b"COMMIT"
     assert put(server, execute_on_setup=True)["version"] == 1
     assert wire.lost == 1
@@ -246,7 +246,7 @@ def test_a_schedule_is_put_and_started_once(server: Server, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("members", [{}, {"id": "mine"}])
-def test_a_start_by_hand_is_made_once_and_answered(server: Server, wire: Wire, members: dict[str, str]) -> None:
+def test_a_manual_start_is_made_once_after_a_lost_reply(server: Server, wire: Wire, members: dict[str, str]) -> None:
     put(server)
     wire.lose = b"COMMIT"
     start = server.rpc("awf.schedule/run-now", {"name": "demo/nightly", **members})["start"]
@@ -254,7 +254,7 @@ def test_a_start_by_hand_is_made_once_and_answered(server: Server, wire: Wire, m
     assert server.query("select id from fencepost.live_tasks") == [(start["reference"]["id"],)]
 
 
-def test_a_backfill_is_made_once_and_answered(server: Server, wire: Wire) -> None:
+def test_a_backfill_is_made_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     put(server)
     wire.lose = b"COMMIT"
     stretch = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T04:00:00Z"}
@@ -265,7 +265,7 @@ def test_a_backfill_is_made_once_and_answered(server: Server, wire: Wire) -> Non
     assert len(tasks) == 4
 
 
-def test_a_due_time_is_started_once(server: Server, wire: Wire) -> None:
+def test_a_due_time_is_started_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
     put(server)
     wire.lose = b"COMMIT"
     server.query("update fencepost.schedules set due_at = now(), starts_at = now()")

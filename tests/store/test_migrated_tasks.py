@@ -1,4 +1,4 @@
-"""What a database holds from before a change of its tables is there afterwards, and goes on from where it stood."""
+"""Tasks from before a change of the tables are unchanged by the migration and continue."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ select
     case when id = 'requested' then 'requested' else 'in-progress' end, '{EXEC_ID}', 1, t.execute_at, pg_temp.at(5)
 from fencepost.tasks as t where t.id not in ('waiting', 'ready');
 """
-# What the view has that those of before had not.
+# Columns that the views of version 2 do not have.
 _NEW = ',"workflow_seq":null,"decides":false,"settings":null'
 _RESOURCES = "select {columns} from fencepost.task_resources as r order by seq"
 _ENTRIES = "select {columns} from fencepost.task_entries as r order by seq, version"
@@ -79,7 +79,7 @@ _ENTRIES = "select {columns} from fencepost.task_entries as r order by seq, vers
 
 @pytest.fixture
 def seen(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the views showed of a database of version 2, which has been brought to the newest one since."""
+    """Rows of the views at version 2, before the database was migrated to the newest version."""
     files = migrations.migrations()
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "migrations", lambda: files[:2])
@@ -93,13 +93,13 @@ def seen(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def server(seen: list[Any], empty_database: str) -> Iterator[Server]:
-    """A server on that database."""
+    """A server on the migrated database."""
     with running_server(empty_database) as running:
         yield running
 
 
 def views(conninfo: str) -> list[Any]:
-    """Return all rows of both views, their JSON as it is written."""
+    """Return all rows of both views as JSON text."""
     with psycopg.connect(conninfo) as connection:
         return [
             [row.replace(_NEW, "") for (row,) in connection.execute(query.format(columns="to_json(r)::text").encode())]
@@ -107,13 +107,13 @@ def views(conninfo: str) -> list[Any]:
         ]
 
 
-def test_tasks_and_their_logs_are_what_they_were(seen: list[Any], empty_database: str) -> None:
+def test_migrated_tasks_and_logs_are_unchanged(seen: list[Any], empty_database: str) -> None:
     resources, entries = seen
     assert (len(resources), len(entries)) == (8, 8 + 6 + 4 + 1)
     assert views(empty_database) == seen
 
 
-def test_every_task_is_found_by_its_id_and_is_the_same_for_a_repeated_create(server: Server) -> None:
+def test_a_repeated_create_finds_the_migrated_task(server: Server) -> None:
     for (id,) in server.query("select id from fencepost.task_resources"):
         task = server.task(id)
         said = {"definition": "demo/resize", "id": id, "label": f"the {id}", "params": {"a": 2.5, "b": 1}}
@@ -123,7 +123,7 @@ def test_every_task_is_found_by_its_id_and_is_the_same_for_a_repeated_create(ser
         assert server.rpc(CREATE, said)["resource"] == task
 
 
-def test_leases_go_on(server: Server) -> None:
+def test_migrated_leases_continue(server: Server) -> None:
     lease = {"id": "requested", "execId": EXEC_ID}
     assert server.rpc("awf.task/start", lease)["resource"]["status"] == "in-progress"
     assert server.rpc("awf.task/success", {"id": "running", "execId": EXEC_ID})["resource"]["status"] == "done"
@@ -136,6 +136,6 @@ def test_leases_go_on(server: Server) -> None:
     ]
 
 
-def test_new_tasks_come_behind_the_old_ones(server: Server) -> None:
+def test_new_tasks_are_numbered_after_migrated_tasks(server: Server) -> None:
     ((last,),) = server.query("select max(seq) from fencepost.task_resources")
     assert seq_of(server.create()["id"]) == last + 1

@@ -1,4 +1,4 @@
-"""Migrations: each file once, whoever starts together; never another text, never a database that is ahead."""
+"""Migrations: each file is applied once; changed files and newer databases are refused."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TOGETHER = 4
 SQL = Path(__file__).parents[2] / "sql"
 
 
-def test_the_files_are_numbered_without_gaps_and_named_after_what_they_do() -> None:
+def test_migration_files_are_numbered_without_gaps_and_named_after_their_change() -> None:
     assert FILES
     assert [int(name[:4]) for name in FILES] == list(range(1, len(FILES) + 1))
     assert all(re.fullmatch(r"\d{4}_[a-z0-9_]+\.sql", name) for name in FILES)
 
 
-def test_no_migration_changes_after_it_was_recorded_and_every_new_one_is_recorded() -> None:
+def test_every_migration_matches_its_recorded_checksum() -> None:
     lines = (SQL / "migrations.sha256").read_text().splitlines()
     recorded = {name: sha256 for sha256, name in (line.split("  ") for line in lines)}
     present = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (SQL / "migrations").iterdir()}
@@ -42,13 +42,13 @@ def test_no_migration_changes_after_it_was_recorded_and_every_new_one_is_recorde
     assert {migration.name: migration.sha256 for migration in migrations.migrations()} == present
 
 
-def test_an_empty_database_gets_every_file_in_order_and_the_second_time_none(empty_database: str) -> None:
+def test_an_empty_database_gets_every_migration_in_order_once(empty_database: str) -> None:
     assert migrate(empty_database) == FILES
     assert applied(empty_database) == FILES
     assert migrate(empty_database) == []
 
 
-def test_of_processes_that_start_together_exactly_one_applies_each_file(empty_database: str) -> None:
+def test_concurrent_starts_apply_each_migration_once(empty_database: str) -> None:
     with locked(empty_database):
         processes = [migrating(empty_database) for _ in range(TOGETHER)]
         until(lambda: waiting_for_locks(empty_database) == TOGETHER, timeout=30)
@@ -59,20 +59,20 @@ def test_of_processes_that_start_together_exactly_one_applies_each_file(empty_da
     assert applied(empty_database) == FILES
 
 
-def test_an_applied_file_that_was_changed_is_refused_by_name(database: str) -> None:
+def test_a_changed_migration_that_was_applied_is_refused_by_name(database: str) -> None:
     execute(database, "update fencepost.migrations set sha256 = 'of another text' where number = 1")
     with pytest.raises(StartRefused, match=f"another text of {re.escape(FILES[0])}"):
         migrate(database)
 
 
-def test_a_database_that_is_ahead_is_refused_and_left_alone(database: str) -> None:
+def test_a_database_with_newer_migrations_is_refused_and_not_changed(database: str) -> None:
     execute(database, "insert into fencepost.migrations values (9999, '9999_later.sql', '', now())")
     with pytest.raises(StartRefused, match="the database has migration 9999"):
         migrate(database)
     assert applied(database) == [*FILES, "9999_later.sql"]
 
 
-def test_the_command_refuses_in_one_sentence_and_with_status_2(database: str) -> None:
+def test_the_migrate_command_refuses_in_one_sentence_with_status_2(database: str) -> None:
     execute(database, "insert into fencepost.migrations values (9999, '9999_later.sql', '', now())")
     process = migrating(database)
     stdout, stderr = process.communicate(timeout=30)

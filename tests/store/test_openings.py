@@ -1,4 +1,4 @@
-"""A freed place leads to its own key: a claim never walks over the keys that are blocked, and forgets none."""
+"""Openings: a free place is recorded for its key, so that a claim reads no blocked key and misses no free one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.shows("guarantees/free-place-found")
 
-# Three keys of two tasks each, as a server of before left them; the key of the oldest is `k1`.
+# Three keys with two tasks each, as an older server left them; the key of the oldest is `k1`.
 _WAITING = """
 insert into fencepost.definitions
     (name, version, kind, document, is_newest, requested_to_start_timeout, in_progress_timeout, allowed_retry_count,
@@ -59,7 +59,7 @@ def openings(server: Server) -> list[Any]:
 
 
 def all_blocked(server: Server, keys: int) -> list[Any]:
-    """Let one task of each key be held and one wait, and return those that are held."""
+    """Lease one task of each key while another waits; return the leased tasks."""
     server.define(concurrencyLimit=1, **BY_K)
     create_all(server, [f"k{number}" for number in range(keys)] * 2)
     held: list[Any] = []
@@ -72,13 +72,13 @@ def all_blocked(server: Server, keys: int) -> list[Any]:
 # Openings that a claim reads
 
 
-def test_when_all_is_blocked_a_claim_has_nothing_to_look_at(server: Server) -> None:
+def test_a_claim_reads_no_opening_when_every_key_is_blocked(server: Server) -> None:
     all_blocked(server, 1500)
     assert openings(server) == [], "1500 keys wait, and the next poll looks at none of them"
     assert server.poll() == []
 
 
-def test_a_finished_task_leads_to_its_own_key_and_to_no_other(server: Server) -> None:
+def test_a_finished_task_adds_an_opening_for_its_key_only(server: Server) -> None:
     held = all_blocked(server, 300)
     server.rpc("awf.task/start", lease_of(held[77]))
     server.rpc("awf.task/success", lease_of(held[77]))
@@ -88,13 +88,13 @@ def test_a_finished_task_leads_to_its_own_key_and_to_no_other(server: Server) ->
     assert openings(server) == []
 
 
-def test_one_free_key_is_found_behind_any_number_that_are_blocked(server: Server) -> None:
+def test_a_free_key_is_found_behind_thousands_of_blocked_keys(server: Server) -> None:
     all_blocked(server, 3000)
     create_all(server, [f"k{number}" for number in range(3000)] + ["free"])
     assert values(server.poll()) == ["free"], "one poll that does not wait"
 
 
-def test_of_many_keys_that_are_free_the_oldest_go_first(server: Server) -> None:
+def test_the_oldest_of_many_free_keys_is_claimed_first(server: Server) -> None:
     server.define(concurrencyLimit=2, **BY_K)
     order = [f"k{number}" for number in range(700)]
     random.Random(5).shuffle(order)
@@ -102,13 +102,13 @@ def test_of_many_keys_that_are_free_the_oldest_go_first(server: Server) -> None:
     assert [value for _ in range(7) for value in values(server.poll(maxBatchSize=100))] == order
 
 
-def test_a_key_with_many_tasks_does_not_hide_those_behind_it(server: Server) -> None:
+def test_a_key_with_many_tasks_does_not_hide_other_keys(server: Server) -> None:
     server.define(concurrencyLimit=1, **BY_K)
     create_all(server, ["a"] * 900 + ["b", "c"])
     assert values(server.poll(maxBatchSize=3)) == ["a", "b", "c"]
 
 
-def test_a_place_that_a_claim_found_and_did_not_take_is_found_again(server: Server) -> None:
+def test_an_opening_that_a_claim_did_not_use_is_kept(server: Server) -> None:
     server.define(concurrencyLimit=3, **BY_K)
     server.define("demo/other", concurrencyLimit=1, **BY_K)
     create_all(server, ["a", "a"], "demo/other")
@@ -146,7 +146,7 @@ def test_a_limit_without_a_path_needs_no_openings(server: Server) -> None:
 
 
 @pytest.mark.parametrize("end", ["success", "fail", "fail for good", "release", "cancel", "silence", "requeue"])
-def test_the_end_of_a_lease_opens_its_key(frozen_server: Server, clock: FrozenClock, end: str) -> None:
+def test_the_end_of_a_lease_adds_an_opening(frozen_server: Server, clock: FrozenClock, end: str) -> None:
     terms: dict[str, Any] = {"requestedToStartTimeout": 1000, "inProgressTimeout": 1000, "retryDelay": 600_000}
     terms["allowedRetryCount"] = 0 if end == "fail for good" else 5
     frozen_server.define(concurrencyLimit=1, **terms, **BY_K)
@@ -167,7 +167,7 @@ def test_the_end_of_a_lease_opens_its_key(frozen_server: Server, clock: FrozenCl
 
 
 @pytest.mark.parametrize("come", ["create", "retry", "time", "sql"])
-def test_a_task_that_becomes_ready_opens_its_key(frozen_server: Server, clock: FrozenClock, come: str) -> None:
+def test_a_task_that_becomes_ready_adds_an_opening(frozen_server: Server, clock: FrozenClock, come: str) -> None:
     frozen_server.define(concurrencyLimit=1, allowedRetryCount=0, **BY_K)
     now = clock.now()
     assert isinstance(now, datetime)
@@ -191,13 +191,13 @@ def test_a_task_that_becomes_ready_opens_its_key(frozen_server: Server, clock: F
 # When the limit changes
 
 
-def test_a_higher_limit_opens_every_key_at_once(server: Server) -> None:
+def test_a_higher_limit_adds_an_opening_for_every_key(server: Server) -> None:
     all_blocked(server, 40)
     server.define(concurrencyLimit=2, **BY_K)
     assert len(server.poll(maxBatchSize=100)) == 40
 
 
-def test_a_lower_limit_and_a_higher_one_again_forget_no_key(server: Server) -> None:
+def test_lowering_and_raising_a_limit_loses_no_key(server: Server) -> None:
     all_blocked(server, 10)
     server.define(concurrencyLimit=3, **BY_K)
     create_all(server, [f"k{number}" for number in range(10)])
@@ -207,7 +207,7 @@ def test_a_lower_limit_and_a_higher_one_again_forget_no_key(server: Server) -> N
     assert len(server.poll(maxBatchSize=100)) == 20
 
 
-def test_another_path_leads_to_its_own_keys_and_no_limit_to_none(server: Server) -> None:
+def test_a_new_path_replaces_the_openings_and_removing_the_limit_deletes_them(server: Server) -> None:
     held = all_blocked(server, 10)
     server.rpc("awf.task/release", lease_of(held[0]))
     server.define(concurrencyLimit=4, concurrencyPath=["params"])
@@ -226,7 +226,9 @@ def test_a_deleted_definition_leaves_no_openings(server: Server) -> None:
     assert openings(server) == []
 
 
-def test_what_waited_before_there_were_openings_is_found(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_from_before_the_openings_migration_are_found(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = migrations.migrations()
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "migrations", lambda: files[:13])
@@ -243,7 +245,7 @@ def test_what_waited_before_there_were_openings_is_found(empty_database: str, mo
 
 
 @pytest.mark.parametrize("end", ["success", "fail", "release", "cancel"])
-def test_a_lease_that_is_ending_while_a_claim_sees_its_key_blocked_opens_it_afterwards(
+def test_a_lease_that_ends_during_a_claim_adds_an_opening_afterwards(
     servers: TwoServers, pool: ThreadPoolExecutor, end: str
 ) -> None:
     servers.one.define(concurrencyLimit=1, retryDelay=0, **BY_K)
@@ -260,7 +262,7 @@ def test_a_lease_that_is_ending_while_a_claim_sees_its_key_blocked_opens_it_afte
     assert len(servers.other.poll(maxBatchSize=5)) == 1
 
 
-def test_a_task_that_is_being_created_while_a_claim_empties_its_key_is_given_out(
+def test_a_task_created_while_a_claim_empties_its_key_is_claimed_later(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     servers.one.define(concurrencyLimit=5, **BY_K)
@@ -274,9 +276,7 @@ def test_a_task_that_is_being_created_while_a_claim_empties_its_key_is_given_out
     assert len(servers.other.poll(maxBatchSize=5)) == 1
 
 
-def test_a_claim_that_dies_before_its_commit_leaves_what_it_found_to_others(
-    servers: TwoServers, pool: ThreadPoolExecutor
-) -> None:
+def test_a_claim_that_dies_before_its_commit_leaves_its_openings(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     servers.one.define(concurrencyLimit=1, **BY_K)
     create_all(servers.one, ["a", "b", "b"])
     with stopped_in(servers.conninfo, "live_tasks", "update"):

@@ -1,4 +1,4 @@
-"""Too much at once: who cannot be served in time is told so, polls before everybody else, and nothing is half done."""
+"""Overload: calls that cannot be served in time get a Retry-After, polls first, and no call is half done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fixtures.servers import running_server
 from tests.fixtures.waiting import until
 
 
-def test_under_pressure_polls_are_turned_away_first_and_finishes_last(database: str) -> None:
+def test_an_overloaded_server_rejects_polls_first_and_finishes_last(database: str) -> None:
     with running_server(database, settings=Settings(limits=Limits(waiting=4))) as server, ThreadPoolExecutor(8) as pool:
         server.define()
         leases = [server.started() for _ in range(8)]
@@ -26,7 +26,7 @@ def test_under_pressure_polls_are_turned_away_first_and_finishes_last(database: 
 
         with psycopg.connect(database) as holder:
             holder.execute("lock table fencepost.done_tasks in share mode")
-            # One runs into the lock, two wait: half of what may.
+            # One call waits for the lock and two are queued: half of the queue.
             finishes = [pool.submit(send, "awf.task/success", **leases[0])]
             until_stuck(database, *finishes)
             finishes += [pool.submit(send, "awf.task/success", **lease) for lease in leases[1:3]]

@@ -1,4 +1,4 @@
-"""Partitions change beside running servers, which are neither stopped by it nor left in between by a crash."""
+"""Partitions are created and dropped without blocking servers, and a crash leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def server(new_database: str, clock: FrozenClock) -> Iterator[Server]:
 
 @pytest.fixture
 def frozen_servers(server: Server, clock: FrozenClock) -> Iterator[TwoServers]:
-    """Two of them on one database."""
+    """Two of these servers on one database."""
     with running_server(server.conninfo, clock, TEN_HOURS) as other:
         until_maintained(other)
         yield TwoServers(server, other)
@@ -65,7 +65,7 @@ def finished(server: Server, id: str) -> str:
 
 
 def status(server: Server, id: str) -> str | None:
-    """Return where a task stands, None when there is none."""
+    """Return the status of a task; None without a task."""
     try:
         return str(server.task(id)["status"])
     except CallRefused as refused:
@@ -74,7 +74,7 @@ def status(server: Server, id: str) -> str | None:
         return None
 
 
-def test_two_servers_at_once_make_and_drop_each_partition_once(
+def test_two_servers_at_once_create_and_drop_each_partition_once(
     frozen_servers: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     server, other = frozen_servers
@@ -91,7 +91,7 @@ def test_two_servers_at_once_make_and_drop_each_partition_once(
     assert loose_tables(server) == []
 
 
-def test_work_goes_on_while_a_long_transaction_is_in_the_way_of_partitions(server: Server, clock: FrozenClock) -> None:
+def test_tasks_are_served_while_a_long_transaction_blocks_partition_changes(server: Server, clock: FrozenClock) -> None:
     finished(server, "old")
     last = spans(server)[-1]
     clock.advance(2 * HOUR)
@@ -106,7 +106,7 @@ def test_work_goes_on_while_a_long_transaction_is_in_the_way_of_partitions(serve
     assert [status(server, id) for id in ("old", "young")] == ["done", "done"]
 
 
-def test_who_writes_is_not_in_the_way_of_new_partitions(server: Server, clock: FrozenClock) -> None:
+def test_an_open_write_transaction_does_not_block_new_partitions(server: Server, clock: FrozenClock) -> None:
     last = spans(server, "task_log")[-1]
     insert = (
         "insert into fencepost.task_log (seq, version, at, action, caller, status_before, status, retry_count)"
@@ -118,7 +118,7 @@ def test_who_writes_is_not_in_the_way_of_new_partitions(server: Server, clock: F
     assert spans(server, "task_log")[-1].ends_at == last.ends_at + HOUR
 
 
-def test_a_partition_that_somebody_reads_is_dropped_later_and_until_then_work_goes_on(
+def test_a_partition_that_is_being_read_is_dropped_later_without_blocking_tasks(
     server: Server, clock: FrozenClock
 ) -> None:
     finished(server, "old")
@@ -130,7 +130,7 @@ def test_a_partition_that_somebody_reads_is_dropped_later_and_until_then_work_go
         assert maintain_once(server) == 60
         finished(server, "young")
         assert server.query(f"select count(*) from {name}") == [(1,)]
-        # What was let go before is gone; the id is free.
+        # The rows of the detached partition are gone; the id is free.
         assert status(server, "old") is None
         server.create(id="old")
 
@@ -168,7 +168,7 @@ def test_a_server_that_dies_before_a_partition_is_attached_leaves_nothing_behind
     assert spans(server)[-1].ends_at == before[-1].ends_at + HOUR
 
 
-def test_another_server_ends_what_one_began_to_let_go(server: Server, clock: FrozenClock) -> None:
+def test_another_server_completes_an_interrupted_partition_drop(server: Server, clock: FrozenClock) -> None:
     finished(server, "one")
     finished(server, "two")
     lease = server.started()
@@ -188,7 +188,7 @@ def test_another_server_ends_what_one_began_to_let_go(server: Server, clock: Fro
     assert server.rpc("awf.task/success", {**lease, "result": {}})["resource"]["status"] == "done"
 
 
-def test_a_retry_that_comes_while_ids_go_finds_nothing(
+def test_a_retry_during_the_deletion_of_ids_finds_no_task(
     server: Server, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     finished(server, "mine")
@@ -197,7 +197,7 @@ def test_a_retry_that_comes_while_ids_go_finds_nothing(
         f"select begins_at, ends_at from fencepost.history_partitions where 'fencepost.' || name = '{name}'"
     )
 
-    # As store/partitions.py does it, but held open.
+    # The same as store/partitions.py, in a transaction that stays open.
     with connect(server.conninfo) as connection, connection.transaction():
         connection.execute(f"lock table {name} in share mode".encode())
         params = {"begins_at": span[0], "ends_at": span[1], "after": 0, "batch": 10}
@@ -210,7 +210,9 @@ def test_a_retry_that_comes_while_ids_go_finds_nothing(
     assert server.query("select count(*) from fencepost.live_tasks") == [(0,)]
 
 
-def test_ids_do_not_go_while_a_retry_is_under_way(server: Server, clock: FrozenClock, pool: ThreadPoolExecutor) -> None:
+def test_ids_are_not_deleted_while_a_retry_is_in_progress(
+    server: Server, clock: FrozenClock, pool: ThreadPoolExecutor
+) -> None:
     finished(server, "mine")
     clock.advance(11 * HOUR)
     server.run(server.app.partitions.prepare())

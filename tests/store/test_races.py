@@ -1,4 +1,4 @@
-"""Two calls about one task at the same moment, from two servers: the lock is held until both are seen to wait."""
+"""Two concurrent calls about one task from two servers: a lock is held until both wait for it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def say(server: Server, saying: Saying, lease: dict[str, str]) -> Any:
 
 
 def either_way(servers: TwoServers, begin: Callable[[Server], dict[str, str]], first: Saying, second: Saying) -> Any:
-    """Return what comes of the two calls one after the other, the one way and the other way round."""
+    """Return the results of the two calls in both orders, one after the other."""
     one_way = in_turn(servers, begin, first, second)
     (b, a), log = in_turn(servers, begin, second, first)
     return one_way, ((a, b), log)
@@ -76,13 +76,13 @@ def at_once(servers: TwoServers, pool: ThreadPoolExecutor, table: str, lease: di
 
 
 def end(server: Server, lease: dict[str, str]) -> None:
-    """Take a task out of the way of the next ones."""
+    """Cancel a task, so that the next poll does not return it."""
     essence(server, "awf.task/retry", {"id": lease["id"]})
     essence(server, "awf.task/cancel", {"id": lease["id"]})
 
 
 @pytest.mark.parametrize("begin", [requested, in_progress])
-def test_two_calls_at_once_end_as_if_one_had_come_after_the_other(
+def test_two_concurrent_calls_about_a_task_are_serializable(
     servers: TwoServers, pool: ThreadPoolExecutor, begin: Callable[[Server], dict[str, str]]
 ) -> None:
     for first, second in product(SAYINGS, SAYINGS):
@@ -90,7 +90,7 @@ def test_two_calls_at_once_end_as_if_one_had_come_after_the_other(
         assert raced in either_way(servers, begin, first, second), (first, second)
 
 
-def test_what_is_said_about_a_canceled_task_at_once_ends_as_if_one_had_come_after_the_other(
+def test_two_concurrent_calls_about_a_canceled_task_are_serializable(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     sayings = [*SAYINGS, ("awf.task/retry", {})]
@@ -99,7 +99,9 @@ def test_what_is_said_about_a_canceled_task_at_once_ends_as_if_one_had_come_afte
         assert raced in either_way(servers, canceled, first, second), (first, second)
 
 
-def test_the_log_of_a_status_ends_where_its_resource_stands(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_the_log_in_a_status_answer_ends_with_the_version_of_its_resource(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     lease = servers.one.started()
     beat = {"method": "awf.task/notify", "params": {**lease, "notification": "heartbeat"}}
     beating = [pool.submit(servers.one.post, beat) for _ in range(300)]

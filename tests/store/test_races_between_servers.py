@@ -1,4 +1,4 @@
-"""Races between servers on one database: each server is stopped in the middle of a statement, with its locks held."""
+"""Races between servers on one database: a server is stopped inside a statement while it holds its locks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fixtures.two_servers import TwoServers, essence, history
 
 @pytest.fixture
 def frozen(database: str, clock: FrozenClock) -> Iterator[TwoServers]:
-    """Two servers on the test's clock, whose tasks may be silent for a second."""
+    """Two servers on the clock of the test; tasks have an in-progress timeout of a second."""
     settings = Settings(lease_grace_seconds=0)
     with running_server(database, clock, settings) as one, running_server(database, clock, settings) as other:
         one.define(inProgressTimeout=1000, requestedToStartTimeout=1000, retryDelay=60_000)
@@ -27,9 +27,7 @@ def frozen(database: str, clock: FrozenClock) -> Iterator[TwoServers]:
 # Claims
 
 
-def test_a_poll_neither_waits_for_what_another_server_is_claiming_nor_gets_it(
-    servers: TwoServers, pool: ThreadPoolExecutor
-) -> None:
+def test_a_poll_skips_tasks_that_another_server_is_claiming(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     ids = [servers.one.create()["id"] for _ in range(4)]
     with stopped_in(servers.conninfo, "live_tasks", "update"):
         first = pool.submit(servers.one.poll, maxBatchSize=2)
@@ -40,7 +38,7 @@ def test_a_poll_neither_waits_for_what_another_server_is_claiming_nor_gets_it(
     assert taken == [ids[:2], ids[2:]]
 
 
-def test_tasks_that_somebody_else_has_locked_are_passed_over(servers: TwoServers) -> None:
+def test_a_claim_skips_locked_tasks(servers: TwoServers) -> None:
     servers.one.create()
     with locked_rows(servers.conninfo, "live_tasks"):
         free = servers.one.create()["id"]
@@ -48,7 +46,7 @@ def test_tasks_that_somebody_else_has_locked_are_passed_over(servers: TwoServers
     assert len(servers.other.poll(maxBatchSize=2)) == 1
 
 
-def test_polls_of_two_servers_share_out_every_task_once(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_concurrent_polls_of_two_servers_claim_each_task_once(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     create = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}
     servers.one.post([create] * 600)
 
@@ -78,7 +76,7 @@ def test_two_polls_with_one_request_id_at_once_get_one_set_of_tasks(
     assert servers.one.query("select count(*) from fencepost.live_tasks where status = 'requested'") == [(2,)]
 
 
-def test_one_request_id_for_two_different_polls_at_once_is_refused_to_the_second(
+def test_the_second_of_two_different_polls_with_one_request_id_is_refused(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     servers.one.define("demo/mail")
@@ -94,9 +92,7 @@ def test_one_request_id_for_two_different_polls_at_once_is_refused_to_the_second
         second.result(10)
 
 
-def test_two_claims_at_once_do_not_take_more_than_the_limit_between_them(
-    servers: TwoServers, pool: ThreadPoolExecutor
-) -> None:
+def test_two_claims_at_once_do_not_exceed_the_limit_together(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
     servers.one.define("demo/import", concurrencyLimit=2, concurrencyPath=["params", "lane"])
     for lane in (1, 1, 1, 2):
         servers.one.create("demo/import", params={"lane": lane})
@@ -109,7 +105,7 @@ def test_two_claims_at_once_do_not_take_more_than_the_limit_between_them(
     assert lanes == [[1], [1, 2]]
 
 
-def test_the_limit_holds_for_an_older_task_that_becomes_ready_under_a_claim(
+def test_the_limit_applies_to_an_older_task_that_becomes_ready_during_a_claim(
     frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     frozen.one.define("demo/import", concurrencyLimit=1, requestedToStartTimeout=60_000)
@@ -125,7 +121,7 @@ def test_the_limit_holds_for_an_older_task_that_becomes_ready_under_a_claim(
     assert [[task["id"] for task in poll.result(10)] for poll in polls] == [["newer"], []]
 
 
-def test_a_limit_that_is_lowered_under_a_claim_holds_for_the_next_one(
+def test_a_limit_lowered_during_a_claim_applies_to_the_next_claim(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     servers.one.define("demo/import", concurrencyLimit=3)
@@ -144,7 +140,7 @@ def test_a_limit_that_is_lowered_under_a_claim_holds_for_the_next_one(
 # The reaper
 
 
-def test_a_finish_that_came_before_the_reaper_counts(
+def test_a_finish_that_comes_before_the_reaper_succeeds(
     frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     lease = frozen.one.started()
@@ -158,7 +154,7 @@ def test_a_finish_that_came_before_the_reaper_counts(
     assert history(frozen.one, lease["id"])[2:] == [("awf.task/success", "in-progress", "done")]
 
 
-def test_a_finish_that_meets_the_reaping_of_its_task_is_refused(
+def test_a_finish_during_the_reaping_of_its_task_is_refused(
     frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     lease = frozen.one.started()
@@ -172,7 +168,7 @@ def test_a_finish_that_meets_the_reaping_of_its_task_is_refused(
     assert history(frozen.one, lease["id"])[2:] == [("awf.engine/timeout", "in-progress", "waiting")]
 
 
-def test_a_heartbeat_under_way_at_the_deadline_keeps_the_task(
+def test_a_heartbeat_in_progress_at_the_deadline_keeps_the_lease(
     frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     lease = frozen.one.started()
@@ -187,7 +183,7 @@ def test_a_heartbeat_under_way_at_the_deadline_keeps_the_task(
     assert frozen.one.task(lease["id"])["status"] == "in-progress"
 
 
-def test_two_reapers_do_what_is_due_once(frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor) -> None:
+def test_two_reapers_apply_each_deadline_once(frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor) -> None:
     leases = [frozen.one.started() for _ in range(3)]
     with stopped_in(frozen.conninfo, "task_log", "insert"):
         clock.advance(timedelta(seconds=1))
@@ -204,7 +200,7 @@ def test_two_reapers_do_what_is_due_once(frozen: TwoServers, clock: FrozenClock,
 # Definitions
 
 
-def test_a_definition_is_not_deleted_under_a_task_that_is_being_created(
+def test_a_definition_is_not_deleted_while_a_task_of_it_is_being_created(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     with stopped_in(servers.conninfo, "live_tasks", "insert"):
@@ -216,7 +212,7 @@ def test_a_definition_is_not_deleted_under_a_task_that_is_being_created(
     assert delete.result(10) == (422, "definition-in-use")
 
 
-def test_no_task_is_created_under_a_definition_that_is_being_deleted(
+def test_no_task_is_created_while_its_definition_is_being_deleted(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
     servers.one.rpc("awf.task/cancel", {"id": servers.one.create()["id"]})  # server one remembers the definition now
@@ -230,7 +226,7 @@ def test_no_task_is_created_under_a_definition_that_is_being_deleted(
 
 
 @pytest.mark.parametrize(("timeouts", "versions"), [((1000, 2000), [1, 2]), ((1000, 1000), [1])])
-def test_two_puts_of_one_definition_at_once_follow_each_other(
+def test_two_puts_of_one_definition_at_once_are_serialized(
     servers: TwoServers, pool: ThreadPoolExecutor, timeouts: tuple[int, int], versions: list[int]
 ) -> None:
     puts = []
@@ -247,7 +243,7 @@ def test_two_puts_of_one_definition_at_once_follow_each_other(
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_two_creates_with_one_id_at_once_make_one_task(
+def test_two_creates_with_one_id_at_once_create_one_task(
     servers: TwoServers, pool: ThreadPoolExecutor, same: bool
 ) -> None:
     creates = []

@@ -1,4 +1,4 @@
-"""Reads that take long: they wait for each other, end in time, and hold up nothing else."""
+"""Slow reads wait for each other, end in time, and block nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READERS = 20
 
 @contextmanager
 def stuck(server: Server, readers: int) -> Iterator[list[Future[tuple[int, dict[str, str], bytes]]]]:
-    """Let so many readers ask for a list that cannot be read until the block ends."""
+    """Send `readers` list calls that are blocked by a lock until the block ends."""
     list_ = b'{"method": "awf.schedule/list"}'
     with ThreadPoolExecutor(readers) as pool, psycopg.connect(server.conninfo) as holder:
         holder.execute("lock table fencepost.schedules")
@@ -40,7 +40,7 @@ def waiting(server: Server) -> int:
     )
 
 
-def test_reads_that_take_long_hold_up_no_poll_no_heartbeat_and_no_finish(database: str) -> None:
+def test_slow_reads_do_not_delay_polls_heartbeats_or_finishes(database: str) -> None:
     with running_server(database, settings=Settings(read_connections=2, read_seconds=60)) as server:
         queue_goes_on_while_reads_are_stuck(server)
 
@@ -60,7 +60,7 @@ def queue_goes_on_while_reads_are_stuck(server: Server) -> None:
     assert {one.result()[0] for one in asked} == {200}
 
 
-def test_a_read_that_takes_too_long_is_told_so_and_one_without_a_turn_comes_again(database: str) -> None:
+def test_a_slow_read_is_refused_and_a_queued_read_gets_a_retry_after(database: str) -> None:
     settings = Settings(read_connections=1, read_seconds=0.4)
     with running_server(database, settings=settings) as server, stuck(server, READERS) as asked:
         statuses = [one.result()[0] for one in asked]
@@ -85,7 +85,7 @@ def test_a_read_that_takes_too_long_is_told_so_and_one_without_a_turn_comes_agai
         ("awf.machine/list", {}),
     ],
 )
-def test_every_list_is_read_beside_the_queue(server: Server, method: str, params: dict[str, object]) -> None:
+def test_every_list_method_uses_a_read_connection(server: Server, method: str, params: dict[str, object]) -> None:
     before = server.app.database.reads.jobs_taken
 
     server.rpc(method, params)
@@ -93,7 +93,7 @@ def test_every_list_is_read_beside_the_queue(server: Server, method: str, params
     assert server.app.database.reads.jobs_taken > before
 
 
-def test_what_flows_and_runs_have_begun_is_read_beside_the_queue(server: Server) -> None:
+def test_reads_of_flows_and_runs_use_a_read_connection(server: Server) -> None:
     caller, fleet = Caller(server), Fleet(server)
     for _ in range(2):
         caller.produce(flow(["a"]))

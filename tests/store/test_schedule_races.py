@@ -1,4 +1,4 @@
-"""Several servers do what schedules say, or one dies over it: each due time is started once, and noted as it was."""
+"""Schedules on several servers, some of which die: each due time is started and recorded once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def step(server: Server) -> float:
 
 
 def begun(server: Server, clock: FrozenClock, pool: ThreadPoolExecutor) -> Future[float]:
-    """Let the hour pass, and wait until this server, or another by itself, is stopped at the gate."""
+    """Advance an hour, and wait until this server, or another server's own loop, is stopped at the lock."""
     clock.advance(HOUR + SECOND)
     run = pool.submit(step, server)
     until(lambda: waiting(server.conninfo) == 1)
@@ -58,7 +58,7 @@ def begun(server: Server, clock: FrozenClock, pool: ThreadPoolExecutor) -> Futur
 
 
 def refused(server: Server) -> bool:
-    """Whether a step met the full disk; it passes over what another server is at by itself."""
+    """Return whether a step met the full disk; a step skips schedules that another server has locked."""
     try:
         step(server)
     except Refusal as refusal:
@@ -67,7 +67,7 @@ def refused(server: Server) -> bool:
 
 
 def waiting(conninfo: str) -> int:
-    """Return how many sessions wait for a lock."""
+    """Return the number of sessions that wait for a lock."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         row = connection.execute(
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
@@ -76,7 +76,7 @@ def waiting(conninfo: str) -> int:
     return int(row[0])
 
 
-def test_each_due_time_is_started_once_by_any_number_of_servers(
+def test_several_servers_start_each_due_time_once(
     servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     names = [f"demo/every-{number}" for number in range(4)]
@@ -94,7 +94,7 @@ def test_each_due_time_is_started_once_by_any_number_of_servers(
     assert len(set(references)) == len(references)
 
 
-def test_a_second_server_passes_over_a_schedule_that_the_first_is_at(
+def test_a_second_server_skips_a_schedule_that_another_server_is_starting(
     servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     put(servers[0])
@@ -108,7 +108,7 @@ def test_a_second_server_passes_over_a_schedule_that_the_first_is_at(
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "run-now", "backfill", "delete", "put"])
-def test_what_somebody_does_to_a_schedule_waits_for_the_start_under_way(
+def test_a_change_of_a_schedule_waits_for_a_start_in_progress(
     servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor, verb: str
 ) -> None:
     calls: dict[str, tuple[str, dict[str, Any]]] = {
@@ -141,12 +141,12 @@ def test_what_somebody_does_to_a_schedule_waits_for_the_start_under_way(
     assert rows[0] == ("scheduled", "started", None)
     if verb == "backfill":
         assert [start["kind"] for start in answer["starts"]] == ["scheduled"]
-    # The start that it waited for is live, and the policy forbids a second one.
+    # The start that the call waited for is live, and the policy forbids a second one.
     more = {"put": [("setup", "skipped", "still-live")], "run-now": [("manual", "started", None)]}
     assert rows[1:] == more.get(verb, [])
 
 
-def test_two_starts_by_hand_under_one_id_at_once_are_one(servers: list[Server], pool: ThreadPoolExecutor) -> None:
+def test_concurrent_manual_starts_with_one_id_start_one_task(servers: list[Server], pool: ThreadPoolExecutor) -> None:
     put(servers[0])
     calls = []
     with stopped_in(servers[0].conninfo, "schedule_starts", "insert"):
@@ -173,9 +173,7 @@ def test_two_backfills_at_once_start_each_due_time_once(
     assert tasks(servers[0]) == 12
 
 
-def test_a_put_that_starts_at_once_does_so_once_from_two_servers(
-    servers: list[Server], pool: ThreadPoolExecutor
-) -> None:
+def test_concurrent_puts_that_start_at_once_start_one_task(servers: list[Server], pool: ThreadPoolExecutor) -> None:
     puts = []
     with stopped_in(servers[0].conninfo, "schedule_starts", "insert"):
         for server in servers:
@@ -185,9 +183,11 @@ def test_a_put_that_starts_at_once_does_so_once_from_two_servers(
     assert tasks(servers[0]) == 1
 
 
-def test_a_start_meets_a_newer_version_of_what_it_starts(servers: list[Server], clock: FrozenClock) -> None:
+def test_a_scheduled_start_uses_a_definition_version_newer_than_the_cache(
+    servers: list[Server], clock: FrozenClock
+) -> None:
     put(servers[0])
-    # Not announced, as when the news come late: the server remembers version 1.
+    # The new version is not announced, as when the notification is late: the server has cached version 1.
     servers[0].run(servers[0].app.engine.definitions.newest("demo/resize"))
     servers[0].query("update fencepost.definitions set is_newest = false where name = 'demo/resize'")
     servers[0].query(
@@ -200,13 +200,13 @@ def test_a_start_meets_a_newer_version_of_what_it_starts(servers: list[Server], 
     assert servers[0].task(start["reference"]["id"])["definition-version"] == 2
 
 
-# Something breaks in the middle.
+# Failures in the middle of a start
 
 
 @pytest.mark.parametrize(
     ("table", "event"), [("live_tasks", "insert"), ("schedule_starts", "insert"), ("schedules", "update")]
 )
-def test_what_breaks_in_the_middle_leaves_nothing_and_is_done_later(
+def test_a_start_that_fails_in_the_middle_is_rolled_back_and_done_later(
     servers: list[Server], clock: FrozenClock, table: str, event: str
 ) -> None:
     put(servers[0])
@@ -222,7 +222,7 @@ def test_what_breaks_in_the_middle_leaves_nothing_and_is_done_later(
     assert (became(servers[0]), tasks(servers[0])) == ([("2026-01-01T01:00", "started")], 1)
 
 
-def test_a_schedule_that_cannot_be_done_keeps_no_other_from_it(servers: list[Server], clock: FrozenClock) -> None:
+def test_a_schedule_that_fails_does_not_block_other_schedules(servers: list[Server], clock: FrozenClock) -> None:
     servers[0].define("demo/broken")
     put(servers[0], task_request={"definition": "demo/broken"})
     put(servers[0], "demo/other")
@@ -233,12 +233,12 @@ def test_a_schedule_that_cannot_be_done_keeps_no_other_from_it(servers: list[Ser
     )
     clock.advance(HOUR)
     until(partial(refused, servers[0]))
-    # Another server may be at it, by itself.
+    # The loop of another server may be handling it.
     until(lambda: became(servers[0], "demo/other") == [("2026-01-01T01:00", "started")])
     assert became(servers[0]) == []
 
 
-def test_a_put_that_breaks_while_it_starts_declares_nothing(servers: list[Server]) -> None:
+def test_a_put_of_a_schedule_that_fails_while_it_starts_is_rolled_back(servers: list[Server]) -> None:
     servers[0].query(BROKEN.format(table="schedule_starts", event="insert"))
     with pytest.raises(Exception, match="the disk is full"):
         put(servers[0], execute_on_setup=True)
@@ -249,7 +249,7 @@ def test_a_put_that_breaks_while_it_starts_declares_nothing(servers: list[Server
     assert tasks(servers[0]) == 1
 
 
-def test_a_connection_that_is_killed_in_the_middle_leaves_one_start(
+def test_a_start_is_made_once_when_its_connection_is_killed(
     servers: list[Server], clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     put(servers[0])
@@ -260,16 +260,16 @@ def test_a_connection_that_is_killed_in_the_middle_leaves_one_start(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where datname = current_database() and wait_event_type = 'Lock'"
         )
-        # It does the same over another connection.
+        # The server repeats the start on another connection.
         until(lambda: sum(server.app.database.outages for server in servers) > 0)
         until(lambda: waiting(conninfo) == 1)
     run.result(10)
-    # The blocked statement may have been another server's own run, which commits at any time.
+    # The blocked statement may belong to the loop of another server, which commits at any time.
     run_due(servers[1])
     assert (became(servers[1]), tasks(servers[1])) == ([("2026-01-01T01:00", "started")], 1)
 
 
-def test_a_server_takes_up_what_one_that_is_gone_left_behind(database: str, clock: FrozenClock) -> None:
+def test_a_server_completes_the_due_starts_of_a_server_that_died(database: str, clock: FrozenClock) -> None:
     with running_server(database, clock) as before:
         before.define()
         put(before, concurrency_policy="allow", start_deadline_seconds=7200)

@@ -1,4 +1,4 @@
-"""Searches look at a part of everything at a time, say how far they have looked, and go on from there."""
+"""A search reads a part of all tasks at a time, reports its position, and continues from there."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ids(found: list[Found]) -> list[str]:
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("seconds", [0, 60])
-def test_the_pages_of_a_search_hold_all_that_fits_once_however_far_each_looks(
+def test_the_pages_of_a_search_hold_each_match_once_for_any_time_limit(
     filled: str, direction: Direction, seconds: float
 ) -> None:
     found = pages(filled, Filter(pattern="%rare%"), direction, seconds=seconds)
@@ -65,7 +65,7 @@ def test_the_pages_of_a_search_hold_all_that_fits_once_however_far_each_looks(
     assert len(found) == (2 if seconds else 5), "in no time, a page looks at a thousand numbers"
 
 
-def test_a_page_that_ends_for_want_of_time_says_up_to_when_all_was_looked_at(filled: str) -> None:
+def test_a_search_page_that_ran_out_of_time_says_how_far_it_searched(filled: str) -> None:
     first, *_, last = pages(filled, Filter(pattern="%rare%"), "desc", seconds=0)
 
     assert [row[1] for row in first.rows] == ["task-4999"]
@@ -73,7 +73,7 @@ def test_a_page_that_ends_for_want_of_time_says_up_to_when_all_was_looked_at(fil
     assert last.searched_to is None
 
 
-def test_a_search_that_finds_enough_looks_no_further(filled: str) -> None:
+def test_a_search_that_fills_its_page_stops(filled: str) -> None:
     first, *_ = pages(filled, Filter(pattern="%usual%"), "desc", seconds=60, size=1500)
 
     assert [first.rows[0][1], first.rows[-1][1]] == ["task-5000", f"task-{TASKS - 1500}"]
@@ -81,7 +81,7 @@ def test_a_search_that_finds_enough_looks_no_further(filled: str) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "total"), [(0, None), (60, 3)])
-def test_what_cannot_be_counted_in_time_is_not_counted(filled: str, seconds: float, total: Literal[3] | None) -> None:
+def test_a_count_that_takes_too_long_is_left_out(filled: str, seconds: float, total: Literal[3] | None) -> None:
     async def count() -> int | None:
         database = Database(filled, connections=1)
         try:

@@ -1,4 +1,4 @@
-"""Sessions have the server's settings on every connection: no database, role, URL or environment changes them."""
+"""Sessions have the settings of the server: no database, role, URL or environment changes them."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_a_setting_of_the_database_does_not_reach_a_session_of_the_server(databa
         before = shown(plain, name)
     set_on_database(database, {name: UNUSUAL_SETTINGS[name]})
     with psycopg.connect(database) as plain:
-        # Otherwise this proves nothing; some are the defaults of this Postgres and change back.
+        # Otherwise the test proves nothing; some wanted values are the defaults of this Postgres.
         assert shown(plain, name) != before or wanted(name) != before[name]
     with connect(database) as connection:
         assert shown(connection, name) == {name: wanted(name)}
 
 
-def test_work_goes_through_a_database_with_every_odd_setting(database: str) -> None:
+def test_a_server_works_on_a_database_with_unusual_settings(database: str) -> None:
     set_on_database(database, UNUSUAL_SETTINGS)
     with running_server(database) as server:
         server.define(params={"type": "object"})
@@ -58,7 +58,7 @@ def test_work_goes_through_a_database_with_every_odd_setting(database: str) -> N
         assert found["id"] == created["id"]
 
 
-def test_an_empty_database_with_every_odd_setting_gets_the_same_schema(empty_database: str, new_database: str) -> None:
+def test_a_database_with_unusual_settings_gets_the_same_schema(empty_database: str, new_database: str) -> None:
     set_on_database(empty_database, UNUSUAL_SETTINGS)
     migrate(empty_database)
     assert schema_of(empty_database) == schema_of(new_database)
@@ -84,7 +84,7 @@ def test_a_migration_is_not_ended_by_a_timeout_of_the_database(database: str) ->
         assert shown(connection, "statement_timeout", "lock_timeout") == {"statement_timeout": "0", "lock_timeout": "0"}
 
 
-def test_what_the_url_or_the_environment_sets_counts_for_limits_and_not_for_meaning(
+def test_the_url_and_the_environment_may_set_limits_but_not_formats(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = "-c statement_timeout=7s --lock-timeout=3s -cjit=on -c datestyle=German -c timezone=Asia/Tokyo"
@@ -105,23 +105,23 @@ def test_what_the_url_or_the_environment_sets_counts_for_limits_and_not_for_mean
         assert shown(connection, "client_encoding") == {"client_encoding": "UTF8"}
 
 
-def test_a_stronger_synchronous_commit_stays(database: str) -> None:
+def test_a_stronger_synchronous_commit_is_kept(database: str) -> None:
     set_on_database(database, {"synchronous_commit": "remote_apply"})
     with connect(database) as connection:
         assert shown(connection, "synchronous_commit") == {"synchronous_commit": "remote_apply"}
 
 
-def test_a_session_takes_one_round_trip(database: str) -> None:
+def test_a_session_is_configured_in_one_round_trip(database: str) -> None:
     with connect(database) as connection, psycopg.connect(database) as other:
         assert connection.info.backend_pid != other.info.backend_pid
         (row,) = other.execute(
             "select query from pg_stat_activity where pid = %s", [connection.info.backend_pid]
         ).fetchall()
-    # The last statement of the session is the one that made it.
+    # The last statement of the session is the one that configured it.
     assert "set_config" in row[0]
 
 
-def test_statements_that_somebody_prepared_in_a_session_before_do_not_collide(database: str) -> None:
+def test_statements_prepared_earlier_in_a_session_do_not_collide(database: str) -> None:
     with connect(database) as connection:
         fetch(connection, "select 1", {})
         connection.execute("prepare fencepost_1 as select 2")
@@ -130,7 +130,7 @@ def test_statements_that_somebody_prepared_in_a_session_before_do_not_collide(da
         assert fetch(connection, "select 3", {}) == [(3,)]
 
 
-def test_a_role_with_odd_settings_reads_for_run_sql_as_any_other(server: Server) -> None:
+def test_run_sql_gives_the_same_values_for_a_role_with_unusual_settings(server: Server) -> None:
     server.query("drop role if exists odd_reader")
     server.query("create role odd_reader login")
     try:

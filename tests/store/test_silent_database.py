@@ -1,4 +1,4 @@
-"""A database whose network goes silent: nothing is closed, nothing answers, and still nobody waits for long."""
+"""A database with a silent network: no connection is closed, nothing answers, and every call ends in time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def proxy(database: str) -> Iterator[SilentProxy]:
 
 @pytest.fixture
 def said() -> Iterator[list[str]]:
-    """The log lines about outages."""
+    """Names of the logged outage events."""
     heard: list[str] = []
 
     def listen(event: Event, _: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def test_a_statement_whose_connection_goes_silent_is_run_on_another(proxy: Silen
     assert seconds < CALL_SECONDS + NOISE
 
 
-def test_connections_that_were_open_when_one_went_silent_are_not_waited_for(proxy: SilentProxy) -> None:
+def test_other_open_connections_are_replaced_when_one_goes_silent(proxy: SilentProxy) -> None:
     async def use(used: Database) -> float:
         pause = [used.fetch("select pg_sleep(0.1)", {}) for _ in range(4)]
         await asyncio.gather(*pause)
@@ -96,7 +96,7 @@ def test_connections_that_were_open_when_one_went_silent_are_not_waited_for(prox
     assert using(proxy.conninfo, use, connections=4) < NOISE
 
 
-def test_what_a_silent_connection_has_locked_is_free_for_the_second_run(proxy: SilentProxy, database: str) -> None:
+def test_locks_of_a_silent_connection_are_free_for_the_second_run(proxy: SilentProxy, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as owner:
         owner.execute("create table public.counted (number integer not null)")
         owner.execute("insert into public.counted values (0)")
@@ -121,9 +121,7 @@ def test_what_a_silent_connection_has_locked_is_free_for_the_second_run(proxy: S
         assert owner.execute("select number from public.counted").fetchall() == [(1,)]
 
 
-def test_a_database_that_answers_nobody_is_told_as_away_in_time_however_many_ask(
-    proxy: SilentProxy, said: list[str]
-) -> None:
+def test_a_silent_database_is_reported_unavailable_in_time_to_every_caller(proxy: SilentProxy, said: list[str]) -> None:
     async def use(used: Database) -> None:
         await used.ready()
         await asyncio.gather(*(used.fetch("select pg_sleep(0.1)", {}) for _ in range(4)))
@@ -131,7 +129,7 @@ def test_a_database_that_answers_nobody_is_told_as_away_in_time_however_many_ask
         assert await seconds_until_away(used.ready()) < READY_SECONDS + NOISE / 2
         waited = await asyncio.gather(*(seconds_until_away(used.fetch("select 1", {})) for _ in range(20)))
         assert max(waited) < CALL_SECONDS + NOISE
-        # It is known by now: what comes later need not wait as long.
+        # The outage is known now, so that later calls fail at once.
         assert await seconds_until_away(used.ready()) < NOISE
         assert await seconds_until_away(used.fetch("select 1", {})) < NOISE
         proxy.speak()
@@ -143,7 +141,7 @@ def test_a_database_that_answers_nobody_is_told_as_away_in_time_however_many_ask
     assert said == ["database-lost", "database-back"]
 
 
-def test_a_statement_that_takes_long_is_not_taken_for_a_lost_one(proxy: SilentProxy, database: str) -> None:
+def test_a_long_statement_is_not_run_again(proxy: SilentProxy, database: str) -> None:
     runs: list[int] = []
 
     def job(connection: Connection) -> Any:
@@ -157,7 +155,7 @@ def test_a_statement_that_takes_long_is_not_taken_for_a_lost_one(proxy: SilentPr
     assert len(runs) == 1
 
 
-def test_a_statement_that_waits_for_a_lock_is_not_taken_for_a_lost_one(database: str) -> None:
+def test_a_statement_that_waits_for_a_lock_is_not_run_again(database: str) -> None:
     async def use(used: Database) -> Any:
         waiting = asyncio.create_task(used.fetch("select count(*) from fencepost.live_tasks", {}))
         done, _ = await asyncio.wait({waiting}, timeout=3)
@@ -171,8 +169,8 @@ def test_a_statement_that_waits_for_a_lock_is_not_taken_for_a_lost_one(database:
         assert using(database, use) == [(0,)]
 
 
-def test_a_job_that_computes_between_its_statements_is_left_alone(database: str) -> None:
-    """Its backend is idle meanwhile, and that is no suspicion of a lost statement."""
+def test_a_job_that_computes_between_statements_is_not_interrupted(database: str) -> None:
+    """The backend is idle meanwhile, which must not count as a lost statement."""
     over = threading.Event()
     runs: list[int] = []
 
@@ -190,7 +188,7 @@ def test_a_job_that_computes_between_its_statements_is_left_alone(database: str)
     assert len(runs) == 1
 
 
-def test_closing_does_not_wait_for_a_database_that_is_silent(proxy: SilentProxy) -> None:
+def test_closing_the_database_does_not_wait_for_a_silent_server(proxy: SilentProxy) -> None:
     async def use() -> float:
         used = Database(proxy.conninfo)
         await asyncio.gather(*(used.fetch("select pg_sleep(0.1)", {}) for _ in range(4)))
@@ -207,7 +205,7 @@ def test_closing_does_not_wait_for_a_database_that_is_silent(proxy: SilentProxy)
     assert asyncio.run(use()) < 1.3 + NOISE
 
 
-def test_a_backend_that_is_ended_while_idle_is_not_an_outage(database: str, said: list[str]) -> None:
+def test_an_idle_backend_that_is_terminated_is_not_an_outage(database: str, said: list[str]) -> None:
     async def use(used: Database) -> None:
         await asyncio.gather(*(used.fetch("select pg_sleep(0.1)", {}) for _ in range(2)))
         with psycopg.connect(database, autocommit=True) as owner:
@@ -220,9 +218,7 @@ def test_a_backend_that_is_ended_while_idle_is_not_an_outage(database: str, said
     assert said == []
 
 
-def test_a_database_that_takes_no_writes_is_not_ready_and_its_connections_are_left(
-    database: str, said: list[str]
-) -> None:
+def test_a_read_only_database_is_reported_lost_until_it_takes_writes(database: str, said: list[str]) -> None:
     def alter(text: str) -> None:
         with psycopg.connect(database, autocommit=True) as owner:
             owner.execute("set default_transaction_read_only = off")
@@ -247,7 +243,7 @@ def test_a_database_that_takes_no_writes_is_not_ready_and_its_connections_are_le
     assert said == ["database-lost", "database-back"]
 
 
-def test_a_statement_of_a_start_whose_connection_goes_silent_breaks_in_time(proxy: SilentProxy) -> None:
+def test_a_statement_during_a_start_fails_in_time_when_its_connection_goes_silent(proxy: SilentProxy) -> None:
     with connect(proxy.conninfo) as connection, monitored(proxy.conninfo, connection):
         proxy.silence(new_ones=True)
         began = time.monotonic()
@@ -256,6 +252,6 @@ def test_a_statement_of_a_start_whose_connection_goes_silent_breaks_in_time(prox
         assert time.monotonic() - began < CALL_SECONDS + NOISE
 
 
-def test_a_long_statement_of_a_start_is_left_alone(database: str) -> None:
+def test_a_long_statement_during_a_start_is_not_interrupted(database: str) -> None:
     with connect(database) as connection, monitored(database, connection):
         assert fetch(connection, "select 7 from pg_sleep(3)", {}) == [(7,)]

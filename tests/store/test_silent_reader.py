@@ -1,4 +1,4 @@
-"""SQL of tasks over a database that goes silent: the query ends, and its place is free again."""
+"""SQL tasks on a database that goes silent: the query ends and frees its connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fencepost.store.reader import Reader
 from tests.fixtures.silent_proxy import SilentProxy, silent_proxy
 
 ROLE = "silent_reading"
-# Of the query, the grace, the cancellation that nobody hears, and a noisy machine.
+# Seconds for the query, the grace period, the unanswered cancellation, and a noisy machine.
 LONGEST = 1 + 1 + 5 + 2
 
 
@@ -31,7 +31,7 @@ def proxy(database: str) -> Iterator[SilentProxy]:
 
 
 async def silenced(proxy: SilentProxy, reader: Reader) -> asyncio.Task[list[bytes]]:
-    """Begin a query and let the network go silent in the middle of it."""
+    """Start a query and silence the network while it runs."""
     reading = asyncio.create_task(reader.rows("select pg_sleep(0.7)", []))
     await asyncio.wait({reading}, timeout=0.4)
     assert not reading.done()
@@ -39,7 +39,7 @@ async def silenced(proxy: SilentProxy, reader: Reader) -> asyncio.Task[list[byte
     return reading
 
 
-def test_a_query_whose_database_goes_silent_fails_in_time(proxy: SilentProxy) -> None:
+def test_a_sql_task_whose_database_goes_silent_fails_in_time(proxy: SilentProxy) -> None:
     async def use() -> float:
         reading = await silenced(proxy, Reader(proxy.conninfo, seconds=1, most_bytes=1000))
         began = time.monotonic()
@@ -51,7 +51,7 @@ def test_a_query_whose_database_goes_silent_fails_in_time(proxy: SilentProxy) ->
     assert asyncio.run(use()) < LONGEST
 
 
-def test_a_query_that_is_cancelled_over_a_silent_database_ends_soon(proxy: SilentProxy) -> None:
+def test_a_canceled_sql_task_on_a_silent_database_ends_soon(proxy: SilentProxy) -> None:
     async def use() -> float:
         reading = await silenced(proxy, Reader(proxy.conninfo, seconds=60, most_bytes=1000))
         began = time.monotonic()

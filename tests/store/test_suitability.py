@@ -1,4 +1,4 @@
-"""A database that cannot serve is refused in one sentence, before anything is changed in it."""
+"""An unsuitable database is refused in one sentence, before it is changed."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ def role(conninfo: str, name: str, *grants: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
-def test_an_encoding_that_lacks_characters_is_refused_and_nothing_is_made(
-    postgres: EmbeddedPostgres, encoding: str
-) -> None:
+def test_a_database_that_is_not_utf8_is_refused_and_not_changed(postgres: EmbeddedPostgres, encoding: str) -> None:
     options = f"encoding '{encoding}' locale_provider libc locale 'C'"
     with made(postgres, f"odd_{encoding.lower()}", options) as conninfo:
         assert f"has the encoding {encoding}, and not every text fits" in refused(conninfo)
@@ -77,7 +75,7 @@ def test_an_encoding_that_lacks_characters_is_refused_and_nothing_is_made(
 
 
 @each_command
-def test_every_command_refuses_an_encoding_in_one_line_with_status_2(
+def test_every_command_refuses_another_encoding_in_one_line_with_status_2(
     postgres: EmbeddedPostgres, words: tuple[str, ...]
 ) -> None:
     with made(postgres, "odd_encoding", "encoding 'LATIN1' locale_provider libc locale 'C'") as conninfo:
@@ -85,7 +83,7 @@ def test_every_command_refuses_an_encoding_in_one_line_with_status_2(
         assert not has_schema(conninfo)
 
 
-def test_a_database_that_sorts_in_another_way_serves(postgres: EmbeddedPostgres) -> None:
+def test_a_database_with_another_collation_is_accepted(postgres: EmbeddedPostgres) -> None:
     with made(postgres, "odd_order", "encoding 'UTF8' locale_provider libc locale 'C'") as conninfo:
         migrate(conninfo)
         with running_server(conninfo) as server:
@@ -99,7 +97,7 @@ def test_a_database_that_sorts_in_another_way_serves(postgres: EmbeddedPostgres)
 # Rights
 
 
-def test_a_role_that_may_not_create_the_schema_is_told_what_it_lacks(empty_database: str) -> None:
+def test_a_role_without_the_right_to_create_the_schema_is_refused_with_that_right(empty_database: str) -> None:
     with role(empty_database, "newcomer") as conninfo:
         name = conninfo.partition("dbname=")[2].split()[0]
         assert f"grant create on database {name} to newcomer" in refused(conninfo)
@@ -115,7 +113,7 @@ def test_a_role_that_owns_nothing_of_the_schema_is_refused(new_database: str) ->
         assert "use the role that owns the schema" in refused(conninfo)
 
 
-def test_a_member_of_the_owner_serves_without_any_right_on_the_database(empty_database: str) -> None:
+def test_a_member_of_the_owner_role_needs_no_right_on_the_database(empty_database: str) -> None:
     with role(empty_database, "owning", "grant create on database {database} to {role}") as owner:
         migrate(owner)
         with role(empty_database, "member", "grant owning to {role}") as conninfo:
@@ -127,12 +125,12 @@ def test_a_member_of_the_owner_serves_without_any_right_on_the_database(empty_da
                 assert server.started()["execId"]
 
 
-def test_a_schema_that_was_made_for_a_role_is_taken(empty_database: str) -> None:
+def test_a_schema_created_for_the_role_is_used(empty_database: str) -> None:
     with role(empty_database, "made_for", "create schema fencepost authorization {role}") as conninfo:
         assert migrate(conninfo)[0] == "0001_tasks.sql"
 
 
-def test_tables_of_others_in_the_schema_are_left_alone(empty_database: str) -> None:
+def test_a_schema_with_other_tables_is_refused_and_not_changed(empty_database: str) -> None:
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("create schema fencepost")
         connection.execute("create table fencepost.live_tasks (mine integer)")
@@ -143,7 +141,7 @@ def test_tables_of_others_in_the_schema_are_left_alone(empty_database: str) -> N
     assert rows == [(2,)]
 
 
-def test_a_setting_that_only_a_superuser_may_change_back_is_named(empty_database: str) -> None:
+def test_a_setting_that_only_a_superuser_can_reset_is_named(empty_database: str) -> None:
     set_on_database(empty_database, {"session_replication_role": "replica"})
     with role(empty_database, "ordinary", "grant create on database {database} to {role}") as conninfo:
         assert 'permission denied to set parameter "session_replication_role"' in refused(conninfo)
@@ -162,7 +160,7 @@ def test_a_read_only_database_is_refused_except_by_check(new_database: str, word
         assert "read-only for 'postgres'" in refusal(*words, "--database-url", new_database)
 
 
-# The way
+# The connection
 
 
 OBSTACLES = [
@@ -175,7 +173,9 @@ OBSTACLES = [
 
 
 @pytest.mark.parametrize(("changed", "said"), OBSTACLES, ids=[said for _, said in OBSTACLES])
-def test_what_stands_in_the_way_is_said_in_one_line(empty_database: str, changed: dict[str, str], said: str) -> None:
+def test_an_unsuitable_connection_is_refused_in_one_line(
+    empty_database: str, changed: dict[str, str], said: str
+) -> None:
     message = refused(make_conninfo(empty_database, **changed))
     assert message.startswith("cannot connect to the database: ")
     assert said in message
@@ -183,7 +183,7 @@ def test_what_stands_in_the_way_is_said_in_one_line(empty_database: str, changed
 
 
 @each_command
-def test_every_command_refuses_a_database_that_is_not_there(empty_database: str, words: tuple[str, ...]) -> None:
+def test_every_command_refuses_an_unreachable_database(empty_database: str, words: tuple[str, ...]) -> None:
     message = refusal(*words, "--database-url", make_conninfo(empty_database, dbname="no_such_database"))
     assert 'database "no_such_database" does not exist' in message
 
@@ -215,7 +215,7 @@ def test_every_command_refuses_a_database_that_is_not_there(empty_database: str,
         " ",
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+def test_an_unusable_address_is_refused_without_its_password(url: str) -> None:
     message = refused(url.replace("SECRET", SECRET))
     assert SECRET not in message
     assert "horse" not in message
@@ -232,7 +232,7 @@ def test_no_command_prints_the_password_of_a_mistyped_address(words: tuple[str, 
 @pytest.mark.parametrize(
     "url", ["postgresql:///x?user=me@tenant", "postgresql://me%40tenant:p%2F%40@127.0.0.1:1/x", "host=127.0.0.1 port=1"]
 )
-def test_an_address_with_unusual_names_is_tried(url: str) -> None:
+def test_an_address_with_unusual_names_is_accepted(url: str) -> None:
     assert refused(url).startswith("cannot connect to the database: ")
 
 
@@ -240,7 +240,7 @@ def test_an_address_with_unusual_names_is_tried(url: str) -> None:
 
 
 @pytest.mark.parametrize("more", ["", "ignore_startup_parameters = options", "server_reset_query ="])
-def test_a_pooler_in_session_mode_serves(empty_database: str, more: str) -> None:
+def test_a_pooler_in_session_mode_is_accepted(empty_database: str, more: str) -> None:
     with pooler(empty_database, "session", more) as url:
         assert migrate(url)
         for _ in range(2):
@@ -252,7 +252,7 @@ def test_a_pooler_in_session_mode_serves(empty_database: str, more: str) -> None
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
-def test_a_pooler_in_another_mode_is_refused_and_its_sessions_are_left_alone(empty_database: str, mode: str) -> None:
+def test_a_pooler_in_another_mode_is_refused_and_its_sessions_are_not_changed(empty_database: str, mode: str) -> None:
     with pooler(empty_database, mode) as url:
         assert "a pooler in transaction or statement mode" in refused(url)
         with psycopg.connect(url, autocommit=True) as connection:
@@ -260,7 +260,7 @@ def test_a_pooler_in_another_mode_is_refused_and_its_sessions_are_left_alone(emp
     assert not has_schema(empty_database)
 
 
-def test_a_pooler_in_transaction_mode_is_found_while_others_work_through_it(empty_database: str) -> None:
+def test_a_busy_pooler_in_transaction_mode_is_detected(empty_database: str) -> None:
     with pooler(empty_database, "transaction", "server_round_robin = 1") as url:
         others = [psycopg.connect(url) for _ in range(4)]
         for other in others:
@@ -283,7 +283,7 @@ def test_a_pooler_with_too_few_sessions_is_refused(empty_database: str) -> None:
         assert "has no session for a second connection" in refused(url)
 
 
-def test_a_wrong_password_is_not_repeated(empty_database: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_wrong_password_is_not_printed(empty_database: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     users = tmp_path_factory.mktemp("users") / "users"
     users.write_text('"somebody" "right"\n')
     for folder in (users, *users.parents[:2]):

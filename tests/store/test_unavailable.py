@@ -1,4 +1,4 @@
-"""Transient errors of Postgres: answered as unavailable or tried again, and never reported as a bug."""
+"""Transient errors of Postgres are retried or answered as unavailable, and never reported as bugs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def using(conninfo: str, use: Use) -> Any:
 
 
 def raising(code: str, times: int) -> tuple[Callable[[Connection], Any], list[int]]:
-    """Return a job to which Postgres says `code` the first times, and the backends on which it ran."""
+    """Return a job that fails with SQLSTATE `code` the first `times`, and a list of the backends that ran it."""
     ran: list[int] = []
 
     def job(connection: Connection) -> Any:
@@ -45,7 +45,7 @@ def raising(code: str, times: int) -> tuple[Callable[[Connection], Any], list[in
 
 
 @pytest.mark.parametrize("code", ["53000", "53100", "53200", "53300", "53400", "55P03", "57014", "58000", "58030"])
-def test_what_may_pass_is_told_as_unavailable(code: str, database: str) -> None:
+def test_a_transient_error_is_answered_as_unavailable(code: str, database: str) -> None:
     job, ran = raising(code, 1)
     with pytest.raises(Refusal) as caught:
         using(database, lambda used: used.run(job))
@@ -54,21 +54,21 @@ def test_what_may_pass_is_told_as_unavailable(code: str, database: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["25006", "57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006", "26000"])
-def test_what_another_connection_may_be_spared_is_tried_on_one(code: str, database: str) -> None:
+def test_an_error_of_a_connection_is_retried_on_another_connection(code: str, database: str) -> None:
     job, ran = raising(code, 1)
     assert using(database, lambda used: used.run(job)) == [(7,)]
     assert len(set(ran)) == 2
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01"])
-def test_what_others_were_in_the_way_of_is_tried_again_on_the_same_connection(code: str, database: str) -> None:
+def test_a_serialization_failure_or_deadlock_is_retried_on_the_same_connection(code: str, database: str) -> None:
     job, ran = raising(code, 1)
     assert using(database, lambda used: used.run(job)) == [(7,)]
     assert (len(ran), len(set(ran))) == (2, 1)
 
 
 @pytest.mark.parametrize("code", ["25006", "57P03", "08006"])
-def test_what_does_not_pass_is_told_as_unavailable_after_the_patience_of_a_call(code: str, database: str) -> None:
+def test_a_lasting_connection_error_is_unavailable_after_the_time_limit_of_a_call(code: str, database: str) -> None:
     job, _ = raising(code, 1000)
     began = time.monotonic()
     with pytest.raises(DatabaseAway):
@@ -84,7 +84,7 @@ def _backends(database: str, user: str) -> int:
 
 
 def test_a_database_that_has_no_connection_left_is_unavailable(database: str) -> None:
-    """SQLSTATE 53300, which comes when a connection is opened."""
+    """Opening a connection fails with SQLSTATE 53300."""
     with psycopg.connect(database, autocommit=True) as owner:
         owner.execute("create role crowded login connection limit 1")
         owner.execute("grant usage on schema fencepost to crowded")
@@ -101,7 +101,7 @@ def test_a_database_that_has_no_connection_left_is_unavailable(database: str) ->
             owner.execute("drop role crowded")
 
 
-def test_a_statement_whose_table_was_changed_by_a_newer_server_is_prepared_anew(database: str) -> None:
+def test_a_statement_is_prepared_again_after_its_table_changed(database: str) -> None:
     async def use(used: Database) -> Any:
         before = await used.fetch("select * from public.changed", {})
         with psycopg.connect(database, autocommit=True) as owner:

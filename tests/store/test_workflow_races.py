@@ -1,4 +1,4 @@
-"""Races about workflows between two servers: each is stopped in the middle of a transaction, with its locks held."""
+"""Workflow races between two servers: a server is stopped inside a transaction while it holds its locks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.shows("guarantees/canceled-starts-nothing")
 
 @pytest.fixture
 def decider(servers: TwoServers) -> Decider:
-    """A decider of `demo/order` at the first of two servers."""
+    """A decider of `demo/order` on the first of two servers."""
     return Decider(servers.one, "demo/order")
 
 
@@ -29,7 +29,7 @@ def lease(task: Any) -> dict[str, str]:
     return {"id": task["id"], "execId": task["execId"]}
 
 
-def test_a_cancel_takes_along_what_is_being_claimed(
+def test_canceling_a_workflow_cancels_activities_that_are_being_claimed(
     servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     workflow = decider.create()
@@ -47,7 +47,7 @@ def test_a_cancel_takes_along_what_is_being_claimed(
     assert servers.other.query("select from fencepost.live_tasks") == []
 
 
-def test_a_cancel_takes_along_what_is_being_decided(
+def test_canceling_a_workflow_cancels_the_actions_of_a_decision_in_progress(
     servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     workflow = decider.create()
@@ -68,7 +68,7 @@ def test_a_cancel_takes_along_what_is_being_decided(
     assert servers.one.poll() == decider.poll() == []
 
 
-def test_a_decision_behind_a_cancel_begins_nothing(
+def test_a_decision_after_a_cancel_starts_nothing(
     servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     workflow = decider.create()
@@ -84,7 +84,7 @@ def test_a_decision_behind_a_cancel_begins_nothing(
     assert decider.status(workflow["id"])["activities"] == []
 
 
-def test_a_cancel_takes_along_what_a_child_is_deciding(
+def test_canceling_a_workflow_cancels_the_actions_of_a_decision_of_its_child(
     servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     workflow = decider.create()
@@ -104,7 +104,7 @@ def test_a_cancel_takes_along_what_a_child_is_deciding(
     assert outcomes == [("canceled", 3)]
 
 
-def test_ends_of_two_activities_at_once_are_two_events_and_one_decision(
+def test_two_activities_that_end_at_once_cause_two_events_and_one_decision_at_a_time(
     servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     decider.create()
@@ -126,7 +126,7 @@ def test_ends_of_two_activities_at_once_are_two_events_and_one_decision(
     assert decider.poll() == []
 
 
-def test_an_event_beside_a_decision_is_told_behind_it(
+def test_an_event_during_a_decision_is_delivered_with_the_next_decision(
     servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     workflow = decider.create()
@@ -144,7 +144,7 @@ def test_an_event_beside_a_decision_is_told_behind_it(
     assert decider.decision()["params"]["label"] == "one"
 
 
-def test_a_parent_that_ends_while_its_child_does_hears_nothing_more(
+def test_a_parent_that_ends_together_with_its_child_leaves_no_event(
     servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
     parent = decider.create()
@@ -163,9 +163,7 @@ def essence_of_end(server: Server, decision: Any) -> Any:
     return said["status"] if isinstance(said, dict) else said
 
 
-def test_a_workflow_that_is_locked_when_it_is_due_begins_a_moment_later(
-    frozen_server: Server, clock: FrozenClock
-) -> None:
+def test_a_workflow_that_is_locked_when_due_starts_later(frozen_server: Server, clock: FrozenClock) -> None:
     later = Decider(frozen_server, "demo/order")
     id = later.create(executeAt="2026-01-01T01:00:00Z")["id"]
     with locked_rows(frozen_server.conninfo, "live_workflows"):
@@ -177,10 +175,10 @@ def test_a_workflow_that_is_locked_when_it_is_due_begins_a_moment_later(
     assert later.decision()["params"]["event"] == "awf.workflow.event/workflow-init"
 
 
-def test_trees_of_workflows_that_end_at_once_do_not_block_each_other(
+def test_workflow_trees_that_end_at_once_do_not_deadlock(
     servers: TwoServers, decider: Decider, pool: ThreadPoolExecutor
 ) -> None:
-    """Parents and children end side by side on two servers, in whatever order."""
+    """Parents and children end concurrently on two servers, in any order."""
     for _ in range(30):
         decider.create()
     for decision in decider.poll(maxBatchSize=100):
