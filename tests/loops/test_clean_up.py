@@ -325,7 +325,7 @@ def test_two_concurrent_clean_ups_delete_each_task_once(
     assert_nothing_is_left(server)
 
 
-def test_a_retry_during_a_clean_up_either_succeeds_or_finds_no_task(
+def test_a_clean_up_keeps_a_task_that_is_being_retried(
     server: Server, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
     server.create(id="mine")

@@ -90,7 +90,7 @@ def test_a_process_of_user_nobody_cannot_connect_read_signal_or_trace_postgres(d
         assert ask(server.conninfo, "select 1") == 1
 
 
-def test_a_process_that_reaches_the_socket_is_refused_for_its_user(data_dir: Path) -> None:
+def test_a_process_of_another_user_that_reaches_the_socket_fails_authentication(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
         (data_dir / "run").chmod(0o777)
         assert "Peer authentication failed" in attempts(nobody().uid, server, data_dir / "pgdata")["connect"]
@@ -159,7 +159,7 @@ def test_a_running_postgres_of_user_nobody_is_stopped_before_its_folder_changes_
             orphan.kill()
 
 
-def test_a_file_of_another_owner_in_a_folder_of_user_nobody_keeps_its_owner(of_nobody: Path, place: Path) -> None:
+def test_a_start_refuses_a_data_folder_with_a_hard_link_to_a_file_of_root(of_nobody: Path, place: Path) -> None:
     secret = place / "secret"
     secret.write_text("of root")
     (of_nobody / "pgdata" / "base" / "second-name").hardlink_to(secret)
@@ -198,7 +198,7 @@ def test_an_interrupted_change_of_owner_is_completed_by_the_next_start(of_nobody
         assert account_for(of_nobody / "pgdata").uid == Path(f"/proc/{server.pid}").stat().st_uid
 
 
-def test_a_data_folder_given_to_an_ordinary_user_admits_that_user(data_dir: Path) -> None:
+def test_a_data_folder_given_to_an_ordinary_user_runs_postgres_as_that_user(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir):
         pass
     give(data_dir, 12345, 12345)

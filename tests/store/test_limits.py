@@ -166,7 +166,7 @@ def test_a_repeated_poll_gets_its_tasks_again_and_counts_once(server: Server) ->
     assert server.poll(maxBatchSize=5, requestId="round-3") == []
 
 
-# When a place becomes free
+# When the limit has capacity again
 
 ENDS: dict[str, Callable[[Server, dict[str, str]], Any]] = {
     "success": lambda server, lease: server.rpc("awf.task/success", lease),
@@ -179,7 +179,7 @@ ENDS: dict[str, Callable[[Server, dict[str, str]], Any]] = {
 
 
 @pytest.fixture
-def deaf(monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[TwoServers]:
+def without_fallback_polls(monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[TwoServers]:
     """Two servers with a fallback poller that polls only once, at the start."""
     monkeypatch.setattr(fallback_poller, "_INTERVAL", 3600.0)
     with running_server(database) as one, running_server(database) as other:
@@ -195,16 +195,16 @@ def waiting_poll(server: Server, pool: ThreadPoolExecutor) -> Future[list[Any]]:
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("end", ENDS)
-def test_a_waiting_poll_is_woken_when_a_place_becomes_free(
-    deaf: TwoServers, pool: ThreadPoolExecutor, end: str, elsewhere: bool
+def test_a_waiting_poll_is_woken_when_the_limit_has_capacity_again(
+    without_fallback_polls: TwoServers, pool: ThreadPoolExecutor, end: str, elsewhere: bool
 ) -> None:
-    deaf.one.define(concurrencyLimit=1)
-    lease = deaf.one.started()
-    deaf.one.create()
-    waiter = deaf.other if elsewhere else deaf.one
+    without_fallback_polls.one.define(concurrencyLimit=1)
+    lease = without_fallback_polls.one.started()
+    without_fallback_polls.one.create()
+    waiter = without_fallback_polls.other if elsewhere else without_fallback_polls.one
     assert waiter.poll() == []
     poll = waiting_poll(waiter, pool)
-    ENDS[end](deaf.one, lease)
+    ENDS[end](without_fallback_polls.one, lease)
     assert len(poll.result(10)) == 1
 
 

@@ -126,7 +126,9 @@ def test_no_limit_is_exceeded_at_any_commit_under_concurrent_claims_and_dying_wo
     assert servers.one.query(timeouts) == [(True,)]
 
 
-def test_two_polls_for_one_place_at_once_lease_one_task(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_two_polls_at_once_for_the_last_capacity_of_a_limit_lease_one_task(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     servers.one.define(concurrencyLimit=1, **BY_K)
     for _ in range(3):
         servers.one.create(params={"k": "a"})

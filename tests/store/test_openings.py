@@ -1,4 +1,4 @@
-"""Openings: a free place is recorded for its key, so that a claim reads no blocked key and misses no free one."""
+"""Openings: free capacity is recorded for its key, so that a claim reads no blocked key and misses no free one."""
 
 from __future__ import annotations
 

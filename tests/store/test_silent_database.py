@@ -69,7 +69,7 @@ async def seconds_until_away(call: Coroutine[Any, Any, Any]) -> float:
     return time.monotonic() - began
 
 
-def test_a_statement_whose_connection_goes_silent_is_run_on_another(proxy: SilentProxy, database: str) -> None:
+def test_a_statement_is_run_again_when_its_connection_goes_silent(proxy: SilentProxy, database: str) -> None:
     async def use(used: Database) -> tuple[Any, float]:
         await asyncio.gather(used.fetch("select 1", {}), used.fetch("select 1", {}))
         proxy.silence()

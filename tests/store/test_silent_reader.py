@@ -39,7 +39,7 @@ async def silenced(proxy: SilentProxy, reader: Reader) -> asyncio.Task[list[byte
     return reading
 
 
-def test_a_sql_task_whose_database_goes_silent_fails_in_time(proxy: SilentProxy) -> None:
+def test_a_query_fails_in_time_when_its_database_goes_silent(proxy: SilentProxy) -> None:
     async def use() -> float:
         reading = await silenced(proxy, Reader(proxy.conninfo, seconds=1, most_bytes=1000))
         began = time.monotonic()
@@ -51,7 +51,7 @@ def test_a_sql_task_whose_database_goes_silent_fails_in_time(proxy: SilentProxy)
     assert asyncio.run(use()) < LONGEST
 
 
-def test_a_canceled_sql_task_on_a_silent_database_ends_soon(proxy: SilentProxy) -> None:
+def test_a_canceled_query_on_a_silent_database_ends_soon(proxy: SilentProxy) -> None:
     async def use() -> float:
         reading = await silenced(proxy, Reader(proxy.conninfo, seconds=60, most_bytes=1000))
         began = time.monotonic()

@@ -232,7 +232,7 @@ def test_no_command_prints_the_password_of_a_mistyped_address(words: tuple[str, 
 @pytest.mark.parametrize(
     "url", ["postgresql:///x?user=me@tenant", "postgresql://me%40tenant:p%2F%40@127.0.0.1:1/x", "host=127.0.0.1 port=1"]
 )
-def test_an_address_with_unusual_names_is_accepted(url: str) -> None:
+def test_an_address_with_unusual_names_is_parsed_and_tried(url: str) -> None:
     assert refused(url).startswith("cannot connect to the database: ")
 
 
