@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -14,7 +16,7 @@ from fencepost.store.migrations import migrate
 from fencepost.store.session import MIGRATING, SERVING, statement_for
 from tests.fixtures.builtin import RUN_SQL, result_of
 from tests.fixtures.database_settings import UNUSUAL_SETTINGS, set_on_database
-from tests.fixtures.servers import Server, running_server
+from tests.fixtures.servers import running_server
 
 pytestmark = pytest.mark.shows("guarantees/session-settings")
 
@@ -130,27 +132,34 @@ def test_statements_prepared_earlier_in_a_session_do_not_collide(database: str) 
         assert fetch(connection, "select 3", {}) == [(3,)]
 
 
-def test_run_sql_gives_the_same_values_for_a_role_with_unusual_settings(server: Server) -> None:
-    server.query("drop role if exists odd_reader")
-    server.query("create role odd_reader login")
-    try:
-        for name in ("datestyle", "intervalstyle", "timezone", "client_encoding", "bytea_output", "extra_float_digits"):
-            server.query(f"alter role odd_reader set {name} = '{UNUSUAL_SETTINGS[name]}'")
-        server.query("alter role odd_reader set default_transaction_isolation = 'serializable'")
-        server.query("alter role odd_reader set default_transaction_deferrable = 'on'")
-        settings = Settings(run_sql_url=make_conninfo(server.conninfo, user="odd_reader"))
-        with running_server(server.conninfo, settings=settings) as reading:
-            sql = (
-                "select timestamptz '2030-07-01 12:00:00Z' as at, interval '90 min' as took, '\\xff'::bytea as raw,"
-                " 0.1::float8 + 0.2 as sum, '€😀' as text"
-            )
-            (row,) = result_of(reading, RUN_SQL, {"sql": sql})["rows"]
-        assert row == {
-            "at": "2030-07-01T12:00:00+00:00",
-            "took": "01:30:00",
-            "raw": "\\xff",
-            "sum": 0.1 + 0.2,
-            "text": "€😀",
-        }
-    finally:
-        server.query("drop role odd_reader")
+@contextmanager
+def unusual_role(database: str) -> Iterator[str]:
+    """Create a role with unusual settings; yield the connection string for it."""
+    names = ("datestyle", "intervalstyle", "timezone", "client_encoding", "bytea_output", "extra_float_digits")
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("drop role if exists odd_reader")
+        owner.execute("create role odd_reader login")
+        try:
+            for name in names:
+                owner.execute(f"alter role odd_reader set {name} = '{UNUSUAL_SETTINGS[name]}'".encode())
+            owner.execute("alter role odd_reader set default_transaction_isolation = 'serializable'")
+            owner.execute("alter role odd_reader set default_transaction_deferrable = 'on'")
+            yield make_conninfo(database, user="odd_reader")
+        finally:
+            owner.execute("drop role odd_reader")
+
+
+def test_run_sql_gives_the_same_values_for_a_role_with_unusual_settings(database: str) -> None:
+    with unusual_role(database) as url, running_server(database, settings=Settings(run_sql_url=url)) as reading:
+        sql = (
+            "select timestamptz '2030-07-01 12:00:00Z' as at, interval '90 min' as took, '\\xff'::bytea as raw,"
+            " 0.1::float8 + 0.2 as sum, '€😀' as text"
+        )
+        (row,) = result_of(reading, RUN_SQL, {"sql": sql})["rows"]
+    assert row == {
+        "at": "2030-07-01T12:00:00+00:00",
+        "took": "01:30:00",
+        "raw": "\\xff",
+        "sum": 0.1 + 0.2,
+        "text": "€😀",
+    }
