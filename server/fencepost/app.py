@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial
 from typing import Any, TypeVar
 
 from fencepost.clock import Clock, DatabaseClock
@@ -49,8 +48,7 @@ from fencepost.loops.loop import Loop
 from fencepost.loops.partition_maintainer import PartitionMaintainer
 from fencepost.loops.reaper import Reaper
 from fencepost.loops.scheduler import Scheduler
-from fencepost.routes import core_routes
-from fencepost.routes.health import Health
+from fencepost.routes.health import ApiDocument, Health
 from fencepost.rpc.dispatch import Dispatch
 from fencepost.rpc.endpoint import Endpoint
 from fencepost.settings import Settings
@@ -71,7 +69,7 @@ from fencepost.store.triggers import TriggerStore
 from fencepost.store.workflows import WorkflowStore
 from fencepost.telemetry import Event, emit
 from fencepost.vocabularies.all import ALL
-from fencepost.vocabularies.plugin import Core, Running, Vocabulary, documents_of, methods_of
+from fencepost.vocabularies.plugin import Core, Running, Vocabulary, documents_of, methods_of, routes_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -131,12 +129,14 @@ def build_app(
     # The vocabularies.
     core = Core(settings, database, clock, wakeups, engine)
     running = [vocabulary.start(core) for vocabulary in vocabularies]
-    services = {type(service): service for one in running for service in one.services}
+    health = Health(database)
+    of_vocabularies = (service for one in running for service in one.services)
+    services = {type(service): service for service in (health, ApiDocument(), *of_vocabularies)}
 
     # HTTP.
     dispatch = Dispatch(methods_of(vocabularies, documents), engine, services, limits)
-    admission, health = Admission(settings), Health(database)
-    rest = site(admission, [partial(core_routes, engine, health, limits), *(one.routes for one in running)])
+    admission = Admission(settings)
+    rest = site(routes_of(vocabularies), engine, services, admission, limits)
 
     # The background work.
     reaper = Reaper(DeadlineStore(database, clock, grace_seconds=settings.lease_grace_seconds), definitions, wakeups)

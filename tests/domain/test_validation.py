@@ -11,7 +11,7 @@ import pytest
 from msgspec import Meta
 
 from fencepost.domain.validation import refusal_of_struct
-from fencepost.vocabularies.devices.document import RunBody
+from fencepost.vocabularies.devices.document import DeviceRunBody
 from tests.fixtures.surface import DOCUMENTS, METHODS
 
 TASK = {"name": "a", "type": "action", "taskDetails": {"serviceId": "s", "actionName": "a"}}
@@ -59,7 +59,7 @@ def _patterns(type_: Any, seen: set[Any]) -> Iterator[Meta]:
 
 def test_every_pattern_has_its_rule_in_words_beside_it() -> None:
     seen: set[Any] = set()
-    types_ = [DOCUMENTS.union, RunBody, *(method.params for method in METHODS.methods.values())]
+    types_ = [DOCUMENTS.union, DeviceRunBody, *(method.params for method in METHODS.methods.values())]
     found = [meta for type_ in types_ for meta in _patterns(type_, seen)]
     assert len(found) > 20
     assert [meta for meta in found if not meta.description] == []
@@ -94,8 +94,8 @@ def test_a_name_that_is_full_of_places_is_read_in_one_go() -> None:
     name = " - at `$" * 100_000 + "\n"
     begun = time.process_time()
     with pytest.raises(msgspec.ValidationError) as caught:
-        msgspec.json.decode(msgspec.json.encode({name: 1}), type=RunBody)
-    fault = refusal_of_struct(str(caught.value), RunBody)
+        msgspec.json.decode(msgspec.json.encode({name: 1}), type=DeviceRunBody)
+    fault = refusal_of_struct(str(caught.value), DeviceRunBody)
     assert time.process_time() - begun < 2.0
     assert fault.at is not None
     assert fault.at.startswith("$")

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from fencepost.domain.actions import AnyAction, CompleteWorkflow
 from fencepost.domain.decider import Event, Facts
@@ -18,6 +17,7 @@ from fencepost.domain.workflow import Workflow
 from fencepost.engine.context import Context
 from fencepost.engine.workflows import NewWorkflow
 from fencepost.errors import Kind, Refusal
+from fencepost.http.routes import Routes
 from fencepost.rpc.registry import Registry
 from fencepost.vocabularies.all import ALL
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary, surface_of
@@ -60,7 +60,7 @@ def test_what_a_server_shows_lacks_exactly_the_vocabulary_that_is_left_out(left_
     whole, part = surface_of(ALL), surface_of(vocabulary for vocabulary in ALL if vocabulary is not left_out)
     own = {name for methods in left_out.methods for name in methods.methods}
     assert whole.methods.methods.keys() - part.methods.methods.keys() == own
-    assert whole.paths.keys() - part.paths.keys() == left_out.paths().keys()
+    assert set(whole.routes) - set(part.routes) == set(left_out.routes)
     assert set(whole.catalogue) - set(part.catalogue) == set(left_out.errors)
 
 
@@ -102,19 +102,22 @@ class Bells:
         assert isinstance(workflow, Workflow)
         return workflow.id
 
-    async def count(self, _: Request) -> Response:
-        """Answer `GET /bells`."""
-        return Response(str(self.rung))
-
 
 BELL_NOT_FOUND = Kind("bell-not-found", 404, "there is no bell {name!r}")
 bells = Registry()
+bell_routes = Routes()
 
 
 @bells.method("test.bell/ring", example={"bell": "demo/bell"})
 async def ring(context: Context, params: Ring) -> Ring:
     """Ring a bell."""
     return Ring(await context.of(Bells).ring(params.bell, context.caller))
+
+
+@bell_routes.route("GET", "/bells")
+async def count_bells(context: Context, _: Request) -> Response:
+    """Return the number of bells that rang."""
+    return Response(str(context.of(Bells).rung))
 
 
 def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
@@ -125,13 +128,18 @@ def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
 
 def start(core: Core) -> Running:
     """Build the vocabulary."""
-    service = Bells(core)
-    return Running(services=[service], routes=lambda entrance: [Route("/bells", entrance.known(service.count))])
+    return Running(services=[Bells(core)])
 
 
 DECIDERS = {Bell.kind: decide}
 BELLS = Vocabulary(
-    name="bells", documents=[Bell], deciders=lambda _: DECIDERS, errors=[BELL_NOT_FOUND], methods=[bells], start=start
+    name="bells",
+    documents=[Bell],
+    deciders=lambda _: DECIDERS,
+    errors=[BELL_NOT_FOUND],
+    methods=[bells],
+    routes=[bell_routes],
+    start=start,
 )
 
 

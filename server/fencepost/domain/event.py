@@ -68,7 +68,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class CloudEvent(msgspec.Struct, frozen=True):
-    """A CloudEvent 1.0 in JSON, without its extensions."""
+    """A CloudEvent 1.0; further members are its extensions."""
 
     specversion: Literal["1.0"]
     id: EventId
@@ -77,9 +77,9 @@ class CloudEvent(msgspec.Struct, frozen=True):
     datacontenttype: Text | None = None
     dataschema: Text | None = None
     subject: Text | None = None
-    time: str | None = None
-    data: Raw | UnsetType = UNSET
-    data_base64: str | None = None
+    time: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
+    data: Annotated[Raw, Meta(description="anything")] | UnsetType = UNSET
+    data_base64: Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})] | None = None
 
 
 def read_resource(text: Raw, id: str | None, at: str, id_at: str) -> Event:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fencepost.errors import INVALID_REQUEST, UNSUPPORTED_MEDIA_TYPE, Refusal
 
@@ -23,6 +25,7 @@ _ONCE = frozenset(
     )
 )
 _PLAIN = (b"", b"identity")
+_HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 
 
 def read_headers(pairs: Pairs) -> dict[bytes, bytes]:
@@ -47,3 +50,10 @@ def _joined(pairs: Pairs) -> dict[bytes, bytes]:
         else:
             headers[name] += b", " + value
     return headers
+
+
+def origin_of(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+    """Return the origin under which the client reached this server, from its headers or those of a proxy."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1") or scope["scheme"]
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) and scheme in ("http", "https") else ""

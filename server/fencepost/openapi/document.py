@@ -1,4 +1,4 @@
-"""The OpenAPI document: the methods of the registry, the refusals of the catalogue, and the plain reads.
+"""The OpenAPI document: the methods of the registry, the routes, and the refusals of the catalogue.
 
 `make generate` writes it to openapi/openapi.yaml, and the server serves that file. The schemas are derived from the
 structs that validate the calls.
@@ -7,15 +7,17 @@ structs that validate the calls.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
-from typing import Any, NamedTuple, get_args
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 
 from fencepost.errors import Kind
-from fencepost.openapi import events, reads
+from fencepost.http.routes import Routes
 from fencepost.openapi.parts import JSON, SCHEMAS, Json, content, ref, refusals, refused
+from fencepost.openapi.paths import paths, types
 from fencepost.resources.error_body import Fault
 from fencepost.resources.tasks import AidboxTask, AidboxTaskLog
 from fencepost.rpc.registry import Method, Registry
@@ -24,26 +26,22 @@ from fencepost.settings import Limits
 _DESCRIPTION = (
     "A task queue that any language can work against. Everything that changes something is a call: `POST /rpc` with "
     "`{method, params}`, or with an array of calls, in JSON or YAML. A refused single call answers with the HTTP "
-    "status of its error; an array always answers 200, with the errors inside. The paths of devices and their clients "
-    "(`/workflows`, `/workflow-runs`, `/tasks`, `/task-state`, `/devices`) are under `/api` too."
+    "status of its error; an array always answers 200, with the errors inside."
 )
 
 
 class Surface(NamedTuple):
-    """Everything that a server shows on the wire.
-
-    `paths` are added to those of the core; `schemas` are structs besides params, results and the resources of the core.
-    """
+    """Everything that a server shows on the wire."""
 
     methods: Registry
+    routes: Sequence[Routes]
     catalogue: Sequence[Kind]
-    paths: Json
-    schemas: Sequence[type[Any]]
 
 
 def document(surface: Surface) -> Json:
     """Return the OpenAPI 3.1 document of a server: the same text for the same surface."""
     methods = list(surface.methods.methods.values())
+    structs = _Structs(methods, types(surface.routes))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,12 +54,10 @@ def document(surface: Surface) -> Json:
         "security": [{"basic": []}, {"bearer": []}, {}],
         "paths": {
             "/rpc": {"post": _rpc(surface.catalogue)},
-            **events.paths(),
-            **reads.paths(),
-            **surface.paths,
+            **paths(surface.routes, structs.schema),
         },
         "components": {
-            "schemas": dict(sorted(_schemas(methods, surface.schemas).items())),
+            "schemas": dict(sorted({**structs.components, **_calls(methods)}.items())),
             "responses": refusals(surface.catalogue),
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic", "description": "client id and secret"},
@@ -69,10 +65,6 @@ def document(surface: Surface) -> Json:
             },
         },
     }
-
-
-def _schemas(methods: list[Method], further: Sequence[type[Any]]) -> Json:
-    return {**_structs(methods, further), **_calls(methods), **events.schemas(), **reads.schemas()}
 
 
 def per_method(document: Json, surface: Surface) -> Json:
@@ -176,26 +168,47 @@ def _envelope(member: str, schema: Json, description: str) -> Json:
     }
 
 
-def _structs(methods: list[Method], further: Sequence[type[Any]]) -> Json:
-    """Return the schemas of all params, results and resources, by the names from `component_names`."""
-    names = component_names(methods)
-    structs: list[Any] = [*names, Fault, AidboxTask, AidboxTaskLog, *further]
-    refs, schemas = msgspec.json.schema_components(structs, ref_template=SCHEMAS + "{name}")
-    # msgspec adds the module if two structs share a name; module names do not belong into a public document.
-    renamed = {
-        found["$ref"]: SCHEMAS + names.get(struct, struct.__name__)
-        for found, struct in zip(refs, structs, strict=True)
-        if "$ref" in found
-    }
-    schemas |= {
-        names[union]: {"description": "A document; its `kind` says which.", **found}
-        for found, union in zip(refs, structs, strict=True)
-        if "$ref" not in found
-    }
-    return {
-        renamed.get(SCHEMAS + name, name).removeprefix(SCHEMAS): _portable(schema, renamed)
-        for name, schema in schemas.items()
-    }
+class _Structs:
+    """The schemas of all params, results and types of routes, by the names from `component_names`."""
+
+    def __init__(self, methods: list[Method], of_routes: Iterable[Any]) -> None:
+        names = component_names(methods)
+        structs: list[Any] = [*names, Fault, AidboxTask, AidboxTaskLog]
+        several = [*structs, *(leaf for type in of_routes for leaf in _leaves(type))]
+        refs, schemas = msgspec.json.schema_components(several, ref_template=SCHEMAS + "{name}")
+        # msgspec adds the module if two structs share a name; module names do not belong into a public document.
+        renamed: dict[str, str] = {
+            found["$ref"]: SCHEMAS + names.get(type, type.__name__)
+            for found, type in zip(refs, several, strict=True)
+            if "$ref" in found
+        }
+        unions = {
+            names[union]: {"description": "A document; its `kind` says which.", **found}
+            for found, union in zip(refs, structs, strict=False)
+            if "$ref" not in found
+        }
+        self._found = [(type, _portable(found, renamed)) for found, type in zip(refs, several, strict=True)]
+        self.components = {
+            renamed.get(SCHEMAS + str(name), str(name)).removeprefix(SCHEMAS): _portable(schema, renamed)
+            for name, schema in (schemas | unions).items()
+        }
+
+    def schema(self, type: Any) -> Json:
+        """Return the schema of the body or answer of a route."""
+        if get_origin(type) is UnionType:
+            return {"anyOf": [self.schema(part) for part in get_args(type)]}
+        if get_origin(type) is list:
+            return {"type": "array", "items": self.schema(get_args(type)[0])}
+        return next(schema for found, schema in self._found if found is type)
+
+
+def _leaves(type: Any) -> Iterator[Any]:
+    """Yield the parts of unions and lists: msgspec does not describe a union of two structs."""
+    if get_origin(type) in (UnionType, list):
+        for part in get_args(type):
+            yield from _leaves(part)
+    else:
+        yield type
 
 
 def _portable(schema: Any, renamed: dict[str, str]) -> Any:

@@ -33,16 +33,6 @@ def content(schema: Json, media_types: tuple[str, ...] = JSON_OR_YAML) -> Json:
     return {media_type: {"schema": schema} for media_type in media_types}
 
 
-def in_query(name: str, schema: Json, description: str) -> Json:
-    """Return a query parameter."""
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
-def in_path(name: str) -> Json:
-    """Return a path parameter: any text."""
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-
-
 def refusals(catalogue: Sequence[Kind]) -> Json:
     """Return a response for each status of the catalogue, which lists its kinds of refusals."""
     by_status = groupby(catalogue, lambda kind: kind.status)

@@ -10,40 +10,43 @@ from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from fencepost.domain.listing import Filter
 from fencepost.domain.workflow import STATUSES
-from fencepost.engine.engine import Engine
-from fencepost.errors import WORKFLOW_NOT_FOUND, Refusal
-from fencepost.http.queries import ID
-from fencepost.resources.workflows import workflow_resource
-from fencepost.routes.bundles import Position, answer, search
+from fencepost.engine.context import Context
+from fencepost.errors import READ_TOO_LONG, WORKFLOW_NOT_FOUND, Refusal
+from fencepost.http.parameters import ID
+from fencepost.http.routes import Routes
+from fencepost.resources.bundles import WorkflowEntry, Workflows
+from fencepost.resources.workflows import AidboxWorkflow, workflow_resource
+from fencepost.routes.search import Position, Search
+
+workflow_routes = Routes()
+
+_SEARCH = Search(STATUSES)
 
 
-class WorkflowReads:
-    """The handlers of these reads."""
+@workflow_routes.route("GET", "/AidboxWorkflow", parameters=_SEARCH.parameters, errors=(READ_TOO_LONG,))
+async def search_workflows(context: Context, request: Request) -> Workflows:
+    """Search workflows, newest first."""
+    workflows = context.engine.workflows
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    async def count(wanted: Filter, seconds: float) -> int | None:
+        return await workflows.count(wanted, seconds=seconds)
 
-    async def search(self, request: Request) -> Response:
-        """Answer `GET /AidboxWorkflow`."""
-        return await search(request, STATUSES, self._count, self._page)
-
-    async def _count(self, wanted: Filter, seconds: float) -> int | None:
-        return await self._engine.workflows.count(wanted, seconds=seconds)
-
-    async def _page(self, wanted: Filter, position: Position, size: int) -> tuple[Sequence[Any], Position]:
-        page = await self._engine.workflows.list(
-            wanted, sort="created_at", direction="desc", position=position, size=size
-        )
+    async def page(wanted: Filter, position: Position, size: int) -> tuple[Sequence[Any], Position]:
+        page = await workflows.list(wanted, sort="created_at", direction="desc", position=position, size=size)
         return [workflow_resource(workflow) for workflow in page.workflows], page.position
 
-    async def read(self, request: Request) -> Response:
-        """Answer `GET /AidboxWorkflow/{id}`."""
-        id = request.path_params["id"]
-        # A path may have a NUL, which no id has and Postgres cannot compare.
-        if not ID.fullmatch(id):
-            raise Refusal(WORKFLOW_NOT_FOUND, id=id[:64])
-        return answer(workflow_resource((await self._engine.workflows.get(id)).workflow))
+    found = await _SEARCH.run(request, count, page)
+    return Workflows(type="searchset", total=found.total, entry=[*map(WorkflowEntry, found.page)], link=found.link)
+
+
+@workflow_routes.route("GET", "/AidboxWorkflow/{id}", errors=(WORKFLOW_NOT_FOUND,))
+async def read_workflow(context: Context, request: Request) -> AidboxWorkflow:
+    """Read one workflow."""
+    id = request.path_params["id"]
+    # A path may have a NUL, which no id has and Postgres cannot compare.
+    if not ID.fullmatch(id):
+        raise Refusal(WORKFLOW_NOT_FOUND, id=id[:64])
+    return workflow_resource((await context.engine.workflows.get(id)).workflow)

@@ -6,22 +6,20 @@ A raw ASGI callable, because most requests come here and the framework would dou
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fencepost.errors import METHOD_NOT_ALLOWED, Refusal
 from fencepost.http.admission import Admission
 from fencepost.http.bodies import HangUp, Receive, calls_as_json, read_body
 from fencepost.http.formats import Format, format_of, formats, written
+from fencepost.http.headers import origin_of
 from fencepost.http.interrupted import interrupted
 from fencepost.http.refusals import headers_of
 from fencepost.resources.error_body import error_body, report_bug
 from fencepost.rpc.dispatch import Dispatch, Outcome
 from fencepost.rpc.envelope import Answer, encoder
 from fencepost.settings import Limits
-
-_HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -47,7 +45,7 @@ class Endpoint:
             length = headers.get(b"content-length", b"")
             sent = await read_body(length, receive, reservation, limit=self._limits.body_bytes)
             body, refused = await calls_as_json(sent, of_request, max_depth=self._limits.depth)
-            run = self._dispatch.run(body, caller, _origin(scope, headers), refused)
+            run = self._dispatch.run(body, caller, origin_of(scope, headers), refused)
             outcome = await self._answered(run, body, receive)
         except HangUp:
             return
@@ -102,12 +100,6 @@ async def _send(send: Send, format: Format, outcome: Outcome | list[bytes]) -> N
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-def _origin(scope: Mapping[str, Any], headers: dict[bytes, bytes]) -> str:
-    """Return the origin under which the client reached this server, from its headers or those of a proxy."""
-    host, scheme = _text(headers, b"host") or "", _text(headers, b"x-forwarded-proto") or scope["scheme"]
-    return f"{scheme}://{host}" if _HOST.fullmatch(host) and scheme in ("http", "https") else ""
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:

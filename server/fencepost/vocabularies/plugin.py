@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-from starlette.routing import BaseRoute
+from typing import NamedTuple
 
 from fencepost import errors
 from fencepost.clock import Clock
@@ -17,10 +15,10 @@ from fencepost.domain.document import Document, Documents
 from fencepost.engine.engine import Engine
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import Kind
-from fencepost.http.entrance import Entrance
+from fencepost.http.routes import Routes
 from fencepost.loops.loop import Loop
 from fencepost.openapi.document import Surface
-from fencepost.openapi.parts import Json
+from fencepost.routes import CORE_ROUTES
 from fencepost.rpc.methods import registry
 from fencepost.rpc.registry import Registry
 from fencepost.settings import Settings
@@ -38,20 +36,15 @@ class Core(NamedTuple):
     engine: Engine
 
 
-def _no_routes(entrance: Entrance) -> Sequence[BaseRoute]:
-    return ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Running:
     """A vocabulary with a database: what `Vocabulary.start` returns.
 
-    RPC methods find `services` by their type. `routes` returns the plain HTTP and WebSocket routes. `loops` run in the
-    background. `serve` is entered while the server serves: for a port of its own.
+    RPC methods and routes find `services` by their type. `loops` run in the background. `serve` is entered while the
+    server serves: for a port of its own.
     """
 
     services: Sequence[object] = ()
-    routes: Callable[[Entrance], Sequence[BaseRoute]] = _no_routes
     loops: Sequence[Loop] = ()
     serve: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
@@ -68,8 +61,7 @@ class Vocabulary:
     moved_by_id  names of definitions whose tasks show no execId
     errors       the kinds of refusal, beside those of the core
     methods      the RPC methods
-    paths        the OpenAPI path items of its routes
-    schemas      structs that OpenAPI names though no method has them as params or result
+    routes       the plain HTTP and WebSocket routes
     checks       what `fencepost check` recomputes
     orphans      names of statements that delete a batch of its rows whose workflow has left the history
     reserve      entered before the database is started, for a port of its own; gives the settings to go on with
@@ -84,8 +76,7 @@ class Vocabulary:
     moved_by_id: Sequence[str] = ()
     errors: Sequence[Kind] = ()
     methods: Sequence[Registry] = ()
-    paths: Callable[[], Json] = dict
-    schemas: Sequence[type[Any]] = ()
+    routes: Sequence[Routes] = ()
     checks: Sequence[Check] = ()
     orphans: Sequence[str] = ()
     reserve: Callable[[Settings], AbstractContextManager[Settings]] = nullcontext
@@ -108,12 +99,15 @@ def methods_of(vocabularies: Iterable[Vocabulary], documents: Documents) -> Regi
     return registry(documents, [methods for one in vocabularies for methods in one.methods])
 
 
+def routes_of(vocabularies: Iterable[Vocabulary]) -> Sequence[Routes]:
+    """Return the routes of a server with these vocabularies, those of the core first."""
+    return [*CORE_ROUTES, *(routes for one in vocabularies for routes in one.routes)]
+
+
 def surface_of(vocabularies: Iterable[Vocabulary]) -> Surface:
     """Return everything that a server with these vocabularies shows on the wire."""
     several = list(vocabularies)
-    paths = {path: item for one in several for path, item in one.paths().items()}
-    schemas = [schema for one in several for schema in one.schemas]
-    return Surface(methods_of(several, documents_of(several)), catalogue_of(several), paths, schemas)
+    return Surface(methods_of(several, documents_of(several)), routes_of(several), catalogue_of(several))
 
 
 def catalogue_of(vocabularies: Iterable[Vocabulary]) -> Sequence[Kind]:

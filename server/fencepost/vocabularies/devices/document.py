@@ -105,30 +105,31 @@ def parse_run_params(params: bytes | None) -> RunParams:
     return run_params
 
 
-class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class DeviceRunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST …/runs. `device`, `deviceId` and `device_id` are the same member."""
 
-    id: ChosenId | None = None
-    device: DeviceName | None = None
-    device_id: DeviceName | None = None
-    device_snake_id: DeviceName | None = msgspec.field(name="device_id", default=None)
-    payload: Raw | UnsetType = UNSET
+    id: Annotated[ChosenId, Meta(description="idempotency key: the id of the run")] | None = None
+    device: Annotated[DeviceName, Meta(description="device of the run, when the document names none")] | None = None
+    device_id: Annotated[DeviceName, Meta(description="another name of `device`")] | None = None
+    device_snake_id: Annotated[DeviceName, Meta(description="another name of `device`")] | None = msgspec.field(
+        name="device_id", default=None
+    )
+    payload: (
+        Annotated[
+            Raw, Meta(description="members for the payload of the first step", extra_json_schema={"type": "object"})
+        ]
+        | UnsetType
+    ) = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse a payload that is not an object."""
+        object_text(self.payload, "$.payload")
 
     @property
     def params(self) -> bytes:
         """The params of the run, as JSON text."""
         named = [name for name in (self.device, self.device_id, self.device_snake_id) if name is not None]
         return encode_run_params(named[0] if named else None, self.payload)
-
-
-def parse_run_body(body: bytes) -> RunBody:
-    """Parse the body of POST …/runs; raise Refusal (`invalid-params`) that names the member."""
-    try:
-        run_body = _body.decode(body)
-    except msgspec.ValidationError as error:
-        raise refusal_of_struct(str(error), RunBody) from None
-    object_text(run_body.payload, "$.payload")
-    return run_body
 
 
 def encode_run_params(device: str | int | None, payload: Raw | UnsetType) -> bytes:
@@ -138,4 +139,3 @@ def encode_run_params(device: str | int | None, payload: Raw | UnsetType) -> byt
 
 
 _params = msgspec.json.Decoder(RunParams)
-_body = msgspec.json.Decoder(RunBody)

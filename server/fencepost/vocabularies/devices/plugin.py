@@ -13,14 +13,11 @@ from fencepost.vocabularies.devices.broadcaster import EventBroadcaster
 from fencepost.vocabularies.devices.channels import Channels
 from fencepost.vocabularies.devices.clients import Clients
 from fencepost.vocabularies.devices.decider import Policy, decider
-from fencepost.vocabularies.devices.devices import Devices
 from fencepost.vocabularies.devices.document import DeviceWorkflow
 from fencepost.vocabularies.devices.methods import device_methods
-from fencepost.vocabularies.devices.openapi import paths
 from fencepost.vocabularies.devices.reaper import DeviceReaper
 from fencepost.vocabularies.devices.registry import DeviceRegistry
-from fencepost.vocabularies.devices.resources import DeviceWorkflowResource
-from fencepost.vocabularies.devices.rest.routes import device_routes
+from fencepost.vocabularies.devices.routes import DEVICE_ROUTES
 from fencepost.vocabularies.devices.runs import Runs
 from fencepost.vocabularies.devices.store import DeviceStore
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary
@@ -42,13 +39,12 @@ def _start(core: Core) -> Running:
     channels = Channels(
         store, engine.tasks, registry, broadcaster, engine.changes, healthcheck_seconds=settings.healthcheck_seconds
     )
-    devices = Devices(runs, registry, broadcaster, channels, Clients(broadcaster, engine.changes))
+    clients = Clients(broadcaster, engine.changes)
     reaper = DeviceReaper(registry)
     reaping, broadcasting = Loop("device-reaper", reaper.run_once), Loop("event-broadcaster", broadcaster.run_once)
     registry.nudge, broadcaster.nudge = reaping.nudge, broadcasting.nudge
     return Running(
-        services=(runs, registry, reaper),
-        routes=lambda entrance: device_routes(devices, engine.changes, core.settings, entrance),
+        services=(runs, registry, channels, clients, settings, reaper),
         loops=(reaping, broadcasting),
     )
 
@@ -59,7 +55,6 @@ DEVICES = Vocabulary(
     deciders=_deciders,
     errors=kinds_of(vars(errors)),
     methods=(device_methods,),
-    paths=paths,
-    schemas=(DeviceWorkflowResource,),
+    routes=DEVICE_ROUTES,
     start=_start,
 )

@@ -76,9 +76,11 @@ class ReportBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class DeviceReport(ReportBody, frozen=True, rename="camel", kw_only=True):
-    """The body of a report over HTTP; the fail point has two spellings."""
+    """The body of a report over HTTP; the fail point has two spellings. Other members are ignored."""
 
-    snake_fail_point: Raw | UnsetType = msgspec.field(name="fail_point", default=UNSET)
+    snake_fail_point: Annotated[Raw, Meta(description="another name of `failPoint`")] | UnsetType = msgspec.field(
+        name="fail_point", default=UNSET
+    )
 
     @property
     def given_fail_point(self) -> Raw | None:
@@ -86,11 +88,11 @@ class DeviceReport(ReportBody, frozen=True, rename="camel", kw_only=True):
         return _given(self.fail_point) or _given(self.snake_fail_point)
 
 
-class TaskState(DeviceReport, frozen=True, rename="camel", kw_only=True):
+class DeviceTaskState(DeviceReport, frozen=True, rename="camel", kw_only=True):
     """A `task_state` message: a report that names its task and its verb."""
 
     type: Literal["TASK_STARTED", "TASK_COMPLETED", "TASK_REJECTED", "TASK_ABORTED", "TASK_FAILED"]
-    task_id: Any = msgspec.field(name="task_id")
+    task_id: Annotated[Any, Meta(extra_json_schema={"type": ["string", "integer"]})] = msgspec.field(name="task_id")
 
 
 def parse_report(verb: Verb, body: bytes) -> Report:
@@ -109,7 +111,7 @@ def parse_task_state(text: bytes) -> tuple[str, Report]:
     try:
         state = _task_state.decode(text)
     except msgspec.ValidationError as error:
-        raise refusal_of_struct(str(error), TaskState) from None
+        raise refusal_of_struct(str(error), DeviceTaskState) from None
     return parse_task_id(state.task_id), state.to_report(_VERBS[state.type])
 
 
@@ -126,4 +128,4 @@ def parse_task_id(value: object) -> str:
 
 
 _report = msgspec.json.Decoder(DeviceReport)
-_task_state = msgspec.json.Decoder(TaskState)
+_task_state = msgspec.json.Decoder(DeviceTaskState)

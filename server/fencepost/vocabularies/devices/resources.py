@@ -17,6 +17,7 @@ from fencepost.vocabularies.devices.runs import Run
 from fencepost.vocabularies.devices.statuses import reason_of, task_status
 from fencepost.vocabularies.devices.store import Device
 
+Next = Annotated[str, Meta(description="`after` of the next page")]
 RunId = Annotated[str, Meta(description="id of a run; the workflow of the run has the same id")]
 
 
@@ -89,6 +90,27 @@ class DeviceWorkflowResource(msgspec.Struct, frozen=True, rename="camel", omit_d
     version: int
     steps: list[JsonObject]
     device_id: str | None = None
+
+
+class DeviceWorkflowPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of device workflows by name; `next` is present when there are more."""
+
+    workflows: list[DeviceWorkflowResource]
+    next: Next | UnsetType = UNSET
+
+
+class DeviceRunPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of runs, the newest first, without their tasks; `next` is present when there are more."""
+
+    runs: list[DeviceRun]
+    next: Next | UnsetType = UNSET
+
+
+class DevicePage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of devices by name; `next` is present when there are more."""
+
+    devices: list[DeviceResource]
+    next: Next | UnsetType = UNSET
 
 
 class _TaskParams(msgspec.Struct, frozen=True):

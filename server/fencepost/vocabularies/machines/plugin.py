@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from starlette.routing import BaseRoute, Route
-
 from fencepost.errors import kinds_of
-from fencepost.http.entrance import Entrance
 from fencepost.vocabularies.machines import errors
-from fencepost.vocabularies.machines.certificate import certificate
 from fencepost.vocabularies.machines.decider import TIME_LIMIT, decide
 from fencepost.vocabularies.machines.document import MachineTemplate
 from fencepost.vocabularies.machines.hardware import HardwareRecords
 from fencepost.vocabularies.machines.hardware_methods import hardware_methods
 from fencepost.vocabularies.machines.hardware_store import HardwareStore
 from fencepost.vocabularies.machines.methods import machine_methods
-from fencepost.vocabularies.machines.openapi import paths
+from fencepost.vocabularies.machines.routes import Certificate, machine_routes
 from fencepost.vocabularies.machines.server import reserved_port, serving
 from fencepost.vocabularies.machines.store import MachineStore
 from fencepost.vocabularies.machines.templates import Templates
@@ -39,10 +33,8 @@ def _start(core: Core) -> Running:
         data=WorkflowData(store, kept=settings.workflow_data_versions),
     )
 
-    def routes(entrance: Entrance) -> Sequence[BaseRoute]:
-        return [Route("/cert", entrance.open(certificate(settings.grpc_tls)))]
-
-    return Running(services=(workflows,), routes=routes, serve=lambda: serving(workflows, settings))
+    certificate = Certificate(None if settings.grpc_tls is None else settings.grpc_tls.certificate)
+    return Running(services=(workflows, certificate), serve=lambda: serving(workflows, settings))
 
 
 MACHINES = Vocabulary(
@@ -52,7 +44,7 @@ MACHINES = Vocabulary(
     not_polled=(TIME_LIMIT,),
     errors=kinds_of(vars(errors)),
     methods=(machine_methods, hardware_methods),
-    paths=paths,
+    routes=(machine_routes,),
     reserve=reserved_port,
     start=_start,
 )

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from starlette.routing import BaseRoute, Route
-
 from fencepost.errors import kinds_of
-from fencepost.http.entrance import Entrance
 from fencepost.vocabularies.plugin import Core, Running, Vocabulary
 from fencepost.vocabularies.taskflow import errors
 from fencepost.vocabularies.taskflow.decider import decide
@@ -16,10 +11,9 @@ from fencepost.vocabularies.taskflow.events import FlowEvents
 from fencepost.vocabularies.taskflow.flows import Flows
 from fencepost.vocabularies.taskflow.methods import taskflow_methods
 from fencepost.vocabularies.taskflow.nesting import Nesting
-from fencepost.vocabularies.taskflow.openapi import paths
+from fencepost.vocabularies.taskflow.routes import taskflow_routes
 from fencepost.vocabularies.taskflow.runs import Runs
 from fencepost.vocabularies.taskflow.store import TaskflowStore
-from fencepost.vocabularies.taskflow.streams import TaskflowStreams
 from fencepost.vocabularies.taskflow.template_methods import template_methods
 from fencepost.vocabularies.taskflow.templates import Templates
 
@@ -31,15 +25,12 @@ def _start(core: Core) -> Running:
     events = FlowEvents(store, runs, engine.workflows, engine.definitions, engine.changes)
     nesting = Nesting(runs, engine.workflows, engine.deciders)
 
-    def routes(entrance: Entrance) -> Sequence[BaseRoute]:
-        return [Route("/taskflows/{id}/events", entrance.known(TaskflowStreams(events, engine.changes).events))]
-
     return Running(
         services=(
             Flows(runs, nesting, engine.workflows, engine.definitions),
             Templates(store, engine.definitions),
+            events,
         ),
-        routes=routes,
     )
 
 
@@ -50,6 +41,6 @@ TASKFLOW = Vocabulary(
     built_in=(TaskflowDefinition(name=FLOW),),
     errors=kinds_of(vars(errors)),
     methods=(taskflow_methods, template_methods),
-    paths=paths,
+    routes=(taskflow_routes,),
     start=_start,
 )
