@@ -1,4 +1,10 @@
-"""Fixtures, a module each."""
+"""Fixtures, a module each, and the profile of Hypothesis."""
+
+from hypothesis import HealthCheck, settings
+
+# On a busy machine, an example may take long. The limit of pytest for a test applies.
+settings.register_profile("fencepost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fencepost")
 
 # Every test has `def server(` from here: tests/fixtures/servers.py
 pytest_plugins = [

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from fencepost.domain.ids import IdKind, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
+from fencepost.domain.ids import ExecId, IdKind, new_prefixes, prefix_of, seq_of
 from fencepost.store.connection import Connection, connect, fetch
 from fencepost.store.statements import statement
 from tests.fixtures.locks import until_stuck
@@ -20,10 +20,10 @@ CREATE = "awf.task/create-and-execute"
 OWN = "0d1f5d39-5d5b-8c3f-8000-000000000001"
 
 
-def test_only_an_exec_id_of_the_servers_own_form_has_a_kind() -> None:
-    assert kind_of_exec_id(UUID(OWN.replace("8000", "8001"))) is IdKind.DECISION
-    # A random one, as they were before.
-    assert kind_of_exec_id(UUID("aaaaaaaa-aaaa-4aaa-8001-000000000001")) is IdKind.PLAIN
+def test_only_an_exec_id_in_the_form_of_the_server_has_a_kind() -> None:
+    assert ExecId.of(UUID(OWN.replace("8000", "8001"))).kind is IdKind.DECISION
+    # A random UUID.
+    assert ExecId.of(UUID("aaaaaaaa-aaaa-4aaa-8001-000000000001")).kind is IdKind.PLAIN
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_any_other_id_carries_none(id: str) -> None:
     ],
 )
 def test_an_exec_id_carries_the_number_of_its_task_too(exec_id: str, seq: int | None) -> None:
-    assert seq_of_exec_id(UUID(exec_id)) == seq
+    assert ExecId.of(UUID(exec_id)).seq == seq
 
 
 def test_a_task_without_an_id_gets_one_of_the_servers_own(server: Server) -> None:

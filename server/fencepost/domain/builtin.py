@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from fencepost.domain.definition import TaskDefinition
@@ -160,29 +157,45 @@ class _Wait(msgspec.Struct, frozen=True):
     until: str | None = None
 
 
-def timer_of(definition: str, params: bytes | None, execute_at: str | None) -> Mapping[str, Any] | None:
-    """Return the end of a timer, as `until` or `milliseconds`; None for a task that workers execute.
+class Timer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The end of a task without a worker: at `until` (ISO-8601 with a zone), or after `milliseconds`.
 
-    A subscription also has its index key. The params have been checked against the definition. Raises Refusal
-    (`invalid-params`) for an invalid time.
+    A subscription has the index key by which events find it.
+    """
+
+    until: str | None = None
+    milliseconds: int | None = None
+    subscription_path: str | None = None
+    subscription_value: int | None = None
+
+    @property
+    def is_subscription(self) -> bool:
+        """Whether the task waits for an event."""
+        return self.subscription_path is not None
+
+
+def timer_of(definition: str, params: bytes | None, execute_at: str | None) -> Timer | None:
+    """Return the timer of a new task; None for a task that workers execute.
+
+    The params have been checked against the definition. Raises Refusal (`invalid-params`) for an invalid time.
     """
     if definition not in TIMERS:
         return None
     if execute_at is not None:
         raise invalid_params(f"{definition} begins at once; a wait can last `until` a time", "$.executeAt")
     if definition == SUBSCRIBE:
-        return {"milliseconds": LONGEST_MS, **_found_by(params or b"")}
+        return _subscription_timer(params or b"")
     wait = msgspec.json.decode(params or b"{}", type=_Wait)
     if wait.until is not None:
-        return {"until": time_text(wait.until, "$.params.until")}
+        return Timer(until=time_text(wait.until, "$.params.until"))
     duration = wait.duration or _Duration()
     milliseconds = round((duration.hours * 3600 + duration.minutes * 60 + duration.seconds) * 1000)
     if milliseconds > LONGEST_MS:
         raise invalid_params("Expected at most ten years", "$.params.duration")
-    return {"milliseconds": milliseconds}
+    return Timer(milliseconds=milliseconds)
 
 
-def _found_by(params: bytes) -> Mapping[str, Any]:
+def _subscription_timer(params: bytes) -> Timer:
     try:
         path, value = index_key_of(read_rules(params))
     except msgspec.ValidationError as error:
@@ -190,4 +203,4 @@ def _found_by(params: bytes) -> Mapping[str, Any]:
         raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
     except Refusal as refusal:
         raise invalid_params(refusal.message, "$.params" + (refusal.at or "$")[1:]) from None
-    return {"subscription_path": path, "subscription_value": value}
+    return Timer(milliseconds=LONGEST_MS, subscription_path=path, subscription_value=value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from msgspec import Meta
@@ -32,6 +32,27 @@ class IdKind(IntEnum):
 
 # By the fourth group of hexadecimal digits.
 _BY_GROUP = {0x8000 + kind: kind for kind in IdKind}
+
+
+class ExecId(NamedTuple):
+    """An execId (a fencing token) and its parts; `seq` is None and `kind` is PLAIN for an execId in another form."""
+
+    uuid: UUID
+    seq: int | None
+    kind: IdKind
+
+    @classmethod
+    def of(cls, uuid: UUID) -> ExecId:
+        """Parse an execId."""
+        bits = uuid.int
+        kind = _BY_GROUP.get(bits >> 48 & 0xFFFF)
+        if kind is None or bits >> 76 & 0xF != 8:
+            return cls(uuid, None, IdKind.PLAIN)
+        return cls(uuid, bits & 0xFFFF_FFFF_FFFF, kind)
+
+    def __str__(self) -> str:
+        """Return the execId in its form on the wire."""
+        return str(self.uuid)
 
 
 def new_prefixes(count: int) -> list[str]:
@@ -58,14 +79,3 @@ def kind_of(id: str) -> IdKind:
     """Return the kind in the id of a task; ids that callers chose are plain."""
     own = _OWN.fullmatch(id) if id[18:22] == "-800" else None
     return IdKind(int(own[1])) if own else IdKind.PLAIN
-
-
-def seq_of_exec_id(exec_id: UUID) -> int | None:
-    """Return the seq in an execId, None for an execId in another form."""
-    bits = exec_id.int
-    return bits & 0xFFFF_FFFF_FFFF if 0x8000 <= bits >> 48 & 0xFFFF <= 0x8002 and bits >> 76 & 0xF == 8 else None
-
-
-def kind_of_exec_id(exec_id: UUID) -> IdKind:
-    """Return the kind in an execId; an execId in another form is plain."""
-    return IdKind.PLAIN if seq_of_exec_id(exec_id) is None else _BY_GROUP[exec_id.int >> 48 & 0xFFFF]

@@ -22,15 +22,20 @@ def _parsed(text: bytes | None) -> object:
     return None if text is None else orjson.loads(text)
 
 
-def object_text(raw: Raw | UnsetType, at: str, *, array: bool = False) -> bytes | None:
-    """Return a payload's text, None for an absent one or null; raise Refusal unless it is an object, or an `array`."""
-    if raw is UNSET:
-        return None
-    text = bytes(raw).strip()
-    if text[:1] == b"{":
-        return text
-    if text == b"null":
-        return None
-    if not (array and text[:1] == b"["):
+def payload_text(raw: Raw | UnsetType) -> bytes | None:
+    """Return a payload's text, None for an absent one or null."""
+    text = b"null" if raw is UNSET else bytes(raw).strip()
+    return None if text == b"null" else text
+
+
+def object_text(raw: Raw | UnsetType, at: str) -> bytes | None:
+    """Return the text of an object, None for an absent one or null; raise Refusal (`invalid-params`) otherwise."""
+    text = payload_text(raw)
+    if text is not None and text[:1] != b"{":
         raise invalid_params("Expected `object`", at)
     return text
+
+
+def is_array(raw: Raw | UnsetType) -> bool:
+    """Return whether a payload is an array."""
+    return raw is not UNSET and bytes(raw).lstrip()[:1] == b"["

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from uuid import UUID
 
 import msgspec
 
@@ -21,7 +20,7 @@ from fencepost.engine.builtin.execution import BuiltinExecution
 from fencepost.engine.builtin.refused import instead_of
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import Executions
-from fencepost.engine.leases import Lease
+from fencepost.engine.leases import lease_of
 from fencepost.engine.start_requests import parse, resolve
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.transitions_by_id import TransitionsById, UnexpectedState
@@ -136,8 +135,7 @@ class Deciders:
 
     async def _decide(self, task: Task, found: Found | None) -> bool:
         """Make a decision; return whether the server accepted it."""
-        assert task.exec_id is not None, "it was started"
-        lease = Lease(task.id, UUID(task.exec_id), ENGINE)
+        lease = lease_of(task, ENGINE)
         decided = False
         try:
             with suppress(Exception):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from fencepost.domain.actions import (
     AnyAction,
@@ -23,11 +25,14 @@ from fencepost.domain.payload import object_text
 from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.conflicts import diagnose
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.leases import Lease, fence, fragment
+from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import TRIES, Outcomes, sequentially, too_contended
 from fencepost.engine.start_requests import ResolvedRequest, parse, resolve
 from fencepost.errors import INVALID_ACTION, TASK_NOT_FOUND, UNAVAILABLE, Refusal
+from fencepost.store.calls import FinishCall, raw
+from fencepost.store.decisions import Begin, DecideCall
 from fencepost.store.tasks import TaskStore
+from fencepost.store.workflow_tree import Ending
 from fencepost.store.workflows import WorkflowStore
 
 _REASONS: Mapping[type[AnyAction], tuple[str, str] | tuple[None, None]] = {
@@ -54,7 +59,7 @@ class Decisions:
         return await sequentially(map(self._diagnosed, leases, calls, outcomes))
 
     async def _diagnosed(
-        self, lease: Lease, call: dict[str, Any] | Exception, outcome: Task | ShortTask | Exception | None
+        self, lease: Lease, call: DecideCall | Exception, outcome: Task | ShortTask | Exception | None
     ) -> ChangedTask:
         """Diagnose a failed guard: return the task of an earlier equal call, raise the Refusal, or try again."""
         for _ in range(TRIES):
@@ -65,7 +70,7 @@ class Decisions:
             if task := await diagnose(self._tasks, "success", lease.id, str(lease.exec_id), lease.content):
                 return await self._definitions.changed(task)
             assert not isinstance(call, Exception), "that was its outcome"
-            call["checked"] = await self._check(lease)
+            call = replace(call, finish=replace(call.finish, checked=await self._check(lease)))
             (outcome,) = await self._workflows.decide([call])
         raise too_contended(f"task {lease.id!r}")
 
@@ -87,24 +92,19 @@ class Decisions:
                     raise _of_action(refusal, said.place) from None
         return task.definition_version
 
-    async def _call(self, lease: Lease) -> dict[str, Any]:
+    async def _call(self, lease: Lease) -> DecideCall:
         actions = read_actions(lease.content)
         begins = []
         for index, action in enumerate(actions):
             if isinstance(action, ScheduleTask | ScheduleWorkflow):
                 begins.append(await self._begun(action, index, lease))
-        return {
-            **fence(lease),
-            "result": fragment(lease.content),
-            "checked": None,
-            "begins": begins,
-            "ending": _ending(actions, lease),
-        }
+        finish = FinishCall(*lease.guard, raw(lease.content))
+        return DecideCall(lease.id, finish, tuple(begins), _ending(actions, lease))
 
-    async def _begun(self, action: ScheduleTask | ScheduleWorkflow, index: int, lease: Lease) -> dict[str, Any]:
-        """Return the call of a start, under the newest version of its definition.
+    async def _begun(self, action: ScheduleTask | ScheduleWorkflow, index: int, lease: Lease) -> Begin:
+        """Return the activity of an action, under the newest version of its definition.
 
-        A refusal goes into the call: it counts only if no earlier decision has started this label, since definitions
+        A refusal goes into it: it counts only if no earlier decision has started this label, since definitions
         may have changed since then.
         """
         member, request = request_of(action)
@@ -120,22 +120,22 @@ class Decisions:
             if refusal.kind is UNAVAILABLE:
                 raise
             refused = _of_action(refusal, f"{place}.{member}")
-        return {
-            "place": place,
-            "refusal": refused,
-            "is_workflow": is_workflow,
-            "id": str(uuid4()) if is_workflow else None,
-            "label": request.label or f"{lease.id}/{index}",
-            "digest": digest_of(is_workflow=is_workflow, definition=name, **parsed._asdict()),
-            "definition": name,
-            "version": resolved.version,
-            "params": fragment(parsed.params),
-            "execute_at": parsed.execute_at,
-            "settings": fragment(parsed.settings),
-            "key": resolved.key,
-            "about": resolved.about,
-            "timer": resolved.timer,
-        }
+        return Begin(
+            is_workflow=is_workflow,
+            id=str(uuid4()) if is_workflow else None,
+            label=request.label or f"{lease.id}/{index}",
+            digest=digest_of(is_workflow=is_workflow, definition=name, **parsed._asdict()),
+            definition=name,
+            version=resolved.version,
+            params=parsed.params,
+            execute_at=parsed.execute_at,
+            settings=parsed.settings,
+            key=resolved.key,
+            about=resolved.about,
+            timer=resolved.timer,
+            place=place,
+            refusal=refused,
+        )
 
 
 class FinalContent(NamedTuple):
@@ -162,20 +162,22 @@ def _final_content(actions: Sequence[AnyAction], lease: Lease) -> FinalContent |
         raise _of_action(refusal, place) from None
 
 
-def _ending(actions: Sequence[AnyAction], lease: Lease) -> dict[str, Any] | None:
-    """Return the parameters of end.sql, if the last action ends the workflow."""
+def _ending(actions: Sequence[AnyAction], lease: Lease) -> Ending | None:
+    """Return the end of the workflow, if the last action ends it."""
     said = _final_content(actions, lease)
     if said is None:
         return None
     reason_type, reason_message = _REASONS[type(actions[-1])]
-    return {
-        "outcome": "succeeded" if reason_type is None else "failed",
-        "reason_type": reason_type,
-        "reason_message": reason_message,
-        said.member: fragment(said.text),
-        "action": actions[-1].__struct_config__.tag,
-        "caller": lease.caller,
-    }
+    succeeds = said.member == "result"
+    return Ending(
+        "succeeded" if succeeds else "failed",
+        str(actions[-1].__struct_config__.tag),
+        lease.caller,
+        reason_type,
+        reason_message,
+        result=raw(said.text) if succeeds else None,
+        error=None if succeeds else raw(said.text),
+    )
 
 
 def _place(lease: Lease, index: int) -> str:

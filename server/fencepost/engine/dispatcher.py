@@ -12,10 +12,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
+from fencepost.store.calls import ClaimAsk
 from fencepost.store.leases import PollAnswer
 from fencepost.store.tasks import TaskStore
 
@@ -46,6 +46,19 @@ class PendingPoll:
     def request_key(self) -> tuple[str, str] | None:
         """The caller and its requestId. A claim has at most one poll of each key."""
         return None if self.request_id is None else (self.caller, self.request_id)
+
+    def ask(self, number: int) -> ClaimAsk:
+        """Return the poll as an item of a claim."""
+        return ClaimAsk(
+            number,
+            self.size,
+            self.start,
+            self.action,
+            self.caller,
+            self.worker,
+            self.request_id,
+            self.request_hash,
+        )
 
 
 class _Group:
@@ -214,7 +227,7 @@ class Dispatcher:
 
     async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[PendingPoll]) -> None:
         try:
-            answers, more = await self._store.claim(key, [_as_json(number, poll) for number, poll in enumerate(chosen)])
+            answers, more = await self._store.claim(key, [poll.ask(number) for number, poll in enumerate(chosen)])
         except BaseException as error:  # noqa: BLE001 every poll of this claim gets it; the next claim must run
             for poll in chosen:
                 group.remove(poll)
@@ -278,19 +291,6 @@ class Dispatcher:
                     await self._release([leased.task for leased in tasks], poll.caller)
         finally:
             self._hanging_up -= 1
-
-
-def _as_json(number: int, poll: PendingPoll) -> Mapping[str, Any]:
-    return {
-        "ask": number,
-        "size": poll.size,
-        "start": poll.start,
-        "action": poll.action,
-        "worker": poll.worker,
-        "caller": poll.caller,
-        "request_id": poll.request_id,
-        "request_hash": poll.request_hash,
-    }
 
 
 def _fail(poll: PendingPoll, error: BaseException) -> None:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
-from uuid import UUID
+from typing import Literal, NamedTuple
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id
+from fencepost.domain.ids import IdKind, kind_of
 from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.conflicts import diagnose
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.leases import Lease, fence, fragment
+from fencepost.engine.leases import Lease, lease_of
 from fencepost.engine.outcomes import TRIES, Outcomes, gather, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import TASK_NOT_FOUND, Refusal
 from fencepost.store.batches import merge, partition
+from fencepost.store.calls import FinishCall, LeaseCall, NotifyCall, ReleaseCall, raw
 from fencepost.store.tasks import TaskStore
 
 Verb = Literal["start", "success", "fail", "release"]
@@ -50,7 +51,7 @@ class Executions:
 
     async def start(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """Start the executions of leased tasks."""
-        changed = await self._change("start", leases, [fence(lease) for lease in leases], short=short)
+        changed = await self._change("start", leases, [LeaseCall(*lease.guard) for lease in leases], short=short)
         if any(isinstance(one, ChangedTask) and _may_end_soon(one) for one in changed):
             self._wakeups.deadline(0.0)
         return changed
@@ -60,20 +61,20 @@ class Executions:
 
         The result of a decision task is its actions, which are applied.
         """
-        decides = [kind_of_exec_id(lease.exec_id) is IdKind.DECISION for lease in leases]
+        decides = [lease.exec_id.kind is IdKind.DECISION for lease in leases]
         if any(decides):
             ours, theirs = partition(leases, decides)
             return merge(
                 decides, await self.success(ours, short=short), await self._decisions.decide(theirs, short=short)
             )
-        calls = [{**fence(lease), "result": fragment(lease.content), "checked": None} for lease in leases]
+        calls = [FinishCall(*lease.guard, raw(lease.content)) for lease in leases]
         changed = await self._change("success", leases, calls, short=short)
         await self._freed(changed)
         return changed
 
     async def fail(self, leases: Sequence[Lease], *, short: bool = False) -> Outcomes[ChangedTask]:
         """Fail executions: a task waits for its next attempt, or is done when no attempt is left."""
-        calls = [{**fence(lease), "error": fragment(lease.content), "checked": None} for lease in leases]
+        calls = [FinishCall(*lease.guard, raw(lease.content)) for lease in leases]
         changed = await self._change("fail", leases, calls, short=short)
         for one in changed:
             if isinstance(one, ChangedTask) and one.task.status == "waiting":
@@ -83,14 +84,14 @@ class Executions:
 
     async def give_back(self, tasks: Sequence[Task], caller: str) -> None:
         """Release tasks that were leased for a poll whose client has gone away."""
-        leases = [Lease(task.id, UUID(task.exec_id), caller) for task in tasks]
+        leases = [lease_of(task, caller) for task in tasks]
         await self.release(leases, short=True, action="awf.engine/give-back")
 
     async def release(
         self, leases: Sequence[Lease], *, short: bool = False, action: str = "awf.task/release"
     ) -> Outcomes[ChangedTask]:
         """Release leases: each task is ready at once, and the attempt does not count."""
-        calls = [{**fence(lease), "action": action} for lease in leases]
+        calls = [ReleaseCall(*lease.guard, action) for lease in leases]
         changed = await self._change("release", leases, calls, short=short)
         for definition, count in _by_definition(changed).items():
             self._wakeups.ready(definition, count)
@@ -98,12 +99,12 @@ class Executions:
 
     async def notify(self, leases: Sequence[Lease]) -> Outcomes[Renewal]:
         """Renew leases (heartbeats), and report cancellations. The content of a call is the notification."""
-        calls = [{**fence(lease), "notification": fragment(lease.content)} for lease in leases]
+        calls = [NotifyCall(*lease.guard, raw(lease.content)) for lease in leases]
         outcomes = await self._store.notify(calls)
         return await gather(map(self._renewed, leases, calls, outcomes))
 
     async def _change(
-        self, verb: Verb, leases: Sequence[Lease], calls: Sequence[dict[str, Any]], *, short: bool
+        self, verb: Verb, leases: Sequence[Lease], calls: Sequence[LeaseCall], *, short: bool
     ) -> Outcomes[ChangedTask]:
         outcomes = list(await self._store.change(verb, calls, short=short))
         late = [number for number, outcome in enumerate(outcomes) if outcome is None]
@@ -117,13 +118,13 @@ class Executions:
             if outcome is not None
         ]
 
-    async def _diagnosed(self, verb: Verb, lease: Lease, call: dict[str, Any]) -> Task | ShortTask | Exception:
+    async def _diagnosed(self, verb: Verb, lease: Lease, call: LeaseCall) -> Task | ShortTask | Exception:
         """Diagnose a failed guard: return the task of an earlier equal call, raise the Refusal, or try again."""
         for _ in range(TRIES):
             if task := await diagnose(self._store, verb, lease.id, str(lease.exec_id), lease.content):
                 return task
-            if "checked" in call:
-                call["checked"] = await self._check(verb, lease)
+            if isinstance(call, FinishCall):
+                call = replace(call, checked=await self._check(verb, lease))
             (outcome,) = await self._store.change(verb, [call])
             if outcome is not None:
                 return outcome
@@ -138,7 +139,7 @@ class Executions:
             await self._definitions.check_end(task, verb, lease.content)
         return task.definition_version
 
-    async def _renewed(self, lease: Lease, call: dict[str, Any], outcome: str | Exception | None) -> Renewal:
+    async def _renewed(self, lease: Lease, call: NotifyCall, outcome: str | Exception | None) -> Renewal:
         exec_id = str(lease.exec_id)
         for _ in range(TRIES):
             if isinstance(outcome, Exception):

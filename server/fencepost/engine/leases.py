@@ -1,11 +1,12 @@
-"""Leases in calls of workers, and their statement parameters."""
+"""Leases in calls of workers."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-import orjson
+from fencepost.domain.ids import ExecId, IdKind, seq_of
+from fencepost.domain.task import Task
 
 
 class Lease(NamedTuple):
@@ -15,16 +16,18 @@ class Lease(NamedTuple):
     """
 
     id: str
-    exec_id: UUID
+    exec_id: ExecId
     caller: str
     content: bytes | None = None
 
+    @property
+    def guard(self) -> tuple[str, int | None, IdKind, str, UUID]:
+        """The first members of a LeaseCall: they find the task, and exclude calls of any other execution."""
+        seq = self.exec_id.seq
+        return (self.id, seq_of(self.id) if seq is None else seq, self.exec_id.kind, self.caller, self.exec_id.uuid)
 
-def fence(lease: Lease) -> dict[str, Any]:
-    """Return the parameters that find the task and guard it against calls of any other execution."""
-    return {"id": lease.id, "exec_id": lease.exec_id, "caller": lease.caller}
 
-
-def fragment(text: bytes | None) -> orjson.Fragment | None:
-    """Return JSON text as a value that orjson embeds unchanged."""
-    return None if text is None else orjson.Fragment(text)
+def lease_of(task: Task, caller: str) -> Lease:
+    """Return the lease of a task that was polled or started."""
+    assert task.exec_id is not None, "it is leased"
+    return Lease(task.id, ExecId.of(UUID(task.exec_id)), caller)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from fencepost.domain.actions import Request
-from fencepost.domain.builtin import timer_of
+from fencepost.domain.builtin import Timer, timer_of
 from fencepost.domain.definition import AnyWorkflow, TaskDefinition
 from fencepost.domain.payload import object_text
 from fencepost.domain.task_overrides import overrides_text
@@ -33,7 +32,7 @@ class ResolvedRequest(NamedTuple):
     """The facts about a valid request from its definition: the version, a task's timer, a workflow's key."""
 
     version: int
-    timer: Mapping[str, Any] | None = None
+    timer: Timer | None = None
     key: str | None = None
     about: tuple[str, ...] = ()
 

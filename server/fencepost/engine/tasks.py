@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import uuid4
 
+from msgspec import Raw
+from msgspec.structs import replace
+
 from fencepost.domain.builtin import TIMERS, timer_of
-from fencepost.domain.ids import IdKind, kind_of, seq_of
+from fencepost.domain.ids import IdKind, kind_of, new_prefixes, seq_of
 from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.payload import same_payload
 from fencepost.domain.task import ChangedTask, Entry, ShortTask, Task, TaskWithSettings, workflow_of
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.leases import fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, gather, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import (
@@ -26,6 +28,7 @@ from fencepost.errors import (
     Refusal,
     invalid_params,
 )
+from fencepost.store.calls import CreateTask, TaskCall, raw
 from fencepost.store.tasks import WHOLE_LOG, Created, Page, TaskStore
 from fencepost.store.workflows import WorkflowStore
 
@@ -55,10 +58,11 @@ class Tasks:
     async def create(self, news: Sequence[NewTask], *, short: bool = False) -> Outcomes[ChangedTask]:
         """Create tasks under the newest versions of their definitions. Idempotent for an id with the same content."""
         outcomes: list[ChangedTask | Exception | None] = [None] * len(news)
-        calls: dict[int, dict[str, Any]] = {}
+        calls: dict[int, CreateTask] = {}
+        prefixes = new_prefixes(len(news))
         for place, new in enumerate(news):
             try:
-                calls[place] = _call(new, await self._checked(new))
+                calls[place] = _call(new, await self._checked(new), prefixes[place])
             except Refusal as refusal:
                 outcomes[place] = refusal
         # An id in the server's own form can only be that of an existing task.
@@ -154,7 +158,7 @@ class Tasks:
         return (await self._store.first_entry(id)).caller
 
     async def _changed(self, verb: Literal["cancel", "retry"], id: str, caller: str) -> Task | None:
-        (outcome,) = await self._store.change(verb, [{"id": id, "caller": caller}])
+        (outcome,) = await self._store.change(verb, [TaskCall(id, seq_of(id), kind_of(id), caller)])
         if isinstance(outcome, Exception):
             raise outcome
         assert not isinstance(outcome, ShortTask), "the call asked for the whole resource"
@@ -172,7 +176,7 @@ class Tasks:
         await self._definitions.checks.made(lambda: definition.begin(new.params))
         return version
 
-    async def _retry_on_conflict(self, new: NewTask, call: dict[str, Any]) -> ChangedTask:
+    async def _retry_on_conflict(self, new: NewTask, call: CreateTask) -> ChangedTask:
         """Handle a create that changed nothing: its id exists, or its definition is stale; then try again."""
         for _ in range(TRIES):
             if new.id is not None and (existing := await self._store.find(new.id)):
@@ -180,7 +184,7 @@ class Tasks:
             if new.id is not None and seq_of(new.id) is not None:
                 raise invalid_params(f"{new.id!r} is of the form that only the server gives out", at="$.id")
             self._definitions.forget(new.definition)
-            call["version"] = await self._checked(new)
+            call = replace(call, version=await self._checked(new))
             (created,) = await self._store.create([call], short=False)
             if isinstance(created, Exception):
                 raise created
@@ -211,19 +215,20 @@ class Tasks:
                 self._wakeups.deadline(one.due_in)
 
 
-def _call(new: NewTask, version: int) -> dict[str, Any]:
+def _call(new: NewTask, version: int, prefix: str) -> CreateTask:
     timer = timer_of(new.definition, new.params, new.execute_at)
     # A task that begins in the same transaction needs an id: after a lost reply it is found by that.
-    begins = {} if timer is None else {"timer": timer, "id": new.id or str(uuid4())}
-    return {
-        "id": new.id,
-        "definition": new.definition,
-        "version": version,
-        "label": new.label,
-        "params": fragment(new.params),
-        "execute_at": new.execute_at,
-        "settings": fragment(new.settings),
-        "requester": fragment(new.requester),
-        "caller": new.caller,
-        **begins,
-    }
+    id = new.id if timer is None else new.id or str(uuid4())
+    return CreateTask(
+        id,
+        prefix if id is None else None,
+        new.definition,
+        version,
+        new.label,
+        raw(new.params),
+        new.execute_at,
+        raw(new.settings),
+        Raw(new.requester),
+        new.caller,
+        timer,
+    )

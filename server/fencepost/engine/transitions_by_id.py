@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from fencepost.domain.definition import TaskDefinition
 from fencepost.domain.task import Task
@@ -17,7 +18,7 @@ from fencepost.engine.outcomes import TRIES, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import TASK_HAS_A_LIMIT, TASK_NOT_FOUND, Refusal
 from fencepost.store.tasks import TaskStore
-from fencepost.store.transitions_by_id import TransitionStore, Verb, transition_by_id
+from fencepost.store.transitions_by_id import TransitionCall, TransitionStore, Verb
 
 # The states between the moment a task is ready and its end.
 AT_WORK = frozenset({"ready", "requested", "in-progress"})
@@ -58,7 +59,7 @@ class TransitionsById:
         Raises UnexpectedState, or Refusal: `task-not-found`, `task-has-a-limit`, the refusal of a content that does not
         fit the definition's schema, or `unavailable` when other callers keep changing the task.
         """
-        call = transition_by_id(id, verb, allowed=allowed, caller=caller, worker=worker, content=content)
+        call = TransitionCall(id=id, verb=verb, allowed=allowed, caller=caller, worker=worker, content=content)
         task: Task | None = None
         for _ in range(TRIES):
             moved = await self._store.apply(call)
@@ -72,7 +73,7 @@ class TransitionsById:
                 raise UnexpectedState(task)
             if verb in ("success", "fail"):
                 await self._definitions.check_end(task, verb, content)
-            call["checked"] = task.definition_version
+            call = replace(call, checked=task.definition_version)
         assert task is not None, "it was found each time"
         raise await self._stuck(task)
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import replace
 
 from fencepost.domain.actions import digest_of
 from fencepost.domain.definition import Beginning
@@ -14,7 +18,6 @@ from fencepost.domain.payload import same_payload
 from fencepost.domain.task import Task, TaskWithSettings
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.leases import fragment
 from fencepost.engine.outcomes import TRIES, Outcomes, gather, sequentially, too_contended
 from fencepost.errors import (
     KEY_TAKEN,
@@ -24,7 +27,8 @@ from fencepost.errors import (
     WORKFLOW_NOT_FOUND,
     Refusal,
 )
-from fencepost.store.workflows import Found, LabelledEntry, Page, Shown, WorkflowStore
+from fencepost.store.calls import CreateWorkflow, raw
+from fencepost.store.workflows import Found, LabelledEntry, Page, Shown, SignalCall, WorkflowStore
 
 
 class NewWorkflow(NamedTuple):
@@ -51,6 +55,16 @@ class Signal(NamedTuple):
     name: str
     payload: bytes | None
     signal_id: str | None
+
+
+class _SignalEvent(
+    msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab", tag_field="event", tag="awf.workflow.event/signal"
+):
+    """The event of a signal, as the decider of the workflow gets it."""
+
+    name: str
+    payload: Raw | None
+    signal_id: str | UnsetType = UNSET
 
 
 class Workflows:
@@ -137,29 +151,29 @@ class Workflows:
         """Return the id of the live workflow that has a key."""
         return await self._store.holder(key)
 
-    async def _call(self, new: NewWorkflow) -> dict[str, Any]:
+    async def _call(self, new: NewWorkflow) -> CreateWorkflow:
         version, definition = await self._definitions.newest_workflow(new.definition)
         if new.id is not None:
             definition.check_id(new.id)
         beginning = new.checked
         if beginning is None:
             beginning = await self._definitions.checks.made(lambda: definition.begin(new.params))
-        return {
+        return CreateWorkflow(
             # The id is made here: after a lost reply, the repeated create finds the workflow by it.
-            "id": new.id or str(uuid4()),
-            "definition": new.definition,
-            "version": version,
-            "label": new.label,
-            "params": fragment(new.params),
-            "execute_at": new.execute_at,
-            "key": beginning.key,
-            "about": beginning.about,
-            "requester": fragment(new.requester),
-            "caller": new.caller,
-        }
+            new.id or str(uuid4()),
+            new.definition,
+            version,
+            new.label,
+            raw(new.params),
+            new.execute_at,
+            Raw(new.requester),
+            new.caller,
+            beginning.key,
+            beginning.about,
+        )
 
     async def _retry_on_conflict(
-        self, new: NewWorkflow, call: dict[str, Any] | Exception, outcome: Workflow | Exception | None
+        self, new: NewWorkflow, call: CreateWorkflow | Exception, outcome: Workflow | Exception | None
     ) -> Workflow:
         """Handle a create that changed nothing: its id exists, or its definition is stale; then try again."""
         for _ in range(TRIES):
@@ -169,26 +183,26 @@ class Workflows:
             if isinstance(outcome, Workflow):
                 return outcome
             assert not isinstance(call, Exception), "that was its outcome"
-            if existing := await self._store.find(call["id"]):
+            if existing := await self._store.find(call.id):
                 return _existing(existing.workflow, new)
             if isinstance(outcome, Exception):
                 raise outcome
             self._definitions.forget(new.definition)
-            call |= {**await self._call(new), "id": call["id"]}
+            call = replace(await self._call(new), id=call.id)
             (outcome,) = await self._store.create([call])
         raise too_contended(f"workflow {new.id!r}")
 
     async def _signaled(self, signal: Signal) -> Workflow:
         found = await self.get(signal.id)
-        event = {"event": "awf.workflow.event/signal", "name": signal.name, "payload": fragment(signal.payload)}
-        call = {
-            "id": signal.id,
-            "seq": found.seq,
-            "event": event if signal.signal_id is None else {**event, "signal-id": signal.signal_id},
+        event = _SignalEvent(signal.name, raw(signal.payload), UNSET if signal.signal_id is None else signal.signal_id)
+        call = SignalCall(
+            signal.id,
+            found.seq,
             # A signal without an id needs one too: after a lost reply of the database, the statement is repeated.
-            "signal": signal.signal_id or f":{uuid4()}",
-            "digest": digest_of(is_workflow=True, definition=signal.name, params=signal.payload, execute_at=None),
-        }
+            signal.signal_id or f":{uuid4()}",
+            digest_of(is_workflow=True, definition=signal.name, params=signal.payload, execute_at=None),
+            Raw(msgspec.json.encode(event)),
+        )
         (taken,) = await self._store.signal([call]) if found.workflow.status != "done" else (None,)
         if isinstance(taken, Exception):
             raise taken

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from uuid import UUID
 
 import msgspec
 
@@ -19,7 +18,7 @@ from fencepost.domain.task import Task, TaskWithSettings
 from fencepost.engine.builtin.execution import BuiltinExecution, Handler, LeaseLost
 from fencepost.engine.builtin.isolation import Isolation
 from fencepost.engine.engine import Engine
-from fencepost.engine.leases import Lease
+from fencepost.engine.leases import Lease, lease_of
 from fencepost.engine.polls import PollRequest
 from fencepost.errors import INVALID_ACTION, INVALID_PARAMS, UNAVAILABLE, Refusal
 from fencepost.notation import json
@@ -108,7 +107,7 @@ class InternalWorker:
                 self._list = None
             for found in tasks:
                 running = asyncio.create_task(self._run(found))
-                self._running[running] = _lease(found.task)
+                self._running[running] = lease_of(found.task, ENGINE)
                 running.add_done_callback(self._running.pop)
         return 0.0
 
@@ -156,7 +155,7 @@ class InternalWorker:
     async def _run(self, found: TaskWithSettings) -> None:
         """Run a task: in isolation if it may have killed the server that ran it before."""
         async with self._isolation.slot(is_suspect=found.lost_attempts > 0):
-            await self._run_now(found, _lease(found.task))
+            await self._run_now(found, lease_of(found.task, ENGINE))
 
     async def _run_now(self, found: TaskWithSettings, lease: Lease) -> None:
         """Start a task, execute it, and report its outcome."""
@@ -237,8 +236,3 @@ class InternalWorker:
         if isinstance(outcome, Refusal):
             return error_body(outcome) if outcome.kind is INVALID_ACTION else None
         return error_body(report_bug(outcome, self._definition)) if isinstance(outcome, Exception) else None
-
-
-def _lease(task: Task) -> Lease:
-    assert task.exec_id is not None, "it was polled"
-    return Lease(task.id, UUID(task.exec_id), ENGINE)

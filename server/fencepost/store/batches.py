@@ -12,18 +12,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import compress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-import orjson
 import psycopg
 
 from fencepost.clock import Clock
 from fencepost.errors import UNAVAILABLE, Refusal
+from fencepost.store.calls import Call, as_json, number
 from fencepost.store.connection import Connection
 from fencepost.store.database import Database, StatementRefused
 from fencepost.store.statements import short_statement, statement
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Call)
 Row = tuple[Any, ...]
 # A smaller batch waits for one turn of the event loop.
 _FEW = 100
@@ -47,7 +48,7 @@ class Done(NamedTuple):
 
 
 # Runs calls with more than one statement, in a transaction of its own, at a time (None: the database's).
-Job = Callable[[Connection, Sequence[dict[str, Any]], datetime | None], Done]
+Job = Callable[[Connection, Sequence[C], datetime | None], Done]
 
 
 class _Submission:
@@ -62,8 +63,8 @@ class _Submission:
         self.future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
 
 
-class _Entry(NamedTuple):
-    call: dict[str, Any]
+class _Entry(NamedTuple, Generic[C]):
+    call: C
     submission: _Submission
     place: int
 
@@ -76,7 +77,7 @@ class _Entry(NamedTuple):
             submission.future.set_result(submission.outcomes)
 
 
-class Batches:
+class Batches(Generic[C]):
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
     Instead of a statement, `work` may be a job that gets the calls and runs several statements. `short` is its form for
@@ -92,9 +93,9 @@ class Batches:
         self,
         database: Database,
         clock: Clock,
-        work: str | Job,
+        work: str | Job[C],
         *,
-        short: Job | None = None,
+        short: Job[C] | None = None,
         locks: bool = True,
         most: int = 500,
         waiting: int = 20_000,
@@ -109,13 +110,13 @@ class Batches:
         self._most_runs = 1 if locks else 2
         self._most = most
         self._most_waiting = waiting
-        self._waiting: deque[_Entry] = deque()
+        self._waiting: deque[_Entry[C]] = deque()
         self._under_way: set[str] = set()
         self._running = 0
         # The event loop has only weak references to tasks.
         self._runs: set[asyncio.Task[None]] = set()
 
-    async def submit(self, calls: Sequence[dict[str, Any]], *, short: bool = False) -> list[Outcome]:
+    async def submit(self, calls: Sequence[C], *, short: bool = False) -> list[Outcome]:
         """Return the outcome of each call; with `short`, rows may have only the columns of a ShortTask.
 
         Raises Refusal (`unavailable`) when too many calls wait; then none of these is run.
@@ -142,23 +143,23 @@ class Batches:
         try:
             while batch := await self._next():
                 await self._run(batch)
-                self._under_way.difference_update(entry.call["id"] for entry in batch)
+                self._under_way.difference_update(entry.call.id for entry in batch if entry.call.id is not None)
         finally:
             self._running -= 1
 
-    async def _next(self) -> list[_Entry]:
+    async def _next(self) -> list[_Entry[C]]:
         """Take the waiting calls; few ones only after a turn of the loop, in which answered callers may call again."""
         if len(self._waiting) < _FEW:
             await asyncio.sleep(0)
         return self._take()
 
-    def _take(self) -> list[_Entry]:
+    def _take(self) -> list[_Entry[C]]:
         """Take the calls that may run together; a second call for one task stays until the first has run."""
-        batch: list[_Entry] = []
-        later: list[_Entry] = []
+        batch: list[_Entry[C]] = []
+        later: list[_Entry[C]] = []
         while self._waiting and len(batch) < self._most:
             entry = self._waiting.popleft()
-            id = entry.call["id"]
+            id = entry.call.id
             if id in self._under_way:
                 later.append(entry)
                 continue
@@ -168,10 +169,10 @@ class Batches:
         self._waiting.extendleft(reversed(later))
         if self._locks:
             # Every batch locks its rows in the same order, so that two batches do not deadlock.
-            batch.sort(key=lambda entry: str(entry.call["id"]))
+            batch.sort(key=lambda entry: str(entry.call.id))
         return batch
 
-    async def _run(self, batch: list[_Entry]) -> None:
+    async def _run(self, batch: list[_Entry[C]]) -> None:
         try:
             rows = await self._execute(batch)
         except (psycopg.Error, StatementRefused) as error:
@@ -184,18 +185,15 @@ class Batches:
             for entry in batch:
                 entry.resolve(error)
         else:
-            for number, entry in enumerate(batch):
-                entry.resolve(rows.get(number))
+            for place, entry in enumerate(batch):
+                entry.resolve(rows.get(place))
 
-    async def _execute(self, batch: list[_Entry]) -> Mapping[int, Row | Exception]:
-        short = True
-        for number, entry in enumerate(batch):
-            entry.call["call"] = number
-            short = short and entry.submission.short
-        calls = [entry.call for entry in batch]
+    async def _execute(self, batch: list[_Entry[C]]) -> Mapping[int, Row | Exception]:
+        short = all(entry.submission.short for entry in batch)
+        calls = number([entry.call for entry in batch])
         if isinstance(self._work, str):
             text = short_statement(self._work) if short else statement(self._work)
-            params = {"calls": orjson.dumps(calls).decode(), "now": self._clock.now()}
+            params = {"calls": as_json(calls), "now": self._clock.now()}
             return {row[0]: row for row in await self._database.fetch(text, params)}
         job = self._short_job if short and self._short_job is not None else self._work
         now = self._clock.now()

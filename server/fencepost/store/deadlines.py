@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fencepost.clock import Clock
-from fencepost.store.activities import time_out
+from fencepost.domain.ids import kind_of
+from fencepost.store.activities import TimeOutCall, time_out
 from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
@@ -45,7 +46,7 @@ class DeadlineStore:
         def job(connection: Connection) -> Reaped:
             # Inside the job, because a job that meets an outage is run again after it and needs the new time.
             rows = fetch(connection, statement("tasks/reap"), {**params, "resumed_at": self._resumed(connection)})
-            over = [{"seq": row[0], "id": row[1], "exec_id": row[2]} for row in rows if row[4] == "done"]
+            over = [TimeOutCall(row[0], kind_of(row[1]), row[2]) for row in rows if row[4] == "done"]
             wakeups = time_out(connection, over, self._clock.now())
             return Reaped([(row[3], row[4]) for row in rows], wakeups)
 

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-import orjson
+from msgspec import Raw
 
 from fencepost.clock import Clock
 from fencepost.domain import lossless_json
@@ -28,9 +28,10 @@ from fencepost.domain.matching import MISSING, IndexKey, index_key_in, matches, 
 from fencepost.domain.task import Task
 from fencepost.errors import EVENT_EXISTS, Refusal
 from fencepost.store.batches import Batches, Done, Row, Wakeup
+from fencepost.store.calls import Call, Numbered, as_json
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.start_requests import StaleDefinition, StartRequest, is_subscription, start
+from fencepost.store.start_requests import StaleDefinition, StartRequest, start
 from fencepost.store.statements import statement
 from fencepost.store.workflow_tree import advance, lock_workflows
 
@@ -76,8 +77,61 @@ class EventStore:
 
         The outcome of a refused event is an exception: StaleDefinition, or a Refusal (`already-exists`).
         """
-        calls = [{"id": one.event.key, "publication": one} for one in publications]
+        calls = [_PublishCall(one.event.key, one) for one in publications]
         return [_outcome(row) for row in await self._batches.submit(calls)]
+
+
+class _PublishCall(Call, frozen=True):
+    """A publication; `id` is the key of its event."""
+
+    id: str
+    publication: Publication
+
+
+class _CreateEvent(msgspec.Struct, frozen=True):
+    """A call of events/create.sql."""
+
+    key: str
+    source: str
+    id: str
+    digest: str
+    content: Raw
+    caller: str
+    triggers: int
+
+
+class _Complete(Numbered, frozen=True):
+    """A call of subscriptions/complete.sql."""
+
+    seq: int
+    exec_id: str
+    event_key: str
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """An item of `places` of subscriptions/find.sql."""
+
+    place: int
+    path: str
+    value: int
+
+
+class _SaveOutcome(msgspec.Struct, frozen=True):
+    """A call of save_outcomes.sql."""
+
+    key: str
+    outcome: Raw
+
+
+class _TriggerStart(msgspec.Struct, frozen=True):
+    """An item of `starts` of save_outcomes.sql."""
+
+    event_key: str
+    trigger: str
+    trigger_version: int
+    status: str
+    reference: Reference | None
+    reason: str | None
 
 
 class _Waiting(NamedTuple):
@@ -94,8 +148,8 @@ def _outcome(row: Any) -> Outcome | Exception:
     return row if isinstance(row, Exception) else msgspec.json.decode(row[1], type=Outcome)
 
 
-def _publish(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    publications = {call["call"]: call["publication"] for call in calls}
+def _publish(connection: Connection, calls: Sequence[_PublishCall], now: datetime | None) -> Done:
+    publications = {call.call: call.publication for call in calls}
     with connection.transaction():
         _enter(connection, publications.values())
         taken = _take(connection, publications.values(), now)
@@ -117,7 +171,7 @@ def _publish(connection: Connection, calls: Sequence[dict[str, Any]], now: datet
 
 def _enter(connection: Connection, publications: Any) -> None:
     starts = [choice.start for one in publications for choice in one.choices if choice.start is not None]
-    if any(is_subscription(one.timer) for one in starts):
+    if any(one.timer is not None and one.timer.is_subscription for one in starts):
         fetch(connection, statement("events/block_other_subscriptions"), {})
     else:
         fetch(connection, statement("events/block_subscriptions"), {})
@@ -126,18 +180,18 @@ def _enter(connection: Connection, publications: Any) -> None:
 def _take(connection: Connection, publications: Any, now: datetime | None) -> set[str]:
     """Record the events that are new; return their keys."""
     calls = [
-        {
-            "key": one.event.key,
-            "source": one.event.source,
-            "id": one.event.id,
-            "digest": one.event.digest,
-            "content": orjson.Fragment(one.event.content),
-            "caller": one.caller,
-            "triggers": one.changes,
-        }
+        _CreateEvent(
+            one.event.key,
+            one.event.source,
+            one.event.id,
+            one.event.digest,
+            Raw(one.event.content),
+            one.caller,
+            one.changes,
+        )
         for one in publications
     ]
-    rows = fetch(connection, statement("events/create"), {"calls": orjson.dumps(calls).decode(), "now": now})
+    rows = fetch(connection, statement("events/create"), {"calls": as_json(calls), "now": now})
     return {key for (key,) in rows}
 
 
@@ -173,11 +227,11 @@ def _complete(
     if activities:
         lock_workflows(connection, tasks=list(activities))
     calls = [
-        {"call": number, "seq": one.seq, "exec_id": one.exec_id, "event_key": new[number].event.key}
+        _Complete(one.seq, one.exec_id, new[number].event.key, call=number)
         # Sorted as batches of calls are, so that two transactions that end the same tasks do not deadlock.
         for one, number in sorted(chosen, key=lambda one: one[0].id)
     ]
-    params = {"calls": orjson.dumps(calls).decode(), "now": now}
+    params = {"calls": as_json(calls), "now": now}
     ended = fetch(connection, statement("subscriptions/complete"), params)
     for number, id in ended:
         completed[number].append(id)
@@ -195,8 +249,8 @@ def _chosen(
         for number, resource in resources.items():
             if (place := index_key_in(resource, path)) is not None:
                 events_at[place].append(number)
-    places = [{"place": n, "path": place.path, "value": place.value} for n, place in enumerate(events_at)]
-    rows = fetch(connection, statement("subscriptions/find"), {"places": orjson.dumps(places).decode()})
+    places = [_Place(n, place.path, place.value) for n, place in enumerate(events_at)]
+    rows = fetch(connection, statement("subscriptions/find"), {"places": as_json(places)})
     numbers = list(events_at.values())
     candidates: dict[_Waiting, set[int]] = defaultdict(set)
     for place, *waiting in rows:
@@ -249,18 +303,16 @@ def _settle(
     for number, one in new.items():
         references = {begun.trigger: begun.resource for begun in started[number]}
         starts += [
-            {
-                "event_key": one.event.key,
-                "trigger": choice.trigger,
-                "trigger_version": choice.version,
-                "status": "skipped" if choice.start is None else "started",
-                "reference": None
-                if choice.start is None
-                else orjson.Fragment(msgspec.json.encode(references[choice.trigger])),
-                "reason": choice.reason,
-            }
+            _TriggerStart(
+                one.event.key,
+                choice.trigger,
+                choice.version,
+                "skipped" if choice.start is None else "started",
+                None if choice.start is None else references[choice.trigger],
+                choice.reason,
+            )
             for choice in one.choices
         ]
-    calls = [{"key": one.event.key, "outcome": orjson.Fragment(said[number])} for number, one in new.items()]
-    params = {"calls": orjson.dumps(calls).decode(), "starts": orjson.dumps(starts).decode()}
+    calls = [_SaveOutcome(one.event.key, Raw(said[number])) for number, one in new.items()]
+    params = {"calls": as_json(calls), "starts": as_json(starts)}
     fetch(connection, statement("events/save_outcomes"), params)

@@ -5,19 +5,21 @@ Every transaction that changes a schedule locks its row first, so no due time is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-import orjson
+from msgspec import Raw
 
+from fencepost.domain.event import Reference
 from fencepost.domain.ids import seq_of
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.task import Task
 from fencepost.domain.workflow import Workflow
 from fencepost.errors import Refusal
 from fencepost.store.batches import Done, Row, Wakeup
+from fencepost.store.calls import Call, as_json
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.start_requests import StaleDefinition, StartRequest, start
 from fencepost.store.statements import statement
@@ -44,6 +46,13 @@ class ScheduledRun(NamedTuple):
     message: str | None = None
 
 
+class RunCall(Call, frozen=True):
+    """A run to apply; `id` is the name of its schedule."""
+
+    id: str
+    run: ScheduledRun
+
+
 class ScheduleState(NamedTuple):
     """The state of a locked schedule; `is_live` says whether the task or workflow that it started last is live."""
 
@@ -68,8 +77,8 @@ def lock_state(connection: Connection, name: str, now: datetime | None) -> Sched
     )
 
 
-def apply_runs(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Apply the runs of calls ({call, id, run}; the id is the schedule's name) that are still due.
+def apply_runs(connection: Connection, calls: Sequence[RunCall], now: datetime | None) -> Done:
+    """Apply the runs that are still due.
 
     A row is the call's number and the outcome: `started`, `skipped`, `stale` when the definition of what it starts has
     a newer version, or `passed` when a backfill had started it. A run that another server applies has no row.
@@ -80,17 +89,17 @@ def apply_runs(connection: Connection, calls: Sequence[dict[str, Any]], now: dat
         found, wakeups = start(connection, [claim.start for claim in starting if claim.start is not None], now)
         began = {claim.number: outcome for claim, outcome in zip(starting, found, strict=True)}
         rows: dict[int, Row | Exception] = {}
-        notes, moves = [], []
+        saved: list[_SaveRun] = []
+        moves: list[_Advance] = []
         for claim in claims:
             outcome = claim.outcome(began.get(claim.number))
-            rows[claim.number] = (claim.number, outcome["status"])
-            if outcome["status"] in ("started", "skipped"):
-                times = {"due_at": claim.due.due_at, "until_at": claim.run.until}
-                note = _note(claim.due, "scheduled", {"message": claim.run.message, **outcome})
-                notes.append({**note, **times})
-            if outcome["status"] != "stale":
+            rows[claim.number] = (claim.number, outcome.status)
+            if outcome.status in ("started", "skipped"):
+                outcome = outcome._replace(message=outcome.message or claim.run.message)
+                saved.append(_run_record(claim.due, "scheduled", outcome, until_at=claim.run.until))
+            if outcome.status != "stale":
                 moves.append(_move(claim.due.definition, claim.run.next_due_at, claim.due.due_at, outcome))
-        write(connection, notes, moves, now)
+        _write(connection, saved, moves, now)
         return Done(rows, wakeups)
 
 
@@ -111,11 +120,11 @@ def start_now(
     if id is not None and isinstance(outcomes[0], Refusal):
         raise outcomes[0]
     kind = "backfill" if id is None else "manual"
-    notes = [
-        {"name": name, "version": version, "kind": kind, "due_at": at, "id": id, **_began(outcome)}
+    saved = [
+        _SaveRun(name, version, kind, at, None, id, *_began(outcome)[:4])
         for (at, _), outcome in zip(starts, outcomes, strict=True)
     ]
-    write(connection, notes, [], now)
+    _write(connection, saved, [], now)
     return wakeups
 
 
@@ -146,20 +155,17 @@ def save_version(
     is_paused, is_live = (False, False) if before is None else (before.is_paused, before.is_live)
     reason = "paused" if is_paused else _reason(run, is_live)
     outcomes, wakeups = start(connection, [setup] if reason is None else [], now)
-    outcome = _skipped(reason) if reason is not None else _began(outcomes[0])
-    note = _note(run.due, "setup", {**outcome, "due_at": at})
-    write(connection, [note], [_move(definition, following, at, outcome)], now)
+    outcome = _RunOutcome("skipped", reason) if reason is not None else _began(outcomes[0])
+    _write(connection, [_run_record(run.due, "setup", outcome)], [_move(definition, following, at, outcome)], now)
     return wakeups
 
 
-def write(
-    connection: Connection, notes: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]], now: datetime | None
-) -> None:
+def _write(connection: Connection, saved: Sequence[_SaveRun], moves: Sequence[_Advance], now: datetime | None) -> None:
     """Record the outcomes of due times, and advance their schedules."""
-    if notes:
-        fetch(connection, statement("schedules/save_runs"), {"calls": orjson.dumps(notes).decode(), "now": now})
+    if saved:
+        fetch(connection, statement("schedules/save_runs"), {"calls": as_json(saved), "now": now})
     if moves:
-        fetch(connection, statement("schedules/advance"), {"calls": orjson.dumps(moves).decode()})
+        fetch(connection, statement("schedules/advance"), {"calls": as_json(moves)})
 
 
 def moments(definition: ScheduleDefinition, due_at: datetime | None) -> dict[str, datetime | None]:
@@ -175,6 +181,55 @@ def schedule_of(document: bytes) -> ScheduleDefinition:
 def time_of(text: str) -> datetime:
     """Return a time of the database."""
     return datetime.fromisoformat(text)
+
+
+class _RunOutcome(NamedTuple):
+    """The outcome of a due time; `message` explains a refused start, `reference` is JSON text.
+
+    `seq` is the number of a started task.
+    """
+
+    status: str
+    reason: str | None = None
+    message: str | None = None
+    reference: Raw | None = None
+    seq: int | None = None
+
+
+class _SaveRun(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call of save_runs.sql."""
+
+    name: str
+    version: int
+    kind: str
+    due_at: datetime | None
+    until_at: datetime | None
+    id: str | None
+    status: str
+    reason: str | None
+    message: str | None
+    reference: Raw | None
+
+
+class _ClaimRun(msgspec.Struct, frozen=True):
+    """A call of schedules/claim.sql."""
+
+    name: str
+    version: int
+    due_at: datetime
+
+
+class _Advance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call of schedules/advance.sql."""
+
+    name: str
+    due_at: datetime | None
+    starts_at: datetime | None
+    last_schedule: datetime | None = None
+    last_status: str | None = None
+    last_reason: str | None = None
+    last_reference: Raw | None = None
+    last_seq: int | None = None
 
 
 class _Claim(NamedTuple):
@@ -193,19 +248,19 @@ class _Claim(NamedTuple):
     def start(self) -> StartRequest | None:
         return None if self.is_started or self.reason is not None else self.run.start
 
-    def outcome(self, began: Task | Workflow | Refusal | None) -> dict[str, Any]:
+    def outcome(self, began: Task | Workflow | Refusal | None) -> _RunOutcome:
         """Return the outcome for the log of runs; `began` is the outcome of its start, if it had one."""
         if self.is_started:
-            return {"status": "passed"}
+            return _RunOutcome("passed")
         if self.start is None:
-            return _skipped(self.reason)
-        return {"status": "stale"} if began is None else _began(began)
+            return _RunOutcome("skipped", self.reason)
+        return _RunOutcome("stale") if began is None else _began(began)
 
 
-def _claim(connection: Connection, calls: Sequence[dict[str, Any]]) -> Sequence[_Claim]:
-    of_name: dict[str, tuple[int, ScheduledRun]] = {call["id"]: (call["call"], call["run"]) for call in calls}
-    seen = [{"name": run.due.name, "version": run.due.version, "due_at": run.due.due_at} for _, run in of_name.values()]
-    rows = fetch(connection, statement("schedules/claim"), {"calls": orjson.dumps(seen).decode()})
+def _claim(connection: Connection, calls: Sequence[RunCall]) -> Sequence[_Claim]:
+    of_name = {call.id: (call.call, call.run) for call in calls}
+    seen = [_ClaimRun(run.due.name, run.due.version, run.due.due_at) for _, run in of_name.values()]
+    rows = fetch(connection, statement("schedules/claim"), {"calls": as_json(seen)})
     return [
         _Claim(*of_name[name], _reason(of_name[name][1], is_live), is_started and of_name[name][1].until is None)
         for name, is_live, is_started in rows
@@ -219,35 +274,38 @@ def _reason(run: ScheduledRun, is_live: bool) -> str | None:
     return run.reason
 
 
-def _began(outcome: Task | Workflow | Refusal | None) -> dict[str, Any]:
+def _began(outcome: Task | Workflow | Refusal | None) -> _RunOutcome:
     if outcome is None:
         raise StaleDefinition
     if isinstance(outcome, Refusal):
-        return {**_skipped("refused"), "message": outcome.message}
+        return _RunOutcome("skipped", "refused", outcome.message)
     is_task = isinstance(outcome, Task)
-    reference = {"resourceType": "AidboxTask" if is_task else "AidboxWorkflow", "id": outcome.id}
-    return {"status": "started", "reference": reference, "seq": seq_of(outcome.id) if is_task else None}
+    reference = msgspec.json.encode(Reference("AidboxTask" if is_task else "AidboxWorkflow", outcome.id))
+    return _RunOutcome("started", reference=Raw(reference), seq=seq_of(outcome.id) if is_task else None)
 
 
-def _skipped(reason: str | None) -> dict[str, Any]:
-    return {"status": "skipped", "reason": reason}
-
-
-def _note(due: DueSchedule, kind: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": due.name, "version": due.version, "kind": kind, **outcome}
+def _run_record(due: DueSchedule, kind: str, outcome: _RunOutcome, *, until_at: datetime | None = None) -> _SaveRun:
+    return _SaveRun(due.name, due.version, kind, due.due_at, until_at, None, *outcome[:4])
 
 
 def _move(
-    definition: ScheduleDefinition, next_due_at: datetime | None, last: datetime, outcome: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the parameters of a schedule's state after a due time."""
-    # A backfilled due time does not change the last outcome of the schedule itself.
-    said = {} if outcome["status"] == "passed" else {"schedule": last, **outcome}
-    return {
-        "name": definition.name,
-        **moments(definition, next_due_at),
-        **{f"last_{member}": said.get(member) for member in ("schedule", "status", "reason", "reference", "seq")},
-    }
+    definition: ScheduleDefinition, next_due_at: datetime | None, last: datetime, outcome: _RunOutcome
+) -> _Advance:
+    """Return the state of a schedule after a due time."""
+    starts_at = moments(definition, next_due_at)["starts_at"]
+    if outcome.status == "passed":
+        # A backfilled due time does not change the last outcome of the schedule itself.
+        return _Advance(definition.name, next_due_at, starts_at)
+    return _Advance(
+        definition.name,
+        next_due_at,
+        starts_at,
+        last,
+        outcome.status,
+        outcome.reason,
+        outcome.reference,
+        outcome.seq,
+    )
 
 
 _schedules = msgspec.json.Decoder(ScheduleDefinition)

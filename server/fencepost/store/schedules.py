@@ -14,6 +14,7 @@ from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.schedule_runs import (
     DueSchedule,
+    RunCall,
     ScheduledRun,
     apply_runs,
     lock_state,
@@ -82,7 +83,7 @@ class ScheduleStore:
 
     async def apply(self, runs: Sequence[ScheduledRun]) -> Sequence[str | Exception | None]:
         """Apply the runs that are still due; return the outcome of each, None for a run that another server applies."""
-        rows = await self._runs.submit([{"id": run.due.name, "run": run} for run in runs])
+        rows = await self._runs.submit([RunCall(run.due.name, run) for run in runs])
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
     async def list(self, *, after: str | None = None, size: int) -> Portion[Schedule]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 from fencepost.clock import Clock
-from fencepost.domain.ids import IdKind, kind_of, kind_of_exec_id, new_prefixes, prefix_of, seq_of, seq_of_exec_id
+from fencepost.domain.ids import IdKind, prefix_of, seq_of
 from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.errors import Refusal
 from fencepost.store.batches import Batches, merge, partition
+from fencepost.store.calls import ClaimAsk, CreateTask, NotifyCall, TaskCall
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.leases import Claimed, PollAnswer, held_by_request, lease, request_key
@@ -75,30 +76,33 @@ class TaskStore:
         self.limits = Limits()
         # A claim ends with the task that fills an answer.
         self.answer_bytes = database.answer_bytes
-        self._batches = {
-            name: Batches(database, clock, f"tasks/{name}", locks=name != "create", waiting=waiting)
-            for name in ("create", "start", "notify", "success", "fail", "release", "cancel", "retry")
+        self._creates: Batches[CreateTask] = Batches(database, clock, "tasks/create", locks=False, waiting=waiting)
+        self._creates_with_timers = Batches(database, clock, create_in_transaction, locks=False, waiting=waiting)
+        self._notifies: Batches[NotifyCall] = Batches(database, clock, "tasks/notify", waiting=waiting)
+        self._changes: dict[Verb, Batches[TaskCall]] = {
+            verb: Batches(database, clock, f"tasks/{verb}", waiting=waiting) for verb in get_args(Verb)
         }
-        self._with_timers = Batches(database, clock, create_in_transaction, locks=False, waiting=waiting)
 
     @property
     def pressed(self) -> bool:
         """Whether so many calls wait that polls, which lead to more calls, should wait too."""
-        return any(batches.pressed for batches in self._batches.values())
+        return (
+            self._creates.pressed
+            or self._notifies.pressed
+            or any(batches.pressed for batches in self._changes.values())
+        )
 
-    async def create(self, calls: Sequence[dict[str, Any]], *, short: bool) -> Sequence[Created | Exception | None]:
+    async def create(self, calls: Sequence[CreateTask], *, short: bool) -> Sequence[Created | Exception | None]:
         """Return each new task and the seconds until it is ready; None when its id is taken or its version is old.
 
-        `id` is None for a task that the server shall name. One with a `timer` has an id and begins at once.
+        A task with a `timer` has an id and begins at once.
         """
-        timers = ["timer" in call for call in calls]
-        for call, prefix in zip(calls, new_prefixes(len(calls)), strict=True):
-            call["prefix"] = prefix if call["id"] is None else None
+        timers = [call.timer is not None for call in calls]
         if not any(timers):
-            rows = await self._batches["create"].submit(calls, short=short)
+            rows = await self._creates.submit(calls, short=short)
         else:
             plain, timed = partition(calls, timers)
-            rows = merge(timers, await self._batches["create"].submit(plain), await self._with_timers.submit(timed))
+            rows = merge(timers, await self._creates.submit(plain), await self._creates_with_timers.submit(timed))
         return [await self._created(row) if isinstance(row, tuple) else row for row in rows]
 
     async def _created(self, row: Sequence[Any]) -> Created:
@@ -110,35 +114,33 @@ class TaskStore:
         return Created(task, row[1])
 
     async def change(
-        self, verb: Verb, calls: Sequence[dict[str, Any]], *, short: bool = False
+        self, verb: Verb, calls: Sequence[TaskCall], *, short: bool = False
     ) -> Sequence[Task | ShortTask | Exception | None]:
         """Run the statement of `verb` for each call; return the changed task, or None where its guard failed."""
-        calls = _located(calls)
-        # The ids tell which calls must notify a workflow.
-        told = [verb in NOTIFIED_VERBS and _kind(call) is not IdKind.PLAIN for call in calls]
+        told = [verb in NOTIFIED_VERBS and call.kind is not IdKind.PLAIN for call in calls]
         if not any(told):
-            rows = await self._batches[verb].submit(calls, short=short)
+            rows = await self._changes[verb].submit(calls, short=short)
         else:
             ours, theirs = partition(calls, told)
-            plain = self._batches[verb].submit(ours, short=short)
+            plain = self._changes[verb].submit(ours, short=short)
             rows = merge(told, *await asyncio.gather(plain, self._workflows.change(verb, theirs, short=short)))
         return [task_of(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
-    async def notify(self, calls: Sequence[dict[str, Any]]) -> Sequence[str | Exception | None]:
+    async def notify(self, calls: Sequence[NotifyCall]) -> Sequence[str | Exception | None]:
         """Renew leases; return each new deadline, or None where the guard failed."""
-        rows = await self._batches["notify"].submit(_located(calls))
+        rows = await self._notifies.submit(calls)
         for row in rows:
             if isinstance(row, tuple) and row[2] > WHOLE_LOG and row[2] % _THINNED == 0:
                 await self._thin(row[3], row[2])
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
-    async def claim(self, definitions: Sequence[str], asks: Sequence[Mapping[str, Any]]) -> Claimed:
+    async def claim(self, definitions: Sequence[str], asks: Sequence[ClaimAsk]) -> Claimed:
         """Lease ready tasks to `asks` (see claim.sql) and return their answers.
 
         Asks with a requestId are first answered with what they hold already.
         """
         params = {"definitions": list(definitions), "most_bytes": self.answer_bytes, "now": self._clock.now()}
-        named = [ask for ask in asks if ask["request_id"] is not None]
+        named = [ask for ask in asks if ask.request_id is not None]
 
         def job(connection: Connection) -> Claimed:
             limited = self.limits.among(connection, definitions)
@@ -153,10 +155,10 @@ class TaskStore:
                 if named:
                     fetch(connection, statement("tasks/lock_requests"), {"keys": [request_key(ask) for ask in named]})
                     held = held_by_request(connection, named)
-                rest = [ask for ask in asks if ask["ask"] not in held]
+                rest = [ask for ask in asks if ask.ask not in held]
                 if not limited or not rest:
                     return Claimed(held | lease(connection, statement("tasks/claim"), params, rest))
-                size = sum(ask["size"] for ask in rest)
+                size = sum(ask.size for ask in rest)
                 seqs, more = self.limits.limit_capacity(connection, limited, size, params["now"])
                 given = lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
                 return Claimed(held | given, more and len(seqs) < size)
@@ -243,13 +245,3 @@ class TaskStore:
 
 def _at(id: str) -> dict[str, Any]:
     return {"id": id, "seq": seq_of(id)}
-
-
-def _kind(call: Mapping[str, Any]) -> IdKind:
-    return kind_of_exec_id(call["exec_id"]) if "exec_id" in call else kind_of(call["id"])
-
-
-def _located(calls: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    for call in calls:
-        call["seq"] = ("exec_id" in call and seq_of_exec_id(call["exec_id"])) or seq_of(call["id"])
-    return calls

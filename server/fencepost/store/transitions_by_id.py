@@ -6,18 +6,28 @@ is leased, started and completed, and leaves three entries in its log, as three 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-import orjson
 from psycopg import Rollback
 
 from fencepost.clock import Clock
-from fencepost.domain.ids import new_prefixes, seq_of
+from fencepost.domain.ids import IdKind, kind_of, new_prefixes, seq_of
 from fencepost.domain.task import Task
-from fencepost.store.activities import notify_workflows
+from fencepost.store.activities import TimeOutCall, notify_workflows
 from fencepost.store.batches import Batches, Done, Row, Wakeup
+from fencepost.store.calls import (
+    Call,
+    FinishCall,
+    LeaseCall,
+    Numbered,
+    ReleaseCall,
+    TaskCall,
+    as_json,
+    number,
+    raw,
+)
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.rows import EXEC_ID, RESOURCE, STATUS
@@ -25,6 +35,47 @@ from fencepost.store.statements import statement
 from fencepost.store.workflow_tree import lock_workflows
 
 Verb = Literal["claim", "start", "success", "fail", "release", "cancel", "retry"]
+
+
+class TransitionCall(Call, frozen=True, kw_only=True):
+    """A transition: `verb` is applied to the task `id` if it is in one of the states of `allowed` (`done` is one).
+
+    `content` is the JSON text of a result or error, checked against the schema of the definition's version `checked`.
+    """
+
+    id: str
+    verb: Verb
+    allowed: Collection[str]
+    caller: str
+    worker: str | None = None
+    content: bytes | None = None
+    checked: int | None = None
+
+
+class _LockState(Numbered, frozen=True):
+    """A call of lock_state.sql, which ignores `kind`."""
+
+    id: str
+    seq: int | None
+    kind: IdKind
+
+
+class _ClaimById(TaskCall, frozen=True):
+    """A call of claim_by_id.sql."""
+
+    start: bool
+    action: str
+    worker: str | None
+    prefix: str
+
+
+class _State(NamedTuple):
+    """The state of a locked live task; `is_late` says whether it is ready and has expired."""
+
+    seq: int
+    status: str
+    exec_id: str | None
+    is_late: bool
 
 
 class TransitionStore:
@@ -40,8 +91,8 @@ class TransitionStore:
     ) -> None:
         self._batches = Batches(database, clock, apply, waiting=waiting, on_wakeups=on_wakeups)
 
-    async def apply(self, call: dict[str, Any]) -> Task | None:
-        """Apply a call of `transition_by_id` and return the changed task.
+    async def apply(self, call: TransitionCall) -> Task | None:
+        """Apply a transition and return the changed task.
 
         None when the task is in no allowed state, or its content was not checked against the task's version.
         """
@@ -51,88 +102,54 @@ class TransitionStore:
         return None if row is None else Task._make(row[RESOURCE])
 
 
-def transition_by_id(
-    id: str,
-    verb: Verb,
-    *,
-    allowed: Collection[str],
-    caller: str,
-    call: int = 0,
-    worker: str | None = None,
-    content: bytes | None = None,
-    checked: int | None = None,
-) -> dict[str, Any]:
-    """Return the call that applies `verb` to the task `id` in one of the states of `allowed` (`done` is one).
-
-    `call` is its number in a batch; `content` is the JSON text of a result or error, checked against the schema of the
-    definition's version `checked`.
-    """
-    return {
-        "call": call,
-        "id": id,
-        "verb": verb,
-        "allowed": list(allowed),
-        "caller": caller,
-        "worker": worker,
-        "content": content,
-        "checked": checked,
-    }
-
-
-def apply(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Apply the calls of `transition_by_id`. A row is the call's number and the resource.
+def apply(connection: Connection, calls: Sequence[TransitionCall], now: datetime | None) -> Done:
+    """Apply transitions. A row is the place of the call in the batch, and the resource.
 
     A task in another state, or with an unchecked content, has no row. A task that has expired before it began is ended
     as the reaper would end it.
     """
     with connection.transaction():
         lock_workflows(
-            connection, tasks=[seq for call in calls if (seq := seq_of(call["id"])) is not None], with_parents=True
+            connection, tasks=[seq for call in calls if (seq := seq_of(call.id)) is not None], with_parents=True
         )
         return apply_locked(connection, calls, now)
 
 
-def apply_locked(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
-    """Apply calls in the open transaction, which must have locked the workflows of their tasks."""
-    asked = [{"call": call["call"], "id": call["id"], "seq": seq_of(call["id"])} for call in calls]
-    stands = {
-        row[0]: row for row in fetch(connection, statement("tasks/lock_state"), {"calls": _json(asked), "now": now})
-    }
+def apply_locked(connection: Connection, calls: Sequence[TransitionCall], now: datetime | None) -> Done:
+    """Apply transitions in the open transaction, which must have locked the workflows of their tasks."""
+    calls = number(calls)
+    locks = [_LockState(call.id, seq_of(call.id), kind_of(call.id), call=call.call) for call in calls]
+    params = {"calls": as_json(locks), "now": now}
+    states = {row[0]: _State._make(row[1:]) for row in fetch(connection, statement("tasks/lock_state"), params)}
     rows: dict[int, Row | Exception] = {}
-    over: list[Mapping[str, Any]] = []
-    for call, one in zip(calls, asked, strict=True):
-        stand = stands.get(call["call"])
-        if (status := stand[2] if stand else "done") not in call["allowed"]:
+    over: list[_LockState] = []
+    for call, lock in zip(calls, locks, strict=True):
+        state = states.get(call.call)
+        if (state.status if state else "done") not in call.allowed:
             continue
-        if stand is not None and stand[4] and "tasks/claim_by_id" in _steps(call["verb"], status):
-            late = [{"call": call["call"], "seq": stand[1], "exec_id": None}]
-            fetch(connection, statement("tasks/time_out"), {"calls": _json(late), "now": now})
-            over.append(one)
-        elif (row := _applied(connection, call, stand, now)) is not None:
-            rows[call["call"]] = row
+        if state is not None and state.is_late and "tasks/claim_by_id" in _steps(call.verb, state.status):
+            late = TimeOutCall(state.seq, lock.kind, None, call=call.call)
+            fetch(connection, statement("tasks/time_out"), {"calls": as_json([late]), "now": now})
+            over.append(lock)
+        elif (row := _applied(connection, call, state, now)) is not None:
+            rows[call.call] = row
             if row[STATUS] == "done":
-                over.append(one)
+                over.append(lock)
     return Done(rows, notify_workflows(connection, over, now))
 
 
-def _applied(connection: Connection, call: Mapping[str, Any], stand: Row | None, now: datetime | None) -> Row | None:
+def _applied(connection: Connection, call: TransitionCall, state: _State | None, now: datetime | None) -> Row | None:
     """Run the statements that lead from a task's state to the wanted one; return the row of the last statement."""
-    verb: Verb = call["verb"]
-    said = {
-        "call": call["call"],
-        "id": call["id"],
-        "seq": seq_of(call["id"]),
-        "caller": call["caller"],
-        "exec_id": None if stand is None else stand[3],
-    }
+    exec_id = None if state is None else state.exec_id
     row: Row | None = None
     # A savepoint: when a later step is refused, the earlier ones must not have happened.
     with connection.transaction() as steps:
-        for step in _steps(verb, "done" if stand is None else stand[2]):
-            row = _run(connection, step, {**said, **_params(step, call)}, now)
+        for step in _steps(call.verb, "done" if state is None else state.status):
+            params = {"calls": as_json([_step_call(step, call, exec_id)]), "now": now}
+            row = next(iter(fetch(connection, statement(step), params)), None)
             if row is None:
                 raise Rollback(steps)
-            said["exec_id"] = row[EXEC_ID]
+            exec_id = row[EXEC_ID]
     return row
 
 
@@ -146,27 +163,20 @@ def _steps(verb: Verb, status: str) -> Sequence[str]:
     return beginning if verb == "start" else (*beginning, f"tasks/{verb}")
 
 
-def _params(step: str, call: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a statement's parameters besides the task and the caller."""
-    content = None if call["content"] is None else orjson.Fragment(call["content"])
+def _step_call(step: str, call: TransitionCall, exec_id: str | None) -> Numbered:
+    """Return the call of one statement of a transition."""
+    task = (call.id, seq_of(call.id), kind_of(call.id), call.caller)
     match step:
         case "tasks/claim_by_id":
-            begins = call["verb"] != "claim"
+            begins = call.verb != "claim"
             action = "awf.task/start" if begins else "awf.task/poll"
-            return {"start": begins, "action": action, "worker": call["worker"], "prefix": new_prefixes(1)[0]}
-        case "tasks/success":
-            return {"result": content, "checked": call["checked"]}
-        case "tasks/fail":
-            return {"error": content, "checked": call["checked"]}
+            (prefix,) = new_prefixes(1)
+            return _ClaimById(*task, begins, action, call.worker, prefix, call=call.call)
+        case "tasks/start":
+            return LeaseCall(*task, exec_id, call=call.call)
+        case "tasks/success" | "tasks/fail":
+            return FinishCall(*task, exec_id, raw(call.content), call.checked, call=call.call)
         case "tasks/release":
-            return {"action": "awf.task/release"}
-    return {}
-
-
-def _run(connection: Connection, step: str, call: Mapping[str, Any], now: datetime | None) -> Row | None:
-    rows = fetch(connection, statement(step), {"calls": _json([call]), "now": now})
-    return rows[0] if rows else None
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+            return ReleaseCall(*task, exec_id, "awf.task/release", call=call.call)
+        case _:
+            return TaskCall(*task, call=call.call)

@@ -6,15 +6,55 @@ which it happens, and `advance` ends that transaction, so no workflow is left wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Literal, NamedTuple
 
-import orjson
+import msgspec
+from msgspec import Raw
 
 from fencepost.store.batches import Wakeup
+from fencepost.store.calls import Call, as_json
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
+
+
+class Ending(NamedTuple):
+    """The end of a workflow: `action` is its name in the log; only a failure has a reason; JSON members are text."""
+
+    outcome: Literal["succeeded", "failed", "canceled"]
+    action: str
+    caller: str
+    reason_type: str | None = None
+    reason_message: str | None = None
+    result: Raw | None = None
+    error: Raw | None = None
+
+
+class EndWorkflow(Call, frozen=True):
+    """A call of end.sql: the number of a workflow, and the members of its Ending. The statement ignores `id`."""
+
+    id: str
+    seq: int
+    outcome: str
+    action: str
+    caller: str
+    reason_type: str | None = None
+    reason_message: str | None = None
+    result: Raw | None = None
+    error: Raw | None = None
+
+
+class WorkflowEvent(msgspec.Struct, frozen=True):
+    """An event for a workflow, an item of `events` of advance.sql."""
+
+    workflow_seq: int
+    event: Raw
+
+
+def end_of(seq: int, ending: Ending) -> EndWorkflow:
+    """Return the call that ends a workflow."""
+    return EndWorkflow(str(seq), seq, *ending)
 
 
 def lock_workflows(
@@ -29,30 +69,30 @@ def lock_workflows(
 
 
 def end_tree(
-    connection: Connection, endings: Sequence[Mapping[str, Any]], now: datetime | None
+    connection: Connection, endings: Sequence[EndWorkflow], now: datetime | None
 ) -> tuple[list[int], list[Wakeup]]:
     """End locked workflows and cancel their live tasks and children, to any depth.
 
     Returns the numbers of the workflows in `endings`, for `advance` to notify their parents, and wake-ups for the
     places that became free under limits.
     """
-    calls = {ending["seq"]: ending for ending in endings}
+    calls = {ending.seq: ending for ending in endings}
     above = list(calls)
     while above:
         rows = fetch(connection, statement("workflows/lock_children"), {"workflows": above})
-        below = {seq: calls[parent]["caller"] for seq, parent in rows if seq not in calls}
-        calls |= {seq: _canceled(seq, caller) for seq, caller in below.items()}
+        below = {seq: calls[parent].caller for seq, parent in rows if seq not in calls}
+        calls |= {seq: end_of(seq, Ending("canceled", "awf.engine/cancel", caller)) for seq, caller in below.items()}
         above = list(below)
-    params = {"calls": orjson.dumps(list(calls.values())).decode(), "now": now}
+    params = {"calls": as_json([*calls.values()]), "now": now}
     rows = fetch(connection, statement("workflows/end"), params)
-    return [ending["seq"] for ending in endings], [Wakeup(definition, None) for seq, definition in rows if seq is None]
+    return [ending.seq for ending in endings], [Wakeup(definition, None) for seq, definition in rows if seq is None]
 
 
 def advance(
     connection: Connection,
     now: datetime | None,
     *,
-    events: Sequence[Mapping[str, Any]] = (),
+    events: Sequence[WorkflowEvent] = (),
     tasks: Sequence[int] = (),
     workflows: Sequence[int] = (),
     decided: Sequence[int] = (),
@@ -65,14 +105,10 @@ def advance(
     if not (events or tasks or workflows or decided):
         return []
     params = {
-        "events": orjson.dumps(list(events)).decode(),
+        "events": as_json(events),
         "tasks": list(tasks),
         "workflows": list(workflows),
         "decided": list(decided),
         "now": now,
     }
     return [Wakeup(*row) for row in fetch(connection, statement("workflows/advance"), params)]
-
-
-def _canceled(seq: int, caller: str) -> dict[str, Any]:
-    return {"seq": seq, "outcome": "canceled", "action": "awf.engine/cancel", "caller": caller}

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import orjson
+from msgspec import Raw
 
 from fencepost.clock import Clock
 from fencepost.domain.builtin import ENGINE
-from fencepost.domain.ids import seq_of_exec_id
 from fencepost.domain.listing import Direction, Filter, Portion, Sort
 from fencepost.domain.task import Entry, ShortTask, Task, task_of
 from fencepost.domain.workflow import Step, Workflow
 from fencepost.store import activities
 from fencepost.store.batches import Batches, Done, Job, Outcome, Row, Wakeup
+from fencepost.store.calls import Call, CreateWorkflow, Numbered, TaskCall, as_json
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.decisions import decide
+from fencepost.store.decisions import DecideCall, decide
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_workflows
 from fencepost.store.start_requests import create_workflows
 from fencepost.store.statements import short_statement, statement
-from fencepost.store.workflow_tree import advance, end_tree, lock_workflows
+from fencepost.store.workflow_tree import Ending, EndWorkflow, WorkflowEvent, advance, end_of, end_tree, lock_workflows
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Call)
 
 NOTIFIED_VERBS = ("success", "fail", "cancel", "retry")
 
@@ -81,6 +82,24 @@ class Page(NamedTuple):
     searched_to: str | None
 
 
+class SignalCall(Call, frozen=True):
+    """A signal to the workflow `id` with the number `seq`: it is delivered as `event`, once for each `signal_id`."""
+
+    id: str
+    seq: int
+    signal_id: str
+    digest: str
+    event: Raw
+
+
+class _SignalId(Numbered, frozen=True):
+    """A call of signal.sql."""
+
+    workflow_seq: int
+    id: str
+    digest: str
+
+
 class WorkflowStore:
     """Runs the statements of sql/queries/workflows; those that change a workflow are batched (store/batches.py)."""
 
@@ -94,61 +113,54 @@ class WorkflowStore:
     ) -> None:
         self._database = database
         self._clock = clock
-        jobs: dict[str, Job] = {verb: partial(activities.change, verb=verb) for verb in NOTIFIED_VERBS}
-        short: dict[str, Job] = {
-            verb: partial(activities.change, verb=verb, text=short_statement) for verb in NOTIFIED_VERBS
-        }
-        jobs |= {"create": _create, "decide": decide, "signal": _signal, "end": _end}
-        short |= {"decide": partial(decide, text=short_statement)}
-        self._batches = {
-            name: Batches(
-                database,
-                clock,
-                job,
-                short=short.get(name),
-                locks=name != "create",
-                waiting=waiting,
-                on_wakeups=on_wakeups,
+
+        def batches(job: Job[C], short: Job[C] | None = None, *, locks: bool = True) -> Batches[C]:
+            return Batches(database, clock, job, short=short, locks=locks, waiting=waiting, on_wakeups=on_wakeups)
+
+        self._creates = batches(_create, locks=False)
+        self._decisions = batches(decide, partial(decide, text=short_statement))
+        self._signals = batches(_signal)
+        self._ends = batches(_end)
+        self._changes: dict[str, Batches[TaskCall]] = {
+            verb: batches(
+                partial(activities.change, verb=verb), partial(activities.change, verb=verb, text=short_statement)
             )
-            for name, job in jobs.items()
+            for verb in NOTIFIED_VERBS
         }
 
-    async def create(self, calls: Sequence[dict[str, Any]]) -> Sequence[Workflow | Exception | None]:
+    async def create(self, calls: Sequence[CreateWorkflow]) -> Sequence[Workflow | Exception | None]:
         """Return each new workflow, or None when its id is taken or its version is old."""
-        rows = await self._batches["create"].submit(calls)
+        rows = await self._creates.submit(calls)
         return [Workflow._make(row[2:]) if isinstance(row, tuple) else row for row in rows]
 
-    async def change(self, verb: str, calls: Sequence[dict[str, Any]], *, short: bool) -> Sequence[Outcome]:
+    async def change(self, verb: str, calls: Sequence[TaskCall], *, short: bool) -> Sequence[Outcome]:
         """Run a verb for located tasks of workflows; the outcomes are those of the verb's statement."""
-        return await self._batches[verb].submit(calls, short=short)
+        return await self._changes[verb].submit(calls, short=short)
 
     async def decide(
-        self, calls: Sequence[dict[str, Any]], *, short: bool = False
+        self, calls: Sequence[DecideCall], *, short: bool = False
     ) -> Sequence[Task | ShortTask | Exception | None]:
         """Complete decision tasks and apply their actions (store/decisions.py); None where a guard failed."""
-        for call in calls:
-            call["seq"] = seq_of_exec_id(call["exec_id"])
-        rows = await self._batches["decide"].submit(calls, short=short)
+        rows = await self._decisions.submit(calls, short=short)
         return [task_of(row[1:]) if isinstance(row, tuple) else row for row in rows]
 
-    async def signal(self, calls: Sequence[dict[str, Any]]) -> Sequence[bool | Exception | None]:
-        """Deliver signals to live workflows (`seq`); False for one with a used `signal` id and other content.
+    async def signal(self, calls: Sequence[SignalCall]) -> Sequence[bool | Exception | None]:
+        """Deliver signals to live workflows; False for one with a used `signal_id` and other content.
 
         None for a finished workflow. A repeated signal is not delivered again.
         """
-        rows = await self._batches["signal"].submit(calls)
+        rows = await self._signals.submit(calls)
         return [row[1] if isinstance(row, tuple) else row for row in rows]
 
-    async def find_signal(self, call: Mapping[str, Any]) -> bool | None:
+    async def find_signal(self, call: SignalCall) -> bool | None:
         """Return whether a workflow, live or finished, accepted this signal; None when it accepted none of this id."""
-        params = {"workflow_seq": call["seq"], "id": call["signal"], "digest": call["digest"]}
+        params = {"workflow_seq": call.seq, "id": call.signal_id, "digest": call.digest}
         rows = await self._database.fetch(statement("workflows/find_signal"), params)
         return rows[0][0] if rows else None
 
     async def cancel(self, seq: int, *, caller: str) -> bool:
         """Cancel a workflow with its tasks and children; return False when it is done."""
-        call = {"id": str(seq), "seq": seq, "outcome": "canceled", "action": "awf.workflow/cancel", "caller": caller}
-        (row,) = await self._batches["end"].submit([call])
+        (row,) = await self._ends.submit([end_of(seq, Ending("canceled", "awf.workflow/cancel", caller))])
         if isinstance(row, Exception):
             raise row
         return row is not None
@@ -226,34 +238,31 @@ class WorkflowStore:
         return [Workflow._make(row[:-1]) for row in rows]
 
 
-def _create(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+def _create(connection: Connection, calls: Sequence[CreateWorkflow], now: datetime | None) -> Done:
     with connection.transaction():
         return create_workflows(connection, calls, now)
 
 
-def _signal(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+def _signal(connection: Connection, calls: Sequence[SignalCall], now: datetime | None) -> Done:
     with connection.transaction():
-        live = lock_workflows(connection, workflows=[call["seq"] for call in calls])
-        heard = [call for call in calls if call["seq"] in live]
+        live = lock_workflows(connection, workflows=[call.seq for call in calls])
+        heard = [call for call in calls if call.seq in live]
         if not heard:
             return Done({})
-        named = [
-            {"call": call["call"], "workflow_seq": call["seq"], "id": call["signal"], "digest": call["digest"]}
-            for call in heard
-        ]
-        params = {"calls": orjson.dumps(named).decode()}
+        ids = [_SignalId(call.seq, call.signal_id, call.digest, call=call.call) for call in heard]
+        params = {"calls": as_json(ids)}
         new: dict[int, bool] = dict(fetch(connection, statement("workflows/signal"), params))
-        rows: dict[int, Row | Exception] = {call["call"]: (call["call"], call["call"] in new) for call in heard}
-        events = [{"workflow_seq": call["seq"], "event": call["event"]} for call in heard if new.get(call["call"])]
+        rows: dict[int, Row | Exception] = {call.call: (call.call, call.call in new) for call in heard}
+        events = [WorkflowEvent(call.seq, call.event) for call in heard if new.get(call.call)]
         return Done(rows, advance(connection, now, events=events))
 
 
-def _end(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+def _end(connection: Connection, calls: Sequence[EndWorkflow], now: datetime | None) -> Done:
     with connection.transaction():
-        live = lock_workflows(connection, workflows=[call["seq"] for call in calls], with_parents=True)
-        ending = [call for call in calls if call["seq"] in live]
+        live = lock_workflows(connection, workflows=[call.seq for call in calls], with_parents=True)
+        ending = [call for call in calls if call.seq in live]
         if not ending:
             return Done({})
         ended, wakeups = end_tree(connection, ending, now)
-        rows: dict[int, Row | Exception] = {call["call"]: (call["call"],) for call in ending}
+        rows: dict[int, Row | Exception] = {call.call: (call.call,) for call in ending}
         return Done(rows, [*wakeups, *advance(connection, now, workflows=ended)])

@@ -1,22 +1,22 @@
 -- End attempts of running tasks as failed: → waiting while retries are left, else → done.
--- Takes:   calls json: [{call, id, seq, exec_id, error json, checked integer, caller}]; now. `seq` and `checked` as in
+-- Takes:   calls json: [{call, id, seq, exec_id, content json, checked integer, caller}]; now. `seq` and `checked` as in
 --          success.sql.
 -- Returns: per task its resource row; a call whose guard fails has no row.
 -- Touches: live_tasks, done_tasks, task_log; reads task_names, definitions.
 with calls as materialized (
     select
-        c.call, c.id, c.exec_id, c.error, c.checked, c.caller,
+        c.call, c.id, c.exec_id, c.content, c.checked, c.caller,
         coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (
-        call integer, id text, seq bigint, exec_id uuid, error json, checked integer, caller text
+        call integer, id text, seq bigint, exec_id uuid, content json, checked integer, caller text
     )
 ),
 failed as materialized (
     -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
     -- changed after this look-up fails the guard below, and the call is tried again.
     select
-        c.call, c.caller, c.exec_id, c.error, c.now, l.place, l.worker,
+        c.call, c.caller, c.exec_id, c.content as error, c.now, l.place, l.worker,
         c.now + fencepost.term(l.settings, 'retryDelay', d.retry_delay) as again_at,
         l.retry_count <= coalesce((l.settings ->> 'allowedRetryCount')::integer, d.allowed_retry_count) as again
     from calls as c

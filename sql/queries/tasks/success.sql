@@ -1,22 +1,22 @@
 -- End running tasks as succeeded.
--- Takes:   calls json: [{call, id, seq, exec_id, result json, checked integer, caller}]; now. `seq` is the number
+-- Takes:   calls json: [{call, id, seq, exec_id, content json, checked integer, caller}]; now. `seq` is the number
 --          inside the execId or the id, null when neither has one; `checked` is the version of the definition whose
 --          schema the result was checked against, null when it was not checked.
 -- Returns: per ended task its resource row; a call whose guard fails has no row.
 -- Touches: live_tasks, done_tasks; reads task_names, definitions.
 with calls as materialized (
     select
-        c.call, c.id, c.exec_id, c.result, c.checked, c.caller,
+        c.call, c.id, c.exec_id, c.content, c.checked, c.caller,
         coalesce(c.seq, (select n.seq from fencepost.task_names as n where n.id = c.id)) as seq,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(calls)s::json) as c (
-        call integer, id text, seq bigint, exec_id uuid, result json, checked integer, caller text
+        call integer, id text, seq bigint, exec_id uuid, content json, checked integer, caller text
     )
 ),
 held as materialized (
     -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
     -- changed after this look-up fails the guard below, and the call is tried again.
-    select c.call, c.caller, c.exec_id, c.result, c.now, l.place
+    select c.call, c.caller, c.exec_id, c.content as result, c.now, l.place
     from calls as c
     cross join lateral (
         select l.ctid as place, l.definition, l.definition_version

@@ -9,7 +9,7 @@ import pytest
 
 from fencepost.clock import DatabaseClock
 from fencepost.vocabularies.machines.position import Report
-from fencepost.vocabularies.machines.store import MachineStore, StoredWorkflow
+from fencepost.vocabularies.machines.store import Effect, MachineStore, StoredWorkflow
 from fencepost.vocabularies.machines.workflows import MachineWorkflows
 from tests.fixtures.machines import FAILED, PENDING, RUNNING, SUCCESS, Gate, gate_of, refused, template_of
 from tests.fixtures.servers import Server
@@ -126,7 +126,7 @@ def test_writes_during_a_clean_up_find_no_workflow(gate: Gate) -> None:
     store = MachineStore(server.app.database, DatabaseClock())
     gone = StoredWorkflow(1, found.workflow._replace(id="gone"))  # as if deleted since it was read
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
-    taken = server.run(store.report(gone, report, transition=None, task_id=None, content=b"{}", caller="test"))
+    taken = server.run(store.report(gone, report, effect=None, caller="test"))
     assert taken is False
     assert server.run(store.put_data("gone", b"{}", b"{}", kept=3)) is None
     server.run(store.delete("gone"))
@@ -137,15 +137,9 @@ def _report_without_deciding(server: Server, id: str) -> None:
     found = server.run(server.app.of(MachineWorkflows).get(id))
     report = Report("task-0", "wipe", SUCCESS, 0, "", "w")
     store = MachineStore(server.app.database, DatabaseClock())
-    reported = store.report(
-        StoredWorkflow(found.seq, found.workflow),
-        report,
-        transition="success",
-        task_id=found.position.task_id,
-        content=b"{}",
-        caller="test",
-    )
-    assert server.run(reported)
+    assert found.position.task_id is not None
+    effect = Effect(found.position.task_id, "success", b"{}")
+    assert server.run(store.report(StoredWorkflow(found.seq, found.workflow), report, effect=effect, caller="test"))
 
 
 def test_one_of_many_concurrent_stuck_reports_is_the_first(gates: tuple[Gate, Gate], pool: ThreadPoolExecutor) -> None:

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Name
-from fencepost.domain.ids import IdKind, kind_of_exec_id
-from fencepost.domain.payload import object_text
+from fencepost.domain.ids import ExecId, IdKind
+from fencepost.domain.payload import is_array, object_text, payload_text
 from fencepost.domain.task import ChangedTask, TaskWithSettings
 from fencepost.engine.context import Context
 from fencepost.engine.leases import Lease
@@ -25,7 +25,6 @@ from fencepost.rpc.registry import Registry
 executor_methods = Registry()
 
 TaskId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a task")]
-ExecId = Annotated[UUID, Meta(description="fencing token from the poll")]
 Result = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "array"]})]
 IncludeResource = Annotated[bool, Meta(description="answer with the resource of the task; false: with its id only")]
 _EXEC_ID = "aac4c869-daa4-45fb-917a-46fe14359ed4"
@@ -68,7 +67,7 @@ class LeaseParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     """An execution of a task."""
 
     id: TaskId
-    exec_id: ExecId
+    exec_id: Annotated[UUID, Meta(description="fencing token from the poll")]
 
 
 class ChangeParams(LeaseParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -105,14 +104,10 @@ class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_on
 
     def __post_init__(self) -> None:
         """Raise Refusal unless the result is an object, or for a decision an array."""
-        self.result_text()
-
-    def result_text(self) -> bytes | None:
-        """Return the result as JSON text."""
-        if self.result is UNSET:
-            return None
-        array = kind_of_exec_id(self.exec_id) is IdKind.DECISION
-        return object_text(self.result, "$.result", array=array)
+        # Only an array needs a look at the execId.
+        if is_array(self.result) and ExecId.of(self.exec_id).kind is IdKind.DECISION:
+            return
+        object_text(self.result, "$.result")
 
 
 class FailParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -170,7 +165,7 @@ async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
 @executor_methods.batched("awf.task/start", example=_LEASE)
 async def start(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[TaskResult]:
     """Start a leased task: requested → in-progress; counts as an attempt."""
-    leases = [Lease(call.id, call.exec_id, context.caller) for call in calls]
+    leases = [Lease(call.id, ExecId.of(call.exec_id), context.caller) for call in calls]
     return changed_tasks(calls, await context.engine.executions.start(leases, short=all_short(calls)))
 
 
@@ -181,7 +176,7 @@ async def start(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[Tas
 )
 async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[NotifyResult]:
     """Heartbeat: extend the lease of a running task, and log a message or its progress."""
-    leases = [Lease(call.id, call.exec_id, context.caller, _notification(call)) for call in calls]
+    leases = [Lease(call.id, ExecId.of(call.exec_id), context.caller, _notification(call)) for call in calls]
     return [
         renewal if isinstance(renewal, Exception) else NotifyResult(renewal.deadline_at, renewal.cancel_requested)
         for renewal in await context.engine.executions.notify(leases)
@@ -191,7 +186,7 @@ async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[No
 @executor_methods.batched("awf.task/success", example={**_LEASE, "result": {"imported-resources": 42}})
 async def success(context: Context, calls: Sequence[SuccessParams]) -> Outcomes[TaskResult]:
     """Complete an execution: in-progress → done, outcome succeeded."""
-    leases = [Lease(call.id, call.exec_id, context.caller, call.result_text()) for call in calls]
+    leases = [Lease(call.id, ExecId.of(call.exec_id), context.caller, payload_text(call.result)) for call in calls]
     return changed_tasks(calls, await context.engine.executions.success(leases, short=all_short(calls)))
 
 
@@ -201,9 +196,9 @@ async def fail(context: Context, calls: Sequence[FailParams]) -> Outcomes[TaskRe
     leases = [
         Lease(
             call.id,
-            call.exec_id,
+            ExecId.of(call.exec_id),
             context.caller,
-            object_text(call.error, "$.error") or object_text(call.result, "$.result"),
+            payload_text(call.error) or payload_text(call.result),
         )
         for call in calls
     ]
@@ -213,7 +208,7 @@ async def fail(context: Context, calls: Sequence[FailParams]) -> Outcomes[TaskRe
 @executor_methods.batched("awf.task/release", example=_LEASE)
 async def release(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[TaskResult]:
     """Release a leased task: requested or in-progress → ready at once; the attempt is not counted."""
-    leases = [Lease(call.id, call.exec_id, context.caller) for call in calls]
+    leases = [Lease(call.id, ExecId.of(call.exec_id), context.caller) for call in calls]
     return changed_tasks(calls, await context.engine.executions.release(leases, short=all_short(calls)))
 
 

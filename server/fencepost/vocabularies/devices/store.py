@@ -14,7 +14,7 @@ from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
-from fencepost.store.transitions_by_id import apply, transition_by_id
+from fencepost.store.transitions_by_id import TransitionCall, apply
 
 
 class Device(NamedTuple):
@@ -86,16 +86,15 @@ class DeviceStore:
                     name for (name,) in fetch(connection, statement("devices/expire"), {"size": size, "now": now})
                 ]
                 calls = [
-                    transition_by_id(
-                        task.id,
-                        "fail",
-                        call=number,
+                    TransitionCall(
+                        id=task.id,
+                        verb="fail",
                         allowed=LIVE,
                         caller=caller,
                         content=content(task),
                         checked=task.definition_version,
                     )
-                    for number, task in enumerate(_tasks(connection, expired))
+                    for task in _tasks(connection, expired)
                 ]
                 return len(expired), apply(connection, calls, now).wakeups if calls else ()
 

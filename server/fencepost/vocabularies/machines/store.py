@@ -12,10 +12,11 @@ from fencepost.clock import Clock
 from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
 from fencepost.store.batches import Batches, Done, Row, Wakeup
+from fencepost.store.calls import Call
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
 from fencepost.store.statements import statement
-from fencepost.store.transitions_by_id import apply_locked, transition_by_id
+from fencepost.store.transitions_by_id import TransitionCall, apply_locked
 from fencepost.store.workflow_tree import lock_workflows
 from fencepost.vocabularies.machines.position import LatestAction, Report, Transition
 
@@ -71,6 +72,24 @@ class StuckWorker(NamedTuple):
     worker: str
 
 
+class Effect(NamedTuple):
+    """The transition that a report applies to the task of its action; `content` is None for a start, else JSON text."""
+
+    task_id: str
+    transition: Transition
+    content: bytes | None
+
+
+class _ReportCall(Call, frozen=True):
+    """A report about the workflow `id`, and its effect."""
+
+    id: str
+    workflow_seq: int
+    report: Report
+    effect: Effect | None
+    caller: str
+
+
 class MachineStore:
     """Stores machine workflows; reports are applied in batches."""
 
@@ -91,25 +110,14 @@ class MachineStore:
         found: StoredWorkflow,
         report: Report,
         *,
-        transition: Transition | None,
-        task_id: str | None,
-        content: bytes,
+        effect: Effect | None,
         caller: str,
     ) -> bool:
-        """Record a report and apply its transition to the task of its action, in one transaction.
+        """Record a report and apply its effect to the task of its action, in one transaction.
 
         Return False, and record nothing, if that task has moved meanwhile or the workflow is gone.
         """
-        call = {
-            "id": found.workflow.id,
-            "workflow_seq": found.seq,
-            "report": report,
-            "transition": transition,
-            "task_id": task_id,
-            "content": content,
-            "caller": caller,
-        }
-        (row,) = await self._reports.submit([call])
+        (row,) = await self._reports.submit([_ReportCall(found.workflow.id, found.seq, report, effect, caller)])
         if isinstance(row, Exception):
             raise row
         return row is not None
@@ -198,12 +206,12 @@ class MachineStore:
         return DataVersion._make(rows[0]) if rows else None
 
 
-def _apply_reports(connection: Connection, calls: Sequence[dict[str, Any]], now: datetime | None) -> Done:
+def _apply_reports(connection: Connection, calls: Sequence[_ReportCall], now: datetime | None) -> Done:
     """Apply a batch of reports, each in a savepoint of its own."""
     rows: dict[int, Row | Exception] = {}
     wakeups: list[Wakeup] = []
     with connection.transaction():
-        lock_workflows(connection, workflows=[call["workflow_seq"] for call in calls], with_parents=True)
+        lock_workflows(connection, workflows=[call.workflow_seq for call in calls], with_parents=True)
         for call in calls:
             with connection.transaction() as alone:
                 moved = _apply_transition(connection, call, now)
@@ -211,41 +219,45 @@ def _apply_reports(connection: Connection, calls: Sequence[dict[str, Any]], now:
                     connection, statement("machines/save_report"), {**_report_params(call), "now": now}
                 ):
                     raise Rollback(alone)
-                rows[call["call"]] = (call["call"],)
+                rows[call.call] = (call.call,)
                 wakeups += moved
     return Done(rows, wakeups)
 
 
-def _apply_transition(connection: Connection, call: dict[str, Any], now: datetime | None) -> Sequence[Wakeup] | None:
+def _apply_transition(connection: Connection, call: _ReportCall, now: datetime | None) -> Sequence[Wakeup] | None:
     """Apply the transition of a report, and start the workflow's time limit with the first one.
 
     Return None if the task is no longer in a status from which the report moves it.
     """
-    transition: Transition | None = call["transition"]
-    if transition is None:
+    if call.effect is None:
         return ()
-    content = None if transition == "start" else call["content"]
-    by = {"caller": call["caller"], "worker": call["report"].worker or None}
+    id, verb, content = call.effect
+    worker = call.report.worker or None
     moves = [
-        transition_by_id(call["task_id"], transition, allowed=_ALLOWED_STATUSES[transition], content=content, **by)
+        TransitionCall(
+            id=id, verb=verb, allowed=_ALLOWED_STATUSES[verb], caller=call.caller, worker=worker, content=content
+        )
     ]
-    limits = fetch(connection, statement("machines/find_time_limit"), {"workflow_seq": call["workflow_seq"]})
-    moves += [transition_by_id(id, "start", allowed=["ready"], call=1, **by) for (id,) in limits]
+    limits = fetch(connection, statement("machines/find_time_limit"), {"workflow_seq": call.workflow_seq})
+    moves += [
+        TransitionCall(id=limit, verb="start", allowed=["ready"], caller=call.caller, worker=worker)
+        for (limit,) in limits
+    ]
     done = apply_locked(connection, moves, now)
     return done.wakeups if 0 in done.outcomes else None
 
 
-def _report_params(call: dict[str, Any]) -> dict[str, Any]:
-    report: Report = call["report"]
+def _report_params(call: _ReportCall) -> dict[str, Any]:
+    report = call.report
     return {
-        "workflow_id": call["id"],
+        "workflow_id": call.id,
         "task": report.task_name,
         "action": report.action_name,
         "state": int(report.state),
         "seconds": report.seconds,
         "message": report.message,
         "worker": report.worker,
-        "verb": call["transition"],
+        "verb": call.effect and call.effect.transition,
     }
 
 

@@ -28,11 +28,12 @@ from fencepost.vocabularies.machines.position import (
     ActionResult,
     Report,
     State,
+    Transition,
     WorkflowPosition,
     position_of,
     transition_for,
 )
-from fencepost.vocabularies.machines.store import MachineStore, RecordedReport, StoredWorkflow, StuckWorker
+from fencepost.vocabularies.machines.store import Effect, MachineStore, RecordedReport, StoredWorkflow, StuckWorker
 from fencepost.vocabularies.machines.templates import Templates
 from fencepost.vocabularies.machines.workflow_data import WorkflowData
 
@@ -162,14 +163,9 @@ class MachineWorkflows:
             if transition is not None and found.position.task_id is None:
                 continue
             is_resumed = transition == "success" and await self._is_resumed(found)
-            result = ActionResult(State(report.state).wire_name, report.message, report.seconds, resumed=is_resumed)
+            effect = _effect(found, report, transition, is_resumed=is_resumed)
             is_recorded = await self._store.report(
-                StoredWorkflow(found.seq, found.workflow),
-                report,
-                transition=transition,
-                task_id=found.position.task_id,
-                content=msgspec.json.encode(result),
-                caller=caller,
+                StoredWorkflow(found.seq, found.workflow), report, effect=effect, caller=caller
             )
             if is_recorded:
                 if transition is not None:
@@ -227,6 +223,17 @@ class MachineWorkflows:
             position = position_of(workflow, latest.get(seq))
             found.append(MachineWorkflow(seq, workflow, plan, position, stuck.get(workflow.id)))
         return found
+
+
+def _effect(
+    found: MachineWorkflow, report: Report, transition: Transition | None, *, is_resumed: bool
+) -> Effect | None:
+    """Return the effect of a report on the current task, if it has a transition."""
+    if transition is None or found.position.task_id is None:
+        return None
+    result = ActionResult(State(report.state).wire_name, report.message, report.seconds, resumed=is_resumed)
+    content = None if transition == "start" else msgspec.json.encode(result)
+    return Effect(found.position.task_id, transition, content)
 
 
 def _is_turn(one: MachineWorkflow, names: Collection[str]) -> bool:

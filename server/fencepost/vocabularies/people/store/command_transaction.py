@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import orjson
 from msgspec import UNSET
 
 from fencepost.domain.ids import IdKind, kind_of, seq_of
 from fencepost.errors import WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 from fencepost.store.batches import Wakeup
+from fencepost.store.calls import Numbered, as_json, number
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
 from fencepost.store.workflow_tree import lock_workflows
@@ -42,6 +42,23 @@ _COLUMNS = {
     "transfer": ("assigned_to_team", "assigned_to_user"),
     "plan": ("priority", "due_date_time"),
 }
+
+
+class _SaveEvent(Numbered, frozen=True, kw_only=True):
+    """A call of save_events.sql."""
+
+    task_seq: int
+    stream: str
+    event_date_time: str
+    by_user: str
+    processed: bool
+    core_seq: int | None
+    core_version: int | None
+    bi_task_status: str | None = None
+    assigned_to_team: str | None = None
+    assigned_to_user: str | None = None
+    priority: str | None = None
+    due_date_time: str | None = None
 
 
 class Executed(NamedTuple):
@@ -179,22 +196,27 @@ def _events(
 
 def _record(connection: Connection, task: PeopleTask, events: Sequence[TaskEvent]) -> Sequence[TaskEvent]:
     """Insert events; return them with the numbers that they got."""
-    calls = [
-        {
-            "call": place,
-            "task_seq": task.seq,
-            "stream": event.stream,
-            "event_date_time": event.event_date_time,
-            "by_user": event.user,
-            "processed": event.processed,
-            "core_seq": event.log_position[0],
-            "core_version": event.log_position[1],
-            **dict(zip(_COLUMNS[event.stream], event.values, strict=True)),
-        }
-        for place, event in enumerate(events)
-    ]
-    rows = fetch(connection, statement("people/save_events"), {"calls": orjson.dumps(calls).decode()})
+    calls = number([_save_event(task, event) for event in events])
+    rows = fetch(connection, statement("people/save_events"), {"calls": as_json(calls)})
     return [event._replace(id=number) for event, (number,) in zip(events, rows, strict=True)]
+
+
+def _save_event(task: PeopleTask, event: TaskEvent) -> _SaveEvent:
+    values = dict(zip(_COLUMNS[event.stream], event.values, strict=True))
+    return _SaveEvent(
+        task_seq=task.seq,
+        stream=event.stream,
+        event_date_time=event.event_date_time,
+        by_user=event.user,
+        processed=event.processed,
+        core_seq=event.log_position[0],
+        core_version=event.log_position[1],
+        bi_task_status=values.get("bi_task_status"),
+        assigned_to_team=values.get("assigned_to_team"),
+        assigned_to_user=values.get("assigned_to_user"),
+        priority=values.get("priority"),
+        due_date_time=values.get("due_date_time"),
+    )
 
 
 def _save(

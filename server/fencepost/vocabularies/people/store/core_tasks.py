@@ -10,16 +10,16 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import uuid4
 
-import orjson
-
 from fencepost.domain.task import Task
 from fencepost.domain.transitions import LIVE
 from fencepost.errors import invalid_params
 from fencepost.store.batches import Wakeup
+from fencepost.store.calls import as_json, number, raw
 from fencepost.store.connection import Connection, fetch
+from fencepost.store.decisions import CreateActivity
 from fencepost.store.rows import RESOURCE
 from fencepost.store.statements import statement
-from fencepost.store.transitions_by_id import apply_locked, transition_by_id
+from fencepost.store.transitions_by_id import TransitionCall, apply_locked
 from fencepost.vocabularies.people.commands import Actor, CoreTransition
 from fencepost.vocabularies.people.decider import label_of
 from fencepost.vocabularies.people.task import PeopleTask
@@ -78,7 +78,9 @@ def apply_transitions(
             wakeups += made
             continue
         content = result if transition == "success" else None
-        call = transition_by_id(id, transition, allowed=LIVE, caller=actor.caller, worker=actor.user, content=content)
+        call = TransitionCall(
+            id=id, verb=transition, allowed=LIVE, caller=actor.caller, worker=actor.user, content=content
+        )
         done = apply_locked(connection, [call], at)
         if not done.outcomes:
             ((_, definition, *_),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
@@ -96,21 +98,19 @@ def make_core_task(connection: Connection, new: NewCoreTask, at: datetime | None
 
     A decision under way is released: it has not seen the new task, and might complete the list.
     """
-    settings = None if new.settings is None else orjson.Fragment(new.settings)
-    call = {
-        "call": 0,
-        "workflow_seq": new.workflow_seq,
-        "workflow_id": new.task_list,
-        "label": label_of(new.line_number, new.generation),
-        "digest": new.digest,
-        "definition": new.definition,
-        "version": new.version,
-        "params": orjson.Fragment(new.params),
-        "execute_at": None,
-        "settings": settings,
-        "caller": new.caller,
-    }
-    params = {"calls": orjson.dumps([call]).decode(), "now": at}
+    call = CreateActivity(
+        workflow_seq=new.workflow_seq,
+        workflow_id=new.task_list,
+        label=label_of(new.line_number, new.generation),
+        digest=new.digest,
+        definition=new.definition,
+        version=new.version,
+        params=raw(new.params),
+        execute_at=None,
+        settings=raw(new.settings),
+        caller=new.caller,
+    )
+    params = {"calls": as_json(number([call])), "now": at}
     ((seq, definition, due_in, _),) = fetch(connection, statement("workflows/create_tasks"), params)
     return seq, [Wakeup(definition, due_in), *_release_decision(connection, new, at)]
 
@@ -120,7 +120,7 @@ def _release_decision(connection: Connection, new: NewCoreTask, at: datetime | N
     if not rows:
         return ()
     ((id, _, _),) = rows
-    done = apply_locked(connection, [transition_by_id(id, "release", allowed=_LEASED, caller=new.caller)], at)
+    done = apply_locked(connection, [TransitionCall(id=id, verb="release", allowed=_LEASED, caller=new.caller)], at)
     return [*done.wakeups, *(Wakeup(new.process, None) for _ in done.outcomes)]
 
 

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-import orjson
 
 from fencepost.domain.payload import same_payload
 from fencepost.errors import ALREADY_EXISTS, WORKFLOW_HAS_BEEN_DONE, Refusal, invalid_params
 from fencepost.store.batches import Wakeup
+from fencepost.store.calls import raw
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.statements import statement
-from fencepost.store.workflow_tree import advance, end_tree, lock_workflows
+from fencepost.store.workflow_tree import Ending, advance, end_of, end_tree, lock_workflows
 from fencepost.vocabularies.people.errors import TASKS_NOT_OVER
 from fencepost.vocabularies.people.process import TaskFields
 from fencepost.vocabularies.people.statuses import CLOSED
@@ -83,14 +83,8 @@ def close_list(
         ((count,),) = fetch(connection, statement("people/count_open"), params)
         if count:
             raise Refusal(TASKS_NOT_OVER, at="$.code", code=task_list.code, count=count)
-        ending = {
-            "seq": task_list.seq,
-            "outcome": "succeeded",
-            "result": None if result is None else orjson.Fragment(result),
-            "action": "awf.people/close-task-list",
-            "caller": caller,
-        }
-        ended, wakeups = end_tree(connection, [ending], now)
+        ending = Ending("succeeded", "awf.people/close-task-list", caller, result=raw(result))
+        ended, wakeups = end_tree(connection, [end_of(task_list.seq, ending)], now)
         return [*wakeups, *advance(connection, now, workflows=ended)]
 
 
