@@ -1,4 +1,4 @@
-"""Ids: those of callers are names, those of the server carry the way to the row; neither passes for the other."""
+"""Ids: callers choose names, the server generates ids with a sequence number; neither form passes for the other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = "0d1f5d39-5d5b-8c3f-8000-000000000001"
 
 def test_only_an_exec_id_in_the_form_of_the_server_has_a_kind() -> None:
     assert ExecId.of(UUID(OWN.replace("8000", "8001"))).kind is IdKind.DECISION
-    # A random UUID.
+    # A random UUID, as older servers generated it.
     assert ExecId.of(UUID("aaaaaaaa-aaaa-4aaa-8001-000000000001")).kind is IdKind.PLAIN
 
 
@@ -32,7 +32,7 @@ def definition(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("id", "seq"), [(OWN, 1), ("ffffffff-ffff-8fff-8000-ffffffffffff", 2**48 - 1)])
-def test_an_id_of_the_servers_own_carries_its_number(id: str, seq: int) -> None:
+def test_a_generated_id_contains_its_sequence_number(id: str, seq: int) -> None:
     assert seq_of(id) == seq
 
 
@@ -49,7 +49,7 @@ def test_an_id_of_the_servers_own_carries_its_number(id: str, seq: int) -> None:
         OWN.replace("1", "_"),
     ],
 )
-def test_any_other_id_carries_none(id: str) -> None:
+def test_an_id_in_another_format_has_no_sequence_number(id: str) -> None:
     assert seq_of(id) is None
 
 
@@ -67,7 +67,7 @@ def test_an_exec_id_carries_the_number_of_its_task_too(exec_id: str, seq: int | 
     assert ExecId.of(UUID(exec_id)).seq == seq
 
 
-def test_a_task_without_an_id_gets_one_of_the_servers_own(server: Server) -> None:
+def test_a_task_created_without_an_id_gets_a_generated_id(server: Server) -> None:
     ids = [server.create()["id"] for _ in range(3)]
     seqs = [seq for (seq,) in server.query("select seq from fencepost.live_tasks order by seq")]
     assert [seq_of(id) for id in ids] == seqs
@@ -75,13 +75,13 @@ def test_a_task_without_an_id_gets_one_of_the_servers_own(server: Server) -> Non
     assert [server.task(id)["id"] for id in ids] == ids
 
 
-def test_prefixes_differ_and_fit() -> None:
+def test_generated_prefixes_are_distinct_and_form_valid_ids() -> None:
     prefixes = set(new_prefixes(1000))
     assert len(prefixes) == 1000
     assert all(seq_of(f"{prefix}-8000-00000000000a") == 10 for prefix in prefixes)
 
 
-def test_an_id_of_the_servers_own_with_the_number_of_another_task_names_none(server: Server) -> None:
+def test_a_forged_id_with_the_sequence_number_of_a_task_finds_no_task(server: Server) -> None:
     id = server.create()["id"]
     made_up = new_prefixes(1)[0] + id[18:]
     assert server.refused("awf.task/status", {"id": made_up}) == (404, "task-not-found", "$.params.id")
@@ -89,21 +89,21 @@ def test_an_id_of_the_servers_own_with_the_number_of_another_task_names_none(ser
     assert server.task(id)["status"] == "ready"
 
 
-def test_an_id_of_the_servers_own_cannot_be_chosen(server: Server) -> None:
+def test_a_create_with_an_id_in_the_server_format_is_refused(server: Server) -> None:
     server.create()
     params = {"definition": "demo/resize", "id": OWN}
     assert server.refused(CREATE, params) == (400, "invalid-params", "$.params.id")
     assert server.query("select count(*) from fencepost.live_tasks") == [(1,)]
 
 
-def test_a_create_with_the_id_that_was_given_out_is_the_same_task(server: Server) -> None:
+def test_a_create_with_a_generated_id_returns_the_existing_task(server: Server) -> None:
     task = server.create(params={"width": 1})
     again = {"definition": "demo/resize", "id": task["id"]}
     assert server.rpc(CREATE, {**again, "params": {"width": 1}})["resource"] == task
     assert server.refused(CREATE, {**again, "params": {"width": 2}}) == (409, "already-exists", "$.params.id")
 
 
-def test_a_batch_of_creates_takes_a_name_for_each_id_chosen_and_one_for_all_others(connection: Connection) -> None:
+def test_a_batch_of_creates_stores_each_chosen_id_and_one_prefix_for_the_others(connection: Connection) -> None:
     ids = ["mine", None, "yours", None, None]
     calls = [creating(number, id) for number, id in enumerate(ids)]
     rows = fetch(connection, statement("tasks/create"), {"calls": text(calls), "now": None})
@@ -112,7 +112,7 @@ def test_a_batch_of_creates_takes_a_name_for_each_id_chosen_and_one_for_all_othe
     assert names == [("mine",), (f":{calls[1]['prefix']}",), ("yours",)]
 
 
-def test_a_batch_of_creates_that_runs_again_makes_nothing_and_leads_to_what_was_made(connection: Connection) -> None:
+def test_a_repeated_batch_of_creates_creates_nothing_and_finds_its_tasks(connection: Connection) -> None:
     calls = [creating(number, id) for number, id in enumerate(["mine", None, None])]
     first = fetch(connection, statement("tasks/create"), {"calls": text(calls), "now": None})
     fetch(connection, statement("tasks/create"), {"calls": text([creating(0, None)]), "now": None})
@@ -126,7 +126,7 @@ def test_a_batch_of_creates_that_runs_again_makes_nothing_and_leads_to_what_was_
         assert found[1:] == made[1:]
 
 
-def test_a_batch_of_creates_that_runs_again_while_its_first_run_goes_on_waits_for_it(
+def test_a_repeated_batch_of_creates_waits_for_its_first_run(
     server: Server, connection: Connection, pool: ThreadPoolExecutor
 ) -> None:
     params = {"calls": text([creating(0, None)]), "now": None}
@@ -145,7 +145,7 @@ def test_a_batch_of_creates_that_runs_again_while_its_first_run_goes_on_waits_fo
 
 @pytest.fixture
 def connection(server: Server) -> Iterator[Connection]:
-    """A connection as the store opens it."""
+    """A connection with the session settings of the store."""
     with connect(server.conninfo) as connection:
         yield connection
 

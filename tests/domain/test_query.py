@@ -1,4 +1,4 @@
-"""The parameters of a query are found where Postgres would find them, and nowhere else."""
+"""The tokenizer of queries finds parameters exactly where Postgres does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fencepost.errors import Refusal
         ("select $$?$$, $a$ $$ ? $a$, ?", 1, "select $$?$$, $a$ $$ ? $a$, $1"),
     ],
 )
-def test_parameters_are_numbered(text: str, args: int, found: str) -> None:
+def test_question_marks_of_a_query_become_numbered_parameters(text: str, args: int, found: str) -> None:
     assert numbered(text, args) == found
 
 
@@ -46,7 +46,7 @@ HALF = 50_000
         "".join(f"$a{number}$" for number in range(14_000)),
     ],
 )
-def test_reading_takes_time_in_proportion_to_the_length(text: str) -> None:
+def test_the_tokenizer_needs_linear_time(text: str) -> None:
     steps = 0
 
     def count(frame: object, event: str, arg: object) -> None:
@@ -59,11 +59,11 @@ def test_reading_takes_time_in_proportion_to_the_length(text: str) -> None:
     finally:
         sys.setprofile(None)
     assert "".join(piece.text for piece in pieces) == text
-    # The longest of them is searched for by C, which goes over each character once for each piece.
+    # Long tokens are searched in C, which reads each character once per token.
     assert steps <= 10 * len(text)
 
 
-def test_a_query_that_is_too_long_is_refused() -> None:
+def test_a_query_beyond_100000_characters_is_refused() -> None:
     with pytest.raises(Refusal, match="at most 100000 characters"):
         numbered("select 1".ljust(100_001), 0)
 
@@ -71,18 +71,18 @@ def test_a_query_that_is_too_long_is_refused() -> None:
 @pytest.mark.parametrize(
     "text", ["select PG_Advisory_lock(1)", 'select "pg_try_advisory_xact_lock"(1)', "$1::pg_advisory"]
 )
-def test_a_query_that_calls_for_a_lock_is_refused(text: str) -> None:
+def test_a_query_that_calls_a_lock_function_is_refused(text: str) -> None:
     with pytest.raises(Refusal, match="may not take locks"):
         numbered(text, 0)
 
 
-def test_a_lock_in_a_text_is_no_call() -> None:
+def test_a_lock_function_in_a_string_or_comment_is_accepted() -> None:
     assert numbered("select 'pg_advisory_lock(1)' -- pg_advisory_lock", 0)
 
 
 @pytest.mark.parametrize(
     ("text", "args"), [("select ?", 2), ("select ?, ?", 1), ("select $1", 0), ("select $3", 2), ("select '?'", 1)]
 )
-def test_their_number_must_be_that_of_the_arguments(text: str, args: int) -> None:
+def test_a_wrong_number_of_arguments_is_refused(text: str, args: int) -> None:
     with pytest.raises(Refusal, match="arguments"):
         numbered(text, args)

@@ -1,4 +1,4 @@
-"""When a schedule is due, what a document may say of that, and what becomes of a due time that is late."""
+"""Due times of a schedule, its document, and the start or skip of a late due time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def next_due(text: str, zone: str, since: str, count: int = 3) -> list[str]:
         ("0 9 * * mon-fri", "2026-01-02 09:00", "2026-01-05 09:00"),
     ],
 )
-def test_an_expression_is_due_when_it_says(alias: str, first: str, second: str) -> None:
+def test_the_next_due_times_of_an_expression_or_alias(alias: str, first: str, second: str) -> None:
     cron = Cron(alias, "UTC")
     due = cron.after(NOON)
     assert due is not None
@@ -62,12 +62,12 @@ def test_an_expression_is_due_when_it_says(alias: str, first: str, second: str) 
     assert [f"{due:%Y-%m-%d %H:%M}", f"{following:%Y-%m-%d %H:%M}"] == [first, second]
 
 
-def test_six_fields_have_the_second_first() -> None:
+def test_the_first_of_six_fields_is_the_second() -> None:
     assert next_due("*/20 0 * * * *", "UTC", "2026-01-01T12:59:59Z") == ["01 13:00:00", "01 13:00:20", "01 13:00:40"]
     assert next_due("15 30 2 * * *", "UTC", "2026-01-01T12:00Z", 1) == ["02 02:30:15"]
 
 
-# The night of a spring-forward, and that of a fall-back.
+# The nights in which clocks go forward and back.
 @pytest.mark.parametrize(
     ("text", "zone", "since", "due"),
     [
@@ -77,18 +77,20 @@ def test_six_fields_have_the_second_first() -> None:
         ("15 30 2 * * *", "Europe/Berlin", "2026-10-24T12:00Z", ["25 00:30:15", "26 01:30:15", "27 01:30:15"]),
         ("30 2 * * *", "America/New_York", "2026-03-07T12:00Z", ["08 07:00:00", "09 06:30:00", "10 06:30:00"]),
         ("30 1 * * *", "America/New_York", "2026-10-31T12:00Z", ["01 05:30:00", "02 06:30:00", "03 06:30:00"]),
-        # What is due every hour keeps its distance through both.
+        # An hourly schedule is due every hour through both changes.
         ("@hourly", "Europe/Berlin", "2026-03-29T00:30Z", ["29 01:00:00", "29 02:00:00", "29 03:00:00"]),
         ("@hourly", "Europe/Berlin", "2026-10-25T00:30Z", ["25 01:00:00", "25 02:00:00", "25 03:00:00"]),
     ],
 )
-def test_daylight_saving_neither_loses_nor_doubles_a_due_time(text: str, zone: str, since: str, due: list[str]) -> None:
+def test_a_change_of_clocks_neither_loses_nor_doubles_a_due_time(
+    text: str, zone: str, since: str, due: list[str]
+) -> None:
     assert next_due(text, zone, since) == due
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "UTC"])
 @pytest.mark.parametrize("text", ["30 2 * * *", "0,30 0-4 * * *", "*/20 * * * *", "15 0 0 * * *", "*/40 59 1 * * *"])
-def test_the_next_due_time_is_ahead_wherever_one_asks_from(text: str, zone: str) -> None:
+def test_the_next_due_time_is_later_than_any_start_around_a_change_of_clocks(text: str, zone: str) -> None:
     cron = Cron(text, zone)
     for month, day in ((3, 7), (3, 28), (4, 4), (10, 3), (10, 24), (10, 31)):
         begin = datetime(2026, month, day, tzinfo=UTC)
@@ -103,7 +105,7 @@ def test_the_next_due_time_is_ahead_wherever_one_asks_from(text: str, zone: str)
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
 @pytest.mark.parametrize("text", ["30 2 * * *", "0,30 0-4 * * *", "*/20 * * * *", "15 30 2 * * *"])
-def test_backwards_the_due_times_are_the_same(text: str, zone: str) -> None:
+def test_due_times_are_the_same_in_both_directions(text: str, zone: str) -> None:
     cron = Cron(text, zone)
     for month in (3, 10, 11):
         begin = datetime(2026, month, 1, tzinfo=UTC)
@@ -134,7 +136,9 @@ def test_backwards_the_due_times_are_the_same(text: str, zone: str) -> None:
         ),
     ],
 )
-def test_a_document_that_cannot_be_used_is_refused_by_the_member(members: dict[str, Any], path: str, said: str) -> None:
+def test_an_invalid_schedule_is_refused_with_the_path_of_its_member(
+    members: dict[str, Any], path: str, said: str
+) -> None:
     with pytest.raises(Refusal) as caught:
         schedule(**members)
     assert caught.value.at == path
@@ -146,7 +150,7 @@ def test_a_schedule_that_starts_nothing_is_refused() -> None:
         ScheduleDefinition(name="demo/x", schedule="@daily").compile()
 
 
-def test_jitter_is_the_same_for_a_due_time_and_differs_between_schedules_and_due_times() -> None:
+def test_jitter_is_deterministic_for_a_schedule_and_a_due_time() -> None:
     one, same, other = (
         schedule(jitter_seconds=600),
         schedule(jitter_seconds=600),
@@ -164,7 +168,7 @@ def test_a_due_time_within_the_start_deadline_is_started() -> None:
     assert start_or_skip(schedule(), NOON, NOON + MINUTE) == (NOON, None, NOON + MINUTE)
 
 
-def test_what_is_later_than_the_start_deadline_is_skipped_in_one_step() -> None:
+def test_due_times_later_than_the_start_deadline_are_skipped_in_one_step() -> None:
     now = NOON + timedelta(days=400, seconds=30)
     assert start_or_skip(schedule(), NOON, now) == (NOON, NOON + timedelta(days=400), NOON + timedelta(days=400))
 
@@ -176,17 +180,17 @@ def test_the_newest_missed_due_times_are_caught_up() -> None:
     assert start_or_skip(definition, oldest_kept, now) == (oldest_kept, None, oldest_kept + MINUTE)
 
 
-def test_fewer_missed_than_may_be_caught_up_are_all_started() -> None:
+def test_missed_due_times_within_the_catch_up_are_all_started() -> None:
     assert start_or_skip(schedule(catch_up=100), NOON, NOON + 5 * MINUTE).until is None
 
 
-def test_what_waited_behind_a_greater_jitter_is_not_late_by_that() -> None:
+def test_the_start_deadline_does_not_count_the_jitter() -> None:
     definition = schedule(jitter_seconds=3600, start_deadline_seconds=0)
     assert start_or_skip(definition, NOON, NOON + 60 * MINUTE).until is None
     assert start_or_skip(definition, NOON, NOON + 61 * MINUTE).until == NOON + MINUTE
 
 
-def test_of_what_is_due_once_a_year_nobody_looks_back_a_century() -> None:
+def test_the_catch_up_of_a_yearly_schedule_ends_at_its_first_due_time() -> None:
     definition = schedule(schedule="@yearly", catch_up=100)
     due, now = datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 6, 1, tzinfo=UTC)
     assert definition.cron.nth_before(now, 100, since=due) == due

@@ -1,4 +1,4 @@
-"""The size of a schema: references are unfolded without being followed twice, and the heavy place is named."""
+"""The size of a schema counts expanded references in linear time, and names its heaviest part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.shows("guarantees/payload-never-stops")
 
 
 def doubling(levels: int, of: str = "allOf", inside: str | None = None) -> dict[str, Any]:
-    """Return a schema each of whose levels refers to the next twice."""
+    """Return a schema in which each level refers twice to the next."""
 
     def next_one(level: int) -> dict[str, Any]:
         target = {"$ref": f"#/$defs/a{level + 1}"}
@@ -25,16 +25,18 @@ def doubling(levels: int, of: str = "allOf", inside: str | None = None) -> dict[
 
 
 @pytest.mark.parametrize("of", ["allOf", "anyOf", "oneOf"])
-def test_a_chain_that_doubles_is_counted_unfolded(of: str) -> None:
+def test_the_size_of_a_doubling_chain_counts_every_expanded_reference(of: str) -> None:
     sizes = [size_of(doubling(levels, of), most_here=100).largest for levels in (1, 2, 3, 30)]
-    # The last node weighs 2, one of them for its keyword; a level weighs 2, and twice a reference (2) and its target.
+    # The last level weighs 2; any other level weighs 2, plus twice the sum of 2 for the reference and the next level.
     assert sizes[:3] == [12, 28, 60]
     assert sizes[3] > 2**30
 
 
-def test_the_heavy_place_is_named() -> None:
+def test_the_path_of_the_heaviest_part_of_a_schema_is_named() -> None:
     assert size_of(doubling(30), most_here=10_000).path == ".$defs.a19"
-    assert size_of({"properties": {"x y": {"items": doubling(30)}}}, most_here=10_000).open, "its references lead away"
+    assert size_of({"properties": {"x y": {"items": doubling(30)}}}, most_here=10_000).open, (
+        "its references do not resolve in the document"
+    )
     nested = {"properties": {"x y": {"items": {"enum": list(range(90_000))}}}}
     assert size_of(nested, most_here=10_000).path == '.properties["x y"].items'
 
@@ -43,25 +45,25 @@ def test_the_heavy_place_is_named() -> None:
     ("reference", "target"),
     [("#here", {"$anchor": "here"}), ("other", {"$id": "other"}), ("http://there/x", {"$id": "http://there/x"})],
 )
-def test_anchors_and_ids_are_followed_too(reference: str, target: dict[str, Any]) -> None:
+def test_references_to_anchors_and_ids_are_followed(reference: str, target: dict[str, Any]) -> None:
     heavy = {**target, "enum": list(range(90_000))}
     size = size_of({"$id": "http://here/", "$ref": reference, "$defs": {"heavy": heavy}}, most_here=10_000)
     assert (size.open, size.path) == (False, ".$defs.heavy")
 
 
-def test_a_long_chain_of_references_is_walked_in_one_go() -> None:
+def test_a_long_chain_of_references_needs_no_recursion() -> None:
     many = 30_000
     defs: dict[str, Any] = {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(many)}
     size = size_of({"$ref": "#/$defs/a0", "$defs": {**defs, f"a{many}": True}}, most_here=10_000)
     assert size.largest == 2 * many + 2
 
 
-def test_recursion_ends_and_makes_a_schema_open() -> None:
+def test_a_recursive_schema_has_a_finite_size_and_is_open() -> None:
     tree = {"properties": {"of": {"items": {"$ref": "#"}}}}
     assert size_of(tree, most_here=100) == (6, 5, 0, True, 2, "")
 
 
-def test_work_grows_with_the_payload_where_a_keyword_is_for_each_part() -> None:
+def test_keywords_for_each_item_raise_the_work_per_byte_of_payload() -> None:
     assert size_of({"properties": {"a": {"type": "string"}}}, most_here=100).per_byte == 1
     assert size_of({"items": {"type": "string"}}, most_here=100).per_byte == 4
     assert size_of({"items": {"allOf": [{"type": "string"}] * 50}}, most_here=1000).per_byte == 104
@@ -82,7 +84,7 @@ PLAIN = {
 }
 
 
-def test_plain_schemas_are_checked_where_they_are() -> None:
+def test_a_simple_schema_is_checked_in_the_server_process() -> None:
     schema = Schema(PLAIN, at="$.params")
     schema.declare()
     schema.check(b'{"id":"6fa459ea-ee8a-3ca4-894e-db77e160355e","size":{"width":3}}', at="$.params")
@@ -110,7 +112,7 @@ def test_plain_schemas_are_checked_where_they_are() -> None:
         {"description": "x" * 20_000},
     ],
 )
-def test_what_may_be_long_is_left_to_others(document: dict[str, Any]) -> None:
+def test_an_expensive_schema_is_deferred_to_a_subprocess(document: dict[str, Any]) -> None:
     with pytest.raises(Deferred) as declared:
         Schema(document, at="$.params").declare()
     with pytest.raises(Deferred) as checked:
@@ -119,7 +121,7 @@ def test_what_may_be_long_is_left_to_others(document: dict[str, Any]) -> None:
     assert checked.value.question == Question(declared.value.question.schema, b"[]")
 
 
-def test_a_large_payload_is_left_to_others_where_each_part_of_it_counts() -> None:
+def test_a_large_payload_of_a_schema_for_each_item_is_deferred() -> None:
     schema = Schema({"type": "object", "items": {"allOf": [{"type": "integer"}] * 100}}, at="$.params")
     schema.check(b"{}", at="$.params")
     with pytest.raises(Deferred):

@@ -1,4 +1,4 @@
-"""Hints to the name that was meant: near or absent, and cheap for every input."""
+"""Hints for misspelt names: a similar name or none, and cheap for every input."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ METHODS = ["awf.task/create-and-execute", "awf.task/cancel", "awf.task/retry", "
         ("a" * 201, ["a" * 200], None),
     ],
 )
-def test_a_hint_is_near_or_absent(name: str, known: Sequence[str], meant: str | None) -> None:
+def test_a_hint_is_a_similar_name_or_none(name: str, known: Sequence[str], meant: str | None) -> None:
     assert nearest(name, known) == meant
     assert hint(name, known) == ("" if meant is None else f"; did you mean {meant!r}?")
 
@@ -55,7 +55,7 @@ def slow_distance(one: str, other: str) -> int:
 
 
 @given(st.text("abc", max_size=8), st.text("abc", max_size=8), st.integers(1, 3))
-def test_distances_are_those_of_the_whole_table(one: str, other: str, most: int) -> None:
+def test_the_bounded_distance_equals_the_full_edit_distance(one: str, other: str, most: int) -> None:
     assert _distance(one, other, most) == min(slow_distance(one, other), most + 1)
 
 
@@ -67,19 +67,19 @@ def test_distances_are_those_of_the_whole_table(one: str, other: str, most: int)
     ],
 )
 @pytest.mark.parametrize("name", ["acme/resize-00120x", "a" * 190 + "bcd", "zzz", "b" * 199])
-def test_a_hint_among_thousands_is_cheap(name: str, known: Sequence[str]) -> None:
+def test_a_hint_among_thousands_of_names_is_cheap(name: str, known: Sequence[str]) -> None:
     begun = time.process_time()
     nearest(name, known)
     assert time.process_time() - begun < 0.5
 
 
-def test_a_request_has_so_many_hints_and_no_more() -> None:
+def test_a_request_gets_at_most_ten_hints() -> None:
     with budgeted():
         hints = [nearest("awf.task/pol", METHODS) for _ in range(1000)]
     assert hints == ["awf.task/poll"] * 10 + [None] * 990
     assert nearest("awf.task/pol", METHODS) == "awf.task/poll"
 
 
-def test_what_is_repeated_is_shortened() -> None:
+def test_a_repeated_value_is_shortened() -> None:
     assert shortened("x" * 200) == "x" * 200
     assert shortened("x" * 1_000_000) == "x" * 199 + "…"

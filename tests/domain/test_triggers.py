@@ -1,4 +1,4 @@
-"""Which resources rules choose, by what place their subscriptions are found, and how holes of params are filled."""
+"""Rules of triggers and subscriptions, their index keys, and placeholders in params."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fencepost.domain.trigger import TriggerDefinition
 from fencepost.errors import Refusal
 from tests.fixtures.surface import DOCUMENTS
 
-# Few of each, so that values and paths often meet.
+# Few names and values, so that random paths often lead to a value.
 _NAMES = st.sampled_from(["a", "b", "0"])
 _SCALARS = st.sampled_from([None, True, False, 0, 1, -1, 1.0, 0.5, -0.0, 2**53, 2.0**53, 2**53 + 1, "", "a", "1", "é"])
 _COMPARATORS = st.sampled_from(["eq", "gt", "lt", "ge", "le"])
@@ -62,13 +62,13 @@ def test_values_of_different_kinds_never_match(comparator: str, value: Any, othe
 
 
 @pytest.mark.parametrize("value", [True, False, None])
-def test_booleans_and_null_are_only_ever_equal(value: Any) -> None:
+def test_booleans_and_null_match_only_by_equality(value: Any) -> None:
     fits = {c for c in ("eq", "gt", "ge", "lt", "le") if matches([rule(("x",), c, value)], {"x": value})}
     assert fits == {"eq"}
 
 
 @pytest.mark.parametrize("path", [("y",), ("x", "y"), ("x", 0), ("list", 2), ("list", "0"), ("list", 0, "y")])
-def test_a_path_that_leads_nowhere_never_matches(path: Any) -> None:
+def test_a_path_without_a_value_never_matches(path: Any) -> None:
     resource = {"x": 1, "list": [None, 2]}
     assert value_in(resource, path) is MISSING
     assert not matches([rule(path, "eq", None)], resource)
@@ -81,9 +81,7 @@ def test_all_rules_must_hold(some: list[Rule], resource: Any) -> None:
 
 
 @given(paths, _SCALARS, resources)
-def test_exactly_one_of_less_equal_and_greater_holds_where_values_can_be_ordered(
-    path: Any, value: Any, resource: Any
-) -> None:
+def test_exactly_one_of_lt_eq_and_gt_holds_for_comparable_values(path: Any, value: Any, resource: Any) -> None:
     holds = [matches([rule(path, comparator, value)], resource) for comparator in ("lt", "eq", "gt")]
     assert sum(holds) <= 1
     found = value_in(resource, path)
@@ -95,7 +93,7 @@ def test_exactly_one_of_less_equal_and_greater_holds_where_values_can_be_ordered
 @given(st.lists(rules, min_size=1, max_size=3), resources)
 @example([rule(("a",), "eq", 2**53)], {"a": 2.0**53})
 @example([rule(("a",), "eq", 0)], {"a": -0.0})
-def test_what_matches_stands_at_the_place_by_which_it_is_found(some: list[Rule], resource: Any) -> None:
+def test_a_matching_resource_has_the_index_key_of_the_rules(some: list[Rule], resource: Any) -> None:
     place = index_key_of(some)
     if matches(some, resource):
         found = index_key_in(resource, place.path)
@@ -103,14 +101,14 @@ def test_what_matches_stands_at_the_place_by_which_it_is_found(some: list[Rule],
         assert place.value in (found.value, ANY_VALUE)
 
 
-def test_a_subscription_is_found_by_its_last_rule_of_equality() -> None:
+def test_the_index_key_of_rules_is_their_last_equality() -> None:
     some = [rule(("type",), "eq", "x"), rule(("id",), "eq", 7), rule(("n",), "gt", 1)]
     assert index_key_of(some) == index_key_in({"id": 7.0}, '["id"]')
     assert index_key_of(some) != index_key_in({"id": 8}, '["id"]')
     assert index_key_of(some[2:]) == IndexKey('["n"]', ANY_VALUE)
 
 
-def test_a_path_that_no_index_could_hold_is_refused_at_its_rule() -> None:
+def test_a_path_too_long_for_the_index_is_refused_with_the_path_of_its_rule() -> None:
     with pytest.raises(Refusal) as refused:
         index_key_of([rule(("a",), "gt", 1), rule(("x" * 200,) * 3, "eq", 1)])
     assert refused.value.at == "$.select-by[1].get-in"
@@ -138,27 +136,27 @@ def filled(params: Any, resource: Any) -> Any:
 
 
 @given(st.dictionaries(_NAMES, values), resources)
-def test_params_without_holes_stay_as_they_are(params: Any, resource: Any) -> None:
+def test_params_without_placeholders_are_unchanged(params: Any, resource: Any) -> None:
     assert filled(params, resource) == params
 
 
 @given(paths, resources)
-def test_a_hole_is_filled_with_what_stands_at_its_path_and_null_when_nothing_does(path: Any, resource: Any) -> None:
+def test_a_placeholder_is_filled_with_the_value_at_its_path_or_null(path: Any, resource: Any) -> None:
     found = value_in(resource, path)
     params = {"deep": [{"in": {"get-in": list(path)}}], "all": {"get-in": []}}
     assert filled(params, resource) == {"deep": [{"in": None if found is MISSING else found}], "all": resource}
 
 
-def test_an_object_with_more_than_a_path_is_no_hole() -> None:
+def test_an_object_with_other_members_is_no_placeholder() -> None:
     params = {"a": {"get-in": ["x"], "or": 1}}
     assert filled(params, {"x": 2}) == params
 
 
-def test_what_is_filled_in_is_not_filled_again() -> None:
+def test_a_filled_in_value_is_not_searched_for_placeholders() -> None:
     assert filled({"a": {"get-in": ["x"]}}, {"x": {"get-in": ["y"]}, "y": 1}) == {"a": {"get-in": ["y"]}}
 
 
-def test_no_more_is_filled_in_than_is_allowed() -> None:
+def test_filled_params_beyond_the_size_limit_are_refused() -> None:
     whole = trigger({"a": [{"get-in": []}] * 10})
     assert whole.requested({"x": "y" * 90}, most_bytes=1000)
     with pytest.raises(Refusal) as refused:
@@ -167,17 +165,17 @@ def test_no_more_is_filled_in_than_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("path", ["x", None, [None], [True], [-1], [1.5], [["x"]], ["x"] * 33])
-def test_a_hole_without_a_path_is_refused_at_its_place(path: Any) -> None:
+def test_a_placeholder_with_an_invalid_path_is_refused_with_its_path(path: Any) -> None:
     with pytest.raises(Refusal) as refused:
         trigger({"a": [0, {"get-in": path}]})
     assert refused.value.at == "$.task-request.params.a[1].get-in"
 
 
 @given(st.dictionaries(_NAMES, values))
-def test_json_is_written_as_it_was_read(value: Any) -> None:
+def test_lossless_json_round_trips_any_value(value: Any) -> None:
     assert lossless_json.read(lossless_json.write(lossless_json.read(json.dumps(value).encode()))) == value
 
 
-def test_numbers_stay_as_they_were_written() -> None:
+def test_lossless_json_keeps_the_text_of_numbers() -> None:
     text = b'{"a":[1.10,1e5,-0.0,100,1E-7]}'
     assert lossless_json.write(lossless_json.read(text)) == text

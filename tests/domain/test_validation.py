@@ -1,4 +1,4 @@
-"""What is said of a value that is none of the few that may stand there."""
+"""Messages for values that violate an enum, a pattern or the members of a document."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ TASK = {"name": "a", "type": "action", "taskDetails": {"serviceId": "s", "action
         ),
     ],
 )
-def test_what_may_stand_there_is_named(document: dict[str, Any], at: str, message: str) -> None:
+def test_an_invalid_enum_value_is_refused_with_the_valid_values(
+    document: dict[str, Any], at: str, message: str
+) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(msgspec.json.encode(document))
     refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)
@@ -46,7 +48,7 @@ def test_what_may_stand_there_is_named(document: dict[str, Any], at: str, messag
 
 
 def _patterns(type_: Any, seen: set[Any]) -> Iterator[Meta]:
-    """Yield what is said beside every pattern in a type, and in all that it holds."""
+    """Yield the metadata of every pattern in a type and in the types of its members."""
     if get_origin(type_) is Annotated:
         yield from (meta for meta in get_args(type_)[1:] if isinstance(meta, Meta) and meta.pattern)
     if isinstance(type_, type) and issubclass(type_, msgspec.Struct) and type_ not in seen:
@@ -57,7 +59,7 @@ def _patterns(type_: Any, seen: set[Any]) -> Iterator[Meta]:
         yield from _patterns(part, seen)
 
 
-def test_every_pattern_has_its_rule_in_words_beside_it() -> None:
+def test_every_pattern_of_a_schema_has_a_description() -> None:
     seen: set[Any] = set()
     types_ = [DOCUMENTS.union, DeviceRunBody, *(method.params for method in METHODS.methods.values())]
     found = [meta for type_ in types_ for meta in _patterns(type_, seen)]
@@ -81,7 +83,7 @@ def test_every_pattern_has_its_rule_in_words_beside_it() -> None:
         ),
     ],
 )
-def test_a_text_that_matches_no_pattern_is_told_the_rule_in_words(document: Any, at: str, rule: str) -> None:
+def test_a_text_that_violates_a_pattern_is_refused_with_the_rule_in_words(document: Any, at: str, rule: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(msgspec.json.encode(document))
     refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)
@@ -90,7 +92,7 @@ def test_a_text_that_matches_no_pattern_is_told_the_rule_in_words(document: Any,
     assert "regex" not in refusal.message
 
 
-def test_a_name_that_is_full_of_places_is_read_in_one_go() -> None:
+def test_an_unknown_member_name_full_of_path_markers_is_parsed_in_linear_time() -> None:
     name = " - at `$" * 100_000 + "\n"
     begun = time.process_time()
     with pytest.raises(msgspec.ValidationError) as caught:
@@ -101,7 +103,7 @@ def test_a_name_that_is_full_of_places_is_read_in_one_go() -> None:
     assert fault.at.startswith("$")
 
 
-def test_a_member_of_another_kind_is_not_suggested_to_whoever_wrote_it() -> None:
+def test_a_member_of_another_kind_of_document_is_not_suggested() -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(b'{"kind": "process", "name": "hire", "steps": [], "params": {}}')
     refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)

@@ -1,4 +1,4 @@
-"""Waiting polls: they cost nothing, wake at once, and lose nothing when their client goes away."""
+"""Waiting polls: they make no query, wake at once, and lose no task when their client disconnects."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_created_task_wakes_the_poll_that_waits_longest(server: Server) -> Non
         assert len(second.result(5)) == 1
 
 
-def test_a_poll_answers_an_empty_array_when_its_time_is_over(server: Server) -> None:
+def test_a_long_poll_returns_an_empty_array_after_its_timeout(server: Server) -> None:
     began = time.monotonic()
 
     assert server.rpc("awf.task/long-poll", {"taskDefinitions": ["demo/resize"], "timeout": 200}) == {"resources": []}
@@ -65,10 +65,10 @@ def test_a_poll_answers_an_empty_array_when_its_time_is_over(server: Server) -> 
     assert server.app.waiting_polls == 0
 
 
-def test_a_poll_whose_time_is_over_does_not_wait_for_the_claim_of_others(server: Server) -> None:
+def test_a_poll_at_its_timeout_does_not_wait_for_a_claim_of_other_polls(server: Server) -> None:
     with ThreadPoolExecutor() as pool, psycopg.connect(server.conninfo) as holder:
         waiting = waiting_poll(server, pool, timeout=1000)
-        assert server.poll() == [], "a claim behind the one of the poll that waits"
+        assert server.poll() == [], "this claim comes after the first claim of the waiting poll"
         holder.execute("lock table fencepost.live_tasks in access exclusive mode")
         other = pool.submit(server.poll)
         until(lambda: _blocked(server))
@@ -79,7 +79,7 @@ def test_a_poll_whose_time_is_over_does_not_wait_for_the_claim_of_others(server:
         assert other.result(10) == []
 
 
-def test_polls_for_several_definitions_hear_of_each(server: Server) -> None:
+def test_a_poll_for_several_definitions_is_woken_by_each(server: Server) -> None:
     server.define("demo/other")
     with ThreadPoolExecutor() as pool:
         both = waiting_poll(server, pool, taskDefinitions=["demo/resize", "demo/other"])
@@ -93,7 +93,7 @@ def test_polls_for_several_definitions_hear_of_each(server: Server) -> None:
         assert len(one.result(5)) == 1
 
 
-def test_waiting_polls_make_no_query_but_the_lookouts(server: Server) -> None:
+def test_waiting_polls_make_no_query_except_the_fallback_poller(server: Server) -> None:
     with ThreadPoolExecutor(60) as pool:
         polls = [waiting_poll(server, pool, timeout=4000) for _ in range(50)]
         before, began = server.app.database.jobs_taken, time.monotonic()
@@ -101,13 +101,13 @@ def test_waiting_polls_make_no_query_but_the_lookouts(server: Server) -> None:
         assert [poll.result(10) for poll in polls] == [[]] * 50
 
         seconds = time.monotonic() - began
-        # The fallback poller's query, less than one a second: nothing that grows with the polls, and nothing beside it.
+        # The fallback poller makes at most one query a second; the polls make none.
         assert server.app.database.jobs_taken - before <= seconds + 1
 
 
-def test_what_was_claimed_for_a_client_that_hung_up_is_given_back(server: Server) -> None:
+def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server) -> None:
     with psycopg.connect(server.conninfo) as holder:
-        # The claim stands still at its log entry, so that the client can go away in the middle of it.
+        # The lock stops the claim at its log entry, so that the client can disconnect in the middle of it.
         connection = open_poll(server)
         holder.execute("lock table fencepost.task_log in share mode")
         id = server.create()["id"]
@@ -121,7 +121,7 @@ def test_what_was_claimed_for_a_client_that_hung_up_is_given_back(server: Server
     assert (server.task(id)["status"], server.task(id).get("retryCount", 0)) == ("ready", 0)
 
 
-def test_a_hang_up_gives_nothing_back_for_a_poll_that_will_be_repeated(server: Server) -> None:
+def test_a_task_claimed_under_a_request_id_is_kept_when_the_client_disconnects(server: Server) -> None:
     with psycopg.connect(server.conninfo) as holder:
         connection = open_poll(server, requestId="r-1")
         holder.execute("lock table fencepost.task_log in share mode")
@@ -136,7 +136,7 @@ def test_a_hang_up_gives_nothing_back_for_a_poll_that_will_be_repeated(server: S
     assert (task["id"], task["execId"]) == (id, server.task(id)["execId"])
 
 
-def test_a_client_that_hung_up_is_forgotten(server: Server) -> None:
+def test_the_poll_of_a_disconnected_client_is_removed(server: Server) -> None:
     connection = open_poll(server)
 
     connection.close()
@@ -146,7 +146,7 @@ def test_a_client_that_hung_up_is_forgotten(server: Server) -> None:
     assert server.task(id)["status"] == "ready"
 
 
-def test_a_repeat_of_a_poll_that_still_waits_gets_what_that_one_was_given(server: Server) -> None:
+def test_a_repeat_of_a_waiting_poll_gets_the_same_tasks(server: Server) -> None:
     with ThreadPoolExecutor() as pool:
         first = waiting_poll(server, pool, requestId="r-1")
         second = waiting_poll(server, pool, requestId="r-1")
@@ -158,7 +158,7 @@ def test_a_repeat_of_a_poll_that_still_waits_gets_what_that_one_was_given(server
     assert len(server.poll()) == 1
 
 
-def test_work_that_no_one_announced_is_found(server: Server) -> None:
+def test_a_task_inserted_by_sql_is_found_by_the_fallback_poller(server: Server) -> None:
     with ThreadPoolExecutor() as pool:
         poll = waiting_poll(server, pool)
 
@@ -174,7 +174,7 @@ def test_work_that_no_one_announced_is_found(server: Server) -> None:
         assert [task["id"] for task in poll.result(5)] == ["by-sql"]
 
 
-def test_a_poll_on_one_server_hears_of_work_created_on_another(server: Server, database: str) -> None:
+def test_a_poll_at_one_server_is_woken_by_a_task_created_at_another(server: Server, database: str) -> None:
     with ThreadPoolExecutor() as pool, running_server(database) as other:
         poll = waiting_poll(server, pool)
         began = time.monotonic()
@@ -185,7 +185,7 @@ def test_a_poll_on_one_server_hears_of_work_created_on_another(server: Server, d
         assert time.monotonic() - began < 0.9, "the fallback poller found it, not the notification"
 
 
-def test_many_workers_get_each_task_once(server: Server) -> None:
+def test_concurrent_polls_claim_each_task_once(server: Server) -> None:
     ids = [
         answer["result"]["resource"]["id"]
         for answer in server.post(

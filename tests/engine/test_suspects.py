@@ -1,4 +1,4 @@
-"""Suspects: a task whose last attempt was lost to silence may end its workers, so that it is given out alone."""
+"""Suspects: a task with a lost attempt may have crashed its worker, so a poll returns it alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def create(server: Server, count: int) -> list[str]:
 
 
 def lose(server: Server, clock: FrozenClock, tasks: int = 1, times: int = 1) -> None:
-    """Begin the attempts of all that is ready, let their worker die, and pass the longest time to the retries."""
+    """Start every ready task, let its lease expire, and advance the clock past the latest retry."""
     for time in range(times):
         held: list[Any] = []
         while more := server.poll(maxBatchSize=50, start=True):
@@ -44,19 +44,19 @@ def lost(task: dict[str, Any]) -> int | None:
     return task.get("lostAttempts")
 
 
-def test_a_suspect_is_the_only_task_of_its_poll_and_says_so(server: Server, clock: FrozenClock) -> None:
+def test_a_task_with_a_lost_attempt_is_alone_in_its_poll_and_marked(server: Server, clock: FrozenClock) -> None:
     create(server, 3)
     lose(server, clock, 3)
     polls = [server.poll(maxBatchSize=10) for _ in range(4)]
     assert [[lost(task) for task in tasks] for tasks in polls] == [[1], [1], [1], []]
 
 
-def test_a_task_of_which_no_attempt_was_lost_has_no_mark(server: Server) -> None:
+def test_a_task_without_a_lost_attempt_has_no_mark(server: Server) -> None:
     create(server, 2)
     assert [lost(task) for task in server.poll(maxBatchSize=10)] == [None, None]
 
 
-def test_suspects_and_others_have_turns_by_their_ready_times(server: Server, clock: FrozenClock) -> None:
+def test_suspects_and_other_tasks_are_claimed_in_order_of_ready_time(server: Server, clock: FrozenClock) -> None:
     create(server, 2)
     lose(server, clock, 2)
     others = [server.create(params={"k": f"o{number}"})["id"] for number in range(3)]
@@ -65,7 +65,7 @@ def test_suspects_and_others_have_turns_by_their_ready_times(server: Server, clo
     assert [task["id"] for task in polls[2]] == others
 
 
-def test_a_suspect_that_is_younger_waits_for_what_is_older(server: Server, clock: FrozenClock) -> None:
+def test_a_suspect_is_claimed_after_older_tasks(server: Server, clock: FrozenClock) -> None:
     (suspect,) = create(server, 1)
     server.poll(start=True)
     others = [server.create(params={"k": f"o{number}"})["id"] for number in range(3)]
@@ -75,7 +75,7 @@ def test_a_suspect_that_is_younger_waits_for_what_is_older(server: Server, clock
     assert [task["id"] for task in server.poll(maxBatchSize=10)] == [suspect]
 
 
-def test_each_of_several_waiting_polls_gets_a_suspect_or_others(database: str) -> None:
+def test_each_waiting_poll_gets_either_a_suspect_or_other_tasks(database: str) -> None:
     with running_server(database) as server, ThreadPoolExecutor() as pool:
         server.define(inProgressTimeout=50, retryDelay=0, requestedToStartTimeout=60_000)
         server.create()
@@ -94,7 +94,7 @@ def test_each_of_several_waiting_polls_gets_a_suspect_or_others(database: str) -
         assert {len(tasks) for tasks in answers if any(map(lost, tasks))} == {1}
 
 
-def test_the_retry_comes_after_the_delay_and_a_part_of_it_that_differs(server: Server, clock: FrozenClock) -> None:
+def test_a_retry_after_a_lost_attempt_has_a_random_extra_delay(server: Server, clock: FrozenClock) -> None:
     create(server, 20)
     server.poll(maxBatchSize=20, start=True)
     pass_time(server, clock, 2000)
@@ -103,10 +103,10 @@ def test_the_retry_comes_after_the_delay_and_a_part_of_it_that_differs(server: S
     rows = server.query("select ready_at from fencepost.live_tasks")
     delays = [(at - now) / timedelta(milliseconds=RETRY_DELAY) for (at,) in rows]
     assert all(1 <= delay <= 2 for delay in delays)
-    assert max(delays) - min(delays) > 0.1, "20 that died together do not come back together"
+    assert max(delays) - min(delays) > 0.1, "20 tasks that were lost together are retried together"
 
 
-def test_each_further_loss_spreads_the_retry_twice_as_far_up_to_a_bound(server: Server, clock: FrozenClock) -> None:
+def test_the_random_delay_after_many_lost_attempts_is_bounded(server: Server, clock: FrozenClock) -> None:
     create(server, 1)
     server.query("update fencepost.live_tasks set lost_attempts = 30")
     server.poll(start=True)
@@ -118,7 +118,9 @@ def test_each_further_loss_spreads_the_retry_twice_as_far_up_to_a_bound(server: 
 
 
 @pytest.mark.parametrize("end", ["fail", "release", "requeue", "retry"])
-def test_what_clears_the_mark_is_a_worker_that_lives_to_tell(server: Server, clock: FrozenClock, end: str) -> None:
+def test_a_report_of_failure_or_a_manual_retry_clears_the_mark_of_a_suspect(
+    server: Server, clock: FrozenClock, end: str
+) -> None:
     (id,) = create(server, 1)
     lose(server, clock, times=2)
     (task,) = server.poll(start=end in ("fail", "release"))
@@ -134,7 +136,7 @@ def test_what_clears_the_mark_is_a_worker_that_lives_to_tell(server: Server, clo
     assert lost(again) == {"release": 2, "requeue": 2}.get(end)
 
 
-def test_a_worker_that_was_heard_of_is_not_silent_when_the_time_of_its_attempt_is_over(
+def test_an_attempt_timeout_after_a_heartbeat_does_not_count_as_a_lost_attempt(
     server: Server, clock: FrozenClock
 ) -> None:
     (id,) = [server.create(params={"k": "slow"}, settings={"attemptTimeout": 2500})["id"]]

@@ -1,4 +1,4 @@
-"""Moves by hand: a named task is brought where it is wanted, and leaves the log that polls and workers would."""
+"""Transitions by id: they move a named task to a status, with the log entries that polls and workers would leave."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def actions(server: Server, id: str) -> list[tuple[str, str]]:
     return [(entry["action"], entry["status-after"]) for entry in server.log(id)[1:]]
 
 
-def test_a_task_is_finished_from_where_it_stands_in_one_move(server: Server, task: dict[str, Any]) -> None:
+def test_success_by_id_starts_and_finishes_a_ready_task(server: Server, task: dict[str, Any]) -> None:
     done = move(server, task["id"], "success", content=b'{"by":"hand"}')
     assert (done.status, done.outcome, done.result, done.worker) == ("done", "succeeded", b'{"by":"hand"}', "by-hand")
     assert actions(server, task["id"]) == [("awf.task/start", "in-progress"), ("awf.task/success", "done")]
 
 
-def test_each_move_by_itself(server: Server, task: dict[str, Any]) -> None:
+def test_each_transition_by_id_reaches_its_status(server: Server, task: dict[str, Any]) -> None:
     id = task["id"]
     assert move(server, id, "claim").status == "requested"
     assert move(server, id, "start").status == "in-progress"
@@ -57,7 +57,7 @@ def test_each_move_by_itself(server: Server, task: dict[str, Any]) -> None:
     ]
 
 
-def test_who_holds_it_by_a_poll_is_moved_too_and_a_late_one_meets_the_fence(
+def test_a_transition_by_id_ends_the_lease_of_a_poll_and_its_worker_is_refused(
     server: Server, task: dict[str, Any]
 ) -> None:
     (polled,) = server.poll(start=True)
@@ -66,7 +66,7 @@ def test_who_holds_it_by_a_poll_is_moved_too_and_a_late_one_meets_the_fence(
     assert server.refused("awf.task/success", params)[0] == 409
 
 
-def test_what_stands_elsewhere_is_told_as_it_stands(server: Server, task: dict[str, Any]) -> None:
+def test_a_transition_from_another_status_raises_the_current_task(server: Server, task: dict[str, Any]) -> None:
     with pytest.raises(UnexpectedState) as caught:
         move(server, task["id"], "success", allowed={"in-progress"})
     assert caught.value.task.status == "ready"
@@ -74,7 +74,7 @@ def test_what_stands_elsewhere_is_told_as_it_stands(server: Server, task: dict[s
         move(server, "nobody", "start")
 
 
-def test_a_result_that_does_not_fit_leaves_nothing_half_done(server: Server) -> None:
+def test_a_result_that_violates_the_schema_makes_no_transition(server: Server) -> None:
     server.define(result={"type": "object", "required": ["url"]})
     id = server.create()["id"]
     with pytest.raises(Refusal) as caught:
@@ -84,7 +84,7 @@ def test_a_result_that_does_not_fit_leaves_nothing_half_done(server: Server) -> 
     assert move(server, id, "success", content=b'{"url":"x"}').outcome == "succeeded"
 
 
-def test_of_many_who_start_one_task_at_once_one_does(server: Server, task: dict[str, Any]) -> None:
+def test_one_of_many_concurrent_starts_by_id_succeeds(server: Server, task: dict[str, Any]) -> None:
     async def all_at_once() -> list[Any]:
         moves = (
             server.app.engine.transitions.apply(task["id"], "start", allowed={"ready"}, caller="somebody")
@@ -97,7 +97,7 @@ def test_of_many_who_start_one_task_at_once_one_does(server: Server, task: dict[
     assert sum(isinstance(one, UnexpectedState) for one in outcomes) == 9
 
 
-def test_what_has_a_limit_is_given_out_by_polls_alone(server: Server) -> None:
+def test_a_task_with_a_limit_cannot_be_started_by_id(server: Server) -> None:
     server.define(concurrencyLimit=1)
     id = server.create()["id"]
     with pytest.raises(Refusal, match="has a limit: only a poll can start"):
@@ -105,20 +105,20 @@ def test_what_has_a_limit_is_given_out_by_polls_alone(server: Server) -> None:
     assert server.task(id)["status"] == "ready"
 
 
-def test_the_workflow_of_a_moved_task_hears_of_its_end(server: Server, task: dict[str, Any]) -> None:
+def test_the_end_of_an_activity_by_id_becomes_an_event_of_its_workflow(server: Server, task: dict[str, Any]) -> None:
     decider = Decider(server, "demo/steps")
     workflow = decider.create()
     decider.decide(decider.decision(), decider.task("one"))
     (activity,) = decider.status(workflow["id"])["activities"]
     move(server, activity["id"], "fail", content=b"{}")
-    # Its retries are left, as after any failure.
+    # It has retries left, as after any failure.
     assert server.task(activity["id"])["status"] == "waiting"
     move(server, activity["id"], "cancel", allowed=LIVE)
     assert decider.decision()["params"]["outcome"] == "canceled"
 
 
 @pytest.mark.parametrize("verb", ["claim", "start", "success", "fail"])
-def test_what_nobody_began_in_time_is_over_though_no_reaper_came(
+def test_a_transition_of_an_expired_task_fails_even_before_it_is_reaped(
     frozen_server: Server, clock: FrozenClock, verb: Verb
 ) -> None:
     frozen_server.define()
@@ -130,7 +130,9 @@ def test_what_nobody_began_in_time_is_over_though_no_reaper_came(
     assert actions(frozen_server, id) == [("awf.engine/expire", "done")]
 
 
-def test_the_workflow_of_what_nobody_began_in_time_hears_of_it(frozen_server: Server, clock: FrozenClock) -> None:
+def test_an_activity_that_expires_in_a_transition_becomes_an_event_of_its_workflow(
+    frozen_server: Server, clock: FrozenClock
+) -> None:
     frozen_server.define()
     decider = Decider(frozen_server, "demo/steps")
     workflow = decider.create()
