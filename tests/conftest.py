@@ -1,4 +1,4 @@
-"""Fixtures, a module each, and the profile of Hypothesis."""
+"""Plugins with the fixtures of all tests, and the profile of Hypothesis."""
 
 from hypothesis import HealthCheck, settings
 
@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("fencepost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fencepost")
 
-# Every test has `def server(` from here: tests/fixtures/servers.py
+# The fixture `server` is in tests/fixtures/servers.py.
 pytest_plugins = [
     "tests.fixtures.databases",
     "tests.fixtures.servers",

@@ -1,9 +1,10 @@
-"""Definitions in files: which documents are read, as a stream, and the order in which they are put."""
+"""Definitions in files: YAML streams of documents, and the order in which they are put."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 from click.testing import CliRunner
 
@@ -20,15 +21,15 @@ def names(path: Path) -> list[str]:
     return [document.declared.name for document in read_documents(path, DOCUMENTS)]
 
 
-def test_what_starts_something_stands_behind_what_it_starts(tmp_path: Path) -> None:
+def test_documents_are_ordered_after_the_definitions_that_they_start(tmp_path: Path) -> None:
     rules = "select-by: [{get-in: [status], comparator: eq, value: final}]\ntask-request: {definition: b}\n"
     (tmp_path / "a.yaml").write_text(f"kind: trigger\nname: a\n{rules}---\nkind: task\nname: b\n")
     (tmp_path / "c.yaml").write_text("kind: workflow\nname: c\n")
-    texts = [document.text for document in read_documents(tmp_path, DOCUMENTS)]
-    assert [text[9:13] for text in texts] == [b"task", b"work", b"trig"]
+    kinds = [orjson.loads(document.text)["kind"] for document in read_documents(tmp_path, DOCUMENTS)]
+    assert kinds == ["task", "workflow", "trigger"]
 
 
-def test_whoever_applies_nothing_is_told_so(tmp_path: Path) -> None:
+def test_apply_of_a_folder_without_documents_says_so(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("kind: task\nname: demo/a\n")
     applied = CliRunner().invoke(apply, [str(tmp_path)])
     assert applied.exit_code == 0
@@ -62,7 +63,7 @@ def test_a_file_is_read_as_a_yaml_stream(tmp_path: Path, stream: str, found: lis
     assert names(file) == found
 
 
-def test_a_long_file_may_break_the_rules_of_yaml_1_1(tmp_path: Path) -> None:
+def test_a_long_file_that_yaml_1_1_forbids_is_read(tmp_path: Path) -> None:
     file = tmp_path / "long.yaml"
     file.write_text(f"# {'x' * 5000}\n---\nkind: task\nname: one\nparams: {{properties: {{include-log?: true}}}}\n")
     assert names(file) == ["one"]
@@ -77,7 +78,9 @@ def test_a_long_file_may_break_the_rules_of_yaml_1_1(tmp_path: Path) -> None:
         ("kind: task\nname: two\nparams: {type: strin}\n", "(at $.params)"),
     ],
 )
-def test_nothing_is_put_when_a_later_document_is_bad(server: Server, tmp_path: Path, second: str, message: str) -> None:
+def test_no_document_is_put_when_a_later_one_is_invalid(
+    server: Server, tmp_path: Path, second: str, message: str
+) -> None:
     (tmp_path / "a.yaml").write_text(f"{ONE}---\n# empty\n---\n{second}")
     applied = CliRunner().invoke(apply, [str(tmp_path), "--url", server.url])
     assert isinstance(applied.exception, StartRefused)
@@ -86,7 +89,7 @@ def test_nothing_is_put_when_a_later_document_is_bad(server: Server, tmp_path: P
     assert server.refused("awf.definition/get", {"name": "one"})[:2] == (404, "definition-not-found")
 
 
-def test_bad_yaml_in_a_later_document_is_told_with_its_line(tmp_path: Path) -> None:
+def test_invalid_yaml_in_a_later_document_is_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(f"{ONE}---\nkind: task\nname: &x two\n")
     with pytest.raises(StartRefused, match=r"a\.yaml: line 5, column 7: anchors are not read"):

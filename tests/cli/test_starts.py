@@ -1,4 +1,4 @@
-"""Starts that cannot succeed end in one line and status 2, before a Postgres is started or changed."""
+"""Invalid starts are refused in one line with status 2, before a Postgres is started or changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def taken() -> Iterator[int]:
 
 @contextmanager
 def serving(folder: Path, *arguments: str) -> Iterator[str]:
-    """Run `fencepost serve` in a folder until the block ends; give its URL."""
+    """Run `fencepost serve` in a folder until the block ends; yield its URL."""
     words = [sys.executable, "-m", "fencepost", "serve", "--port", "0", *arguments]
     with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -54,14 +54,16 @@ def serving(folder: Path, *arguments: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("more", [(), ("--workers", "2")], ids=["one", "two"])
-def test_a_port_in_use_is_found_before_a_postgres_is_made(tmp_path: Path, taken: int, more: tuple[str, ...]) -> None:
+def test_a_port_in_use_is_refused_before_a_postgres_is_created(
+    tmp_path: Path, taken: int, more: tuple[str, ...]
+) -> None:
     message = refusal("serve", "--port", str(taken), *more, cwd=tmp_path)
     assert message == f"cannot listen on 127.0.0.1:{taken}: another program does; choose another --port, or 0"
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("more", [(), ("--workers", "2")], ids=["one", "two"])
-def test_a_port_for_machines_in_use_is_found_before_a_postgres_is_made(
+def test_a_grpc_port_in_use_is_refused_before_a_postgres_is_created(
     tmp_path: Path, taken: int, more: tuple[str, ...]
 ) -> None:
     message = refusal("serve", "--port", "0", "--grpc-port", str(taken), *more, cwd=tmp_path)
@@ -69,7 +71,7 @@ def test_a_port_for_machines_in_use_is_found_before_a_postgres_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_port_in_use_is_found_before_a_database_is_migrated(empty_database: str, taken: int) -> None:
+def test_a_port_in_use_is_refused_before_a_database_is_migrated(empty_database: str, taken: int) -> None:
     refusal("serve", "--port", str(taken), "--database-url", empty_database)
     with psycopg.connect(empty_database) as connection:
         assert connection.execute("select to_regnamespace('fencepost')").fetchall() == [(None,)]
@@ -90,7 +92,7 @@ def test_the_demo_runs_beside_a_server_in_the_same_folder(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("text", ["kind: task\nname: [", "kind: tusk\nname: a/b", "\N{REPLACEMENT CHARACTER}: x"])
-def test_definitions_that_cannot_be_used_are_found_before_a_postgres_is_made(tmp_path: Path, text: str) -> None:
+def test_invalid_definitions_are_refused_before_a_postgres_is_created(tmp_path: Path, text: str) -> None:
     place = tmp_path / "here"
     place.mkdir()
     (tmp_path / "bad.yaml").write_text(text, "utf-8")
@@ -119,13 +121,13 @@ def test_definitions_that_cannot_be_used_are_found_before_a_postgres_is_made(tmp
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
-def test_a_start_that_cannot_succeed_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_an_invalid_command_is_refused_in_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     (tmp_path / "definitions").mkdir()
     (tmp_path / "definitions" / "task.yaml").write_text("kind: task\nname: demo/resize\n")
     assert said in refusal(*words, cwd=tmp_path)
 
 
-def test_a_folder_that_was_deleted_under_a_start_is_one_line(tmp_path: Path) -> None:
+def test_a_start_in_a_deleted_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     words = f"cd {gone}; rmdir {gone}; exec {sys.executable} -m fencepost serve --port 0"
@@ -134,7 +136,7 @@ def test_a_folder_that_was_deleted_under_a_start_is_one_line(tmp_path: Path) -> 
     assert "The data folder .fencepost cannot be used" in done.stderr
 
 
-def test_both_ways_of_the_readme_to_put_a_definition_put_the_same(server: Server, tmp_path: Path) -> None:
+def test_both_commands_of_the_readme_put_the_same_definition(server: Server, tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     document = re.search(r"```yaml\n(kind: task.*?)```", text, re.DOTALL)
     call = re.search(r"--data-binary '\n(method: awf\.definition/put.*?)'\n```", text, re.DOTALL)
@@ -149,7 +151,7 @@ def test_both_ways_of_the_readme_to_put_a_definition_put_the_same(server: Server
     assert (status, orjson.loads(answer)["result"]["resource"]["version"]) == (200, 1)
 
 
-def test_a_folder_of_definitions_that_cannot_be_looked_into_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_folder_of_definitions_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "definitions"
     (folder / "closed").mkdir(parents=True)
     for one in (folder, *folder.parents[:4]):
@@ -167,7 +169,7 @@ def test_a_folder_of_definitions_that_cannot_be_looked_into_is_refused(tmp_path:
 # Secrets
 
 
-def test_an_address_comes_from_a_file(database: str, tmp_path: Path) -> None:
+def test_a_database_address_can_come_from_a_file(database: str, tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text(f"\n{database}\n\n")
     done = command("migrate", "--database-url-file", str(file))
@@ -176,7 +178,7 @@ def test_an_address_comes_from_a_file(database: str, tmp_path: Path) -> None:
     assert command("check", FENCEPOST_DATABASE_URL=database).returncode == 0
 
 
-def test_a_file_with_an_address_has_one_line_and_is_not_repeated(tmp_path: Path) -> None:
+def test_a_secret_file_without_exactly_one_line_is_refused_and_not_printed(tmp_path: Path) -> None:
     file = tmp_path / "url"
     for content, said in ((f"{SECRET}\n{SECRET}\n", "has 2"), ("\n", "has 0")):
         file.write_text(content)
@@ -190,7 +192,7 @@ def test_a_file_with_an_address_has_one_line_and_is_not_repeated(tmp_path: Path)
         read_secret("x", file, "--run-sql-url")
 
 
-def test_the_secret_of_a_caller_comes_from_a_file(tmp_path: Path) -> None:
+def test_the_secret_of_a_client_can_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "client"
     file.write_text(f"# mine\nimporter:{SECRET}\n")
     assert read_client(file) == f"importer:{SECRET}"
@@ -200,7 +202,7 @@ def test_the_secret_of_a_caller_comes_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pair", [SECRET, f"{SECRET}!:importer", f":{SECRET}", f"a b:{SECRET}"])
-def test_a_client_that_cannot_be_read_is_not_repeated(pair: str, tmp_path: Path) -> None:
+def test_an_invalid_client_is_refused_and_not_printed(pair: str, tmp_path: Path) -> None:
     (tmp_path / "clients").write_text(f"{pair}\n")
     for pairs, file in (([pair], None), ([], tmp_path / "clients")):
         with pytest.raises(StartRefused) as caught:
@@ -216,11 +218,11 @@ def test_settings_do_not_show_secrets() -> None:
 @pytest.mark.parametrize(
     "url", [f"http://me:{SECRET}@127.0.0.1:1", f"http://127.0.0.1:{SECRET}", f"http//me:{SECRET}@127.0.0.1", SECRET]
 )
-def test_a_server_address_that_cannot_be_used_is_not_repeated(url: str) -> None:
+def test_an_invalid_server_address_is_refused_and_not_printed(url: str) -> None:
     assert SECRET not in refusal("workflow", "list", "--url", url)
 
 
-def test_what_answers_and_is_no_fencepost_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_server_that_is_not_fencepost_is_refused_as_such(tmp_path: Path) -> None:
     (tmp_path / "rpc").write_text("[]")
     words = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as other:
@@ -262,13 +264,13 @@ def test_variables_of_a_kubernetes_service_are_not_settings() -> None:
         ("FENCEPOST_DATADIR", "FENCEPOST_DATA_DIR"),
     ],
 )
-def test_a_misspelt_variable_is_refused_with_the_name_that_was_meant(name: str, meant: str) -> None:
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(name: str, meant: str) -> None:
     with pytest.raises(StartRefused, match=f"there is no variable {name}; did you mean {meant}") as caught:
         check_variables({name: SECRET})
     assert SECRET not in str(caught.value)
 
 
-def test_other_variables_with_the_same_beginning_are_left_alone() -> None:
+def test_other_variables_with_the_same_prefix_are_ignored() -> None:
     check_variables({"FENCEPOST_CLIENT_ID": "x", "FENCEPOST_VERSION": "1", "FENCEPOST_NAMESPACE": "prod"})
 
 
@@ -277,7 +279,7 @@ def test_other_variables_with_the_same_beginning_are_left_alone() -> None:
     [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}],
     ids=["C", "latin-1"],
 )
-def test_a_terminal_without_unicode_shows_the_texts_of_others(server: Server, environment: dict[str, str]) -> None:
+def test_a_terminal_without_unicode_prints_labels_without_an_error(server: Server, environment: dict[str, str]) -> None:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/flow"})
     server.rpc("awf.workflow/create-and-execute", {"definition": "demo/flow", "label": "€😀", "id": "one"})
     done = command("workflow", "list", "--url", server.url, cwd=None, **environment)
@@ -285,7 +287,7 @@ def test_a_terminal_without_unicode_shows_the_texts_of_others(server: Server, en
     assert "one" in done.stdout
 
 
-def test_a_reader_that_has_had_enough_is_no_error(server: Server) -> None:
+def test_a_closed_output_pipe_is_no_error(server: Server) -> None:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/flow"})
     for number in range(3):
         server.rpc("awf.workflow/create-and-execute", {"definition": "demo/flow", "id": f"{number}" * 60})
@@ -294,7 +296,7 @@ def test_a_reader_that_has_had_enough_is_no_error(server: Server) -> None:
     assert done.stderr == ""
 
 
-def test_a_server_needs_neither_a_home_nor_a_friendly_umask_nor_a_locale(tmp_path: Path) -> None:
+def test_a_server_starts_without_a_home_with_a_strict_umask_and_an_unknown_locale(tmp_path: Path) -> None:
     words = (
         f"unset HOME USER LOGNAME PGHOST; umask 077; cd '{tmp_path}'; export LC_ALL=C LANG=xx_XX; "
         f'exec {sys.executable} -m fencepost serve --port 0 --data-dir "odd \'folder\', \\"quoted\\" \N{SNOWMAN}"'
@@ -307,6 +309,6 @@ def test_a_server_needs_neither_a_home_nor_a_friendly_umask_nor_a_locale(tmp_pat
 
 
 @pytest.mark.parametrize(("given", "read"), [("[::1]", "::1"), ("::1", "::1"), ("127.0.0.1", "127.0.0.1")])
-def test_an_ipv6_address_may_stand_in_brackets(given: str, read: str) -> None:
+def test_an_ipv6_address_can_be_given_in_brackets(given: str, read: str) -> None:
     assert read_host(given) == read
     Settings(host=read_host(given))

@@ -1,11 +1,11 @@
-"""The hot statements with the params that they are planned for, and a database in use to plan them in."""
+"""The hot statements, with params for their plans, and rows of a busy database."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
 
-# Two thousand live tasks in every state, a quarter each, and as many done ones; two of ten definitions have a limit.
+# Two thousand live tasks, a quarter in each state, and as many done tasks; two of ten definitions have a limit.
 ROWS = """
 insert into fencepost.definitions
     (name, version, kind, document, is_newest, requested_to_start_timeout, in_progress_timeout, allowed_retry_count,

@@ -1,4 +1,4 @@
-"""The files that the house rules are about, read once."""
+"""The source files that the house tests check, each read once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def shipped() -> tuple[Source, ...]:
 
 
 def uses(source: Source, *names: str) -> Iterator[Use]:
-    """Yield the places in which a module says one of `names`, such as `time.sleep`."""
+    """Yield the places in which a module uses one of `names`, such as `time.sleep`."""
     if not any(name in source.text for name in names):
         return
     for node, function in _within(source.tree, ""):
@@ -63,13 +63,13 @@ def uses(source: Source, *names: str) -> Iterator[Use]:
 
 
 def table_words(page: str) -> set[str]:
-    """Return the words in `code` that stand in the first or second cell of the rows of a page's tables."""
+    """Return the words in code format in the first two cells of the table rows of a page."""
     rows = re.findall(r"^\|([^|]*)\|([^|]*)\|", (DOCS / page).read_text("utf-8"), re.MULTILINE)
     return {word for row in rows for cell in row for word in re.findall(r"`([^`]+)`", cell)}
 
 
 def _is_generated(file: Path) -> bool:
-    """Whether a compiler wrote it, in a manner of its own (tools/protobuf.py)."""
+    """Return whether the protobuf compiler generated the file (tools/protobuf.py)."""
     return file.stem.endswith(("_pb2", "_pb2_grpc"))
 
 

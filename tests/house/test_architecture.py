@@ -1,4 +1,4 @@
-"""Every file that the pages for contributors name exists."""
+"""The pages for contributors name only existing files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BASES = (ROOT, ROOT / "server" / "fencepost", QUERIES)
 
 
 @pytest.mark.parametrize("page", [DOCS / "architecture.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem)
-def test_every_file_that_a_page_for_contributors_names_exists(page: Path) -> None:
+def test_every_file_named_by_a_page_for_contributors_exists(page: Path) -> None:
     named = _PATH.findall(page.read_text("utf-8"))
     assert named
     assert [path for path in named if not any((base / path).exists() for base in _BASES)] == []

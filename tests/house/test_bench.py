@@ -1,4 +1,4 @@
-"""The benchmark runs: a tiny round of it yields the tables and the JSON, and every task in it was done exactly once."""
+"""The benchmark runs: a small round prints its tables and writes JSON, with every task done exactly once."""
 
 import json
 import os
@@ -17,7 +17,7 @@ RACERS = ("sql:100", "fencepost", "fencepost:workflows", "fencepost:single", "st
 TINY = {"single_seconds": 1, "latencies": 5, "idle_polls": 20, "idle_seconds": 0.1, "flows": 10}
 
 
-def test_a_tiny_round_yields_tables_and_json(tmp_path: Path) -> None:
+def test_a_small_bench_round_prints_tables_and_writes_json(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     figures = "create,drain,latency" + (",single" if shutil.which("wrk") else "")
     options = ["--rounds", "1", "--count", "200", "--figures", figures, "--only", ",".join(RACERS)]
@@ -33,7 +33,7 @@ def test_a_tiny_round_yields_tables_and_json(tmp_path: Path) -> None:
     written = json.loads(path.read_text())
     assert written["settings"]["fsync"] == written["settings"]["synchronous_commit"] == "on"
     assert set(written["samples"]["drain"]) == {"sql:100", "fencepost", "fencepost:workflows"}
-    # A contestant that failed, as one that did not do each task exactly once, is a note more.
+    # A contestant that failed or did not do each task exactly once has a second note.
     assert {name: len(notes) for name, notes in written["notes"].items()} == dict.fromkeys(RACERS, 1)
     for title in ("Bulk create", "Drain", "Create to start", "Fencepost against its bars"):
         assert title in done.stdout
@@ -41,7 +41,7 @@ def test_a_tiny_round_yields_tables_and_json(tmp_path: Path) -> None:
     assert max(map(len, tables.splitlines())) <= 110
 
 
-def test_the_tables_of_a_bench_hold_no_registry() -> None:
+def test_the_lock_files_of_the_bench_name_no_registry() -> None:
     for path in ("bench/package-lock.json", "constraints/bench.txt"):
         text = (ROOT / path).read_text()
         assert "resolved" not in text

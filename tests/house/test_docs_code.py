@@ -1,10 +1,10 @@
-"""What a page shows as code is run as it stands, the blocks of a page in their order against one server.
+"""The code blocks of a page run unchanged and in order against one server.
 
-sh, python       run; they must end well
+sh, python       run; they must exit with status 0
 sql              run on the server's database
 yaml, json       posted when they are a call or an array of calls, put when they are a document with a `kind`
 
-A block that cannot be run here stands behind a line `<!-- not run: reason -->`.
+A block that cannot run in a test follows a line `<!-- not run: reason -->`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fencepost.notation import yaml
 from tests.fixtures.servers import Server
 from tests.house.sources import DOCS, ROOT
 
-# What a page that is out of date gets. That a task of an example is not there is no fault of the page.
+# Errors that an outdated page causes. An example about a task that does not exist is accepted.
 OUT_OF_DATE = ("invalid-request", "invalid-params", "method-not-found")
 RUN = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<code>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
@@ -33,7 +33,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"
 
 
 class Block(NamedTuple):
-    """A block of code: its language, its text, and why it is not run, if it is not."""
+    """A block of code: its language, its text, and the reason not to run it."""
 
     language: str
     code: str
@@ -51,7 +51,7 @@ def blocks(page: str) -> list[Block]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_the_code_of_a_page_does_what_it_shows(page: Path, server: Server, tmp_path: Path) -> None:
+def test_the_code_blocks_of_a_page_run(page: Path, server: Server, tmp_path: Path) -> None:
     for block in blocks(page.read_text("utf-8")):
         if block.not_run is not None:
             assert block.not_run, "a block that is not run needs the reason"
@@ -63,7 +63,7 @@ def test_the_code_of_a_page_does_what_it_shows(page: Path, server: Server, tmp_p
             send(block, server)
 
 
-def test_a_block_knows_its_language_and_why_it_is_not_run() -> None:
+def test_code_blocks_are_found_with_their_language_and_reason_not_to_run() -> None:
     page = (
         "```sh\nls\n```\n\n<!-- not run: it never ends -->\n\n```sh\ntop\n```\n- in a list\n  ```yaml\n  a: 1\n  ```\n"
     )
@@ -75,7 +75,7 @@ def test_a_block_knows_its_language_and_why_it_is_not_run() -> None:
 
 
 def run(block: Block, server: Server, folder: Path) -> None:
-    """Run a block as a reader would, with the programs of this environment and the address of the server."""
+    """Run a block with the programs of this environment and the address of the server."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "URL": server.url, "FENCEPOST_URL": server.url}
     command = [*RUN[block.language], block.code]
@@ -87,7 +87,7 @@ def run(block: Block, server: Server, folder: Path) -> None:
 
 
 def send(block: Block, server: Server) -> None:
-    """Post a block that is a call, or put one that is a document; other data shows answers and is left alone."""
+    """Post a block of calls or put a block of documents; ignore other data, which shows an answer."""
     content = orjson.loads(yaml.to_json(block.code.encode()))
     calls = content if isinstance(content, list) else [content]
     if all(isinstance(call, dict) and "kind" in call for call in calls):
@@ -100,7 +100,7 @@ def send(block: Block, server: Server) -> None:
 
 
 def _in_a_hurry(call: dict[str, Any]) -> dict[str, Any]:
-    """Return a call that does not wait for work that never comes."""
+    """Return a call that does not wait for a task."""
     if call["method"] != "awf.task/long-poll":
         return call
     return {**call, "params": {**call["params"], "timeout": 1}}

@@ -1,4 +1,4 @@
-"""What is documented is what there is: each method, error, event and setting has its place in the docs."""
+"""Each method, error, event and setting is documented, and nothing else is."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: meth
 
 
 @each_method
-def test_a_method_says_what_it_does_in_sentences(method: Method) -> None:
+def test_the_summary_of_a_method_is_a_sentence(method: Method) -> None:
     assert method.summary.endswith(".")
     assert method.summary[0].isupper()
 
 
 @each_method
-def test_a_method_has_an_example_that_it_takes(method: Method) -> None:
+def test_a_method_accepts_its_own_example(method: Method) -> None:
     assert method.example
     method.decoder.decode(msgspec.json.encode(method.example))
 
@@ -41,12 +41,12 @@ def test_a_method_has_a_heading_in_the_reference(method: Method) -> None:
 
 
 @pytest.mark.parametrize("kind", CATALOGUE, ids=lambda kind: f"{kind.type}-{kind.status}")
-def test_an_error_has_a_row_that_says_how_to_handle_it(kind: Kind) -> None:
+def test_an_error_has_a_row_in_the_handling_table(kind: Kind) -> None:
     handling = (DOCS / "errors.md").read_text("utf-8").partition("\n## Handling\n")[2]
     assert re.search(rf"^\| `{kind.type}` \|", handling, re.MULTILINE)
 
 
-def test_no_error_is_documented_that_does_not_exist() -> None:
+def test_the_handling_table_has_only_errors_of_the_catalogue() -> None:
     handling = (DOCS / "errors.md").read_text("utf-8").partition("\n## Handling\n")[2]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", handling, re.MULTILINE)) == {kind.type for kind in CATALOGUE}
 
@@ -71,7 +71,7 @@ def test_a_setting_has_a_flag_a_variable_a_sentence_and_a_row(option: click.Para
     assert {option.opts[0], option.envvar} <= table_words("configuration.md")
 
 
-def test_no_link_between_our_pages_is_broken() -> None:
+def test_no_link_between_pages_is_broken() -> None:
     broken = []
     for page in [*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("tests/**/*.md")]:
         for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):

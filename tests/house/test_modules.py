@@ -1,4 +1,4 @@
-"""Names of modules that say something, and the few places that may catch broadly, sleep or read the environment."""
+"""Names of modules, and the few places that may catch every exception, sleep or read the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.house.sources import Source, Use, modules, server, shipped, uses
 
 HIDING_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "service", "misc"}
 
-# An exception that nobody expected ends at one of these places, which emit an event with the traceback.
+# An unexpected exception ends at one of these places, which emit an event with the traceback.
 REPORTS = {
     "server/fencepost/rpc/registry.py": "the caller gets internal-error, and the other calls of an array are answered",
     "server/fencepost/rpc/endpoint.py": "the same for an error outside of calls",
@@ -48,7 +48,7 @@ SLEEPS = {
 }
 
 
-def test_no_module_or_folder_hides_behind_a_name_that_says_nothing() -> None:
+def test_no_module_or_folder_has_a_name_without_meaning() -> None:
     files = modules("server", "executor_sdk/python", "tests", "tools")
     assert [source.path for source in files if HIDING_NAMES & {*PurePath(source.path).with_suffix("").parts}] == []
 
@@ -69,20 +69,20 @@ def test_the_server_waits_for_events_and_does_not_sleep() -> None:
 
 
 def test_no_test_sleeps() -> None:
-    # The handlers that a test hands to a worker may: they are what takes time.
+    # The handlers of a test may sleep, because they simulate work.
     sleeping = (
         use for source in modules("tests") for use in uses(source, "time.sleep", "asyncio.sleep", "anyio.sleep")
     )
     assert [use for use in sleeping if use.function.startswith("test_") or use.function == ""] == []
 
 
-def test_nobody_but_the_clock_of_the_database_tells_the_time() -> None:
+def test_the_server_takes_the_time_only_from_the_database() -> None:
     clocks = ("time.time", "datetime.now", "datetime.utcnow", "datetime.today")
     found = [use for source in server() for use in uses(source, *clocks)]
     assert [use for use in found if not use.path.startswith("server/fencepost/demo/")] == []
 
 
-def test_no_test_speaks_to_a_mock() -> None:
+def test_no_test_uses_a_mock() -> None:
     assert [source.path for source in modules("tests") if {"mock", "unittest.mock"} & set(_imported(source))] == []
 
 

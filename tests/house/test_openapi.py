@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, complete, and says of the calls and the reads what the code says."""
+"""The OpenAPI document is valid and complete, and agrees with the code."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ each_document = pytest.mark.parametrize("described", [DOCUMENT, VIEW], ids=["doc
 
 
 @each_document
-def test_the_document_is_openapi(described: dict[str, Any]) -> None:
+def test_the_document_is_valid_openapi(described: dict[str, Any]) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(described).iter_errors()] == []
 
 
 @each_document
-def test_every_reference_leads_to_something_in_the_document_itself(described: dict[str, Any]) -> None:
+def test_every_reference_resolves_inside_the_document(described: dict[str, Any]) -> None:
     references = {value for key, value in _members(described) if key == "$ref"}
     assert references
     assert [reference for reference in references if _find(described, reference) is None] == []
@@ -45,7 +45,7 @@ def test_every_schema_and_every_response_is_used() -> None:
     assert there - references == set()
 
 
-def test_every_operation_says_what_it_answers_and_has_its_own_id() -> None:
+def test_every_operation_has_responses_and_a_unique_id() -> None:
     for described in (DOCUMENT, VIEW):
         operations = [operation for path in described["paths"].values() for operation in path.values()]
         assert all(operation["responses"] for operation in operations)
@@ -60,14 +60,14 @@ def test_every_error_is_listed_under_its_status() -> None:
 
 
 @each_method
-def test_the_example_of_a_method_fits_the_schemas(method: Method) -> None:
+def test_the_example_of_a_method_validates_against_the_schemas(method: Method) -> None:
     call = {"method": method.name, "params": method.example}
     assert _errors(DOCUMENT, "Call", call) == []
     assert _errors(DOCUMENT, component_names(METHODS.methods.values())[method.params], method.example) == []
 
 
 @each_method
-def test_params_take_no_member_that_is_not_there(method: Method) -> None:
+def test_the_schema_of_params_has_exactly_the_members_of_the_struct(method: Method) -> None:
     schema = DOCUMENT["components"]["schemas"][component_names(METHODS.methods.values())[method.params]]
     parts = [_find(DOCUMENT, part["$ref"]) for part in schema.get("anyOf", ())] or [schema]
     for part, struct in zip(parts, get_args(method.params) or (method.params,), strict=True):
@@ -75,7 +75,7 @@ def test_params_take_no_member_that_is_not_there(method: Method) -> None:
         assert set(part["properties"]) - {"kind"} == {field.encode_name for field in msgspec.structs.fields(struct)}
 
 
-def test_patterns_end_as_ecma_262_writes_it_and_integers_have_bounds() -> None:
+def test_patterns_are_anchored_and_integers_have_bounds() -> None:
     names = component_names(METHODS.methods.values())
     params = [DOCUMENT["components"]["schemas"][names[method.params]] for method in METHODS.methods.values()]
     patterns = [value for schema in params for key, value in _members(schema) if key == "pattern"]
@@ -86,14 +86,14 @@ def test_patterns_end_as_ecma_262_writes_it_and_integers_have_bounds() -> None:
     assert all("minimum" in one and "maximum" in one for one in integers)
 
 
-def test_the_search_describes_every_parameter_that_it_takes(server: Server) -> None:
+def test_the_document_describes_every_search_parameter(server: Server) -> None:
     described = {parameter["name"] for parameter in DOCUMENT["paths"]["/AidboxTask"]["get"]["parameters"]}
     status, _, body = server.send("GET", "/AidboxTask?unknown=1")
     taken = orjson.loads(body)["error"]["message"].partition("there are ")[2].split(", ")
     assert (status, described) == (400, set(taken))
 
 
-def test_the_document_has_every_path_that_a_server_serves(server: Server) -> None:
+def test_the_document_has_exactly_the_paths_that_a_server_serves(server: Server) -> None:
     served = {
         (re.sub(":path}", "}", route.path), verb.lower())
         for route in server.app.rest.application.routes
@@ -105,7 +105,7 @@ def test_the_document_has_every_path_that_a_server_serves(server: Server) -> Non
     assert served == described
 
 
-def test_what_devices_are_answered_fits_the_document(server: Server) -> None:
+def test_answers_to_devices_validate_against_the_document(server: Server) -> None:
     fleet = Fleet(server)
     run = fleet.begin()
     fleet.report(run["currentTaskId"], "start")
@@ -124,7 +124,7 @@ def test_what_devices_are_answered_fits_the_document(server: Server) -> None:
         assert _faults({**told, "components": DOCUMENT["components"]}, answer) == []
 
 
-def test_the_answers_of_a_server_fit_the_document(server: Server) -> None:
+def test_answers_of_methods_and_reads_validate_against_the_document(server: Server) -> None:
     server.define()
     execution = server.started(params={"width": 1})
     server.rpc("awf.task/notify", {**execution, "notification": "heartbeat"})
@@ -139,7 +139,7 @@ def test_the_answers_of_a_server_fit_the_document(server: Server) -> None:
         assert _errors(DOCUMENT, name, answer) == []
 
 
-def test_a_server_gives_the_document_out(server: Server) -> None:
+def test_a_server_serves_the_openapi_document(server: Server) -> None:
     status, headers, body = server.send("GET", "/openapi.yaml")
     assert (status, headers["content-type"]) == (200, "application/yaml")
     assert body.startswith(b'openapi: "3.1.0"\n')

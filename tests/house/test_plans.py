@@ -1,7 +1,7 @@
-"""The hot statements go to their rows by a key, also under a plan that was made while the tables were empty and kept.
+"""Hot statements find their rows by an index condition, also under a generic plan from a time of empty tables.
 
-Sequential scans are off for our sessions, and then a plan without a key reads a whole index instead, which looks better
-and costs more. So it is not the name of the scan that is checked, but that a condition leads it to its rows.
+Sessions of the server have sequential scans off, so a bad plan reads a whole index instead, which costs even more.
+Therefore the tests do not check the type of a scan but its index condition.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Planned = Literal["custom", "generic"]
 def connection(
     request: pytest.FixtureRequest, postgres: EmbeddedPostgres, migrated_template: str
 ) -> Iterator[Connection]:
-    """A connection as the store opens it, to a new database, an idle one with a history, or one in use."""
+    """A connection of the store to a new database, an idle one with a history, or one in use."""
     name = f"plans_{request.param}"
     with psycopg.connect(postgres.conninfo, autocommit=True) as admin:
         admin.execute(f"create database {name} template {migrated_template}".encode())
@@ -63,20 +63,22 @@ def connection(
 
 @pytest.mark.parametrize("planned", ["custom", "generic"])
 @pytest.mark.parametrize("name", HOT)
-def test_a_hot_statement_goes_to_its_rows_by_a_key(name: str, planned: Planned, connection: Connection) -> None:
+def test_a_hot_statement_finds_its_rows_by_an_index_condition(
+    name: str, planned: Planned, connection: Connection
+) -> None:
     text = (QUERIES / f"{name}.sql").read_text("utf-8")
     assert list(aimless_scans(plan_of(connection, text, HOT[name], planned))) == []
 
 
 @pytest.mark.parametrize("name", [name for name in HOT if name.startswith("tasks/")])
-def test_postgres_writes_our_functions_into_the_statements_of_tasks(name: str, connection: Connection) -> None:
+def test_postgres_inlines_the_functions_in_statements_about_tasks(name: str, connection: Connection) -> None:
     text = (QUERIES / f"{name}.sql").read_text("utf-8")
     called = _OUR_FUNCTION.findall(orjson.dumps(plan_of(connection, text, HOT[name], "generic")).decode())
     assert set(called) <= {"limit_key"}, "each call costs a task some microseconds"
 
 
 @pytest.mark.parametrize("sort", get_args(Sort))
-def test_a_list_of_ids_goes_to_its_rows_by_a_key(sort: Sort, connection: Connection) -> None:
+def test_a_list_of_ids_finds_its_rows_by_an_index_condition(sort: Sort, connection: Connection) -> None:
     params = {"ids": ["task-1", f"{new_prefixes(1)[0]}-8000-000000000bb8"], "seqs": [3000], "size": 100}
     for text in (ordered("tasks/list", sort, "desc"), (QUERIES / "tasks/count.sql").read_text("utf-8")):
         assert list(aimless_scans(plan_of(connection, text, params, "custom"))) == []
@@ -84,7 +86,7 @@ def test_a_list_of_ids_goes_to_its_rows_by_a_key(sort: Sort, connection: Connect
 
 @pytest.mark.parametrize("noun", ["tasks", "workflows"])
 @pytest.mark.parametrize("direction", get_args(Direction))
-def test_a_list_by_the_last_change_reads_history_from_an_end_of_it(
+def test_a_list_by_the_last_change_scans_the_index_by_done_at(
     noun: str, direction: Direction, connection: Connection
 ) -> None:
     plan = plan_of(connection, ordered(f"{noun}/list", "updated_at", direction), {"size": 100}, "custom")
@@ -101,16 +103,16 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("noun", ["tasks", "workflows"])
-def test_a_part_of_a_search_goes_to_its_rows_by_their_numbers(noun: str, connection: Connection) -> None:
+def test_a_part_of_a_search_finds_its_rows_by_sequence_number(noun: str, connection: Connection) -> None:
     params = {"pattern": "%x%", "low": 100, "high": 200, "size": 100}
     for text in (ordered(f"{noun}/list", "created_at", "desc"), (QUERIES / f"{noun}/count.sql").read_text("utf-8")):
         plan = plan_of(connection, text, params, "custom")
         assert list(aimless_scans(plan)) == []
-        assert "fencepost.says" not in orjson.dumps(plan).decode(), "Postgres writes it into the statement"
+        assert "fencepost.says" not in orjson.dumps(plan).decode(), "Postgres must inline the function"
 
 
 def plan_of(connection: Connection, text: str, params: dict[str, Any], planned: Planned) -> dict[str, Any]:
-    """Return the plan that Postgres has for a statement: for these params, or for any."""
+    """Return the custom plan for these params, or the generic plan."""
     numbered, names = numbered_params(text)
     connection.execute(f"set plan_cache_mode = force_{planned}_plan".encode())
     connection.execute(b"prepare planned as " + numbered)
@@ -122,9 +124,9 @@ def plan_of(connection: Connection, text: str, params: dict[str, Any], planned: 
 
 
 def aimless_scans(plan: dict[str, Any], above: str = "") -> Iterator[str]:
-    """Yield the scans of growing tables that no condition leads to their rows."""
+    """Yield the scans of growing tables that have no index condition."""
     if plan.get("Relation Name") in _GROWING and "Scan" in plan["Node Type"]:
-        # A bitmap's condition stands with the index below it. The first row of an index needs none.
+        # The condition of a bitmap scan is in the index scan below it. The first row of an index needs no condition.
         steps = (plan, *plan.get("Plans", ()))
         led = any("TID Cond" in step or _LOOKUP.search(step.get("Index Cond", "")) for step in steps)
         if not led and not (above == "Limit" and "Filter" not in plan):

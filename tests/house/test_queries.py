@@ -1,4 +1,4 @@
-"""Every statement is a file: with a header, in our manner, used by the store, and good against the migrated schema."""
+"""Every statement is a file with a header, in the house style, used by the store, and valid for the migrated schema."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ each_file = pytest.mark.parametrize("file", FILES, ids=NAMES)
 
 
 @each_file
-def test_a_statement_file_says_what_it_takes_returns_and_touches(file: Path) -> None:
+def test_a_statement_file_has_a_header_with_takes_returns_and_touches(file: Path) -> None:
     lines = file.read_text("utf-8").splitlines()
     header = list(itertools.takewhile(lambda line: line.startswith("-- "), lines))
     assert lines[len(header)][:2] != "--", "an empty comment line"
     assert header[0].endswith("."), "the first line is one sentence"
     words = [line.split(":")[0] for line in header[1:] if re.match(r"-- [A-Z][a-z]+: ", line)]
     assert words == ["-- Takes", "-- Returns", "-- Touches"]
-    assert header[1].startswith("-- Takes:   "), "nothing stands between the sentence and what it takes"
+    assert header[1].startswith("-- Takes:   "), "there is a line between the sentence and Takes"
 
 
 @each_file
@@ -44,11 +44,11 @@ def test_a_statement_file_is_one_statement_in_lower_case(file: Path) -> None:
     assert not re.search(r"[A-Z]", code)
 
 
-def test_every_statement_that_the_server_asks_for_is_a_file() -> None:
+def test_every_statement_that_the_server_loads_has_a_file() -> None:
     assert sorted(_asked_for() - set(NAMES)) == []
 
 
-def test_every_statement_file_is_mentioned_by_the_server() -> None:
+def test_every_statement_file_is_used_by_the_server() -> None:
     assert sorted(set(NAMES) - _mentioned()) == []
 
 
@@ -60,7 +60,7 @@ def test_every_statement_can_be_prepared_against_the_migrated_schema(name: str, 
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if short_statement(name) != statement(name)])
-def test_a_short_form_gives_the_first_columns_of_the_resource_row(name: str, connection: Connection) -> None:
+def test_a_short_form_returns_the_first_columns_of_the_full_form(name: str, connection: Connection) -> None:
     whole, short = _columns(statement(name), connection), _columns(short_statement(name), connection)
     assert tuple(whole[-len(Task._fields) :]) == Task._fields
     assert whole[: len(short)] == short
@@ -69,13 +69,13 @@ def test_a_short_form_gives_the_first_columns_of_the_resource_row(name: str, con
 
 @pytest.fixture
 def connection(database: str) -> Iterator[Connection]:
-    """A connection as the store opens it."""
+    """A connection with the session settings of the store."""
     with connect(database) as connection:
         yield connection
 
 
 def variants(name: str) -> Iterator[str]:
-    """Yield the texts of a statement: long and short form, and every filling of the words in braces."""
+    """Yield the texts of a statement: full and short form, or every order of a list."""
     if "{order}" not in statement(name):
         yield from {statement(name), short_statement(name)}
         return
@@ -85,19 +85,19 @@ def variants(name: str) -> Iterator[str]:
 
 
 def _columns(text: str, connection: Connection) -> list[str]:
-    """Return the names of the columns that a statement gives."""
+    """Return the names of the columns that a statement returns."""
     connection.pgconn.prepare(b"", numbered_params(text)[0])
     described = connection.pgconn.describe_prepared(b"")
     return [(described.fname(number) or b"").decode() for number in range(described.nfields)]
 
 
 def _code(text: str) -> str:
-    """Return a statement without its comments and the texts that it quotes."""
+    """Return a statement without comments and quoted texts."""
     return re.sub(r"'[^']*'|\"[^\"]*\"", "''", re.sub(r"--.*", "", text))
 
 
 def _asked_for() -> set[str]:
-    """Return the names that are written where a statement is loaded."""
+    """Return the names in calls that load a statement."""
     return {
         name
         for source in modules("server/fencepost")

@@ -1,4 +1,4 @@
-"""The states of a task are told four times: to Python, to Postgres, on the wire and to readers. All say the same."""
+"""The states of a task are defined in Python, in Postgres, on the wire and in the docs; all four agree."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _LOG = """
 
 @pytest.fixture
 def connection(database: str) -> Iterator[Connection]:
-    """A connection as the store opens it."""
+    """A connection with the session settings of the store."""
     with connect(database) as connection:
         yield connection
 
 
-def test_the_log_takes_exactly_the_transitions_of_the_domain(connection: Connection) -> None:
+def test_the_log_accepts_exactly_the_transitions_of_the_domain(connection: Connection) -> None:
     assert _taken(connection, "test") == TRANSITIONS
 
 
-def test_a_snapshot_leaves_a_live_task_where_it_is(connection: Connection) -> None:
+def test_a_snapshot_entry_keeps_the_status_of_a_live_task(connection: Connection) -> None:
     assert _taken(connection, "awf.engine/snapshot") - TRANSITIONS == SNAPSHOTS - TRANSITIONS
     assert {one for ways in SNAPSHOTS for one in ways} == set(STATUSES) - {"done"}
 
@@ -53,7 +53,7 @@ def test_a_done_task_has_one_of_the_outcomes(connection: Connection) -> None:
     assert set(_words_of(connection, "done_tasks_outcome")) == set(OUTCOMES)
 
 
-def test_the_wire_says_the_same_states_and_outcomes() -> None:
+def test_the_wire_structs_have_the_states_and_outcomes_of_the_domain() -> None:
     members = get_type_hints(AidboxTask, include_extras=True)
     assert get_args(Status) == get_args(members["status"]) == STATUSES
     assert get_args(OutcomeName) == OUTCOMES
@@ -72,13 +72,13 @@ def test_the_concepts_page_explains_every_state() -> None:
 
 
 def _taken(connection: Connection, action: str) -> set[tuple[str, str]]:
-    """Return the ways that the log takes of all that can be thought of."""
+    """Return the transitions that the log accepts, out of every pair of states."""
     every = enumerate(itertools.product((*STATUSES, "lost"), repeat=2))
     return {(one, other) for seq, (one, other) in every if _violated(connection, seq, action, one, other) is None}
 
 
 def _violated(connection: Connection, seq: int, action: str, before: str, after: str) -> str | None:
-    """Return the check that keeps a log entry out; None when the entry is taken."""
+    """Insert a log entry and return the name of the violated check, or None."""
     try:
         connection.execute(_LOG, (seq, action, before, after))
     except psycopg.errors.CheckViolation as violation:

@@ -1,4 +1,4 @@
-"""The wheels: what is in them, and that a server starts from one where there is no checkout."""
+"""The contents of the wheels, and a server that runs from a wheel without a checkout."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def environment(wheels: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment that has the wheels, and what they depend on from the one that runs the tests."""
+    """The programs of an environment with the wheels, and with the dependencies of the test environment."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", f"--python={folder}/bin/python"]
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--no-compile", *map(str, wheels)], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    # Files *.pth of a folder that is named in a *.pth do nothing, and so the checkout, installed that way, stays out.
+    # A *.pth file in a folder that another *.pth file names has no effect, so the editable checkout is not imported.
     (packages / "dependencies.pth").write_text(f"{Path(psycopg.__file__).parents[1]}\n")
     return folder / "bin"
 
@@ -56,28 +56,28 @@ def serving(environment: Path, tmp_path: Path) -> Iterator[tuple[str, subprocess
             process.wait(15)
 
 
-def test_the_wheel_of_the_server_holds_its_package_and_nothing_beside_it(wheels: tuple[Path, Path]) -> None:
+def test_the_server_wheel_contains_only_its_package(wheels: tuple[Path, Path]) -> None:
     assert roots(wheels[0]) == {"fencepost"}
 
 
-def test_the_wheel_of_the_sdk_holds_its_package_and_nothing_beside_it(wheels: tuple[Path, Path]) -> None:
+def test_the_sdk_wheel_contains_only_its_package(wheels: tuple[Path, Path]) -> None:
     assert roots(wheels[1]) == {"fencepost_sdk"}
 
 
-def test_the_wheel_holds_the_statements_the_migrations_and_the_openapi_document(wheels: tuple[Path, Path]) -> None:
+def test_the_server_wheel_contains_statements_migrations_and_the_openapi_document(wheels: tuple[Path, Path]) -> None:
     needed = [*ROOT.glob("sql/migrations/*.sql"), *ROOT.glob("sql/queries/**/*.sql"), ROOT / "openapi" / "openapi.yaml"]
     assert len(needed) > 10
     wanted = {f"fencepost/_data/{file.relative_to(ROOT).as_posix()}" for file in needed}
     assert {name for name in names(wheels[0]) if name.startswith("fencepost/_data/")} == wanted
 
 
-def test_the_wheel_holds_every_file_of_the_package(wheels: tuple[Path, Path]) -> None:
+def test_the_server_wheel_contains_every_file_of_the_package(wheels: tuple[Path, Path]) -> None:
     package = ROOT / "server" / "fencepost"
     files = [file for file in package.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
     assert {file.relative_to(package.parent).as_posix() for file in files} <= set(names(wheels[0]))
 
 
-def test_a_server_from_the_wheel_takes_calls_and_ends_on_a_signal(
+def test_a_server_from_the_wheel_answers_calls_and_stops_on_a_signal(
     serving: tuple[str, subprocess.Popen[str]], environment: Path, tmp_path: Path
 ) -> None:
     url, process = serving
@@ -93,13 +93,13 @@ def test_a_server_from_the_wheel_takes_calls_and_ends_on_a_signal(
     assert process.wait(15) == 0
 
 
-def test_the_sdk_from_its_wheel_needs_no_server_code(environment: Path, tmp_path: Path) -> None:
+def test_the_sdk_from_its_wheel_imports_no_server_code(environment: Path, tmp_path: Path) -> None:
     program = "import fencepost_sdk, sys; print('fencepost' in sys.modules)"
     assert python(environment, program, tmp_path) == "False"
 
 
 def build(project: Path, folder: Path) -> Path:
-    """Build the wheel of a project with what is installed."""
+    """Build the wheel of a project with the installed build backend."""
     command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder), str(project)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     (wheel,) = folder.glob("*.whl")
@@ -113,7 +113,7 @@ def names(wheel: Path) -> list[str]:
 
 
 def roots(wheel: Path) -> set[str]:
-    """Return what a wheel puts into site-packages, beside the description of itself."""
+    """Return the top-level names that a wheel puts into site-packages, without its metadata."""
     return {name.split("/")[0] for name in names(wheel) if ".dist-info/" not in name}
 
 
@@ -125,12 +125,12 @@ def python(environment: Path, program: str, folder: Path) -> str:
 
 
 def clean() -> dict[str, str]:
-    """Return this environment without what would lead Python or the server elsewhere."""
+    """Return this environment without variables that configure Python or the server."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("FENCEPOST_", "PYTHON"))}
 
 
 def opener() -> urllib.request.OpenerDirector:
-    """Return something that opens addresses of this machine, whatever proxy the environment names."""
+    """Return an opener that ignores the proxy of the environment."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

@@ -1,4 +1,4 @@
-"""What `fencepost.notation.json.check` takes and refuses."""
+"""Texts that `fencepost.notation.json.check` accepts and refuses."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dic
 def refusal(text: bytes, **bounds: int) -> BadText:
     with pytest.raises(BadText) as caught:
         check(text, **bounds)
-    assert caught.value.message.isascii(), "a message must not carry what was refused into the answer"
+    assert caught.value.message.isascii(), "the message repeats the refused text"
     assert caught.value.path.isascii()
     return caught.value
 
@@ -38,12 +38,12 @@ def nested(depth: int, core: bytes = b"") -> bytes:
     return b"[" * depth + core + b"]" * depth
 
 
-# What passes
+# Accepted texts
 
 
 @settings(deadline=None)
 @given(VALUES)
-def test_whatever_can_be_stored_passes_however_it_is_printed(value: object) -> None:
+def test_any_storable_value_is_accepted_in_any_layout(value: object) -> None:
     check(orjson.dumps(value))
     check(orjson.dumps(value, option=orjson.OPT_INDENT_2))
     check(json.dumps(value).encode())
@@ -63,15 +63,15 @@ def test_whatever_can_be_stored_passes_however_it_is_printed(value: object) -> N
         b'"\\u00e9 \xc3\xa9"',
     ],
 )
-def test_odd_but_valid_text_passes(text: bytes) -> None:
+def test_unusual_valid_json_is_accepted(text: bytes) -> None:
     check(text)
 
 
-def test_a_memoryview_passes() -> None:
+def test_a_memoryview_is_accepted() -> None:
     check(memoryview(b'{"a": 1}'))
 
 
-# What does not
+# Refused texts
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_memoryview_passes() -> None:
         (b"[0." + b"1" * 20_000 + b"]", "$[0]", "digits"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_by_its_path(text: bytes, path: str, message: str) -> None:
+def test_a_value_that_cannot_be_stored_is_refused_with_its_path(text: bytes, path: str, message: str) -> None:
     refused = refusal(text)
     assert refused.path == path
     assert message in refused.message
@@ -108,18 +108,18 @@ def test_what_cannot_be_stored_is_refused_by_its_path(text: bytes, path: str, me
 @pytest.mark.parametrize(
     "text", [b"", b" ", b"{", b"[1,]", b"{'a': 1}", b"01", b"[1] 2", b"\xef\xbb\xbf1", b'"\t"', b"+1"]
 )
-def test_what_is_not_json_is_refused_with_line_and_column(text: bytes) -> None:
+def test_invalid_json_is_refused_with_line_and_column(text: bytes) -> None:
     refused = refusal(text)
     assert refused.message.startswith("not JSON: ")
     assert "line 1 column" in refused.message
 
 
 @pytest.mark.parametrize("text", [b'{"a": "\xff"}', b'"\xed\xa0\x80"', b"\xff\xfe1\x00"])
-def test_what_is_not_utf8_is_refused_with_its_place(text: bytes) -> None:
+def test_invalid_utf8_is_refused_with_the_byte(text: bytes) -> None:
     assert refusal(text).message.startswith("not UTF-8: byte 0x")
 
 
-def test_depth_is_bounded_and_brackets_in_text_are_not_counted() -> None:
+def test_depth_is_bounded_and_brackets_in_strings_do_not_count() -> None:
     check(nested(64))
     check(nested(63, b'{"a": 1}'))
     assert refusal(nested(65)).message == "nested more than 64 levels deep"
@@ -136,7 +136,7 @@ def test_depth_is_bounded_and_brackets_in_text_are_not_counted() -> None:
 
 @settings(deadline=None)
 @given(st.lists(VALUES, min_size=8, max_size=30), st.integers(1, 8))
-def test_depth_is_measured_exactly(values: list[object], max_depth: int) -> None:
+def test_the_depth_limit_is_exact(values: list[object], max_depth: int) -> None:
     def depth(value: object) -> int:
         inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
         return 0 if inner is None else 1 + max(map(depth, inner), default=0)
@@ -148,7 +148,7 @@ def test_depth_is_measured_exactly(values: list[object], max_depth: int) -> None
         refusal(text, max_depth=max_depth)
 
 
-# The scans never miss what a plain reading of the text finds
+# The fast scans find every fault that a full parse finds
 
 _NUMERALS = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,3})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
 _STRINGS = st.lists(
@@ -208,7 +208,7 @@ def _plainly_fine(text: str) -> bool:
 
 @settings(deadline=None, max_examples=400)
 @given(_TEXTS)
-def test_the_scans_agree_with_a_plain_reading(text: str) -> None:
+def test_the_fast_scans_agree_with_a_full_parse(text: str) -> None:
     if _plainly_fine(text):
         check(text.encode())
     else:
@@ -217,7 +217,7 @@ def test_the_scans_agree_with_a_plain_reading(text: str) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=60) | st.text('[]{}",:\\u0123aeE+-. \n', max_size=40).map(str.encode))
-def test_whatever_comes_only_bad_text_is_raised(text: bytes) -> None:
+def test_any_text_raises_nothing_but_bad_text(text: bytes) -> None:
     with contextlib.suppress(BadText):
         check(text)
 
@@ -236,7 +236,7 @@ def test_whatever_comes_only_bad_text_is_raised(text: bytes) -> None:
     ],
     ids=["open", "closed", "thousand", "objects", "digits", "quoted digits", "escapes", "exponent"],
 )
-def test_bombs_cost_little(bomb: bytes) -> None:
+def test_hostile_json_is_checked_in_bounded_time(bomb: bytes) -> None:
     began = time.process_time()
     with contextlib.suppress(BadText):
         check(bomb)

@@ -1,4 +1,4 @@
-"""What YAML means at the door, and how answers look in it."""
+"""YAML requests are read as plain data, and answers are written as YAML that other parsers read alike."""
 
 import time
 from typing import Any
@@ -55,7 +55,7 @@ def refusal(text: str | bytes, **bounds: int) -> BadText:
 # Reading
 
 
-def test_scalars_can_stay_the_text_that_they_are_written_as(either_parser: None) -> None:
+def test_plain_scalars_can_be_read_as_their_text(either_parser: None) -> None:
     text = "{a: 20.10, b: yes, c: 0x1F, d: true, e: , f: ~, g: 'null', h: [1e3]}"
     assert read(text, plain=True) == {
         "a": "20.10", "b": "yes", "c": "0x1F", "d": "true", "e": None, "f": None, "g": "null", "h": ["1e3"],
@@ -63,7 +63,7 @@ def test_scalars_can_stay_the_text_that_they_are_written_as(either_parser: None)
     assert read('{"a": 1.50}', plain=True) == {"a": "1.50"}
 
 
-def test_libyaml_is_there() -> None:
+def test_libyaml_is_available() -> None:
     assert yaml.FAST
 
 
@@ -142,7 +142,7 @@ def test_scalars_follow_the_core_schema(either_parser: None, scalar: str, value:
     assert read(f"a: {scalar}\n") == {"a": value}
 
 
-def test_keys_are_the_text_that_is_written(either_parser: None) -> None:
+def test_keys_are_read_as_their_text(either_parser: None) -> None:
     assert read("1: a\ntrue: b\nnull: c\n2023-05-03: d\n? long\n: e\n") == {
         "1": "a",
         "true": "b",
@@ -161,11 +161,11 @@ def test_an_empty_document_is_null(either_parser: None, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["%YAML 1.2\n---\na: 1\n", "\ufeffa: 1", "a: 1\r\n", "\r\n\r\na: 1", "---\na: 1\n...\n"]
 )
-def test_frames_around_the_document_are_fine(either_parser: None, text: str) -> None:
+def test_directives_markers_and_line_endings_are_accepted(either_parser: None, text: str) -> None:
     assert read(text) == {"a": 1}
 
 
-def test_json_passes_as_it_is() -> None:
+def test_a_json_body_is_passed_through_unchanged() -> None:
     body = '\ufeff {"a":\t1.10, "u": "\\ud83d\\ude00", "b": [1E2]}\n'
     assert yaml.to_json(body.encode()) == body.strip("\ufeff \n").encode()
     assert refusal('{"a": 1, "a": 2}').message == 'the key "a" occurs twice in one object'
@@ -180,11 +180,11 @@ def test_json_passes_as_it_is() -> None:
         ('a: "\\ud83d\\ude00"', {"a": "😀"}),
     ],
 )
-def test_what_only_the_old_rules_forbid_is_read(either_parser: None, text: str, value: object) -> None:
+def test_a_short_body_that_only_yaml_1_1_forbids_is_read(either_parser: None, text: str, value: object) -> None:
     assert read(text) == value
 
 
-def test_a_long_body_by_the_old_rules_is_refused_with_a_hint() -> None:
+def test_a_long_body_that_yaml_1_1_forbids_is_refused_with_a_hint() -> None:
     refused = refusal("a: {at: 12:30}\nb: " + "x" * 5000)
     assert "line 1, column 11" in refused.message
     assert "quote" in refused.message
@@ -226,14 +226,16 @@ def test_a_long_body_by_the_old_rules_is_refused_with_a_hint() -> None:
         (b"\xff\xfea\0", "not UTF-8", "$"),
     ],
 )
-def test_what_is_not_plain_data_is_refused_with_its_place(text: str | bytes, message: str, path: str) -> None:
+def test_yaml_beyond_plain_data_is_refused_with_its_position_and_path(
+    text: str | bytes, message: str, path: str
+) -> None:
     refused = refusal(text)
     assert message in refused.message
     assert refused.path == path
 
 
 @pytest.mark.parametrize("escape", ['"\\ud800"', '"\\ude00\\ud83d"', '"\\UFFFFFFFF"', '"\\U00110000"'])
-def test_escapes_that_are_no_characters_are_refused(either_parser: None, escape: str) -> None:
+def test_escapes_of_invalid_characters_are_refused(either_parser: None, escape: str) -> None:
     refusal(f"a: {escape}")
 
 
@@ -270,7 +272,7 @@ _BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", _BOMBS.values(), ids=_BOMBS.keys())
-def test_bombs_are_refused_fast(bomb: str) -> None:
+def test_hostile_yaml_is_refused_in_bounded_time(bomb: str) -> None:
     began = time.process_time()
     refusal(bomb)
     assert time.process_time() - began < 1.0
@@ -279,15 +281,15 @@ def test_bombs_are_refused_fast(bomb: str) -> None:
 @settings(deadline=None, max_examples=500)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | WORDS.map(str.encode))
 @example(b"%YAML 1.3\n--- a")
-def test_whatever_comes_only_bad_text_is_raised(text: bytes) -> None:
+def test_any_text_raises_nothing_but_bad_text(text: bytes) -> None:
     try:
         orjson.loads(yaml.to_json(text))
     except BadText as refused:
-        orjson.dumps([refused.message, refused.path])  # what cannot be encoded would spoil the answer
+        orjson.dumps([refused.message, refused.path])  # must be encodable, because the answer contains both
 
 
 @pytest.mark.parametrize("text", ["%YAML 1.3\n--- a", '"\\UFFFFFFFF"', "\t- a", "a: 'b", "|1+ x"])
-def test_the_parser_in_python_raises_nothing_else_either(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_the_python_parser_raises_only_bad_text(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(yaml, "CParser", None)
     refusal(text)
 
@@ -295,7 +297,7 @@ def test_the_parser_in_python_raises_nothing_else_either(monkeypatch: pytest.Mon
 # Writing
 
 
-def test_an_answer_reads_like_yaml_by_hand() -> None:
+def test_an_answer_is_written_as_readable_yaml() -> None:
     answer = {
         "result": {
             "resource": {
@@ -338,7 +340,7 @@ result:
 
 
 @pytest.mark.parametrize("value", [None, True, 1, "a", "", {}, [], "a\nb"])
-def test_a_lone_value_is_a_document(value: object) -> None:
+def test_a_scalar_or_empty_collection_is_written_as_a_document(value: object) -> None:
     assert written(value).endswith("\n")
     assert read(written(value)) == value
 
@@ -346,15 +348,15 @@ def test_a_lone_value_is_a_document(value: object) -> None:
 @pytest.mark.parametrize(
     "word", ["no", "Off", "y", "NaN", "1e10", "12e3-a", "2023-05-03", "~", "a: b", "a #b", "-", "a "]
 )
-def test_what_another_reader_could_take_for_something_else_is_quoted(word: str) -> None:
+def test_text_that_another_parser_would_read_as_another_type_is_quoted(word: str) -> None:
     assert written(word) == f'"{word}"\n'
 
 
-def test_numbers_are_numbers_to_readers_of_yaml_1_1_too() -> None:
+def test_numbers_are_written_as_yaml_1_1_reads_them() -> None:
     assert written([1e22, 1e-7, 1.5e300, 10.0]) == "- 1.0e+22\n- 1.0e-07\n- 1.5e+300\n- 10.0\n"
 
 
-def test_a_key_too_long_for_one_line_stands_behind_a_question_mark() -> None:
+def test_a_very_long_key_survives_a_round_trip() -> None:
     value = {"a": [{"k" * 2000: [1], "\x85" * 300: {"b": 2}, "c": 3}]}
     assert read(written(value)) == value
 
@@ -362,7 +364,7 @@ def test_a_key_too_long_for_one_line_stands_behind_a_question_mark() -> None:
 @settings(deadline=None, max_examples=500)
 @given(VALUES)
 @example({"\x7f\x85\u2028\ufeff\ufffe\uffff": "\x9f\u2029"})
-def test_whatever_is_written_is_read_as_the_same(value: object) -> None:
+def test_any_value_survives_a_round_trip(value: object) -> None:
     text = written(value)
     assert text.endswith("\n")
     assert read(text) == value
@@ -370,26 +372,26 @@ def test_whatever_is_written_is_read_as_the_same(value: object) -> None:
 
 @settings(deadline=None)
 @given(VALUES)
-def test_other_readers_of_yaml_1_2_read_the_same(value: object) -> None:
+def test_other_parsers_of_yaml_1_2_read_the_same_value(value: object) -> None:
     assert YAML(typ="safe").load(written(value)) == value
     assert YAML(typ="safe", pure=True).load(written(value)) == value
 
 
 @settings(deadline=None)
 @given(VALUES)
-def test_readers_of_yaml_1_1_read_the_same(value: object) -> None:
+def test_parsers_of_yaml_1_1_read_the_same_value(value: object) -> None:
     assert pytest.importorskip("yaml").safe_load(written(value)) == value
 
 
 @settings(deadline=None)
 @given(VALUES)
-def test_the_parser_in_python_reads_the_same(value: object) -> None:
+def test_the_python_parser_reads_the_same_value(value: object) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yaml, "CParser", None)
         assert read(written(value)) == value
 
 
-def test_a_stream_of_tag_directives_is_refused_at_once() -> None:
+def test_many_tag_directives_are_refused_in_bounded_time() -> None:
     body = "".join(f"%TAG !a{number}! x\n" for number in range(60_000)) + "---\na: 1"
     begun = time.process_time()
     with pytest.raises(BadText, match="%TAG is not read"):
