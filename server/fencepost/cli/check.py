@@ -14,7 +14,7 @@ from fencepost.cli.database import database_options
 @database_options
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON, one a line.")
 def check(database_url: str, as_json: bool) -> None:
-    """Replay every people task from its events and compare every live task with its log; exit with 1 for differences.
+    """Compare every live task with its log, and people tasks with their events; exit with 1 for differences.
 
     Nothing is changed, and servers may go on meanwhile.
     """
@@ -24,7 +24,7 @@ def check(database_url: str, as_json: bool) -> None:
     counts: dict[str, int] = {}
     differences = 0
     for checked in check_database(database_url, [one for vocabulary in ALL for one in vocabulary.checks]):
-        counts[checked.kind] = counts.get(checked.kind, 0) + checked.looked_at
+        counts[checked.noun] = counts.get(checked.noun, 0) + checked.looked_at
         differences += len(checked.differences)
         for found in checked.differences:
             if as_json:
@@ -33,5 +33,6 @@ def check(database_url: str, as_json: bool) -> None:
                 values = f"is {found.kept!r}, but {found.computed!r} in its history"
                 click.echo(f"{found.kind} {found.id}: {found.member} {values}")
     if not as_json:
-        click.echo(f"{counts['people']} people's tasks and {counts['task']} live tasks: {differences} differences")
+        numbers = " and ".join(f"{count} {noun}" for noun, count in counts.items())
+        click.echo(f"{numbers}: {differences} differences")
     sys.exit(1 if differences else 0)

@@ -33,9 +33,9 @@ class Difference(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """The number of tasks of one kind that were checked, and the differences."""
+    """The number of tasks that were checked, a noun for them such as `live tasks`, and the differences."""
 
-    kind: str
+    noun: str
     looked_at: int
     differences: Sequence[Difference]
 
@@ -76,7 +76,7 @@ def _tasks(connection: Connection, after: int) -> tuple[int | None, Checked]:
         if text is not None
         for member, (kept, computed) in _members(text).items()
     ]
-    return (rows[-1][0] if len(rows) == BATCH else None), Checked("task", len(rows), found)
+    return (rows[-1][0] if len(rows) == BATCH else None), Checked("live tasks", len(rows), found)
 
 
 def _members(text: bytes) -> Mapping[str, tuple[Any, Any]]:

@@ -37,7 +37,7 @@ def check_people(connection: Connection, after: int) -> tuple[int | None, Checke
         for batch in (tasks[start : start + BATCH] for start in range(0, len(tasks), BATCH)):
             found += _differences_of_tasks(connection, batch)
         count += len(tasks)
-    return (rows[-1][0] if len(rows) == _WORKFLOWS else None), Checked("people", count, found)
+    return (rows[-1][0] if len(rows) == _WORKFLOWS else None), Checked("people's tasks", count, found)
 
 
 def _differences_of_tasks(connection: Connection, tasks: Sequence[PeopleTask]) -> Iterator[Difference]:
