@@ -105,9 +105,11 @@ def test_many_connections_are_dealt_out_to_all_workers_and_none_to_a_second_serv
     pids = workers(server.pid)
     with ExitStack() as opened:
         connections = [opened.enter_context(closing(HTTPConnection("127.0.0.1", server.port))) for _ in range(64)]
+        holders = []
         for connection in connections:
+            # Looked up at once: the server closes a connection that sends no request for 20 seconds.
             connection.connect()
-        holders = [until_held(connection, pids) for connection in connections]
+            holders.append(until_held(connection, pids))
     # By chance, as 64 coins fall: fewer than 12 of a side once in ten million times.
     assert min(holders.count(pid) for pid in pids) >= 12
 
