@@ -8,7 +8,7 @@ MANIFESTS := pyproject.toml executor_sdk/python/pyproject.toml
 FAST := tests/domain tests/notation tests/engine \
 	$(addprefix tests/http/test_,authentication.py headers.py same_origin.py) \
 	$(addprefix tests/rpc/test_,envelope.py executor.py tasks.py) \
-	$(addprefix tests/house/test_,modules.py documented.py architecture.py shown.py openapi.py states.py)
+	$(addprefix tests/house/test_,modules.py documented.py architecture.py shows_markers.py openapi.py states.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast test-vocabulary bench bench-full check sizes format generate answers docs constraints clean
