@@ -31,11 +31,11 @@ def payload_text(raw: Raw | UnsetType) -> bytes | None:
 def object_text(raw: Raw | UnsetType, at: str) -> bytes | None:
     """Return the text of an object, None for an absent one or null; raise Refusal (`invalid-params`) otherwise."""
     text = payload_text(raw)
-    if text is not None and text[:1] != b"{":
-        raise invalid_params("Expected `object`", at)
+    require_object(text, at)
     return text
 
 
-def is_array(raw: Raw | UnsetType) -> bool:
-    """Return whether a payload is an array."""
-    return raw is not UNSET and bytes(raw).lstrip()[:1] == b"["
+def require_object(text: bytes | None, at: str) -> None:
+    """Raise Refusal (`invalid-params`) unless a payload is an object or absent."""
+    if text is not None and text[:1] != b"{":
+        raise invalid_params("Expected `object`", at)

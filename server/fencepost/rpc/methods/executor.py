@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from fencepost.domain.definition import Name
 from fencepost.domain.ids import ExecId, IdKind
-from fencepost.domain.payload import is_array, object_text, payload_text
+from fencepost.domain.payload import object_text, payload_text, require_object
 from fencepost.domain.task import ChangedTask, TaskWithSettings
 from fencepost.engine.context import Context
 from fencepost.engine.leases import Lease
@@ -104,10 +104,10 @@ class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_on
 
     def __post_init__(self) -> None:
         """Raise Refusal unless the result is an object, or for a decision an array."""
+        text = payload_text(self.result)
         # Only an array needs a look at the execId.
-        if is_array(self.result) and ExecId.of(self.exec_id).kind is IdKind.DECISION:
-            return
-        object_text(self.result, "$.result")
+        if text is None or text[:1] != b"[" or ExecId.of(self.exec_id).kind is not IdKind.DECISION:
+            require_object(text, "$.result")
 
 
 class FailParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
