@@ -13,6 +13,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.calls import ClaimAsk
@@ -32,33 +34,14 @@ class PendingPoll:
     """A poll and the future of its answer."""
 
     definitions: tuple[str, ...]
-    size: int
-    start: bool
-    action: str
-    caller: str
-    worker: str | None
-    request_id: str | None
-    request_hash: str | None
+    ask: ClaimAsk
     waits: bool
     answer: asyncio.Future[list[LeasedTask]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def request_key(self) -> tuple[str, str] | None:
         """The caller and its requestId. A claim has at most one poll of each key."""
-        return None if self.request_id is None else (self.caller, self.request_id)
-
-    def ask(self, number: int) -> ClaimAsk:
-        """Return the poll as an item of a claim."""
-        return ClaimAsk(
-            number,
-            self.size,
-            self.start,
-            self.action,
-            self.caller,
-            self.worker,
-            self.request_id,
-            self.request_hash,
-        )
+        return None if self.ask.request_id is None else (self.ask.caller, self.ask.request_id)
 
 
 class _Group:
@@ -108,8 +91,8 @@ class _Group:
                         continue
                     request_keys.add(poll.request_key)
                 chosen.append(poll)
-                slots += poll.size
-                taken += poll.size
+                slots += poll.ask.size
+                taken += poll.ask.size
         for poll in chosen:
             self.remove(poll)
             self.claimed[poll] = None
@@ -217,7 +200,7 @@ class Dispatcher:
         """Run claims for a group until no poll is unclaimed and no task is announced."""
         try:
             while group.has_demand:
-                if 0 < sum(poll.size for poll in group.unclaimed) < _FEW:
+                if 0 < sum(poll.ask.size for poll in group.unclaimed) < _FEW:
                     # As between batches: clients that were just answered poll again within one turn of the loop.
                     await asyncio.sleep(0)
                 await self._round(key, group, group.take())
@@ -227,7 +210,9 @@ class Dispatcher:
 
     async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[PendingPoll]) -> None:
         try:
-            answers, more = await self._store.claim(key, [poll.ask(number) for number, poll in enumerate(chosen)])
+            answers, more = await self._store.claim(
+                key, [replace(poll.ask, ask=number) for number, poll in enumerate(chosen)]
+            )
         except BaseException as error:  # noqa: BLE001 every poll of this claim gets it; the next claim must run
             for poll in chosen:
                 group.remove(poll)
@@ -240,7 +225,7 @@ class Dispatcher:
             answer = answers[number]
             if answer.conflict:
                 group.remove(poll)
-                _fail(poll, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=poll.request_id))
+                _fail(poll, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=poll.ask.request_id))
             elif answer.tasks or not (poll.waits or more):
                 self._resolve(group, poll, answer.tasks)
                 if answer.tasks and poll.request_key is not None:
@@ -251,7 +236,7 @@ class Dispatcher:
                 (group.waiting if poll.waits else group.unclaimed)[poll] = None
         self._requeue_repeats(group, answered)
         leased = [task for answer in answers.values() for task in answer.tasks]
-        if more or len(leased) >= sum(poll.size for poll in chosen) or any(task.lost_attempts for task in leased):
+        if more or len(leased) >= sum(poll.ask.size for poll in chosen) or any(task.lost_attempts for task in leased):
             # Not all was read, every requested task was found, or a suspect filled a poll alone: there may be more.
             group.announced = _MOST_SLOTS
 
@@ -287,8 +272,8 @@ class Dispatcher:
             # A Refusal: of the claim, or of the release of tasks that were canceled or timed out meanwhile.
             with contextlib.suppress(Refusal):
                 tasks = await poll.answer
-                if poll.request_id is None:
-                    await self._release([leased.task for leased in tasks], poll.caller)
+                if poll.ask.request_id is None:
+                    await self._release([leased.task for leased in tasks], poll.ask.caller)
         finally:
             self._hanging_up -= 1
 

@@ -13,6 +13,7 @@ from fencepost.domain.task import TaskWithSettings
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher, PendingPoll
 from fencepost.engine.wakeups import Wakeups
+from fencepost.store.calls import ClaimAsk
 
 
 class PollRequest(NamedTuple):
@@ -47,13 +48,15 @@ class Polls:
     ) -> Sequence[TaskWithSettings]:
         poll = PendingPoll(
             definitions=tuple(sorted({*request.definitions, *request.workflows})),
-            size=request.size,
-            start=request.start,
-            action=action,
-            caller=caller,
-            worker=request.worker,
-            request_id=request.request_id,
-            request_hash=None if request.request_id is None else _hash(request),
+            ask=ClaimAsk(
+                size=request.size,
+                start=request.start,
+                action=action,
+                caller=caller,
+                worker=request.worker,
+                request_id=request.request_id,
+                request_hash=None if request.request_id is None else _hash(request),
+            ),
             waits=seconds is not None,
         )
         leased = await self._dispatcher.poll(poll, seconds or 0.0)

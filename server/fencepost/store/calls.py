@@ -110,12 +110,12 @@ class CreateWorkflow(Call, frozen=True):
 
 
 class ClaimAsk(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A poll in a claim (claim.sql, held_by_request.sql); `ask` is its number, `size` its maximum number of tasks.
+    """A poll in a claim (claim.sql, held_by_request.sql); `size` is its maximum number of tasks.
 
     `action` is the poll's method, for the log. `request_hash` is a digest of the params of a poll with a `request_id`.
+    Each claim sets `ask`, the number of the poll in it, and `prefix`, the random beginning of its execIds.
     """
 
-    ask: int
     size: int
     start: bool
     action: str
@@ -123,6 +123,7 @@ class ClaimAsk(msgspec.Struct, frozen=True, omit_defaults=True):
     worker: str | None
     request_id: str | None
     request_hash: str | None
+    ask: int = -1
     prefix: str | None = None
 
 
