@@ -12,6 +12,7 @@ import orjson
 from msgspec.structs import replace
 
 from fencepost.domain.builtin import Timer
+from fencepost.domain.event import Reference
 from fencepost.errors import INVALID_ACTION, Refusal
 from fencepost.store.batches import Done, Row, Wakeup
 from fencepost.store.calls import Call, CreateWorkflow, FinishCall, Numbered, as_json, number, raw
@@ -175,7 +176,7 @@ def _excluded(
         (call, begun)
         for call in calls
         for begun in call.begins
-        if begun.is_workflow and begun.label not in situations[call.call].taken
+        if begun.is_workflow and begun.key is not None and begun.label not in situations[call.call].taken
     ]
     keys = number([_child(begun, situations[call.call], call.finish.caller) for call, begun in children])
     refused: dict[int, Refusal] = {}
@@ -235,7 +236,7 @@ def _task(begun: Begin, situation: Situation, caller: str) -> CreateActivity:
 
 def _child(begun: Begin, situation: Situation, caller: str) -> CreateWorkflow:
     assert begun.id is not None, "a workflow has an id"
-    requester = msgspec.json.encode({"resourceType": "AidboxWorkflow", "id": situation.workflow_id})
+    requester = msgspec.json.encode(Reference("AidboxWorkflow", situation.workflow_id))
     return CreateWorkflow(
         begun.id,
         begun.definition,
