@@ -170,7 +170,11 @@ def _write(connection: Connection, saved: Sequence[_SaveRun], moves: Sequence[_A
 
 def moments(definition: ScheduleDefinition, due_at: datetime | None) -> dict[str, datetime | None]:
     """Return the parameters of a due time: itself and its start, which jitter delays."""
-    return {"due_at": due_at, "starts_at": None if due_at is None else definition.starts_at(due_at)}
+    return {"due_at": due_at, "starts_at": _starts_at(definition, due_at)}
+
+
+def _starts_at(definition: ScheduleDefinition, due_at: datetime | None) -> datetime | None:
+    return None if due_at is None else definition.starts_at(due_at)
 
 
 def schedule_of(document: bytes) -> ScheduleDefinition:
@@ -292,7 +296,7 @@ def _move(
     definition: ScheduleDefinition, next_due_at: datetime | None, last: datetime, outcome: _RunOutcome
 ) -> _Advance:
     """Return the state of a schedule after a due time."""
-    starts_at = moments(definition, next_due_at)["starts_at"]
+    starts_at = _starts_at(definition, next_due_at)
     if outcome.status == "passed":
         # A backfilled due time does not change the last outcome of the schedule itself.
         return _Advance(definition.name, next_due_at, starts_at)
