@@ -22,7 +22,7 @@ from fencepost.http.parameters import Parameter
 from fencepost.http.routes import Content, Routes, RouteSpec
 from fencepost.openapi.parts import Json, refused
 
-# What every route with credentials may answer.
+# The kinds of refusal of every route with credentials.
 _ALWAYS = (
     INVALID_REQUEST,
     UNAUTHENTICATED,
