@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class StartRefused(Exception):
@@ -81,35 +81,98 @@ INTERNAL_ERROR = Kind("internal-error", 500, "this is a bug in the server; its l
 READ_TOO_LONG = Kind("read-too-long", 422, "this read took longer than {seconds} s; narrow it with a filter")
 UNAVAILABLE = Kind("unavailable", 503, "{reason}")
 
+# The first characters of a field that follows another field without a dot; empty for the value itself.
+_NO_DOT_BEFORE = ("", ".", "[")
+
+
+class Verbatim(str):
+    """A field that `path_of` returns unchanged, such as the name of a parameter in the query of a URL."""
+
+    __slots__ = ()
+
+
+class FieldError(NamedTuple):
+    """One of several faults of a value."""
+
+    field: str
+    message: str
+
 
 class Refusal(Exception):
-    """A refused call: its kind, a message, the JSON path of the fault in the request, and further faults.
+    """A refused call: its kind, a message, the field at fault, and further faults.
 
-    `path` is relative to the call's params until the dispatcher adds the path of the call.
+    A field is relative to the value that was checked, such as `name` and `stages[2].options`; it is empty for the value
+    itself. It is None if no field is at fault. The edge converts fields to JSON paths.
     """
 
     def __init__(
         self,
         kind: Kind,
         *,
-        at: str | None = None,
-        errors: list[dict[str, Any]] | None = None,
+        field: str | None = None,
+        errors: list[FieldError] | None = None,
         retry_after: int | None = None,
         allow: str | None = None,
         **details: Any,
     ) -> None:
         self.kind = kind
         self.message = kind.template.format(**details)
-        self.at = at
+        self.field = field
         self.errors = errors
         self.retry_after = retry_after
         self.allow = allow
         super().__init__(self.message)
 
+    def about(self, field: str) -> Refusal:
+        """Return this refusal with another field, without further faults."""
+        return self._located(field, None)
 
-def invalid_params(reason: str, at: str | None = None, errors: list[dict[str, Any]] | None = None) -> Refusal:
-    """Return a refusal of kind `invalid-params`; `at` is a JSON path from the params, such as `$.maxBatchSize`."""
-    return Refusal(INVALID_PARAMS, at=at, errors=errors, reason=reason)
+    def within(self, outer: str) -> Refusal:
+        """Return this refusal for a value that has the checked value in its field `outer`."""
+        errors = self.errors and [error._replace(field=join_fields(outer, error.field)) for error in self.errors]
+        return self._located(join_fields(outer, self.field or ""), errors)
+
+    def renamed(self, old: str, new: str) -> Refusal:
+        """Return this refusal for a value that has the field `old`, and all fields in it, under the name `new`."""
+        errors = self.errors and [error._replace(field=_renamed(error.field, old, new)) for error in self.errors]
+        return self._located(None if self.field is None else _renamed(self.field, old, new), errors)
+
+    def _located(self, field: str | None, errors: list[FieldError] | None) -> Refusal:
+        """Return a copy: several calls may share one refusal."""
+        copy = type(self).__new__(type(self), self.message)
+        vars(copy).update(vars(self), field=field, errors=errors)
+        return copy
+
+
+def invalid_params(reason: str, field: str | None = None, errors: list[FieldError] | None = None) -> Refusal:
+    """Return a refusal of kind `invalid-params`."""
+    return Refusal(INVALID_PARAMS, field=field, errors=errors, reason=reason)
+
+
+def join_fields(outer: str, inner: str) -> str:
+    """Return the field `inner` of the value in the field `outer`; either may be empty."""
+    return outer + inner if not outer or inner[:1] in _NO_DOT_BEFORE else f"{outer}.{inner}"
+
+
+def path_of(field: str, base: str = "$") -> str:
+    """Return the JSON path of a field of the value at the JSON path `base`."""
+    return str(field) if isinstance(field, Verbatim) else join_fields(base, field)
+
+
+def field_of(path: str) -> str:
+    """Return the field that a JSON path leads to.
+
+    A first name that is empty or begins with `.` or `[` keeps the dot before it; without it, `path_of` would return
+    another path.
+    """
+    steps = path.removeprefix("$")
+    return steps[1:] if steps[:1] == "." and steps[1:2] not in _NO_DOT_BEFORE else steps
+
+
+def _renamed(field: str, old: str, new: str) -> str:
+    inner = field.removeprefix(old)
+    is_inside = field.startswith(old) and inner[:1] in _NO_DOT_BEFORE
+    return join_fields(new, field_of(inner)) if is_inside else field
 
 
 def kinds_of(module: Mapping[str, object]) -> tuple[Kind, ...]:

@@ -111,7 +111,7 @@ def test_the_index_key_of_rules_is_their_last_equality() -> None:
 def test_a_path_too_long_for_the_index_is_refused_with_the_path_of_its_rule() -> None:
     with pytest.raises(Refusal) as refused:
         index_key_of([rule(("a",), "gt", 1), rule(("x" * 200,) * 3, "eq", 1)])
-    assert refused.value.at == "$.select-by[1].get-in"
+    assert refused.value.field == "select-by[1].get-in"
 
 
 # Filling
@@ -161,14 +161,14 @@ def test_filled_params_beyond_the_size_limit_are_refused() -> None:
     assert whole.requested({"x": "y" * 90}, most_bytes=1000)
     with pytest.raises(Refusal) as refused:
         whole.requested({"x": "y" * 100}, most_bytes=1000)
-    assert refused.value.at == "$.params"
+    assert refused.value.field == "params"
 
 
 @pytest.mark.parametrize("path", ["x", None, [None], [True], [-1], [1.5], [["x"]], ["x"] * 33])
 def test_a_placeholder_with_an_invalid_path_is_refused_with_its_path(path: Any) -> None:
     with pytest.raises(Refusal) as refused:
         trigger({"a": [0, {"get-in": path}]})
-    assert refused.value.at == "$.task-request.params.a[1].get-in"
+    assert refused.value.field == "task-request.params.a[1].get-in"
 
 
 @given(st.dictionaries(_NAMES, values))

@@ -11,6 +11,7 @@ import pytest
 from msgspec import Meta
 
 from fencepost.domain.validation import refusal_of_struct
+from fencepost.errors import path_of
 from fencepost.vocabularies.devices.document import DeviceRunBody
 from tests.fixtures.surface import DOCUMENTS, METHODS
 
@@ -22,17 +23,17 @@ TASK = {"name": "a", "type": "action", "taskDetails": {"serviceId": "s", "action
     [
         (
             {"kind": "process", "name": "hr/hire", "steps": [{"code": "A", "handlerType": "page"}]},
-            "$.steps[0].handlerType",
+            "steps[0].handlerType",
             "Invalid enum value 'page'; there are BATCH_JOB, PAGE",
         ),
         (
             {"kind": "taskflow", "name": "demo/flow", "stages": [{"name": "s", "tasks": [TASK]}]},
-            "$.stages[0].tasks[0].type",
+            "stages[0].tasks[0].type",
             "Invalid enum value 'action'; there are ACTION, CHANNEL, WORKFLOW",
         ),
         (
             {"kind": "tasks", "name": "demo/a"},
-            "$.kind",
+            "kind",
             "Invalid value 'tasks'; there are device-workflow, machine-template, process, schedule, task, taskflow, "
             "trigger, workflow",
         ),
@@ -44,7 +45,7 @@ def test_an_invalid_enum_value_is_refused_with_the_valid_values(
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(msgspec.json.encode(document))
     refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)
-    assert (refusal.at, refusal.message) == (at, message)
+    assert (refusal.field, refusal.message) == (at, message)
 
 
 def _patterns(type_: Any, seen: set[Any]) -> Iterator[Meta]:
@@ -70,15 +71,15 @@ def test_every_pattern_of_a_schema_has_a_description() -> None:
 @pytest.mark.parametrize(
     ("document", "at", "rule"),
     [
-        ({"kind": "process", "name": "hire", "steps": [{"code": "TOO LONG"}]}, "$.steps[0].code", "1 to 8 letters"),
+        ({"kind": "process", "name": "hire", "steps": [{"code": "TOO LONG"}]}, "steps[0].code", "1 to 8 letters"),
         (
             {"kind": "device-workflow", "name": "patrol", "device": "a b", "steps": []},
-            "$.device",
+            "device",
             "1 to 100 letters, digits, `_`, `.` or `-`",
         ),
         (
             {"kind": "process", "name": "hire", "steps": [{"code": "A", "definition": "/x"}]},
-            "$.steps[0].definition",
+            "steps[0].definition",
             "a name of up to six parts",
         ),
     ],
@@ -87,7 +88,7 @@ def test_a_text_that_violates_a_pattern_is_refused_with_the_rule_in_words(docume
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(msgspec.json.encode(document))
     refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)
-    assert refusal.at == at
+    assert refusal.field == at
     assert refusal.message.startswith(f"Expected {rule}")
     assert "regex" not in refusal.message
 
@@ -99,12 +100,12 @@ def test_an_unknown_member_name_full_of_path_markers_is_parsed_in_linear_time() 
         msgspec.json.decode(msgspec.json.encode({name: 1}), type=DeviceRunBody)
     fault = refusal_of_struct(str(caught.value), DeviceRunBody)
     assert time.process_time() - begun < 2.0
-    assert fault.at is not None
-    assert fault.at.startswith("$")
+    assert fault.field is not None
+    assert path_of(fault.field).startswith("$")
 
 
 def test_a_member_of_another_kind_of_document_is_not_suggested() -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         DOCUMENTS.read(b'{"kind": "process", "name": "hire", "steps": [], "params": {}}')
     refusal = refusal_of_struct(str(caught.value), DOCUMENTS.union)
-    assert (refusal.at, refusal.message) == ("$.params", "there is no param 'params'")
+    assert (refusal.field, refusal.message) == ("params", "there is no param 'params'")

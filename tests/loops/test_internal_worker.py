@@ -16,7 +16,7 @@ from fencepost.engine.builtin.isolation import Isolation
 from fencepost.loops.internal_worker import InternalWorker
 from fencepost.loops.loop import Loop
 from fencepost.settings import Settings
-from tests.fixtures.builtin import CLEAN_UP, RUN_RPC, ended, ran, result_of
+from tests.fixtures.builtin import CLEAN_UP, RUN_RPC, ended, error_of, ran, result_of
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.two_servers import TwoServers, history
 from tests.fixtures.waiting import until
@@ -70,6 +70,12 @@ def working(
         yield worker
     finally:
         server.run(stop(running))
+
+
+@pytest.mark.parametrize("path", ["$.params.width", "place 7"])
+def test_the_task_of_a_refused_start_fails_with_the_reason_and_path_in_its_params(server: Server, path: str) -> None:
+    error = error_of(server, "awf.task/refused", {"reason": "too wide", "path": path})
+    assert error == {"type": "invalid-action", "message": "too wide", "path": path}
 
 
 def test_the_log_names_the_engine_as_the_caller_of_a_built_in_task(server: Server) -> None:

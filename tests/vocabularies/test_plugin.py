@@ -96,7 +96,7 @@ class Bells:
     async def ring(self, name: str, caller: str) -> str:
         """Begin a workflow and return its id."""
         if not isinstance((await self._engine.definitions.newest(name)).document, Bell):
-            raise Refusal(BELL_NOT_FOUND, at="$.bell", name=name)
+            raise Refusal(BELL_NOT_FOUND, field="bell", name=name)
         self.rung += 1
         (workflow,) = await self._engine.workflows.create([NewWorkflow(name, None, None, None, None, b"{}", caller)])
         assert isinstance(workflow, Workflow)

@@ -14,7 +14,7 @@ from fencepost.domain.document import Documents
 from fencepost.domain.schedule import ScheduleDefinition
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.domain.validation import refusal_of_struct
-from fencepost.errors import Refusal, StartRefused
+from fencepost.errors import Refusal, StartRefused, path_of
 from fencepost.notation import json, yaml
 from fencepost.notation.text import BadText
 
@@ -66,7 +66,7 @@ def _read(file: Path, documents: Documents) -> Iterator[Document]:
         try:
             yield Document(source, text, _declared(text, documents))
         except Refusal as refusal:
-            raise StartRefused(f"{source}: {refusal.message} (at {refusal.at})") from None
+            raise StartRefused(f"{source}: {refusal.message} (at {path_of(refusal.field or '')})") from None
 
 
 def _texts(file: Path) -> list[bytes]:

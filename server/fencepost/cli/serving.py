@@ -24,7 +24,7 @@ from fencepost.cli.connection_limit import ConnectionLimit
 from fencepost.cli.connections import HttpProtocol
 from fencepost.cli.documents import read_documents
 from fencepost.cli.sockets import SocketProtocol
-from fencepost.errors import Refusal, StartRefused
+from fencepost.errors import Refusal, StartRefused, path_of
 from fencepost.loops.loop import Loop
 from fencepost.loops.postgres_watchdog import PostgresWatchdog
 from fencepost.settings import Settings
@@ -301,7 +301,7 @@ async def put_definitions(app: App, settings: Settings) -> None:
             text = msgspec.json.encode(document.declared)
             definition = await app.engine.definitions.put(document.declared, text, caller="definitions")
         except Refusal as refusal:
-            place = "" if refusal.at is None else f" (at {refusal.at})"
+            place = "" if refusal.field is None else f" (at {path_of(refusal.field)})"
             raise StartRefused(f"{document.source}: {refusal.message}{place}") from None
         emit(Event.DEFINITION_APPLIED, name=definition.name, version=definition.version)
 

@@ -21,7 +21,7 @@ from fencepost.domain.payload import canonical
 from fencepost.domain.task_overrides import TaskOverrides
 from fencepost.domain.times import utc_text
 from fencepost.domain.validation import refusal_of_struct
-from fencepost.errors import INVALID_ACTION, Refusal
+from fencepost.errors import INVALID_ACTION, Refusal, join_fields
 
 MOST_ACTIONS = 1000
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -87,18 +87,18 @@ def read_actions(text: bytes | None) -> Sequence[AnyAction]:
         actions = _several.decode(text) if several and text else [_one.decode(text or b"null")]
     except msgspec.ValidationError as error:
         fault = refusal_of_struct(str(error), AnyAction)
-        raise invalid_action(fault.message, fault.at) from None
+        raise invalid_action(fault.message, fault.field or "") from None
     if len(actions) > MOST_ACTIONS:
         raise invalid_action(f"{len(actions)} actions; a decision has at most {MOST_ACTIONS}")
     for number, action in enumerate(actions[:-1]):
         if isinstance(action, Ending):
-            raise invalid_action("no action can follow the one that ends the workflow", f"$[{number + 1}]")
+            raise invalid_action("no action can follow the one that ends the workflow", f"[{number + 1}]")
     return actions
 
 
-def invalid_action(reason: str, at: str | None = None) -> Refusal:
-    """Return the refusal of a decision; `at` is a JSON path from its result."""
-    return Refusal(INVALID_ACTION, at="$.result" + (at or "$")[1:], reason=reason)
+def invalid_action(reason: str, field: str = "") -> Refusal:
+    """Return the refusal of a decision; `field` is one of its result."""
+    return Refusal(INVALID_ACTION, field=join_fields("result", field), reason=reason)
 
 
 def request_of(action: ScheduleTask | ScheduleWorkflow) -> tuple[str, Request]:

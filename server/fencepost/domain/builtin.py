@@ -182,16 +182,16 @@ def timer_of(definition: str, params: bytes | None, execute_at: str | None) -> T
     if definition not in TIMERS:
         return None
     if execute_at is not None:
-        raise invalid_params(f"{definition} begins at once; a wait can last `until` a time", "$.executeAt")
+        raise invalid_params(f"{definition} begins at once; a wait can last `until` a time", "executeAt")
     if definition == SUBSCRIBE:
         return _subscription_timer(params or b"")
     wait = msgspec.json.decode(params or b"{}", type=_Wait)
     if wait.until is not None:
-        return Timer(until=time_text(wait.until, "$.params.until"))
+        return Timer(until=time_text(wait.until, "params.until"))
     duration = wait.duration or _Duration()
     milliseconds = round((duration.hours * 3600 + duration.minutes * 60 + duration.seconds) * 1000)
     if milliseconds > LONGEST_MS:
-        raise invalid_params("Expected at most ten years", "$.params.duration")
+        raise invalid_params("Expected at most ten years", "params.duration")
     return Timer(milliseconds=milliseconds)
 
 
@@ -199,8 +199,7 @@ def _subscription_timer(params: bytes) -> Timer:
     try:
         path, value = index_key_of(read_rules(params))
     except msgspec.ValidationError as error:
-        fault = refusal_of_struct(str(error), Rule)
-        raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
+        raise refusal_of_struct(str(error), Rule).within("params") from None
     except Refusal as refusal:
-        raise invalid_params(refusal.message, "$.params" + (refusal.at or "$")[1:]) from None
+        raise refusal.within("params") from None
     return Timer(milliseconds=LONGEST_MS, subscription_path=path, subscription_value=value)

@@ -34,7 +34,7 @@ class Cron:
     """The due times of an expression in a zone."""
 
     def __init__(self, text: str, zone: str) -> None:
-        """Parse both; raise Refusal (`invalid-params`) at `$.schedule` or `$.timezone` if invalid or never due."""
+        """Parse both; raise Refusal (`invalid-params`) for `schedule` or `timezone` if invalid or never due."""
         self._zone = _zone(zone)
         expression = _expression(text)
         seconds, _, rest = expression.partition(" ")
@@ -43,7 +43,7 @@ class Cron:
         self._expression = rest if fixed else expression
         self._offset = timedelta(seconds=int(seconds)) if fixed else timedelta()
         if self.after(_ANY) is None:
-            raise invalid_params(f"{text!r} is never due", "$.schedule")
+            raise invalid_params(f"{text!r} is never due", "schedule")
 
     def after(self, moment: datetime) -> datetime | None:
         """Return the first due time later than `moment`, None when there is none within fifty years."""
@@ -79,7 +79,7 @@ def _expression(text: str) -> str:
     except CronSimError as error:
         known = f"5 fields such as '30 2 * * *', 6 with the seconds first, or one of {', '.join(_ALIASES)}"
         reason = f"not a cron expression: {str(error).lower()}; it has {known}"
-        raise invalid_params(reason, "$.schedule") from None
+        raise invalid_params(reason, "schedule") from None
     return expression
 
 
@@ -88,6 +88,4 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, not a valid name, not a file
         near = hint(name, sorted(available_timezones())) or ", such as Europe/Berlin"
-        raise invalid_params(
-            f"{shortened(name)!r} is not a time zone of the IANA database{near}", "$.timezone"
-        ) from None
+        raise invalid_params(f"{shortened(name)!r} is not a time zone of the IANA database{near}", "timezone") from None

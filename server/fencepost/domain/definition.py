@@ -45,7 +45,7 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     name: Name
 
     def begin(self, params: bytes | None) -> Beginning:
-        """Check the params of a new task or workflow, JSON text; raise Refusal with paths from `$.params`.
+        """Check the params of a new task or workflow, JSON text; raise Refusal with fields of `params`.
 
         May raise Deferred.
         """
@@ -55,7 +55,7 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
         """Check the id that a caller chose for a new workflow; raise Refusal."""
 
     def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
-        """Check the result or error of a task, JSON text; raise Refusal with paths from `$.result` or `$.error`.
+        """Check the result or error of a task, JSON text; raise Refusal with fields of `result` or `error`.
 
         May raise Deferred. The schemas of a workflow apply to its own end and not to the failure of a decision task.
         """
@@ -88,22 +88,22 @@ class Declared(Work, frozen=True, forbid_unknown_fields=True, rename="camel", di
     @cached_property
     def params_schema(self) -> Schema | None:
         """The schema of the params."""
-        return _schema(self.params, "$.params")
+        return _schema(self.params, "params")
 
     @cached_property
     def result_schema(self) -> Schema | None:
         """The schema of the result."""
-        return _schema(self.result, "$.result")
+        return _schema(self.result, "result")
 
     @cached_property
     def error_schema(self) -> Schema | None:
         """The schema of the error."""
-        return _schema(self.error, "$.error")
+        return _schema(self.error, "error")
 
     def begin(self, params: bytes | None) -> Beginning:
         """Check params against their schema."""
         if schema := self.params_schema:
-            schema.check(params, at="$.params")
+            schema.check(params, field="params")
         return Beginning()
 
     def compile(self) -> None:
@@ -135,19 +135,19 @@ class TaskDefinition(Declared, frozen=True, forbid_unknown_fields=True, rename="
 
     def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
         """Check a result or error against its schema."""
-        schema, at = (self.result_schema, "$.result") if verb == "success" else (self.error_schema, "$.error")
+        schema, field = (self.result_schema, "result") if verb == "success" else (self.error_schema, "error")
         if schema:
-            schema.check(content, at=at)
+            schema.check(content, field=field)
 
     def compile(self) -> None:
         """Check the schemas, and that a concurrencyPath leads into the params and has a limit."""
         if self.concurrency_path is not UNSET:
             if self.concurrency_path[0] != "params":
                 raise invalid_params(
-                    "a path begins with `params`, such as [params, resourceType]", "$.concurrencyPath[0]"
+                    "a path begins with `params`, such as [params, resourceType]", "concurrencyPath[0]"
                 )
             if self.concurrency_limit is UNSET:
-                raise invalid_params("a path needs a concurrencyLimit, which is then per value", "$.concurrencyPath")
+                raise invalid_params("a path needs a concurrencyLimit, which is then per value", "concurrencyPath")
         super().compile()
 
 
@@ -191,5 +191,5 @@ WorkDefinition = TaskDefinition | WorkflowDefinition | Decided
 AnyWorkflow = WorkflowDefinition | Decided
 
 
-def _schema(document: SchemaDocument | UnsetType, at: str) -> Schema | None:
-    return None if document is UNSET else Schema(document, at=at)
+def _schema(document: SchemaDocument | UnsetType, field: str) -> Schema | None:
+    return None if document is UNSET else Schema(document, field=field)

@@ -19,7 +19,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.payload import canonical, object_text
 from fencepost.domain.times import time_text
 from fencepost.domain.validation import refusal_of_struct
-from fencepost.errors import invalid_params
+from fencepost.errors import invalid_params, join_fields
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 EventId = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -28,12 +28,12 @@ _EXTENSION = re.compile(r"[a-z0-9]{1,100}")
 
 
 class Event(NamedTuple):
-    """A valid event; `source` is None for a resource. `at` is the JSON path of its id in the request."""
+    """A valid event; `source` is None for a resource. `id_field` is the field of its id in the request."""
 
     source: str | None
     id: str
     content: bytes
-    at: str
+    id_field: str
 
     @property
     def key(self) -> str:
@@ -82,44 +82,44 @@ class CloudEvent(msgspec.Struct, frozen=True):
     data_base64: Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})] | None = None
 
 
-def read_resource(text: Raw, id: str | None, at: str, id_at: str) -> Event:
-    """Return the event of a resource at JSON path `at`; it gets an id if it has none. Raises Refusal."""
-    content = object_text(text, at)
+def read_resource(text: Raw, id: str | None, field: str, id_field: str) -> Event:
+    """Return the event of a resource in `field`; it gets an id if it has none. Raises Refusal."""
+    content = object_text(text, field)
     if content is None:
-        raise invalid_params("Expected `object`", at)
-    return Event(None, id or str(uuid.uuid4()), content, id_at)
+        raise invalid_params("Expected `object`", field)
+    return Event(None, id or str(uuid.uuid4()), content, id_field)
 
 
-def read_event(text: Raw, at: str) -> Event:
-    """Return a CloudEvent at JSON path `at`; raise Refusal (`invalid-params`) with the path of the bad attribute."""
+def read_event(text: Raw, field: str) -> Event:
+    """Return a CloudEvent in `field`; raise Refusal (`invalid-params`) with the field of the bad attribute."""
     try:
         event = _event.decode(text)
     except msgspec.ValidationError as error:
-        fault = refusal_of_struct(str(error), CloudEvent)
-        raise invalid_params(fault.message, at + (fault.at or "$")[1:]) from None
-    time_text(event.time, f"{at}.time")
+        raise refusal_of_struct(str(error), CloudEvent).within(field) from None
+    time_text(event.time, join_fields(field, "time"))
     if event.data_base64 is not None:
-        _check_base64(event, at)
+        _check_base64(event, field)
     for name, value in _members.decode(text).items():
         if name not in CloudEvent.__struct_fields__:
-            _check_extension(name, value, at)
-    return Event(event.source, event.id, bytes(text).strip(), f"{at}.id")
+            _check_extension(name, value, field)
+    return Event(event.source, event.id, bytes(text).strip(), join_fields(field, "id"))
 
 
-def _check_base64(event: CloudEvent, at: str) -> None:
+def _check_base64(event: CloudEvent, field: str) -> None:
     if event.data is not UNSET:
-        raise invalid_params("an event has either data or data_base64", f"{at}.data_base64")
+        raise invalid_params("an event has either data or data_base64", join_fields(field, "data_base64"))
     try:
         base64.b64decode(event.data_base64 or "", validate=True)
     except (binascii.Error, ValueError):
-        raise invalid_params("Expected base64", f"{at}.data_base64") from None
+        raise invalid_params("Expected base64", join_fields(field, "data_base64")) from None
 
 
-def _check_extension(name: str, value: Raw, at: str) -> None:
+def _check_extension(name: str, value: Raw, field: str) -> None:
     if not _EXTENSION.fullmatch(name):
-        raise invalid_params(f"{name[:100]!r} is not an attribute name: it has lower-case letters and digits only", at)
+        reason = f"{name[:100]!r} is not an attribute name: it has lower-case letters and digits only"
+        raise invalid_params(reason, field)
     if not isinstance(orjson.loads(bytes(value)), str | bool | int | None):
-        raise invalid_params("Expected a string, a boolean or an integer", f"{at}.{name}")
+        raise invalid_params("Expected a string, a boolean or an integer", join_fields(field, name))
 
 
 def _digest(value: Any) -> str:

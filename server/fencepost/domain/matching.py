@@ -80,7 +80,7 @@ def index_key_of(rules: Sequence[Rule]) -> IndexKey:
     path = orjson.dumps(rule.get_in).decode()
     if len(path) > _LONGEST_PATH:
         raise invalid_params(
-            f"the path of this rule has more than {_LONGEST_PATH} characters as JSON", f"$.select-by[{number}].get-in"
+            f"the path of this rule has more than {_LONGEST_PATH} characters as JSON", f"select-by[{number}].get-in"
         )
     return IndexKey(path, _hash(rule.value) if rule.comparator == "eq" else ANY_VALUE)
 

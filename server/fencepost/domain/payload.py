@@ -28,14 +28,14 @@ def payload_text(raw: Raw | UnsetType) -> bytes | None:
     return None if text == b"null" else text
 
 
-def object_text(raw: Raw | UnsetType, at: str) -> bytes | None:
+def object_text(raw: Raw | UnsetType, field: str) -> bytes | None:
     """Return the text of an object, None for an absent one or null; raise Refusal (`invalid-params`) otherwise."""
     text = payload_text(raw)
-    require_object(text, at)
+    require_object(text, field)
     return text
 
 
-def require_object(text: bytes | None, at: str) -> None:
+def require_object(text: bytes | None, field: str) -> None:
     """Raise Refusal (`invalid-params`) unless a payload is an object or absent."""
     if text is not None and text[:1] != b"{":
-        raise invalid_params("Expected `object`", at)
+        raise invalid_params("Expected `object`", field)

@@ -39,18 +39,18 @@ def numbered(text: str, args: int) -> str:
     `args`, `sql-failed` for a query that names an advisory lock function.
     """
     if len(text) > MOST_CHARACTERS:
-        raise invalid_params(f"a query has at most {MOST_CHARACTERS} characters", "$.sql")
+        raise invalid_params(f"a query has at most {MOST_CHARACTERS} characters", "sql")
     found = list(tokens(text))
     for token in found:
         if token.kind in ("code", "name") and (lock := _LOCKS.search(token.text)):
-            raise Refusal(SQL_FAILED, at="$.sql", reason=f"a query may not take locks, as {lock[0]} does")
+            raise Refusal(SQL_FAILED, field="sql", reason=f"a query may not take locks, as {lock[0]} does")
     if not any(token.kind != "text" and token.text.strip("; \t\r\n") for token in found):
-        raise invalid_params("the query is empty", "$.sql")
+        raise invalid_params("the query is empty", "sql")
     numbers = {int(token.text[1:]) for token in found if token.kind == "number"}
     marks = 0 if numbers or not args else sum(token.kind == "mark" for token in found)
     wanted = max(numbers, default=marks)
     if wanted != args or numbers - set(range(1, args + 1)):
-        raise invalid_params(f"the query has {wanted} parameters, and there are {args} arguments", "$.sql")
+        raise invalid_params(f"the query has {wanted} parameters, and there are {args} arguments", "sql")
     return "".join(_numbering(found)) if marks else text
 
 

@@ -62,7 +62,7 @@ class ScheduleDefinition(
         _ = self.cron
         super().compile()
         if self.request.execute_at is not None:
-            raise invalid_params("a schedule sets the time of its starts", f"$.{self.request_member}.executeAt")
+            raise invalid_params("a schedule sets the time of its starts", f"{self.request_member}.executeAt")
 
     def same_times(self, other: ScheduleDefinition) -> bool:
         """Return whether another version is due at the same times."""

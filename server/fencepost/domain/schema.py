@@ -19,7 +19,7 @@ import msgspec
 import orjson
 
 from fencepost.domain.schema_size import size_of
-from fencepost.errors import invalid_params
+from fencepost.errors import FieldError, field_of, invalid_params, join_fields
 
 # A pattern compiles to at most this many bytes; the library's own default is larger than any honest pattern needs.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 20)
@@ -44,10 +44,10 @@ _SHORT_LIST = 50_000
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """An error: a message, and a JSON path relative to the schema or the payload."""
+    """An error: a message, and a field of the schema or the payload."""
 
     message: str
-    path: str = ""
+    field: str = ""
 
 
 class Question(NamedTuple):
@@ -81,17 +81,17 @@ def answered(answers: Mapping[Question, list[Fault]]) -> Iterator[None]:
 class Schema:
     """A schema, compiled when it is first needed; in this process only if that is surely short."""
 
-    def __init__(self, document: Any, *, at: str) -> None:
+    def __init__(self, document: Any, *, field: str) -> None:
         self._document = document
-        self._at = at
+        self._field = field
 
     def declare(self) -> None:
         """Raise Refusal (`invalid-params`) when the schema is invalid or too complex; may raise Deferred."""
         faults = find_faults(self._document) if self._is_short else _answer(Question(self._text, None))
         if faults:
-            raise invalid_params(faults[0].message, self._at + faults[0].path)
+            raise invalid_params(faults[0].message, join_fields(self._field, faults[0].field))
 
-    def check(self, payload: bytes | None, *, at: str) -> None:
+    def check(self, payload: bytes | None, *, field: str) -> None:
         """Raise Refusal (`invalid-params`, one entry of `errors` a fault) when the JSON text does not fit.
 
         May raise Deferred.
@@ -106,8 +106,8 @@ class Schema:
                 return
             faults = list_faults(self._validator, value) if work <= _SHORT_LIST else _answer(Question(self._text, text))
         if faults:
-            errors = [{"path": at + fault.path, "message": fault.message} for fault in faults]
-            raise invalid_params(errors[0]["message"], errors[0]["path"], errors)
+            errors = [FieldError(join_fields(field, fault.field), fault.message) for fault in faults]
+            raise invalid_params(errors[0].message, errors[0].field, errors)
 
     @cached_property
     def _text(self) -> bytes:
@@ -139,7 +139,7 @@ class Schema:
         try:
             return compile_schema(self._document)
         except NotASchema as error:
-            raise invalid_params(str(error), self._at) from error
+            raise invalid_params(str(error), self._field) from error
 
 
 class NotASchema(Exception):
@@ -151,7 +151,7 @@ def find_faults(document: Any) -> list[Fault]:
     size = size_of(document, most_here=MOST_HERE)
     if size.largest > MOST_HERE:
         reason = f"with its references unfolded, more than {MOST_HERE} keywords are checked against one value here"
-        return [Fault(f"the schema is too complex: {reason}", _shortened(size.path))]
+        return [Fault(f"the schema is too complex: {reason}", field_of(_shortened(size.path)))]
     if size.total > _MOST_UNFOLDED:
         return [Fault(f"the schema is too complex: unfolded, it has more than {_MOST_UNFOLDED} keywords")]
     try:
@@ -176,7 +176,7 @@ def compile_schema(document: Any) -> jsonschema_rs.Draft202012Validator:
 def list_faults(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[Fault]:
     """Return the first faults of a value that does not fit, at least one."""
     found = islice(validator.iter_errors(value), _MOST_ERRORS)
-    return [Fault(_short(fault.message), _json_path(fault.instance_path)) for fault in found] or [Fault(DOES_NOT_FIT)]
+    return [Fault(_short(fault.message), _field(fault.instance_path)) for fault in found] or [Fault(DOES_NOT_FIT)]
 
 
 DOES_NOT_FIT = "it does not fit its schema"
@@ -197,8 +197,9 @@ def _short(message: str) -> str:
     return message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
 
 
-def _json_path(parts: list[str | int]) -> str:
-    return _shortened("".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in parts))
+def _field(parts: list[str | int]) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in parts)
+    return field_of(_shortened(path))
 
 
 def _shortened(path: str) -> str:

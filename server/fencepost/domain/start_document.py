@@ -39,4 +39,4 @@ class StartDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     def compile(self) -> None:
         """Raise Refusal (`invalid-params`) unless exactly one request is given."""
         if (self.task_request is UNSET) == (self.workflow_request is UNSET):
-            raise invalid_params("exactly one of 'task-request' and 'workflow-request' is needed", "$.task-request")
+            raise invalid_params("exactly one of 'task-request' and 'workflow-request' is needed", "task-request")

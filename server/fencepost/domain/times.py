@@ -19,11 +19,11 @@ def utc_text(text: str) -> str:
         raise ValueError(text) from error
 
 
-def time_text(text: str | None, at: str) -> str | None:
+def time_text(text: str | None, field: str) -> str | None:
     """Return an ISO-8601 time in UTC, the default zone; raise Refusal (`invalid-params`) when it is not a time."""
     if text is None:
         return None
     try:
         return utc_text(text)
     except ValueError:
-        raise invalid_params(f"Expected a date-time such as 2026-05-03T13:30:43Z, got {text[:40]!r}", at) from None
+        raise invalid_params(f"Expected a date-time such as 2026-05-03T13:30:43Z, got {text[:40]!r}", field) from None

@@ -31,11 +31,11 @@ class TriggerDefinition(
     def compile(self) -> None:
         """Raise Refusal (`invalid-params`) unless it has exactly one request, with a valid time and params."""
         super().compile()
-        at = f"$.{self.request_member}"
-        time_text(self.request.execute_at, f"{at}.executeAt")
-        params = object_text(self.request.params, f"{at}.params")
+        field = self.request_member
+        time_text(self.request.execute_at, f"{field}.executeAt")
+        params = object_text(self.request.params, f"{field}.params")
         if params is not None:
-            _check_holes(lossless_json.read(params), f"{at}.params")
+            _check_holes(lossless_json.read(params), f"{field}.params")
 
     def requested(self, resource: Any, *, most_bytes: int) -> Request:
         """Return the request for a resource that `domain.lossless_json` has parsed, with its holes filled.
@@ -72,7 +72,7 @@ class _Filling:
         text = lossless_json.write(None if found is MISSING else found)
         self._left -= len(text)
         if self._left < 0:
-            raise invalid_params(f"more than {self._most} bytes would be filled in", "$.params")
+            raise invalid_params(f"more than {self._most} bytes would be filled in", "params")
         return orjson.Fragment(text)
 
 
@@ -80,18 +80,18 @@ def _is_hole(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {_HOLE}
 
 
-def _check_holes(value: Any, at: str) -> None:
+def _check_holes(value: Any, field: str) -> None:
     if _is_hole(value):
         path = value[_HOLE]
         if not isinstance(path, list) or len(path) > _MOST_STEPS or not all(map(_is_step, path)):
             reason = f"Expected a path of at most {_MOST_STEPS} member names and places in arrays, such as [data, id]"
-            raise invalid_params(reason, f"{at}.{_HOLE}")
+            raise invalid_params(reason, f"{field}.{_HOLE}")
     elif isinstance(value, dict):
         for name, member in value.items():
-            _check_holes(member, f"{at}.{name}")
+            _check_holes(member, f"{field}.{name}")
     elif isinstance(value, list):
         for place, item in enumerate(value):
-            _check_holes(item, f"{at}[{place}]")
+            _check_holes(item, f"{field}[{place}]")
 
 
 def _is_step(step: Any) -> bool:

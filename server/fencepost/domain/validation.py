@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from fencepost.domain.suggestions import hint, shortened
-from fencepost.errors import Refusal, invalid_params
+from fencepost.errors import Refusal, field_of, invalid_params
 
 _STEP = re.compile(r"\.([^.\[]+)|\[[^\]]*\]")
 _AT = " - at `$"
@@ -26,22 +26,22 @@ def refusal_of_struct(message: str, struct: Any) -> Refusal:
     said, is_located, path = message.rpartition(_AT)
     # The search begins at the end, since a name in the request may contain the same words thousands of times.
     if is_located and path.endswith("`"):
-        message, path = said, f"${path[:-1]}"
+        message, path = said, path[:-1]
     else:
-        path = "$"
+        path = ""
     if unknown := _UNKNOWN.match(message):
         name = shortened(unknown[1])
         names = _member_names_at(struct, path)
         # Another alternative of a union may have the name.
         near = "" if unknown[1] in names else hint(unknown[1], names)
-        return invalid_params(f"there is no param {name!r}{near}", f"{path}.{name}")
+        return invalid_params(f"there is no param {name!r}{near}", field_of(f"{path}.{name}"))
     if missing := _MISSING.match(message):
-        return invalid_params(f"{missing[1]!r} is missing", f"{path}.{missing[1]}")
+        return invalid_params(f"{missing[1]!r} is missing", field_of(f"{path}.{missing[1]}"))
     if _RULE in message and (rule := _rule_at(struct, path, message)):
-        return invalid_params(f"Expected {rule}", path)
+        return invalid_params(f"Expected {rule}", field_of(path))
     if _CHOICE.match(message) and (choices := _choices_at(struct, path)):
         message = f"{message}; there are {', '.join(choices)}"
-    return invalid_params(message, path)
+    return invalid_params(message, field_of(path))
 
 
 def member_names(struct: Any) -> list[str]:

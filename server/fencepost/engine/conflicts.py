@@ -39,22 +39,22 @@ async def diagnose(store: TaskStore, verb: Verb, id: str, exec_id: str, content:
     """
     task = await store.find(id)
     if task is None:
-        raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
+        raise Refusal(TASK_NOT_FOUND, field="id", id=id)
     # After the task was read: a repetition that commits in between is found here, and explains why the task is done.
     if verb != "notify":
         attempt = await store.find_attempt(id, exec_id, _BEGINNINGS if verb == "start" else _ENDINGS)
         if attempt is not None:
             return _repeated(attempt, verb, id, exec_id, content)
     if task.exec_id != exec_id:
-        raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=id, exec_id=exec_id)
+        raise Refusal(EXEC_ID_MISMATCH, field="execId", id=id, exec_id=exec_id)
     if task.status == "done":
         raise _over(verb, id, task)
     if verb == "start" and task.status != "requested":
-        raise Refusal(TASK_NOT_REQUESTED, at="$.id", id=id, status=task.status)
+        raise Refusal(TASK_NOT_REQUESTED, field="id", id=id, status=task.status)
     if verb in ("success", "fail", "notify") and task.status != "in-progress":
-        raise Refusal(TASK_NOT_IN_PROGRESS, at="$.id", id=id, status=task.status)
+        raise Refusal(TASK_NOT_IN_PROGRESS, field="id", id=id, status=task.status)
     if verb in ("notify", "release") and task.definition in TIMERS:
-        raise invalid_params(f"{task.definition} has no worker: it ends by itself, or is canceled", "$.id")
+        raise invalid_params(f"{task.definition} has no worker: it ends by itself, or is canceled", "id")
     return None
 
 
@@ -65,12 +65,12 @@ def _repeated(attempt: Attempt, verb: Verb, id: str, exec_id: str, content: byte
         return attempt.task
     if attempt.task.status == "done":
         raise _over(verb, id, attempt.task)
-    raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=id, exec_id=exec_id)
+    raise Refusal(EXEC_ID_MISMATCH, field="execId", id=id, exec_id=exec_id)
 
 
 def _over(verb: Verb, id: str, task: Task) -> Refusal:
     kind = FINISHED_OTHERWISE if verb in ("success", "fail") else TASK_HAS_BEEN_DONE
-    return Refusal(kind, at="$.id", id=id, outcome=task.outcome)
+    return Refusal(kind, field="id", id=id, outcome=task.outcome)
 
 
 def _content(attempt: Attempt) -> bytes | None:

@@ -78,14 +78,14 @@ class Decisions:
         """Check the result or error of a workflow against the schema of its definition version; return that version."""
         task = await self._tasks.find(lease.id)
         if task is None:
-            raise Refusal(TASK_NOT_FOUND, at="$.id", id=lease.id)
+            raise Refusal(TASK_NOT_FOUND, field="id", id=lease.id)
         if (said := _final_content(read_actions(lease.content), lease)) is not None:
             settings = await self._definitions.work(task.definition, task.definition_version)
             assert isinstance(settings, Declared | Decided)
             schema, text = settings.result_schema if said.member == "result" else settings.error_schema, said.text
             if schema is not None:
                 try:
-                    await self._definitions.checks.made(partial(schema.check, text, at="$"))
+                    await self._definitions.checks.made(partial(schema.check, text, field=""))
                 except Refusal as refusal:
                     if refusal.kind is UNAVAILABLE:
                         raise
@@ -139,7 +139,7 @@ class Decisions:
 
 
 class FinalContent(NamedTuple):
-    """The result or error of a workflow: the `member`, its text, and its JSON path in the call's params."""
+    """The result or error of a workflow: the `member`, its text, and its field in the call's params."""
 
     member: str
     text: bytes | None
@@ -157,7 +157,7 @@ def _final_content(actions: Sequence[AnyAction], lease: Lease) -> FinalContent |
             return None
     place = f"{_place(lease, len(actions) - 1)}.{member}"
     try:
-        return FinalContent(member, object_text(said, "$"), place)
+        return FinalContent(member, object_text(said, ""), place)
     except Refusal as refusal:
         raise _of_action(refusal, place) from None
 
@@ -181,11 +181,11 @@ def _ending(actions: Sequence[AnyAction], lease: Lease) -> Ending | None:
 
 
 def _place(lease: Lease, index: int) -> str:
-    """Return the JSON path of an action in the call's params."""
-    return f"$.result[{index}]" if (lease.content or b"").lstrip()[:1] == b"[" else "$.result"
+    """Return the field of an action in the call's params."""
+    return f"result[{index}]" if (lease.content or b"").lstrip()[:1] == b"[" else "result"
 
 
 def _of_action(refusal: Refusal, place: str) -> Refusal:
     """Return a refusal about a part of an action as the refusal of the decision (`invalid-action`)."""
-    errors = refusal.errors and [{**error, "path": place + error["path"][1:]} for error in refusal.errors]
-    return Refusal(INVALID_ACTION, at=place + (refusal.at or "$")[1:], errors=errors, reason=refusal.message)
+    moved = refusal.within(place)
+    return Refusal(INVALID_ACTION, field=moved.field, errors=moved.errors, reason=refusal.message)

@@ -57,7 +57,7 @@ class Definitions:
         Raises Refusal: `invalid-params`, `definition-of-other-kind`, `definition-not-found` for what it starts.
         """
         if document.name in self.documents.built_in or document.name == DECISION:
-            raise invalid_params(f"{document.name!r} is built in", "$.name")
+            raise invalid_params(f"{document.name!r} is built in", "name")
         await self.checks.made(document.compile)
         if isinstance(document, TriggerDefinition):
             await self._check_request(document)
@@ -95,13 +95,13 @@ class Definitions:
         Raises Refusal: `definition-not-found`, `definition-in-use` while tasks need it, `invalid-params` if built in.
         """
         if name in self.documents.built_in:
-            raise invalid_params(f"{name!r} is built in", "$.name")
+            raise invalid_params(f"{name!r} is built in", "name")
         definition = await self.get(name)
         deletion = await self._store.delete(name)
         if deletion.version is None:
             raise await self._unknown(name)
         if deletion.live:
-            raise Refusal(DEFINITION_IN_USE, at="$.name", name=name, live=deletion.live)
+            raise Refusal(DEFINITION_IN_USE, field="name", name=name, live=deletion.live)
         self._wakeups.definition(name)
         return definition
 
@@ -132,12 +132,11 @@ class Definitions:
         return definition.version, definition.document
 
     async def _asked_for(self, name: str) -> Definition:
-        """Return the newest version; a Refusal has the path of the member `definition`."""
+        """Return the newest version; a Refusal is about the field `definition`."""
         try:
             return await self.newest(name)
         except Refusal as refusal:
-            refusal.at = "$.definition"
-            raise
+            raise refusal.about("definition") from None
 
     async def ensure(self, name: str) -> None:
         """Declare tasks with default settings under this name, unless the name is declared."""
@@ -243,12 +242,12 @@ class Definitions:
     async def _of_other_kind(self, document: Document) -> Refusal:
         first = await self._store.find(document.name, 1)
         declared = document.kind if first is None else first.document.kind
-        return Refusal(DEFINITION_OF_OTHER_KIND, at="$.kind", name=document.name, declared=declared)
+        return Refusal(DEFINITION_OF_OTHER_KIND, field="kind", name=document.name, declared=declared)
 
     async def _unknown(self, name: str) -> Refusal:
         near = hint(name, await self._store.list_names())
-        return Refusal(DEFINITION_NOT_FOUND, at="$.name", name=shortened(name), hint=near)
+        return Refusal(DEFINITION_NOT_FOUND, field="name", name=shortened(name), hint=near)
 
 
 def _no_such(definition: Definition) -> Refusal:
-    return invalid_params(f"{definition.name!r} is the definition of a {definition.document.kind}", "$.definition")
+    return invalid_params(f"{definition.name!r} is the definition of a {definition.document.kind}", "definition")

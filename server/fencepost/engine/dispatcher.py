@@ -225,7 +225,7 @@ class Dispatcher:
             answer = answers[number]
             if answer.conflict:
                 group.remove(poll)
-                _fail(poll, Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=poll.ask.request_id))
+                _fail(poll, Refusal(REQUEST_ID_REUSED, field="requestId", request_id=poll.ask.request_id))
             elif answer.tasks or not (poll.waits or more):
                 self._resolve(group, poll, answer.tasks)
                 if answer.tasks and poll.request_key is not None:

@@ -134,7 +134,7 @@ class Executions:
         """Check a result or error against the schema of the task's definition version; return that version."""
         task = await self._store.find(lease.id)
         if task is None:
-            raise Refusal(TASK_NOT_FOUND, at="$.id", id=lease.id)
+            raise Refusal(TASK_NOT_FOUND, field="id", id=lease.id)
         if verb in ("success", "fail"):
             await self._definitions.check_end(task, verb, lease.content)
         return task.definition_version

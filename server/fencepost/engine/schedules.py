@@ -71,7 +71,7 @@ class Schedules:
         found = await self._store.find(name)
         if found is None:
             names = [schedule.name for schedule in (await self._store.list(size=1000)).items]
-            raise Refusal(SCHEDULE_NOT_FOUND, at="$.name", name=shortened(name), hint=hint(name, names))
+            raise Refusal(SCHEDULE_NOT_FOUND, field="name", name=shortened(name), hint=hint(name, names))
         return found
 
     async def list_runs(self, name: str, *, size: int) -> Sequence[RunRecord]:
@@ -110,18 +110,18 @@ class Schedules:
         Raises Refusal (`invalid-params`) for times that are not in the past and in order, and for too many due times.
         """
         if begin < _OLDEST:
-            raise invalid_params("Expected a time since 1970", "$.from")
+            raise invalid_params("Expected a time since 1970", "from")
         if end <= begin:
-            raise invalid_params("Expected a time behind `from`", "$.to")
+            raise invalid_params("Expected a time behind `from`", "to")
         if end > await self._store.now():
-            raise invalid_params("Expected a time that has passed: later due times start by themselves", "$.to")
+            raise invalid_params("Expected a time that has passed: later due times start by themselves", "to")
 
         async def fill(schedule: Schedule) -> Sequence[RunRecord] | None:
             due_ats = list(islice(schedule.definition.cron.between(begin, end), MOST_BACKFILL + 1))
             if len(due_ats) > MOST_BACKFILL:
                 raise invalid_params(
                     f"more than {MOST_BACKFILL} due times; at {due_ats[-1].isoformat()} the next backfill can begin",
-                    "$.to",
+                    "to",
                 )
             one = await self._prepare(schedule.definition, caller)
             starts = [(at, one if one.id is None else one._replace(id=str(uuid4()))) for at in due_ats]
@@ -172,6 +172,5 @@ class Schedules:
                 caller=caller,
             )
         except Refusal as refusal:
-            # A path into the schedule would mean nothing to the caller, who sent its name.
-            refusal.at, refusal.errors = "$.name", None
-            raise
+            # A field of the schedule would mean nothing to the caller, who sent its name.
+            raise refusal.about("name") from None

@@ -46,17 +46,15 @@ class ParsedRequest(NamedTuple):
 
 
 def parse(request: Request, *, is_workflow: bool) -> ParsedRequest:
-    """Parse a request; raise Refusal (`invalid-params`) with a path from the request."""
+    """Parse a request; raise Refusal (`invalid-params`) with a field of the request."""
     settings = overrides_text(request.settings)
     if is_workflow and settings is not None:
-        raise invalid_params("a workflow has no settings of its own", "$.settings")
-    return ParsedRequest(
-        object_text(request.params, "$.params"), time_text(request.execute_at, "$.executeAt"), settings
-    )
+        raise invalid_params("a workflow has no settings of its own", "settings")
+    return ParsedRequest(object_text(request.params, "params"), time_text(request.execute_at, "executeAt"), settings)
 
 
 async def resolve(definitions: Definitions, name: str, parsed: ParsedRequest, *, is_workflow: bool) -> ResolvedRequest:
-    """Check a parsed request against the newest version of its definition; raise Refusal with a path from it."""
+    """Check a parsed request against the newest version of its definition; raise Refusal with a field of it."""
     if is_workflow:
         version, workflow = await definitions.newest_workflow(name)
         beginning = await definitions.checks.made(lambda: workflow.begin(parsed.params))
@@ -90,10 +88,8 @@ async def prepare(
 
 
 def within(refusal: Refusal, member: str) -> Refusal:
-    """Return a request's refusal with paths from the document that has the request as its `member`."""
-    if refusal.kind is not UNAVAILABLE:
-        place = f"$.{member}"
-        refusal.errors = refusal.errors and [{**error, "path": place + error["path"][1:]} for error in refusal.errors]
-        # A refusal without a path is about the definition.
-        refusal.at = place + (refusal.at or "$.definition")[1:]
-    return refusal
+    """Return a request's refusal for the document that has the request as its `member`."""
+    if refusal.kind is UNAVAILABLE:
+        return refusal
+    # A refusal without a field is about the definition.
+    return refusal.within(f"{member}.definition" if refusal.field is None else member)

@@ -87,14 +87,14 @@ class Tasks:
         Raises Refusal: `task-not-found`, `task-has-been-done`, `task-is-a-decision`, `unavailable`.
         """
         if kind_of(id) is IdKind.DECISION:
-            raise Refusal(TASK_IS_A_DECISION, at="$.id", id=id, workflow=workflow_of((await self.get(id)).task))
+            raise Refusal(TASK_IS_A_DECISION, field="id", id=id, workflow=workflow_of((await self.get(id)).task))
         for _ in range(TRIES):
             if task := await self._changed("cancel", id, caller):
                 await self._definitions.freed(task.definition)
                 return await self._definitions.with_settings(task)
             now = (await self.get(id)).task
             if now.status == "done":
-                raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
+                raise Refusal(TASK_HAS_BEEN_DONE, field="id", id=id, outcome=now.outcome)
         raise too_contended(f"task {id!r}")
 
     async def retry(self, id: str, *, caller: str) -> TaskWithSettings:
@@ -109,11 +109,11 @@ class Tasks:
                 return await self._definitions.with_settings(task)
             now = (await self.get(id)).task
             if now.status != "done":
-                raise Refusal(TASK_NOT_DONE, at="$.id", id=id, status=now.status)
+                raise Refusal(TASK_NOT_DONE, field="id", id=id, status=now.status)
             if now.outcome == "succeeded":
-                raise Refusal(TASK_HAS_BEEN_DONE, at="$.id", id=id, outcome=now.outcome)
+                raise Refusal(TASK_HAS_BEEN_DONE, field="id", id=id, outcome=now.outcome)
             if now.definition in TIMERS:
-                raise invalid_params(f"{now.definition} cannot be started again; create another one", "$.id")
+                raise invalid_params(f"{now.definition} cannot be started again; create another one", "id")
             if kind_of(id) is not IdKind.PLAIN:
                 await self._still_wanted(now)
         raise too_contended(f"task {id!r}")
@@ -122,7 +122,7 @@ class Tasks:
         """Return a task; raise Refusal (`task-not-found`)."""
         task = await self._store.find(id)
         if task is None:
-            raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
+            raise Refusal(TASK_NOT_FOUND, field="id", id=id)
         return await self._definitions.with_settings(task)
 
     async def list(
@@ -168,7 +168,7 @@ class Tasks:
         """Raise Refusal (`workflow-has-been-done`) when the workflow of a task is done."""
         id = workflow_of(task)
         if (found := await self._workflows.find(id)) is not None and found.workflow.status == "done":
-            raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=found.workflow.outcome)
+            raise Refusal(WORKFLOW_HAS_BEEN_DONE, field="id", id=id, outcome=found.workflow.outcome)
 
     async def _checked(self, new: NewTask) -> int:
         """Check params against the newest version of their definition; return that version."""
@@ -182,7 +182,7 @@ class Tasks:
             if new.id is not None and (existing := await self._store.find(new.id)):
                 return await self._existing(existing, new)
             if new.id is not None and seq_of(new.id) is not None:
-                raise invalid_params(f"{new.id!r} is of the form that only the server gives out", at="$.id")
+                raise invalid_params(f"{new.id!r} is of the form that only the server gives out", field="id")
             self._definitions.forget(new.definition)
             call = replace(call, version=await self._checked(new))
             (created,) = await self._store.create([call], short=False)
@@ -202,7 +202,7 @@ class Tasks:
             and await self._store.matches_execute_at(task.id, new.execute_at)
         )
         if not same:
-            raise Refusal(ALREADY_EXISTS, at="$.id", id=task.id)
+            raise Refusal(ALREADY_EXISTS, field="id", id=task.id)
         return await self._definitions.changed(task)
 
     def _announce(self, created: Sequence[Created | Exception | None]) -> None:

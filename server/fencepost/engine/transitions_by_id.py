@@ -68,7 +68,7 @@ class TransitionsById:
                 return moved
             task = await self._tasks.find(id)
             if task is None:
-                raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
+                raise Refusal(TASK_NOT_FOUND, field="id", id=id)
             if task.status not in allowed:
                 raise UnexpectedState(task)
             if verb in ("success", "fail"):
@@ -81,7 +81,7 @@ class TransitionsById:
         """Return the reason why a task in an allowed state did not change."""
         newest = (await self._definitions.newest(task.definition)).document
         if task.status == "ready" and isinstance(newest, TaskDefinition) and newest.concurrency_limit is not UNSET:
-            return Refusal(TASK_HAS_A_LIMIT, at="$.id", id=task.id, definition=task.definition)
+            return Refusal(TASK_HAS_A_LIMIT, field="id", id=task.id, definition=task.definition)
         return too_contended(f"task {task.id!r}")
 
     async def _announce(self, task: Task) -> None:

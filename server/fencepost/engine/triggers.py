@@ -19,7 +19,7 @@ from fencepost.domain.matching import matches
 from fencepost.domain.trigger import TriggerDefinition
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.start_requests import prepare
-from fencepost.errors import Refusal, invalid_params
+from fencepost.errors import Refusal, invalid_params, path_of
 from fencepost.store.events import Choice, Publication
 from fencepost.store.start_requests import StartRequest
 from fencepost.store.triggers import Counts, Trigger, Triggers, TriggerStart, TriggerStore
@@ -65,7 +65,7 @@ class TriggerRules:
         """Return a trigger and its starts; raise Refusal (`definition-not-found`, `invalid-params`)."""
         definition = await self._definitions.get(name)
         if not isinstance(definition.document, TriggerDefinition):
-            raise invalid_params(f"{name!r} is the definition of a {definition.document.kind}", "$.name")
+            raise invalid_params(f"{name!r} is the definition of a {definition.document.kind}", "name")
         return TriggerStatus(
             definition, await self._store.count_starts(name), await self._store.list_starts(name, size=size)
         )
@@ -81,7 +81,7 @@ class TriggerRules:
         except Refusal as refusal:
             if refusal.kind.status >= _OUR_FAULT:
                 raise
-            where = "" if refusal.at is None else f" (at {refusal.at})"
+            where = "" if refusal.field is None else f" (at {path_of(refusal.field)})"
             return Choice(document.name, trigger.version, None, f"{refusal.message}{where}")
         return Choice(document.name, trigger.version, start, None)
 

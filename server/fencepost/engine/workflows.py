@@ -99,7 +99,7 @@ class Workflows:
         """Return a workflow; raise Refusal (`workflow-not-found`)."""
         found = await self._store.find(id)
         if found is None:
-            raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
+            raise Refusal(WORKFLOW_NOT_FOUND, field="id", id=id)
         return found
 
     async def activities(
@@ -212,12 +212,12 @@ class Workflows:
         if taken is None:
             raise await self._over(signal.id)
         if not taken:
-            raise Refusal(SIGNAL_REUSED, at="$.signal-id", id=signal.id, signal_id=signal.signal_id)
+            raise Refusal(SIGNAL_REUSED, field="signal-id", id=signal.id, signal_id=signal.signal_id)
         return found.workflow
 
     async def _over(self, id: str) -> Refusal:
         workflow = (await self.get(id)).workflow
-        return Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=workflow.outcome)
+        return Refusal(WORKFLOW_HAS_BEEN_DONE, field="id", id=id, outcome=workflow.outcome)
 
 
 def _existing(workflow: Workflow, new: NewWorkflow) -> Workflow:
@@ -228,7 +228,7 @@ def _existing(workflow: Workflow, new: NewWorkflow) -> Workflow:
         and _moment(workflow.execute_at) == _moment(new.execute_at)
     )
     if not same:
-        raise Refusal(WORKFLOW_EXISTS, at="$.id", id=workflow.id)
+        raise Refusal(WORKFLOW_EXISTS, field="id", id=workflow.id)
     return workflow
 
 

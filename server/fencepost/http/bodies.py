@@ -111,7 +111,7 @@ async def as_json(body: bytes, format: Format, *, max_depth: int) -> bytes:
     try:
         return await offload(len(body), read, short=SHORT_JSON if format.to_json is None else SHORT_YAML)
     except BadText as bad:
-        raise Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message) from None
+        raise Refusal(INVALID_REQUEST, field=bad.field, reason=bad.message) from None
 
 
 async def calls_as_json(body: bytes, format: Format, *, max_depth: int) -> tuple[bytes, dict[int, Refusal]]:
@@ -124,5 +124,5 @@ async def calls_as_json(body: bytes, format: Format, *, max_depth: int) -> tuple
     try:
         text, bad = await offload(len(body), partial(calls_to_json, body, max_depth=max_depth), short=SHORT_YAML)
     except BadText as one:
-        raise Refusal(INVALID_REQUEST, at=one.path, reason=one.message) from None
-    return text, {number: Refusal(INVALID_REQUEST, at=one.path, reason=one.message) for number, one in bad.items()}
+        raise Refusal(INVALID_REQUEST, field=one.field, reason=one.message) from None
+    return text, {number: Refusal(INVALID_REQUEST, field=one.field, reason=one.message) for number, one in bad.items()}

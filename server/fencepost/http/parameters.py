@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection
 
 from fencepost.domain.times import time_text
-from fencepost.errors import invalid_params
+from fencepost.errors import Verbatim, invalid_params
 
 # Some vocabularies accept any text as an id, but Postgres cannot compare a text with a NUL.
 ID = re.compile(r"[^\0]{1,64}")
@@ -50,7 +50,7 @@ class Text(Parameter):
         """Return the value, None if it is absent; raise Refusal (`invalid-params`) for one that is not known."""
         text = query.get(self.name)
         if self.known and text is not None and text not in self.known:
-            raise invalid_params(f"Expected {' or '.join(self.known)}; got {text[:40]!r}", self.name)
+            raise invalid_params(f"Expected {' or '.join(self.known)}; got {text[:40]!r}", Verbatim(self.name))
         return text
 
 
@@ -65,7 +65,7 @@ class Time(Parameter):
 
     def read(self, query: QueryParams) -> str | None:
         """Return the time in UTC, None if it is absent; raise Refusal (`invalid-params`)."""
-        return time_text(query.get(self.name), self.name)
+        return time_text(query.get(self.name), Verbatim(self.name))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ class Number(Parameter):
         """Return the value; raise Refusal (`invalid-params`)."""
         text = query.get(self.name, str(self.default))
         if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= self.most):
-            raise invalid_params(f"Expected a whole number from 0 to {self.most}, got {text[:40]!r}", self.name)
+            raise invalid_params(
+                f"Expected a whole number from 0 to {self.most}, got {text[:40]!r}", Verbatim(self.name)
+            )
         return int(text)
 
 
@@ -109,9 +111,9 @@ class Words(Parameter):
         words = [word for value in query.getlist(self.name) for word in value.split(",")]
         for word in words:
             if "\x00" in word:
-                raise invalid_params("a NUL character", self.name)
+                raise invalid_params("a NUL character", Verbatim(self.name))
             if self.known and word not in self.known:
-                raise invalid_params(f"Expected one of {', '.join(self.known)}; got {word[:40]!r}", self.name)
+                raise invalid_params(f"Expected one of {', '.join(self.known)}; got {word[:40]!r}", Verbatim(self.name))
         return words
 
 
@@ -132,7 +134,7 @@ def refuse_unknown(query: QueryParams, parameters: Iterable[Parameter]) -> None:
     for name in query:
         if known and name not in known:
             raise invalid_params(
-                f"there is no parameter {name[:100]!r}; there are {', '.join(sorted(known))}", name[:100]
+                f"there is no parameter {name[:100]!r}; there are {', '.join(sorted(known))}", Verbatim(name[:100])
             )
 
 

@@ -1,7 +1,7 @@
 """Checks JSON text without decoding it: payloads are stored and returned as the text that was sent.
 
 Ordinary text costs one parse, one print and a few scans in C. The scans only detect that something *might* be wrong; a
-slow, exact walk then decides and finds the path. So a scan may have false positives, but no false negatives.
+slow, exact walk then decides and finds the field. So a scan may have false positives, but no false negatives.
 
 - Duplicate keys: the parser keeps the last one and drops the other's colon, so the text and its reprint differ in the
   number of colons. An escaped colon would distort the count and goes to the walk, as does an escaped NUL.
@@ -54,7 +54,7 @@ def check(text: bytes | memoryview, *, max_depth: int = 64) -> None:
         )  # for each run of digits: the quote after it, or an empty text
         or (_ZERO(printed) and _LARGE_EXPONENT(folded))
     ):
-        _walk(_decoded(raw), "$")
+        _walk(_decoded(raw), "")
 
 
 def _deeper(raw: bytes, max_depth: int) -> bool:
@@ -96,31 +96,31 @@ def _decoded(raw: bytes) -> object:
     )
 
 
-def _walk(value: object, path: str) -> None:
+def _walk(value: object, field: str) -> None:
     """Raise BadText for the first value that is refused."""
     match value:
         case str():
             try:
                 number(value) if isinstance(value, _Numeral) else sound(value)
             except ValueError as error:
-                raise BadText(str(error), path) from None
+                raise BadText(str(error), field) from None
         case list():
             for index, item in enumerate(value):
-                _walk(item, step(path, index))
+                _walk(item, step(field, index))
         case tuple():
             seen: set[str] = set()
             for key, item in value:
-                _walk(key, step(path, key))
+                _walk(key, step(field, key))
                 if key in seen:
-                    raise BadText(f"the key {shown(key)} occurs twice in one object", path)
+                    raise BadText(f"the key {shown(key)} occurs twice in one object", field)
                 seen.add(key)
-                _walk(item, step(path, key))
+                _walk(item, step(field, key))
 
 
 def _explained(raw: bytes, error: orjson.JSONDecodeError) -> BadText:
-    """Return the error of the walk if it finds one, because that has a path; else the parser's error."""
+    """Return the error of the walk if it finds one, because that has a field; else the parser's error."""
     try:
-        _walk(_decoded(raw), "$")
+        _walk(_decoded(raw), "")
     except BadText as found:
         return found
     except UnicodeDecodeError as found:

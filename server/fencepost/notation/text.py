@@ -1,4 +1,4 @@
-"""Shared by the JSON and YAML readers: the error, the path in it, and the checks of values.
+"""Shared by the JSON and YAML readers: the error, the field in it, and the checks of values.
 
 A value is accepted if Postgres can store it and every client can read it back: integers of 64 bits, finite numbers,
 text without NUL and without half a surrogate pair.
@@ -8,6 +8,8 @@ import json
 import math
 import re
 
+from fencepost.errors import join_fields, path_of
+
 INT64 = range(-(2**63), 2**63)
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_?-]{0,63}")
@@ -15,19 +17,19 @@ _LONGEST_NUMBER = 400  # characters; the longest 64-bit float without an exponen
 
 
 class BadText(ValueError):
-    """Text that is refused: `message` has the reason, `path` the JSON path of the fault (`$` if unknown)."""
+    """Text that is refused: `message` has the reason, `field` the field at fault (empty if unknown)."""
 
-    def __init__(self, message: str, path: str = "$") -> None:
-        super().__init__(f"{message} (at {path})")
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(f"{message} (at {path_of(field)})")
         self.message = message
-        self.path = path
+        self.field = field
 
 
-def step(path: str, key: str | int) -> str:
-    """Return a JSON path extended by one key or one index."""
+def step(field: str, key: str | int) -> str:
+    """Return a field extended by one key or one index."""
     if isinstance(key, int):
-        return f"{path}[{key}]"
-    return f"{path}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{path}[{shown(key)}]"
+        return f"{field}[{key}]"
+    return join_fields(field, key) if _PLAIN_KEY.fullmatch(key) else f"{field}[{shown(key)}]"
 
 
 def shown(text: str) -> str:

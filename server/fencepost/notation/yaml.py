@@ -14,6 +14,7 @@ is parsed again by the parser in Python, which is twenty times slower.
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import reduce
 from typing import Any, NoReturn
 
 import orjson
@@ -259,10 +260,7 @@ class _Reading:
         raise BadText(f"{_place(event.start_mark)}: {sentence}", self._where())
 
     def _where(self) -> str:
-        path = "$"
-        for key in self._path:
-            path = step(path, key)
-        return path
+        return reduce(step, self._path, "")
 
 
 def _is_null(event: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from ruamel.yaml.events import MappingEndEvent, MappingStartEvent, SequenceEndEvent, SequenceStartEvent
 
+from fencepost.errors import field_of
 from fencepost.notation import yaml
 from fencepost.notation.text import BadText
 
@@ -16,7 +17,7 @@ _MOST_NODES = 100_000
 def calls_to_json(text: bytes, *, max_depth: int) -> tuple[bytes, dict[int, BadText]]:
     """Return a YAML body as JSON, and errors by index for the items of its outermost list that are null there.
 
-    The path of such an error begins at its item. Raises BadText for a body that is not YAML.
+    The field of such an error is one of its item. Raises BadText for a body that is not YAML.
     """
     try:
         return yaml.to_json(text, max_depth=max_depth), {}
@@ -98,7 +99,7 @@ class _Items(yaml._Reading):
             return self._value(event, depth)
         except BadText as bad:
             assert isinstance(number, int), "it is the place in the outermost list"
-            self.bad[number] = BadText(bad.message, f"${bad.path.removeprefix(f'$[{number}]')}")
+            self.bad[number] = BadText(bad.message, field_of(bad.field.removeprefix(f"[{number}]")))
         del self._path[1:]
         while self._level > outside:
             self._next()

@@ -16,8 +16,8 @@ def write_position(position: tuple[str, int]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
 
 
-def read_position(word: str | None, at: str) -> tuple[str, int] | None:
-    """Return the position of a cursor from `write_position`; raise Refusal (`invalid-params` at `at`)."""
+def read_position(word: str | None, field: str) -> tuple[str, int] | None:
+    """Return the position of a cursor from `write_position`; raise Refusal (`invalid-params` for `field`)."""
     if word is None:
         return None
     try:
@@ -26,4 +26,4 @@ def read_position(word: str | None, at: str) -> tuple[str, int] | None:
             raise ValueError(number)
         return utc_text(moment), number
     except (ValueError, TypeError, binascii.Error):
-        raise invalid_params("Expected the `next` of a page that came before", at) from None
+        raise invalid_params("Expected the `next` of a page that came before", field) from None

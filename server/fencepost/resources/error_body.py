@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from fencepost.errors import INTERNAL_ERROR, Refusal
+from fencepost.errors import INTERNAL_ERROR, Refusal, path_of
 from fencepost.telemetry import Event, emit
 
 _LONGEST_MESSAGE = 2000
@@ -24,19 +24,19 @@ class Fault(msgspec.Struct, frozen=True):
     errors: list[dict[str, Any]] | UnsetType = UNSET
 
 
-def error_body(refusal: Refusal, params_at: str | None = None) -> Fault:
-    """Convert a refusal; `params_at`, the JSON path of the call's params, is the prefix of all paths in them."""
+def error_body(refusal: Refusal, base: str = "$") -> Fault:
+    """Convert a refusal; its fields are those of the value at the JSON path `base`."""
 
-    def located(path: str) -> str:
-        return _cut(path if params_at is None else params_at + path[1:], _LONGEST_PATH)
+    def located(field: str) -> str:
+        return _cut(path_of(field, base), _LONGEST_PATH)
 
     errors: list[dict[str, Any]] | UnsetType = UNSET
     if refusal.errors is not None:
-        errors = [{**error, "path": located(error["path"])} for error in refusal.errors]
+        errors = [{"path": located(error.field), "message": error.message} for error in refusal.errors]
     return Fault(
         type=refusal.kind.type,
         message=_cut(refusal.message, _LONGEST_MESSAGE),
-        path=UNSET if refusal.at is None else located(refusal.at),
+        path=UNSET if refusal.field is None else located(refusal.field),
         errors=errors,
     )
 

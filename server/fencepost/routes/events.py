@@ -22,7 +22,16 @@ from starlette.responses import Response
 
 from fencepost.domain.event import CloudEvent, Event, read_event, read_resource
 from fencepost.engine.context import Context
-from fencepost.errors import EVENT_EXISTS, INVALID_REQUEST, NOT_ACCEPTABLE, PAYLOAD_TOO_LARGE, Refusal, invalid_params
+from fencepost.errors import (
+    EVENT_EXISTS,
+    INVALID_REQUEST,
+    NOT_ACCEPTABLE,
+    PAYLOAD_TOO_LARGE,
+    Refusal,
+    field_of,
+    invalid_params,
+    join_fields,
+)
 from fencepost.http.bodies import HangUp, as_json, read_body
 from fencepost.http.formats import JSON, answer_format, refuse_charset, request_format, written
 from fencepost.http.guard import reservation_of
@@ -115,24 +124,24 @@ async def _published(context: Context, events: Event | list[Event]) -> Any:
 
 def _one(body: bytes, read: _Read) -> Event:
     if not body.lstrip().startswith(b"{"):
-        raise invalid_params("Expected `object`", "$")
-    return read(Raw(body), "$")
+        raise invalid_params("Expected `object`", "")
+    return read(Raw(body), "")
 
 
 def _several(body: bytes, read: _Read, limits: Limits) -> list[Event]:
     """Read an array of events; one invalid event refuses the whole array."""
     if not body.lstrip().startswith(b"["):
-        raise invalid_params("Expected `array`", "$")
+        raise invalid_params("Expected `array`", "")
     texts = msgspec.json.decode(body, type=list[Raw])
     if not texts:
-        raise Refusal(INVALID_REQUEST, at="$", reason="the array of events is empty")
+        raise Refusal(INVALID_REQUEST, field="", reason="the array of events is empty")
     if len(texts) > limits.batch:
         reason = f"{len(texts)} events in one array; the limit is {limits.batch}"
-        raise Refusal(INVALID_REQUEST, at="$", reason=reason)
+        raise Refusal(INVALID_REQUEST, field="", reason=reason)
     for number, text in enumerate(texts):
         if not bytes(text).lstrip().startswith(b"{"):
-            raise invalid_params("Expected `object`", f"$[{number}]")
-    return [read(text, f"$[{number}]") for number, text in enumerate(texts)]
+            raise invalid_params("Expected `object`", f"[{number}]")
+    return [read(text, f"[{number}]") for number, text in enumerate(texts)]
 
 
 async def _binary(headers: Headers, media_type: str, body: bytes, limits: Limits) -> bytes:
@@ -142,7 +151,7 @@ async def _binary(headers: Headers, media_type: str, body: bytes, limits: Limits
         if name.startswith(_ATTRIBUTE):
             attribute = name.removeprefix(_ATTRIBUTE)
             if attribute in event or attribute in ("data", "data_base64", "datacontenttype"):
-                raise invalid_params("each attribute is sent once, and the body is the data", f"$.{attribute}")
+                raise invalid_params("each attribute is sent once, and the body is the data", field_of(f".{attribute}"))
             event[attribute] = _unquoted(value, attribute)
     if body:
         event |= await _data(headers.get("content-type", ""), media_type, body, limits)
@@ -160,7 +169,7 @@ async def _data(content_type: str, media_type: str, body: bytes, limits: Limits)
         try:
             return {"datacontenttype": content_type, "data": body.decode()}
         except UnicodeDecodeError:
-            raise invalid_params("Expected UTF-8", "$.data") from None
+            raise invalid_params("Expected UTF-8", "data") from None
     if not media_type:
         request_format(content_type)
     return {"datacontenttype": content_type, "data_base64": base64.b64encode(body).decode()}
@@ -170,8 +179,8 @@ def _is_event(headers: Headers) -> bool:
     return any(name.startswith(_ATTRIBUTE) for name in headers)
 
 
-def _resource(text: Raw, at: str) -> Event:
-    return read_resource(text, None, at, f"{at}.id")
+def _resource(text: Raw, field: str) -> Event:
+    return read_resource(text, None, field, join_fields(field, "id"))
 
 
 def _unquoted(value: str, attribute: str) -> str:
@@ -179,4 +188,4 @@ def _unquoted(value: str, attribute: str) -> str:
     try:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:
-        raise invalid_params("Expected percent-encoded UTF-8", f"$.{attribute}") from None
+        raise invalid_params("Expected percent-encoded UTF-8", field_of(f".{attribute}")) from None

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from fencepost.domain.listing import Filter
 from fencepost.domain.transitions import OUTCOMES
-from fencepost.errors import READ_TOO_LONG, Refusal
+from fencepost.errors import READ_TOO_LONG, Refusal, Verbatim
 from fencepost.http.parameters import Number, Parameter, Text, Words, url_with
 from fencepost.resources.bundles import BundleLink
 from fencepost.resources.cursors import read_position, write_position
@@ -73,6 +73,6 @@ class Search:
             if total is None:
                 raise Refusal(READ_TOO_LONG, seconds=f"{_COUNTED_ALONE:g}")
             return Found(total, [])
-        found, after = await page(wanted, read_position(_AFTER.read(query), "_after"), size)
+        found, after = await page(wanted, read_position(_AFTER.read(query), Verbatim("_after")), size)
         link = UNSET if after is None else [BundleLink("next", url_with(request, _after=write_position(after)))]
         return Found(UNSET if total is None else total, found, link)

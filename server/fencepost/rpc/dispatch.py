@@ -87,15 +87,12 @@ class Dispatch:
         return [_outcome(call, Refusal(ANSWER_FULL, limit=self._limits.answer_bytes)) for call in calls]
 
     async def call(self, body: bytes, caller: str) -> bytes:
-        """Return the result of a single call as JSON text; raise Refusal, with paths relative to the call."""
+        """Return the result of a single call as JSON text; raise Refusal, with a field of the call."""
         outcome = await self.run(body, caller)
         assert isinstance(outcome, Outcome), "the body is a single call"
-        fault, refusal = outcome.answer.error, outcome.refusal
-        if refusal is None or fault is UNSET:
-            return encoder.encode(outcome.answer.result)
-        refusal.at = None if fault.path is UNSET else fault.path
-        refusal.errors = None if fault.errors is UNSET else fault.errors
-        raise refusal
+        if outcome.refusal is not None:
+            raise outcome.refusal
+        return encoder.encode(outcome.answer.result)
 
     async def _run(self, context: Context, calls: Sequence[_DecodedCall]) -> Sequence[Outcome]:
         """Run adjacent calls of one method, or calls that were refused while decoding."""
@@ -107,7 +104,7 @@ class Dispatch:
         try:
             json.check(body, max_depth=self._limits.depth)
         except BadText as bad:
-            return Refusal(INVALID_REQUEST, at=bad.path, reason=bad.message)
+            return Refusal(INVALID_REQUEST, field=bad.field, reason=bad.message)
         return None
 
     def _checked(self, body: bytes) -> tuple[Refusal | None, Mapping[int, Refusal]]:
@@ -128,7 +125,7 @@ class Dispatch:
         try:
             texts = self._within_limit(texts_decoder.decode(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise refusal or Refusal(INVALID_REQUEST, at="$", reason="not an array of calls") from None
+            raise refusal or Refusal(INVALID_REQUEST, field="", reason="not an array of calls") from None
         return [
             _DecodedCall(f"$[{number}]", None, refusal=refused[number])
             if number in refused
@@ -138,10 +135,10 @@ class Dispatch:
 
     def _within_limit(self, calls: list[T]) -> list[T]:
         if not calls:
-            raise Refusal(INVALID_REQUEST, at="$", reason="the array of calls is empty")
+            raise Refusal(INVALID_REQUEST, field="", reason="the array of calls is empty")
         if len(calls) > self._limits.batch:
             reason = f"{len(calls)} calls in one array; the limit is {self._limits.batch}"
-            raise Refusal(INVALID_REQUEST, at="$", reason=reason)
+            raise Refusal(INVALID_REQUEST, field="", reason=reason)
         return calls
 
     def _decoded(self, text: bytes | Raw, path: str) -> _DecodedCall:
@@ -149,9 +146,9 @@ class Dispatch:
             return self._read(call_decoder.decode(text), path)
         except msgspec.ValidationError as error:
             fault = refusal_of_struct(str(error), Call)
-            return _DecodedCall(path, None, refusal=Refusal(INVALID_REQUEST, at=fault.at, reason=fault.message))
+            return _DecodedCall(path, None, refusal=Refusal(INVALID_REQUEST, field=fault.field, reason=fault.message))
         except msgspec.DecodeError as error:
-            return _DecodedCall(path, None, refusal=Refusal(INVALID_REQUEST, at="$", reason=str(error)))
+            return _DecodedCall(path, None, refusal=Refusal(INVALID_REQUEST, field="", reason=str(error)))
 
     def _read(self, call: Call, path: str) -> _DecodedCall:
         method = self._methods.get(call.method)
@@ -164,7 +161,7 @@ class Dispatch:
 
     def _unknown(self, name: str) -> Refusal:
         near = hint(name, self._methods)
-        return Refusal(METHOD_NOT_FOUND, at="$.method", name=shortened(name), hint=near)
+        return Refusal(METHOD_NOT_FOUND, field="method", name=shortened(name), hint=near)
 
 
 def _outcome(decoded: _DecodedCall, result: Any) -> Outcome:
@@ -173,8 +170,9 @@ def _outcome(decoded: _DecodedCall, result: Any) -> Outcome:
     if not isinstance(result, Exception):
         return Outcome(Answer(result=result, id=id, jsonrpc=jsonrpc))
     refusal = result if isinstance(result, Refusal) else report_bug(result, "" if method is None else method.name)
-    fault = error_body(refusal, decoded.path if method is None else f"{decoded.path}.params")
-    return Outcome(Answer(error=fault, id=id, jsonrpc=jsonrpc), refusal)
+    if method is not None and refusal.field is not None:
+        refusal = refusal.within("params")
+    return Outcome(Answer(error=error_body(refusal, decoded.path), id=id, jsonrpc=jsonrpc), refusal)
 
 
 def _groups(calls: Iterable[_DecodedCall]) -> Iterator[list[_DecodedCall]]:

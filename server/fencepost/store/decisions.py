@@ -25,8 +25,8 @@ from fencepost.store.workflow_tree import Ending, advance, end_of, end_tree, loc
 class Begin(NamedTuple):
     """An activity that a decision starts; JSON members are text, `execute_at` is ISO-8601 with a zone.
 
-    Only a workflow has an `id`, a `key` and `about`; only a task has a `timer` and `settings`. `place` is the JSON path
-    of its action. A start that is not possible has a `refusal`.
+    Only a workflow has an `id`, a `key` and `about`; only a task has a `timer` and `settings`. `place` is the field of
+    its action. A start that is not possible has a `refusal`.
     """
 
     is_workflow: bool
@@ -164,7 +164,7 @@ def _conflict(begins: Sequence[Begin], taken: Mapping[str, str]) -> Refusal | No
             return begun.refusal
         if digests.setdefault(begun.label, begun.digest) != begun.digest:
             reason = f"another activity has the label {begun.label!r}"
-            return Refusal(INVALID_ACTION, at=begun.place, reason=reason)
+            return Refusal(INVALID_ACTION, field=begun.place, reason=reason)
     return None
 
 
@@ -182,7 +182,7 @@ def _excluded(
     refused: dict[int, Refusal] = {}
     for place, refusal in lock_keys(connection, keys).items():
         call, begun = children[place]
-        refused[call.call] = Refusal(INVALID_ACTION, at=begun.place, reason=refusal.message)
+        refused[call.call] = Refusal(INVALID_ACTION, field=begun.place, reason=refusal.message)
     return refused
 
 

@@ -207,7 +207,7 @@ def _taken_before(connection: Connection, publications: Sequence[Publication]) -
         if outcome is None:
             found[key] = StaleDefinition()
         elif digest != one.event.digest:
-            found[key] = Refusal(EVENT_EXISTS, at=one.event.at, id=one.event.id)
+            found[key] = Refusal(EVENT_EXISTS, field=one.event.id_field, id=one.event.id)
         else:
             found[key] = (key, outcome)
     return found

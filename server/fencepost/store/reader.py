@@ -100,7 +100,7 @@ class Reader:
         except psycopg.errors.AdminShutdown as error:
             locked = watching is not None and await _has_ended(watching)
             reason = "a query may not take locks" if locked else str(error.diag.message_primary)
-            raise Refusal(SQL_FAILED, at="$.sql", reason=reason) from None
+            raise Refusal(SQL_FAILED, field="sql", reason=reason) from None
         except TimeoutError:
             raise self._late() from None
         except psycopg.errors.QueryCanceled:
@@ -108,7 +108,7 @@ class Reader:
         except psycopg.Error as error:
             code = "" if error.sqlstate is None else f" ({error.sqlstate})"
             reason = f"{error.diag.message_primary or str(error).strip()}{code}"
-            raise Refusal(SQL_FAILED, at="$.sql", reason=reason) from None
+            raise Refusal(SQL_FAILED, field="sql", reason=reason) from None
         finally:
             if watching is not None:
                 watching.cancel()
@@ -145,14 +145,14 @@ class Reader:
             await cursor.execute(text.encode(), arguments)
             while rows := await cursor.fetchmany(_FETCHED):
                 if any(row is None for (row,) in rows):
-                    raise Refusal(TOO_MANY_ROWS, at="$.sql", limit=f"{self._most_bytes} bytes")
+                    raise Refusal(TOO_MANY_ROWS, field="sql", limit=f"{self._most_bytes} bytes")
                 found += [row.encode() for (row,) in rows]
                 if len(found) > MOST_ROWS:
-                    raise Refusal(TOO_MANY_ROWS, at="$.sql", limit=f"{MOST_ROWS} rows")
+                    raise Refusal(TOO_MANY_ROWS, field="sql", limit=f"{MOST_ROWS} rows")
         return found
 
     def _late(self) -> Refusal:
-        return Refusal(SQL_FAILED, at="$.sql", reason=f"the query ran for more than {self._seconds:g} seconds")
+        return Refusal(SQL_FAILED, field="sql", reason=f"the query ran for more than {self._seconds:g} seconds")
 
 
 async def _check(connection: Connection) -> None:
@@ -191,7 +191,7 @@ def _refuse_twins(columns: Sequence[str]) -> None:
     for name, count in Counter(columns).items():
         if count > 1:
             reason = f"{count} columns are named {name!r}: give each a name of its own by `as`"
-            raise Refusal(SQL_FAILED, at="$.sql", reason=reason)
+            raise Refusal(SQL_FAILED, field="sql", reason=reason)
 
 
 async def _has_ended(watching: asyncio.Task[None]) -> bool:

@@ -35,18 +35,18 @@ def refused(call: Any, *args: Any, **members: Any) -> str | None:
     with pytest.raises(Refusal) as caught:
         call(*args, **members)
     assert caught.value.kind.status == 400
-    return caught.value.at
+    return caught.value.field
 
 
 @pytest.mark.parametrize(
     ("members", "at"),
     [
-        ({"steps": [{"action": "GO"}, {}]}, "$.steps[1].action"),
-        ({"steps": [{"action": "GO", "workflow": "a/b"}]}, "$.steps[0].action"),
-        ({"steps": [{"action": "GO", "payload": []}]}, "$.steps[0].payload"),
-        ({"steps": [{"action": "GO", "payload": None}]}, "$.steps[0].payload"),
-        ({"steps": [{"action": "GO", "payload": "{}"}]}, "$.steps[0].payload"),
-        ({"name": "demo/runs"}, "$.name"),
+        ({"steps": [{"action": "GO"}, {}]}, "steps[1].action"),
+        ({"steps": [{"action": "GO", "workflow": "a/b"}]}, "steps[0].action"),
+        ({"steps": [{"action": "GO", "payload": []}]}, "steps[0].payload"),
+        ({"steps": [{"action": "GO", "payload": None}]}, "steps[0].payload"),
+        ({"steps": [{"action": "GO", "payload": "{}"}]}, "steps[0].payload"),
+        ({"name": "demo/runs"}, "name"),
     ],
 )
 def test_a_contradictory_document_is_refused_with_the_path(members: dict[str, Any], at: str) -> None:
@@ -74,11 +74,11 @@ def test_a_document_with_bad_members_is_refused(members: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     ("params", "at"),
     [
-        (b'{"device":"a b"}', "$.params.device"),
-        (b'{"device":true}', "$.params.device"),
-        (b'{"device":"../r2"}', "$.params.device"),
-        (b'{"payload":[1]}', "$.params.payload"),
-        (b'{"speed":1}', "$.params.speed"),
+        (b'{"device":"a b"}', "params.device"),
+        (b'{"device":true}', "params.device"),
+        (b'{"device":"../r2"}', "params.device"),
+        (b'{"payload":[1]}', "params.payload"),
+        (b'{"speed":1}', "params.speed"),
     ],
 )
 def test_bad_run_params_are_refused_with_the_path(params: bytes, at: str) -> None:
@@ -86,7 +86,7 @@ def test_bad_run_params_are_refused_with_the_path(params: bytes, at: str) -> Non
 
 
 def test_a_run_needs_a_device_from_its_params_or_document() -> None:
-    assert refused(document().device_of, parse_run_params(None)) == "$.params.device"
+    assert refused(document().device_of, parse_run_params(None)) == "params.device"
     assert document(device=12).device_of(parse_run_params(None)) == "12"
     assert document(device="r2").device_of(parse_run_params(b'{"device":"c3"}')) == "c3"
 
@@ -100,7 +100,7 @@ def test_a_task_id_may_be_a_number_or_have_blanks_around_it(said: object, id: st
 @pytest.mark.shows("devices/task-id-types", "devices/task-id-format")
 @pytest.mark.parametrize("said", [True, False, None, "", "  ", "a b", "a/b", "x" * 129, 1.5, [], {}])
 def test_a_bad_task_id_is_refused(said: object) -> None:
-    assert refused(parse_task_id, said) == "$.task_id"
+    assert refused(parse_task_id, said) == "task_id"
 
 
 @pytest.mark.shows("devices/message-extras")
@@ -143,11 +143,11 @@ def test_a_rejection_has_a_reason_and_no_fail_point() -> None:
 @pytest.mark.parametrize(
     ("verb", "body", "at"),
     [
-        ("abort", b"[]", "$"),
-        ("abort", b'"x"', "$"),
-        ("abort", b'{"reason":1}', "$.reason"),
-        ("reject", b'{"reason":["a"]}', "$.reason"),
-        ("complete", b'{"result":3}', "$.result"),
+        ("abort", b"[]", ""),
+        ("abort", b'"x"', ""),
+        ("abort", b'{"reason":1}', "reason"),
+        ("reject", b'{"reason":["a"]}', "reason"),
+        ("complete", b'{"result":3}', "result"),
     ],
 )
 def test_a_bad_report_is_refused_with_the_path(verb: Verb, body: bytes, at: str) -> None:
@@ -175,11 +175,11 @@ def test_a_task_state_message_is_the_report_of_its_type(type: str, verb: str) ->
 @pytest.mark.parametrize(
     ("said", "at"),
     [
-        ({"task_id": "a"}, "$.type"),
-        ({"type": "TASK_DONE", "task_id": "a"}, "$.type"),
-        ({"type": "TASK_STARTED"}, "$.task_id"),
-        ({"type": "TASK_STARTED", "task_id": True}, "$.task_id"),
-        ({"type": "TASK_ABORTED", "task_id": "a", "reason": 1}, "$.reason"),
+        ({"task_id": "a"}, "type"),
+        ({"type": "TASK_DONE", "task_id": "a"}, "type"),
+        ({"type": "TASK_STARTED"}, "task_id"),
+        ({"type": "TASK_STARTED", "task_id": True}, "task_id"),
+        ({"type": "TASK_ABORTED", "task_id": "a", "reason": 1}, "reason"),
     ],
 )
 def test_a_bad_task_state_message_is_refused_with_the_path(said: dict[str, Any], at: str) -> None:

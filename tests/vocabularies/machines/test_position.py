@@ -118,9 +118,9 @@ def test_running_in_an_ended_workflow_is_refused(of: Workflow) -> None:
     ("names", "word", "path"),
     [
         (NAMES[0], None, None),
-        (("os-installation", "nothing"), "action", "$.action"),
-        (("nothing", "disk-wipe"), "task", "$.task"),
-        (NAMES[2], "task", "$.task"),
+        (("os-installation", "nothing"), "action", "action"),
+        (("nothing", "disk-wipe"), "task", "task"),
+        (NAMES[2], "task", "task"),
     ],
 )
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESS, State.FAILED, State.TIMEOUT])
@@ -133,7 +133,7 @@ def test_a_report_of_a_later_or_unknown_action_is_refused(
         return
     with pytest.raises(Refusal, match=f"reported {word} name does not match the current action details") as refused:
         transition_for(PLAN, position_of(workflow(), PENDING), report, workflow=workflow())
-    assert refused.value.at == path
+    assert refused.value.field == path
 
 
 @pytest.mark.shows("machines/report-pending")

@@ -13,7 +13,7 @@ from fencepost.vocabularies.machines.images import is_image
 from fencepost.vocabularies.machines.plan import Plan, check_source, plan_of
 from tests.fixtures.machines import TEMPLATE
 
-TASK, ACTION = "$.template.tasks[0]", "$.template.tasks[0].actions[0]"
+TASK, ACTION = "template.tasks[0]", "template.tasks[0].actions[0]"
 WORKER = {"device_1": "52:54:00:12:34:56"}
 
 
@@ -91,7 +91,7 @@ def test_two_tasks_may_share_the_name_of_an_action() -> None:
 @pytest.mark.shows("machines/name-lengths")
 def test_a_name_has_at_most_199_bytes() -> None:
     named: Mapping[str, Callable[[str], str]] = {
-        "$.template.name": lambda name: template(name=name),
+        "template.name": lambda name: template(name=name),
         f"{TASK}.name": lambda name: tasks(name=name),
         f"{ACTION}.name": lambda name: actions({"name": name}),
     }
@@ -137,12 +137,12 @@ def test_a_version_may_be_any_or_none(version: str) -> None:
 @pytest.mark.parametrize(
     ("text", "path", "reason"),
     [
-        (template(name=""), "$.template.name", "must not be empty"),
-        (template(name="x" * 200), "$.template.name", "must be shorter than 200 bytes"),
-        (template(global_timeout="soon"), "$.template.global_timeout", "must be a whole number of seconds, not 'soon'"),
-        (template(tasks=[]), "$.template.tasks", "at least one task is needed"),
-        (template(tasks=None), "$.template.tasks", "at least one task is needed"),
-        (template(taskz=[]), "$.template.taskz", "there is no member 'taskz'; did you mean 'tasks'?"),
+        (template(name=""), "template.name", "must not be empty"),
+        (template(name="x" * 200), "template.name", "must be shorter than 200 bytes"),
+        (template(global_timeout="soon"), "template.global_timeout", "must be a whole number of seconds, not 'soon'"),
+        (template(tasks=[]), "template.tasks", "at least one task is needed"),
+        (template(tasks=None), "template.tasks", "at least one task is needed"),
+        (template(taskz=[]), "template.taskz", "there is no member 'taskz'; did you mean 'tasks'?"),
         (tasks(name=""), TASK + ".name", "must not be empty"),
         (tasks(worker=""), TASK + ".worker", "must not be empty"),
         (tasks(worker=None), TASK + ".worker", "must not be empty"),
@@ -152,7 +152,7 @@ def test_a_version_may_be_any_or_none(version: str) -> None:
         (tasks(action=[]), TASK + ".action", "there is no member 'action'"),
         (
             template(tasks=[{"name": "a"}, {"name": "a"}]),
-            "$.template.tasks[1].name",
+            "template.tasks[1].name",
             "two tasks of a template cannot have",
         ),
         (actions({"name": ""}), ACTION + ".name", "must not be empty"),
@@ -164,10 +164,10 @@ def test_a_version_may_be_any_or_none(version: str) -> None:
         (actions({"timeout": 2**63}), ACTION + ".timeout", "must be a whole number of seconds"),
         (actions({"command": "wipe"}), ACTION + ".command", "Expected `array | null`, got `str`"),
         (actions({"on_timeout": []}), ACTION + ".on_timeout", "there is no member 'on_timeout'"),
-        ("name: a\nname: b", "$.template", 'line 2, column 1: the key "name" occurs twice in one map'),
-        ("tasks: [", "$.template", "not YAML"),
-        ("just text", "$.template", "Expected `object`, got `str`"),
-        ("{{ .a", "$.template", "line 1, column 1: {{ without a closing }}"),
+        ("name: a\nname: b", "template", 'line 2, column 1: the key "name" occurs twice in one map'),
+        ("tasks: [", "template", "not YAML"),
+        ("just text", "template", "Expected `object`, got `str`"),
+        ("{{ .a", "template", "line 1, column 1: {{ without a closing }}"),
     ],
 )
 def test_a_template_that_is_wrong_for_any_hardware_is_refused(text: str, path: str, reason: str) -> None:
@@ -191,7 +191,7 @@ def test_templates_with_conditional_lines_are_not_checked_before_rendering() -> 
     assert plan(text, {"x": 1})
     # A conditional within one line does not add or remove lines.
     inline = tasks(worker="{{ if .x }}a{{ else }}b{{ end }}", action=[])
-    assert fault(inline)[0] == "$.template.tasks[0].action"
+    assert fault(inline)[0] == "template.tasks[0].action"
 
 
 @pytest.mark.shows("machines/worker-rendered")
@@ -221,18 +221,18 @@ def test_the_rendered_template_is_checked(text: str, hardware: Any, reason: str)
     check_source(text)
     with pytest.raises(Refusal) as refused:
         plan(text, hardware)
-    assert refused.value.at == "$.params.hardware"
+    assert refused.value.field == "params.hardware"
     assert refused.value.message.startswith(reason)
 
 
 @pytest.mark.parametrize(
     ("params", "path"),
-    [(b'{"hardware": []}', "$.params.hardware"), (b'{"hardwear": {}}', "$.params.hardwear"), (b"[]", "$.params")],
+    [(b'{"hardware": []}', "params.hardware"), (b'{"hardwear": {}}', "params.hardwear"), (b"[]", "params")],
 )
 def test_params_have_only_hardware(params: bytes, path: str) -> None:
     with pytest.raises(Refusal) as refused:
         plan_of(TEMPLATE, params)
-    assert refused.value.at == path
+    assert refused.value.field == path
 
 
 @pytest.mark.shows("machines/image")
@@ -286,4 +286,4 @@ def test_invalid_image_references_are_refused(image: str) -> None:
 def fault(text: str) -> tuple[str | None, str]:
     with pytest.raises(Refusal) as refused:
         check_source(text)
-    return refused.value.at, refused.value.message
+    return refused.value.field, refused.value.message

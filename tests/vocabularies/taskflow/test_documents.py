@@ -15,14 +15,14 @@ from fencepost.vocabularies.taskflow.flow import Flow, FlowOptions
 from tests.fixtures.taskflows import EXAMPLE, flow, task
 
 OWN = {"serviceId": "awf.task", "actionName": "wait"}
-FIRST = "$.params.stages[0].tasks[0]"
+FIRST = "params.stages[0].tasks[0]"
 
 
 def refusal(content: Any) -> tuple[str, str | None]:
     """Return the refusal of a flow."""
     with pytest.raises(Refusal) as refused:
         TaskflowDefinition(name=FLOW).begin(json.dumps(content).encode())
-    return refused.value.message, refused.value.at
+    return refused.value.message, refused.value.field
 
 
 def changed(at: str, value: Any) -> Any:
@@ -68,20 +68,20 @@ def test_the_documented_example_is_valid() -> None:
 )
 def test_a_bad_task_is_refused_with_the_path(member: str, value: Any) -> None:
     _, at = refusal(changed(member, value))
-    assert at == f"$.params.stages[1].tasks[0].{member}"
+    assert at == f"params.stages[1].tasks[0].{member}"
 
 
 @pytest.mark.parametrize(
     ("content", "at"),
     [
-        ({}, "$.params.stages"),
-        ({"stages": []}, "$.params.stages"),
-        ({"stages": [{"name": "s", "tasks": []}]}, "$.params.stages[0].tasks"),
-        ({"stages": [{"tasks": [task("a")]}]}, "$.params.stages[0].name"),
-        (flow(["a"], options={"maxAge": "1"}), "$.params.options.maxAge"),
-        (flow(["a"], context="text"), "$.params.context"),
-        (flow(["a"], meta=[1]), "$.params.meta"),
-        (flow(["a"], stage=[]), "$.params.stage"),
+        ({}, "params.stages"),
+        ({"stages": []}, "params.stages"),
+        ({"stages": [{"name": "s", "tasks": []}]}, "params.stages[0].tasks"),
+        ({"stages": [{"tasks": [task("a")]}]}, "params.stages[0].name"),
+        (flow(["a"], options={"maxAge": "1"}), "params.options.maxAge"),
+        (flow(["a"], context="text"), "params.context"),
+        (flow(["a"], meta=[1]), "params.meta"),
+        (flow(["a"], stage=[]), "params.stage"),
         (flow([{"name": "a", "type": "ACTION"}]), f"{FIRST}.taskDetails"),
         (flow([{"name": "a", "type": "CHANNEL", "taskDetails": {}}]), f"{FIRST}.taskDetails.channelName"),
         (flow([{"name": "a", "type": "WORKFLOW", "taskDetails": {}}]), f"{FIRST}.taskDetails.definition"),
@@ -108,7 +108,7 @@ def test_exactly_once_execution_has_two_names() -> None:
     )
     both = {"exactlyOnceExecution": True, "exactlyOnceTaskExecution": False}
     message, at = refusal(flow(["a"], options=both))
-    assert at == "$.params.options"
+    assert at == "params.options"
     assert "two names" in message
 
 
@@ -121,7 +121,7 @@ def test_an_ambiguous_placeholder_is_refused(placeholder: str, refused: bool) ->
     content = flow(["twice", "twice", "once"], ["a"], ["b"], [task("c", {"x": placeholder})])
     content["stages"][1]["name"] = content["stages"][2]["name"] = "twice"
     if refused:
-        assert refusal(content)[1] == "$.params.stages[3].tasks[0].params"
+        assert refusal(content)[1] == "params.stages[3].tasks[0].params"
     else:
         TaskflowDefinition(name=FLOW).begin(json.dumps(content).encode())
 
@@ -129,11 +129,11 @@ def test_an_ambiguous_placeholder_is_refused(placeholder: str, refused: bool) ->
 def test_a_document_without_valid_stages_is_refused_with_the_path() -> None:
     with pytest.raises(Refusal) as refused:
         TaskflowDefinition(name="demo/flow").compile()
-    assert refused.value.at == "$.stages"
+    assert refused.value.field == "stages"
     text = json.dumps({"kind": "taskflow", "name": "demo/flow", **flow([{**task("a"), "type": "CHANNEL"}])}).encode()
     with pytest.raises(Refusal) as refused:
         msgspec.json.decode(text, type=TaskflowDefinition).compile()
-    assert refused.value.at == "$.stages[0].tasks[0].taskDetails.channelName"
+    assert refused.value.field == "stages[0].tasks[0].taskDetails.channelName"
 
 
 def test_the_nearest_name_is_found_inside_lists_and_unions() -> None:

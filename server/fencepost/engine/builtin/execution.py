@@ -48,8 +48,8 @@ def read_params(params: bytes, type: type[T]) -> T:
     try:
         return msgspec.convert(msgspec.json.decode(params), type, strict=False)
     except msgspec.MsgspecError as error:
-        raise invalid_params(str(error), "$") from None
+        raise invalid_params(str(error), "") from None
 
 
-# Returns the result, a JSON object's text; raises Refusal, with paths from the params, to fail the task.
+# Returns the result, a JSON object's text; raises Refusal, with fields of the params, to fail the task.
 Handler = Callable[[BuiltinExecution], Awaitable[bytes]]

@@ -8,7 +8,7 @@ from msgspec import Raw
 from fencepost.domain.actions import Request, ScheduleTask
 from fencepost.domain.builtin import REFUSED
 from fencepost.engine.builtin.execution import BuiltinExecution, read_params
-from fencepost.errors import INVALID_ACTION, Refusal
+from fencepost.errors import INVALID_ACTION, Refusal, Verbatim, path_of
 
 
 class _Reason(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -19,10 +19,12 @@ class _Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 async def refused(execution: BuiltinExecution) -> bytes:
     """Fail with the reason."""
     said = read_params(execution.params, _Reason)
-    raise Refusal(INVALID_ACTION, at=said.path, reason=said.reason)
+    field = None if said.path is None else Verbatim(said.path)
+    raise Refusal(INVALID_ACTION, field=field, reason=said.reason)
 
 
 def instead_of(request: Request, refusal: Refusal) -> ScheduleTask:
     """Return the action that replaces a refused start."""
-    params = msgspec.json.encode(_Reason(refusal.message, refusal.at))
+    path = None if refusal.field is None else path_of(refusal.field)
+    params = msgspec.json.encode(_Reason(refusal.message, path))
     return ScheduleTask(task_request=Request(REFUSED, request.label, Raw(params)))

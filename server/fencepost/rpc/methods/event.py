@@ -40,11 +40,11 @@ class PublishParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the event; raise Refusal (`invalid-params`)."""
         if self.resource is UNSET and self.event is not UNSET:
             if self.id is not None:
-                raise invalid_params("a CloudEvent has an id of its own", "$.id")
-            return read_event(self.event, "$.event")
+                raise invalid_params("a CloudEvent has an id of its own", "id")
+            return read_event(self.event, "event")
         if self.resource is not UNSET and self.event is UNSET:
-            return read_resource(self.resource, self.id, "$.resource", "$.id")
-        raise invalid_params("either 'resource' or 'event' is needed", "$")
+            return read_resource(self.resource, self.id, "resource", "id")
+        raise invalid_params("either 'resource' or 'event' is needed", "")
 
 
 class TriggerStatusParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

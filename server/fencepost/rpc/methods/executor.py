@@ -94,7 +94,7 @@ class NotifyParams(LeaseParams, frozen=True, forbid_unknown_fields=True, rename=
     def __post_init__(self) -> None:
         """Raise Refusal for progress without `progress-current`."""
         if self.notification.endswith("progress") and self.progress_current is None:
-            raise invalid_params("'progress-current' is missing", "$.progress-current")
+            raise invalid_params("'progress-current' is missing", "progress-current")
 
 
 class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,7 +107,7 @@ class SuccessParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_on
         text = payload_text(self.result)
         # Only an array needs a look at the execId.
         if text is None or text[:1] != b"[" or ExecId.of(self.exec_id).kind is not IdKind.DECISION:
-            require_object(text, "$.result")
+            require_object(text, "result")
 
 
 class FailParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -118,8 +118,8 @@ class FailParams(ChangeParams, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def __post_init__(self) -> None:
         """Raise Refusal unless the error is an object."""
-        object_text(self.error, "$.error")
-        object_text(self.result, "$.result")
+        object_text(self.error, "error")
+        object_text(self.result, "result")
 
 
 class TaskResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -157,7 +157,7 @@ async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
     """Lease ready tasks, waiting up to `timeout` for the first one; then the answer is an empty array."""
     seconds = params.timeout / 1000
     if seconds > context.limits.wait_seconds:
-        raise invalid_params(f"Expected at most {context.limits.wait_seconds * 1000:.0f} ms", "$.timeout")
+        raise invalid_params(f"Expected at most {context.limits.wait_seconds * 1000:.0f} ms", "timeout")
     request = _poll_request(context, params)
     return _leased(await context.engine.polls.long_poll(request, caller=context.caller, seconds=seconds))
 
@@ -236,13 +236,13 @@ def changed_tasks(calls: Sequence[_MayBeShort], outcomes: Outcomes[ChangedTask])
 
 def _poll_request(context: Context, params: PollParams) -> PollRequest:
     if not params.task_definitions and not params.workflow_definitions:
-        raise invalid_params("either 'taskDefinitions' or 'workflowDefinitions' is needed", "$.taskDefinitions")
+        raise invalid_params("either 'taskDefinitions' or 'workflowDefinitions' is needed", "taskDefinitions")
     not_polled = context.engine.definitions.documents.not_polled
     for place, name in enumerate(params.task_definitions):
         if name in not_polled:
-            raise invalid_params(f"no worker is handed tasks of {name!r}", f"$.taskDefinitions[{place}]")
+            raise invalid_params(f"no worker is handed tasks of {name!r}", f"taskDefinitions[{place}]")
     if params.max_batch_size > context.limits.poll:
-        raise invalid_params(f"Expected at most {context.limits.poll}", "$.maxBatchSize")
+        raise invalid_params(f"Expected at most {context.limits.poll}", "maxBatchSize")
     return PollRequest(
         params.task_definitions,
         params.workflow_definitions,

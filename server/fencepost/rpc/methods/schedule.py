@@ -128,12 +128,12 @@ async def backfill(context: Context, params: BackfillParams) -> BackfillResult:
     The concurrency policy is not applied. Idempotent: no due time is started twice.
     """
     began = await context.engine.schedules.backfill(
-        params.name, _moment(params.from_, "$.from"), _moment(params.to, "$.to"), caller=context.caller
+        params.name, _moment(params.from_, "from"), _moment(params.to, "to"), caller=context.caller
     )
     return BackfillResult([start_resource(start) for start in began])
 
 
-def _moment(text: str, at: str) -> datetime:
-    moment = time_text(text, at)
+def _moment(text: str, field: str) -> datetime:
+    moment = time_text(text, field)
     assert moment is not None, "a text was given"
     return datetime.fromisoformat(moment)

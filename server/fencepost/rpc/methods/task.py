@@ -52,9 +52,9 @@ class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
     def __post_init__(self) -> None:
         """Raise Refusal unless params are an object and the time is valid; convert the time to UTC."""
-        object_text(self.params, "$.params")
+        object_text(self.params, "params")
         if self.execute_at is not None:
-            msgspec.structs.force_setattr(self, "execute_at", time_text(self.execute_at, "$.executeAt"))
+            msgspec.structs.force_setattr(self, "execute_at", time_text(self.execute_at, "executeAt"))
 
 
 class IdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,7 +145,7 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
             call.definition,
             call.id,
             call.label,
-            object_text(call.params, "$.params"),
+            object_text(call.params, "params"),
             call.execute_at,
             requester,
             context.caller,
@@ -185,7 +185,7 @@ async def list_(context: Context, params: ListParams) -> ListResult:
         _filter(params.filter),
         sort=sort,
         direction=direction,
-        position=read_position(params.after, "$.after"),
+        position=read_position(params.after, "after"),
         size=params.limit,
     )
     following = UNSET if page.position is None else write_position(page.position)
@@ -210,7 +210,7 @@ async def _one(changing: Awaitable[TaskWithSettings]) -> TaskResult:
 def order(sort: ListSort) -> tuple[Literal["created_at", "updated_at"], Direction]:
     """Return the sort order of a list, by default newest first."""
     if sort.created_at and sort.last_updated:
-        raise invalid_params("sort by 'createdAt' or by 'lastUpdated', not both", "$.sort")
+        raise invalid_params("sort by 'createdAt' or by 'lastUpdated', not both", "sort")
     if sort.last_updated:
         return "updated_at", sort.last_updated
     return "created_at", sort.created_at or "desc"

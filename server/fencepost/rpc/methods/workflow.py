@@ -73,7 +73,7 @@ class SignalParams(WorkflowIdParams, frozen=True, forbid_unknown_fields=True, kw
 
     def __post_init__(self) -> None:
         """Raise Refusal unless the payload is an object."""
-        object_text(self.payload, "$.payload")
+        object_text(self.payload, "payload")
 
 
 class WorkflowListFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -137,7 +137,7 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
             call.definition,
             call.id,
             call.label,
-            object_text(call.params, "$.params"),
+            object_text(call.params, "params"),
             call.execute_at,
             requester,
             context.caller,
@@ -179,7 +179,7 @@ def _number(word: str | None) -> int | None:
 )
 async def signal(context: Context, calls: Sequence[SignalParams]) -> Outcomes[WorkflowResult]:
     """Signal a live workflow; its decider gets the event `awf.workflow.event/signal` with name and payload."""
-    signals = [Signal(call.id, call.name, object_text(call.payload, "$.payload"), call.signal_id) for call in calls]
+    signals = [Signal(call.id, call.name, object_text(call.payload, "payload"), call.signal_id) for call in calls]
     return [
         one if isinstance(one, Exception) else WorkflowResult(workflow_resource(one))
         for one in await context.engine.workflows.signal(signals)
@@ -210,7 +210,7 @@ async def list_(context: Context, params: WorkflowListParams) -> WorkflowListRes
         ),
         sort=sort,
         direction=direction,
-        position=read_position(params.after, "$.after"),
+        position=read_position(params.after, "after"),
         size=params.limit,
     )
     following = UNSET if page.position is None else write_position(page.position)

@@ -74,13 +74,13 @@ class DeviceWorkflow(
     def compile(self) -> None:
         """Check name and steps; raise Refusal (`invalid-params`). A name ending in `/runs` is ambiguous in a path."""
         if self.name.endswith("/runs"):
-            raise invalid_params("the name of a device workflow cannot end with `/runs`", "$.name")
+            raise invalid_params("the name of a device workflow cannot end with `/runs`", "name")
         for number, step in enumerate(self.steps):
-            at = f"$.steps[{number}]"
+            field = f"steps[{number}]"
             if (step.action is UNSET) == (step.workflow is UNSET):
-                raise invalid_params("exactly one of 'action' and 'workflow' is needed", f"{at}.action")
-            if step.payload is not UNSET and object_text(step.payload, f"{at}.payload") is None:
-                raise invalid_params("Expected `object`", f"{at}.payload")
+                raise invalid_params("exactly one of 'action' and 'workflow' is needed", f"{field}.action")
+            if step.payload is not UNSET and object_text(step.payload, f"{field}.payload") is None:
+                raise invalid_params("Expected `object`", f"{field}.payload")
 
     def begin(self, params: bytes | None) -> Beginning:
         """Check the params of a run. The key of its device is unique among live runs, so that one runs at a time."""
@@ -90,18 +90,17 @@ class DeviceWorkflow(
         """Return the device of a run; raise Refusal (`invalid-params`) when neither run nor document names one."""
         device = self.device if params.device is None else params.device
         if device is None:
-            raise invalid_params(f"{self.name!r} names no device; the run has to name one", "$.params.device")
+            raise invalid_params(f"{self.name!r} names no device; the run has to name one", "params.device")
         return str(device)
 
 
 def parse_run_params(params: bytes | None) -> RunParams:
-    """Parse the params of a run (JSON text); raise Refusal (`invalid-params`) with paths from `$.params`."""
+    """Parse the params of a run (JSON text); raise Refusal (`invalid-params`) with fields of `params`."""
     try:
         run_params = _params.decode(params or b"{}")
     except msgspec.ValidationError as error:
-        fault = refusal_of_struct(str(error), RunParams)
-        raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
-    object_text(run_params.payload, "$.params.payload")
+        raise refusal_of_struct(str(error), RunParams).within("params") from None
+    object_text(run_params.payload, "params.payload")
     return run_params
 
 
@@ -123,7 +122,7 @@ class DeviceRunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
     def __post_init__(self) -> None:
         """Refuse a payload that is not an object."""
-        object_text(self.payload, "$.payload")
+        object_text(self.payload, "payload")
 
     @property
     def params(self) -> bytes:

@@ -43,7 +43,7 @@ class RunParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse a payload that is not an object."""
-        object_text(self.payload, "$.payload")
+        object_text(self.payload, "payload")
 
 
 class RunIdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +68,7 @@ class ReportParams(ReportBody, frozen=True, forbid_unknown_fields=True, rename="
 
     def __post_init__(self) -> None:
         """Refuse a result that is not an object."""
-        object_text(self.result, "$.result")
+        object_text(self.result, "result")
 
 
 class DeviceParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,8 +84,8 @@ class PutDeviceParams(DeviceParams, frozen=True, forbid_unknown_fields=True, kw_
 
     def __post_init__(self) -> None:
         """Refuse an info that is not an object."""
-        if object_text(self.info, "$.info") is None:
-            raise invalid_params("Expected `object`", "$.info")
+        if object_text(self.info, "info") is None:
+            raise invalid_params("Expected `object`", "info")
 
 
 class DevicesParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,7 +148,7 @@ async def run_status(context: Context, params: RunIdParams) -> RunResult:
 async def runs(context: Context, params: RunsParams) -> RunsResult:
     """List the runs of a device workflow, the newest first, page by page."""
     found, following = await context.of(Runs).list(
-        params.workflow, position=read_position(params.after, "$.after"), size=params.limit
+        params.workflow, position=read_position(params.after, "after"), size=params.limit
     )
     page = [device_run(one, whole=False) for one in found]
     return RunsResult(page, UNSET if following is None else write_position(following))
@@ -183,7 +183,7 @@ async def status(context: Context, params: DeviceParams) -> DeviceResult:
 @device_methods.method("awf.device/list", example={"limit": 10})
 async def list_(context: Context, params: DevicesParams) -> DevicesResult:
     """List devices by name, page by page."""
-    found, more = await context.of(DeviceRegistry).list(after=params.after, size=params.limit, at="$.after")
+    found, more = await context.of(DeviceRegistry).list(after=params.after, size=params.limit, field="after")
     tasks = await context.of(Runs).tasks_of(*(device.name for device in found))
     page = [device_resource(device, tasks.get(device.name)) for device in found]
     return DevicesResult(page, page[-1].id if more else UNSET)

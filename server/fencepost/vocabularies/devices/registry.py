@@ -36,20 +36,20 @@ class DeviceRegistry:
     async def put(self, name: str, info: bytes) -> Device:
         """Register a device, or replace its info; idempotent. Raises Refusal (`invalid-params`) for a bad name."""
         if not _NAME.fullmatch(name):
-            raise invalid_params("Expected 1 to 100 letters, digits, `_`, `.` and `-`", "$.name")
+            raise invalid_params("Expected 1 to 100 letters, digits, `_`, `.` and `-`", "name")
         return await self._store.put(name, info)
 
     async def get(self, name: str) -> Device:
         """Return a device; raise Refusal (`device-not-found`) for an unknown one."""
         found = await self._store.find(name) if _NAME.fullmatch(name) else None
         if found is None:
-            raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
+            raise Refusal(DEVICE_NOT_FOUND, field="name", name=name[:100])
         return found
 
-    async def list(self, *, after: str | None, size: int, at: str) -> Portion[Device]:
-        """Return devices in the order of their names; raise Refusal (`invalid-params`), at `at`, for a bad `after`."""
+    async def list(self, *, after: str | None, size: int, field: str) -> Portion[Device]:
+        """Return devices by name; raise Refusal (`invalid-params` for `field`) for a bad `after`."""
         if after is not None and not _NAME.fullmatch(after):
-            raise invalid_params("Expected the `next` of an earlier page", at)
+            raise invalid_params("Expected the `next` of an earlier page", field)
         return await self._store.list(after=after, size=size)
 
     async def heartbeat(self, name: str, *, watch: bool = False, task_id: str | None = None) -> None:
@@ -65,7 +65,7 @@ class DeviceRegistry:
     def check(self, name: str) -> None:
         """Raise Refusal (`device-not-found`) for a name that no device can have."""
         if not _NAME.fullmatch(name):
-            raise Refusal(DEVICE_NOT_FOUND, at="$.name", name=name[:100])
+            raise Refusal(DEVICE_NOT_FOUND, field="name", name=name[:100])
 
     async def expire(self) -> int:
         """Expire devices with a passed deadline and abort their tasks; return the number of devices."""

@@ -60,7 +60,7 @@ class ReportBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         if verb == "start":
             return Report(verb)
         if verb == "complete":
-            return Report(verb, object_text(self.result, "$.result"))
+            return Report(verb, object_text(self.result, "result"))
         content: dict[str, Any] = {"status": RESULTING_STATUS[verb]}
         if self.reason is not None:
             content["reason"] = self.reason
@@ -99,7 +99,7 @@ def parse_report(verb: Verb, body: bytes) -> Report:
     """Parse the body of a report, which may be empty; raise Refusal (`invalid-params`) that names the member."""
     text = body.strip() or b"{}"
     if not text.startswith(b"{"):
-        raise invalid_params("Expected `object`", "$")
+        raise invalid_params("Expected `object`", "")
     try:
         return _report.decode(text).to_report(verb)
     except msgspec.ValidationError as error:
@@ -123,7 +123,7 @@ def parse_task_id(value: object) -> str:
     """Return a task id that may be a number or have blanks around it; raise Refusal (`invalid-params`)."""
     id = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not _TASK_ID.fullmatch(id):
-        raise invalid_params("Expected the id of a task: 1 to 128 letters, digits, `_` and `-`", "$.task_id")
+        raise invalid_params("Expected the id of a task: 1 to 128 letters, digits, `_` and `-`", "task_id")
     return id
 
 

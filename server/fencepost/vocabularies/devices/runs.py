@@ -107,14 +107,14 @@ class Runs:
     async def begin(self, workflow: str, params: bytes, *, id: str | None, caller: str) -> Run:
         """Begin a run with params (JSON text); idempotent for an `id` with the same content.
 
-        Raises Refusal with paths from `params`: `definition-not-found`, `invalid-params`, `key-taken` while the device
+        Raises Refusal with fields of `params`: `definition-not-found`, `invalid-params`, `key-taken` while the device
         has another live run, and `already-exists` for an `id` with other content.
         """
         await self.workflow(workflow)
         requester = orjson.dumps({"resourceType": "Client", "id": caller})
         (begun,) = await self._workflows.create([NewWorkflow(workflow, id, None, params, None, requester, caller)])
-        if isinstance(begun, Refusal) and begun.at is not None:
-            begun.at = begun.at.replace("$.params", "$", 1)
+        if isinstance(begun, Refusal):
+            raise begun.renamed("params", "")
         if isinstance(begun, Exception):
             raise begun
         await self._deciders.run_pending_decisions(begun.id)
@@ -134,7 +134,7 @@ class Runs:
                     raise
             run = await self.get(id)
         if run.status != "ABORTED":
-            raise Refusal(RUN_IS_OVER, at="$.id", id=id, status=run.status)
+            raise Refusal(RUN_IS_OVER, field="id", id=id, status=run.status)
         return run
 
     async def get(self, id: str, *, read_only: bool = False) -> Run:
@@ -143,16 +143,16 @@ class Runs:
         With `read_only`, it uses the connections of plain reads.
         """
         if not _ID.fullmatch(id):
-            raise Refusal(RUN_NOT_FOUND, at="$.id", id=id[:64])
+            raise Refusal(RUN_NOT_FOUND, field="id", id=id[:64])
         try:
             found = await self._workflows.get(id)
         except Refusal as refusal:
             if refusal.kind is not WORKFLOW_NOT_FOUND:
                 raise
-            raise Refusal(RUN_NOT_FOUND, at="$.id", id=id) from None
+            raise Refusal(RUN_NOT_FOUND, field="id", id=id) from None
         device = await self.device_of(found.workflow)
         if device is None:
-            raise Refusal(RUN_NOT_FOUND, at="$.id", id=id)
+            raise Refusal(RUN_NOT_FOUND, field="id", id=id)
         held, children = await self._workflows.activities(found.seq, size=_MAX_ACTIVITIES, looks=read_only)
         return Run(found.seq, found.workflow, device, [one.task for one in held], children)
 
@@ -180,10 +180,9 @@ class Runs:
         try:
             definition = await self._definitions.newest(name) if _NAME.fullmatch(name) else None
         except Refusal as refusal:
-            refusal.at = "$.workflow"
-            raise
+            raise refusal.about("workflow") from None
         if definition is None or not isinstance(definition.document, DeviceWorkflow):
-            raise Refusal(DEFINITION_NOT_FOUND, at="$.workflow", name=name[:605], hint="")
+            raise Refusal(DEFINITION_NOT_FOUND, field="workflow", name=name[:605], hint="")
         return definition
 
     async def workflows(self, *, after: str | None, size: int) -> Portion[Definition]:
@@ -199,12 +198,12 @@ class Runs:
     async def _task(self, id: str) -> tuple[Task, Found]:
         """Return a task of a run and the workflow of the run."""
         if not _ID.fullmatch(id) or kind_of(id) is not IdKind.ACTIVITY:
-            raise Refusal(TASK_NOT_FOUND, at="$.id", id=id[:64])
+            raise Refusal(TASK_NOT_FOUND, field="id", id=id[:64])
         task = (await self._tasks.get(id)).task
         run = await self._workflows.get(workflow_of(task))
         device = await self.device_of(run.workflow)
         if device is None or task.definition != DEVICE_PREFIX + device:
-            raise Refusal(TASK_NOT_FOUND, at="$.id", id=id)
+            raise Refusal(TASK_NOT_FOUND, field="id", id=id)
         return task, run
 
     async def task_of(self, device: str) -> Task | None:
@@ -246,7 +245,7 @@ class Runs:
                 return task
             if status not in ALLOWED_FROM[verb]:
                 wanted = " or ".join(ALLOWED_FROM[verb])
-                raise Refusal(REPORT_REFUSED, at="$.id", id=task.id, status=status, verb=verb, wanted=wanted)
+                raise Refusal(REPORT_REFUSED, field="id", id=task.id, status=status, verb=verb, wanted=wanted)
             try:
                 return await self._transitions.apply(
                     task.id,

@@ -48,7 +48,7 @@ class MachineTemplate(
         """Raise Refusal (`invalid-params`) for an id that is not a path below the folder of a worker."""
         if not _ID.fullmatch(id):
             reason = "must be letters, digits, `_`, `.` and `-`; segments between `/` must not begin with `.` or `-`"
-            raise invalid_params(f"{reason}: workers create a folder with this name", "$.id")
+            raise invalid_params(f"{reason}: workers create a folder with this name", "id")
 
     def begin(self, params: bytes | None) -> Beginning:
         """Raise Refusal (`invalid-params`) if the template cannot be rendered; the workflow is about its workers."""

@@ -52,5 +52,5 @@ class HardwareRecords:
 
 def _required(found: HardwareRecord | None, id: str) -> HardwareRecord:
     if found is None:
-        raise Refusal(HARDWARE_NOT_FOUND, at="$.id", id=id)
+        raise Refusal(HARDWARE_NOT_FOUND, field="id", id=id)
     return found

@@ -45,22 +45,21 @@ class Hardware(msgspec.Struct, frozen=True):
         found: dict[str, None] = {}
         interfaces = (self.network and self.network.interfaces) or ()
         for number, interface in enumerate(interfaces):
-            at = f"$.hardware.network.interfaces[{number}].dhcp"
+            field = f"hardware.network.interfaces[{number}].dhcp"
             dhcp = interface.dhcp or _Dhcp()
             if dhcp.mac:
-                found[_checked(dhcp.mac, f"{at}.mac", _is_mac, "a MAC address, such as 52:54:00:12:34:56")] = None
+                found[_checked(dhcp.mac, f"{field}.mac", _is_mac, "a MAC address, such as 52:54:00:12:34:56")] = None
             if dhcp.ip is not None and dhcp.ip.address:
-                found[_checked(dhcp.ip.address, f"{at}.ip.address", _is_ip, "an IPv4 address")] = None
+                found[_checked(dhcp.ip.address, f"{field}.ip.address", _is_ip, "an IPv4 address")] = None
         return list(found)
 
 
 def read_hardware(record: Raw) -> Hardware:
-    """Decode a record; raise Refusal (`invalid-params`) with the path of the wrong member."""
+    """Decode a record; raise Refusal (`invalid-params`) with the field of the wrong member."""
     try:
         return _hardware.decode(record)
     except msgspec.ValidationError as error:
-        fault = refusal_of_struct(str(error), Hardware)
-        raise invalid_params(fault.message, "$.hardware" + (fault.at or "$")[1:]) from None
+        raise refusal_of_struct(str(error), Hardware).within("hardware") from None
 
 
 def address_of(worker: str) -> str:
@@ -69,10 +68,10 @@ def address_of(worker: str) -> str:
     return text if _is_mac(text) or _is_ip(text) else worker
 
 
-def _checked(address: str, at: str, is_valid: Callable[[str], bool], expected: str) -> str:
+def _checked(address: str, field: str, is_valid: Callable[[str], bool], expected: str) -> str:
     text = address_of(address)
     if not is_valid(text):
-        raise invalid_params(f"must be {expected}, not {address[:40]!r}", at)
+        raise invalid_params(f"must be {expected}, not {address[:40]!r}", field)
     return text
 
 

@@ -61,9 +61,9 @@ _RECORD = {
 @hardware_methods.method("awf.hardware/push", example={"hardware": _RECORD})
 async def push(context: Context, params: HardwarePushParams) -> HardwareResult:
     """Store a hardware record, replacing one with the same id. Templates can name a worker by any of its addresses."""
-    text = object_text(params.hardware, "$.hardware")
+    text = object_text(params.hardware, "hardware")
     if text is None:
-        raise invalid_params("Expected `object`", "$.hardware")
+        raise invalid_params("Expected `object`", "hardware")
     return HardwareResult(
         hardware_resource(await context.of(MachineWorkflows).hardware.push(Raw(text), caller=context.caller))
     )

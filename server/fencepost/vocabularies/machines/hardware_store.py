@@ -45,7 +45,7 @@ class HardwareStore:
                 )
                 if taken:
                     address, holder = taken[0]
-                    refusal = Refusal(ADDRESS_TAKEN, at="$.hardware.network.interfaces", address=address, id=holder)
+                    refusal = Refusal(ADDRESS_TAKEN, field="hardware.network.interfaces", address=address, id=holder)
                     raise Rollback(transaction)
             return refusal or HardwareRecord._make(row)
 

@@ -26,7 +26,7 @@ def bounded_metadata(metadata: bytes) -> bytes:
     if isinstance(members, dict):
         metadata = orjson.dumps({name: _shortened(value) for name, value in members.items()})
     if len(metadata) > MAX_METADATA_BYTES:
-        raise invalid_params(f"must not be longer than {MAX_METADATA_BYTES} bytes", "$.metadata")
+        raise invalid_params(f"must not be longer than {MAX_METADATA_BYTES} bytes", "metadata")
     return metadata
 
 

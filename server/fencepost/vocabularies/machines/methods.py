@@ -158,7 +158,7 @@ _MAC = "52:54:00:12:34:56"
 @machine_methods.method("awf.machine/create", example={"definition": "demo/provision", "hardware": {"device_1": _MAC}})
 async def create(context: Context, params: MachineCreateParams) -> MachineResult:
     """Create a workflow from a template. The template is rendered with `hardware` and checked first."""
-    hardware = object_text(params.hardware, "$.hardware")
+    hardware = object_text(params.hardware, "hardware")
     text = None if hardware is None else msgspec.json.encode({"hardware": Raw(hardware)})
     created = await context.of(MachineWorkflows).create(
         params.definition, text, caller=context.caller, id=params.id, label=params.label
@@ -233,7 +233,7 @@ async def data(context: Context, params: MachineDataParams) -> MachineDataResult
 @machine_methods.method("awf.machine/put-data", example={**_ID, "data": {"disk": "/dev/sda"}})
 async def put_data(context: Context, params: MachinePutDataParams) -> MachineDataResult:
     """Store a new version of the data that the workers of a workflow share; a few older versions are kept."""
-    text, about = object_text(params.data, "$.data"), object_text(params.metadata, "$.metadata")
+    text, about = object_text(params.data, "data"), object_text(params.metadata, "metadata")
     if text is None:
-        raise invalid_params("Expected `object`", "$.data")
+        raise invalid_params("Expected `object`", "data")
     return MachineDataResult(await context.of(MachineWorkflows).data.put(params.id, about or b"{}", text))

@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from fencepost.domain.payload import object_text
 from fencepost.domain.validation import refusal_of_struct
-from fencepost.errors import Refusal, invalid_params
+from fencepost.errors import Refusal, invalid_params, path_of
 from fencepost.vocabularies.machines.template import (
     Action,
     Map,
@@ -74,11 +74,11 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check_source(source: str) -> None:
-    """Raise Refusal (`invalid-params`) for a template that is wrong for any hardware; paths begin with `$.template`."""
+    """Raise Refusal (`invalid-params`) for a template that is wrong for any hardware; the field is in `template`."""
     try:
         template = parsed_template(source)
     except BadTemplate as bad:
-        raise invalid_params(str(bad), "$.template") from None
+        raise invalid_params(str(bad), "template") from None
     # A conditional in a YAML comment leaves valid YAML that has lines of both branches, so it cannot be checked yet.
     if template.has_conditional_lines:
         return
@@ -86,9 +86,9 @@ def check_source(source: str) -> None:
         check_template(read_template(source), is_rendered=False)
     except NotYaml as bad:
         if template.is_plain:
-            raise invalid_params(str(bad), "$.template") from None
+            raise invalid_params(str(bad), "template") from None
     except Refusal as refusal:
-        raise invalid_params(refusal.message, "$.template" + (refusal.at or "$")[1:]) from None
+        raise refusal.within("template") from None
 
 
 def hardware_of(params: bytes | None) -> bytes:
@@ -96,24 +96,23 @@ def hardware_of(params: bytes | None) -> bytes:
     try:
         decoded = msgspec.json.decode(params or b"{}", type=Params)
     except msgspec.ValidationError as error:
-        fault = refusal_of_struct(str(error), Params)
-        raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
-    return object_text(decoded.hardware, "$.params.hardware") or b"{}"
+        raise refusal_of_struct(str(error), Params).within("params") from None
+    return object_text(decoded.hardware, "params.hardware") or b"{}"
 
 
 def plan_of(source: str, params: bytes | None) -> Plan:
     """Render a template for the params of a workflow, and check the result.
 
-    Raises Refusal (`invalid-params`) at `$.params.hardware`; its message has the location in the template.
+    Raises Refusal (`invalid-params`) for `params.hardware`; its message has the location in the template.
     """
     hardware = hardware_of(params)
     try:
         return _rendered(source, hardware)
     except (BadTemplate, NotYaml) as bad:
-        raise invalid_params(f"the template cannot be rendered with it: {bad}", "$.params.hardware") from None
+        raise invalid_params(f"the template cannot be rendered with it: {bad}", "params.hardware") from None
     except Refusal as refusal:
-        reason = f"in the rendered template, {(refusal.at or '$').removeprefix('$.')}: {refusal.message}"
-        raise invalid_params(reason, "$.params.hardware") from None
+        reason = f"in the rendered template, {path_of(refusal.field or '').removeprefix('$.')}: {refusal.message}"
+        raise invalid_params(reason, "params.hardware") from None
 
 
 @lru_cache(maxsize=256)
@@ -122,7 +121,7 @@ def _rendered(source: str, hardware: bytes) -> Plan:
     text = parsed_template(source).render(orjson.loads(hardware))
     template = read_template(text)
     check_template(template, is_rendered=True)
-    return Plan(text, seconds_of(template.global_timeout, "$.global_timeout"), _steps(template))
+    return Plan(text, seconds_of(template.global_timeout, "global_timeout"), _steps(template))
 
 
 def _steps(template: Template) -> tuple[Step, ...]:
@@ -142,7 +141,7 @@ def _step(index: int, task: Task, action: Action) -> Step:
         task_name=task.name or "",
         name=action.name or "",
         image=action.image or "",
-        timeout=seconds_of(action.timeout, "$"),
+        timeout=seconds_of(action.timeout, ""),
         command=_texts(action.command),
         on_timeout=_texts(action.on_timeout),
         on_failure=_texts(action.on_failure),

@@ -129,7 +129,7 @@ def transition_for(plan: Plan, position: WorkflowPosition, report: Report, *, wo
     """
     if report.state not in (State.RUNNING, State.FAILED, State.TIMEOUT, State.SUCCESS):
         names = ", ".join(STATE_NAMES[1:])
-        raise invalid_params(f"an action can be reported as one of {names}", "$.state")
+        raise invalid_params(f"an action can be reported as one of {names}", "state")
     step = plan.find(report.task_name, report.action_name)
     if step is None:
         raise _action_mismatch(plan, position, report)
@@ -137,7 +137,7 @@ def transition_for(plan: Plan, position: WorkflowPosition, report: Report, *, wo
     if position.has_ended:
         if is_running:
             outcome = workflow.outcome or "failed"
-            raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=workflow.id, outcome=outcome)
+            raise Refusal(WORKFLOW_HAS_BEEN_DONE, field="id", id=workflow.id, outcome=outcome)
         return None
     if step.action_index > position.action_index:
         raise _action_mismatch(plan, position, report)
@@ -165,5 +165,5 @@ def _action_position(latest: LatestAction | None) -> tuple[int, State]:
 def _action_mismatch(plan: Plan, position: WorkflowPosition, report: Report) -> Refusal:
     current = plan.steps[position.action_index] if position.action_index < len(plan.steps) else None
     is_other_task = current is None or current.task_name != report.task_name
-    what, at = ("task", "$.task") if is_other_task else ("action", "$.action")
-    return Refusal(ACTION_MISMATCH, at=at, what=what)
+    what, field = ("task", "task") if is_other_task else ("action", "action")
+    return Refusal(ACTION_MISMATCH, field=field, what=what)

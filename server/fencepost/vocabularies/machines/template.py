@@ -63,7 +63,7 @@ class NotYaml(Exception):
 
 
 def read_template(text: str) -> Template:
-    """Parse a template; raise NotYaml, or Refusal (`invalid-params`) with the path of the wrong member."""
+    """Parse a template; raise NotYaml, or Refusal (`invalid-params`) with the field of the wrong member."""
     try:
         json = to_json(text.encode(), plain=True)
     except BadText as bad:
@@ -76,23 +76,23 @@ def read_template(text: str) -> Template:
 
 
 def check_template(template: Template, *, is_rendered: bool) -> None:
-    """Raise Refusal (`invalid-params`) with the path of the first error; unrendered values with `{{` are skipped."""
+    """Raise Refusal (`invalid-params`) with the field of the first error; unrendered values with `{{` are skipped."""
     check = _Checker(is_rendered)
-    check.name(template.name, "$.name")
-    seconds_of(template.global_timeout, "$.global_timeout", check.is_unrendered)
+    check.name(template.name, "name")
+    seconds_of(template.global_timeout, "global_timeout", check.is_unrendered)
     if not template.tasks:
-        raise invalid_params("at least one task is needed", "$.tasks")
-    check.names([task.name for task in template.tasks], "$.tasks", "two tasks of a template")
+        raise invalid_params("at least one task is needed", "tasks")
+    check.names([task.name for task in template.tasks], "tasks", "two tasks of a template")
     actions = 0
     for number, task in enumerate(template.tasks):
-        at = f"$.tasks[{number}]"
+        field = f"tasks[{number}]"
         actions += len(task.actions or ())
         if actions > _MAX_ACTIONS:
-            raise invalid_params(f"a template has at most {_MAX_ACTIONS} actions", f"{at}.actions")
-        check.task(task, at)
+            raise invalid_params(f"a template has at most {_MAX_ACTIONS} actions", f"{field}.actions")
+        check.task(task, field)
 
 
-def seconds_of(text: Text, at: str, is_unrendered: Callable[[Text], bool] = lambda _: False) -> int:
+def seconds_of(text: Text, field: str, is_unrendered: Callable[[Text], bool] = lambda _: False) -> int:
     """Return a number of seconds, 0 for none or an unrendered one; raise Refusal (`invalid-params`)."""
     if text is None or is_unrendered(text):
         return 0
@@ -101,7 +101,7 @@ def seconds_of(text: Text, at: str, is_unrendered: Callable[[Text], bool] = lamb
     except ValueError:
         seconds = None
     if seconds is None or seconds not in INT64:
-        raise invalid_params(f"must be a whole number of seconds, not {text[:40]!r}", at)
+        raise invalid_params(f"must be a whole number of seconds, not {text[:40]!r}", field)
     return seconds
 
 
@@ -114,33 +114,33 @@ class _Checker:
     def is_unrendered(self, text: Text) -> bool:
         return not self._is_rendered and text is not None and "{{" in text
 
-    def name(self, name: Text, at: str) -> None:
+    def name(self, name: Text, field: str) -> None:
         if not name:
-            raise invalid_params("must not be empty", at)
+            raise invalid_params("must not be empty", field)
         if len(name.encode()) > _LONGEST_NAME and not self.is_unrendered(name):
-            raise invalid_params(f"must be shorter than {_LONGEST_NAME + 1} bytes", at)
+            raise invalid_params(f"must be shorter than {_LONGEST_NAME + 1} bytes", field)
 
-    def names(self, names: Iterable[Text], at: str, owners: str) -> None:
+    def names(self, names: Iterable[Text], field: str, owners: str) -> None:
         seen: set[Text] = set()
         for number, name in enumerate(names):
-            path = f"{at}[{number}].name"
-            self.name(name, path)
+            inner = f"{field}[{number}].name"
+            self.name(name, inner)
             if name in seen and not self.is_unrendered(name):
-                raise invalid_params(f"{owners} cannot have the same name: {name!r}", path)
+                raise invalid_params(f"{owners} cannot have the same name: {name!r}", inner)
             seen.add(name)
 
-    def task(self, task: Task, at: str) -> None:
+    def task(self, task: Task, field: str) -> None:
         if not task.worker:
-            raise invalid_params("must not be empty", f"{at}.worker")
+            raise invalid_params("must not be empty", f"{field}.worker")
         if task.worker and len(task.worker.encode()) > _LONGEST_WORKER and not self.is_unrendered(task.worker):
-            raise invalid_params(f"must not be longer than {_LONGEST_WORKER} bytes", f"{at}.worker")
+            raise invalid_params(f"must not be longer than {_LONGEST_WORKER} bytes", f"{field}.worker")
         actions = task.actions or []
-        self.names([action.name for action in actions], f"{at}.actions", "two actions of a task")
+        self.names([action.name for action in actions], f"{field}.actions", "two actions of a task")
         for number, action in enumerate(actions):
-            path = f"{at}.actions[{number}]"
+            inner = f"{field}.actions[{number}]"
             if not self.is_unrendered(action.image) and not is_image(action.image or ""):
-                raise invalid_params(f"must name an image, not {(action.image or '')[:100]!r}", f"{path}.image")
-            seconds_of(action.timeout, f"{path}.timeout", self.is_unrendered)
+                raise invalid_params(f"must name an image, not {(action.image or '')[:100]!r}", f"{inner}.image")
+            seconds_of(action.timeout, f"{inner}.timeout", self.is_unrendered)
 
 
 def _naming_members(refusal: Refusal) -> Refusal:

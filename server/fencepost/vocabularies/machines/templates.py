@@ -48,7 +48,7 @@ class Templates:
         """Declare a template under a new short name; raise Refusal (`already-exists`, `invalid-params`)."""
         definition = definition_of(name)
         if await self._named(name) is not None:
-            raise Refusal(DEFINITION_EXISTS, at="$.name", name=name)
+            raise Refusal(DEFINITION_EXISTS, field="name", name=name)
         taken, free = set(await self._names()), definition
         # A template that was renamed keeps the name of its document, so that its id stays the same.
         for number in count(2):
@@ -66,7 +66,7 @@ class Templates:
         if name and name != found.name:
             definition_of(name)
             if await self._named(name) is not None:
-                raise Refusal(DEFINITION_EXISTS, at="$.name", name=name)
+                raise Refusal(DEFINITION_EXISTS, field="name", name=name)
         name = name or found.name
         document = {"name": found.definition, "template": text or found.text, "pullGrace": found.pull_grace}
         return await self._put({**document, **_client_name(name, found.definition)}, caller)
@@ -75,14 +75,14 @@ class Templates:
         """Return a template by its id; raise Refusal (`definition-not-found`)."""
         name = (await self._by_id()).get(id)
         if name is None:
-            raise Refusal(DEFINITION_NOT_FOUND, at="$.id", name=id, hint="")
+            raise Refusal(DEFINITION_NOT_FOUND, field="id", name=id, hint="")
         return await self._found(name)
 
     async def get_named(self, name: str) -> FoundTemplate:
         """Return a template by its short name; raise Refusal (`definition-not-found`)."""
         found = await self._named(name)
         if found is None:
-            raise Refusal(DEFINITION_NOT_FOUND, at="$.name", name=name, hint="")
+            raise Refusal(DEFINITION_NOT_FOUND, field="name", name=name, hint="")
         return found
 
     async def list(self, pattern: str) -> Sequence[FoundTemplate]:
@@ -152,7 +152,7 @@ def id_of(definition: str) -> str:
 def definition_of(name: str) -> str:
     """Return the name of a document for a short name; raise Refusal (`invalid-params`) for a malformed one."""
     if not _NAME.fullmatch(name):
-        raise invalid_params("must be 1 to 200 letters, digits, `_` and `-`", "$.name")
+        raise invalid_params("must be 1 to 200 letters, digits, `_` and `-`", "name")
     return "/".join(
         (_NAMESPACE_OF_SHORT_NAMES, *(name[at : at + _LONGEST_SEGMENT] for at in range(0, len(name), _LONGEST_SEGMENT)))
     )

@@ -26,7 +26,7 @@ class WorkflowData:
             metadata = await asyncio.to_thread(bounded_metadata, metadata)
         for _ in range(TRIES):
             if await self._store.find(id) is None:
-                raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
+                raise Refusal(WORKFLOW_NOT_FOUND, field="id", id=id)
             version = await self._store.put_data(id, metadata, data, kept=self._kept)
             if version is not None:
                 return version

@@ -93,12 +93,12 @@ class MachineWorkflows:
         _, document = await self._definitions.newest_workflow(definition)
         if not isinstance(document, MachineTemplate):
             reason = f"{definition!r} is a document of kind {document.kind}, not machine-template"
-            raise invalid_params(reason, "$.definition")
+            raise invalid_params(reason, "definition")
         requester = orjson.dumps({"resourceType": "Client", "id": caller})
         new = NewWorkflow(definition, id, label, params, execute_at=None, requester=requester, caller=caller)
         (created,) = await self._workflows.create([new])
-        if isinstance(created, Refusal) and created.at is not None:
-            created.at = created.at.replace("$.params.hardware", "$.hardware", 1)
+        if isinstance(created, Refusal):
+            raise created.renamed("params.hardware", "hardware")
         if isinstance(created, Exception):
             raise created
         await self._deciders.run_pending_decisions(created.id)
@@ -133,7 +133,7 @@ class MachineWorkflows:
         """Return a machine workflow, with `deleted` also a deleted one; raise Refusal (`workflow-not-found`)."""
         one = await self._store.find(id, deleted=deleted)
         if one is None:
-            raise Refusal(WORKFLOW_NOT_FOUND, at="$.id", id=id)
+            raise Refusal(WORKFLOW_NOT_FOUND, field="id", id=id)
         return (await self._with_positions([one]))[0]
 
     async def list(self, *, after: int = 0, size: int = _PAGE) -> Portion[MachineWorkflow]:

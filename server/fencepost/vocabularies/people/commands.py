@@ -163,7 +163,7 @@ def validate(task: PeopleTask, after: CurrentValues, member: Member) -> None:
     if lacks_user(after.status, after.user):
         raise _user_needed(after.status)
     if after.status == "CO" and before.status != "CO" and after.team not in member.teams:
-        raise Refusal(NOT_A_MEMBER, at="$.user", user=member.user, team=after.team)
+        raise Refusal(NOT_A_MEMBER, field="user", user=member.user, team=after.team)
 
 
 # `recreate` makes a new core task: one that is done is never reopened.
@@ -179,7 +179,7 @@ def core_transitions(task: PeopleTask, after: CurrentValues) -> Sequence[CoreTra
     """
     transitions = _transitions(task.core, after.status)
     if task.fields.flow == "A" and {"claim", "start"} & {*transitions}:
-        raise Refusal(PEOPLE_TASK_AUTOMATIC, at="$.id", id=task.id)
+        raise Refusal(PEOPLE_TASK_AUTOMATIC, field="id", id=task.id)
     return transitions
 
 
@@ -200,11 +200,11 @@ def _claim(task: PeopleTask, member: Member) -> Sequence[NewEvent]:
     if (current.status, current.user) == ("AS", member.user):
         return ()
     if task.fields.flow == "A":
-        raise Refusal(PEOPLE_TASK_AUTOMATIC, at="$.id", id=task.id)
+        raise Refusal(PEOPLE_TASK_AUTOMATIC, field="id", id=task.id)
     if current.status != "PE" or current.user not in (None, member.user):
         assignment = "unassigned" if current.user is None else f"assigned to {current.user!r}"
         raise Refusal(
-            PEOPLE_TASK_TAKEN, at="$.id", id=task.id, status=STATUS_NAMES[current.status], assignment=assignment
+            PEOPLE_TASK_TAKEN, field="id", id=task.id, status=STATUS_NAMES[current.status], assignment=assignment
         )
     return (*_transferred(current, current.team, member.user), NewEvent("status", ("AS",)))
 
@@ -251,14 +251,14 @@ def _planned(current: CurrentValues, priority: str | None, due_date_time: str | 
 
 def _check_member(task: PeopleTask, member: Member) -> None:
     if task.current.team not in member.teams:
-        raise Refusal(NOT_A_MEMBER, at="$.user", user=member.user, team=task.current.team)
+        raise Refusal(NOT_A_MEMBER, field="user", user=member.user, team=task.current.team)
 
 
 def _check_open(task: PeopleTask) -> None:
     if task.current.status in CLOSED:
         status = STATUS_NAMES[task.current.status].lower()
-        raise Refusal(PEOPLE_TASK_COMPLETED, at="$.id", id=task.id, status=status)
+        raise Refusal(PEOPLE_TASK_COMPLETED, field="id", id=task.id, status=status)
 
 
 def _user_needed(status: str) -> Refusal:
-    return Refusal(USER_NEEDED, at="$.status", status=STATUS_NAMES[status])
+    return Refusal(USER_NEEDED, field="status", status=STATUS_NAMES[status])

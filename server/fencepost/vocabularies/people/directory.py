@@ -23,11 +23,11 @@ class Directory:
         """Return a team, or None."""
         return await self._store.find_team(code)
 
-    async def get_team(self, code: str, at: str) -> Team:
-        """Return a team; raise Refusal (`invalid-params`) at `at` when there is none."""
+    async def get_team(self, code: str, field: str) -> Team:
+        """Return a team; raise Refusal (`invalid-params`) for `field` when there is none."""
         team = await self._store.find_team(code)
         if team is None:
-            raise invalid_params(f"there is no team {code!r}", at)
+            raise invalid_params(f"there is no team {code!r}", field)
         return team
 
     async def is_member(self, user: str, team: str) -> bool:
@@ -47,10 +47,10 @@ class Directory:
         """Raise Refusal (`invalid-params`) for an unknown partner, or a contact of another partner."""
         if partner is None:
             if contact is not None:
-                raise invalid_params("a contact needs a partner, and none is given", "$.partnerContact")
+                raise invalid_params("a contact needs a partner, and none is given", "partnerContact")
             return
         found = await self._store.find_partner(partner)
         if found is None:
-            raise invalid_params(f"there is no partner {partner!r}", "$.partner")
+            raise invalid_params(f"there is no partner {partner!r}", "partner")
         if contact is not None and contact not in [one.code for one in found.contacts]:
-            raise invalid_params(f"partner {partner!r} has no contact {contact!r}", "$.partnerContact")
+            raise invalid_params(f"partner {partner!r} has no contact {contact!r}", "partnerContact")

@@ -22,9 +22,6 @@ from fencepost.vocabularies.people.store.task_lists import NewLine
 from fencepost.vocabularies.people.store.tasks import PeopleStore
 from fencepost.vocabularies.people.task import PeopleTask, TaskList
 
-# Paths of the workflow's members in the call that creates a list.
-_PATHS = {"$.definition": "$.process", "$.id": "$.code"}
-
 
 class TaskRequest(NamedTuple):
     """A task to add to a list. A member that is None has the value of the step or the list."""
@@ -68,16 +65,18 @@ class TaskLists:
         requester = orjson.dumps({"resourceType": "Client", "id": caller})
         new = NewWorkflow(process, id, None, msgspec.json.encode(fields), None, requester, caller)
         (outcome,) = await self._workflows.create([new])
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Refusal):
             raise _in_call(outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
         await self._deciders.run_pending_decisions(id)
         return await self.get(id)
 
-    async def get(self, code: str, at: str = "$.code") -> TaskList:
+    async def get(self, code: str, field: str = "code") -> TaskList:
         """Return a list; raise Refusal (`task-list-not-found`)."""
         found = await self._store.task_list(code)
         if found is None:
-            raise Refusal(TASK_LIST_NOT_FOUND, at=at, code=code)
+            raise Refusal(TASK_LIST_NOT_FOUND, field=field, code=code)
         return found
 
     async def close(self, code: str, result: bytes | None, *, caller: str) -> TaskList:
@@ -88,7 +87,7 @@ class TaskLists:
         found = await self.get(code)
         if found.status == "done":
             if found.outcome != "succeeded":
-                raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.code", id=code, outcome=found.outcome)
+                raise Refusal(WORKFLOW_HAS_BEEN_DONE, field="code", id=code, outcome=found.outcome)
             return found
         document = await self._process(found.process, found.process_version)
         await self._definitions.checks.made(lambda: document.check_output(result))
@@ -97,21 +96,21 @@ class TaskLists:
         return await self.get(code)
 
     async def step(
-        self, process: str, code: str, version: int | None = None, *, at: str = "$.processStep"
+        self, process: str, code: str, version: int | None = None, *, field: str = "processStep"
     ) -> ProcessStep:
         """Return a step of a process, by default of its newest version.
 
         Raises Refusal: `definition-not-found`, `process-step-not-found`.
         """
-        return _step(await self._process(process, version), code, at)
+        return _step(await self._process(process, version), code, field)
 
     async def add(self, new: TaskRequest, *, caller: str) -> PeopleTask:
         """Add a task to a live list. Idempotent for the same line and content."""
-        found = await self.get(new.task_list, "$.taskList")
+        found = await self.get(new.task_list, "taskList")
         process = await self._process(found.process, found.process_version)
-        step = _step(process, new.process_step, "$.processStep")
+        step = _step(process, new.process_step, "processStep")
         if step.skip_in_process_step:
-            raise invalid_params(f"step {step.code!r} is skipped: it has no tasks", "$.processStep")
+            raise invalid_params(f"step {step.code!r} is skipped: it has no tasks", "processStep")
         fields = await self._task_fields(new, found, process, step)
         definition = MANUAL_TASK if step.flow == "M" else process.definition_of(step)
         version = await self._version(definition, fields)
@@ -131,11 +130,11 @@ class TaskLists:
     ) -> TaskFields:
         list_fields = await self._definitions.checks.made(lambda: process.list_fields(task_list.params))
         department = new.department or step.department or list_fields.department
-        process.check_department(department, list_fields, "$.department")
+        process.check_department(department, list_fields, "department")
         team = new.team or step.assign_to_team
         if team is None:
-            raise invalid_params(f"step {step.code!r} names no team, and the call names none", "$.team")
-        await self._directory.get_team(team, "$.team")
+            raise invalid_params(f"step {step.code!r} names no team, and the call names none", "team")
+        await self._directory.get_team(team, "team")
         await self._directory.check_contact(new.partner, new.partner_contact)
         user = step.assign_to_user if new.assignment == "PROCESS_STEP_USER" else new.user
         return TaskFields(
@@ -168,7 +167,7 @@ class TaskLists:
             if refusal.kind is UNAVAILABLE:
                 raise
             reason = f"its definition {definition!r} refuses the task: {refusal.message}"
-            raise invalid_params(reason, "$.processStep") from None
+            raise invalid_params(reason, "processStep") from None
         return version
 
     async def _process(self, name: str, version: int | None = None) -> ProcessDefinition:
@@ -177,26 +176,20 @@ class TaskLists:
         try:
             document = (await finding).document
         except Refusal as refusal:
-            refusal.at = "$.process"
-            raise
+            raise refusal.about("process") from None
         if not isinstance(document, ProcessDefinition):
-            raise invalid_params(f"{name!r} is not a process but a {document.kind}", "$.process")
+            raise invalid_params(f"{name!r} is not a process but a {document.kind}", "process")
         return document
 
 
-def _step(process: ProcessDefinition, code: str, at: str) -> ProcessStep:
+def _step(process: ProcessDefinition, code: str, field: str) -> ProcessStep:
     step = process.step(code)
     if step is None:
         near = hint(code, [one.code for one in process.steps])
-        raise Refusal(PROCESS_STEP_NOT_FOUND, at=at, process=process.name, code=shortened(code), hint=near)
+        raise Refusal(PROCESS_STEP_NOT_FOUND, field=field, process=process.name, code=shortened(code), hint=near)
     return step
 
 
-def _in_call(error: Exception) -> Exception:
-    """Return a refusal of the workflow with the paths of the call that creates the list."""
-    if isinstance(error, Refusal) and error.at is not None:
-        error.at = _PATHS.get(error.at, error.at.replace("$.params.", "$.", 1))
-        error.errors = error.errors and [
-            {**one, "path": one["path"].replace("$.params.", "$.", 1)} for one in error.errors
-        ]
-    return error
+def _in_call(refusal: Refusal) -> Refusal:
+    """Return a refusal of the workflow with the fields of the call that creates the list."""
+    return refusal.renamed("definition", "process").renamed("id", "code").renamed("params", "")

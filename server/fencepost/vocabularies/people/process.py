@@ -78,12 +78,12 @@ class SpecSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     @cached_property
     def input_schema(self) -> Schema | None:
         """The schema of the `input` of a list."""
-        return None if self.input is UNSET else Schema(self.input, at="$.specSet.input")
+        return None if self.input is UNSET else Schema(self.input, field="specSet.input")
 
     @cached_property
     def output_schema(self) -> Schema | None:
         """The schema of the result that a list is closed with."""
-        return None if self.output is UNSET else Schema(self.output, at="$.specSet.output")
+        return None if self.output is UNSET else Schema(self.output, field="specSet.output")
 
 
 class TaskListFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
@@ -129,15 +129,15 @@ class ProcessDefinition(
     ) = UNSET
 
     def compile(self) -> None:
-        """Refuse a process that could never run; raise Refusal (`invalid-params`) with the path of the member."""
+        """Refuse a process that could never run; raise Refusal (`invalid-params`) with the field at fault."""
         parts = self.name.split("/")
         if len(parts[-1]) > _MAX_CODE_LENGTH or len(parts) > _MAX_NAME_PARTS:
             reason = (
                 f"at most {_MAX_NAME_PARTS} parts, the last of at most {_MAX_CODE_LENGTH} characters: that is the code"
             )
-            raise invalid_params(reason, "$.name")
+            raise invalid_params(reason, "name")
         if self.code not in (UNSET, parts[-1]):
-            raise invalid_params(f"the code of {self.name!r} is {parts[-1]!r}", "$.code")
+            raise invalid_params(f"the code of {self.name!r} is {parts[-1]!r}", "code")
         if self.spec_set is not UNSET:
             for schema in (self.spec_set.input_schema, self.spec_set.output_schema):
                 if schema is not None:
@@ -145,9 +145,9 @@ class ProcessDefinition(
         seen: set[str] = set()
         for place, step in enumerate(self.steps):
             if step.code in seen:
-                raise invalid_params(f"step {step.code!r} is declared twice", f"$.steps[{place}].code")
+                raise invalid_params(f"step {step.code!r} is declared twice", f"steps[{place}].code")
             seen.add(step.code)
-            _check_step(step, f"$.steps[{place}]")
+            _check_step(step, f"steps[{place}]")
 
     def step(self, code: str) -> ProcessStep | None:
         """Return the step with a code."""
@@ -166,40 +166,39 @@ class ProcessDefinition(
         """Check the params of a new list. A list has no key: any number of them may be live."""
         fields = self.list_fields(params)
         for step in self.initial_steps:
-            self.check_department(step.department or fields.department, fields, "$.params.department")
+            self.check_department(step.department or fields.department, fields, "params.department")
         return Beginning()
 
     def list_fields(self, params: bytes | None) -> TaskListFields:
         """Return the fields of a list with its department.
 
-        Raises Refusal (`invalid-params`) with paths from `$.params`; may raise Deferred.
+        Raises Refusal (`invalid-params`) with fields of `params`; may raise Deferred.
         """
         try:
             fields = msgspec.json.decode(params or b"{}", type=TaskListFields)
         except msgspec.ValidationError as error:
-            fault = refusal_of_struct(str(error), TaskListFields)
-            raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
+            raise refusal_of_struct(str(error), TaskListFields).within("params") from None
         if fields.department is None:
             if self.department is None:
-                raise invalid_params("'department' is missing", "$.params.department")
+                raise invalid_params("'department' is missing", "params.department")
             fields = msgspec.structs.replace(fields, department=self.department)
-        text = object_text(fields.input, "$.params.input")
+        text = object_text(fields.input, "params.input")
         if self.spec_set is not UNSET and (schema := self.spec_set.input_schema) is not None:
-            schema.check(text, at="$.params.input")
+            schema.check(text, field="params.input")
         return fields
 
-    def check_department(self, department: str | None, fields: TaskListFields, at: str) -> None:
+    def check_department(self, department: str | None, fields: TaskListFields, field: str) -> None:
         """Raise Refusal (`invalid-params`) where the department of a task must differ from that of its list."""
         must_differ = self.department is not None if self.cross_department is UNSET else self.cross_department
         if must_differ and department == fields.department:
             reason = f"the department of a task must differ from that of its list, {department!r}"
             way_out = "name another one, or say `crossDepartment: false` in the process"
-            raise invalid_params(f"{reason}: {way_out}", at)
+            raise invalid_params(f"{reason}: {way_out}", field)
 
     def check_output(self, result: bytes | None) -> None:
         """Raise Refusal unless a result matches the output schema; may raise Deferred."""
         if self.spec_set is not UNSET and (schema := self.spec_set.output_schema) is not None:
-            schema.check(result, at="$.result")
+            schema.check(result, field="result")
 
 
 class TaskFields(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -246,16 +245,16 @@ def fields_for(
     )
 
 
-def _check_step(step: ProcessStep, at: str) -> None:
+def _check_step(step: ProcessStep, field: str) -> None:
     if step.create_at_process_start and not step.skip_in_process_step and step.assign_to_team is None:
-        raise invalid_params("a step with `createAtProcessStart` needs a team", f"{at}.assignToTeam")
+        raise invalid_params("a step with `createAtProcessStart` needs a team", f"{field}.assignToTeam")
     if step.initial_task_status in CLOSED:
-        raise invalid_params("a task cannot start as completed or canceled", f"{at}.initialTaskStatus")
+        raise invalid_params("a task cannot start as completed or canceled", f"{field}.initialTaskStatus")
     if step.flow == "A" and step.initial_task_status != "PE":
         raise invalid_params(
-            "an automatic task starts as pending: only a worker can start it", f"{at}.initialTaskStatus"
+            "an automatic task starts as pending: only a worker can start it", f"{field}.initialTaskStatus"
         )
     if step.definition is not UNSET and step.definition.startswith(OWN):
-        raise invalid_params(f"{step.definition!r} is a built-in definition", f"{at}.definition")
+        raise invalid_params(f"{step.definition!r} is a built-in definition", f"{field}.definition")
     if step.flow == "M" and step.definition is not UNSET:
-        raise invalid_params("only a step with `handlerType: BATCH_JOB` has a definition", f"{at}.definition")
+        raise invalid_params("only a step with `handlerType: BATCH_JOB` has a definition", f"{field}.definition")

@@ -35,16 +35,16 @@ class PeopleTasks:
         self._lists = lists
         self._directory = directory
 
-    async def get(self, id: str, at: str = "$.id") -> PeopleTask:
+    async def get(self, id: str, field: str = "id") -> PeopleTask:
         """Return a task; raise Refusal (`people-task-not-found`)."""
         task = await self._store.find(id)
         if task is None:
-            raise Refusal(PEOPLE_TASK_NOT_FOUND, at=at, id=id)
+            raise Refusal(PEOPLE_TASK_NOT_FOUND, field=field, id=id)
         return task
 
     async def of_list(self, code: str, *, after: int | None, size: int) -> Portion[PeopleTask]:
         """Return the tasks of a list after a line number, by line number."""
-        found = await self._lists.get(code, "$.taskList")
+        found = await self._lists.get(code, "taskList")
         return await self._store.page_of_list(found.seq, after=after, size=size)
 
     async def first_tasks(self, task_list: TaskList, *, size: int) -> Portion[PeopleTask]:
@@ -53,10 +53,10 @@ class PeopleTasks:
 
     async def get_by_step(self, code: str, step: str) -> PeopleTask:
         """Return the one task of a list for a step; raise Refusal (`not-exactly-one`)."""
-        found = await self._lists.get(code, "$.taskList")
+        found = await self._lists.get(code, "taskList")
         count, task = await self._store.find_by_step(found.seq, step)
         if task is None or count != 1:
-            raise Refusal(NOT_EXACTLY_ONE, at="$.processStep", task_list=code, code=step, count=count)
+            raise Refusal(NOT_EXACTLY_ONE, field="processStep", task_list=code, code=step, count=count)
         return task
 
     async def pending(self, *, after: PageKey | None, size: int) -> Portion[PeopleTask]:
@@ -89,7 +89,7 @@ class PeopleTasks:
         done = await self._store.write_notes(task, actor, Notes(locked_by=actor.user if locked else None))
         task = await self.get(id)
         if not done:
-            raise Refusal(PEOPLE_TASK_LOCKED, at="$.id", id=id, user=task.locked_by)
+            raise Refusal(PEOPLE_TASK_LOCKED, field="id", id=id, user=task.locked_by)
         return task
 
     async def link_mail(self, id: str, mail_message: str, actor: Actor, *, size: int) -> Portion[str]:
@@ -114,20 +114,20 @@ class PeopleTasks:
     async def remove(self, id: str) -> PeopleTask:
         """Raise Refusal (`task-removal`), always."""
         await self.get(id)
-        raise Refusal(TASK_REMOVAL, at="$.id")
+        raise Refusal(TASK_REMOVAL, field="id")
 
     async def assert_not_completed(self, id: str) -> PeopleTask:
         """Return a task; raise Refusal (`people-task-completed`)."""
         task = await self.get(id)
         if task.current.status == "CO":
-            raise Refusal(PEOPLE_TASK_COMPLETED, at="$.id", id=id, status="completed")
+            raise Refusal(PEOPLE_TASK_COMPLETED, field="id", id=id, status="completed")
         return task
 
     async def assert_user_is_valid(self, id: str, user: str) -> PeopleTask:
         """Return a task; raise Refusal (`not-a-member`) unless the user is a member of its team."""
         task = await self.get(id)
         if not await self._directory.is_member(user, task.current.team):
-            raise Refusal(NOT_A_MEMBER, at="$.user", user=user, team=task.current.team)
+            raise Refusal(NOT_A_MEMBER, field="user", user=user, team=task.current.team)
         return task
 
     async def validate_after_completed(self, id: str) -> PeopleTask:
@@ -135,7 +135,7 @@ class PeopleTasks:
         task = await self.get(id)
         if task.current.completion_date_time is None:
             status = STATUS_NAMES[task.current.status].lower()
-            raise Refusal(PEOPLE_TASK_NOT_COMPLETED, at="$.id", id=id, status=status)
+            raise Refusal(PEOPLE_TASK_NOT_COMPLETED, field="id", id=id, status=status)
         if task.current.user is None and task.fields.flow == "M":
-            raise Refusal(USER_NEEDED, at="$.id", status=STATUS_NAMES["CO"])
+            raise Refusal(USER_NEEDED, field="id", status=STATUS_NAMES["CO"])
         return task

@@ -12,7 +12,7 @@ from fencepost.domain.definition import Beginning, Decided
 from fencepost.domain.payload import object_text
 from fencepost.domain.validation import refusal_of_struct
 from fencepost.domain.workflow import Workflow
-from fencepost.errors import invalid_params
+from fencepost.errors import Refusal, invalid_params
 from fencepost.vocabularies.taskflow.flow import (
     MAX_STAGES,
     FlowOptions,
@@ -47,19 +47,20 @@ class TaskflowDefinition(
     def compile(self) -> None:
         """Check the flow; raise Refusal (`invalid-params`)."""
         super().compile()
-        object_text(self.context, "$.context")
+        object_text(self.context, "context")
         if not self.stages and self.name != FLOW:
-            raise invalid_params("a flow has at least one stage", "$.stages")
-        check_stages(self.stages, "$")
+            raise invalid_params("a flow has at least one stage", "stages")
+        check_stages(self.stages)
 
     def begin(self, params: bytes | None) -> Beginning:
         """Check the params of a run of the built-in document; raise Refusal (`invalid-params`)."""
         if self.name == FLOW:
             try:
-                read_flow_params(params or b"{}").check("$.params")
+                read_flow_params(params or b"{}").check()
             except msgspec.ValidationError as error:
-                fault = refusal_of_struct(str(error), FlowParams)
-                raise invalid_params(fault.message, "$.params" + (fault.at or "$")[1:]) from None
+                raise refusal_of_struct(str(error), FlowParams).within("params") from None
+            except Refusal as refusal:
+                raise refusal.within("params") from None
         return Beginning()
 
     def plan(self, workflow: Workflow) -> Plan:

@@ -44,7 +44,7 @@ class FlowEvents:
 
     async def is_behind(self, id: str, position: Position | None) -> bool:
         """Return whether events may follow a position; raise Refusal (`taskflow-not-found`)."""
-        newest = (await self._runs.get(id, "$")).plan.retry_attempt
+        newest = (await self._runs.get(id, "")).plan.retry_attempt
         return position is None or position.run <= newest
 
     async def follow(self, id: str, position: Position | None) -> AsyncIterator[StreamEvent | None]:
@@ -52,8 +52,8 @@ class FlowEvents:
 
         Yields None when a read found nothing new.
         """
-        run = (await self._runs.get(id, "$")).plan.retry_attempt if position is None else position.run
-        while run <= (newest := (await self._runs.get(id, "$")).plan.retry_attempt):
+        run = (await self._runs.get(id, "")).plan.retry_attempt if position is None else position.run
+        while run <= (newest := (await self._runs.get(id, "")).plan.retry_attempt):
             try:
                 seq = (await self._workflows.get(run_id(id, run))).seq
                 async with self._followers.follow(seq) as follower:

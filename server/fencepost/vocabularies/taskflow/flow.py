@@ -138,11 +138,11 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         """Treat null as absent."""
         drop_nulls(self, "context", "meta")
 
-    def check(self, at: str = "$") -> None:
-        """Raise Refusal (`invalid-params`) for a flow that cannot run; `at` is its JSON path in the request."""
-        object_text(self.context, f"{at}.context")
-        object_text(self.meta, f"{at}.meta")
-        check_stages(self.stages, at)
+    def check(self) -> None:
+        """Raise Refusal (`invalid-params`) for a flow that cannot run."""
+        object_text(self.context, "context")
+        object_text(self.meta, "meta")
+        check_stages(self.stages)
 
 
 def drop_nulls(struct: msgspec.Struct, *names: str) -> None:
@@ -153,11 +153,11 @@ def drop_nulls(struct: msgspec.Struct, *names: str) -> None:
             msgspec.structs.force_setattr(struct, name, UNSET)
 
 
-def check_stages(stages: Sequence[FlowStage], at: str) -> None:
-    """Raise Refusal (`invalid-params`) for stages that cannot run; `at` is the JSON path of the flow."""
+def check_stages(stages: Sequence[FlowStage]) -> None:
+    """Raise Refusal (`invalid-params`), with a field of the flow, for stages that cannot run."""
     for number, stage in enumerate(stages):
         for index, task in enumerate(stage.tasks):
-            place = f"{at}.stages[{number}].tasks[{index}]"
+            place = f"stages[{number}].tasks[{index}]"
             _check_details(task, place)
             _check_options(task, f"{place}.options")
             object_text(task.params, f"{place}.params")

@@ -68,7 +68,7 @@ class Flows:
         except Refusal as refusal:
             if refusal.kind is not WORKFLOW_EXISTS:
                 raise
-            raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=wanted.request_id) from None
+            raise Refusal(REQUEST_ID_REUSED, field="requestId", request_id=wanted.request_id) from None
         return id
 
     async def execute(self, template: str, context: bytes | None, request_id: str | None, caller: str) -> FlowRecord:
@@ -81,9 +81,8 @@ class Flows:
             await self._create(id, template, context, caller)
         except Refusal as refusal:
             if refusal.kind is WORKFLOW_EXISTS:
-                raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=request_id) from None
-            refusal.at = "$.templateId" if refusal.at in (None, "$.definition") else refusal.at
-            raise
+                raise Refusal(REQUEST_ID_REUSED, field="requestId", request_id=request_id) from None
+            raise (refusal.about("templateId") if refusal.field in (None, "definition") else refusal) from None
         return await self.details(id)
 
     async def details(self, id: str) -> FlowRecord:
@@ -110,7 +109,7 @@ class Flows:
                     raise
             run = await self._runs.get(id)
         if run.row.workflow.outcome != "canceled":
-            raise Refusal(TASKFLOW_HAS_BEEN_DONE, at="$.taskflowId", id=id, status=run.progress.status)
+            raise Refusal(TASKFLOW_HAS_BEEN_DONE, field="taskflowId", id=id, status=run.progress.status)
         return await self._runs.record(run)
 
     async def retry(
@@ -129,16 +128,16 @@ class Flows:
         if request in run.plan.requests:
             return await self._runs.record(run)
         if not run.is_over:
-            raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status=run.progress.status)
+            raise Refusal(TASKFLOW_NOT_DONE, field="taskflowId", id=id, status=run.progress.status)
         if len(id) > _MAX_ID_LENGTH:
-            raise invalid_params(f"an id of more than {_MAX_ID_LENGTH} characters cannot be retried", "$.taskflowId")
+            raise invalid_params(f"an id of more than {_MAX_ID_LENGTH} characters cannot be retried", "taskflowId")
         params = msgspec.json.encode(retry_params(run.plan, run.progress, stages, request))
         try:
             await self._create(run_id(id, run.plan.retry_attempt + 1), FLOW, params, caller)
         except Refusal as refusal:
             if refusal.kind is not WORKFLOW_EXISTS:
                 raise
-            raise Refusal(TASKFLOW_NOT_DONE, at="$.taskflowId", id=id, status="RUNNING") from None
+            raise Refusal(TASKFLOW_NOT_DONE, field="taskflowId", id=id, status="RUNNING") from None
         return await self.details(id)
 
     async def _check_workflows(self, flow: Flow) -> None:
@@ -149,8 +148,8 @@ class Flows:
                     try:
                         await self._definitions.newest_workflow(task.definition)
                     except Refusal as refusal:
-                        refusal.at = f"$.stages[{number}].tasks[{index}].taskDetails.definition"
-                        raise
+                        field = f"stages[{number}].tasks[{index}].taskDetails.definition"
+                        raise refusal.about(field) from None
 
     async def _create(
         self, id: str, definition: str, params: bytes | None, caller: str, *, checked: Beginning | None = None
@@ -167,7 +166,7 @@ def _parent(flow: Flow) -> FlowParent | None:
     if flow.meta is UNSET or CONTEXT_MEMBER not in orjson.loads(bytes(flow.meta)):
         return None
     if (parent := read_parent(bytes(flow.meta))) is None:
-        raise invalid_params("'id', 'stageId' and 'taskId' of a task are needed", f"$.meta.{CONTEXT_MEMBER}.taskflow")
+        raise invalid_params("'id', 'stageId' and 'taskId' of a task are needed", f"meta.{CONTEXT_MEMBER}.taskflow")
     return parent
 
 

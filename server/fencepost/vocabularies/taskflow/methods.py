@@ -119,7 +119,7 @@ async def details(context: Context, params: TaskflowIdParams) -> TaskflowResult:
 @taskflow_methods.method("awf.taskflow/list", example={"limit": 10})
 async def list_(context: Context, params: TaskflowListParams) -> TaskflowsResult:
     """List flows page by page, the newest first, including nested ones."""
-    position = read_position(params.after, "$.after")
+    position = read_position(params.after, "after")
     flows, following = await context.of(Flows).list(position=position, size=params.limit)
     return TaskflowsResult(True, [*flows], UNSET if following is None else write_position(following))
 

@@ -30,7 +30,7 @@ from fencepost.vocabularies.taskflow.progress import nested_label
 from fencepost.vocabularies.taskflow.runs import Run, Runs
 
 CONTEXT_MEMBER = "taskflowExecutionContext"
-_PARENT = f"$.meta.{CONTEXT_MEMBER}.taskflow"
+_PARENT = f"meta.{CONTEXT_MEMBER}.taskflow"
 
 
 class NestedRequest(NamedTuple):
@@ -71,7 +71,7 @@ class Nesting:
             known = await self._find_result(run, label, nested)
         workflow = (await self._workflows.get(known)).workflow
         if not same_payload(workflow.params, msgspec.json.encode(nested.params)):
-            raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=nested.request_id)
+            raise Refusal(REQUEST_ID_REUSED, field="requestId", request_id=nested.request_id)
         return known
 
     async def _find_result(self, run: Run, label: str, nested: NestedRequest) -> str:
@@ -94,7 +94,7 @@ class Nesting:
         if run.is_over or activity is None or activity.state.status != "in-progress":
             raise _parent_is_over(nested.parent)
         if nested.exec_id is not None and activity.exec_id != str(nested.exec_id):
-            raise Refusal(EXEC_ID_MISMATCH, at="$.execId", id=activity.id, exec_id=nested.exec_id)
+            raise Refusal(EXEC_ID_MISMATCH, field="execId", id=activity.id, exec_id=nested.exec_id)
         attempt = _attempt_of(run, label)
         payload = msgspec.json.encode(ProduceSignal(label, attempt, nested.key, nested.params))
         signal = Signal(run.row.workflow.id, PRODUCE, payload, f"{nested.key}/{attempt}")
@@ -102,7 +102,7 @@ class Nesting:
         if isinstance(signaled, Refusal) and signaled.kind is WORKFLOW_HAS_BEEN_DONE:
             raise _parent_is_over(nested.parent)
         if isinstance(signaled, Refusal) and signaled.kind is SIGNAL_REUSED:
-            raise Refusal(REQUEST_ID_REUSED, at="$.requestId", request_id=nested.request_id)
+            raise Refusal(REQUEST_ID_REUSED, field="requestId", request_id=nested.request_id)
         if isinstance(signaled, Exception):
             raise signaled
 
@@ -139,4 +139,4 @@ def _find_begun(run: Run, label: str, key: str) -> str | None:
 
 
 def _parent_is_over(parent: FlowParent) -> Refusal:
-    return Refusal(PARENT_IS_OVER, at=f"{_PARENT}.taskId", id=parent.taskflow_id, task=parent.task_id)
+    return Refusal(PARENT_IS_OVER, field=f"{_PARENT}.taskId", id=parent.taskflow_id, task=parent.task_id)

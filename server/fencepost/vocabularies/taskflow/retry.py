@@ -55,7 +55,7 @@ def _selected(stages: Sequence[StageView], wanted: Sequence[StageRetry]) -> Sequ
     by_id = {stage.planned.id: stage for stage in stages}
     views: list[TaskView] = []
     for number, one in enumerate(wanted):
-        place = f"$.stages[{number}]"
+        place = f"stages[{number}]"
         stage = by_id.get(one.stage_id)
         if stage is None:
             raise invalid_params(f"the flow has no stage {one.stage_id!r}", f"{place}.stageId")

@@ -42,7 +42,7 @@ async def follow_taskflow(context: Context, request: Request) -> Response:
     last = _LAST_EVENT_ID.read(request.headers)
     position = None if last is None else parse_position(last)
     if last is not None and position is None:
-        raise invalid_params("Expected the id of an event of this stream", "$.Last-Event-ID")
+        raise invalid_params("Expected the id of an event of this stream", "Last-Event-ID")
     if not await events.is_behind(id, position):
         return Response(status_code=204)
     if request.method == "HEAD":

@@ -49,11 +49,11 @@ class Runs:
     def __init__(self, store: TaskflowStore) -> None:
         self._store = store
 
-    async def get(self, id: str, at: str = "$.taskflowId") -> Run:
-        """Return the newest run of a flow; raise Refusal (`taskflow-not-found`) with the JSON path `at`."""
+    async def get(self, id: str, field: str = "taskflowId") -> Run:
+        """Return the newest run of a flow; raise Refusal (`taskflow-not-found`) for `field`."""
         rows = await self._store.find([id])
         if not rows:
-            raise Refusal(TASKFLOW_NOT_FOUND, at=at, id=id)
+            raise Refusal(TASKFLOW_NOT_FOUND, field=field, id=id)
         return (await self._with_activities(rows))[0]
 
     async def record(self, run: Run) -> FlowRecord:

@@ -122,8 +122,8 @@ async def list_(context: Context, params: TemplateListParams) -> TemplatesResult
 async def update(context: Context, params: UpdateParams) -> TemplateResult:
     """Change the given members of a template; runs that have begun keep the old version."""
     change = params.template
-    id, at = change.id or change.template_id or "", "$.template.id" if change.id else "$.template.templateId"
-    return TemplateResult(await context.of(Templates).update(id, change, at=at, caller=context.caller))
+    id, field = change.id or change.template_id or "", "template.id" if change.id else "template.templateId"
+    return TemplateResult(await context.of(Templates).update(id, change, field=field, caller=context.caller))
 
 
 @template_methods.method("awf.taskflow.template/delete", example=_ID)
@@ -136,6 +136,6 @@ async def delete(context: Context, params: TemplateIdParams) -> TemplateResult:
 async def execute(context: Context, params: ExecuteParams) -> TaskflowResult:
     """Begin a flow from a template; `context` overrides members of the template's context."""
     await context.of(Templates).check(params.template_id)
-    over = object_text(params.context, "$.context")
+    over = object_text(params.context, "context")
     flow = await context.of(Flows).execute(params.template_id, over, params.request_id, context.caller)
     return TaskflowResult(flow)

@@ -52,12 +52,12 @@ class Templates:
         document = _with_content(TaskflowDefinition(name=f"{_NAME_PREFIX}/{uuid4()}"), content)
         return await self._put(document, caller)
 
-    async def update(self, id: str, content: TemplateContent, *, at: str, caller: str) -> FlowTemplate:
-        """Change a template; runs that have begun keep the old version. `at` is the JSON path of its id.
+    async def update(self, id: str, content: TemplateContent, *, field: str, caller: str) -> FlowTemplate:
+        """Change a template; runs that have begun keep the old version. `field` is the field of its id.
 
         Raises Refusal: `template-not-found` and `invalid-params`.
         """
-        return await self._put(_with_content((await self._get(id, at)).document, content), caller)
+        return await self._put(_with_content((await self._get(id, field)).document, content), caller)
 
     async def delete(self, id: str) -> FlowTemplate:
         """Delete a template and return it; raise Refusal for an unknown one, and while a live run needs it."""
@@ -65,8 +65,7 @@ class Templates:
         try:
             await self._definitions.delete(id)
         except Refusal as refusal:
-            refusal.at = "$.templateId"
-            raise
+            raise refusal.about("templateId") from None
         return _template(row)
 
     async def list(self, *, after: str | None, size: int) -> Portion[FlowTemplate]:
@@ -78,18 +77,17 @@ class Templates:
         """Raise Refusal (`template-not-found`) for an unknown template."""
         await self._get(id)
 
-    async def _get(self, id: str, at: str = "$.templateId") -> TemplateRow:
+    async def _get(self, id: str, field: str = "templateId") -> TemplateRow:
         row = await self._store.find_template(id)
         if row is None:
-            raise Refusal(TEMPLATE_NOT_FOUND, at=at, id=id)
+            raise Refusal(TEMPLATE_NOT_FOUND, field=field, id=id)
         return row
 
     async def _put(self, document: TaskflowDefinition, caller: str) -> FlowTemplate:
         try:
             await self._definitions.put(document, msgspec.json.encode(document), caller=caller)
         except Refusal as refusal:
-            refusal.at = "$.template" + (refusal.at or "$")[1:]
-            raise
+            raise refusal.within("template") from None
         return _template(await self._get(document.name))
 
 

@@ -165,7 +165,7 @@ async def _read(text: bytes, limits: Limits) -> dict[str, Any]:
     await as_json(text, JSON, max_depth=limits.depth)
     message = orjson.loads(text)
     if not isinstance(message, dict):
-        raise Refusal(INVALID_REQUEST, at="$", reason="Expected `object`")
+        raise Refusal(INVALID_REQUEST, field="", reason="Expected `object`")
     return message
 
 

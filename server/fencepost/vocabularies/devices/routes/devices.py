@@ -13,7 +13,7 @@ from msgspec import UNSET
 from starlette.requests import Request
 
 from fencepost.engine.context import Context
-from fencepost.errors import invalid_params
+from fencepost.errors import Verbatim, invalid_params
 from fencepost.http.routes import Routes
 from fencepost.resources.values import JsonObject
 from fencepost.settings import DeviceSettings
@@ -40,7 +40,7 @@ async def list_devices(context: Context, request: Request) -> DevicePage:
     """List devices by name."""
     query = request.query_params
     size = LIMIT.read(query)
-    found, more = await context.of(DeviceRegistry).list(after=AFTER.read(query), size=size, at="after")
+    found, more = await context.of(DeviceRegistry).list(after=AFTER.read(query), size=size, field=Verbatim("after"))
     page = await _resources(context, *found)
     return DevicePage(page, page[-1].id if more and page else UNSET)
 
@@ -55,7 +55,7 @@ async def read_device(context: Context, request: Request) -> DeviceResource:
 async def put_device(context: Context, request: Request, info: bytes) -> DeviceResource:
     """Register a device with any object."""
     if not info.lstrip().startswith(b"{"):
-        raise invalid_params("Expected `object`", "$")
+        raise invalid_params("Expected `object`", "")
     return (await _resources(context, await context.of(DeviceRegistry).put(request.path_params["name"], info)))[0]
 
 

@@ -24,6 +24,7 @@ from fencepost.errors import (
     TASK_HAS_A_LIMIT,
     TASK_NOT_FOUND,
     WORKFLOW_EXISTS,
+    Verbatim,
 )
 from fencepost.http.parameters import Number, Text
 from fencepost.http.routes import Routes
@@ -82,7 +83,7 @@ async def list_device_runs(context: Context, request: Request) -> DeviceRunPage:
     """List the runs of a device workflow, the newest first."""
     query = request.query_params
     size = LIMIT.read(query)
-    position = read_position(AFTER.read(query), "after")
+    position = read_position(AFTER.read(query), Verbatim("after"))
     runs, following = await context.of(Runs).list(request.path_params["id"], position=position, size=max(size, 1))
     page = [device_run(run, whole=False) for run in runs[:size]]
     return DeviceRunPage(page, write_position(following) if following and page else UNSET)

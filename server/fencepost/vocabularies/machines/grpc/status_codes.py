@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from fencepost.errors import Refusal
+from fencepost.errors import Refusal, path_of
 from fencepost.resources.error_body import report_bug
 from fencepost.vocabularies.machines.errors import ACTION_MISMATCH
 from fencepost.vocabularies.machines.grpc.decoding import Undecodable
@@ -85,7 +85,7 @@ def _grpc_error(error: Exception, method: str) -> GrpcError:
         case Refusal(kind=kind) if kind is ACTION_MISMATCH:
             return GrpcError(grpc.StatusCode.INVALID_ARGUMENT, error.message)
         case Refusal():
-            place = "" if error.at is None else f" (at {error.at})"
+            place = "" if error.field is None else f" (at {path_of(error.field)})"
             return GrpcError(_BY_STATUS.get(error.kind.status, grpc.StatusCode.UNKNOWN), error.message + place)
     return _grpc_error(report_bug(error, method), method)
 

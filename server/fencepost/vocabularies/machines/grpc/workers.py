@@ -76,7 +76,7 @@ class Workers:
             raise
         if found.position.has_ended and not self.package.is_old:
             outcome = found.workflow.outcome or "failed"
-            raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=id, outcome=outcome)
+            raise Refusal(WORKFLOW_HAS_BEEN_DONE, field="id", id=id, outcome=outcome)
         return actions_message(
             self.package.messages, found.plan, await self._ids_of_plan(found.plan), is_old=self.package.is_old
         )

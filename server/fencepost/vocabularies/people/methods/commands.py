@@ -64,7 +64,7 @@ class CompleteParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename
 
     def __post_init__(self) -> None:
         """Refuse a result that is not an object."""
-        object_text(self.result, "$.result")
+        object_text(self.result, "result")
 
 
 class ExecutedByParams(TaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -110,7 +110,7 @@ async def set_task_completed(context: Context, params: CompleteParams) -> TaskRe
 
     Idempotent for the assignee, with the same result.
     """
-    return await _execute(context, params, Complete(object_text(params.result, "$.result")))
+    return await _execute(context, params, Complete(object_text(params.result, "result")))
 
 
 @command_methods.method("awf.people/set-task-canceled", example=_ANN)

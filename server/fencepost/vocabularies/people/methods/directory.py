@@ -128,7 +128,7 @@ async def put_partner(context: Context, params: PartnerParams) -> PartnerResult:
     seen: set[str] = set()
     for place, contact in enumerate(params.contacts):
         if contact.code in seen:
-            raise invalid_params(f"contact {contact.code!r} is listed twice", f"$.contacts[{place}].code")
+            raise invalid_params(f"contact {contact.code!r} is listed twice", f"contacts[{place}].code")
         seen.add(contact.code)
     contacts = [Contact(contact.code, contact.description) for contact in params.contacts]
     await context.of(Directory).put_partner(Partner(params.code, params.description, contacts))

@@ -80,7 +80,7 @@ async def transfer_task_if_required(context: Context, params: TransferIfRequired
 @event_methods.method("awf.people/plan-task-if-required", example={**_ANN, "priority": "H"})
 async def plan_task_if_required(context: Context, params: PlanIfRequiredParams) -> EventResult:
     """Record a plan event if priority or due date differ; otherwise `event` is null."""
-    command = PlanIfRequired(params.priority, normalized_time(params.due_date_time, "$.dueDateTime"))
+    command = PlanIfRequired(params.priority, normalized_time(params.due_date_time, "dueDateTime"))
     return await _record(context, params, command, confirm=params.confirm)
 
 

@@ -49,7 +49,7 @@ class CreateListParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     def __post_init__(self) -> None:
         """Refuse an input that is not an object."""
-        object_text(self.input, "$.input")
+        object_text(self.input, "input")
 
     def fields(self) -> TaskListFields:
         """Return the fields of the list."""
@@ -101,7 +101,7 @@ class CloseListParams(ListParams, frozen=True, forbid_unknown_fields=True, renam
 
     def __post_init__(self) -> None:
         """Refuse a result that is not an object."""
-        object_text(self.result, "$.result")
+        object_text(self.result, "result")
 
 
 class StepParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -168,7 +168,7 @@ async def get_task_list(context: Context, params: ListParams) -> ListResult:
 @list_methods.method("awf.people/close-task-list", example={"code": "onboard-ada", "result": {"hired": True}})
 async def close_task_list(context: Context, params: CloseListParams) -> ListResult:
     """Close a task list when all its tasks are completed or canceled; `awf.workflow/cancel` ends any list."""
-    result = object_text(params.result, "$.result")
+    result = object_text(params.result, "result")
     return ListResult(list_resource(await context.of(TaskLists).close(params.code, result, caller=context.caller)))
 
 
@@ -188,7 +188,7 @@ async def add_task(context: Context, params: AddTaskParams) -> TaskResult:
         partner=params.partner,
         partner_contact=params.partner_contact,
         priority=params.priority,
-        due_date_time=normalized_time(params.due_date_time, "$.dueDateTime"),
+        due_date_time=normalized_time(params.due_date_time, "dueDateTime"),
     )
     return TaskResult(task_resource(await context.of(TaskLists).add(new, caller=context.caller)))
 
@@ -196,7 +196,7 @@ async def add_task(context: Context, params: AddTaskParams) -> TaskResult:
 @list_methods.method("awf.people/get-process-step-by-code", example={"process": "hr/onboard", "code": "BADGE"})
 async def get_process_step_by_code(context: Context, params: StepParams) -> StepResult:
     """Return a step of a process."""
-    step = await context.of(TaskLists).step(params.process, params.code, at="$.code")
+    step = await context.of(TaskLists).step(params.process, params.code, field="code")
     return StepResult(step_resource(params.process, step))
 
 
@@ -221,7 +221,7 @@ def _read_line(word: str | None) -> int | None:
     if word is None:
         return None
     if not (word.isascii() and word.isdigit() and int(word) < 2**31):
-        raise invalid_params("Expected the `next` of a previous page", "$.after")
+        raise invalid_params("Expected the `next` of a previous page", "after")
     return int(word)
 
 

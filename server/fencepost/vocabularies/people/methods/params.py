@@ -77,9 +77,9 @@ def event_result(executed: Executed) -> EventResult:
 
 
 def read_page_key(word: str | None) -> PageKey | None:
-    """Return the position in the `next` of a page; raise Refusal (`invalid-params`) at `$.after` for another text."""
+    """Return the position in the `next` of a page; raise Refusal (`invalid-params` for `after`) for another text."""
     team, _, position = (word or "").partition(":")
-    found = read_position(word and position, "$.after")
+    found = read_position(word and position, "after")
     return None if found is None else PageKey(team, *found)
 
 
@@ -93,9 +93,9 @@ def _next_after(found: Portion[PeopleTask]) -> str:
     return f"{key.team}:{write_position((key.due_date_time, key.seq))}"
 
 
-def normalized_time(text: str | None, at: str) -> str | None:
-    """Return a time in the format of resources: UTC with microseconds; raise Refusal (`invalid-params`) at `at`."""
-    checked = time_text(text, at)
+def normalized_time(text: str | None, field: str) -> str | None:
+    """Return a time in the format of resources: UTC with microseconds; raise Refusal (`invalid-params`) for `field`."""
+    checked = time_text(text, field)
     if checked is None:
         return None
     return datetime.fromisoformat(checked).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

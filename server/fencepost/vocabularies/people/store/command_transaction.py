@@ -116,7 +116,7 @@ def confirm(
         events, changes = load_streams(connection, [task.seq])[task.seq]
         draft = next((event for event in events if (event.stream, event.id) == (stream, number)), None)
         if draft is None:
-            raise Refusal(TASK_EVENT_NOT_FOUND, at="$.event", stream=stream, event=number)
+            raise Refusal(TASK_EVENT_NOT_FOUND, field="event", stream=stream, event=number)
         if draft.processed:
             return Executed(task, [draft])
         fetch(connection, statement("people/process_draft"), {"task_seq": task.seq, "stream": stream, "number": number})
@@ -132,7 +132,7 @@ def _lock_task(connection: Connection, id: str) -> tuple[PeopleTask, bool]:
     """Lock a task with its core task; return it, and whether its list is live."""
     seq = seq_of(id)
     if seq is None or kind_of(id) is not IdKind.ACTIVITY:
-        raise Refusal(PEOPLE_TASK_NOT_FOUND, at="$.id", id=id)
+        raise Refusal(PEOPLE_TASK_NOT_FOUND, field="id", id=id)
     is_live = bool(lock_workflows(connection, tasks=[seq]))
     fetch(connection, statement("people/lock_core_task"), {"seq": seq})
     return _load(connection, id), is_live
@@ -141,26 +141,26 @@ def _lock_task(connection: Connection, id: str) -> tuple[PeopleTask, bool]:
 def _load(connection: Connection, id: str) -> PeopleTask:
     task = find_task(connection, id)
     if task is None:
-        raise Refusal(PEOPLE_TASK_NOT_FOUND, at="$.id", id=id)
+        raise Refusal(PEOPLE_TASK_NOT_FOUND, field="id", id=id)
     return task
 
 
 def _check_live(connection: Connection, task: PeopleTask, *, is_live: bool) -> None:
     if not is_live:
         ended = find_list(connection, task.task_list)
-        raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.id", id=task.task_list, outcome=ended and ended.outcome)
+        raise Refusal(WORKFLOW_HAS_BEEN_DONE, field="id", id=task.task_list, outcome=ended and ended.outcome)
 
 
 def _check_team(connection: Connection, command: Command) -> None:
     match command:
         case Transfer(team=team):
-            at = "$.transferToTeam"
+            field = "transferToTeam"
         case TransferIfRequired(team=str() as team):
-            at = "$.assignedToTeam"
+            field = "assignedToTeam"
         case _:
             return
     if not fetch(connection, statement("people/teams/find"), {"code": team}):
-        raise invalid_params(f"there is no team {team!r}", at)
+        raise invalid_params(f"there is no team {team!r}", field)
 
 
 def _next_timestamp(connection: Connection, task: PeopleTask, now: datetime | None) -> str:

@@ -84,7 +84,7 @@ def apply_transitions(
         done = apply_locked(connection, [call], at)
         if not done.outcomes:
             ((_, definition, *_),) = fetch(connection, statement("people/find_core_task"), {"seq": seq})
-            raise invalid_params(f"{definition!r} wants a result that only a worker has", "$.status")
+            raise invalid_params(f"{definition!r} wants a result that only a worker has", "status")
         core = _core_task(done.outcomes[0])
         exec_id, version = core.exec_id, core.version
         wakeups += done.wakeups

@@ -68,7 +68,7 @@ class DirectoryStore:
                 joined = {team for (team,) in rows}
                 for place, team in enumerate(teams):
                     if team not in joined:
-                        raise invalid_params(f"there is no team {team!r}", f"$.teams[{place}]")
+                        raise invalid_params(f"there is no team {team!r}", f"teams[{place}]")
                 return sorted(joined)
 
         return await self._database.run(job)

@@ -60,11 +60,11 @@ def add_task(
         if new.line_number in lines:
             task = _task(connection, task_list, lines[new.line_number])
             if not same_payload(task.params, new.params(new.line_number)):
-                raise Refusal(ALREADY_EXISTS, at="$.lineNumber", id=task.id)
+                raise Refusal(ALREADY_EXISTS, field="lineNumber", id=task.id)
             return task, ()
         if task_list.seq not in live:
             ended = find_list(connection, task_list.code)
-            raise Refusal(WORKFLOW_HAS_BEEN_DONE, at="$.taskList", id=task_list.code, outcome=ended and ended.outcome)
+            raise Refusal(WORKFLOW_HAS_BEEN_DONE, field="taskList", id=task_list.code, outcome=ended and ended.outcome)
         seq, wakeups = make_core_task(connection, _new_core_task(task_list, new, _line_for(new, lines)), now)
         return _task(connection, task_list, seq), wakeups
 
@@ -82,7 +82,7 @@ def close_list(
         params = {"workflow_seq": task_list.seq, "over": [*CLOSED]}
         ((count,),) = fetch(connection, statement("people/count_open"), params)
         if count:
-            raise Refusal(TASKS_NOT_OVER, at="$.code", code=task_list.code, count=count)
+            raise Refusal(TASKS_NOT_OVER, field="code", code=task_list.code, count=count)
         ending = Ending("succeeded", "awf.people/close-task-list", caller, result=raw(result))
         ended, wakeups = end_tree(connection, [end_of(task_list.seq, ending)], now)
         return [*wakeups, *advance(connection, now, workflows=ended)]
@@ -97,7 +97,7 @@ def _line_for(new: NewLine, lines: dict[int, int]) -> int:
     line = new.line_number or max([new.first_free, *(line + 1 for line in lines)])
     if line < new.first_free:
         reason = f"the lines before {new.first_free} are reserved for the initial tasks of the list"
-        raise invalid_params(reason, "$.lineNumber")
+        raise invalid_params(reason, "lineNumber")
     return line
 
 
