@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from msgspec import Meta
 
+from fencepost.domain.suggestions import shortened
 from fencepost.domain.validation import refusal_of_struct
-from fencepost.errors import path_of
 from fencepost.vocabularies.devices.document import DeviceRunBody
 from tests.fixtures.surface import DOCUMENTS, METHODS
 
@@ -100,8 +100,15 @@ def test_an_unknown_member_name_full_of_path_markers_is_parsed_in_linear_time() 
         msgspec.json.decode(msgspec.json.encode({name: 1}), type=DeviceRunBody)
     fault = refusal_of_struct(str(caught.value), DeviceRunBody)
     assert time.process_time() - begun < 2.0
-    assert fault.field is not None
-    assert path_of(fault.field).startswith("$")
+    assert (fault.field, fault.message) == (shortened(name), f"there is no param {shortened(name)!r}")
+
+
+@pytest.mark.parametrize("name", [" matching regex  - at `$", " matching regex  - at `$[", "x - at `$.y", "`"])
+def test_an_unknown_member_name_with_words_of_an_error_message_is_refused_like_any_other(name: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(msgspec.json.encode({name: 1}), type=DeviceRunBody)
+    fault = refusal_of_struct(str(caught.value), DeviceRunBody)
+    assert (fault.field, fault.message) == (name, f"there is no param {name!r}")
 
 
 def test_a_member_of_another_kind_of_document_is_not_suggested() -> None:

@@ -15,7 +15,8 @@ from fencepost.errors import Refusal, field_of, invalid_params
 
 _STEP = re.compile(r"\.([^.\[]+)|\[[^\]]*\]")
 _AT = " - at `$"
-_UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
+_BEFORE_UNKNOWN = "Object contains unknown field `"
+_UNKNOWN = re.compile(rf"^{_BEFORE_UNKNOWN}(.*)`$", re.DOTALL)
 _CHOICE = re.compile(r"^Invalid (?:enum )?value ")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
 _RULE = " matching regex "
@@ -24,8 +25,9 @@ _RULE = " matching regex "
 def refusal_of_struct(message: str, struct: Any) -> Refusal:
     """Return msgspec's error message about a struct, or a union of structs, as a refusal (`invalid-params`)."""
     said, is_located, path = message.rpartition(_AT)
-    # The search begins at the end, since a name in the request may contain the same words thousands of times.
-    if is_located and path.endswith("`"):
+    # The search begins at the end, since a name in the request may contain the same words thousands of times. Words
+    # inside the name of an unknown member have no quote before them.
+    if is_located and path.endswith("`") and (said.endswith("`") or not said.startswith(_BEFORE_UNKNOWN)):
         message, path = said, path[:-1]
     else:
         path = ""
