@@ -165,5 +165,5 @@ def _action_position(latest: LatestAction | None) -> tuple[int, State]:
 def _action_mismatch(plan: Plan, position: WorkflowPosition, report: Report) -> Refusal:
     current = plan.steps[position.action_index] if position.action_index < len(plan.steps) else None
     is_other_task = current is None or current.task_name != report.task_name
-    what, field = ("task", "task") if is_other_task else ("action", "action")
-    return Refusal(ACTION_MISMATCH, field=field, what=what)
+    what = "task" if is_other_task else "action"
+    return Refusal(ACTION_MISMATCH, field=what, what=what)
