@@ -1,6 +1,6 @@
-"""A server process in which one built-in task ends it, once all the tasks that it waits for run beside it.
+"""A server process that one of its built-in tasks kills as soon as the other tasks run too.
 
-usage: crashing_built_in_tasks.py CONNINFO FILE   Each death adds a line to the file: the labels of what ran.
+usage: crashing_built_in_tasks.py CONNINFO FILE   Each crash adds a line to the file: the labels of the running tasks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fencepost.settings import Settings
 from tests.fixtures.servers import Server, running_server
 
 DEFINITION = "demo/deadly"
-# The seconds that the deadly one waits for the others, and the seconds that these take: a moment more.
+# Seconds that the deadly task waits for the others, and seconds that the others take, which must be longer.
 _WAITS, _TAKES = 0.5, 0.7
 _ALL = 4
 
@@ -30,7 +30,7 @@ crowd = asyncio.Event()
 
 
 async def work(execution: BuiltinExecution) -> bytes:
-    """Take a moment, or end everything."""
+    """Sleep a moment, or kill the process if this is the deadly task."""
     label = execution.task.label or ""
     running.append(label)
     if len(running) == _ALL:

@@ -1,6 +1,6 @@
-"""A server as a process of its own whose decider of flows ends it, as one that takes all memory does.
+"""A server process that is killed by its Taskflow decider, as by a decider that takes all memory.
 
-usage: crashing_decider_server.py CONNINFO FILE   Each decision adds a line to the file first.
+usage: crashing_decider_server.py CONNINFO FILE   Each decision first adds a line to the file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def decide(facts: Facts, event: Event) -> Sequence[AnyAction]:
 
 
 if __name__ == "__main__":
-    # The test waits for six attempts, each with ten seconds of silence and a second of back-off.
+    # Short times, in milliseconds, because the test waits for six attempts.
     Decided.in_progress_timeout, Decided.retry_delay = 300, 10
     with running_server(conninfo, settings=Settings(lease_grace_seconds=0.1), deciders={"taskflow": decide}) as server:
         with suppress(Exception):

@@ -1,4 +1,4 @@
-"""Clients that create and finish tasks as fast as they can, and remember everything that was acknowledged to them."""
+"""Clients that create and finish tasks as fast as they can, and record every acknowledged call."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.fixtures.servers import CallRefused
 from tests.fixtures.waiting import until
 
 DEFINITION = "load/task"
-# Tasks that may wait for workers; more would only make the end of the test longer.
+# The most tasks that wait for workers; more would only prolong the end of the test.
 _BACKLOG = 200
 
 
 class Load:
-    """What clients were told: ids of created tasks, and results by id of finished ones."""
+    """Acknowledged calls of all clients: ids of created tasks, and results of finished tasks by id."""
 
     def __init__(self, *ports: int) -> None:
         self.created: dict[str, int] = {}
@@ -32,7 +32,7 @@ class Load:
 
     @contextmanager
     def running(self, creators: int = 2, workers: int = 3) -> Iterator[None]:
-        """Keep it up until the block ends; creating ends first, and then everything is finished."""
+        """Run the clients until the block ends; then stop to create, and wait until every task is done."""
         with ThreadPoolExecutor(creators + workers) as pool:
             making = [pool.submit(self._create, number) for number in range(creators)]
             working = [pool.submit(self._work, number) for number in range(workers)]
@@ -56,13 +56,13 @@ class Load:
         def is_enough() -> bool:
             for client in self._clients:
                 if client.done():
-                    client.result()  # it raises why the client gave up
+                    client.result()  # raises the error of the client
             return len(self.finished) >= enough
 
         until(is_enough, timeout=20)
 
     def _client(self, number: int) -> Client:
-        """Return a client that begins with one of the servers and goes on with the next when that one fails."""
+        """Return a client that starts at one of the servers and switches to the next when that one fails."""
         begin = number % len(self._ports)
         return Client(*self._ports[begin:], *self._ports[:begin])
 
@@ -99,7 +99,7 @@ class Load:
         except CallRefused as refused:
             if refused.fault["type"] != "exec-id-mismatch":
                 raise
-            # The lease was over: the task is somebody else's now, and this result must never be seen.
+            # The lease had ended: another worker has the task, and this result must never appear.
             self.too_late += 1
         else:
             assert task["id"] not in self.finished, "a task was finished twice"

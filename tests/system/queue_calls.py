@@ -1,4 +1,4 @@
-"""Calls that mean something to the queue as it stands: drawn as small numbers, which pick from what the model knows."""
+"""Random calls that fit the current queue: hypothesis draws small numbers, which pick from the state of the model."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.system.queue_tasks import Params
 T = TypeVar("T")
 Call = tuple[str, Params]
 
-# Contents of payloads: some are equal for Python and are not for us.
+# Payloads; some are equal in Python and different in JSON.
 CONTENTS: list[Any] = [None, {}, {"a": 1}, {"a": True}, {"a": {"b": [1.5, "é", None]}}]
 STRANGER = "5c1d3f7e-0000-4000-8000-000000000000"
 PICK = st.integers(0, 20)
 
 
 class Spec(Protocol):
-    """What can become a call."""
+    """A drawn value that can be turned into a call."""
 
     def call(self, model: Model, definitions: Sequence[str]) -> Call:
-        """Return method and params for the queue as it stands."""
+        """Return method and params for the current state of the queue."""
 
 
 def pick(things: Sequence[T], number: int) -> T:
@@ -35,7 +35,7 @@ def pick(things: Sequence[T], number: int) -> T:
 
 @dataclass(frozen=True)
 class Create:
-    """A new task, or with `again` one whose id is taken; `other` says which member of its content is not the same."""
+    """A create, or with `again` one with a taken id; `other` names the member of its content that differs."""
 
     definition: int
     named: bool
@@ -62,7 +62,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Poll:
-    """A poll for some of the definitions; requestIds come again."""
+    """A poll for some of the definitions; requestIds are reused."""
 
     definitions: int
     size: int
@@ -83,7 +83,7 @@ class Poll:
 
 @dataclass(frozen=True)
 class Say:
-    """Something about an execution: a live one, any one that ever was (`old`), or one that never was (`stray`)."""
+    """A report about an execution: a live one, any that ever existed (`old`), or one that never existed (`stray`)."""
 
     verb: str
     execution: int
@@ -113,7 +113,7 @@ class Say:
 
 @dataclass(frozen=True)
 class About:
-    """What a user says about a task."""
+    """A call of a user about a task."""
 
     verb: str
     task: int

@@ -1,7 +1,7 @@
-"""The queue as its documents describe it, in memory: no batches, no SQL, no time but what it is told.
+"""A model of the documented queue, in memory: without batches and SQL, and with time as an argument.
 
-`Model.answer` takes a call and the server's answer to it, checks the answer, and moves on. It is written from
-spec/aidbox.md and rules.md, not from the server.
+`Model.answer` takes a call and the server's answer, checks the answer, and applies the call. The model is written
+from the documented behaviour, not from the server.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Model:
         self.executions: dict[str, Execution] = {}
 
     def answer(self, method: str, params: Params, status: int | None, answer: Params) -> None:
-        """Check the server's answer (`status` is None inside a batch) and do what it says was done."""
+        """Check the server's answer and apply the call; `status` is None inside a batch."""
         verb = method.removeprefix("awf.task/").replace("-", "_")
         act: Callable[[Params, Params], object] = getattr(self, f"_{verb}")
         expected: object
@@ -52,7 +52,7 @@ class Model:
             assert (seen(result["resource"]) if "resource" in result else result) == expected, (method, params)
 
     def advance(self, by: timedelta, retry_at: Callable[[Task], datetime]) -> None:
-        """Let time pass and do what falls due; `retry_at` tells when a task whose attempt was lost is tried again."""
+        """Advance the time and apply deadlines; `retry_at` returns the time of the retry after a lost attempt."""
         self._retry_at = retry_at
         self.now += by
         for task in self.tasks.values():
@@ -72,7 +72,7 @@ class Model:
         if task.retry_count <= task.terms.retries:
             at = self.now + task.terms.delay
             if action == "awf.engine/timeout":
-                # A random part is added, which doubles with each attempt that was lost in a row.
+                # The delay has a random part, which doubles with each consecutive lost attempt.
                 spread = min(task.terms.delay * 2 ** (task.lost - 1), max(task.terms.delay, timedelta(minutes=10)))
                 assert at <= self._retry_at(task) <= at + spread
                 at = self._retry_at(task)
@@ -141,7 +141,7 @@ class Model:
     def _poll(self, params: Params, result: Params, action: str = "awf.task/poll") -> Params:
         request = None
         if "requestId" in params:
-            # Either method repeats the request; `timeout` is not part of what is asked for.
+            # Either method repeats the request; `timeout` is not part of its content.
             what = {name: value for name, value in params.items() if name not in ("requestId", "timeout")}
             request = params["requestId"], repr(sorted(what.items()))
         given = self._held(request) or self._lease(params, result, action, request)
@@ -154,7 +154,7 @@ class Model:
         return self._poll(params, result, "awf.task/long-poll")
 
     def _held(self, request: tuple[str, str] | None) -> list[Task]:
-        """Return what an earlier poll with the same requestId still holds."""
+        """Return the tasks that an earlier poll with the same requestId still holds."""
         if request is None:
             return []
         held = [
@@ -173,7 +173,7 @@ class Model:
         wanted = params["taskDefinitions"]
         resources = result.get("resources", [])
         given = [self.tasks[resource["id"]] for resource in resources]
-        # The longest ready first; the order between those that became ready at the same moment is the server's.
+        # The longest ready first; tasks that became ready at the same moment come in any order.
         oldest = self._ready(wanted)[: params["maxBatchSize"]]
         # A task whose attempt was lost is alone in its poll.
         oldest = oldest[:1] if oldest and oldest[0].lost else [task for task in oldest if not task.lost]
@@ -189,7 +189,7 @@ class Model:
         return given
 
     def _ready(self, wanted: list[str]) -> list[Task]:
-        """Return the tasks that are ready and that the limits leave places for, the longest ready first."""
+        """Return the ready tasks that the limits allow, the longest ready first."""
         taken = self._held_by_key()
         free: list[Task] = []
         ready = [task for task in self.tasks.values() if task.status == "ready" and task.definition in wanted]
@@ -207,7 +207,7 @@ class Model:
         return math.inf if limit is None else limit
 
     def _key(self, task: Task) -> tuple[str, str]:
-        """Return what a task is counted under: the newest version of its definition says where that is found."""
+        """Return the limit key of a task; the newest version of its definition has the path."""
         value = {"params": task.params}
         for step in self.terms[task.definition].path:
             if not isinstance(value, dict) or step not in value:
@@ -291,7 +291,7 @@ class Model:
         return execution
 
     def _current(self, params: Params, *statuses: str, finished: int = 422) -> Task:
-        """Return the task if it is held under this execId and in one of the states; refuse otherwise."""
+        """Return the task if this execId holds it and it is in one of the states; refuse otherwise."""
         task = self._known(params)
         if task.exec_id != params["execId"]:
             raise Refused("exec-id-mismatch", 409)

@@ -1,4 +1,4 @@
-"""A task and its executions as the model of the queue sees them, and the same view of what a server sends."""
+"""A task and its executions in the model of the queue, and the same view of a resource from a server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Terms:
 
 @dataclass
 class Execution:
-    """What is known of an execId: how the task looked when it began, and by what it was ended."""
+    """An execId in the model: the task when it was started, and the call that ended the execution."""
 
     task: Task
     began: Params | None = None
@@ -70,7 +70,7 @@ class Task:
             self.exec_id = self.worker = None
 
     def view(self) -> Params:
-        """Return what the wire shows of it."""
+        """Return the members of the resource."""
         return {
             "id": self.id,
             "definition": self.definition,
@@ -94,7 +94,7 @@ class Task:
 
 
 def seen(resource: Params) -> Params:
-    """Return the same view of a task as the server sent it."""
+    """Return the view of a resource from the server, as `Task.view` returns it."""
     times = {name: resource.get(name) for name in ("executeAt", "inProgressTimeoutAt")}
     times |= {name: resource["meta"][name] for name in ("createdAt", "lastUpdated")}
     plain = ("id", "definition", "definition-version", "label", "params", "status", "outcome", "result", "error")
@@ -108,9 +108,9 @@ def seen(resource: Params) -> Params:
 
 
 def check_replay(resource: Params, log: list[Params], *, waited: timedelta = timedelta(0)) -> None:
-    """Check that the log leads to the state, one step after the other, with one execution at a time.
+    """Check that the log leads to the state, one transition after the other, with one execution at a time.
 
-    Entries are dated from the start of their statement: one that waited for another may look that much older.
+    An entry has the time at which its statement started: one that waited for a lock may be older by that wait.
     """
     assert [int(entry["versionId"]) for entry in log] == list(range(1, len(log) + 1))
     assert "status-before" not in log[0]

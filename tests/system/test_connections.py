@@ -1,4 +1,4 @@
-"""Connections that ask for too much: endless heads and bodies, silence, and more clients than there is room for."""
+"""Limits of connections: endless heads and bodies, silent clients, and more clients than file descriptors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEW = 60
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory, open_folder: Path) -> Iterator[Process]:
-    """A server that is quick to give up."""
+    """A server with short timeouts."""
     data = open_folder / "connections" / "data"
     patience = ("--head-timeout", "2", "--body-timeout", "2", "--max-bodies", str(8 * MIB))
     with serving(tmp_path_factory.mktemp("server"), "--data-dir", str(data), *patience) as running:
@@ -34,7 +34,7 @@ def process(tmp_path_factory: pytest.TempPathFactory, open_folder: Path) -> Iter
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory, open_folder: Path) -> Iterator[Process]:
-    """A server that may have 256 descriptors."""
+    """A server with a limit of 256 file descriptors."""
     data = open_folder / "connections" / "other"
     process = Process(tmp_path_factory.mktemp("crowded"), "--data-dir", str(data))
     with descriptors(256):
@@ -48,7 +48,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory, open_folder: Path) -> Iter
 
 @contextmanager
 def descriptors(most: int) -> Iterator[None]:
-    """Start what is started in the block with so many descriptors at most."""
+    """Limit the file descriptors of processes that the block starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     try:
@@ -74,7 +74,9 @@ def memory(process: Process) -> int:
     ],
     ids=["value", "headers", "name", "path", "empty-lines"],
 )
-def test_a_head_without_an_end_is_refused_and_costs_little(process: Process, begin: bytes, endless: bytes) -> None:
+def test_an_endless_request_head_is_refused_within_bounded_memory(
+    process: Process, begin: bytes, endless: bytes
+) -> None:
     before = memory(process)
     with raw(process.port) as endlessly, raw(process.port) as other:
         endlessly.send(begin)
@@ -92,14 +94,14 @@ def test_a_head_without_an_end_is_refused_and_costs_little(process: Process, beg
 @pytest.mark.parametrize(
     ("size", "status"), [(65_000, 200), (66_000, 431), (200_000, 431)], ids=["below", "above", "far-above"]
 )
-def test_a_head_may_have_64_kibibytes(process: Process, size: int, status: int) -> None:
+def test_a_request_head_may_have_64_kibibytes(process: Process, size: int, status: int) -> None:
     answer = request(process.port, get("/healthz", f"x: {'a' * size}"))
     assert answer.status == status
     if status == 431:
         assert answer.type == "head-too-large"
 
 
-def test_a_head_that_is_too_large_is_refused_in_the_format_of_the_caller(process: Process) -> None:
+def test_a_too_large_request_head_is_refused_in_the_format_of_the_caller(process: Process) -> None:
     answer = request(process.port, get("/healthz", "accept: text/yaml", f"x: {'a' * 66_000}"))
     assert answer.headers["content-type"] == "text/yaml"
     assert b"type: head-too-large" in answer.body
@@ -115,14 +117,14 @@ def test_a_head_that_is_too_large_is_refused_in_the_format_of_the_caller(process
     ],
     ids=["trailer", "extension", "body", "size"],
 )
-def test_a_chunked_body_without_an_end_is_refused(process: Process, body: bytes, status: int) -> None:
+def test_an_endless_or_invalid_chunked_body_is_refused(process: Process, body: bytes, status: int) -> None:
     with raw(process.port) as connection:
         connection.send(post("/rpc", b"", "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b""))
         connection.send(body * (20 if status == 413 else 1))
         assert connection.answer().status == status
 
 
-def test_what_stands_behind_a_chunked_body_is_no_header(process: Process) -> None:
+def test_trailers_of_a_chunked_body_are_not_read_as_headers(process: Process) -> None:
     head = post("/rpc", b"", "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
     assert (
         request(process.port, head + b"2\r\n[]\r\n0\r\nhost: evil.example\r\naccept: image/png\r\n\r\n").status == 400
@@ -134,14 +136,14 @@ def test_what_stands_behind_a_chunked_body_is_no_header(process: Process) -> Non
     [b"", b"GET", HEALTH[:-2], b"\r\n", HEALTH + HEALTH[:30], b"GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websock"],
     ids=["nothing", "a-word", "most-of-a-head", "an-empty-line", "a-second-one", "a-handshake"],
 )
-def test_a_client_that_does_not_go_on_is_let_go(process: Process, content: bytes) -> None:
+def test_a_client_with_an_incomplete_request_head_is_disconnected(process: Process, content: bytes) -> None:
     with raw(process.port) as connection:
         connection.send(content)
         assert connection.is_ended()
 
 
 @pytest.mark.parametrize("sent", [b"", b"[", b"[" + b" " * 3000])
-def test_a_body_that_does_not_come_is_refused(process: Process, sent: bytes) -> None:
+def test_an_incomplete_body_is_refused_with_408_after_the_timeout(process: Process, sent: bytes) -> None:
     with raw(process.port) as connection:
         connection.send(post("/rpc", b" " * 4000)[:-4000] + sent)
         answer = connection.answer()
@@ -157,7 +159,7 @@ def test_large_bodies_wait_in_bounded_memory(process: Process) -> None:
         threads = [threading.Thread(target=one.send, args=(whole[:-1],)) for one in connections]
         for thread in threads:
             thread.start()
-        # Small calls come through meanwhile.
+        # Small calls are answered meanwhile.
         assert request(process.port, BAD_CALL).status == 400
         for thread in threads:
             thread.join()
@@ -171,7 +173,7 @@ def test_large_bodies_wait_in_bounded_memory(process: Process) -> None:
     until(lambda: request(process.port, whole).status == 400)
 
 
-def test_a_body_that_finds_no_room_is_told_when_to_come_back(process: Process) -> None:
+def test_a_body_beyond_the_memory_for_bodies_is_refused_with_retry_after(process: Process) -> None:
     with ExitStack() as stack:
         for _ in range(6):
             stack.enter_context(raw(process.port)).send(post("/rpc", b" " * MIB)[:-1])
@@ -192,7 +194,7 @@ def status_of(connection: Raw) -> int:
 
 
 @pytest.mark.parametrize("count", [50, 3000])
-def test_requests_that_come_at_once_are_answered_in_their_order(process: Process, count: int) -> None:
+def test_pipelined_requests_are_answered_in_their_order(process: Process, count: int) -> None:
     with raw(process.port) as connection:
         connection.send(b"".join(get(f"/nothing-{number}") for number in range(count)))
         for number in range(min(count, FEW)):
@@ -204,7 +206,7 @@ def test_requests_that_come_at_once_are_answered_in_their_order(process: Process
             assert connection.is_ended()
 
 
-def test_what_cannot_be_read_is_answered_behind_what_came_before(process: Process) -> None:
+def test_an_invalid_request_is_answered_after_the_pipelined_request_before_it(process: Process) -> None:
     poll = b'{"method": "awf.task/long-poll", "params": {"taskDefinitions": ["demo/none"], "timeout": 300}}'
     with raw(process.port) as connection:
         connection.send(post("/rpc", poll) + b"\x00\x01\x02\r\n\r\n")
@@ -212,7 +214,7 @@ def test_what_cannot_be_read_is_answered_behind_what_came_before(process: Proces
         assert (connection.answer().status, connection.is_ended()) == (400, True)
 
 
-def test_a_client_that_expects_100_is_told_to_go_on_or_why_not(process: Process) -> None:
+def test_a_client_that_expects_100_gets_it_or_the_refusal(process: Process) -> None:
     with raw(process.port) as connection:
         whole = post("/rpc", b"[]", "expect: 100-continue")
         connection.send(whole[:-2])
@@ -224,7 +226,7 @@ def test_a_client_that_expects_100_is_told_to_go_on_or_why_not(process: Process)
         assert connection.answer().status == 413
 
 
-def test_a_body_that_is_refused_before_it_came_does_not_go_on_for_ever(process: Process) -> None:
+def test_the_connection_of_a_refused_body_is_closed_while_the_client_sends(process: Process) -> None:
     with raw(process.port) as connection:
         connection.send(post("/rpc", b"", "content-length: 100000000").replace(b"content-length: 0\r\n", b""))
         assert connection.answer().status == 413
@@ -233,7 +235,7 @@ def test_a_body_that_is_refused_before_it_came_does_not_go_on_for_ever(process: 
 
 
 def silent(port: int, count: int, content: bytes) -> list[Raw]:
-    """Open connections and say no more than that."""
+    """Open connections that send `content` and nothing more."""
     found = []
     for _ in range(count):
         with contextlib.suppress(OSError):
@@ -256,7 +258,7 @@ def test_probes_are_answered_when_descriptors_run_out(crowded: Process, content:
 
         until(lambda: status(HEALTH) == 200)
         until(lambda: status(get("/readyz")) == 200)
-        # Idle connections make room for those that want something.
+        # Idle connections are closed for connections with a request.
         until(lambda: status(BAD_CALL) == 400)
     finally:
         for one in connections:
@@ -265,7 +267,7 @@ def test_probes_are_answered_when_descriptors_run_out(crowded: Process, content:
     assert "Traceback" not in crowded.said
 
 
-def test_polls_that_wait_are_not_let_go_for_others(crowded: Process) -> None:
+def test_waiting_polls_are_not_disconnected_to_make_room(crowded: Process) -> None:
     poll = b'{"method": "awf.task/long-poll", "params": {"taskDefinitions": ["demo/none"], "timeout": 20000}}'
     polls = silent(crowded.port, 200, post("/rpc", poll))
     try:

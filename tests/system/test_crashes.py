@@ -1,4 +1,4 @@
-"""kill -9 under load, again and again: what was acknowledged is there, it is done once, and nothing is stuck."""
+"""kill -9 under load: every acknowledged change is stored, every task is done once, and no task is stuck."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRESS = 60
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user may pass through: as root, Postgres runs as somebody else."""
+    """A folder that every user can enter: when root runs the tests, Postgres runs as another user."""
     with tempfile.TemporaryDirectory(prefix="fencepost-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -31,7 +31,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def process(folder: Path) -> Iterator[Process]:
-    """A server on its own Postgres, which writes to the disk as it does for users."""
+    """A server with its own Postgres, with fsync on as in production."""
     with serving(folder, "--data-dir", str(folder / "data"), "--lease-grace", "0.5") as running:
         with Client(running.port) as client:
             times = {"requestedToStartTimeout": 1000, "inProgressTimeout": 1500, "retryDelay": 100}
@@ -40,7 +40,9 @@ def process(folder: Path) -> Iterator[Process]:
         yield running
 
 
-def test_whatever_is_killed_everything_acknowledged_is_there_and_done_once(process: Process, folder: Path) -> None:
+def test_every_acknowledged_task_is_done_once_when_server_and_postgres_are_killed(
+    process: Process, folder: Path
+) -> None:
     load = Load(process.port)
     with load.running():
         for victim in KILLS:
@@ -52,11 +54,11 @@ def test_whatever_is_killed_everything_acknowledged_is_there_and_done_once(proce
                 process.start()
     load.check()
     assert len(load.created) >= len(KILLS) * PROGRESS
-    assert load.retries >= len(KILLS), "the kills met nobody"
+    assert load.retries >= len(KILLS), "the kills interrupted no call"
     assert "Traceback" not in process.said
 
 
-def test_a_server_whose_postgres_was_killed_recovers_or_ends(process: Process, folder: Path) -> None:
+def test_a_server_restarts_its_killed_postgres_or_exits(process: Process, folder: Path) -> None:
     with Client(process.port) as client:
         client.call("awf.task/create-and-execute", {"definition": DEFINITION, "id": "kept"})
         killed = postgres_pid(folder / "data")

@@ -1,4 +1,4 @@
-"""A built-in task that ends its server takes what runs beside it along once, and from then on nothing."""
+"""A built-in task that crashes its server takes other tasks with it only once; then it runs alone."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ ATTEMPTS = 4
 GOOD = ["a", "b", "c"]
 
 
-def test_a_built_in_task_that_ends_its_server_runs_alone_after_the_first_time(
-    new_database: str, tmp_path: Path
-) -> None:
+def test_a_built_in_task_that_crashed_its_server_runs_alone_afterwards(new_database: str, tmp_path: Path) -> None:
     file = tmp_path / "deaths"
     file.touch()
     with running_server(new_database) as server:

@@ -1,4 +1,4 @@
-"""`fencepost demo` as a user runs it: real processes, real data, and what happens when some of them are killed."""
+"""`fencepost demo` as a user runs it: real processes and data, some of them killed in the middle."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def used_folder() -> Iterator[Path]:
-    """A folder in which the demo has run once; `first.txt` is what it said."""
+    """A folder in which the demo has run once; `first.txt` holds its output."""
     for path in _open_folder():
         path.joinpath("first.txt").write_text(run(path).stdout)
         yield path
 
 
 def _open_folder() -> Iterator[Path]:
-    # As root, Postgres runs as somebody else, who must be able to pass through.
+    # When root runs the tests, Postgres runs as another user, who must be able to enter the folder.
     with tempfile.TemporaryDirectory(prefix="fencepost-demo-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -73,13 +73,13 @@ def finish(process: subprocess.Popen[str], status: int = 0) -> subprocess.Comple
 
 
 def query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Run SQL on the Postgres of a demo that is over."""
+    """Run SQL on the Postgres of a demo that has ended."""
     with EmbeddedPostgres(folder / "data") as postgres, psycopg.connect(postgres.conninfo) as connection:
         return connection.execute(sql.encode()).fetchall()
 
 
 def running(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Run SQL on the Postgres of a demo that runs; nothing while it is not that far."""
+    """Run SQL on the Postgres of a running demo; return no rows until its tables exist."""
     try:
         with psycopg.connect(conninfo_of(folder / "data")) as connection:
             return connection.execute(sql.encode()).fetchall()
@@ -88,7 +88,7 @@ def running(folder: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Return the living processes below one, with their command lines."""
+    """Return the command line of each live descendant of a process, by pid."""
     found: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
         parent = parent_of(int(entry.name)) if entry.name.isdigit() else None
@@ -99,7 +99,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def parent_of(pid: int) -> int | None:
-    """Return the parent of a living process; None for one that is gone or a zombie."""
+    """Return the parent of a live process; None for a zombie or a pid without a process."""
     try:
         state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
     except (FileNotFoundError, ProcessLookupError):
@@ -107,7 +107,7 @@ def parent_of(pid: int) -> int | None:
     return None if state in "ZX" else int(parent)
 
 
-def test_the_demo_imports_every_airport_and_says_so_in_its_last_line(used_folder: Path) -> None:
+def test_the_demo_imports_every_airport_and_prints_the_count_in_its_last_line(used_folder: Path) -> None:
     import airportsdata
 
     airports = airportsdata.load("ICAO")
@@ -130,7 +130,7 @@ def test_a_second_run_on_the_same_folder_succeeds_and_changes_no_row(used_folder
     assert query(used_folder, "select count(*) from fencepost.live_tasks") == [(0,)]
 
 
-def test_files_of_ones_own_are_imported_by_their_keys(folder: Path) -> None:
+def test_files_of_the_user_are_imported_by_their_keys(folder: Path) -> None:
     people = folder / "people.ndjson"
     people.write_text('{"id": "ada", "n": 1}\n\n{"id": 7}\n{"no": "key"}\n{"no": "key"}\n{"id": "ada", "n": 2}\n')
     mixed = folder / "of mine #1.ndjson.gz"
@@ -144,10 +144,10 @@ def test_files_of_ones_own_are_imported_by_their_keys(folder: Path) -> None:
 
     keys = query(folder, "select resource_type, id from demo.resources order by 1, length(id), id")
     assert [key for key in keys if len(key[1]) < 8] == [("Robot", "r2"), ("people", "7"), ("people", "ada")]
-    assert len(keys) == 5, "each of two equal rows without an id is a row, and both keep their keys"
+    assert len(keys) == 5, "two equal rows without an id are two rows, with the same keys in each run"
 
 
-def test_a_bad_line_fails_its_task_with_file_and_line_and_the_others_are_imported(folder: Path) -> None:
+def test_a_bad_line_fails_only_the_task_of_its_file_and_is_named(folder: Path) -> None:
     (folder / "bad.ndjson.gz").write_bytes(gzip.compress(b'{"id": 1}\n{"id": 2\n'))
     (folder / "nul.ndjson").write_text('{"id": 1}\n{"id": 2}\n{"id": 3, "text": "\\u0000"}\n')
     (folder / "good.ndjson").write_text('{"id": 1}\n')
@@ -159,24 +159,24 @@ def test_a_bad_line_fails_its_task_with_file_and_line_and_the_others_are_importe
     assert f"{folder.resolve()}/nul.ndjson line 3: Postgres refuses it" in failed.stderr
     assert "demo:" not in failed.stdout
     attempts = query(folder, "select distinct retry_count from fencepost.done_tasks where outcome = 'failed'")
-    assert attempts == [(3,)], "the definition allows two retries, and that is all there are"
+    assert attempts == [(3,)], "the definition allows two retries"
 
 
-def test_an_executor_killed_in_the_middle_changes_nothing_about_the_outcome(folder: Path) -> None:
+def test_a_demo_imports_every_row_when_an_executor_is_killed(folder: Path) -> None:
     process = start(folder, "--batch", "5")
     rows = until(lambda: [n for (n,) in running(folder, "select count(*) from demo.resources") if n > 1000], 30)
     executors = [pid for pid, command in descendants(process.pid).items() if "demo.executor" in command]
     assert len(executors) == 2
-    assert rows[0] < 20_000, "the import was over too soon to kill anybody in the middle of it"
+    assert rows[0] < 20_000, "the import ended before an executor could be killed"
     os.kill(executors[0], signal.SIGKILL)
 
     said = finish(process).stdout
-    assert re.search(r"\(attempt 2\)", said), "a task of the killed one was tried again"
+    assert re.search(r"\(attempt 2\)", said), "no task of the killed executor was retried"
     assert said.splitlines()[-1] == "demo: 13 tasks done, 28298 rows imported"
     assert query(folder, "select count(*) from demo.resources") == [(28298,)]
 
 
-def test_a_server_killed_in_the_middle_ends_the_demo_and_the_next_one_works(folder: Path) -> None:
+def test_a_demo_ends_when_its_server_is_killed_and_the_next_demo_succeeds(folder: Path) -> None:
     process = start(folder, "--batch", "5")
     until(lambda: [n for (n,) in running(folder, "select count(*) from demo.resources") if n > 100], 30)
     os.kill(int((folder / "data" / "lock").read_text()), signal.SIGKILL)
@@ -184,7 +184,7 @@ def test_a_server_killed_in_the_middle_ends_the_demo_and_the_next_one_works(fold
     assert run(folder).stdout.splitlines()[-1] == "demo: 13 tasks done, 28298 rows imported"
 
 
-def test_on_a_terminal_there_is_a_tree_of_bars(folder: Path) -> None:
+def test_the_demo_shows_a_tree_of_progress_bars_on_a_terminal(folder: Path) -> None:
     (folder / "few.ndjson").write_text('{"id": 1}\n')
     (folder / "none.ndjson").touch()
     ours, theirs = pty.openpty()
@@ -211,11 +211,11 @@ def _read_to_end(terminal: int) -> Iterator[str]:
             while content := file.read(4096):
                 yield content.decode(errors="replace")
         except OSError:
-            # How a terminal says that nobody is left on its other side.
+            # A terminal raises this error when its other side is closed.
             return
 
 
-def test_keep_leaves_the_server_up_until_sigterm(folder: Path) -> None:
+def test_the_option_keep_leaves_the_server_running_until_sigterm(folder: Path) -> None:
     (folder / "few.ndjson").write_text('{"id": 1}\n')
     process = start(folder, "--keep", "--port", "0", "few.ndjson")
     assert process.stdout is not None
@@ -233,10 +233,10 @@ def test_keep_leaves_the_server_up_until_sigterm(folder: Path) -> None:
     process.send_signal(signal.SIGTERM)
     finish(process)
     assert len(below) > 3
-    assert all(parent_of(pid) is None for pid in below), "nothing is left behind"
+    assert all(parent_of(pid) is None for pid in below), "a process was left behind"
 
 
-def test_nothing_survives_a_demo_that_is_killed(folder: Path) -> None:
+def test_no_process_survives_a_killed_demo(folder: Path) -> None:
     process = start(folder, "--batch", "5")
     until(lambda: [n for (n,) in running(folder, "select count(*) from demo.resources") if n > 100], 30)
     below = descendants(process.pid)
@@ -246,7 +246,7 @@ def test_nothing_survives_a_demo_that_is_killed(folder: Path) -> None:
     until(lambda: all(parent_of(pid) is None for pid in below), 20)
 
 
-def test_ctrl_c_in_the_middle_ends_everything(folder: Path) -> None:
+def test_ctrl_c_ends_a_running_demo_and_all_its_processes(folder: Path) -> None:
     process = start(folder, "--batch", "5")
     until(lambda: [n for (n,) in running(folder, "select count(*) from demo.resources") if n > 100], 30)
     below = descendants(process.pid)
@@ -255,7 +255,7 @@ def test_ctrl_c_in_the_middle_ends_everything(folder: Path) -> None:
     assert all(parent_of(pid) is None for pid in below)
 
 
-def test_a_row_that_the_database_lacks_or_has_otherwise_is_counted_as_such(folder: Path, empty_database: str) -> None:
+def test_the_check_does_not_count_missing_and_changed_rows(folder: Path, empty_database: str) -> None:
     (folder / "few.ndjson").write_text("".join(json.dumps({"id": n}) + "\n" for n in range(5)))
     source = source_of(folder / "few.ndjson")
     with Table(empty_database) as table, psycopg.connect(empty_database, autocommit=True) as other:
@@ -266,7 +266,7 @@ def test_a_row_that_the_database_lacks_or_has_otherwise_is_counted_as_such(folde
         assert table.compare([source]) == [(5, 3)]
 
 
-def test_a_file_is_read_over_http_too_and_a_missing_one_is_a_named_fault(folder: Path) -> None:
+def test_a_file_is_read_over_http_and_a_missing_file_is_named_in_the_error(folder: Path) -> None:
     (folder / "few.ndjson.gz").write_bytes(gzip.compress(b'{"id": 1}\n{"id": 2}\n'))
 
     class Handler(http.server.SimpleHTTPRequestHandler):

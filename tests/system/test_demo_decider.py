@@ -1,4 +1,4 @@
-"""What the demo's workflow decides, event by event, without a server."""
+"""Decisions of the demo's workflow, event by event, without a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fencepost_sdk.testing import Run
 
 
 def begun(count: int) -> Run:
-    """Begin an import of so many files."""
+    """Begin an import of `count` files."""
     files = [{"label": f"{n}.ndjson", "params": {"input": {"url": f"file:///{n}"}}} for n in range(count)]
     return Run(decide, {"files": files})
 
@@ -20,7 +20,7 @@ def imported(rows: int) -> dict[str, Any]:
     return {"imported-resources": rows}
 
 
-def test_the_check_begins_when_every_file_is_there_and_knows_what_was_told() -> None:
+def test_the_demo_checks_rows_after_every_file_with_the_reported_counts() -> None:
     run = begun(2)
     assert run.live == ["0.ndjson", "1.ndjson"]
     assert run.complete("1.ndjson", imported(5)) == []
@@ -34,7 +34,7 @@ def test_the_check_begins_when_every_file_is_there_and_knows_what_was_told() -> 
     assert (run.outcome, run.result) == ("succeeded", {"tasks": 3, "rows": 12})
 
 
-def test_a_failed_file_fails_the_import_when_the_others_are_done() -> None:
+def test_a_failed_file_fails_the_import_after_the_other_files_are_done() -> None:
     run = begun(3)
     run.fail("0.ndjson", {"message": "line 2: not JSON"})
     run.cancel("2.ndjson")
@@ -45,14 +45,14 @@ def test_a_failed_file_fails_the_import_when_the_others_are_done() -> None:
     assert run.error == {"message": f"2 of 3 tasks did not succeed: {reasons}"}
 
 
-def test_rows_that_are_missing_fail_it_with_the_words_of_the_check() -> None:
+def test_missing_rows_fail_the_import_with_the_message_of_the_check() -> None:
     run = begun(1)
     run.complete("0.ndjson", imported(5))
     run.fail("check", {"message": "0.ndjson has 5 rows, and the database has 4 of them"})
     assert run.error == {"message": "0.ndjson has 5 rows, and the database has 4 of them"}
 
 
-def test_more_files_than_one_decision_may_begin_are_begun_at_the_next_events() -> None:
+def test_files_beyond_the_limit_of_one_decision_are_started_by_the_next_decisions() -> None:
     run = begun(1200)
     assert len(run.live) == 500
     run.complete("0.ndjson", imported(1))
@@ -60,7 +60,7 @@ def test_more_files_than_one_decision_may_begin_are_begun_at_the_next_events() -
     assert len(run.live) == 1198
 
 
-def test_files_of_one_name_have_labels_of_their_own() -> None:
+def test_files_with_one_name_get_different_labels() -> None:
     def source(name: str) -> Source:
         return Source(name, "file:///x", "plain", "x")
 

@@ -1,4 +1,4 @@
-"""A primary dies and its standby is promoted: a server that was given both goes on with what was acknowledged."""
+"""A server that knows both hosts continues when its primary dies and the standby is promoted."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Cluster(NamedTuple):
 
     @property
     def conninfo(self) -> str:
-        """The way to both."""
+        """The connection string of both hosts."""
         hosts = [str(conninfo_to_dict(one.conninfo)["host"]) for one in self]
         return make_conninfo(self.primary.conninfo, host=",".join(hosts))
 
     def until_replayed(self) -> None:
-        """Wait until the standby has what the primary has."""
+        """Wait until the standby has replayed the WAL of the primary."""
         with psycopg.connect(self.primary.conninfo) as connection:
             (position,) = connection.execute("select pg_current_wal_flush_lsn()::text").fetchall()[0]
         with psycopg.connect(self.standby.conninfo, autocommit=True) as connection:
@@ -43,14 +43,14 @@ class Cluster(NamedTuple):
             until(lambda: connection.execute(text).fetchall() == [(True,)])
 
     def fail_over(self) -> None:
-        """End the primary and let the standby take its place."""
+        """Stop the primary and promote the standby."""
         self.primary.stop()
         with psycopg.connect(self.standby.conninfo, autocommit=True) as connection:
             connection.execute("select pg_promote(true, 30)")
 
 
 def _give_to_a_user(folder: Path) -> None:
-    """Let an ordinary user own a folder: root gives each server a user of its own, which cannot reach the other."""
+    """Give a folder to an ordinary user: root starts each server as a user that cannot read the other's files."""
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, _USER, _USER)
@@ -72,7 +72,7 @@ def cluster(open_folder: Path, tmp_path: Path) -> Iterator[Cluster]:
             yield Cluster(primary, standby)
 
 
-def test_a_server_that_knows_both_hosts_goes_on_with_the_one_that_was_promoted(cluster: Cluster) -> None:
+def test_a_server_with_both_hosts_continues_on_the_promoted_standby(cluster: Cluster) -> None:
     with running_server(cluster.conninfo) as server:
         server.define()
         lease = server.started()
@@ -83,7 +83,7 @@ def test_a_server_that_knows_both_hosts_goes_on_with_the_one_that_was_promoted(c
         assert server.create()["status"] == "ready"
 
 
-def test_a_start_on_a_standby_is_refused_with_a_sentence(cluster: Cluster) -> None:
+def test_a_start_on_a_standby_is_refused_in_one_line(cluster: Cluster) -> None:
     command = [sys.executable, "-m", "fencepost", "serve", "--port", "0", "--database-url", cluster.standby.conninfo]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""The Dockerfile's own steps, performed in an empty folder: there is no engine here that could build it."""
+"""The steps of the Dockerfile, run in an empty folder, because a test machine has no container engine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def steps() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def root(steps: list[tuple[str, str]]) -> Iterator[Path]:
-    """The root of an image: the build stage was performed in it."""
+    """The root of an image, after the steps of the build stage."""
     with tempfile.TemporaryDirectory(prefix="fencepost-image-") as name:
         root = Path(name)
         root.chmod(0o755)
@@ -52,7 +52,7 @@ def _of_build_stage(steps: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _copy(origin: str, target: Path) -> None:
-    """Copy what git knows of; the rest of a checkout is in .dockerignore."""
+    """Copy the files that git does not ignore; .dockerignore excludes the rest of a checkout."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", origin],
         cwd=CHECKOUT,
@@ -67,7 +67,7 @@ def _copy(origin: str, target: Path) -> None:
             shutil.copyfile(CHECKOUT / name, place)
 
 
-def test_the_image_serves_as_its_entrypoint_says_and_its_healthcheck_agrees(
+def test_the_entrypoint_of_the_image_serves_and_its_healthcheck_succeeds(
     steps: list[tuple[str, str]], root: Path
 ) -> None:
     settings = dict(steps)
@@ -108,7 +108,7 @@ def test_the_image_listens_only_with_a_client(root: Path) -> None:
     assert (refused.returncode, "--client" in refused.stderr) == (2, True)
 
 
-def test_the_image_is_small_and_ordinary(steps: list[tuple[str, str]]) -> None:
+def test_the_image_pins_its_base_and_packages_and_runs_as_an_ordinary_user(steps: list[tuple[str, str]]) -> None:
     last = [word for word, _ in steps][-1]
     users = [rest for word, rest in steps if word == "USER"]
 

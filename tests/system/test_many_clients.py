@@ -83,7 +83,7 @@ def definition(name: str, retries: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_after_concurrent_calls_of_many_clients_each_log_leads_to_the_state_of_its_task(
+def test_the_log_of_each_task_ends_in_its_state_after_random_calls_of_many_clients(
     servers: TwoServers, pool: ThreadPoolExecutor, seed: int
 ) -> None:
     for name in DEFINITIONS:

@@ -1,4 +1,4 @@
-"""The example in examples/mixed does what it shows: services, people, machines and a robot in one flow."""
+"""The example in examples/mixed runs to its end: services, people, machines and a robot in one flow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_example_opens_a_kiosk(server: Server) -> None:
 
 
 def among_others(server: Server) -> None:
-    """Let there be work for people and for the machine that is not the kiosk's, as after the pages of each."""
+    """Create other work for people and for the machine, as readers of the other pages of the docs have."""
     server.rpc("awf.people/put-team", {"code": "BOARD", "description": "who is asked first"})
     step = {"code": "ASK", "createAtProcessStart": True, "assignToTeam": "BOARD"}
     process = {"kind": "process", "name": "hr/hire", "department": "HR", "crossDepartment": False, "steps": [step]}

@@ -18,7 +18,7 @@ from tests.fixtures.processes import Client
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
-# A client gives up after about this long; a call that finds no database must be answered before.
+# Seconds after which a client gives up; a call without a database must be answered before.
 PATIENCE = 10.0
 
 
@@ -37,7 +37,7 @@ def mortal(data: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def server(mortal: EmbeddedPostgres) -> Iterator[Server]:
-    """A server on it, with a definition of the test's own whose tasks may be silent for a second."""
+    """A server on this Postgres, with a definition that allows one second between heartbeats."""
     with running_server(mortal.conninfo, settings=Settings(lease_grace_seconds=3)) as running:
         running.define(inProgressTimeout=1000, requestedToStartTimeout=1000, retryDelay=60_000)
         yield running
@@ -52,7 +52,7 @@ def port_of(server: Server) -> int:
     return int(server.url.rpartition(":")[2])
 
 
-def test_calls_while_the_database_restarts_succeed_or_are_told_to_come_again(
+def test_calls_during_a_restart_of_the_database_succeed_or_get_503(
     server: Server, mortal: EmbeddedPostgres, pool: ThreadPoolExecutor
 ) -> None:
     server.define("outage/restart")
@@ -92,7 +92,7 @@ def test_calls_while_the_database_restarts_succeed_or_are_told_to_come_again(
     assert {id for (id,) in there} >= set(created)
 
 
-def test_calls_without_a_database_are_answered_503_in_time_however_many_there_are(
+def test_many_calls_without_a_database_get_503_with_retry_after_in_time(
     server: Server, mortal: EmbeddedPostgres, pool: ThreadPoolExecutor
 ) -> None:
     mortal.stop()
@@ -111,20 +111,20 @@ def test_calls_without_a_database_are_answered_503_in_time_however_many_there_ar
     assert server.send("GET", "/readyz")[0] == 503
 
 
-def test_a_worker_that_lives_through_an_outage_keeps_its_task(server: Server, mortal: EmbeddedPostgres) -> None:
+def test_a_worker_that_reports_after_an_outage_keeps_its_task(server: Server, mortal: EmbeddedPostgres) -> None:
     lease = server.started()
     mortal.stop()
     over = time.monotonic() + 1.2
     until(lambda: time.monotonic() > over)
     mortal.start()
 
-    server.reap()  # as the reaper that has been waiting for its database does at once
+    server.reap()  # the reaper does so at once when the database is back
     assert server.task(lease["id"])["status"] == "in-progress"
     assert server.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})["inProgressTimeoutAt"]
     assert server.rpc("awf.task/success", lease)["resource"]["outcome"] == "succeeded"
 
 
-def test_a_worker_that_did_not_live_through_an_outage_loses_its_task_after_the_grace(
+def test_a_worker_that_is_silent_after_an_outage_loses_its_task_after_the_grace_period(
     server: Server, mortal: EmbeddedPostgres
 ) -> None:
     lease = server.started()
@@ -134,7 +134,7 @@ def test_a_worker_that_did_not_live_through_an_outage_loses_its_task_after_the_g
     assert server.refused("awf.task/success", lease)[:2] == (409, "exec-id-mismatch")
 
 
-def test_a_worker_that_lives_through_the_restart_of_its_server_keeps_its_task(mortal: EmbeddedPostgres) -> None:
+def test_a_worker_that_reports_after_a_restart_of_the_server_keeps_its_task(mortal: EmbeddedPostgres) -> None:
     with running_server(mortal.conninfo) as before:
         before.define("outage/own", inProgressTimeout=300)
         lease = before.started("outage/own")
@@ -145,7 +145,7 @@ def test_a_worker_that_lives_through_the_restart_of_its_server_keeps_its_task(mo
         assert after.rpc("awf.task/success", lease)["resource"]["outcome"] == "succeeded"
 
 
-def test_servers_hear_each_other_again_after_the_database_came_back(
+def test_servers_receive_notifications_of_each_other_again_after_an_outage(
     server: Server, mortal: EmbeddedPostgres, pool: ThreadPoolExecutor
 ) -> None:
     with running_server(mortal.conninfo) as other:
@@ -165,7 +165,7 @@ def test_servers_hear_each_other_again_after_the_database_came_back(
         assert min(waits) < 0.2
 
 
-def test_a_long_poll_outlives_an_outage_or_is_told_to_come_again(
+def test_a_long_poll_during_an_outage_gets_a_task_or_503(
     server: Server, mortal: EmbeddedPostgres, pool: ThreadPoolExecutor
 ) -> None:
     wanted = {"taskDefinitions": ["demo/resize"], "timeout": 20_000}

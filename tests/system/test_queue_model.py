@@ -1,4 +1,4 @@
-"""The HTTP API beside a model of the queue: whatever is called, both say the same after every step."""
+"""Random calls to the HTTP API and to a model of the queue: both agree after every step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _numbers = count(1)
 
 
 class Queue(RuleBasedStateMachine):
-    """One example: a few definitions of its own, on the server and the clock that all examples share."""
+    """One example: two definitions, on the server and the clock that all examples share."""
 
     server: ClassVar[Server]
     clock: ClassVar[FrozenClock]
@@ -176,8 +176,8 @@ class Queue(RuleBasedStateMachine):
         assert all(self.model.executions[exec_id].task.exec_id == exec_id for exec_id in live)
 
 
-@pytest.mark.timeout(600)  # it passes in seconds; a failure takes minutes to be made small enough to be read
-def test_the_queue_does_what_its_documents_say(frozen_server: Server, clock: FrozenClock) -> None:
+@pytest.mark.timeout(600)  # passes in seconds; hypothesis needs minutes to shrink a failure
+def test_the_queue_answers_random_calls_as_its_model_does(frozen_server: Server, clock: FrozenClock) -> None:
     with psycopg.connect(frozen_server.conninfo, autocommit=True) as connection:
         here = {"server": frozen_server, "clock": clock, "database": connection}
         run_model(type("Queue", (Queue,), here), examples=60, steps=40)

@@ -1,4 +1,4 @@
-"""Several servers on one database: nothing twice, nothing lost, and work is found wherever it was created."""
+"""Several servers on one database: no task is lost or done twice, and each server serves tasks of the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fixtures.waiting import until
 from tests.system.load import DEFINITION, Load
 
 KILLS = 3
-STRANGE_WORDS = [
+FOREIGN_PAYLOADS = [
     *("", "x", "[]", "null", "{}", '{"from": 1}', '{"from": "x", "ready": [], "definitions": {}}'),
     *('{"from": "x", "ready": {"demo/resize": "many"}, "definitions": []}', "[" * 2000),
     *('{"from": "x", "ready": {"demo/resize": -1, "demo/none": 1e99}, "definitions": [[], null]}', "{" * 2000),
@@ -37,7 +37,7 @@ def replicas(database: str, tmp_path: Any) -> Iterator[list[Process]]:
         yield [one, other]
 
 
-def test_clients_that_go_to_the_next_server_when_one_is_killed_lose_nothing(replicas: list[Process]) -> None:
+def test_clients_that_switch_to_the_other_server_lose_nothing_when_one_is_killed(replicas: list[Process]) -> None:
     load = Load(*(process.port for process in replicas))
     with load.running(creators=2, workers=4):
         for number in range(KILLS):
@@ -45,10 +45,10 @@ def test_clients_that_go_to_the_next_server_when_one_is_killed_lose_nothing(repl
             replicas[number % 2].kill()
             replicas[number % 2].start()
     load.check()
-    assert load.retries >= KILLS, "the kills met nobody"
+    assert load.retries >= KILLS, "the kills interrupted no call"
 
 
-def test_two_servers_may_start_at_once_on_an_empty_database(empty_database: str, tmp_path: Any) -> None:
+def test_two_servers_can_start_at_once_on_an_empty_database(empty_database: str, tmp_path: Any) -> None:
     processes = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
@@ -65,10 +65,10 @@ def test_two_servers_may_start_at_once_on_an_empty_database(empty_database: str,
             process.stop()
 
 
-def test_a_poll_that_waits_at_one_server_is_woken_by_a_task_created_at_the_other(
+def test_a_poll_at_one_server_is_woken_by_a_task_created_at_the_other(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
-    """Well before the fallback poller would find it, within a second: the best of some tries must be quick."""
+    """The fallback poller needs up to a second; the quickest of five wake-ups must be much faster."""
     waits = []
     for _ in range(5):
         waiting = {"taskDefinitions": ["demo/resize"], "timeout": 10_000}
@@ -81,7 +81,7 @@ def test_a_poll_that_waits_at_one_server_is_woken_by_a_task_created_at_the_other
     assert min(waits) < 0.2
 
 
-def test_a_definition_changed_at_one_server_holds_at_the_other_at_once(servers: TwoServers) -> None:
+def test_a_definition_changed_at_one_server_applies_at_the_other_at_once(servers: TwoServers) -> None:
     assert servers.one.create()["inProgressTimeout"] == servers.other.create()["inProgressTimeout"] == 120_000
     servers.other.define(inProgressTimeout=5000)
     assert servers.one.create()["inProgressTimeout"] == 5000
@@ -95,15 +95,15 @@ def test_a_definition_changed_at_one_server_holds_at_the_other_at_once(servers: 
     )
 
 
-def test_what_strangers_say_on_the_channel_changes_nothing(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
+def test_foreign_payloads_on_the_notification_channel_are_ignored(
+    servers: TwoServers, pool: ThreadPoolExecutor
+) -> None:
     waiting = {"taskDefinitions": ["demo/resize"], "timeout": 10_000}
     poll = pool.submit(servers.one.rpc, "awf.task/long-poll", waiting)
     until(lambda: servers.one.app.waiting_polls == 1)
-    for words in STRANGE_WORDS:
-        servers.one.query(f"notify fencepost, '{words}'")
+    for payload in FOREIGN_PAYLOADS:
+        servers.one.query(f"notify fencepost, '{payload}'")
     began = time.monotonic()
     id = servers.other.create()["id"]
     assert [task["id"] for task in poll.result(10)["resources"]] == [id]
-    assert time.monotonic() - began < 0.9, (
-        "the listener did not live through it: only the fallback poller found the task"
-    )
+    assert time.monotonic() - began < 0.9, "the listener has ended: only the fallback poller found the task"

@@ -1,4 +1,4 @@
-"""A server whose database is silent: it says so once, answers in time, and ends in time, with nobody told of a bug."""
+"""A server with a silent database logs it once, answers in time, stops in time, and reports no bug."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def process(proxy: SilentProxy, tmp_path: Path) -> Iterator[Process]:
 
 
 class Callers:
-    """Threads that call a server again and again, and what they were answered."""
+    """Threads that call a server repeatedly, and the answers that they got."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -103,7 +103,7 @@ def get(process: Process, path: str) -> tuple[int, float]:
         connection.close()
 
 
-def test_calls_and_probes_are_answered_in_time_and_an_outage_is_a_line_when_it_begins_and_one_when_it_ends(
+def test_a_silent_database_delays_no_answer_and_is_logged_when_lost_and_when_back(
     process: Process, proxy: SilentProxy
 ) -> None:
     with calling(process.port) as callers:
@@ -126,9 +126,7 @@ def test_calls_and_probes_are_answered_in_time_and_an_outage_is_a_line_when_it_b
     assert "Traceback" not in said
 
 
-def test_a_server_under_load_whose_database_is_silent_ends_in_time_and_nobody_is_told_of_a_bug(
-    process: Process, proxy: SilentProxy
-) -> None:
+def test_a_server_under_load_stops_in_time_while_its_database_is_silent(process: Process, proxy: SilentProxy) -> None:
     with calling(process.port) as callers:
         until(lambda: callers.statuses[200] > 50)
         proxy.silence(new_ones=True)
@@ -141,7 +139,7 @@ def test_a_server_under_load_whose_database_is_silent_ends_in_time_and_nobody_is
     assert "Traceback" not in process.said
 
 
-def test_a_second_signal_ends_a_server_whose_database_is_silent_at_once(process: Process, proxy: SilentProxy) -> None:
+def test_a_second_signal_ends_a_server_with_a_silent_database_at_once(process: Process, proxy: SilentProxy) -> None:
     with calling(process.port) as callers:
         until(lambda: callers.statuses[200] > 50)
         proxy.silence(new_ones=True)
@@ -153,7 +151,7 @@ def test_a_second_signal_ends_a_server_whose_database_is_silent_at_once(process:
         assert time.monotonic() - began < 1 + NOISE
 
 
-def test_a_call_that_a_stopping_server_cuts_off_is_answered_503_in_the_format_of_its_caller(
+def test_a_stopping_server_answers_an_unfinished_call_with_503_in_the_format_of_the_caller(
     process: Process, database: str, pool: ThreadPoolExecutor
 ) -> None:
     with Client(process.port) as client:
@@ -184,7 +182,7 @@ def test_a_call_that_a_stopping_server_cuts_off_is_answered_503_in_the_format_of
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells the workers that their parent died")
-def test_workers_whose_parent_is_killed_under_load_end_in_order_and_another_starts_on_the_port(
+def test_workers_end_when_their_parent_is_killed_and_a_new_server_can_use_the_port(
     database: str, tmp_path: Path
 ) -> None:
     with serving(tmp_path, "--workers", "2", "--database-url", database) as process:
@@ -204,9 +202,7 @@ def test_workers_whose_parent_is_killed_under_load_end_in_order_and_another_star
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_server_whose_own_postgres_is_stopped_answers_in_time_and_ends_in_time_with_it(
-    open_folder: Path, tmp_path: Path
-) -> None:
+def test_a_server_answers_and_stops_in_time_when_its_own_postgres_is_frozen(open_folder: Path, tmp_path: Path) -> None:
     data = open_folder / "stopped" / "data"
     with serving(tmp_path, "--data-dir", str(data)) as process:
         with Client(process.port) as client:

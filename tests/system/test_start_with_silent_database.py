@@ -1,4 +1,4 @@
-"""Starts while a database is silent end with a sentence, and what a server runs is what was there when it started."""
+"""A start on a silent database is refused in one line; a running server needs none of its files again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOISE = 5.0
 
 
 @pytest.mark.parametrize("command", [["serve", "--port", "0"], ["migrate"], ["check"]])
-def test_a_command_whose_database_is_silent_is_refused_with_a_sentence(command: list[str], database: str) -> None:
+def test_a_command_on_a_silent_database_is_refused_in_one_line(command: list[str], database: str) -> None:
     with silent_proxy(database) as proxy:
         proxy.silence(new_ones=True)
         began = time.monotonic()
@@ -33,7 +33,7 @@ def test_a_command_whose_database_is_silent_is_refused_with_a_sentence(command: 
     assert done.stderr.startswith("fencepost: cannot connect to the database: ")
 
 
-def test_a_server_does_not_mind_that_its_files_are_replaced_while_it_runs(
+def test_a_server_keeps_serving_when_its_installed_files_are_deleted(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = tmp_path / "installed"

@@ -1,4 +1,4 @@
-"""Decisions that would take all memory: they fail their workflow with a reason, and are never made for ever."""
+"""Decisions that would need too much memory fail their workflow with a reason, after a bounded number of attempts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def process(database: str, tmp_path: Path) -> Iterator[Process]:
-    """A server that may take no more than some memory."""
+    """A server with a limit on its address space."""
     with serving(tmp_path, "--database-url", database) as running:
         if sys.platform == "linux":
             resource.prlimit(running.pid, resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -32,7 +32,7 @@ def process(database: str, tmp_path: Path) -> Iterator[Process]:
 
 
 def answered(client: Client, name: str, result: object) -> None:
-    """Let the task of a flow succeed."""
+    """Claim the task of a flow and report success."""
     wanted = {"taskDefinitions": [f"svc/{name}"], "requestId": name, "start": True, "timeout": 10_000}
     (one,) = client.call("awf.task/long-poll", wanted)["resources"]
     client.call("awf.task/success", {"id": one["id"], "execId": one["execId"], "result": result})
@@ -49,7 +49,9 @@ def answered(client: Client, name: str, result: object) -> None:
     ],
     ids=["values", "one text", "stages", "texts", "context"],
 )
-def test_placeholders_are_counted_before_they_are_filled(process: Process, params: object) -> None:
+def test_placeholders_that_would_expand_too_far_fail_the_workflow_before_they_are_filled(
+    process: Process, params: object
+) -> None:
     text = "x" * 800_000
     with Client(process.port) as client:
         made = flow(["a"], [task("b", {"of": params}), "c"], context={"text": text[:150_000]})
@@ -63,7 +65,7 @@ def test_placeholders_are_counted_before_they_are_filled(process: Process, param
         assert process.status is None
 
 
-def test_what_just_fits_is_filled_within_bounded_memory(process: Process) -> None:
+def test_placeholders_just_below_the_limit_are_filled_within_bounded_memory(process: Process) -> None:
     with Client(process.port) as client:
         made = flow(["a"], [task(f"b{number}", {"of": "{{s1.a.text}}"}) for number in range(7)])
         id = client.call("awf.taskflow/produce", made)["data"]["taskflowId"]
@@ -76,7 +78,7 @@ def test_what_just_fits_is_filled_within_bounded_memory(process: Process) -> Non
         assert _ended(client, id) is None
 
 
-def test_a_decision_that_ends_its_server_is_made_six_times_and_fails_the_workflow(
+def test_a_decision_that_crashes_its_server_is_tried_six_times_and_fails_the_workflow(
     new_database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "deaths"

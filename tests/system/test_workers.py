@@ -1,4 +1,4 @@
-"""`--workers N`: one port, several processes, and none of what one server promises is lost by that."""
+"""`--workers N`: several processes on one port keep the guarantees of one server."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def one_each(process: Process, opened: ExitStack) -> dict[int, HTTPConnection]:
 
 
 def until_held(connection: HTTPConnection, pids: list[int]) -> int:
-    """Wait until one of the processes has accepted a connection, and return which."""
+    """Wait until one of the processes has accepted a connection, and return its pid."""
     until(lambda: holder(connection, pids) is not None)
     return holder(connection, pids) or 0
 
@@ -78,8 +78,8 @@ def result(connection: HTTPConnection) -> Any:
     return orjson.loads(connection.getresponse().read())["result"]
 
 
-def test_every_worker_answers_and_a_create_at_one_wakes_a_poll_that_waits_at_another(server: Process) -> None:
-    """Well before the fallback poller would find it, within a second: the best of some tries must be quick."""
+def test_a_create_at_one_worker_process_wakes_a_poll_at_another(server: Process) -> None:
+    """The fallback poller needs up to a second; the quickest of five wake-ups must be much faster."""
     waits = []
     with ExitStack() as opened:
         one, other = one_each(server, opened).values()
@@ -94,7 +94,7 @@ def test_every_worker_answers_and_a_create_at_one_wakes_a_poll_that_waits_at_ano
     assert min(waits) < 0.3
 
 
-def test_many_connections_are_dealt_out_to_all_workers_and_none_to_a_second_server_on_the_port(
+def test_connections_are_spread_over_all_worker_processes_and_a_second_server_is_refused(
     server: Process, database: str
 ) -> None:
     command = [sys.executable, "-m", "fencepost", "serve", "--port", str(server.port), "--workers", "2"]
@@ -110,16 +110,16 @@ def test_many_connections_are_dealt_out_to_all_workers_and_none_to_a_second_serv
             # Looked up at once: the server closes a connection that sends no request for 20 seconds.
             connection.connect()
             holders.append(until_held(connection, pids))
-    # By chance, as 64 coins fall: fewer than 12 of a side once in ten million times.
+    # The kernel distributes connections at random: fewer than 12 of 64 for one of two workers is one in ten million.
     assert min(holders.count(pid) for pid in pids) >= 12
 
 
 def until_replaced(process: Process, before: list[int]) -> None:
-    """Wait until a worker has come that was not there before."""
+    """Wait until there is a worker process that is not in `before`."""
     until(lambda: {*workers(process.pid)} - {*before})
 
 
-def test_workers_that_are_killed_under_load_are_replaced_and_nothing_is_lost_or_done_twice(server: Process) -> None:
+def test_killed_worker_processes_are_replaced_and_no_task_is_lost_or_done_twice(server: Process) -> None:
     load = Load(server.port)
     with load.running(creators=3, workers=5):
         for number in range(KILLS):
@@ -135,12 +135,12 @@ def test_workers_that_are_killed_under_load_are_replaced_and_nothing_is_lost_or_
     assert server.status is None
 
 
-def test_sigterm_answers_the_polls_that_wait_at_every_worker_and_ends_all_with_0(server: Process) -> None:
+def test_sigterm_answers_waiting_polls_at_every_worker_process_and_ends_with_status_0(server: Process) -> None:
     family = {server.pid, *descendants(server.pid)}
     with ExitStack() as opened:
         connections = one_each(server, opened).values()
         for connection in connections:
-            # Polls for the same definition are served in their order: when the second is answered, the first waits.
+            # Polls for one definition are served in order: when later polls were answered, this one is waiting.
             send(connection, "awf.task/long-poll", {"taskDefinitions": ["demo/none"], "timeout": 60_000})
         for connection in one_each(server, opened).values():
             for _ in range(20):
@@ -153,7 +153,7 @@ def test_sigterm_answers_the_polls_that_wait_at_every_worker_and_ends_all_with_0
     assert not any(is_alive(pid) for pid in family)
 
 
-def test_a_worker_that_hangs_does_not_keep_the_server_from_ending(server: Process) -> None:
+def test_a_hanging_worker_process_does_not_keep_the_server_from_stopping(server: Process) -> None:
     (hung, _) = workers(server.pid)
     os.kill(hung, signal.SIGSTOP)
     server.terminate()
@@ -161,10 +161,10 @@ def test_a_worker_that_hangs_does_not_keep_the_server_from_ending(server: Proces
     assert not is_alive(hung)
 
 
-def test_one_parent_puts_definitions_hides_secrets_and_leaves_nothing_when_it_is_killed(
+def test_a_server_with_workers_applies_definitions_once_hides_secrets_and_leaves_no_process(
     open_folder: Path, tmp_path: Path
 ) -> None:
-    """With a Postgres of its own."""
+    """The server has its own Postgres."""
     definitions = tmp_path / "resize.yaml"
     definitions.write_text("kind: task\nname: demo/resize\n")
     clients = tmp_path / "clients"

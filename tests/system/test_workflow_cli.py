@@ -24,7 +24,7 @@ Fencepost = Callable[..., str]
 
 @pytest.fixture
 def fencepost(server: Server) -> Fencepost:
-    """Run `fencepost workflow` and return what it prints; what it refuses comes out as StartRefused."""
+    """Run `fencepost workflow` and return its output; a refusal raises StartRefused."""
 
     def run(*arguments: str) -> str:
         result = CliRunner().invoke(workflow, arguments, env={"FENCEPOST_URL": server.url}, catch_exceptions=False)
@@ -74,14 +74,14 @@ def test_show_prints_the_tree_to_any_depth(server: Server, decider: Decider, fen
     assert [one["label"] for one in order["activities"]] == ["small", "large"]
 
 
-def test_show_says_why_something_failed(server: Server, decider: Decider, fencepost: Fencepost) -> None:
+def test_show_prints_the_message_of_a_failed_workflow(server: Server, decider: Decider, fencepost: Fencepost) -> None:
     decider.create(id="order-1")
     failing: dict[str, Any] = {"action": "awf.workflow.action/fail", "error": {"message": "out of stock"}}
     decider.decide(decider.decision(), failing)
     assert fencepost("show", "order-1") == "order-1  demo/order  failed  - out of stock\n"
 
 
-def test_list_shows_those_that_fit_page_by_page(server: Server, decider: Decider, fencepost: Fencepost) -> None:
+def test_list_shows_matching_workflows_up_to_the_limit(server: Server, decider: Decider, fencepost: Fencepost) -> None:
     Decider(server, "demo/other").create(id="other")
     for number in range(3):
         decider.create(id=f"order-{number}", label=f"the {number}.")
@@ -112,7 +112,7 @@ def test_signal_and_cancel_reach_the_workflow(server: Server, decider: Decider, 
         fencepost("signal", "order-1", "paid")
 
 
-def test_an_exported_history_is_what_a_test_replays(
+def test_an_exported_history_can_be_replayed_by_a_test(
     server: Server, decider: Decider, fencepost: Fencepost, tmp_path: Path
 ) -> None:
     decider.create(id="order-1", params={"n": 1})
@@ -126,7 +126,9 @@ def test_an_exported_history_is_what_a_test_replays(
     assert_unchanged(decide, History.load(file))
 
 
-def test_what_cannot_be_read_or_found_is_refused_in_a_sentence(decider: Decider, fencepost: Fencepost) -> None:
+def test_invalid_params_and_unknown_workflows_are_refused_in_one_sentence(
+    decider: Decider, fencepost: Fencepost
+) -> None:
     with pytest.raises(StartRefused, match="PARAMS: "):
         fencepost("start", "demo/order", "{a: 1")
     with pytest.raises(StartRefused, match=r"invalid-params: .*\(at \$\.params\.params\)"):

@@ -1,4 +1,4 @@
-"""kill -9 with two hundred workflows in flight: each runs to its end, every step once, whoever was killed when."""
+"""kill -9 with two hundred live workflows: each runs to its end with every step once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STEPS = ["a", "b", "c"]
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user may pass through: as root, Postgres runs as somebody else."""
+    """A folder that every user can enter: when root runs the tests, Postgres runs as another user."""
     with tempfile.TemporaryDirectory(prefix="fencepost-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -39,7 +39,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def process(folder: Path) -> Iterator[Process]:
-    """A server on its own Postgres, which writes to the disk as it does for users."""
+    """A server with its own Postgres, with fsync on as in production."""
     with serving(folder, "--data-dir", str(folder / "data"), "--lease-grace", "0.5") as running:
         with Client(running.port) as client:
             for kind, name in (("task", "load/step"), ("workflow", "load/flow"), ("workflow", "load/sub")):
@@ -48,7 +48,7 @@ def process(folder: Path) -> Iterator[Process]:
 
 
 class Crew:
-    """Workers and deciders who now and then fall silent in the middle of a task."""
+    """Workers and deciders that sometimes drop a task without a report."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -56,7 +56,7 @@ class Crew:
         self.decided = 0
 
     def run(self, number: int) -> int:
-        """Poll and finish until everything is over; return how often a call had to be said again."""
+        """Poll and finish until stopped; return the number of repeated calls."""
         with Client(self._port) as client:
             rounds = 0
             while not self._stop.is_set():
@@ -69,7 +69,7 @@ class Crew:
             return client.retries
 
     def stop(self) -> None:
-        """Let everybody go home."""
+        """Stop polling after the current round."""
         self._stop.set()
 
     def _finish(self, client: Client, task: dict[str, Any]) -> None:
@@ -80,13 +80,13 @@ class Crew:
             client.call("awf.task/success", {**lease, "result": result})
             self.decided += decides
         except CallRefused as refused:
-            # The lease was over: the task is somebody else's now.
+            # The lease had ended: another worker has the task.
             if refused.fault["type"] != "exec-id-mismatch":
                 raise
 
 
 def decide(client: Client, task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Three steps at once, and for a workflow at the top a child; then one more step; then the end."""
+    """Start three steps at once, and a child in a top workflow; then one more step; then complete."""
     known = client.call("awf.workflow/status", {"id": task["requester"]["id"], "include-activities?": True})
     outcomes = {activity["label"]: activity.get("outcome") for activity in known["activities"]}
     if not outcomes:
@@ -95,7 +95,7 @@ def decide(client: Client, task: dict[str, Any]) -> list[dict[str, Any]]:
         return [*map(step, STEPS), *([{"action": ACTION + "schedule-workflow", "workflow-request": child}] * top)]
     if task["params"].get("label") == "last":
         return [{"action": ACTION + "complete-workflow", "result": {"steps": len(outcomes)}}]
-    if all(outcomes.values()):  # as things stand, which may be further than what was told
+    if all(outcomes.values()):  # the current state, which may be ahead of this event
         return [step("last")]
     return []
 
@@ -104,7 +104,7 @@ def step(label: str) -> dict[str, Any]:
     return {"action": ACTION + "schedule-task", "task-request": {"definition": "load/step", "label": label}}
 
 
-def test_whatever_is_killed_every_workflow_runs_to_its_end_once(process: Process, folder: Path) -> None:
+def test_every_workflow_runs_once_when_server_and_postgres_are_killed(process: Process, folder: Path) -> None:
     crew = Crew(process.port)
     ids = [f"flow-{number}" for number in range(WORKFLOWS)]
     with Client(process.port) as client, ThreadPoolExecutor(4) as pool:
@@ -127,12 +127,12 @@ def test_whatever_is_killed_every_workflow_runs_to_its_end_once(process: Process
         retries = sum(one.result(40) for one in working)
         for id in ids:
             check(client, id, [*STEPS, "sub", "last"])
-    assert retries >= len(KILLS), "the kills met nobody"
+    assert retries >= len(KILLS), "the kills interrupted no call"
     assert "Traceback" not in process.said
 
 
 def check(client: Client, id: str, labels: list[str]) -> None:
-    """Check that a workflow and its child did everything once, and that each end was told once."""
+    """Check that a workflow and its child ran each step once, and that each end was one event."""
     found = client.call("awf.workflow/status", {"id": id, "include-activities?": True, "include-decisions?": True})
     assert (found["resource"]["outcome"], found["resource"]["result"]) == ("succeeded", {"steps": len(labels)})
     assert Counter(activity["label"] for activity in found["activities"]) == Counter(labels)

@@ -1,7 +1,7 @@
 """Workflows under random deciders that crash between any two calls, failing activities, cancels and signals.
 
-After every step the database is compared with what was acknowledged: every activity of a committed decision exists
-once, every event was told once and in order, and no live workflow has something to be told that nobody decides about.
+After every step the database is compared with the acknowledged calls: every activity of a committed decision exists
+once, every event was delivered once and in order, and no live workflow has an undelivered event and no decision task.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _LEFT_BEHIND = """
 
 @dataclass
 class Known:
-    """What was acknowledged about a workflow."""
+    """A workflow as the acknowledged calls describe it."""
 
     id: str
     parent: Known | None = None
@@ -80,16 +80,16 @@ class Known:
     children: list[Known] = field(default_factory=list)
     events: Counter[tuple[str, ...]] = field(default_factory=Counter)
     told: list[Any] = field(default_factory=list)
-    # Nothing happens to it any more, so that it is looked at once more and then at the end.
+    # The workflow has ended and was checked since; it is checked again at the end.
     is_settled: bool = False
 
     @property
     def depth(self) -> int:
-        """How many are above it."""
+        """The number of its ancestors."""
         return 0 if self.parent is None else 1 + self.parent.depth
 
     def end(self, outcome: str) -> None:
-        """It is over, and with it everything below; its parent hears of it."""
+        """End the workflow and its children; its parent gets an event."""
         self.outcome = outcome
         for child in self.children:
             if child.outcome is None:
@@ -116,13 +116,13 @@ class Workflows(RuleBasedStateMachine):
         short = {"allowedRetryCount": 1, "retryDelay": 1000, "inProgressTimeout": 10_000}
         self.decider = Decider(self.server, "demo/flow", **short)
         self.server.define("demo/step", **short)
-        # What an example before this one has left goes away.
+        # Remove the live workflows of the example before.
         for workflow in self.server.rpc("awf.workflow/list", {"filter": {"status": "in-progress"}})["resources"]:
             self.refusal("awf.workflow/cancel", {"id": workflow["id"]})
 
     @property
     def server(self) -> Server:
-        """One of the two, in turns."""
+        """One of the two servers, in turn."""
         return next(self.turn)
 
     @precondition(lambda self: sum(one.outcome is None for one in self.known.values()) < 3)
@@ -185,11 +185,11 @@ class Workflows(RuleBasedStateMachine):
         return actions, begins, ending
 
     def conflicts(self, workflow: Known, begins: dict[str, str]) -> bool:
-        """Whether a decision says something else under a label that is taken."""
+        """Return whether a decision uses a taken label with other content."""
         return any(what == "conflict" or workflow.labels.get(label, what) != what for label, what in begins.items())
 
     def apply(self, workflow: Known, begins: dict[str, str], ending: str | None) -> None:
-        """A decision was acknowledged: all of it must be there."""
+        """Record an acknowledged decision and the activities that it started."""
         assert workflow.outcome is None
         assert not self.conflicts(workflow, begins)
         new = {label: what for label, what in begins.items() if label not in workflow.labels}
@@ -239,7 +239,7 @@ class Workflows(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         if data.draw(st.integers(0, 3)) != 0:
-            return  # not each time: most would not live to begin anything
+            return  # cancel rarely, so that workflows live long enough to start activities
         workflow = self.one_of(data, list(self.known.values()))
         refused = self.refusal("awf.workflow/cancel", {"id": workflow.id})
         assert (refused is None) == (workflow.outcome is None)
@@ -259,9 +259,9 @@ class Workflows(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 11]))
     def pass_time(self, seconds: int) -> None:
-        """Deciders and workers that are silent have crashed."""
+        """Let leases expire: silent deciders and workers count as crashed."""
         self.clock.advance(timedelta(seconds=seconds))
-        # Their own reapers are at it too: whoever was first may not have committed yet.
+        # The reapers of the servers run too, and may not have committed yet.
         until(self.nothing_is_due)
         self.notice_exhausted()
         self.notice_ends()
@@ -271,11 +271,11 @@ class Workflows(RuleBasedStateMachine):
         return self.servers[0].query(_DUE.format(now=self.clock.now())) == []
 
     def taken(self, data: st.DataObject, some: dict[str, Any]) -> Any:
-        """Take one of what callers hold; whoever held it says no more than one thing."""
+        """Remove and return one of the leased tasks, so that each gets one report."""
         return some.pop(self.one_of(data, list(some)))
 
     def one_of(self, data: st.DataObject, some: Sequence[T]) -> T:
-        """Choose by number: ids are random, and their order would be another each time."""
+        """Choose by number, because ids are random and their order is not reproducible."""
         return some[data.draw(st.integers(0, 999)) % len(some)]
 
     def started(self, task: Any) -> dict[str, str]:
@@ -293,7 +293,7 @@ class Workflows(RuleBasedStateMachine):
         return refused
 
     def notice_ends(self) -> None:
-        """Look which activities are over now: each end is an event of a live workflow."""
+        """Record the activities that have ended: each end is an event of a live workflow."""
         for id, (workflow, before) in self.activities.items():
             if before is None and workflow.outcome is None:
                 outcome = self.server.task(id).get("outcome")
@@ -302,7 +302,7 @@ class Workflows(RuleBasedStateMachine):
                     workflow.events["task-completed", id, outcome] += 1
 
     def notice_exhausted(self) -> None:
-        """Look which workflows have failed because nobody could decide."""
+        """Record the workflows that failed because their decision had no attempt left."""
         for workflow in self.known.values():
             if workflow.outcome is None:
                 resource = self.decider.status(workflow.id)["resource"]
@@ -316,7 +316,7 @@ class Workflows(RuleBasedStateMachine):
             assert self.servers[0].query(query) == [], query
 
     @invariant()
-    def workflows_stand_as_was_acknowledged(self) -> None:
+    def workflows_are_in_the_acknowledged_state(self) -> None:
         for workflow in self.known.values():
             if not workflow.is_settled:
                 self.what_was_acknowledged_is_there_once(workflow)
@@ -358,7 +358,7 @@ def _event(params: dict[str, Any]) -> tuple[str, ...]:
     return (kind,)
 
 
-def test_workflows_keep_their_promises_whatever_their_deciders_do(database: str) -> None:
+def test_random_deciders_and_crashes_lose_no_event_and_repeat_no_activity(database: str) -> None:
     clock = FrozenClock()
     quick = Settings(lease_grace_seconds=0)
     with running_server(database, clock, quick) as one, running_server(database, clock, quick) as other:
