@@ -1,4 +1,4 @@
-"""What tests of calls about workflows share."""
+"""Fixtures of the tests of methods about workflows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from tests.fixtures.workflows import Decider
 
 @pytest.fixture
 def decider(server: Server) -> Decider:
-    """A decider of `demo/order` on a running server, with a kind of task to schedule."""
+    """A decider of `demo/order` on a running server that also has the task definition `demo/resize`."""
     server.define(retryDelay=0)
     return Decider(server, "demo/order")

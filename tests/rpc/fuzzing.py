@@ -1,4 +1,4 @@
-"""What comes over the wire from clients that are wrong, in a hurry, or hostile; and what a decent answer looks like."""
+"""Hypothesis strategies for valid, faulty and hostile requests, and checks of the shape of an answer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Verbatim(str):
 
 
 class Pairs(tuple[tuple[str, Any], ...]):
-    """An object whose keys may come twice."""
+    """An object with possibly duplicate keys."""
 
     __slots__ = ()
 
 
 def written(value: Any) -> str:
-    """Return a value as JSON text, or as what is to pass for it."""
+    """Return a value as JSON text; Verbatim and Pairs can make it invalid."""
     match value:
         case Verbatim():
             return value
@@ -66,7 +66,7 @@ values = st.recursive(
 )
 
 
-# Calls: valid ones, with something wrong at some place
+# Calls: valid calls with up to three faults
 
 
 def _examples() -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def calls(draw: st.DrawFn) -> Any:
 
 
 def _spoiled(draw: st.DrawFn, value: Any) -> Any:
-    """Return a value with one thing changed, here or further inside."""
+    """Return a value with one change, at the top or deeper inside."""
     if isinstance(value, dict) and value and draw(st.integers(0, 4)):
         name = draw(st.sampled_from(sorted(value)))
         return {**value, name: _spoiled(draw, value[name])}
@@ -125,7 +125,7 @@ bodies = calls() | st.lists(calls() | values, max_size=6) | values
 
 
 def check_answer(status: int, headers: dict[str, str], body: bytes) -> None:
-    """Check that an answer of /rpc is none of a server in trouble, and that each of its errors has the shape."""
+    """Check that an answer of /rpc is not a 5xx, and that each of its errors has the documented shape."""
     assert status < 500, body
     media_type = headers["content-type"]
     assert media_type in ("application/json", "text/yaml", "application/yaml", "application/x-yaml")
@@ -142,7 +142,7 @@ def check_answer(status: int, headers: dict[str, str], body: bytes) -> None:
 
 
 def check_fault(status: int | None, fault: dict[str, Any]) -> None:
-    """Check that an error has the shape and a name from the catalogue, which comes with this status."""
+    """Check that an error has the documented shape and that its type belongs to this status in the catalogue."""
     assert {"type", "message"} <= set(fault) <= {"type", "message", "path", "errors"}
     allowed = {known for type, known in STATUSES if type == fault["type"]}
     assert allowed, fault

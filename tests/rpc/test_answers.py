@@ -1,4 +1,4 @@
-"""Answers have a bound in bytes: a poll gives fewer tasks, a list a shorter page, and an array refuses the rest."""
+"""Answers are bounded in bytes: a poll returns fewer tasks, a list a shorter page, and an array refuses later calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.shows("guarantees/answers-bounded")
 
 MOST = 900_000
 PAYLOAD = {"text": "x" * 300_000}
-# One answer ends with what fills it, and has its own members around that.
+# The last resource may exceed the limit, and the answer has members of its own.
 BOUND = MOST + 350_000
 
 
@@ -42,7 +42,7 @@ def size_of(server: Server, body: Any) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("limited", [False, True])
-def test_a_poll_gives_no_more_than_an_answer_holds_and_the_rest_stays_ready(server: Server, limited: bool) -> None:
+def test_a_poll_returns_tasks_up_to_the_answer_size_and_the_others_stay_ready(server: Server, limited: bool) -> None:
     settings: dict[str, Any] = {"concurrencyLimit": 100} if limited else {}
     server.define(**settings)
     ids = [server.create(params=PAYLOAD)["id"] for _ in range(10)]
@@ -61,7 +61,7 @@ def test_a_poll_gives_no_more_than_an_answer_holds_and_the_rest_stays_ready(serv
     assert polled == ids
 
 
-def test_polls_that_come_together_each_get_something_though_one_claim_does_not_hold_it(server: Server) -> None:
+def test_concurrent_polls_each_get_a_task_when_one_claim_is_too_small_for_all(server: Server) -> None:
     server.define()
     for _ in range(12):
         server.create(params=PAYLOAD)
@@ -72,7 +72,7 @@ def test_polls_that_come_together_each_get_something_though_one_claim_does_not_h
     assert [len(poll.result()) for poll in polls] == [1] * 12
 
 
-def test_waiting_polls_get_what_one_claim_does_not_hold(server: Server) -> None:
+def test_waiting_polls_each_get_a_task_when_one_claim_is_too_small_for_all(server: Server) -> None:
     server.define()
     wait = {"method": "awf.task/long-poll", "params": {"taskDefinitions": ["demo/resize"], "timeout": 20_000}}
     with ThreadPoolExecutor(12) as pool:
@@ -83,7 +83,7 @@ def test_waiting_polls_get_what_one_claim_does_not_hold(server: Server) -> None:
     assert [len(poll.result()[1]["result"]["resources"]) for poll in polls] == [1] * 12
 
 
-def test_a_task_that_is_larger_than_an_answer_is_given_all_the_same(server: Server) -> None:
+def test_a_task_larger_than_the_answer_size_is_returned_alone(server: Server) -> None:
     server.define()
     server.create(params={"text": "x" * 1_000_000})
     server.create(params=PAYLOAD)
@@ -149,7 +149,7 @@ def hardware(server: Server, number: int) -> str:
         ("awf.hardware/list", hardware, "id"),
     ],
 )
-def test_a_page_of_a_list_ends_where_it_fills_an_answer(server: Server, method: str, make: Any, key: str) -> None:
+def test_a_page_of_a_list_ends_at_the_answer_size(server: Server, method: str, make: Any, key: str) -> None:
     made = {make(server, number) for number in range(10)}
 
     found = [one[key] for page in pages(server, method) for one in page]
@@ -159,7 +159,7 @@ def test_a_page_of_a_list_ends_where_it_fills_an_answer(server: Server, method: 
 
 
 def flows(server: Server, number: int) -> str:
-    """A flow whose one task has ended with a result: the record that a list shows holds it."""
+    """Create a flow with one succeeded task, so that its record in a list contains the large result."""
     content = {"stages": [{"name": "s", "tasks": [task("act")]}]}
     id = Caller(server).produce(content)
     found = until(lambda: server.poll("svc/act", start=True))
@@ -189,7 +189,7 @@ def machines(server: Server, number: int) -> str:
         ("awf.machine/list", machines, "resources", "id", 3),
     ],
 )
-def test_a_page_of_what_others_made_ends_where_it_fills_an_answer(
+def test_a_page_of_large_triggers_schedules_flows_or_machines_ends_at_the_answer_size(
     server: Server, method: str, make: Any, members: str, key: str, pieces: int
 ) -> None:
     made = {make(server, number) for number in range(7)}
@@ -201,7 +201,7 @@ def test_a_page_of_what_others_made_ends_where_it_fills_an_answer(
     assert sum(map(len, found)) == len(made)
 
 
-def test_a_page_of_device_runs_ends_where_it_fills_an_answer(server: Server) -> None:
+def test_a_page_of_device_runs_ends_at_the_answer_size(server: Server) -> None:
     fleet = Fleet(server, device=None)
     made = {fleet.begin(device=f"r{number}", payload=PAYLOAD)["id"] for number in range(7)}
     found, path = [], f"/workflows/{fleet.name}/runs?limit=100"
@@ -216,7 +216,7 @@ def test_a_page_of_device_runs_ends_where_it_fills_an_answer(server: Server) -> 
 
 
 @pytest.mark.parametrize("path", ["/AidboxTask", "/AidboxWorkflow"])
-def test_a_bundle_ends_where_it_fills_an_answer(server: Server, path: str) -> None:
+def test_a_bundle_ends_at_the_answer_size(server: Server, path: str) -> None:
     made = {(tasks if path == "/AidboxTask" else workflows)(server, number) for number in range(10)}
     found: list[str] = []
     following: str | None = f"{path}?_count=1000"
@@ -232,7 +232,7 @@ def test_a_bundle_ends_where_it_fills_an_answer(server: Server, path: str) -> No
     assert bundle["total"] == 10
 
 
-def test_an_array_refuses_the_calls_behind_those_that_fill_its_answer_and_does_not_run_them(server: Server) -> None:
+def test_an_array_does_not_run_calls_after_its_answer_is_full(server: Server) -> None:
     server.define()
     for _ in range(4):
         server.create(params=PAYLOAD)
@@ -251,7 +251,7 @@ def test_an_array_refuses_the_calls_behind_those_that_fill_its_answer_and_does_n
 
 
 @pytest.mark.parametrize("short", [False, True])
-def test_changes_in_an_array_are_refused_before_they_are_made_or_answered(server: Server, short: bool) -> None:
+def test_each_change_in_a_large_array_is_applied_and_answered_or_refused(server: Server, short: bool) -> None:
     server.define()
     ids = [server.create(params=PAYLOAD)["id"] for _ in range(60)]
     leases: list[dict[str, Any]] = []
@@ -268,15 +268,15 @@ def test_changes_in_an_array_are_refused_before_they_are_made_or_answered(server
     assert size < MOST + 16 * 350_000
 
 
-def test_what_a_workflow_has_begun_and_decided_is_shown_page_by_page(server: Server) -> None:
-    """Tasks and children come in the order in which they were begun, though each kind is cut at a place of its own."""
+def test_activities_and_decisions_of_a_workflow_are_paged_in_order(server: Server) -> None:
+    """Tasks and children come in the order of their creation, although each kind is paged separately."""
     decider, nested = Decider(server, "demo/order"), Decider(server, "demo/nested")
     server.define()
     id = decider.create(params=PAYLOAD)["id"]
     labels: list[str] = []
     for number in range(4):
         server.rpc("awf.workflow/signal", {"id": id, "name": "more", "payload": PAYLOAD})
-        # The tasks of one decision are made before its children.
+        # The tasks of one decision are created before its children.
         labels += [f"a{number}", f"b{number}", f"c{number}"]
         begun = [
             decider.task(labels[-3], params=PAYLOAD),

@@ -1,4 +1,4 @@
-"""Built-in tasks end to end: who asks for one over the wire finds its result there."""
+"""The built-in tasks `run-rpc` and `run-sql`, created and read over the wire."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ pytestmark = pytest.mark.shows("guarantees/sql-only-reads")
 SECRETS = {"importer": "a-secret-of-the-importer", "billing": "another-of-billing-here"}
 
 
-def test_a_call_is_made_and_its_result_is_that_of_the_task(server: Server) -> None:
+def test_the_result_of_a_call_is_the_result_of_its_task(server: Server) -> None:
     server.define()
     call = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "id": "mine"}}
     result = result_of(server, RUN_RPC, call)
     assert result == {"resource": server.task("mine")}
 
 
-def test_params_may_be_left_out(server: Server) -> None:
+def test_a_call_without_params_is_made(server: Server) -> None:
     assert "resources" in result_of(server, RUN_RPC, {"method": "awf.definition/list"})
 
 
@@ -45,14 +45,16 @@ def test_params_may_be_left_out(server: Server) -> None:
         ({"method": "awf.task/status"}, "invalid-params", "$.params.id"),
     ],
 )
-def test_a_call_that_is_refused_fails_the_task_once(server: Server, call: dict[str, Any], type: str, path: str) -> None:
+def test_a_refused_call_fails_its_task_without_a_retry(
+    server: Server, call: dict[str, Any], type: str, path: str
+) -> None:
     task = ran(server, RUN_RPC, call)
     assert (task["outcome"], task["retryCount"]) == ("failed", 1)
     assert (task["error"]["type"], task["error"]["path"]) == (type, path)
     assert task["error"]["message"]
 
 
-def test_what_a_schema_finds_is_told_as_to_any_caller(server: Server) -> None:
+def test_the_error_of_a_refused_call_lists_the_errors_of_the_schema(server: Server) -> None:
     server.define(params={"type": "object", "required": ["width"]})
     call = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "params": {}}}
     error = error_of(server, RUN_RPC, call)
@@ -60,11 +62,11 @@ def test_what_a_schema_finds_is_told_as_to_any_caller(server: Server) -> None:
 
 
 @pytest.mark.parametrize("params", [{}, {"method": 1}, {"method": "x", "params": []}, {"method": "x", "id": 1}])
-def test_params_that_are_no_call_make_no_task(server: Server, params: dict[str, Any]) -> None:
+def test_params_that_are_not_a_call_create_no_task(server: Server, params: dict[str, Any]) -> None:
     assert server.refused("awf.task/create-and-execute", {"definition": RUN_RPC, "params": params})[0] == 400
 
 
-def test_a_call_may_ask_for_a_task_that_makes_one(server: Server) -> None:
+def test_a_call_can_create_a_task_that_makes_a_call(server: Server) -> None:
     call: dict[str, Any] = {"method": "awf.definition/get", "params": {"name": RUN_RPC}}
     for _ in range(5):
         call = {"method": "awf.task/create-and-execute", "params": {"definition": RUN_RPC, "params": call}}
@@ -75,7 +77,7 @@ def test_a_call_may_ask_for_a_task_that_makes_one(server: Server) -> None:
     assert server.query("select count(*) from fencepost.done_tasks") == [(6,)]
 
 
-def test_a_call_is_made_in_the_name_of_who_asked_for_the_task(database: str) -> None:
+def test_a_call_is_made_as_the_client_that_created_the_task(database: str) -> None:
     with running_server(database, settings=Settings(clients=SECRETS)) as server:
         credentials = base64.b64encode(f"billing:{SECRETS['billing']}".encode()).decode()
         call = {"method": "awf.definition/put", "params": {"kind": "task", "name": "demo/theirs"}}
@@ -92,7 +94,7 @@ def test_a_call_is_made_in_the_name_of_who_asked_for_the_task(database: str) -> 
         assert until(lambda: server.query(found)) == [("billing",)]
 
 
-def test_a_workflow_makes_calls_in_the_name_of_its_decider(server: Server) -> None:
+def test_a_call_of_a_workflow_is_made_as_its_decider(server: Server) -> None:
     server.define()
     decider = Decider(server, "demo/flow")
     id = decider.create()["id"]
@@ -111,7 +113,7 @@ def test_a_workflow_makes_calls_in_the_name_of_its_decider(server: Server) -> No
 
 @pytest.fixture(scope="module")
 def role(postgres: EmbeddedPostgres) -> str:
-    """The name of a role that may only read."""
+    """The name of a read-only role."""
     with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
         connection.execute("create role test_reader login")
     return "test_reader"
@@ -119,7 +121,7 @@ def role(postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture
 def url(database: str, role: str) -> str:
-    """The way to the test's database for that role."""
+    """The connection string of the test's database for that role."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(f"grant usage on schema fencepost to {role}".encode())
         connection.execute(f"grant select on all tables in schema fencepost to {role}".encode())
@@ -128,7 +130,7 @@ def url(database: str, role: str) -> str:
 
 @pytest.fixture
 def reading(database: str, url: str) -> Iterator[Server]:
-    """A server on which SQL is switched on."""
+    """A server on which `run-sql` is enabled."""
     limits = Limits(body_bytes=20_000)
     settings = Settings(run_sql_url=url, run_sql_timeout_seconds=0.5, limits=limits)
     with running_server(database, settings=settings) as running:
@@ -144,13 +146,13 @@ def failed(server: Server, *sql: Any) -> tuple[str, str]:
     return error["type"], error["message"]
 
 
-def test_sql_is_off_until_somebody_switches_it_on(server: Server) -> None:
+def test_run_sql_is_off_by_default(server: Server) -> None:
     task = ran(server, RUN_SQL, {"sql": "select 1"})
     assert (task["outcome"], task["retryCount"], task["error"]["type"]) == ("failed", 1, "run-sql-off")
     assert "--run-sql-url" in task["error"]["message"]
 
 
-def test_a_query_gives_its_rows(reading: Server) -> None:
+def test_a_query_returns_its_rows(reading: Server) -> None:
     assert rows(reading, "select n, 'a' as letter from generate_series(1, 2) as n") == [
         {"n": 1, "letter": "a"},
         {"n": 2, "letter": "a"},
@@ -159,7 +161,7 @@ def test_a_query_gives_its_rows(reading: Server) -> None:
     assert rows(reading, "values (1) -- and that is all") == [{"column1": 1}]
 
 
-def test_a_query_sees_the_queue(reading: Server) -> None:
+def test_a_query_can_read_the_tables_of_the_queue(reading: Server) -> None:
     reading.define()
     reading.create(id="mine")
     assert rows(reading, ["select id, status from fencepost.task_resources where id = ?", "mine"]) == [
@@ -167,7 +169,7 @@ def test_a_query_sees_the_queue(reading: Server) -> None:
     ]
 
 
-def test_what_json_lacks_is_text(reading: Server) -> None:
+def test_values_that_json_lacks_are_returned_as_text(reading: Server) -> None:
     (row,) = rows(
         reading,
         """select 1.50 as number, 'NaN'::float8 as nan, null as nothing, true as yes, '{"a": [1]}'::jsonb as document,
@@ -206,25 +208,27 @@ def test_what_json_lacks_is_text(reading: Server) -> None:
         (['select $body$ ? $body$ as a, ? as "b?"', 1], {"a": " ? ", "b?": 1}),
     ],
 )
-def test_arguments_are_parameters(reading: Server, sql: list[Any], given: dict[str, Any]) -> None:
+def test_arguments_are_bound_to_the_parameters_of_a_query(
+    reading: Server, sql: list[Any], given: dict[str, Any]
+) -> None:
     assert rows(reading, sql) == [given]
 
 
 @pytest.mark.parametrize(
     "sql", [["select ?", 1, 2], ["select $2", 1], ["select ?, ?", 1], ["select 1", 1], "select $1"]
 )
-def test_the_arguments_must_be_as_many_as_the_parameters(reading: Server, sql: Any) -> None:
+def test_a_wrong_number_of_arguments_is_refused(reading: Server, sql: Any) -> None:
     assert failed(reading, sql)[0] == "invalid-params"
 
 
 @pytest.mark.parametrize("value", [r"""'{"a": "\u0000"}'::json""", r"""'{"a": "\ud800"}'::json""", "1e400::numeric"])
-def test_what_nobody_could_read_again_fails_the_task_at_once(reading: Server, value: str) -> None:
+def test_a_value_that_cannot_be_stored_fails_the_task_at_once(reading: Server, value: str) -> None:
     type, message = failed(reading, f"select {value} as x")
     assert type == "invalid-params"
     assert message.startswith("the result cannot be stored: ")
 
 
-def test_up_to_a_thousand_rows_are_given_and_more_are_an_error(reading: Server) -> None:
+def test_a_query_returns_up_to_a_thousand_rows_and_fails_with_more(reading: Server) -> None:
     assert len(rows(reading, "select n from generate_series(1, 1000) as n")) == 1000
     assert failed(reading, "select n from generate_series(1, 1001) as n") == (
         "too-many-rows",
@@ -233,7 +237,7 @@ def test_up_to_a_thousand_rows_are_given_and_more_are_an_error(reading: Server) 
 
 
 @pytest.mark.parametrize("sql", ["select repeat('x', 20000)", "select repeat('x', 1000) from generate_series(1, 30)"])
-def test_rows_may_be_as_large_as_the_body_of_a_request(reading: Server, sql: str) -> None:
+def test_a_result_larger_than_a_request_body_fails(reading: Server, sql: str) -> None:
     assert failed(reading, sql) == ("too-many-rows", "the result has more than 20000 bytes")
 
 
@@ -246,7 +250,7 @@ def test_rows_may_be_as_large_as_the_body_of_a_request(reading: Server, sql: str
         " union all select pg_sleep(30)::text",
     ],
 )
-def test_a_query_that_takes_too_long_is_ended(reading: Server, sql: str) -> None:
+def test_a_query_that_runs_too_long_is_canceled(reading: Server, sql: str) -> None:
     assert failed(reading, sql) == ("sql-failed", "the query ran for more than 0.5 seconds")
     until(lambda: reading.query("select pid from pg_stat_activity where application_name = 'fencepost run-sql'") == [])
 
@@ -271,7 +275,7 @@ def test_a_query_that_takes_too_long_is_ended(reading: Server, sql: str) -> None
         "select 'unfinished",
     ],
 )
-def test_a_query_changes_nothing_and_says_why(reading: Server, sql: str) -> None:
+def test_a_query_that_would_change_something_fails_with_the_reason(reading: Server, sql: str) -> None:
     reading.define()
     reading.create(id="mine")
     if sql:
@@ -306,7 +310,7 @@ def test_a_query_changes_nothing_and_says_why(reading: Server, sql: str) -> None
         "listen fencepost",
     ],
 )
-def test_only_one_query_is_run_and_none_reaches_around_its_bounds(reading: Server, sql: str) -> None:
+def test_a_text_that_is_not_a_single_query_fails(reading: Server, sql: str) -> None:
     assert failed(reading, sql)[0] == "sql-failed"
     assert rows(reading, "select 1 as one") == [{"one": 1}]
 
@@ -324,7 +328,7 @@ def test_only_one_query_is_run_and_none_reaches_around_its_bounds(reading: Serve
         ("select 1/0", "sql-failed", "division by zero"),
     ],
 )
-def test_what_can_never_run_fails_at_the_first_attempt_and_says_why(
+def test_an_invalid_query_fails_at_the_first_attempt_with_the_reason(
     reading: Server, sql: Any, type: str, message: str
 ) -> None:
     task = ran(reading, RUN_SQL, {"sql": sql})
@@ -332,17 +336,17 @@ def test_what_can_never_run_fails_at_the_first_attempt_and_says_why(
     assert message in task["error"]["message"]
 
 
-def test_objects_in_an_array_are_json_too(reading: Server) -> None:
+def test_objects_in_an_array_argument_are_bound_as_json(reading: Server) -> None:
     assert rows(reading, ["select (?::jsonb[])[2] as a", [{"a": 1}, {"a": "x"}]]) == [{"a": {"a": "x"}}]
 
 
-def test_two_columns_of_one_name_are_refused(reading: Server) -> None:
+def test_two_columns_with_one_name_are_refused(reading: Server) -> None:
     type, message = failed(reading, "select 1 as a, 2 as b, 3 as a")
     assert (type, message) == ("sql-failed", "2 columns are named 'a': give each a name of its own by `as`")
     assert failed(reading, "select 1, 2")[1].startswith("2 columns are named '?column?'")
 
 
-def test_a_query_as_long_as_it_may_be_is_read_quickly_and_one_that_is_longer_is_refused(reading: Server) -> None:
+def test_a_long_query_is_read_quickly_and_a_longer_one_is_refused(reading: Server) -> None:
     assert failed(reading, "select " + "/*" * 9000)[0] == "sql-failed"
     params = {"definition": RUN_SQL, "params": {"sql": "select 1".ljust(100_001)}}
     with running_server(reading.conninfo) as other:
@@ -363,7 +367,7 @@ def test_a_query_cannot_hold_the_locks_of_the_queue(database: str, url: str, sql
         server.define(concurrencyLimit=1)
         server.create()
         task = server.create(RUN_SQL, params={"sql": sql})["id"]
-        # Both wait for the lock of the definition, if somebody holds it.
+        # Both would wait for the lock of the definition if the query held it.
         assert len(server.poll()) == 1
         server.define(concurrencyLimit=2)
         error = ended(server, task)["error"]
@@ -372,7 +376,7 @@ def test_a_query_cannot_hold_the_locks_of_the_queue(database: str, url: str, sql
         assert server.query("select from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()") == []
 
 
-def test_a_superuser_is_refused(database: str) -> None:
+def test_run_sql_refuses_a_superuser(database: str) -> None:
     with running_server(database, settings=Settings(run_sql_url=database)) as server:
         type, message = failed(server, "select 1")
         assert type == "run-sql-unsafe"
@@ -382,7 +386,7 @@ def test_a_superuser_is_refused(database: str) -> None:
 @pytest.mark.parametrize(
     "right", ["update on fencepost.live_tasks", "insert (id) on fencepost.task_names", "delete on fencepost.done_tasks"]
 )
-def test_a_role_that_may_change_our_tables_is_refused(reading: Server, role: str, right: str) -> None:
+def test_run_sql_refuses_a_role_that_may_change_the_tables_of_the_queue(reading: Server, role: str, right: str) -> None:
     assert rows(reading, "select 1 as one")
     reading.query(f"grant {right} to {role}")
     type, message = failed(reading, "select 1 as one")
@@ -390,7 +394,7 @@ def test_a_role_that_may_change_our_tables_is_refused(reading: Server, role: str
     assert right.split()[-1] in message
 
 
-def test_a_role_that_may_take_on_one_that_writes_is_refused(
+def test_run_sql_refuses_a_role_that_may_switch_to_a_writing_role(
     reading: Server, role: str, postgres: EmbeddedPostgres
 ) -> None:
     with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
@@ -402,7 +406,7 @@ def test_a_role_that_may_take_on_one_that_writes_is_refused(
             connection.execute(f"revoke writer from {role}".encode())
 
 
-def test_a_database_that_cannot_be_reached_fails_the_task(database: str) -> None:
+def test_an_unreachable_database_fails_a_sql_task(database: str) -> None:
     settings = Settings(run_sql_url="postgresql://127.0.0.1:1/nothing")
     with running_server(database, settings=settings) as server:
         type, message = failed(server, "select 1")
@@ -411,18 +415,18 @@ def test_a_database_that_cannot_be_reached_fails_the_task(database: str) -> None
 
 
 @pytest.mark.parametrize("definition", [RUN_RPC, RUN_SQL])
-def test_what_is_built_in_cannot_be_declared_otherwise(server: Server, definition: str) -> None:
+def test_a_built_in_definition_cannot_be_put_or_deleted(server: Server, definition: str) -> None:
     assert server.refused("awf.definition/put", {"kind": "task", "name": definition})[0] == 400
     assert server.refused("awf.definition/delete", {"name": definition})[0] == 400
 
 
-def test_an_address_that_is_none_refuses_the_start() -> None:
+def test_an_invalid_run_sql_url_refuses_the_start_and_is_not_printed() -> None:
     with pytest.raises(StartRefused, match="--run-sql-url is not the address of a Postgres") as refused:
         Reader("somewhere a-secret", seconds=1, most_bytes=1)
     assert "a-secret" not in str(refused.value)
 
 
-def test_what_the_server_declares_in_the_name_of_somebody_is_listed(server: Server) -> None:
+def test_a_definition_put_by_a_built_in_call_is_listed(server: Server) -> None:
     call = {"method": "awf.definition/put", "params": {"kind": "task", "name": "demo/by-call"}}
     result_of(server, RUN_RPC, call)
     assert [one["name"] for one in server.rpc("awf.definition/list")["resources"]] == ["demo/by-call"]

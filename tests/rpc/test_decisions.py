@@ -1,4 +1,4 @@
-"""Decisions over the wire: the actions of one are done as a whole and once, or refused."""
+"""Decisions over the wire: the actions of a decision are applied completely and once, or refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.shows("guarantees/decision-once")
 
 
 @pytest.mark.parametrize("result", [{**NOTHING}, [], [NOTHING, NOTHING]])
-def test_a_result_is_one_action_or_an_array(server: Server, decider: Decider, result: Any) -> None:
+def test_the_result_of_a_decision_is_one_action_or_an_array(server: Server, decider: Decider, result: Any) -> None:
     workflow = decider.create()
     decision = decider.decision()
     ended = server.rpc("awf.task/success", {"id": decision["id"], "execId": decision["execId"], "result": result})
@@ -71,13 +71,13 @@ def test_an_invalid_action_refuses_the_whole_decision(server: Server, decider: D
     if several is not result:
         assert server.refused("awf.task/success", {**lease, "result": several})[:2] == (422, "invalid-action")
 
-    assert decider.status(workflow["id"])["activities"] == [], "nothing of it was done"
+    assert decider.status(workflow["id"])["activities"] == [], "a part of the refused decision was applied"
     assert server.task(decision["id"])["status"] == "in-progress"
     server.rpc("awf.task/success", {**lease, "result": [good]})
     assert len(decider.status(workflow["id"])["activities"]) == 1
 
 
-def test_a_label_stands_for_one_activity(server: Server, decider: Decider) -> None:
+def test_a_label_identifies_one_activity_of_a_workflow(server: Server, decider: Decider) -> None:
     workflow = decider.create()
     Decider(server, "demo/child")
     one = decider.task("one", params={"n": 1})
@@ -100,9 +100,7 @@ def test_a_label_stands_for_one_activity(server: Server, decider: Decider) -> No
     assert sorted(labels) == ["one", "sub", "two"]
 
 
-def test_what_is_begun_already_may_be_said_again_when_its_definition_has_moved_on(
-    server: Server, decider: Decider
-) -> None:
+def test_a_repeated_action_is_accepted_after_its_definition_changed(server: Server, decider: Decider) -> None:
     workflow = decider.create()
     decider.decide(decider.decision(), decider.task("one", params={"a": 1}), decider.task("two"))
     server.define(retryDelay=0, params={"required": ["b"]})
@@ -126,7 +124,7 @@ def test_an_activity_without_a_label_gets_one(server: Server, decider: Decider) 
     assert labels == [f"{decision['id']}/1", f"{decision['id']}/2"]
 
 
-def test_a_decision_that_is_said_again_answers_as_the_first_time(server: Server, decider: Decider) -> None:
+def test_a_repeated_decision_gets_the_first_answer(server: Server, decider: Decider) -> None:
     workflow = decider.create()
     decision = decider.decision()
     actions = [decider.task("one"), decider.task()]
@@ -138,7 +136,7 @@ def test_a_decision_that_is_said_again_answers_as_the_first_time(server: Server,
     assert server.refused("awf.task/success", {**lease, "result": [NOTHING]})[:2] == (409, "task-has-been-done")
 
 
-def test_the_vendors_clients_ask_for_a_child_with_a_task_request(server: Server, decider: Decider) -> None:
+def test_schedule_workflow_accepts_a_task_request(server: Server, decider: Decider) -> None:
     child = Decider(server, "demo/child")
     decider.create()
     request = {"action": ACTION + "schedule-workflow", "task-request": {"definition": "demo/child", "label": "sub"}}
@@ -146,7 +144,7 @@ def test_the_vendors_clients_ask_for_a_child_with_a_task_request(server: Server,
     assert child.decision()["params"]["event"] == "awf.workflow.event/workflow-init"
 
 
-def test_decisions_and_tasks_are_finished_in_one_array(server: Server, decider: Decider) -> None:
+def test_one_array_can_finish_decisions_and_tasks(server: Server, decider: Decider) -> None:
     decider.create()
     decision = decider.decision()
     plain = server.started("demo/resize")

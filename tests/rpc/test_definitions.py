@@ -1,4 +1,4 @@
-"""Declaring what kinds of work there are, and the schemas that guard them."""
+"""Methods about definitions, and the schemas that check params, results and errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fixtures.servers import Server
 WIDTH = {"type": "object", "required": ["width"], "properties": {"width": {"type": "integer", "minimum": 1}}}
 
 
-def test_a_put_that_changes_something_makes_a_new_version(server: Server) -> None:
+def test_a_changed_put_makes_a_new_version(server: Server) -> None:
     assert server.define(retryDelay=5)["version"] == 1
     assert server.define(retryDelay=5)["version"] == 1
     assert server.define(retryDelay=6)["version"] == 2
@@ -18,7 +18,7 @@ def test_a_put_that_changes_something_makes_a_new_version(server: Server) -> Non
     assert server.rpc("awf.definition/get", {"name": "demo/resize", "version": 1})["resource"]["retryDelay"] == 5
 
 
-def test_running_work_keeps_the_version_that_it_began_with(server: Server) -> None:
+def test_a_live_task_keeps_the_definition_version_of_its_creation(server: Server) -> None:
     server.define(inProgressTimeout=1000)
     before = server.create()["id"]
     server.define(inProgressTimeout=2000)
@@ -27,7 +27,7 @@ def test_running_work_keeps_the_version_that_it_began_with(server: Server) -> No
     assert server.create()["inProgressTimeout"] == 2000
 
 
-def test_list_gives_the_newest_versions_by_name(server: Server) -> None:
+def test_list_returns_the_newest_versions_by_name(server: Server) -> None:
     for name in ("demo/c", "demo/a", "demo/b"):
         server.define(name)
 
@@ -88,11 +88,13 @@ def test_a_definition_in_use_is_not_deleted(server: Server) -> None:
         ({"kind": "task", "name": "demo/x", "params": {"pattern": "(?=a)"}}, "$.params.params"),
     ],
 )
-def test_a_bad_document_is_refused_with_its_field(server: Server, document: dict[str, object], path: str) -> None:
+def test_an_invalid_definition_is_refused_with_the_path_of_its_member(
+    server: Server, document: dict[str, object], path: str
+) -> None:
     assert server.refused("awf.definition/put", document) == (400, "invalid-params", path)
 
 
-def test_the_rule_for_a_name_is_said_in_words(server: Server) -> None:
+def test_an_invalid_definition_name_is_refused_with_the_rule_in_words(server: Server) -> None:
     status, body = server.post({"method": "awf.definition/put", "params": {"kind": "task", "name": "two words"}})
     assert (status, body["error"]["message"]) == (
         400,
@@ -126,20 +128,20 @@ _STAGES = [
     ],
     ids=lambda document: document["kind"],
 )
-def test_a_name_needs_no_slash(server: Server, document: dict[str, object]) -> None:
+def test_a_definition_name_needs_no_slash(server: Server, document: dict[str, object]) -> None:
     server.define("resize")
     named = {**document, "name": "patrol_1"}
     assert server.rpc("awf.definition/put", named)["resource"]["name"] == "patrol_1"
     assert server.rpc("awf.definition/get", {"name": "patrol_1"})["resource"]["kind"] == document["kind"]
 
 
-def test_work_of_a_name_without_a_slash_is_done(server: Server) -> None:
+def test_a_task_of_a_definition_without_a_slash_runs(server: Server) -> None:
     server.define("resize")
     lease = server.started("resize")
     assert server.rpc("awf.task/success", lease)["resource"]["definition"] == "resize"
 
 
-def test_the_rule_for_an_id_is_said_in_words(server: Server) -> None:
+def test_an_invalid_task_id_is_refused_with_the_rule_in_words(server: Server) -> None:
     server.define()
     call = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "id": "order_42"}}
     status, body = server.post(call)
@@ -147,7 +149,7 @@ def test_the_rule_for_an_id_is_said_in_words(server: Server) -> None:
     assert body["error"]["message"] == "Expected 1 to 64 letters, digits, `.` or `-`"
 
 
-def test_params_that_do_not_fit_create_nothing(server: Server) -> None:
+def test_params_that_violate_the_schema_create_no_task(server: Server) -> None:
     server.define(params=WIDTH)
 
     refusal = server.refused(
@@ -159,7 +161,7 @@ def test_params_that_do_not_fit_create_nothing(server: Server) -> None:
     assert server.refused("awf.task/status", {"id": "x"})[0] == 404
 
 
-def test_a_result_that_does_not_fit_leaves_the_task_in_progress(server: Server) -> None:
+def test_a_result_that_violates_the_schema_leaves_the_task_in_progress(server: Server) -> None:
     server.define(result=WIDTH)
     lease = server.started()
 
@@ -171,7 +173,7 @@ def test_a_result_that_does_not_fit_leaves_the_task_in_progress(server: Server) 
     assert server.rpc("awf.task/success", {**lease, "result": {"width": 9}})["resource"]["outcome"] == "succeeded"
 
 
-def test_an_error_that_does_not_fit_leaves_the_task_in_progress(server: Server) -> None:
+def test_an_error_that_violates_the_schema_leaves_the_task_in_progress(server: Server) -> None:
     server.define(error={"type": "object", "required": ["code"]})
     lease = server.started()
 
@@ -180,7 +182,7 @@ def test_an_error_that_does_not_fit_leaves_the_task_in_progress(server: Server) 
     assert server.rpc("awf.task/fail", {**lease, "error": {"code": 1}})["resource"]["status"] == "waiting"
 
 
-def test_every_fault_of_a_payload_is_told(server: Server) -> None:
+def test_a_refusal_lists_every_schema_error_of_a_payload(server: Server) -> None:
     server.define(params={"properties": {"a": {"type": "integer"}, "b": {"type": "string"}}})
 
     _, answer = server.post(

@@ -1,4 +1,4 @@
-"""The envelope: one call or an array of them, formats, limits, and refusals that name the fault."""
+"""The request envelope: one call or an array of calls, formats, limits, and refusals with a path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def call(method: str, **params: Any) -> dict[str, Any]:
     return {"method": method, "params": params}
 
 
-def test_id_and_jsonrpc_come_back_with_the_answer(server: Server) -> None:
+def test_an_answer_repeats_id_and_jsonrpc_of_its_call(server: Server) -> None:
     server.define()
 
     _, answer = server.post({"jsonrpc": "2.0", "id": "a-1", **call("awf.task/poll", taskDefinitions=["demo/resize"])})
@@ -29,7 +29,7 @@ def test_id_and_jsonrpc_come_back_with_the_answer(server: Server) -> None:
     assert answer == {"result": {"resources": []}, "id": "a-1", "jsonrpc": "2.0"}
 
 
-def test_an_array_is_answered_in_its_order_with_the_errors_inside(server: Server) -> None:
+def test_an_array_is_answered_in_order_with_an_error_per_failed_call(server: Server) -> None:
     server.define()
 
     status, answers = server.post(
@@ -50,7 +50,7 @@ def test_an_array_is_answered_in_its_order_with_the_errors_inside(server: Server
     assert (answers[4]["error"]["type"], answers[4]["error"]["path"]) == ("invalid-request", "$[4]")
 
 
-def test_a_call_of_an_array_sees_what_those_before_it_did(server: Server) -> None:
+def test_a_call_of_an_array_sees_the_effects_of_earlier_calls(server: Server) -> None:
     server.define()
     lease = server.started()
 
@@ -99,7 +99,7 @@ def test_an_empty_array_is_refused(server: Server) -> None:
         ({"id": "x", "execID": "x"}, "$.params.execID", "did you mean 'execId'"),
     ],
 )
-def test_a_fault_in_the_params_names_the_field(server: Server, params: Any, path: str, words: str) -> None:
+def test_an_invalid_param_is_refused_with_its_path(server: Server, params: Any, path: str, words: str) -> None:
     status, answer = server.post(call("awf.task/start", **params))
 
     assert (status, answer["error"]["type"], answer["error"]["path"]) == (400, "invalid-params", path)
@@ -124,9 +124,7 @@ def test_an_unknown_method_is_refused_with_the_nearest_name(server: Server) -> N
         ("application/json", "text/*", "text/yaml"),
     ],
 )
-def test_the_answer_takes_the_format_that_is_accepted(
-    server: Server, content_type: str, accept: str, answered: str
-) -> None:
+def test_the_answer_has_the_accepted_format(server: Server, content_type: str, accept: str, answered: str) -> None:
     body = b'{"method": "awf.task/poll", "params": {"taskDefinitions": ["demo/resize"]}}'
 
     status, headers, _ = server.send("POST", "/rpc", body, content_type=content_type, accept=accept)
@@ -141,19 +139,19 @@ def test_a_form_is_refused_with_a_hint_for_curl(server: Server) -> None:
     assert "content-type: text/yaml" in orjson.loads(answer)["error"]["message"]
 
 
-def test_a_format_that_nobody_speaks_is_not_acceptable(server: Server) -> None:
+def test_an_unknown_accept_type_is_refused_with_406(server: Server) -> None:
     status, _, answer = server.send("POST", "/rpc", b"{}", content_type="application/json", accept="text/html")
 
     assert (status, orjson.loads(answer)["error"]["type"]) == (406, "not-acceptable")
 
 
-def test_only_post_is_taken_at_rpc(server: Server) -> None:
+def test_rpc_accepts_only_post(server: Server) -> None:
     status, headers, answer = server.send("GET", "/rpc")
 
     assert (status, headers["allow"], orjson.loads(answer)["error"]["type"]) == (405, "POST", "method-not-allowed")
 
 
-def test_every_limit_is_refused_by_name(database: str) -> None:
+def test_a_request_beyond_a_limit_is_refused_with_the_limit_or_its_path(database: str) -> None:
     limits = Limits(body_bytes=4096, batch=3, poll=5, wait_seconds=1, depth=8)
     with running_server(database, settings=Settings(limits=limits)) as server:
         assert server.post(b" " * 5000)[0] == 413
@@ -172,7 +170,7 @@ def test_a_long_poll_without_a_timeout_waits_50_seconds() -> None:
 
 
 @pytest.mark.parametrize(("longest", "is_allowed"), [(50, True), (49.999, False)])
-def test_a_long_poll_without_a_timeout_needs_a_server_that_lets_it_wait(
+def test_a_long_poll_without_a_timeout_is_refused_when_the_wait_limit_is_lower(
     database: str, longest: float, is_allowed: bool
 ) -> None:
     poll = {"taskDefinitions": ["demo/resize"]}
@@ -255,7 +253,7 @@ def test_several_bad_calls_of_a_yaml_array_are_each_refused(server: Server) -> N
     assert [error["path"][:4] for error in answers] == ["$[0]", "$[1]", "$[2]", "$[3]"]
 
 
-def test_json_that_is_sent_as_yaml_keeps_its_good_calls_too(server: Server) -> None:
+def test_a_bad_call_of_a_json_array_sent_as_yaml_is_refused_alone(server: Server) -> None:
     body = b'[{"method": "a", "method": "b"}, {"method": "awf.task/status", "params": {"id": "none"}}]'
 
     status, _, content = server.send("POST", "/rpc", body, content_type="text/yaml", accept="application/json")
@@ -267,7 +265,7 @@ def test_json_that_is_sent_as_yaml_keeps_its_good_calls_too(server: Server) -> N
 @pytest.mark.parametrize(
     "body", [b"- {method: a\n- b", b"- a\n---\n- b", b"- !a b\n- [", b"!a [a]", b"{a: !b c}", b"[]"]
 )
-def test_a_yaml_body_without_calls_that_can_be_told_apart_is_refused_as_a_whole(server: Server, body: bytes) -> None:
+def test_a_yaml_body_that_cannot_be_split_into_calls_is_refused_as_a_whole(server: Server, body: bytes) -> None:
     status, _, content = server.send("POST", "/rpc", body, content_type="text/yaml", accept="application/json")
 
     assert (status, orjson.loads(content)["error"]["type"]) == (400, "invalid-request")

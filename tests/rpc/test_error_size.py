@@ -1,4 +1,4 @@
-"""Errors repeat little of what was sent, and a thousand of them in one array hold nobody up."""
+"""Errors repeat little of the request, and a thousand of them in one array are cheap."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LONG = "n" * 400_000
         {LONG: 1},
     ],
 )  # fmt: skip
-def test_an_error_repeats_little_of_what_was_sent(server: Server, call: dict[str, Any]) -> None:
+def test_an_error_repeats_little_of_the_request(server: Server, call: dict[str, Any]) -> None:
     status, answer = server.post(call)
     assert status in (400, 404, 422), answer
     assert len(orjson.dumps(answer)) < 8000
@@ -62,7 +62,7 @@ def test_a_thousand_misspelt_methods_in_one_array_are_answered_at_once(server: S
     assert messages[-1] == "there is no method 'awf.task/pol999'"
 
 
-def test_a_hint_among_thousands_of_definitions(server: Server) -> None:
+def test_an_unknown_definition_gets_a_hint_among_thousands(server: Server) -> None:
     server.query(
         "insert into fencepost.definitions (name, version, kind, document, created_by, is_newest, "
         "has_result_schema, has_error_schema, created_at, requested_to_start_timeout, in_progress_timeout, "

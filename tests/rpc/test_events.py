@@ -1,4 +1,4 @@
-"""Publishing over /rpc: what triggers start, which subscriptions end, and that an event is taken once."""
+"""`awf.event/publish`: starts of triggers, ends of subscriptions, and idempotency."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def definition(server: Server) -> None:
     server.define()
 
 
-def test_a_trigger_starts_a_task_for_a_resource_that_fits(server: Server) -> None:
+def test_a_trigger_starts_a_task_for_a_matching_resource(server: Server) -> None:
     put_trigger(server, IS_FINAL, params={"of": {"get-in": ["id"]}, "n": [{"get-in": ["no"]}]})
     answer = publish(server, FINAL, id="one")
     (started,) = answer["started"]
@@ -37,14 +37,14 @@ def test_a_trigger_starts_a_task_for_a_resource_that_fits(server: Server) -> Non
     assert task["requester"] == {"service": "awf/trigger", "rule": "demo/review", "event": "one"}
 
 
-def test_nothing_is_started_for_a_resource_that_does_not_fit(server: Server) -> None:
+def test_a_resource_that_does_not_match_starts_nothing(server: Server) -> None:
     put_trigger(server, IS_FINAL, rule("n", value=3, comparator="ge"))
     assert publish(server, FINAL)["started"] == []
     assert publish(server, {**FINAL, "n": "3"})["started"] == []
     assert len(publish(server, {**FINAL, "n": 3.0})["started"]) == 1
 
 
-def test_rules_look_at_the_whole_of_a_cloud_event(server: Server) -> None:
+def test_rules_can_select_any_member_of_a_cloud_event(server: Server) -> None:
     put_trigger(server, rule("type", value="lab.result"), rule("data", "status", value="final"))
     assert len(server.rpc("awf.event/publish", {"event": CLOUD})["started"]) == 1
 
@@ -58,7 +58,7 @@ def test_a_trigger_starts_a_workflow(server: Server) -> None:
     assert decider.decision()["requester"]["id"] == started["resource"]["id"]
 
 
-def test_an_event_is_taken_once_for_its_id(server: Server) -> None:
+def test_a_published_resource_is_idempotent_by_its_id(server: Server) -> None:
     put_trigger(server, IS_FINAL)
     waiting = subscribe(server, IS_FINAL)
     first = publish(server, FINAL, id="one")
@@ -73,7 +73,7 @@ def test_an_event_is_taken_once_for_its_id(server: Server) -> None:
     )
 
 
-def test_a_cloud_event_is_taken_once_for_its_source_and_id(server: Server) -> None:
+def test_a_cloud_event_is_idempotent_by_its_source_and_id(server: Server) -> None:
     put_trigger(server, rule("type", value="lab.result"))
     first = server.rpc("awf.event/publish", {"event": CLOUD})
     assert server.rpc("awf.event/publish", {"event": CLOUD}) == first
@@ -83,7 +83,7 @@ def test_a_cloud_event_is_taken_once_for_its_source_and_id(server: Server) -> No
         "already-exists",
         "$.params.event.id",
     )
-    assert publish(server, FINAL, id="7")["started"] == [], "a resource of that id is another event"
+    assert publish(server, FINAL, id="7")["started"] == [], "a resource with the same id is another event"
 
 
 def test_an_event_without_an_id_gets_one(server: Server) -> None:
@@ -93,7 +93,7 @@ def test_an_event_without_an_id_gets_one(server: Server) -> None:
     assert all(len(id) == 36 for id in ids)
 
 
-def test_events_of_an_array_are_taken_in_their_order(server: Server) -> None:
+def test_events_of_an_array_are_applied_in_order(server: Server) -> None:
     waiting = subscribe(server, rule("status", value="final"))
     calls = [
         {"method": "awf.event/publish", "params": {"resource": {"status": "final", "n": n}, "id": f"{9 - n}"}}
@@ -104,7 +104,7 @@ def test_events_of_an_array_are_taken_in_their_order(server: Server) -> None:
     assert server.task(waiting)["result"] == {"resource": {"status": "final", "n": 0}}
 
 
-def test_numbers_arrive_as_they_were_written(server: Server) -> None:
+def test_numbers_of_an_event_keep_their_text(server: Server) -> None:
     put_trigger(server, IS_FINAL, params={"get-in": ["p"]})
     body = b'{"method": "awf.event/publish", "params": {"resource": {"status": "final", "p": {"n": [1.10, 1e2]}}}}'
     server.post(body)
@@ -114,7 +114,7 @@ def test_numbers_arrive_as_they_were_written(server: Server) -> None:
 # Subscriptions
 
 
-def test_a_subscription_ends_with_the_resource_that_it_waited_for(server: Server) -> None:
+def test_a_subscription_ends_with_the_matching_resource_as_result(server: Server) -> None:
     waiting = subscribe(server, IS_FINAL)
     other = subscribe(server, rule("status", value="amended"))
     assert publish(server, {"status": "draft"})["completed"] == []
@@ -136,14 +136,14 @@ def test_a_subscription_ends_with_the_resource_that_it_waited_for(server: Server
         [rule("n", value=6, comparator="ge"), rule("flag", value=True), rule("text", value="z", comparator="lt")],
     ],
 )
-def test_a_subscription_is_found_by_whatever_rules_it_has(server: Server, rules: list[dict[str, Any]]) -> None:
+def test_a_subscription_matches_with_any_kind_of_rule(server: Server, rules: list[dict[str, Any]]) -> None:
     waiting = subscribe(server, *rules)
     resource = {"status": "final", "n": 6, "list": [0, {"x": None}], "flag": True, "text": "a"}
     assert publish(server, {**resource, "n": 1, "list": [], "flag": 1})["completed"] == []
     assert publish(server, resource)["completed"] == [waiting]
 
 
-def test_a_canceled_subscription_is_gone(server: Server) -> None:
+def test_a_canceled_subscription_is_not_completed_by_an_event(server: Server) -> None:
     waiting = subscribe(server, IS_FINAL)
     server.rpc("awf.task/cancel", {"id": waiting})
     assert publish(server, FINAL)["completed"] == []
@@ -164,7 +164,7 @@ def test_one_event_ends_many_subscriptions(server: Server) -> None:
     assert {server.task(id)["status"] for id in ids[:20:2]} == {"in-progress"}
 
 
-def test_a_workflow_hears_of_the_event_that_its_subscription_waited_for(server: Server) -> None:
+def test_the_end_of_a_subscription_becomes_an_event_of_its_workflow(server: Server) -> None:
     decider = Decider(server, "demo/order")
     decider.create()
     params = {"select-by": [IS_FINAL]}
@@ -180,7 +180,7 @@ def test_a_workflow_hears_of_the_event_that_its_subscription_waited_for(server: 
     assert server.task(completed)["result"] == {"resource": FINAL}
 
 
-def test_the_subscription_of_a_canceled_workflow_is_gone(server: Server) -> None:
+def test_canceling_a_workflow_cancels_its_subscription(server: Server) -> None:
     decider = Decider(server, "demo/order")
     workflow = decider.create()
     params = {"select-by": [IS_FINAL]}
@@ -189,14 +189,14 @@ def test_the_subscription_of_a_canceled_workflow_is_gone(server: Server) -> None
     assert publish(server, FINAL)["completed"] == []
 
 
-def test_a_trigger_may_start_a_subscription_that_waits_for_the_next_event(server: Server) -> None:
+def test_a_subscription_started_by_a_trigger_ends_with_the_next_event(server: Server) -> None:
     put_trigger(server, IS_FINAL, definition="awf.task/subscribe", params={"select-by": [IS_FINAL]})
     first = publish(server, FINAL)
     assert first["completed"] == []
     assert publish(server, FINAL)["completed"] == [first["started"][0]["resource"]["id"]]
 
 
-# What a trigger says, and what it tells
+# Documents and statuses of triggers
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_trigger_may_start_a_subscription_that_waits_for_the_next_event(server
         ),
     ],
 )
-def test_a_trigger_that_makes_no_sense_is_refused_at_its_field(
+def test_an_invalid_trigger_is_refused_with_the_path_of_its_member(
     server: Server, members: dict[str, Any], path: str
 ) -> None:
     document = {
@@ -231,7 +231,7 @@ def test_a_trigger_that_makes_no_sense_is_refused_at_its_field(
     assert server.refused("awf.definition/put", {**document, **members}) == (400, "invalid-params", path)
 
 
-def test_a_trigger_names_a_definition_that_is_there(server: Server) -> None:
+def test_a_trigger_of_an_unknown_definition_or_wrong_kind_is_refused(server: Server) -> None:
     Decider(server, "demo/order")
     for request, refusal in {
         ("task-request", "demo/rezise"): (404, "definition-not-found"),
@@ -263,11 +263,13 @@ def test_a_trigger_names_a_definition_that_is_there(server: Server) -> None:
         ({"event": {**CLOUD, "traceparent": []}}, "$.params.event.traceparent"),
     ],
 )
-def test_an_event_that_is_none_is_refused_at_its_field(server: Server, params: dict[str, Any], path: str) -> None:
+def test_an_invalid_event_is_refused_with_the_path_of_its_member(
+    server: Server, params: dict[str, Any], path: str
+) -> None:
     assert server.refused("awf.event/publish", params) == (400, "invalid-params", path)
 
 
-def test_params_that_do_not_fit_are_a_start_that_was_skipped(server: Server) -> None:
+def test_a_trigger_with_invalid_params_skips_the_start_with_the_reason(server: Server) -> None:
     server.define("demo/scale", params={"type": "object", "properties": {"width": {"type": "integer"}}})
     put_trigger(server, IS_FINAL)
     params = {"width": {"get-in": ["width"]}}
@@ -285,7 +287,7 @@ def test_params_that_do_not_fit_are_a_start_that_was_skipped(server: Server) -> 
     assert len(publish(server, {"status": "final", "width": "wide"})["started"]) == 2
 
 
-def test_a_trigger_whose_definition_is_gone_skips(server: Server) -> None:
+def test_a_trigger_of_a_deleted_definition_skips_the_start_with_the_reason(server: Server) -> None:
     server.define("demo/scale")
     put_trigger(server, IS_FINAL, definition="demo/scale")
     server.rpc("awf.definition/delete", {"name": "demo/scale"})
@@ -294,7 +296,7 @@ def test_a_trigger_whose_definition_is_gone_skips(server: Server) -> None:
     assert start["reason"].startswith("there is no definition 'demo/scale'")
 
 
-def test_a_trigger_tells_what_it_started_the_newest_first(server: Server) -> None:
+def test_the_status_of_a_trigger_lists_its_starts_newest_first(server: Server) -> None:
     put_trigger(server, IS_FINAL)
     answers = [publish(server, FINAL, id=f"e{n}") for n in range(3)]
     answers.append(server.rpc("awf.event/publish", {"event": {**CLOUD, "status": "final"}}))
@@ -305,7 +307,7 @@ def test_a_trigger_tells_what_it_started_the_newest_first(server: Server) -> Non
     assert status["starts"][0]["resource"] == answers[3]["started"][0]["resource"]
 
 
-def test_a_status_is_of_a_trigger_that_is_there(server: Server) -> None:
+def test_the_status_of_an_unknown_trigger_is_refused(server: Server) -> None:
     assert server.refused("awf.trigger/status", {"name": "demo/no"})[:2] == (404, "definition-not-found")
     assert server.refused("awf.trigger/status", {"name": "demo/resize"}) == (400, "invalid-params", "$.params.name")
 
@@ -326,7 +328,7 @@ def test_a_deleted_trigger_starts_nothing(server: Server) -> None:
     assert publish(server, FINAL)["started"] == []
 
 
-def test_a_new_version_of_a_trigger_holds_at_once(server: Server) -> None:
+def test_a_new_version_of_a_trigger_applies_at_once(server: Server) -> None:
     put_trigger(server, IS_FINAL)
     publish(server, FINAL)
     put_trigger(server, rule("status", value="amended"))

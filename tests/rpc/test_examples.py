@@ -1,4 +1,4 @@
-"""Every example of the vendor's Task Executor API page, as YAML, with the ids of a task that exists put in."""
+"""Every example of the vendor's Task Executor API page, as YAML, with the ids of an existing task."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def leased(server: Server, *, start: bool) -> dict[str, str]:
     return {"id": task["id"], "exec_id": task["execId"]}
 
 
-def test_poll_gives_a_requested_task_with_its_exec_id(executor: Server) -> None:
+def test_poll_returns_a_requested_task_with_its_exec_id(executor: Server) -> None:
     id = executor.create(IMPORT)["id"]
 
     status, answer = exchange(
@@ -51,7 +51,7 @@ def test_poll_gives_a_requested_task_with_its_exec_id(executor: Server) -> None:
     assert len(task["execId"]) == 36
 
 
-def test_poll_gives_an_empty_array_when_nothing_is_ready(executor: Server) -> None:
+def test_poll_returns_an_empty_array_when_no_task_is_ready(executor: Server) -> None:
     _, answer = exchange(
         executor, "method: awf.task/poll\nparams: {taskDefinitions: [aidbox.bulk/import-resource-task]}"
     )
@@ -59,7 +59,7 @@ def test_poll_gives_an_empty_array_when_nothing_is_ready(executor: Server) -> No
     assert answer == {"result": {"resources": []}}
 
 
-def test_long_poll_gives_what_is_ready(executor: Server) -> None:
+def test_long_poll_returns_a_ready_task_at_once(executor: Server) -> None:
     id = executor.create(IMPORT)["id"]
 
     _, answer = exchange(
@@ -90,7 +90,7 @@ def test_start_puts_a_requested_task_in_progress(executor: Server) -> None:
     assert (resource["status"], resource["retryCount"]) == ("in-progress", 1)
 
 
-def test_notify_renews_the_deadline_and_answers_it(executor: Server) -> None:
+def test_notify_extends_the_deadline_and_returns_it(executor: Server) -> None:
     lease = leased(executor, start=True)
     before = executor.task(lease["id"])["inProgressTimeoutAt"]
 
@@ -110,7 +110,7 @@ def test_notify_renews_the_deadline_and_answers_it(executor: Server) -> None:
     assert executor.log(lease["id"])[-1]["action-params"]["message"] == "task is alive"
 
 
-def test_success_ends_a_task_well(executor: Server) -> None:
+def test_success_completes_a_task_as_succeeded(executor: Server) -> None:
     _, answer = exchange(
         executor,
         """
@@ -125,7 +125,7 @@ def test_success_ends_a_task_well(executor: Server) -> None:
     assert (resource["status"], resource["outcome"]) == ("done", "succeeded")
 
 
-def test_fail_lets_a_task_wait_for_its_next_attempt(executor: Server) -> None:
+def test_fail_puts_a_task_into_waiting_for_its_next_attempt(executor: Server) -> None:
     _, answer = exchange(
         executor,
         """

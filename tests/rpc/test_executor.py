@@ -1,4 +1,4 @@
-"""What executors rely on: the fence, repeats, requestId, start, release, and what a cancel does to them."""
+"""Guarantees for workers: the fencing token, repeated calls, requestId, start, release, and cancellation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_another_exec_id_is_409_and_an_unknown_task_404(server: Server, method: 
 
 
 @pytest.mark.parametrize("method", [*FINISHES, "awf.task/notify"])
-def test_a_task_that_was_not_started_is_422(server: Server, method: str) -> None:
+def test_a_report_about_a_task_that_was_not_started_is_422(server: Server, method: str) -> None:
     server.create()
     (task,) = server.poll()
     extra = {"notification": "heartbeat"} if method == "awf.task/notify" else {}
@@ -42,7 +42,7 @@ def test_a_task_that_was_not_started_is_422(server: Server, method: str) -> None
     assert refusal == (422, "task-not-in-progress", "$.params.id")
 
 
-def test_finishing_again_with_the_same_content_answers_as_the_first_time(server: Server) -> None:
+def test_a_repeated_success_with_the_same_content_gets_the_first_answer(server: Server) -> None:
     lease = server.started()
     first = server.rpc("awf.task/success", {**lease, "result": {"a": 1, "b": [2]}})
 
@@ -52,7 +52,7 @@ def test_finishing_again_with_the_same_content_answers_as_the_first_time(server:
     assert [entry["action"] for entry in server.log(lease["id"])].count("awf.task/success") == 1
 
 
-def test_failing_again_answers_as_the_first_time_even_when_another_attempt_runs(server: Server) -> None:
+def test_a_repeated_fail_gets_the_first_answer_even_while_another_attempt_runs(server: Server) -> None:
     server.define(retryDelay=0)
     lease = server.started()
     first = server.rpc("awf.task/fail", {**lease, "error": {"why": "disk"}})
@@ -65,7 +65,7 @@ def test_failing_again_answers_as_the_first_time_even_when_another_attempt_runs(
     assert server.task(lease["id"])["execId"] == again["execId"]
 
 
-def test_starting_again_answers_as_the_first_time(server: Server) -> None:
+def test_a_repeated_start_gets_the_first_answer(server: Server) -> None:
     server.create()
     (task,) = server.poll()
     lease = {"id": task["id"], "execId": task["execId"]}
@@ -77,7 +77,7 @@ def test_starting_again_answers_as_the_first_time(server: Server) -> None:
     assert len(server.log(task["id"])) == 4
 
 
-def test_poll_with_start_hands_out_tasks_in_progress(server: Server) -> None:
+def test_poll_with_start_returns_tasks_in_progress(server: Server) -> None:
     server.create()
 
     (task,) = server.poll(start=True, worker="w-1")
@@ -87,11 +87,11 @@ def test_poll_with_start_hands_out_tasks_in_progress(server: Server) -> None:
     assert (entry["status-before"], entry["status-after"], entry["worker"]) == ("ready", "in-progress", "w-1")
 
 
-def test_poll_needs_one_of_the_two_lists(server: Server) -> None:
+def test_a_poll_without_definitions_is_refused(server: Server) -> None:
     assert server.refused("awf.task/poll", {})[:2] == (400, "invalid-params")
 
 
-def test_poll_takes_the_union_of_definitions_oldest_first(server: Server) -> None:
+def test_a_poll_for_several_definitions_gets_the_oldest_tasks_first(server: Server) -> None:
     server.define("demo/other")
     ids = [server.create(definition)["id"] for definition in ("demo/other", "demo/resize", "demo/other")]
 
@@ -100,7 +100,7 @@ def test_poll_takes_the_union_of_definitions_oldest_first(server: Server) -> Non
     assert [task["id"] for task in tasks] == ids[:2]
 
 
-def test_the_same_request_id_gives_the_same_tasks_and_never_more(server: Server) -> None:
+def test_a_repeated_request_id_gets_the_tasks_that_it_still_holds_and_no_others(server: Server) -> None:
     for _ in range(3):
         server.create()
     first = server.poll(maxBatchSize=2, requestId="r-1")
@@ -123,14 +123,14 @@ def test_a_request_id_with_other_params_is_409(server: Server) -> None:
     assert refusal == (409, "request-id-reused", "$.params.requestId")
 
 
-def test_an_empty_answer_is_not_remembered(server: Server) -> None:
+def test_an_empty_answer_is_not_stored_for_its_request_id(server: Server) -> None:
     assert server.poll(requestId="r-1") == []
     id = server.create()["id"]
 
     assert [task["id"] for task in server.poll(requestId="r-1")] == [id]
 
 
-def test_release_gives_a_task_back_without_counting_the_attempt(server: Server) -> None:
+def test_release_returns_a_task_to_ready_without_counting_the_attempt(server: Server) -> None:
     lease = server.started()
 
     released = server.rpc("awf.task/release", lease)
@@ -141,7 +141,7 @@ def test_release_gives_a_task_back_without_counting_the_attempt(server: Server) 
     assert (task["retryCount"], task["execId"] != lease["execId"]) == (1, True)
 
 
-def test_a_worker_of_a_canceled_task_is_told_and_cannot_finish(server: Server) -> None:
+def test_a_heartbeat_for_a_canceled_task_gets_cancel_requested_and_a_finish_is_refused(server: Server) -> None:
     lease = server.started()
     server.rpc("awf.task/cancel", {"id": lease["id"]})
 
@@ -158,7 +158,7 @@ def test_a_worker_of_a_canceled_task_is_told_and_cannot_finish(server: Server) -
     assert server.task(lease["id"])["meta"]["versionId"] == log[-1]["versionId"]
 
 
-def test_progress_is_logged_with_what_it_said(server: Server) -> None:
+def test_progress_is_logged_with_its_numbers(server: Server) -> None:
     lease = server.started()
     said = {"progress-current": 5, "progress-total": 10, "progress-unit": "rows"}
 
@@ -171,7 +171,7 @@ def test_progress_is_logged_with_what_it_said(server: Server) -> None:
     assert server.refused("awf.task/notify", {**lease, "notification": "progress"})[2] == "$.params.progress-current"
 
 
-def test_a_vendors_client_may_send_the_error_as_result(server: Server) -> None:
+def test_fail_accepts_the_error_in_the_member_result(server: Server) -> None:
     server.define(allowedRetryCount=0)
     lease = server.started()
 
@@ -201,7 +201,7 @@ SHORT = {"include-resource?": False}
 
 
 @pytest.mark.parametrize("method", ["awf.task/start", "awf.task/release", *FINISHES])
-def test_a_call_that_does_not_want_the_resource_gets_the_id_and_does_the_same(server: Server, method: str) -> None:
+def test_a_call_without_the_resource_gets_the_id_and_has_the_same_effect(server: Server, method: str) -> None:
     tasks = []
     for members in ({}, SHORT):
         server.create()
@@ -209,7 +209,7 @@ def test_a_call_that_does_not_want_the_resource_gets_the_id_and_does_the_same(se
         lease = {"id": task["id"], "execId": task["execId"]}
         answer = server.rpc(method, {**lease, **members})
         assert ("resource" in answer, answer.get("id")) == ((False, task["id"]) if members else (True, None))
-        assert server.rpc(method, {**lease, **members}) == answer, "the same again"
+        assert server.rpc(method, {**lease, **members}) == answer, "a repeat got another answer"
         tasks.append(server.task(task["id"]))
         if tasks[-1]["status"] != "done":
             server.rpc("awf.task/cancel", {"id": task["id"]})
@@ -218,7 +218,7 @@ def test_a_call_that_does_not_want_the_resource_gets_the_id_and_does_the_same(se
     assert whole == short
 
 
-def test_neighbours_may_want_different_answers(server: Server) -> None:
+def test_calls_of_one_array_can_ask_for_short_and_full_answers(server: Server) -> None:
     for _ in range(4):
         server.create()
     tasks = server.poll(maxBatchSize=4, start=True)
@@ -238,7 +238,7 @@ def test_neighbours_may_want_different_answers(server: Server) -> None:
     assert answers[2]["error"]["type"] == "exec-id-mismatch"
 
 
-def test_a_create_may_answer_with_the_id_alone(server: Server) -> None:
+def test_a_create_without_the_resource_gets_only_the_id(server: Server) -> None:
     create = {"definition": "demo/resize", "params": {"width": 3}, **SHORT}
 
     answer = server.rpc("awf.task/create-and-execute", create)
@@ -251,7 +251,7 @@ def test_a_create_may_answer_with_the_id_alone(server: Server) -> None:
     assert server.refused("awf.task/create-and-execute", {**create, "id": "mine", "params": {}})[1] == "already-exists"
 
 
-def test_a_failed_attempt_is_retried_in_time_although_nobody_wanted_its_resource(server: Server) -> None:
+def test_a_task_failed_with_a_short_answer_is_retried_in_time(server: Server) -> None:
     server.define(retryDelay=100)
     lease = server.started()
 

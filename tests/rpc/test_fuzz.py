@@ -1,4 +1,4 @@
-"""Whatever is sent, no answer is a 5xx, every error has the shape, and the server goes on working."""
+"""For any request, no answer is a 5xx, every error has the documented shape, and the server keeps working."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FUZZ = settings(
 
 @pytest.fixture
 def server(database: str) -> Iterator[Server]:
-    """A server with small limits, which must be well and without a bug in its log when the test is over."""
+    """A server with small limits; after the test it must still work and must have logged no bug."""
     bugs: list[Any] = []
 
     def listen(event: Event, fields: dict[str, Any]) -> None:
@@ -63,13 +63,13 @@ def post(server: Server, body: bytes, content_type: str = "application/json", **
 @example(body={"method": "awf.task/list", "params": {"after": "WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzIzOjU5IiwwXQ"}})
 @example(body=[{"method": "awf.task/status", "params": {"id": "known"}}] * 51)
 @example(body=[[]] * 50)
-def test_json_of_all_kinds(server: Server, body: Any) -> None:
+def test_any_json_body_gets_a_proper_answer(server: Server, body: Any) -> None:
     post(server, written(body).encode("utf-8", "surrogatepass"))
 
 
 @FUZZ
 @given(body=bodies, content_type=st.sampled_from(["text/yaml", "application/yaml; charset=utf-8"]))
-def test_json_that_is_said_to_be_yaml(server: Server, body: Any, content_type: str) -> None:
+def test_any_json_body_sent_as_yaml_gets_a_proper_answer(server: Server, body: Any, content_type: str) -> None:
     post(server, written(body).encode("utf-8", "surrogatepass"), content_type)
 
 
@@ -92,7 +92,7 @@ YAML = st.lists(
 @example(body="- " * 2000)
 @example(body="? " * 2000)
 @example(body="a: &a [x]\nb: &b [" + "*a, " * 100 + "]")
-def test_yaml_of_all_kinds(server: Server, body: str) -> None:
+def test_any_yaml_body_gets_a_proper_answer(server: Server, body: str) -> None:
     post(server, body.encode("utf-8", "surrogatepass"), "text/yaml")
 
 
@@ -100,19 +100,19 @@ def test_yaml_of_all_kinds(server: Server, body: str) -> None:
 @given(body=st.binary(max_size=80), content_type=st.sampled_from(["application/json", "text/yaml", "text/plain"]))
 @example(body=b"[" * 60_000, content_type="application/json")
 @example(body=b"\xff\xfe[\x00]\x00", content_type="text/yaml")
-def test_bytes_of_all_kinds(server: Server, body: bytes, content_type: str) -> None:
+def test_any_bytes_get_a_proper_answer(server: Server, body: bytes, content_type: str) -> None:
     post(server, body, content_type)
 
 
 @FUZZ
 @given(body=st.lists(calls(), min_size=2, max_size=8))
-def test_good_neighbours_in_an_array_are_answered_whatever_stands_beside_them(server: Server, body: list[Any]) -> None:
+def test_valid_calls_of_an_array_are_answered_beside_any_other_calls(server: Server, body: list[Any]) -> None:
     good = {"method": "awf.task/status", "params": {"id": "known"}, "id": 7}
     text = written([good, *body, good]).encode("utf-8", "surrogatepass")
     status, _, content = server.send("POST", "/rpc", text, content_type="application/json")
     answers = orjson.loads(content)
     if isinstance(answers, dict):
-        # What no longer can be taken apart into calls.
+        # The body could not be split into calls.
         assert answers["error"]["type"] in ("invalid-request", "payload-too-large")
         return
     assert (status, len(answers)) == (200, len(body) + 2)
@@ -121,7 +121,7 @@ def test_good_neighbours_in_an_array_are_answered_whatever_stands_beside_them(se
         assert answer["result"]["resource"]["id"] == "known"
 
 
-# Headers, paths, and what is hardly HTTP
+# Headers, paths and malformed HTTP
 
 HEADER = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30).map(
     str.strip
@@ -133,7 +133,7 @@ TYPES = st.sampled_from(
 
 @FUZZ
 @given(content_type=TYPES | HEADER, accept=st.lists(TYPES | HEADER, max_size=4).map(",".join), credentials=HEADER)
-def test_headers_of_all_kinds(server: Server, content_type: str, accept: str, credentials: str) -> None:
+def test_any_headers_get_a_proper_answer(server: Server, content_type: str, accept: str, credentials: str) -> None:
     body = b'{"method": "awf.task/status", "params": {"id": "known"}}'
     post(server, body, content_type, accept=accept, authorization=f"Basic {credentials}")
 
@@ -165,7 +165,7 @@ WORD = (
     query=st.lists(st.tuples(st.sampled_from(PARAMETERS), WORD), max_size=3),
     method=st.sampled_from(["GET", "GET", "GET", "HEAD", "POST", "PUT", "OPTIONS"]),
 )
-def test_paths_and_queries_of_all_kinds(
+def test_any_path_and_query_get_a_proper_answer(
     server: Server, path: str, tail: bytes | None, query: list[tuple[str, bytes]], method: str
 ) -> None:
     url = path + ("" if tail is None else quote_from_bytes(tail, safe="/"))
@@ -179,7 +179,7 @@ def test_paths_and_queries_of_all_kinds(
 
 def check_rest_fault(status: int, answer: dict[str, Any]) -> None:
     fault = dict(answer["error"])
-    fault.pop("path", None)  # a parameter's name here
+    fault.pop("path", None)  # here it is the name of a parameter
     check_fault(status, fault)
 
 
@@ -201,7 +201,7 @@ def check_rest_fault(status: int, answer: dict[str, Any]) -> None:
         b"GET * HTTP/1.0\r\n\r\n",
     ],
 )
-def test_what_is_hardly_http(server: Server, request_bytes: bytes) -> None:
+def test_malformed_http_gets_no_server_error(server: Server, request_bytes: bytes) -> None:
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=5) as connection:
         connection.sendall(request_bytes)
         connection.shutdown(socket.SHUT_WR)
@@ -209,7 +209,7 @@ def test_what_is_hardly_http(server: Server, request_bytes: bytes) -> None:
     assert not answer or answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4", b"HTTP/1.0 4")), answer
 
 
-# Definitions are user input that runs
+# Schemas of definitions
 
 KEYWORDS = st.sampled_from(
     [
@@ -280,7 +280,7 @@ SCHEMAS = st.recursive(
 @given(schema=SCHEMAS, payload=st.dictionaries(st.sampled_from(["a", "b"]), values, max_size=2))
 @example(schema={"$ref": "#"}, payload={})
 @example(schema={"allOf": [{"$ref": "#"}, {"$ref": "#"}]}, payload={"a": {"a": {}}})
-def test_schemas_of_all_kinds(server: Server, schema: Any, payload: Any) -> None:
+def test_any_schema_and_payload_get_a_proper_answer(server: Server, schema: Any, payload: Any) -> None:
     definition = {"kind": "task", "name": "fuzz/it", "params": schema, "result": schema, "error": schema}
     create = {"method": "awf.task/create-and-execute", "params": {"definition": "fuzz/it", "params": payload}}
     put = {"method": "awf.definition/put", "params": definition}

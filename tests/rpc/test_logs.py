@@ -1,4 +1,4 @@
-"""A log of any length: read page by page from either end, and kept within bounds though a task speaks for hours."""
+"""A log of any length: paged from either end, and bounded although a task reports progress for hours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.shows("guarantees/log-is-state")
 
 
 def speak(server: Server, lease: dict[str, str], numbers: range) -> None:
-    """Report progress with each of these numbers, each in a statement of its own."""
+    """Report progress with each of these numbers, one call each."""
     note = {**lease, "notification": "progress"}
     for first in range(numbers.start, numbers.stop, 500):
         some = range(first, min(first + 500, numbers.stop))
@@ -40,7 +40,7 @@ def versions(entries: list[Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
-def test_a_log_is_read_page_by_page_from_either_end(server: Server, direction: str) -> None:
+def test_a_log_can_be_paged_from_either_end(server: Server, direction: str) -> None:
     server.define()
     lease = server.started()
     speak(server, lease, range(25))
@@ -53,7 +53,7 @@ def test_a_log_is_read_page_by_page_from_either_end(server: Server, direction: s
 
 
 @pytest.mark.parametrize("direction", ["_lastUpdated", "-_lastUpdated"])
-def test_a_bundle_of_a_log_leads_on_from_either_end(server: Server, direction: str) -> None:
+def test_a_bundle_of_a_log_can_be_paged_from_either_end(server: Server, direction: str) -> None:
     server.define()
     lease = server.started()
     speak(server, lease, range(25))
@@ -69,9 +69,7 @@ def test_a_bundle_of_a_log_leads_on_from_either_end(server: Server, direction: s
     assert bundle["total"] == 27
 
 
-def test_the_newest_entry_of_a_long_log_is_the_state_and_the_log_stays_within_bounds(
-    frozen_server: Server, clock: FrozenClock
-) -> None:
+def test_a_long_log_is_thinned_and_its_newest_entry_is_the_state(frozen_server: Server, clock: FrozenClock) -> None:
     frozen_server.define(inProgressTimeout=86_400_000)
     lease = frozen_server.started()
     for minute in range(3):
@@ -86,15 +84,15 @@ def test_the_newest_entry_of_a_long_log_is_the_state_and_the_log_stays_within_bo
 
     assert newest["versionId"] == done["meta"]["versionId"] == "6003"
     assert (newest["action"], newest["status-after"]) == ("awf.task/success", "done")
-    assert versions(everything)[:1000] == list(range(1, 1001)), "so much is kept whole"
-    assert len(everything) < 1000 + 500 + 10, "and of the rest the last note of a minute, or the last round"
+    assert versions(everything)[:1000] == list(range(1, 1001)), "the first 1000 entries are kept"
+    assert len(everything) < 1000 + 500 + 10, "of later notifications, only the last of a minute is kept"
     assert versions(everything) == sorted(set(versions(everything)))
     told = {entry["action-params"].get("progress-current") for entry in everything if "action-params" in entry}
     assert {1999, 3999, 5999} <= told, "the last of each minute"
     assert frozen_server.get(f"/AidboxTaskLog?subject={lease['id']}&_count=0")["total"] == len(everything)
 
 
-def test_thinning_leaves_every_change_that_is_no_note(frozen_server: Server) -> None:
+def test_thinning_a_log_keeps_every_entry_that_is_not_a_notification(frozen_server: Server) -> None:
     frozen_server.define(inProgressTimeout=86_400_000)
     lease = frozen_server.started()
     speak(frozen_server, lease, range(1200))
@@ -121,6 +119,6 @@ def test_thinning_leaves_every_change_that_is_no_note(frozen_server: Server) -> 
         ({"log-sort": "down"}, "$.params.log-sort"),
     ],
 )
-def test_a_page_of_a_log_that_cannot_be_is_refused(server: Server, asked: dict[str, Any], path: str) -> None:
+def test_invalid_paging_of_a_log_is_refused_with_its_path(server: Server, asked: dict[str, Any], path: str) -> None:
     params = {"id": "a", "include-log?": True, **asked}
     assert server.refused("awf.task/status", params) == (400, "invalid-params", path)

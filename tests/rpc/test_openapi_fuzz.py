@@ -1,7 +1,7 @@
-"""Schemathesis over the OpenAPI document: the server answers what it promises, and takes and refuses what it says.
+"""Schemathesis over the OpenAPI document: the server accepts, refuses and answers as documented.
 
-A call of the document is a method and its params, so that a fuzzer would meet one path with a great many shapes. It
-gets a view with a path a method instead, and its bodies are sent to `/rpc` as params.
+In the document, all methods share the path `/rpc`, with one body schema for each. The fuzzer gets a view of it with
+one path per method, and its bodies are sent to `/rpc` as params.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODES = pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: s
 
 @pytest.fixture(scope="module")
 def server(postgres: EmbeddedPostgres, template: str) -> Iterator[Server]:
-    """A server that lets nobody wait for long, with something to find; one for all, since nothing is counted here."""
+    """A server with short long polls and a few tasks, shared by all tests of the module."""
     with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
         connection.execute(f"create database fuzzed template {template}".encode())
     conninfo = make_conninfo(postgres.conninfo, dbname="fuzzed")
@@ -47,13 +47,15 @@ def server(postgres: EmbeddedPostgres, template: str) -> Iterator[Server]:
 
 
 def has_a_body(case: Case[Any]) -> bool:
-    """Whether there are params: the document of a call says by itself when they may be left out."""
+    """Return whether the case has params; without them it would not test the schema of the params."""
     return case.body is not NOT_SET
 
 
 @MODES
 @pytest.mark.parametrize("method", list(SURFACE.methods.methods))
-def test_calls_made_from_the_document(server: Server, method: str, mode: Any) -> None:
+def test_calls_generated_from_the_openapi_document_are_answered_as_documented(
+    server: Server, method: str, mode: Any
+) -> None:
     operation = CALLS[f"/rpc/{method}"]["POST"]
 
     @FUZZ
@@ -78,7 +80,9 @@ def test_calls_made_from_the_document(server: Server, method: str, mode: Any) ->
     ],
     ids=str,
 )
-def test_reads_made_from_the_document(server: Server, path: str, mode: Any) -> None:
+def test_reads_generated_from_the_openapi_document_are_answered_as_documented(
+    server: Server, path: str, mode: Any
+) -> None:
     operation = READS[path]["GET"]
 
     @FUZZ
@@ -92,7 +96,7 @@ def test_reads_made_from_the_document(server: Server, path: str, mode: Any) -> N
 
 
 @MODES
-def test_events_made_from_the_document(server: Server, mode: Any) -> None:
+def test_events_generated_from_the_openapi_document_are_answered_as_documented(server: Server, mode: Any) -> None:
     operation = READS["/events"]["POST"]
 
     @FUZZ

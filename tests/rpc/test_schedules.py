@@ -1,4 +1,4 @@
-"""Declaring schedules, looking at them, pausing them and starting by hand."""
+"""Methods about schedules: put, status, list, pause, resume, manual starts and backfills."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def call(server: Server, verb: str, **params: Any) -> Any:
         ({"every": 5}, "$.params.every"),
     ],
 )
-def test_a_document_that_cannot_be_used_is_refused_with_the_field(
+def test_an_invalid_schedule_is_refused_with_the_path_of_its_member(
     server: Server, members: dict[str, Any], path: str
 ) -> None:
     server.define("demo/strict", params={"type": "object", "required": ["width"]})
@@ -59,19 +59,19 @@ def test_a_document_that_cannot_be_used_is_refused_with_the_field(
     assert server.rpc("awf.schedule/list")["resources"] == []
 
 
-def test_a_request_for_an_unknown_definition_is_refused_with_the_nearest(server: Server) -> None:
+def test_a_schedule_of_an_unknown_definition_is_refused_with_the_nearest_name(server: Server) -> None:
     with pytest.raises(CallRefused, match="did you mean 'demo/resize'") as caught:
         put(server, task_request={"definition": "demo/resise"})
     assert caught.value.fault["path"] == "$.params.task-request.definition"
 
 
-def test_a_put_that_changes_nothing_changes_nothing(server: Server) -> None:
+def test_an_unchanged_put_makes_no_version_and_no_start(server: Server) -> None:
     assert put(server, execute_on_setup=True)["version"] == 1
     assert put(server, execute_on_setup=True)["version"] == 1
     assert [start["kind"] for start in starts(server)] == ["setup"]
 
 
-def test_a_new_version_starts_at_once_if_it_says_so(server: Server) -> None:
+def test_a_new_version_with_execute_on_setup_starts_at_once(server: Server) -> None:
     put(server, execute_on_setup=True)
     (start,) = starts(server)
     assert (start["kind"], start["status"], start["dueAt"]) == ("setup", "started", "2026-01-01T00:00:00.000000Z")
@@ -85,9 +85,7 @@ def test_a_new_version_starts_at_once_if_it_says_so(server: Server) -> None:
     assert [start["status"] for start in starts(server)] == ["started", "skipped", "started"]
 
 
-def test_a_version_that_is_due_at_other_times_goes_on_with_the_next_of_those(
-    server: Server, clock: FrozenClock
-) -> None:
+def test_a_new_version_with_other_due_times_uses_its_next_due_time(server: Server, clock: FrozenClock) -> None:
     put(server)
     put(server, schedule="30 * * * *")
     assert status(server)["executeAt"] == "2026-01-01T00:30:00.000000Z"
@@ -95,7 +93,7 @@ def test_a_version_that_is_due_at_other_times_goes_on_with_the_next_of_those(
     assert status(server)["executeAt"] == "2026-01-01T17:00:00.000000Z"
 
 
-def test_a_due_time_is_not_lost_under_a_put_that_changes_something_else(server: Server, clock: FrozenClock) -> None:
+def test_a_put_that_keeps_the_due_times_loses_no_due_time(server: Server, clock: FrozenClock) -> None:
     put(server)
     clock.advance(HOUR)
     put(server, task_request={"definition": "demo/resize", "label": "new"})
@@ -104,7 +102,7 @@ def test_a_due_time_is_not_lost_under_a_put_that_changes_something_else(server: 
     assert start["dueAt"] == "2026-01-01T01:00:00.000000Z"
 
 
-def test_a_name_that_is_no_schedule_cannot_become_one(server: Server) -> None:
+def test_a_schedule_and_a_task_cannot_have_the_same_name(server: Server) -> None:
     with pytest.raises(CallRefused, match="definition-of-other-kind"):
         put(server, "demo/resize")
     put(server)
@@ -114,7 +112,9 @@ def test_a_name_that_is_no_schedule_cannot_become_one(server: Server) -> None:
     assert refused == (400, "invalid-params", "$.params.definition")
 
 
-def test_a_deleted_schedule_starts_nothing_and_one_put_again_begins_anew(server: Server, clock: FrozenClock) -> None:
+def test_a_deleted_schedule_starts_nothing_and_a_new_put_keeps_its_run_history(
+    server: Server, clock: FrozenClock
+) -> None:
     put(server)
     pass_time(server, clock, HOUR)
     server.rpc("awf.definition/delete", {"name": NIGHTLY})
@@ -139,7 +139,7 @@ def test_schedules_are_listed_by_name_page_by_page(server: Server, clock: Frozen
     assert "next" not in rest
 
 
-def test_the_status_shows_as_many_starts_as_are_asked_for(server: Server, clock: FrozenClock) -> None:
+def test_the_status_shows_the_requested_number_of_starts(server: Server, clock: FrozenClock) -> None:
     put(server, concurrency_policy="allow")
     pass_time(server, clock, HOUR, times=3)
     shown = call(server, "status", limit=2)["starts"]
@@ -148,14 +148,16 @@ def test_the_status_shows_as_many_starts_as_are_asked_for(server: Server, clock:
 
 
 @pytest.mark.parametrize("verb", ["status", "pause", "resume", "run-now"])
-def test_an_unknown_schedule_is_refused_with_the_nearest(server: Server, verb: str) -> None:
+def test_an_unknown_schedule_is_refused_with_the_nearest_name(server: Server, verb: str) -> None:
     put(server, "demo/nightlies")
     with pytest.raises(CallRefused, match="did you mean 'demo/nightlies'") as caught:
         call(server, verb)
     assert (caught.value.fault["type"], caught.value.fault["path"]) == ("schedule-not-found", "$.params.name")
 
 
-def test_a_paused_schedule_starts_nothing_and_goes_on_with_what_is_due_next(server: Server, clock: FrozenClock) -> None:
+def test_a_paused_schedule_starts_nothing_and_resumes_with_the_next_due_time(
+    server: Server, clock: FrozenClock
+) -> None:
     put(server, concurrency_policy="allow", catch_up=100)
     paused = call(server, "pause")["resource"]
     assert (paused["paused"], "executeAt" in paused) == (True, False)
@@ -172,10 +174,10 @@ def test_a_paused_schedule_starts_nothing_and_goes_on_with_what_is_due_next(serv
     assert became(server)[1:] == [("2026-01-01T04:00", "started")]
 
 
-# By hand
+# Manual starts and backfills
 
 
-def test_a_start_by_hand_is_made_once_for_its_id_and_leaves_the_due_times_alone(
+def test_a_manual_start_is_idempotent_by_id_and_does_not_change_the_due_times(
     server: Server, clock: FrozenClock
 ) -> None:
     put(server)
@@ -191,19 +193,19 @@ def test_a_start_by_hand_is_made_once_for_its_id_and_leaves_the_due_times_alone(
     assert became(server)[-1] == ("2026-01-01T01:00", "started")
 
 
-def test_a_paused_schedule_can_be_started_by_hand(server: Server) -> None:
+def test_a_paused_schedule_can_be_started_manually(server: Server) -> None:
     put(server)
     call(server, "pause")
     assert call(server, "run-now")["start"]["status"] == "started"
 
 
-def test_what_cannot_be_started_by_hand_is_refused(server: Server) -> None:
+def test_a_manual_start_of_a_deleted_definition_is_refused(server: Server) -> None:
     put(server)
     server.rpc("awf.definition/delete", {"name": "demo/resize"})
     assert server.refused("awf.schedule/run-now", {"name": NIGHTLY}) == (404, "definition-not-found", "$.params.name")
 
 
-def test_a_backfill_starts_what_was_not_started_once(server: Server, clock: FrozenClock) -> None:
+def test_a_backfill_starts_each_missed_due_time_once(server: Server, clock: FrozenClock) -> None:
     put(server)
     pass_time(server, clock, HOUR)
     clock.advance(5 * HOUR)
@@ -223,7 +225,7 @@ def test_a_backfill_starts_what_was_not_started_once(server: Server, clock: Froz
     assert {server.task(one["reference"]["id"])["status"] for one in filled} == {"ready"}
 
 
-def test_a_backfilled_due_time_is_not_started_again_when_its_turn_comes(server: Server, clock: FrozenClock) -> None:
+def test_a_backfilled_due_time_is_not_started_again_by_the_schedule(server: Server, clock: FrozenClock) -> None:
     put(server, concurrency_policy="allow", jitter_seconds=3000)
     clock.advance(HOUR + MINUTE)
     (filled,) = call(server, "backfill", **{"from": "2026-01-01T01:00:00Z", "to": "2026-01-01T01:01:00Z"})["starts"]
@@ -232,7 +234,7 @@ def test_a_backfilled_due_time_is_not_started_again_when_its_turn_comes(server: 
     assert status(server)["dueAt"] == "2026-01-01T02:00:00.000000Z"
 
 
-def test_workflows_are_backfilled_each_under_an_id_of_its_own(server: Server, clock: FrozenClock) -> None:
+def test_each_backfilled_workflow_has_its_own_id(server: Server, clock: FrozenClock) -> None:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/order"})
     put(server, workflow_request={"definition": "demo/order"})
     clock.advance(3 * HOUR)
@@ -252,7 +254,7 @@ def test_workflows_are_backfilled_each_under_an_id_of_its_own(server: Server, cl
         ({"from": "2025-11-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "$.params.to"),
     ],
 )
-def test_a_backfill_that_asks_too_much_is_refused_and_starts_nothing(
+def test_a_backfill_of_an_invalid_range_is_refused_and_starts_nothing(
     server: Server, stretch: dict[str, str], path: str
 ) -> None:
     put(server)
@@ -270,9 +272,7 @@ def test_a_thousand_due_times_can_be_backfilled(server: Server) -> None:
 # In a folder of definitions
 
 
-def test_a_folder_is_put_in_the_order_of_what_needs_what_and_changes_nothing_the_second_time(
-    server: Server, tmp_path: Path
-) -> None:
+def test_a_folder_is_put_in_dependency_order_and_is_idempotent(server: Server, tmp_path: Path) -> None:
     request = {"definition": "demo/zoom", "params": {"width": 1}}
     document = {"kind": "schedule", "name": NIGHTLY, "schedule": "@daily", "execute-on-setup": True}
     (tmp_path / "a.json").write_bytes(orjson.dumps(document | {"task-request": request}))
@@ -283,7 +283,7 @@ def test_a_folder_is_put_in_the_order_of_what_needs_what_and_changes_nothing_the
     assert [start["kind"] for start in starts(server)] == ["setup"]
 
 
-def test_a_schedule_in_a_folder_that_cannot_be_used_refuses_the_start(server: Server, tmp_path: Path) -> None:
+def test_an_invalid_schedule_in_a_folder_refuses_the_start(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"kind: schedule\nname: {NIGHTLY}\nschedule: never\n")
     with pytest.raises(StartRefused, match=r"a\.yaml: .*not a cron expression.* \(at \$\.schedule\)"):
         server.run(put_definitions(server.app, Settings(definitions=tmp_path)))

@@ -1,4 +1,4 @@
-"""A search finds what a payload says, however a client spelled it as JSON, and nothing that is only its spelling."""
+"""A search matches the decoded text of a payload, not its JSON escapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARAMS = {
 
 @pytest.fixture
 def noun(request: pytest.FixtureRequest, server: Server) -> str:
-    """The kind that is searched, tasks or workflows, each made with the params above."""
+    """The kind of resource to search, task or workflow, with one resource for each of the params above."""
     noun: str = request.param
     server.rpc("awf.definition/put", {"kind": noun, "name": "demo/mail"})
     for id, params in PARAMS.items():
@@ -57,7 +57,7 @@ def found(server: Server, noun: str, part: str, **wanted: Any) -> set[str]:
         ("esc", {"escaped"}),
     ],
 )
-def test_a_search_finds_what_is_said_and_not_how_it_is_spelled(
+def test_a_search_matches_decoded_text_and_not_its_json_escapes(
     noun: str, server: Server, part: str, ids: set[str]
 ) -> None:
     assert found(server, noun, part) == ids

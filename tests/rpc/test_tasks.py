@@ -1,4 +1,4 @@
-"""What users rely on: creating, looking, listing, cancelling, retrying."""
+"""Methods about tasks for users: create, status, list, cancel, retry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def definition(server: Server) -> None:
     server.define()
 
 
-def test_a_created_task_carries_its_settings_and_who_asked(server: Server) -> None:
+def test_a_created_task_shows_its_settings_and_its_requester(server: Server) -> None:
     server.define(inProgressTimeout=5000)
 
     task = server.create(label="a label", params={"width": 320})
@@ -27,7 +27,7 @@ def test_a_created_task_carries_its_settings_and_who_asked(server: Server) -> No
     assert task["meta"]["createdAt"].endswith("Z")
 
 
-def test_creating_again_with_the_same_content_is_the_same_task(server: Server) -> None:
+def test_a_create_with_the_same_id_and_content_returns_the_existing_task(server: Server) -> None:
     first = server.create(id="one", params={"a": 1, "b": 2}, executeAt="2099-01-01T00:00:00Z")
 
     again = server.create(id="one", params={"b": 2, "a": 1}, executeAt="2099-01-01T00:00:00")
@@ -39,7 +39,7 @@ def test_creating_again_with_the_same_content_is_the_same_task(server: Server) -
 
 
 @pytest.mark.parametrize("id", ["", "a b", "ä", "x" * 65, "a/b", "a\n"])
-def test_an_id_of_other_characters_is_refused(server: Server, id: str) -> None:
+def test_an_id_with_invalid_characters_is_refused(server: Server, id: str) -> None:
     refusal = server.refused("awf.task/create-and-execute", {"id": id, "definition": "demo/resize"})
 
     assert refusal == (400, "invalid-params", "$.params.id")
@@ -54,7 +54,7 @@ def test_an_unknown_definition_is_refused_with_the_nearest_name(server: Server) 
 
 
 @pytest.mark.parametrize("moment", ["soon", "2026-13-01T00:00:00Z", "", "12:30", "99999-01-01T00:00:00Z"])
-def test_a_time_that_is_none_is_refused(server: Server, moment: str) -> None:
+def test_an_invalid_execute_at_is_refused(server: Server, moment: str) -> None:
     refusal = server.refused("awf.task/create-and-execute", {"definition": "demo/resize", "executeAt": moment})
 
     assert refusal == (400, "invalid-params", "$.params.executeAt")
@@ -67,7 +67,7 @@ def test_params_must_be_an_object(server: Server, params: object) -> None:
     assert refusal == (400, "invalid-params", "$.params.params")
 
 
-def test_a_task_due_later_waits_and_then_is_ready(frozen_server: Server, clock: FrozenClock) -> None:
+def test_a_task_with_an_execute_at_becomes_ready_at_that_time(frozen_server: Server, clock: FrozenClock) -> None:
     frozen_server.define()
     task = frozen_server.create(executeAt="2026-01-01T01:00:00")
 
@@ -80,7 +80,7 @@ def test_a_task_due_later_waits_and_then_is_ready(frozen_server: Server, clock: 
     assert (entry["action"], entry["status-before"], entry["status-after"]) == ("awf.engine/ready", "waiting", "ready")
 
 
-def test_status_tells_settings_and_log_on_request(server: Server) -> None:
+def test_status_returns_settings_and_log_on_request(server: Server) -> None:
     lease = server.started(params={"a": 1})
 
     told = server.rpc("awf.task/status", {"id": lease["id"], "include-settings?": True, "include-log?": True})
@@ -99,7 +99,7 @@ def test_status_tells_settings_and_log_on_request(server: Server) -> None:
     assert set(server.rpc("awf.task/status", {"id": lease["id"]})) == {"resource"}
 
 
-def test_a_canceled_task_is_never_given_out(server: Server) -> None:
+def test_a_canceled_task_is_never_claimed(server: Server) -> None:
     id = server.create()["id"]
 
     canceled = server.rpc("awf.task/cancel", {"id": id})["resource"]
@@ -110,7 +110,7 @@ def test_a_canceled_task_is_never_given_out(server: Server) -> None:
     assert server.refused("awf.task/cancel", {"id": "unknown"})[:2] == (404, "task-not-found")
 
 
-def test_retry_gives_a_failed_task_a_fresh_allowance(server: Server) -> None:
+def test_retry_makes_a_failed_task_ready_with_a_retry_count_of_0(server: Server) -> None:
     server.define(allowedRetryCount=0)
     lease = server.started()
     server.rpc("awf.task/fail", {**lease, "error": {"why": "disk"}})
@@ -125,14 +125,14 @@ def test_retry_gives_a_failed_task_a_fresh_allowance(server: Server) -> None:
     assert server.refused("awf.task/retry", {"id": lease["id"]})[:2] == (422, "task-not-done")
 
 
-def test_a_task_that_succeeded_is_not_retried(server: Server) -> None:
+def test_a_succeeded_task_cannot_be_retried(server: Server) -> None:
     lease = server.started()
     server.rpc("awf.task/success", lease)
 
     assert server.refused("awf.task/retry", {"id": lease["id"]})[:2] == (422, "task-has-been-done")
 
 
-def test_list_goes_page_by_page_both_ways(server: Server) -> None:
+def test_tasks_can_be_paged_in_both_directions(server: Server) -> None:
     ids = [server.create()["id"] for _ in range(5)]
 
     for direction, expected in (("asc", ids), ("desc", ids[::-1])):
@@ -179,11 +179,11 @@ def test_list_filters_by_definition_status_outcome_and_text(server: Server) -> N
         {"filter": {"stauts": "done"}},
     ],
 )
-def test_a_list_that_cannot_be_is_refused(server: Server, params: dict[str, object]) -> None:
+def test_invalid_params_of_a_list_are_refused(server: Server, params: dict[str, object]) -> None:
     assert server.refused("awf.task/list", params)[:2] == (400, "invalid-params")
 
 
-def test_a_searched_text_means_itself(server: Server) -> None:
+def test_a_search_matches_wildcards_literally(server: Server) -> None:
     ids = {label: server.create(label=label)["id"] for label in ("a_b", "axb", "50%", "back\\slash")}
 
     for part, labels in {"a_b": ["a_b"], "%": ["50%"], "\\": ["back\\slash"], "%\\": []}.items():

@@ -1,4 +1,4 @@
-"""`awf.task/wait`: a task that is in progress at once, and done when its time has come."""
+"""`awf.task/wait`: a task that is in progress at once and succeeds at its time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pass_time(server: Server, clock: FrozenClock, **by: float) -> None:
         ({"seconds": 0.001}, 0.001),
     ],
 )
-def test_a_wait_lasts_as_long_as_it_was_asked_to(
+def test_a_wait_lasts_for_its_duration(
     server: Server, clock: FrozenClock, duration: dict[str, float], seconds: float
 ) -> None:
     id = wait(server, duration=duration)
@@ -70,7 +70,7 @@ def test_a_wait_lasts_as_long_as_it_was_asked_to(
         ("9999-12-31", datetime(9999, 12, 31, tzinfo=UTC)),
     ],
 )
-def test_a_wait_lasts_until_a_time(server: Server, clock: FrozenClock, until: str, at: datetime) -> None:
+def test_a_wait_lasts_until_its_time(server: Server, clock: FrozenClock, until: str, at: datetime) -> None:
     id = wait(server, until=until)
     found = server.task(id)["inProgressTimeoutAt"]
     assert datetime.fromisoformat(found) == at
@@ -84,7 +84,7 @@ def test_a_wait_lasts_until_a_time(server: Server, clock: FrozenClock, until: st
 
 
 @pytest.mark.parametrize("params", [{"until": "2020-01-01"}, {"until": "0001-01-01"}, {"duration": {"seconds": 0}}])
-def test_a_wait_for_what_has_been_is_over_at_once(server: Server, params: dict[str, Any]) -> None:
+def test_a_wait_until_a_past_time_ends_at_once(server: Server, params: dict[str, Any]) -> None:
     assert ended(server, wait(server, **params))["outcome"] == "succeeded"
 
 
@@ -104,23 +104,23 @@ def test_a_wait_for_what_has_been_is_over_at_once(server: Server, params: dict[s
         ({"duration": {"hours": 80_000, "minutes": 1e6}}, "$.params.params.duration"),
     ],
 )
-def test_a_time_that_is_none_is_refused(server: Server, params: dict[str, Any], path: str) -> None:
+def test_a_wait_with_an_invalid_time_is_refused(server: Server, params: dict[str, Any], path: str) -> None:
     call = {"definition": WAIT, "params": params}
     assert server.refused("awf.task/create-and-execute", call) == (400, "invalid-params", path)
     assert server.query("select * from fencepost.live_tasks") == []
 
 
-def test_a_wait_begins_at_once(server: Server) -> None:
+def test_a_wait_with_an_execute_at_is_refused(server: Server) -> None:
     call = {"definition": WAIT, "params": {"duration": {"seconds": 1}}, "executeAt": "2030-01-01T00:00:00Z"}
     assert server.refused("awf.task/create-and-execute", call) == (400, "invalid-params", "$.params.executeAt")
 
 
-def test_a_wait_of_months_costs_nothing_and_outlives_every_server(database: str, clock: FrozenClock) -> None:
+def test_a_wait_of_months_is_not_polled_and_survives_a_restart(database: str, clock: FrozenClock) -> None:
     settings = Settings(retention=timedelta(days=10), lease_grace_seconds=0)
     with running_server(database, clock, settings) as server:
         ids = [wait(server, duration={"hours": 24 * 200 + number}) for number in range(3)]
         server.reap()
-        # Nobody looks at it before its time: the reaper sleeps, and no worker is asked.
+        # A wait costs nothing before its time: the reaper sleeps, and no worker polls for it.
         assert server.run(server.app.reaper.run_once()) > 24 * 199 * 3600
         before = server.query("select version from fencepost.live_tasks where definition = 'awf.task/wait'")
         for _ in range(5):
@@ -140,8 +140,8 @@ def test_a_wait_can_be_canceled(server: Server, clock: FrozenClock) -> None:
     assert server.task(id)["outcome"] == "canceled"
 
 
-def test_a_wait_that_was_canceled_is_over(server: Server) -> None:
-    """Nobody would work on it if it were ready."""
+def test_a_canceled_wait_cannot_be_retried(server: Server) -> None:
+    """A wait in the status ready would never run, because no worker polls for it."""
     id = wait(server, duration={"hours": 1})
     server.rpc("awf.task/cancel", {"id": id})
     assert server.refused("awf.task/retry", {"id": id}) == (400, "invalid-params", "$.params.id")
@@ -149,7 +149,7 @@ def test_a_wait_that_was_canceled_is_over(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("method", "params"), [("release", {}), ("notify", {"notification": "heartbeat"})])
-def test_a_wait_is_nobodys_to_renew_or_to_give_back(
+def test_a_wait_cannot_be_released_or_extended(
     server: Server, clock: FrozenClock, method: str, params: dict[str, Any]
 ) -> None:
     id = wait(server, duration={"hours": 1})
@@ -161,13 +161,13 @@ def test_a_wait_is_nobodys_to_renew_or_to_give_back(
     assert server.task(id)["outcome"] == "succeeded"
 
 
-def test_no_worker_is_given_a_wait(server: Server) -> None:
+def test_a_poll_for_waits_is_refused(server: Server) -> None:
     wait(server, duration={"hours": 1})
     params = {"taskDefinitions": ["demo/resize", WAIT]}
     assert server.refused("awf.task/poll", params) == (400, "invalid-params", "$.params.taskDefinitions[1]")
 
 
-def test_the_same_wait_twice_is_one(server: Server) -> None:
+def test_a_repeated_create_of_a_wait_returns_the_existing_task(server: Server) -> None:
     call = {"definition": WAIT, "id": "mine", "params": {"duration": {"hours": 1}}}
     one, two = (server.rpc("awf.task/create-and-execute", call)["resource"] for _ in range(2))
     assert one == two
@@ -175,14 +175,14 @@ def test_the_same_wait_twice_is_one(server: Server) -> None:
     assert server.refused("awf.task/create-and-execute", other)[:2] == (409, "already-exists")
 
 
-def test_a_wait_with_a_short_answer_waits_too(server: Server, clock: FrozenClock) -> None:
+def test_a_wait_created_with_a_short_answer_ends_in_time(server: Server, clock: FrozenClock) -> None:
     call = {"definition": WAIT, "params": {"duration": {"seconds": 5}}, "include-resource?": False}
     id = server.rpc("awf.task/create-and-execute", call)["id"]
     pass_time(server, clock, seconds=5)
     assert server.task(id)["outcome"] == "succeeded"
 
 
-def test_waits_among_other_tasks_of_one_array_wait(server: Server, clock: FrozenClock) -> None:
+def test_an_array_can_create_waits_among_other_tasks(server: Server, clock: FrozenClock) -> None:
     server.define()
     waiting = {"definition": WAIT, "params": {"duration": {"seconds": 5}}}
     calls = [waiting, {"definition": "demo/resize"}, waiting, {"definition": WAIT, "params": {}}]
@@ -191,7 +191,7 @@ def test_waits_among_other_tasks_of_one_array_wait(server: Server, clock: Frozen
     assert found == ["in-progress", "ready", "in-progress", None]
 
 
-def test_a_workflow_decides_when_its_wait_is_over_and_not_before(server: Server, clock: FrozenClock) -> None:
+def test_the_end_of_a_wait_becomes_an_event_of_its_workflow(server: Server, clock: FrozenClock) -> None:
     decider = Decider(server, "demo/flow")
     id = decider.create()["id"]
     decider.decide(decider.decision(), decider.task("pause", WAIT, params={"duration": {"hours": 1}}))
@@ -206,7 +206,7 @@ def test_a_workflow_decides_when_its_wait_is_over_and_not_before(server: Server,
     assert (activity["id"], activity["outcome"]) == (event["task-id"], "succeeded")
 
 
-def test_the_decision_comes_by_itself_when_the_wait_is_over(database: str) -> None:
+def test_a_long_poll_gets_the_decision_when_a_wait_ends(database: str) -> None:
     with running_server(database) as server:
         decider = Decider(server, "demo/flow")
         decider.create()
@@ -216,7 +216,7 @@ def test_the_decision_comes_by_itself_when_the_wait_is_over(database: str) -> No
         assert decision["params"]["label"] == "pause"
 
 
-def test_a_wait_goes_with_its_workflow(server: Server, clock: FrozenClock) -> None:
+def test_canceling_a_workflow_cancels_its_wait(server: Server, clock: FrozenClock) -> None:
     decider = Decider(server, "demo/flow")
     id = decider.create()["id"]
     decider.decide(decider.decision(), decider.task("pause", WAIT, params={"until": "2026-06-01"}))
@@ -233,7 +233,7 @@ def test_a_wait_goes_with_its_workflow(server: Server, clock: FrozenClock) -> No
         ({"params": {"duration": {"hours": 1}}, "executeAt": "2030-01-01T00:00:00Z"}, "$.executeAt"),
     ],
 )
-def test_a_decision_for_a_wait_that_is_none_is_refused(server: Server, request_: dict[str, Any], path: str) -> None:
+def test_a_decision_with_an_invalid_wait_is_refused(server: Server, request_: dict[str, Any], path: str) -> None:
     decider = Decider(server, "demo/flow")
     decider.create()
     decision = decider.decision()

@@ -1,4 +1,4 @@
-"""Workflows over the wire: how they begin, what they are told, how they end."""
+"""Workflows over the wire: their start, the events of their decider, and their end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fixtures.servers import Server
 from tests.fixtures.workflows import ACTION, COMPLETE, FAIL, NOTHING, Decider, finish
 
 
-def test_a_workflow_of_two_tasks(server: Server, decider: Decider) -> None:
+def test_a_workflow_runs_two_tasks_and_completes_with_a_log_of_its_states(server: Server, decider: Decider) -> None:
     workflow = decider.create(params={"customer": "c-17"})
     assert (workflow["status"], workflow["resourceType"]) == ("in-progress", "AidboxWorkflow")
 
@@ -52,12 +52,12 @@ def test_a_workflow_of_two_tasks(server: Server, decider: Decider) -> None:
     assert (bundle["total"], ended["versionId"]) == (2, done["resource"]["meta"]["versionId"])
 
 
-def test_a_failed_activity_is_told_with_its_outcome_once_it_is_over(server: Server, decider: Decider) -> None:
+def test_a_failed_activity_becomes_one_event_after_its_last_attempt(server: Server, decider: Decider) -> None:
     server.define(allowedRetryCount=1, retryDelay=0)
     decider.create()
     decider.decide(decider.decision(), decider.task("one"))
     finish(server, "fail", error={"why": "disk"})
-    assert decider.poll() == [], "it has another attempt"
+    assert decider.poll() == [], "there was an event although the task has another attempt"
     server.reap()
     finish(server, "fail", error={"why": "disk"})
 
@@ -66,7 +66,7 @@ def test_a_failed_activity_is_told_with_its_outcome_once_it_is_over(server: Serv
     assert server.task(event["task-id"])["error"] == {"why": "disk"}
 
 
-def test_children_report_to_their_parent(server: Server, decider: Decider) -> None:
+def test_the_end_of_a_child_workflow_becomes_an_event_of_its_parent(server: Server, decider: Decider) -> None:
     child = Decider(server, "demo/child")
     workflow = decider.create()
     decider.decide(decider.decision(), decider.child("sub", "demo/child", params={"a": 1}))
@@ -87,7 +87,7 @@ def test_children_report_to_their_parent(server: Server, decider: Decider) -> No
     assert ended["error"] == {"why": "no"}
 
 
-def test_what_ends_a_workflow_cancels_what_is_live(server: Server, decider: Decider) -> None:
+def test_the_end_of_a_workflow_cancels_its_live_tasks_and_descendants(server: Server, decider: Decider) -> None:
     child = Decider(server, "demo/child")
     grandchild = Decider(server, "demo/grandchild")
     workflow = decider.create()
@@ -115,7 +115,7 @@ def test_what_ends_a_workflow_cancels_what_is_live(server: Server, decider: Deci
     assert server.rpc("awf.task/notify", lease) == {"inProgressTimeoutAt": None, "cancelRequested": True}
 
 
-def test_a_cancel_reaches_any_depth_and_is_told_to_the_parent(server: Server, decider: Decider) -> None:
+def test_a_cancel_reaches_all_descendants_and_becomes_an_event_of_the_parent(server: Server, decider: Decider) -> None:
     depth = 5
     top = decider.create()
     ids = [top["id"]]
@@ -132,7 +132,7 @@ def test_a_cancel_reaches_any_depth_and_is_told_to_the_parent(server: Server, de
         found = decider.status(id)
         assert found["resource"]["outcome"] == "canceled"
         assert {activity["outcome"] for activity in found["activities"]} <= {"canceled"}
-    assert server.task(running["id"])["status"] == "in-progress", "the parent's own goes on"
+    assert server.task(running["id"])["status"] == "in-progress", "the task of the parent was canceled"
     event = decider.decision()
     assert event["requester"]["id"] == top["id"]
     assert (event["params"]["workflow-id"], event["params"]["outcome"]) == (second, "canceled")
@@ -144,7 +144,7 @@ def test_decisions_without_an_attempt_left_fail_the_workflow(frozen_server: Serv
     said = decider.create()
     silent = decider.create()
     for _ in range(2):
-        # The decision whose attempt was lost is given out alone.
+        # A decision with a lost attempt is alone in its poll.
         some = [*decider.poll(maxBatchSize=2), *decider.poll(maxBatchSize=2)]
         decisions = {decision["requester"]["id"]: decision for decision in some}
         assert decisions.keys() == {said["id"], silent["id"]}
@@ -164,20 +164,20 @@ def test_decisions_without_an_attempt_left_fail_the_workflow(frozen_server: Serv
     assert decider.status(said["id"])["decisions"][0]["error"] == {"why": "bug"}
 
 
-def test_a_decision_is_not_canceled_but_its_workflow_is(server: Server, decider: Decider) -> None:
+def test_a_decision_task_cannot_be_canceled(server: Server, decider: Decider) -> None:
     decider.create()
     decision = decider.decision()
     assert server.refused("awf.task/cancel", {"id": decision["id"]}) == (422, "task-is-a-decision", "$.params.id")
 
 
-def test_an_activity_that_is_canceled_is_told(server: Server, decider: Decider) -> None:
+def test_a_canceled_activity_becomes_an_event(server: Server, decider: Decider) -> None:
     workflow = decider.create()
     decider.decide(decider.decision(), decider.task("one"))
     server.rpc("awf.task/cancel", {"id": decider.status(workflow["id"])["activities"][0]["id"]})
     assert decider.decision()["params"]["outcome"] == "canceled"
 
 
-def test_an_activity_is_retried_while_its_workflow_lives(server: Server, decider: Decider) -> None:
+def test_an_activity_can_be_retried_while_its_workflow_is_live(server: Server, decider: Decider) -> None:
     server.define(allowedRetryCount=0)
     workflow = decider.create()
     decider.decide(decider.decision(), decider.task("one"))
@@ -195,7 +195,7 @@ def test_an_activity_is_retried_while_its_workflow_lives(server: Server, decider
     assert decider.status(workflow["id"])["resource"]["outcome"] == "succeeded"
 
 
-def test_events_are_told_in_their_order_and_wait_for_the_decision_before(server: Server, decider: Decider) -> None:
+def test_events_are_delivered_in_order_one_decision_at_a_time(server: Server, decider: Decider) -> None:
     workflow = decider.create()
     decision = decider.decision()
     for number in range(3):
@@ -216,7 +216,7 @@ def test_events_are_told_in_their_order_and_wait_for_the_decision_before(server:
     assert decider.poll() == []
 
 
-def test_a_signal_with_an_id_is_taken_once(server: Server, decider: Decider) -> None:
+def test_a_signal_with_an_id_is_idempotent(server: Server, decider: Decider) -> None:
     workflow = decider.create()
     decider.decide(decider.decision(), NOTHING)
     signal = {"id": workflow["id"], "name": "approved", "payload": {"by": "ann"}, "signal-id": "mail-1"}
@@ -229,7 +229,7 @@ def test_a_signal_with_an_id_is_taken_once(server: Server, decider: Decider) -> 
     assert decision["params"]["signal-id"] == "mail-1"
     decider.decide(decision, COMPLETE)
     assert server.rpc("awf.workflow/signal", signal)["resource"]["status"] == "done", (
-        "it was taken while there was time"
+        "a repeat of an accepted signal was refused"
     )
     assert server.refused("awf.workflow/signal", other)[:2] == (409, "already-exists")
     assert server.refused("awf.workflow/signal", {**signal, "signal-id": "mail-2"})[:2] == (
@@ -239,7 +239,7 @@ def test_a_signal_with_an_id_is_taken_once(server: Server, decider: Decider) -> 
     assert server.refused("awf.workflow/signal", {**signal, "id": "nobody"})[:2] == (404, "workflow-not-found")
 
 
-def test_a_workflow_may_begin_later(frozen_server: Server, clock: FrozenClock) -> None:
+def test_a_workflow_with_an_execute_at_starts_at_that_time(frozen_server: Server, clock: FrozenClock) -> None:
     decider = Decider(frozen_server, "demo/order")
     workflow = decider.create(executeAt="2026-01-01T01:00:00Z")
     assert (workflow["status"], decider.poll()) == ("created", [])
@@ -261,7 +261,7 @@ def test_a_workflow_may_begin_later(frozen_server: Server, clock: FrozenClock) -
     assert decider.decision()["params"]["name"] == "early"
 
 
-def test_a_running_workflow_keeps_the_version_that_it_began_with(server: Server, decider: Decider) -> None:
+def test_a_running_workflow_keeps_the_definition_version_of_its_start(server: Server, decider: Decider) -> None:
     before = decider.create()
     Decider(server, "demo/order", inProgressTimeout=5000, result={"required": ["n"]})
     after = decider.create()
@@ -278,7 +278,7 @@ def test_a_running_workflow_keeps_the_version_that_it_began_with(server: Server,
     assert decider.status(after["id"])["resource"]["result"] == {"n": 1}
 
 
-def test_the_same_id_and_content_is_the_same_workflow(server: Server, decider: Decider) -> None:
+def test_a_create_with_the_same_id_and_content_returns_the_existing_workflow(server: Server, decider: Decider) -> None:
     members: dict[str, Any] = {"id": "order-1", "params": {"n": 1}, "executeAt": "2199-01-01T00:00:00Z"}
     first = decider.create(**members)
     assert decider.create(**{**members, "executeAt": "2199-01-01T01:00:00+01:00"}) == first
@@ -289,7 +289,7 @@ def test_the_same_id_and_content_is_the_same_workflow(server: Server, decider: D
     assert len(server.rpc("awf.workflow/list")["resources"]) == 1
 
 
-def test_a_name_is_of_one_kind(server: Server, decider: Decider) -> None:
+def test_a_definition_name_belongs_to_one_kind(server: Server, decider: Decider) -> None:
     assert server.refused("awf.task/create-and-execute", {"definition": "demo/order"})[:2] == (400, "invalid-params")
     assert server.refused("awf.workflow/create-and-execute", {"definition": "demo/resize"})[0] == 400
     kind = {"kind": "task", "name": "demo/order"}
@@ -310,7 +310,7 @@ def test_activities_count_against_the_limit_of_their_definition(server: Server, 
     assert len(server.poll()) == 1
 
 
-def test_workflows_are_listed_by_filter_and_page_by_page(server: Server, decider: Decider) -> None:
+def test_workflows_can_be_filtered_and_paged(server: Server, decider: Decider) -> None:
     ids = [decider.create(label=f"number {number}")["id"] for number in range(4)]
     server.rpc("awf.workflow/cancel", {"id": ids[0]})
 
