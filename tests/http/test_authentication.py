@@ -1,4 +1,4 @@
-"""Who may call: clients by Basic or Bearer, and nobody from elsewhere without them."""
+"""Authentication: a client identifies itself by Basic or Bearer; wrong credentials are delayed and logged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fixtures.servers import Server, running_server
 pytestmark = pytest.mark.shows("guarantees/guessing-slow")
 
 ALICE, BOB = "alice-secret-0123456789", "bob-secret-01234567890"
-# The sixteenth guess at once waits for ten turns of half a second, and five at most.
+# The last of 16 concurrent guesses is delayed by five seconds, the longest delay; the first one is not delayed.
 WAITED_SECONDS = 3.0
 BODY = b'{"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize"}}'
 
@@ -41,7 +41,9 @@ def basic(pair: str) -> str:
     ("authorization", "client"),
     [(basic(f"alice:{ALICE}"), "alice"), (f"Bearer {BOB}", "bob"), (f"bearer {ALICE}", "alice")],
 )
-def test_a_known_client_is_let_in_and_remembered(guarded: Server, authorization: str, client: str) -> None:
+def test_a_client_with_valid_credentials_is_the_requester_of_its_tasks(
+    guarded: Server, authorization: str, client: str
+) -> None:
     status, _, body = guarded.send("POST", "/rpc", BODY, content_type="application/json", authorization=authorization)
 
     assert status == 200
@@ -52,7 +54,7 @@ def test_a_known_client_is_let_in_and_remembered(guarded: Server, authorization:
     "authorization",
     ["", "Basic", "Basic !!", basic("alice:wrong"), basic("alice"), basic(f"eve:{ALICE}"), "Bearer x", "Digest x"],
 )
-def test_everybody_else_is_401(guarded: Server, authorization: str) -> None:
+def test_missing_or_wrong_credentials_are_answered_401(guarded: Server, authorization: str) -> None:
     headers = {"authorization": authorization} if authorization else {}
     for method, path in (("POST", "/rpc"), ("GET", "/AidboxTask"), ("GET", "/AidboxTask/x")):
         status, answered, body = guarded.send(method, path, BODY, content_type="application/json", **headers)
@@ -60,7 +62,7 @@ def test_everybody_else_is_401(guarded: Server, authorization: str) -> None:
         assert answered["www-authenticate"].startswith("Basic")
 
 
-def test_without_clients_only_loopback_is_served() -> None:
+def test_a_server_without_clients_listens_on_loopback_only() -> None:
     for host in ("127.0.0.1", "localhost", "::1", "127.8.9.1"):
         Settings(host=host)
     for host in ("0.0.0.0", "::", "10.0.0.1", "example.org"):
@@ -69,7 +71,7 @@ def test_without_clients_only_loopback_is_served() -> None:
         Settings(host=host, clients={"alice": ALICE})
 
 
-def test_clients_come_from_flags_and_a_file(tmp_path: Path) -> None:
+def test_clients_are_read_from_flags_and_a_file(tmp_path: Path) -> None:
     file = tmp_path / "clients"
     file.write_text(f"# people\n\nbob:{BOB}  # the other one\n")
 
@@ -86,7 +88,7 @@ def test_clients_come_from_flags_and_a_file(tmp_path: Path) -> None:
         ([f"alice:{ALICE}", f"bob:{ALICE}"], "twice"),
     ],
 )
-def test_a_client_that_cannot_be_is_refused_without_its_secret(pairs: list[str], words: str) -> None:
+def test_the_refusal_of_an_invalid_client_does_not_show_its_secret(pairs: list[str], words: str) -> None:
     with pytest.raises(StartRefused, match=words) as caught:
         read_clients(pairs, None)
 
@@ -98,7 +100,7 @@ WRONG = ["Bearer no-secret-of-anybody", basic("alice:wrong"), basic("nobody:x"),
 
 @pytest.mark.parametrize("authorization", WRONG)
 @pytest.mark.parametrize("path", ["/rpc", "/AidboxTask"])
-def test_wrong_credentials_are_told_once_in_the_log(
+def test_repeated_wrong_credentials_are_logged_once(
     guarded: Server, caplog: pytest.LogCaptureFixture, path: str, authorization: str
 ) -> None:
     for _ in range(4):
@@ -109,7 +111,9 @@ def test_wrong_credentials_are_told_once_in_the_log(
     assert authorization.split()[1] not in lines[0]
 
 
-def test_calls_without_credentials_are_no_failed_login(guarded: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_calls_without_credentials_are_neither_delayed_nor_logged(
+    guarded: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     began = time.monotonic()
     for _ in range(20):
         assert guarded.send("GET", "/AidboxTask")[0] == 401
@@ -117,21 +121,21 @@ def test_calls_without_credentials_are_no_failed_login(guarded: Server, caplog: 
     assert "login-failed" not in caplog.text
 
 
-def test_an_address_that_guesses_waits_and_nobody_else_does(guarded: Server, pool: ThreadPoolExecutor) -> None:
+def test_guesses_are_delayed_and_calls_with_the_right_secret_are_not(guarded: Server, pool: ThreadPoolExecutor) -> None:
     def guess(number: int) -> float:
         began = time.monotonic()
         assert guarded.send("GET", "/AidboxTask", authorization=f"Bearer guess-{number}")[0] == 401
         return time.monotonic() - began
 
     guesses = [pool.submit(guess, number) for number in range(16)]
-    # The right secret of the same address does not wait for them.
+    # A call with the right secret from the same address is not delayed.
     while not all(one.done() for one in guesses):
         assert guarded.send("GET", "/AidboxTask", authorization=f"Bearer {ALICE}")[0] == 200
     assert max(one.result() for one in guesses) >= WAITED_SECONDS
     assert min(one.result() for one in guesses) < WAITED_SECONDS
 
 
-def test_the_addresses_that_are_remembered_are_bounded() -> None:
+def test_the_number_of_remembered_addresses_is_bounded() -> None:
     failed_logins = FailedLogins()
 
     async def guess() -> None:
@@ -142,7 +146,7 @@ def test_the_addresses_that_are_remembered_are_bounded() -> None:
     assert len(failed_logins._addresses) <= 1024
 
 
-def test_the_addresses_of_one_network_are_one() -> None:
+def test_ipv6_addresses_of_one_network_count_as_one_address() -> None:
     failed_logins = FailedLogins()
 
     async def guess() -> None:

@@ -1,4 +1,4 @@
-"""Headers that two readers could take for different ones, and bodies in no form of ours: refused everywhere alike."""
+"""Ambiguous headers and unsupported encodings of bodies: every path refuses them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def port(module_database: str) -> Iterator[int]:
         (ALICE, "sec-fetch-site: none", "sec-fetch-site: cross-site"),
     ],
 )
-def test_a_header_that_may_stand_once_is_refused_twice(port: int, requested: bytes, headers: tuple[str, ...]) -> None:
+def test_a_header_that_must_be_unique_is_refused_when_repeated(
+    port: int, requested: bytes, headers: tuple[str, ...]
+) -> None:
     answer = request(port, _with(requested, *headers))
     assert (answer.status, answer.type) == (400, "invalid-request")
     assert "more than once" in answer.json["error"]["message"]
@@ -48,7 +50,7 @@ def test_a_header_that_may_stand_once_is_refused_twice(port: int, requested: byt
 
 @pytest.mark.parametrize(("path", "body"), BODIES)
 @pytest.mark.parametrize("header", ["content-type: text/yaml", "content-length: 1", "transfer-encoding: chunked"])
-def test_what_says_how_to_read_a_body_stands_once(port: int, path: str, body: bytes, header: str) -> None:
+def test_a_repeated_or_conflicting_body_header_is_refused(port: int, path: str, body: bytes, header: str) -> None:
     answer = request(port, post(path, body, ALICE, header))
     assert answer.status == 400
     assert b"invalid-request" in answer.body
@@ -56,36 +58,36 @@ def test_what_says_how_to_read_a_body_stands_once(port: int, path: str, body: by
 
 @pytest.mark.parametrize("accept", [("text/yaml", "image/png"), ("image/png", "text/yaml")])
 @pytest.mark.parametrize(("path", "body"), BODIES[:2])
-def test_two_lists_of_formats_are_one(port: int, path: str, body: bytes, accept: tuple[str, str]) -> None:
+def test_several_accept_headers_are_one_list(port: int, path: str, body: bytes, accept: tuple[str, str]) -> None:
     answer = request(port, post(path, body, ALICE, *(f"accept: {one}" for one in accept)))
     assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, "text/yaml")
 
 
 @pytest.mark.parametrize(("path", "body"), BODIES)
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity", "aes128gcm"])
-def test_a_body_that_is_compressed_is_refused(port: int, path: str, body: bytes, encoding: str) -> None:
+def test_a_compressed_body_is_refused(port: int, path: str, body: bytes, encoding: str) -> None:
     answer = request(port, post(path, gzip.compress(body), ALICE, f"content-encoding: {encoding}"))
     assert (answer.status, answer.type) == (415, "unsupported-media-type")
     assert "not compressed" in answer.json["error"]["message"]
 
 
-def test_a_body_that_is_not_compressed_may_say_so(port: int) -> None:
+def test_a_content_encoding_of_identity_is_accepted(port: int) -> None:
     assert request(port, post("/rpc", POLL, ALICE, "content-encoding: identity")).status == 200
 
 
 @pytest.mark.parametrize(("path", "body"), BODIES)
 @pytest.mark.parametrize("charset", ["latin-1", "utf-16", '"iso-8859-1"', ""])
-def test_a_body_in_another_charset_is_refused(port: int, path: str, body: bytes, charset: str) -> None:
+def test_a_charset_other_than_utf_8_is_refused(port: int, path: str, body: bytes, charset: str) -> None:
     answer = request(port, post(path, body, ALICE, media_type=f"application/json; charset={charset}"))
     assert (answer.status, answer.type) == (415, "unsupported-media-type")
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "us-ascii"])
-def test_a_body_in_utf_8_may_say_so(port: int, charset: str) -> None:
+def test_a_charset_of_utf_8_or_ascii_is_accepted(port: int, charset: str) -> None:
     assert request(port, post("/rpc", POLL, ALICE, media_type=f"application/json ; Charset={charset}")).status == 200
 
 
-def test_an_event_whose_data_are_text_is_in_utf_8_too(port: int) -> None:
+def test_the_text_data_of_an_event_must_be_utf_8(port: int) -> None:
     headers = ("ce-id: 1", "ce-source: a", "ce-type: b", "ce-specversion: 1.0", ALICE)
     assert request(port, post("/events", b"caf\xe9", *headers, media_type="text/plain; charset=latin-1")).status == 415
     assert (
@@ -93,7 +95,7 @@ def test_an_event_whose_data_are_text_is_in_utf_8_too(port: int) -> None:
     )
 
 
-def test_refusals_before_the_body_are_in_the_format_of_the_caller(port: int) -> None:
+def test_a_refusal_before_the_body_is_read_has_the_format_of_the_caller(port: int) -> None:
     def is_yaml(answer: Answer, type: str) -> bool:
         return answer.headers["content-type"] == "text/yaml" and f"type: {type}".encode() in answer.body
 
@@ -122,7 +124,9 @@ def test_refusals_before_the_body_are_in_the_format_of_the_caller(port: int) -> 
         ("HEAD", "/nothing", 404, None),
     ],
 )
-def test_every_verb_is_answered(port: int, verb: str, path: str, status: int, allow: str | None) -> None:
+def test_each_verb_is_answered_with_its_status_and_allow_header(
+    port: int, verb: str, path: str, status: int, allow: str | None
+) -> None:
     answer = request(port, f"{verb} {path} HTTP/1.1\r\nhost: localhost\r\n{ALICE}\r\n\r\n".encode())
     assert (answer.status, answer.headers.get("allow")) == (status, allow)
 
@@ -132,5 +136,5 @@ def _with(requested: bytes, *headers: str) -> bytes:
     return b"\r\n".join((line, *(header.encode() for header in headers), rest))
 
 
-def test_the_answer_is_json(server: Server) -> None:
+def test_an_error_is_json_unless_the_request_names_a_format(server: Server) -> None:
     assert orjson.loads(server.send("GET", "/nothing")[2])["error"]["type"] == "not-found"

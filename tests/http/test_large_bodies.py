@@ -1,4 +1,4 @@
-"""Large bodies are read beside the event loop, wherever they come in: others are answered meanwhile."""
+"""Large bodies of every path are parsed in a thread, so that the event loop answers other requests meanwhile."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fencepost.notation import offload
 from tests.fixtures.servers import Server, running_server
 
 YAML = b"- a: [1, x]\n" * 24_000
-# The escaped colon leads to the exact walk.
+# JSON with an escaped colon needs the exact walk.
 JSON = b'["\\u003a",%b1]' % (b'{"a":1},' * 60_000)
 CALLS = b'[{"method":"\\ud800"},{"method":"awf.none/x","params":%b}]' % JSON
 
 
 class HeldThreads(ThreadPoolExecutor):
-    """Threads that begin when they are let, and count the seconds of processor time of their work."""
+    """A thread that begins its work when `let` is set, and counts its seconds of processor time."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -51,7 +51,7 @@ class HeldThreads(ThreadPoolExecutor):
         ("POST", "/task-state", "application/json", JSON),
     ],
 )
-def test_the_server_is_there_for_others_while_it_reads_large_bodies(
+def test_a_probe_is_answered_while_a_large_body_is_parsed(
     database: str, monkeypatch: pytest.MonkeyPatch, method: str, path: str, media_type: str, body: bytes
 ) -> None:
     with HeldThreads() as reading, running_server(database) as server, ThreadPoolExecutor(1) as client:

@@ -1,4 +1,4 @@
-"""Odd paths, queries, verbs and headers: each is answered, in the shape of every error, and none is a bug."""
+"""Random paths, queries, verbs and headers: each error has the documented form, and none is an internal error."""
 
 from __future__ import annotations
 
@@ -141,14 +141,14 @@ def drawn(chance: random.Random) -> bytes:
 
 
 def is_in_shape(answer: Answer) -> bool:
-    """Whether an answer that is a refusal is one as documented."""
+    """Return whether a refusal has the documented form."""
     if "yaml" in answer.headers["content-type"]:
         return answer.body.startswith(b"error:\n  type: ")
     return {"type", "message"} <= set(orjson.loads(answer.body)["error"])
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_no_request_is_a_bug(server: Server, caplog: pytest.LogCaptureFixture, seed: int) -> None:
+def test_no_request_causes_an_internal_error(server: Server, caplog: pytest.LogCaptureFixture, seed: int) -> None:
     chance = random.Random(seed)
     port = int(server.url.rpartition(":")[2])
     for _ in range(100):
@@ -181,7 +181,7 @@ def test_no_request_is_a_bug(server: Server, caplog: pytest.LogCaptureFixture, s
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )
-def test_what_is_no_request_is_told_so_in_the_shape_of_every_error(server: Server, content: bytes) -> None:
+def test_malformed_http_is_refused_with_an_error_in_the_documented_form(server: Server, content: bytes) -> None:
     answer = request(int(server.url.rpartition(":")[2]), content)
     assert (answer.status, answer.type) == (400, "invalid-request")
     assert answer.headers["connection"] == "close"

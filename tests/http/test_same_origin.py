@@ -1,4 +1,4 @@
-"""Pages of other sites: they may have a browser call this machine, and must reach nothing."""
+"""Requests that a browser sends for a page of another site: every path but the probes refuses them."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def local(module_database: str) -> Iterator[Server]:
         "host: localhost\r\nsec-fetch-site: same-site",
     ],
 )
-def test_another_site_reaches_nothing(local: Server, verb: str, path: str, header: str) -> None:
+def test_a_request_from_another_site_is_refused_on_every_path(local: Server, verb: str, path: str, header: str) -> None:
     assert ask(local, verb, path, header).status == 403
 
 
-def test_the_refusal_says_which_setting_to_give(local: Server) -> None:
+def test_the_refusal_of_an_unknown_host_names_the_setting_that_allows_it(local: Server) -> None:
     answer = ask(local, "POST", "/rpc", "host: queue.example.com", "content-type: text/yaml", body=b"method: a")
     assert answer.headers["content-type"] == "text/yaml"
     assert b"type: other-site" in answer.body
@@ -91,7 +91,7 @@ def test_the_refusal_says_which_setting_to_give(local: Server) -> None:
     "host",
     ["localhost", "LOCALHOST:8080", "localhost.", "127.0.0.1", "127.0.0.1:8080", "127.8.8.8:1", "[::1]", "[::1]:8080"],
 )
-def test_this_machine_is_reached_by_every_name_of_it(local: Server, host: str) -> None:
+def test_every_loopback_host_is_accepted(local: Server, host: str) -> None:
     headers = ("content-type: application/json", f"host: {host}")
     assert ask(local, "POST", "/rpc", *headers, body=CREATE).status == 200
     assert ask(local, "POST", "/rpc", *headers, f"origin: http://{host}", body=CREATE).status == 200
@@ -101,12 +101,12 @@ def test_this_machine_is_reached_by_every_name_of_it(local: Server, host: str) -
 
 @pytest.mark.parametrize("header", ["host: evil.example", "sec-fetch-site: cross-site", "x: 1", "host: [", "host: a b"])
 @pytest.mark.parametrize("probe", ["/healthz", "/readyz"])
-def test_probes_are_for_everybody(local: Server, probe: str, header: str) -> None:
+def test_probes_accept_any_host_and_site(local: Server, probe: str, header: str) -> None:
     assert ask(local, "GET", probe, header).status == 200
 
 
 @pytest.mark.parametrize("host", ["[", "[::zz]", "[:::]", "a b", "a/b", "user@localhost", "localhost:x", "a" * 400])
-def test_a_host_that_is_no_name_is_refused(with_clients: Server, host: str) -> None:
+def test_a_malformed_host_is_refused(with_clients: Server, host: str) -> None:
     for path in ("/AidboxTask?_count=1", "/nothing"):
         answer = ask(with_clients, "GET", path, f"host: {host}", ALICE)
         assert (answer.status, answer.type) == (400, "invalid-request")
@@ -129,7 +129,7 @@ HANDSHAKE = (
         "host: localhost\r\norigin: http://evil.example",
     ],
 )
-def test_a_page_of_another_site_opens_no_websocket(local: Server, path: str, header: str) -> None:
+def test_a_page_of_another_site_cannot_open_a_websocket(local: Server, path: str, header: str) -> None:
     port = int(local.url.rpartition(":")[2])
     handshake = "\r\n".join((f"GET {path} HTTP/1.1", *HANDSHAKE, header, "", "")).encode()
     answer = request(port, handshake)
@@ -138,12 +138,12 @@ def test_a_page_of_another_site_opens_no_websocket(local: Server, path: str, hea
 
 
 @pytest.mark.parametrize("host", ["queue.example.com", "queue.example.com:80", "other.example:8443", "localhost:1"])
-def test_a_server_is_reached_by_the_names_that_it_was_told(behind_a_proxy: Server, host: str) -> None:
+def test_an_allowed_host_is_accepted(behind_a_proxy: Server, host: str) -> None:
     assert ask(behind_a_proxy, "GET", "/AidboxTask", f"host: {host}").status == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "other.example", "other.example:1", "queue.example.com.evil.example"])
-def test_and_by_no_others(behind_a_proxy: Server, host: str) -> None:
+def test_a_host_that_is_not_allowed_is_refused(behind_a_proxy: Server, host: str) -> None:
     assert ask(behind_a_proxy, "GET", "/AidboxTask", f"host: {host}").status == 403
 
 
@@ -160,25 +160,27 @@ def test_and_by_no_others(behind_a_proxy: Server, host: str) -> None:
         ("file://queue.example.com", 403),
     ],
 )
-def test_a_proxy_may_write_another_host_than_the_page_has(behind_a_proxy: Server, origin: str, status: int) -> None:
+def test_behind_a_proxy_the_origin_is_checked_against_the_allowed_hosts(
+    behind_a_proxy: Server, origin: str, status: int
+) -> None:
     assert ask(behind_a_proxy, "GET", "/AidboxTask", "host: 127.0.0.1:8080", f"origin: {origin}").status == status
 
 
 @pytest.mark.parametrize("host", ["queue.example.com", "10.1.2.3:8080"])
-def test_with_clients_a_server_is_reached_by_any_name(with_clients: Server, host: str) -> None:
+def test_a_server_with_clients_accepts_any_host(with_clients: Server, host: str) -> None:
     assert ask(with_clients, "GET", "/AidboxTask", f"host: {host}", ALICE).status == 200
     assert ask(with_clients, "GET", "/AidboxTask", f"host: {host}", ALICE, f"origin: https://{host}").status == 200
 
 
 @pytest.mark.parametrize("header", ["origin: https://evil.example", "sec-fetch-site: cross-site"])
 @pytest.mark.parametrize(("verb", "path"), [("POST", "/rpc"), ("POST", "/task-state"), ("GET", "/events/client")])
-def test_with_clients_a_browser_that_knows_a_secret_does_not_lend_it(
+def test_credentials_do_not_admit_a_page_of_another_site(
     with_clients: Server, verb: str, path: str, header: str
 ) -> None:
     assert ask(with_clients, verb, path, "host: queue.example.com", ALICE, header).status == 403
 
 
-def test_with_clients_a_server_that_was_told_its_names_has_no_others(module_database: str) -> None:
+def test_a_server_with_clients_and_allowed_hosts_refuses_other_hosts(module_database: str) -> None:
     settings = Settings(clients=CLIENTS, allowed_hosts=("queue.example.com",))
     with running_server(module_database, settings=settings) as server:
         assert ask(server, "GET", "/AidboxTask", "host: queue.example.com", ALICE).status == 200
@@ -186,6 +188,6 @@ def test_with_clients_a_server_that_was_told_its_names_has_no_others(module_data
 
 
 @pytest.mark.parametrize("name", ["", "https://queue.example.com", "a b", "a/b", "*"])
-def test_a_name_that_is_none_is_refused_at_the_start(name: str) -> None:
+def test_an_invalid_allowed_host_is_refused_at_the_start(name: str) -> None:
     with pytest.raises(StartRefused, match="--allowed-host"):
         read_hosts([name])

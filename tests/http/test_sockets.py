@@ -1,4 +1,4 @@
-"""Bounds on the memory that one client takes: the size and parts of a message, and answers that nobody reads."""
+"""Bounds on the memory that one client takes: the size and parts of a message, and unread answers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ HANDSHAKE = (
     "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
 )
 CONTINUED, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
-# More than the operating system keeps of what one end has sent and the other one has not read.
+# More bytes than the operating system buffers for a receiver that does not read.
 MORE_THAN_BUFFERS = 32 * MIB
-# Small, so that the operating system keeps little for a client that reads nothing.
+# Small, so that the operating system buffers little for a client that does not read.
 KEPT = 4096
 
 each_channel = pytest.mark.parametrize("path", [DEVICE, CLIENT])
@@ -42,7 +42,7 @@ def strict(module_database: str) -> Iterator[Server]:
 
 
 def frame(opcode: int, payload: bytes = b"", *, is_last: bool = True) -> bytes:
-    """Return a frame as a client sends it; its mask changes nothing."""
+    """Return a frame as a client sends it, with a mask of zeros."""
     first, size = opcode | (0x80 if is_last else 0), len(payload)
     match size:
         case _ if size < 126:
@@ -72,13 +72,13 @@ def channel(server: Server, path: str, *, kept: int | None = None) -> Iterator[R
 
 
 def close_code(one: Raw) -> int | None:
-    """Return why the server ends a channel; None when it does not."""
-    # The first ping may be answered before a message that came with it is looked at; the second one comes later.
+    """Return the close code of the server; None when the channel stays open."""
+    # The server may answer the first ping before it checks a message that arrived with it.
     return close_code_or_pong(one) or close_code_or_pong(one)
 
 
 def close_code_or_pong(one: Raw) -> int | None:
-    """Return why the server ends a channel; None when it answers a ping first."""
+    """Return the close code of the server; None when the server answers a ping first."""
     one.send(frame(PING))
     while True:
         first, size = one.take(2)
@@ -92,7 +92,7 @@ def close_code_or_pong(one: Raw) -> int | None:
 @each_channel
 @pytest.mark.parametrize(("size", "code"), [(MOST_BYTES, None), (MOST_BYTES + 1, 1009), (MIB, 1009)])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_a_message_may_be_as_large_as_a_body(
+def test_a_message_has_the_size_limit_of_a_body(
     strict: Server, path: str, size: int, code: int | None, parts: int
 ) -> None:
     text, step = b"x" * size, -(-size // parts)
@@ -104,7 +104,7 @@ def test_a_message_may_be_as_large_as_a_body(
 @each_channel
 @pytest.mark.parametrize(("parts", "code"), [(MOST_PARTS, None), (MOST_PARTS + 1, 1009)])
 @pytest.mark.parametrize("part", [b"x", b""])
-def test_a_message_has_a_thousand_parts_at_most(
+def test_a_message_has_at_most_a_thousand_parts(
     strict: Server, path: str, parts: int, code: int | None, part: bytes
 ) -> None:
     with channel(strict, path) as one:
@@ -112,7 +112,7 @@ def test_a_message_has_a_thousand_parts_at_most(
         assert close_code(one) == code
 
 
-def test_a_client_that_reads_no_answer_is_let_go(strict: Server) -> None:
+def test_a_client_that_does_not_read_its_answers_is_disconnected(strict: Server) -> None:
     with raw(int(strict.url.rpartition(":")[2]), kept=KEPT) as one:
         one.send(get("/openapi.yaml") * 60)
         until(lambda: not one.send(b"\r\n"))
@@ -133,7 +133,9 @@ each_flood = pytest.mark.parametrize(
 
 @each_channel
 @each_flood
-def test_a_client_that_reads_no_answer_over_a_websocket_is_let_go(strict: Server, path: str, flood: bytes) -> None:
+def test_a_websocket_client_that_does_not_read_its_answers_is_disconnected(
+    strict: Server, path: str, flood: bytes
+) -> None:
     with channel(strict, path, kept=KEPT) as one:
         one.send_for_a_while(flood, MORE_THAN_BUFFERS)
         until(lambda: not one.send(frame(PONG)))
@@ -141,7 +143,7 @@ def test_a_client_that_reads_no_answer_over_a_websocket_is_let_go(strict: Server
 
 @each_channel
 @each_flood
-def test_answers_that_a_client_does_not_read_fill_no_memory(patient: Server, path: str, flood: bytes) -> None:
+def test_the_server_stops_reading_from_a_client_that_does_not_read(patient: Server, path: str, flood: bytes) -> None:
     with channel(patient, path, kept=KEPT) as one:
-        # The server reads no more once its answers pile up.
+        # The server stops reading while its answers are unread.
         assert one.send_for_a_while(flood, MORE_THAN_BUFFERS) < MORE_THAN_BUFFERS
