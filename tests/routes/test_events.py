@@ -1,4 +1,4 @@
-"""`POST /events`: events as others send them."""
+"""`POST /events`: CloudEvents in each of their forms, and plain resources."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def taken(server: Server) -> list[Any]:
     return [orjson.loads(text) for (text,) in server.query("select content::text from fencepost.events order by id")]
 
 
-def test_a_cloud_event_is_taken_as_it_stands(server: Server) -> None:
+def test_a_structured_cloud_event_is_published_unchanged(server: Server) -> None:
     status, answer = send(server, EVENT, content_type=STRUCTURED)
     (started,) = answer["started"]
     assert (status, answer["id"], answer["completed"]) == (200, "7", [])
@@ -64,7 +64,7 @@ def test_a_cloud_event_is_taken_as_it_stands(server: Server) -> None:
         ("image/png", b"\x89PNG\x00", {"data_base64": base64.b64encode(b"\x89PNG\x00").decode()}),
     ],
 )
-def test_a_cloud_event_may_come_in_headers_with_its_data_as_the_body(
+def test_a_binary_cloud_event_has_its_attributes_in_headers_and_its_data_in_the_body(
     server: Server, content_type: str, body: bytes, members: dict[str, Any]
 ) -> None:
     headers = {**HEADERS, "ce_subject": "Euro%20%E2%82%AC", "ce_traceparent": "00-1"}
@@ -75,13 +75,13 @@ def test_a_cloud_event_may_come_in_headers_with_its_data_as_the_body(
     assert taken(server) == [{**attributes, **expected, **members}]
 
 
-def test_a_cloud_event_in_headers_may_have_no_data(server: Server) -> None:
+def test_a_binary_cloud_event_may_have_no_data(server: Server) -> None:
     status, _, _ = server.send("POST", "/events", b"", **HEADERS)
     assert status == 200
     assert "data" not in taken(server)[0]
 
 
-def test_an_array_of_cloud_events_is_answered_in_its_order(server: Server) -> None:
+def test_a_batch_of_cloud_events_is_answered_in_its_order(server: Server) -> None:
     send(server, {**EVENT, "id": "2", "data": 1}, content_type=STRUCTURED)
     status, answers = send(server, [{**EVENT, "id": id} for id in ("3", "2", "1")], content_type=BATCH)
     assert status == 200
@@ -90,7 +90,7 @@ def test_an_array_of_cloud_events_is_answered_in_its_order(server: Server) -> No
     assert send(server, [{**EVENT, "id": "3"}], content_type=BATCH) == (200, [answers[0]])
 
 
-def test_a_resource_is_taken_by_itself_or_in_an_array(server: Server) -> None:
+def test_resources_are_published_alone_or_in_an_array(server: Server) -> None:
     status, answer = send(server, {"data": {"status": "final"}})
     assert (status, len(answer["started"]), len(answer["id"])) == (200, 1, 36)
     status, answers = send(server, [{"n": 1}, {"data": {"status": "final"}}])
@@ -131,19 +131,19 @@ def test_yaml_is_answered_in_yaml(server: Server) -> None:
         ({}, {"accept": "text/html"}, (406, "not-acceptable", None)),
     ],
 )
-def test_what_is_no_event_is_refused_at_its_field_and_nothing_is_taken(
+def test_an_invalid_event_is_refused_with_the_path_and_nothing_is_stored(
     server: Server, content: Any, headers: dict[str, str], refusal: tuple[int, str, str | None]
 ) -> None:
     assert refused(server, content, **headers) == refusal
 
 
-def test_an_event_is_only_posted(server: Server) -> None:
+def test_the_path_of_events_accepts_post_only(server: Server) -> None:
     status, headers, answer = server.send("GET", "/events")
     assert (status, orjson.loads(answer)["error"]["message"]) == (405, "/events takes POST")
     assert headers["allow"] == "POST"
 
 
-def test_limits_and_clients_hold_as_for_calls(database: str) -> None:
+def test_events_have_the_credentials_and_limits_of_calls(database: str) -> None:
     guarded = Settings(clients={"lab": "s" * 16}, limits=Limits(body_bytes=100, batch=2))
     with running_server(database, settings=guarded) as server:
         assert send(server, {})[0] == 401
@@ -171,7 +171,7 @@ _ATTRIBUTES = st.sampled_from(["1.0", "7", "", "%", "%FF", "%00", "%ED%A0%80", "
     | st.dictionaries(st.sampled_from([*EVENT, "time"]), values)
     | values,
 )
-def test_whatever_comes_is_taken_or_refused(
+def test_any_request_publishes_events_or_is_refused(
     server: Server, content_type: str, headers: dict[str, str], body: Any
 ) -> None:
     sent = written(body).encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""The REST reads of the vendor's clients, and what the other paths answer."""
+"""The REST reads of the vendor's clients, and the answers of unknown paths and of other verbs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def definition(server: Server) -> None:
     server.define()
 
 
-def test_a_search_counts_what_is_ready(server: Server) -> None:
+def test_a_search_with_a_count_of_zero_returns_the_total_alone(server: Server) -> None:
     server.started()
     server.create()
     Decider(server, "demo/order").create()
@@ -37,7 +37,7 @@ def test_a_search_counts_what_is_ready(server: Server) -> None:
         ), query
 
 
-def test_a_search_goes_page_by_page(server: Server) -> None:
+def test_a_search_is_read_page_by_page(server: Server) -> None:
     ids = [server.create()["id"] for _ in range(5)]
     seen, path = [], "/AidboxTask?_count=2"
     while path:
@@ -77,7 +77,9 @@ def test_a_task_and_its_log_are_read_by_id(server: Server) -> None:
         ("/nothing/here", 404, "not-found"),
     ],
 )
-def test_a_read_that_cannot_be_is_refused_by_name(server: Server, path: str, status: int, type: str) -> None:
+def test_an_unknown_or_invalid_read_is_refused_with_its_error_type(
+    server: Server, path: str, status: int, type: str
+) -> None:
     with pytest.raises(CallRefused) as caught:
         server.get(path)
 
@@ -92,7 +94,7 @@ def test_probes_and_the_api_description_need_no_credentials(server: Server) -> N
     assert (status, body.startswith(b"openapi")) == (200, True)
 
 
-def test_another_verb_is_refused_with_what_is_taken(server: Server) -> None:
+def test_a_verb_other_than_get_is_refused(server: Server) -> None:
     status, _, body = server.send("DELETE", "/AidboxTask")
 
     assert (status, orjson.loads(body)["error"]["type"]) == (405, "method-not-allowed")
@@ -118,7 +120,7 @@ def test_workflows_are_counted_searched_and_read(server: Server) -> None:
     assert (caught.value.status, caught.value.fault["type"]) == (404, "workflow-not-found")
 
 
-def test_a_workflow_is_read_by_any_id_that_it_can_have(server: Server) -> None:
+def test_a_workflow_is_read_by_an_id_that_has_a_space(server: Server) -> None:
     Desk(server).begin("hire_ada 1")
     assert server.get("/AidboxWorkflow/hire_ada%201")["id"] == "hire_ada 1"
     log = server.get("/AidboxTaskLog?subject=AidboxWorkflow/hire_ada%201")
