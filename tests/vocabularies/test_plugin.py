@@ -25,7 +25,7 @@ from tests.fixtures.servers import running_server
 from tests.fixtures.waiting import until
 from tests.house import sources
 
-# A row as another server on the database, which has the vocabulary, would have stored it.
+# A definition that another server on the database, one that has the vocabulary, has stored.
 STORED = """
 insert into fencepost.definitions
 select (jsonb_populate_record(d, jsonb_build_object(
@@ -56,7 +56,7 @@ def test_a_server_without_a_vocabulary_runs_everything_else(database: str, left_
 
 
 @pytest.mark.parametrize("left_out", ALL, ids=lambda vocabulary: vocabulary.name)
-def test_what_a_server_shows_lacks_exactly_the_vocabulary_that_is_left_out(left_out: Vocabulary) -> None:
+def test_leaving_out_a_vocabulary_removes_only_its_own_methods_routes_and_errors(left_out: Vocabulary) -> None:
     whole, part = surface_of(ALL), surface_of(vocabulary for vocabulary in ALL if vocabulary is not left_out)
     own = {name for methods in left_out.methods for name in methods.methods}
     assert whole.methods.methods.keys() - part.methods.methods.keys() == own
@@ -143,7 +143,7 @@ BELLS = Vocabulary(
 )
 
 
-def test_a_vocabulary_that_the_core_has_never_seen_is_served(database: str) -> None:
+def test_a_vocabulary_unknown_to_the_core_is_served(database: str) -> None:
     with running_server(database, vocabularies=(*ALL, BELLS)) as server:
         server.define()
         assert server.refused("test.bell/ring", {"bell": "demo/resize"}) == (404, "bell-not-found", "$.params.bell")
