@@ -1,4 +1,4 @@
-"""What is an example is run: the README's blocks, those of the docstrings, and examples/."""
+"""Every example runs: the code of the README, the examples in docstrings, and the quickstart."""
 
 from __future__ import annotations
 

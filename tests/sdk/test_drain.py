@@ -1,4 +1,4 @@
-"""Stopping a worker: nothing is lost, nothing is held back, and nobody waits for a timeout."""
+"""Stopping a worker: no task is lost or kept leased, and no task waits for a timeout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.sdk.conftest import Run
 
 
 class Endless:
-    """A handler that sleeps until it is canceled, and tells when it has begun and when it is over."""
+    """A handler that sleeps until it is canceled, and records its start and its end."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -33,7 +33,7 @@ class Endless:
 
 
 class Patient:
-    """A sync handler that waits until it is told that it has run long enough."""
+    """A sync handler that runs until the test releases it."""
 
     def __init__(self) -> None:
         self.begun = threading.Semaphore(0)

@@ -1,4 +1,4 @@
-"""A task whose last attempts were lost with their worker runs while its worker does nothing else."""
+"""Isolation: a task with lost last attempts runs alone in its worker."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def create(**given: Any) -> Request[Any]:
     )
 
 
-def test_a_create_whose_reply_was_lost_is_repeated_under_the_same_id() -> None:
+def test_a_create_with_a_lost_reply_is_repeated_under_the_same_id() -> None:
     task, (first, second), _ = answer_with(create(), LOST, reply({"result": {"resource": TASK}}))
     assert task.status == "ready"
     assert first == second

@@ -38,7 +38,7 @@ def spawn(server: Server) -> Iterator[Spawn]:
 
 
 def begun(server: Server, tasks: list[Any]) -> int:
-    """Count the tasks whose handler has said that it runs."""
+    """Count the tasks with a handler that has reported its start."""
     said = [[entry.get("action-params", {}).get("message") for entry in server.log(task.id)] for task in tasks]
     return sum("begun" in messages for messages in said)
 
