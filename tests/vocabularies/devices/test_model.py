@@ -59,7 +59,7 @@ class Task:
 
     @property
     def is_retry(self) -> bool:
-        """Whether an earlier try of the step or attempt of the run failed."""
+        """Return whether an earlier try of the step or attempt of the run failed."""
         return self.number > 1 or (self.attempt > 1 and self.step == 1)
 
 
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether the run has ended."""
+        """Return whether the run has ended."""
         return self.status in ("COMPLETED", "FAILED", "ABORTED")
 
     def after(self, status: str, fail_point: object) -> Task | None:

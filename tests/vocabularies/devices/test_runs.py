@@ -19,7 +19,7 @@ WAYS = {
     "REJECTED": ("reject",),
     "ABORTED": ("start", "abort"),
 }
-# What each report leads to where it fits; everything else is refused, and what is so already is taken.
+# The status after each accepted report, by status and report. A repeated report is accepted; others are refused.
 FITS = {
     ("PENDING", "start"): "IN_PROGRESS",
     ("PENDING", "reject"): "REJECTED",

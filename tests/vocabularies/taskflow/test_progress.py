@@ -212,7 +212,7 @@ def test_attempts_are_counted_from_zero(state: TaskState, attempt: int) -> None:
 
 
 @pytest.mark.shows("taskflow/cancelled-tasks")
-def test_a_canceled_flow_keeps_what_its_tasks_were() -> None:
+def test_a_canceled_flow_keeps_the_states_of_its_tasks() -> None:
     run = Run(flow(["a", "b", "c"], ["d"]))
     facts = collect_facts(
         [
