@@ -100,7 +100,8 @@ class Postmaster:
         """Send each signal in turn, waiting some seconds after each, until the process has ended."""
         for step, seconds in steps:
             if self.alive:
-                os.kill(self.pid, step)
+                with contextlib.suppress(ProcessLookupError):  # it ended just now
+                    os.kill(self.pid, step)
                 _go_on(self.pid)
             if self._ended.wait(seconds):
                 return

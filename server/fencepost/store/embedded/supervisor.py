@@ -7,6 +7,7 @@ orphan that still answers is stopped, and lock files without a live process are 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -166,7 +167,8 @@ class EmbeddedPostgres:
         pgdata = self._folder.pgdata
         orphan = find_orphan(pgdata, self.conninfo)
         if orphan is not None:
-            os.kill(orphan, signal.SIGINT)
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(orphan, signal.SIGINT)
         elif waited > WAIT_BEFORE_CLEARING_SECONDS and is_deserted(pgdata):
             for path in find_lock_files(pgdata, sockets):
                 path.unlink()
