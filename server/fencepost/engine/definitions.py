@@ -69,10 +69,12 @@ class Definitions:
         return definition
 
     async def put_built_in(self) -> None:
-        """Declare the built-in definitions."""
-        for document in self.documents.built_in.values():
+        """Declare the built-in definitions that the database does not have, or has with other content."""
+        texts = {name: msgspec.json.encode(document) for name, document in self.documents.built_in.items()}
+        for name in await self._store.list_outdated(texts):
+            document = self.documents.built_in[name]
             await self.checks.made(document.compile)
-            await self._store.put(document, msgspec.json.encode(document), caller=ENGINE)
+            await self._store.put(document, texts[name], caller=ENGINE)
 
     async def get(self, name: str, version: int | None = None) -> Definition:
         """Return a version of a definition, or its newest; raise Refusal (`definition-not-found`)."""

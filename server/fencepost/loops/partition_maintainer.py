@@ -25,6 +25,8 @@ class PartitionMaintainer:
         self._store = store
         self._retention = retention
         self._width = partition_width(retention)
+        # Whether `prepare` succeeded since the last run: at the start of a server the first run follows it at once.
+        self._prepared = False
 
     async def prepare(self) -> bool:
         """Create the partitions for now and two widths ahead; return False when a transaction blocks that.
@@ -37,12 +39,14 @@ class PartitionMaintainer:
         except InTheWay as reason:
             emit(Event.PARTITIONS_DELAYED, reason=reason)
             return False
+        self._prepared = True
         return True
 
     async def run_once(self) -> float:
         """Create and drop the partitions that are due; return the seconds until the next run."""
-        if not await self.prepare():
+        if not (self._prepared or await self.prepare()):
             return _AFTER_DELAY
+        self._prepared = False
         if self._retention is not None and not await self._drop_outlived(self._retention):
             return _AFTER_DELAY
         return min(self._width.total_seconds() / 2, _LONGEST_SLEEP)

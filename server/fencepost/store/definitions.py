@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -106,6 +106,12 @@ class DefinitionStore:
     async def list_names(self) -> Sequence[str]:
         """Return the names of all definitions."""
         return [row[0] for row in await self._database.fetch(statement("definitions/list_names"), {})]
+
+    async def list_outdated(self, texts: Mapping[str, bytes]) -> Sequence[str]:
+        """Return the names in `texts` (JSON documents by name) without a newest version that equals the document."""
+        documents = [{"name": name, "document": msgspec.Raw(text)} for name, text in texts.items()]
+        params = {"documents": msgspec.json.encode(documents).decode()}
+        return [row[0] for row in await self._database.fetch(statement("definitions/list_outdated"), params)]
 
     async def list_names_of_kinds(self, kinds: Sequence[str]) -> Sequence[str]:
         """Return the names of the definitions of some kinds."""
