@@ -356,8 +356,8 @@ def test_a_long_query_is_read_quickly_and_a_longer_one_is_refused(reading: Serve
 LOCKS = [
     "select pg_advisory_lock(hashtextextended('definition demo/resize', 0)), pg_sleep(20)",
     "select U&\"pg\\005fadvisory_lock\"(hashtextextended('definition demo/resize', 0)), pg_sleep(20)",
-    "select s.word, pg_sleep(20) from ts_stat('select pg_' || 'try_advisory_lock(hashtextextended("
-    "''definition demo/resize'', 0))::text::tsvector') as s",
+    "select s.word, pg_sleep(20) from ts_stat('select (''held'' || pg_' || 'advisory_lock(hashtextextended("
+    "''definition demo/resize'', 0)))::tsvector') as s",
 ]
 
 
