@@ -25,6 +25,18 @@ pytestmark = pytest.mark.shows("guarantees/sql-only-reads")
 SECRETS = {"importer": "a-secret-of-the-importer", "billing": "another-of-billing-here"}
 
 
+def test_a_start_puts_the_built_in_definitions_that_differ_from_those_of_the_database(database: str) -> None:
+    versions = "select version, is_newest, document::text from fencepost.definitions where name = '{}' order by 1"
+    with running_server(database) as server:
+        [(*_, document)] = server.query(versions.format(RUN_RPC))
+        # As if an earlier release had put this one.
+        server.query(f"update fencepost.definitions set document = '{{}}' where name = '{RUN_RPC}'")
+    for _ in range(2):
+        with running_server(database) as server:
+            assert server.query(versions.format(RUN_RPC)) == [(1, False, "{}"), (2, True, document)]
+            assert [row[:2] for row in server.query(versions.format(RUN_SQL))] == [(1, True)]
+
+
 def test_the_result_of_a_call_is_the_result_of_its_task(server: Server) -> None:
     server.define()
     call = {"method": "awf.task/create-and-execute", "params": {"definition": "demo/resize", "id": "mine"}}
