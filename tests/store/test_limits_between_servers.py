@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from fencepost.settings import Settings
 from tests.fixtures.locks import stopped_in, until_stuck
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.two_servers import TwoServers, essence
@@ -259,9 +260,17 @@ def test_a_server_that_missed_a_new_limit_claims_nothing_until_it_reads_it(
     assert len(servers.one.rpc("awf.task/long-poll", long)["resources"]) == 1
 
 
+@pytest.fixture
+def server_of_users(database: str) -> Iterator[Server]:
+    """A server with as many connections as users get."""
+    with running_server(database, settings=Settings()) as running:
+        yield running
+
+
 def test_claims_and_puts_that_wait_for_a_lock_leave_connections_to_others(
-    server: Server, pool: ThreadPoolExecutor
+    server_of_users: Server, pool: ThreadPoolExecutor
 ) -> None:
+    server = server_of_users
     names = [f"demo/kind-{number}" for number in range(8)]
     for name in (*names, "demo/resize"):
         server.define(name, concurrencyLimit=1)
