@@ -98,7 +98,7 @@ class Bells:
         if not isinstance((await self._engine.definitions.newest(name)).document, Bell):
             raise Refusal(BELL_NOT_FOUND, field="bell", name=name)
         self.rung += 1
-        (workflow,) = await self._engine.workflows.create([NewWorkflow(name, None, None, None, None, b"{}", caller)])
+        (workflow,) = await self._engine.workflows.create([NewWorkflow(name, None, None, None, None, caller)])
         assert isinstance(workflow, Workflow)
         return workflow.id
 

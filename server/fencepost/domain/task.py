@@ -53,6 +53,11 @@ def task_of(row: Sequence[Any]) -> Task | ShortTask:
     return ShortTask._make(row) if len(row) == len(ShortTask._fields) else Task._make(row)
 
 
+def client_requester(caller: str) -> bytes:
+    """Return the requester of what a client creates, as JSON text."""
+    return orjson.dumps({"resourceType": "Client", "id": caller})
+
+
 def workflow_of(task: Task) -> str:
     """Return the id of the workflow that a decision or an activity belongs to."""
     return str(orjson.loads(task.requester)["id"])

@@ -14,7 +14,7 @@ from fencepost.domain.builtin import TIMERS, timer_of
 from fencepost.domain.ids import IdKind, kind_of, new_prefixes, seq_of
 from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.payload import same_payload
-from fencepost.domain.task import ChangedTask, Entry, ShortTask, Task, TaskWithSettings, workflow_of
+from fencepost.domain.task import ChangedTask, Entry, ShortTask, Task, TaskWithSettings, client_requester, workflow_of
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, Outcomes, gather, too_contended
 from fencepost.engine.wakeups import Wakeups
@@ -41,7 +41,6 @@ class NewTask(NamedTuple):
     label: str | None
     params: bytes | None
     execute_at: str | None
-    requester: bytes
     caller: str
     settings: bytes | None = None
 
@@ -228,7 +227,7 @@ def _call(new: NewTask, version: int, prefix: str) -> CreateTask:
         raw(new.params),
         new.execute_at,
         raw(new.settings),
-        Raw(new.requester),
+        Raw(client_requester(new.caller)),
         new.caller,
         timer,
     )

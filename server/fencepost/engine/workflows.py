@@ -15,7 +15,7 @@ from fencepost.domain.actions import digest_of
 from fencepost.domain.definition import Beginning
 from fencepost.domain.listing import Direction, Filter, Sort
 from fencepost.domain.payload import same_payload
-from fencepost.domain.task import Task, TaskWithSettings
+from fencepost.domain.task import Task, TaskWithSettings, client_requester
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, Outcomes, gather, sequentially, too_contended
@@ -43,7 +43,6 @@ class NewWorkflow(NamedTuple):
     label: str | None
     params: bytes | None
     execute_at: str | None
-    requester: bytes
     caller: str
     checked: Beginning | None = None
 
@@ -166,7 +165,7 @@ class Workflows:
             new.label,
             raw(new.params),
             new.execute_at,
-            Raw(new.requester),
+            Raw(client_requester(new.caller)),
             new.caller,
             beginning.key,
             beginning.about,

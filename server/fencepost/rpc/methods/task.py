@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
-import orjson
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
@@ -139,7 +138,6 @@ def made_anew(call: CreateParams) -> bool:
 )
 async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[TaskResult]:
     """Create a task: ready, or waiting until `executeAt`. Idempotent for the same `id` and content."""
-    requester = orjson.dumps({"resourceType": "Client", "id": context.caller})
     news = [
         NewTask(
             call.definition,
@@ -147,7 +145,6 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
             call.label,
             object_text(call.params, "params"),
             call.execute_at,
-            requester,
             context.caller,
             overrides_text(call.settings),
         )

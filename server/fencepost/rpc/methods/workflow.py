@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-import orjson
 from msgspec import UNSET, Meta, UnsetType
 
 from fencepost.domain.definition import Name
@@ -131,7 +130,6 @@ _ID = {"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b"}
 )
 async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[WorkflowResult]:
     """Create a workflow: in progress, or created until `executeAt`. Idempotent for the same `id` and content."""
-    requester = orjson.dumps({"resourceType": "Client", "id": context.caller})
     news = [
         NewWorkflow(
             call.definition,
@@ -139,7 +137,6 @@ async def create_and_execute(context: Context, calls: Sequence[CreateParams]) ->
             call.label,
             object_text(call.params, "params"),
             call.execute_at,
-            requester,
             context.caller,
         )
         for call in calls

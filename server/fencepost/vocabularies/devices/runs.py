@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import orjson
-
 from fencepost.domain.document import Definition
 from fencepost.domain.ids import IdKind, kind_of
 from fencepost.domain.listing import Filter, Portion
@@ -111,8 +109,7 @@ class Runs:
         has another live run, and `already-exists` for an `id` with other content.
         """
         await self.workflow(workflow)
-        requester = orjson.dumps({"resourceType": "Client", "id": caller})
-        (begun,) = await self._workflows.create([NewWorkflow(workflow, id, None, params, None, requester, caller)])
+        (begun,) = await self._workflows.create([NewWorkflow(workflow, id, None, params, None, caller)])
         if isinstance(begun, Refusal):
             raise begun.renamed("params", "")
         if isinstance(begun, Exception):

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
-import orjson
 
 from fencepost.domain.listing import Portion
 from fencepost.domain.workflow import Workflow
@@ -94,8 +93,7 @@ class MachineWorkflows:
         if not isinstance(document, MachineTemplate):
             reason = f"{definition!r} is a document of kind {document.kind}, not machine-template"
             raise invalid_params(reason, "definition")
-        requester = orjson.dumps({"resourceType": "Client", "id": caller})
-        new = NewWorkflow(definition, id, label, params, execute_at=None, requester=requester, caller=caller)
+        new = NewWorkflow(definition, id, label, params, execute_at=None, caller=caller)
         (created,) = await self._workflows.create([new])
         if isinstance(created, Refusal):
             raise created.renamed("params.hardware", "hardware")

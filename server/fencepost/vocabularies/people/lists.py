@@ -6,7 +6,6 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import msgspec
-import orjson
 from msgspec import UNSET
 
 from fencepost.domain.suggestions import hint, shortened
@@ -62,8 +61,7 @@ class TaskLists:
         """Create a list, with a task for each initial step. Idempotent for the same code and content."""
         await self._process(process)
         id = code or str(uuid4())
-        requester = orjson.dumps({"resourceType": "Client", "id": caller})
-        new = NewWorkflow(process, id, None, msgspec.json.encode(fields), None, requester, caller)
+        new = NewWorkflow(process, id, None, msgspec.json.encode(fields), None, caller)
         (outcome,) = await self._workflows.create([new])
         if isinstance(outcome, Refusal):
             raise _in_call(outcome)

@@ -154,8 +154,7 @@ class Flows:
     async def _create(
         self, id: str, definition: str, params: bytes | None, caller: str, *, checked: Beginning | None = None
     ) -> None:
-        requester = orjson.dumps({"resourceType": "Client", "id": caller})
-        new = NewWorkflow(definition, id, None, params, None, requester, caller, checked)
+        new = NewWorkflow(definition, id, None, params, None, caller, checked)
         (outcome,) = await self._workflows.create([new])
         if isinstance(outcome, Exception):
             raise outcome
