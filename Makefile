@@ -25,7 +25,7 @@ test: .venv/.dev ## Run all tests
 	@$(BIN)/python -m pytest -n 3 $(TESTS)
 
 test-fast: .venv/.dev ## Run the tests that are quick and tell most
-	@$(BIN)/python -m pytest -n 2 $(FAST)
+	@$(BIN)/python -m pytest -n 2 -p no:schemathesis $(FAST)
 
 test-vocabulary: .venv/.dev ## Run the tests of a vocabulary: V=devices
 	@$(BIN)/python -m pytest -n 2 tests/vocabularies/$(or $(V),$(error V is missing; for example V=devices))
