@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from fencepost.errors import SQL_FAILED, Refusal
 from fencepost.store.reader import Reader
 from tests.fixtures.silent_proxy import SilentProxy, silent_proxy
+from tests.fixtures.waiting import until
 
 ROLE = "silent_reading"
 # Seconds for the query, the grace period, the unanswered cancellation, and a noisy machine.
@@ -30,18 +31,20 @@ def proxy(database: str) -> Iterator[SilentProxy]:
         owner.execute(f"drop role {ROLE}".encode())
 
 
-async def silenced(proxy: SilentProxy, reader: Reader) -> asyncio.Task[list[bytes]]:
+async def silenced(proxy: SilentProxy, reader: Reader, database: str) -> asyncio.Task[list[bytes]]:
     """Start a query and silence the network while it runs."""
-    reading = asyncio.create_task(reader.rows("select pg_sleep(0.7)", []))
-    await asyncio.wait({reading}, timeout=0.4)
+    reading = asyncio.create_task(reader.rows("select pg_sleep(0.9)", []))
+    with psycopg.connect(database, autocommit=True) as owner:
+        sleeping = "select 1 from pg_stat_activity where usename = %s and wait_event = 'PgSleep'"
+        await asyncio.to_thread(until, lambda: owner.execute(sleeping, (ROLE,)).fetchall())
+        proxy.silence(new_ones=True)
     assert not reading.done()
-    proxy.silence(new_ones=True)
     return reading
 
 
-def test_a_query_fails_in_time_when_its_database_goes_silent(proxy: SilentProxy) -> None:
+def test_a_query_fails_in_time_when_its_database_goes_silent(proxy: SilentProxy, database: str) -> None:
     async def use() -> float:
-        reading = await silenced(proxy, Reader(proxy.conninfo, seconds=1, most_bytes=1000))
+        reading = await silenced(proxy, Reader(proxy.conninfo, seconds=1, most_bytes=1000), database)
         began = time.monotonic()
         with pytest.raises(Refusal) as caught:
             await reading
@@ -51,9 +54,9 @@ def test_a_query_fails_in_time_when_its_database_goes_silent(proxy: SilentProxy)
     assert asyncio.run(use()) < LONGEST
 
 
-def test_a_canceled_query_on_a_silent_database_ends_soon(proxy: SilentProxy) -> None:
+def test_a_canceled_query_on_a_silent_database_ends_soon(proxy: SilentProxy, database: str) -> None:
     async def use() -> float:
-        reading = await silenced(proxy, Reader(proxy.conninfo, seconds=60, most_bytes=1000))
+        reading = await silenced(proxy, Reader(proxy.conninfo, seconds=60, most_bytes=1000), database)
         began = time.monotonic()
         reading.cancel()
         await asyncio.wait({reading}, timeout=30)
