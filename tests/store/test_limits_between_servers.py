@@ -111,7 +111,7 @@ def test_no_limit_is_exceeded_at_any_commit_under_concurrent_claims_and_dying_wo
         servers.one.post([{"method": "awf.task/create-and-execute", "params": create} for create in creates])
     servers.one.query("update fencepost.definitions set requested_to_start_timeout = '1 s' where name = 'demo/free'")
 
-    with sampled(servers.conninfo) as most, running_server(servers.conninfo) as third:
+    with sampled(servers.conninfo) as most, running_server(servers.conninfo, settings=Settings()) as third:
         workers = [pool.submit(work, server, seed) for seed, server in enumerate((*servers, third) * 4)]
         for worker in workers:
             worker.result(200)
@@ -260,17 +260,10 @@ def test_a_server_that_missed_a_new_limit_claims_nothing_until_it_reads_it(
     assert len(servers.one.rpc("awf.task/long-poll", long)["resources"]) == 1
 
 
-@pytest.fixture
-def server_of_users(database: str) -> Iterator[Server]:
-    """A server with as many connections as users get."""
-    with running_server(database, settings=Settings()) as running:
-        yield running
-
-
 def test_claims_and_puts_that_wait_for_a_lock_leave_connections_to_others(
-    server_of_users: Server, pool: ThreadPoolExecutor
+    servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
-    server = server_of_users
+    server = servers.one
     names = [f"demo/kind-{number}" for number in range(8)]
     for name in (*names, "demo/resize"):
         server.define(name, concurrencyLimit=1)
