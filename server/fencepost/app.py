@@ -21,6 +21,7 @@ from fencepost.engine.builtin.isolation import Isolation
 from fencepost.engine.builtin.refused import refused
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
+from fencepost.engine.bulk_creates import BulkCreates
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.context import Services
 from fencepost.engine.deciders import Deciders
@@ -114,6 +115,7 @@ def build_app(
     transitions = TransitionsById(transition_store, task_store, definitions, wakeups)
     engine = Engine(
         tasks=tasks,
+        bulk_creates=BulkCreates(task_store, tasks, definitions, wakeups),
         workflows=workflows,
         executions=executions,
         polls=Polls(dispatcher, definitions, wakeups),

@@ -133,6 +133,19 @@ def test_a_task_is_created_once_after_a_lost_reply(server: Server, wire: Wire, m
     assert server.query("select id from fencepost.task_resources where label = 'lose-me'") == [(id,)]
 
 
+@pytest.mark.parametrize(
+    "members", [{}, {"ids": ["mine", None, "yours"]}, {"requestId": "r"}, {"executeAt": "2099-01-01T00:00:00Z"}]
+)
+def test_many_tasks_are_created_once_after_a_lost_reply(server: Server, wire: Wire, members: dict[str, Any]) -> None:
+    server.create()
+    wire.lose = b"lose-me"
+    params = {"definition": "demo/resize", "params": [{"word": "lose-me"}] * 3, **members}
+    ids = server.rpc("awf.task/create-many", params)["ids"]
+    assert wire.lost == 1
+    rows = server.query("select id from fencepost.live_tasks where params::text like '%lose-me%' order by seq")
+    assert [id for (id,) in rows] == ids
+
+
 @pytest.mark.parametrize("start", [True, False])
 def test_a_poll_with_a_request_id_gets_its_leases_after_a_lost_reply(server: Server, wire: Wire, start: bool) -> None:
     for _ in range(3):

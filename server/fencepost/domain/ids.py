@@ -8,6 +8,7 @@ table, because the execId has the seq too.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from enum import IntEnum
@@ -62,6 +63,12 @@ def new_prefixes(count: int) -> list[str]:
         f"{digits[at : at + 8]}-{digits[at + 8 : at + 12]}-8{digits[at + 12 : at + 15]}"
         for at in range(0, 16 * count, 16)
     ]
+
+
+def prefix_for(name: str) -> str:
+    """Return the prefix of ids that is derived from a name."""
+    digits = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[12:15]}"
 
 
 def prefix_of(id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fencepost.engine.bulk_creates import BulkCreates
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
@@ -22,6 +23,7 @@ class Engine:
     """The use cases of the core, by noun."""
 
     tasks: Tasks
+    bulk_creates: BulkCreates
     workflows: Workflows
     executions: Executions
     polls: Polls

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, get_args
 
+import msgspec
+from msgspec import Raw
+
 from fencepost.clock import Clock
-from fencepost.domain.ids import IdKind, prefix_of, seq_of
+from fencepost.domain.ids import IdKind, new_prefixes, prefix_for, prefix_of, seq_of
 from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
-from fencepost.domain.task import Entry, ShortTask, Task, task_of
-from fencepost.errors import Refusal
+from fencepost.domain.task import Entry, ShortTask, Task, client_requester, task_of
+from fencepost.errors import REQUEST_ID_REUSED, Refusal
 from fencepost.store.batches import Batches, merge, partition
 from fencepost.store.calls import ClaimAsk, CreateTask, NotifyCall, TaskCall
 from fencepost.store.connection import Connection, fetch
@@ -53,6 +57,34 @@ class Created(NamedTuple):
     """A new task, whole or short, and the seconds until it is ready (None when it is)."""
 
     task: Task | ShortTask
+    due_in: float | None
+
+
+class TaskSeries(NamedTuple):
+    """Tasks of one definition to create together; each has its params, an object or null, and perhaps its label.
+
+    JSON members are text, `execute_at` is ISO-8601 with a zone. With a `request_id`, they are created once.
+    """
+
+    definition: str
+    params: Sequence[bytes]
+    labels: Sequence[str | None] | None
+    execute_at: str | None
+    settings: bytes | None
+    caller: str
+    request_id: str | None
+
+    @property
+    def digest(self) -> str:
+        """A hash of the content, which a repeated request has too."""
+        content = [self.definition, self.execute_at, self.settings, self.labels, [*map(Raw, self.params)]]
+        return blake2b(msgspec.json.encode(content), digest_size=16).hexdigest()
+
+
+class CreatedSeries(NamedTuple):
+    """The ids of the tasks of a series, and the seconds until they are ready (None when they are)."""
+
+    ids: Sequence[str]
     due_in: float | None
 
 
@@ -104,6 +136,41 @@ class TaskStore:
             plain, timed = partition(calls, timers)
             rows = merge(timers, await self._creates.submit(plain), await self._creates_with_timers.submit(timed))
         return [await self._created(row) if isinstance(row, tuple) else row for row in rows]
+
+    async def create_many(self, series: TaskSeries, version: int) -> CreatedSeries | None:
+        """Create the tasks of a series under a version of its definition; None when another one is the newest.
+
+        Raises Refusal (`request-id-reused`).
+        """
+        request_id = series.request_id
+        name = {
+            "prefix": new_prefixes(1)[0] if request_id is None else prefix_for(f"{series.caller}\0{request_id}"),
+            "digest": None if request_id is None else series.digest,
+        }
+        params = {
+            **name,
+            "definition": series.definition,
+            "version": version,
+            "params": (b"[" + b",".join(series.params) + b"]").decode(),
+            "labels": None if series.labels is None else msgspec.json.encode(series.labels).decode(),
+            "execute_at": series.execute_at,
+            "settings": None if series.settings is None else series.settings.decode(),
+            "requester": client_requester(series.caller).decode(),
+            "caller": series.caller,
+            "now": self._clock.now(),
+        }
+        rows = await self._database.fetch(statement("tasks/create_many"), params)
+        if not rows:
+            return None
+        ((is_new, ids, due_in),) = rows
+        if not is_new:
+            # A repeated request, or the reply was lost and the statement ran again.
+            size = len(series.params)
+            found = await self._database.fetch(statement("tasks/find_created_many"), {**name, "size": size})
+            ((same, ids, due_in),) = found
+            if not same or ids is None or ids.count(",") != size - 1:
+                raise Refusal(REQUEST_ID_REUSED, field="requestId", request_id=request_id)
+        return CreatedSeries(ids.split(","), due_in)
 
     async def _created(self, row: Sequence[Any]) -> Created:
         task = task_of(row[2:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fencepost.domain.document import Documents
+from fencepost.rpc.methods.bulk import bulk_methods
 from fencepost.rpc.methods.definition import definition_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
@@ -19,6 +20,7 @@ def registry(documents: Documents, vocabularies: Iterable[Registry]) -> Registry
     core = (
         executor_methods,
         task_methods,
+        bulk_methods,
         workflow_methods,
         definition_methods(documents),
         schedule_methods,

@@ -37,15 +37,18 @@ task_methods = Registry()
 Status = Literal["waiting", "ready", "requested", "in-progress", "done"]
 OutcomeName = Literal["succeeded", "failed", "canceled"]
 
+Label = Annotated[str, Meta(max_length=1000)]
+ExecuteAt = Annotated[str, Meta(description="ISO-8601, UTC unless it has a zone; by default at once")]
+
 
 class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A new task."""
 
     definition: Name
     id: Annotated[ChosenId, Meta(description="1 to 64 letters, digits, `.` or `-`; by default a UUID")] | None = None
-    label: Annotated[str, Meta(max_length=1000)] | None = None
+    label: Label | None = None
     params: JsonObject | UnsetType = UNSET
-    execute_at: Annotated[str, Meta(description="ISO-8601, UTC unless it has a zone; by default at once")] | None = None
+    execute_at: ExecuteAt | None = None
     settings: Annotated[TaskOverrides, Meta(description="override those of the definition")] | UnsetType = UNSET
     include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
 
