@@ -28,7 +28,7 @@ _MOST_FLOWS = 500
 
 
 def contestant(variant: str = "", **options: Any) -> FencepostContestant:
-    """Return the contestant; options: serve (further arguments), processes, concurrency, prefetch, repeatable."""
+    """Return the contestant; options: serve (further arguments), processes, concurrency, prefetch."""
     return FencepostContestant(variant, **options)
 
 
@@ -43,7 +43,6 @@ class FencepostContestant:
         processes: int = 2,
         concurrency: int = 500,
         prefetch: int = 500,
-        repeatable: bool = False,
     ) -> None:
         self.name = f"fencepost:{variant}" if variant else "fencepost"
         self._is_limited = variant == "limits"
@@ -53,7 +52,6 @@ class FencepostContestant:
         self._serve = [*(serve or []), *(["--workers", "2"] if variant == "workers" else [])]
         self._worker_count = max(processes, self._server_count)
         self._settings = {"concurrency": concurrency, "prefetch": prefetch}
-        self._repeatable = repeatable
         self._servers: list[Child] = []
         self._workers: list[Child] = []
         self._urls: list[str] = []
@@ -62,7 +60,6 @@ class FencepostContestant:
         self.manner = (
             f"HTTP; history and log kept; one async handler call a task; {self._worker_count} worker process(es), "
             f"concurrency {concurrency} and {prefetch} ahead; creates with create_many"
-            f"{'' if repeatable else ', not repeatable'}"
         )
 
     def available(self) -> str | None:
@@ -106,7 +103,7 @@ class FencepostContestant:
 
         def send(client: Client, numbers: range) -> None:
             params = ({"n": number, "key": number % KEYS} if self._is_limited else {"n": number} for number in numbers)
-            for said in client.create_many(definition or self._definition, params, repeatable=self._repeatable):
+            for said in client.create_many(definition or self._definition, params):
                 if isinstance(said, Exception):
                     raise said
 

@@ -199,13 +199,13 @@ def test_create_many_with_ids_is_idempotent(either: Any, server: Server) -> None
     (refused,) = either.create_many("demo/mail", [{"n": 9}], ids=["a"])
     assert refused.type == "already-exists"
     assert len(server.query("select 1 from fencepost.task_resources")) == 3
-    with pytest.raises(ValueError, match="longer"):
+    with pytest.raises(ValueError, match="shorter"):
         either.create_many("demo/mail", params, ids=["a"])
 
 
 def test_create_many_accepts_execute_at_and_leaves_ids_to_the_server(either: Any, server: Server) -> None:
     later = datetime(2100, 1, 1, tzinfo=UTC)
-    (id,) = either.create_many("demo/mail", [None], execute_at=later, repeatable=False)
+    (id,) = either.create_many("demo/mail", [None], execute_at=later)
     assert server.task(id)["status"] == "waiting"
     assert either.create_many("demo/mail", []) == []
     with pytest.raises(TypeError):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fencepost_sdk import AsyncClient, Client, ConnectionFailed, Worker
+from fencepost_sdk import AsyncClient, Client, Worker
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.servers import Server
 from tests.fixtures.waiting import until
@@ -215,19 +215,11 @@ def test_a_create_with_a_lost_reply_makes_one_task(server: Server, proxy: Faulty
 
 def test_create_many_with_a_lost_reply_makes_each_task_once(server: Server, proxy: FaultyProxy) -> None:
     server.define("demo/count")
-    lost = proxy.lose_reply("create-and-execute", times=3)
+    lost = proxy.lose_reply("create-many", times=3)
     with Client(proxy.url) as client:
         ids = client.create_many("demo/count", [{"n": number} for number in range(2500)])
     assert lost.hits == 3
     assert sorted(server.query("select id from fencepost.task_resources")) == sorted((id,) for id in ids)
-
-
-def test_create_many_without_ids_is_not_repeated_after_a_lost_reply(server: Server, proxy: FaultyProxy) -> None:
-    server.define("demo/count")
-    proxy.lose_reply("create-and-execute")
-    with Client(proxy.url) as client, pytest.raises(ConnectionFailed):
-        client.create_many("demo/count", [{"n": 1}], repeatable=False)
-    assert len(server.query("select 1 from fencepost.task_resources")) == 1
 
 
 async def create_and_cancel(url: str) -> Any:

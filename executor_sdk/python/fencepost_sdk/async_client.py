@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Self
 
 from fencepost_sdk import requests, workflows
-from fencepost_sdk.bulk import CONNECTIONS, BulkCreate, Entry
+from fencepost_sdk.bulk import CONNECTIONS, BulkCreate, Item
 from fencepost_sdk.client import TaskId, id_of
 from fencepost_sdk.connection_pool import ConnectionPool
 from fencepost_sdk.definitions import OwnSettings
@@ -80,18 +80,15 @@ class AsyncClient:
         label: str | None = None,
         execute_at: datetime | str | None = None,
         settings: OwnSettings | None = None,
-        repeatable: bool = True,
     ) -> Sequence[str | RpcError]:
         """Create a task for each of `params`; see `Client.create_many`.
 
         await client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
         """
-        bulk = BulkCreate(
-            definition, params, ids=ids, label=label, execute_at=execute_at, settings=settings, repeatable=repeatable
-        )
+        bulk = BulkCreate(definition, params, ids=ids, label=label, execute_at=execute_at, settings=settings)
         gate = asyncio.Semaphore(CONNECTIONS)
 
-        async def send(batch: Sequence[Entry]) -> Sequence[str | RpcError]:
+        async def send(batch: Sequence[Item]) -> Sequence[str | RpcError]:
             async with gate:
                 return await self._run(bulk.send(batch, self._patience))
 

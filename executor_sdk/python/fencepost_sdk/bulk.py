@@ -1,13 +1,13 @@
-"""Bulk creation of tasks: calls that are encoded once and sent in batches within the server's limits."""
+"""Bulk creation of tasks: params that are encoded once and sent in batches within the server's limits."""
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import partial
-from itertools import count
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,34 +15,47 @@ from msgspec import Raw
 
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.definitions import OwnSettings, own_settings
-from fencepost_sdk.encoding import CreateParams, encode_batch, encode_create
+from fencepost_sdk.encoding import CreateManyParams, encode_create_many
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.payloads import encode
-from fencepost_sdk.protocol import MAX_BYTES, MAX_CALLS, TRANSIENT, Fault, decode_answers, decode_fault, timestamp
+from fencepost_sdk.protocol import MAX_BYTES, MAX_CALLS, TRANSIENT, Fault, decode_answer, decode_fault, timestamp
 from fencepost_sdk.requests import Pause, Request, send_with_retries
 
 # One batch is processed while the other is encoded and sent; further ones would only wait at the server.
 CONNECTIONS = 2
 
+# The member and the place of an item in the path of an error, and the rest of the path.
+_ITEM = re.compile(r"\$\.params\.(params|ids|labels)\[(\d+)\](.*)", re.DOTALL)
+_MEMBERS = {"params": ".params", "ids": ".id", "labels": ".label"}
+
+
+class RefusedItem(msgspec.Struct, gc=False):
+    """A refused item of a batch."""
+
+    index: int
+    error: Fault
+
 
 class Created(msgspec.Struct, gc=False):
-    """The result of a create call that returns only the id."""
+    """The result of create-many: the ids, None for a refused item."""
 
-    id: str
+    ids: list[str | None]
+    refused: list[RefusedItem] = []
 
 
-class Entry(NamedTuple):
-    """One create call, and the position of its params in the sequence of the caller."""
+class Item(NamedTuple):
+    """A task to create: its position in the sequence of the caller, its params as JSON, and its id."""
 
     position: int
-    call: bytes
+    params: bytes
+    id: str | None
 
 
 class BulkCreate:
-    """The batches of one `create_many`. All calls are encoded before the first is sent: invalid params create nothing.
+    """The batches of one `create_many`, all encoded before the first is sent: invalid params create nothing.
 
-    `ids` are those of the caller, one for each of `params`. Without them the client makes up ids with a common prefix,
-    which keeps them together in the server's index, or leaves that to the server when it is not `repeatable`.
+    `ids` are those of the caller, one for each of `params`. Without them the server makes them up, and each request has
+    an idempotency key.
     """
 
     def __init__(
@@ -54,96 +67,100 @@ class BulkCreate:
         label: str | None,
         execute_at: datetime | str | None,
         settings: OwnSettings | None = None,
-        repeatable: bool,
     ) -> None:
-        self._repeatable = repeatable or ids is not None
-        at = None if execute_at is None else timestamp(execute_at)
-        if ids is not None:
-            pairs: Iterable[tuple[str | None, Any]] = zip(ids, params, strict=True)
-        else:
-            name = uuid.uuid4().hex
-            pairs = ((f"{name}-{number}" if repeatable else None, one) for number, one in zip(count(), params))
-        create_params = partial(
-            CreateParams,
-            definition=definition,
-            label=label,
-            execute_at=at,
-            settings=own_settings(settings),
-            include_resource=False,
-        )
-        self.batches = list(
-            _batches(
-                Entry(index, encode_create(create_params(id=id, params=_encoded(one, index))))
-                for index, (id, one) in enumerate(pairs)
-            )
-        )
+        self._definition = definition
+        self._has_ids = ids is not None
+        self._label = label
+        self._execute_at = None if execute_at is None else timestamp(execute_at)
+        self._settings = own_settings(settings)
+        pairs = zip(params, repeat(None)) if ids is None else zip(params, ids, strict=True)
+        self.batches = list(_batches(Item(index, _encoded(one, index), id) for index, (one, id) in enumerate(pairs)))
 
-    def send(self, batch: Sequence[Entry], patience: float) -> Request[list[str | RpcError]]:
-        """Send one of the batches, and again its calls with transient errors; return an id or an RpcError per call."""
+    def send(self, batch: Sequence[Item], patience: float) -> Request[list[str | RpcError]]:
+        """Send one of the batches, and again its items with transient errors; return an id or an RpcError per item."""
         give_up = time.monotonic() + patience
         backoff = Backoff()
         results: dict[int, str | RpcError] = {}
         left = list(batch)
         while True:
-            results.update(
-                zip((entry.position for entry in left), (yield from self._send(left, patience)), strict=True)
-            )
-            left = [entry for entry in left if _is_transient(results[entry.position])] if self._repeatable else []
+            results.update(zip((item.position for item in left), (yield from self._send(left, patience)), strict=True))
+            left = [item for item in left if _is_transient(results[item.position])]
             delay = backoff.next()
             if not left or time.monotonic() + delay > give_up:
-                return [results[entry.position] for entry in batch]
+                return [results[item.position] for item in batch]
             yield Pause(delay)
 
-    def _send(self, batch: Sequence[Entry], patience: float) -> Request[list[str | RpcError]]:
+    def _send(self, batch: Sequence[Item], patience: float) -> Request[list[str | RpcError]]:
         if not batch:
             return []
-        body = encode_batch(entry.call for entry in batch)
-        reply, repeated = yield from send_with_retries(body, patience, repeatable=self._repeatable)
+        reply, repeated = yield from send_with_retries(self._body(batch), patience, repeatable=True)
         if reply.status == 200:
             try:
-                answers = decode_answers(reply.body, len(batch))
+                created = msgspec.json.decode(decode_answer(reply.body).result, type=Created)
+                refused: dict[int, str | RpcError] = {
+                    item.index: _with_caller_path(item.error, batch).as_error(repeated=repeated)
+                    for item in created.refused
+                }
                 return [
-                    msgspec.json.decode(answer.result, type=Created).id
-                    if answer.error is None
-                    else _with_caller_path(answer.error, entry.position).as_error(repeated=repeated)
-                    for entry, answer in zip(batch, answers, strict=True)
+                    refused[place] if id is None else id
+                    for place, (id, _) in enumerate(zip(created.ids, batch, strict=True))
                 ]
-            except ValueError as error:
+            except (ValueError, KeyError) as error:
                 raise ConnectionFailed(f"the answer is not from a Fencepost server: {error}") from error
         fault = decode_fault(reply.body, reply.status)
-        refused = _with_caller_path(fault, batch[0].position).as_error(reply.status, repeated=repeated)
+        failure = _with_caller_path(fault, batch).as_error(reply.status, repeated=repeated)
         if reply.status not in (400, 413):
-            raise refused
+            raise failure
         if len(batch) == 1:
-            return [refused]
-        # Either the error names one call, or the server has a smaller limit than usual.
-        at = fault.call_index
-        cut = len(batch) // 2 if at is None or at >= len(batch) else max(at, 1)
+            return [failure]
+        # Either the error names one item, or the server has a smaller limit than usual.
+        found = _ITEM.match(fault.path or "")
+        cut = max(int(found[2]), 1) if found and int(found[2]) < len(batch) else len(batch) // 2
         return (yield from self._send(batch[:cut], patience)) + (yield from self._send(batch[cut:], patience))
 
+    def _body(self, batch: Sequence[Item]) -> bytes:
+        return encode_create_many(
+            CreateManyParams(
+                definition=self._definition,
+                params=Raw(b"[" + b",".join(item.params for item in batch) + b"]"),
+                ids=[item.id for item in batch] if self._has_ids else None,
+                labels=None if self._label is None else [self._label] * len(batch),
+                execute_at=self._execute_at,
+                settings=self._settings,
+                request_id=None if self._has_ids else uuid.uuid4().hex,
+            )
+        )
 
-def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
     size = 0
-    for entry in entries:
-        if batch and (len(batch) >= MAX_CALLS or size + len(entry.call) >= MAX_BYTES):
+    for item in items:
+        length = len(item.params) + len(item.id or "") + 4
+        if batch and (len(batch) >= MAX_CALLS or size + length >= MAX_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(entry)
-        size += len(entry.call) + 1
+        batch.append(item)
+        size += length
     if batch:
         yield batch
 
 
-def _encoded(params: Any, index: int) -> Raw | None:
-    return None if params is None else Raw(encode(params, f"$[{index}].params"))
+def _encoded(params: Any, index: int) -> bytes:
+    return b"null" if params is None else encode(params, f"$[{index}].params")
 
 
-def _with_caller_path(fault: Fault, index: int) -> Fault:
-    """Return a fault with paths below the index in the caller's sequence instead of the index in the batch."""
-    root = f"$[{index}]"
-    errors = [{**one, "path": Fault(path=one.get("path")).path_below(root)} for one in fault.errors or []]
-    return msgspec.structs.replace(fault, path=fault.path_below(root), errors=errors or None)
+def _with_caller_path(fault: Fault, batch: Sequence[Item]) -> Fault:
+    """Return a fault with the path of an item below its index in the caller's sequence."""
+
+    def located(path: str | None) -> str | None:
+        found = _ITEM.match(path or "")
+        if found is None or int(found[2]) >= len(batch):
+            return path
+        return f"$[{batch[int(found[2])].position}]{_MEMBERS[found[1]]}{found[3]}"
+
+    errors = [{**one, "path": located(one.get("path"))} for one in fault.errors or []]
+    return msgspec.structs.replace(fault, path=located(fault.path), errors=errors or None)
 
 
 def _is_transient(result: str | RpcError) -> bool:

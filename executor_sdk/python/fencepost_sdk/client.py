@@ -88,21 +88,18 @@ class Client:
         label: str | None = None,
         execute_at: datetime | str | None = None,
         settings: OwnSettings | None = None,
-        repeatable: bool = True,
     ) -> Sequence[str | RpcError]:
         """Create a task for each of `params`; return the ids in order, with an RpcError in place of a refused one.
 
-        The tasks are sent in large requests, two at a time, and not in one transaction. Without `ids` the client makes
-        them up, so that it can repeat a request after a lost reply; with `repeatable=False` the server makes them up,
-        which is faster. After ConnectionFailed some of the tasks exist: the same call with the same `ids` creates the
-        others. The `path` of an error begins with the index in `params`. `result` accepts each item of the answer.
+        The tasks are sent in large requests, two at a time, and not in one transaction. A request that is repeated
+        after a lost reply creates its tasks once. After ConnectionFailed some of the tasks exist: the same call with
+        the same `ids` creates the others. The `path` of an error begins with the index in `params`. `result` accepts
+        each item of the answer.
 
             ids = client.create_many("demo/mail", [{"to": "ada@example.org"}, {"to": "joan@example.org"}])
             print([client.status(id).task.status for id in ids])
         """
-        bulk = BulkCreate(
-            definition, params, ids=ids, label=label, execute_at=execute_at, settings=settings, repeatable=repeatable
-        )
+        bulk = BulkCreate(definition, params, ids=ids, label=label, execute_at=execute_at, settings=settings)
         with ThreadPoolExecutor(CONNECTIONS, "fencepost-bulk") as threads:
             answers = threads.map(lambda batch: self._run(bulk.send(batch, self._patience)), bulk.batches)
             return [result for batch in answers for result in batch]

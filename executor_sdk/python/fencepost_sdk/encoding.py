@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from fencepost_sdk.payloads import encode
-from fencepost_sdk.protocol import CREATE, FAIL, NOTIFY, RELEASE, SUCCESS
+from fencepost_sdk.protocol import CREATE_MANY, FAIL, NOTIFY, RELEASE, SUCCESS
 
 
 class FinishParams(Struct, gc=False, rename={"exec_id": "execId", "include_resource": "include-resource?"}):
@@ -22,22 +22,22 @@ class FinishParams(Struct, gc=False, rename={"exec_id": "execId", "include_resou
     include_resource: bool = False
 
 
-class CreateParams(
+class CreateManyParams(
     Struct,
     gc=False,
     kw_only=True,
     omit_defaults=True,
-    rename={"execute_at": "executeAt", "include_resource": "include-resource?"},
+    rename={"execute_at": "executeAt", "request_id": "requestId"},
 ):
-    """The params of a create call."""
+    """The params of a call that creates many tasks; the `params` of the tasks are a JSON array."""
 
     definition: str
-    id: str | None = None
-    label: str | None = None
-    params: Any = None
+    params: Raw
+    ids: Sequence[str | None] | None = None
+    labels: Sequence[str] | None = None
     execute_at: str | None = None
     settings: Mapping[str, Any] | None = None
-    include_resource: bool = True
+    request_id: str | None = None
 
 
 class Call(Struct, gc=False):
@@ -52,9 +52,9 @@ def encode_call(method: str, params: Any, path: str = "$.params") -> bytes:
     return _call(method, Raw(encode(params, path)))
 
 
-def encode_create(params: CreateParams) -> bytes:
-    """Return the JSON of a create call; its `params` member is JSON already."""
-    return _call(CREATE, params)
+def encode_create_many(params: CreateManyParams) -> bytes:
+    """Return the JSON of a call that creates many tasks."""
+    return _call(CREATE_MANY, params)
 
 
 def encode_success(id: str, exec_id: str, result: Any) -> bytes:

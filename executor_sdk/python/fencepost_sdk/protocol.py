@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from fencepost_sdk.errors import RpcError
 
 CREATE = "awf.task/create-and-execute"
+CREATE_MANY = "awf.task/create-many"
 POLL = "awf.task/poll"
 LONG_POLL = "awf.task/long-poll"
 NOTIFY = "awf.task/notify"
