@@ -298,7 +298,7 @@ PREPARATIONS: tuple[tuple[str, Prepare], ...] = (
     (r"awf\.task/(notify|success|fail)", _leased),
     (r"awf\.task/release", _requested),
     (r"awf\.task/(retry|list)", _failed),
-    (r"awf\.task/create-and-execute", _definition),
+    (r"awf\.task/create-(and-execute|many)", _definition),
     (r"awf\.workflow/create-and-execute", _order),
     (r"awf\.workflow/.*", _workflow),
     (r"awf\.definition/(get|list|delete)", _definition),
