@@ -22,6 +22,7 @@ from fencepost.engine.builtin.refused import refused
 from fencepost.engine.builtin.run_rpc import run_rpc
 from fencepost.engine.builtin.run_sql import run_sql
 from fencepost.engine.bulk_creates import BulkCreates
+from fencepost.engine.bulk_finishes import BulkFinishes
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.context import Services
 from fencepost.engine.deciders import Deciders
@@ -118,6 +119,7 @@ def build_app(
         bulk_creates=BulkCreates(task_store, tasks, definitions, wakeups),
         workflows=workflows,
         executions=executions,
+        bulk_finishes=BulkFinishes(task_store, executions, definitions),
         polls=Polls(dispatcher, definitions, wakeups),
         definitions=definitions,
         events=Events(event_store, triggers, definitions),

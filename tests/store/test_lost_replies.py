@@ -146,6 +146,15 @@ def test_many_tasks_are_created_once_after_a_lost_reply(server: Server, wire: Wi
     assert [id for (id,) in rows] == ids
 
 
+def test_executions_of_many_end_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
+    leases = [server.started() for _ in range(2)]
+    wire.lose = b"lose-me"
+    call = {"ids": [lease["id"] for lease in leases], "execIds": [lease["execId"] for lease in leases]}
+    result = server.rpc("awf.task/success-many", {**call, "results": [{"word": "lose-me"}, None]})
+    assert (wire.lost, result) == (1, {"refused": []})
+    assert [server.task(id).get("result") for id in call["ids"]] == [{"word": "lose-me"}, None]
+
+
 @pytest.mark.parametrize("start", [True, False])
 def test_a_poll_with_a_request_id_gets_its_leases_after_a_lost_reply(server: Server, wire: Wire, start: bool) -> None:
     for _ in range(3):

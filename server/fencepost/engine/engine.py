@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fencepost.engine.bulk_creates import BulkCreates
+from fencepost.engine.bulk_finishes import BulkFinishes
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.deciders import Deciders
 from fencepost.engine.definitions import Definitions
@@ -26,6 +27,7 @@ class Engine:
     bulk_creates: BulkCreates
     workflows: Workflows
     executions: Executions
+    bulk_finishes: BulkFinishes
     polls: Polls
     definitions: Definitions
     events: Events

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -179,6 +179,22 @@ class TaskStore:
             (row,) = await self._database.fetch(statement("tasks/find_previous_create"), params)
             task = task_of(row[2:])
         return Created(task, row[1])
+
+    async def success_many(
+        self, ids: Sequence[str], exec_ids: Sequence[str], results: Sequence[bytes | None] | None, caller: str
+    ) -> tuple[Mapping[str, int], Sequence[int]]:
+        """End plain tasks; return the number of ended tasks by definition, and the places of the others."""
+        texts = None if results is None else b"[" + b",".join(result or b"null" for result in results) + b"]"
+        params = {
+            "ids": msgspec.json.encode(ids).decode(),
+            "exec_ids": msgspec.json.encode(exec_ids).decode(),
+            "results": None if texts is None else texts.decode(),
+            "caller": caller,
+            "now": self._clock.now(),
+        }
+        rows = await self._database.fetch(statement("tasks/success_many"), params)
+        ended = {definition: number for definition, number in rows if definition is not None}
+        return ended, sorted(number for definition, number in rows if definition is None)
 
     async def change(
         self, verb: Verb, calls: Sequence[TaskCall], *, short: bool = False

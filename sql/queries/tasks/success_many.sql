@@ -1,0 +1,56 @@
+-- End running tasks as succeeded: plain ones, whose execIds are in the server's own form.
+-- Takes:   ids json, exec_ids json, arrays of text; results json, an array of objects and nulls, or null; caller; now.
+-- Returns: per definition (definition, number of its tasks that ended), and per task that did not end (null, its place in
+--          the arrays, from 0).
+-- Touches: live_tasks, done_tasks; reads definitions.
+with calls as materialized (
+    select
+        c.position - 1 as place, c.id, c.exec_id::uuid as exec_id,
+        case when json_typeof(c.result) <> 'null' then c.result end as result,
+        -- The number of the task is the end of the execId (domain/ids.py).
+        ('x' || right(c.exec_id, 12))::bit(48)::bigint as seq,
+        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+    from rows from (
+        json_array_elements_text(%(ids)s::json), json_array_elements_text(%(exec_ids)s::json),
+        json_array_elements(%(results)s::json)
+    ) with ordinality as c (id, exec_id, result, position)
+),
+held as materialized (
+    -- `offset 0` as in success.sql. Tasks of a definition with a result schema are left to it.
+    select c.place, c.exec_id, c.result, c.now, l.row
+    from calls as c
+    cross join lateral (
+        select l.ctid as row, l.definition, l.definition_version
+        from fencepost.live_tasks as l
+        where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
+        offset 0
+    ) as l
+    join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
+    where not d.has_result_schema
+    -- Lock in the order that batches use: a batch may hold the second of two tasks and wait for the first.
+    order by convert_to(c.id, 'UTF8')
+),
+ended as (
+    delete from fencepost.live_tasks as l
+    using held as h
+    where l.ctid = h.row and l.status = 'in-progress' and l.exec_id = h.exec_id
+    returning h.place, h.result, h.now, l.*
+),
+done as (
+    insert into fencepost.done_tasks
+        (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
+         asked_execute_at, version, action, done_by, status_before, outcome, result, exec_id, retry_count, execute_at,
+         worker, done_at, workflow_seq)
+    select
+        e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
+        e.created_at, e.asked_execute_at, e.version + 1, 'awf.task/success', %(caller)s::text, 'in-progress',
+        'succeeded', e.result, e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq
+    from ended as e
+)
+select e.definition, count(*) as number
+from ended as e
+group by e.definition
+union all
+select null, c.place
+from calls as c
+where c.place not in (select e.place from ended as e)
