@@ -295,8 +295,8 @@ def _hardware(server: Server) -> Ids:
 PREPARATIONS: tuple[tuple[str, Prepare], ...] = (
     (r"awf\.task/(poll|long-poll|status|cancel)", _ready),
     (r"awf\.task/start", _requested),
-    (r"awf\.task/(notify|success|fail)", _leased),
-    (r"awf\.task/release", _requested),
+    (r"awf\.task/(notify|(success|fail)(-many)?)", _leased),
+    (r"awf\.task/release(-many)?", _requested),
     (r"awf\.task/(retry|list)", _failed),
     (r"awf\.task/create-(and-execute|many)", _definition),
     (r"awf\.workflow/create-and-execute", _order),

@@ -105,10 +105,11 @@ def test_waiting_polls_make_no_query_except_the_fallback_poller(server: Server) 
         assert server.app.database.jobs_taken - before <= seconds + 1
 
 
-def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server) -> None:
+@pytest.mark.parametrize("members", [{}, {"fields": ["params"]}])
+def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server, members: dict[str, Any]) -> None:
     with psycopg.connect(server.conninfo) as holder:
         # The lock stops the claim at its log entry, so that the client can disconnect in the middle of it.
-        connection = open_poll(server)
+        connection = open_poll(server, **members)
         holder.execute("lock table fencepost.task_log in share mode")
         id = server.create()["id"]
         until(lambda: _blocked(server))

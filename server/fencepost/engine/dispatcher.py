@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from fencepost.domain.task import LeasedTask, Task
+from fencepost.domain.polled import Polled
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.calls import ClaimAsk
 from fencepost.store.leases import PollAnswer
 from fencepost.store.tasks import TaskStore
 
-Release = Callable[[Sequence[Task], str], Awaitable[None]]
+Release = Callable[[Polled, str], Awaitable[None]]
 
 # Tasks of one claim: a larger batch is no faster, and locks its rows for longer.
 _MOST_SLOTS = 1000
@@ -36,7 +36,7 @@ class PendingPoll:
     definitions: tuple[str, ...]
     ask: ClaimAsk
     waits: bool
-    answer: asyncio.Future[list[LeasedTask]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    answer: asyncio.Future[Polled] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def request_key(self) -> tuple[str, str] | None:
@@ -129,7 +129,7 @@ class Dispatcher:
         """The definitions for which polls wait."""
         return self._by_definition.keys()
 
-    async def poll(self, poll: PendingPoll, seconds: float) -> list[LeasedTask]:
+    async def poll(self, poll: PendingPoll, seconds: float) -> Polled:
         """Return tasks for `poll` as soon as there are some, or an empty list after `seconds`.
 
         Raises Refusal: `unavailable` under load (polls are refused before any other call), `request-id-reused`. When
@@ -226,24 +226,24 @@ class Dispatcher:
             if answer.conflict:
                 group.remove(poll)
                 _fail(poll, Refusal(REQUEST_ID_REUSED, field="requestId", request_id=poll.ask.request_id))
-            elif answer.tasks or not (poll.waits or more):
+            elif answer.number or not (poll.waits or more):
                 self._resolve(group, poll, answer.tasks)
-                if answer.tasks and poll.request_key is not None:
+                if answer.number and poll.request_key is not None:
                     answered.add(poll.request_key)
             else:
                 group.remove(poll)
                 # A poll that does not wait stays in claims until all was read: its empty answer must be true.
                 (group.waiting if poll.waits else group.unclaimed)[poll] = None
         self._requeue_repeats(group, answered)
-        leased = [task for answer in answers.values() for task in answer.tasks]
-        if more or len(leased) >= sum(poll.ask.size for poll in chosen) or any(task.lost_attempts for task in leased):
+        leased = sum(answer.number for answer in answers.values())
+        has_lost = any(answer.has_lost for answer in answers.values())
+        if more or has_lost or leased >= sum(poll.ask.size for poll in chosen):
             # Not all was read, every requested task was found, or a suspect filled a poll alone: there may be more.
             group.announced = _MOST_SLOTS
 
     def _is_cut(self, answers: Mapping[int, PollAnswer]) -> bool:
         """Return whether a claim ended at the size limit of answers."""
-        params = (leased.task.params for answer in answers.values() for leased in answer.tasks)
-        return sum(len(one) for one in params if one is not None) >= self._store.answer_bytes
+        return sum(answer.size for answer in answers.values()) >= self._store.answer_bytes
 
     def _requeue_repeats(self, group: _Group, answered: set[tuple[str, str]]) -> None:
         """Put repetitions of polls that were just answered into the next claim, which finds the same leases."""
@@ -252,7 +252,7 @@ class Dispatcher:
                 del group.waiting[poll]
                 group.unclaimed[poll] = None
 
-    def _resolve(self, group: _Group, poll: PendingPoll, tasks: list[LeasedTask]) -> None:
+    def _resolve(self, group: _Group, poll: PendingPoll, tasks: Polled) -> None:
         group.remove(poll)
         if not poll.answer.done():
             poll.answer.set_result(tasks)
@@ -273,7 +273,7 @@ class Dispatcher:
             with contextlib.suppress(Refusal):
                 tasks = await poll.answer
                 if poll.ask.request_id is None:
-                    await self._release([leased.task for leased in tasks], poll.ask.caller)
+                    await self._release(tasks, poll.ask.caller)
         finally:
             self._hanging_up -= 1
 

@@ -13,12 +13,13 @@ from typing import Literal, NamedTuple
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from fencepost.domain.ids import IdKind, kind_of
+from fencepost.domain.ids import ExecId, IdKind, kind_of
+from fencepost.domain.polled import Polled, leases_of
 from fencepost.domain.task import ChangedTask, ShortTask, Task
 from fencepost.engine.conflicts import diagnose
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
-from fencepost.engine.leases import Lease, lease_of
+from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import TRIES, Outcomes, gather, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import TASK_NOT_FOUND, Refusal
@@ -82,9 +83,9 @@ class Executions:
         await self._freed(changed)
         return changed
 
-    async def give_back(self, tasks: Sequence[Task], caller: str) -> None:
+    async def give_back(self, tasks: Polled, caller: str) -> None:
         """Release tasks that were leased for a poll whose client has gone away."""
-        leases = [lease_of(task, caller) for task in tasks]
+        leases = [Lease(id, ExecId.of(exec_id), caller) for id, exec_id in leases_of(tasks)]
         await self.release(leases, short=True, action="awf.engine/give-back")
 
     async def release(

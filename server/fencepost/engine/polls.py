@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import orjson
 from msgspec import UNSET
 
+from fencepost.domain.polled import Polled, PolledField, PolledText, bits_of
 from fencepost.domain.task import TaskWithSettings
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher, PendingPoll
@@ -37,15 +38,29 @@ class Polls:
 
     async def poll(self, request: PollRequest, *, caller: str) -> Sequence[TaskWithSettings]:
         """Lease up to `size` tasks that are ready now."""
-        return await self._lease(request, caller, "awf.task/poll", None)
+        return await self._all(await self._lease(request, caller, "awf.task/poll", None), request)
 
     async def long_poll(self, request: PollRequest, *, caller: str, seconds: float) -> Sequence[TaskWithSettings]:
         """Lease ready tasks, or the first that becomes ready within `seconds`."""
-        return await self._lease(request, caller, "awf.task/long-poll", seconds)
+        return await self._all(await self._lease(request, caller, "awf.task/long-poll", seconds), request)
+
+    async def poll_fields(
+        self, request: PollRequest, fields: Collection[PolledField], *, caller: str, seconds: float | None
+    ) -> PolledText | Sequence[TaskWithSettings]:
+        """Lease tasks as `poll` does, or with `seconds` as `long_poll`; return them whole, or the text of these fields.
+
+        The text comes from the claim; tasks under a limit, repeated polls, and polls in a claim with others are whole.
+        """
+        action = "awf.task/poll" if seconds is None else "awf.task/long-poll"
+        polled = await self._lease(request, caller, action, seconds, bits_of(fields))
+        if not isinstance(polled, PolledText):
+            return await self._all(polled, request)
+        self._wakeups.deadline(polled.due_in)
+        return polled
 
     async def _lease(
-        self, request: PollRequest, caller: str, action: str, seconds: float | None
-    ) -> Sequence[TaskWithSettings]:
+        self, request: PollRequest, caller: str, action: str, seconds: float | None, fields: int | None = None
+    ) -> Polled:
         poll = PendingPoll(
             definitions=tuple(sorted({*request.definitions, *request.workflows})),
             ask=ClaimAsk(
@@ -56,11 +71,16 @@ class Polls:
                 worker=request.worker,
                 request_id=request.request_id,
                 request_hash=None if request.request_id is None else _hash(request),
+                fields=fields,
             ),
             waits=seconds is not None,
         )
-        leased = await self._dispatcher.poll(poll, seconds or 0.0)
-        found = [(await self._definitions.with_settings(task))._replace(lost_attempts=lost) for task, lost in leased]
+        return await self._dispatcher.poll(poll, seconds or 0.0)
+
+    async def _all(self, polled: Polled, request: PollRequest) -> Sequence[TaskWithSettings]:
+        """Return the tasks of a poll with their settings, and announce their deadlines."""
+        assert not isinstance(polled, PolledText), "the poll names no fields"
+        found = [(await self._definitions.with_settings(task))._replace(lost_attempts=lost) for task, lost in polled]
         for task, settings, _ in found:
             attempt = settings.in_progress_timeout
             if settings.attempt_timeout is not UNSET:

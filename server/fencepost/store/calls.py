@@ -113,7 +113,8 @@ class ClaimAsk(msgspec.Struct, frozen=True, omit_defaults=True):
     """A poll in a claim (claim.sql, held_by_request.sql); `size` is its maximum number of tasks.
 
     `action` is the poll's method, for the log. `request_hash` is a digest of the params of a poll with a `request_id`.
-    Each claim sets `ask`, the number of the poll in it, and `prefix`, the random beginning of its execIds.
+    `fields` has a bit for each wanted member of a task (domain/polled.py), None for all. Each claim sets `ask`, the
+    number of the poll in it, and `prefix`, the random beginning of its execIds.
     """
 
     size: int
@@ -123,6 +124,7 @@ class ClaimAsk(msgspec.Struct, frozen=True, omit_defaults=True):
     worker: str | None
     request_id: str | None
     request_hash: str | None
+    fields: int | None = None
     ask: int = -1
     prefix: str | None = None
 

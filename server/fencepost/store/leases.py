@@ -10,18 +10,38 @@ import orjson
 from msgspec.structs import replace
 
 from fencepost.domain.ids import new_prefixes
+from fencepost.domain.polled import Polled, PolledText
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.store.calls import ClaimAsk, as_json
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.rows import RESOURCE
-from fencepost.store.statements import statement
+from fencepost.store.statements import statement, text_statement
 
 
 class PollAnswer(NamedTuple):
     """The tasks for one poll, or a conflict: its requestId was used with other params."""
 
-    tasks: list[LeasedTask]
+    tasks: Polled
     conflict: bool = False
+
+    @property
+    def number(self) -> int:
+        """The number of tasks."""
+        return self.tasks.number if isinstance(self.tasks, PolledText) else len(self.tasks)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the params."""
+        if isinstance(self.tasks, PolledText):
+            return self.tasks.size
+        return sum(len(leased.task.params or b"") for leased in self.tasks)
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether a task has lost attempts."""
+        if isinstance(self.tasks, PolledText):
+            return self.tasks.has_lost
+        return any(leased.lost_attempts for leased in self.tasks)
 
 
 class Claimed(NamedTuple):
@@ -32,33 +52,39 @@ class Claimed(NamedTuple):
 
 
 def lease(
-    connection: Connection, text: str, params: Mapping[str, Any], asks: Sequence[ClaimAsk]
+    connection: Connection, name: str, params: Mapping[str, Any], asks: Sequence[ClaimAsk], *, texts: bool = False
 ) -> dict[int, PollAnswer]:
-    """Run a claim statement and return the answer to each of `asks`."""
+    """Run a claim statement and return the answer to each of `asks`.
+
+    With `texts` the statement can answer with PolledText, which it does when all asks name fields.
+    """
+    # New prefixes for every run: an earlier run may have been committed, and no execId is given out twice.
+    prefixed = [replace(ask, prefix=prefix) for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
+    params = {**params, "asks": as_json(prefixed)}
     given = {ask.ask: PollAnswer([]) for ask in asks}
-    if asks:
-        # New prefixes for every run: an earlier run may have been committed, and no execId is given out twice.
-        prefixed = [replace(ask, prefix=prefix) for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
-        for row in fetch(connection, text, {**params, "asks": as_json(prefixed)}):
-            given[row[0]].tasks.append(_leased(row))
-    return given
+    if not asks:
+        return given
+    if texts and all(ask.fields is not None for ask in asks):
+        for call, text, *rest in fetch(connection, text_statement(name), params):
+            given[call] = PollAnswer(PolledText(text.encode(), *rest))
+        return given
+    return given | _by_call(fetch(connection, statement(name), params))
 
 
 def held_by_request(connection: Connection, asks: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:
     """Return the leases that earlier polls with the requestIds of `asks` still hold."""
     hashes = {ask.ask: ask.request_hash for ask in asks}
-    held: dict[int, PollAnswer] = {}
-    for row in fetch(connection, statement("tasks/held_by_request"), {"asks": as_json(asks)}):
-        call, request_hash = row[0], row[-1]
-        if request_hash != hashes[call]:
-            held[call] = PollAnswer([], conflict=True)
-        else:
-            held.setdefault(call, PollAnswer([])).tasks.append(_leased(row))
-    return held
+    rows = fetch(connection, statement("tasks/held_by_request"), {"asks": as_json(asks)})
+    conflicts = {row[0]: PollAnswer([], conflict=True) for row in rows if row[-1] != hashes[row[0]]}
+    return _by_call(rows) | conflicts
 
 
-def _leased(row: Sequence[Any]) -> LeasedTask:
-    return LeasedTask(Task._make(row[RESOURCE]), row[RESOURCE.stop])
+def _by_call(rows: Sequence[Sequence[Any]]) -> dict[int, PollAnswer]:
+    """Return the answers that the rows of leased tasks make, by the number of the poll."""
+    given: dict[int, list[LeasedTask]] = {}
+    for row in rows:
+        given.setdefault(row[0], []).append(LeasedTask(Task._make(row[RESOURCE]), row[RESOURCE.stop]))
+    return {call: PollAnswer(tasks) for call, tasks in given.items()}
 
 
 def request_key(ask: ClaimAsk) -> str:

@@ -16,6 +16,7 @@ from fencepost.store.files import data_folder
 # The end of a statement that has a short form: its clause `resource` computes the columns of the resource row.
 _WHOLE = "select *\nfrom resource\n"
 _SHORT = f"select {{before}}, {', '.join(ShortTask._fields)}\nfrom resource\n"
+_TEXTS = "select *\nfrom texts\n"
 # The columns before the resource: the number of the call, and of a new task when it becomes ready.
 _BEFORE = {"tasks/create": "call, due_in"}
 
@@ -44,6 +45,12 @@ def short_statement(name: str) -> str:
     if not text.endswith(_WHOLE):
         return text
     return text.removesuffix(_WHOLE) + _SHORT.format(before=_BEFORE.get(name, "call"))
+
+
+@cache
+def text_statement(name: str) -> str:
+    """Return a statement whose result is its clause `texts` instead of the resource rows."""
+    return statement(name).removesuffix(_WHOLE) + _TEXTS
 
 
 def ordered(name: str, sort: Sort, direction: Direction) -> str:

@@ -231,7 +231,7 @@ class TaskStore:
                 ready = {name for (name,) in fetch(connection, statement("tasks/ready_definitions"), {})}
                 params["definitions"] = [name for name in definitions if name in ready]
             if not named and not limited:
-                return Claimed(lease(connection, statement("tasks/claim"), params, asks))
+                return Claimed(lease(connection, "tasks/claim", params, asks, texts=True))
             # Several statements, because each must see the commits of other servers that held the lock before.
             with connection.transaction():
                 held: dict[int, PollAnswer] = {}
@@ -240,10 +240,10 @@ class TaskStore:
                     held = held_by_request(connection, named)
                 rest = [ask for ask in asks if ask.ask not in held]
                 if not limited or not rest:
-                    return Claimed(held | lease(connection, statement("tasks/claim"), params, rest))
+                    return Claimed(held | lease(connection, "tasks/claim", params, rest, texts=True))
                 size = sum(ask.size for ask in rest)
                 seqs, more = self.limits.limit_capacity(connection, limited, size, params["now"])
-                given = lease(connection, statement("tasks/claim_limited"), {**params, "seqs": seqs}, rest)
+                given = lease(connection, "tasks/claim_limited", {**params, "seqs": seqs}, rest)
                 return Claimed(held | given, more and len(seqs) < size)
 
         if any(definition in self.limits for definition in definitions):

@@ -1,16 +1,19 @@
 -- Lease ready tasks to waiting polls.
 -- Takes:   definitions text[]; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
---          request_id, request_hash, prefix}]; most_bytes bigint; now. `prefix` is the random beginning of the execIds,
---          which end like the ids that the server makes (domain/ids.py).
+--          request_id, request_hash, prefix, fields}]; most_bytes bigint; now. `prefix` is the random beginning of the
+--          execIds, which end like the ids that the server makes (domain/ids.py). `fields` has a bit for each member
+--          that the ask wants of a task (domain/polled.py), null for all.
 -- Returns: per leased task `call` (the number of the ask that gets it), its resource row and lost_attempts. The result
---          ends with the task whose params exceed most_bytes.
+--          ends with the task whose params exceed most_bytes. With `texts`, when all asks have `fields`: per ask with
+--          tasks (call, text, number, size, due_in, has_lost): their JSON objects joined by commas, their number, the bytes
+--          of their params, the seconds until the first deadline, and whether one has lost attempts.
 -- Touches: live_tasks, task_log; reads definitions.
 with asks as materialized (
     select a.*, row_number() over (order by a.ask desc) as from_last,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now
     from json_to_recordset(%(asks)s::json) as a (
         ask integer, size integer, start boolean, action text, worker text, caller text,
-        request_id text, request_hash text, prefix text
+        request_id text, request_hash text, prefix text, fields integer
     )
 ),
 shares as materialized (
@@ -81,7 +84,8 @@ leased as (
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
     where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked, so its ctid is still valid.
-    returning s.ask as call, s.action, s.slot, l.*
+    returning s.ask as call, s.action, s.slot, s.fields, d.kind, d.in_progress_timeout, d.attempt_timeout,
+        d.allowed_retry_count, d.retry_delay, l.*
 ),
 logged as (
     insert into fencepost.task_log
@@ -89,12 +93,28 @@ logged as (
     select l.seq, l.version, l.updated_at, l.action, l.held_by, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
         l.execute_at, l.deadline_at
     from leased as l
+),
+texts as (
+    select
+        l.call,
+        string_agg(fencepost.polled_text(
+            l.fields, l.id, l.exec_id, l.kind, l.definition, l.params, l.label, l.requester, l.retry_count,
+            l.lost_attempts, l.settings, l.in_progress_timeout, l.attempt_timeout, l.allowed_retry_count, l.retry_delay
+        ), ',' order by l.slot) as text,
+        count(*)::integer as number, coalesce(sum(octet_length(l.params::text)), 0)::bigint as size,
+        min(extract(epoch from l.deadline_at - l.updated_at))::float8 as due_in, bool_or(l.lost_attempts > 0) as has_lost
+    from leased as l
+    group by l.call
+),
+resource as (
+    select
+        l.call,
+        l.id, l.definition, l.definition_version, l.status,
+        l.label, l.params, l.requester, l.settings, l.created_at, l.version, l.exec_id, l.retry_count, l.execute_at,
+        l.deadline_at, l.updated_at, l.worker, null as outcome, null as reason_type, null as reason_message,
+        null as result, null as error, l.lost_attempts
+    from leased as l
+    order by l.slot
 )
-select
-    l.call,
-    l.id, l.definition, l.definition_version, l.status,
-    l.label, l.params, l.requester, l.settings, l.created_at, l.version, l.exec_id, l.retry_count, l.execute_at,
-    l.deadline_at, l.updated_at, l.worker, null as outcome, null as reason_type, null as reason_message, null as result,
-    null as error, l.lost_attempts
-from leased as l
-order by l.slot
+select *
+from resource
