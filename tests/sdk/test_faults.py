@@ -98,7 +98,8 @@ def test_one_request_has_the_finishes_and_the_next_poll(server: Server, proxy: F
     until(lambda: proxy.sent("long-poll") >= 2)
     calls = [methods(body) for body in proxy.requests]
     assert calls[0] == ["awf.task/long-poll"]
-    assert calls[1] == ["awf.task/success"] * 5 + ["awf.task/poll"]
+    assert calls[1] == ["awf.task/success-many", "awf.task/poll"]
+    assert len(json.loads(proxy.requests[1])[0]["params"]["ids"]) == 5
     assert calls[-1] == ["awf.task/long-poll"]
     assert len(calls) <= 7
 
@@ -119,9 +120,10 @@ def test_a_poll_is_sent_beside_many_finishes_and_survives_a_lost_reply_to_them(
     assert hit.hits == 2
     assert set(done.values()) == {1}
     assert entries(server, "awf.task/success") == 100
-    full = [calls for calls in map(methods, proxy.requests) if len(calls) > 8 + 1]
+    batches = [calls for calls in map(json.loads, proxy.requests) if calls[0]["method"] == "awf.task/success-many"]
+    full = [calls for calls in batches if len(calls[0]["params"]["ids"]) > 8]
     assert full
-    assert all(calls == ["awf.task/success"] * len(calls) for calls in full)
+    assert all(len(calls) == 1 for calls in full)
 
 
 def test_a_worker_with_unacknowledged_finishes_stops_polling(server: Server, proxy: FaultyProxy, run: Run) -> None:

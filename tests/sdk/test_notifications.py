@@ -205,7 +205,7 @@ def test_a_refused_finish_fails_its_own_task_and_no_other_of_its_request(
         return params
 
     tasks = [client.create("demo/many", {"n": number}) for number in range(5)]
-    body = b'{"error": {"type": "invalid-request", "message": "no", "path": "$[0].params.result.n"}}'
+    body = b'{"error": {"type": "invalid-request", "message": "no", "path": "$[0].params.results[0].n"}}'
     refused = proxy.refuse(400, needle="awf.task/success", body=body)
     run(worker)
     until(lambda: all(server.task(task.id)["status"] == "done" for task in tasks))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,22 +17,20 @@ from fencepost_sdk.definitions import OwnSettings, own_settings
 from fencepost_sdk.encoding import CreateManyParams, encode_create_many
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.payloads import encode
-from fencepost_sdk.protocol import MAX_BYTES, MAX_CALLS, TRANSIENT, Fault, decode_answer, decode_fault, timestamp
+from fencepost_sdk.protocol import (
+    MAX_BYTES,
+    MAX_CALLS,
+    TRANSIENT,
+    Fault,
+    RefusedItem,
+    decode_answer,
+    decode_fault,
+    timestamp,
+)
 from fencepost_sdk.requests import Pause, Request, send_with_retries
 
 # One batch is processed while the other is encoded and sent; further ones would only wait at the server.
 CONNECTIONS = 2
-
-# The member and the place of an item in the path of an error, and the rest of the path.
-_ITEM = re.compile(r"\$\.params\.(params|ids|labels)\[(\d+)\](.*)", re.DOTALL)
-_MEMBERS = {"params": ".params", "ids": ".id", "labels": ".label"}
-
-
-class RefusedItem(msgspec.Struct, gc=False):
-    """A refused item of a batch."""
-
-    index: int
-    error: Fault
 
 
 class Created(msgspec.Struct, gc=False):
@@ -114,8 +111,8 @@ class BulkCreate:
         if len(batch) == 1:
             return [failure]
         # Either the error names one item, or the server has a smaller limit than usual.
-        found = _ITEM.match(fault.path or "")
-        cut = max(int(found[2]), 1) if found and int(found[2]) < len(batch) else len(batch) // 2
+        at = fault.item_index
+        cut = len(batch) // 2 if at is None or at >= len(batch) else max(at, 1)
         return (yield from self._send(batch[:cut], patience)) + (yield from self._send(batch[cut:], patience))
 
     def _body(self, batch: Sequence[Item]) -> bytes:
@@ -153,14 +150,12 @@ def _encoded(params: Any, index: int) -> bytes:
 def _with_caller_path(fault: Fault, batch: Sequence[Item]) -> Fault:
     """Return a fault with the path of an item below its index in the caller's sequence."""
 
-    def located(path: str | None) -> str | None:
-        found = _ITEM.match(path or "")
-        if found is None or int(found[2]) >= len(batch):
-            return path
-        return f"$[{batch[int(found[2])].position}]{_MEMBERS[found[1]]}{found[3]}"
+    def located(part: Fault) -> str | None:
+        index = part.item_index
+        return part.path if index is None or index >= len(batch) else part.path_below(f"$[{batch[index].position}]")
 
-    errors = [{**one, "path": located(one.get("path"))} for one in fault.errors or []]
-    return msgspec.structs.replace(fault, path=located(fault.path), errors=errors or None)
+    errors = [{**one, "path": located(Fault(path=one.get("path")))} for one in fault.errors or []]
+    return msgspec.structs.replace(fault, path=located(fault), errors=errors or None)
 
 
 def _is_transient(result: str | RpcError) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from fencepost_sdk.payloads import encode
-from fencepost_sdk.protocol import CREATE_MANY, FAIL, NOTIFY, RELEASE, SUCCESS
+from fencepost_sdk.protocol import CREATE_MANY, FAIL, NOTIFY, RELEASE, SUCCESS, SUCCESS_MANY
 
 
 class FinishParams(Struct, gc=False, rename={"exec_id": "execId", "include_resource": "include-resource?"}):
@@ -20,6 +20,14 @@ class FinishParams(Struct, gc=False, rename={"exec_id": "execId", "include_resou
     result: Any = UNSET
     error: Any = UNSET
     include_resource: bool = False
+
+
+class SuccessManyParams(Struct, gc=False, omit_defaults=True, rename={"exec_ids": "execIds"}):
+    """The params of a call that reports many successes; the results are a JSON array."""
+
+    ids: Sequence[str]
+    exec_ids: Sequence[str]
+    results: Raw | None = None
 
 
 class CreateManyParams(
@@ -57,16 +65,22 @@ def encode_create_many(params: CreateManyParams) -> bytes:
     return _call(CREATE_MANY, params)
 
 
-def encode_success(id: str, exec_id: str, result: Any) -> bytes:
-    """Return the JSON of a success call, without a result for None; raises NotJson."""
-    return _call(
-        SUCCESS, FinishParams(id, exec_id, result=UNSET if result is None else Raw(encode(result, "$.result")))
-    )
+def encode_success(id: str, exec_id: str, result: bytes | None) -> bytes:
+    """Return the JSON of a success call with an encoded result, without one for None."""
+    return _call(SUCCESS, FinishParams(id, exec_id, result=UNSET if result is None else Raw(result)))
 
 
-def encode_fail(id: str, exec_id: str, error: Mapping[str, Any] | None) -> bytes:
-    """Return the JSON of a fail call, without an error for None; raises NotJson."""
-    return _call(FAIL, FinishParams(id, exec_id, error=UNSET if error is None else Raw(encode(error, "$.error"))))
+def encode_success_many(ids: Sequence[str], exec_ids: Sequence[str], results: Sequence[bytes | None]) -> bytes:
+    """Return the JSON of a call that reports many successes, with encoded results."""
+    params = SuccessManyParams(ids, exec_ids)
+    if any(results):
+        params.results = Raw(b"[" + b",".join(result or b"null" for result in results) + b"]")
+    return _call(SUCCESS_MANY, params)
+
+
+def encode_fail(id: str, exec_id: str, error: bytes | None) -> bytes:
+    """Return the JSON of a fail call with an encoded error, without one for None."""
+    return _call(FAIL, FinishParams(id, exec_id, error=UNSET if error is None else Raw(error)))
 
 
 def encode_release(id: str, exec_id: str) -> bytes:

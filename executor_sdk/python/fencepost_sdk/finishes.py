@@ -10,9 +10,13 @@ from typing import Any
 from fencepost_sdk.encoding import encode_fail, encode_release, encode_success
 from fencepost_sdk.errors import NotJson
 from fencepost_sdk.leases import Lease
+from fencepost_sdk.payloads import encode
 from fencepost_sdk.protocol import LEASE_LOST, TRANSIENT, Fault
 
 logger = logging.getLogger("fencepost_sdk")
+
+# The bytes of a call around its content.
+_CALL_BYTES = 180
 
 Retry = Callable[["Finish"], None]
 
@@ -26,21 +30,35 @@ class Kind(IntEnum):
 
 
 class Finish:
-    """The last call of an execution. It is encoded once, so that a repetition has the same content.
+    """The last call of an execution. Its content is encoded once, so that a repetition has the same.
 
     `fallback` returns the finish to send when the server refuses this one for its content, or None.
     """
 
-    __slots__ = ("call", "failures", "fallback", "kind", "lease")
+    __slots__ = ("content", "failures", "fallback", "kind", "lease")
 
     def __init__(
-        self, kind: Kind, lease: Lease, call: bytes, fallback: Callable[[Lease, Fault], Finish | None]
+        self, kind: Kind, lease: Lease, content: bytes | None, fallback: Callable[[Lease, Fault], Finish | None]
     ) -> None:
         self.kind = kind
         self.lease = lease
-        self.call = call
+        self.content = content
         self.fallback = fallback
         self.failures = 0
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes in a request."""
+        return _CALL_BYTES + len(self.content or b"")
+
+    def encode(self) -> bytes:
+        """Return its call."""
+        lease = self.lease
+        if self.kind is Kind.SUCCESS:
+            return encode_success(lease.id, lease.exec_id, self.content)
+        if self.kind is Kind.FAIL:
+            return encode_fail(lease.id, lease.exec_id, self.content)
+        return encode_release(lease.id, lease.exec_id)
 
     def refused(self, fault: Fault, *, repeated: bool, retry: Retry) -> None:
         """Handle a refusal: `retry` this finish or its fallback, or drop it with a lost lease."""
@@ -63,27 +81,31 @@ class Finish:
 def success(lease: Lease, result: Any) -> Finish:
     """Return the finish of a handler that returned; its fallback for a refused result fails the attempt."""
     try:
-        call = encode_success(lease.id, lease.exec_id, result)
+        content = _encoded(result, "$.result")
     except NotJson as error:
         message = f"the result of {lease.handler.definition} cannot be encoded as JSON: {error}"
         logger.warning("task %s failed: %s", lease.id, message)
         return failure(lease, {"type": "result-not-json", "message": message, "path": error.path})
-    return Finish(Kind.SUCCESS, lease, call, _refused_result)
+    return Finish(Kind.SUCCESS, lease, content, _refused_result)
 
 
 def failure(lease: Lease, error: dict[str, Any] | None) -> Finish:
     """Return the finish of a handler that raised; its fallback for a refused error is an error with the reason."""
     try:
-        call = encode_fail(lease.id, lease.exec_id, error)
+        content = _encoded(error, "$.error")
     except NotJson as not_json:
         error = {"type": "error-not-json", "message": str(not_json), "path": not_json.path}
-        call = encode_fail(lease.id, lease.exec_id, error)
-    return Finish(Kind.FAIL, lease, call, _refused_error)
+        content = _encoded(error, "$.error")
+    return Finish(Kind.FAIL, lease, content, _refused_error)
 
 
 def release(lease: Lease) -> Finish:
     """Return the finish that returns the task to the queue without counting the attempt."""
-    return Finish(Kind.RELEASE, lease, encode_release(lease.id, lease.exec_id), _no_fallback)
+    return Finish(Kind.RELEASE, lease, None, _no_fallback)
+
+
+def _encoded(content: Any, path: str) -> bytes | None:
+    return None if content is None else encode(content, path)
 
 
 def _refused_result(lease: Lease, fault: Fault) -> Finish:
@@ -92,12 +114,12 @@ def _refused_result(lease: Lease, fault: Fault) -> Finish:
 
 def _refused_error(lease: Lease, fault: Fault) -> Finish:
     error = {"type": "error-refused", "message": fault.message, "path": fault.path_below("$")}
-    return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, error), _refused_twice)
+    return Finish(Kind.FAIL, lease, _encoded(error, "$.error"), _refused_twice)
 
 
 def _refused_twice(lease: Lease, fault: Fault) -> Finish:
     # The error schema of the definition refuses every error of this SDK.
-    return Finish(Kind.FAIL, lease, encode_fail(lease.id, lease.exec_id, None), _no_fallback)
+    return Finish(Kind.FAIL, lease, None, _no_fallback)
 
 
 def _no_fallback(lease: Lease, fault: Fault) -> Finish | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
 from fencepost_sdk.backoff import Backoff
+from fencepost_sdk.encoding import encode_success_many
 from fencepost_sdk.errors import RpcError
-from fencepost_sdk.finishes import Finish
+from fencepost_sdk.finishes import Finish, Kind
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.polls import Capacity, Poll
 from fencepost_sdk.protocol import LEASE_LOST, MAX_BYTES, MAX_CALLS, Fault, WorkerAnswer
@@ -41,12 +42,44 @@ class Batch:
     poll: Poll | None
 
     def calls(self) -> list[bytes]:
-        """Return its calls, in order."""
+        """Return its calls, in order; the successes share one."""
         calls = [call for _, call in self.notifications]
-        calls += [finish.call for finish in self.finishes]
+        together = self._successes
+        if together:
+            leases = [finish.lease for finish in self.finishes[:together]]
+            contents = [finish.content for finish in self.finishes[:together]]
+            ids, exec_ids = [lease.id for lease in leases], [lease.exec_id for lease in leases]
+            calls.append(encode_success_many(ids, exec_ids, contents))
+        calls += [finish.encode() for finish in self.finishes[together:]]
         if self.poll is not None:
             calls.append(self.poll.encode_poll())
         return calls
+
+    def outcomes(self, answers: Sequence[WorkerAnswer]) -> list[WorkerAnswer]:
+        """Return one answer for each notification, finish and poll."""
+        start, together = len(self.notifications), self._successes
+        if not together:
+            return list(answers)
+        shared = answers[start]
+        each = [WorkerAnswer(error=shared.error)] * together
+        for item in shared.result.refused if shared.result is not None else ():
+            each[item.index] = WorkerAnswer(error=item.error)
+        return [*answers[:start], *each, *answers[start + 1 :]]
+
+    def index_of(self, fault: Fault) -> int | None:
+        """Return the index of the notification, finish or poll that a fault of the whole request names."""
+        index, start, together = fault.call_index, len(self.notifications), self._successes
+        if index is None or not together or index < start:
+            return index
+        if index > start:
+            return index + together - 1
+        return None if fault.item_index is None else start + fault.item_index
+
+    @property
+    def _successes(self) -> int:
+        """The number of finishes at the start that share a call; a lone one is a call of its own."""
+        count = sum(finish.kind is Kind.SUCCESS for finish in self.finishes)
+        return count if count > 1 else 0
 
     def __len__(self) -> int:
         return len(self.notifications) + len(self.finishes) + (self.poll is not None)
@@ -152,7 +185,7 @@ class Outbox:
         taken: list[Finish] = []
         size = 0
         for finish in self._finishes[:most]:
-            size += len(finish.call) + 1
+            size += finish.size
             if taken and size > self._max_bytes:
                 break
             taken.append(finish)
@@ -166,7 +199,7 @@ class Outbox:
         except RpcError as refused:
             await self._deliver_in_parts(batch, refused, sum(map(len, calls)))
             return
-        self._apply_answers(batch, answers, repeated=repeated)
+        self._apply_outcomes(batch, batch.outcomes(answers), repeated=repeated)
 
     async def _deliver_in_parts(self, batch: Batch, refused: RpcError, size: int) -> None:
         """Send a refused request again in parts, so that only the call that the server refuses is lost.
@@ -175,10 +208,10 @@ class Outbox:
         """
         count = len(batch)
         fault = Fault(refused.type, refused.message, refused.path)
-        if (refused_at := 0 if count == 1 else fault.call_index) is not None and refused_at < count:
+        if (refused_at := 0 if count == 1 else batch.index_of(fault)) is not None and refused_at < count:
             await self._deliver_if_any(batch.part(0, refused_at))
             one = batch.part(refused_at, refused_at + 1)
-            self._apply_answers(one, [WorkerAnswer(error=fault)], repeated=refused.repeated)
+            self._apply_outcomes(one, [WorkerAnswer(error=fault)], repeated=refused.repeated)
             await self._deliver_if_any(batch.part(refused_at + 1, count))
             return
         if refused.status == 413:
@@ -193,7 +226,7 @@ class Outbox:
         if len(batch):
             await self._deliver(batch)
 
-    def _apply_answers(self, batch: Batch, answers: list[WorkerAnswer], *, repeated: bool) -> None:
+    def _apply_outcomes(self, batch: Batch, answers: list[WorkerAnswer], *, repeated: bool) -> None:
         count = len(batch.notifications)
         now = asyncio.get_running_loop().time()
         for (lease, call), answer in zip(batch.notifications, answers, strict=False):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fencepost_sdk.backoff import Backoff
 from fencepost_sdk.encoding import encode_call
-from fencepost_sdk.protocol import LONG_POLL, POLL, TRANSIENT, Fault
+from fencepost_sdk.protocol import CLAIMED_FIELDS, LONG_POLL, POLL, TRANSIENT, Fault
 
 logger = logging.getLogger("fencepost_sdk")
 
@@ -18,15 +18,20 @@ LONG_POLL_SECONDS = 50.0
 
 
 class PolledDefinitions(NamedTuple):
-    """The definitions that a worker polls for: those of tasks, and those of workflows with decisions to make."""
+    """The definitions that a worker polls for: those of tasks, and those of workflows with decisions to make.
+
+    `whole` says whether a handler wants a context, which shows the whole task.
+    """
 
     tasks: Sequence[str]
     workflows: Sequence[str] = ()
+    whole: bool = False
 
     def params(self) -> dict[str, list[str]]:
         """Return the members of a poll's params that name them; a member without names is left out."""
         members = {"taskDefinitions": list(self.tasks), "workflowDefinitions": list(self.workflows)}
-        return {member: names for member, names in members.items() if names}
+        fields = {} if self.whole else {"fields": CLAIMED_FIELDS}
+        return {member: names for member, names in members.items() if names} | fields
 
 
 class Poll:

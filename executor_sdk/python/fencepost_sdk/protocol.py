@@ -18,6 +18,7 @@ POLL = "awf.task/poll"
 LONG_POLL = "awf.task/long-poll"
 NOTIFY = "awf.task/notify"
 SUCCESS = "awf.task/success"
+SUCCESS_MANY = "awf.task/success-many"
 FAIL = "awf.task/fail"
 RELEASE = "awf.task/release"
 
@@ -147,6 +148,24 @@ class ClaimedTask(
         return self.workflow_definition or self.definition
 
 
+# The arrays of calls for many tasks, by the members of single calls that they have the values of.
+_COLUMNS = {
+    "params": "params",
+    "ids": "id",
+    "labels": "label",
+    "execIds": "execId",
+    "results": "result",
+    "errors": "error",
+}
+# The path of an item: its array, its index, and the rest of the path.
+_ITEM = re.compile(rf"\$(?:\[\d+\])?\.params\.({'|'.join(_COLUMNS)})\[(\d+)\](.*)", re.DOTALL)
+
+# The members that a worker asks for.
+CLAIMED_FIELDS = [
+    one.encode_name for one in msgspec.structs.fields(ClaimedTask) if one.encode_name not in ("id", "execId")
+]
+
+
 class Fault(Struct):
     """An error as the server returns it."""
 
@@ -166,9 +185,19 @@ class Fault(Struct):
         found = re.match(r"\$\[(\d+)\]", self.path or "")
         return None if found is None else int(found[1])
 
+    @property
+    def item_index(self) -> int | None:
+        """The index of the item at fault in a call for many tasks, if the path names one."""
+        found = _ITEM.match(self.path or "")
+        return None if found is None else int(found[2])
+
     def path_below(self, root: str) -> str | None:
-        """Return the path below `root` instead of below the call in the request."""
-        return None if self.path is None else root + re.sub(r"^\$(\[\d+\])?(\.params)?", "", self.path)
+        """Return the path below `root` instead of below the call in the request, or below the item of the call."""
+        if self.path is None:
+            return None
+        if (found := _ITEM.match(self.path)) is not None:
+            return f"{root}.{_COLUMNS[found[1]]}{found[3]}"
+        return root + re.sub(r"^\$(\[\d+\])?(\.params)?", "", self.path)
 
     def as_error(self, status: int | None = None, *, repeated: bool = False) -> RpcError:
         """Return the exception to raise for it."""
@@ -182,11 +211,19 @@ class Answer(Struct, gc=False):
     error: Fault | None = None
 
 
+class RefusedItem(Struct, gc=False):
+    """A refused item of a call for many tasks."""
+
+    index: int
+    error: Fault
+
+
 class WorkerResult(Struct, gc=False, rename={"cancel_requested": "cancelRequested"}):
-    """The part of a result that a worker reads: the tasks of a poll, and whether the task is canceled."""
+    """The part of a result that a worker reads: a poll's tasks, whether the task is canceled, and refused items."""
 
     resources: list[Raw] = msgspec.field(default_factory=list)
     cancel_requested: bool = False
+    refused: list[RefusedItem] = msgspec.field(default_factory=list)
 
 
 class WorkerAnswer(Struct, gc=False):

@@ -54,7 +54,8 @@ class WorkerConfig(NamedTuple):
 
 def _polled_definitions(handlers: Mapping[str, Handler]) -> PolledDefinitions:
     deciders = {name for name, handler in handlers.items() if isinstance(handler, Decider)}
-    return PolledDefinitions(sorted(handlers.keys() - deciders), sorted(deciders))
+    whole = any(handler.wants_context for handler in handlers.values())
+    return PolledDefinitions(sorted(handlers.keys() - deciders), sorted(deciders), whole)
 
 
 def _abbreviated(handlers: Mapping[str, Handler]) -> str:
