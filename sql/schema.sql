@@ -119,6 +119,10 @@ CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT CASE WHEN (found.value IS NULL) THEN '-'::text WHEN (octet_length(found.value) > 200) THEN ('sha256:'::text || encode(sha256(convert_to(found.value, 'UTF8'::name)), 'hex'::text)) ELSE found.value END AS value FROM (SELECT (jsonb_path_query_first((limit_key.params)::jsonb, limit_key.path, silent => true))::text AS value) found);
 
+CREATE FUNCTION fencepost.milliseconds(settings json, name text, otherwise interval) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(((settings ->> name))::bigint, ((EXTRACT(epoch FROM otherwise) * (1000)::numeric))::bigint);
+
 CREATE FUNCTION fencepost.open_by_lease() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -164,6 +168,10 @@ $$;
 CREATE FUNCTION fencepost.people_statuses(status text, outcome text) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE COALESCE(outcome, status) WHEN 'waiting'::text THEN '{PE}'::text[] WHEN 'ready'::text THEN '{PE}'::text[] WHEN 'requested'::text THEN '{AS}'::text[] WHEN 'in-progress'::text THEN '{IN,WA,EX,LO}'::text[] WHEN 'succeeded'::text THEN '{CO}'::text[] WHEN 'failed'::text THEN '{EX}'::text[] WHEN 'canceled'::text THEN '{CA}'::text[] ELSE NULL::text[] END;
+
+CREATE FUNCTION fencepost.polled_text(fields integer, id text, exec_id uuid, kind text, definition text, params json, label text, requester json, retry_count integer, lost_attempts integer, settings json, in_progress_timeout interval, attempt_timeout interval, allowed_retry_count integer, retry_delay interval) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN concat('{"id":"', id, '","execId":"', exec_id, '"', CASE WHEN ((fields & 1) > 0) THEN ((',"definition":"'::text || CASE WHEN (kind = 'task'::text) THEN definition ELSE 'awf.workflow/decision-task'::text END) || '"'::text) ELSE NULL::text END, CASE WHEN (((fields & 2) > 0) AND (kind <> 'task'::text)) THEN ((',"workflow-definition":"'::text || definition) || '"'::text) ELSE NULL::text END, CASE WHEN ((fields & 4) > 0) THEN (',"params":'::text || (params)::text) ELSE NULL::text END, CASE WHEN ((fields & 8) > 0) THEN (',"label":'::text || (to_json(label))::text) ELSE NULL::text END, CASE WHEN ((fields & 16) > 0) THEN (',"requester":'::text || (requester)::text) ELSE NULL::text END, CASE WHEN (((fields & 32) > 0) AND (retry_count > 0)) THEN (',"retryCount":'::text || retry_count) ELSE NULL::text END, CASE WHEN (((fields & 64) > 0) AND (lost_attempts > 0)) THEN (',"lostAttempts":'::text || lost_attempts) ELSE NULL::text END, CASE WHEN ((fields & 128) > 0) THEN (',"inProgressTimeout":'::text || fencepost.milliseconds(settings, 'inProgressTimeout'::text, in_progress_timeout)) ELSE NULL::text END, CASE WHEN ((fields & 256) > 0) THEN (',"attemptTimeout":'::text || fencepost.milliseconds(settings, 'attemptTimeout'::text, attempt_timeout)) ELSE NULL::text END, CASE WHEN ((fields & 512) > 0) THEN (',"allowedRetryCount":'::text || COALESCE(((settings ->> 'allowedRetryCount'::text))::integer, allowed_retry_count)) ELSE NULL::text END, CASE WHEN ((fields & 1024) > 0) THEN (',"retryDelay":'::text || fencepost.milliseconds(settings, 'retryDelay'::text, retry_delay)) ELSE NULL::text END, '}');
 
 CREATE FUNCTION fencepost.retry_pause(retry_delay interval, lost_attempts integer) RETURNS interval
     LANGUAGE sql PARALLEL SAFE
