@@ -29,7 +29,10 @@ class RequestBudget:
 
 @contextmanager
 def budgeted() -> Iterator[RequestBudget]:
-    """Run the block with one budget."""
+    """Run the block with one budget: that of the request, if it has one."""
+    if (budget := _budget.get()) is not None:
+        yield budget
+        return
     token = _budget.set(RequestBudget())
     try:
         yield current_budget()

@@ -15,6 +15,8 @@ from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import UNAVAILABLE, Refusal, invalid_params
 from fencepost.store.tasks import CreatedSeries, TaskSeries, TaskStore
 
+_TOO_LONG = "checking these params together takes too long; send fewer of them"
+
 
 class NewTasks(NamedTuple):
     """Tasks of one definition to create together: `params` has one item for each, and so have `ids` and `labels`.
@@ -72,7 +74,7 @@ class BulkCreates:
         """Create tasks of one definition, as `create` does; return the id of each, or its refusal.
 
         One statement creates them all, unless they have ids or are timers. Raises Refusal for all, and creates nothing:
-        `definition-not-found`, `request-id-reused`, `unavailable`.
+        `definition-not-found`, `request-id-reused`, `unavailable`, and `invalid-params` for more than can be checked.
         """
         outcomes: list[str | Exception | None] = [_refusal_of(params) for params in new.params]
         places = [place for place, refusal in enumerate(outcomes) if refusal is None]
@@ -98,7 +100,7 @@ class BulkCreates:
                 checked = await sequentially(made(partial(definition.begin, new.params[place])) for place in places)
                 for place, outcome in zip(places, checked, strict=True):
                     if isinstance(outcome, Refusal) and outcome.kind is UNAVAILABLE:
-                        raise outcome
+                        raise outcome if place == places[0] else invalid_params(_TOO_LONG, "params")
                     outcomes[place] = outcome if isinstance(outcome, Exception) else None
                 fitting = [place for place in places if outcomes[place] is None]
             series = await self._store.create_many(new.series(fitting), version) if fitting else CreatedSeries([], None)

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from fencepost.domain.definition import Name
 from fencepost.domain.ids import ChosenId
 from fencepost.domain.payload import payload_text
+from fencepost.domain.request_budget import budgeted
 from fencepost.domain.task_overrides import TaskOverrides, overrides_text
 from fencepost.domain.times import time_text
 from fencepost.engine.bulk_creates import NewTasks
@@ -25,6 +26,8 @@ from fencepost.rpc.registry import Registry
 
 bulk_methods = Registry()
 
+# So many refused items show all their faults, so that the answer is bounded.
+_DETAILED = 20
 # The arrays of a call by the members of a single call.
 _COLUMNS = {"id": "ids", "execId": "execIds"}
 _LEASES = {"ids": ["c578a224-c1fa-44c1-bc7a-9d2e624b872b"], "execIds": ["aac4c869-daa4-45fb-917a-46fe14359ed4"]}
@@ -93,7 +96,10 @@ class FailManyParams(FinishManyParams, frozen=True, forbid_unknown_fields=True, 
 
 
 class RefusedItem(msgspec.Struct, frozen=True):
-    """An item that was refused: its index in the arrays of the call, and the error; its path begins at the call."""
+    """An item that was refused: its index in the arrays of the call, and the error; its path begins at the call.
+
+    The first 20 refused items have all their `errors`.
+    """
 
     index: int
     error: Fault
@@ -128,7 +134,8 @@ async def create_many(context: Context, params: CreateManyParams) -> CreateManyR
         context.caller,
         params.request_id,
     )
-    outcomes = await context.engine.bulk_creates.create(new)
+    with budgeted():
+        outcomes = await context.engine.bulk_creates.create(new)
     refusals = {place: outcome for place, outcome in enumerate(outcomes) if isinstance(outcome, Exception)}
     return CreateManyResult(
         [None if isinstance(outcome, Exception) else outcome for outcome in outcomes],
@@ -139,14 +146,16 @@ async def create_many(context: Context, params: CreateManyParams) -> CreateManyR
 @bulk_methods.method("awf.task/success-many", example={**_LEASES, "results": [{"imported-resources": 42}]})
 async def success_many(context: Context, params: SuccessManyParams) -> FinishManyResult:
     """Complete executions, as `awf.task/success` does each. Refused items do not affect the others."""
-    refusals = await context.engine.bulk_finishes.success(_finishes(context, params, params.results))
+    with budgeted():
+        refusals = await context.engine.bulk_finishes.success(_finishes(context, params, params.results))
     return FinishManyResult(_refused(refusals, {**_COLUMNS, "result": "results"}))
 
 
 @bulk_methods.method("awf.task/fail-many", example={**_LEASES, "errors": [{"reason": "no such file"}]})
 async def fail_many(context: Context, params: FailManyParams) -> FinishManyResult:
     """Fail executions, as `awf.task/fail` does each. Refused items do not affect the others."""
-    refusals = await context.engine.bulk_finishes.fail(_finishes(context, params, params.errors))
+    with budgeted():
+        refusals = await context.engine.bulk_finishes.fail(_finishes(context, params, params.errors))
     return FinishManyResult(_refused(refusals, {**_COLUMNS, "error": "errors"}))
 
 
@@ -170,7 +179,9 @@ def _check_number(context: Context, items: Sequence[object], name: str) -> None:
 
 def _refused(refusals: Mapping[int, Exception], columns: Mapping[str, str]) -> list[RefusedItem]:
     """Convert the refusals of items; `columns` has the array of each member of a single call."""
-    return [RefusedItem(place, _error(refusals[place], place, columns)) for place in sorted(refusals)]
+    errors = [(place, _error(refusals[place], place, columns)) for place in sorted(refusals)]
+    cut = [(place, msgspec.structs.replace(error, errors=UNSET)) for place, error in errors[_DETAILED:]]
+    return [RefusedItem(place, error) for place, error in (*errors[:_DETAILED], *cut)]
 
 
 def _error(failure: Exception, place: int, columns: Mapping[str, str]) -> Fault:
