@@ -16,6 +16,8 @@ from fencepost.store.files import data_folder
 # The end of a statement that has a short form: its clause `resource` computes the columns of the resource row.
 _WHOLE = "select *\nfrom resource\n"
 _SHORT = f"select {{before}}, {', '.join(ShortTask._fields)}\nfrom resource\n"
+# The end of a claim and of its form with texts.
+_LEASES = "select *\nfrom leases\n"
 _TEXTS = "select *\nfrom texts\n"
 # The columns before the resource: the number of the call, and of a new task when it becomes ready.
 _BEFORE = {"tasks/create": "call, due_in"}
@@ -49,8 +51,8 @@ def short_statement(name: str) -> str:
 
 @cache
 def text_statement(name: str) -> str:
-    """Return a statement whose result is its clause `texts` instead of the resource rows."""
-    return statement(name).removesuffix(_WHOLE) + _TEXTS
+    """Return a claim whose result is its clause `texts` instead of the rows of the leases."""
+    return statement(name).removesuffix(_LEASES) + _TEXTS
 
 
 def ordered(name: str, sort: Sort, direction: Direction) -> str:

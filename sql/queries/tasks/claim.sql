@@ -106,7 +106,7 @@ texts as (
     from leased as l
     group by l.call
 ),
-resource as (
+leases as (
     select
         l.call,
         l.id, l.definition, l.definition_version, l.status,
@@ -117,4 +117,4 @@ resource as (
     order by l.slot
 )
 select *
-from resource
+from leases
