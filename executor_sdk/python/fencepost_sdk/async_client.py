@@ -15,17 +15,19 @@ from fencepost_sdk.client import TaskId, id_of
 from fencepost_sdk.connection_pool import ConnectionPool
 from fencepost_sdk.definitions import OwnSettings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
+from fencepost_sdk.joined_calls import JoinedCalls
 from fencepost_sdk.protocol import Page, Status, Task
 from fencepost_sdk.requests import Pause, Request, Result
 from fencepost_sdk.threads import Threads
-from fencepost_sdk.transport import Endpoint
+from fencepost_sdk.transport import Endpoint, Reply
 from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
 
 
 class AsyncClient:
     """The async form of `Client`, with the same methods.
 
-    Up to `connections` requests are in flight at once, each in a thread of the client.
+    Up to `connections` requests are in flight at once, each in a thread of the client. Creates and other short calls
+    that are made at the same time share a request.
 
         async with AsyncClient("http://127.0.0.1:8080") as client:
             task = await client.create("demo/greet", {"name": "Ada"})
@@ -44,6 +46,7 @@ class AsyncClient:
         self._connections = ConnectionPool(Endpoint(url, client, tls))
         self._threads = Threads(connections, "fencepost-client")
         self._patience = patience
+        self._joined: JoinedCalls | None = None
 
     async def create(
         self,
@@ -270,7 +273,7 @@ class AsyncClient:
                     step = request.send(None)
                     continue
                 try:
-                    reply = await self._threads.run(partial(self._connections.post, step.body))
+                    reply = await (self._calls.post(step.body) if step.joins else self._post(step.body))
                 except ConnectionFailed as failure:
                     step = request.throw(failure)
                 else:
@@ -278,3 +281,13 @@ class AsyncClient:
         except StopIteration as end:
             result: Result = end.value
             return result
+
+    @property
+    def _calls(self) -> JoinedCalls:
+        """The calls of the running loop; a client may be used in one loop after another."""
+        if self._joined is None or self._joined.loop is not asyncio.get_running_loop():
+            self._joined = JoinedCalls(self._post)
+        return self._joined
+
+    def _post(self, body: bytes) -> asyncio.Future[Reply]:
+        return self._threads.run(partial(self._connections.post, body))

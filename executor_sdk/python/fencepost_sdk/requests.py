@@ -19,21 +19,26 @@ from fencepost_sdk.definitions import OwnSettings, own_settings
 from fencepost_sdk.encoding import encode_batch, encode_call
 from fencepost_sdk.errors import ConnectionFailed, RpcError, TaskCanceled, TaskFailed
 from fencepost_sdk.payloads import encode
-from fencepost_sdk.protocol import Page, Status, Task, decode_answer, decode_answers, decode_fault, timestamp
+from fencepost_sdk.protocol import CREATE, Page, Status, Task, decode_answer, decode_answers, decode_fault, timestamp
 from fencepost_sdk.transport import Reply
 
 Decoded = TypeVar("Decoded")
 # Statuses after which a client repeats any request. They do not include 500, unlike those of a worker: a call that is
 # not idempotent may have been carried out, and the caller of a client can handle the error.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 502, 503, 504})
+# Calls that the server answers soon, so that they do not hold up the others of a shared request.
+JOINING = frozenset(
+    {CREATE, "awf.task/status", "awf.task/cancel", "awf.task/retry", "awf.workflow/signal", "awf.workflow/status"}
+)
 # Longest pause between two polls for a result, in seconds.
 MAX_POLL_INTERVAL = 1.0
 
 
 class Post(NamedTuple):
-    """Send this body; the answer is a Reply."""
+    """Send this body; the answer is a Reply. With `joins` it is one call that may share a request with others."""
 
     body: bytes
+    joins: bool = False
 
 
 class Pause(NamedTuple):
@@ -60,7 +65,9 @@ class Resource(msgspec.Struct):
     resource: Task
 
 
-def send_with_retries(body: bytes, patience: float, *, repeatable: bool) -> Request[tuple[Reply, bool]]:
+def send_with_retries(
+    body: bytes, patience: float, *, repeatable: bool, joins: bool = False
+) -> Request[tuple[Reply, bool]]:
     """Return the reply, and whether an earlier one was lost; raises ConnectionFailed after `patience` seconds.
 
     After a lost reply the request is sent again only if it is `repeatable`; after a transient status always.
@@ -70,7 +77,7 @@ def send_with_retries(body: bytes, patience: float, *, repeatable: bool) -> Requ
     repeated = False
     while True:
         try:
-            reply = cast(Reply, (yield Post(body)))
+            reply = cast(Reply, (yield Post(body, joins)))
         except ConnectionFailed as failure:
             if not repeatable:
                 raise
@@ -91,7 +98,10 @@ def send_with_retries(body: bytes, patience: float, *, repeatable: bool) -> Requ
 def call(method: str, params: Any, result_type: type[Decoded], patience: float) -> Request[Decoded]:
     """Make one call and decode its result; raises RpcError when it is refused."""
     body = encode_call(method, {} if params is None else params)
-    reply, repeated = yield from send_with_retries(body, patience, repeatable=is_repeatable(method, params))
+    repeatable = is_repeatable(method, params)
+    reply, repeated = yield from send_with_retries(
+        body, patience, repeatable=repeatable, joins=repeatable and method in JOINING
+    )
     try:
         answer = decode_answer(reply.body)
         if answer.error is None and reply.status == 200:
@@ -150,7 +160,7 @@ def create(
     request = create_params(definition, params, id=id, label=label, execute_at=execute_at)
     if settings is not None:
         request["settings"] = own_settings(settings)
-    return (yield from call("awf.task/create-and-execute", request, Resource, patience)).resource
+    return (yield from call(CREATE, request, Resource, patience)).resource
 
 
 def create_params(
