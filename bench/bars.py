@@ -56,6 +56,7 @@ def bars(samples: Samples) -> list[Bar]:
         ("1,000 keys with limit 2 / without", *_pair(samples, "drain", "fencepost:limits", OURS), 0.5, 0.8, False),
         ("steps of workflows / tasks, made and drained", flows, made_and_drained, 0.5, 1.0, False),
         ("steps of workflows / tasks, drained", flows, drain, 0.5, 1.0, False),
+        ("Postgres CPU with 10 KB params / with 1 KB", *_payloads(samples), 5.0, 3.0, True),
         ("two servers / one", *_pair(samples, "drain", "fencepost:two", OURS), 0.0, 1.0, False),
     ]
     return [
@@ -69,8 +70,12 @@ def _pair(samples: Samples, figure: str, name: str, against: str) -> tuple[float
     return samples.median(figure, name, "rate"), samples.median(figure, against, "rate")
 
 
-def _both(samples: Samples, what: str) -> float | None:
-    create, drain = samples.median("create", OURS, what), samples.median("drain", OURS, what)
+def _payloads(samples: Samples) -> tuple[float | None, float | None]:
+    return _both(samples, "postgres_us", "fencepost:10kb"), _both(samples, "postgres_us", "fencepost:1kb")
+
+
+def _both(samples: Samples, what: str, name: str = OURS) -> float | None:
+    create, drain = samples.median("create", name, what), samples.median("drain", name, what)
     return None if create is None or drain is None else create + drain
 
 

@@ -14,6 +14,7 @@ SINGLE = "fencepost:single"
 VARIANTS = (
     *("fencepost:two", "fencepost:workers", "fencepost:workflows"),
     *("fencepost:limits", "fencepost:loaded", "fencepost:snapshot"),
+    *("fencepost:1kb", "fencepost:10kb"),
 )
 EVERYBODY = (*BATCHES, *PEERS, OURS, SINGLE, "starlette", *VARIANTS)
 # Contestants of the latency figure, for which the batch size of plain SQL does not matter.

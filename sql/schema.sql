@@ -71,6 +71,9 @@ END),
     CONSTRAINT live_tasks_status CHECK ((status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))
 )
 WITH (fillfactor='50');
+ALTER TABLE ONLY fencepost.live_tasks ALTER COLUMN requester SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.live_tasks ALTER COLUMN params SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.live_tasks ALTER COLUMN settings SET STORAGE EXTERNAL;
 
 CREATE TABLE fencepost.live_workflows (
     seq bigint DEFAULT nextval('fencepost.task_seq'::regclass) NOT NULL,
@@ -90,6 +93,8 @@ CREATE TABLE fencepost.live_workflows (
     key text COLLATE pg_catalog."C"
 )
 WITH (fillfactor='50');
+ALTER TABLE ONLY fencepost.live_workflows ALTER COLUMN params SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.live_workflows ALTER COLUMN requester SET STORAGE EXTERNAL;
 
 CREATE TABLE fencepost.task_names (
     id text NOT NULL,
@@ -264,6 +269,12 @@ CREATE TABLE fencepost.done_tasks (
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
 )
 PARTITION BY RANGE (done_at);
+ALTER TABLE ONLY fencepost.done_tasks ALTER COLUMN cancel_delivery SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks ALTER COLUMN requester SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks ALTER COLUMN params SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks ALTER COLUMN result SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks ALTER COLUMN error SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks ALTER COLUMN settings SET STORAGE EXTERNAL;
 
 CREATE TABLE fencepost.done_tasks_default (
     seq bigint CONSTRAINT done_tasks_seq_not_null1 NOT NULL,
@@ -299,6 +310,12 @@ CREATE TABLE fencepost.done_tasks_default (
     CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
 );
+ALTER TABLE ONLY fencepost.done_tasks_default ALTER COLUMN cancel_delivery SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks_default ALTER COLUMN requester SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks_default ALTER COLUMN params SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks_default ALTER COLUMN result SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks_default ALTER COLUMN error SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_tasks_default ALTER COLUMN settings SET STORAGE EXTERNAL;
 
 CREATE TABLE fencepost.done_workflows (
     seq bigint NOT NULL,
@@ -325,6 +342,10 @@ CREATE TABLE fencepost.done_workflows (
     CONSTRAINT done_workflows_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
 )
 PARTITION BY RANGE (done_at);
+ALTER TABLE ONLY fencepost.done_workflows ALTER COLUMN params SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_workflows ALTER COLUMN requester SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_workflows ALTER COLUMN result SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_workflows ALTER COLUMN error SET STORAGE EXTERNAL;
 
 CREATE TABLE fencepost.done_workflows_default (
     seq bigint CONSTRAINT done_workflows_seq_not_null NOT NULL,
@@ -350,6 +371,10 @@ CREATE TABLE fencepost.done_workflows_default (
     CONSTRAINT done_workflows_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
     CONSTRAINT done_workflows_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
 );
+ALTER TABLE ONLY fencepost.done_workflows_default ALTER COLUMN params SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_workflows_default ALTER COLUMN requester SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_workflows_default ALTER COLUMN result SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.done_workflows_default ALTER COLUMN error SET STORAGE EXTERNAL;
 
 CREATE TABLE fencepost.events (
     key uuid NOT NULL,
@@ -361,6 +386,8 @@ CREATE TABLE fencepost.events (
     caller text NOT NULL,
     outcome json
 );
+ALTER TABLE ONLY fencepost.events ALTER COLUMN content SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.events ALTER COLUMN outcome SET STORAGE EXTERNAL;
 
 CREATE TABLE fencepost.hardware (
     id text NOT NULL,
@@ -402,6 +429,7 @@ CASE status_before
 END)) OR ((action = 'awf.engine/snapshot'::text) AND (status = status_before) AND (status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))))
 )
 PARTITION BY RANGE (at);
+ALTER TABLE ONLY fencepost.task_log ALTER COLUMN action_params SET STORAGE EXTERNAL;
 
 CREATE VIEW fencepost.history_partitions AS
  SELECT (p.relname)::text AS parent,
@@ -945,6 +973,7 @@ CASE status_before
     ELSE '{}'::text[]
 END)) OR ((action = 'awf.engine/snapshot'::text) AND (status = status_before) AND (status = ANY (ARRAY['waiting'::text, 'ready'::text, 'requested'::text, 'in-progress'::text])))))
 );
+ALTER TABLE ONLY fencepost.task_log_default ALTER COLUMN action_params SET STORAGE EXTERNAL;
 
 CREATE TABLE fencepost.trigger_changes (
     number bigint NOT NULL

@@ -2,14 +2,15 @@
 
 Variants: `fencepost:two` has two servers on one database, `fencepost:workers` one server of two processes.
 `fencepost:limits` spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each. `fencepost:workflows` creates
-them by workflows of 10 sequential activities; their decisions count as tasks too. Everything goes through HTTP, without
-access to the database.
+them by workflows of 10 sequential activities; their decisions count as tasks too. `fencepost:1kb` and `fencepost:10kb`
+have params of that size. Everything goes through HTTP, without access to the database.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
+import random
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from fencepost_sdk import Client
 KEYS = 1000
 _DRAIN_SECONDS = 240.0
 _MOST_FLOWS = 500
+_SIZES = {"1kb": 1_000, "10kb": 10_000}
 
 
 def contestant(variant: str = "", **options: Any) -> FencepostContestant:
@@ -47,6 +49,7 @@ class FencepostContestant:
         self.name = f"fencepost:{variant}" if variant else "fencepost"
         self._is_limited = variant == "limits"
         self._has_flows = variant == "workflows"
+        self._orders = _orders(_SIZES.get(variant, 0))
         self._definition = LIMITED if self._is_limited else DEFINITION
         self._server_count = 2 if variant == "two" else 1
         self._serve = [*(serve or []), *(["--workers", "2"] if variant == "workers" else [])]
@@ -102,8 +105,7 @@ class FencepostContestant:
         clients = [Client(url) for url in self._urls]
 
         def send(client: Client, numbers: range) -> None:
-            params = ({"n": number, "key": number % KEYS} if self._is_limited else {"n": number} for number in numbers)
-            for said in client.create_many(definition or self._definition, params):
+            for said in client.create_many(definition or self._definition, map(self._params, numbers)):
                 if isinstance(said, Exception):
                     raise said
 
@@ -153,6 +155,11 @@ class FencepostContestant:
         with urlopen(f"{self._urls[0]}/AidboxTask?{wanted}") as answer:  # noqa: S310 our own server
             return int(json.load(answer)["total"])
 
+    def _params(self, number: int) -> dict[str, Any]:
+        if self._orders:
+            return {"n": number, "orders": self._orders}
+        return {"n": number, "key": number % KEYS} if self._is_limited else {"n": number}
+
     def _begin(self, flows: int) -> float:
         """Start workflows, 500 per request."""
         call = {"method": "awf.workflow/create-and-execute", "params": {"definition": FLOW}}
@@ -186,3 +193,14 @@ class FencepostContestant:
         for worker in self._workers:
             worker.write(b"stop")
         return [json.loads(worker.read()) for worker in self._workers]
+
+
+def _orders(size: int) -> list[dict[str, Any]]:
+    """Return JSON of this size that compresses as usual, to a third."""
+    numbers = random.Random(size)  # noqa: S311 no secret
+    orders: list[dict[str, Any]] = []
+    while len(json.dumps(orders)) < size:
+        article = f"article {numbers.randrange(10**6)}"
+        order = f"{numbers.getrandbits(48):012x}"
+        orders.append({"order": order, "article": article, "price": numbers.randrange(10**5)})
+    return orders
