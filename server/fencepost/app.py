@@ -76,7 +76,6 @@ from fencepost.vocabularies.plugin import Core, Running, Vocabulary, documents_o
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 T = TypeVar("T")
 
 # Limit of each step of a stop that may wait for the database.
@@ -203,7 +202,7 @@ class App:
         notifications: Notifications,
         dispatcher: Dispatcher,
         health: Health,
-        rpc: Application,
+        rpc: Endpoint,
         rest: Guard,
         background: Background,
         reaper: Reaper,
@@ -213,6 +212,7 @@ class App:
     ) -> None:
         self.engine = engine
         self.database = database
+        self.rpc = rpc
         self.rest = rest
         self.background = background
         self.reaper = reaper
@@ -222,7 +222,6 @@ class App:
         self._notifications = notifications
         self._dispatcher = dispatcher
         self._health = health
-        self._rpc = rpc
         self._rest = InterruptedResponses(rest)
         self._running = running
         self._hearing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -231,7 +230,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and scope["path"] == "/rpc":
-            await self._rpc(scope, receive, send)
+            await self.rpc(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from fencepost.errors import StartRefused
 
@@ -95,6 +96,7 @@ class Settings:
     grpc_shared: bool = False
     workflow_data_versions: int = 3
     limits: Limits = field(default_factory=Limits)
+    http_protocol: Literal["lean", "uvicorn"] = "uvicorn"
     http: Connections = field(default_factory=Connections)
     devices: DeviceSettings = field(default_factory=DeviceSettings)
 

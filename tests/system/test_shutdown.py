@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from tests.fixtures.locks import locked_rows, until_stuck
 from tests.fixtures.processes import Client, Process, serving
+from tests.fixtures.protocols import PROTOCOLS
 
 pytestmark = pytest.mark.shows("guarantees/shutdown-answers")
 
@@ -29,9 +30,9 @@ def data(open_folder: Path) -> Path:
     return open_folder / "shutdown" / "data"
 
 
-@pytest.fixture
-def process(data: Path, tmp_path: Path) -> Iterator[Process]:
-    with serving(tmp_path, "--data-dir", str(data)) as running:
+@pytest.fixture(params=PROTOCOLS)
+def process(request: pytest.FixtureRequest, data: Path, tmp_path: Path) -> Iterator[Process]:
+    with serving(tmp_path, "--data-dir", str(data), "--http", request.param) as running:
         with Client(running.port) as client:
             client.call("awf.definition/put", {"kind": "task", "name": "demo/resize"})
         yield running

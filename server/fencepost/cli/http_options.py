@@ -50,6 +50,13 @@ def _option(flag: str, **attributes: Any) -> Callable[[F], F]:
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(
+        "--http",
+        default="uvicorn",
+        show_default=True,
+        type=click.Choice(["lean", "uvicorn"]),
+        help="Protocol class of connections: lean answers plain calls without an HTTP parser, uvicorn parses all.",
+    ),
+    _option(
         "--max-body",
         default=1 << 20,
         show_default=True,

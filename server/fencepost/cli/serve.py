@@ -220,6 +220,7 @@ def serve(**options: Any) -> None:
         grpc_tls=read_grpc_tls(options["grpc_tls_cert"], options["grpc_tls_key"]),
         workflow_data_versions=options["workflow_data_versions"],
         limits=limits_of(options),
+        http_protocol=options["http"],
         http=connections_of(options),
         devices=DeviceSettings(
             retries=options["device_retries"],

@@ -23,6 +23,7 @@ from fencepost.app import App, build_app
 from fencepost.cli.connection_limit import ConnectionLimit
 from fencepost.cli.connections import HttpProtocol
 from fencepost.cli.documents import read_documents
+from fencepost.cli.lean_connections import LeanProtocol
 from fencepost.cli.sockets import SocketProtocol
 from fencepost.errors import Refusal, StartRefused, path_of
 from fencepost.loops.loop import Loop
@@ -233,7 +234,9 @@ class HttpConfig(uvicorn.Config):
     """The settings of uvicorn and of our protocol classes."""
 
     def __init__(self, app: App, settings: Settings) -> None:
-        super().__init__(app, ws_max_size=settings.limits.body_bytes, **HTTP_SETTINGS)
+        protocol = {"lean": LeanProtocol, "uvicorn": HttpProtocol}[settings.http_protocol]
+        super().__init__(app, **{**HTTP_SETTINGS, "http": protocol, "ws_max_size": settings.limits.body_bytes})
+        self.rpc = app.rpc
         self.connections = settings.http
         self.connection_limit = ConnectionLimit(settings.http.most)
 

@@ -15,7 +15,7 @@ from fencepost.notation.yaml_calls import calls_to_json
 from fencepost.settings import Limits
 
 # Bodies up to this many bytes count as small.
-_SMALL = 1 << 16
+SMALL = 1 << 16
 _RETRY_SECONDS = 1
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -66,7 +66,7 @@ class Reservation:
             self._refuse()
 
     def _limit(self, further: int) -> int:
-        return self._bodies.most if self._size + further <= _SMALL else self._bodies.most_large
+        return self._bodies.most if self._size + further <= SMALL else self._bodies.most_large
 
     def _refuse(self) -> NoReturn:
         reason = "the server has too many large requests under way; try again"

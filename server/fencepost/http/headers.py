@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fencepost.errors import INVALID_REQUEST, UNSUPPORTED_MEDIA_TYPE, Refusal
 
@@ -52,8 +51,11 @@ def _joined(pairs: Pairs) -> dict[bytes, bytes]:
     return headers
 
 
-def origin_of(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
-    """Return the origin under which the client reached this server, from its headers or those of a proxy."""
+def origin_of(scheme: str, headers: Mapping[bytes, bytes]) -> str:
+    """Return the origin under which the client reached this server, from its headers or those of a proxy.
+
+    `scheme` is that of the connection.
+    """
     host = headers.get(b"host", b"").decode("latin-1")
-    scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1") or scope["scheme"]
+    scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1") or scheme
     return f"{scheme}://{host}" if _HOST.fullmatch(host) and scheme in ("http", "https") else ""

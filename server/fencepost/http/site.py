@@ -105,7 +105,7 @@ class _Server:
         return serve
 
     def _context(self, connection: HTTPConnection, caller: str) -> Context:
-        origin = origin_of(connection.scope, dict(connection.scope["headers"]))
+        origin = origin_of(connection.scope["scheme"], dict(connection.scope["headers"]))
         return Context(self._engine, self._services, caller, self._limits, origin)
 
     async def _caller(self, connection: HTTPConnection) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fencepost.errors import METHOD_NOT_ALLOWED, Refusal
 from fencepost.http.admission import Admission
-from fencepost.http.bodies import HangUp, Receive, calls_as_json, read_body
-from fencepost.http.formats import Format, format_of, formats, written
-from fencepost.http.headers import origin_of
+from fencepost.http.bodies import SMALL, HangUp, Receive, calls_as_json, read_body
+from fencepost.http.formats import JSON, Format, format_of, formats, written
+from fencepost.http.headers import Pairs, origin_of
 from fencepost.http.interrupted import interrupted
 from fencepost.http.refusals import headers_of
 from fencepost.resources.error_body import error_body, report_bug
@@ -25,13 +25,30 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 
+class PlainCaller(NamedTuple):
+    """The caller of plain calls, and the origin at which it reached this server (see Context)."""
+
+    id: str
+    origin: str
+
+
+class Response(NamedTuple):
+    """An HTTP response."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    content: bytes
+
+
 class Endpoint:
-    """The ASGI application of `/rpc`."""
+    """The ASGI application of `/rpc`, and a shorter entrance for plain calls: JSON, whole, from a known caller."""
 
     def __init__(self, dispatch: Dispatch, admission: Admission, limits: Limits) -> None:
         self._dispatch = dispatch
         self._admission = admission
         self._limits = limits
+        # The largest body of plain calls: the memory for large bodies is limited before they are read.
+        self.most_plain = min(SMALL, limits.body_bytes)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -45,26 +62,42 @@ class Endpoint:
             length = headers.get(b"content-length", b"")
             sent = await read_body(length, receive, reservation, limit=self._limits.body_bytes)
             body, refused = await calls_as_json(sent, of_request, max_depth=self._limits.depth)
-            run = self._dispatch.run(body, caller, origin_of(scope, headers), refused)
-            outcome = await self._answered(run, body, receive)
+            run = self._dispatch.run(body, caller, origin_of(scope["scheme"], headers), refused)
+            response = await _response(await self._answered(run, body, receive), format)
         except HangUp:
             return
-        except asyncio.CancelledError:
-            refusal = interrupted()
-            outcome, format = Outcome(Answer(error=error_body(refusal)), refusal), format_of(scope["headers"])
-        except Refusal as refusal:
-            await self._admission.delay(refusal, scope)
-            outcome, format = Outcome(Answer(error=error_body(refusal)), refusal), format_of(scope["headers"])
-        except Exception as error:  # noqa: BLE001 like the dispatcher, for failures outside of calls
-            unexpected = report_bug(error, "POST /rpc")
-            outcome, format = Outcome(Answer(error=error_body(unexpected)), unexpected), format_of(scope["headers"])
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 like the dispatcher, outside of calls
+            if isinstance(error, Refusal):
+                await self._admission.delay(error, scope)
+            response = await _response(_failed(error), format_of(scope["headers"]))
         finally:
             reservation.release()
-        await _send(send, format, outcome)
+        await _send(send, response)
+
+    def admit(self, headers: Pairs, scheme: str) -> PlainCaller | None:
+        """Return the caller of plain calls; None if a request with these headers is refused or not in JSON."""
+        try:
+            found = self._admission.enter(headers)
+            caller = self._admission.caller(_text(found, b"authorization"))
+            of_formats = formats(found)
+        except Refusal:
+            return None
+        return PlainCaller(caller, origin_of(scheme, found)) if of_formats == (JSON, JSON) else None
+
+    async def answer(self, caller: PlainCaller, body: bytes) -> Response:
+        """Answer plain calls, none of which may wait; the headers that `admit` took are not checked again."""
+        reservation = self._admission.bodies.reserve()
+        try:
+            reservation.take(len(body))
+            return await _response(await self._dispatch.run(body, caller.id, caller.origin), JSON)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 like the dispatcher, outside of calls
+            return await _response(_failed(error), JSON)
+        finally:
+            reservation.release()
 
     async def _answered(self, run: Any, body: bytes, receive: Receive) -> Outcome | list[bytes]:
         """Run the calls; cancel them if one of them can wait and the client disconnects."""
-        if b"long-poll" not in body:
+        if not may_wait(body):
             return await run  # type: ignore[no-any-return]
         calls = asyncio.create_task(run)
         gone = asyncio.create_task(_disconnected(receive))
@@ -85,7 +118,21 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _send(send: Send, format: Format, outcome: Outcome | list[bytes]) -> None:
+def may_wait(body: bytes) -> bool:
+    """Return whether one of the calls may be a long poll."""
+    return b"long-poll" in body
+
+
+def _failed(error: Exception | asyncio.CancelledError) -> Outcome:
+    """Return the outcome of a request that failed outside of its calls."""
+    if isinstance(error, asyncio.CancelledError):
+        refusal = interrupted()
+    else:
+        refusal = error if isinstance(error, Refusal) else report_bug(error, "POST /rpc")
+    return Outcome(Answer(error=error_body(refusal)), refusal)
+
+
+async def _response(outcome: Outcome | list[bytes], format: Format) -> Response:
     if isinstance(outcome, list):
         status, refusal, content = 200, None, b"[%b]" % b",".join(outcome)
     else:
@@ -98,8 +145,12 @@ async def _send(send: Send, format: Format, outcome: Outcome | list[bytes]) -> N
         (b"content-length", str(len(content)).encode()),
         *(headers_of(refusal) if refusal else ()),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    return Response(status, headers, content)
+
+
+async def _send(send: Send, response: Response) -> None:
+    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+    await send({"type": "http.response.body", "body": response.content})
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
