@@ -2,7 +2,7 @@
 -- What a poll brought becomes a start, what was started becomes a success; the work list is shared by the connections
 -- of this thread (run it with -t1). Counted are answers by kind, and answers that are not what was expected.
 
-local head = "POST /rpc HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: "
+local head = "POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
 local poll = '{"method":"awf.task/poll","params":{"taskDefinitions":["bench/single"],"maxBatchSize":1}}'
 local poll_request = head .. #poll .. "\r\n\r\n" .. poll
 
