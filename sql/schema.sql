@@ -792,6 +792,16 @@ CREATE TABLE fencepost.people_teams (
     CONSTRAINT people_teams_code CHECK (((length(code) >= 1) AND (length(code) <= 8)))
 );
 
+CREATE TABLE fencepost.poll_requests (
+    caller text NOT NULL,
+    request_id text NOT NULL,
+    hash text NOT NULL,
+    prefix text NOT NULL,
+    seqs bigint[] NOT NULL,
+    claimed_at timestamp with time zone NOT NULL
+);
+ALTER TABLE ONLY fencepost.poll_requests ALTER COLUMN seqs SET STORAGE EXTERNAL;
+
 CREATE TABLE fencepost.schedule_starts (
     name text NOT NULL,
     seq bigint NOT NULL,
@@ -1093,6 +1103,9 @@ ALTER TABLE ONLY fencepost.people_tasks
 
 ALTER TABLE ONLY fencepost.people_teams
     ADD CONSTRAINT people_teams_pkey PRIMARY KEY (code);
+
+ALTER TABLE ONLY fencepost.poll_requests
+    ADD CONSTRAINT poll_requests_pkey PRIMARY KEY (caller, request_id);
 
 ALTER TABLE ONLY fencepost.schedule_starts
     ADD CONSTRAINT schedule_starts_pkey PRIMARY KEY (name, seq);

@@ -2,7 +2,7 @@
 
 request   /rpc             rpc.Endpoint             engine, services of vocabularies   store
           everything else  http.site with routes    engine, services of vocabularies   store
-no call   loops: reaper, scheduler, fallback poller, partitions, the workers of built-in tasks, those of vocabularies
+no call   loops: reaper, scheduler, fallback poller, cleaners, the workers of built-in tasks, those of vocabularies
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from fencepost.loops.internal_worker import InternalWorker
 from fencepost.loops.loop import Loop
 from fencepost.loops.partition_maintainer import PartitionMaintainer
 from fencepost.loops.reaper import Reaper
+from fencepost.loops.request_cleaner import RequestCleaner
 from fencepost.loops.scheduler import Scheduler
 from fencepost.routes.health import ApiDocument, Health
 from fencepost.rpc.dispatch import Dispatch
@@ -148,8 +149,9 @@ def build_app(
     scheduler = Scheduler(engine.schedules)
     reaping, maintaining = Loop("reaper", reaper.run_once), Loop("partition-maintainer", partitions.run_once)
     polling = Loop("fallback-poller", FallbackPoller(task_store, dispatcher, wakeups).run_once)
+    cleaning = Loop("request-cleaner", RequestCleaner(task_store).run_once)
     background = Background(
-        [reaping, polling, maintaining, *(loop for one in running for loop in one.loops)],
+        [reaping, polling, maintaining, cleaning, *(loop for one in running for loop in one.loops)],
         _workers(engine, dispatch, settings, CleaningStore(database, clock)),
         scheduling=Loop("scheduler", scheduler.run_once),
     )

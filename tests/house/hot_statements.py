@@ -19,15 +19,18 @@ insert into fencepost.task_names (id, seq) select 'task-' || n, n from generate_
 
 insert into fencepost.live_tasks
     (seq, id, definition, definition_version, params, requester, created_by, created_at, status, version, retry_count,
-     exec_id, ready_at, deadline_at, updated_at, held_by, request_id, limit_key)
+     exec_id, ready_at, deadline_at, updated_at, held_by, limit_key)
 select
     n, 'task-' || n, 'demo/kind-' || n % 10, 1, '{"n": 1}', '{}', 'test', now(),
     (array['waiting', 'ready', 'requested', 'in-progress'])[1 + n % 4], 1, 0,
     case when n % 4 > 1 then gen_random_uuid() end, now(),
     case when n % 4 <> 1 then now() + n * interval '1 second' end, now(),
-    case when n % 4 > 1 then 'test' end, case when n % 4 > 1 then 'request-' || n end,
+    case when n % 4 > 1 then 'test' end,
     case when n % 10 > 7 then n % 97 end
 from generate_series(1, 2000) as n;
+
+insert into fencepost.poll_requests (caller, request_id, hash, prefix, seqs, claimed_at)
+select 'test', 'request-' || n, '', '', array[n], now() from generate_series(1, 2000) as n;
 
 insert into fencepost.done_tasks
     (seq, id, definition, definition_version, params, requester, created_by, created_at, version, action, done_by,

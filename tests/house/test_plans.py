@@ -28,6 +28,7 @@ _GROWING = {
     *(
         "task_names",
         "live_tasks",
+        "poll_requests",
         "done_tasks_default",
         "openings",
         "task_log_default",

@@ -114,6 +114,19 @@ def test_a_repeated_request_id_gets_the_tasks_that_it_still_holds_and_no_others(
     assert [task["id"] for task in server.poll(maxBatchSize=2, requestId="r-1")] == [first[1]["id"]]
 
 
+def test_a_request_id_without_leases_can_be_used_for_another_poll(server: Server) -> None:
+    server.define("demo/other")
+    server.create()
+    other = server.create("demo/other")["id"]
+    (task,) = server.poll(requestId="r-1")
+    server.rpc("awf.task/release", {"id": task["id"], "execId": task["execId"]})
+    server.poll()  # leases the task again, without a requestId
+
+    assert [task["id"] for task in server.poll("demo/other", requestId="r-1")] == [other]
+    assert [task["id"] for task in server.poll("demo/other", requestId="r-1")] == [other]
+    assert server.refused("awf.task/poll", {"taskDefinitions": ["demo/resize"], "requestId": "r-1"})[0] == 409
+
+
 def test_a_request_id_with_other_params_is_409(server: Server) -> None:
     server.create()
     server.poll(maxBatchSize=2, requestId="r-1")

@@ -123,6 +123,11 @@ def test_a_repeated_create_finds_the_migrated_task(server: Server) -> None:
         assert server.rpc(CREATE, said)["resource"] == task
 
 
+def test_a_migrated_lease_keeps_the_request_id_of_its_poll(server: Server) -> None:
+    poll = {"taskDefinitions": ["demo/resize"], "requestId": "r-running"}
+    assert server.refused("awf.task/poll", poll)[:2] == (409, "request-id-reused")
+
+
 def test_migrated_leases_continue(server: Server) -> None:
     lease = {"id": "requested", "execId": EXEC_ID}
     assert server.rpc("awf.task/start", lease)["resource"]["status"] == "in-progress"

@@ -33,6 +33,8 @@ Verb = Literal["start", "success", "fail", "release", "cancel", "retry"]
 # The first entries of a log are all kept. Later notifications are thinned out after each `_THINNED` more.
 WHOLE_LOG = 1000
 _THINNED = 500
+# A requestId without leases is kept for this time at least (delete_requests.sql says why).
+_REQUEST_AGE = "1 minute"
 # From this number of definitions on, a claim first finds out which of them have ready tasks.
 _MANY = 64
 
@@ -249,6 +251,11 @@ class TaskStore:
         if any(definition in self.limits for definition in definitions):
             return await self._database.run_locking(job)
         return await self._database.run(job)
+
+    async def delete_requests(self, *, batch: int) -> int:
+        """Delete a batch of the requestIds of polls that hold no lease any more; return how many were deleted."""
+        params = {"age": _REQUEST_AGE, "batch": batch, "now": self._clock.now()}
+        return int((await self._database.fetch(statement("tasks/delete_requests"), params))[0][0])
 
     async def deliver_cancel(self, id: str, exec_id: str, notification: bytes, caller: str) -> bool:
         """Log that the worker of a canceled task knows; return whether the task was canceled under this execId."""

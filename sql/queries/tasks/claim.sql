@@ -7,7 +7,7 @@
 --          ends with the task whose params exceed most_bytes. With `texts`, when all asks have `fields`: per ask with
 --          tasks (call, text, number, size, due_in, has_lost): their JSON objects joined by commas, their number, the bytes
 --          of their params, the seconds until the first deadline, and whether one has lost attempts.
--- Touches: live_tasks, task_log; reads definitions.
+-- Touches: live_tasks, task_log, poll_requests; reads definitions.
 with asks as materialized (
     select a.*, row_number() over (order by a.ask desc) as from_last,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now
@@ -79,13 +79,13 @@ leased as (
         deadline_at = fencepost.lease_end(
             s.now, s.start, l.settings, l.expires_at, d.in_progress_timeout, d.requested_to_start_timeout, d.attempt_timeout),
         attempt_ends_at = s.now + case when s.start then fencepost.term(l.settings, 'attemptTimeout', d.attempt_timeout) end,
-        updated_at = s.now, worker = s.worker, held_by = s.caller, request_id = s.request_id, request_hash = s.request_hash
+        updated_at = s.now, worker = s.worker, held_by = s.caller
     from picked as p
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
     where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked, so its ctid is still valid.
-    returning s.ask as call, s.action, s.slot, s.fields, d.kind, d.in_progress_timeout, d.attempt_timeout,
-        d.allowed_retry_count, d.retry_delay, l.*
+    returning s.ask as call, s.action, s.slot, s.fields, s.request_id as request, s.request_hash as hash, s.prefix,
+        d.kind, d.in_progress_timeout, d.attempt_timeout, d.allowed_retry_count, d.retry_delay, l.*
 ),
 logged as (
     insert into fencepost.task_log
@@ -93,6 +93,16 @@ logged as (
     select l.seq, l.version, l.updated_at, l.action, l.held_by, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
         l.execute_at, l.deadline_at
     from leased as l
+),
+remembered as (
+    -- The row of an earlier poll is replaced: it holds no lease any more, or this poll would not be in the claim.
+    insert into fencepost.poll_requests as r (caller, request_id, hash, prefix, seqs, claimed_at)
+    select l.held_by, l.request, l.hash, l.prefix, array_agg(l.seq), min(l.updated_at)
+    from leased as l
+    where l.request is not null
+    group by l.call, l.held_by, l.request, l.hash, l.prefix
+    on conflict (caller, request_id) do update
+    set hash = excluded.hash, prefix = excluded.prefix, seqs = excluded.seqs, claimed_at = excluded.claimed_at
 ),
 texts as (
     select
