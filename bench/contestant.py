@@ -14,27 +14,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 # The folder of the Node packages: `make bench` runs `npm ci --prefix bench` (node_modules is not committed).
 NODE_FOLDER = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """The terms on which contestants are compared: like with like. The harness checks `batch` and `finished`.
+
+    history   "kept": a finished task can be read afterwards; "deleted": it cannot; "": not a queue
+    keeps     what remains of a finished task, in a few words
+    batch     the largest number of tasks in one handler call; 1 is one call a task
+    settings  workers, batch sizes and so on, for the notes of the table
+    finished  a query that counts the finished tasks in its tables, "" where nothing could be counted
+    """
+
+    history: Literal["kept", "deleted", ""]
+    keeps: str
+    batch: int = 1
+    settings: str
+    finished: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drained:
-    """The result of a drain; each task ran once if `left` is 0 and `calls` == `tasks` == count.
+    """The result of a drain; each task was handled once if `left` is 0 and `handled` == `tasks` == count.
 
     seconds  from the start of the first handler to the commit of the last completion: without the start of processes
              and imports before the first handler, but with the flush of completions after the last one
+    handled  number of tasks that handlers were called with
+    tasks    number of different tasks among these
     calls    number of handler calls
-    tasks    number of different tasks in these calls
     left     tasks that are not done in the tables of the queue afterwards
     decided  decisions made beside the calls, each of which is a task; only for workflows
     """
 
     seconds: float
-    calls: int
+    handled: int
     tasks: int
+    calls: int
     left: int
     decided: int = 0
 
@@ -43,8 +63,7 @@ class Contestant(Protocol):
     """One queue. Its `count` no-op tasks have the params {"n": <number>} or none; its handlers only count."""
 
     name: str
-    # One line for the notes of the table: retention of finished tasks, calls of handlers, batch sizes.
-    manner: str
+    manner: Manner
 
     def available(self) -> str | None:
         """Return the reason why it cannot run here ("pgqueuer is not installed", "Node is missing"), or None."""

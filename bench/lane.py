@@ -77,8 +77,8 @@ def find(name: str, options: dict[str, Any]) -> Contestant:
 
 
 def _answer(contestant: Contestant, what: str, arguments: list[Any]) -> Any:
-    if what in {"name", "manner"}:
-        return getattr(contestant, what)
+    if what == "manner":
+        return dataclasses.asdict(contestant.manner)
     if what == "servers" and not hasattr(contestant, what):
         return []
     result = getattr(contestant, what)(*arguments)

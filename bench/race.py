@@ -5,6 +5,7 @@ Rounds are interleaved because the speed of the machine changes: compared values
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from bench.contestant import Drained
+from bench.contestant import Drained, Manner
 from bench.contestants.fencepost_worker import STEPS
 from bench.lane import Lane, LaneFailed
 from bench.loads.idle import idle_polls
@@ -81,7 +82,8 @@ class Race:
             raise LaneFailed(f"{name}: {reason}")
         self._dsn[name] = self._postgres.new_database(name)
         lane.ask("prepare", self._dsn[name])
-        self.samples.note(name, f"{name}: {lane.ask('manner')}")
+        manner = self.samples.manners[name] = Manner(**lane.ask("manner"))
+        self.samples.note(name, f"{name}: {manner.settings}")
         if self._plan.takes_part(name, "drain"):
             self._warm_up(name, lane)
 
@@ -105,8 +107,19 @@ class Race:
         count = min(_WARM_UP, self._plan.count)
         lane.ask("create", count)
         drained = self._checked(name, count, lane.drain(count))
-        rate = drained.calls / drained.seconds
+        self._check_history(name)
+        rate = drained.handled / drained.seconds
         self._counts[name] = max(100, min(self._plan.count, int(rate * self._plan.most_seconds) // 100 * 100))
+
+    def _check_history(self, name: str) -> None:
+        """Check after the first drain that finished tasks are kept, or not, as the contestant says."""
+        manner = self.samples.manners[name]
+        if manner.finished and not name.endswith(":loaded"):
+            with psycopg.connect(self._dsn[name], autocommit=True) as connection:
+                row = connection.execute(manner.finished.encode()).fetchone()
+            kept = min(_WARM_UP, self._plan.count) if manner.history == "kept" else 0
+            if row is None or row[0] != kept:
+                raise LaneFailed(f"{name}: expected {kept} finished tasks in its tables, and found {row}")
 
     def _measure(self, name: str) -> None:
         lane = self._lanes[name]
@@ -130,13 +143,16 @@ class Race:
         drained = lane.drain(count)
         cost = meter.stop()
         self._checked(name, count, drained)
-        self.samples.add("drain", name, _per_task(drained.calls + drained.decided, drained.seconds, cost))
+        self.samples.add("drain", name, _per_task(drained.handled + drained.decided, drained.seconds, cost))
 
     def _checked(self, name: str, created: int, drained: Drained) -> Drained:
-        """Return the result of a drain; raises LaneFailed unless each task was done exactly once."""
-        left = self._left.get(name, 0) + created - drained.calls
-        if drained.calls != drained.tasks or drained.left != left or drained.calls < created:
+        """Return the result of a drain; raises LaneFailed unless each task was done once, in calls of its kind."""
+        left = self._left.get(name, 0) + created - drained.handled
+        if drained.handled != drained.tasks or drained.left != left or drained.handled < created:
             raise LaneFailed(f"{name}: not exactly once: created {created}, expected {left} left, and got {drained}")
+        batch = self.samples.manners[name].batch
+        if not math.ceil(drained.handled / batch) <= drained.calls <= math.ceil(drained.handled / min(batch, 2)):
+            raise LaneFailed(f"{name}: handler calls of up to {batch} tasks do not fit {drained}")
         self._left[name] = left
         return drained
 

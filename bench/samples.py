@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from bench.contestant import Manner
 
 
 class Samples:
@@ -16,6 +19,7 @@ class Samples:
     def __init__(self) -> None:
         self._taken: dict[str, dict[str, list[Mapping[str, float]]]] = {}
         self.notes: dict[str, list[str]] = {}
+        self.manners: dict[str, Manner] = {}
 
     def add(self, figure: str, name: str, sample: Mapping[str, float]) -> None:
         """Add a sample."""
@@ -52,5 +56,6 @@ class Samples:
         """Write the samples and notes with the description of the run."""
         path.parent.mkdir(parents=True, exist_ok=True)
         now = datetime.now().astimezone().isoformat()
-        written = {"written": now, **about, "samples": self._taken, "notes": self.notes}
+        manners = {name: dataclasses.asdict(manner) for name, manner in self.manners.items()}
+        written = {"written": now, **about, "contestants": manners, "samples": self._taken, "notes": self.notes}
         path.write_text(json.dumps(written, indent=1) + "\n")

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from bench.contestant import Drained
+from bench.contestant import Drained, Manner
 from bench.contestants.crew import Crew, Tally, serve
 from bench.contestants.peer import Start, left, missing, one_by_one, url
 
@@ -56,9 +57,10 @@ class Awa:
         self._workers, self._at_once, self._chunk = workers, at_once, chunk
         self._dsn = ""
         self._crew: Crew | None = None
-        self.manner = (
-            "keeps a finished job until its ring of tables turns; one async Python handler call a job; "
-            f"{workers} worker process(es), max_workers {at_once:,}, enqueue_many_copy of {chunk:,}"
+        self.manner = Manner(
+            history="deleted",
+            keeps="nothing, once its ring of tables turns",
+            settings=f"{workers} worker process(es), max_workers {at_once:,}, enqueue_many_copy of {chunk:,}",
         )
 
     def available(self) -> str | None:
@@ -78,8 +80,8 @@ class Awa:
     def drain(self, count: int) -> Drained:
         """Run workers until there were enough handler calls."""
         assert self._crew is not None
-        seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "at_once": self._at_once}, count)
-        return Drained(seconds, calls, tasks, left(self._dsn, _LEFT))
+        order = {"dsn": self._dsn, "at_once": self._at_once}
+        return self._crew.drain(order, count, partial(left, self._dsn, _LEFT))
 
     def latency(self, count: int) -> list[float]:
         """Insert one job after another; NOTIFY wakes the worker."""

@@ -20,6 +20,7 @@ from typing import Any
 import uvloop
 
 from bench.child import Child, python
+from bench.contestant import Drained
 
 # A longer drain is cut off; the harness finds the tasks that are left.
 DRAIN_SECONDS = 240
@@ -63,8 +64,8 @@ class Crew:
         orphaned = signal.SIGKILL
         self._children = [Child(python(module, str(shared), str(index)), orphaned=orphaned) for index in range(size)]
 
-    def drain(self, order: dict[str, Any], count: int) -> tuple[float, int, int]:
-        """Let all work until `count` handler calls; return seconds, calls and different tasks."""
+    def drain(self, order: dict[str, Any], count: int, left: Callable[[], int]) -> Drained:
+        """Let all work until `count` handler calls, each for one task; `left` counts the tasks left afterwards."""
         for child in self._children:
             child.write(json.dumps(order).encode())
         for child in self._children:
@@ -76,8 +77,9 @@ class Crew:
             child.write(b"stop")
         said = [json.loads(child.read()) for child in self._children]
         began = min((value for value in self._cells[1::_CELLS] if value), default=0)
-        tasks = {task for what in said for task in what["seen"]}
-        return (max(what["ended"] for what in said) - began) / 1e9, sum(self._cells[0::_CELLS]), len(tasks)
+        seconds = (max(what["ended"] for what in said) - began) / 1e9
+        tasks, calls = {task for what in said for task in what["seen"]}, sum(self._cells[0::_CELLS])
+        return Drained(seconds=seconds, handled=calls, tasks=len(tasks), calls=calls, left=left())
 
     def close(self) -> None:
         """Stop the processes."""

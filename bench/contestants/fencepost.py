@@ -19,7 +19,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from bench.child import Child, python
-from bench.contestant import Drained
+from bench.contestant import Drained, Manner
 from bench.contestants.fencepost_worker import CELLS, DEFINITION, FLOW, LIMITED, SINGLE, STEPS
 from fencepost_sdk import Client
 
@@ -60,9 +60,12 @@ class FencepostContestant:
         self._urls: list[str] = []
         self._folder = tempfile.TemporaryDirectory(prefix="fencepost-bench-")
         self._cells: memoryview[int] = memoryview(b"").cast("q")
-        self.manner = (
-            f"HTTP; history and log kept; one async handler call a task; {self._worker_count} worker process(es), "
-            f"concurrency {concurrency} and {prefetch} ahead; creates with create_many"
+        self.manner = Manner(
+            history="kept",
+            keeps="task and log",
+            settings=f"over HTTP; {self._worker_count} worker process(es), concurrency {concurrency} and {prefetch} "
+            "ahead; creates with create_many",
+            finished="select count(*) from fencepost.done_tasks",
         )
 
     def available(self) -> str | None:
@@ -130,7 +133,10 @@ class FencepostContestant:
         seen = [number for what in said for number in what["seen"]]
         seconds = (max(what["ended"] for what in said) - first) / 1e9
         decided = len(seen) + len(seen) // STEPS if self._has_flows else 0
-        return Drained(seconds, len(seen), len(set(seen)), self.left(), decided)
+        calls = sum(what["calls"] for what in said)
+        return Drained(
+            seconds=seconds, handled=len(seen), tasks=len(set(seen)), calls=calls, left=self.left(), decided=decided
+        )
 
     def latency(self, count: int) -> list[float]:
         """Create one task after another while the worker waits in a long poll."""

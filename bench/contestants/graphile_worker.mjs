@@ -49,7 +49,7 @@ const contestant = {
 
   async drain(count, seconds) {
     const counted = new Count(count);
-    const runners = await Promise.all(Array.from({ length: POOLS }, () => start(({ n }) => counted.add(n))));
+    const runners = await Promise.all(Array.from({ length: POOLS }, () => start(({ n }) => counted.add([n]))));
     await full(counted, seconds);
     // Each stops after the commit of its pending completions.
     await Promise.all(runners.map((runner) => runner.stop()));

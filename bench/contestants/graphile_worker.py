@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.contestant import Manner
 from bench.contestants.peer import NodePeer
 
 
@@ -10,6 +11,10 @@ def contestant() -> NodePeer:
     return NodePeer(
         "graphile_worker",
         "graphile-worker",
-        "deletes a finished job; one handler call a job; two pools, local queue of 2,000, addJobs of 5,000",
+        Manner(
+            history="deleted",
+            keeps="nothing",
+            settings="two pools, local queue of 2,000, addJobs of 5,000",
+        ),
         "select count(*) from graphile_worker.jobs",
     )

@@ -25,9 +25,10 @@ export async function serve(contestant) {
   process.exit(0);
 }
 
-/** The counters of a drain: calls, tasks and the time of the first call; `done` resolves when there were enough. */
+/** The counters of a drain and the time of the first call; `done` resolves when enough tasks were handled. */
 export class Count {
   calls = 0;
+  handled = 0;
   #seen = new Set();
   #began = 0;
 
@@ -36,18 +37,19 @@ export class Count {
     this.done = new Promise((resolve) => (this.finish = resolve));
   }
 
-  /** Count a handler call for the task with this number. */
-  add(number) {
+  /** Count a handler call for the tasks with these numbers. */
+  add(numbers) {
     if (this.calls === 0) this.#began = performance.now();
     this.calls += 1;
-    this.#seen.add(number);
-    if (this.calls === this.wanted) this.finish();
+    this.handled += numbers.length;
+    for (const number of numbers) this.#seen.add(number);
+    if (this.handled >= this.wanted) this.finish();
   }
 
   /** Return the result, with the current time as its end. */
   result() {
     const seconds = (performance.now() - this.#began) / 1000;
-    return { seconds, calls: this.calls, tasks: this.#seen.size };
+    return { seconds, handled: this.handled, tasks: this.#seen.size, calls: this.calls };
   }
 }
 

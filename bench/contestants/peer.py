@@ -1,7 +1,7 @@
-"""Shared parts of the contestants of other queues: URLs, checks for packages, counts, and a contestant on Node.
+"""Shared parts of the contestants of other queues: URLs, checks for packages, counts, and programs in other languages.
 
-A contestant on Node is a module `<name>.mjs` that `peer.mjs` serves: a JSON array per line in, a JSON object per line
-out.
+A contestant in another language is a program that reads a JSON array per line and answers with a JSON object per line:
+on Node a module `<name>.mjs` that `peer.mjs` serves, in Go the program in the folder `<name>`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,7 +25,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from bench.child import Child
-from bench.contestant import NODE_FOLDER, Drained
+from bench.contestant import NODE_FOLDER, Drained, Manner
 from bench.contestants.crew import DRAIN_SECONDS
 
 # The version that pg-boss 12 requires.
@@ -87,34 +90,30 @@ async def one_by_one(count: int, start: Start, create: Callable[[int], Awaitable
     return taken[WARM_UP:]
 
 
-class NodePeer:
-    """A contestant with its worker and its producer in one Node process."""
+class Peer(ABC):
+    """A contestant with its worker and its producer in one process of another language."""
 
-    def __init__(self, name: str, package: str, manner: str, waiting: str) -> None:
+    def __init__(self, name: str, manner: Manner, waiting: str) -> None:
         self.name = name
         self.manner = manner
-        self._package = package
         # Counts the jobs that are not done.
         self._waiting = waiting
         self._dsn = ""
         self._child: Child | None = None
 
+    @abstractmethod
     def available(self) -> str | None:
-        """Return the missing part, Node or the package, or None."""
-        if not (NODE_FOLDER / "node_modules" / self._package / "package.json").is_file():
-            return f"{self._package} is not installed (npm ci --prefix bench)"
-        if node() is None:
-            return f"no Node {'.'.join(map(str, NODE_VERSION))} or newer (npm ci --prefix bench brings one)"
-        return None
+        """Return the missing part, or None."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the command of the program."""
 
     def prepare(self, dsn: str) -> None:
-        """Start Node, and create the schema of the queue."""
-        program = node()
-        assert program is not None
+        """Start the program, and create the schema of the queue."""
         self._dsn = dsn
-        script = NODE_FOLDER / "contestants" / f"{self.name}.mjs"
         quiet = {"NODE_ENV": "production", "NO_LOG_SUCCESS": "1"}
-        self._child = Child([program, str(script)], env=quiet, orphaned=signal.SIGKILL)
+        self._child = Child(self.command(), env=quiet, orphaned=signal.SIGKILL)
         self._ask("prepare", url(dsn))
 
     def create(self, count: int) -> float:
@@ -122,9 +121,9 @@ class NodePeer:
         return float(self._ask("create", count))
 
     def drain(self, count: int) -> Drained:
-        """Run the worker in this Node process until `count` jobs are done."""
+        """Run the worker in that process until `count` jobs are done."""
         done = self._ask("drain", count, DRAIN_SECONDS)
-        return Drained(done["seconds"], done["calls"], done["tasks"], left(self._dsn, self._waiting))
+        return Drained(**done, left=left(self._dsn, self._waiting))
 
     def latency(self, count: int) -> list[float]:
         """Create one job at a time."""
@@ -132,7 +131,7 @@ class NodePeer:
         return taken[WARM_UP:]
 
     def close(self) -> None:
-        """Stop Node."""
+        """Stop the program."""
         if self._child is not None:
             self._child.stop()
 
@@ -143,6 +142,46 @@ class NodePeer:
         if "failed" in answer:
             raise RuntimeError(answer["failed"])
         return answer["result"]
+
+
+class NodePeer(Peer):
+    """A contestant on Node; `package` is its package on npm."""
+
+    def __init__(self, name: str, package: str, manner: Manner, waiting: str) -> None:
+        super().__init__(name, manner, waiting)
+        self._package = package
+
+    def available(self) -> str | None:
+        """Return the missing part, Node or the package, or None."""
+        if not (NODE_FOLDER / "node_modules" / self._package / "package.json").is_file():
+            return f"{self._package} is not installed (npm ci --prefix bench)"
+        if node() is None:
+            return f"no Node {'.'.join(map(str, NODE_VERSION))} or newer (npm ci --prefix bench brings one)"
+        return None
+
+    def command(self) -> list[str]:
+        """Return Node with the module of the contestant."""
+        program = node()
+        assert program is not None
+        return [program, str(NODE_FOLDER / "contestants" / f"{self.name}.mjs")]
+
+
+class GoPeer(Peer):
+    """A contestant in Go, built by `make bench`."""
+
+    def available(self) -> str | None:
+        """Return the reason why there is no program, or None."""
+        if not self._program.is_file():
+            return "left out: it is not built; `make bench` builds it where Go is installed"
+        return None
+
+    def command(self) -> list[str]:
+        """Return the program."""
+        return [str(self._program)]
+
+    @property
+    def _program(self) -> Path:
+        return Path(sys.prefix) / "bin" / f"bench-{self.name}"
 
 
 @cache

@@ -37,7 +37,7 @@ const contestant = {
   async drain(count, seconds) {
     const counted = new Count(count);
     await boss.work(QUEUE, WORK, async (jobs) => {
-      for (const job of jobs) counted.add(job.data.n);
+      counted.add(jobs.map((job) => job.data.n));
     });
     await full(counted, seconds);
     // Returns after the commit of the current batch.

@@ -5,6 +5,7 @@ Its handler gets a whole batch, which one statement completes; the other queues 
 
 from __future__ import annotations
 
+from bench.contestant import Manner
 from bench.contestants.peer import NodePeer
 
 
@@ -13,6 +14,12 @@ def contestant() -> NodePeer:
     return NodePeer(
         "pg_boss",
         "pg-boss",
-        "keeps a finished job; one handler call for up to 2,000 jobs, two at a time; insert of 5,000",
+        Manner(
+            history="kept",
+            keeps="job",
+            batch=2000,
+            settings="handler calls of up to 2,000 jobs, two at a time; insert of 5,000",
+            finished="select count(*) from pgboss.job where state = 'completed'",
+        ),
         "select count(*) from pgboss.job where state < 'completed'",
     )

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from bench.contestant import Drained
+from bench.contestant import Drained, Manner
 from bench.contestants.crew import Crew, Tally, serve
 from bench.contestants.peer import Start, left, missing, one_by_one, url
 
@@ -38,9 +39,11 @@ class PgQueuer:
         self._workers, self._batch, self._chunk = workers, batch, chunk
         self._dsn = ""
         self._crew: Crew | None = None
-        self.manner = (
-            "deletes a finished job, keeps a log row a transition; one async handler call a job; "
-            f"{workers} worker process(es), batch_size {batch:,}, enqueue of {chunk:,}, asyncpg"
+        self.manner = Manner(
+            history="kept",
+            keeps="log without the job",
+            settings=f"{workers} worker process(es), batch_size {batch:,}, enqueue of {chunk:,}, asyncpg",
+            finished="select count(*) from pgqueuer_log where status = 'successful'",
         )
 
     def available(self) -> str | None:
@@ -60,8 +63,8 @@ class PgQueuer:
     def drain(self, count: int) -> Drained:
         """Run queue managers until there were enough handler calls."""
         assert self._crew is not None
-        seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "batch": self._batch}, count)
-        return Drained(seconds, calls, tasks, left(self._dsn, "select count(*) from pgqueuer"))
+        order = {"dsn": self._dsn, "batch": self._batch}
+        return self._crew.drain(order, count, partial(left, self._dsn, "select count(*) from pgqueuer"))
 
     def latency(self, count: int) -> list[float]:
         """Enqueue one job after another; NOTIFY wakes the manager."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from bench.contestant import Drained
+from bench.contestant import Drained, Manner
 from bench.contestants.crew import Crew, Tally, serve
 from bench.contestants.peer import Start, left, missing, one_by_one
 
@@ -39,9 +40,11 @@ class Procrastinate:
         self._workers, self._concurrency, self._chunk = workers, concurrency, chunk
         self._dsn = ""
         self._crew: Crew | None = None
-        self.manner = (
-            "keeps a finished job and its events; one async handler call a job; "
-            f"{workers} worker process(es), concurrency {concurrency}, batch_defer of {chunk:,}"
+        self.manner = Manner(
+            history="kept",
+            keeps="job and log",
+            settings=f"{workers} worker process(es), concurrency {concurrency}, batch_defer of {chunk:,}",
+            finished="select count(*) from procrastinate_jobs where status = 'succeeded'",
         )
 
     def available(self) -> str | None:
@@ -61,8 +64,8 @@ class Procrastinate:
     def drain(self, count: int) -> Drained:
         """Run workers until there were enough handler calls."""
         assert self._crew is not None
-        seconds, calls, tasks = self._crew.drain({"dsn": self._dsn, "concurrency": self._concurrency}, count)
-        return Drained(seconds, calls, tasks, left(self._dsn, _LEFT))
+        order = {"dsn": self._dsn, "concurrency": self._concurrency}
+        return self._crew.drain(order, count, partial(left, self._dsn, _LEFT))
 
     def latency(self, count: int) -> list[float]:
         """Defer one job after another; NOTIFY wakes the worker."""

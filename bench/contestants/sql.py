@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from bench.contestant import Drained
+from bench.contestant import Drained, Manner
 
 _CREATE = """
 with created as (
@@ -71,7 +71,12 @@ class SqlContestant:
         self._batch = batch
         # Small batches wait for the disk, concurrently; large batches use the CPU, on two cores.
         self._connections = {1: 16, 10: 8, 100: 4}.get(batch, 2)
-        self.manner = f"history, log row a transition; batches of {batch} over {self._connections} connections"
+        self.manner = Manner(
+            history="kept",
+            keeps="task and log",
+            settings=f"batches of {batch} over {self._connections} connections, a log row a transition",
+            finished="select count(*) from history",
+        )
         self._dsn = ""
         self._seen: list[int] = []
         self._first = 0.0
@@ -112,7 +117,8 @@ class SqlContestant:
         with psycopg.connect(self._dsn) as connection:
             row = connection.execute("select count(*) from live").fetchone()
         assert row is not None
-        return Drained(seconds, len(self._seen), len(set(self._seen)), row[0])
+        handled = len(self._seen)
+        return Drained(seconds=seconds, handled=handled, tasks=len(set(self._seen)), calls=handled, left=row[0])
 
     def latency(self, count: int) -> list[float]:
         """Create and claim one task at a time: one connection listens, another creates and notifies."""

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bench.child import Child, python
-from bench.contestant import Drained
+from bench.contestant import Drained, Manner
 from fencepost.cli.serving import HTTP_SETTINGS
 
 _TASK = {"id": "0f1e2d3c", "execId": "aac4c869-daa4-45fb-917a-46fe14359ed4", "status": "requested", "params": {"n": 1}}
@@ -31,7 +31,7 @@ class StarletteContestant:
     """A server without a queue, for the single calls only."""
 
     name = "starlette"
-    manner = "no queue: JSON in, JSON out; uvloop, httptools, no access log"
+    manner = Manner(history="", keeps="", settings="no queue: JSON in, JSON out; uvloop, httptools, no access log")
 
     def __init__(self) -> None:
         self._server: Child | None = None
