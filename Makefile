@@ -85,11 +85,14 @@ constraints: .venv/.dev ## Resolve the dependencies again, with hashes
 	@$(PIP) install --require-hashes -r constraints/docs.txt
 	@touch $@
 
-# The peers on Node take part where npm is there.
-.venv/.bench: .venv/.run constraints/bench.txt bench/package-lock.json
+# The peers on Node take part where npm is there, that in Go where Go is.
+.venv/.bench: .venv/.run constraints/bench.txt constraints/oban.txt bench/package-lock.json $(wildcard bench/contestants/river/*)
 	@$(PIP) install --require-hashes -r constraints/bench.txt
+	@$(PIP) install --require-hashes -r constraints/oban.txt || echo "fencepost: pip could not install Oban; it is left out"
 	@if command -v npm >/dev/null; then npm ci --prefix bench --no-audit --no-fund --silent || \
 		echo "fencepost: npm could not install the peers on Node; they are left out"; fi
+	@if command -v go >/dev/null; then GOTOOLCHAIN=local go build -C bench/contestants/river -buildvcs=false -o $(CURDIR)/$(BIN)/bench-river . || \
+		echo "fencepost: Go could not build River; it is left out"; fi
 	@touch $@
 
 clean: ## Remove .venv, site/ and the demo's data

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 BATCHES = ("sql:1", "sql:10", "sql:100", "sql:1000")
-PEERS = ("pgqueuer", "procrastinate", "awa", "graphile_worker", "pg_boss")
-PYTHON_PEERS = ("pgqueuer", "procrastinate", "awa")
+PYTHON_PEERS = ("pgqueuer", "procrastinate", "awa", "oban", "dbos", "absurd")
+PEERS = (*PYTHON_PEERS, "graphile_worker", "pg_boss", "river")
 OURS = "fencepost"
 # The single calls have their own server, so that their rows do not slow down its drains.
 SINGLE = "fencepost:single"

@@ -66,9 +66,9 @@ class Start:
         self._at = 0.0
         self._happened = asyncio.Event()
 
-    def now(self) -> None:
-        """Record the start."""
-        self._at = time.perf_counter()
+    def now(self, at: float | None = None) -> None:
+        """Record the start, now or at a time of `time.perf_counter()`."""
+        self._at = time.perf_counter() if at is None else at
         self._happened.set()
 
     async def wait(self) -> float:

@@ -1,0 +1,147 @@
+"""Oban for Python (PyPI `oban`), on psycopg and uvloop, through `enqueue_many` and an `Oban` with one queue.
+
+It fetches jobs in batches. Its bulk paths are one transaction each, with a statement for each job: for the jobs of an
+`enqueue_many`, and for the completions since the last fetch. It keeps a finished job for a day. Needs Python 3.12.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from bench.contestant import Drained, Manner
+from bench.contestants.crew import Crew, Tally, serve
+from bench.contestants.peer import Start, left, missing, one_by_one, url
+
+if TYPE_CHECKING:
+    from oban import Oban
+
+_QUEUE = "noop"
+_PYTHON = (3, 12)
+_LEFT = "select count(*) from oban_jobs where state <> 'completed'"
+
+
+def contestant(variant: str = "2", *, limit: int = 500, chunk: int = 1000) -> ObanContestant:
+    """Return the contestant; variant: worker processes; options: limit of the queue, jobs per enqueue_many."""
+    return ObanContestant(int(variant), limit, chunk)
+
+
+class ObanContestant:
+    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
+
+    name = "oban"
+
+    def __init__(self, workers: int, limit: int, chunk: int) -> None:
+        self._workers, self._limit, self._chunk = workers, limit, chunk
+        self._dsn = ""
+        self._crew: Crew | None = None
+        self.manner = Manner(
+            history="kept",
+            keeps="job",
+            settings=f"{workers} worker process(es), limit {limit}, enqueue_many of {chunk:,}",
+            finished="select count(*) from oban_jobs where state = 'completed'",
+        )
+
+    def available(self) -> str | None:
+        """Return the missing package, or None."""
+        if sys.version_info < _PYTHON:
+            return "left out: it needs Python 3.12 (make bench PYTHON=python3.12)"
+        return missing("oban")
+
+    def prepare(self, dsn: str) -> None:
+        """Install its schema."""
+        self._dsn = dsn
+        uvloop.run(self._prepare())
+        self._crew = Crew(__name__, self._workers)
+
+    def create(self, count: int) -> float:
+        """Enqueue lists of jobs."""
+        return uvloop.run(self._create(count))
+
+    def drain(self, count: int) -> Drained:
+        """Run workers until there were enough handler calls."""
+        assert self._crew is not None
+        order = {"dsn": self._dsn, "limit": self._limit}
+        return self._crew.drain(order, count, partial(left, self._dsn, _LEFT))
+
+    def latency(self, count: int) -> list[float]:
+        """Enqueue one job after another; NOTIFY wakes the worker."""
+        return uvloop.run(self._latency(count))
+
+    def close(self) -> None:
+        """Stop the workers."""
+        if self._crew is not None:
+            self._crew.close()
+
+    async def _prepare(self) -> None:
+        from oban.schema import install
+
+        async with await _pool(self._dsn) as pool:
+            await install(pool)
+
+    async def _create(self, count: int) -> float:
+        from oban import Oban
+
+        new = _worker(_nothing).new
+        async with await _pool(self._dsn) as pool:
+            oban, began = Oban(pool=pool), time.perf_counter()
+            for at in range(0, count, self._chunk):
+                await oban.enqueue_many(new({"n": number}) for number in range(at, min(at + self._chunk, count)))
+            return time.perf_counter() - began
+
+    async def _latency(self, count: int) -> list[float]:
+        start = Start()
+        new = _worker(lambda number: start.now()).new
+        async with await _pool(self._dsn) as pool, _oban(pool, self._limit) as oban:
+            # It does not report when it listens.
+            await asyncio.sleep(1.0)
+            return await one_by_one(count, start, lambda number: oban.enqueue(new({"n": number})))
+
+
+def _nothing(number: int) -> None:
+    """Placeholder for the handler in processes that run none."""
+
+
+def _worker(handle: Callable[[int], None]) -> Any:
+    """Return a worker class, which Oban finds by the name of its module and class."""
+    from oban import worker
+
+    @worker(queue=_QUEUE)
+    class Noop:
+        __module__, __qualname__ = "bench", "Noop"
+
+        async def process(self, job: Any) -> None:
+            handle(job.args["n"])
+
+    return Noop
+
+
+async def _pool(dsn: str) -> Any:
+    from oban import Oban
+
+    return await Oban.create_pool(url(dsn))
+
+
+def _oban(pool: Any, limit: int) -> Oban:
+    from oban import Oban
+
+    logging.getLogger("oban").setLevel(logging.ERROR)
+    return Oban(pool=pool, queues={_QUEUE: limit})
+
+
+async def _work(order: dict[str, Any], tally: Tally, enough: asyncio.Event) -> None:
+    _worker(tally.add)
+    # The end of the block returns after the commit of all pending completions.
+    async with await _pool(order["dsn"]) as pool, _oban(pool, order["limit"]):
+        await enough.wait()
+
+
+if __name__ == "__main__":
+    serve(_work)
