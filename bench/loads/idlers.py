@@ -32,7 +32,8 @@ async def _hold(host: str, port: int, count: int) -> None:
     loop = asyncio.get_running_loop()
     params = {"taskDefinitions": ["bench/idle"], "timeout": _WAIT_MS, "start": True}
     body = json.dumps({"method": "awf.task/long-poll", "params": params}).encode()
-    head = f"POST /rpc HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    lines = ("POST /rpc HTTP/1.1", "host: localhost", "content-type: application/json", f"content-length: {len(body)}")
+    head = "\r\n".join((*lines, "", ""))
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def connect() -> asyncio.BaseTransport:
