@@ -9,6 +9,9 @@ BATCHES = ("sql:1", "sql:10", "sql:100", "sql:1000")
 PYTHON_PEERS = ("pgqueuer", "procrastinate", "awa", "oban", "dbos", "absurd")
 PEERS = (*PYTHON_PEERS, "graphile_worker", "pg_boss", "river")
 OURS = "fencepost"
+# One handler call for a batch, and no history: each has peers that work like it.
+BATCH = "fencepost:batch"
+NO_HISTORY = "fencepost:keep-none"
 # The single calls have their own server, so that their rows do not slow down its drains.
 SINGLE = "fencepost:single"
 VARIANTS = (
@@ -17,9 +20,11 @@ VARIANTS = (
     *("fencepost:1kb", "fencepost:10kb"),
 )
 EVERYBODY = (*BATCHES, *PEERS, OURS, SINGLE, "starlette", *VARIANTS)
+# Contestants that are compared like for like.
+COMPARED = (BATCHES[-1], *PEERS, OURS, BATCH, NO_HISTORY)
 # Contestants of the latency figure, for which the batch size of plain SQL does not matter.
 LATENCY = ("sql:1", *PEERS, OURS)
-FIGURES = ("create", "drain", "single", "latency", "idle")
+FIGURES = ("create", "drain", "single", "in-flight", "latency", "idle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,15 @@ class Plan:
 
     rounds: int = 3
     count: int = 10_000
-    most_seconds: float = 3.0
-    latencies: int = 50
+    most_seconds: float = 2.0
+    latencies: int = 40
     # Seconds after which a step of a contestant counts as hung.
     patience: float = 60.0
-    single_seconds: int = 4
+    single_seconds: int = 3
+    # Tasks that are created one by one, with 32 calls in flight.
+    in_flight: int = 2_000
     idle_polls: int = 10_000
-    idle_seconds: float = 15.0
+    idle_seconds: float = 10.0
     finished: int = 200_000
     waiting: int = 50_000
     # Workflows of ten activities each; with fewer the batches are smaller.
@@ -51,6 +58,8 @@ class Plan:
         match figure:
             case "single":
                 return name in {SINGLE, "starlette"}
+            case "in-flight":
+                return name == SINGLE
             case "latency":
                 return name in LATENCY
             case "idle":
@@ -59,7 +68,9 @@ class Plan:
                 return name not in {SINGLE, "starlette"}
 
 
-SHORT = Plan()
+# Without the contestants that no bar needs.
+_SHORT = tuple(name for name in EVERYBODY if name not in (*BATCHES[:-1], "fencepost:workers"))
+SHORT = Plan(contestants=_SHORT)
 FULL = Plan(
     rounds=8,
     count=20_000,
@@ -67,6 +78,7 @@ FULL = Plan(
     latencies=200,
     patience=600.0,
     single_seconds=8,
+    in_flight=10_000,
     idle_seconds=30.0,
     finished=5_000_000,
     waiting=500_000,

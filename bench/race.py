@@ -130,6 +130,10 @@ class Race:
                 self.samples.add("latency", name, {"ms": seconds * 1000})
         if self._plan.takes_part(name, "single"):
             self._single(name, lane)
+        if self._plan.takes_part(name, "in-flight"):
+            meter = self._meter(lane)
+            seconds = lane.ask("create_in_flight", self._plan.in_flight)
+            self.samples.add("in-flight", name, _per_task(self._plan.in_flight, seconds, meter.stop()))
 
     def _queue(self, name: str, lane: Lane) -> None:
         count = self._counts[name]
@@ -137,13 +141,18 @@ class Race:
         seconds = lane.ask("create", count)
         cost = meter.stop()
         # A workflow creates its tasks itself, during the drain.
-        if not name.endswith(":workflows"):
+        has_flows = name.endswith(":workflows")
+        if not has_flows:
             self.samples.add("create", name, _per_task(count, seconds, cost))
-        meter = self._meter(lane)
+        begun, meter = cost, self._meter(lane)
         drained = lane.drain(count)
         cost = meter.stop()
         self._checked(name, count, drained)
-        self.samples.add("drain", name, _per_task(drained.handled + drained.decided, drained.seconds, cost))
+        sample = _per_task(drained.handled + drained.decided, drained.seconds, cost)
+        self.samples.add("drain", name, {**sample, "batch": drained.handled / drained.calls})
+        if has_flows:
+            spent = sum(part.cpu[group] for part in (begun, cost) for group in ("postgres", "all"))
+            self.samples.add("steps", name, {"us": spent / drained.handled * 1e6})
 
     def _checked(self, name: str, created: int, drained: Drained) -> Drained:
         """Return the result of a drain; raises LaneFailed unless each task was done once, in calls of its kind."""
@@ -167,6 +176,8 @@ class Race:
         meter = self._meter(lane)
         counted = single_calls(lane.ask("url"), self._plan.single_seconds)
         calls = counted["polls"] + counted["started"] + counted["succeeded"]
+        if not calls:
+            raise LaneFailed(f"{name}: no single call was answered: {counted}")
         self.samples.add("single", name, {**counted, **_per_task(calls, counted["seconds"], meter.stop())})
         if name == SINGLE:
             # Calls in flight at the end of the load may have finished tasks without a read answer.
@@ -179,6 +190,8 @@ class Race:
         dsn = self._postgres.new_database(_IDLE)
         lane.ask("prepare", dsn)
         cost = idle_polls(self._postgres, lane, _IDLE, count=self._plan.idle_polls, seconds=self._plan.idle_seconds)
+        if cost["ended"]:
+            raise LaneFailed(f"{_IDLE}: {cost['ended']:.0f} of the polls were answered or cut")
         self.samples.add("idle", OURS, cost)
 
     def _count_dead_tuples(self) -> None:

@@ -8,6 +8,7 @@ have params of that size. Everything goes through HTTP, without access to the da
 
 from __future__ import annotations
 
+import asyncio
 import json
 import mmap
 import random
@@ -21,9 +22,10 @@ from urllib.request import Request, urlopen
 from bench.child import Child, python
 from bench.contestant import Drained, Manner
 from bench.contestants.fencepost_worker import CELLS, DEFINITION, FLOW, LIMITED, SINGLE, STEPS
-from fencepost_sdk import Client
+from fencepost_sdk import AsyncClient, Client
 
 KEYS = 1000
+IN_FLIGHT = 32
 _DRAIN_SECONDS = 240.0
 _MOST_FLOWS = 500
 _SIZES = {"1kb": 1_000, "10kb": 10_000}
@@ -165,6 +167,22 @@ class FencepostContestant:
         if self._orders:
             return {"n": number, "orders": self._orders}
         return {"n": number, "key": number % KEYS} if self._is_limited else {"n": number}
+
+    def create_in_flight(self, count: int) -> float:
+        """Create tasks with a call of the async client for each, 32 at a time; return the seconds."""
+        return asyncio.run(self._create_in_flight(count))
+
+    async def _create_in_flight(self, count: int) -> float:
+        numbers = iter(range(count))
+
+        async def create() -> None:
+            for number in numbers:
+                await client.create(DEFINITION, {"n": number})
+
+        async with AsyncClient(self._urls[0], connections=IN_FLIGHT) as client:
+            began = time.perf_counter()
+            await asyncio.gather(*(create() for _ in range(IN_FLIGHT)))
+            return time.perf_counter() - began
 
     def _begin(self, flows: int) -> float:
         """Start workflows, 500 per request."""
