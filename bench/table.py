@@ -1,10 +1,11 @@
-"""The printed tables: contestants by figure, and the bars of Fencepost."""
+"""The printed tables: contestants like for like, by figure, and the bars of Fencepost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from bench.bars import Bar, bars
+from bench.compared import columns, groups
 from bench.samples import Samples
 
 _QUEUE = (
@@ -15,11 +16,17 @@ _QUEUE = (
     ("WAL B", "wal_bytes", 8),
     ("commits", "commits", 9),
 )
-_TITLES = {"create": "Bulk create", "drain": "Drain", "single": "Single calls (poll, start, success; 64 connections)"}
+_TITLES = {
+    "create": "Bulk create",
+    "drain": "Drain",
+    "single": "Single calls (poll, start, success; 64 connections)",
+    "in-flight": "Single creates with 32 in flight",
+}
 
 
 def lines(samples: Samples) -> Iterator[str]:
     """Yield the report, at most 110 columns wide."""
+    yield from _compared(samples)
     for figure, title in _TITLES.items():
         if samples.names(figure):
             yield from _queue(samples, figure, title)
@@ -30,6 +37,15 @@ def lines(samples: Samples) -> Iterator[str]:
     yield ""
     for notes in samples.notes.values():
         yield from notes
+
+
+def _compared(samples: Samples) -> Iterator[str]:
+    for title, rows in groups(samples):
+        yield ""
+        yield f"{title}: medians; CPU is Postgres + server + others"
+        for *cells, keeps in (("", *columns()), *((row.name, *row.cells) for row in rows)):
+            row = "".join(f"{cell:{align}}" for cell, align in zip(cells, _ALIGNED, strict=True))
+            yield f"{row}  {keeps}"
 
 
 def _queue(samples: Samples, figure: str, title: str) -> Iterator[str]:
@@ -73,6 +89,7 @@ def _dead(samples: Samples) -> Iterator[str]:
         yield "".join(f"{name:18}{tuples / 1000:>7,.1f}  " for name, tuples in cells).rstrip()
 
 
+_ALIGNED = ("19", ">8", ">16", ">7", ">13", ">9", ">14", ">6")
 _IDLE = {
     "polls": "{:,.0f} polls",
     "kib_each": "{:.1f} KiB each",
@@ -88,7 +105,7 @@ def _bars(held: list[Bar]) -> Iterator[str]:
     yield ""
     yield f"{'Fencepost against its bars':44}{'measured':>12}{'floor':>10}{'goal':>10}"
     for bar in held:
-        yield f"{bar.what:44}{bar.measured:>12.3f}{bar.floor or '-':>10}{bar.goal:>10}   {bar.verdict}"
+        yield f"{bar.what:44}{bar.measured:>12.3f}{bar.floor:>10}{bar.goal:>10}   {bar.verdict}"
 
 
 def _number(value: float) -> str:
