@@ -30,10 +30,10 @@ test-fast: .venv/.dev ## Run the tests that are quick and tell most
 test-vocabulary: .venv/.dev ## Run the tests of a vocabulary: V=devices
 	@$(BIN)/python -m pytest -n 2 tests/vocabularies/$(or $(V),$(error V is missing; for example V=devices))
 
-bench: .venv/.bench ## Measure it beside other queues on Postgres: three minutes
+bench: .venv/.bench ## Measure it beside other queues on Postgres: five minutes
 	@$(BIN)/fencepost bench $(BENCH)
 
-bench-full: .venv/.bench ## The same with more rounds and the long scenarios: a quarter of an hour
+bench-full: .venv/.bench ## The same with more rounds and the long scenarios: half an hour
 	@$(BIN)/fencepost bench --full $(BENCH)
 
 check: .venv/.dev ## Lint, types, layers, and drift of what is generated
