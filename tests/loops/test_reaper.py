@@ -89,10 +89,10 @@ def test_leases_from_before_an_outage_get_a_grace_period(database: str, clock: F
         after.reap()
         after.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
         assert after.task(silent["id"])["status"] == "in-progress"
-        clock.advance(timedelta(milliseconds=1999))
-        after.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
-        clock.advance(timedelta(seconds=8.5))
-        after.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
+        for _ in range(6):
+            # Never beyond the lease: the reaper of the server runs at any time.
+            clock.advance(timedelta(milliseconds=1999))
+            after.rpc("awf.task/notify", {**lease, "notification": "heartbeat"})
         after.reap()
         assert [after.task(one["id"])["status"] for one in (lease, silent)] == ["in-progress", "waiting"]
 

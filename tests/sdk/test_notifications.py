@@ -171,7 +171,7 @@ def test_tasks_with_invalid_notifications_succeed(server: Server, client: Client
 def test_a_lease_survives_notifications_that_the_server_refuses(
     server: Server, proxy: FaultyProxy, client: Client, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.define("demo/tells", inProgressTimeout=600, allowedRetryCount=0)
+    server.define("demo/tells", inProgressTimeout=2000, allowedRetryCount=0)
     worker = Worker(proxy.url)
     enough = threading.Event()
     refused = proxy.refuse(400, needle="of another kind", times=1000, body=TOO_LONG)

@@ -132,7 +132,7 @@ def test_retry_after_of_an_hour_does_not_cost_a_stopping_worker_its_last_finish(
     one = run(worker)
     task = client.create("demo/x")
     until(lambda: refused.hits == 1)
-    one.stop(at_once=True)
+    one.stop()
     assert server.task(task.id)["result"] == {"done": True}
 
 
