@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -87,3 +89,21 @@ def test_a_drain_releases_prefetched_tasks_without_an_attempt_and_finishes_the_r
     until(lambda: statuses(server, tasks) == ["done"] + ["ready"] * 4)
     assert gate.begun == [0]
     assert [server.task(task.id).get("retryCount", 0) for task in tasks] == [1, 0, 0, 0, 0]
+
+
+def test_a_canceled_worker_ends_although_tasks_are_prefetched(
+    server: Server, client: Client, gate: Gate, tasks: list[Task]
+) -> None:
+    worker = Worker(server.url, concurrency=1, prefetch=2)
+    worker.task("demo/gated")(gate)
+
+    async def main() -> None:
+        serving = asyncio.create_task(worker.serve())
+        await asyncio.to_thread(until, lambda: statuses(server, tasks)[:3] == ["in-progress"] * 3 and gate.begun)
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    gate.let.release(5)
+    assert gate.begun == [0]

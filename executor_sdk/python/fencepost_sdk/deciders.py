@@ -30,7 +30,7 @@ class Decider(Handler):
         self.wants_activities = activities
         self._read = read_as(definition, _params_type(function))
 
-    async def prepare(self, task: ClaimedTask, context: Any, reader: WorkflowReader) -> tuple[Any, ...]:
+    async def prepare(self, task: ClaimedTask, reader: WorkflowReader) -> tuple[Any, ...]:
         """Return the arguments for the decider, after a read of the workflow; raises TaskFailed or RpcError."""
         workflow = (task.requester or {}).get("id", "")
         event = read_event(msgspec.json.decode(task.params))
@@ -54,7 +54,7 @@ class Decider(Handler):
 
     def read_params(self, params: Any) -> Any:
         """Return params decoded into the type of the annotation; raises TaskFailed if they do not fit."""
-        return self._params(msgspec.json.encode(params))
+        return self.read(msgspec.json.encode(params))
 
     def outcome(self, returned: Any) -> list[Action]:
         """Return the actions for a value that the decider returned; raises TypeError for any other value."""

@@ -6,19 +6,23 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from msgspec import Raw, ValidationError
 
 from fencepost_sdk.context import Context
+from fencepost_sdk.deciders import Decider
 from fencepost_sdk.failures import log_line, task_error, traceback_text
 from fencepost_sdk.finishes import Finish, failure, release, success
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.isolation import IsolatedTasks
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.polls import Capacity
-from fencepost_sdk.protocol import decode_claimed_task
+from fencepost_sdk.process import Process
+from fencepost_sdk.protocol import ClaimedTask, decode_claimed_task
+from fencepost_sdk.runners import Call, Runners
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.workflow_reader import WorkflowReader
 
@@ -26,6 +30,7 @@ logger = logging.getLogger("fencepost_sdk")
 
 # How long a handler may go on after the end of its execution before its slot is freed, in seconds.
 UNRESPONSIVE_AFTER = 5.0
+NO_RESOURCE = Raw(b"null")
 
 
 class Executions:
@@ -53,73 +58,87 @@ class Executions:
         self._finish = finish
         self._announce = announce
         self._wake = wake
-        # Prefetched tasks by execId, in the order in which they start.
-        self._waiting: dict[str, tuple[Lease, Raw]] = {}
-        self._isolated = IsolatedTasks(capacity, start=self._start, release=self._release, wake=wake)
+        # Tasks that have not started, in order.
+        self._waiting: deque[Lease] = deque()
+        self._isolated = IsolatedTasks(capacity, start=self._start_alone, release=self._release, wake=wake)
+        self._runners = Runners(take=self._take, startable=self._startable, ended=self._start_next)
         self._threads = Threads(capacity.concurrency, "fencepost-handler")
         self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
+        self._process = Process.id
         # Handlers that have not ended although their slots were freed.
         self._unresponsive: set[asyncio.Task[None]] = set()
 
-    def accept(self, resources: list[Raw]) -> None:
+    def accept(self, claimed: Sequence[ClaimedTask | Raw]) -> None:
         """Start the tasks of a poll, or let them wait for a slot; during a drain release them."""
         now = self._loop.time()
-        for resource in resources:
-            try:
-                task = decode_claimed_task(resource)
-            except ValidationError:
-                logger.exception("a claimed task cannot be decoded; it will time out")
-                continue
-            handler = self._handlers.get(task.handler_name)
+        for one in claimed:
+            task, resource = one, NO_RESOURCE
+            if not isinstance(task, ClaimedTask):
+                resource = task
+                try:
+                    task = decode_claimed_task(resource)
+                except ValidationError:
+                    logger.exception("a claimed task cannot be decoded; it will time out")
+                    continue
             if task.exec_id in self._leases:
                 continue
+            handler = self._handlers.get(task.handler_name)
             if handler is None:
                 logger.error("task %s of %s has no handler here; it is released", task.id, task.handler_name)
-            lease = Lease(task, handler or Handler(task.definition, _missing_handler))
-            if handler is None or self._capacity.closed or (self._isolated.blocks_others and not task.lost_attempts):
+                self._finish(release(Lease(task, Handler(task.definition, _missing_handler))), [])
+                continue
+            lease = Lease(task, handler, resource)
+            if self._capacity.closed or (self._capacity.paused and not task.lost_attempts):
                 self._finish(release(lease), [])
+                continue
+            self._leases.add(lease, now)
+            if task.attempt_timeout_ms is not None:
+                # The server counts from the start of the attempt, which was earlier.
+                lease.attempt_timer = self._loop.call_later(task.attempt_timeout_ms / 1000, self._end_attempt, lease)
+            if task.lost_attempts:
+                self.release_waiting()
+                self._isolated.add(lease)
             else:
-                self._leases.add(lease, now)
-                if task.attempt_timeout_ms is not None:
-                    # The server counts from the start of the attempt, which was earlier.
-                    lease.attempt_timer = self._loop.call_later(
-                        task.attempt_timeout_ms / 1000, self._end_attempt, lease
-                    )
-                if task.lost_attempts:
-                    self.release_waiting()
-                    self._isolated.add(lease, resource)
-                elif self._capacity.running < self._capacity.concurrency:
-                    self._start(lease, resource)
-                else:
-                    self._waiting[lease.exec_id] = lease, resource
-                    self._capacity.waiting += 1
+                self._waiting.append(lease)
+                self._capacity.waiting += 1
+        self._runners.start()
 
-    def _start(self, lease: Lease, resource: Raw) -> None:
-        if lease.handler.wants_context:
-            lease.context = Context(memoryview(resource), partial(self._announce_from_thread, lease))
+    def _startable(self) -> int:
+        """Return how many waiting tasks may start."""
+        if self._capacity.paused:
+            return 0
+        return min(len(self._waiting), self._capacity.concurrency - self._capacity.running)
+
+    def _take(self) -> Call | None:
+        """Return the call for the task that waits longest, or None if none may start."""
+        capacity = self._capacity
+        if not self._waiting or capacity.paused or capacity.running >= capacity.concurrency:
+            return None
+        capacity.waiting -= 1
+        capacity.running += 1
+        lease = self._waiting.popleft()
+        return self._handle(lease), (lease,)
+
+    def _start_alone(self, lease: Lease) -> None:
+        """Start a task in an asyncio task of its own."""
         self._capacity.running += 1
-        lease.job = self._loop.create_task(self._handle(lease, lease.handler))
+        lease.job = self._loop.create_task(self._handle(lease))
+        lease.job.add_done_callback(lambda _: self._start_next())
 
     def _start_next(self) -> None:
-        """Start the prefetched task that waits longest, if there is one."""
+        """Start tasks that wait for the end of others."""
         self._isolated.start_next()
-        if self._isolated.blocks_others:
+        if self._capacity.paused:
             self.release_waiting()
-            return
-        for exec_id in self._waiting:
-            self._start(*self._dequeue(exec_id))
-            return
-
-    def _dequeue(self, exec_id: str) -> tuple[Lease, Raw]:
-        self._capacity.waiting -= 1
-        return self._waiting.pop(exec_id)
+        else:
+            self._runners.start()
+        self._wake()
 
     def release_waiting(self) -> None:
         """Release the tasks that have not started; during a drain the isolated ones too."""
-        for exec_id in list(self._waiting):
-            lease, _ = self._dequeue(exec_id)
-            self._release(lease)
+        while self._waiting:
+            self._capacity.waiting -= 1
+            self._release(self._waiting.popleft())
         if self._capacity.closed:
             for lease in self._isolated:
                 self._isolated.remove(lease)
@@ -137,11 +156,12 @@ class Executions:
         if lease.lost or lease.has_ended:
             return
         lease.lost = True
-        if lease.exec_id in self._waiting or lease.exec_id in self._isolated:
+        if not lease.has_started and lease.job is None:
             if lease.exec_id in self._isolated:
                 self._isolated.remove(lease)
             else:
-                self._dequeue(lease.exec_id)
+                self._waiting.remove(lease)
+                self._capacity.waiting -= 1
             self._leases.remove(lease)
             self._wake()
             return
@@ -164,7 +184,6 @@ class Executions:
     async def abandon(self, seconds: float) -> None:
         """Cancel all handlers and wait up to `seconds` for them; threads that do not end are abandoned."""
         self._capacity.closed = True
-        self._waiting.clear()
         jobs = [lease.job for lease in self._leases.all() if lease.job is not None]
         jobs.extend(job for job in self._unresponsive if not job.done())
         for lease in self._leases.all():
@@ -175,10 +194,16 @@ class Executions:
             await asyncio.wait(jobs, timeout=seconds)
         self._threads.close()
 
-    async def _handle(self, lease: Lease, handler: Handler) -> None:
+    async def _handle(self, lease: Lease) -> None:
         lease.has_started = True
+        handler = lease.handler
         try:
-            arguments = await handler.prepare(lease.task, lease.context, self._reader)
+            if handler.wants_context:
+                lease.context = Context(memoryview(lease.resource), partial(self._announce_from_thread, lease))
+            if isinstance(handler, Decider):
+                arguments = await handler.prepare(lease.task, self._reader)
+            else:
+                arguments = handler.arguments(lease.task.params, lease.context)
             if handler.is_async:
                 result = await handler.function(*arguments)
             else:
@@ -193,7 +218,7 @@ class Executions:
             if not (lease.lost or lease.has_ended):
                 _log_failure(lease, raised)
             finish = failure(lease, task_error(raised))
-        if os.getpid() != self._process:
+        if Process.id != self._process:
             # The handler has forked and returned in both processes; see threads.py.
             os._exit(0)
         self._end(lease, finish)
@@ -213,8 +238,7 @@ class Executions:
         if lease.context is not None:
             # A thread that the handler left running sees the end of the execution.
             lease.context._end()
-        self._start_next()
-        self._wake()
+            lease.context = None
 
     def _end_attempt(self, lease: Lease) -> None:
         """Stop an attempt at its attemptTimeout, when the server has ended it."""
@@ -245,6 +269,7 @@ class Executions:
             self._threads.replace(partial(self._unresponsive.discard, lease.job))
         lease.job.cancel()
         self._end(lease, None)
+        self._start_next()
 
     def _announce_from_thread(self, lease: Lease) -> None:
         try:

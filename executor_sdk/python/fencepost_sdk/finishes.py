@@ -7,6 +7,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+from msgspec import Struct
+
 from fencepost_sdk.encoding import encode_fail, encode_release, encode_success
 from fencepost_sdk.errors import NotJson
 from fencepost_sdk.leases import Lease
@@ -29,22 +31,17 @@ class Kind(IntEnum):
     RELEASE = 2
 
 
-class Finish:
+class Finish(Struct, gc=False, eq=False):
     """The last call of an execution. Its content is encoded once, so that a repetition has the same.
 
     `fallback` returns the finish to send when the server refuses this one for its content, or None.
     """
 
-    __slots__ = ("content", "failures", "fallback", "kind", "lease")
-
-    def __init__(
-        self, kind: Kind, lease: Lease, content: bytes | None, fallback: Callable[[Lease, Fault], Finish | None]
-    ) -> None:
-        self.kind = kind
-        self.lease = lease
-        self.content = content
-        self.fallback = fallback
-        self.failures = 0
+    kind: Kind
+    lease: Lease
+    content: bytes | None
+    fallback: Callable[[Lease, Fault], Finish | None]
+    failures: int = 0
 
     @property
     def size(self) -> int:

@@ -11,8 +11,6 @@ import msgspec
 from fencepost_sdk.context import Context
 from fencepost_sdk.errors import TaskFailed
 from fencepost_sdk.payloads import decoder, message_of
-from fencepost_sdk.protocol import ClaimedTask
-from fencepost_sdk.workflow_reader import WorkflowReader
 
 Function = Callable[..., Any]
 Arguments = Callable[[Any, Context | None], tuple[Any, ...]]
@@ -39,21 +37,18 @@ class Handler:
         self.arguments = self._arguments(order)
 
     def _arguments(self, order: list[str]) -> Arguments:
+        read = self.read
         match order:
             case []:
                 return lambda params, ctx: ()
             case ["params"]:
-                return lambda params, ctx: (self._params(params),)
+                return lambda params, ctx: (read(params),)
             case ["context"]:
                 return lambda params, ctx: (ctx,)
             case ["params", "context"]:
-                return lambda params, ctx: (self._params(params), ctx)
+                return lambda params, ctx: (read(params), ctx)
             case _:
-                return lambda params, ctx: (ctx, self._params(params))
-
-    async def prepare(self, task: ClaimedTask, context: Context | None, reader: WorkflowReader) -> tuple[Any, ...]:
-        """Return the arguments for the function; raises TaskFailed for params that do not fit its annotation."""
-        return self.arguments(task.params, context)
+                return lambda params, ctx: (ctx, read(params))
 
     def outcome(self, returned: Any) -> Any:
         """Return the result of the task for a value that the function returned."""
@@ -70,7 +65,8 @@ class Handler:
         message = f"the params do not fit the handler of {self.definition}: {sentence} (at {where})"
         return TaskFailed({**failure, "message": message, "path": where})
 
-    def _params(self, params: Any) -> Any:
+    def read(self, params: Any) -> Any:
+        """Return params decoded into the type of the annotation; raises TaskFailed if they do not fit."""
         try:
             return self._read(params)
         except msgspec.ValidationError as error:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-from msgspec import Raw
-
 from fencepost_sdk.leases import Lease
 from fencepost_sdk.polls import Capacity
 
@@ -33,7 +31,7 @@ class IsolatedTasks:
         self,
         capacity: Capacity,
         *,
-        start: Callable[[Lease, Raw], None],
+        start: Callable[[Lease], None],
         release: Callable[[Lease], None],
         wake: Callable[[], None],
     ) -> None:
@@ -41,7 +39,7 @@ class IsolatedTasks:
         self._start = start
         self._release = release
         self._wake = wake
-        self._waiting: dict[str, tuple[Lease, Raw]] = {}
+        self._waiting: dict[str, Lease] = {}
         self._running: Lease | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -49,16 +47,11 @@ class IsolatedTasks:
         return exec_id in self._waiting
 
     def __iter__(self) -> Iterator[Lease]:
-        return iter([lease for lease, _ in self._waiting.values()])
+        return iter(list(self._waiting.values()))
 
-    @property
-    def blocks_others(self) -> bool:
-        """Whether an isolated task runs or is next to run, so that no other task may start."""
-        return self._capacity.paused
-
-    def add(self, lease: Lease, resource: Raw) -> None:
+    def add(self, lease: Lease) -> None:
         """Queue a task until nothing else runs."""
-        self._waiting[lease.exec_id] = lease, resource
+        self._waiting[lease.exec_id] = lease
         self._capacity.waiting += 1
         attempt_ms = lease.task.attempt_timeout_ms
         wait = MAX_WAIT_SECONDS if attempt_ms is None else min(MAX_WAIT_SECONDS, attempt_ms / 2000)
@@ -80,10 +73,10 @@ class IsolatedTasks:
             self._running = None
         if self._running is None and self._waiting and self._capacity.running == 0 and not self._capacity.closed:
             self._capacity.paused = True
-            lease, resource = self._waiting.pop(next(iter(self._waiting)))
+            lease = self._waiting.pop(next(iter(self._waiting)))
             self._capacity.waiting -= 1
             self._running = lease
-            self._start(lease, resource)
+            self._start(lease)
         elif self._running is None and not self._waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None

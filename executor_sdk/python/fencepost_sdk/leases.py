@@ -7,6 +7,8 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Raw, Struct
+
 from fencepost_sdk.encoding import encode_notify
 from fencepost_sdk.notifications import to_wire
 from fencepost_sdk.payloads import message_of
@@ -25,43 +27,42 @@ NOTIFICATION_SPACING = 0.25
 MAX_HEARTBEAT_DELAY = 1.0
 
 
-class Lease:
-    """The lease of one execution: its task, its handler and its state. Times are those of the event loop."""
+class Lease(Struct, gc=False, eq=False):
+    """The lease of one execution: its task, its handler and its state. Times are those of the event loop.
 
-    __slots__ = (
-        "attempt_timer",
-        "context",
-        "exec_id",
-        "handler",
-        "has_ended",
-        "has_notifications",
-        "has_started",
-        "id",
-        "interval",
-        "job",
-        "lost",
-        "needs_heartbeat",
-        "notified_at",
-        "task",
-    )
+    `resource` is the task as JSON. The garbage collector does not see a lease; so `context`, which refers back to the
+    lease, is None again after the execution.
+    """
 
-    def __init__(self, task: ClaimedTask, handler: Handler) -> None:
-        self.id = task.id
-        self.exec_id = task.exec_id
-        self.task = task
-        self.handler = handler
-        # The minimum avoids a busy loop for timeouts that are too short for any network.
-        self.interval = max(task.in_progress_timeout_ms / 3000, 0.02)
-        self.notified_at = 0.0
-        self.context: Context | None = None
-        self.job: asyncio.Task[None] | None = None
-        self.has_started = False
-        self.lost = False
-        self.has_ended = False
-        self.has_notifications = False
-        # Whether a notification was refused, which did not renew the lease.
-        self.needs_heartbeat = False
-        self.attempt_timer: asyncio.TimerHandle | None = None
+    task: ClaimedTask
+    handler: Handler
+    resource: Raw = Raw(b"null")
+    notified_at: float = 0.0
+    context: Context | None = None
+    # The asyncio task that runs the handler, once the handler has suspended.
+    job: asyncio.Task[None] | None = None
+    attempt_timer: asyncio.TimerHandle | None = None
+    has_started: bool = False
+    lost: bool = False
+    has_ended: bool = False
+    has_notifications: bool = False
+    # Whether a notification was refused, which did not renew the lease.
+    needs_heartbeat: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id of the task."""
+        return self.task.id
+
+    @property
+    def exec_id(self) -> str:
+        """The fencing token of the execution."""
+        return self.task.exec_id
+
+    @property
+    def interval(self) -> float:
+        """The time between heartbeats, in seconds; at least 0.02, because no network can keep a shorter timeout."""
+        return max(self.task.in_progress_timeout_ms / 3000, 0.02)
 
     def due(self) -> float:
         """Return when its next heartbeat is due, or when its pending notifications may be sent."""
@@ -114,12 +115,13 @@ class Leases:
     def add(self, lease: Lease, now: float) -> None:
         """Add a lease that was granted at `now`."""
         lease.notified_at = now
-        self._held[lease.exec_id] = lease
-        self.next_due_at = min(self.next_due_at, now + lease.interval)
+        self._held[lease.task.exec_id] = lease
+        if now + lease.task.in_progress_timeout_ms / 3000 < self.next_due_at:
+            self.next_due_at = now + lease.interval
 
     def remove(self, lease: Lease) -> None:
         """Remove a lease; `next_due_at` may be too early afterwards, which costs one pass over the leases."""
-        self._held.pop(lease.exec_id, None)
+        self._held.pop(lease.task.exec_id, None)
 
     def mark_pending(self, lease: Lease) -> None:
         """Record that the handler of a lease has notifications to send."""

@@ -79,7 +79,7 @@ class Capacity:
         # Whether a poll has ever been served. A refusal before that is a mistake in the worker's settings.
         self.served = False
         self.closed = False
-        # No poll is sent while an isolated task runs or is next to run.
+        # While an isolated task runs or is next to run, no poll is sent and no other task starts.
         self.paused = False
         # Halved when the server refuses it: its limit for one poll may be smaller.
         self._max_batch_size = concurrency + prefetch

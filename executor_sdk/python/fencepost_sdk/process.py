@@ -14,6 +14,15 @@ from typing import Any
 
 logger = logging.getLogger("fencepost_sdk")
 
+
+class Process:
+    """The id of this process, without the system call of `os.getpid`."""
+
+    id = os.getpid()
+
+
+os.register_at_fork(after_in_child=lambda: setattr(Process, "id", os.getpid()))
+
 # Longest time to stop after the drain, in seconds: see session.py.
 STOP_SECONDS = 9.0
 # The same after a second signal.
@@ -31,11 +40,11 @@ def stop_on_signals(stop: Callable[..., None], drain_seconds: float) -> Iterator
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    process, signals, ended = os.getpid(), 0, threading.Event()
+    process, signals, ended = Process.id, 0, threading.Event()
 
     def handle(number: int, frame: FrameType | None = None) -> None:
         nonlocal signals
-        if os.getpid() != process:
+        if Process.id != process:
             # A process that a handler has forked is no worker and gets the default action.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -219,7 +219,10 @@ class RefusedItem(Struct, gc=False):
 
 
 class WorkerResult(Struct, gc=False, rename={"cancel_requested": "cancelRequested"}):
-    """The part of a result that a worker reads: a poll's tasks, whether the task is canceled, and refused items."""
+    """The part of a result that a worker reads: a poll's tasks, whether the task is canceled, and refused items.
+
+    A poll's tasks are ClaimedTasks instead of Raw after `decode_claims`.
+    """
 
     resources: list[Raw] = msgspec.field(default_factory=list)
     cancel_requested: bool = False
@@ -233,8 +236,17 @@ class WorkerAnswer(Struct, gc=False):
     error: Fault | None = None
 
 
+class _Claims(WorkerResult, gc=False):
+    resources: list[ClaimedTask] = msgspec.field(default_factory=list)  # type: ignore[assignment]
+
+
+class _ClaimsAnswer(WorkerAnswer, gc=False):
+    result: _Claims | None = None
+
+
 _answers = msgspec.json.Decoder(list[Answer])
 _answer = msgspec.json.Decoder(Answer)
+_claims_answers = msgspec.json.Decoder(list[_ClaimsAnswer])
 _worker_answers = msgspec.json.Decoder(list[WorkerAnswer])
 _claimed_task = msgspec.json.Decoder(ClaimedTask)
 _task = msgspec.json.Decoder(Task)
@@ -256,6 +268,14 @@ def decode_answer(body: bytes) -> Answer:
 def decode_worker_answers(body: bytes, expected: int) -> list[WorkerAnswer]:
     """Decode the answers to a worker's batch of `expected` calls; raises ValueError for anything else."""
     return _checked(_worker_answers.decode(body), expected)
+
+
+def decode_claims(body: bytes, expected: int) -> list[WorkerAnswer]:
+    """Decode like `decode_worker_answers`, and the tasks of polls too, unless one of them cannot be decoded."""
+    try:
+        return _checked(_claims_answers.decode(body), expected)
+    except msgspec.ValidationError:
+        return decode_worker_answers(body, expected)
 
 
 def decode_fault(body: bytes, status: int) -> Fault:

@@ -18,7 +18,7 @@ from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.long_poll import LongPoll
 from fencepost_sdk.outbox import REQUEST_SECONDS, Outbox
 from fencepost_sdk.polls import Capacity, Poll, PolledDefinitions
-from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_worker_answers
+from fencepost_sdk.protocol import TRANSIENT, WorkerAnswer, decode_answers, decode_claims, decode_worker_answers
 from fencepost_sdk.retrying_connection import FirstContact, RetryingConnection
 from fencepost_sdk.transport import Endpoint
 from fencepost_sdk.workflow_reader import WorkflowReader
@@ -54,8 +54,11 @@ class WorkerConfig(NamedTuple):
 
 def _polled_definitions(handlers: Mapping[str, Handler]) -> PolledDefinitions:
     deciders = {name for name, handler in handlers.items() if isinstance(handler, Decider)}
-    whole = any(handler.wants_context for handler in handlers.values())
-    return PolledDefinitions(sorted(handlers.keys() - deciders), sorted(deciders), whole)
+    return PolledDefinitions(sorted(handlers.keys() - deciders), sorted(deciders), _want_contexts(handlers))
+
+
+def _want_contexts(handlers: Mapping[str, Handler]) -> bool:
+    return any(handler.wants_context for handler in handlers.values())
 
 
 def _abbreviated(handlers: Mapping[str, Handler]) -> str:
@@ -74,10 +77,12 @@ class Session:
         self._capacity = Capacity(
             _polled_definitions(config.handlers), config.name, config.concurrency, config.prefetch
         )
+        # Only a context shows the whole task.
+        decode = decode_worker_answers if _want_contexts(config.handlers) else decode_claims
         outbox = partial(RetryingConnection, longest_delay=OUTBOX_DELAY, longest_retry_after=OUTBOX_RETRY_AFTER)
         poll = partial(RetryingConnection, longest_delay=POLL_DELAY, longest_retry_after=POLL_RETRY_AFTER)
-        self._outbox_connection = outbox(config.endpoint, "outbox", contact, decode=decode_worker_answers)
-        self._poll_connection = poll(config.endpoint, "poll", contact, decode=decode_worker_answers)
+        self._outbox_connection = outbox(config.endpoint, "outbox", contact, decode=decode)
+        self._poll_connection = poll(config.endpoint, "poll", contact, decode=decode)
         self._reader_connection = outbox(config.endpoint, "reader", contact, decode=decode_answers)
         self._connections = (self._outbox_connection, self._poll_connection, self._reader_connection)
         self._reader = WorkflowReader(self._reader_connection)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from fencepost_sdk.process import Process
+
 Returned = TypeVar("Returned")
 Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop, contextvars.Context]
 
@@ -28,7 +30,7 @@ class Threads:
         self._started = 0
         self._busy = 0
         self._replaced: list[Callable[[], None]] = []
-        self._process = os.getpid()
+        self._process = Process.id
 
     def run(self, function: Callable[[], Returned]) -> asyncio.Future[Returned]:
         """Run `function` in a thread and return a future of the running loop; canceling it does not stop the thread."""
@@ -62,7 +64,7 @@ class Threads:
                     result = context.run(function)
             except BaseException as raised:  # noqa: BLE001 - raised again in the coroutine that awaits the job
                 error = raised
-            if os.getpid() != self._process:
+            if Process.id != self._process:
                 # The job has forked and returned in both processes. The child has one thread and shares our sockets:
                 # its requests would be taken for those of the parent.
                 os._exit(0 if error is None else 1)
