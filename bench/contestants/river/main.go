@@ -24,7 +24,7 @@ import (
 const (
 	chunk      = 5000
 	maxWorkers = 2000
-	// The shortest pause between two fetches; the default of 100 ms is for longer jobs.
+	// The shortest pause between two fetches, and between two notifications of a producer. The default is 100 ms.
 	cooldown = 2 * time.Millisecond
 	// Long enough for a queue that missed a notification to poll, which is a slow start and not a failure.
 	startPatience = 40 * time.Second
@@ -122,7 +122,7 @@ func (queue *contestant) prepare(url string) error {
 		return err
 	}
 	queue.pool = pool
-	queue.producer, err = river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: logger()})
+	queue.producer, err = river.NewClient(riverpgxv5.New(pool), &river.Config{FetchCooldown: cooldown, Logger: logger()})
 	return err
 }
 
