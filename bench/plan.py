@@ -33,8 +33,8 @@ class Plan:
 
     rounds: int = 3
     count: int = 10_000
-    most_seconds: float = 2.0
-    latencies: int = 40
+    most_seconds: float = 1.5
+    latencies: int = 30
     # Seconds after which a step of a contestant counts as hung.
     patience: float = 60.0
     single_seconds: int = 3
@@ -42,10 +42,10 @@ class Plan:
     in_flight: int = 2_000
     idle_polls: int = 10_000
     idle_seconds: float = 10.0
-    finished: int = 200_000
+    finished: int = 100_000
     waiting: int = 50_000
     # Workflows of ten activities each; with fewer the batches are smaller.
-    flows: int = 2_000
+    flows: int = 1_000
     contestants: tuple[str, ...] = EVERYBODY
     figures: tuple[str, ...] = FIGURES
     # Options of the Fencepost contestants: further server arguments, worker processes, concurrency and so on.
