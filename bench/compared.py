@@ -54,15 +54,16 @@ def _row(samples: Samples, name: str) -> Row:
     return Row(
         name,
         (
-            *_costs(samples, "drain", name),
+            *costs(samples, "drain", name),
             _number(samples.median("drain", name, "batch")),
-            *_costs(samples, "create", name),
+            *costs(samples, "create", name),
             samples.manners[name].keeps,
         ),
     )
 
 
-def _costs(samples: Samples, figure: str, name: str) -> Iterator[str]:
+def costs(samples: Samples, figure: str, name: str) -> Iterator[str]:
+    """Yield the rate, the CPU and the write-ahead log of a task."""
     yield _number(samples.median(figure, name, "rate"))
     parts = [samples.median(figure, name, f"{group}_us") for group in ("postgres", "server", "client")]
     yield "-" if None in parts else " + ".join(f"{part:.0f}" for part in parts)

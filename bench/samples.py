@@ -52,6 +52,15 @@ class Samples:
         medians = [median for name in names if (median := self.median(figure, name, what)) is not None]
         return (min if lowest else max)(medians) if medians else None
 
+    @classmethod
+    def read(cls, path: Path) -> tuple[Samples, dict[str, Any]]:
+        """Return the samples that `write` has written, and the description of their run."""
+        about = json.loads(path.read_text())
+        samples = cls()
+        samples._taken, samples.notes = about.pop("samples"), about.pop("notes")
+        samples.manners = {name: Manner(**manner) for name, manner in about.pop("contestants").items()}
+        return samples, about
+
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write the samples and notes with the description of the run."""
         path.parent.mkdir(parents=True, exist_ok=True)

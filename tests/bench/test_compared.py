@@ -1,8 +1,11 @@
 """The tables of a run compare contestants that do the same work, and hold Fencepost against its bars."""
 
+from pathlib import Path
+
 from bench.bars import Bar, bars
 from bench.compared import groups
 from bench.contestant import Manner
+from bench.report import report
 from bench.samples import Samples
 
 KEPT = Manner(history="kept", keeps="job", settings="")
@@ -57,3 +60,19 @@ def test_smaller_is_better_where_a_bar_says_so() -> None:
     assert Bar("p99", 2.1, 2.0, 1.0, lower=True).verdict == "MISSED"
     assert Bar("p99", 1.0, 2.0, 1.0, lower=True).verdict == "goal met"
     assert Bar("rate", 2.1, 2.0, 3.0).verdict == "floor met"
+
+
+def test_a_written_run_gives_the_report_that_begins_with_the_tables_like_for_like(tmp_path: Path) -> None:
+    about = {
+        "machine": "2 cores",
+        "python": "3.11",
+        "load": "0",
+        "postgres": "18",
+        "settings": {"fsync": "on"},
+        "plan": {"rounds": 3, "count": 10_000},
+    }
+    run(fencepost=(KEPT, 30.0), river=(KEPT, 40.0)).write(tmp_path / "run.json", about)
+    lines = list(report(*Samples.read(tmp_path / "run.json")))
+    assert lines[0] == "## Like for like"
+    assert "| river | 40 | 20 + 4 + 6 | 512 | 1 | 40 | 20 + 4 + 6 | 512 | job |" in lines
+    assert "- 18: fsync on" in lines
