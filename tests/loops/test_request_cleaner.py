@@ -58,3 +58,19 @@ def test_the_cleaner_deletes_all_that_are_due_in_batches(server: Server, clock: 
     assert len(clean(server)) == 150
     assert len(clean(server)) == 50
     assert clean(server) == []
+
+
+def test_the_cleaner_looks_at_each_row_once_in_a_pass(server: Server, clock: FrozenClock) -> None:
+    server.create()
+    server.poll(start=True)
+    server.query(
+        "insert into fencepost.poll_requests (caller, request_id, hash, prefix, seqs, claimed_at)"
+        " select 'caller', to_char(n, 'FM0000'), '', left(exec_id::text, 18), array[seq], '2026-01-01Z'"
+        " from fencepost.live_tasks, generate_series(1, 150) as n"
+    )
+    server.query("update fencepost.poll_requests set prefix = '' where request_id > '0120'")
+    clock.advance(timedelta(minutes=2))
+    assert len(clean(server)) == 150, "the first batch holds the lease"
+    assert len(clean(server)) == 120, "the second batch goes on after the first"
+    server.query("update fencepost.poll_requests set prefix = '' where request_id <= '0010'")
+    assert len(clean(server)) == 110, "the next pass begins at the first row"

@@ -1,12 +1,14 @@
 """The request cleaner: deletes the requestIds of polls that hold no lease any more.
 
-Any number of servers may run it: each skips the rows that another has locked.
+Each pass looks at each row once, in the order of the key, so that rows with long leases cost no more than one look a
+pass. Any number of servers may run it: each skips the rows that another has locked.
 """
 
 from __future__ import annotations
 
 from fencepost.store.tasks import TaskStore
 
+# Seconds between two passes.
 _INTERVAL = 60.0
 # Rows of one statement, each with up to a thousand tasks to look up.
 _BATCH = 100
@@ -17,7 +19,9 @@ class RequestCleaner:
 
     def __init__(self, store: TaskStore) -> None:
         self._store = store
+        self._after: tuple[str, str] | None = None
 
     async def run_once(self) -> float:
-        """Delete a batch; return the seconds until the next run."""
-        return 0.0 if await self._store.delete_requests(batch=_BATCH) == _BATCH else _INTERVAL
+        """Look at the next rows of the pass; return the seconds until the next run."""
+        self._after = await self._store.delete_requests(self._after, batch=_BATCH)
+        return _INTERVAL if self._after is None else 0.0

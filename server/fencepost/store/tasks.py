@@ -252,10 +252,22 @@ class TaskStore:
             return await self._database.run_locking(job)
         return await self._database.run(job)
 
-    async def delete_requests(self, *, batch: int) -> int:
-        """Delete a batch of the requestIds of polls that hold no lease any more; return how many were deleted."""
-        params = {"age": _REQUEST_AGE, "batch": batch, "now": self._clock.now()}
-        return int((await self._database.fetch(statement("tasks/delete_requests"), params))[0][0])
+    async def delete_requests(self, after: tuple[str, str] | None, *, batch: int) -> tuple[str, str] | None:
+        """Look at the next `batch` requestIds of polls, and delete those that hold no lease any more.
+
+        `after` is the key (caller, requestId) where the call before ended, None at the start of a pass. The answer is
+        the key where this call ended, None at the end of the pass.
+        """
+        caller, request_id = after or ("", "")
+        params = {
+            "age": _REQUEST_AGE,
+            "after_caller": caller,
+            "after_request": request_id,
+            "batch": batch,
+            "now": self._clock.now(),
+        }
+        ((last_caller, last_request),) = await self._database.fetch(statement("tasks/delete_requests"), params)
+        return None if last_caller is None else (last_caller, last_request)
 
     async def deliver_cancel(self, id: str, exec_id: str, notification: bytes, caller: str) -> bool:
         """Log that the worker of a canceled task knows; return whether the task was canceled under this execId."""
