@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from fencepost.errors import UNAVAILABLE, Refusal
-from fencepost.store.connection import Connection, fetch
+from fencepost.store.connection import Connection, fetch, fetch_together
 from fencepost.store.database import Database, Job
 from tests.fixtures.waiting import until
 
@@ -82,6 +82,47 @@ def in_transaction(*statements: tuple[str, Mapping[str, Any]]) -> Job[Sequence[l
             return [fetch(connection, text, params) for text, params in statements]
 
     return job
+
+
+INSERT = "insert into fencepost.task_names (id, seq) values (%(name)s::text, 1) returning id"
+NAMES = "select id from fencepost.task_names order by id"
+
+
+def test_statements_together_are_one_transaction_and_see_each_other(database: str) -> None:
+    async def use(used: Database) -> list[list[Any]]:
+        return await used.run(lambda connection: fetch_together(connection, [(INSERT, {"name": "one"}), (NAMES, {})]))
+
+    assert using(database, use) == [[("one",)], [("one",)]]
+
+
+@pytest.mark.parametrize("invalid", ["select 1 / (select 0)", "select 'a'::text::integer"])
+def test_a_failed_statement_undoes_those_before_it_and_leaves_the_connection(database: str, invalid: str) -> None:
+    def job(connection: Connection) -> list[list[Any]]:
+        with pytest.raises(psycopg.DataError):
+            fetch_together(connection, [(INSERT, {"name": "one"}), (invalid, {}), (INSERT, {"name": "two"})])
+        names, backend = fetch_together(connection, [(NAMES, {}), ("select pg_backend_pid()", {})])
+        return [names, backend, [(connection.info.backend_pid,)]]
+
+    async def use(used: Database) -> list[list[Any]]:
+        return await used.run(job)
+
+    names, backend, same = using(database, use)
+    assert (names, backend) == ([], same)
+
+
+def test_statements_together_run_again_when_their_connection_is_cut(database: str) -> None:
+    seen: list[int] = []
+
+    def job(connection: Connection) -> list[list[Any]]:
+        seen.append(connection.info.backend_pid)
+        end = "select pg_terminate_backend(pg_backend_pid())" if len(seen) == 1 else "select 1"
+        return fetch_together(connection, [(INSERT, {"name": "one"}), (end, {}), (NAMES, {})])
+
+    async def use(used: Database) -> list[list[Any]]:
+        return await used.run(job)
+
+    assert using(database, use)[2] == [("one",)]
+    assert len(set(seen)) == 2
 
 
 def test_two_deadlocked_transactions_both_succeed(database: str) -> None:

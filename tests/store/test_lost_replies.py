@@ -159,8 +159,8 @@ def test_executions_of_many_end_once_after_a_lost_reply(server: Server, wire: Wi
 def test_a_poll_with_a_request_id_gets_its_leases_after_a_lost_reply(server: Server, wire: Wire, start: bool) -> None:
     for _ in range(3):
         server.create()
-    wire.lose = b"COMMIT"
-    tasks = server.poll(maxBatchSize=2, start=start, requestId="once")
+    wire.lose = b"lose-me"
+    tasks = server.poll(maxBatchSize=2, start=start, requestId="lose-me")
     assert wire.lost == 1
     held = server.query("select count(*) from fencepost.live_tasks where exec_id is not null")
     assert (len(tasks), held) == (2, [(2,)])

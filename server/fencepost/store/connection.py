@@ -18,10 +18,13 @@ from functools import cache
 from typing import Any
 
 import psycopg
+from psycopg.abc import PQGen
+from psycopg.abc import Transformer as Adapter
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, TransactionStatus
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import TupleRow
+from psycopg.waiting import Wait
 
 from fencepost.store.conninfo import with_limits
 from fencepost.store.rows import register_loaders
@@ -73,19 +76,33 @@ def fetch(connection: Connection, text: str, params: Mapping[str, Any]) -> list[
 
     `text` has its parameters as `%(name)s`, each with a cast to its type. Raises psycopg.Error.
     """
-    numbered, names = numbered_params(text)
-    link = connection.pgconn
-    if (name := connection.prepared.get(text)) is None:
-        name = f"fencepost_{len(connection.prepared)}".encode()
-        _checked(connection, link.prepare(name, numbered))
-        connection.prepared[text] = name
+    name, names = _prepared(connection, text)
     transformer = Transformer(connection)
-    values: Sequence[Any] = transformer.dump_sequence([params[param] for param in names], [PyFormat.TEXT] * len(names))
-    result = _checked(connection, link.exec_prepared(name, values))
-    if result.status != ExecStatus.TUPLES_OK:
-        return []
-    transformer.set_pgresult(result)
-    return transformer.load_rows(0, result.ntuples, tuple)
+    result = _checked(connection, connection.pgconn.exec_prepared(name, _dumped(transformer, names, params)))
+    return _rows(transformer, result)
+
+
+def fetch_together(
+    connection: Connection, calls: Sequence[tuple[str, Mapping[str, Any]]]
+) -> list[list[tuple[Any, ...]]]:
+    """Run prepared statements in one round trip and one transaction, and return the rows of each.
+
+    A statement sees what its predecessors did, and what others committed before it began. The connection must not be in
+    a transaction. Raises psycopg.Error; then no statement had an effect, unless the connection broke.
+    """
+    link, transformer = connection.pgconn, Transformer(connection)
+    prepared = [(*_prepared(connection, text), params) for text, params in calls]
+    link.enter_pipeline_mode()
+    try:
+        for name, names, params in prepared:
+            link.send_query_prepared(name, _dumped(transformer, names, params))
+        link.pipeline_sync()
+        results = connection.wait(_results(link))
+    finally:
+        # A broken connection cannot leave the mode, and is dropped.
+        with contextlib.suppress(psycopg.OperationalError):
+            link.exit_pipeline_mode()
+    return [_rows(transformer, _checked(connection, result)) for result in results]
 
 
 def fetch_planned(connection: Connection, text: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -133,6 +150,44 @@ def numbered_params(text: str) -> tuple[bytes, tuple[str, ...]]:
     """Return a statement with `$1`, `$2` … for its parameters, and the names of these in order."""
     names = tuple(dict.fromkeys(_PARAM.findall(text)))
     return _PARAM.sub(lambda param: f"${names.index(param[1]) + 1}", text).encode(), names
+
+
+def _prepared(connection: Connection, text: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the name under which a statement is prepared, and the names of its parameters in order."""
+    numbered, names = numbered_params(text)
+    if (name := connection.prepared.get(text)) is None:
+        name = f"fencepost_{len(connection.prepared)}".encode()
+        _checked(connection, connection.pgconn.prepare(name, numbered))
+        connection.prepared[text] = name
+    return name, names
+
+
+def _dumped(transformer: Adapter, names: Sequence[str], params: Mapping[str, Any]) -> Sequence[Any]:
+    return transformer.dump_sequence([params[param] for param in names], [PyFormat.TEXT] * len(names))
+
+
+def _rows(transformer: Adapter, result: PGresult) -> list[tuple[Any, ...]]:
+    if result.status != ExecStatus.TUPLES_OK:
+        return []
+    transformer.set_pgresult(result)
+    return transformer.load_rows(0, result.ntuples, tuple)
+
+
+def _results(link: PGconn) -> PQGen[list[PGresult]]:
+    """Wait for the results of a pipeline up to its synchronization; those after a failed one are dropped."""
+    results: list[PGresult] = []
+    while True:
+        while link.is_busy():
+            yield Wait.R
+            link.consume_input()
+        # None stands between the results of two statements.
+        result = link.get_result()
+        if result is None:
+            continue
+        if result.status == ExecStatus.PIPELINE_SYNC:
+            return results
+        if result.status != ExecStatus.PIPELINE_ABORTED:
+            results.append(result)
 
 
 def _checked(connection: Connection, result: PGresult) -> PGresult:

@@ -13,7 +13,7 @@ from fencepost.domain.ids import new_prefixes
 from fencepost.domain.polled import Polled, PolledText
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.store.calls import ClaimAsk, as_json
-from fencepost.store.connection import Connection, fetch
+from fencepost.store.connection import Connection, fetch, fetch_together
 from fencepost.store.rows import RESOURCE
 from fencepost.store.statements import statement, text_statement
 
@@ -51,32 +51,68 @@ class Claimed(NamedTuple):
     more: bool = False
 
 
-def lease(
-    connection: Connection, name: str, params: Mapping[str, Any], asks: Sequence[ClaimAsk], *, texts: bool = False
-) -> dict[int, PollAnswer]:
-    """Run a claim statement and return the answer to each of `asks`.
+def claim(connection: Connection, params: Mapping[str, Any], asks: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:
+    """Run claim.sql and return the answer to each of `asks`.
 
-    With `texts` the statement can answer with PolledText, which it does when all asks name fields.
+    Polls with a requestId are answered with the leases that they still hold, and get others when they hold none. All
+    its statements are one round trip. When every poll names fields, the new leases are PolledText.
     """
-    # New prefixes for every run: an earlier run may have been committed, and no execId is given out twice.
-    prefixed = [replace(ask, prefix=prefix) for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
-    params = {**params, "asks": as_json(prefixed)}
     given = {ask.ask: PollAnswer([]) for ask in asks}
-    if not asks:
-        return given
-    if texts and all(ask.fields is not None for ask in asks):
-        for call, text, *rest in fetch(connection, text_statement(name), params):
-            given[call] = PollAnswer(PolledText(text.encode(), *rest))
-        return given
-    return given | _by_call(fetch(connection, statement(name), params))
+    texts = all(ask.fields is not None for ask in asks)
+    leasing = (text_statement if texts else statement)("tasks/claim"), _with_prefixes(params, asks)
+    if named := _named(asks):
+        _, held, leased = fetch_together(connection, [*_finding(named), leasing])
+        given |= _held(held, named)
+    else:
+        leased = fetch(connection, *leasing)
+    # New leases win over held ones, whose last was finished meanwhile.
+    return given | (_texts(leased) if texts else _by_call(leased))
+
+
+def claim_limited(connection: Connection, params: Mapping[str, Any], asks: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:
+    """Run claim_limited.sql, in the transaction of its limits, and return the answer to each of `asks`."""
+    leased = fetch(connection, statement("tasks/claim_limited"), _with_prefixes(params, asks))
+    return {ask.ask: PollAnswer([]) for ask in asks} | _by_call(leased)
 
 
 def held_by_request(connection: Connection, asks: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:
-    """Return the leases that earlier polls with the requestIds of `asks` still hold."""
-    hashes = {ask.ask: ask.request_hash for ask in asks}
-    rows = fetch(connection, statement("tasks/held_by_request"), {"asks": as_json(asks)})
+    """Lock the requestIds of `asks` and return the leases that earlier polls with them still hold."""
+    if not (named := _named(asks)):
+        return {}
+    locking, finding = _finding(named)
+    # A statement of its own after the lock: it must see what the poll that held the lock has committed.
+    fetch(connection, *locking)
+    return _held(fetch(connection, *finding), named)
+
+
+def _named(asks: Sequence[ClaimAsk]) -> list[ClaimAsk]:
+    return [ask for ask in asks if ask.request_id is not None]
+
+
+def _with_prefixes(params: Mapping[str, Any], asks: Sequence[ClaimAsk]) -> dict[str, Any]:
+    # New prefixes for every run: an earlier run may have been committed, and no execId is given out twice.
+    prefixed = [replace(ask, prefix=prefix) for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
+    return {**params, "asks": as_json(prefixed)}
+
+
+def _finding(named: Sequence[ClaimAsk]) -> tuple[tuple[str, dict[str, Any]], tuple[str, dict[str, Any]]]:
+    """Return the statements that lock requestIds and find their leases, each with its parameters."""
+    return (
+        (statement("tasks/lock_requests"), {"keys": [_request_key(ask) for ask in named]}),
+        (statement("tasks/held_by_request"), {"asks": as_json(named)}),
+    )
+
+
+def _held(rows: Sequence[Sequence[Any]], named: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:
+    """Return the answers to polls with a requestId that the rows of held_by_request.sql make."""
+    hashes = {ask.ask: ask.request_hash for ask in named}
     conflicts = {row[0]: PollAnswer([], conflict=True) for row in rows if row[-1] != hashes[row[0]]}
     return _by_call(rows) | conflicts
+
+
+def _texts(rows: Sequence[Sequence[Any]]) -> dict[int, PollAnswer]:
+    """Return the answers that the rows of a claim with texts make, by the number of the poll."""
+    return {call: PollAnswer(PolledText(text.encode(), *rest)) for call, text, *rest in rows}
 
 
 def _by_call(rows: Sequence[Sequence[Any]]) -> dict[int, PollAnswer]:
@@ -87,6 +123,6 @@ def _by_call(rows: Sequence[Sequence[Any]]) -> dict[int, PollAnswer]:
     return {call: PollAnswer(tasks) for call, tasks in given.items()}
 
 
-def request_key(ask: ClaimAsk) -> str:
+def _request_key(ask: ClaimAsk) -> str:
     """Return the lock key that serializes the polls with one requestId of one caller."""
     return hashlib.sha256(orjson.dumps([ask.caller, ask.request_id])).hexdigest()

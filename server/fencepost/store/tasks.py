@@ -20,7 +20,7 @@ from fencepost.store.batches import Batches, merge, partition
 from fencepost.store.calls import ClaimAsk, CreateTask, NotifyCall, TaskCall
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.database import Database
-from fencepost.store.leases import Claimed, PollAnswer, held_by_request, lease, request_key
+from fencepost.store.leases import Claimed, claim, claim_limited, held_by_request
 from fencepost.store.limits import Limits
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
@@ -225,27 +225,23 @@ class TaskStore:
         Asks with a requestId are first answered with what they hold already.
         """
         params = {"definitions": list(definitions), "most_bytes": self.answer_bytes, "now": self._clock.now()}
-        named = [ask for ask in asks if ask.request_id is not None]
 
         def job(connection: Connection) -> Claimed:
             limited = self.limits.among(connection, definitions)
             if len(definitions) > _MANY:
                 ready = {name for (name,) in fetch(connection, statement("tasks/ready_definitions"), {})}
                 params["definitions"] = [name for name in definitions if name in ready]
-            if not named and not limited:
-                return Claimed(lease(connection, "tasks/claim", params, asks, texts=True))
+            if not limited:
+                return Claimed(claim(connection, params, asks))
             # Several statements, because each must see the commits of other servers that held the lock before.
             with connection.transaction():
-                held: dict[int, PollAnswer] = {}
-                if named:
-                    fetch(connection, statement("tasks/lock_requests"), {"keys": [request_key(ask) for ask in named]})
-                    held = held_by_request(connection, named)
+                held = held_by_request(connection, asks)
                 rest = [ask for ask in asks if ask.ask not in held]
-                if not limited or not rest:
-                    return Claimed(held | lease(connection, "tasks/claim", params, rest, texts=True))
+                if not rest:
+                    return Claimed(held)
                 size = sum(ask.size for ask in rest)
                 seqs, more = self.limits.limit_capacity(connection, limited, size, params["now"])
-                given = lease(connection, "tasks/claim_limited", {**params, "seqs": seqs}, rest)
+                given = claim_limited(connection, {**params, "seqs": seqs}, rest)
                 return Claimed(held | given, more and len(seqs) < size)
 
         if any(definition in self.limits for definition in definitions):

@@ -15,12 +15,30 @@ with asks as materialized (
         ask integer, size integer, start boolean, action text, worker text, caller text,
         request_id text, request_hash text, prefix text, fields integer
     )
+    -- A repeated poll gets the leases that it still holds (held_by_request.sql), and no others.
+    where a.request_id is null or not exists (
+        select
+        from (
+            select r.prefix, r.seqs
+            from fencepost.poll_requests as r
+            where r.caller = a.caller and r.request_id = a.request_id
+            offset 0
+        ) as r
+        cross join unnest(r.seqs) as s (seq)
+        cross join lateral (
+            select l.exec_id from fencepost.live_tasks as l where l.seq = s.seq offset 0
+        ) as l
+        where left(l.exec_id::text, 18) = r.prefix
+    )
+),
+wanted as materialized (
+    select coalesce(sum(a.size), 0) as tasks from asks as a
 ),
 shares as materialized (
     -- How many of the oldest tasks each definition has. Locking the full number for each definition would make other
     -- servers skip tasks that this claim does not take. A lateral probe reads the index in queue order and stops;
     -- `any(…)` would sort all ready tasks.
-    select (%(definitions)s::text[])[1] as definition, (select sum(a.size) from asks as a) as size
+    select (%(definitions)s::text[])[1] as definition, (select w.tasks from wanted as w) as size
     where cardinality(%(definitions)s::text[]) = 1
     union all
     select o.definition, count(*)
@@ -31,10 +49,10 @@ shares as materialized (
             select l.definition, l.ready_at, l.seq
             from fencepost.live_tasks as l
             where l.status = 'ready' and l.limit_key is null and l.definition = w.definition
-            order by l.ready_at, l.seq limit (select sum(a.size) from asks as a)
+            order by l.ready_at, l.seq limit (select w.tasks from wanted as w)
         ) as r
         where cardinality(%(definitions)s::text[]) > 1
-        order by r.ready_at, r.seq limit (select sum(a.size) from asks as a)
+        order by r.ready_at, r.seq limit (select w.tasks from wanted as w)
     ) as o group by o.definition
 ),
 picked as materialized (
@@ -52,7 +70,7 @@ picked as materialized (
         for update skip locked
     ) as r
     window o as (partition by r.lost_attempts > 0 order by r.ready_at, r.seq)
-    order by r.ready_at, r.seq limit (select sum(a.size) from asks as a)
+    order by r.ready_at, r.seq limit (select w.tasks from wanted as w)
 ),
 shared as materialized (
     -- A suspect, a task whose last attempt was lost, is given alone: if it kills its worker, it takes no other along.
