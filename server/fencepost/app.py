@@ -112,6 +112,7 @@ def build_app(
     workflows = Workflows(workflow_store, definitions)
     executions = Executions(task_store, Decisions(workflow_store, task_store, definitions), definitions, wakeups)
     dispatcher = Dispatcher(task_store, executions.give_back, documents.built_in)
+    task_store.hand_over = dispatcher.hand_over
     triggers = TriggerRules(TriggerStore(database), definitions, most_bytes=limits.body_bytes)
     transitions = TransitionsById(transition_store, task_store, definitions, wakeups)
     engine = Engine(

@@ -107,15 +107,16 @@ def test_waiting_polls_make_no_query_except_the_fallback_poller(server: Server) 
 
 @pytest.mark.parametrize("members", [{}, {"fields": ["params"]}])
 def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server, members: dict[str, Any]) -> None:
-    with psycopg.connect(server.conninfo) as holder:
-        # The lock stops the claim at its log entry, so that the client can disconnect in the middle of it.
+    with ThreadPoolExecutor() as pool, psycopg.connect(server.conninfo) as holder:
+        # The lock stops the create with its claim, so that the client can disconnect in the middle of it.
         connection = open_poll(server, **members)
         holder.execute("lock table fencepost.task_log in share mode")
-        id = server.create()["id"]
+        created = pool.submit(server.create)
         until(lambda: _blocked(server))
         connection.close()
         until(lambda: server.app.hanging_up)
         holder.rollback()
+        id = created.result(10)["id"]
 
     log = until(lambda: (log := server.log(id))[2:] and log)
     assert [entry["action"] for entry in log[1:]] == ["awf.task/long-poll", "awf.engine/give-back"]
@@ -123,14 +124,15 @@ def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server, 
 
 
 def test_a_task_claimed_under_a_request_id_is_kept_when_the_client_disconnects(server: Server) -> None:
-    with psycopg.connect(server.conninfo) as holder:
+    with ThreadPoolExecutor() as pool, psycopg.connect(server.conninfo) as holder:
         connection = open_poll(server, requestId="r-1")
         holder.execute("lock table fencepost.task_log in share mode")
-        id = server.create()["id"]
+        created = pool.submit(server.create)
         until(lambda: _blocked(server))
         connection.close()
         until(lambda: server.app.hanging_up)
         holder.rollback()
+        id = created.result(10)["id"]
 
     until(lambda: server.task(id)["status"] == "requested")
     (task,) = server.poll(requestId="r-1")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from fencepost.domain.polled import Polled
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.calls import ClaimAsk
+from fencepost.store.handovers import Handover
 from fencepost.store.leases import PollAnswer
 from fencepost.store.tasks import TaskStore
 
@@ -110,7 +111,7 @@ class Dispatcher:
         self._release = release
         self._groups: dict[tuple[str, ...], _Group] = {}
         self._by_definition: dict[str, set[tuple[str, ...]]] = {}
-        self._rounds: set[asyncio.Task[None]] = set()
+        self._rounds: set[asyncio.Future[None]] = set()
         self._draining = False
         self._hanging_up = 0
 
@@ -158,6 +159,44 @@ class Dispatcher:
             group = self._groups[key]
             group.announced = min(group.announced + count, _MOST_SLOTS)
             self._claim(key, group)
+
+    def hand_over(self, created: Mapping[str, int]) -> Handover | None:
+        """Return polls that wait for tasks that are about to be created, by definition; None when there are none.
+
+        The create leases the tasks in its own transaction. One group of polls takes part; others wait for the
+        announcement.
+        """
+        for key in (key for definition in created for key in self._by_definition.get(definition, ())):
+            group = self._groups[key]
+            if group.waiting and not group.unclaimed and not group.claiming and self._store.claims_plainly(key):
+                break
+        else:
+            return None
+        group.announced = min(sum(created.get(definition, 0) for definition in key), _MOST_SLOTS)
+        group.claiming = True
+        chosen = group.take()
+        # As long as it runs, `drain` waits.
+        over = asyncio.get_running_loop().create_future()
+        self._rounds.add(over)
+
+        def end() -> None:
+            self._rounds.discard(over)
+            over.set_result(None)
+            group.claiming = False
+            self._claim(key, group)
+            self._leave_if_empty(key, group)
+
+        def settle(answers: Mapping[int, PollAnswer]) -> None:
+            self._settle(group, chosen, answers, more=False)
+            end()
+
+        def abandon() -> None:
+            for poll in chosen:
+                self._put_back(group, poll)
+            group.announced = _MOST_SLOTS
+            end()
+
+        return Handover(key, _numbered(chosen), settle, abandon)
 
     async def drain(self) -> None:
         """Answer every waiting poll with an empty list, and accept no more."""
@@ -210,14 +249,18 @@ class Dispatcher:
 
     async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[PendingPoll]) -> None:
         try:
-            answers, more = await self._store.claim(
-                key, [replace(poll.ask, ask=number) for number, poll in enumerate(chosen)]
-            )
+            answers, more = await self._store.claim(key, _numbered(chosen))
         except BaseException as error:  # noqa: BLE001 every poll of this claim gets it; the next claim must run
             for poll in chosen:
                 group.remove(poll)
                 _fail(poll, error)
             return
+        self._settle(group, chosen, answers, more=more)
+
+    def _settle(
+        self, group: _Group, chosen: Sequence[PendingPoll], answers: Mapping[int, PollAnswer], *, more: bool
+    ) -> None:
+        """Answer the polls of a claim; those without a task wait on."""
         # A claim that ended at the size limit of answers may have left tasks behind.
         more = more or self._is_cut(answers)
         answered: set[tuple[str, str]] = set()
@@ -231,15 +274,18 @@ class Dispatcher:
                 if answer.number and poll.request_key is not None:
                     answered.add(poll.request_key)
             else:
-                group.remove(poll)
-                # A poll that does not wait stays in claims until all was read: its empty answer must be true.
-                (group.waiting if poll.waits else group.unclaimed)[poll] = None
+                self._put_back(group, poll)
         self._requeue_repeats(group, answered)
         leased = sum(answer.number for answer in answers.values())
         has_lost = any(answer.has_lost for answer in answers.values())
         if more or has_lost or leased >= sum(poll.ask.size for poll in chosen):
             # Not all was read, every requested task was found, or a suspect filled a poll alone: there may be more.
             group.announced = _MOST_SLOTS
+
+    def _put_back(self, group: _Group, poll: PendingPoll) -> None:
+        group.remove(poll)
+        # A poll that does not wait stays in claims until all was read: its empty answer must be true.
+        (group.waiting if poll.waits else group.unclaimed)[poll] = None
 
     def _is_cut(self, answers: Mapping[int, PollAnswer]) -> bool:
         """Return whether a claim ended at the size limit of answers."""
@@ -276,6 +322,10 @@ class Dispatcher:
                     await self._release(tasks, poll.ask.caller)
         finally:
             self._hanging_up -= 1
+
+
+def _numbered(chosen: Sequence[PendingPoll]) -> list[ClaimAsk]:
+    return [replace(poll.ask, ask=number) for number, poll in enumerate(chosen)]
 
 
 def _fail(poll: PendingPoll, error: BaseException) -> None:

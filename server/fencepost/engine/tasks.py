@@ -29,6 +29,7 @@ from fencepost.errors import (
     invalid_params,
 )
 from fencepost.store.calls import CreateTask, TaskCall, raw
+from fencepost.store.handovers import HANDED_OVER
 from fencepost.store.tasks import WHOLE_LOG, Created, Page, TaskStore
 from fencepost.store.workflows import WorkflowStore
 
@@ -210,7 +211,7 @@ class Tasks:
         for definition, count in Counter(one.task.definition for one in new if one.due_in is None).items():
             self._wakeups.ready(definition, count)
         for one in new:
-            if one.due_in is not None:
+            if one.due_in is not None and one.due_in != HANDED_OVER:
                 self._wakeups.deadline(one.due_in)
 
 

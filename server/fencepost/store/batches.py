@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import compress
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import psycopg
 
 from fencepost.clock import Clock
 from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.calls import Call, as_json, number
-from fencepost.store.connection import Connection
+from fencepost.store.connection import Connection, fetch_together
 from fencepost.store.database import Database, StatementRefused
 from fencepost.store.statements import short_statement, statement
 
@@ -49,6 +49,19 @@ class Done(NamedTuple):
 
 # Runs calls with more than one statement, in a transaction of its own, at a time (None: the database's).
 Job = Callable[[Connection, Sequence[C], datetime | None], Done]
+
+
+class Addition(Protocol):
+    """Statements that run after the statement of a batch, in its transaction and its round trip."""
+
+    def calls(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        """Return the statements with their parameters; called again for a second run after a lost reply."""
+
+    def done(self, rows: Sequence[Row], added: Sequence[Sequence[Row]]) -> Iterable[Row]:
+        """Take the rows of the batch and of each added statement, and return the rows of the batch."""
+
+    def failed(self) -> None:
+        """Take note that nothing had an effect, or that its effect is unknown."""
 
 
 class _Submission:
@@ -81,7 +94,7 @@ class Batches(Generic[C]):
     """The waiting calls of one statement that takes `calls` and returns rows that begin with the number of the call.
 
     Instead of a statement, `work` may be a job that gets the calls and runs several statements. `short` is its form for
-    callers of short rows, and `on_wakeups` gets its wake-ups.
+    callers of short rows, and `on_wakeups` gets its wake-ups. `adding` may add statements to a batch of a statement.
 
     Two calls with the same `id` never run at the same time: calls for one task are applied in the order of arrival.
     `locks` is False for statements that only insert: their calls keep the order of arrival, and a second batch runs
@@ -100,12 +113,14 @@ class Batches(Generic[C]):
         most: int = 500,
         waiting: int = 20_000,
         on_wakeups: Callable[[Sequence[Wakeup]], None] | None = None,
+        adding: Callable[[Sequence[C]], Addition | None] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._work = work
         self._short_job = short
         self._on_wakeups = on_wakeups
+        self._adding = adding
         self._locks = locks
         self._most_runs = 1 if locks else 2
         self._most = most
@@ -194,6 +209,8 @@ class Batches(Generic[C]):
         if isinstance(self._work, str):
             text = short_statement(self._work) if short else statement(self._work)
             params = {"calls": as_json(calls), "now": self._clock.now()}
+            if self._adding is not None and (addition := self._adding(calls)) is not None:
+                return {row[0]: row for row in await self._fetch_with(addition, text, params)}
             return {row[0]: row for row in await self._database.fetch(text, params)}
         job = self._short_job if short and self._short_job is not None else self._work
         now = self._clock.now()
@@ -201,6 +218,16 @@ class Batches(Generic[C]):
         if self._on_wakeups is not None and done.wakeups:
             self._on_wakeups(done.wakeups)
         return done.outcomes
+
+    async def _fetch_with(self, addition: Addition, text: str, params: Mapping[str, Any]) -> Iterable[Row]:
+        try:
+            rows, *added = await self._database.run(
+                lambda connection: fetch_together(connection, [(text, params), *addition.calls()])
+            )
+        except BaseException:
+            addition.failed()
+            raise
+        return addition.done(rows, added)
 
 
 def partition(calls: Sequence[T], marks: Sequence[bool]) -> tuple[list[T], list[T]]:

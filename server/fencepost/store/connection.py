@@ -90,6 +90,8 @@ def fetch_together(
     A statement sees what its predecessors did, and what others committed before it began. The connection must not be in
     a transaction. Raises psycopg.Error; then no statement had an effect, unless the connection broke.
     """
+    if len(calls) == 1:
+        return [fetch(connection, *calls[0])]
     link, transformer = connection.pgconn, Transformer(connection)
     prepared = [(*_prepared(connection, text), params) for text, params in calls]
     link.enter_pipeline_mode()

@@ -13,7 +13,7 @@ from fencepost.domain.ids import new_prefixes
 from fencepost.domain.polled import Polled, PolledText
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.store.calls import ClaimAsk, as_json
-from fencepost.store.connection import Connection, fetch, fetch_together
+from fencepost.store.connection import Connection, fetch
 from fencepost.store.rows import RESOURCE
 from fencepost.store.statements import statement, text_statement
 
@@ -51,22 +51,33 @@ class Claimed(NamedTuple):
     more: bool = False
 
 
-def claim(connection: Connection, params: Mapping[str, Any], asks: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:
-    """Run claim.sql and return the answer to each of `asks`.
+class PlainClaim:
+    """A claim of tasks without a limit: the statements of one pipeline, and the answers from their rows.
 
-    Polls with a requestId are answered with the leases that they still hold, and get others when they hold none. All
-    its statements are one round trip. When every poll names fields, the new leases are PolledText.
+    Polls with a requestId are answered with the leases that they still hold, and get others when they hold none. When
+    every poll names fields, the new leases are PolledText.
     """
-    given = {ask.ask: PollAnswer([]) for ask in asks}
-    texts = all(ask.fields is not None for ask in asks)
-    leasing = (text_statement if texts else statement)("tasks/claim"), _with_prefixes(params, asks)
-    if named := _named(asks):
-        _, held, leased = fetch_together(connection, [*_finding(named), leasing])
-        given |= _held(held, named)
-    else:
-        leased = fetch(connection, *leasing)
-    # New leases win over held ones, whose last was finished meanwhile.
-    return given | (_texts(leased) if texts else _by_call(leased))
+
+    def __init__(self, params: Mapping[str, Any], asks: Sequence[ClaimAsk]) -> None:
+        """`params` has `definitions`, `most_bytes` and `now` of claim.sql."""
+        self._params = params
+        self._asks = asks
+        self._named = _named(asks)
+        self._texts = all(ask.fields is not None for ask in asks)
+
+    def calls(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the statements with their parameters, new ones for every run."""
+        text = (text_statement if self._texts else statement)("tasks/claim")
+        finding = _finding(self._named) if self._named else ()
+        return [*finding, (text, _with_prefixes(self._params, self._asks))]
+
+    def answers(self, rows: Sequence[Sequence[tuple[Any, ...]]]) -> dict[int, PollAnswer]:
+        """Return the answer to each poll, by its number, from the rows of each statement."""
+        given = {ask.ask: PollAnswer([]) for ask in self._asks}
+        if self._named:
+            given |= _held(rows[-2], self._named)
+        # New leases win over held ones, whose last was finished meanwhile.
+        return given | (_texts(rows[-1]) if self._texts else _by_call(rows[-1]))
 
 
 def claim_limited(connection: Connection, params: Mapping[str, Any], asks: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -18,9 +19,10 @@ from fencepost.domain.task import Entry, ShortTask, Task, client_requester, task
 from fencepost.errors import REQUEST_ID_REUSED, Refusal
 from fencepost.store.batches import Batches, merge, partition
 from fencepost.store.calls import ClaimAsk, CreateTask, NotifyCall, TaskCall
-from fencepost.store.connection import Connection, fetch
+from fencepost.store.connection import Connection, fetch, fetch_together
 from fencepost.store.database import Database
-from fencepost.store.leases import Claimed, claim, claim_limited, held_by_request
+from fencepost.store.handovers import ClaimOnCreate, Handover
+from fencepost.store.leases import Claimed, PlainClaim, claim_limited, held_by_request
 from fencepost.store.limits import Limits
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
@@ -110,7 +112,11 @@ class TaskStore:
         self.limits = Limits()
         # A claim ends with the task that fills an answer.
         self.answer_bytes = database.answer_bytes
-        self._creates: Batches[CreateTask] = Batches(database, clock, "tasks/create", locks=False, waiting=waiting)
+        # Returns the polls that get tasks in the transaction that creates them, if some wait.
+        self.hand_over: Callable[[Mapping[str, int]], Handover | None] = lambda _: None
+        self._creates: Batches[CreateTask] = Batches(
+            database, clock, "tasks/create", locks=False, waiting=waiting, adding=self._claim_with
+        )
         self._creates_with_timers = Batches(database, clock, create_in_transaction, locks=False, waiting=waiting)
         self._notifies: Batches[NotifyCall] = Batches(database, clock, "tasks/notify", waiting=waiting)
         self._changes: dict[Verb, Batches[TaskCall]] = {
@@ -224,7 +230,7 @@ class TaskStore:
 
         Asks with a requestId are first answered with what they hold already.
         """
-        params = {"definitions": list(definitions), "most_bytes": self.answer_bytes, "now": self._clock.now()}
+        params = self._claim_params(definitions)
 
         def job(connection: Connection) -> Claimed:
             limited = self.limits.among(connection, definitions)
@@ -232,7 +238,8 @@ class TaskStore:
                 ready = {name for (name,) in fetch(connection, statement("tasks/ready_definitions"), {})}
                 params["definitions"] = [name for name in definitions if name in ready]
             if not limited:
-                return Claimed(claim(connection, params, asks))
+                plain = PlainClaim(params, asks)
+                return Claimed(plain.answers(fetch_together(connection, plain.calls())))
             # Several statements, because each must see the commits of other servers that held the lock before.
             with connection.transaction():
                 held = held_by_request(connection, asks)
@@ -247,6 +254,21 @@ class TaskStore:
         if any(definition in self.limits for definition in definitions):
             return await self._database.run_locking(job)
         return await self._database.run(job)
+
+    def claims_plainly(self, definitions: Sequence[str]) -> bool:
+        """Whether one statement can claim for these definitions: they are few, and none had a limit."""
+        return len(definitions) <= _MANY and not any(definition in self.limits for definition in definitions)
+
+    def _claim_params(self, definitions: Sequence[str]) -> dict[str, Any]:
+        return {"definitions": list(definitions), "most_bytes": self.answer_bytes, "now": self._clock.now()}
+
+    def _claim_with(self, calls: Sequence[CreateTask]) -> ClaimOnCreate | None:
+        """Return the claim of the polls that wait for the tasks of a batch of creates."""
+        ready = Counter(call.definition for call in calls if call.execute_at is None)
+        handover = self.hand_over(ready)
+        if handover is None:
+            return None
+        return ClaimOnCreate(handover, PlainClaim(self._claim_params(handover.definitions), handover.asks))
 
     async def delete_requests(self, after: tuple[str, str] | None, *, batch: int) -> tuple[str, str] | None:
         """Look at the next `batch` requestIds of polls, and delete those that hold no lease any more.
