@@ -30,6 +30,7 @@ PASSES_ON = {
     "executor_sdk/python/fencepost_sdk/payloads.py": "raised by code of a value: it becomes NotJson",
     "executor_sdk/python/fencepost_sdk/failures.py": "a broken __str__ costs the error its message",
     "executor_sdk/python/fencepost_sdk/leases.py": "an invalid notification is dropped for a plain heartbeat",
+    "executor_sdk/python/fencepost_sdk/batches.py": "what one task raises becomes the error of that task",
     "executor_sdk/python/fencepost_sdk/executions.py": "the exception of a handler becomes the error of its task",
     "executor_sdk/python/fencepost_sdk/runners.py": "to the handler that awaits",
     "executor_sdk/python/fencepost_sdk/testing.py": "an exception of a decider in a replay is a difference",

@@ -12,9 +12,10 @@ from functools import partial
 
 from msgspec import Raw, ValidationError
 
+from fencepost_sdk.batches import BatchCalls, BatchHandler, take_alike
 from fencepost_sdk.context import Context
 from fencepost_sdk.deciders import Decider
-from fencepost_sdk.failures import log_line, task_error, traceback_text
+from fencepost_sdk.failures import log_failure, task_error
 from fencepost_sdk.finishes import Finish, failure, release, success
 from fencepost_sdk.handlers import Handler
 from fencepost_sdk.isolation import IsolatedTasks
@@ -36,7 +37,7 @@ NO_RESOURCE = Raw(b"null")
 class Executions:
     """The running handlers of a worker.
 
-    `finish` is called with the finish of each execution and its last notifications, `announce` when a handler has
+    `finish` gets the finish of each execution and its last notifications; `announce` is called when a handler has
     notifications to send, `wake` after each execution.
     """
 
@@ -58,11 +59,11 @@ class Executions:
         self._finish = finish
         self._announce = announce
         self._wake = wake
-        # Tasks that have not started, in order.
         self._waiting: deque[Lease] = deque()
         self._isolated = IsolatedTasks(capacity, start=self._start_alone, release=self._release, wake=wake)
         self._runners = Runners(take=self._take, startable=self._startable, ended=self._start_next)
         self._threads = Threads(capacity.concurrency, "fencepost-handler")
+        self._batches = BatchCalls(self._threads, context=self._context, end=self._end)
         self._loop = asyncio.get_running_loop()
         self._process = Process.id
         # Handlers that have not ended although their slots were freed.
@@ -114,6 +115,12 @@ class Executions:
         capacity = self._capacity
         if not self._waiting or capacity.paused or capacity.running >= capacity.concurrency:
             return None
+        handler = self._waiting[0].handler
+        if isinstance(handler, BatchHandler):
+            leases = take_alike(self._waiting, handler, min(handler.size, capacity.concurrency - capacity.running))
+            capacity.waiting -= len(leases)
+            capacity.running += len(leases)
+            return self._batches.run(handler, leases), leases
         capacity.waiting -= 1
         capacity.running += 1
         lease = self._waiting.popleft()
@@ -122,7 +129,9 @@ class Executions:
     def _start_alone(self, lease: Lease) -> None:
         """Start a task in an asyncio task of its own."""
         self._capacity.running += 1
-        lease.job = self._loop.create_task(self._handle(lease))
+        handler = lease.handler
+        call = self._batches.run(handler, [lease]) if isinstance(handler, BatchHandler) else self._handle(lease)
+        lease.job = self._loop.create_task(call)
         lease.job.add_done_callback(lambda _: self._start_next())
 
     def _start_next(self) -> None:
@@ -167,6 +176,9 @@ class Executions:
             return
         if lease.context is not None:
             lease.context._end()
+        if lease.batch is not None and lease.batch.lose_one():
+            # The call goes on for its other tasks.
+            return
         if lease.job is not None and (lease.handler.is_async or not lease.has_started):
             lease.job.cancel()
         if not lease.has_started:
@@ -199,7 +211,7 @@ class Executions:
         handler = lease.handler
         try:
             if handler.wants_context:
-                lease.context = Context(memoryview(lease.resource), partial(self._announce_from_thread, lease))
+                lease.context = self._context(lease)
             if isinstance(handler, Decider):
                 arguments = await handler.prepare(lease.task, self._reader)
             else:
@@ -216,12 +228,15 @@ class Executions:
             if self._loop.is_closed():
                 raise
             if not (lease.lost or lease.has_ended):
-                _log_failure(lease, raised)
+                log_failure(lease, raised)
             finish = failure(lease, task_error(raised))
         if Process.id != self._process:
             # The handler has forked and returned in both processes; see threads.py.
             os._exit(0)
         self._end(lease, finish)
+
+    def _context(self, lease: Lease) -> Context:
+        return Context(memoryview(lease.resource), partial(self._announce_from_thread, lease))
 
     def _end(self, lease: Lease, finish: Finish | None) -> None:
         if lease.has_ended:
@@ -239,6 +254,7 @@ class Executions:
             # A thread that the handler left running sees the end of the execution.
             lease.context._end()
             lease.context = None
+        lease.batch = None
 
     def _end_attempt(self, lease: Lease) -> None:
         """Stop an attempt at its attemptTimeout, when the server has ended it."""
@@ -252,7 +268,7 @@ class Executions:
             self.lose_lease(lease)
 
     def _free_slot(self, lease: Lease) -> None:
-        """Free the slot of a handler that does not end after its execution; at most `concurrency` slots are freed."""
+        """Free the slots of a handler that does not end after its execution; at most `concurrency` handlers' are."""
         if lease.has_ended or lease.job is None or self._capacity.closed:
             return
         if len(self._unresponsive) >= self._capacity.concurrency:
@@ -268,7 +284,8 @@ class Executions:
         else:
             self._threads.replace(partial(self._unresponsive.discard, lease.job))
         lease.job.cancel()
-        self._end(lease, None)
+        for one in (lease,) if lease.batch is None else lease.batch.leases:
+            self._end(one, None)
         self._start_next()
 
     def _announce_from_thread(self, lease: Lease) -> None:
@@ -277,12 +294,6 @@ class Executions:
         except RuntimeError:
             # The event loop of the worker is closed, and this handler's thread was abandoned.
             return
-
-
-def _log_failure(lease: Lease, raised: BaseException) -> None:
-    logger.warning("task %s of %s failed: %s", lease.id, lease.handler.definition, log_line(raised, lease.task))
-    if logger.isEnabledFor(logging.DEBUG):
-        logger.debug("task %s: %s", lease.id, traceback_text(raised))
 
 
 def _missing_handler() -> None:

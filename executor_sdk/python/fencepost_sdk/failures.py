@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fencepost_sdk.errors import LostLease, TaskFailed
 from fencepost_sdk.payloads import message_of, printable
 from fencepost_sdk.protocol import ClaimedTask
+
+if TYPE_CHECKING:
+    from fencepost_sdk.leases import Lease
+
+logger = logging.getLogger("fencepost_sdk")
 
 LONGEST_MESSAGE = 8000
 LONGEST_TRACEBACK = 8000
 LONGEST_LINE = 200
 
 
-def task_error(raised: BaseException) -> dict[str, Any] | None:
-    """Return the error of a task for an exception: its type, message and traceback; for TaskFailed its own error."""
+def log_failure(lease: Lease, raised: BaseException) -> None:
+    """Log a failed attempt in one line, and its traceback at debug level."""
+    logger.warning("task %s of %s failed: %s", lease.id, lease.handler.definition, log_line(raised, lease.task))
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("task %s: %s", lease.id, traceback_text(raised))
+
+
+def log_failed_call(leases: list[Lease], raised: BaseException) -> None:
+    """Log the failed attempts of a batch in one line, and the traceback at debug level."""
+    first = leases[0]
+    logger.warning(
+        "%d tasks of %s failed in one call, the first of them %s: %s",
+        len(leases),
+        first.handler.definition,
+        first.id,
+        log_line(raised, first.task),
+    )
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("%d tasks from %s: %s", len(leases), first.id, traceback_text(raised))
+
+
+def task_error(raised: BaseException, *, is_returned: bool = False) -> dict[str, Any] | None:
+    """Return the error of a task for an exception: its type, message and traceback; for TaskFailed its own error.
+
+    The traceback of an exception that a handler returned instead of raising (`is_returned`) has no frame of this SDK.
+    """
     if isinstance(raised, TaskFailed):
         return raised.error
     error = {"type": type(raised).__name__, "message": printable(message_of(raised), LONGEST_MESSAGE)}
     if not isinstance(raised, LostLease):
-        error["traceback"] = traceback_text(raised)
+        error["traceback"] = traceback_text(raised, is_returned=is_returned)
     return error
 
 
-def traceback_text(raised: BaseException) -> str:
+def traceback_text(raised: BaseException, *, is_returned: bool = False) -> str:
     """Return the end of the traceback of an exception, at most 8,000 characters."""
-    # The first frame is one of this SDK.
-    frames = raised.__traceback__ and raised.__traceback__.tb_next
+    frames = raised.__traceback__
+    if frames is not None and not is_returned:
+        # The first frame is one of this SDK.
+        frames = frames.tb_next
     try:
         text = "".join(traceback.format_exception(type(raised), raised, frames))
     except BaseException:  # noqa: BLE001 - formatting calls code of the exception, which may raise anything

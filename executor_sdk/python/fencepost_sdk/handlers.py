@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
 import msgspec
@@ -31,7 +31,7 @@ class Handler:
         self.definition = definition
         self.function = function
         self.is_async = is_async(function)
-        order, params_type = _read_signature(function)
+        order, params_type = read_signature(function, (Context,), ("ctx", "context"))
         self.wants_context = "context" in order
         self._read = read_as(definition, params_type)
         self.arguments = self._arguments(order)
@@ -102,8 +102,12 @@ def is_async(function: Function) -> bool:
     )
 
 
-def _read_signature(function: Function) -> tuple[list[str], Any]:
-    """Return the kinds of the parameters, `params` or `context`, in order, and the type of the params."""
+def read_signature(function: Function, contexts: Sequence[Any], names: Sequence[str]) -> tuple[list[str], Any]:
+    """Return the kinds of the parameters, `params` or `context`, in order, and the type of the params.
+
+    A context is a parameter annotated with one of `contexts`, or without an annotation and with one of the `names`.
+    Raises TypeError for parameters that cannot be used.
+    """
     name = getattr(function, "__qualname__", repr(function))
     try:
         hints = get_type_hints(function, include_extras=True) if hasattr(function, "__annotations__") else {}
@@ -115,7 +119,7 @@ def _read_signature(function: Function) -> tuple[list[str], Any]:
         hint = hints.get(parameter.name, parameter.empty)
         if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             raise TypeError(f"{name}: {parameter} must be an ordinary positional parameter")
-        if hint is Context or (hint is parameter.empty and parameter.name in ("ctx", "context")):
+        if hint in contexts or (hint is parameter.empty and parameter.name in names):
             order.append("context")
         elif parameter.default is not parameter.empty and "params" in order:
             # A further parameter with a default is none of ours.

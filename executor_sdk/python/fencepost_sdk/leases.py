@@ -15,6 +15,7 @@ from fencepost_sdk.payloads import message_of
 from fencepost_sdk.protocol import TRANSIENT, ClaimedTask, Fault
 
 if TYPE_CHECKING:
+    from fencepost_sdk.batches import Batch
     from fencepost_sdk.context import Context
     from fencepost_sdk.handlers import Handler
 
@@ -30,8 +31,8 @@ MAX_HEARTBEAT_DELAY = 1.0
 class Lease(Struct, gc=False, eq=False):
     """The lease of one execution: its task, its handler and its state. Times are those of the event loop.
 
-    `resource` is the task as JSON. The garbage collector does not see a lease; so `context`, which refers back to the
-    lease, is None again after the execution.
+    `resource` is the task as JSON. The garbage collector does not see a lease; so `context` and `batch`, which refer
+    back to the lease, are None again after the execution.
     """
 
     task: ClaimedTask
@@ -39,6 +40,8 @@ class Lease(Struct, gc=False, eq=False):
     resource: Raw = Raw(b"null")
     notified_at: float = 0.0
     context: Context | None = None
+    # The other tasks of the call that runs it.
+    batch: Batch | None = None
     # The asyncio task that runs the handler, once the handler has suspended.
     job: asyncio.Task[None] | None = None
     attempt_timer: asyncio.TimerHandle | None = None

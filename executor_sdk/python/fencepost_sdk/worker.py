@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar, Unpack
 
+from fencepost_sdk.batches import BatchHandler, batch_size
 from fencepost_sdk.deciders import Decider
 from fencepost_sdk.definitions import Settings, WorkflowSettings, task_document, workflow_document
 from fencepost_sdk.handlers import Handler
@@ -97,6 +98,42 @@ class Worker:
 
         return register
 
+    def batch(
+        self, name: str, *, size: int, declare: bool = False, **settings: Unpack[Settings]
+    ) -> Callable[[Function], Function]:
+        """Register a function that handles up to `size` tasks of definition `name` a call; returns it unchanged.
+
+        The function is `async def`, or `def`, which runs in a thread. It takes a list of params, such as `list[Row]`, a
+        list of contexts (`list[Context]`), or both, with an item for each task. A task whose params do not fit fails by
+        itself before the call. The function returns a list with the outcome of each task, in the same order: a result
+        or, for a task that failed, an exception. With None all tasks succeed without a result. An exception that it
+        raises fails all tasks of the call.
+
+        A call gets the tasks that wait, and does not wait for more. Each task has its own lease and counts as one of
+        the worker's `concurrency`; all of them keep their slots until the call has ended. When a task is canceled or
+        its lease is lost, `cancelled` of its context is set, and its outcome is dropped; an async function is canceled
+        when this is so for all tasks of the call. The settings and `declare` are those of `task`.
+
+        Raises TypeError and ValueError like `task`, and ValueError if `size` is above `concurrency`.
+
+            @worker.batch("demo/index", size=10, declare=True)
+            async def index(pages: list[dict]) -> list[dict | Exception]:
+                return [
+                    {"words": len(page["text"].split())} if "text" in page else TaskFailed({"type": "no-text"})
+                    for page in pages
+                ]
+        """
+        self._check_free(name)
+        size = batch_size(name, size, self._concurrency)
+
+        def register(function: Function) -> Function:
+            self._handlers[name] = BatchHandler(name, function, size)
+            if settings or declare:
+                self._documents[name] = task_document(name, settings)
+            return function
+
+        return register
+
     def workflow(
         self, name: str, *, declare: bool = False, activities: bool = True, **settings: Unpack[WorkflowSettings]
     ) -> Callable[[Function], Function]:
@@ -153,7 +190,9 @@ class Worker:
             await serving
         """
         if not self._handlers:
-            raise ValueError("this worker has no handler; give it one with @worker.task or @worker.workflow")
+            raise ValueError(
+                "this worker has no handler; give it one with @worker.task, @worker.batch or @worker.workflow"
+            )
         config = WorkerConfig(
             self._endpoint,
             self.name,
