@@ -15,6 +15,7 @@ NO_HISTORY = "fencepost:keep-none"
 # The single calls have their own server, so that their rows do not slow down its drains.
 SINGLE = "fencepost:single"
 VARIANTS = (
+    BATCH,
     *("fencepost:two", "fencepost:workers", "fencepost:workflows"),
     *("fencepost:limits", "fencepost:loaded", "fencepost:snapshot"),
     *("fencepost:1kb", "fencepost:10kb"),

@@ -3,7 +3,8 @@
 Variants: `fencepost:two` has two servers on one database, `fencepost:workers` one server of two processes.
 `fencepost:limits` spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each. `fencepost:workflows` creates
 them by workflows of 10 sequential activities; their decisions count as tasks too. `fencepost:1kb` and `fencepost:10kb`
-have params of that size. Everything goes through HTTP, without access to the database.
+have params of that size. `fencepost:batch` has a batch handler, for up to 500 tasks a call. Everything goes through
+HTTP, without access to the database.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from urllib.request import Request, urlopen
 
 from bench.child import Child, python
 from bench.contestant import Drained, Manner
-from bench.contestants.fencepost_worker import CELLS, DEFINITION, FLOW, LIMITED, SINGLE, STEPS
+from bench.contestants.fencepost_worker import BATCH_SIZE, CELLS, DEFINITION, FLOW, LIMITED, SINGLE, STEPS
 from fencepost_sdk import AsyncClient, Client
 
 KEYS = 1000
@@ -52,6 +53,7 @@ class FencepostContestant:
         self._is_limited = variant == "limits"
         self._has_flows = variant == "workflows"
         self._orders = _orders(_SIZES.get(variant, 0))
+        self._in_batches = variant == "batch"
         self._definition = LIMITED if self._is_limited else DEFINITION
         self._server_count = 2 if variant == "two" else 1
         self._serve = [*(serve or []), *(["--workers", "2"] if variant == "workers" else [])]
@@ -65,6 +67,7 @@ class FencepostContestant:
         self.manner = Manner(
             history="kept",
             keeps="task and log",
+            batch=BATCH_SIZE if self._in_batches else 1,
             settings=f"over HTTP; {self._worker_count} worker process(es), concurrency {concurrency} and {prefetch} "
             "ahead; creates with create_many",
             finished="select count(*) from fencepost.done_tasks",
@@ -208,7 +211,7 @@ class FencepostContestant:
 
     def _start_workers(self) -> None:
         for index, worker in enumerate(self._workers):
-            order = {"work": self._urls[index % len(self._urls)], "settings": self._settings}
+            order = {"work": self._urls[index % len(self._urls)], "settings": self._settings, "batch": self._in_batches}
             worker.write(json.dumps(order).encode())
         for worker in self._workers:
             worker.read()

@@ -1,6 +1,7 @@
 """A worker process of the Fencepost contestant: the SDK's `Worker` with a handler that counts.
 
-It is started once and works for each JSON command {"work": url, "settings": {…}} until a line "stop". Meanwhile it
+It is started once and works for each JSON command {"work": url, "settings": {…}, "batch": false} until a line "stop".
+With "batch" a handler call is one for up to `BATCH_SIZE` tasks. Meanwhile it
 writes to shared memory the number of started handlers and the times of the first and the last one
 (`time.perf_counter_ns`, one clock for all processes on Linux).
 """
@@ -26,6 +27,8 @@ FLOW = "bench/flow"
 STEPS = 10
 # Eight-byte numbers per worker: count, first, last.
 CELLS = 3
+# The most tasks of a call of the batch handler.
+BATCH_SIZE = 500
 
 
 def main() -> None:
@@ -53,17 +56,27 @@ async def _work(order: dict[str, Any], lines: asyncio.StreamReader, cells: memor
     cells[0] = cells[1] = cells[2] = 0
     worker = Worker(order["work"], **order["settings"])
 
-    @worker.task(DEFINITION)
-    @worker.task(LIMITED)
-    async def handle(params: dict[str, Any]) -> None:
+    def count(numbers: list[Any]) -> None:
         nonlocal calls
         calls += 1
         now = time.perf_counter_ns()
         if not seen:
             cells[1] = now
-        seen.append(params["n"])
+        seen.extend(numbers)
         cells[2] = now
         cells[0] = len(seen)
+
+    async def handle(params: dict[str, Any]) -> None:
+        count([params["n"]])
+
+    async def handle_many(params: list[dict[str, Any]]) -> None:
+        count([one["n"] for one in params])
+
+    if order["batch"]:
+        worker.batch(DEFINITION, size=BATCH_SIZE)(handle_many)
+    else:
+        worker.task(DEFINITION)(handle)
+    worker.task(LIMITED)(handle)
 
     @worker.workflow(FLOW, activities=False)
     async def decide(workflow: Facts[Any], event: Event) -> Action:
