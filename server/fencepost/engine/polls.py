@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, overload
 
 import orjson
 from msgspec import UNSET
 
-from fencepost.domain.polled import Polled, PolledField, PolledText, bits_of
-from fencepost.domain.task import TaskWithSettings
+from fencepost.domain.polled import PolledField, PolledText, bits_of
+from fencepost.domain.task import LeasedTask, TaskWithSettings
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher, PendingPoll
 from fencepost.engine.wakeups import Wakeups
 from fencepost.store.calls import ClaimAsk
+
+Fields: TypeAlias = Collection[PolledField]
 
 
 class PollRequest(NamedTuple):
@@ -36,50 +38,44 @@ class Polls:
         self._definitions = definitions
         self._wakeups = wakeups
 
-    async def poll(self, request: PollRequest, *, caller: str) -> Sequence[TaskWithSettings]:
-        """Lease up to `size` tasks that are ready now."""
-        return await self._all(await self._lease(request, caller, "awf.task/poll", None), request)
-
-    async def long_poll(self, request: PollRequest, *, caller: str, seconds: float) -> Sequence[TaskWithSettings]:
-        """Lease ready tasks, or the first that becomes ready within `seconds`."""
-        return await self._all(await self._lease(request, caller, "awf.task/long-poll", seconds), request)
-
-    async def poll_fields(
-        self, request: PollRequest, fields: Collection[PolledField], *, caller: str, seconds: float | None
+    @overload
+    async def poll(
+        self, request: PollRequest, *, caller: str, seconds: float | None = None
+    ) -> Sequence[TaskWithSettings]: ...
+    @overload
+    async def poll(
+        self, request: PollRequest, *, caller: str, seconds: float | None = None, fields: Fields | None
+    ) -> PolledText | Sequence[TaskWithSettings]: ...
+    async def poll(
+        self, request: PollRequest, *, caller: str, seconds: float | None = None, fields: Fields | None = None
     ) -> PolledText | Sequence[TaskWithSettings]:
-        """Lease tasks as `poll` does, or with `seconds` as `long_poll`; return them whole, or the text of these fields.
+        """Lease up to `size` tasks that are ready now, or with `seconds`, the first that becomes ready within them.
 
-        The text comes from the claim; tasks under a limit, repeated polls, and polls in a claim with others are whole.
+        With `fields`, return the text of these fields, which comes from the claim; tasks under a limit, repeated polls,
+        and polls in a claim with others are whole.
         """
-        action = "awf.task/poll" if seconds is None else "awf.task/long-poll"
-        polled = await self._lease(request, caller, action, seconds, bits_of(fields))
-        if not isinstance(polled, PolledText):
-            return await self._all(polled, request)
-        self._wakeups.deadline(polled.due_in)
-        return polled
-
-    async def _lease(
-        self, request: PollRequest, caller: str, action: str, seconds: float | None, fields: int | None = None
-    ) -> Polled:
         poll = PendingPoll(
             definitions=tuple(sorted({*request.definitions, *request.workflows})),
             ask=ClaimAsk(
                 size=request.size,
                 start=request.start,
-                action=action,
+                action="awf.task/poll" if seconds is None else "awf.task/long-poll",
                 caller=caller,
                 worker=request.worker,
                 request_id=request.request_id,
                 request_hash=None if request.request_id is None else _hash(request),
-                fields=fields,
+                fields=None if fields is None else bits_of(fields),
             ),
             waits=seconds is not None,
         )
-        return await self._dispatcher.poll(poll, seconds or 0.0)
+        polled = await self._dispatcher.poll(poll, seconds or 0.0)
+        if not isinstance(polled, PolledText):
+            return await self._all(polled, request)
+        self._wakeups.deadline(polled.due_in)
+        return polled
 
-    async def _all(self, polled: Polled, request: PollRequest) -> Sequence[TaskWithSettings]:
+    async def _all(self, polled: Sequence[LeasedTask], request: PollRequest) -> Sequence[TaskWithSettings]:
         """Return the tasks of a poll with their settings, and announce their deadlines."""
-        assert not isinstance(polled, PolledText), "the poll names no fields"
         found = [(await self._definitions.with_settings(task))._replace(lost_attempts=lost) for task, lost in polled]
         for task, settings, _ in found:
             attempt = settings.in_progress_timeout

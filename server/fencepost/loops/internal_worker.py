@@ -94,7 +94,7 @@ class InternalWorker:
             # no attempt is lost.
             request = PollRequest(names, [], self._at_once - len(self._running), False, None, None)
             try:
-                polling = self._engine.polls.long_poll(request, caller=ENGINE, seconds=_POLL_SECONDS)
+                polling = self._engine.polls.poll(request, caller=ENGINE, seconds=_POLL_SECONDS)
                 self._poll = asyncio.ensure_future(polling)
                 tasks = await self._poll
             except Refusal:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Annotated, Literal, Protocol
+from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from fencepost.domain.definition import Name
 from fencepost.domain.ids import ExecId, IdKind
 from fencepost.domain.payload import object_text, payload_text, require_object
 from fencepost.domain.polled import PolledField, PolledText
-from fencepost.domain.task import ChangedTask, TaskWithSettings
+from fencepost.domain.task import ChangedTask
 from fencepost.engine.context import Context
 from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import Outcomes
@@ -155,11 +155,7 @@ class NotifyResult(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
 )
 async def poll(context: Context, params: PollParams) -> TasksResult:
     """Lease ready tasks: ready → requested, or with `start` → in-progress. Answers at once, even without tasks."""
-    request = _poll_request(context, params)
-    if params.fields is not None:
-        polled = await context.engine.polls.poll_fields(request, params.fields, caller=context.caller, seconds=None)
-        return _with_fields(polled, params.fields)
-    return _leased(await context.engine.polls.poll(request, caller=context.caller))
+    return await _polled(context, params)
 
 
 @executor_methods.method(
@@ -170,11 +166,7 @@ async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
     seconds = params.timeout / 1000
     if seconds > context.limits.wait_seconds:
         raise invalid_params(f"Expected at most {context.limits.wait_seconds * 1000:.0f} ms", "timeout")
-    request = _poll_request(context, params)
-    if params.fields is not None:
-        polled = await context.engine.polls.poll_fields(request, params.fields, caller=context.caller, seconds=seconds)
-        return _with_fields(polled, params.fields)
-    return _leased(await context.engine.polls.long_poll(request, caller=context.caller, seconds=seconds))
+    return await _polled(context, params, seconds)
 
 
 @executor_methods.batched("awf.task/start", example=_LEASE)
@@ -249,6 +241,16 @@ def changed_tasks(calls: Sequence[_MayBeShort], outcomes: Outcomes[ChangedTask])
     ]
 
 
+async def _polled(context: Context, params: PollParams, seconds: float | None = None) -> TasksResult:
+    """Lease ready tasks, waiting up to `seconds` for the first one."""
+    request, fields = _poll_request(context, params), params.fields
+    polled = await context.engine.polls.poll(request, caller=context.caller, seconds=seconds, fields=fields)
+    if isinstance(polled, PolledText):
+        return TasksResult(Raw(b"[" + polled.text + b"]"))  # type: ignore[arg-type]  # the same JSON
+    resources = [task_resource(found) for found in polled]
+    return TasksResult(resources if fields is None else _with_fields(resources, fields))
+
+
 def _poll_request(context: Context, params: PollParams) -> PollRequest:
     if not params.task_definitions and not params.workflow_definitions:
         raise invalid_params("either 'taskDefinitions' or 'workflowDefinitions' is needed", "taskDefinitions")
@@ -279,14 +281,8 @@ def _notification(call: NotifyParams) -> bytes:
     return msgspec.json.encode({name: value for name, value in members.items() if value is not None})
 
 
-def _leased(tasks: Sequence[TaskWithSettings]) -> TasksResult:
-    return TasksResult([task_resource(found) for found in tasks])
-
-
-def _with_fields(polled: PolledText | Sequence[TaskWithSettings], fields: Collection[PolledField]) -> TasksResult:
-    """Return the tasks of a poll with some members only."""
-    if isinstance(polled, PolledText):
-        return TasksResult(Raw(b"[" + polled.text + b"]"))  # type: ignore[arg-type]  # the same JSON
+def _with_fields(resources: Iterable[AidboxTask], fields: Collection[PolledField]) -> Any:
+    """Return tasks with some members only."""
     wanted = {"id", "execId", *fields}
-    members = [msgspec.json.decode(msgspec.json.encode(task_resource(found)), type=dict[str, Raw]) for found in polled]
-    return TasksResult([{name: task[name] for name in task if name in wanted} for task in members])  # type: ignore[misc]
+    members = [msgspec.json.decode(msgspec.json.encode(resource), type=dict[str, Raw]) for resource in resources]
+    return [{name: task[name] for name in task if name in wanted} for task in members]
