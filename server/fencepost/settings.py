@@ -96,7 +96,7 @@ class Settings:
     grpc_shared: bool = False
     workflow_data_versions: int = 3
     limits: Limits = field(default_factory=Limits)
-    http_protocol: Literal["lean", "uvicorn"] = "uvicorn"
+    http_protocol: Literal["lean", "uvicorn"] = "lean"
     http: Connections = field(default_factory=Connections)
     devices: DeviceSettings = field(default_factory=DeviceSettings)
 

@@ -50,7 +50,7 @@ def port(server: Server) -> int:
 @pytest.fixture
 def plain_calls(monkeypatch: pytest.MonkeyPatch) -> PlainCalls:
     calls = PlainCalls()
-    monkeypatch.setattr(Endpoint, "answer", calls.counting(Endpoint.answer))
+    monkeypatch.setattr(Endpoint, "enter", calls.counting(Endpoint.enter))
     return calls
 
 
@@ -77,7 +77,7 @@ def test_only_the_lean_class_answers_plain_calls_without_a_parser(
             answer = connection.answer()
             assert (answer.status, answer.json) == (200, NO_TASKS)
             assert answer.headers == {"content-type": "application/json", "content-length": str(len(answer.body))}
-    assert plain_calls.count == (3 if protocol == "lean" else 0)
+    assert (plain_calls.count, plain_calls.entered) == ((3, 3) if protocol == "lean" else (0, 0))
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def _option(flag: str, **attributes: Any) -> Callable[[F], F]:
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(
         "--http",
-        default="uvicorn",
+        default="lean",
         show_default=True,
         type=click.Choice(["lean", "uvicorn"]),
         help="Protocol class of connections: lean answers plain calls without an HTTP parser, uvicorn parses all.",

@@ -142,9 +142,13 @@ class LeanProtocol(HttpProtocol):
         self._stop_waiting()
         self._outside = 0
         self._in_call = True
-        task = self.loop.create_task(self._call(self._caller, body))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        task = self._endpoint.enter(self._caller, body, self._answer)
+        if task is None:
+            task = self.loop.create_task(self._call(self._caller, body))
+        # A stopping server waits for these tasks, and cancels them when the time is up.
+        if task not in self.tasks:
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     async def _call(self, caller: PlainCaller, body: bytes) -> None:
         self._answer(await self._endpoint.answer(caller, body))

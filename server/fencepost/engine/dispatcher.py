@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from fencepost.domain.polled import Polled
+from fencepost.engine.outcomes import Outcomes
 from fencepost.errors import REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.calls import ClaimAsk
 from fencepost.store.handovers import Handover
@@ -39,10 +40,19 @@ class PendingPoll:
     waits: bool
     answer: asyncio.Future[Polled] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    timer: asyncio.TimerHandle | None = None
+
     @property
     def request_key(self) -> tuple[str, str] | None:
         """The caller and its requestId. A claim has at most one poll of each key."""
         return None if self.ask.request_id is None else (self.ask.caller, self.ask.request_id)
+
+    def outcome(self) -> Polled | Exception:
+        """Return the answer, or the error that ended the poll."""
+        error = self.answer.exception()
+        if isinstance(error, Exception):
+            return error
+        return self.answer.result()
 
 
 class _Group:
@@ -130,28 +140,40 @@ class Dispatcher:
         """The definitions for which polls wait."""
         return self._by_definition.keys()
 
-    async def poll(self, poll: PendingPoll, seconds: float) -> Polled:
-        """Return tasks for `poll` as soon as there are some, or an empty list after `seconds`.
+    def enter(self, poll: PendingPoll, seconds: float) -> None:
+        """Enter a poll, which has its answer as soon as there are tasks, or an empty one after `seconds`.
 
-        Raises Refusal: `unavailable` under load (polls are refused before any other call), `request-id-reused`. When
-        the caller is cancelled (a client hung up), its leases are released, unless the poll has a requestId: then they
-        wait for the repetition, or for their timeout.
+        Its answer is a Refusal under load (`unavailable`; polls are refused before any other call), and for a
+        `request-id-reused`.
         """
         if self._draining:
-            return []
+            poll.answer.set_result([])
+            return
         if self._store.pressed:
-            raise Refusal(UNAVAILABLE, retry_after=1, reason="the server is busy: calls about leased tasks come first")
-        group = self._enter(poll)
-        timer = asyncio.get_running_loop().call_later(seconds, self._expire, poll) if poll.waits else None
-        self._claim(poll.definitions, group)
+            reason = "the server is busy: calls about leased tasks come first"
+            _fail(poll, Refusal(UNAVAILABLE, retry_after=1, reason=reason))
+            return
+        if poll.waits:
+            poll.timer = asyncio.get_running_loop().call_later(seconds, self._expire, poll)
+        self._claim(poll.definitions, self._add(poll))
+
+    async def answers(self, polls: Sequence[PendingPoll]) -> Outcomes[Polled]:
+        """Return the answers of polls that were entered, once all have one.
+
+        When the caller is cancelled (a client hung up), their leases are released, except those of polls with a
+        requestId: these wait for the repetition, or for their timeout.
+        """
         try:
-            return await asyncio.shield(poll.answer)
+            if pending := [poll.answer for poll in polls if not poll.answer.done()]:
+                await asyncio.wait(pending)
         except asyncio.CancelledError:
-            await asyncio.shield(self._hang_up(poll))
+            await asyncio.shield(asyncio.gather(*map(self._hang_up, polls)))
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            for poll in polls:
+                if poll.timer is not None:
+                    poll.timer.cancel()
+        return [poll.outcome() for poll in polls]
 
     def ready(self, definition: str, count: int) -> None:
         """Claim for the polls that wait for a definition, since `count` of its tasks became ready."""
@@ -209,7 +231,7 @@ class Dispatcher:
         self._groups.clear()
         self._by_definition.clear()
 
-    def _enter(self, poll: PendingPoll) -> _Group:
+    def _add(self, poll: PendingPoll) -> _Group:
         group = self._groups.get(poll.definitions)
         if group is None:
             group = self._groups[poll.definitions] = _Group()

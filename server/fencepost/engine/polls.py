@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, TypeAlias, overload
+from typing import NamedTuple
 
 import orjson
 from msgspec import UNSET
 
-from fencepost.domain.polled import PolledField, PolledText, bits_of
-from fencepost.domain.task import LeasedTask, TaskWithSettings
+from fencepost.domain.polled import Polled, PolledField, PolledText, bits_of
+from fencepost.domain.task import TaskWithSettings
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher, PendingPoll
+from fencepost.engine.outcomes import Outcomes, sequentially
 from fencepost.engine.wakeups import Wakeups
 from fencepost.store.calls import ClaimAsk
-
-Fields: TypeAlias = Collection[PolledField]
 
 
 class PollRequest(NamedTuple):
@@ -38,21 +37,28 @@ class Polls:
         self._definitions = definitions
         self._wakeups = wakeups
 
-    @overload
     async def poll(
         self, request: PollRequest, *, caller: str, seconds: float | None = None
-    ) -> Sequence[TaskWithSettings]: ...
-    @overload
-    async def poll(
-        self, request: PollRequest, *, caller: str, seconds: float | None = None, fields: Fields | None
-    ) -> PolledText | Sequence[TaskWithSettings]: ...
-    async def poll(
-        self, request: PollRequest, *, caller: str, seconds: float | None = None, fields: Fields | None = None
-    ) -> PolledText | Sequence[TaskWithSettings]:
-        """Lease up to `size` tasks that are ready now, or with `seconds`, the first that becomes ready within them.
+    ) -> Sequence[TaskWithSettings]:
+        """Lease up to `size` tasks that are ready now, or with `seconds`, the first that becomes ready within them."""
+        (polled,) = await self.answers([self.enter(request, caller=caller, seconds=seconds)])
+        if isinstance(polled, Exception):
+            raise polled
+        assert not isinstance(polled, PolledText), "the poll names no fields"
+        return polled
 
-        With `fields`, return the text of these fields, which comes from the claim; tasks under a limit, repeated polls,
-        and polls in a claim with others are whole.
+    def enter(
+        self,
+        request: PollRequest,
+        *,
+        caller: str,
+        seconds: float | None = None,
+        fields: Collection[PolledField] | None = None,
+    ) -> PendingPoll:
+        """Enter a poll, whose outcome `answers` returns.
+
+        With `fields`, that is the text of these fields, which comes from the claim; tasks under a limit, repeated
+        polls, and polls in a claim with others are whole.
         """
         poll = PendingPoll(
             definitions=tuple(sorted({*request.definitions, *request.workflows})),
@@ -68,20 +74,27 @@ class Polls:
             ),
             waits=seconds is not None,
         )
-        polled = await self._dispatcher.poll(poll, seconds or 0.0)
-        if not isinstance(polled, PolledText):
-            return await self._all(polled, request)
-        self._wakeups.deadline(polled.due_in)
-        return polled
+        self._dispatcher.enter(poll, seconds or 0.0)
+        return poll
 
-    async def _all(self, polled: Sequence[LeasedTask], request: PollRequest) -> Sequence[TaskWithSettings]:
+    async def answers(self, polls: Sequence[PendingPoll]) -> Outcomes[PolledText | Sequence[TaskWithSettings]]:
+        """Return the outcomes of polls once each has one; if the caller is cancelled, the tasks are given back."""
+        outcomes = await self._dispatcher.answers(polls)
+        return await sequentially(map(self._answer, polls, outcomes))
+
+    async def _answer(self, poll: PendingPoll, polled: Polled | Exception) -> PolledText | Sequence[TaskWithSettings]:
         """Return the tasks of a poll with their settings, and announce their deadlines."""
+        if isinstance(polled, Exception):
+            raise polled
+        if isinstance(polled, PolledText):
+            self._wakeups.deadline(polled.due_in)
+            return polled
         found = [(await self._definitions.with_settings(task))._replace(lost_attempts=lost) for task, lost in polled]
         for task, settings, _ in found:
             attempt = settings.in_progress_timeout
             if settings.attempt_timeout is not UNSET:
                 attempt = min(attempt, settings.attempt_timeout)
-            timeout = attempt if request.start else settings.requested_to_start_timeout
+            timeout = attempt if poll.ask.start else settings.requested_to_start_timeout
             # A task with settings of its own may have an earlier deadline.
             self._wakeups.deadline(timeout / 1000 if task.settings is None else 0.0)
         return found

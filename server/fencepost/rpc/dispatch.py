@@ -6,8 +6,9 @@ statement in the store; no two calls of such a list concern the same task.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -26,6 +27,7 @@ from fencepost.notation.offload import offload
 from fencepost.notation.text import BadText
 from fencepost.resources.error_body import error_body, report_bug
 from fencepost.rpc.envelope import Answer, Call, array_decoder, call_decoder, encoder, texts_decoder
+from fencepost.rpc.gathering import Gathering
 from fencepost.rpc.registry import Method, Registry
 from fencepost.settings import Limits
 
@@ -57,6 +59,28 @@ class Dispatch:
         self._engine = engine
         self._services = services
         self._limits = limits
+        self._gathering = Gathering()
+
+    def enter(
+        self, body: bytes, caller: str, origin: str, then: Callable[[Outcome | asyncio.CancelledError], None]
+    ) -> asyncio.Task[None] | None:
+        """Gather a lone call with others and return the task that runs them; None for a body that `run` must take.
+
+        `then` gets the outcome that `run` would return, or raise when the task is cancelled. Only methods that are
+        `gathered` are entered, with valid params.
+        """
+        if not body.startswith(b"{") or self._check(body) is not None:
+            return None
+        decoded = self._decoded(body, "$")
+        method = decoded.method
+        if method is None or method.gathered is None or decoded.refusal is not None:
+            return None
+
+        def settle(result: Any) -> None:
+            then(result if isinstance(result, asyncio.CancelledError) else _outcome(decoded, result))
+
+        context = Context(self._engine, self._services, caller, self._limits, origin)
+        return self._gathering.add(method, context, decoded.params, settle)
 
     async def run(
         self, body: bytes, caller: str, origin: str = "", refused: Mapping[int, Refusal] | None = None

@@ -6,6 +6,7 @@ A raw ASGI callable, because most requests come here and the framework would dou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
@@ -84,14 +85,37 @@ class Endpoint:
             return None
         return PlainCaller(caller, origin_of(scheme, found)) if of_formats == (JSON, JSON) else None
 
+    def enter(self, caller: PlainCaller, body: bytes, then: Callable[[Response], None]) -> asyncio.Task[None] | None:
+        """Begin a plain call without a task of its own; None for a body that `answer` must take.
+
+        `then` gets the response. The returned task runs this call and others; if it is cancelled, they are answered.
+        """
+        reservation = self._admission.bodies.reserve()
+
+        def settle(outcome: Outcome | asyncio.CancelledError) -> None:
+            reservation.release()
+            try:
+                response = _json_response(outcome if isinstance(outcome, Outcome) else _failed(outcome))
+            except Exception as error:  # noqa: BLE001 as in `answer`
+                response = _json_response(_failed(error))
+            then(response)
+
+        task = None
+        with contextlib.suppress(Refusal):
+            reservation.take(len(body))
+            task = self._dispatch.enter(body, caller.id, caller.origin, settle)
+        if task is None:
+            reservation.release()
+        return task
+
     async def answer(self, caller: PlainCaller, body: bytes) -> Response:
         """Answer plain calls, none of which may wait; the headers that `admit` took are not checked again."""
         reservation = self._admission.bodies.reserve()
         try:
             reservation.take(len(body))
-            return await _response(await self._dispatch.run(body, caller.id, caller.origin), JSON)
+            return _json_response(await self._dispatch.run(body, caller.id, caller.origin))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 like the dispatcher, outside of calls
-            return await _response(_failed(error), JSON)
+            return _json_response(_failed(error))
         finally:
             reservation.release()
 
@@ -132,20 +156,30 @@ def _failed(error: Exception | asyncio.CancelledError) -> Outcome:
     return Outcome(Answer(error=error_body(refusal)), refusal)
 
 
-async def _response(outcome: Outcome | list[bytes], format: Format) -> Response:
+def _encoded(outcome: Outcome | list[bytes]) -> tuple[Refusal | None, bytes]:
     if isinstance(outcome, list):
-        status, refusal, content = 200, None, b"[%b]" % b",".join(outcome)
-    else:
-        refusal = outcome.refusal
-        status, content = refusal.kind.status if refusal else 200, encoder.encode(outcome.answer)
+        return None, b"[%b]" % b",".join(outcome)
+    return outcome.refusal, encoder.encode(outcome.answer)
+
+
+def _json_response(outcome: Outcome | list[bytes]) -> Response:
+    return _with_head(*_encoded(outcome), JSON)
+
+
+async def _response(outcome: Outcome | list[bytes], format: Format) -> Response:
+    refusal, content = _encoded(outcome)
     if format.from_json is not None:
         content = await written(content, format)
+    return _with_head(refusal, content, format)
+
+
+def _with_head(refusal: Refusal | None, content: bytes, format: Format) -> Response:
     headers = [
         (b"content-type", format.media_type.encode()),
         (b"content-length", str(len(content)).encode()),
         *(headers_of(refusal) if refusal else ()),
     ]
-    return Response(status, headers, content)
+    return Response(refusal.kind.status if refusal else 200, headers, content)
 
 
 async def _send(send: Send, response: Response) -> None:

@@ -6,7 +6,7 @@ Validation, the OpenAPI document and the reference page are derived from it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -37,6 +37,8 @@ class Method:
 
     A `batched` method takes the params of adjacent calls together, no two of them on the same task. `together` limits
     the number of calls before the size of their answers is checked; calls that are `small` do not count.
+
+    `gathered` is None, or lone calls for which it returns equal keys are passed to the function together, too.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Method:
     example: dict[str, Any]
     small: Callable[[Any], bool]
     together: int
+    gathered: Callable[[Any], Hashable] | None
 
     def read_params(self, text: bytes | memoryview) -> Any:
         """Decode the params of a call; raise Refusal (`invalid-params`) that names the field."""
@@ -59,14 +62,16 @@ class Method:
 
     async def run(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
         """Return the outcome of each call; a refusal or a bug in one does not affect the others."""
-        outcomes: list[Any] = []
-        # If the batch fails as a whole, the calls run one by one.
-        for some in [calls] if self.batched else [[params] for params in calls]:
-            try:
-                outcomes += await self.function(context, some)
-            except Exception as error:  # noqa: BLE001 the outcome of this call; the dispatcher logs bugs
-                outcomes += [error] * len(some)
-        return outcomes
+        if self.batched or len(calls) == 1:
+            return await self.run_together(context, calls)
+        return [outcome for params in calls for outcome in await self.run_together(context, [params])]
+
+    async def run_together(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
+        """Return the outcomes of calls that are passed to the function at once; an error of its own is that of all."""
+        try:
+            return await self.function(context, calls)
+        except Exception as error:  # noqa: BLE001 the outcome of each call; the dispatcher logs bugs
+            return [error] * len(calls)
 
 
 class Registry:
@@ -102,13 +107,28 @@ class Registry:
         example: dict[str, Any] | None = None,
         small: Callable[[Any], bool] = _is_short,
         together: int = _TOGETHER,
+        gathered: Callable[[Any], Hashable] | None = None,
+        in_arrays: bool = True,
     ) -> Callable[[BatchFunction[P, R]], BatchFunction[P, R]]:
-        """Register a function `(context, list of params) -> outcomes`, for calls that are cheaper together."""
+        """Register a function `(context, list of params) -> outcomes`, for calls that are cheaper together.
+
+        Without `in_arrays`, only lone calls are `gathered`, and those of an array run one after the other.
+        """
 
         def register(function: BatchFunction[P, R]) -> BatchFunction[P, R]:
             hints = get_type_hints(function)
             (params,), (result, _) = get_args(hints["calls"]), get_args(get_args(hints["return"])[0])
-            self._add(name, function, params, result, example, batched=True, small=small, together=together)
+            self._add(
+                name,
+                function,
+                params,
+                result,
+                example,
+                batched=in_arrays,
+                small=small,
+                together=together,
+                gathered=gathered,
+            )
             return function
 
         return register
@@ -124,6 +144,7 @@ class Registry:
         batched: bool,
         small: Callable[[Any], bool] = _is_short,
         together: int = _TOGETHER,
+        gathered: Callable[[Any], Hashable] | None = None,
     ) -> None:
         self.methods[name] = Method(
             name=name,
@@ -136,4 +157,5 @@ class Registry:
             example=example or {},
             small=small,
             together=together,
+            gathered=gathered,
         )

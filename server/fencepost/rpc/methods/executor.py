@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
@@ -13,12 +13,13 @@ from fencepost.domain.definition import Name
 from fencepost.domain.ids import ExecId, IdKind
 from fencepost.domain.payload import object_text, payload_text, require_object
 from fencepost.domain.polled import PolledField, PolledText
-from fencepost.domain.task import ChangedTask
+from fencepost.domain.task import ChangedTask, TaskWithSettings
 from fencepost.engine.context import Context
+from fencepost.engine.dispatcher import PendingPoll
 from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import Outcomes
 from fencepost.engine.polls import PollRequest
-from fencepost.errors import invalid_params
+from fencepost.errors import Refusal, invalid_params
 from fencepost.resources.tasks import AidboxTask, task_resource
 from fencepost.resources.values import JsonObject, Time
 from fencepost.rpc.registry import Registry
@@ -150,12 +151,19 @@ class NotifyResult(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
     cancel_requested: bool = False
 
 
-@executor_methods.method(
-    "awf.task/poll", example={"taskDefinitions": ["aidbox.bulk/import-resource-task"], "maxBatchSize": 10}
+def _polled_names(params: PollParams) -> Hashable:
+    return (*params.task_definitions, *params.workflow_definitions)
+
+
+@executor_methods.batched(
+    "awf.task/poll",
+    example={"taskDefinitions": ["aidbox.bulk/import-resource-task"], "maxBatchSize": 10},
+    gathered=_polled_names,
+    in_arrays=False,
 )
-async def poll(context: Context, params: PollParams) -> TasksResult:
+async def poll(context: Context, calls: Sequence[PollParams]) -> Outcomes[TasksResult]:
     """Lease ready tasks: ready → requested, or with `start` → in-progress. Answers at once, even without tasks."""
-    return await _polled(context, params)
+    return await _polled(context, calls)
 
 
 @executor_methods.method(
@@ -166,10 +174,13 @@ async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
     seconds = params.timeout / 1000
     if seconds > context.limits.wait_seconds:
         raise invalid_params(f"Expected at most {context.limits.wait_seconds * 1000:.0f} ms", "timeout")
-    return await _polled(context, params, seconds)
+    (polled,) = await _polled(context, [params], seconds)
+    if isinstance(polled, Exception):
+        raise polled
+    return polled
 
 
-@executor_methods.batched("awf.task/start", example=_LEASE)
+@executor_methods.batched("awf.task/start", example=_LEASE, gathered=lambda _: None)
 async def start(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[TaskResult]:
     """Start a leased task: requested → in-progress; counts as an attempt."""
     leases = [Lease(call.id, ExecId.of(call.exec_id), context.caller) for call in calls]
@@ -180,6 +191,7 @@ async def start(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[Tas
     "awf.task/notify",
     example={**_LEASE, "notification": "heartbeat", "message": "task is alive"},
     small=lambda _: True,
+    gathered=lambda _: None,
 )
 async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[NotifyResult]:
     """Heartbeat: extend the lease of a running task, and log a message or its progress."""
@@ -190,14 +202,23 @@ async def notify(context: Context, calls: Sequence[NotifyParams]) -> Outcomes[No
     ]
 
 
-@executor_methods.batched("awf.task/success", example={**_LEASE, "result": {"imported-resources": 42}})
+def _is_decision(params: SuccessParams) -> bool:
+    # Decisions take longer: no other success waits for them.
+    return ExecId.of(params.exec_id).kind is IdKind.DECISION
+
+
+@executor_methods.batched(
+    "awf.task/success", example={**_LEASE, "result": {"imported-resources": 42}}, gathered=_is_decision
+)
 async def success(context: Context, calls: Sequence[SuccessParams]) -> Outcomes[TaskResult]:
     """Complete an execution: in-progress → done, outcome succeeded."""
     leases = [Lease(call.id, ExecId.of(call.exec_id), context.caller, payload_text(call.result)) for call in calls]
     return changed_tasks(calls, await context.engine.executions.success(leases, short=all_short(calls)))
 
 
-@executor_methods.batched("awf.task/fail", example={**_LEASE, "error": {"reason": "no such file"}})
+@executor_methods.batched(
+    "awf.task/fail", example={**_LEASE, "error": {"reason": "no such file"}}, gathered=lambda _: None
+)
 async def fail(context: Context, calls: Sequence[FailParams]) -> Outcomes[TaskResult]:
     """Fail an execution: in-progress → waiting while retries are left, else done, outcome failed."""
     leases = [
@@ -212,7 +233,7 @@ async def fail(context: Context, calls: Sequence[FailParams]) -> Outcomes[TaskRe
     return changed_tasks(calls, await context.engine.executions.fail(leases, short=all_short(calls)))
 
 
-@executor_methods.batched("awf.task/release", example=_LEASE)
+@executor_methods.batched("awf.task/release", example=_LEASE, gathered=lambda _: None)
 async def release(context: Context, calls: Sequence[ChangeParams]) -> Outcomes[TaskResult]:
     """Release a leased task: requested or in-progress → ready at once; the attempt is not counted."""
     leases = [Lease(call.id, ExecId.of(call.exec_id), context.caller) for call in calls]
@@ -241,14 +262,29 @@ def changed_tasks(calls: Sequence[_MayBeShort], outcomes: Outcomes[ChangedTask])
     ]
 
 
-async def _polled(context: Context, params: PollParams, seconds: float | None = None) -> TasksResult:
-    """Lease ready tasks, waiting up to `seconds` for the first one."""
-    request, fields = _poll_request(context, params), params.fields
-    polled = await context.engine.polls.poll(request, caller=context.caller, seconds=seconds, fields=fields)
+async def _polled(context: Context, calls: Sequence[PollParams], seconds: float | None = None) -> Outcomes[TasksResult]:
+    """Lease ready tasks for each call, waiting up to `seconds` for the first one."""
+    entered = [_entered(context, params, seconds) for params in calls]
+    answers = iter(await context.engine.polls.answers([one for one in entered if not isinstance(one, Refusal)]))
+    outcomes = [one if isinstance(one, Refusal) else next(answers) for one in entered]
+    return [_leased(params, outcome) for params, outcome in zip(calls, outcomes, strict=True)]
+
+
+def _entered(context: Context, params: PollParams, seconds: float | None) -> PendingPoll | Refusal:
+    try:
+        request = _poll_request(context, params)
+    except Refusal as refusal:
+        return refusal
+    return context.engine.polls.enter(request, caller=context.caller, seconds=seconds, fields=params.fields)
+
+
+def _leased(params: PollParams, polled: PolledText | Sequence[TaskWithSettings] | Exception) -> TasksResult | Exception:
+    if isinstance(polled, Exception):
+        return polled
     if isinstance(polled, PolledText):
         return TasksResult(Raw(b"[" + polled.text + b"]"))  # type: ignore[arg-type]  # the same JSON
     resources = [task_resource(found) for found in polled]
-    return TasksResult(resources if fields is None else _with_fields(resources, fields))
+    return TasksResult(resources if params.fields is None else _with_fields(resources, params.fields))
 
 
 def _poll_request(context: Context, params: PollParams) -> PollRequest:
