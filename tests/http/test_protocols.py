@@ -59,8 +59,12 @@ def status(id: str) -> bytes:
 
 
 def unknown(number: int) -> bytes:
-    """Return a request that is answered with its number."""
-    return post("/rpc", status(f"unknown-{number}"))
+    """Return a request that is answered with its number; every second one is of a method that is entered."""
+    id = f"unknown-{number}"
+    if number % 2 == 0:
+        return post("/rpc", status(id))
+    lease = {"id": id, "execId": "aac4c869-daa4-45fb-917a-46fe14359ed4"}
+    return post("/rpc", orjson.dumps({"method": "awf.task/start", "params": lease}))
 
 
 def numbers(found: list[Answer]) -> list[int]:
