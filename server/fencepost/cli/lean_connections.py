@@ -1,9 +1,10 @@
 """HTTP connections on which a plain `POST /rpc` is answered without an HTTP parser and without ASGI.
 
 A request that arrives whole, on a connection without another request in progress, goes straight to the endpoint, and
-its answer is one write. Everything else is handed to `HttpProtocol`, byte by byte as it arrived: other heads, requests
-in several parts, several requests in one read, large bodies, calls that wait, and requests that are refused before
-their calls are read. So this class has no refusals and no limits of its own.
+its answer is one write. A lone call runs with those of other connections, and the endpoint calls back with its answer.
+Everything else is handed to `HttpProtocol`, byte by byte as it arrived: other heads, requests in several parts, several
+requests in one read, large bodies, calls that wait, and requests that are refused before their calls are read. So this
+class has no refusals and no limits of its own.
 """
 
 from __future__ import annotations
