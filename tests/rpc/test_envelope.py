@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from fencepost.openapi.document import document
-from fencepost.rpc.methods.executor import LongPollParams
+from fencepost.rpc.methods.polls import LongPollParams
 from fencepost.settings import Limits, Settings
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.surface import SURFACE

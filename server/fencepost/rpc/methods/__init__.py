@@ -9,6 +9,7 @@ from fencepost.rpc.methods.bulk import bulk_methods
 from fencepost.rpc.methods.definition import definition_methods
 from fencepost.rpc.methods.event import event_methods
 from fencepost.rpc.methods.executor import executor_methods
+from fencepost.rpc.methods.polls import poll_methods
 from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
 from fencepost.rpc.methods.workflow import workflow_methods
@@ -18,6 +19,7 @@ from fencepost.rpc.registry import Registry
 def registry(documents: Documents, vocabularies: Iterable[Registry]) -> Registry:
     """Return all methods, those of the core first, in the order of the reference pages."""
     core = (
+        poll_methods,
         executor_methods,
         task_methods,
         bulk_methods,
