@@ -75,6 +75,8 @@ ALTER TABLE ONLY fencepost.live_tasks ALTER COLUMN requester SET STORAGE EXTERNA
 ALTER TABLE ONLY fencepost.live_tasks ALTER COLUMN params SET STORAGE EXTERNAL;
 ALTER TABLE ONLY fencepost.live_tasks ALTER COLUMN settings SET STORAGE EXTERNAL;
 
+COMMENT ON COLUMN fencepost.live_tasks.request_hash IS 'When request_id is null: what the log does not have yet of the lease, as written by fencepost.lease_entry.';
+
 CREATE TABLE fencepost.live_workflows (
     seq bigint DEFAULT nextval('fencepost.task_seq'::regclass) NOT NULL,
     id text NOT NULL,
@@ -112,6 +114,14 @@ CREATE FUNCTION fencepost.is_live(reference json, task_seq bigint) RETURNS boole
     LANGUAGE sql STABLE
     RETURN CASE (reference ->> 'resourceType'::text) WHEN 'AidboxTask'::text THEN (EXISTS (SELECT FROM fencepost.live_tasks l WHERE (l.seq = COALESCE(is_live.task_seq, (SELECT n.seq FROM fencepost.task_names n WHERE (n.id = (is_live.reference ->> 'id'::text))))))) WHEN 'AidboxWorkflow'::text THEN (EXISTS (SELECT FROM fencepost.live_workflows w WHERE (w.seq = (SELECT n.seq FROM fencepost.workflow_names n WHERE (n.id = (is_live.reference ->> 'id'::text)))))) ELSE false END;
 
+CREATE FUNCTION fencepost.lease_action(entry text, version integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE entry WHEN ((version)::text || 'p'::text) THEN 'awf.task/poll'::text WHEN ((version)::text || 'l'::text) THEN 'awf.task/long-poll'::text WHEN ((version)::text || 's'::text) THEN 'awf.task/start'::text WHEN ((version)::text || 'r'::text) THEN 'awf.task/start'::text ELSE NULL::text END;
+
+CREATE FUNCTION fencepost.lease_before(entry text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE "right"(entry, 1) WHEN 'r'::text THEN 'requested'::text ELSE 'ready'::text END;
+
 CREATE FUNCTION fencepost.lease_end(now timestamp with time zone, begun boolean, settings json, expires_at timestamp with time zone, in_progress interval, requested interval) RETURNS timestamp with time zone
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN begun THEN (now + fencepost.attempt_time(settings, in_progress)) ELSE LEAST((now + fencepost.term(settings, 'requestedToStartTimeout'::text, requested)), expires_at) END;
@@ -119,6 +129,10 @@ CREATE FUNCTION fencepost.lease_end(now timestamp with time zone, begun boolean,
 CREATE FUNCTION fencepost.lease_end(now timestamp with time zone, begun boolean, settings json, expires_at timestamp with time zone, in_progress interval, requested interval, attempt interval) RETURNS timestamp with time zone
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN begun THEN (now + fencepost.attempt_time(settings, in_progress, attempt)) ELSE LEAST((now + fencepost.term(settings, 'requestedToStartTimeout'::text, requested)), expires_at) END;
+
+CREATE FUNCTION fencepost.lease_entry(version integer, action text, status_before text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((version)::text || CASE action WHEN 'awf.task/poll'::text THEN 'p'::text WHEN 'awf.task/long-poll'::text THEN 'l'::text WHEN 'awf.task/start'::text THEN CASE status_before WHEN 'requested'::text THEN 'r'::text ELSE 's'::text END ELSE NULL::text END);
 
 CREATE FUNCTION fencepost.limit_key(params json, path jsonpath) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -264,6 +278,10 @@ CREATE TABLE fencepost.done_tasks (
     error json,
     workflow_seq bigint,
     settings json,
+    lease_entry text,
+    leased_at timestamp with time zone,
+    leased_by text,
+    lease_ends_at timestamp with time zone,
     CONSTRAINT done_tasks_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
     CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
@@ -306,6 +324,10 @@ CREATE TABLE fencepost.done_tasks_default (
     error json,
     workflow_seq bigint,
     settings json,
+    lease_entry text,
+    leased_at timestamp with time zone,
+    leased_by text,
+    lease_ends_at timestamp with time zone,
     CONSTRAINT done_tasks_failure_has_reason CHECK (((reason_type IS NOT NULL) = (outcome = 'failed'::text))),
     CONSTRAINT done_tasks_only_cancels_are_delivered CHECK (((cancel_delivered_at IS NULL) OR (outcome = 'canceled'::text))),
     CONSTRAINT done_tasks_outcome CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'canceled'::text])))
@@ -954,7 +976,45 @@ UNION ALL
     d.execute_at,
     NULL::timestamp with time zone AS deadline_at
    FROM fencepost.done_tasks d
-  WHERE (d.cancel_delivered_at IS NOT NULL);
+  WHERE (d.cancel_delivered_at IS NOT NULL)
+UNION ALL
+ SELECT l.seq,
+    l.version,
+    l.updated_at AS at,
+    fencepost.lease_action(l.request_hash, l.version) AS action,
+    NULL::json AS action_params,
+    l.held_by AS caller,
+    l.worker,
+    fencepost.lease_before(l.request_hash) AS status_before,
+    l.status,
+    NULL::text AS outcome,
+    NULL::text AS reason_type,
+    NULL::text AS reason_message,
+    l.exec_id,
+    l.retry_count,
+    l.execute_at,
+    l.deadline_at
+   FROM fencepost.live_tasks l
+  WHERE (fencepost.lease_action(l.request_hash, l.version) IS NOT NULL)
+UNION ALL
+ SELECT d.seq,
+    (d.version - 1) AS version,
+    d.leased_at AS at,
+    fencepost.lease_action(d.lease_entry, (d.version - 1)) AS action,
+    NULL::json AS action_params,
+    d.leased_by AS caller,
+    d.worker,
+    fencepost.lease_before(d.lease_entry) AS status_before,
+    d.status_before AS status,
+    NULL::text AS outcome,
+    NULL::text AS reason_type,
+    NULL::text AS reason_message,
+    d.exec_id,
+    d.retry_count,
+    d.execute_at,
+    d.lease_ends_at AS deadline_at
+   FROM fencepost.done_tasks d
+  WHERE (fencepost.lease_action(d.lease_entry, (d.version - 1)) IS NOT NULL);
 
 CREATE TABLE fencepost.task_log_default (
     seq bigint CONSTRAINT task_log_seq_not_null1 NOT NULL,

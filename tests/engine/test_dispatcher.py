@@ -108,9 +108,9 @@ def test_waiting_polls_make_no_query_except_the_fallback_poller(server: Server) 
 @pytest.mark.parametrize("members", [{}, {"fields": ["params"]}])
 def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server, members: dict[str, Any]) -> None:
     with ThreadPoolExecutor() as pool, psycopg.connect(server.conninfo) as holder:
-        # The lock stops the create with its claim, so that the client can disconnect in the middle of it.
+        # The lock stops the claim of the create, so that the client can disconnect in the middle of it.
         connection = open_poll(server, **members)
-        holder.execute("lock table fencepost.task_log in share mode")
+        holder.execute("lock table fencepost.poll_requests in share mode")
         created = pool.submit(server.create)
         until(lambda: _blocked(server))
         connection.close()
@@ -126,7 +126,7 @@ def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server, 
 def test_a_task_claimed_under_a_request_id_is_kept_when_the_client_disconnects(server: Server) -> None:
     with ThreadPoolExecutor() as pool, psycopg.connect(server.conninfo) as holder:
         connection = open_poll(server, requestId="r-1")
-        holder.execute("lock table fencepost.task_log in share mode")
+        holder.execute("lock table fencepost.poll_requests in share mode")
         created = pool.submit(server.create)
         until(lambda: _blocked(server))
         connection.close()

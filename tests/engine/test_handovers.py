@@ -129,7 +129,7 @@ def test_a_draining_server_finishes_a_handover(database: str) -> None:
     with ThreadPoolExecutor() as pool, psycopg.connect(database) as holder, running_server(database) as server:
         server.define()
         poll = waiting_poll(server, pool)
-        holder.execute("lock table fencepost.task_log in share mode")
+        holder.execute("lock table fencepost.poll_requests in share mode")
         created = pool.submit(server.create)
         until(lambda: is_blocked(database, "tasks/claim"))
         draining = pool.submit(lambda: server.run(server.app._dispatcher.drain()))

@@ -240,7 +240,7 @@ def test_a_live_task_with_a_recent_log_entry_gets_no_snapshot_entry(server: Serv
     assert [entry["action"] for entry in server.log(lease["id"])] == ["awf.task/create-and-execute", "awf.task/notify"]
 
 
-def test_log_entries_of_an_expired_lease_are_kept_until_it_is_reaped(server: Server, clock: FrozenClock) -> None:
+def test_the_log_entry_of_a_lease_is_kept_as_long_as_the_row_of_its_task(server: Server, clock: FrozenClock) -> None:
     server.define(inProgressTimeout=10 * 3_600_000, allowedRetryCount=0)
     lease = server.started()
     clock.advance(11 * HOUR)
@@ -252,6 +252,7 @@ def test_log_entries_of_an_expired_lease_are_kept_until_it_is_reaped(server: Ser
     maintain_partitions(server)
     assert [entry["action"] for entry in server.log(lease["id"])] == [
         "awf.task/create-and-execute",
+        "awf.task/poll",
         "awf.engine/timeout",
     ]
 

@@ -15,7 +15,8 @@ gone as (
     delete from fencepost.done_tasks as d
     using old as o
     where d.seq between o.seq and o.seq and d.done_at between o.done_at and o.done_at
-    returning d.id, d.seq, d.cancel_delivered_at
+    returning d.id, d.seq, d.cancel_delivered_at,
+        fencepost.lease_action(d.lease_entry, d.version - 1) as lease_action
 ),
 logged as (
     delete from fencepost.task_log as g
@@ -31,5 +32,7 @@ forgotten as (
 select
     count(*)::integer as tasks,
     -- The first and the last entries are stored in the task's row, not in task_log.
-    (count(*) + count(*) + count(g.cancel_delivered_at) + (select count(*) from logged))::integer as entries
+    (
+        count(*) + count(*) + count(g.lease_action) + count(g.cancel_delivered_at) + (select count(*) from logged)
+    )::integer as entries
 from gone as g

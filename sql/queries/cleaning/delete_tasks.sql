@@ -32,7 +32,8 @@ gone as (
     -- Waits for a retry in progress, which removes the row. Ranges, because the planner may join equal keys by reading
     -- the whole index.
     where d.seq between o.seq and o.seq and d.done_at between o.done_at and o.done_at
-    returning d.id, d.seq, d.cancel_delivered_at
+    returning d.id, d.seq, d.cancel_delivered_at,
+        fencepost.lease_action(d.lease_entry, d.version - 1) as lease_action
 ),
 logged as (
     delete from fencepost.task_log as g
@@ -48,6 +49,8 @@ forgotten as (
 select
     (select max(l.seq) from looked as l) as last,
     count(*)::integer as tasks,
-    -- The first and the last entries are stored in the task's row, not in task_log.
-    (count(*) + count(*) + count(g.cancel_delivered_at) + (select count(*) from logged))::integer as entries
+    -- The first and the last entries, and the lease before the last, are stored in the task's row, not in task_log.
+    (
+        count(*) + count(*) + count(g.lease_action) + count(g.cancel_delivered_at) + (select count(*) from logged)
+    )::integer as entries
 from gone as g

@@ -7,7 +7,7 @@
 --          ends with the task whose params exceed most_bytes. With `texts`, when all asks have `fields`: per ask with
 --          tasks (call, text, number, size, due_in, has_lost): their JSON objects joined by commas, their number, the bytes
 --          of their params, the seconds until the first deadline, and whether one has lost attempts.
--- Touches: live_tasks, task_log, poll_requests; reads definitions.
+-- Touches: live_tasks, poll_requests; reads definitions.
 with asks as materialized (
     select a.*, row_number() over (order by a.ask desc) as from_last,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now
@@ -97,20 +97,14 @@ leased as (
         deadline_at = fencepost.lease_end(
             s.now, s.start, l.settings, l.expires_at, d.in_progress_timeout, d.requested_to_start_timeout, d.attempt_timeout),
         attempt_ends_at = s.now + case when s.start then fencepost.term(l.settings, 'attemptTimeout', d.attempt_timeout) end,
-        updated_at = s.now, worker = s.worker, held_by = s.caller
+        updated_at = s.now, worker = s.worker, held_by = s.caller,
+        request_hash = fencepost.lease_entry(l.version + 1, s.action, l.status)
     from picked as p
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
     where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked, so its ctid is still valid.
-    returning s.ask as call, s.action, s.slot, s.fields, s.request_id as request, s.request_hash as hash, s.prefix,
+    returning s.ask as call, s.slot, s.fields, s.request_id as request, s.request_hash as hash, s.prefix,
         d.kind, d.in_progress_timeout, d.attempt_timeout, d.allowed_retry_count, d.retry_delay, l.*
-),
-logged as (
-    insert into fencepost.task_log
-        (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at, deadline_at)
-    select l.seq, l.version, l.updated_at, l.action, l.held_by, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
-        l.execute_at, l.deadline_at
-    from leased as l
 ),
 remembered as (
     -- The row of an earlier poll is replaced: it holds no lease any more, or this poll would not be in the claim.

@@ -2,7 +2,7 @@
 -- Takes:   calls json: [{call, id, seq, start, action, worker, caller, prefix}]; now. `seq` as in success.sql, `prefix`
 --          as in claim.sql.
 -- Returns: per leased task its resource row; a call whose guard fails has no row.
--- Touches: live_tasks, task_log; reads task_names, definitions.
+-- Touches: live_tasks; reads task_names, definitions.
 with calls as materialized (
     select
         c.call, c.id, c.start, c.action, c.worker, c.caller, c.prefix,
@@ -36,18 +36,11 @@ leased as (
             h.now, h.start, l.settings, l.expires_at, h.in_progress_timeout, h.requested_to_start_timeout,
             h.attempt_timeout),
         attempt_ends_at = h.now + case when h.start then fencepost.term(l.settings, 'attemptTimeout', h.attempt_timeout) end,
-        updated_at = h.now, worker = h.worker, held_by = h.caller
+        updated_at = h.now, worker = h.worker, held_by = h.caller,
+        request_hash = fencepost.lease_entry(l.version + 1, h.action, l.status)
     from held as h
     where l.ctid = h.place and l.status = 'ready'
-    returning h.call, h.action, h.caller, l.*
-),
-logged as (
-    insert into fencepost.task_log
-        (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at, deadline_at)
-    select
-        l.seq, l.version, l.updated_at, l.action, l.caller, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
-        l.execute_at, l.deadline_at
-    from leased as l
+    returning h.call, l.*
 )
 select
     l.call,

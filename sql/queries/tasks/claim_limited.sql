@@ -1,7 +1,7 @@
 -- Lease ready tasks to waiting polls when some of the definitions have a limit.
 -- Takes:   seqs bigint[], the result of limit_capacity.sql; definitions, asks, most_bytes and now as in claim.sql.
 -- Returns: as claim.sql.
--- Touches: live_tasks, task_log, poll_requests; reads definitions. Run after limit_capacity.sql in the same transaction.
+-- Touches: live_tasks, poll_requests; reads definitions. Run after limit_capacity.sql in the same transaction.
 with asks as materialized (
     select
         a.*, row_number() over (order by a.ask desc) as from_last,
@@ -72,20 +72,13 @@ leased as (
         deadline_at = fencepost.lease_end(
             s.now, s.start, l.settings, l.expires_at, d.in_progress_timeout, d.requested_to_start_timeout, d.attempt_timeout),
         attempt_ends_at = s.now + case when s.start then fencepost.term(l.settings, 'attemptTimeout', d.attempt_timeout) end,
-        updated_at = s.now, worker = s.worker, held_by = s.caller
+        updated_at = s.now, worker = s.worker, held_by = s.caller,
+        request_hash = fencepost.lease_entry(l.version + 1, s.action, l.status)
     from picked as p
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
     where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked, so its ctid is still valid.
-    returning s.ask as call, s.action, s.slot, s.request_id as request, s.request_hash as hash, s.prefix, l.*
-),
-logged as (
-    insert into fencepost.task_log
-        (seq, version, at, action, caller, worker, status_before, status, exec_id, retry_count, execute_at, deadline_at)
-    select
-        l.seq, l.version, l.updated_at, l.action, l.held_by, l.worker, 'ready', l.status, l.exec_id, l.retry_count,
-        l.execute_at, l.deadline_at
-    from leased as l
+    returning s.ask as call, s.slot, s.request_id as request, s.request_hash as hash, s.prefix, l.*
 ),
 remembered as (
     -- The row of an earlier poll is replaced: it holds no lease any more, or this poll would not be in the claim.

@@ -17,11 +17,14 @@ failed as materialized (
     -- changed after this look-up fails the guard below, and the call is tried again.
     select
         c.call, c.caller, c.exec_id, c.content as error, c.now, l.place, l.worker,
+        l.entry, l.leased_at, l.leased_by, l.executed_at, l.lease_ends_at,
         c.now + fencepost.term(l.settings, 'retryDelay', d.retry_delay) as again_at,
         l.retry_count <= coalesce((l.settings ->> 'allowedRetryCount')::integer, d.allowed_retry_count) as again
     from calls as c
     cross join lateral (
-        select l.ctid as place, l.definition, l.definition_version, l.retry_count, l.worker, l.settings
+        select l.ctid as place, l.definition, l.definition_version, l.retry_count, l.worker, l.settings,
+            l.request_hash as entry, l.updated_at as leased_at, l.held_by as leased_by, l.execute_at as executed_at,
+            l.deadline_at as lease_ends_at
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
         offset 0
@@ -37,7 +40,8 @@ retried as (
         updated_at = f.now
     from failed as f
     where l.ctid = f.place and l.status = 'in-progress' and l.exec_id = f.exec_id and f.again
-    returning f.call, f.caller, f.error, f.again, f.now, f.exec_id as ended_id, f.worker as ended_by, l.*
+    returning f.call, f.caller, f.error, f.again, f.now, f.exec_id as ended_id, f.worker as ended_by,
+        f.entry, f.leased_at, f.leased_by, f.executed_at, f.lease_ends_at, l.*
 ),
 ended as (
     delete from fencepost.live_tasks as l
@@ -49,12 +53,13 @@ done as (
     insert into fencepost.done_tasks
         (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
          asked_execute_at, version, action, done_by, status_before, outcome, reason_type, reason_message, error,
-         exec_id, retry_count, execute_at, worker, done_at, workflow_seq)
+         exec_id, retry_count, execute_at, worker, done_at, workflow_seq, lease_entry, leased_at, leased_by,
+         lease_ends_at)
     select
         e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
         e.created_at, e.asked_execute_at, e.version + 1, 'awf.task/fail', e.caller, 'in-progress', 'failed',
         'awf.task/failed-by-executor', 'Failed by executor', e.error, e.exec_id, e.retry_count, e.execute_at, e.worker,
-        e.now, e.workflow_seq
+        e.now, e.workflow_seq, e.request_hash, e.updated_at, e.held_by, e.deadline_at
     from ended as e
 ),
 logged as (
@@ -65,6 +70,14 @@ logged as (
         r.seq, r.version, r.now, 'awf.task/fail', json_build_object('error', r.error), r.caller, r.ended_by,
         'in-progress', 'waiting', r.ended_id, r.retry_count, r.execute_at, r.deadline_at
     from retried as r
+    union all
+    -- The entry of the lease, which stood in the row until now.
+    select
+        r.seq, r.version - 1, r.leased_at, fencepost.lease_action(r.entry, r.version - 1), null, r.leased_by,
+        r.ended_by, fencepost.lease_before(r.entry), 'in-progress', r.ended_id, r.retry_count, r.executed_at,
+        r.lease_ends_at
+    from retried as r
+    where fencepost.lease_action(r.entry, r.version - 1) is not null
 ),
 resource as (
     select
@@ -79,7 +92,17 @@ resource as (
         case when not r.again then 'Failed by executor' end as reason_message,
         null as result,
         case when not r.again then r.error end as error
-    from (select * from retried union all select * from ended) as r
+    from (
+        select r.call, r.error, r.again, r.now, r.id, r.definition, r.definition_version, r.label, r.params,
+            r.requester, r.settings, r.created_at, r.version, r.exec_id, r.retry_count, r.execute_at, r.deadline_at,
+            r.worker
+        from retried as r
+        union all
+        select e.call, e.error, e.again, e.now, e.id, e.definition, e.definition_version, e.label, e.params,
+            e.requester, e.settings, e.created_at, e.version, e.exec_id, e.retry_count, e.execute_at, e.deadline_at,
+            e.worker
+        from ended as e
+    ) as r
 )
 select *
 from resource

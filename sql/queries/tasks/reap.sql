@@ -8,6 +8,7 @@ with due as materialized (
     select
         l.ctid as place, l.seq, l.id, l.definition, l.status as status_before, l.version + 1 as version, l.exec_id,
         l.retry_count, l.execute_at, l.expires_at, l.worker, l.workflow_seq,
+        l.request_hash as entry, l.updated_at as leased_at, l.held_by as leased_by, l.deadline_at as lease_ends_at,
         coalesce(%(now)s::timestamptz, statement_timestamp()) as now,
         fencepost.term(l.settings, 'retryDelay', d.retry_delay) as retry_delay,
         case
@@ -94,6 +95,14 @@ logged as (
         d.retry_count, r.execute_at, r.deadline_at
     from due as d
     join requeued as r on r.seq = d.seq
+    union all
+    -- The entry of the lease, which stood in the row until now.
+    select
+        r.seq, r.version - 1, r.leased_at, fencepost.lease_action(r.entry, r.version - 1), r.leased_by, r.worker,
+        fencepost.lease_before(r.entry), r.status_before, r.exec_id, r.retry_count, r.execute_at, r.lease_ends_at
+    from due as r
+    join requeued as q on q.seq = r.seq
+    where fencepost.lease_action(r.entry, r.version - 1) is not null
 )
 select d.seq, d.id, d.exec_id, d.definition, d.status
 from due as d

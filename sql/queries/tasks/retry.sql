@@ -56,24 +56,32 @@ logged as (
     -- The entries that were stored in the done row move to the log, followed by the retry.
     insert into fencepost.task_log
         (seq, version, at, action, action_params, caller, worker, status_before, status, outcome, reason_type,
-         reason_message, exec_id, retry_count, execute_at)
+         reason_message, exec_id, retry_count, execute_at, deadline_at)
     select
         r.seq, r.version, r.done_at, r.action,
         case when r.error is not null then json_build_object('error', r.error) end,
         r.done_by, r.worker, r.status_before, 'done', r.outcome, r.reason_type, r.reason_message, r.exec_id,
-        r.retry_count, r.execute_at
+        r.retry_count, r.execute_at, null
     from reopened as r
+    union all
+    select
+        r.seq, r.version - 1, r.leased_at, fencepost.lease_action(r.lease_entry, r.version - 1), null, r.leased_by,
+        r.worker, fencepost.lease_before(r.lease_entry), r.status_before, null, null, null, r.exec_id, r.retry_count,
+        r.execute_at, r.lease_ends_at
+    from reopened as r
+    where fencepost.lease_action(r.lease_entry, r.version - 1) is not null
     union all
     select
         r.seq, r.version + 1, r.cancel_delivered_at, 'awf.task/notify', r.cancel_delivery,
         r.cancel_delivered_to, r.worker,
-        'done', 'done', r.outcome, null, null, r.exec_id, r.retry_count, r.execute_at
+        'done', 'done', r.outcome, null, null, r.exec_id, r.retry_count, r.execute_at,
+        null
     from reopened as r
     where r.cancel_delivered_at is not null
     union all
     select
         r.seq, r.next_version, r.now, 'awf.task/retry', null, r.caller, null, 'done', 'ready', null, null, null, null,
-        0, r.execute_at
+        0, r.execute_at, null
     from reopened as r
 ),
 resource as (

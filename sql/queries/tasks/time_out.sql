@@ -31,7 +31,8 @@ done as (
     insert into fencepost.done_tasks
         (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
          asked_execute_at, version, action, done_by, status_before, outcome, reason_type, reason_message, exec_id,
-         retry_count, execute_at, worker, done_at, workflow_seq)
+         retry_count, execute_at, worker, done_at, workflow_seq, lease_entry, leased_at, leased_by,
+         lease_ends_at)
     select
         e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
         e.created_at, e.asked_execute_at, e.version + 1,
@@ -51,7 +52,8 @@ done as (
             when e.late then 'Not begun in time'
             else 'Failed due to in-progress timeout'
         end,
-        e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq
+        e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq, e.request_hash,
+        e.updated_at, e.held_by, e.deadline_at
     from ended as e
 )
 select e.call, e.definition
