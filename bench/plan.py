@@ -19,6 +19,7 @@ VARIANTS = (
     *("fencepost:two", "fencepost:workers", "fencepost:workflows"),
     *("fencepost:limits", "fencepost:loaded", "fencepost:snapshot"),
     *("fencepost:1kb", "fencepost:10kb"),
+    NO_HISTORY,
 )
 EVERYBODY = (*BATCHES, *PEERS, OURS, SINGLE, "starlette", *VARIANTS)
 # Contestants that are compared like for like.

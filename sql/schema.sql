@@ -204,6 +204,10 @@ CREATE FUNCTION fencepost.says(payload json, pattern text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (payload IS NULL) THEN false WHEN (strpos((payload)::text, '\'::text) = 0) THEN ((payload)::text ~~* pattern) ELSE (fencepost.unescaped((payload)::text) ~~* pattern) END;
 
+CREATE FUNCTION fencepost.task_name(id text, seq bigint) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (CASE WHEN ("right"(id, 18) = ('-8000-'::text || lpad(to_hex(seq), 12, '0'::text))) THEN (':'::text || "left"(id, 18)) ELSE id END COLLATE "C");
+
 CREATE TABLE fencepost.activities (
     workflow_seq bigint NOT NULL,
     label text NOT NULL,
@@ -230,8 +234,10 @@ CREATE TABLE fencepost.definitions (
     concurrency_limit integer,
     concurrency_path jsonpath,
     attempt_timeout interval,
+    keep text DEFAULT 'all'::text NOT NULL,
     CONSTRAINT definitions_concurrency_limit CHECK ((concurrency_limit >= 1)),
     CONSTRAINT definitions_deleted_is_not_newest CHECK (((deleted_at IS NULL) OR (NOT is_newest))),
+    CONSTRAINT definitions_keep CHECK ((keep = ANY (ARRAY['all'::text, 'failures'::text, 'none'::text]))),
     CONSTRAINT definitions_kind CHECK ((kind ~ '^[a-z][a-z-]{0,39}$'::text)),
     CONSTRAINT definitions_path_of_a_limit CHECK (((concurrency_path IS NULL) OR (concurrency_limit IS NOT NULL))),
     CONSTRAINT definitions_settings CHECK (((kind = ANY (ARRAY['schedule'::text, 'trigger'::text])) OR (num_nulls(requested_to_start_timeout, in_progress_timeout, allowed_retry_count, retry_delay) = 0)))
@@ -824,6 +830,31 @@ CREATE TABLE fencepost.poll_requests (
 );
 ALTER TABLE ONLY fencepost.poll_requests ALTER COLUMN seqs SET STORAGE EXTERNAL;
 
+CREATE TABLE fencepost.receipts (
+    number bigint NOT NULL,
+    prefix text,
+    definition text NOT NULL,
+    definition_version integer NOT NULL,
+    action text NOT NULL,
+    outcome text NOT NULL,
+    seqs bigint[] NOT NULL,
+    hashes bigint[] NOT NULL,
+    names text[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+ALTER TABLE ONLY fencepost.receipts ALTER COLUMN seqs SET STORAGE EXTERNAL;
+ALTER TABLE ONLY fencepost.receipts ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+ALTER TABLE fencepost.receipts ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME fencepost.receipts_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE fencepost.schedule_starts (
     name text NOT NULL,
     seq bigint NOT NULL,
@@ -1167,6 +1198,9 @@ ALTER TABLE ONLY fencepost.people_teams
 ALTER TABLE ONLY fencepost.poll_requests
     ADD CONSTRAINT poll_requests_pkey PRIMARY KEY (caller, request_id);
 
+ALTER TABLE ONLY fencepost.receipts
+    ADD CONSTRAINT receipts_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY fencepost.schedule_starts
     ADD CONSTRAINT schedule_starts_pkey PRIMARY KEY (name, seq);
 
@@ -1255,6 +1289,8 @@ CREATE INDEX openings_queue ON fencepost.openings USING btree (definition, ready
 
 CREATE INDEX people_tasks_workflow ON fencepost.people_tasks USING btree (workflow_seq);
 
+CREATE INDEX receipts_prefix ON fencepost.receipts USING btree (prefix) WHERE (prefix IS NOT NULL);
+
 CREATE INDEX schedule_starts_at ON fencepost.schedule_starts USING btree (at);
 
 CREATE UNIQUE INDEX schedule_starts_due ON fencepost.schedule_starts USING btree (name, due_at) WHERE ((status = 'started'::text) AND (kind = ANY (ARRAY['scheduled'::text, 'backfill'::text])));
@@ -1264,6 +1300,8 @@ CREATE UNIQUE INDEX schedule_starts_id ON fencepost.schedule_starts USING btree 
 CREATE INDEX schedules_next ON fencepost.schedules USING btree (starts_at);
 
 CREATE INDEX task_log_default_at ON fencepost.task_log_default USING btree (at);
+
+CREATE INDEX task_names_digests ON fencepost.task_names USING btree (seq) WHERE (starts_with(id, ':'::text) AND (length(id) > 19));
 
 CREATE INDEX trigger_starts_trigger ON fencepost.trigger_starts USING btree (trigger, at, event_key);
 

@@ -3,8 +3,8 @@
 Variants: `fencepost:two` has two servers on one database, `fencepost:workers` one server of two processes.
 `fencepost:limits` spreads its tasks over 1,000 keys with a `concurrencyLimit` of 2 each. `fencepost:workflows` creates
 them by workflows of 10 sequential activities; their decisions count as tasks too. `fencepost:1kb` and `fencepost:10kb`
-have params of that size. `fencepost:batch` has a batch handler, for up to 500 tasks a call. Everything goes through
-HTTP, without access to the database.
+have params of that size. `fencepost:batch` has a batch handler, for up to 500 tasks a call. `fencepost:keep-none` keeps
+no done task. Everything goes through HTTP, without access to the database.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class FencepostContestant:
         self.name = f"fencepost:{variant}" if variant else "fencepost"
         self._is_limited = variant == "limits"
         self._has_flows = variant == "workflows"
+        self._keeps_none = variant == "keep-none"
         self._orders = _orders(_SIZES.get(variant, 0))
         self._in_batches = variant == "batch"
         self._definition = LIMITED if self._is_limited else DEFINITION
@@ -65,12 +66,14 @@ class FencepostContestant:
         self._folder = tempfile.TemporaryDirectory(prefix="fencepost-bench-")
         self._cells: memoryview[int] = memoryview(b"").cast("q")
         self.manner = Manner(
-            history="kept",
-            keeps="task and log",
+            history="deleted" if self._keeps_none else "kept",
+            keeps="receipts for ten minutes" if self._keeps_none else "task and log",
             batch=BATCH_SIZE if self._in_batches else 1,
             settings=f"over HTTP; {self._worker_count} worker process(es), concurrency {concurrency} and {prefetch} "
             "ahead; creates with create_many",
-            finished="select count(*) from fencepost.done_tasks",
+            finished="select coalesce(sum(cardinality(seqs)), 0) from fencepost.receipts"
+            if self._keeps_none
+            else "select count(*) from fencepost.done_tasks",
         )
 
     def available(self) -> str | None:
@@ -85,8 +88,9 @@ class FencepostContestant:
             self._servers.append(server)
             self._urls.append(server.read().decode().rpartition(" ")[2])
         with Client(self._urls[0]) as client:
+            keep = {"keep": "none"} if self._keeps_none else {}
             for name in (DEFINITION, SINGLE):
-                client.define({"kind": "task", "name": name})
+                client.define({"kind": "task", "name": name, **keep})
             client.define({"kind": "workflow", "name": FLOW})
             limit = {"concurrencyLimit": 2, "concurrencyPath": ["params", "key"]} if self._is_limited else {}
             client.define({"kind": "task", "name": LIMITED, **limit})

@@ -49,6 +49,7 @@ from fencepost.loops.internal_worker import InternalWorker
 from fencepost.loops.loop import Loop
 from fencepost.loops.partition_maintainer import PartitionMaintainer
 from fencepost.loops.reaper import Reaper
+from fencepost.loops.receipt_cleaner import ReceiptCleaner
 from fencepost.loops.request_cleaner import RequestCleaner
 from fencepost.loops.scheduler import Scheduler
 from fencepost.routes.health import ApiDocument, Health
@@ -151,8 +152,9 @@ def build_app(
     reaping, maintaining = Loop("reaper", reaper.run_once), Loop("partition-maintainer", partitions.run_once)
     polling = Loop("fallback-poller", FallbackPoller(task_store, dispatcher, wakeups).run_once)
     cleaning = Loop("request-cleaner", RequestCleaner(task_store).run_once)
+    receipts = Loop("receipt-cleaner", ReceiptCleaner(task_store.receipts).run_once)
     background = Background(
-        [reaping, polling, maintaining, cleaning, *(loop for one in running for loop in one.loops)],
+        [reaping, polling, maintaining, cleaning, receipts, *(loop for one in running for loop in one.loops)],
         _workers(engine, dispatch, settings, CleaningStore(database, clock)),
         scheduling=Loop("scheduler", scheduler.run_once),
     )

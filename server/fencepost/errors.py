@@ -40,7 +40,11 @@ TASK_NOT_FOUND = Kind("task-not-found", 404, "there is no task {id!r}")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "{path} takes {allowed}")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "cannot answer in {accept!r}; ask for application/json or text/yaml")
 EXEC_ID_MISMATCH = Kind("exec-id-mismatch", 409, "task {id!r} is no longer held under execId {exec_id}")
+ALREADY_ENDED = Kind(
+    "already-exists", 409, "a task {id!r} has ended; its id is free ten minutes after that, since the task was not kept"
+)
 ALREADY_EXISTS = Kind("already-exists", 409, "a task {id!r} with other content exists")
+REQUEST_ID_ENDED = Kind("request-id-reused", 409, "tasks of requestId {request_id!r} have ended and are not kept")
 REQUEST_ID_REUSED = Kind("request-id-reused", 409, "requestId {request_id!r} was used with other params")
 FINISHED_OTHERWISE = Kind("task-has-been-done", 409, "task {id!r} is done already: {outcome}")
 REQUEST_TIMEOUT = Kind("request-timeout", 408, "the request did not arrive within {seconds:g} seconds")

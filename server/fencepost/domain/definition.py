@@ -132,6 +132,13 @@ class TaskDefinition(Declared, frozen=True, forbid_unknown_fields=True, rename="
         ]
         | UnsetType
     ) = UNSET
+    keep: (
+        Annotated[
+            Literal["all", "failures", "none"],
+            Meta(description="the done tasks to keep: `all` (default), `failures`, `none`; not for tasks of workflows"),
+        ]
+        | UnsetType
+    ) = UNSET
 
     def check_end(self, verb: Literal["success", "fail"], content: bytes | None) -> None:
         """Check a result or error against its schema."""

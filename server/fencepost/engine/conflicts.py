@@ -39,7 +39,7 @@ async def diagnose(store: TaskStore, verb: Verb, id: str, exec_id: str, content:
     """
     task = await store.find(id)
     if task is None:
-        raise Refusal(TASK_NOT_FOUND, field="id", id=id)
+        return await _by_receipt(store, verb, id, exec_id, content)
     # After the task was read: a repetition that commits in between is found here, and explains why the task is done.
     if verb != "notify":
         attempt = await store.find_attempt(id, exec_id, _BEGINNINGS if verb == "start" else _ENDINGS)
@@ -56,6 +56,17 @@ async def diagnose(store: TaskStore, verb: Verb, id: str, exec_id: str, content:
     if verb in ("notify", "release") and task.definition in TIMERS:
         raise invalid_params(f"{task.definition} has no worker: it ends by itself, or is canceled", "id")
     return None
+
+
+async def _by_receipt(store: TaskStore, verb: Verb, id: str, exec_id: str, content: bytes | None) -> Task:
+    """Return a task that was not kept, as far as its receipt knows it, when this call repeats its end; else refuse."""
+    receipt = await store.receipts.find(id, exec_id, content)
+    if receipt is None:
+        raise Refusal(TASK_NOT_FOUND, field="id", id=id)
+    task = receipt.task(id, exec_id, content)
+    if receipt.action == f"awf.task/{verb}" and receipt.is_same:
+        return task
+    raise _over(verb, id, task)
 
 
 def _repeated(attempt: Attempt, verb: Verb, id: str, exec_id: str, content: bytes | None) -> Task:

@@ -19,6 +19,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, Outcomes, gather, too_contended
 from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import (
+    ALREADY_ENDED,
     ALREADY_EXISTS,
     TASK_HAS_BEEN_DONE,
     TASK_IS_A_DECISION,
@@ -191,6 +192,8 @@ class Tasks:
             if created is not None:
                 self._announce([created])
                 return await self._definitions.changed(created.task)
+        if new.id is not None and await self._store.receipts.is_named(new.id) and not await self._store.find(new.id):
+            raise Refusal(ALREADY_ENDED, field="id", id=new.id)
         raise too_contended(f"definition {new.definition!r}" if new.id is None else f"task {new.id!r}")
 
     async def _existing(self, task: Task, new: NewTask) -> ChangedTask:

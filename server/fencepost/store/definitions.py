@@ -154,6 +154,7 @@ def _settings(document: Document) -> dict[str, Any]:
         "concurrency_limit": (limited and limited.concurrency_limit) or None,
         "concurrency_path": limited and _jsonpath(limited),
         "has_result_schema": work is not None and work.result is not msgspec.UNSET,
+        "keep": (limited and limited.keep) or "all",
         "has_error_schema": work is not None and work.error is not msgspec.UNSET,
     }
 

@@ -16,7 +16,7 @@ from fencepost.clock import Clock
 from fencepost.domain.ids import IdKind, new_prefixes, prefix_for, prefix_of, seq_of
 from fencepost.domain.listing import Direction, Filter, LogPlace, Portion, Sort
 from fencepost.domain.task import Entry, ShortTask, Task, client_requester, task_of
-from fencepost.errors import REQUEST_ID_REUSED, Refusal
+from fencepost.errors import REQUEST_ID_ENDED, REQUEST_ID_REUSED, UNAVAILABLE, Refusal
 from fencepost.store.batches import Batches, merge, partition
 from fencepost.store.calls import ClaimAsk, CreateTask, NotifyCall, TaskCall
 from fencepost.store.connection import Connection, fetch, fetch_together
@@ -24,6 +24,7 @@ from fencepost.store.database import Database
 from fencepost.store.handovers import ClaimOnCreate, Handover
 from fencepost.store.leases import Claimed, PlainClaim, claim_limited, held_by_request
 from fencepost.store.limits import Limits
+from fencepost.store.receipts import ReceiptStore
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
 from fencepost.store.start_requests import create_in_transaction
@@ -110,6 +111,7 @@ class TaskStore:
         self._clock = clock
         self._workflows = workflows
         self.limits = Limits()
+        self.receipts = ReceiptStore(database, clock)
         # A claim ends with the task that fills an answer.
         self.answer_bytes = database.answer_bytes
         # Returns the polls that get tasks in the transaction that creates them, if some wait.
@@ -176,15 +178,20 @@ class TaskStore:
             size = len(series.params)
             found = await self._database.fetch(statement("tasks/find_created_many"), {**name, "size": size})
             ((same, ids, due_in),) = found
-            if not same or ids is None or ids.count(",") != size - 1:
+            if not same:
                 raise Refusal(REQUEST_ID_REUSED, field="requestId", request_id=request_id)
+            if ids is None or ids.count(",") != size - 1:
+                raise Refusal(REQUEST_ID_ENDED, field="requestId", request_id=request_id)
         return CreatedSeries(ids.split(","), due_in)
 
-    async def _created(self, row: Sequence[Any]) -> Created:
+    async def _created(self, row: Sequence[Any]) -> Created | Refusal:
         task = task_of(row[2:])
         if task.status is None:  # it was created before, and the reply was lost
             params = {"prefix": prefix_of(task.id), "before": seq_of(task.id)}
-            (row,) = await self._database.fetch(statement("tasks/find_previous_create"), params)
+            rows = await self._database.fetch(statement("tasks/find_previous_create"), params)
+            if not rows:
+                return Refusal(UNAVAILABLE, retry_after=1, reason="the task has ended already and was not kept")
+            (row,) = rows
             task = task_of(row[2:])
         return Created(task, row[1])
 

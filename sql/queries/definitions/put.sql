@@ -1,6 +1,6 @@
 -- Create a new version of a definition, unless the newest version has the same content.
 -- Takes:   name, kind, document json, the settings (ms bigint, counts integer, concurrency_path jsonpath),
---          has_result_schema, has_error_schema, created_by; now.
+--          has_result_schema, has_error_schema, keep, created_by; now.
 -- Returns: one row (version, created_at, document, relabel, opens) of the version that is to be the newest. `relabel`:
 --          live tasks have other limit keys than before, so update_limit_keys.sql must follow. `opens`: the same keys
 --          have more capacity, so create_openings.sql must follow. No row when the name belongs to a definition of
@@ -34,7 +34,7 @@ created as (
     insert into fencepost.definitions
         (name, version, kind, document, is_newest, requested_to_start_timeout, in_progress_timeout,
          allowed_retry_count, retry_delay, attempt_timeout, concurrency_limit, concurrency_path, has_result_schema,
-         has_error_schema, created_at, created_by)
+         has_error_schema, keep, created_at, created_by)
     select
         %(name)s::text,
         coalesce((select max(d.version) from fencepost.definitions as d where d.name = %(name)s::text), 0) + 1,
@@ -47,7 +47,7 @@ created as (
         %(retry_delay)s::bigint * interval '1 millisecond',
         %(attempt_timeout)s::bigint * interval '1 millisecond',
         %(concurrency_limit)s::integer, %(concurrency_path)s::jsonpath,
-        %(has_result_schema)s::boolean, %(has_error_schema)s::boolean,
+        %(has_result_schema)s::boolean, %(has_error_schema)s::boolean, %(keep)s::text,
         coalesce(%(now)s::timestamptz, statement_timestamp()), %(created_by)s::text
     where not exists (select from newest) and not exists (select from other)
     returning version, created_at, document, concurrency_limit is not null as limited, concurrency_path::text as path,

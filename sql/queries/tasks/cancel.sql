@@ -1,7 +1,7 @@
 -- End live tasks as canceled, in whatever state they are.
 -- Takes:   calls json: [{call, id, seq, caller}]; now. `seq` as in success.sql.
 -- Returns: per canceled task its resource row; a call whose guard fails has no row.
--- Touches: live_tasks, done_tasks; reads task_names.
+-- Touches: live_tasks, done_tasks, receipts; reads task_names, definitions.
 with calls as materialized (
     select
         c.call, c.id, c.caller,
@@ -12,20 +12,21 @@ with calls as materialized (
 held as materialized (
     -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
     -- changed after this look-up fails the guard below, and the call is tried again.
-    select c.call, c.caller, c.now, l.place
+    select c.call, c.caller, c.now, l.place, l.workflow_seq is not null or d.keep is distinct from 'none' as is_kept
     from calls as c
     cross join lateral (
-        select l.ctid as place
+        select l.ctid as place, l.definition, l.definition_version, l.workflow_seq
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id
         offset 0
     ) as l
+    left join fencepost.definitions as d on d.name = l.definition and d.version = l.definition_version
 ),
 ended as (
     delete from fencepost.live_tasks as l
     using held as h
     where l.ctid = h.place
-    returning h.call, h.caller, h.now, l.*
+    returning h.call, h.caller, h.now, h.is_kept, l.*
 ),
 done as (
     insert into fencepost.done_tasks
@@ -39,6 +40,19 @@ done as (
         e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq, e.request_hash,
         e.updated_at, e.held_by, e.deadline_at
     from ended as e
+    where e.is_kept
+),
+receipted as (
+    insert into fencepost.receipts
+        (prefix, definition, definition_version, action, outcome, seqs, hashes, names, created_at, at)
+    select
+        left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version, 'awf.task/cancel', 'canceled',
+        array_agg(e.seq), array_agg(hashtextextended(concat(e.id, ' ', null), 0)),
+        array_agg(distinct fencepost.task_name(e.id, e.seq)),
+        min(e.created_at), min(e.now)
+    from ended as e
+    where not e.is_kept
+    group by left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version
 ),
 resource as (
     select

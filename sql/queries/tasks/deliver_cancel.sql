@@ -1,7 +1,7 @@
 -- Record that the worker of a canceled task was notified of the cancel; only the first delivery is logged.
 -- Takes:   id, seq (as in find.sql), exec_id, notification json, caller; now.
 -- Returns: one row (canceled) when the task was canceled under this execId, also for a later delivery; else no row.
--- Touches: done_tasks; reads task_names.
+-- Touches: done_tasks; reads task_names, receipts.
 with canceled as materialized (
     select d.seq, d.done_at
     from fencepost.done_tasks as d
@@ -20,3 +20,8 @@ told as (
 )
 select true as canceled
 from canceled
+union all
+select true
+from fencepost.receipts as r
+where r.prefix = left(%(exec_id)s::text, 18) and r.outcome = 'canceled'
+    and coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text)) = any(r.seqs)

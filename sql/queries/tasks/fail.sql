@@ -2,7 +2,7 @@
 -- Takes:   calls json: [{call, id, seq, exec_id, content json, checked integer, caller}]; now. `seq` and `checked` as in
 --          success.sql.
 -- Returns: per task its resource row; a call whose guard fails has no row.
--- Touches: live_tasks, done_tasks, task_log; reads task_names, definitions.
+-- Touches: live_tasks, done_tasks, task_log, receipts; reads task_names, definitions.
 with calls as materialized (
     select
         c.call, c.id, c.exec_id, c.content, c.checked, c.caller,
@@ -18,13 +18,14 @@ failed as materialized (
     select
         c.call, c.caller, c.exec_id, c.content as error, c.now, l.place, l.worker,
         l.entry, l.leased_at, l.leased_by, l.executed_at, l.lease_ends_at,
+        d.keep <> 'none' or l.workflow_seq is not null as is_kept,
         c.now + fencepost.term(l.settings, 'retryDelay', d.retry_delay) as again_at,
         l.retry_count <= coalesce((l.settings ->> 'allowedRetryCount')::integer, d.allowed_retry_count) as again
     from calls as c
     cross join lateral (
         select l.ctid as place, l.definition, l.definition_version, l.retry_count, l.worker, l.settings,
             l.request_hash as entry, l.updated_at as leased_at, l.held_by as leased_by, l.execute_at as executed_at,
-            l.deadline_at as lease_ends_at
+            l.deadline_at as lease_ends_at, l.workflow_seq
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
         offset 0
@@ -40,14 +41,14 @@ retried as (
         updated_at = f.now
     from failed as f
     where l.ctid = f.place and l.status = 'in-progress' and l.exec_id = f.exec_id and f.again
-    returning f.call, f.caller, f.error, f.again, f.now, f.exec_id as ended_id, f.worker as ended_by,
+    returning f.call, f.caller, f.error, f.again, f.now, f.is_kept, f.exec_id as ended_id, f.worker as ended_by,
         f.entry, f.leased_at, f.leased_by, f.executed_at, f.lease_ends_at, l.*
 ),
 ended as (
     delete from fencepost.live_tasks as l
     using failed as f
     where l.ctid = f.place and l.status = 'in-progress' and l.exec_id = f.exec_id and not f.again
-    returning f.call, f.caller, f.error, f.again, f.now, f.exec_id as ended_id, f.worker as ended_by, l.*
+    returning f.call, f.caller, f.error, f.again, f.now, f.is_kept, f.exec_id as ended_id, f.worker as ended_by, l.*
 ),
 done as (
     insert into fencepost.done_tasks
@@ -61,6 +62,19 @@ done as (
         'awf.task/failed-by-executor', 'Failed by executor', e.error, e.exec_id, e.retry_count, e.execute_at, e.worker,
         e.now, e.workflow_seq, e.request_hash, e.updated_at, e.held_by, e.deadline_at
     from ended as e
+    where e.is_kept
+),
+receipted as (
+    insert into fencepost.receipts
+        (prefix, definition, definition_version, action, outcome, seqs, hashes, names, created_at, at)
+    select
+        left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version, 'awf.task/fail', 'failed',
+        array_agg(e.seq), array_agg(hashtextextended(concat(e.id, ' ', e.error::text), 0)),
+        array_agg(distinct fencepost.task_name(e.id, e.seq)),
+        min(e.created_at), min(e.now)
+    from ended as e
+    where not e.is_kept
+    group by left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version
 ),
 logged as (
     insert into fencepost.task_log

@@ -3,7 +3,7 @@
 --          inside the execId or the id, null when neither has one; `checked` is the version of the definition whose
 --          schema the result was checked against, null when it was not checked.
 -- Returns: per ended task its resource row; a call whose guard fails has no row.
--- Touches: live_tasks, done_tasks; reads task_names, definitions.
+-- Touches: live_tasks, done_tasks, receipts; reads task_names, definitions.
 with calls as materialized (
     select
         c.call, c.id, c.exec_id, c.content, c.checked, c.caller,
@@ -16,10 +16,11 @@ with calls as materialized (
 held as materialized (
     -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. A row that is
     -- changed after this look-up fails the guard below, and the call is tried again.
-    select c.call, c.caller, c.exec_id, c.content as result, c.now, l.place
+    select c.call, c.caller, c.exec_id, c.content as result, c.now, l.place,
+        d.keep = 'all' or l.workflow_seq is not null as is_kept
     from calls as c
     cross join lateral (
-        select l.ctid as place, l.definition, l.definition_version
+        select l.ctid as place, l.definition, l.definition_version, l.workflow_seq
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
         offset 0
@@ -33,7 +34,7 @@ ended as (
     delete from fencepost.live_tasks as l
     using held as h
     where l.ctid = h.place and l.status = 'in-progress' and l.exec_id = h.exec_id
-    returning h.call, h.caller, h.result, h.now, l.*
+    returning h.call, h.caller, h.result, h.now, h.is_kept, l.*
 ),
 done as (
     insert into fencepost.done_tasks
@@ -47,6 +48,19 @@ done as (
         e.result, e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq, e.request_hash,
         e.updated_at, e.held_by, e.deadline_at
     from ended as e
+    where e.is_kept
+),
+receipted as (
+    insert into fencepost.receipts
+        (prefix, definition, definition_version, action, outcome, seqs, hashes, names, created_at, at)
+    select
+        left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version, 'awf.task/success', 'succeeded',
+        array_agg(e.seq), array_agg(hashtextextended(concat(e.id, ' ', e.result::text), 0)),
+        array_agg(distinct fencepost.task_name(e.id, e.seq)),
+        min(e.created_at), min(e.now)
+    from ended as e
+    where not e.is_kept
+    group by left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version
 ),
 resource as (
     select

@@ -2,7 +2,7 @@
 -- Takes:   ids json, exec_ids json, arrays of text; results json, an array of objects and nulls, or null; caller; now.
 -- Returns: per definition (definition, number of its tasks that ended), and per task that did not end (null, its place in
 --          the arrays, from 0).
--- Touches: live_tasks, done_tasks; reads definitions.
+-- Touches: live_tasks, done_tasks, receipts; reads definitions.
 with calls as materialized (
     select
         c.position - 1 as place, c.id, c.exec_id::uuid as exec_id,
@@ -17,10 +17,10 @@ with calls as materialized (
 ),
 held as materialized (
     -- `offset 0` as in success.sql. Tasks of a definition with a result schema are left to it.
-    select c.place, c.exec_id, c.result, c.now, l.row
+    select c.place, c.exec_id, c.result, c.now, l.row, d.keep = 'all' or l.workflow_seq is not null as is_kept
     from calls as c
     cross join lateral (
-        select l.ctid as row, l.definition, l.definition_version
+        select l.ctid as row, l.definition, l.definition_version, l.workflow_seq
         from fencepost.live_tasks as l
         where l.seq = c.seq and l.id = c.id and l.status = 'in-progress' and l.exec_id = c.exec_id
         offset 0
@@ -34,7 +34,7 @@ ended as (
     delete from fencepost.live_tasks as l
     using held as h
     where l.ctid = h.row and l.status = 'in-progress' and l.exec_id = h.exec_id
-    returning h.place, h.result, h.now, l.*
+    returning h.place, h.result, h.now, h.is_kept, l.*
 ),
 done as (
     insert into fencepost.done_tasks
@@ -48,6 +48,19 @@ done as (
         'succeeded', e.result, e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq, e.request_hash,
         e.updated_at, e.held_by, e.deadline_at
     from ended as e
+    where e.is_kept
+),
+receipted as (
+    insert into fencepost.receipts
+        (prefix, definition, definition_version, action, outcome, seqs, hashes, names, created_at, at)
+    select
+        left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version, 'awf.task/success', 'succeeded',
+        array_agg(e.seq), array_agg(hashtextextended(concat(e.id, ' ', e.result::text), 0)),
+        array_agg(distinct fencepost.task_name(e.id, e.seq)),
+        min(e.created_at), min(e.now)
+    from ended as e
+    where not e.is_kept
+    group by left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version
 )
 select e.definition, count(*) as number
 from ended as e
