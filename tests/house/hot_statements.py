@@ -119,6 +119,12 @@ select n.id, 1, '{}' from fencepost.workflow_names as n;
 insert into fencepost.machine_deletions (workflow_id, at)
 select n.id, now() from fencepost.workflow_names as n where n.seq % 5 = 0;
 
+insert into fencepost.receipts
+    (prefix, definition, definition_version, action, outcome, seqs, hashes, names, created_at, at)
+select left(md5(n::text), 18), 'demo/kind-1', 1, 'awf.task/success', 'succeeded', array[n], array[n],
+    array['task-' || n], now(), now()
+from generate_series(1, 2000) as n;
+
 insert into fencepost.hardware (id, record, pushed_at, pushed_by)
 select 'machine-' || n, '{}', now(), 'test' from generate_series(1, 2000) as n;
 
@@ -159,7 +165,12 @@ HOT: dict[str, dict[str, Any]] = {
     "tasks/find_previous_create": {"prefix": "0123", "before": 1000},
     "tasks/matches_execute_at": {"id": "task-1"},
     "tasks/find_attempt": {**_TASKS[1], "actions": ["awf.task/start"]},
-    "tasks/deliver_cancel": {**_TASKS[1], "notification": "{}"},
+    "tasks/deliver_cancel": {**_TASKS[1], "notification": "{}", "age": "10 minutes"},
+    "receipts/find": {**_TASKS[1], "content": None, "age": "10 minutes"},
+    "receipts/is_named": {"id": "task-1"},
+    "receipts/delete": {"age": "10 minutes", "batch": 20},
+    "receipts/delete_log": {"seqs": [1, 2, 3], "created_at": "2026-01-01T00:00:00Z", "at": "2026-01-01T01:00:00Z"},
+    "receipts/delete_names": {"seqs": [1, 2, 3], "names": ["task-1", "task-2"]},
     "tasks/entries": {"id": "task-1", "after": 0, "size": 100},
     "tasks/last_entries": {"id": "task-1", "before": 3, "size": 100},
     "tasks/count_entries": {"id": "task-1"},

@@ -127,6 +127,8 @@ def test_the_worker_of_a_canceled_task_that_was_not_kept_is_told(frozen_server: 
     assert told["cancelRequested"]
     assert refusal(frozen_server, "success", lease) == (409, "task-has-been-done")
     clock.advance(timedelta(minutes=11))
+    heartbeat = {**lease, "notification": "heartbeat"}
+    assert refusal(frozen_server, "notify", heartbeat) == (404, "task-not-found"), "the receipt counts no longer"
     clean(frozen_server)
     assert frozen_server.query(LEFT) == [(0, 0, 0, 0, 0)]
 

@@ -24,7 +24,7 @@ from fencepost.store.database import Database
 from fencepost.store.handovers import ClaimOnCreate, Handover
 from fencepost.store.leases import Claimed, PlainClaim, claim_limited, held_by_request
 from fencepost.store.limits import Limits
-from fencepost.store.receipts import ReceiptStore
+from fencepost.store.receipts import RECEIPT_AGE, ReceiptStore
 from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_tasks
 from fencepost.store.start_requests import create_in_transaction
@@ -301,6 +301,7 @@ class TaskStore:
             "exec_id": exec_id,
             "notification": notification.decode(),
             "caller": caller,
+            "age": RECEIPT_AGE,
             "now": self._clock.now(),
         }
         return bool(await self._database.fetch(statement("tasks/deliver_cancel"), params))

@@ -1,5 +1,6 @@
 -- Record that the worker of a canceled task was notified of the cancel; only the first delivery is logged.
--- Takes:   id, seq (as in find.sql), exec_id, notification json, caller; now.
+-- Takes:   id, seq (as in find.sql), exec_id, notification json, caller; age interval, for how long a receipt counts;
+--          now.
 -- Returns: one row (canceled) when the task was canceled under this execId, also for a later delivery; else no row.
 -- Touches: done_tasks; reads task_names, receipts.
 with canceled as materialized (
@@ -24,4 +25,5 @@ union all
 select true
 from fencepost.receipts as r
 where r.prefix = left(%(exec_id)s::text, 18) and r.outcome = 'canceled'
+    and r.at > coalesce(%(now)s::timestamptz, statement_timestamp()) - %(age)s::interval
     and coalesce(%(seq)s::bigint, (select n.seq from fencepost.task_names as n where n.id = %(id)s::text)) = any(r.seqs)
