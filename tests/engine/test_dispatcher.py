@@ -93,6 +93,25 @@ def test_a_poll_for_several_definitions_is_woken_by_each(server: Server) -> None
         assert len(one.result(5)) == 1
 
 
+def test_a_poll_for_very_many_definitions_gets_the_oldest_tasks(server: Server) -> None:
+    names = [f"demo/kind-{number}" for number in range(80)]
+    for name in names:
+        server.define(name)
+    # Neither in the order of the names nor one of each definition; other definitions have older tasks.
+    server.create()
+    created = [server.create(names[number])["id"] for number in (70, 3, 70, 41, 3, 79)]
+    server.query(
+        "insert into fencepost.live_tasks (seq, id, definition, definition_version, requester, created_by, created_at,"
+        " status, version, retry_count, ready_at, updated_at, expires_at, deadline_at)"
+        " select nextval('fencepost.task_seq'), 'expired', 'demo/kind-5', 1, '{}', 'test', now(), 'ready', 1, 0,"
+        " now() - interval '1 hour', now(), now() - interval '1 minute', now() - interval '1 minute'"
+    )
+
+    assert [task["id"] for task in server.poll(*names, maxBatchSize=4)] == created[:4]
+    assert [task["id"] for task in server.poll(*names, maxBatchSize=4)] == created[4:]
+    assert server.poll(*names, maxBatchSize=4) == []
+
+
 def test_waiting_polls_make_no_query_except_the_fallback_poller(server: Server) -> None:
     with ThreadPoolExecutor(60) as pool:
         polls = [waiting_poll(server, pool, timeout=4000) for _ in range(50)]

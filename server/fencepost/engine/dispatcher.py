@@ -62,9 +62,10 @@ class _Group:
     `claimed` ones are in the running claim. `announced` counts the tasks announced since the last claim.
     """
 
-    __slots__ = ("announced", "claimed", "claiming", "unclaimed", "waiting")
+    __slots__ = ("announced", "claimed", "claiming", "definitions", "unclaimed", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, definitions: tuple[str, ...]) -> None:
+        self.definitions = definitions
         self.unclaimed: dict[PendingPoll, None] = {}
         self.waiting: dict[PendingPoll, None] = {}
         self.claimed: dict[PendingPoll, None] = {}
@@ -120,7 +121,8 @@ class Dispatcher:
         self._built_in = frozenset(built_in)
         self._release = release
         self._groups: dict[tuple[str, ...], _Group] = {}
-        self._by_definition: dict[str, set[tuple[str, ...]]] = {}
+        # Sets of groups, not of their names: the hash of a thousand names takes as long as to read them.
+        self._by_definition: dict[str, set[_Group]] = {}
         self._rounds: set[asyncio.Future[None]] = set()
         self._draining = False
         self._hanging_up = 0
@@ -128,7 +130,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """The number of waiting polls of clients; the internal workers' polls do not count."""
-        return sum(len(group) for key, group in self._groups.items() if not self._built_in & set(key))
+        return sum(len(group) for names, group in self._groups.items() if self._built_in.isdisjoint(names))
 
     @property
     def hanging_up(self) -> int:
@@ -155,7 +157,7 @@ class Dispatcher:
             return
         if poll.waits:
             poll.timer = asyncio.get_running_loop().call_later(seconds, self._expire, poll)
-        self._claim(poll.definitions, self._add(poll))
+        self._claim(self._add(poll))
 
     async def answers(self, polls: Sequence[PendingPoll]) -> Outcomes[Polled]:
         """Return the answers of polls that were entered, once all have one.
@@ -177,10 +179,9 @@ class Dispatcher:
 
     def ready(self, definition: str, count: int) -> None:
         """Claim for the polls that wait for a definition, since `count` of its tasks became ready."""
-        for key in tuple(self._by_definition.get(definition, ())):
-            group = self._groups[key]
+        for group in tuple(self._by_definition.get(definition, ())):
             group.announced = min(group.announced + count, _MOST_SLOTS)
-            self._claim(key, group)
+            self._claim(group)
 
     def hand_over(self, created: Mapping[str, int]) -> Handover | None:
         """Return polls that wait for tasks that are about to be created, by definition; None when there are none.
@@ -188,13 +189,13 @@ class Dispatcher:
         The create leases the tasks in its own transaction. One group of polls takes part; others wait for the
         announcement.
         """
-        for key in (key for definition in created for key in self._by_definition.get(definition, ())):
-            group = self._groups[key]
-            if group.waiting and not group.unclaimed and not group.claiming and self._store.claims_plainly(key):
+        for group in (group for definition in created for group in self._by_definition.get(definition, ())):
+            is_idle = not (group.unclaimed or group.claiming)
+            if group.waiting and is_idle and self._store.claims_plainly(group.definitions):
                 break
         else:
             return None
-        group.announced = min(sum(created.get(definition, 0) for definition in key), _MOST_SLOTS)
+        group.announced = min(sum(created.get(definition, 0) for definition in group.definitions), _MOST_SLOTS)
         group.claiming = True
         chosen = group.take()
         # As long as it runs, `drain` waits.
@@ -205,8 +206,8 @@ class Dispatcher:
             self._rounds.discard(over)
             over.set_result(None)
             group.claiming = False
-            self._claim(key, group)
-            self._leave_if_empty(key, group)
+            self._claim(group)
+            self._leave_if_empty(group)
 
         def settle(answers: Mapping[int, PollAnswer]) -> None:
             self._settle(group, chosen, answers, more=False)
@@ -218,7 +219,7 @@ class Dispatcher:
             group.announced = _MOST_SLOTS
             end()
 
-        return Handover(key, _numbered(chosen), settle, abandon)
+        return Handover(group.definitions, _numbered(chosen), settle, abandon)
 
     async def drain(self) -> None:
         """Answer every waiting poll with an empty list, and accept no more."""
@@ -234,44 +235,44 @@ class Dispatcher:
     def _add(self, poll: PendingPoll) -> _Group:
         group = self._groups.get(poll.definitions)
         if group is None:
-            group = self._groups[poll.definitions] = _Group()
+            group = self._groups[poll.definitions] = _Group(poll.definitions)
             for definition in poll.definitions:
-                self._by_definition.setdefault(definition, set()).add(poll.definitions)
+                self._by_definition.setdefault(definition, set()).add(group)
         group.unclaimed[poll] = None
         return group
 
-    def _leave_if_empty(self, key: tuple[str, ...], group: _Group) -> None:
-        if len(group) or group.claiming or self._groups.get(key) is not group:
+    def _leave_if_empty(self, group: _Group) -> None:
+        if len(group) or group.claiming or self._groups.get(group.definitions) is not group:
             return
-        del self._groups[key]
-        for definition in key:
-            self._by_definition[definition].discard(key)
+        del self._groups[group.definitions]
+        for definition in group.definitions:
+            self._by_definition[definition].discard(group)
             if not self._by_definition[definition]:
                 del self._by_definition[definition]
 
-    def _claim(self, key: tuple[str, ...], group: _Group) -> None:
+    def _claim(self, group: _Group) -> None:
         if group.claiming or not group.has_demand:
             return
         group.claiming = True
-        task = asyncio.create_task(self._claims(key, group))
+        task = asyncio.create_task(self._claims(group))
         self._rounds.add(task)
         task.add_done_callback(self._rounds.discard)
 
-    async def _claims(self, key: tuple[str, ...], group: _Group) -> None:
+    async def _claims(self, group: _Group) -> None:
         """Run claims for a group until no poll is unclaimed and no task is announced."""
         try:
             while group.has_demand:
                 if 0 < sum(poll.ask.size for poll in group.unclaimed) < _FEW:
                     # As between batches: clients that were just answered poll again within one turn of the loop.
                     await asyncio.sleep(0)
-                await self._round(key, group, group.take())
+                await self._round(group, group.take())
         finally:
             group.claiming = False
-            self._leave_if_empty(key, group)
+            self._leave_if_empty(group)
 
-    async def _round(self, key: tuple[str, ...], group: _Group, chosen: list[PendingPoll]) -> None:
+    async def _round(self, group: _Group, chosen: list[PendingPoll]) -> None:
         try:
-            answers, more = await self._store.claim(key, _numbered(chosen))
+            answers, more = await self._store.claim(group.definitions, _numbered(chosen))
         except BaseException as error:  # noqa: BLE001 every poll of this claim gets it; the next claim must run
             for poll in chosen:
                 group.remove(poll)
@@ -331,7 +332,7 @@ class Dispatcher:
         group = self._groups.get(poll.definitions)
         if group is not None and poll in group.waiting:
             self._resolve(group, poll, [])
-            self._leave_if_empty(poll.definitions, group)
+            self._leave_if_empty(group)
 
     async def _hang_up(self, poll: PendingPoll) -> None:
         self._expire(poll)

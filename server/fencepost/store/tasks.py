@@ -242,8 +242,9 @@ class TaskStore:
         def job(connection: Connection) -> Claimed:
             limited = self.limits.among(connection, definitions)
             if len(definitions) > _MANY:
-                ready = {name for (name,) in fetch(connection, statement("tasks/ready_definitions"), {})}
-                params["definitions"] = [name for name in definitions if name in ready]
+                size = sum(ask.size for ask in asks)
+                ready = fetch(connection, statement("tasks/ready_definitions"), {**params, "size": size})
+                params["definitions"] = [name for (name,) in ready]
             if not limited:
                 plain = PlainClaim(params, asks)
                 return Claimed(plain.answers(fetch_together(connection, plain.calls())))
