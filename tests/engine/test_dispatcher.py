@@ -34,13 +34,14 @@ def waiting_poll(server: Server, pool: ThreadPoolExecutor, **members: Any) -> Fu
 
 
 def open_poll(server: Server, **members: Any) -> http.client.HTTPConnection:
-    """Send a long poll on a connection that the test can break, and return once it waits."""
+    """Send a long poll on a connection that the test can break, and return once it waits after its first claim."""
     params = {"taskDefinitions": ["demo/resize"], "timeout": 20_000, **members}
     before = server.app.waiting_polls
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"))
     body = orjson.dumps({"method": "awf.task/long-poll", "params": params})
     connection.request("POST", "/rpc", body, {"content-type": "application/json"})
     until(lambda: server.app.waiting_polls > before)
+    assert server.poll() == [], "this claim comes after the first claim of the waiting poll"
     return connection
 
 
@@ -124,18 +125,22 @@ def test_waiting_polls_make_no_query_except_the_fallback_poller(server: Server) 
         assert server.app.database.jobs_taken - before <= seconds + 1
 
 
+def blocked_create(server: Server, holder: psycopg.Connection[Any]) -> str:
+    """Create a task, whose id the transaction of `holder` blocks together with the claim for the waiting poll."""
+    holder.execute("insert into fencepost.task_names (id, seq) values ('mine', 1)")
+    return str(server.create(id="mine")["id"])
+
+
 @pytest.mark.parametrize("members", [{}, {"fields": ["params"]}])
 def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server, members: dict[str, Any]) -> None:
     with ThreadPoolExecutor() as pool, psycopg.connect(server.conninfo) as holder:
-        # The lock stops the claim of the create, so that the client can disconnect in the middle of it.
         connection = open_poll(server, **members)
-        holder.execute("lock table fencepost.poll_requests in share mode")
-        created = pool.submit(server.create)
-        until(lambda: _blocked(server))
+        created = pool.submit(blocked_create, server, holder)
+        until(lambda: is_blocked(server.conninfo, "tasks/create"))
         connection.close()
         until(lambda: server.app.hanging_up)
         holder.rollback()
-        id = created.result(10)["id"]
+        id = created.result(10)
 
     log = until(lambda: (log := server.log(id))[2:] and log)
     assert [entry["action"] for entry in log[1:]] == ["awf.task/long-poll", "awf.engine/give-back"]
@@ -145,13 +150,12 @@ def test_a_task_claimed_for_a_disconnected_client_is_given_back(server: Server, 
 def test_a_task_claimed_under_a_request_id_is_kept_when_the_client_disconnects(server: Server) -> None:
     with ThreadPoolExecutor() as pool, psycopg.connect(server.conninfo) as holder:
         connection = open_poll(server, requestId="r-1")
-        holder.execute("lock table fencepost.poll_requests in share mode")
-        created = pool.submit(server.create)
-        until(lambda: _blocked(server))
+        created = pool.submit(blocked_create, server, holder)
+        until(lambda: is_blocked(server.conninfo, "tasks/create"))
         connection.close()
         until(lambda: server.app.hanging_up)
         holder.rollback()
-        id = created.result(10)["id"]
+        id = created.result(10)
 
     until(lambda: server.task(id)["status"] == "requested")
     (task,) = server.poll(requestId="r-1")

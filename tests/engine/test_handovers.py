@@ -130,9 +130,9 @@ def test_a_draining_server_finishes_a_handover(database: str) -> None:
     with ThreadPoolExecutor() as pool, psycopg.connect(database) as holder, running_server(database) as server:
         server.define()
         poll = waiting_poll(server, pool)
-        holder.execute("lock table fencepost.poll_requests in share mode")
-        created = pool.submit(server.create)
-        until(lambda: is_blocked(database, "tasks/claim"))
+        holder.execute("insert into fencepost.task_names (id, seq) values ('mine', 1)")
+        created = pool.submit(server.create, id="mine")
+        until(lambda: is_blocked(database, "tasks/create"))
         draining = pool.submit(lambda: server.run(server.app._dispatcher.drain()))
         holder.rollback()
         draining.result(10)
