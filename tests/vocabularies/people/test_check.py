@@ -61,8 +61,10 @@ def test_the_check_finds_no_difference_in_an_untouched_database(desk: Desk) -> N
         ("people_tasks set bi_task_status = 'LO' where bi_task_status = 'IN'", {"biTaskStatus"}),
         ("people_tasks set bi_due_date_time = now() where bi_priority = 'H'", {"biDueDateTime"}),
         ("people_events set processed = true where not processed", {"biTaskStatus"}),
-        ("live_tasks set status = 'in-progress' where id = '{id}'", {"biTaskStatus", "status"}),
-        ("live_tasks set version = 7 where id = '{id}'", {"version"}),
+        # The log entry of a lease is its row: the status of the entry changes with it.
+        ("live_tasks set status = 'in-progress' where id = '{id}'", {"biTaskStatus"}),
+        # The row stands for the entry of its own version only, so the entry of the lease is missing.
+        ("live_tasks set version = 7 where id = '{id}'", {"version", "status", "execId", "deadlineAt"}),
     ],
 )
 def test_the_check_finds_a_value_that_was_changed_by_hand(desk: Desk, change: str, members: set[str]) -> None:
