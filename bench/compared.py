@@ -14,7 +14,8 @@ _TITLES = {
     ("deleted", False): "History deleted, one handler call a task",
     ("deleted", True): "History deleted, one handler call a batch",
 }
-_COLUMNS = ("drain/s", "CPU us", "WAL B", "tasks a call", "create/s", "CPU us", "WAL B", "keeps")
+# The headings of the cells. CPU is Postgres + server + all other processes, for each task.
+COLUMNS = ("drain/s", "CPU us", "WAL B", "tasks a call", "create/s", "CPU us", "WAL B", "keeps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,6 @@ class Row:
     def is_ours(self) -> bool:
         """Whether it is Fencepost."""
         return self.name.startswith(OURS)
-
-
-def columns() -> tuple[str, ...]:
-    """Return the headings of the cells. CPU is Postgres + server + all other processes, for each task."""
-    return _COLUMNS
 
 
 def groups(samples: Samples) -> Iterator[tuple[str, list[Row]]]:

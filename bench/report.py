@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bench.bars import bars
-from bench.compared import columns, costs, groups
+from bench.compared import COLUMNS, costs, groups
 from bench.samples import Samples
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -33,7 +33,7 @@ def report(samples: Samples, about: Mapping[str, Any]) -> Iterator[str]:
     yield "CPU is in microseconds per task: Postgres + the server + all other processes (workers, clients)."
     for title, rows in groups(samples):
         yield from ("", f"**{title}**", "")
-        yield from _table(columns(), ((_bold(row.name, row.is_ours), *row.cells) for row in rows))
+        yield from _table(COLUMNS, ((_bold(row.name, row.is_ours), *row.cells) for row in rows))
     yield from ("", "## Against the bars", "")
     held = ((bar.what, f"{bar.measured:.3g}", f"{bar.floor:g}", f"{bar.goal:g}", bar.verdict) for bar in bars(samples))
     yield from _table(("measured", "floor", "goal", ""), held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.bars import Bar, bars
-from bench.compared import columns, groups
+from bench.compared import COLUMNS, groups
 from bench.samples import Samples
 
 _QUEUE = (
@@ -43,7 +43,7 @@ def _compared(samples: Samples) -> Iterator[str]:
     for title, rows in groups(samples):
         yield ""
         yield f"{title}: medians; CPU is Postgres + server + others"
-        for *cells, keeps in (("", *columns()), *((row.name, *row.cells) for row in rows)):
+        for *cells, keeps in (("", *COLUMNS), *((row.name, *row.cells) for row in rows)):
             row = "".join(f"{cell:{align}}" for cell, align in zip(cells, _ALIGNED, strict=True))
             yield f"{row}  {keeps}"
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-import uvloop
 
-from bench.contestant import Drained, Manner
-from bench.contestants.crew import Crew, Tally, serve
-from bench.contestants.peer import Start, left, missing, one_by_one
+from bench.contestant import Manner
+from bench.contestants.crew import Tally, serve
+from bench.contestants.peer import Start, one_by_one
+from bench.contestants.python_peer import PythonPeer
 
 if TYPE_CHECKING:
     from absurd_sdk import AsyncAbsurd
@@ -35,63 +34,39 @@ def contestant(variant: str = "2", *, clients: int = 8, batch: int = 50, chunk: 
     return Absurd(int(variant), clients, batch, chunk)
 
 
-class Absurd:
-    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
-
-    name = "absurd"
+class Absurd(PythonPeer):
+    """The worker of the latency figure, which polls, runs in this process."""
 
     def __init__(self, workers: int, clients: int, batch: int, chunk: int) -> None:
-        self._workers, self._clients, self._batch, self._chunk = workers, clients, batch, chunk
-        self._dsn = ""
-        self._crew: Crew | None = None
-        self.manner = Manner(
+        self._batch, self._chunk = batch, chunk
+        manner = Manner(
             history="kept",
             keeps="task and run",
             settings=f"{workers} worker process(es) of {clients} clients, batch_size {batch}, poll_interval "
             f"{_POLL_SECONDS} s; {chunk} calls of spawn a transaction",
             finished=_FINISHED,
         )
-
-    def available(self) -> str | None:
-        """Return the missing package, or None."""
-        return missing("absurd_sdk", "absurdctl")
-
-    def prepare(self, dsn: str) -> None:
-        """Install the schema that absurdctl brings, and create the queue."""
-        import absurdctl
-
-        self._dsn = dsn
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(absurdctl.BUNDLED_SCHEMA_SQL)
-        uvloop.run(self._prepare())
-        self._crew = Crew(__name__, self._workers)
-
-    def create(self, count: int) -> float:
-        """Spawn one task after another, many in a transaction."""
-        return uvloop.run(self._create(count))
-
-    def drain(self, count: int) -> Drained:
-        """Run workers until there were enough handler calls."""
-        assert self._crew is not None
-        order = {"dsn": self._dsn, "clients": self._clients, "batch": self._batch}
-        return self._crew.drain(order, count, partial(left, self._dsn, _LEFT))
-
-    def latency(self, count: int) -> list[float]:
-        """Spawn one task after another; the worker polls."""
-        return uvloop.run(self._latency(count))
-
-    def close(self) -> None:
-        """Stop the workers."""
-        if self._crew is not None:
-            self._crew.close()
+        super().__init__(
+            "absurd",
+            __name__,
+            manner,
+            packages=("absurd_sdk", "absurdctl"),
+            workers=workers,
+            order={"clients": clients, "batch": batch},
+            waiting=_LEFT,
+        )
 
     async def _prepare(self) -> None:
-        client = _client(self._dsn)
+        import absurdctl
+
+        async with await psycopg.AsyncConnection.connect(self.dsn, autocommit=True) as connection:
+            await connection.execute(absurdctl.BUNDLED_SCHEMA_SQL)
+        client = _client(self.dsn)
         await client.create_queue(_QUEUE)
         await client.close()
 
     async def _create(self, count: int) -> float:
-        async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
+        async with await psycopg.AsyncConnection.connect(self.dsn, autocommit=True) as connection:
             client, began = _client(connection), time.perf_counter()
             for at in range(0, count, self._chunk):
                 async with connection.transaction():
@@ -101,7 +76,7 @@ class Absurd:
 
     async def _latency(self, count: int) -> list[float]:
         start = Start()
-        producer, worker = _client(self._dsn), _client(self._dsn)
+        producer, worker = _client(self.dsn), _client(self.dsn)
         working = _start(worker, lambda number: start.now(), self._batch)
         try:
             return await one_by_one(count, start, lambda n: producer.spawn(_TASK, {"n": n}, queue=_QUEUE))

@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
-from bench.contestant import Drained, Manner
-from bench.contestants.crew import Crew, Tally, serve
-from bench.contestants.peer import Start, left, missing, one_by_one, url
+from bench.contestant import Manner
+from bench.contestants.crew import Tally, serve
+from bench.contestants.peer import Start, one_by_one, url
+from bench.contestants.python_peer import PythonPeer
 
 if TYPE_CHECKING:
     from awa import AsyncClient
@@ -48,57 +46,27 @@ class Noop:
     n: int
 
 
-class Awa:
-    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
-
-    name = "awa"
+class Awa(PythonPeer):
+    """The worker of the latency figure, which NOTIFY wakes, runs in this process."""
 
     def __init__(self, workers: int, at_once: int, chunk: int) -> None:
-        self._workers, self._at_once, self._chunk = workers, at_once, chunk
-        self._dsn = ""
-        self._crew: Crew | None = None
-        self.manner = Manner(
+        self._at_once, self._chunk = at_once, chunk
+        manner = Manner(
             history="deleted",
             keeps="nothing, once its ring of tables turns",
             settings=f"{workers} worker process(es), max_workers {at_once:,}, enqueue_many_copy of {chunk:,}",
         )
-
-    def available(self) -> str | None:
-        """Return the missing package, or None."""
-        return missing("awa")
-
-    def prepare(self, dsn: str) -> None:
-        """Migrate, and turn its queue storage on."""
-        self._dsn = dsn
-        uvloop.run(self._prepare())
-        self._crew = Crew(__name__, self._workers)
-
-    def create(self, count: int) -> float:
-        """Enqueue by COPY."""
-        return uvloop.run(self._create(count))
-
-    def drain(self, count: int) -> Drained:
-        """Run workers until there were enough handler calls."""
-        assert self._crew is not None
-        order = {"dsn": self._dsn, "at_once": self._at_once}
-        return self._crew.drain(order, count, partial(left, self._dsn, _LEFT))
-
-    def latency(self, count: int) -> list[float]:
-        """Insert one job after another; NOTIFY wakes the worker."""
-        return uvloop.run(self._latency(count))
-
-    def close(self) -> None:
-        """Stop the workers."""
-        if self._crew is not None:
-            self._crew.close()
+        super().__init__(
+            "awa", __name__, manner, packages=("awa",), workers=workers, order={"at_once": at_once}, waiting=_LEFT
+        )
 
     async def _prepare(self) -> None:
-        async with _client(self._dsn) as client:
+        async with _client(self.dsn) as client:
             await client.migrate()
             await client.install_queue_storage()
 
     async def _create(self, count: int) -> float:
-        async with _client(self._dsn) as client:
+        async with _client(self.dsn) as client:
             began = time.perf_counter()
             for at in range(0, count, self._chunk):
                 jobs = [Noop(number) for number in range(at, min(at + self._chunk, count))]
@@ -111,7 +79,7 @@ class Awa:
         async def handle(job: Any) -> None:
             start.now()
 
-        async with _client(self._dsn) as client:
+        async with _client(self.dsn) as client:
             await _start(client, self._at_once, handle)
             # The worker does not report when it listens.
             await asyncio.sleep(1.0)

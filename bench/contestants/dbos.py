@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
-from bench.contestant import Drained, Manner
-from bench.contestants.crew import Crew, Tally, serve
-from bench.contestants.peer import Start, left, missing, one_by_one, url
+from bench.contestant import Manner
+from bench.contestants.crew import Tally, serve
+from bench.contestants.peer import Start, one_by_one, url
+from bench.contestants.python_peer import PythonPeer
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -33,38 +31,37 @@ def contestant(variant: str = "2", *, at_once: int = 200, chunk: int = 500) -> D
     return Dbos(int(variant), at_once, chunk)
 
 
-class Dbos:
-    """Workers run in separate processes, the producer in this one."""
-
-    name = "dbos"
+class Dbos(PythonPeer):
+    """The worker of the latency figure, which polls, runs in this process."""
 
     def __init__(self, workers: int, at_once: int, chunk: int) -> None:
-        self._workers, self._at_once, self._chunk = workers, at_once, chunk
-        self._dsn = ""
-        self._crew: Crew | None = None
-        self.manner = Manner(
+        self._at_once, self._chunk = at_once, chunk
+        manner = Manner(
             history="kept",
             keeps="workflow, input, output",
             settings=f"{workers} worker process(es), worker_concurrency {at_once}, polling_interval_sec "
             f"{_POLL_SECONDS}; {chunk} calls of enqueue_in_transaction a transaction",
             finished="select count(*) from dbos.workflow_status where status = 'SUCCESS'",
         )
+        super().__init__("dbos", __name__, manner, packages=("dbos",), workers=workers, order={}, waiting=_LEFT)
 
-    def available(self) -> str | None:
-        """Return the missing package, or None."""
-        return missing("dbos")
+    async def _prepare(self) -> None:
+        from dbos import DBOS
 
-    def prepare(self, dsn: str) -> None:
-        """Migrate, and register the queue."""
-        self._dsn = dsn
-        uvloop.run(self._prepare())
-        self._crew = Crew(__name__, self._workers)
+        await _launch(self.dsn, _nothing)
+        await DBOS.register_queue_async(
+            _QUEUE, worker_concurrency=self._at_once, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
+        )
+        await _stop()
 
-    def create(self, count: int) -> float:
-        """Enqueue one workflow after another, many in a transaction."""
+    async def _create(self, count: int) -> float:
+        # Its bulk path is not async.
+        return await asyncio.to_thread(self._enqueue, count)
+
+    def _enqueue(self, count: int) -> float:
         import sqlalchemy
 
-        engine, client = sqlalchemy.create_engine(_url(self._dsn)), _client(self._dsn)
+        engine, client = sqlalchemy.create_engine(_url(self.dsn)), _client(self.dsn)
         began = time.perf_counter()
         for at in range(0, count, self._chunk):
             with engine.begin() as connection:
@@ -75,31 +72,8 @@ class Dbos:
         engine.dispose()
         return seconds
 
-    def drain(self, count: int) -> Drained:
-        """Run workers until there were enough handler calls."""
-        assert self._crew is not None
-        return self._crew.drain({"dsn": self._dsn}, count, partial(left, self._dsn, _LEFT))
-
-    def latency(self, count: int) -> list[float]:
-        """Enqueue one workflow after another; the worker polls."""
-        return uvloop.run(self._latency(count))
-
-    def close(self) -> None:
-        """Stop the workers."""
-        if self._crew is not None:
-            self._crew.close()
-
-    async def _prepare(self) -> None:
-        from dbos import DBOS
-
-        await _launch(self._dsn, _nothing)
-        await DBOS.register_queue_async(
-            _QUEUE, worker_concurrency=self._at_once, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
-        )
-        await _stop()
-
     async def _latency(self, count: int) -> list[float]:
-        start, client = Start(), _client(self._dsn)
+        start, client = Start(), _client(self.dsn)
         loop = asyncio.get_running_loop()
 
         def handle(number: int) -> None:
@@ -107,7 +81,7 @@ class Dbos:
             at = time.perf_counter()
             loop.call_soon_threadsafe(start.now, at)
 
-        await _launch(self._dsn, handle)
+        await _launch(self.dsn, handle)
         try:
             return await one_by_one(count, start, lambda number: client.enqueue_async(_OPTIONS, number))
         finally:

@@ -11,14 +11,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
-from bench.contestant import Drained, Manner
-from bench.contestants.crew import Crew, Tally, serve
-from bench.contestants.peer import Start, left, missing, one_by_one, url
+from bench.contestant import Manner
+from bench.contestants.crew import Tally, serve
+from bench.contestants.peer import Start, one_by_one, url
+from bench.contestants.python_peer import PythonPeer
 
 if TYPE_CHECKING:
     from oban import Oban
@@ -33,64 +31,38 @@ def contestant(variant: str = "2", *, limit: int = 500, chunk: int = 1000) -> Ob
     return ObanContestant(int(variant), limit, chunk)
 
 
-class ObanContestant:
-    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
-
-    name = "oban"
+class ObanContestant(PythonPeer):
+    """The worker of the latency figure, which NOTIFY wakes, runs in this process."""
 
     def __init__(self, workers: int, limit: int, chunk: int) -> None:
-        self._workers, self._limit, self._chunk = workers, limit, chunk
-        self._dsn = ""
-        self._crew: Crew | None = None
-        self.manner = Manner(
+        self._limit, self._chunk = limit, chunk
+        manner = Manner(
             history="kept",
             keeps="job",
             settings=f"{workers} worker process(es), limit {limit}, enqueue_many of {chunk:,}",
             finished="select count(*) from oban_jobs where state = 'completed'",
         )
+        super().__init__(
+            "oban", __name__, manner, packages=("oban",), workers=workers, order={"limit": limit}, waiting=_LEFT
+        )
 
     def available(self) -> str | None:
-        """Return the missing package, or None."""
+        """Return the missing part, or None."""
         if sys.version_info < _PYTHON:
             return "left out: it needs Python 3.12 (make bench PYTHON=python3.12)"
-        return missing("oban")
-
-    def prepare(self, dsn: str) -> None:
-        """Install its schema."""
-        self._dsn = dsn
-        uvloop.run(self._prepare())
-        self._crew = Crew(__name__, self._workers)
-
-    def create(self, count: int) -> float:
-        """Enqueue lists of jobs."""
-        return uvloop.run(self._create(count))
-
-    def drain(self, count: int) -> Drained:
-        """Run workers until there were enough handler calls."""
-        assert self._crew is not None
-        order = {"dsn": self._dsn, "limit": self._limit}
-        return self._crew.drain(order, count, partial(left, self._dsn, _LEFT))
-
-    def latency(self, count: int) -> list[float]:
-        """Enqueue one job after another; NOTIFY wakes the worker."""
-        return uvloop.run(self._latency(count))
-
-    def close(self) -> None:
-        """Stop the workers."""
-        if self._crew is not None:
-            self._crew.close()
+        return super().available()
 
     async def _prepare(self) -> None:
         from oban.schema import install
 
-        async with await _pool(self._dsn) as pool:
+        async with await _pool(self.dsn) as pool:
             await install(pool)
 
     async def _create(self, count: int) -> float:
         from oban import Oban
 
         new = _worker(_nothing).new
-        async with await _pool(self._dsn) as pool:
+        async with await _pool(self.dsn) as pool:
             oban, began = Oban(pool=pool), time.perf_counter()
             for at in range(0, count, self._chunk):
                 await oban.enqueue_many(new({"n": number}) for number in range(at, min(at + self._chunk, count)))
@@ -99,7 +71,7 @@ class ObanContestant:
     async def _latency(self, count: int) -> list[float]:
         start = Start()
         new = _worker(lambda number: start.now()).new
-        async with await _pool(self._dsn) as pool, _oban(pool, self._limit) as oban:
+        async with await _pool(self.dsn) as pool, _oban(pool, self._limit) as oban:
             # It does not report when it listens.
             await asyncio.sleep(1.0)
             return await one_by_one(count, start, lambda number: oban.enqueue(new({"n": number})))

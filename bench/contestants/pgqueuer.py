@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
-from bench.contestant import Drained, Manner
-from bench.contestants.crew import Crew, Tally, serve
-from bench.contestants.peer import Start, left, missing, one_by_one, url
+from bench.contestant import Manner
+from bench.contestants.crew import Tally, serve
+from bench.contestants.peer import Start, one_by_one, url
+from bench.contestants.python_peer import PythonPeer
 
 if TYPE_CHECKING:
     import asyncpg
@@ -30,55 +28,31 @@ def contestant(variant: str = "2", *, batch: int = 500, chunk: int = 1000) -> Pg
     return PgQueuer(int(variant), batch, chunk)
 
 
-class PgQueuer:
-    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
-
-    name = "pgqueuer"
+class PgQueuer(PythonPeer):
+    """The worker of the latency figure, which NOTIFY wakes, runs in this process."""
 
     def __init__(self, workers: int, batch: int, chunk: int) -> None:
-        self._workers, self._batch, self._chunk = workers, batch, chunk
-        self._dsn = ""
-        self._crew: Crew | None = None
-        self.manner = Manner(
+        self._batch, self._chunk = batch, chunk
+        manner = Manner(
             history="kept",
             keeps="log without the job",
             settings=f"{workers} worker process(es), batch_size {batch:,}, enqueue of {chunk:,}, asyncpg",
             finished="select count(*) from pgqueuer_log where status = 'successful'",
         )
-
-    def available(self) -> str | None:
-        """Return the missing package, or None."""
-        return missing("pgqueuer", "asyncpg")
-
-    def prepare(self, dsn: str) -> None:
-        """Install its schema, with its settings for autovacuum."""
-        self._dsn = dsn
-        uvloop.run(self._prepare())
-        self._crew = Crew(__name__, self._workers)
-
-    def create(self, count: int) -> float:
-        """Enqueue lists of jobs."""
-        return uvloop.run(self._create(count))
-
-    def drain(self, count: int) -> Drained:
-        """Run queue managers until there were enough handler calls."""
-        assert self._crew is not None
-        order = {"dsn": self._dsn, "batch": self._batch}
-        return self._crew.drain(order, count, partial(left, self._dsn, "select count(*) from pgqueuer"))
-
-    def latency(self, count: int) -> list[float]:
-        """Enqueue one job after another; NOTIFY wakes the manager."""
-        return uvloop.run(self._latency(count))
-
-    def close(self) -> None:
-        """Stop the workers."""
-        if self._crew is not None:
-            self._crew.close()
+        super().__init__(
+            "pgqueuer",
+            __name__,
+            manner,
+            packages=("pgqueuer", "asyncpg"),
+            workers=workers,
+            order={"batch": batch},
+            waiting="select count(*) from pgqueuer",
+        )
 
     async def _prepare(self) -> None:
         from pgqueuer.queries import Queries
 
-        connection = await _connect(self._dsn)
+        connection = await _connect(self.dsn)
         queries = Queries.from_asyncpg_connection(connection)
         await queries.install()
         await queries.optimize_autovacuum()
@@ -87,7 +61,7 @@ class PgQueuer:
     async def _create(self, count: int) -> float:
         from pgqueuer.queries import Queries
 
-        connection = await _connect(self._dsn)
+        connection = await _connect(self.dsn)
         queries = Queries.from_asyncpg_connection(connection)
         began = time.perf_counter()
         for at in range(0, count, self._chunk):
@@ -100,7 +74,7 @@ class PgQueuer:
     async def _latency(self, count: int) -> list[float]:
         from pgqueuer.queries import Queries
 
-        producer, connection = await _connect(self._dsn), await _connect(self._dsn)
+        producer, connection = await _connect(self.dsn), await _connect(self.dsn)
         queries, manager, start = Queries.from_asyncpg_connection(producer), _manager(connection), Start()
 
         @manager.entrypoint(_ENTRYPOINT)

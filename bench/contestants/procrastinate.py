@@ -10,14 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
-from bench.contestant import Drained, Manner
-from bench.contestants.crew import Crew, Tally, serve
-from bench.contestants.peer import Start, left, missing, one_by_one
+from bench.contestant import Manner
+from bench.contestants.crew import Tally, serve
+from bench.contestants.peer import Start, one_by_one
+from bench.contestants.python_peer import PythonPeer
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -31,57 +29,33 @@ def contestant(variant: str = "2", *, concurrency: int = 10, chunk: int = 1000) 
     return Procrastinate(int(variant), concurrency, chunk)
 
 
-class Procrastinate:
-    """Workers run in separate processes; the producer, and the worker of the latency figure, run in this one."""
-
-    name = "procrastinate"
+class Procrastinate(PythonPeer):
+    """The worker of the latency figure, which NOTIFY wakes, runs in this process."""
 
     def __init__(self, workers: int, concurrency: int, chunk: int) -> None:
-        self._workers, self._concurrency, self._chunk = workers, concurrency, chunk
-        self._dsn = ""
-        self._crew: Crew | None = None
-        self.manner = Manner(
+        self._concurrency, self._chunk = concurrency, chunk
+        manner = Manner(
             history="kept",
             keeps="job and log",
             settings=f"{workers} worker process(es), concurrency {concurrency}, batch_defer of {chunk:,}",
             finished="select count(*) from procrastinate_jobs where status = 'succeeded'",
         )
-
-    def available(self) -> str | None:
-        """Return the missing package, or None."""
-        return missing("procrastinate")
-
-    def prepare(self, dsn: str) -> None:
-        """Apply its schema."""
-        self._dsn = dsn
-        uvloop.run(self._prepare())
-        self._crew = Crew(__name__, self._workers)
-
-    def create(self, count: int) -> float:
-        """Defer in batches."""
-        return uvloop.run(self._create(count))
-
-    def drain(self, count: int) -> Drained:
-        """Run workers until there were enough handler calls."""
-        assert self._crew is not None
-        order = {"dsn": self._dsn, "concurrency": self._concurrency}
-        return self._crew.drain(order, count, partial(left, self._dsn, _LEFT))
-
-    def latency(self, count: int) -> list[float]:
-        """Defer one job after another; NOTIFY wakes the worker."""
-        return uvloop.run(self._latency(count))
-
-    def close(self) -> None:
-        """Stop the workers."""
-        if self._crew is not None:
-            self._crew.close()
+        super().__init__(
+            "procrastinate",
+            __name__,
+            manner,
+            packages=("procrastinate",),
+            workers=workers,
+            order={"concurrency": concurrency},
+            waiting=_LEFT,
+        )
 
     async def _prepare(self) -> None:
-        async with _app(self._dsn, self._concurrency, _nothing).open_async() as app:
+        async with _app(self.dsn, self._concurrency, _nothing).open_async() as app:
             await app.schema_manager.apply_schema_async()
 
     async def _create(self, count: int) -> float:
-        async with _app(self._dsn, self._concurrency, _nothing).open_async() as app:
+        async with _app(self.dsn, self._concurrency, _nothing).open_async() as app:
             began = time.perf_counter()
             for at in range(0, count, self._chunk):
                 jobs: list[dict[str, Any]] = [{"n": number} for number in range(at, min(at + self._chunk, count))]
@@ -94,7 +68,7 @@ class Procrastinate:
         async def handle(n: int) -> None:
             start.now()
 
-        async with _app(self._dsn, self._concurrency, handle).open_async() as app:
+        async with _app(self.dsn, self._concurrency, handle).open_async() as app:
             task = app.tasks[_TASK]
             working = _start(app, self._concurrency)
             # The worker does not report when it listens.
