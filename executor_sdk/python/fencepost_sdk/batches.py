@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,10 +16,8 @@ from fencepost_sdk.failures import log_failed_call, log_failure, task_error
 from fencepost_sdk.finishes import Finish, failure, success
 from fencepost_sdk.handlers import Function, Handler, is_async, read_as, read_signature
 from fencepost_sdk.leases import Lease
-from fencepost_sdk.process import Process
+from fencepost_sdk.process import Process, end_fork
 from fencepost_sdk.threads import Threads
-
-logger = logging.getLogger("fencepost_sdk")
 
 _CONTEXTS = (list[Context], Sequence[Context])
 
@@ -61,7 +57,7 @@ class BatchHandler(Handler):
         self._read_all = read_as(definition, list[item_type])  # type: ignore[valid-type]
 
     def read_batch(self, leases: list[Lease]) -> list[Any]:
-        """Return the params of each task, in order, or the exception of params that do not fit."""
+        """Return the params of each task, in order, or a `_Misfit` for params that do not fit."""
         try:
             params: list[Any] = self._read_all(b"[" + b",".join([lease.task.params for lease in leases]) + b"]")
         except BaseException:  # noqa: BLE001 - a validator of the type may raise anything; `_read_one` returns it
@@ -142,10 +138,10 @@ class BatchCalls:
             # Also a KeyboardInterrupt: the signal handler of the worker only starts the drain.
             if self._loop.is_closed():
                 raise
-            self._end_process_of_fork()
+            end_fork(self._process)
             self._fail_all(leases, raised)
             return
-        self._end_process_of_fork()
+        end_fork(self._process)
         for lease, outcome in zip(leases, outcomes, strict=True):
             self._end(lease, None if lease.lost or lease.has_ended else _finish(lease, outcome))
 
@@ -172,11 +168,6 @@ class BatchCalls:
         error = task_error(raised)
         for lease in leases:
             self._end(lease, failure(lease, error))
-
-    def _end_process_of_fork(self) -> None:
-        if Process.id != self._process:
-            # The handler has forked and returned in both processes; see threads.py.
-            os._exit(0)
 
 
 def _item_type(definition: str, params_type: Any) -> Any:

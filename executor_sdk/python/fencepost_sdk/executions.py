@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -21,7 +20,7 @@ from fencepost_sdk.handlers import Handler
 from fencepost_sdk.isolation import IsolatedTasks
 from fencepost_sdk.leases import Lease, Leases
 from fencepost_sdk.polls import Capacity
-from fencepost_sdk.process import Process
+from fencepost_sdk.process import Process, end_fork
 from fencepost_sdk.protocol import ClaimedTask, decode_claimed_task
 from fencepost_sdk.runners import Call, Runners
 from fencepost_sdk.threads import Threads
@@ -59,6 +58,7 @@ class Executions:
         self._finish = finish
         self._announce = announce
         self._wake = wake
+        # Tasks that have not started, in order.
         self._waiting: deque[Lease] = deque()
         self._isolated = IsolatedTasks(capacity, start=self._start_alone, release=self._release, wake=wake)
         self._runners = Runners(take=self._take, startable=self._startable, ended=self._start_next)
@@ -230,9 +230,7 @@ class Executions:
             if not (lease.lost or lease.has_ended):
                 log_failure(lease, raised)
             finish = failure(lease, task_error(raised))
-        if Process.id != self._process:
-            # The handler has forked and returned in both processes; see threads.py.
-            os._exit(0)
+        end_fork(self._process)
         self._end(lease, finish)
 
     def _context(self, lease: Lease) -> Context:

@@ -23,6 +23,16 @@ class Process:
 
 os.register_at_fork(after_in_child=lambda: setattr(Process, "id", os.getpid()))
 
+
+def end_fork(process: int, status: int = 0) -> None:
+    """End this process if a handler has forked it from `process`, and returned in both.
+
+    The child has one thread and shares our sockets: its requests would be taken for those of the parent.
+    """
+    if Process.id != process:
+        os._exit(status)
+
+
 # Longest time to stop after the drain, in seconds: see session.py.
 STOP_SECONDS = 9.0
 # The same after a second signal.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from fencepost_sdk.process import Process
+from fencepost_sdk.process import Process, end_fork
 
 Returned = TypeVar("Returned")
 Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop, contextvars.Context]
@@ -64,10 +63,7 @@ class Threads:
                     result = context.run(function)
             except BaseException as raised:  # noqa: BLE001 - raised again in the coroutine that awaits the job
                 error = raised
-            if Process.id != self._process:
-                # The job has forked and returned in both processes. The child has one thread and shares our sockets:
-                # its requests would be taken for those of the parent.
-                os._exit(0 if error is None else 1)
+            end_fork(self._process, 0 if error is None else 1)
             try:
                 loop.call_soon_threadsafe(self._set_outcome, future, result, error)
             except RuntimeError:
