@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.fixtures.locks import is_blocked
+from tests.fixtures.polls import waiting_poll
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.waiting import until
 
@@ -22,15 +23,6 @@ pytestmark = pytest.mark.shows("guarantees/idle-is-idle")
 @pytest.fixture(autouse=True)
 def definition(server: Server) -> None:
     server.define()
-
-
-def waiting_poll(server: Server, pool: ThreadPoolExecutor, **members: Any) -> Future[list[Any]]:
-    """Send a long poll and return once it waits in the server's memory."""
-    params = {"taskDefinitions": ["demo/resize"], "timeout": 20_000, **members}
-    before = server.app.waiting_polls
-    answer = pool.submit(lambda: list(server.rpc("awf.task/long-poll", params)["resources"]))
-    until(lambda: server.app.waiting_polls > before)
-    return answer
 
 
 def open_poll(server: Server, **members: Any) -> http.client.HTTPConnection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -14,9 +14,9 @@ from fencepost.clock import FrozenClock
 from fencepost.loops import fallback_poller
 from fencepost.store.tasks import TaskStore
 from fencepost.store.workflows import WorkflowStore
+from tests.fixtures.polls import waiting_poll
 from tests.fixtures.servers import Server, running_server
 from tests.fixtures.two_servers import TwoServers
-from tests.fixtures.waiting import until
 
 BY_K: dict[str, Any] = {"concurrencyPath": ["params", "k"]}
 
@@ -184,13 +184,6 @@ def without_fallback_polls(monkeypatch: pytest.MonkeyPatch, database: str) -> It
     monkeypatch.setattr(fallback_poller, "_INTERVAL", 3600.0)
     with running_server(database) as one, running_server(database) as other:
         yield TwoServers(one, other)
-
-
-def waiting_poll(server: Server, pool: ThreadPoolExecutor) -> Future[list[Any]]:
-    params = {"taskDefinitions": ["demo/resize"], "timeout": 20_000}
-    poll = pool.submit(lambda: list(server.rpc("awf.task/long-poll", params)["resources"]))
-    until(lambda: server.app.waiting_polls == 1)
-    return poll
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
