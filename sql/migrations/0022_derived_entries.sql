@@ -1,8 +1,8 @@
 -- The log entry of a lease follows from the row of the task until the next change, which writes it or carries it into
 -- the done row: docs/decisions/0024-the-entry-of-a-lease-is-its-row.md.
 
--- A new column at the end of the row would make each claim log params anew (0003_one_live_row.sql). This one is in the
--- middle and free: servers before 0021_poll_requests.sql use it only together with request_id.
+-- A new column at the end of the row would make each claim log params anew (0003_one_live_row.sql). The column
+-- request_hash is in the middle and free: servers before 0021_poll_requests.sql use it only together with request_id.
 comment on column fencepost.live_tasks.request_hash is
     'When request_id is null: what the log does not have yet of the lease, as written by fencepost.lease_entry.';
 

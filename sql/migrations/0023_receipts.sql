@@ -1,4 +1,4 @@
--- What tasks leave whose definition does not keep how they ended: a receipt, from which a repeated finish is answered.
+-- A receipt is the only trace of a task whose definition does not keep its end. A repeated finish is answered from it.
 
 alter table fencepost.definitions
     add column keep text not null default 'all',

@@ -40,8 +40,7 @@ done as (
     insert into fencepost.done_tasks
         (seq, id, definition, definition_version, label, params, requester, settings, created_by, created_at,
          asked_execute_at, version, action, done_by, status_before, outcome, result, exec_id, retry_count, execute_at,
-         worker, done_at, workflow_seq, lease_entry, leased_at, leased_by,
-         lease_ends_at)
+         worker, done_at, workflow_seq, lease_entry, leased_at, leased_by, lease_ends_at)
     select
         e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
         e.created_at, e.asked_execute_at, e.version + 1, 'awf.task/success', e.caller, 'in-progress', 'succeeded',
