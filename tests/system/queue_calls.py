@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
+from tests.system.queue_columns import columns_of
 from tests.system.queue_model import Model
 from tests.system.queue_tasks import Params
 
 T = TypeVar("T")
 Call = tuple[str, Params]
 
-# Payloads; some are equal in Python and different in JSON.
-CONTENTS: list[Any] = [None, {}, {"a": 1}, {"a": True}, {"a": {"b": [1.5, "é", None]}}]
+# Payloads; some are equal in Python and different in JSON, and the last is refused.
+CONTENTS: list[Any] = [None, {}, {"a": 1}, {"a": True}, {"a": {"b": [1.5, "é", None]}}, [1]]
+FIELDS = ["definition", "params", "label", "retryCount", "lostAttempts", "inProgressTimeout", "allowedRetryCount"]
 STRANGER = "5c1d3f7e-0000-4000-8000-000000000000"
 PICK = st.integers(0, 20)
 
@@ -44,6 +46,7 @@ class Create:
     due: int | None
     again: int | None
     other: str | None
+    short: bool = False
 
     def call(self, model: Model, definitions: Sequence[str]) -> Call:
         params: Params = {"definition": pick(definitions, self.definition), "params": self.content}
@@ -57,7 +60,29 @@ class Create:
             params = {**old, self.other: params.get(self.other)} if self.other else old
         elif self.named:
             params["id"] = f"{definitions[0].replace('/', '.')}.{len(model.tasks)}"
+        if self.short:
+            params["include-resource?"] = False
         return "awf.task/create-and-execute", {name: value for name, value in params.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class CreateMany:
+    """Creates with one call: the definition and the time are those of `shared`; requestIds are reused."""
+
+    shared: Create
+    items: list[Create]
+    request: int | None
+
+    def call(self, model: Model, definitions: Sequence[str]) -> Call:
+        _, shared = self.shared.call(model, definitions)
+        calls = [item.call(model, definitions)[1] for item in self.items]
+        for place, params in enumerate(calls):
+            if self.items[place].again is None and "id" in params:
+                params["id"] += f".{place}"
+        params = {**shared, "params": [None] * len(calls), **columns_of(calls)}
+        if self.request is not None and "ids" not in params:
+            params["requestId"] = f"{definitions[0]} {self.request}"
+        return "awf.task/create-many", params
 
 
 @dataclass(frozen=True)
@@ -70,6 +95,7 @@ class Poll:
     request: int | None
     worker: str | None
     long: bool
+    fields: list[str] | None
 
     def call(self, model: Model, definitions: Sequence[str]) -> Call:
         wanted = [name for bit, name in enumerate(definitions) if self.definitions & 1 << bit]
@@ -78,6 +104,8 @@ class Poll:
             params["requestId"] = f"{definitions[0]} {self.request}"
         if self.worker is not None:
             params["worker"] = self.worker
+        if self.fields is not None:
+            params["fields"] = self.fields
         return ("awf.task/long-poll", {**params, "timeout": 0}) if self.long else ("awf.task/poll", params)
 
 
@@ -90,6 +118,8 @@ class Say:
     old: bool
     stray: str | None
     content: Any
+    short: bool
+    error_as_result: bool
 
     def call(self, model: Model, definitions: Sequence[str]) -> Call:
         known = list(model.executions)
@@ -107,8 +137,21 @@ class Say:
         if self.verb == "notify":
             kind = "awf.task/progress" if self.content else "heartbeat"
             return {"notification": kind, **({"progress-current": 7, "progress-unit": "rows"} if self.content else {})}
-        name = {"success": "result", "fail": "result" if self.execution % 2 else "error"}.get(self.verb)
-        return {} if name is None or self.content is None else {name: self.content}
+        name = {"success": "result", "fail": "result" if self.error_as_result else "error"}.get(self.verb)
+        members: Params = {"include-resource?": False} if self.short else {}
+        return members if name is None or self.content is None else {**members, name: self.content}
+
+
+@dataclass(frozen=True)
+class EndMany:
+    """Reports of one kind with one call, each of which ends an execution."""
+
+    verb: str
+    says: list[Say]
+
+    def call(self, model: Model, definitions: Sequence[str]) -> Call:
+        says = [replace(say, verb=self.verb, error_as_result=False) for say in self.says]
+        return f"awf.task/{self.verb}-many", columns_of([say.call(model, definitions)[1] for say in says])
 
 
 @dataclass(frozen=True)
@@ -133,11 +176,24 @@ rarely = st.sampled_from([False, False, False, True])
 strays = st.none() | st.none() | st.sampled_from(["id", "task", "execution"])
 verbs = st.sampled_from(["start", "notify", "success", "fail", "release"])
 
-creates = st.builds(Create, PICK, st.booleans(), labels, contents, dues, st.none(), st.none())
-creates_again = st.builds(Create, PICK, st.just(True), labels, contents, dues, PICK, st.none() | members)
-polls = st.builds(
-    Poll, st.integers(1, 3), st.integers(1, 4), st.booleans(), st.none() | st.integers(0, 2), workers, rarely
+ends = st.sampled_from(["success", "fail", "release"])
+requests = st.none() | st.integers(0, 2)
+fields = st.none() | st.lists(st.sampled_from(FIELDS), unique=True)
+
+creates = st.builds(Create, PICK, st.booleans(), labels, contents, dues, st.none(), st.none(), rarely)
+creates_again = st.builds(Create, PICK, st.just(True), labels, contents, dues, PICK, st.none() | members, rarely)
+unnamed = st.builds(Create, PICK, st.just(False), labels, contents, dues, st.none(), st.none())
+shared = st.builds(Create, PICK, st.just(False), st.none(), st.none(), dues, st.none(), st.none())
+creates_many = st.builds(
+    CreateMany,
+    shared,
+    st.lists(unnamed, min_size=1, max_size=4) | st.lists(creates | creates_again, min_size=1, max_size=4),
+    requests,
 )
-says = st.builds(Say, verbs, PICK, st.just(False), st.none(), contents)
-says_late = st.builds(Say, verbs, PICK, st.just(True), strays, contents)
+polls = st.builds(Poll, st.integers(1, 3), st.integers(1, 6), st.booleans(), requests, workers, rarely, fields)
+says = st.builds(Say, verbs, PICK, st.just(False), st.none(), contents, rarely, st.booleans())
+says_late = st.builds(Say, verbs, PICK, st.just(True), strays, contents, rarely, st.booleans())
+ends_many = st.builds(
+    EndMany, ends, st.lists(says, min_size=1, max_size=6) | st.lists(says | says_late, min_size=1, max_size=6)
+)
 abouts = st.builds(About, st.sampled_from(["cancel", "retry"]), PICK, rarely)

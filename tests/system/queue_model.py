@@ -10,8 +10,10 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partialmethod
 from typing import Any
 
+from tests.system.queue_columns import calls_in
 from tests.system.queue_tasks import Execution, Params, Task, Terms, seen
 
 
@@ -24,6 +26,15 @@ class Refused(Exception):
         self.status = status
 
 
+def _is_payload(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+def _check_payload(value: Any) -> None:
+    if not _is_payload(value):
+        raise Refused("invalid-params", 400)
+
+
 class Model:
     """The queue; `now` moves with `advance`."""
 
@@ -32,14 +43,18 @@ class Model:
         self.terms: dict[str, Terms] = {}
         self.tasks: dict[str, Task] = {}
         self.executions: dict[str, Execution] = {}
+        # The requestIds of creates, each with the tasks that it stands for and their ids.
+        self.creates: dict[str, tuple[str, list[str]]] = {}
 
     def answer(self, method: str, params: Params, status: int | None, answer: Params) -> None:
         """Check the server's answer and apply the call; `status` is None inside a batch."""
         verb = method.removeprefix("awf.task/").replace("-", "_")
         act: Callable[[Params, Params], object] = getattr(self, f"_{verb}")
-        expected: object
+        expected: Any
         try:
             expected = act(params, answer.get("result", {}))
+            if not params.get("include-resource?", True):
+                expected = {"id": expected["id"]}
         except Refused as refused:
             expected = refused
         if isinstance(expected, Refused):
@@ -84,9 +99,40 @@ class Model:
             task.outcome, task.reason, task.error = "failed", reason, error
             task.move(action, "done", self.now)
 
+    # Calls for many tasks, which are single calls one after the other
+
+    def _create_many(self, params: Params, result: Params) -> Params:
+        calls = calls_in(params)
+        created = [call for call in calls if _is_payload(call.get("params"))]
+        if "requestId" in params and created:
+            given = [id for id in result.get("ids", ()) if id is not None]
+            content, ids = self.creates.setdefault(params["requestId"], (repr(created), given))
+            if repr(created) != content:
+                raise Refused("request-id-reused", 409)
+            for call, id in zip(created, ids, strict=True):
+                call["id"] = id
+        return self._many("create-and-execute", calls, result["ids"], result)
+
+    def _finish_many(self, verb: str, params: Params, result: Params) -> Params:
+        return self._many(verb, calls_in(params), params["ids"], result)
+
+    _success_many = partialmethod(_finish_many, "success")
+    _fail_many = partialmethod(_finish_many, "fail")
+    _release_many = partialmethod(_finish_many, "release")
+
+    def _many(self, verb: str, calls: list[Params], ids: list[str | None], result: Params) -> Params:
+        refused = {item["index"]: item["error"] for item in result["refused"]}
+        assert list(refused) == sorted(refused)
+        for place, (call, id) in enumerate(zip(calls, ids, strict=True)):
+            answer = {"error": refused.pop(place)} if place in refused else {"result": {"id": id}}
+            self.answer(f"awf.task/{verb}", call, None, answer)
+        assert not refused
+        return result
+
     # What users call
 
     def _create_and_execute(self, params: Params, result: Params) -> Params:
+        _check_payload(params.get("params"))
         at = None if params.get("executeAt") is None else datetime.fromisoformat(params["executeAt"])
         if params["definition"] not in self.terms:
             raise Refused("definition-not-found", 404)
@@ -95,7 +141,7 @@ class Model:
             if content != (task.definition, task.label, repr(task.params), task.asked_for):
                 raise Refused("already-exists", 409)
             return task.view()
-        id = params.get("id") or result.get("resource", {}).get("id", "")
+        id = params.get("id") or result.get("resource", result).get("id", "")
         assert id not in self.tasks
         task = self.tasks[id] = Task(
             id=id,
@@ -141,12 +187,13 @@ class Model:
     def _poll(self, params: Params, result: Params, action: str = "awf.task/poll") -> Params:
         request = None
         if "requestId" in params:
-            # Either method repeats the request; `timeout` is not part of its content.
-            what = {name: value for name, value in params.items() if name not in ("requestId", "timeout")}
+            # Either method repeats the request; `timeout` and `fields` are not part of its content.
+            what = {name: value for name, value in params.items() if name not in ("requestId", "timeout", "fields")}
             request = params["requestId"], repr(sorted(what.items()))
         given = self._held(request) or self._lease(params, result, action, request)
-        assert {resource["id"]: seen(resource) for resource in result.get("resources", ())} == {
-            task.id: task.view() for task in given
+        fields = params.get("fields")
+        assert {one["id"]: seen(one) if fields is None else one for one in result.get("resources", ())} == {
+            task.id: task.view() if fields is None else task.polled(fields) for task in given
         }
         return result
 
@@ -249,6 +296,8 @@ class Model:
         return {"inProgressTimeoutAt": task.deadline.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
 
     def _success(self, params: Params, _: Params) -> Params:
+        _check_payload(params.get("result"))
+
         def end(task: Task) -> None:
             task.outcome, task.result = "succeeded", params.get("result")
             task.move("awf.task/success", "done", self.now)
@@ -257,6 +306,7 @@ class Model:
 
     def _fail(self, params: Params, _: Params) -> Params:
         error = params.get("error", params.get("result"))  # the vendor's own SDK says `result`
+        _check_payload(error)
 
         def end(task: Task) -> None:
             self._attempt_failed(task, "awf.task/fail", "awf.task/failed-by-executor", error)

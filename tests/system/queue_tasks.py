@@ -92,6 +92,22 @@ class Task:
             "versionId": str(len(self.log)),
         }
 
+    def polled(self, fields: list[str]) -> Params:
+        """Return what a poll with these fields returns: those with a value."""
+        terms = self.terms
+        members = {
+            "definition": self.definition,
+            "params": self.params,
+            "label": self.label,
+            "retryCount": self.retry_count or None,
+            "lostAttempts": self.lost or None,
+            "inProgressTimeout": round(terms.in_progress.total_seconds() * 1000),
+            "allowedRetryCount": terms.retries,
+            "retryDelay": round(terms.delay.total_seconds() * 1000),
+        }
+        named = {name: members[name] for name in fields if members[name] is not None}
+        return {"id": self.id, "execId": self.exec_id, **named}
+
 
 def seen(resource: Params) -> Params:
     """Return the view of a resource from the server, as `Task.view` returns it."""

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from fencepost.clock import FrozenClock
 from tests.fixtures.models import run_model
-from tests.fixtures.servers import Server
+from tests.fixtures.protocols import PROTOCOLS, Protocol, speaking
+from tests.fixtures.servers import FEW_CONNECTIONS, Server
 from tests.fixtures.waiting import until
 from tests.system import queue_calls as calls
 from tests.system.queue_model import Model
@@ -65,6 +66,10 @@ class Queue(RuleBasedStateMachine):
     def create_again(self, spec: calls.Create) -> None:
         self._one(spec)
 
+    @rule(spec=calls.creates_many)
+    def create_many(self, spec: calls.CreateMany) -> None:
+        self._one(spec)
+
     @rule(spec=calls.polls)
     def poll(self, spec: calls.Poll) -> None:
         self._one(spec)
@@ -79,6 +84,11 @@ class Queue(RuleBasedStateMachine):
     def say_late(self, spec: calls.Say) -> None:
         self._one(spec)
 
+    @precondition(lambda self: self.model.executions)
+    @rule(spec=calls.ends_many)
+    def end_many(self, spec: calls.EndMany) -> None:
+        self._one(spec)
+
     @precondition(lambda self: self.model.tasks)
     @rule(spec=calls.abouts)
     def cancel_or_retry(self, spec: calls.About) -> None:
@@ -86,7 +96,14 @@ class Queue(RuleBasedStateMachine):
 
     @rule(
         specs=st.lists(
-            calls.creates | calls.creates_again | calls.polls | calls.says | calls.says_late | calls.abouts,
+            calls.creates
+            | calls.creates_again
+            | calls.creates_many
+            | calls.polls
+            | calls.says
+            | calls.says_late
+            | calls.ends_many
+            | calls.abouts,
             min_size=2,
             max_size=8,
         )
@@ -177,7 +194,14 @@ class Queue(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)  # passes in seconds; hypothesis needs minutes to shrink a failure
-def test_the_queue_answers_random_calls_as_its_model_does(frozen_server: Server, clock: FrozenClock) -> None:
-    with psycopg.connect(frozen_server.conninfo, autocommit=True) as connection:
-        here = {"server": frozen_server, "clock": clock, "database": connection}
-        run_model(type("Queue", (Queue,), here), examples=60, steps=40)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_queue_answers_random_calls_as_its_model_does(
+    database: str, clock: FrozenClock, protocol: Protocol
+) -> None:
+    settings = replace(FEW_CONNECTIONS, lease_grace_seconds=0)
+    with (
+        speaking(protocol, database, settings, clock=clock) as server,
+        psycopg.connect(server.conninfo, autocommit=True) as connection,
+    ):
+        here = {"server": server, "clock": clock, "database": connection}
+        run_model(type("Queue", (Queue,), here), examples=20, steps=40)
