@@ -36,6 +36,22 @@ class _Stop(Exception):
 class HttpProtocol(HttpToolsProtocol):
     """One HTTP connection."""
 
+    # A dictionary of all attributes would have a kilobyte more for each waiting poll.
+    __slots__ = (
+        "_begun_at",
+        "_body_bytes",
+        "_connection_limit",
+        "_deadline",
+        "_dropping",
+        "_in_body",
+        "_is_open",
+        "_limits",
+        "_outside",
+        "_refusal",
+        "_unread",
+        "quiet_since",
+    )
+
     def __init__(
         self,
         config: uvicorn.Config,

@@ -28,6 +28,19 @@ _HOLD_SECONDS = 0.05
 class LeanProtocol(HttpProtocol):
     """One HTTP connection."""
 
+    __slots__ = (
+        "_caller",
+        "_endpoint",
+        "_held",
+        "_hold",
+        "_in_call",
+        "_is_lean",
+        "_is_stopping",
+        "_most_head",
+        "_plain_head",
+        "_queued",
+    )
+
     def __init__(
         self,
         config: uvicorn.Config,
@@ -77,10 +90,15 @@ class LeanProtocol(HttpProtocol):
         elif not self._is_lean or not self._is_quiet():
             super().data_received(data)
             return
+        if may_wait(data):
+            # Nothing is kept of a head while the call waits.
+            self._plain_head = self._caller = None
+            super().data_received(data)
+            return
         body = self._body_in(data)
         if body is None:
             super().data_received(data)
-        elif body[1] == len(data) and not may_wait(data):
+        elif body[1] == len(data):
             self._begin(data[body[0] :])
         elif body[1] > len(data) and len(data) <= self._most_head and not is_second:
             self._held = data

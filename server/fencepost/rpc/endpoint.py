@@ -123,23 +123,24 @@ class Endpoint:
         """Run the calls; cancel them if one of them can wait and the client disconnects."""
         if not may_wait(body):
             return await run  # type: ignore[no-any-return]
-        calls = asyncio.create_task(run)
-        gone = asyncio.create_task(_disconnected(receive))
+        request = asyncio.current_task()
+        assert request is not None
+        hang_up = asyncio.create_task(_cancel_on_disconnect(request, receive))
         try:
-            await asyncio.wait((calls, gone), return_when=asyncio.FIRST_COMPLETED)
+            return await run  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            if hang_up.done():
+                request.uncancel()
+                raise HangUp from None
+            raise
         finally:
-            # Also runs if this request is cancelled.
-            hung_up = not calls.done()
-            (calls if hung_up else gone).cancel()
-        await asyncio.gather(calls, gone, return_exceptions=True)
-        if hung_up:
-            raise HangUp
-        return calls.result()  # type: ignore[no-any-return]
+            hang_up.cancel()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _cancel_on_disconnect(request: asyncio.Task[Any], receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    request.cancel()
 
 
 def may_wait(body: bytes) -> bool:

@@ -6,7 +6,7 @@ Validation, the OpenAPI document and the reference page are derived from it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -60,10 +60,13 @@ class Method:
         except msgspec.ValidationError as error:
             raise refusal_of_struct(str(error), self.params) from None
 
-    async def run(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
+    def run(self, context: Context, calls: Sequence[Any]) -> Coroutine[Any, Any, Outcomes[Any]]:
         """Return the outcome of each call; a refusal or a bug in one does not affect the others."""
         if self.batched or len(calls) == 1:
-            return await self.run_together(context, calls)
+            return self.run_together(context, calls)
+        return self._run_singly(context, calls)
+
+    async def _run_singly(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
         return [outcome for params in calls for outcome in await self.run_together(context, [params])]
 
     async def run_together(self, context: Context, calls: Sequence[Any]) -> Outcomes[Any]:
