@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.processes import Client, Process, is_another_postgres, postgres_pid, serving
+from tests.fixtures.protocols import PROTOCOLS
 from tests.fixtures.waiting import until
 from tests.system.load import DEFINITION, Load
 
 pytestmark = pytest.mark.shows("guarantees/no-change-lost")
 
-KILLS = ["server", "server", "postgres", "both", "server", "postgres", "server", "both"]
+KILLS = ["server", "postgres", "both", "server"]
 # Tasks to be finished between two kills.
 PROGRESS = 60
 
@@ -29,10 +30,11 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture
-def process(folder: Path) -> Iterator[Process]:
+@pytest.fixture(params=PROTOCOLS)
+def process(folder: Path, request: pytest.FixtureRequest) -> Iterator[Process]:
     """A server with its own Postgres, with fsync on as in production."""
-    with serving(folder, "--data-dir", str(folder / "data"), "--lease-grace", "0.5") as running:
+    arguments = ("--data-dir", str(folder / "data"), "--lease-grace", "0.5", "--http", request.param)
+    with serving(folder, *arguments) as running:
         with Client(running.port) as client:
             times = {"requestedToStartTimeout": 1000, "inProgressTimeout": 1500, "retryDelay": 100}
             definition = {"kind": "task", "name": DEFINITION, "allowedRetryCount": 1000, **times}
