@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, time
 from typing import Any
@@ -19,8 +18,9 @@ import msgspec.inspect
 from fencepost_sdk.errors import NotJson
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-# JSON without a match has no NaN, no NUL and no integer beyond 64 bits: only other values are searched for them.
-_SUSPECT = re.compile(rb"null|\\u0000|[0-9]{19}")
+# For a search of many digits in a row: several times as fast as a regular expression.
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_MANY_DIGITS = b"0" * 19
 
 
 def encode(value: Any, path: str = "$") -> bytes:
@@ -32,9 +32,14 @@ def encode(value: Any, path: str = "$") -> bytes:
     except Exception as error:
         # `model_dump`, a property or `__str__` of the value may raise any exception.
         raise _first_fault(value, path) or NotJson(path, message_of(error)) from error
-    if _SUSPECT.search(text) is not None and (fault := _first_fault(value, path)) is not None:
+    if _is_suspect(text) and (fault := _first_fault(value, path)) is not None:
         raise fault
     return text
+
+
+def _is_suspect(text: bytes) -> bool:
+    """Return whether JSON may have a NaN, a NUL or an integer beyond 64 bits; its value is searched for the fault."""
+    return b"null" in text or b"\\u0000" in text or _MANY_DIGITS in text.translate(_DIGITS)
 
 
 def json_value(value: Any, path: str = "$") -> Any:
