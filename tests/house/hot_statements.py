@@ -198,6 +198,7 @@ HOT: dict[str, dict[str, Any]] = {
     "workflows/advance": {
         "events": [{"workflow_seq": 10001, "event": {}}],
         "tasks": [2001],
+        "changed": True,
         "workflows": [12001],
         "decided": [10001, 10300],
     },

@@ -281,7 +281,12 @@ def test_decisions_and_activities_end_with_the_calls_for_many(server: Server) ->
     (activity,) = server.poll(start=True)
     call = {"ids": [activity["id"]], "execIds": [activity["execId"]], "results": [{"n": 1}]}
     assert server.rpc("awf.task/success-many", call) == {"refused": []}
-    assert decider.decision()["params"]["event"] == "awf.workflow.event/task-completed"
+    next_decision = decider.decision()
+    assert next_decision["params"]["event"] == "awf.workflow.event/task-completed"
+    # A repeated call is answered from the history, and is no second event.
+    assert server.rpc("awf.task/success-many", call) == {"refused": []}
+    decider.decide(next_decision)
+    assert decider.poll() == []
 
 
 @pytest.mark.parametrize(

@@ -192,13 +192,21 @@ def test_a_decision_is_applied_once_after_a_lost_reply(server: Server, wire: Wir
     assert len(decider.status(workflow["id"])["activities"]) == 2
 
 
-def test_the_end_of_an_activity_is_delivered_once_after_a_lost_reply(server: Server, wire: Wire) -> None:
+@pytest.mark.parametrize("is_many", [False, True])
+def test_the_end_of_an_activity_is_delivered_once_after_a_lost_reply(
+    server: Server, wire: Wire, *, is_many: bool
+) -> None:
     decider = Decider(server, "demo/order")
     decider.create()
     decider.decide(decider.decision(), decider.task("one"))
     (task,) = server.poll(start=True)
-    wire.lose = b"COMMIT"
-    server.rpc("awf.task/success", {"id": task["id"], "execId": task["execId"]})
+    result = {"word": "lose-me"}
+    wire.lose = b"lose-me"
+    if is_many:
+        call = {"ids": [task["id"]], "execIds": [task["execId"]], "results": [result]}
+        assert server.rpc("awf.task/success-many", call) == {"refused": []}
+    else:
+        server.rpc("awf.task/success", {"id": task["id"], "execId": task["execId"], "result": result})
     assert wire.lost == 1
     decider.decide(decider.decision())
     assert decider.poll() == []

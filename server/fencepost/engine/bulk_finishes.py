@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,8 +18,9 @@ from fencepost.engine.outcomes import Outcomes
 from fencepost.errors import Refusal, invalid_params
 from fencepost.store.tasks import TaskStore
 
-# The execIds of plain tasks, one after the other: they have the number of the task.
-_PLAIN = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-8000-[0-9a-f]{12})+")
+# The execIds of the server, one after the other: they have the role of the task and its number.
+_OWN = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-800[0-2]-[0-9a-f]{12})+")
+_ROLE = slice(22, 23)
 
 Finish = Callable[[Sequence[Lease]], Awaitable[Outcomes[ChangedTask]]]
 
@@ -48,16 +50,29 @@ class BulkFinishes:
         self._definitions = definitions
 
     async def success(self, finishes: Finishes) -> Mapping[int, Exception]:
-        """Complete executions, plain ones by one statement."""
+        """Complete executions: those of plain tasks by one statement, those of activities by another."""
         places: Sequence[int] = range(len(finishes.ids))
-        plain = _PLAIN.fullmatch("".join(finishes.exec_ids)) and len({*finishes.ids}) == len(finishes.ids)
-        if plain and all(content is None or content[:1] == b"{" for content in finishes.contents or ()):
-            ended, places = await self._store.success_many(
-                finishes.ids, finishes.exec_ids, finishes.contents, finishes.caller
-            )
-            for definition, count in ended.items():
-                await self._definitions.freed(definition, count)
+        if _OWN.fullmatch("".join(finishes.exec_ids)) and len({*finishes.ids}) == len(finishes.ids):
+            roles: dict[str, list[int]] = {}
+            for place, exec_id in enumerate(finishes.exec_ids):
+                roles.setdefault(exec_id[_ROLE], []).append(place)
+            for kind in (IdKind.PLAIN, IdKind.ACTIVITY):
+                if together := roles.get(str(int(kind))):
+                    roles[str(int(kind))] = await self._end_together(finishes, together, kind)
+            places = sorted(chain(*roles.values()))
         return await self._each(finishes, places, lambda leases: self._executions.success(leases, short=True), "result")
+
+    async def _end_together(self, finishes: Finishes, places: list[int], kind: IdKind) -> list[int]:
+        """Complete the executions at some places by one statement; return the places that it left."""
+        contents = None if finishes.contents is None else [finishes.contents[place] for place in places]
+        if not all(content is None or content[:1] == b"{" for content in contents or ()):
+            return places
+        ids, exec_ids = [finishes.ids[place] for place in places], [finishes.exec_ids[place] for place in places]
+        activities = kind is IdKind.ACTIVITY
+        ended, left = await self._store.success_many(ids, exec_ids, contents, finishes.caller, activities=activities)
+        for definition, count in ended.items():
+            await self._definitions.freed(definition, count)
+        return [places[index] for index in left]
 
     async def fail(self, finishes: Finishes) -> Mapping[int, Exception]:
         """Fail executions."""

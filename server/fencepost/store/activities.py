@@ -13,7 +13,15 @@ from fencepost.store.calls import Numbered, TaskCall, as_json, number
 from fencepost.store.connection import Connection, fetch
 from fencepost.store.rows import STATUS
 from fencepost.store.statements import statement
-from fencepost.store.workflow_tree import Ending, EndWorkflow, advance, end_of, end_tree, lock_workflows
+from fencepost.store.workflow_tree import (
+    Ending,
+    EndWorkflow,
+    advance,
+    change_activities,
+    end_of,
+    end_tree,
+    lock_workflows,
+)
 
 # Characters of a decider's own failure message.
 _LONGEST_MESSAGE = 1000
@@ -49,9 +57,13 @@ def change(
     text: Callable[[str], str] = statement,
 ) -> Done:
     """Run a verb's statement for tasks of workflows; its rows are short when `text` is the short statement."""
+    params = {"calls": as_json(calls), "now": now}
+    if all(call.kind is IdKind.ACTIVITY for call in calls):
+        seqs = [call.seq for call in calls if call.seq is not None]
+        changed, wakeups = change_activities(connection, seqs, (text(f"tasks/{verb}"), params), now)
+        return Done({row[0]: row for row in changed}, wakeups)
     with connection.transaction():
         _lock(connection, calls)
-        params = {"calls": as_json(calls), "now": now}
         rows = {row[0]: row for row in fetch(connection, text(f"tasks/{verb}"), params)}
         over = [call for call in calls if call.call in rows and rows[call.call][STATUS] == "done"]
         return Done(rows, notify_workflows(connection, over, now))

@@ -196,9 +196,18 @@ class TaskStore:
         return Created(task, row[1])
 
     async def success_many(
-        self, ids: Sequence[str], exec_ids: Sequence[str], results: Sequence[bytes | None] | None, caller: str
+        self,
+        ids: Sequence[str],
+        exec_ids: Sequence[str],
+        results: Sequence[bytes | None] | None,
+        caller: str,
+        *,
+        activities: bool,
     ) -> tuple[Mapping[str, int], Sequence[int]]:
-        """End plain tasks; return the number of ended tasks by definition, and the places of the others."""
+        """End plain tasks, or activities; return the number of ended tasks by definition, and the places of the others.
+
+        The execIds are in the server's own form.
+        """
         texts = None if results is None else b"[" + b",".join(result or b"null" for result in results) + b"]"
         params = {
             "ids": msgspec.json.encode(ids).decode(),
@@ -207,7 +216,10 @@ class TaskStore:
             "caller": caller,
             "now": self._clock.now(),
         }
-        rows = await self._database.fetch(statement("tasks/success_many"), params)
+        if activities:
+            rows = await self._workflows.success_many([int(exec_id[24:], 16) for exec_id in exec_ids], params)
+        else:
+            rows = await self._database.fetch(statement("tasks/success_many"), params)
         ended = {definition: number for definition, number in rows if definition is not None}
         return ended, sorted(number for definition, number in rows if definition is None)
 

@@ -6,16 +6,16 @@ which it happens, and `advance` ends that transaction, so no workflow is left wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from fencepost.store.batches import Wakeup
+from fencepost.store.batches import Row, Wakeup
 from fencepost.store.calls import Call, as_json
-from fencepost.store.connection import Connection, fetch
+from fencepost.store.connection import Connection, fetch, fetch_together
 from fencepost.store.statements import statement
 
 
@@ -64,8 +64,15 @@ def lock_workflows(
 
     With `with_parents`, their parents are locked first: a transaction that may end a workflow needs that.
     """
+    return {seq for (seq,) in fetch(connection, *locking(tasks, workflows, with_parents=with_parents))}
+
+
+def locking(
+    tasks: Sequence[int], workflows: Sequence[int] = (), *, with_parents: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement of `lock_workflows` with its parameters."""
     params = {"tasks": list(tasks), "workflows": list(workflows), "with_parents": with_parents}
-    return {seq for (seq,) in fetch(connection, statement("workflows/lock"), params)}
+    return statement("workflows/lock"), params
 
 
 def end_tree(
@@ -107,8 +114,23 @@ def advance(
     params = {
         "events": as_json(events),
         "tasks": list(tasks),
+        "changed": False,
         "workflows": list(workflows),
         "decided": list(decided),
         "now": now,
     }
     return [Wakeup(*row) for row in fetch(connection, statement("workflows/advance"), params)]
+
+
+def change_activities(
+    connection: Connection, tasks: Sequence[int], change: tuple[str, Mapping[str, Any]], now: datetime | None
+) -> tuple[list[Row], list[Wakeup]]:
+    """Lock the workflows of activities, run a statement that changes some of these, and notify their workflows.
+
+    All in one round trip, a transaction of its own. A workflow is notified of the activities that this transaction has
+    ended. Returns the rows of the statement, and wake-ups for the new decision tasks.
+    """
+    params = {"events": "[]", "tasks": list(tasks), "changed": True, "workflows": [], "decided": [], "now": now}
+    calls = [locking(tasks), change, (statement("workflows/advance"), params)]
+    _, rows, woken = fetch_together(connection, calls)
+    return rows, [Wakeup(*row) for row in woken]

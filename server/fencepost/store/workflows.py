@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -24,7 +24,16 @@ from fencepost.store.rows import RESOURCE
 from fencepost.store.search import SHARE, Search, of_workflows
 from fencepost.store.start_requests import create_workflows
 from fencepost.store.statements import short_statement, statement
-from fencepost.store.workflow_tree import Ending, EndWorkflow, WorkflowEvent, advance, end_of, end_tree, lock_workflows
+from fencepost.store.workflow_tree import (
+    Ending,
+    EndWorkflow,
+    WorkflowEvent,
+    advance,
+    change_activities,
+    end_of,
+    end_tree,
+    lock_workflows,
+)
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Call)
@@ -113,6 +122,7 @@ class WorkflowStore:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._on_wakeups = on_wakeups
 
         def batches(job: Job[C], short: Job[C] | None = None, *, locks: bool = True) -> Batches[C]:
             return Batches(database, clock, job, short=short, locks=locks, waiting=waiting, on_wakeups=on_wakeups)
@@ -136,6 +146,16 @@ class WorkflowStore:
     async def change(self, verb: str, calls: Sequence[TaskCall], *, short: bool) -> Sequence[Outcome]:
         """Run a verb for located tasks of workflows; the outcomes are those of the verb's statement."""
         return await self._changes[verb].submit(calls, short=short)
+
+    async def success_many(self, seqs: Sequence[int], params: Mapping[str, Any]) -> Sequence[Row]:
+        """Run success_many.sql for activities with these numbers, and notify their workflows; return its rows."""
+        ending = statement("tasks/success_many"), params
+        rows, wakeups = await self._database.run(
+            lambda connection: change_activities(connection, seqs, ending, params["now"])
+        )
+        if self._on_wakeups is not None and wakeups:
+            self._on_wakeups(wakeups)
+        return rows
 
     async def decide(
         self, calls: Sequence[DecideCall], *, short: bool = False

@@ -1,4 +1,4 @@
--- End running tasks as succeeded: plain ones, whose execIds are in the server's own form.
+-- End running tasks as succeeded: plain ones or activities, whose execIds are in the server's own form.
 -- Takes:   ids json, exec_ids json, arrays of text; results json, an array of objects and nulls, or null; caller; now.
 -- Returns: per definition (definition, number of its tasks that ended), and per task that did not end (null, its place in
 --          the arrays, from 0).

@@ -1,6 +1,7 @@
 -- Deliver events to workflows: an idle workflow gets a decision task for its oldest event, the rest wait.
 -- Takes:   events json: [{workflow_seq, event json}], in order; tasks bigint[], activities that have just ended;
---          workflows bigint[], workflows that have just ended, whose parents get an event; decided bigint[], workflows
+--          changed boolean, whether some of these may have not ended, or earlier than in this transaction, which must
+--          have no savepoints then; workflows bigint[], workflows that have just ended, whose parents get an event; decided bigint[], workflows
 --          whose decision was just made and which get their next waiting event; now.
 -- Returns: per decision task created (definition, due_in): seconds until it is ready, null when it is.
 -- Touches: live_workflows, workflow_events, live_tasks; reads done_tasks, done_workflows. Run after lock.sql, last in
@@ -25,11 +26,14 @@ happened as materialized (
             'event', 'awf.workflow.event/task-completed', 'task-id', d.id, 'label', d.label, 'outcome', d.outcome)
     from unnest(%(tasks)s::bigint[]) with ordinality as t (seq, place)
     -- `offset 0` makes each look-up an index probe in every plan, also one made while a table was empty. The condition
-    -- on time excludes old partitions, and allows for a clock that was set back.
+    -- on time excludes old and future partitions, and allows for a clock that was set back or forward.
     cross join lateral (
         select d.id, d.label, d.outcome, d.workflow_seq
         from fencepost.done_tasks as d
-        where d.seq = t.seq and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp()) - interval '1 day'
+        where d.seq = t.seq
+            and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp()) - interval '1 day'
+            and d.done_at <= coalesce(%(now)s::timestamptz, transaction_timestamp()) + interval '1 day'
+            and (not %(changed)s::boolean or d.xmin = pg_current_xact_id_if_assigned()::xid)
         offset 0
     ) as d
     union all
@@ -41,7 +45,9 @@ happened as materialized (
     cross join lateral (
         select d.id, d.label, d.outcome, d.parent_seq
         from fencepost.done_workflows as d
-        where d.seq = t.seq and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp()) - interval '1 day'
+        where d.seq = t.seq
+            and d.done_at >= coalesce(%(now)s::timestamptz, transaction_timestamp()) - interval '1 day'
+            and d.done_at <= coalesce(%(now)s::timestamptz, transaction_timestamp()) + interval '1 day'
         offset 0
     ) as d
 ),
