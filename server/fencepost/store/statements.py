@@ -16,9 +16,11 @@ from fencepost.store.files import data_folder
 # The end of a statement that has a short form: its clause `resource` computes the columns of the resource row.
 _WHOLE = "select *\nfrom resource\n"
 _SHORT = f"select {{before}}, {', '.join(ShortTask._fields)}\nfrom resource\n"
-# The end of a claim and of its form with texts.
-_LEASES = "select *\nfrom leases\n"
-_TEXTS = "select *\nfrom texts\n"
+# What the form of a claim with texts leaves out: the columns of the leased rows, and the clause that reads them.
+_ROWS = " end as text,\n        l.*\n"
+_NO_ROWS = " end as text\n"
+_LEASES = ",\nleases as ("
+_TEXTS = "\nselect *\nfrom texts\n"
 # The columns before the resource: the number of the call, and of a new task when it becomes ready.
 _BEFORE = {"tasks/create": "call, due_in"}
 
@@ -51,8 +53,9 @@ def short_statement(name: str) -> str:
 
 @cache
 def text_statement(name: str) -> str:
-    """Return a claim whose result is its clause `texts` instead of the rows of the leases."""
-    return statement(name).removesuffix(_LEASES) + _TEXTS
+    """Return a claim whose result is its clause `texts`; it does not carry the leased rows along."""
+    before_leases, _, _ = statement(name).replace(_ROWS, _NO_ROWS).partition(_LEASES)
+    return before_leases + _TEXTS
 
 
 def ordered(name: str, sort: Sort, direction: Direction) -> str:

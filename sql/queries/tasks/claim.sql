@@ -56,9 +56,13 @@ shares as materialized (
     ) as o group by o.definition
 ),
 picked as materialized (
-    -- SKIP LOCKED: do not wait for tasks that another server is claiming.
-    select r.*, row_number() over (order by r.ready_at, r.seq) as place_in_queue, row_number() over o as slot,
-        sum(r.bytes) over (o rows unbounded preceding) - r.bytes as bytes_before
+    -- SKIP LOCKED: do not wait for tasks that another server is claiming. Suspects have slots of their own (`shared`).
+    select
+        r.place, r.definition, r.definition_version, r.lost_attempts, r.bytes, row_number() over o as place_in_queue,
+        case when r.lost_attempts > 0 then count(*) filter (where r.lost_attempts > 0) over o
+            else count(*) filter (where r.lost_attempts = 0) over o end as slot,
+        case when r.lost_attempts > 0 then sum(r.bytes) filter (where r.lost_attempts > 0) over o
+            else sum(r.bytes) filter (where r.lost_attempts = 0) over o end - r.bytes as bytes_before
     from shares as s
     cross join lateral (
         select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts,
@@ -69,7 +73,7 @@ picked as materialized (
         order by l.ready_at, l.seq limit s.size
         for update skip locked
     ) as r
-    window o as (partition by r.lost_attempts > 0 order by r.ready_at, r.seq)
+    window o as (order by r.ready_at, r.seq rows unbounded preceding)
     order by r.ready_at, r.seq limit (select w.tasks from wanted as w)
 ),
 shared as materialized (
@@ -82,12 +86,27 @@ shared as materialized (
     from picked as p
 ),
 slots as (
-    -- One row for each task that a poll can get, in the order in which the polls arrived.
-    select row_number() over (partition by a.from_last <= h.alone order by a.ask) as slot,
-        a.from_last <= h.alone as alone, a.*
-    from shared as h
-    cross join asks as a
-    cross join lateral generate_series(1, case when a.from_last <= h.alone then 1 else least(a.size, h.others) end)
+    -- One row for each task that a poll can get, in the order in which the polls arrived. The update copies the rows of
+    -- `picked` and of `slots` whole, so these have only what it needs.
+    select
+        a.places_before + n.number as slot, a.alone, a.ask, a.start, a.action, a.worker, a.caller, a.prefix, a.fields,
+        a.now,
+        -- The first slot of an ask stands for all: none is leased without it.
+        case when n.number = 1 and a.request_id is not null
+            then array[a.caller, a.request_id, a.request_hash, a.prefix] end as request
+    from (
+        select a.*, h.alone, h.places, sum(h.places) over (
+            partition by h.alone order by a.ask rows unbounded preceding) - h.places as places_before
+        from asks as a
+        cross join lateral (
+            select a.from_last <= h.alone as alone,
+                case when a.from_last <= h.alone then 1 else least(a.size, h.others) end::integer as places
+            from shared as h
+        ) as h
+    ) as a
+    cross join lateral generate_series(1, a.places) as n (number)
+    -- One subquery, which is joined by a hash: a join with `n` by itself would compare each task with each number.
+    offset 0
 ),
 leased as (
     update fencepost.live_tasks as l
@@ -103,28 +122,29 @@ leased as (
     join slots as s on s.slot = p.slot and s.alone = (p.lost_attempts > 0)
     join fencepost.definitions as d on d.name = p.definition and d.version = p.definition_version
     where l.ctid = p.place and p.bytes_before < %(most_bytes)s::bigint -- Locked, so its ctid is still valid.
-    returning s.ask as call, s.slot, s.fields, s.request_id as request, s.request_hash as hash, s.prefix,
-        d.kind, d.in_progress_timeout, d.attempt_timeout, d.allowed_retry_count, d.retry_delay, l.*
+    returning s.ask as call, s.slot, s.request, l.seq as task, p.bytes, l.deadline_at - l.updated_at as due_in,
+        p.lost_attempts > 0 as is_lost,
+        case when s.fields is not null then fencepost.polled_text(
+            s.fields, l.id, l.exec_id, d.kind, l.definition, l.params, l.label, l.requester, l.retry_count,
+            l.lost_attempts, l.settings, d.in_progress_timeout, d.attempt_timeout, d.allowed_retry_count, d.retry_delay
+        ) end as text,
+        l.*
 ),
 remembered as (
     -- The row of an earlier poll is replaced: it holds no lease any more, or this poll would not be in the claim.
     insert into fencepost.poll_requests as r (caller, request_id, hash, prefix, seqs, claimed_at)
-    select l.held_by, l.request, l.hash, l.prefix, array_agg(l.seq), min(l.updated_at)
-    from leased as l
-    where l.request is not null
-    group by l.call, l.held_by, l.request, l.hash, l.prefix
+    select g.request[1], g.request[2], g.request[3], g.request[4], g.seqs,
+        coalesce(%(now)s::timestamptz, statement_timestamp())
+    from (select max(l.request) as request, array_agg(l.task) as seqs from leased as l group by l.call) as g
+    where g.request is not null
     on conflict (caller, request_id) do update
     set hash = excluded.hash, prefix = excluded.prefix, seqs = excluded.seqs, claimed_at = excluded.claimed_at
 ),
 texts as (
     select
-        l.call,
-        string_agg(fencepost.polled_text(
-            l.fields, l.id, l.exec_id, l.kind, l.definition, l.params, l.label, l.requester, l.retry_count,
-            l.lost_attempts, l.settings, l.in_progress_timeout, l.attempt_timeout, l.allowed_retry_count, l.retry_delay
-        ), ',' order by l.slot) as text,
-        count(*)::integer as number, coalesce(sum(octet_length(l.params::text)), 0)::bigint as size,
-        min(extract(epoch from l.deadline_at - l.updated_at))::float8 as due_in, bool_or(l.lost_attempts > 0) as has_lost
+        l.call, string_agg(l.text, ',' order by l.slot) as text, count(*)::integer as number,
+        sum(l.bytes)::bigint as size, extract(epoch from min(l.due_in))::float8 as due_in,
+        bool_or(l.is_lost) as has_lost
     from leased as l
     group by l.call
 ),

@@ -8,8 +8,7 @@ with calls as materialized (
         c.position - 1 as place, c.id, c.exec_id::uuid as exec_id,
         case when json_typeof(c.result) <> 'null' then c.result end as result,
         -- The number of the task is the end of the execId (domain/ids.py).
-        ('x' || right(c.exec_id, 12))::bit(48)::bigint as seq,
-        coalesce(%(now)s::timestamptz, statement_timestamp()) as now
+        ('x' || right(c.exec_id, 12))::bit(48)::bigint as seq
     from rows from (
         json_array_elements_text(%(ids)s::json), json_array_elements_text(%(exec_ids)s::json),
         json_array_elements(%(results)s::json)
@@ -17,7 +16,7 @@ with calls as materialized (
 ),
 held as materialized (
     -- `offset 0` as in success.sql. Tasks of a definition with a result schema are left to it.
-    select c.place, c.exec_id, c.result, c.now, l.row, d.keep = 'all' or l.workflow_seq is not null as is_kept
+    select c.place, c.exec_id, c.result, l.row, d.keep = 'all' or l.workflow_seq is not null as is_kept
     from calls as c
     cross join lateral (
         select l.ctid as row, l.definition, l.definition_version, l.workflow_seq
@@ -34,7 +33,10 @@ ended as (
     delete from fencepost.live_tasks as l
     using held as h
     where l.ctid = h.row and l.status = 'in-progress' and l.exec_id = h.exec_id
-    returning h.place, h.result, h.now, h.is_kept, l.*
+    -- The columns that history keeps; those that are read most stand first.
+    returning h.place, h.is_kept, l.definition, l.seq, l.id, h.result, l.definition_version, l.label, l.params,
+        l.requester, l.settings, l.created_by, l.created_at, l.asked_execute_at, l.version, l.exec_id, l.retry_count,
+        l.execute_at, l.worker, l.workflow_seq, l.request_hash, l.updated_at, l.held_by, l.deadline_at
 ),
 done as (
     insert into fencepost.done_tasks
@@ -44,7 +46,8 @@ done as (
     select
         e.seq, e.id, e.definition, e.definition_version, e.label, e.params, e.requester, e.settings, e.created_by,
         e.created_at, e.asked_execute_at, e.version + 1, 'awf.task/success', %(caller)s::text, 'in-progress',
-        'succeeded', e.result, e.exec_id, e.retry_count, e.execute_at, e.worker, e.now, e.workflow_seq, e.request_hash,
+        'succeeded', e.result, e.exec_id, e.retry_count, e.execute_at, e.worker,
+        coalesce(%(now)s::timestamptz, statement_timestamp()), e.workflow_seq, e.request_hash,
         e.updated_at, e.held_by, e.deadline_at
     from ended as e
     where e.is_kept
@@ -56,7 +59,7 @@ receipted as (
         left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version, 'awf.task/success', 'succeeded',
         array_agg(e.seq), array_agg(hashtextextended(concat(e.id, ' ', e.result::text), 0)),
         array_agg(distinct fencepost.task_name(e.id, e.seq)),
-        min(e.created_at), min(e.now)
+        min(e.created_at), coalesce(%(now)s::timestamptz, statement_timestamp())
     from ended as e
     where not e.is_kept
     group by left(e.exec_id::text, 18) collate "C", e.definition, e.definition_version
