@@ -149,9 +149,8 @@ _BEGUN = {"workflow_seq": 10001, "workflow_id": "flow-1", "label": "new", "diges
 _EVENT = {"key": str(uuid.uuid4()), "digest": str(uuid.uuid4())}
 HOT: dict[str, dict[str, Any]] = {
     "tasks/create": {"calls": [{**call, **_NEW, "id": f"new-{call['call']}", "prefix": None} for call in _TASKS]},
-    "tasks/claim": {"definitions": ["demo/kind-1", "demo/kind-2"], "asks": [_ASK]},
+    "tasks/claim": {"definitions": ["demo/kind-1", "demo/kind-9"], "seqs": [8, 9], "asks": [_ASK]},
     "tasks/limit_capacity": {"definitions": ["demo/kind-8", "demo/kind-9"], "size": 5, "width": 13},
-    "tasks/claim_limited": {"seqs": [8, 9], "definitions": ["demo/kind-1", "demo/kind-9"], "asks": [_ASK]},
     "definitions/create_openings": {"name": "demo/kind-8"},
     "tasks/held_by_request": {"asks": [_ASK]},
     "tasks/start": {"calls": _TASKS},

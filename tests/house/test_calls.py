@@ -33,7 +33,6 @@ STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("tasks/cancel", "calls"): calls.TaskCall,
     ("tasks/retry", "calls"): calls.TaskCall,
     ("tasks/claim", "asks"): calls.ClaimAsk,
-    ("tasks/claim_limited", "asks"): calls.ClaimAsk,
     ("tasks/held_by_request", "asks"): calls.ClaimAsk,
     ("tasks/claim_by_id", "calls"): transitions_by_id._ClaimById,
     ("tasks/lock_state", "calls"): transitions_by_id._LockState,

@@ -57,8 +57,8 @@ class Polls:
     ) -> PendingPoll:
         """Enter a poll, whose outcome `answers` returns.
 
-        With `fields`, that is the text of these fields, which comes from the claim; tasks under a limit, repeated
-        polls, and polls in a claim with others are whole.
+        With `fields`, that is the text of these fields, which comes from the claim; repeated polls, and polls in a
+        claim with others, are whole.
         """
         poll = PendingPoll(
             definitions=tuple(sorted({*request.definitions, *request.workflows})),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fencepost.domain.task import task_of
 from fencepost.store.calls import ClaimAsk
-from fencepost.store.leases import PlainClaim, PollAnswer
+from fencepost.store.leases import Claim, PollAnswer
 
 # Stands in a row of create.sql for the seconds until the task is ready: a poll has it, or an older one, already.
 HANDED_OVER = math.inf
@@ -32,7 +32,7 @@ class Handover(NamedTuple):
 class ClaimOnCreate:
     """The claim of a handover, as the addition to a batch of creates."""
 
-    def __init__(self, handover: Handover, claim: PlainClaim) -> None:
+    def __init__(self, handover: Handover, claim: Claim) -> None:
         self._handover = handover
         self._claim = claim
 

@@ -13,7 +13,6 @@ from fencepost.domain.ids import new_prefixes
 from fencepost.domain.polled import Polled, PolledText
 from fencepost.domain.task import LeasedTask, Task
 from fencepost.store.calls import ClaimAsk, as_json
-from fencepost.store.connection import Connection, fetch
 from fencepost.store.rows import RESOURCE
 from fencepost.store.statements import statement, text_statement
 
@@ -51,8 +50,8 @@ class Claimed(NamedTuple):
     more: bool = False
 
 
-class PlainClaim:
-    """A claim of tasks without a limit: the statements of one pipeline, and the answers from their rows.
+class Claim:
+    """A claim: the statements of one transaction, and the answers from their rows.
 
     Polls with a requestId are answered with the leases that they still hold, and get others when they hold none. When
     every poll names fields, the new leases are PolledText.
@@ -62,14 +61,23 @@ class PlainClaim:
         """`params` has `definitions`, `most_bytes` and `now` of claim.sql."""
         self._params = params
         self._asks = asks
-        self._named = _named(asks)
+        self._named = [ask for ask in asks if ask.request_id is not None]
         self._texts = all(ask.fields is not None for ask in asks)
 
-    def calls(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return the statements with their parameters, new ones for every run."""
+    @property
+    def size(self) -> int:
+        """The most tasks that the polls take together."""
+        return sum(ask.size for ask in self._asks)
+
+    def calls(self, seqs: str = "{}") -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the statements with their parameters, new ones for every run.
+
+        `seqs` has the tasks under limits that may be leased, as limit_capacity.sql returns them. A statement must see
+        what others committed before it began.
+        """
         text = (text_statement if self._texts else statement)("tasks/claim")
-        finding = _finding(self._named) if self._named else ()
-        return [*finding, (text, _with_prefixes(self._params, self._asks))]
+        params = {**self._params, "seqs": seqs, "asks": _with_prefixes(self._asks)}
+        return [*(_finding(self._named) if self._named else ()), (text, params)]
 
     def answers(self, rows: Sequence[Sequence[tuple[Any, ...]]]) -> dict[int, PollAnswer]:
         """Return the answer to each poll, by its number, from the rows of each statement."""
@@ -80,30 +88,9 @@ class PlainClaim:
         return given | (_texts(rows[-1]) if self._texts else _by_call(rows[-1]))
 
 
-def claim_limited(connection: Connection, params: Mapping[str, Any], asks: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:
-    """Run claim_limited.sql, in the transaction of its limits, and return the answer to each of `asks`."""
-    leased = fetch(connection, statement("tasks/claim_limited"), _with_prefixes(params, asks))
-    return {ask.ask: PollAnswer([]) for ask in asks} | _by_call(leased)
-
-
-def held_by_request(connection: Connection, asks: Sequence[ClaimAsk]) -> dict[int, PollAnswer]:
-    """Lock the requestIds of `asks` and return the leases that earlier polls with them still hold."""
-    if not (named := _named(asks)):
-        return {}
-    locking, finding = _finding(named)
-    # A statement of its own after the lock: it must see what the poll that held the lock has committed.
-    fetch(connection, *locking)
-    return _held(fetch(connection, *finding), named)
-
-
-def _named(asks: Sequence[ClaimAsk]) -> list[ClaimAsk]:
-    return [ask for ask in asks if ask.request_id is not None]
-
-
-def _with_prefixes(params: Mapping[str, Any], asks: Sequence[ClaimAsk]) -> dict[str, Any]:
+def _with_prefixes(asks: Sequence[ClaimAsk]) -> str:
     # New prefixes for every run: an earlier run may have been committed, and no execId is given out twice.
-    prefixed = [replace(ask, prefix=prefix) for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)]
-    return {**params, "asks": as_json(prefixed)}
+    return as_json([replace(ask, prefix=prefix) for ask, prefix in zip(asks, new_prefixes(len(asks)), strict=True)])
 
 
 def _finding(named: Sequence[ClaimAsk]) -> tuple[tuple[str, dict[str, Any]], tuple[str, dict[str, Any]]]:

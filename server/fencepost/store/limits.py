@@ -21,9 +21,10 @@ _WIDTHS = (8, 256, 2048)
 
 
 class Capacity(NamedTuple):
-    """The seqs of tasks that may be leased, oldest first, and whether keys that were not read may have more."""
+    """Tasks that may be leased: their seqs as the text of an array, their number, and whether unread keys may have more."""
 
-    seqs: Sequence[int]
+    seqs: str
+    number: int
     more: bool
 
 
@@ -58,11 +59,11 @@ class Limits:
         # Two statements: the count needs a snapshot from after the lock, when no other claim can add a lease.
         fetch(connection, statement("tasks/lock_limits"), {"definitions": definitions})
         params = {"definitions": definitions, "size": size, "now": now}
-        capacity = Capacity((), False)
+        capacity = Capacity("{}", 0, False)
         for width in _WIDTHS:
             # Each run deletes the openings that lead nowhere, so that the next one reads those after them.
-            ((seqs, more),) = fetch(connection, statement("tasks/limit_capacity"), {**params, "width": size + width})
-            capacity = Capacity(seqs, more)
-            if len(seqs) >= size or not more:
+            (row,) = fetch(connection, statement("tasks/limit_capacity"), {**params, "width": size + width})
+            capacity = Capacity._make(row)
+            if capacity.number >= size or not capacity.more:
                 break
         return capacity

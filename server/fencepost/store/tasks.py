@@ -22,7 +22,7 @@ from fencepost.store.calls import ClaimAsk, CreateTask, NotifyCall, TaskCall
 from fencepost.store.connection import Connection, fetch, fetch_together
 from fencepost.store.database import Database
 from fencepost.store.handovers import ClaimOnCreate, Handover
-from fencepost.store.leases import Claimed, PlainClaim, claim_limited, held_by_request
+from fencepost.store.leases import Claim, Claimed
 from fencepost.store.limits import Limits
 from fencepost.store.receipts import RECEIPT_AGE, ReceiptStore
 from fencepost.store.rows import RESOURCE
@@ -250,26 +250,20 @@ class TaskStore:
         Asks with a requestId are first answered with what they hold already.
         """
         params = self._claim_params(definitions)
+        claim = Claim(params, asks)
 
         def job(connection: Connection) -> Claimed:
             limited = self.limits.among(connection, definitions)
             if len(definitions) > _MANY:
-                size = sum(ask.size for ask in asks)
-                ready = fetch(connection, statement("tasks/ready_definitions"), {**params, "size": size})
+                ready = fetch(connection, statement("tasks/ready_definitions"), {**params, "size": claim.size})
                 params["definitions"] = [name for (name,) in ready]
             if not limited:
-                plain = PlainClaim(params, asks)
-                return Claimed(plain.answers(fetch_together(connection, plain.calls())))
+                return Claimed(claim.answers(fetch_together(connection, claim.calls())))
             # Several statements, because each must see the commits of other servers that held the lock before.
             with connection.transaction():
-                held = held_by_request(connection, asks)
-                rest = [ask for ask in asks if ask.ask not in held]
-                if not rest:
-                    return Claimed(held)
-                size = sum(ask.size for ask in rest)
-                seqs, more = self.limits.limit_capacity(connection, limited, size, params["now"])
-                given = claim_limited(connection, {**params, "seqs": seqs}, rest)
-                return Claimed(held | given, more and len(seqs) < size)
+                capacity = self.limits.limit_capacity(connection, limited, claim.size, params["now"])
+                rows = [fetch(connection, *call) for call in claim.calls(capacity.seqs)]
+            return Claimed(claim.answers(rows), capacity.more and capacity.number < claim.size)
 
         if any(definition in self.limits for definition in definitions):
             return await self._database.run_locking(job)
@@ -288,7 +282,7 @@ class TaskStore:
         handover = self.hand_over(ready)
         if handover is None:
             return None
-        return ClaimOnCreate(handover, PlainClaim(self._claim_params(handover.definitions), handover.asks))
+        return ClaimOnCreate(handover, Claim(self._claim_params(handover.definitions), handover.asks))
 
     async def delete_requests(self, after: tuple[str, str] | None, *, batch: int) -> tuple[str, str] | None:
         """Look at the next `batch` requestIds of polls, and delete those that hold no lease any more.

@@ -1,5 +1,6 @@
 -- Lease ready tasks to waiting polls.
--- Takes:   definitions text[]; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
+-- Takes:   definitions text[]; seqs bigint[], the tasks under limits that limit_capacity.sql found in the same
+--          transaction, else empty; asks json, in the order of arrival: [{ask, size, start, action, worker, caller,
 --          request_id, request_hash, prefix, fields}]; most_bytes bigint; now. `prefix` is the random beginning of the
 --          execIds, which end like the ids that the server makes (domain/ids.py). `fields` has a bit for each member
 --          that the ask wants of a task (domain/polled.py), null for all.
@@ -63,15 +64,30 @@ picked as materialized (
             else count(*) filter (where r.lost_attempts = 0) over o end as slot,
         case when r.lost_attempts > 0 then sum(r.bytes) filter (where r.lost_attempts > 0) over o
             else sum(r.bytes) filter (where r.lost_attempts = 0) over o end - r.bytes as bytes_before
-    from shares as s
-    cross join lateral (
-        select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts,
-            coalesce(octet_length(l.params::text), 0) as bytes
-        from fencepost.live_tasks as l
-        where l.status = 'ready' and l.limit_key is null and l.definition = s.definition
-            and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
-        order by l.ready_at, l.seq limit s.size
-        for update skip locked
+    from (
+        select r.*
+        from shares as s
+        cross join lateral (
+            select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts,
+                coalesce(octet_length(l.params::text), 0) as bytes
+            from fencepost.live_tasks as l
+            where l.status = 'ready' and l.limit_key is null and l.definition = s.definition
+                and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
+            order by l.ready_at, l.seq limit s.size
+            for update skip locked
+        ) as r
+        union all
+        select r.*
+        from unnest(%(seqs)s::bigint[]) as s (seq)
+        cross join lateral (
+            select l.ctid as place, l.seq, l.ready_at, l.definition, l.definition_version, l.lost_attempts,
+                coalesce(octet_length(l.params::text), 0) as bytes
+            from fencepost.live_tasks as l
+            where l.seq = s.seq and l.status = 'ready'
+                and (l.expires_at is null or l.expires_at > coalesce(%(now)s::timestamptz, statement_timestamp()))
+            offset 0
+            for update skip locked
+        ) as r
     ) as r
     window o as (order by r.ready_at, r.seq rows unbounded preceding)
     order by r.ready_at, r.seq limit (select w.tasks from wanted as w)

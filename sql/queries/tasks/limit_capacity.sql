@@ -1,7 +1,8 @@
 -- Find the oldest ready tasks within the free capacity of their limit keys, and clean up openings.
 -- Takes:   definitions text[], each with a limit; size integer, the most tasks to find; width integer, how many
 --          openings of each definition to read; now.
--- Returns: one row (seqs, more): the tasks in queue order, and whether there are openings that were not read.
+-- Returns: one row (seqs, number, more): the tasks as the text of an array, their number, and whether there are openings
+--          that were not read.
 -- Touches: openings; reads live_tasks, definitions. Run after lock_limits.sql: the free capacity must not change before
 --          the claim.
 with wanted as materialized (
@@ -84,6 +85,6 @@ moved as (
     select k.definition, k.ready_at, k.seq, k.limit_key from kept as k where k.place is null
 )
 select
-    array(select f.seq from found as f order by f.ready_at, f.seq) as seqs,
+    array(select f.seq from found as f)::text as seqs, (select count(*)::integer from found as f) as number,
     coalesce((select max(w.count) from (select count(*) from visited as v group by v.definition) as w), 0)
         >= %(width)s::integer as more
