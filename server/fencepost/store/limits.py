@@ -21,7 +21,7 @@ _WIDTHS = (8, 256, 2048)
 
 
 class Capacity(NamedTuple):
-    """Tasks that may be leased: their seqs as the text of an array, their number, and whether unread keys may have more."""
+    """Tasks that may be leased, and whether keys that were not read may have more; `seqs` is the text of an array."""
 
     seqs: str
     number: int
