@@ -19,9 +19,211 @@ CREATE FUNCTION fencepost.attempt_time(settings json, in_progress interval, atte
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN LEAST(fencepost.term(settings, 'inProgressTimeout'::text, in_progress), fencepost.term(settings, 'attemptTimeout'::text, attempt));
 
+CREATE FUNCTION fencepost.enqueue_many(definition text, params json[], ids text[] DEFAULT NULL::text[], labels text[] DEFAULT NULL::text[], execute_at timestamp with time zone DEFAULT NULL::timestamp with time zone, settings jsonb DEFAULT NULL::jsonb, unchecked boolean DEFAULT false, notify boolean DEFAULT false) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    made_at constant timestamptz := statement_timestamp();
+    own_form constant text := '^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-800[0-2]-[0-9a-f]{12}$';
+    -- Inside of this function, current_user is its owner.
+    caller constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+    overrides constant jsonb := nullif(jsonb_strip_nulls(settings), '{}');
+    size constant integer := coalesce(cardinality(params), 0);
+    newest record;
+    fault text;
+    given text[];
+    missed integer[];
+    other record;
+begin
+    -- The lock that a change of the definition's limit waits for, and a delete: from here to the end of the transaction,
+    -- the row that the next statements read is the newest.
+    lock table fencepost.task_names in row exclusive mode;
+    if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+        -- The snapshot may be older than the lock. The row lock fails when the row has changed since then.
+        perform from fencepost.definitions as d where d.name = enqueue_many.definition and d.is_newest for share;
+    end if;
+    select d.version, d.kind, d.document -> 'params' is not null as has_schema, d.concurrency_limit, d.concurrency_path
+    into newest
+    from fencepost.definitions as d
+    where d.name = enqueue_many.definition and d.is_newest;
+
+    if not found then
+        raise exception 'there is no definition %', coalesce(to_json(left(definition, 100))::text, 'null')
+            using errcode = 'undefined_object',
+                hint = 'Declare it first: awf.definition/put, or `fencepost apply`.';
+    elsif newest.kind <> 'task' then
+        raise exception '% is the definition of a %', to_json(definition), newest.kind
+            using errcode = 'wrong_object_type',
+                hint = 'SQL enqueues tasks only. Start it with a call to a server, which the handler of a task can make.';
+    elsif starts_with(definition, 'awf.') or starts_with(definition, 'aidbox.task/') then
+        raise exception '% is built in', to_json(definition)
+            using errcode = 'wrong_object_type',
+                hint = 'Create it with awf.task/create-and-execute, which checks the rights of the caller.';
+    elsif newest.has_schema and not coalesce(unchecked, false) then
+        raise exception '% has a JSON Schema for its params, which SQL cannot check', to_json(definition)
+            using errcode = 'object_not_in_prerequisite_state',
+                hint = 'Check the params in the application and enqueue with unchecked => true.';
+    elsif cardinality(ids) <> size or cardinality(labels) <> size then
+        raise exception 'ids and labels must be as many as the params: %', size
+            using errcode = 'invalid_parameter_value';
+    elsif not isfinite(execute_at) or execute_at >= '10000-01-01 UTC' or execute_at < '0001-01-02 UTC' then
+        raise exception 'execute_at must be in the years 1 to 9999' using errcode = 'invalid_parameter_value';
+    end if;
+
+    fault := fencepost.settings_fault(settings);
+    if fault is not null then
+        raise exception 'settings: %', fault using errcode = 'invalid_parameter_value';
+    end if;
+    select
+        case
+            when i.id !~ '^[A-Za-z0-9.-]{1,64}$' then 'an id has 1 to 64 letters, digits, "." or "-"'
+            when length(i.label) > 1000 then 'a label has at most 1000 characters'
+            else 'params: ' || fencepost.params_fault(i.params)
+        end || case when size > 1 then ' (task ' || i.place || ')' else '' end
+    into fault
+    from rows from (unnest(params), unnest(ids), unnest(labels)) with ordinality as i (params, id, label, place)
+    where i.id !~ '^[A-Za-z0-9.-]{1,64}$' or length(i.label) > 1000
+        or json_typeof(i.params) <> 'null' and fencepost.params_fault(i.params) is not null
+    order by i.place
+    limit 1;
+    if fault is not null then
+        raise exception '%', fault using errcode = 'invalid_parameter_value';
+    end if;
+
+    with numbered as materialized (
+        select i.place::integer as place, nextval('fencepost.task_seq') as seq, i.id as chosen, i.label,
+            coalesce(i.id ~ own_form, false) as is_own, case when json_typeof(i.params) <> 'null' then i.params end as params
+        from rows from (unnest(params), unnest(ids), unnest(labels)) with ordinality as i (params, id, label, place)
+        order by i.place
+    ),
+    items as materialized (
+        select n.*, coalesce(n.chosen, fencepost.own_id(0, n.seq)) as id from numbered as n
+    ),
+    named as (
+        insert into fencepost.task_names (id, seq)
+        select i.id, i.seq
+        from items as i
+        where i.chosen is not null and not i.is_own
+        -- In one order in every transaction: two that enqueue the same ids would deadlock otherwise.
+        order by i.id
+        on conflict do nothing
+        returning seq
+    ),
+    made as materialized (
+        select i.* from items as i where i.chosen is null or i.seq in (select n.seq from named as n)
+    ),
+    -- As in sql/queries/tasks/create.sql; a test compares the rows.
+    queued as (
+        insert into fencepost.live_tasks
+            (seq, id, definition, definition_version, label, params, requester, created_by, created_at, asked_execute_at,
+             status, version, retry_count, execute_at, ready_at, deadline_at, updated_at, limit_key, settings, expires_at)
+        select
+            m.seq, m.id, enqueue_many.definition, newest.version, m.label, m.params,
+            json_build_object('resourceType', 'DatabaseRole', 'id', caller), 'role/' || caller, made_at,
+            enqueue_many.execute_at, case when w.due_at is null then 'ready' else 'waiting' end, 1, 0,
+            enqueue_many.execute_at, greatest(enqueue_many.execute_at, made_at), least(w.due_at, w.expires_at), made_at,
+            case when newest.concurrency_limit is not null then fencepost.limit_key(m.params, newest.concurrency_path) end,
+            overrides::json, w.expires_at
+        from made as m
+        cross join (
+            select
+                case when enqueue_many.execute_at > made_at then enqueue_many.execute_at end as due_at,
+                made_at + fencepost.term(overrides::json, 'expiresAfter', null) as expires_at
+        ) as w
+    )
+    select
+        coalesce(array_agg(i.id order by i.place), '{}'),
+        array_agg(i.place order by i.place) filter (where i.seq not in (select m.seq from made as m))
+    into given, missed
+    from items as i;
+
+    -- The id of these is taken; a new statement sees the commit that the insert has waited for.
+    for other in
+        select i.id, t.seq is not null as exists, i.id ~ own_form as is_own,
+            t.definition = enqueue_many.definition and t.label is not distinct from i.label
+                and coalesce(t.params::jsonb, 'null') = coalesce(i.params::jsonb, 'null')
+                and coalesce(t.settings::jsonb, '{}') = coalesce(overrides, '{}')
+                and t.asked_execute_at is not distinct from enqueue_many.execute_at as is_same
+        from unnest(missed) as m (place)
+        cross join lateral (select given[m.place] as id, labels[m.place] as label, params[m.place] as params) as i
+        cross join lateral (
+            select
+                case
+                    when i.id ~ own_form then ('x' || right(i.id, 12))::bit(48)::bigint
+                    else (select n.seq from fencepost.task_names as n where n.id = i.id)
+                end as seq
+        ) as s
+        left join lateral (
+            select l.seq, l.definition, l.label, l.params, l.settings, l.asked_execute_at
+            from fencepost.live_tasks as l
+            where l.seq = s.seq and l.id = i.id
+            union all
+            select d.seq, d.definition, d.label, d.params, d.settings, d.asked_execute_at
+            from fencepost.done_tasks as d
+            where d.seq = s.seq and d.id = i.id
+            limit 1
+        ) as t on true
+    loop
+        if other.is_same then
+            continue;
+        elsif other.exists then
+            raise exception 'a task % with other content exists', to_json(other.id)
+                using errcode = 'unique_violation', hint = 'Give a new id, or the same content again.';
+        elsif other.is_own then
+            raise exception '% is of the form that only the server gives out', to_json(other.id)
+                using errcode = 'invalid_parameter_value';
+        end if;
+        raise exception 'a task % has ended and is not kept', to_json(other.id)
+            using errcode = 'unique_violation', hint = 'Its id is free ten minutes after its end.';
+    end loop;
+
+    if notify and size > 0 and (execute_at is null or execute_at <= made_at) then
+        -- At the commit. Postgres sends equal notifications of a transaction once, so the number is one for any size.
+        perform pg_notify('fencepost', json_build_object(
+            'from', 'sql', 'ready', json_build_object(definition, 1000), 'definitions', json_build_array())::text);
+    end if;
+    return given;
+end
+$_$;
+
+CREATE FUNCTION fencepost.enqueue(definition text, params json DEFAULT NULL::json, id text DEFAULT NULL::text, label text DEFAULT NULL::text, execute_at timestamp with time zone DEFAULT NULL::timestamp with time zone, settings jsonb DEFAULT NULL::jsonb, unchecked boolean DEFAULT false, notify boolean DEFAULT false) RETURNS text
+    LANGUAGE sql
+    RETURN (fencepost.enqueue_many(definition, ARRAY[params], ARRAY[id], ARRAY[label], execute_at, settings, unchecked, notify))[1];
+
+CREATE FUNCTION fencepost.enqueue(definition text, params jsonb, id text DEFAULT NULL::text, label text DEFAULT NULL::text, execute_at timestamp with time zone DEFAULT NULL::timestamp with time zone, settings jsonb DEFAULT NULL::jsonb, unchecked boolean DEFAULT false, notify boolean DEFAULT false) RETURNS text
+    LANGUAGE sql
+    RETURN (fencepost.enqueue_many(definition, ARRAY[(params)::json], ARRAY[id], ARRAY[label], execute_at, settings, unchecked, notify))[1];
+
+CREATE FUNCTION fencepost.enqueue(definition text, params text, id text DEFAULT NULL::text, label text DEFAULT NULL::text, execute_at timestamp with time zone DEFAULT NULL::timestamp with time zone, settings jsonb DEFAULT NULL::jsonb, unchecked boolean DEFAULT false, notify boolean DEFAULT false) RETURNS text
+    LANGUAGE sql
+    RETURN (fencepost.enqueue_many(definition, ARRAY[(params)::json], ARRAY[id], ARRAY[label], execute_at, settings, unchecked, notify))[1];
+
+CREATE FUNCTION fencepost.enqueue_many(definition text, params jsonb[], ids text[] DEFAULT NULL::text[], labels text[] DEFAULT NULL::text[], execute_at timestamp with time zone DEFAULT NULL::timestamp with time zone, settings jsonb DEFAULT NULL::jsonb, unchecked boolean DEFAULT false, notify boolean DEFAULT false) RETURNS text[]
+    LANGUAGE sql
+    RETURN fencepost.enqueue_many(definition, (params)::json[], ids, labels, execute_at, settings, unchecked, notify);
+
 CREATE FUNCTION fencepost.exec_id(prefix text, workflow_seq bigint, kind text, seq bigint) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((prefix || CASE WHEN (workflow_seq IS NULL) THEN '-8000-'::text WHEN (kind = 'task'::text) THEN '-8002-'::text ELSE '-8001-'::text END) || lpad(to_hex(seq), 12, '0'::text)))::uuid;
+
+CREATE FUNCTION fencepost.grant_enqueue(to_role name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    signature text;
+begin
+    execute format('grant usage on schema fencepost to %I', to_role);
+    for signature in
+        select p.oid::regprocedure
+        from pg_proc as p
+        where p.pronamespace = 'fencepost'::regnamespace and p.proname in ('enqueue', 'enqueue_many')
+    loop
+        execute format('grant execute on function %s to %I', signature, to_role);
+    end loop;
+end
+$$;
 
 CREATE SEQUENCE fencepost.task_seq
     START WITH 1
@@ -173,6 +375,10 @@ CREATE FUNCTION fencepost.own_id(kind integer, seq bigint) RETURNS text
     LANGUAGE sql PARALLEL SAFE
     RETURN ((((OVERLAY("left"((gen_random_uuid())::text, 18) PLACING '8'::text FROM 15 FOR 1) || '-800'::text) || kind) || '-'::text) || lpad(to_hex(seq), 12, '0'::text));
 
+CREATE FUNCTION fencepost.params_fault(params json) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (params IS NULL) THEN NULL::text WHEN (json_typeof(params) <> 'object'::text) THEN ('expected an object, got '::text || json_typeof(params)) WHEN (octet_length((params)::text) > 1048576) THEN 'larger than 1 MiB'::text WHEN jsonb_path_exists((params)::jsonb, 'strict $.**{62}?(@.type() == "object" || @.type() == "array")'::jsonpath) THEN 'nested more than 62 levels deep'::text WHEN jsonb_path_exists((params)::jsonb, 'strict $.**?(@.type() == "number" && (@ >= 180000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 || @ <= -180000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000))'::jsonpath) THEN 'a number is too large'::text ELSE NULL::text END;
+
 CREATE FUNCTION fencepost.people_event_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -196,6 +402,24 @@ CREATE FUNCTION fencepost.retry_pause(retry_delay interval, lost_attempts intege
     LANGUAGE sql PARALLEL SAFE
     RETURN (retry_delay + CASE WHEN (lost_attempts = 0) THEN '00:00:00'::interval ELSE (random() * LEAST((retry_delay * ((2)::double precision ^ (LEAST((lost_attempts - 1), 20))::double precision)), GREATEST(retry_delay, '00:10:00'::interval))) END);
 
+CREATE FUNCTION fencepost.revoke_enqueue(from_role name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    signature text;
+begin
+    for signature in
+        select p.oid::regprocedure
+        from pg_proc as p
+        where p.pronamespace = 'fencepost'::regnamespace and p.proname in ('enqueue', 'enqueue_many')
+    loop
+        execute format('revoke execute on function %s from %I', signature, from_role);
+    end loop;
+    execute format('revoke usage on schema fencepost from %I', from_role);
+end
+$$;
+
 CREATE FUNCTION fencepost.unescaped(payload text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN replace(unistr(replace(replace(replace(replace(replace(replace(replace(replace(payload, '\\'::text, chr(1)), '\"'::text, '"'::text), '\/'::text, '/'::text), '\n'::text, chr(10)), '\t'::text, chr(9)), '\r'::text, chr(13)), '\b'::text, chr(8)), '\f'::text, chr(12))), chr(1), '\'::text);
@@ -203,6 +427,10 @@ CREATE FUNCTION fencepost.unescaped(payload text) RETURNS text
 CREATE FUNCTION fencepost.says(payload json, pattern text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (payload IS NULL) THEN false WHEN (strpos((payload)::text, '\'::text) = 0) THEN ((payload)::text ~~* pattern) ELSE (fencepost.unescaped((payload)::text) ~~* pattern) END;
+
+CREATE FUNCTION fencepost.settings_fault(settings jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (settings IS NULL) THEN NULL::text WHEN (jsonb_typeof(settings) <> 'object'::text) THEN ('expected an object, got '::text || jsonb_typeof(settings)) ELSE (SELECT CASE WHEN (k."least" IS NULL) THEN ('there is no setting '::text || to_json("left"(s.name, 100))) ELSE ((((s.name || ' must be a whole number from '::text) || k."least") || ' to '::text) || k.most) END AS "case" FROM (jsonb_each(settings_fault.settings) s(name, value) LEFT JOIN (VALUES ('requestedToStartTimeout'::text,1,'316224000000'::bigint), ('inProgressTimeout'::text,1,'316224000000'::bigint), ('allowedRetryCount'::text,0,1000000), ('retryDelay'::text,0,'316224000000'::bigint), ('attemptTimeout'::text,1,'316224000000'::bigint), ('expiresAfter'::text,1,'316224000000'::bigint)) k(name, "least", most) ON ((k.name = s.name))) WHERE CASE WHEN (k."least" IS NULL) THEN true WHEN (s.value = 'null'::jsonb) THEN false WHEN ((s.value)::text !~ '^[0-9]{1,18}$'::text) THEN true ELSE ((((s.value)::text)::bigint < k."least") OR (((s.value)::text)::bigint > k.most)) END ORDER BY s.name LIMIT 1) END;
 
 CREATE FUNCTION fencepost.task_name(id text, seq bigint) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

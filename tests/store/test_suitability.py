@@ -16,6 +16,7 @@ from fencepost.store.migrations import check_migrated, migrate
 from tests.fixtures.commands import refusal
 from tests.fixtures.database_settings import set_on_database
 from tests.fixtures.poolers import pooler
+from tests.fixtures.roles import role
 from tests.fixtures.servers import running_server
 from tests.fixtures.surface import CHECKS
 
@@ -46,19 +47,6 @@ def made(postgres: EmbeddedPostgres, name: str, options: str) -> Iterator[str]:
             yield make_conninfo(postgres.conninfo, dbname=name)
         finally:
             connection.execute(f"drop database {name} with (force)".encode())
-
-
-@contextmanager
-def role(conninfo: str, name: str, *grants: str) -> Iterator[str]:
-    with psycopg.connect(conninfo, autocommit=True) as owner:
-        owner.execute(f"create role {name} login".encode())
-        try:
-            for grant in grants:
-                owner.execute(grant.format(role=name, database=owner.info.dbname).encode())
-            yield make_conninfo(conninfo, user=name)
-        finally:
-            owner.execute(f"drop owned by {name}".encode())
-            owner.execute(f"drop role {name}".encode())
 
 
 # The encoding

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+import psycopg
 
 from fencepost.clock import Clock
 from fencepost.domain.definition import TaskDefinition, WorkDefinition
 from fencepost.domain.document import Definition, Document, Documents
 from fencepost.domain.listing import Portion
 from fencepost.domain.schedule import ScheduleDefinition
+from fencepost.errors import UNAVAILABLE, Refusal
 from fencepost.store.batches import Wakeup
 from fencepost.store.connection import Connection, fetch
-from fencepost.store.database import Database
+from fencepost.store.database import Database, Job
 from fencepost.store.schedule_runs import save_version
 from fencepost.store.start_requests import StartRequest
 from fencepost.store.statements import statement
+
+T = TypeVar("T")
+
+# Every create waits behind a lock that waits for a transaction which has enqueued. So the wait is short, and repeated.
+_BRIEFLY = "200ms"
+_PAUSE = 0.3
+_PATIENCE = 20.0
+
+
+class _CreationGoesOn(Exception):
+    """A transaction that has created tasks is open; nothing was changed."""
 
 
 class Deletion(NamedTuple):
@@ -80,7 +95,7 @@ class DefinitionStore:
                 fetch(connection, statement("triggers/count_change"), params)
                 relabel, opens = row[3:]
                 if relabel:
-                    fetch(connection, statement("definitions/block_task_creation"), params)
+                    _block_task_creation(connection)
                     fetch(connection, statement("definitions/update_limit_keys"), params)
                     fetch(connection, statement("definitions/delete_openings"), params)
                 if relabel or opens:
@@ -90,7 +105,7 @@ class DefinitionStore:
                     wakeups = save_version(connection, document, row[0], setup, now)
             return Put(Definition(document.name, row[0], row[2], row[1], document), wakeups)
 
-        return await self._database.run_locking(job)
+        return await self._run_between_creates(job)
 
     async def find(self, name: str, version: int | None = None) -> Definition | None:
         """Return one version of a definition, or its newest."""
@@ -127,18 +142,41 @@ class DefinitionStore:
                 fetch(connection, statement("definitions/lock"), params)
                 # Before the lock on tasks: the same order as that of the runs of schedules.
                 fetch(connection, statement("schedules/delete"), params)
-                fetch(connection, statement("definitions/block_task_creation"), params)
+                _block_task_creation(connection)
                 row: tuple[Any, ...] = fetch(connection, statement("definitions/delete"), params)[0]
                 fetch(connection, statement("triggers/count_change"), params)
                 if not row[1]:
                     fetch(connection, statement("definitions/delete_openings"), params)
             return row
 
-        return Deletion._make(await self._database.run_locking(job))
+        return Deletion._make(await self._run_between_creates(job))
+
+    async def _run_between_creates(self, job: Job[T]) -> T:
+        """Run a job that may block the creation of tasks; raise Refusal (`unavailable`) when that is never possible."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return await self._database.run_locking(job)
+            except _CreationGoesOn:
+                if time.monotonic() > until:
+                    reason = "a transaction that has enqueued tasks is open for a long time; end it"
+                    raise Refusal(UNAVAILABLE, retry_after=1, reason=reason) from None
+            await asyncio.sleep(_PAUSE)
 
     def _definition(self, row: tuple[Any, ...]) -> Definition:
         name, version, _kind, text, created_at = row
         return Definition(name, version, text, created_at, self._documents.read_stored(text))
+
+
+def _block_task_creation(connection: Connection) -> None:
+    """Block the creation of tasks until the transaction ends; raise _CreationGoesOn when that would take long."""
+    ((patience,),) = connection.execute("select current_setting('lock_timeout')").fetchall()
+    connection.execute("select set_config('lock_timeout', %s, true)", [_BRIEFLY])
+    try:
+        fetch(connection, statement("definitions/block_task_creation"), {})
+    except psycopg.errors.LockNotAvailable:
+        raise _CreationGoesOn from None
+    connection.execute("select set_config('lock_timeout', %s, true)", [patience])
 
 
 def _settings(document: Document) -> dict[str, Any]:
