@@ -29,6 +29,7 @@ from fencepost.engine.deciders import Deciders
 from fencepost.engine.decisions import Decisions
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher
+from fencepost.engine.ends import Ends
 from fencepost.engine.engine import Engine
 from fencepost.engine.events import Events
 from fencepost.engine.executions import Executions
@@ -37,6 +38,7 @@ from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.transitions_by_id import TransitionsById
 from fencepost.engine.triggers import TriggerRules
+from fencepost.engine.waits import Waits, live_task, live_workflow
 from fencepost.engine.wakeups import Wakeups
 from fencepost.engine.workflows import Workflows
 from fencepost.http.admission import Admission
@@ -44,6 +46,7 @@ from fencepost.http.guard import Guard
 from fencepost.http.interrupted import InterruptedResponses
 from fencepost.http.site import site
 from fencepost.loops.background import Background
+from fencepost.loops.end_finder import EndFinder
 from fencepost.loops.fallback_poller import FallbackPoller
 from fencepost.loops.internal_worker import InternalWorker
 from fencepost.loops.loop import Loop
@@ -60,6 +63,7 @@ from fencepost.store.cleaning import CleaningStore
 from fencepost.store.database import Database
 from fencepost.store.deadlines import DeadlineStore
 from fencepost.store.definitions import DefinitionStore
+from fencepost.store.ends import TaskEnds, WorkflowEnds
 from fencepost.store.events import EventStore
 from fencepost.store.notifications import Notifications
 from fencepost.store.partitions import PartitionStore
@@ -110,7 +114,7 @@ def build_app(
     # The use cases of the core.
     definitions = Definitions(DefinitionStore(database, clock, documents), wakeups, documents)
     tasks = Tasks(task_store, workflow_store, definitions, wakeups)
-    workflows = Workflows(workflow_store, definitions)
+    workflows = Workflows(workflow_store, definitions, wakeups)
     executions = Executions(task_store, Decisions(workflow_store, task_store, definitions), definitions, wakeups)
     dispatcher = Dispatcher(task_store, executions.give_back, documents.built_in)
     task_store.hand_over = dispatcher.hand_over
@@ -121,7 +125,7 @@ def build_app(
         bulk_creates=BulkCreates(task_store, tasks, definitions, wakeups),
         workflows=workflows,
         executions=executions,
-        bulk_finishes=BulkFinishes(task_store, executions, definitions),
+        bulk_finishes=BulkFinishes(task_store, executions, definitions, wakeups),
         polls=Polls(dispatcher, definitions, wakeups),
         definitions=definitions,
         events=Events(event_store, triggers, definitions),
@@ -130,6 +134,8 @@ def build_app(
         transitions=transitions,
         deciders=Deciders(tasks, workflows, executions, transitions, definitions, _deciders(vocabularies, settings)),
         changes=ChangeFeed(),
+        task_waits=Waits(TaskEnds(database, clock), live_task, most=limits.waiting),
+        workflow_waits=Waits(WorkflowEnds(database, workflow_store), live_workflow, most=limits.waiting),
     )
 
     # The vocabularies.
@@ -152,9 +158,13 @@ def build_app(
     reaping, maintaining = Loop("reaper", reaper.run_once), Loop("partition-maintainer", partitions.run_once)
     polling = Loop("fallback-poller", FallbackPoller(task_store, dispatcher, wakeups).run_once)
     cleaning = Loop("request-cleaner", RequestCleaner(task_store).run_once)
+    waits = (engine.task_waits, engine.workflow_waits)
+    ends = Ends(waits, tell_awaited=notifications.awaited, tell_ended=notifications.ended)
+    finding = Loop("end-finder", EndFinder(waits, ends).run_once)
+    ends.look = finding.nudge
     receipts = Loop("receipt-cleaner", ReceiptCleaner(task_store.receipts).run_once)
     background = Background(
-        [reaping, polling, maintaining, cleaning, receipts, *(loop for one in running for loop in one.loops)],
+        [reaping, polling, finding, maintaining, cleaning, receipts, *(loop for one in running for loop in one.loops)],
         _workers(engine, dispatch, settings, CleaningStore(database, clock)),
         scheduling=Loop("scheduler", scheduler.run_once),
     )
@@ -163,6 +173,7 @@ def build_app(
     def connected() -> None:
         reaping.nudge()
         polling.nudge()
+        finding.nudge()
 
     announcements = Announcements(
         dispatcher,
@@ -170,11 +181,13 @@ def build_app(
         definitions,
         triggers,
         task_store.limits,
+        ends,
         on_definition=background.definitions_changed,
         on_connected=connected,
     )
     wakeups.on_ready += [dispatcher.ready, notifications.ready, engine.changes.announce]
     wakeups.on_deadline += [reaping.nudge, engine.changes.announce]
+    wakeups.on_ended, wakeups.is_awaited = ends.ended, ends.is_awaited
     wakeups.on_definition += [announcements.definition, notifications.definition]
     notifications.on_news, notifications.on_connected = announcements.heard, announcements.connected
 
@@ -250,6 +263,11 @@ class App:
         return self._dispatcher.waiting
 
     @property
+    def waiting_for_ends(self) -> int:
+        """The number of callers that wait on this server for the end of a task or workflow."""
+        return self.engine.task_waits.waiting + self.engine.workflow_waits.waiting
+
+    @property
     def hanging_up(self) -> int:
         """The number of clients that went away while a claim for them was under way."""
         return self._dispatcher.hanging_up
@@ -280,6 +298,8 @@ class App:
         emit(Event.DRAINING)
         self._health.draining = True
         self.engine.changes.close()
+        for waits in (self.engine.task_waits, self.engine.workflow_waits):
+            waits.close()
         self.background.stop_polling()
         await self._dispatcher.drain()
         await self.background.drain()

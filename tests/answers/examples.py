@@ -76,6 +76,19 @@ def _failed(server: Server) -> Ids:
     return {ID: lease["id"]}
 
 
+def _succeeded(server: Server) -> Ids:
+    lease = _leased(server)
+    server.rpc("awf.task/success", {"id": lease[ID], "execId": lease[EXEC_ID], "result": {"imported-resources": 42}})
+    return lease
+
+
+def _created_before(server: Server) -> Ids:
+    server.define("demo/resize")
+    lease = server.started("demo/resize", id="image-93", params={"width": 320})
+    server.rpc("awf.task/success", {**lease, "result": {"bytes": 20_411}})
+    return {EXEC_ID: lease["execId"]}
+
+
 def _definition(server: Server) -> Ids:
     server.define("demo/resize", inProgressTimeout=60000)
     return {}
@@ -85,6 +98,14 @@ def _workflow(server: Server) -> Ids:
     server.rpc("awf.definition/put", {"kind": "workflow", "name": "demo/order"})
     params = {"definition": "demo/order", "params": {"customer": "c-17"}}
     return {ID: server.rpc("awf.workflow/create-and-execute", params)["resource"]["id"]}
+
+
+def _completed_workflow(server: Server) -> Ids:
+    ids = _workflow(server)
+    (decision,) = server.rpc("awf.task/poll", {"workflowDefinitions": ["demo/order"], "start": True})["resources"]
+    end = {"action": "awf.workflow.action/complete-workflow", "result": {"invoice": "2026-93"}}
+    server.rpc("awf.task/success", {"id": decision["id"], "execId": decision["execId"], "result": [end]})
+    return ids
 
 
 def _order(server: Server) -> Ids:
@@ -298,8 +319,11 @@ PREPARATIONS: tuple[tuple[str, Prepare], ...] = (
     (r"awf\.task/(notify|(success|fail)(-many)?)", _leased),
     (r"awf\.task/release(-many)?", _requested),
     (r"awf\.task/(retry|list)", _failed),
+    (r"awf\.task/wait-for", _succeeded),
+    (r"awf\.task/create-and-wait", _created_before),
     (r"awf\.task/create-(and-execute|many)", _definition),
     (r"awf\.workflow/create-and-execute", _order),
+    (r"awf\.workflow/wait-for", _completed_workflow),
     (r"awf\.workflow/.*", _workflow),
     (r"awf\.definition/(get|list|delete)", _definition),
     (r"awf\.schedule/status", _run_now),

@@ -101,6 +101,6 @@ def send(block: Block, server: Server) -> None:
 
 def _in_a_hurry(call: dict[str, Any]) -> dict[str, Any]:
     """Return a call that does not wait for a task."""
-    if call["method"] != "awf.task/long-poll":
+    if not call["method"].endswith(("/long-poll", "/wait-for", "/create-and-wait")):
         return call
     return {**call, "params": {**call["params"], "timeout": 1}}

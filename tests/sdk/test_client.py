@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fencepost_sdk import AsyncClient, Client, RpcError, Task, TaskCanceled, TaskFailed
+from fencepost_sdk.async_client import WAITING
 from tests.fixtures.servers import Server
 
 
@@ -105,6 +106,28 @@ def test_result_returns_when_the_task_is_done(server: Server, either: Any) -> No
     timer.start()
     assert either.result(task, timeout=10) == {"sent": True}
     timer.join()
+
+
+def test_more_results_than_requests_that_wait_are_awaited_together(server: Server) -> None:
+    server.define("demo/mail")
+
+    async def main() -> list[Any]:
+        async with AsyncClient(server.url) as client:
+            ids = [(await client.create("demo/mail", {"n": n})).id for n in range(40)]
+            results = [asyncio.create_task(client.result(id, timeout=30)) for id in ids]
+            while server.app.waiting_for_ends < WAITING:
+                await client.status(ids[0])
+            tasks = await client.call(
+                "awf.task/poll", {"taskDefinitions": ["demo/mail"], "maxBatchSize": 40, "start": True}
+            )
+            ends = [
+                ("awf.task/success", {"id": task["id"], "execId": task["execId"], "result": task["params"]})
+                for task in tasks["resources"]
+            ]
+            await client.batch(ends)
+            return await asyncio.gather(*results)
+
+    assert asyncio.run(main()) == [{"n": n} for n in range(40)]
 
 
 def test_result_raises_timeout_error_and_the_task_goes_on(either: Any) -> None:

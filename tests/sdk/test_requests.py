@@ -131,10 +131,21 @@ def test_an_answer_that_is_not_from_fencepost_is_reported() -> None:
         answer_with(create(), Reply(403, None, b"Forbidden by policy"))
 
 
-def test_polls_for_a_result_have_growing_intervals() -> None:
+def test_polls_for_a_result_have_growing_intervals_where_the_server_does_not_wait() -> None:
     running = reply({"result": {"resource": {**TASK, "status": "in-progress"}}})
     done = reply({"result": {"resource": {**TASK, "status": "done", "outcome": "succeeded", "result": {"n": 2}}}})
-    result, _, paused = answer_with(requests.result("a", None, 5.0), *[running] * 20, done)
+    unknown = refusal("method-not-found", 404)
+    result, posted, paused = answer_with(requests.result("a", None, 5.0), unknown, *[running] * 20, done)
     assert result == {"n": 2}
+    assert [one["method"] for one in posted] == ["awf.task/wait-for", *["awf.task/status"] * 21]
     assert paused == sorted(paused)
     assert paused[-1] == 1.0
+
+
+def test_a_server_that_stops_is_not_asked_again_at_once() -> None:
+    running = reply({"result": {"resource": {**TASK, "status": "in-progress"}}})
+    done = reply({"result": {"resource": {**TASK, "status": "done", "outcome": "succeeded", "result": {"n": 2}}}})
+    result, posted, paused = answer_with(requests.result("a", 600.0, 5.0), running, running, done)
+    assert result == {"n": 2}
+    assert [one["params"]["timeout"] for one in posted] == [25_000] * 3
+    assert len(paused) == 2

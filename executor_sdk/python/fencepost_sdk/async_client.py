@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -17,10 +18,13 @@ from fencepost_sdk.definitions import OwnSettings
 from fencepost_sdk.errors import ConnectionFailed, RpcError
 from fencepost_sdk.joined_calls import JoinedCalls
 from fencepost_sdk.protocol import Page, Status, Task
-from fencepost_sdk.requests import Pause, Request, Result
+from fencepost_sdk.requests import Pause, Post, Request, Result
 from fencepost_sdk.threads import Threads
 from fencepost_sdk.transport import Endpoint, Reply
 from fencepost_sdk.workflows import Workflow, WorkflowPage, WorkflowStatus
+
+# Requests in which the server waits for a result, each in a thread; further callers ask at intervals.
+WAITING = 16
 
 
 class AsyncClient:
@@ -45,6 +49,8 @@ class AsyncClient:
     ) -> None:
         self._connections = ConnectionPool(Endpoint(url, client, tls))
         self._threads = Threads(connections, "fencepost-client")
+        self._waits = Threads(WAITING, "fencepost-wait")
+        self._wait_slots = threading.Semaphore(WAITING)
         self._patience = patience
         self._joined: JoinedCalls | None = None
 
@@ -257,6 +263,7 @@ class AsyncClient:
         """
         self._connections.close()
         self._threads.close()
+        self._waits.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -273,7 +280,7 @@ class AsyncClient:
                     step = request.send(None)
                     continue
                 try:
-                    reply = await (self._calls.post(step.body) if step.joins else self._post(step.body))
+                    reply = await self._answer(step)
                 except ConnectionFailed as failure:
                     step = request.throw(failure)
                 else:
@@ -281,6 +288,24 @@ class AsyncClient:
         except StopIteration as end:
             result: Result = end.value
             return result
+
+    async def _answer(self, post: Post) -> Reply | None:
+        if post.joins:
+            return await self._calls.post(post.body)
+        if not post.waits:
+            return await self._post(post.body)
+        if not self._wait_slots.acquire(blocking=False):
+            return None
+        answer = self._waits.run(partial(self._post_and_free, post.body))
+        # The thread of a caller that goes away waits on; its failure is retrieved, so that it is not logged.
+        answer.add_done_callback(_retrieve)
+        return await asyncio.shield(answer)
+
+    def _post_and_free(self, body: bytes) -> Reply:
+        try:
+            return self._connections.post(body)
+        finally:
+            self._wait_slots.release()
 
     @property
     def _calls(self) -> JoinedCalls:
@@ -291,3 +316,8 @@ class AsyncClient:
 
     def _post(self, body: bytes) -> asyncio.Future[Reply]:
         return self._threads.run(partial(self._connections.post, body))
+
+
+def _retrieve(answer: asyncio.Future[Reply]) -> None:
+    if not answer.cancelled():
+        answer.exception()

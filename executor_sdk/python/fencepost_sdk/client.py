@@ -153,8 +153,8 @@ class Client:
     def result(self, id: TaskId, timeout: float | None = None) -> Any:
         """Wait for a task and return its result; raises TaskFailed or TaskCanceled if it does not succeed.
 
-        Raises TimeoutError after `timeout` seconds; the task goes on. The client polls at growing intervals of at most
-        one second.
+        Raises TimeoutError after `timeout` seconds; the task goes on. The server waits, and answers when the task ends.
+        The result of a task whose definition does not keep it (`keep`) is None.
 
             client.result("mail-1815", timeout=60)
         """
@@ -209,7 +209,7 @@ class Client:
     def workflow_result(self, id: str | Workflow, timeout: float | None = None) -> Any:
         """Wait for a workflow and return its result; raises WorkflowFailed or WorkflowCanceled if it does not succeed.
 
-        `timeout` and the polls are those of `result`.
+        `timeout` is that of `result`.
 
             client.workflow_result("order-1815", timeout=60)
         """

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -30,15 +30,21 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, 502, 503, 504})
 JOINING = frozenset(
     {CREATE, "awf.task/status", "awf.task/cancel", "awf.task/retry", "awf.workflow/signal", "awf.workflow/status"}
 )
-# Longest pause between two polls for a result, in seconds.
+# How long the server waits for an end in one request, in seconds: some proxies cut a request after thirty.
+WAIT_SECONDS = 25.0
+# Longest pause between two polls for a result where the server does not wait, in seconds.
 MAX_POLL_INTERVAL = 1.0
 
 
 class Post(NamedTuple):
-    """Send this body; the answer is a Reply. With `joins` it is one call that may share a request with others."""
+    """Send this body; the answer is a Reply. With `joins` it is one call that may share a request with others.
+
+    With `waits` the server may take long to answer. The answer may be None then: it was not sent, since others wait.
+    """
 
     body: bytes
     joins: bool = False
+    waits: bool = False
 
 
 class Pause(NamedTuple):
@@ -59,25 +65,40 @@ Awaited = TypeVar("Awaited", bound=HasOutcome)
 Request = Generator[Post | Pause, Reply | None, Result]
 
 
+class HasResource(Protocol[Awaited]):
+    """The result of a call that returns a task or a workflow."""
+
+    resource: Awaited
+
+
 class Resource(msgspec.Struct):
     """The result of a call that returns one task."""
 
     resource: Task
 
 
+@overload
 def send_with_retries(
     body: bytes, patience: float, *, repeatable: bool, joins: bool = False
-) -> Request[tuple[Reply, bool]]:
+) -> Request[tuple[Reply, bool]]: ...
+@overload
+def send_with_retries(
+    body: bytes, patience: float, *, repeatable: bool, waits: bool
+) -> Request[tuple[Reply, bool] | None]: ...
+def send_with_retries(
+    body: bytes, patience: float, *, repeatable: bool, joins: bool = False, waits: bool = False
+) -> Request[tuple[Reply, bool] | None]:
     """Return the reply, and whether an earlier one was lost; raises ConnectionFailed after `patience` seconds.
 
-    After a lost reply the request is sent again only if it is `repeatable`; after a transient status always.
+    After a lost reply the request is sent again only if it is `repeatable`; after a transient status always. None for a
+    request that `waits` and was not sent.
     """
     backoff = Backoff()
     give_up = time.monotonic() + patience
     repeated = False
     while True:
         try:
-            reply = cast(Reply, (yield Post(body, joins)))
+            reply = yield Post(body, joins, waits)
         except ConnectionFailed as failure:
             if not repeatable:
                 raise
@@ -86,6 +107,8 @@ def send_with_retries(
             backoff.failures = max(backoff.failures, 1)
             last = failure
         else:
+            if reply is None:
+                return None
             if reply.status not in TRANSIENT_STATUSES:
                 return reply, repeated
             delay = backoff.next(reply.retry_after)
@@ -102,6 +125,11 @@ def call(method: str, params: Any, result_type: type[Decoded], patience: float) 
     reply, repeated = yield from send_with_retries(
         body, patience, repeatable=repeatable, joins=repeatable and method in JOINING
     )
+    return _decoded(reply, repeated, result_type)
+
+
+def _decoded(reply: Reply, repeated: bool, result_type: type[Decoded]) -> Decoded:
+    """Return the result of one call; raises RpcError."""
     try:
         answer = decode_answer(reply.body)
         if answer.error is None and reply.status == 200:
@@ -240,12 +268,8 @@ def list_params(
 
 
 def result(id: str, timeout: float | None, patience: float) -> Request[Any]:
-    """Poll a task at growing intervals until it is done, and return its result."""
-
-    def fetch() -> Request[Task]:
-        return (yield from call("awf.task/status", {"id": id}, Status, patience)).task
-
-    task = yield from wait_for_outcome(fetch, f"task {id}", timeout)
+    """Wait until a task is done, and return its result."""
+    task = yield from wait_for_outcome("task", id, Resource, timeout, patience)
     match task.outcome:
         case "failed":
             raise TaskFailed(task.error, reason=task.outcome_reason)
@@ -254,19 +278,49 @@ def result(id: str, timeout: float | None, patience: float) -> Request[Any]:
     return task.result
 
 
-def wait_for_outcome(fetch: Callable[[], Request[Awaited]], name: str, timeout: float | None) -> Request[Awaited]:
-    """Fetch at growing intervals until there is an outcome; raises TimeoutError after `timeout` seconds."""
+def wait_for_outcome(
+    noun: str, id: str, result_type: type[HasResource[Awaited]], timeout: float | None, patience: float
+) -> Request[Awaited]:
+    """Return a task or workflow (`noun`) with an outcome; raises TimeoutError after `timeout` seconds.
+
+    The server waits. Where it cannot, the client asks at growing intervals: a server of an older version, one that
+    stops, and an async client in which too many others wait.
+    """
     give_up = None if timeout is None else time.monotonic() + timeout
-    pause = 0.02
+    pause, waits = 0.02, True
     while True:
-        fetched = yield from fetch()
+        left = WAIT_SECONDS if give_up is None else give_up - time.monotonic()
+        seconds = min(max(left, 0.0), WAIT_SECONDS) if waits else 0.0
+        begun = time.monotonic()
+        fetched = None
+        if seconds > 0:
+            try:
+                fetched = yield from _waited(noun, id, result_type, seconds, patience)
+            except RpcError as error:
+                if error.type != "method-not-found":
+                    raise
+                waits = False
+        if fetched is None:
+            fetched = (yield from call(f"awf.{noun}/status", {"id": id}, result_type, patience)).resource
         if fetched.outcome is not None:
             return fetched
         left = MAX_POLL_INTERVAL if give_up is None else give_up - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"{name} is {fetched.status}, not done after {timeout:g} s")
-        yield Pause(min(pause, left))
-        pause = min(pause * 1.5, MAX_POLL_INTERVAL)
+            raise TimeoutError(f"{noun} {id} is {fetched.status}, not done after {timeout:g} s")
+        if time.monotonic() - begun < seconds / 2 or not seconds:
+            yield Pause(min(pause, left))
+            pause = min(pause * 1.5, MAX_POLL_INTERVAL)
+
+
+def _waited(
+    noun: str, id: str, result_type: type[HasResource[Awaited]], seconds: float, patience: float
+) -> Request[Awaited | None]:
+    """Let the server wait; return what it answers, or None if the request was not sent."""
+    params = {"id": id, "timeout": max(int(seconds * 1000), 1)}
+    body = encode_call(f"awf.{noun}/wait-for", params)
+    # The patience begins when the wait should have ended.
+    answered = yield from send_with_retries(body, seconds + patience, repeatable=True, waits=True)
+    return None if answered is None else _decoded(*answered, result_type).resource
 
 
 def define(document: Mapping[str, Any], patience: float) -> Request[dict[str, Any]]:

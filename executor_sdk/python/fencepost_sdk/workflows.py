@@ -158,12 +158,8 @@ def list_page(params: Mapping[str, Any], patience: float) -> Request[WorkflowPag
 
 
 def result(id: str, timeout: float | None, patience: float) -> Request[Any]:
-    """Poll a workflow at growing intervals until it is done, and return its result."""
-
-    def fetch() -> Request[Workflow]:
-        return (yield from call(STATUS, {"id": id}, _Resource, patience)).resource
-
-    workflow = yield from wait_for_outcome(fetch, f"workflow {id}", timeout)
+    """Wait until a workflow is done, and return its result."""
+    workflow = yield from wait_for_outcome("workflow", id, _Resource, timeout, patience)
     match workflow.outcome:
         case "failed":
             raise WorkflowFailed(workflow.error, reason=workflow.outcome_reason)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fencepost.engine.change_feed import ChangeFeed
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.dispatcher import Dispatcher
+from fencepost.engine.ends import Ends
 from fencepost.engine.triggers import TriggerRules
 from fencepost.store.limits import Limits
 from fencepost.store.notifications import News
@@ -25,6 +26,7 @@ class Announcements:
         definitions: Definitions,
         triggers: TriggerRules,
         limits: Limits,
+        ends: Ends,
         *,
         on_definition: Callable[[], None],
         on_connected: Callable[[], None],
@@ -34,6 +36,7 @@ class Announcements:
         self._definitions = definitions
         self._triggers = triggers
         self._limits = limits
+        self._ends = ends
         self._on_definition = on_definition
         self._on_connected = on_connected
 
@@ -49,6 +52,7 @@ class Announcements:
         for definition, count in news.ready.items():
             self._dispatcher.ready(definition, count)
         self._changes.announce()
+        self._ends.heard(news.awaited, news.ended, news.ended_of)
         for name in news.definitions:
             self.definition(name)
 

@@ -15,6 +15,7 @@ from fencepost.engine.definitions import Definitions
 from fencepost.engine.executions import Executions
 from fencepost.engine.leases import Lease
 from fencepost.engine.outcomes import Outcomes
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import Refusal, invalid_params
 from fencepost.store.tasks import TaskStore
 
@@ -44,10 +45,11 @@ class BulkFinishes:
     The refusals of an execution are those of `Executions`.
     """
 
-    def __init__(self, store: TaskStore, executions: Executions, definitions: Definitions) -> None:
+    def __init__(self, store: TaskStore, executions: Executions, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
         self._executions = executions
         self._definitions = definitions
+        self._wakeups = wakeups
 
     async def success(self, finishes: Finishes) -> Mapping[int, Exception]:
         """Complete executions: those of plain tasks by one statement, those of activities by another."""
@@ -72,6 +74,8 @@ class BulkFinishes:
         ended, left = await self._store.success_many(ids, exec_ids, contents, finishes.caller, activities=activities)
         for definition, count in ended.items():
             await self._definitions.freed(definition, count)
+            # Those that were refused are read, and their callers wait on.
+            self._wakeups.ended(definition, ids)
         return [places[index] for index in left]
 
     async def fail(self, finishes: Finishes) -> Mapping[int, Exception]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fencepost.domain.task import Task
 from fencepost.engine.bulk_creates import BulkCreates
 from fencepost.engine.bulk_finishes import BulkFinishes
 from fencepost.engine.change_feed import ChangeFeed
@@ -16,7 +17,9 @@ from fencepost.engine.schedules import Schedules
 from fencepost.engine.tasks import Tasks
 from fencepost.engine.transitions_by_id import TransitionsById
 from fencepost.engine.triggers import TriggerRules
+from fencepost.engine.waits import Waits
 from fencepost.engine.workflows import Workflows
+from fencepost.store.workflows import Found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,3 +39,5 @@ class Engine:
     transitions: TransitionsById
     deciders: Deciders
     changes: ChangeFeed
+    task_waits: Waits[Task]
+    workflow_waits: Waits[Found]

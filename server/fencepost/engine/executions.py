@@ -65,9 +65,11 @@ class Executions:
         decides = [lease.exec_id.kind is IdKind.DECISION for lease in leases]
         if any(decides):
             ours, theirs = partition(leases, decides)
-            return merge(
-                decides, await self.success(ours, short=short), await self._decisions.decide(theirs, short=short)
-            )
+            finished, decided = await self.success(ours, short=short), await self._decisions.decide(theirs, short=short)
+            for definition in _by_definition(decided):
+                # The workflow of a decision may have ended, with its activities.
+                self._wakeups.ended(definition)
+            return merge(decides, finished, decided)
         calls = [FinishCall(*lease.guard, raw(lease.content)) for lease in leases]
         changed = await self._change("success", leases, calls, short=short)
         await self._freed(changed)
@@ -154,9 +156,11 @@ class Executions:
         raise too_contended(f"task {lease.id!r}")
 
     async def _freed(self, changed: Outcomes[ChangedTask]) -> None:
-        """Wake the polls that wait for places under concurrency limits."""
+        """Wake the polls that wait for places under concurrency limits, and the callers that wait for these tasks."""
         for definition, count in _by_definition(changed).items():
             await self._definitions.freed(definition, count)
+            if self._wakeups.is_awaited(definition):
+                self._wakeups.ended(definition, _ended(changed, definition))
 
 
 def _may_end_soon(one: ChangedTask) -> bool:
@@ -167,6 +171,12 @@ def _may_end_soon(one: ChangedTask) -> bool:
 def _may_have_own(task: Task | ShortTask) -> bool:
     """Whether a task may have settings of its own, and with them an earlier deadline than its definition sets."""
     return kind_of(task.id) is IdKind.ACTIVITY if isinstance(task, ShortTask) else task.settings is not None
+
+
+def _ended(changed: Outcomes[ChangedTask], definition: str) -> list[str]:
+    """Return the ids of the tasks of a definition that are done."""
+    tasks = [one.task for one in changed if isinstance(one, ChangedTask)]
+    return [task.id for task in tasks if task.definition == definition and task.status == "done"]
 
 
 def _by_definition(changed: Outcomes[ChangedTask]) -> Counter[str]:

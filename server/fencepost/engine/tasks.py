@@ -92,6 +92,7 @@ class Tasks:
         for _ in range(TRIES):
             if task := await self._changed("cancel", id, caller):
                 await self._definitions.freed(task.definition)
+                self._wakeups.ended(task.definition, [id])
                 return await self._definitions.with_settings(task)
             now = (await self.get(id)).task
             if now.status == "done":

@@ -89,5 +89,6 @@ class TransitionsById:
             self._wakeups.ready(task.definition)
         elif task.status == "done":
             await self._definitions.freed(task.definition)
+            self._wakeups.ended(task.definition, [task.id])
         else:
             self._wakeups.deadline(0.0)

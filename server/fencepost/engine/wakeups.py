@@ -1,4 +1,4 @@
-"""Wake-ups of the parts of a server that wait: tasks became ready, a deadline was set, a definition changed.
+"""Wake-ups of the parts of a server that wait: tasks became ready or ended, a deadline was set, a definition changed.
 
 A wake-up only saves waiting. A part that misses one finds the same in the database a little later.
 """
@@ -6,7 +6,7 @@ A wake-up only saves waiting. A part that misses one finds the same in the datab
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from fencepost.store.batches import Wakeup
 
@@ -18,6 +18,9 @@ class Wakeups:
         self.on_ready: list[Callable[[str, int], None]] = []
         self.on_deadline: list[Callable[[float], None]] = []
         self.on_definition: list[Callable[[str], None]] = []
+        self.on_ended: Callable[[str, Sequence[str]], None] = lambda *_: None
+        # Whether someone waits for the end of a task or workflow of a definition; nothing else is announced.
+        self.is_awaited: Callable[[str], bool] = lambda _: False
 
     def publish(self, wakeups: Sequence[Wakeup]) -> None:
         """Publish the wake-ups that a transaction of the store returned."""
@@ -36,6 +39,11 @@ class Wakeups:
         """Announce a deadline in `seconds`."""
         for listener in self.on_deadline:
             listener(seconds)
+
+    def ended(self, definition: str, ids: Iterable[str] = ()) -> None:
+        """Announce that tasks or workflows of a definition have ended, and if they are known, which."""
+        if self.is_awaited(definition):
+            self.on_ended(definition, list(ids))
 
     def definition(self, name: str) -> None:
         """Announce that a definition was put or deleted."""

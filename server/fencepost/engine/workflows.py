@@ -19,6 +19,7 @@ from fencepost.domain.task import Task, TaskWithSettings, client_requester
 from fencepost.domain.workflow import Workflow
 from fencepost.engine.definitions import Definitions
 from fencepost.engine.outcomes import TRIES, Outcomes, gather, sequentially, too_contended
+from fencepost.engine.wakeups import Wakeups
 from fencepost.errors import (
     KEY_TAKEN,
     SIGNAL_REUSED,
@@ -69,9 +70,10 @@ class _SignalEvent(
 class Workflows:
     """The workflows of a database."""
 
-    def __init__(self, store: WorkflowStore, definitions: Definitions) -> None:
+    def __init__(self, store: WorkflowStore, definitions: Definitions, wakeups: Wakeups) -> None:
         self._store = store
         self._definitions = definitions
+        self._wakeups = wakeups
 
     async def create(self, news: Sequence[NewWorkflow]) -> Outcomes[Workflow]:
         """Create workflows under the newest versions of their definitions; idempotent for equal ids and contents."""
@@ -88,6 +90,7 @@ class Workflows:
         found = await self.get(id)
         if found.workflow.status == "done" or not await self._store.cancel(found.seq, caller=caller):
             raise await self._over(id)
+        self._wakeups.ended(found.workflow.definition, [id])
         return (await self.get(id)).workflow
 
     async def signal(self, signals: Sequence[Signal]) -> Outcomes[Workflow]:

@@ -51,6 +51,8 @@ class Reaper:
             for definition, count in ready.items():
                 self._wakeups.ready(definition, count)
             # The end of a lease frees a place under a concurrency limit, even if its task is not ready again.
+            for definition in {definition for definition, status in reaped if status == "done"}:
+                self._wakeups.ended(definition)
             for definition in {definition for definition, _ in reaped} - ready.keys():
                 await self._definitions.freed(definition, _BATCH)
             if len(reaped) == _BATCH:

@@ -144,8 +144,8 @@ async def _cancel_on_disconnect(request: asyncio.Task[Any], receive: Receive) ->
 
 
 def may_wait(body: bytes) -> bool:
-    """Return whether one of the calls may be a long poll."""
-    return b"long-poll" in body
+    """Return whether one of the calls may be a long poll, or one that waits for an end."""
+    return b"long-poll" in body or b"wait" in body
 
 
 def _failed(error: Exception | asyncio.CancelledError) -> Outcome:

@@ -1,4 +1,4 @@
-"""Notifications between the servers on one database: tasks became ready, a definition changed.
+"""Notifications between the servers on one database: tasks became ready, awaited ones ended, a definition changed.
 
 Each server listens on one connection. Sending is throttled and coalesced, and never part of a transaction that changes
 tasks, because NOTIFY makes commits wait for each other. A notification only saves time: nothing relies on its arrival.
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 import orjson
@@ -30,13 +30,23 @@ _ASK_AFTER = 10.0
 _ANSWER_WITHIN = 2.0
 # Postgres takes 8,000 bytes; a definition's name is at most 605.
 _MOST_NAMES = 10
+_MOST_IDS = 100
+# Ends that wait to be sent; the servers that wait for further ones find them by themselves.
+_MOST_PENDING = 2000
 
 
 class News(NamedTuple):
-    """A notification: counts of ready tasks by definition, and the names of changed definitions."""
+    """A notification: counts of ready tasks by definition, the names of changed definitions, and ends.
+
+    `awaited` has the definitions of what callers of the sender wait for. `ended` has the ids of awaited tasks and
+    workflows that ended there, `ended_of` the definitions of those whose ids it does not know.
+    """
 
     ready: dict[str, int]
     definitions: list[str]
+    awaited: Sequence[str] = ()
+    ended: Sequence[str] = ()
+    ended_of: Sequence[str] = ()
 
 
 class Notifications:
@@ -48,6 +58,10 @@ class Notifications:
         self._name = uuid.uuid4().hex
         self._ready: Counter[str] = Counter()
         self._definitions: set[str] = set()
+        # Dicts keep the order.
+        self._awaited: dict[str, None] = {}
+        self._ended: dict[str, None] = {}
+        self._ended_of: dict[str, None] = {}
         self._sending: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._listening: asyncio.Task[Any] | None = None
@@ -65,6 +79,19 @@ class Notifications:
     def definition(self, name: str) -> None:
         """Notify other servers of a changed definition, soon."""
         self._definitions.add(name)
+        self._send_soon()
+
+    def awaited(self, definition: str) -> None:
+        """Notify other servers, soon, that callers of this one wait for tasks or workflows of a definition."""
+        self._awaited[definition] = None
+        self._send_soon()
+
+    def ended(self, definition: str, ids: Sequence[str]) -> None:
+        """Notify other servers of ends, soon: of these ids, or of a definition when they are not known."""
+        if not ids:
+            self._ended_of[definition] = None
+        elif len(self._ended) < _MOST_PENDING:
+            self._ended.update(dict.fromkeys(ids))
         self._send_soon()
 
     async def run(self) -> None:
@@ -132,18 +159,40 @@ class Notifications:
     async def _send(self) -> None:
         # The first one goes at once; those of the next moment go together.
         try:
-            while self._ready or self._definitions:
-                ready = dict(self._ready.most_common(_MOST_NAMES))
-                definitions = sorted(self._definitions)[: _MOST_NAMES - len(ready)]
-                for name in ready:
-                    del self._ready[name]
-                self._definitions.difference_update(definitions)
-                news = {"from": self._name, "ready": ready, "definitions": definitions}
-                with contextlib.suppress(Refusal, psycopg.Error):  # it would only have saved time
-                    await self._server.notify(orjson.dumps(news).decode())
+            while self._ready or self._definitions or self._awaited or self._ended or self._ended_of:
+                # Two notifications, because a server of an older version ignores one with members that it does not
+                # know as a whole.
+                for news in (self._take_work(), self._take_ends()):
+                    if news:
+                        text = orjson.dumps({"from": self._name, "ready": {}, "definitions": [], **news}).decode()
+                        with contextlib.suppress(Refusal, psycopg.Error):  # it would only have saved time
+                            await self._server.notify(text)
                 await asyncio.sleep(_THROTTLE)
         finally:
             self._sending = None
+
+    def _take_work(self) -> dict[str, Any]:
+        """Take some of the ready tasks and changed definitions."""
+        ready = dict(self._ready.most_common(_MOST_NAMES))
+        definitions = sorted(self._definitions)[: _MOST_NAMES - len(ready)]
+        for name in ready:
+            del self._ready[name]
+        self._definitions.difference_update(definitions)
+        return {"ready": ready, "definitions": definitions} if ready or definitions else {}
+
+    def _take_ends(self) -> dict[str, list[str]]:
+        """Take some of what is awaited, or else of what ended."""
+        for name, pending, most in (
+            ("awaited", self._awaited, _MOST_NAMES),
+            ("ended_of", self._ended_of, _MOST_NAMES),
+            ("ended", self._ended, _MOST_IDS),
+        ):
+            if pending:
+                taken = list(pending)[:most]
+                for one in taken:
+                    del pending[one]
+                return {name: taken}
+        return {}
 
 
 async def _answered(connection: psycopg.AsyncConnection[Any], text: LiteralString) -> None:

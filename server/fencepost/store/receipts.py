@@ -25,7 +25,7 @@ class Receipt(NamedTuple):
     at: str
     is_same: bool
 
-    def task(self, id: str, exec_id: str, content: bytes | None) -> Task:
+    def task(self, id: str, exec_id: str | None, content: bytes | None) -> Task:
         """Return the done task as far as the receipt knows it: without its params, label, requester and versions."""
         succeeded = self.outcome == "succeeded"
         return Task(

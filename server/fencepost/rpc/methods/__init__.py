@@ -12,6 +12,7 @@ from fencepost.rpc.methods.executor import executor_methods
 from fencepost.rpc.methods.polls import poll_methods
 from fencepost.rpc.methods.schedule import schedule_methods
 from fencepost.rpc.methods.task import task_methods
+from fencepost.rpc.methods.waits import wait_methods
 from fencepost.rpc.methods.workflow import workflow_methods
 from fencepost.rpc.registry import Registry
 
@@ -24,6 +25,7 @@ def registry(documents: Documents, vocabularies: Iterable[Registry]) -> Registry
         task_methods,
         bulk_methods,
         workflow_methods,
+        wait_methods,
         definition_methods(documents),
         schedule_methods,
         event_methods,

@@ -87,13 +87,18 @@ async def poll(context: Context, calls: Sequence[PollParams]) -> Outcomes[TasksR
 )
 async def long_poll(context: Context, params: LongPollParams) -> TasksResult:
     """Lease ready tasks, waiting up to `timeout` for the first one; then the answer is an empty array."""
-    seconds = params.timeout / 1000
-    if seconds > context.limits.wait_seconds:
-        raise invalid_params(f"Expected at most {context.limits.wait_seconds * 1000:.0f} ms", "timeout")
-    (polled,) = await _polled(context, [params], seconds)
+    (polled,) = await _polled(context, [params], wait_seconds(context, params.timeout, "timeout"))
     if isinstance(polled, Exception):
         raise polled
     return polled
+
+
+def wait_seconds(context: Context, milliseconds: int, field: str) -> float:
+    """Return the seconds that a call waits; raise Refusal (`invalid-params`) over the limit."""
+    seconds = milliseconds / 1000
+    if seconds > context.limits.wait_seconds:
+        raise invalid_params(f"Expected at most {context.limits.wait_seconds * 1000:.0f} ms", field)
+    return seconds
 
 
 async def _polled(context: Context, calls: Sequence[PollParams], seconds: float | None = None) -> Outcomes[TasksResult]:

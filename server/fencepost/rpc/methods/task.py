@@ -18,7 +18,7 @@ from fencepost.domain.times import time_text
 from fencepost.engine.context import Context
 from fencepost.engine.outcomes import Outcomes, gather
 from fencepost.engine.tasks import NewTask
-from fencepost.errors import invalid_params
+from fencepost.errors import TASK_NOT_FOUND, Refusal, invalid_params
 from fencepost.resources.cursors import read_position, write_position
 from fencepost.resources.tasks import (
     AidboxTask,
@@ -30,6 +30,7 @@ from fencepost.resources.tasks import (
 )
 from fencepost.resources.values import JsonObject, Time
 from fencepost.rpc.methods.executor import IncludeResource, TaskId, TaskResult, all_short, changed_tasks
+from fencepost.rpc.methods.polls import wait_seconds
 from fencepost.rpc.registry import Registry
 
 task_methods = Registry()
@@ -41,7 +42,7 @@ Label = Annotated[str, Meta(max_length=1000)]
 ExecuteAt = Annotated[str, Meta(description="ISO-8601, UTC unless it has a zone; by default at once")]
 
 
-class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class NewTaskParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A new task."""
 
     definition: Name
@@ -50,13 +51,30 @@ class CreateParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     params: JsonObject | UnsetType = UNSET
     execute_at: ExecuteAt | None = None
     settings: Annotated[TaskOverrides, Meta(description="override those of the definition")] | UnsetType = UNSET
-    include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
 
     def __post_init__(self) -> None:
         """Raise Refusal unless params are an object and the time is valid; convert the time to UTC."""
         object_text(self.params, "params")
         if self.execute_at is not None:
             msgspec.structs.force_setattr(self, "execute_at", time_text(self.execute_at, "executeAt"))
+
+    def new_task(self, caller: str) -> NewTask:
+        """Return the task for the engine."""
+        return NewTask(
+            self.definition,
+            self.id,
+            self.label,
+            object_text(self.params, "params"),
+            self.execute_at,
+            caller,
+            overrides_text(self.settings),
+        )
+
+
+class CreateParams(NewTaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A new task, and the form of the answer."""
+
+    include_resource: IncludeResource = msgspec.field(name="include-resource?", default=True)
 
 
 class IdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +86,7 @@ class IdParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StatusParams(IdParams, frozen=True, forbid_unknown_fields=True):
     """The id of a task, and optional parts of the answer."""
 
+    wait: Annotated[int, Meta(ge=0, le=2**53, description="wait up to so many ms until the task is done")] = 0
     include_settings: bool = msgspec.field(name="include-settings?", default=False)
     include_log: bool = msgspec.field(name="include-log?", default=False)
     log_sort: Annotated[Direction, Meta(description="order of the log: oldest or newest entries first")] = (
@@ -143,18 +162,7 @@ def made_anew(call: CreateParams) -> bool:
 )
 async def create_and_execute(context: Context, calls: Sequence[CreateParams]) -> Outcomes[TaskResult]:
     """Create a task: ready, or waiting until `executeAt`. Idempotent for the same `id` and content."""
-    news = [
-        NewTask(
-            call.definition,
-            call.id,
-            call.label,
-            object_text(call.params, "params"),
-            call.execute_at,
-            context.caller,
-            overrides_text(call.settings),
-        )
-        for call in calls
-    ]
+    news = [call.new_task(context.caller) for call in calls]
     return changed_tasks(calls, await context.engine.tasks.create(news, short=all_short(calls)))
 
 
@@ -195,7 +203,10 @@ async def list_(context: Context, params: ListParams) -> ListResult:
 
 
 async def _status(context: Context, params: StatusParams) -> StatusResult:
-    found = await context.engine.tasks.get(params.id)
+    if params.wait:
+        found = await ended_task(context, params.id, wait_seconds(context, params.wait, "wait"))
+    else:
+        found = await context.engine.tasks.get(params.id)
     result = StatusResult(task_resource(found), settings_resource(found) if params.include_settings else UNSET)
     if not params.include_log:
         return result
@@ -203,6 +214,14 @@ async def _status(context: Context, params: StatusParams) -> StatusResult:
     entries, more = await context.engine.tasks.log(found.task, place)
     log = [log_resource(entry) for entry in entries]
     return msgspec.structs.replace(result, log=log, log_next=log[-1].version_id if more else UNSET)
+
+
+async def ended_task(context: Context, id: str, seconds: float) -> TaskWithSettings:
+    """Wait for the end of a task; return it as it is then, or after `seconds`. Raises Refusal (`task-not-found`)."""
+    task = await context.engine.task_waits.wait(id, seconds)
+    if task is None:
+        raise Refusal(TASK_NOT_FOUND, field="id", id=id)
+    return await context.engine.definitions.with_settings(task)
 
 
 async def _one(changing: Awaitable[TaskWithSettings]) -> TaskResult:
