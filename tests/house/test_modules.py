@@ -25,6 +25,7 @@ PASSES_ON = {
     "server/fencepost/store/batches.py": "to every caller of the batch; the next batch runs",
     "server/fencepost/engine/outcomes.py": "as the outcome of one of several calls",
     "server/fencepost/engine/dispatcher.py": "to every poll of the claim; the next claim runs",
+    "server/fencepost/engine/waits.py": "to every caller of the read; the next read runs",
     "server/fencepost/store/embedded/supervisor.py": "stops Postgres and raises it again",
     "executor_sdk/python/fencepost_sdk/threads.py": "to the coroutine that awaits the thread",
     "executor_sdk/python/fencepost_sdk/payloads.py": "raised by code of a value: it becomes NotJson",
