@@ -138,9 +138,10 @@ def test_retry_after_of_an_hour_does_not_cost_a_stopping_worker_its_last_finish(
 
 def spawned(server: Server, handler: str) -> subprocess.Popen[bytes]:
     code = """
-        import asyncio, multiprocessing, os, sys, time
+        import asyncio, functools, multiprocessing, os, sys, time
         from fencepost_sdk import Worker
         worker = Worker(concurrency=1)
+        begun = functools.partial(print, "begun", flush=True)
 
         @worker.task("demo/x", declare=True)
         {handler}
@@ -148,17 +149,19 @@ def spawned(server: Server, handler: str) -> subprocess.Popen[bytes]:
         worker.run()
     """
     text = textwrap.dedent(code).replace("{handler}", textwrap.dedent(handler).strip())
-    return subprocess.Popen([sys.executable, "-c", text], env={**os.environ, "FENCEPOST_URL": server.url})
+    env = {**os.environ, "FENCEPOST_URL": server.url}
+    return subprocess.Popen([sys.executable, "-c", text], env=env, stdout=subprocess.PIPE)
 
 
 @pytest.mark.parametrize(
     ("handler", "status"),
     [
-        ("async def blocks():\n    time.sleep(600)", 1),
-        ("async def in_thread():\n    await asyncio.to_thread(time.sleep, 8)", 0),
+        ("async def blocks():\n    begun()\n    time.sleep(600)", 1),
+        ("async def in_thread():\n    begun()\n    await asyncio.to_thread(time.sleep, 8)", 0),
         (
             """
             async def stubborn():
+                begun()
                 while True:
                     try:
                         await asyncio.sleep(600)
@@ -175,8 +178,10 @@ def test_a_second_signal_ends_a_worker_with_a_blocked_handler(
     with spawned(server, handler) as process:
         try:
             until(lambda: server.rpc("awf.definition/list")["resources"])
-            task = client.create("demo/x")
-            until(lambda: server.task(task.id)["status"] == "in-progress")
+            client.create("demo/x")
+            # A worker that has the task but did not begin it would hand it back and end at once.
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
             begun = time.monotonic()
             process.send_signal(signal.SIGTERM)
             with pytest.raises(subprocess.TimeoutExpired):

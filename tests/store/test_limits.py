@@ -191,7 +191,7 @@ def without_fallback_polls(monkeypatch: pytest.MonkeyPatch, database: str) -> It
 def test_a_waiting_poll_is_woken_when_the_limit_has_capacity_again(
     without_fallback_polls: TwoServers, pool: ThreadPoolExecutor, end: str, elsewhere: bool
 ) -> None:
-    without_fallback_polls.one.define(concurrencyLimit=1)
+    without_fallback_polls.define(concurrencyLimit=1)
     lease = without_fallback_polls.one.started()
     without_fallback_polls.one.create()
     waiter = without_fallback_polls.other if elsewhere else without_fallback_polls.one

@@ -105,7 +105,7 @@ def test_no_limit_is_exceeded_at_any_commit_under_concurrent_claims_and_dying_wo
     }
     servers.one.query(_JUDGE)
     for name, limit in limits.items():
-        servers.one.define(name, **silent, **limit)
+        servers.define(name, **silent, **limit)
         params = [{} if name == "demo/mail" else {"k": number % 7} for number in range(140)]
         creates = [{"definition": name, "params": member} for member in params]
         servers.one.post([{"method": "awf.task/create-and-execute", "params": create} for create in creates])
@@ -130,7 +130,7 @@ def test_no_limit_is_exceeded_at_any_commit_under_concurrent_claims_and_dying_wo
 def test_two_polls_at_once_for_the_last_capacity_of_a_limit_lease_one_task(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
-    servers.one.define(concurrencyLimit=1, **BY_K)
+    servers.define(concurrencyLimit=1, **BY_K)
     for _ in range(3):
         servers.one.create(params={"k": "a"})
     polls = []
@@ -148,7 +148,7 @@ def test_polls_for_several_limited_definitions_do_not_deadlock(
 ) -> None:
     names = [f"demo/kind-{number}" for number in range(12)][::order]
     for name in names:
-        servers.one.define(name, concurrencyLimit=1)
+        servers.define(name, concurrencyLimit=1)
         servers.one.create(name)
 
     def poll(number: int) -> list[Any]:
@@ -187,7 +187,7 @@ def test_a_poll_that_races_with_a_new_limit_does_not_exceed_it(servers: TwoServe
 
 
 def test_a_lower_limit_waits_for_a_claim_in_progress(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
-    servers.one.define(concurrencyLimit=3)
+    servers.define(concurrencyLimit=3)
     for _ in range(5):
         servers.one.create()
     with stopped_in(servers.conninfo, "live_tasks", "update"):

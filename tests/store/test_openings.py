@@ -248,7 +248,7 @@ def test_tasks_from_before_the_openings_migration_are_found(
 def test_a_lease_that_ends_during_a_claim_adds_an_opening_afterwards(
     servers: TwoServers, pool: ThreadPoolExecutor, end: str
 ) -> None:
-    servers.one.define(concurrencyLimit=1, retryDelay=0, **BY_K)
+    servers.define(concurrencyLimit=1, retryDelay=0, **BY_K)
     create_all(servers.one, ["a", "a", "a"])
     (task,) = servers.one.poll(start=True)
     params = {"id": task["id"]} if end == "cancel" else lease_of(task)
@@ -265,7 +265,7 @@ def test_a_lease_that_ends_during_a_claim_adds_an_opening_afterwards(
 def test_a_task_created_while_a_claim_empties_its_key_is_claimed_later(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
-    servers.one.define(concurrencyLimit=5, **BY_K)
+    servers.define(concurrencyLimit=5, **BY_K)
     create_all(servers.one, ["a"])
     with stopped_in(servers.conninfo, "live_tasks", "insert"):
         creating = pool.submit(create_all, servers.one, ["a"])
@@ -277,7 +277,7 @@ def test_a_task_created_while_a_claim_empties_its_key_is_claimed_later(
 
 
 def test_a_claim_that_dies_before_its_commit_leaves_its_openings(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
-    servers.one.define(concurrencyLimit=1, **BY_K)
+    servers.define(concurrencyLimit=1, **BY_K)
     create_all(servers.one, ["a", "b", "b"])
     with stopped_in(servers.conninfo, "live_tasks", "update"):
         dying = pool.submit(servers.one.poll, maxBatchSize=5)

@@ -93,7 +93,7 @@ def test_the_second_of_two_different_polls_with_one_request_id_is_refused(
 
 
 def test_two_claims_at_once_do_not_exceed_the_limit_together(servers: TwoServers, pool: ThreadPoolExecutor) -> None:
-    servers.one.define("demo/import", concurrencyLimit=2, concurrencyPath=["params", "lane"])
+    servers.define("demo/import", concurrencyLimit=2, concurrencyPath=["params", "lane"])
     for lane in (1, 1, 1, 2):
         servers.one.create("demo/import", params={"lane": lane})
     polls = []
@@ -108,7 +108,7 @@ def test_two_claims_at_once_do_not_exceed_the_limit_together(servers: TwoServers
 def test_the_limit_applies_to_an_older_task_that_becomes_ready_during_a_claim(
     frozen: TwoServers, clock: FrozenClock, pool: ThreadPoolExecutor
 ) -> None:
-    frozen.one.define("demo/import", concurrencyLimit=1, requestedToStartTimeout=60_000)
+    frozen.define("demo/import", concurrencyLimit=1, requestedToStartTimeout=60_000)
     frozen.one.create("demo/import", id="older", executeAt="2026-01-01T00:00:01Z")
     frozen.one.create("demo/import", id="newer")
     polls = []
@@ -124,7 +124,7 @@ def test_the_limit_applies_to_an_older_task_that_becomes_ready_during_a_claim(
 def test_a_limit_lowered_during_a_claim_applies_to_the_next_claim(
     servers: TwoServers, pool: ThreadPoolExecutor
 ) -> None:
-    servers.one.define("demo/import", concurrencyLimit=3)
+    servers.define("demo/import", concurrencyLimit=3)
     for _ in range(4):
         servers.one.create("demo/import")
     with stopped_in(servers.conninfo, "live_tasks", "update"):
