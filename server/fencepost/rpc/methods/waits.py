@@ -22,27 +22,27 @@ from fencepost.rpc.registry import Registry
 wait_methods = Registry()
 
 Timeout = Annotated[int, Meta(ge=0, le=2**53, description="maximum wait in ms")]
-_SECONDS = 50_000
+_MILLISECONDS = 50_000
 
 
 class WaitParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A task, and the time to wait for its end."""
 
     id: TaskId
-    timeout: Timeout = _SECONDS
+    timeout: Timeout = _MILLISECONDS
 
 
 class WorkflowWaitParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A workflow, and the time to wait for its end."""
 
     id: WorkflowId
-    timeout: Timeout = _SECONDS
+    timeout: Timeout = _MILLISECONDS
 
 
 class CreateAndWaitParams(NewTaskParams, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A new task, and the time to wait for its end."""
 
-    timeout: Timeout = _SECONDS
+    timeout: Timeout = _MILLISECONDS
 
 
 @wait_methods.batched("awf.task/wait-for", example={"id": "c578a224-c1fa-44c1-bc7a-9d2e624b872b", "timeout": 50000})
